@@ -1,0 +1,117 @@
+"""The messages between processes: what they hold, and the checks that need no more than the message itself.
+
+Each travels as one flat byte string, the canonical encoding, beside its name. Whoever receives one trusts nothing
+about its sender: what counts is signed inside.
+"""
+
+import hmac
+from typing import Self
+
+import msgspec
+
+from bcr.configuration import Configuration
+from bcr.encoding import digest, encode
+from bcr.proofs import Answer, demand_order_proof
+from bcr.statements import (
+    MAX_OPERATIONS_PER_REQUEST,
+    MAX_REQUESTS_PER_SLOT,
+    Order,
+    Outcome,
+    SignedOrder,
+    SignedRequest,
+    SignedResult,
+    digest_of_requests,
+)
+from bcr.violations import InvalidSignature, MalformedMessage, WrongConfiguration
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A message of the protocol."""
+
+    def encode(self) -> bytes:
+        return encode(self)
+
+
+class Shuttle(Message, frozen=True, tag="shuttle"):
+    """What travels head to tail: the requests of a slot, and both proofs as far as they have grown (section 3.2)."""
+
+    configuration: int
+    slot: int
+    requests: tuple[SignedRequest, ...]
+    order_proof: tuple[SignedOrder, ...]
+    result_proof: tuple[SignedResult, ...]
+
+    def request_digests(self) -> tuple[bytes, ...]:
+        return tuple(request.digest() for request in self.requests)
+
+    def demand_valid(self, configuration: Configuration, position: int) -> None:
+        """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (section 3.2).
+
+        Checks everything but the holes, for which one must know the slots that are ordered already.
+        """
+        demand_configuration(self.configuration, configuration)
+        if not 1 <= len(self.requests) <= MAX_REQUESTS_PER_SLOT:
+            raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
+        for request in self.requests:
+            demand_request(request, configuration)
+        expected = Order(self.configuration, self.slot, digest_of_requests(self.request_digests()))
+        demand_order_proof(self.order_proof, expected, configuration, position)
+
+
+class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
+    """What travels tail to head: the outcomes of a slot and the result proof (section 3.2, step 5)."""
+
+    configuration: int
+    slot: int
+    outcomes: tuple[Outcome, ...]
+    result_proof: tuple[SignedResult, ...]
+
+
+class ResultMessage(Message, frozen=True, tag="result_message"):
+    """A replica's answer to a client."""
+
+    client: int
+    number: int
+    answer: Answer
+
+
+class ConfigurationQuery(Message, frozen=True, tag="configuration_query"):
+    """A client's question which configuration is the current one; it knows number `known`."""
+
+    client: int
+    known: int
+
+
+class PublicKey(Message, frozen=True, tag="public_key"):
+    """A process's public key, with a MAC under the secret that start-up gave to that process and to Olympus."""
+
+    name: str
+    key: bytes
+    mac: bytes
+
+    @classmethod
+    def enrol(cls, name: str, key: bytes, secret: bytes) -> Self:
+        """The message with which the process of this name, which holds the secret, makes its key known."""
+        return cls(name, key, _enrolment_mac(name, key, secret))
+
+    def demand_secret(self, secret: bytes) -> None:
+        """Raises InvalidSignature unless the sender holds the secret of the process that it says it is."""
+        if not hmac.compare_digest(self.mac, _enrolment_mac(self.name, self.key, secret)):
+            raise InvalidSignature(f"public key of {self.name} without its enrolment secret", evidence=(self,))
+
+
+def _enrolment_mac(name: str, key: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, digest("enrolment", (name, key)), "sha256")
+
+
+def demand_configuration(number: int, configuration: Configuration) -> None:
+    """Raises WrongConfiguration unless the number is that of the configuration."""
+    if number != configuration.number:
+        raise WrongConfiguration(f"message of configuration {number}, not {configuration.number}")
+
+
+def demand_request(request: SignedRequest, configuration: Configuration) -> None:
+    """Raises a ProtocolViolation unless this is a request within the limits that its client signed."""
+    if request.statement.number < 0 or not 1 <= len(request.statement.operations) <= MAX_OPERATIONS_PER_REQUEST:
+        raise MalformedMessage("a request beyond the limits", evidence=(request,))
+    configuration.demand_signed_by_client(request)

@@ -1,0 +1,145 @@
+"""Proofs: sets of statements by distinct replicas of one configuration, and what they show (paper, section 3.1)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bcr.configuration import Configuration
+from bcr.statements import (
+    Order,
+    Outcome,
+    Result,
+    SignedOrder,
+    SignedRequest,
+    SignedResult,
+    demand_digests,
+    digest_of_outcomes,
+    digest_of_requests,
+)
+from bcr.violations import (
+    ContradictoryOrder,
+    DisagreeingResult,
+    IncompleteProof,
+    InvalidSignature,
+    MalformedMessage,
+    NotEnoughStatements,
+    ProtocolViolation,
+    UnknownSigner,
+    WrongConfiguration,
+)
+
+
+def demand_order_proof(proof: Sequence[SignedOrder], expected: Order, configuration: Configuration, length: int) -> None:
+    """Raises unless the first `length` replicas of the chain, in turn, signed the expected order (section 3.2).
+
+    A statement that is validly signed but orders something else raises ContradictoryOrder, which is provable.
+    """
+    for position in range(length):
+        if position >= len(proof) or proof[position].signer != position:
+            raise IncompleteProof(
+                f"slot {expected.slot}: no order statement of replica {position}", evidence=tuple(proof)
+            )
+        signed = proof[position]
+        signed.demand_authentic(configuration.replica_key(position), f"replica {position}")
+        if signed.statement != expected:
+            raise ContradictoryOrder(
+                f"replica {position} ordered otherwise than the clients' requests of slot {expected.slot}",
+                position=position,
+                evidence=(signed, expected),
+            )
+    if len(proof) > length:
+        raise MalformedMessage(f"slot {expected.slot}: {len(proof)} order statements, not {length}", evidence=proof)
+
+
+class ResultCheck(msgspec.Struct, frozen=True):
+    """What a result proof holds: the statements that agree with what was expected, and what is wrong with the rest."""
+
+    agreeing: tuple[SignedResult, ...]
+    violations: tuple[ProtocolViolation, ...]
+
+
+def check_result_proof(proof: Sequence[SignedResult], expected: Result, configuration: Configuration) -> ResultCheck:
+    """Sort the statements of a result proof into those that agree with `expected` and violations.
+
+    Raises NotEnoughStatements, with the violations as evidence, where fewer than t+1 agree. Beyond that a bad extra
+    statement is evidence, not a reason to stop (section 3.2).
+    """
+    agreeing: list[SignedResult] = []
+    violations: list[ProtocolViolation] = []
+    seen: set[int] = set()
+    for signed in proof:
+        try:
+            _demand_agreement(signed, expected, configuration, seen)
+        except ProtocolViolation as violation:
+            violations.append(violation)
+        else:
+            agreeing.append(signed)
+        seen.add(signed.signer)
+    if len(agreeing) < configuration.quorum:
+        raise NotEnoughStatements(
+            f"slot {expected.slot}: {len(agreeing)} result statements agree, {configuration.quorum} are needed",
+            evidence=tuple(violations),
+        )
+    return ResultCheck(tuple(agreeing), tuple(violations))
+
+
+def _demand_agreement(signed: SignedResult, expected: Result, configuration: Configuration, seen: set[int]) -> None:
+    position = signed.signer
+    if position in seen:
+        raise UnknownSigner(f"two result statements of replica {position} in one proof", evidence=(signed,))
+    if signed.statement.configuration != configuration.number:
+        raise WrongConfiguration(
+            f"result statement of configuration {signed.statement.configuration}, not {configuration.number}",
+            evidence=(signed,),
+        )
+    if not signed.is_authentic(configuration.replica_key(position)):
+        raise InvalidSignature(f"result with an invalid signature of replica {position}", evidence=(signed,))
+    if signed.statement != expected:
+        raise DisagreeingResult(
+            f"replica {position} signed another result of slot {expected.slot}",
+            position=position,
+            evidence=(signed, expected),
+        )
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What a client gets for a request: its outcome, its place in the slot, and the proof (section 3.2, step 5).
+
+    `request_digests` and `outcome_digests` hold one digest for each request of the slot; the client's own stands at
+    `index`.
+    """
+
+    configuration: int
+    slot: int
+    index: int
+    request_digests: tuple[bytes, ...]
+    outcome_digests: tuple[bytes, ...]
+    outcome: Outcome
+    proof: tuple[SignedResult, ...]
+
+    def result(self) -> Result:
+        """The statement that the replicas must have signed for this answer to be right."""
+        return Result(
+            self.configuration,
+            self.slot,
+            digest_of_requests(self.request_digests),
+            digest_of_outcomes(self.outcome_digests),
+        )
+
+    def check(self, request: SignedRequest, configuration: Configuration) -> ResultCheck:
+        """The replicas' agreement on this answer to `request`; raises a ProtocolViolation where there is none."""
+        if self.configuration != configuration.number:
+            raise WrongConfiguration(
+                f"answer from configuration {self.configuration}, not {configuration.number}", evidence=(self,)
+            )
+        demand_digests(self.request_digests, "requests")
+        demand_digests(self.outcome_digests, "outcomes")
+        if len(self.request_digests) != len(self.outcome_digests) or not 0 <= self.index < len(self.request_digests):
+            raise MalformedMessage("an answer whose digests do not fit together", evidence=(self,))
+        if self.request_digests[self.index] != request.digest():
+            raise MalformedMessage("an answer to another request", evidence=(self, request))
+        if self.outcome_digests[self.index] != self.outcome.digest():
+            raise MalformedMessage("an answer whose outcome is not the one it has the digest of", evidence=(self,))
+        if len(self.outcome.results) != len(request.statement.operations):
+            raise MalformedMessage("an answer with too few or too many results", evidence=(self, request))
+        return check_result_proof(self.proof, self.result(), configuration)

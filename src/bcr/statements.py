@@ -1,0 +1,104 @@
+"""The statements of the protocol: what clients, replicas and Olympus sign (paper, section 3.1)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bcr.encoding import DIGEST_SIZE, digest
+from bcr.object import Operation
+from bcr.signing import Signed, Statement
+from bcr.violations import MalformedMessage
+
+MAX_OPERATIONS_PER_REQUEST = 1_000
+MAX_REQUESTS_PER_SLOT = 1_000
+
+
+class Request(Statement, frozen=True, tag="request"):
+    """A client's request: its number, counted by the client from 0, and its operations in order."""
+
+    client: int
+    number: int
+    operations: tuple[Operation, ...]
+
+
+class Order(Statement, frozen=True, tag="order"):
+    """A replica's promise that `slot` holds the requests with this digest, and no others, ever."""
+
+    configuration: int
+    slot: int
+    requests_digest: bytes
+
+
+class Result(Statement, frozen=True, tag="result"):
+    """A replica's word on what executing the requests of `slot` gave."""
+
+    configuration: int
+    slot: int
+    requests_digest: bytes
+    outcomes_digest: bytes
+
+
+class Refusal(Statement, frozen=True, tag="refusal"):
+    """An immutable replica's signed *error* in answer to a request (section 3.3)."""
+
+    configuration: int
+    client: int
+    number: int
+
+
+class Ready(Statement, frozen=True, tag="ready"):
+    """A replica's word to Olympus that it has become active."""
+
+    configuration: int
+
+
+class ReconfigurationRequest(Statement, frozen=True, tag="reconfiguration_request"):
+    """A replica's wish to be replaced, with all others of its configuration (section 3.3)."""
+
+    configuration: int
+    reason: str
+    blamed: int | None = None
+
+
+SignedRequest = Signed[Request]
+SignedOrder = Signed[Order]
+SignedResult = Signed[Result]
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What one request gave, one result an operation, and where it was executed: configuration, slot, place in it.
+
+    A request that is ordered a second time, as after a reconfiguration, keeps the outcome of its only execution.
+    """
+
+    configuration: int
+    slot: int
+    index: int
+    results: tuple[str, ...]
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where in the history of all configurations the request was executed."""
+        return self.configuration, self.slot, self.index
+
+    def digest(self) -> bytes:
+        return digest("outcome", self)
+
+
+def digest_of_requests(digests: Sequence[bytes]) -> bytes:
+    """The digest that stands for a slot's requests, from those of the signed requests in order.
+
+    A digest of digests, so that a client can check its own request in a slot without the others' requests.
+    """
+    return digest("requests", list(digests))
+
+
+def digest_of_outcomes(digests: Sequence[bytes]) -> bytes:
+    """The digest that stands for a slot's outcomes, from those of its requests' outcomes in order."""
+    return digest("outcomes", list(digests))
+
+
+def demand_digests(digests: Sequence[bytes], what: str) -> None:
+    """Raises MalformedMessage unless these are between 1 and MAX_REQUESTS_PER_SLOT SHA-256 digests."""
+    if not 1 <= len(digests) <= MAX_REQUESTS_PER_SLOT or any(len(each) != DIGEST_SIZE for each in digests):
+        raise MalformedMessage(f"not the digests of a slot's {what}", evidence=(tuple(digests),))

@@ -1,0 +1,75 @@
+"""What a peer can do wrong, one class a kind, each carrying the evidence.
+
+A violation is raised where it is found and is what the log, the reconfiguration request and the verdict speak of.
+`provable` says whether the evidence convinces somebody who was not there: it does when it is a valid signature under
+invalid or contradictory content, and it does not when the signature itself is bad, for anybody could have sent that.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class ProtocolViolation(Exception):
+    """A peer's misbehaviour.
+
+    `position` is the chain position of the replica to blame, or None where nobody can be named; `evidence` the
+    messages or statements that show it.
+    """
+
+    provable: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, position: int | None = None, evidence: Sequence[Any] = ()) -> None:
+        super().__init__(what)
+        self.what = what
+        self.position = position
+        self.evidence = tuple(evidence)
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+
+class MalformedMessage(ProtocolViolation):
+    """The bytes do not decode, or the parts of the message do not fit together."""
+
+
+class InvalidSignature(ProtocolViolation):
+    """A signature does not verify; proves nothing about its purported author."""
+
+
+class UnknownSigner(ProtocolViolation):
+    """A statement names a signer that the configuration does not have, or names one twice."""
+
+
+class WrongConfiguration(ProtocolViolation):
+    """A statement or message belongs to another configuration."""
+
+
+class Hole(ProtocolViolation):
+    """A slot arrived before a lower one: links are FIFO, so the missing shuttle will not come."""
+
+
+class IncompleteProof(ProtocolViolation):
+    """A proof lacks the statement of a replica that must be in it."""
+
+
+class ContradictoryOrder(ProtocolViolation):
+    """A replica signed an order that contradicts the clients' signed requests."""
+
+    provable = True
+
+
+class Equivocation(ProtocolViolation):
+    """A replica signed two different order statements for one slot."""
+
+    provable = True
+
+
+class DisagreeingResult(ProtocolViolation):
+    """A replica signed a result that differs from the one that t+1 replicas signed."""
+
+    provable = True
+
+
+class NotEnoughStatements(ProtocolViolation):
+    """Fewer than t+1 valid statements agree."""

@@ -1,0 +1,78 @@
+"""The one door through which processes get time and randomness.
+
+The `.da` files ask nowhere else, so whoever installs another source here, as a simulator does, holds both in hand.
+"""
+
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+
+class Source(Protocol):
+    """Where time and randomness come from."""
+
+    def monotonic_ns(self) -> int: ...
+
+    def wall_clock(self) -> datetime: ...
+
+    def random_bytes(self, count: int) -> bytes: ...
+
+    def clock_name(self) -> str: ...
+
+
+class SystemSource:
+    """The machine's own clocks and random bytes."""
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def wall_clock(self) -> datetime:
+        return datetime.now(UTC)
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+    def clock_name(self) -> str:
+        """Names the monotonic clock, which all processes since one boot of one machine share."""
+        boot_id = Path("/proc/sys/kernel/random/boot_id")
+        try:
+            return boot_id.read_text().strip()
+        except OSError:  # not Linux: a monotonic clock is then only known to be common to one process
+            return f"{platform.node()}/{os.getpid()}"
+
+
+_source: Source = SystemSource()
+
+
+def install(source: Source) -> None:
+    """Take time and randomness from `source` from now on."""
+    global _source
+    _source = source
+
+
+def monotonic_ns() -> int:
+    """Nanoseconds on a clock that never goes back; comparable where `clock_name` is the same."""
+    return _source.monotonic_ns()
+
+
+def now_s() -> float:
+    """Seconds on the same clock."""
+    return _source.monotonic_ns() / 1e9
+
+
+def wall_clock() -> datetime:
+    """The date and time, in UTC."""
+    return _source.wall_clock()
+
+
+def random_bytes(count: int) -> bytes:
+    """So many random bytes, fit for keys."""
+    return _source.random_bytes(count)
+
+
+def clock_name() -> str:
+    """The name of the monotonic clock."""
+    return _source.clock_name()
