@@ -1,0 +1,112 @@
+"""The meta-path finder that cures the modules of `da` while they are imported.
+
+The installed file `dacurrent.pth` imports this module whenever a Python of the environment starts, so it must cost
+next to nothing and import nothing that an idle interpreter does not hold already.
+
+The two tables are the whole interface between this layer and DistAlgo:
+
+`REPLACED`
+    stock module name -> name of the module of ours whose public names (`__all__`) it gets instead of its own code.
+
+`AFTER`
+    stock module name -> tuple of "module:function" entries of ours.  When the stock module's code has been executed,
+    and before whoever imported it goes on, each function is called in order as `function(module)` with the stock
+    module object.  A function patches names *in that module*; another module that did `from x import name` before
+    needs its own entry.  Order in which `import da` executes the modules:
+    da.common, da.importer, da.pattern, da.transport.{base,mesgloop,manager,sock}, da.sim, ..., da;
+    the compiler (da.tools.unparse, da.compiler.*) comes when `da.common` initialises its options.
+
+An error in one of these functions is an error of the `import da`, with its traceback; nothing is swallowed.
+"""
+
+import sys
+
+REPLACED = {
+    "da.importer": "dacurrent.importer",
+}
+
+AFTER = {
+    "da.common": ("dacurrent.startup:cure_common",),
+    "da.tools.unparse": ("dacurrent.compiler:cure_unparse",),
+    "da.compiler.utils": ("dacurrent.compiler:cure_utils",),
+    "da.compiler.parser": ("dacurrent.compiler:cure_parser",),
+    "da.compiler.pygen": ("dacurrent.compiler:cure_pygen",),
+    "da.compiler.incgen": ("dacurrent.compiler:cure_incgen",),
+    "da.compiler.symtab": ("dacurrent.compiler:cure_symtab",),
+    "da.compiler.ui": ("dacurrent.compiler:cure_ui",),
+}
+
+
+class Finder:
+    """Finds the modules of `da` that the tables name; every other import is left to the finders behind."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in AFTER and name not in REPLACED or not _is_distalgo(name, path):
+            return None
+        if name in REPLACED:
+            from importlib.machinery import ModuleSpec
+
+            return ModuleSpec(name, _Replacement(REPLACED[name]), is_package=False)
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            _call_after(spec.loader, AFTER[name])
+        return spec
+
+
+class _Replacement:
+    """Loads a module by giving it the public names of a module of ours."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        ours = _import(self.source)
+        for name in ours.__all__:
+            setattr(module, name, getattr(ours, name))
+        module.__all__ = list(ours.__all__)
+        module.__doc__ = ours.__doc__
+
+
+def _call_after(loader, entries):
+    """Let `loader` (one instance per module) call `entries` when the module's own code has run."""
+    execute = loader.exec_module
+
+    def exec_module(module):
+        execute(module)
+        for entry in entries:
+            source, _, function = entry.partition(":")
+            getattr(_import(source), function)(module)
+
+    loader.exec_module = exec_module
+
+
+def _import(name):
+    from importlib import import_module
+
+    return import_module(name)
+
+
+def _is_distalgo(name, path):
+    """Whether `path` is the package of pyDistAlgo: a folder of somebody else's may be called `da` as well."""
+    import os
+
+    top = path
+    if name == "da":
+        top = [os.path.join(entry, "da") for entry in sys.path]
+    elif name.count(".") > 1:
+        top = getattr(sys.modules.get("da"), "__path__", ())
+    return any(os.path.isfile(os.path.join(folder, "importer", "py37.py")) for folder in top or ())
+
+
+def install():
+    """Put the finder in front of the others, once."""
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
+
+
+install()

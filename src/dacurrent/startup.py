@@ -1,0 +1,27 @@
+"""Cures of `da.common` that concern the start of a node: how child processes are made."""
+
+import functools
+import multiprocessing
+import sys
+import warnings
+
+
+def cure_common(module):
+    # `da.common` makes every DeprecationWarning visible.  A node forks while its router thread runs, by design;
+    # Python 3.12 warns of each such fork.
+    warnings.filterwarnings("ignore", message=r".*multi-threaded.*fork\(\)", category=DeprecationWarning)
+    _prefer_fork(module)
+
+
+def _prefer_fork(module):
+    """DistAlgo's default start method is `fork`; Python's own default is another one from 3.14 on."""
+    stock = module.initialize_runtime_options
+
+    @functools.wraps(stock)
+    def initialize_runtime_options(options=None):
+        options = dict(options or {})
+        if options.get("start_method") is None and sys.platform != "win32":
+            options["start_method"] = multiprocessing.get_start_method(allow_none=True) or "fork"
+        stock(options)
+
+    module.initialize_runtime_options = initialize_runtime_options
