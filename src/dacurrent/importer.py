@@ -1,6 +1,7 @@
 """The import of `.da` files, in place of `da.importer`; only the public parts of `importlib` are used."""
 
 import os
+import sys
 import zlib
 from importlib import machinery, util
 from pathlib import Path
