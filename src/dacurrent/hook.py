@@ -28,10 +28,9 @@ REPLACED = {
 AFTER = {
     "da.common": ("dacurrent.startup:cure_common",),
     "da.tools.unparse": ("dacurrent.compiler:cure_unparse",),
-    "da.compiler.utils": ("dacurrent.compiler:cure_utils",),
     "da.compiler.parser": ("dacurrent.compiler:cure_parser",),
-    "da.compiler.pygen": ("dacurrent.compiler:cure_pygen",),
-    "da.compiler.incgen": ("dacurrent.compiler:cure_incgen",),
+    "da.compiler.pygen": ("dacurrent.compiler:cure_generator",),
+    "da.compiler.incgen": ("dacurrent.compiler:cure_generator",),
     "da.compiler.symtab": ("dacurrent.compiler:cure_symtab",),
     "da.compiler.ui": ("dacurrent.compiler:cure_ui",),
 }
