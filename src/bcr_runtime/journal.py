@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from bcr.describing import contents, identify
 from bcr_runtime import ambient
 
 LEVELS: Mapping[str, int] = {"quiet": logging.WARNING, "human": logging.INFO, "debug": logging.DEBUG}
@@ -40,6 +41,18 @@ class Journal:
 
     def warn(self, event: str, **values: Any) -> None:
         self._log.warning(event, **values)
+
+    def sent(self, message_name: str, receiver: str, message: Any) -> None:
+        """A message of the protocol left for `receiver`."""
+        self._log.info("sent", message=message_name, to=receiver, **identify(message))
+        if self.is_detailed:
+            self._log.debug("contents", message=message_name, contents=contents(message))
+
+    def received(self, message_name: str, message: Any) -> None:
+        """A message of the protocol arrived and could be decoded; whom it is from only its signatures can say."""
+        self._log.info("received", message=message_name, **identify(message))
+        if self.is_detailed:
+            self._log.debug("contents", message=message_name, contents=contents(message))
 
     def close(self) -> None:
         self._file.close()

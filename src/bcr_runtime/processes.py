@@ -1,0 +1,38 @@
+"""What every process of the system does alike: name itself, open its log, address others."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from bcr.settings import Settings
+from bcr_runtime.journal import Journal
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def run_folder(settings: Settings) -> Path:
+    """The folder of this run's logs on this host."""
+    return Path(settings.log_base or default_log_base()) / settings.run_name
+
+
+def default_log_base() -> Path:
+    """`logs` of the project, where this is a checkout, and otherwise of the current directory."""
+    return (PROJECT if (PROJECT / "pyproject.toml").exists() else Path.cwd()) / "logs"
+
+
+def open_journal(settings: Settings, name: str) -> Journal:
+    """The log of the process called `name`, with the settings as its first lines."""
+    journal = Journal(run_folder(settings) / f"{name}.log", settings.log_level)
+    journal.step("settings", process=name, pid=os.getpid(), **{field: getattr(settings, field) for field in settings.__struct_fields__})
+    return journal
+
+
+def address_of(process: Any) -> str:
+    """The address of a DistAlgo process as text: what a signed configuration names it by."""
+    transports = ",".join(map(str, process.transports))
+    return f"{process.hostname}:{transports}/{process.uid:x}"
+
+
+def chunks(payload: bytes, size: int) -> list[bytes]:
+    """The payload in pieces of at most `size` bytes; at least one piece."""
+    return [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]

@@ -1,0 +1,106 @@
+"""Gathers what the processes report into the record of the run."""
+
+from typing import Any
+
+from bcr.configuration import SignedConfiguration
+from bcr.encoding import decode
+from bcr.record import ClientRecord, ReplicaReport, RunRecord
+from bcr.settings import Settings
+from bcr.signing import Signed
+from bcr.state import Snapshot
+from bcr.violations import MalformedMessage
+
+MAX_PIECES = 1_000_000
+
+
+class Pieces:
+    """A payload that arrives in numbered pieces, in any order."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, bytes] = {}
+        self._count: int | None = None
+
+    def add(self, index: int, count: int, piece: bytes) -> None:
+        """Add one of `count` pieces; what does not fit is left out, so the payload stays incomplete."""
+        if 0 <= index < count <= MAX_PIECES and self._count in (None, count):
+            self._count = count
+            self._pieces[index] = piece
+
+    def payload(self) -> bytes | None:
+        """The whole payload, or None while pieces are missing."""
+        if self._count is None or len(self._pieces) < self._count:
+            return None
+        return b"".join(self._pieces[index] for index in range(self._count))
+
+
+class Collection:
+    """What has been reported so far."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clients: tuple[Any, ...] = ()
+        self.configurations: list[SignedConfiguration] = []
+        self._client_pieces: dict[int, Pieces] = {}
+        self._client_records: dict[int, ClientRecord] = {}
+        self._reports: dict[int, Signed[ReplicaReport]] = {}
+        self._state_pieces: dict[int, Pieces] = {}
+        self._progress: dict[int, int] = {}
+        self.problems: list[str] = []
+
+    def add_configuration(self, signed: SignedConfiguration) -> None:
+        self.configurations.append(signed)
+
+    def add_progress(self, client: int, answered: int) -> None:
+        self._progress[client] = answered
+
+    def answered(self) -> int:
+        """Operations that clients have said to be answered."""
+        return sum(self._progress.values())
+
+    def add_client_piece(self, client: int, index: int, count: int, piece: bytes) -> None:
+        pieces = self._client_pieces.setdefault(client, Pieces())
+        pieces.add(index, count, piece)
+        payload = pieces.payload()
+        if payload is not None:
+            try:
+                record = decode(ClientRecord, payload)
+            except MalformedMessage as violation:
+                self.problems.append(f"client {client}: its record cannot be read: {violation}")
+                return
+            self._client_records[client] = record
+            self._progress[client] = sum(len(each.request.statement.operations) for each in record.exchanges)
+
+    def add_report(self, position: int, payload: bytes) -> None:
+        try:
+            self._reports[position] = decode(Signed[ReplicaReport], payload)
+        except MalformedMessage as violation:
+            self.problems.append(f"replica {position}: its report cannot be read: {violation}")
+
+    def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
+        self._state_pieces.setdefault(position, Pieces()).add(index, count, piece)
+
+    def has_all_clients(self) -> bool:
+        return len(self._client_records) == self.settings.num_clients
+
+    def has_all_reports(self) -> bool:
+        return len(self._reports) == self.settings.num_replicas and self._final_state() is not None
+
+    def _final_state(self) -> Snapshot | None:
+        for pieces in self._state_pieces.values():
+            payload = pieces.payload()
+            if payload is not None:
+                try:
+                    return decode(Snapshot, payload)
+                except MalformedMessage:
+                    continue
+        return None
+
+    def record(self, olympus_key: bytes | None) -> RunRecord:
+        """The record of the run, as far as it has been reported."""
+        return RunRecord(
+            olympus_key or b"",
+            tuple(self.configurations),
+            tuple(record for _, record in sorted(self._client_records.items())),
+            tuple(report for _, report in sorted(self._reports.items())),
+            self._final_state(),
+        )

@@ -1,0 +1,128 @@
+"""What a user asks for when starting a run: reads the command line and the scenario, and refuses what is wrong."""
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
+from da.common import get_runtime_option
+
+from bcr.object import Operation
+from bcr.settings import Settings
+from bcr_runtime import ambient
+from bcr_runtime.journal import LEVELS
+from bcr_runtime.processes import default_log_base
+from bcr_tools.run import ScenarioNotFound, find_scenario
+
+DEFAULT_SCENARIO = "first_run.config"
+NODE_LIMIT_S = 60
+MESSAGE_OVERHEAD_BYTES = 1_024
+STALL_TIMEOUTS = 5
+STALL_EXTRA_S = 10
+
+
+class BadInput(Exception):
+    """The command line or the scenario is not right; the text says what, where and what would be."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One run as asked for.
+
+    `stall_limit_s` is how long no client may report anything before the run is given up; `node_limit_s` how long
+    the nodes that the user starts may take to appear.
+    """
+
+    scenario: Scenario
+    warnings: tuple[Diagnostic, ...]
+    settings: Settings
+    folder: Path
+    result_file: Path | None
+    stall_limit_s: float
+    node_limit_s: float
+
+    @property
+    def workloads(self) -> tuple[tuple[tuple[Operation, ...], ...], ...]:
+        """For each client its operations, grouped into requests."""
+        size = self.settings.operations_per_request
+        return tuple(
+            tuple(workload[start : start + size] for start in range(0, len(workload), size))
+            for workload in self.scenario.workloads
+        )
+
+    def node_names(self) -> list[str]:
+        """The nodes that `placement = nodes` needs."""
+        replicas = [f"replica_{position}" for position in range(self.settings.num_replicas)]
+        return replicas + [f"client_{client}" for client in range(self.settings.num_clients)]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"RunSystem.da: {message}\n{self.format_usage()}")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="RunSystem.da", add_help=False)
+    parser.add_argument("-i", "--input", metavar="FILE", default=DEFAULT_SCENARIO)
+    parser.add_argument("--placement", choices=["processes", "nodes"])
+    parser.add_argument("--node-limit", metavar="SECONDS", type=float, default=NODE_LIMIT_S)
+    parser.add_argument("--log-level", choices=sorted(LEVELS))
+    parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
+    parser.add_argument("--result-file", metavar="FILE", type=Path)
+    return parser
+
+
+def launch_from(arguments: list[str]) -> Launch:
+    """The run that the command line asks for; prints the scenario's warnings. Raises BadInput."""
+    options = _parser().parse_args(arguments)
+    try:
+        scenario, warnings = read_scenario(find_scenario(options.input))
+    except (ScenarioNotFound, ScenarioError, OSError) as error:
+        raise BadInput(str(error)) from error
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    if scenario.failures:
+        raise BadInput(f"{scenario.source}: this version injects no faults, so a scenario with failures cannot be run")
+    if options.placement:
+        scenario = scenario.placed(options.placement)
+    settings = _settings(scenario, options)
+    longest_ms = max(scenario.client_timeout_ms, scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
+    stall_limit_s = STALL_EXTRA_S + STALL_TIMEOUTS * longest_ms / 1000
+    return Launch(
+        scenario,
+        tuple(warnings),
+        settings,
+        Path(settings.log_base or default_log_base()) / settings.run_name,
+        options.result_file,
+        stall_limit_s,
+        options.node_limit,
+    )
+
+
+def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:
+    label = re.sub(r"[^A-Za-z0-9._-]+", "_", scenario.name)[:80] or "run"
+    base = options.log_dir or _chosen_logdir()
+    return Settings(
+        t=scenario.t,
+        num_clients=scenario.num_clients,
+        client_timeout_ms=scenario.client_timeout_ms,
+        head_timeout_ms=scenario.head_timeout_ms,
+        nonhead_timeout_ms=scenario.nonhead_timeout_ms,
+        checkpoint_interval=scenario.checkpoint_interval,
+        batch_limit=scenario.batch_limit,
+        client_window=scenario.client_window,
+        operations_per_request=scenario.operations_per_request,
+        message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
+        run_name=f"{label}-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
+        log_base=str(base.absolute()) if base else "",
+        log_level=options.log_level or scenario.log_level,
+    )
+
+
+def _chosen_logdir() -> Path | None:
+    """DistAlgo's `--logdir`, where the user gave one: its own default is a time stamp."""
+    given = get_runtime_option("logdir")
+    return None if re.fullmatch(r"\d{4}-\d\d-\d\d_\d{6}", given) else Path(given)

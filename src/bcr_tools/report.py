@@ -1,0 +1,120 @@
+"""The end of a run: the verdict, `result.json`, the record, and what the user reads."""
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bcr.encoding import encode
+from bcr.record import ClientRecord, RunRecord
+from bcr.verdict import Judgement, judge
+from bcr_tools.launch import Launch
+
+EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
+MAX_RESULTS = 10_000
+PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "msgspec")
+
+
+def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
+    """Judge the run, write its files, tell the user, and return the exit status.
+
+    `failure` says why the run was given up, where it was.
+    """
+    launch.folder.mkdir(parents=True, exist_ok=True)
+    (launch.folder / "record.msgpack").write_bytes(encode(record))
+    judgement = judge(record, launch.scenario.workloads, launch.settings.client_window)
+    if failure is not None and judgement.status != "fail":
+        judgement = Judgement("unknown", (failure, *judgement.reasons))
+    outcome = outcome_of(launch, record, judgement)
+    unmet = [
+        text for text in (expectation.check(outcome) for expectation in launch.scenario.expectations) if text is not None
+    ]
+    if unmet:
+        # An expectation that an unfinished run does not meet says nothing: it might have met it.
+        status = "unknown" if judgement.status == "unknown" else "fail"
+        outcome |= {"verdict": status, "reasons": [*judgement.reasons, *unmet]}
+    text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
+    for path in filter(None, (launch.folder / "result.json", launch.result_file)):
+        path.write_text(text, encoding="utf-8")
+    _print(outcome, launch.folder)
+    return EXIT_STATUS[outcome["verdict"]]
+
+
+def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
+    """The contents of `result.json`."""
+    tail = 2 * launch.settings.t
+    return {
+        "scenario": launch.scenario.name,
+        "verdict": judgement.status,
+        "reasons": list(judgement.reasons),
+        "operations": sum(len(exchange.request.statement.operations) for exchange in _exchanges(record)),
+        "results": _results(record),
+        "results_by_tail": sum(
+            signed.statement.results_sent for signed in record.replicas if signed.statement.position == tail
+        ),
+        "retransmissions": sum(client.retransmissions for client in record.clients),
+        "reconfigurations": [],
+        "faults_injected": [],
+        "final_state": None if record.final_state is None else dict(record.final_state.dictionary),
+        "elapsed_s": _elapsed_s(record),
+        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+        "settings": launch.scenario.settings(),
+        "log_folder": str(launch.folder),
+    }
+
+
+def _exchanges(record: RunRecord) -> Any:
+    return (exchange for client in record.clients for exchange in client.exchanges)
+
+
+def _results(record: RunRecord) -> list[list[str]]:
+    """Each client's results in request order; MAX_RESULTS in all."""
+    left = MAX_RESULTS
+    lists = []
+    for client in record.clients:
+        mine = list(islice(_results_of(client), left))
+        left -= len(mine)
+        lists.append(mine)
+    return lists
+
+
+def _results_of(client: ClientRecord) -> Any:
+    return (result for exchange in client.exchanges for result in exchange.answer.outcome.results)
+
+
+def _elapsed_s(record: RunRecord) -> float:
+    """From the first request sent to the last result accepted; clients on other clocks are measured apart."""
+    longest_ns = 0
+    for clock in {client.clock for client in record.clients}:
+        exchanges = [each for client in record.clients if client.clock == clock for each in client.exchanges]
+        if exchanges:
+            first_ns = min(each.sent_ns for each in exchanges)
+            longest_ns = max(longest_ns, max(each.accepted_ns for each in exchanges) - first_ns)
+    return round(longest_ns / 1e9, 6)
+
+
+def _print(outcome: Mapping[str, Any], folder: Path) -> None:
+    console = Console()
+    table = Table(title=outcome["scenario"], title_justify="left", show_header=False)
+    elapsed_s = outcome["elapsed_s"]
+    rate = f"{outcome['operations'] / elapsed_s:,.0f} a second" if elapsed_s else "-"
+    for name, value in (
+        ("operations answered", f"{outcome['operations']:,}"),
+        ("results by the tail", f"{outcome['results_by_tail']:,}"),
+        ("retransmissions", f"{outcome['retransmissions']:,}"),
+        ("reconfigurations", f"{len(outcome['reconfigurations']):,}"),
+        ("seconds", f"{elapsed_s:.3f}"),
+        ("operations", rate),
+    ):
+        table.add_row(name, value)
+    console.print(table)
+    for reason in outcome["reasons"]:
+        console.print(f"  {reason}", markup=False, highlight=False)
+    console.print(f"logs and result.json: {folder}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)
