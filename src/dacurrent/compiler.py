@@ -1,6 +1,7 @@
 """Cures of the modules of `da.compiler`: each function is called once by `hook` with the stock module."""
 
 import ast
+import functools
 import sys
 import types
 
@@ -9,19 +10,64 @@ from dacurrent.downgrade import downgrade
 from dacurrent.language import refusals
 from dacurrent.upgrade import upgrade
 
+_ITERATOR_PATTERNS = "enable_iterator_pattern"
+
 
 def parse(source, filename="<unknown>", mode="exec"):
-    """Python's `ast.parse`, with a tree of Python 3.7's node types; a Module carries its `refusals`."""
-    tree = ast.parse(source, filename, mode)
-    found = refusals(tree)
-    tree = downgrade(tree)
-    tree.refusals = found
-    return tree
+    """Python's `ast.parse`, with a tree of Python 3.7's node types; its `current` is the tree of today's."""
+    try:
+        tree = ast.parse(source, filename, mode)
+        current = ast.parse(source, filename, mode)
+    except SyntaxError as error:
+        # DistAlgo prints position and text of the line, but not what is wrong with it.
+        error.text = f"{error.msg}: {(error.text or '').strip()}\n"
+        raise
+    old = downgrade(tree)
+    old.current = current
+    return old
 
 
 def cure_parser(module):
     vars(module).update(nodes37.GONE)
     module.parse = parse
+    _refuse_foreign_syntax(module)
+    _report_malformed_calls(module)
+
+
+def _refuse_foreign_syntax(module):
+    stock = module.Parser.visit_Module
+
+    @functools.wraps(stock)
+    def visit_Module(self, node):
+        header = ast.get_docstring(node.current, clean=False) or ""
+        in_header = "--" + _ITERATOR_PATTERNS.replace("_", "-") in header.split()
+        found = refusals(node.current, in_header or self.get_option(_ITERATOR_PATTERNS, default=False))
+        if not found:
+            stock(self, node)
+        elif self._parent is None:
+            for where, message in found:
+                self.error(f"not in DistAlgo's language: {message}", where)
+        else:
+            # A module that is only read for a base class; importing it will tell of it where it matters.
+            where, message = found[0]
+            raise module.ResolverException(f"{self.filename}:{where.lineno}:{where.col_offset}: {message}")
+
+    module.Parser.visit_Module = visit_Module
+
+
+def _report_malformed_calls(module):
+    """`len()` and its like raised through the whole compiler, without file and line."""
+    stock = module.Parser.visit_Call
+
+    @functools.wraps(stock)
+    def visit_Call(self, node):
+        try:
+            return stock(self, node)
+        except module.MalformedStatementError as error:
+            self.error(error.msg or error.reason, error.node or node)
+            return self.create_expr(module.dast.PythonExpr, node, nopush=True)
+
+    module.Parser.visit_Call = visit_Call
 
 
 def cure_generator(module):
@@ -44,7 +90,7 @@ def cure_ui(module):
         try:
             return compile(upgrade(tree), filename, mode="exec", dont_inherit=True, optimize=_optimize)
         except Exception as error:
-            print(f"Unable to generate bytecode: {error}", file=sys.stderr)
+            print(f"{filename}: unable to generate bytecode: {error}", file=sys.stderr)
             return None
 
     module._pyast_to_pycode = to_code

@@ -39,10 +39,6 @@ def _field(node, name):
     return [] if name in _LISTS else None
 
 
-def _subscript_tuple(node):
-    return ast.copy_location(ast.Tuple([upgrade(part) for part in node.dims], ast.Load()), node)
-
-
 _CONVERTED = {
     "Num": lambda node: ast.Constant(node.n),
     "Str": lambda node: ast.Constant(node.s),
@@ -50,6 +46,6 @@ _CONVERTED = {
     "NameConstant": lambda node: ast.Constant(node.value),
     "Ellipsis": lambda node: ast.Constant(...),
     "Index": lambda node: upgrade(node.value),
-    "ExtSlice": _subscript_tuple,
+    "ExtSlice": lambda node: ast.Tuple(upgrade(node.dims), ast.Load()),
     "Param": lambda node: ast.Load(),
 }
