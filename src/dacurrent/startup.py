@@ -1,4 +1,4 @@
-"""Cures of `da.common` that concern the start of a node: how child processes are made."""
+"""Cures of `da.common` that concern the start of a node and its child processes."""
 
 import functools
 import multiprocessing
@@ -11,6 +11,7 @@ def cure_common(module):
     # Python 3.12 warns of each such fork.
     warnings.filterwarnings("ignore", message=r".*multi-threaded.*fork\(\)", category=DeprecationWarning)
     _prefer_fork(module)
+    _spawn_with_interpreter_flags(module)
 
 
 def _prefer_fork(module):
@@ -25,3 +26,25 @@ def _prefer_fork(module):
         stock(options)
 
     module.initialize_runtime_options = initialize_runtime_options
+
+
+def _spawn_with_interpreter_flags(module):
+    """`--start-method spawn` asked that `-c` be the first word after the interpreter, where its flags stand."""
+    stock = module._install
+
+    @functools.wraps(stock)
+    def install():
+        from multiprocessing import spawn
+
+        command_line = spawn.get_command_line
+        stock()
+
+        def get_command_line(**handles):
+            command = command_line(**handles)
+            program = command.index("-c") + 1
+            command[program] = "import da; " + command[program]
+            return command
+
+        spawn.get_command_line = get_command_line
+
+    module._install = install
