@@ -5,6 +5,7 @@ about its sender: what counts is signed inside.
 """
 
 import hmac
+from collections import Counter
 from typing import Self
 
 import msgspec
@@ -12,17 +13,19 @@ import msgspec
 from bcr.configuration import Configuration
 from bcr.encoding import digest, encode
 from bcr.proofs import Answer, demand_order_proof
+from bcr.signing import Statement
 from bcr.statements import (
     MAX_OPERATIONS_PER_REQUEST,
     MAX_REQUESTS_PER_SLOT,
     Order,
     Outcome,
+    SignedCheckpoint,
     SignedOrder,
     SignedRequest,
     SignedResult,
     digest_of_requests,
 )
-from bcr.violations import InvalidSignature, MalformedMessage, WrongConfiguration
+from bcr.violations import DisagreeingResult, InvalidSignature, MalformedMessage, WrongConfiguration
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -67,12 +70,60 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
     result_proof: tuple[SignedResult, ...]
 
 
+class CheckpointShuttle(Message, frozen=True, tag="checkpoint"):
+    """What travels head to tail behind the shuttle of its slot: the checkpoint statements so far (section 4.2)."""
+
+    configuration: int
+    slot: int
+    proof: tuple[SignedCheckpoint, ...]
+
+
+class CompletedCheckpoint(Message, frozen=True, tag="completed_checkpoint"):
+    """What travels tail to head: the checkpoint statements of all replicas (section 4.2)."""
+
+    configuration: int
+    slot: int
+    proof: tuple[SignedCheckpoint, ...]
+
+
 class ResultMessage(Message, frozen=True, tag="result_message"):
     """A replica's answer to a client."""
 
     client: int
     number: int
     answer: Answer
+
+
+class Accusation(Statement, frozen=True, tag="accusation"):
+    """A client's proof that a replica lies: an answer to its request in which two replicas contradict each other."""
+
+    request: SignedRequest
+    answer: Answer
+
+    def demand_proved(self, configuration: Configuration) -> DisagreeingResult:
+        """The contradiction; raises a ProtocolViolation where the answer shows none (section 3.3).
+
+        Two validly signed result statements for one slot of one configuration that differ cannot both be true.
+        """
+        demand_configuration(self.answer.configuration, configuration)
+        demand_request(self.request, configuration)
+        valid = [
+            signed
+            for signed in self.answer.proof
+            if (signed.statement.configuration, signed.statement.slot) == (configuration.number, self.answer.slot)
+            and signed.is_authentic(configuration.replica_key(signed.signer))
+        ]
+        votes = Counter(signed.statement for signed in valid)
+        if len(votes) < 2:
+            raise MalformedMessage("an accusation without a contradiction", evidence=(self,))
+        [(_, most), (_, next_most), *_] = votes.most_common()
+        minority = votes.most_common()[-1][0]
+        accused = next(signed for signed in valid if signed.statement == minority)
+        return DisagreeingResult(
+            f"result statements of slot {self.answer.slot} contradict each other",
+            position=accused.signer if most > next_most else None,
+            evidence=tuple(valid),
+        )
 
 
 class ConfigurationQuery(Message, frozen=True, tag="configuration_query"):

@@ -6,9 +6,11 @@ import msgspec
 
 from bcr.configuration import Configuration
 from bcr.statements import (
+    Checkpoint,
     Order,
     Outcome,
     Result,
+    SignedCheckpoint,
     SignedOrder,
     SignedRequest,
     SignedResult,
@@ -100,6 +102,30 @@ def _demand_agreement(signed: SignedResult, expected: Result, configuration: Con
             position=position,
             evidence=(signed, expected),
         )
+
+
+def check_checkpoint_proof(proof: Sequence[SignedCheckpoint], configuration: Configuration) -> Checkpoint:
+    """The checkpoint that t+1 distinct replicas of the configuration validly signed, equal among them (section 4.2).
+
+    Raises NotEnoughStatements where there is none.
+    """
+    supporters: dict[Checkpoint, set[int]] = {}
+    for signed in proof:
+        checkpoint, position = signed.statement, signed.signer
+        if (
+            checkpoint.configuration == configuration.number
+            and 0 <= position <= configuration.tail
+            and position not in supporters.get(checkpoint, ())
+            and signed.is_authentic(configuration.replica_key(position))
+        ):
+            supporters.setdefault(checkpoint, set()).add(position)
+    for checkpoint, positions in supporters.items():
+        if len(positions) >= configuration.quorum:
+            return checkpoint
+    most = max(map(len, supporters.values()), default=0)
+    raise NotEnoughStatements(
+        f"{most} checkpoint statements agree, {configuration.quorum} are needed", evidence=tuple(proof)
+    )
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):

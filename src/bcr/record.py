@@ -4,6 +4,7 @@ import msgspec
 
 from bcr.configuration import SignedConfiguration
 from bcr.proofs import Answer
+from bcr.reconfiguration import ReconfigurationReport
 from bcr.signing import Signed, Statement
 from bcr.state import Snapshot
 from bcr.statements import SignedRequest
@@ -61,3 +62,4 @@ class RunRecord(msgspec.Struct, frozen=True):
     clients: tuple[ClientRecord, ...]
     replicas: tuple[Signed[ReplicaReport], ...]
     final_state: Snapshot | None = None
+    reconfigurations: tuple[ReconfigurationReport, ...] = ()

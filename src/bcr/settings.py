@@ -20,6 +20,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     client_window: int = 1
     operations_per_request: int = 1
     start_limit_ms: int = 30_000
+    olympus_timeout_ms: int = 5_000
+    wedge_grace_ms: int = 500
     message_limit_bytes: int = 4_096
     run_name: str = "run"
     log_base: str = ""

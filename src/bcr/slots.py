@@ -60,5 +60,12 @@ class OpenSlot(msgspec.Struct, frozen=True):
             for index, (request, outcome) in enumerate(zip(self.requests, self.outcomes, strict=True))
         ]
 
+    def answer(self, client: int, number: int, proof: Sequence[SignedResult]) -> Answer:
+        """The answer to one of the requests; raises KeyError where the slot does not have it."""
+        for request, answer in self.answers(proof):
+            if (request.statement.client, request.statement.number) == (client, number):
+                return answer
+        raise KeyError((client, number))
+
     def _outcome_digests(self) -> tuple[bytes, ...]:
         return tuple(outcome.digest() for outcome in self.outcomes)

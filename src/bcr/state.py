@@ -57,6 +57,14 @@ class RunningState:
             tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())),
         )
 
+    @classmethod
+    def restored(cls, snapshot: "Snapshot", client_window: int) -> "RunningState":
+        """The running state that the snapshot was taken of."""
+        state = cls(client_window)
+        state.dictionary = dict(snapshot.dictionary)
+        state.outcomes = {client: dict(latest) for client, latest in snapshot.outcomes}
+        return state
+
     def digest(self) -> bytes:
         """The digest of the running state: equal exactly where the states are equal."""
         return self.snapshot().digest()

@@ -38,6 +38,14 @@ class Result(Statement, frozen=True, tag="result"):
     outcomes_digest: bytes
 
 
+class Checkpoint(Statement, frozen=True, tag="checkpoint"):
+    """A replica's word on its running state after `slot` (section 4.2)."""
+
+    configuration: int
+    slot: int
+    state_digest: bytes
+
+
 class Refusal(Statement, frozen=True, tag="refusal"):
     """An immutable replica's signed *error* in answer to a request (section 3.3)."""
 
@@ -60,9 +68,22 @@ class ReconfigurationRequest(Statement, frozen=True, tag="reconfiguration_reques
     blamed: int | None = None
 
 
+class WedgeRequest(Statement, frozen=True, tag="wedge_request"):
+    """Olympus tells the replicas of a configuration to become immutable and to hand over their histories."""
+
+    configuration: int
+
+
+class GetRunningState(Statement, frozen=True, tag="get_running_state"):
+    """Olympus asks a member of the quorum for its running state."""
+
+    configuration: int
+
+
 SignedRequest = Signed[Request]
 SignedOrder = Signed[Order]
 SignedResult = Signed[Result]
+SignedCheckpoint = Signed[Checkpoint]
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):

@@ -31,8 +31,3 @@ def address_of(process: Any) -> str:
     """The address of a DistAlgo process as text: what a signed configuration names it by."""
     transports = ",".join(map(str, process.transports))
     return f"{process.hostname}:{transports}/{process.uid:x}"
-
-
-def chunks(payload: bytes, size: int) -> list[bytes]:
-    """The payload in pieces of at most `size` bytes; at least one piece."""
-    return [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]

@@ -4,34 +4,13 @@ from typing import Any
 
 from bcr.configuration import SignedConfiguration
 from bcr.encoding import decode
+from bcr.pieces import Pieces
+from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.settings import Settings
 from bcr.signing import Signed
 from bcr.state import Snapshot
 from bcr.violations import MalformedMessage
-
-MAX_PIECES = 1_000_000
-
-
-class Pieces:
-    """A payload that arrives in numbered pieces, in any order."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[int, bytes] = {}
-        self._count: int | None = None
-
-    def add(self, index: int, count: int, piece: bytes) -> None:
-        """Add one of `count` pieces; what does not fit is left out, so the payload stays incomplete."""
-        if 0 <= index < count <= MAX_PIECES and self._count in (None, count):
-            self._count = count
-            self._pieces[index] = piece
-
-    def payload(self) -> bytes | None:
-        """The whole payload, or None while pieces are missing."""
-        if self._count is None or len(self._pieces) < self._count:
-            return None
-        return b"".join(self._pieces[index] for index in range(self._count))
-
 
 class Collection:
     """What has been reported so far."""
@@ -40,6 +19,7 @@ class Collection:
         self.settings = settings
         self.clients: tuple[Any, ...] = ()
         self.configurations: list[SignedConfiguration] = []
+        self.reconfigurations: list[ReconfigurationReport] = []
         self._client_pieces: dict[int, Pieces] = {}
         self._client_records: dict[int, ClientRecord] = {}
         self._reports: dict[int, Signed[ReplicaReport]] = {}
@@ -49,6 +29,11 @@ class Collection:
 
     def add_configuration(self, signed: SignedConfiguration) -> None:
         self.configurations.append(signed)
+
+    def add_reconfiguration(self, payload: bytes) -> ReconfigurationReport:
+        report = decode(ReconfigurationReport, payload)
+        self.reconfigurations.append(report)
+        return report
 
     def add_progress(self, client: int, answered: int) -> None:
         self._progress[client] = answered
@@ -103,4 +88,5 @@ class Collection:
             tuple(record for _, record in sorted(self._client_records.items())),
             tuple(report for _, report in sorted(self._reports.items())),
             self._final_state(),
+            tuple(self.reconfigurations),
         )

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -59,7 +60,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
             signed.statement.results_sent for signed in record.replicas if signed.statement.position == tail
         ),
         "retransmissions": sum(client.retransmissions for client in record.clients),
-        "reconfigurations": [],
+        "reconfigurations": [msgspec.to_builtins(each) for each in record.reconfigurations],
         "faults_injected": [],
         "final_state": None if record.final_state is None else dict(record.final_state.dictionary),
         "elapsed_s": _elapsed_s(record),

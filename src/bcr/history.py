@@ -1,0 +1,121 @@
+"""Histories: slot by slot the order proofs since the last completed checkpoint (paper, sections 3.1 and 4.2)."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from bcr.configuration import Configuration
+from bcr.messages import demand_configuration, demand_request
+from bcr.proofs import Answer, check_checkpoint_proof, demand_order_proof
+from bcr.signing import Signed, Statement
+from bcr.state import Snapshot
+from bcr.statements import Checkpoint, Order, SignedCheckpoint, SignedOrder, SignedRequest, digest_of_requests
+from bcr.violations import Hole, MalformedMessage
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A slot of a replica's history: its requests, and the order statements of the replica and its predecessors."""
+
+    slot: int
+    requests: tuple[SignedRequest, ...]
+    order_proof: tuple[SignedOrder, ...]
+
+    def order(self, configuration: int) -> Order:
+        """The order statement that fits the requests of this entry."""
+        return Order(configuration, self.slot, digest_of_requests([request.digest() for request in self.requests]))
+
+
+class Wedged(Statement, frozen=True, tag="wedged"):
+    """A replica's answer to a wedge request: the history since its last completed checkpoint, and that proof."""
+
+    configuration: int
+    history: tuple[HistoryEntry, ...]
+    checkpoint_proof: tuple[SignedCheckpoint, ...]
+
+
+class CatchUp(Statement, frozen=True, tag="catch_up"):
+    """Olympus sends a replica of the quorum what its history lacks of the longest one."""
+
+    configuration: int
+    suffix: tuple[HistoryEntry, ...]
+
+
+class LatestAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """A replica's answer, with its own result statement as the only one, to one of a client's latest requests."""
+
+    client: int
+    number: int
+    answer: Answer
+
+
+class CaughtUp(Statement, frozen=True, tag="caught_up"):
+    """A replica's answer to catch_up: how many slots it has executed, its state's digest, and its latest answers."""
+
+    configuration: int
+    slots: int
+    state_digest: bytes
+    answers: tuple[LatestAnswer, ...]
+
+
+class RunningStateHandover(Statement, frozen=True, tag="running_state"):
+    """A replica's running state, for Olympus."""
+
+    configuration: int
+    snapshot: Snapshot
+
+
+class InitialHistory(Statement, frozen=True, tag="inithist"):
+    """Olympus's word on the running state from which a configuration starts."""
+
+    configuration: int
+    snapshot: Snapshot
+
+
+class ValidHistory(msgspec.Struct, frozen=True):
+    """A wedged history that passed `validate`: slots `start` … `end - 1`, without holes."""
+
+    position: int
+    checkpoint: Checkpoint | None
+    entries: tuple[HistoryEntry, ...]
+
+    @property
+    def start(self) -> int:
+        return 0 if self.checkpoint is None else self.checkpoint.slot + 1
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.entries)
+
+    def extended(self, suffix: Iterable[HistoryEntry]) -> "ValidHistory":
+        """The history with further entries, as its replica has it once it has caught up."""
+        return msgspec.structs.replace(self, entries=(*self.entries, *suffix))
+
+    def orders(self) -> Mapping[int, Order]:
+        """For each slot the order that its proof holds."""
+        return {entry.slot: entry.order_proof[0].statement for entry in self.entries}
+
+
+def validate(wedged: Signed[Wedged], configuration: Configuration) -> ValidHistory:
+    """The history in a replica's `wedged`; raises a ProtocolViolation unless it is valid (section 3.3).
+
+    Valid: signed by the replica; on a checkpoint that t+1 replicas signed, or from the first slot; without holes; the
+    requests signed by their clients; every entry ordered by the replica and each of its predecessors.
+    """
+    position, statement = wedged.signer, wedged.statement
+    wedged.demand_authentic(configuration.replica_key(position), f"replica {position}")
+    demand_configuration(statement.configuration, configuration)
+    checkpoint = None
+    if statement.checkpoint_proof:
+        checkpoint = check_checkpoint_proof(statement.checkpoint_proof, configuration)
+    history = ValidHistory(position, checkpoint, statement.history)
+    for slot, entry in enumerate(statement.history, start=history.start):
+        if entry.slot != slot:
+            raise Hole(
+                f"the history of replica {position} has slot {entry.slot} where slot {slot} must be", position=position
+            )
+        if not entry.requests:
+            raise MalformedMessage(f"the history of replica {position} has no requests in slot {slot}")
+        for request in entry.requests:
+            demand_request(request, configuration)
+        demand_order_proof(entry.order_proof, entry.order(configuration.number), configuration, position + 1)
+    return history

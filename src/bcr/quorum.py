@@ -1,0 +1,101 @@
+"""Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (paper, section 3.3)."""
+
+from collections.abc import Collection, Iterable, Mapping
+from itertools import combinations
+
+import msgspec
+
+from bcr.history import HistoryEntry, ValidHistory
+
+Quorum = tuple[int, ...]
+
+
+class QuorumPlan(msgspec.Struct, frozen=True):
+    """A quorum, and for each of its members the suffix of the longest history that it lacks, perhaps none.
+
+    `slots` is the end of the longest history: what every member has executed once it has caught up.
+    """
+
+    quorum: Quorum
+    slots: int
+    suffixes: Mapping[int, tuple[HistoryEntry, ...]]
+
+
+def are_consistent(one: ValidHistory, other: ValidHistory) -> bool:
+    """Whether two histories order the same requests wherever both have a slot, and agree on a common checkpoint."""
+    if one.checkpoint and other.checkpoint and one.checkpoint.slot == other.checkpoint.slot:
+        if one.checkpoint != other.checkpoint:
+            return False
+    orders = other.orders()
+    return all(orders.get(slot, order) == order for slot, order in one.orders().items())
+
+
+def plan_for(histories: Iterable[ValidHistory]) -> QuorumPlan | str:
+    """How to bring these members to the same state, or why that cannot be.
+
+    Pairwise consistent histories are each part of the longest one. It starts at the best completed checkpoint; a
+    member that ends before what the others still have cannot be caught up.
+    """
+    members = sorted(histories, key=lambda history: history.position)
+    for one, other in combinations(members, 2):
+        if not are_consistent(one, other):
+            return f"the histories of replicas {one.position} and {other.position} contradict each other"
+    entries = {entry.slot: entry for member in members for entry in member.entries}
+    slots = max(member.end for member in members)
+    suffixes: dict[int, tuple[HistoryEntry, ...]] = {}
+    for member in members:
+        lacking = range(member.end, slots)
+        if any(slot not in entries for slot in lacking):
+            return f"the history of replica {member.position} ends before a checkpoint of the others"
+        suffixes[member.position] = tuple(entries[slot] for slot in lacking)
+    return QuorumPlan(tuple(member.position for member in members), slots, suffixes)
+
+
+def withheld(histories: Mapping[int, ValidHistory]) -> set[int]:
+    """The replicas that signed an order which their own wedged history lacks: provable misbehaviour (section 3.3)."""
+    return {
+        signed.signer
+        for history in histories.values()
+        for entry in history.entries
+        for signed in entry.order_proof
+        if signed.signer in histories and entry.slot >= histories[signed.signer].end
+    }
+
+
+def candidates(histories: Mapping[int, ValidHistory], size: int, suspects: Collection[int]) -> list[Quorum]:
+    """All quorums of `size` among these replicas, in the order in which to try them.
+
+    First those without suspects, for a suspect has been proved to lie; then those that hold one of the longest
+    histories, so that nothing which a client may have an answer to is left behind; then by position.
+    """
+    longest = max((history.end for history in histories.values()), default=0)
+
+    def rank(quorum: Quorum) -> tuple[int, bool, Quorum]:
+        return (
+            sum(position in suspects for position in quorum),
+            all(histories[position].end < longest for position in quorum),
+            quorum,
+        )
+
+    return sorted(combinations(sorted(histories), size), key=rank)
+
+
+def choose_quorum(
+    histories: Mapping[int, ValidHistory],
+    size: int,
+    failed: Mapping[Quorum, str],
+    suspects: Collection[int] = (),
+) -> tuple[QuorumPlan | None, dict[Quorum, str]]:
+    """The first quorum that has not failed and can be caught up, with the plan for it; None where there is none.
+
+    Also returns, by quorum, why those before it cannot be.
+    """
+    why_not: dict[Quorum, str] = {}
+    for quorum in candidates(histories, size, suspects):
+        if quorum in failed:
+            continue
+        plan = plan_for(histories[position] for position in quorum)
+        if isinstance(plan, QuorumPlan):
+            return plan, why_not
+        why_not[quorum] = plan
+    return None, why_not

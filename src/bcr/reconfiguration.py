@@ -1,0 +1,166 @@
+"""One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (paper, section 3.3).
+
+Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
+remembered, there are finitely many, and none is tried twice, so no order of answers makes it loop.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from bcr.configuration import Configuration
+from bcr.history import CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, validate
+from bcr.proofs import Answer
+from bcr.quorum import Quorum, QuorumPlan, choose_quorum, withheld
+from bcr.signing import Signed
+from bcr.state import Snapshot
+from bcr.statements import SignedResult
+from bcr.violations import ProtocolViolation
+
+
+class Reconfiguration:
+    """The move away from one configuration."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.histories: dict[int, ValidHistory] = {}
+        self.invalid: dict[int, str] = {}  # position -> why its wedged history is not valid
+        self.silent: set[int] = set()  # positions that owe an answer whose time has passed
+        self.failed: dict[Quorum, str] = {}
+        self.tried: list[Quorum] = []
+        self._suffixes: dict[tuple[int, int], tuple[HistoryEntry, ...]] = {}  # (position, slots) -> what it was sent
+        self._caught_up: dict[tuple[int, int], CaughtUp] = {}  # (position, slots) -> what it answered
+        self.snapshot: Snapshot | None = None
+
+    # -- wedging
+
+    def add_wedged(self, wedged: Signed[Wedged]) -> None:
+        """Take a replica's history, the first it sends; a history that is not valid counts as the replica's answer."""
+        position = wedged.signer
+        if position in self.histories or position in self.invalid:
+            return
+        try:
+            self.histories[position] = validate(wedged, self.configuration)
+        except ProtocolViolation as violation:
+            if not wedged.is_authentic(self.configuration.replica_key(position)):
+                raise  # anybody can have sent this, so it is no answer of that replica
+            self.invalid[position] = f"{violation.kind}: {violation}"
+
+    def answered(self) -> int:
+        """How many replicas have answered the wedge request."""
+        return len(self.histories) + len(self.invalid)
+
+    def heard_from(self) -> tuple[int, int]:
+        """Changes whenever an answer arrives that may make another quorum possible."""
+        return self.answered(), len(self._caught_up)
+
+    def suspects(self) -> set[int]:
+        """Replicas whose own signatures prove that they hide orders."""
+        return withheld(self.histories)
+
+    # -- catching up
+
+    def next_plan(self) -> QuorumPlan | None:
+        """The next quorum to try, or None while there is none among those that have answered.
+
+        A quorum with a replica that was silent once waits for that replica's answer.
+        """
+        usable = {position: history for position, history in self.histories.items() if position not in self.silent}
+        plan, why_not = choose_quorum(usable, self.configuration.quorum, self.failed, self.suspects())
+        self.failed |= why_not
+        if plan is not None:
+            self.tried.append(plan.quorum)
+            for position, suffix in plan.suffixes.items():
+                self._suffixes[position, plan.slots] = suffix
+        return plan
+
+    def add_caught_up(self, signed: Signed[CaughtUp]) -> None:
+        """Take a replica's answer to a catch_up; raises InvalidSignature unless it signed it."""
+        signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        key = signed.signer, signed.statement.slots
+        if signed.statement.configuration != self.configuration.number or key in self._caught_up:
+            return
+        self._caught_up[key] = signed.statement
+        self.silent.discard(signed.signer)
+        # From here on the replica has what it was sent, which a later quorum must know.
+        self.histories[signed.signer] = self.histories[signed.signer].extended(self._suffixes.pop(key, ()))
+
+    def lacking(self, plan: QuorumPlan) -> list[int]:
+        """The members of the quorum that have not said that they are where the plan wants them."""
+        return [position for position in plan.quorum if (position, plan.slots) not in self._caught_up]
+
+    def settle_digests(self, plan: QuorumPlan) -> bytes | None:
+        """The digest on which the caught-up quorum agrees; None, and the quorum has failed, where it does not."""
+        digests = {position: self._caught_up[position, plan.slots].state_digest for position in plan.quorum}
+        if len(set(digests.values())) == 1:
+            return digests[plan.quorum[0]]
+        groups: dict[bytes, list[int]] = {}
+        for position, state_digest in digests.items():
+            groups.setdefault(state_digest, []).append(position)
+        self.fail(plan, "running states differ: " + " against ".join(str(group) for group in groups.values()))
+        return None
+
+    def fail(self, plan: QuorumPlan, why: str, silent: int | None = None) -> None:
+        """The quorum will not do; `silent` names a member that did not answer in time."""
+        self.failed[plan.quorum] = why
+        if silent is not None:
+            self.silent.add(silent)
+
+    def results(self, plan: QuorumPlan) -> list[tuple[int, int, Answer]]:
+        """Client, request number and proved answer, wherever the whole quorum gives one and the same (step 6)."""
+        by_request: dict[tuple[int, int], list[LatestAnswer]] = {}
+        for position in plan.quorum:
+            for latest in self._caught_up[position, plan.slots].answers:
+                by_request.setdefault((latest.client, latest.number), []).append(latest)
+        proved = []
+        for (client, number), answers in sorted(by_request.items()):
+            first = answers[0].answer
+            statements = tuple(statement for latest in answers for statement in latest.answer.proof[:1])
+            supporters = {
+                statement.signer
+                for statement in statements
+                if statement.statement == first.result() and self._is_authentic(statement)
+            }
+            if supporters == set(plan.quorum):
+                proved.append((client, number, msgspec.structs.replace(first, proof=statements)))
+        return proved
+
+    def _is_authentic(self, statement: SignedResult) -> bool:
+        position = statement.signer
+        return position in self.histories and statement.is_authentic(self.configuration.replica_key(position))
+
+    # -- the running state
+
+    def add_running_state(self, signed: Signed[RunningStateHandover], digest: bytes) -> bool:
+        """Take a member's running state; whether its digest is the quorum's (step 7)."""
+        signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        if signed.statement.snapshot.digest() != digest:
+            return False
+        self.snapshot = signed.statement.snapshot
+        return True
+
+    def why_not(self) -> Mapping[Quorum, str]:
+        """By quorum, why those that were considered would not do."""
+        return dict(self.failed)
+
+
+class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the result of a run says of a reconfiguration.
+
+    `detected_ms` counts from the start of the service; `wedged_ms` and `active_ms`, None where it never came to that,
+    from the detection. `quorum` is None where no quorum would do, and `why_not` then says of each why.
+    """
+
+    source: int = msgspec.field(name="from")
+    target: int = msgspec.field(name="to")
+    requested_by: str
+    reason: str
+    blamed: int | None
+    quorums_tried: tuple[Quorum, ...]
+    quorum: Quorum | None
+    why_not: tuple[tuple[Quorum, str], ...]
+    invalid_histories: dict[str, str]
+    olympus_results: tuple[tuple[int, int], ...]
+    detected_ms: float
+    wedged_ms: float | None
+    active_ms: float | None
