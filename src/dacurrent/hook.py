@@ -27,7 +27,7 @@ REPLACED = {
 
 AFTER = {
     "da.common": ("dacurrent.startup:cure_common", "dacurrent.traces:cure_common"),
-    "da.sim": ("dacurrent.traces:cure_sim",),
+    "da.sim": ("dacurrent.awaits:cure_sim", "dacurrent.traces:cure_sim",),
     "da.tools.unparse": ("dacurrent.compiler:cure_unparse",),
     "da.compiler.parser": ("dacurrent.compiler:cure_parser",),
     "da.compiler.pygen": ("dacurrent.compiler:cure_generator",),

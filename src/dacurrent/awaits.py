@@ -1,0 +1,36 @@
+"""Time limits of `await` that count from the await they stand in.
+
+DistAlgo keeps one timer a thread. Its generated code starts that timer at the *end* of an await with a time limit, so
+the next one begins with the time that has passed since; leaves "expired" standing when a branch returns, so the next
+one is over before it begins; and an await inside a handler starts the timer of the await around it anew. The cure is
+in the one place that every await and label goes through: an await begins with its label, without a time limit, and
+that is where its timer is reset; and what a handler did to the timer is undone when it has returned.
+"""
+
+import time
+from types import ModuleType
+
+_LOCAL = "_DistProcess__local"
+
+
+def cure_sim(sim: ModuleType) -> None:
+    """Patch `da.sim.DistProcess._label`."""
+    stock_label = sim.DistProcess._label
+
+    def _label(self, name, block=False, timeout=None):
+        local = getattr(self, _LOCAL)
+        if timeout is None:
+            if not block:
+                local.timer, local.timer_expired = None, False
+            stock_label(self, name, block, timeout)
+            return
+        started = time.time() if local.timer is None else local.timer
+        local.timer, local.timer_expired = started, False
+        stock_label(self, name, block, timeout)
+        if time.time() - started < timeout:
+            local.timer_expired = False  # if it says otherwise, an await nested in a handler has left that there
+        if not local.timer_expired:
+            local.timer = started
+
+    # The compiler refuses process methods that are named like an internal one; it knows them by this registry.
+    sim.DistProcess._label = sim.internal(_label)
