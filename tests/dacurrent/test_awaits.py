@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SAMPLE = Path(__file__).parent / "samples" / "time_limits.da"
+SAMPLE = Path(__file__).parent / "programs" / "time_limits.da"
 
 
 def test_a_time_limit_counts_from_the_await_that_it_stands_in():
