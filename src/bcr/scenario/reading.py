@@ -10,8 +10,8 @@ from bcr.scenario.diagnostics import Diagnostic, Problem, ScenarioError, Severit
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of
 from bcr.scenario.expectations import COMPARISONS, SUBJECTS, Expectation
 from bcr.scenario.faults import FaultPlan
-from bcr.scenario.grammar import parse_pairs, parse_strings, parse_workload
 from bcr.scenario.grammar import Reading as FileReading
+from bcr.scenario.grammar import parse_pairs, parse_strings, parse_workload
 from bcr.scenario.values import NUMBERS, Range, Scenario
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
