@@ -10,21 +10,19 @@ from dacurrent.downgrade import downgrade
 from dacurrent.language import refusals
 from dacurrent.upgrade import upgrade
 
-_ITERATOR_PATTERNS = "enable_iterator_pattern"
-
 
 def parse(source, filename="<unknown>", mode="exec"):
-    """Python's `ast.parse`, with a tree of Python 3.7's node types; its `current` is the tree of today's."""
+    """Python's `ast.parse`, with a tree of Python 3.7's node types; its `refusals` are those of `language`."""
     try:
         tree = ast.parse(source, filename, mode)
-        current = ast.parse(source, filename, mode)
     except SyntaxError as error:
         # DistAlgo prints position and text of the line, but not what is wrong with it.
         error.text = f"{error.msg}: {(error.text or '').strip()}\n"
         raise
-    old = downgrade(tree)
-    old.current = current
-    return old
+    found = refusals(tree)
+    tree = downgrade(tree)
+    tree.refusals = found
+    return tree
 
 
 def cure_parser(module):
@@ -39,17 +37,14 @@ def _refuse_foreign_syntax(module):
 
     @functools.wraps(stock)
     def visit_Module(self, node):
-        header = ast.get_docstring(node.current, clean=False) or ""
-        in_header = "--" + _ITERATOR_PATTERNS.replace("_", "-") in header.split()
-        found = refusals(node.current, in_header or self.get_option(_ITERATOR_PATTERNS, default=False))
-        if not found:
+        if not node.refusals:
             stock(self, node)
         elif self._parent is None:
-            for where, message in found:
+            for where, message in node.refusals:
                 self.error(f"not in DistAlgo's language: {message}", where)
         else:
             # A module that is only read for a base class; importing it will tell of it where it matters.
-            where, message = found[0]
+            where, message = node.refusals[0]
             raise module.ResolverException(f"{self.filename}:{where.lineno}:{where.col_offset}: {message}")
 
     module.Parser.visit_Module = visit_Module
@@ -89,7 +84,7 @@ def cure_ui(module):
     def to_code(tree, filename, _optimize=-1):
         try:
             return compile(upgrade(tree), filename, mode="exec", dont_inherit=True, optimize=_optimize)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as the stock function: whatever it is, it is told and refused
             print(f"{filename}: unable to generate bytecode: {error}", file=sys.stderr)
             return None
 

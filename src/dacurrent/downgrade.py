@@ -27,6 +27,11 @@ class _Downgrade(ast.NodeTransformer):
             old = _TEXT[type(value)](value)
         return _at(old, node)
 
+    def visit_JoinedStr(self, node):
+        # Early 3.12 leaves an empty text behind a format that is computed.
+        node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
+        return self.generic_visit(node)
+
     def visit_Subscript(self, node):
         self.generic_visit(node)
         index = node.slice

@@ -18,14 +18,12 @@ _UNKNOWN = {
     "TemplateStr": "no template strings: write an f-string",
 }
 
-_TRANSLATED = frozenset(
-    """
+_TRANSLATED = """
     FunctionDef ClassDef Return Delete Assign AugAssign AnnAssign For While If With Raise Try Assert Import ImportFrom
     Global Nonlocal Expr Pass Break Continue
     BoolOp BinOp UnaryOp Lambda IfExp Dict Set ListComp SetComp DictComp GeneratorExp Await Yield YieldFrom Compare Call
     FormattedValue JoinedStr Constant Attribute Subscript Starred Name List Tuple Slice
-    """.split()
-)
+    """.split()  # noqa: SIM905 - readable
 
 _AWAIT = (
     "'await' stands as a statement or as the whole test of 'if' or 'elif'; "
@@ -43,20 +41,15 @@ _AGGREGATES = frozenset({"max", "min", "sum", "len"})
 _HARMLESS_CALLS = _AGGREGATES | {"abs", "bool", "float", "int", "ord", "round", "str"}
 
 
-def refusals(tree, iterator_patterns=False):
-    """Every construct in `tree` that DistAlgo would mistranslate, as (node with a position, message), in source order.
-
-    `iterator_patterns`: the compiler's option --enable-iterator-pattern, with which a list may stand as the target of
-    `for`.
-    """
-    finder = _Finder(iterator_patterns)
+def refusals(tree):
+    """Every construct in `tree` that DistAlgo would mistranslate, as (node with a position, message), in source order."""
+    finder = _Finder()
     finder.visit(tree)
     return sorted(finder.found, key=lambda item: (item[0].lineno, item[0].col_offset))
 
 
 class _Finder(ast.NodeVisitor):
-    def __init__(self, iterator_patterns):
-        self.iterator_patterns = iterator_patterns
+    def __init__(self):
         self.found = []
 
     def refuse(self, node, message):
@@ -143,22 +136,10 @@ class _Finder(ast.NodeVisitor):
 
     # Targets
 
-    def visit_For(self, node):
-        self.iterate(node)
-
     def visit_comprehension(self, node):
         if node.is_async:
             self.refuse(node.target, _UNKNOWN["AsyncFor"])
-        self.iterate(node)
-
-    def iterate(self, node):
-        if self.iterator_patterns:
-            for field, value in ast.iter_fields(node):
-                for child in value if isinstance(value, list) else [value]:
-                    if field != "target" and isinstance(child, ast.AST):
-                        self.visit(child)
-        else:
-            self.generic_visit(node)
+        self.generic_visit(node)
 
     def visit_Starred(self, node):
         if not isinstance(node.ctx, ast.Load):

@@ -60,7 +60,7 @@ class FunctionDef(_Node37, ast.FunctionDef):
     _fields = ("name", "args", "body", "decorator_list", "returns")
 
 
-class arguments(_Node37, ast.arguments):  # noqa: N801 - the name is Python's
+class arguments(_Node37, ast.arguments):
     _fields = ("args", "vararg", "kwonlyargs", "kw_defaults", "kwarg", "defaults")
 
 

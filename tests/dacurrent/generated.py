@@ -43,11 +43,11 @@ def outline(node):
     the order of a set, which no two Pythons share and which means nothing, they are sorted.
     """
     if isinstance(node, list):
-        return "[%s]" % ", ".join(map(outline, node))
+        return "[{}]".format(", ".join(map(outline, node)))
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = {name: getattr(node, name, None) for name in sorted(node._fields)}
-    if isinstance(node, ast.Nonlocal):
+    if isinstance(node, (ast.Global, ast.Nonlocal)):
         fields["names"] = sorted(node.names)
     elif isinstance(node, ast.Assign) and len(node.targets) > 1:
         fields["targets"] = sorted(node.targets, key=outline)
@@ -55,8 +55,8 @@ def outline(node):
         fields["args"] = sorted(argument.arg for argument in node.args.args)
     elif isinstance(node, ast.Call) and QUERY.match(getattr(node.func, "id", "")):
         fields["keywords"] = sorted(map(outline, node.keywords))
-    shown = ["%s=%s" % (name, outline(value)) for name, value in fields.items() if value is not None and value != []]
-    return "%s(%s)" % (type(node).__name__, ", ".join(shown))
+    shown = ["{}={}".format(name, outline(value)) for name, value in fields.items() if value is not None and value != []]
+    return "{}({})".format(type(node).__name__, ", ".join(shown))
 
 
 def renumbered(text):
@@ -69,18 +69,21 @@ def renumbered(text):
 
 
 def generated(path):
-    """The texts that the compiler makes of the file: the outline of the tree, and the pseudo code."""
+    """The texts that the compiler makes of the file: the tree's outline and, of an example, the pseudo code.
+
+    The stock writer of pseudo code does not know all of the samples' constructs.
+    """
     from da.compiler import parser, pseudo, ui
 
     arguments = ui.parse_compiler_args([])
     with open(path) as file:
         text = file.read()
-    code = io.StringIO()
-    pseudo.DastUnparser(parser.daast_from_str(text, path, arguments), code)
-    return {
-        "tree": renumbered(outline(ui.dastr_to_pyast(text, path, arguments))),
-        "pseudo": renumbered(code.getvalue()),
-    }
+    texts = {"tree": outline(ui.dastr_to_pyast(text, path, arguments))}
+    if not path.startswith(SAMPLES):
+        code = io.StringIO()
+        pseudo.DastUnparser(parser.daast_from_str(text, path, arguments), code)
+        texts["pseudo"] = code.getvalue()
+    return {kind: renumbered(text) for kind, text in texts.items()}
 
 
 def digests(path):

@@ -1,0 +1,19 @@
+"""Scenario files: what a run is to do, which faults it is to have, and what it must show (specification, section 9)."""
+
+from bcr.scenario.diagnostics import Diagnostic, ScenarioError
+from bcr.scenario.expectations import Expectation
+from bcr.scenario.faults import Failure, FaultPlan, Trigger
+from bcr.scenario.reading import parse_scenario, read_scenario
+from bcr.scenario.values import Scenario
+
+__all__ = [
+    "Diagnostic",
+    "Expectation",
+    "Failure",
+    "FaultPlan",
+    "Scenario",
+    "ScenarioError",
+    "Trigger",
+    "parse_scenario",
+    "read_scenario",
+]

@@ -1,0 +1,109 @@
+"""The two forms of a scenario file, `.config` lines and YAML, as one list of entries with their places."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from bcr.scenario.diagnostics import Diagnostic
+
+MAX_BYTES = 16 << 20
+_QUOTES = {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"'}
+_STRAIGHT = {ord(curly): straight for curly, straight in _QUOTES.items()}
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """`key = value` at its place; lines and columns count from 1."""
+
+    key: str
+    value: str
+    line: int
+    key_column: int
+    value_column: int
+
+
+def entries_of(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
+    """The entries of a file's text in either form, with what was found on the way."""
+    return _yaml_entries(text, source) if Path(source).suffix in (".yaml", ".yml") else _config_entries(text, source)
+
+
+def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
+    entries: list[Entry] = []
+    diagnostics: list[Diagnostic] = []
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        line = _straight_quotes(raw.rstrip("\r"), source, number, diagnostics)
+        stripped = line.strip()
+        if not stripped:
+            continue
+        if stripped.startswith("#"):
+            if not line.startswith("#"):
+                column = line.index("#") + 1
+                diagnostics.append(Diagnostic(source, number, column, "warning", "blanks before # of a comment"))
+            continue
+        key, equals, value = line.partition("=")
+        if not equals:
+            text_ = f"expected 'name = value', found {stripped[:40]!r}"
+            diagnostics.append(Diagnostic(source, number, len(line) - len(line.lstrip()) + 1, "error", text_))
+            continue
+        value = _without_comment(value, source, number, len(key) + 2, diagnostics)
+        value_column = len(key) + 2 + len(value) - len(value.lstrip())
+        entries.append(Entry(key.strip(), value.strip(), number, len(key) - len(key.lstrip()) + 1, value_column))
+    return entries, diagnostics
+
+
+def _straight_quotes(line: str, source: str, number: int, diagnostics: list[Diagnostic]) -> str:
+    if line.lstrip().startswith("#"):
+        return line
+    for column, character in enumerate(line, start=1):
+        if character in _QUOTES:
+            text = f"curly quotes are read as {_QUOTES[character]}"
+            diagnostics.append(Diagnostic(source, number, column, "warning", text))
+            return line.translate(_STRAIGHT)
+    return line
+
+
+def _without_comment(value: str, source: str, number: int, column: int, diagnostics: list[Diagnostic]) -> str:
+    """The value without a comment behind it: from a # behind a blank that stands in no string."""
+    quote = ""
+    for place, character in enumerate(value):
+        if quote:
+            quote = "" if character == quote and value[place - 1] != "\\" else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#" and value[:place].strip() and value[place - 1].isspace():
+            text = "a comment behind a value: comments have lines of their own"
+            diagnostics.append(Diagnostic(source, number, column + place, "warning", text))
+            return value[:place]
+    return value
+
+
+def _yaml_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
+    def error(line: int, column: int, what: str) -> tuple[list[Entry], list[Diagnostic]]:
+        return [], [Diagnostic(source, line, column, "error", what)]
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        return error(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, f"not YAML: {problem.problem}")
+    except (yaml.YAMLError, RecursionError) as problem:
+        return error(1, 1, f"not YAML: {problem}")
+    if root is None:
+        return [], []
+    if not isinstance(root, yaml.MappingNode):
+        return error(root.start_mark.line + 1, root.start_mark.column + 1, "expected 'name: value' lines")
+    entries: list[Entry] = []
+    diagnostics: list[Diagnostic] = []
+    for key, value in root.value:
+        mark, value_mark = key.start_mark, value.start_mark
+        if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
+            what = "expected one value behind the name, as in the other form of the file"
+            diagnostics.append(Diagnostic(source, value_mark.line + 1, value_mark.column + 1, "error", what))
+            continue
+        column = value_mark.column + 1 + (value.style in ("'", '"'))
+        entries.append(Entry(key.value.strip(), value.value.strip(), value_mark.line + 1, mark.column + 1, column))
+    return entries, diagnostics
+
+
+KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:([\[(])(.*)([\])]))?\s*")

@@ -1,0 +1,91 @@
+"""What a scenario file says its run must show: `expect[name, …] = comparison value`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": lambda value, expected: value == expected,
+    "!=": lambda value, expected: value != expected,
+    ">=": lambda value, expected: value >= expected,
+    "<=": lambda value, expected: value <= expected,
+    ">": lambda value, expected: value > expected,
+    "<": lambda value, expected: value < expected,
+}
+
+NUMBERS = ("operations", "results_by_tail", "retransmissions", "reconfigurations", "faults_injected", "olympus_results")
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Something that can be expected: the kinds of its arguments and of its value, and what it means."""
+
+    arguments: tuple[str, ...]
+    value: str
+    meaning: str
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "verdict": Subject((), "word", "pass, fail or unknown"),
+    "operations": Subject((), "number", "operations answered"),
+    "results_by_tail": Subject((), "number", "results that the last configuration's tail sent"),
+    "retransmissions": Subject((), "number", "requests that clients sent again"),
+    "reconfigurations": Subject((), "number", "completed reconfigurations"),
+    "faults_injected": Subject((), "number", "faults that were injected"),
+    "olympus_results": Subject((), "number", "results that clients got from Olympus"),
+    "results": Subject(("number",), "strings", "the results of client i in request order"),
+    "final": Subject(("string",), "string", "the value of a key in the final dictionary; `absent` for none"),
+    "quorum_includes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, all of these"),
+    "quorum_excludes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, none of these"),
+    "blamed": Subject(("number",), "positions", "blamed by the request for the i-th reconfiguration, one of these"),
+}
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """One expected outcome; `text` is the file's own, `value` None stands for an absent key."""
+
+    name: str
+    arguments: tuple[int | str, ...]
+    comparison: str
+    value: int | str | tuple[str, ...] | tuple[int, ...] | None
+    text: str
+
+    def check(self, outcome: Mapping[str, Any]) -> str | None:
+        """None where the outcome, the contents of `result.json`, is as expected; else a sentence that says how not."""
+        try:
+            actual = _actual(self, outcome)
+        except LookupError:
+            return f"expected {self.text}, but the run has nothing of the kind"
+        if self.name in ("quorum_includes", "quorum_excludes", "blamed"):
+            is_met = _positions_fit(self.name, set(self.value or ()), actual)  # type: ignore[arg-type]
+        else:
+            expected = list(self.value) if isinstance(self.value, tuple) else self.value
+            is_met = COMPARISONS[self.comparison](actual, expected)
+        return None if is_met else f"expected {self.text}, was {actual!r}"
+
+
+def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
+    name, arguments = expectation.name, expectation.arguments
+    reconfigurations: Sequence[Mapping[str, Any]] = outcome["reconfigurations"]
+    if name == "reconfigurations":
+        return sum(entry["active_ms"] is not None for entry in reconfigurations)
+    if name == "faults_injected":
+        return len(outcome["faults_injected"])
+    if name == "olympus_results":
+        return sum(len(entry["olympus_results"]) for entry in reconfigurations)
+    if name == "results":
+        return outcome["results"][arguments[0]]
+    if name == "final":
+        return (outcome["final_state"] or {}).get(arguments[0])
+    if name == "blamed":
+        return reconfigurations[int(arguments[0])]["blamed"]
+    if name in ("quorum_includes", "quorum_excludes"):
+        return reconfigurations[int(arguments[0])]["quorum"]
+    return outcome[name]
+
+
+def _positions_fit(name: str, expected: set[int], actual: Any) -> bool:
+    if name == "blamed":
+        return actual in expected
+    members = set(actual or ())
+    return expected <= members if name == "quorum_includes" else not expected & members

@@ -1,0 +1,82 @@
+"""The vocabulary of fault injection: triggers, failures, and what each is called with (specification, section 9)."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+ArgumentKind = Literal["client", "count", "number", "milliseconds"]
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A trigger or failure: the kinds of its arguments, and what it means."""
+
+    arguments: tuple[ArgumentKind, ...]
+    meaning: str
+
+
+TRIGGERS: Mapping[str, Word] = {
+    "client_request": Word(("client", "count"), "the m-th request that comes directly from client c"),
+    "forwarded_request": Word(("client", "count"), "the m-th forwarded request of client c"),
+    "shuttle": Word(("client", "count"), "the m-th shuttle with a request of client c"),
+    "result_shuttle": Word(("client", "count"), "the m-th result shuttle with a request of client c"),
+    "wedge_request": Word(("count",), "the m-th wedge request"),
+    "new_configuration": Word(("count",), "the m-th configuration, not counting the initial one"),
+    "checkpoint": Word(("count",), "the m-th checkpoint shuttle; the head starting one counts"),
+    "completed_checkpoint": Word(("count",), "the m-th completed checkpoint; the tail completing one counts"),
+    "get_running_state": Word(("count",), "the m-th request for the running state"),
+    "catch_up": Word(("count",), "the m-th catch-up"),
+    "reconfiguration": Word(("count",), "the start of the replica's configuration, if it is configuration number c"),
+    "after": Word(("milliseconds",), "so long after the replica became active"),
+}
+
+FAILURES: Mapping[str, Word] = {
+    "change_operation": Word((), "the next shuttle's own order and result statement are for get('x')"),
+    "change_result": Word((), "the next result's own statement has the digest of OK"),
+    "drop_result_stmt": Word((), "the next result lacks the head's statement"),
+    "invalid_order_sig": Word((), "the next shuttle's own order statement has an invalid signature"),
+    "invalid_result_sig": Word((), "the next shuttle's (the tail: result's) own result statement has an invalid signature"),
+    "drop_checkpt_stmts": Word((), "the next completed checkpoint lacks the first t+1 replicas' statements"),
+    "truncate_history": Word(("number",), "the next wedged lacks the last n entries"),
+    "increment_slot": Word((), "the head's next slot number grows by one"),
+    "extra_op": Word((), "put('a','a') on the own running state"),
+    "sleep": Word(("milliseconds",), "sleep before processing"),
+    "drop": Word((), "ignore the triggering message"),
+    "crash": Word((), "flush the log and exit the process at once"),
+    "delay": Word(("milliseconds",), "the next message leaves so much later, behind those that follow it"),
+    "duplicate": Word((), "the next message leaves twice"),
+    "corrupt": Word((), "the next message leaves with flipped bits"),
+    "replay": Word((), "the next message is followed by the first one of its kind again"),
+    "equivocate": Word((), "the next statement tells different receivers different, validly signed things"),
+    "forge_request": Word((), "the next shuttle carries an operation that no client sent"),
+    "stall": Word((), "nothing leaves any more"),
+    "pause": Word(("milliseconds",), "the process stands still for so long"),
+}
+
+
+class Trigger(msgspec.Struct, frozen=True, array_like=True):
+    """When: the `count`-th receipt, from 0, of a kind of message, and from which client where that matters.
+
+    For the trigger `after`, `count` is milliseconds.
+    """
+
+    name: str
+    client: int | None
+    count: int
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """What: a failure and its argument, a number of entries or milliseconds, where it takes one."""
+
+    name: str
+    argument: int | None = None
+
+
+class FaultPlan(msgspec.Struct, frozen=True, array_like=True):
+    """One `trigger,failure` pair of a file, for a replica of a configuration; `text` is the file's own."""
+
+    configuration: int
+    position: int
+    trigger: Trigger
+    failure: Failure
+    text: str

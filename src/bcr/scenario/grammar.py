@@ -1,0 +1,279 @@
+"""The grammar inside values: lists, calls, strings; generous where only one reading is possible."""
+
+import re
+from collections.abc import Callable, Collection
+from itertools import chain
+from typing import TypeVar
+
+import msgspec
+
+from bcr.object import Operation
+from bcr.scenario.diagnostics import Problem, nearest
+from bcr.scenario.faults import FAILURES, TRIGGERS, Failure, Trigger, Word
+from bcr.scenario.values import MAX_OPERATIONS
+from bcr.workload import pseudorandom
+
+Warn = Callable[[str, int], None]
+Tell = Callable[[Problem], None]
+
+T = TypeVar("T")
+
+OPERATION_ARGUMENTS = {"put": 2, "get": 1, "slice": 2, "append": 2}
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INTEGER = re.compile(r"[+-]?\d+")
+_BARE = re.compile(r"[^\s,;()'\"]+")
+_SLICE = re.compile(r"[+-]?\d{1,18}\s*:\s*[+-]?\d{1,18}")
+_ESCAPES = {"n": "\n", "t": "\t"}
+
+
+class Call(msgspec.Struct, frozen=True):
+    """`name(argument, …)` as it stands in a value: what it says, where, and its text."""
+
+    name: str
+    arguments: tuple[str, ...]
+    offsets: tuple[int, ...]
+    offset: int
+    text: str
+
+
+class Cursor:
+    """A place in a value, and the steps that the grammar is made of; `warn` is told what is odd, and where."""
+
+    def __init__(self, text: str, warn: Warn) -> None:
+        self.text = text
+        self.place = 0
+        self.warn = warn
+
+    def skip_blanks(self) -> None:
+        while self.place < len(self.text) and self.text[self.place].isspace():
+            self.place += 1
+
+    def peek(self) -> str:
+        self.skip_blanks()
+        return self.text[self.place : self.place + 1]
+
+    def take(self, character: str) -> bool:
+        """Step over the character, if it is the next one that is not blank."""
+        if self.peek() != character:
+            return False
+        self.place += 1
+        return True
+
+    def match(self, pattern: re.Pattern[str]) -> str | None:
+        self.skip_blanks()
+        found = pattern.match(self.text, self.place)
+        if found is None:
+            return None
+        self.place = found.end()
+        return found.group()
+
+    def call(self) -> Call:
+        """A name and, in parentheses, its arguments; a name alone is taken as one without arguments."""
+        self.skip_blanks()
+        start = self.place
+        name = self.match(_WORD)
+        if name is None:
+            found = self.text[self.place : self.place + 10] or "the end"
+            raise Problem(f"expected a name, found {found!r}", self.place)
+        arguments: list[str] = []
+        offsets: list[int] = []
+        if not self.take("("):
+            self.warn(f"{name} without parentheses is read as {name}()", start)
+        elif not self.take(")"):
+            while True:
+                self.skip_blanks()
+                offsets.append(self.place)
+                arguments.append(self.argument())
+                if self.take(")"):
+                    break
+                if self.peek() == ":" and name == "slice":
+                    self.warn("a colon between key and range is read as a comma", self.place)
+                    self.take(":")
+                elif not self.take(","):
+                    raise Problem(f"{name}(…: expected ',' or ')'", self.place)
+        return Call(name, tuple(arguments), tuple(offsets), start, self.text[start : self.place])
+
+    def argument(self) -> str:
+        """A string in quotes, or a word without."""
+        quote = self.peek()
+        if quote in ("'", '"') and quote:
+            return self._string(quote)
+        bare = self.match(_BARE)
+        if bare is None:
+            raise Problem("expected a value", self.place)
+        return bare
+
+    def _string(self, quote: str) -> str:
+        start = self.place
+        self.place += 1
+        characters: list[str] = []
+        while self.place < len(self.text):
+            character = self.text[self.place]
+            if character == "\\" and self.place + 1 < len(self.text):
+                following = self.text[self.place + 1]
+                characters.append(_ESCAPES.get(following, following))
+                self.place += 2
+            elif character == quote:
+                return self._closed_string("".join(characters), start)
+            else:
+                characters.append(character)
+                self.place += 1
+        raise Problem(f"the quote {quote} is not closed", start)
+
+    def _closed_string(self, content: str, start: int) -> str:
+        """The string that ends at this quote; what follows it tells whether it is not rather the next one's begin."""
+        end = self.place
+        self.place += 1
+        if self.peek() in (",", ")", ":", ";", ""):
+            return content
+        head, comma, between = content.rpartition(",")
+        if comma and not between.strip():
+            # 'jedi,'luke' : the quote that ends the first string is missing, and this one begins the second.
+            self.warn(f"a quote is missing behind {head!r}", start)
+            self.place = self.text.rindex(",", start, end)
+            return head.rstrip()
+        raise Problem("expected ',' or ')' behind the string", self.place)
+
+    def at_end(self) -> bool:
+        return self.peek() == ""
+
+
+def _number(call: Call, index: int, least: int = 0) -> int:
+    text = call.arguments[index]
+    if not _INTEGER.fullmatch(text) or len(text) > 18:
+        raise Problem(f"{call.name}: expected a whole number, found {text!r}", call.offsets[index])
+    if int(text) < least:
+        raise Problem(f"{call.name}: {text} is less than {least}", call.offsets[index])
+    return int(text)
+
+
+def _demand_count(call: Call, count: int, form: str) -> None:
+    if len(call.arguments) != count:
+        raise Problem(f"{call.name} takes {count} arguments, not {len(call.arguments)}: {form}", call.offset)
+
+
+def _items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: Tell) -> list[T]:
+    """The `;`-separated items of a value; `tell` gets the problem of each that makes no sense, and the rest is read."""
+    cursor = Cursor(text, warn)
+    found: list[T] = []
+    while not cursor.at_end():
+        try:
+            found.append(item(cursor))
+            if not cursor.take(";") and not cursor.at_end():
+                raise Problem(f"expected ';' between {what}", cursor.place)
+        except Problem as problem:
+            tell(problem)
+            cursor.place = text.find(";", max(cursor.place, problem.offset)) + 1 or len(text)
+    return found
+
+
+def parse_workload(text: str, warn: Warn, tell: Tell) -> tuple[Operation, ...]:
+    """`pseudorandom(seed,n)` and operations, separated by `;`."""
+    calls = _items(text, lambda cursor: _operations_of(cursor.call()), "operations", warn, tell)
+    operations = tuple(chain.from_iterable(calls))
+    if len(operations) > MAX_OPERATIONS:
+        tell(Problem(f"{len(operations):,} operations, at most {MAX_OPERATIONS:,} are possible"))
+    return operations
+
+
+def _operations_of(call: Call) -> tuple[Operation, ...]:
+    if call.name == "pseudorandom":
+        _demand_count(call, 2, "pseudorandom(seed,n)")
+        count = _number(call, 1)
+        if count > MAX_OPERATIONS:
+            raise Problem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible", call.offsets[1])
+        return pseudorandom(_number(call, 0, least=-(10**18)), count)
+    if call.name not in OPERATION_ARGUMENTS:
+        valid = [*OPERATION_ARGUMENTS, "pseudorandom"]
+        raise Problem(f"no operation {call.name}; {nearest(call.name, valid)}", call.offset)
+    forms = {"put": "put('k','v')", "get": "get('k')", "slice": "slice('k','i:j')", "append": "append('k','v')"}
+    _demand_count(call, OPERATION_ARGUMENTS[call.name], forms[call.name])
+    if call.name == "slice" and not _SLICE.fullmatch(call.arguments[1].strip()):
+        raise Problem(f"slice: expected a range such as '0:4', found {call.arguments[1]!r}", call.offsets[1])
+    key, *rest = call.arguments
+    argument = "".join(rest[0].split()) if call.name == "slice" else "".join(rest)
+    return (Operation(call.name, key, argument),)  # type: ignore[arg-type]
+
+
+def parse_strings(text: str, warn: Warn) -> tuple[str, ...]:
+    """Strings separated by `;`; raises Problem where there is something else."""
+    problems: list[Problem] = []
+    strings = _items(text, Cursor.argument, "strings", warn, problems.append)
+    if problems:
+        raise problems[0]
+    return tuple(strings)
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A `trigger,failure` pair: what it says, the file's own text, and where it stands."""
+
+    trigger: Trigger
+    failure: Failure
+    text: str
+    offset: int
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What a file says about its own numbers: how many clients, where counters start, the unit of time."""
+
+    clients: int
+    counters_start_at: int
+    unit_ms: int
+
+
+def parse_pairs(text: str, reading: Reading, warn: Warn, tell: Tell) -> list[Pair]:
+    """A `;`-separated set of `trigger,failure`."""
+    pairs = _items(text, lambda cursor: _pair(cursor, reading, tell), "pairs of trigger and failure", warn, tell)
+    return [pair for pair in pairs if pair is not None]
+
+
+def _pair(cursor: Cursor, reading: Reading, tell: Tell) -> Pair | None:
+    trigger_call = cursor.call()
+    if not cursor.take(","):
+        raise Problem(f"expected ',' and a failure behind the trigger {trigger_call.name}", cursor.place)
+    failure_call = cursor.call()
+    exact = cursor.text[trigger_call.offset : failure_call.offset + len(failure_call.text)]
+    trigger = None
+    try:
+        trigger = _trigger(trigger_call, reading)
+    except Problem as problem:
+        tell(problem)  # and go on: the failure may be wrong too
+    failure = _failure(failure_call, reading)
+    return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset)
+
+
+def _known(call: Call, words: Collection[str], what: str) -> None:
+    if call.name not in words:
+        raise Problem(f"no {what} {call.name}; {nearest(call.name, words)}", call.offset)
+
+
+def _form(name: str, word: Word) -> str:
+    letters = {"client": "c", "count": "m", "number": "n", "milliseconds": "ms"}
+    return f"{name}({','.join(letters[kind] for kind in word.arguments)})"
+
+
+def _trigger(call: Call, reading: Reading) -> Trigger:
+    _known(call, TRIGGERS, "trigger")
+    word = TRIGGERS[call.name]
+    if len(call.arguments) == 2 and word.arguments == ("count",) and call.arguments[0].strip() == "-1":
+        call = Call(call.name, call.arguments[1:], call.offsets[1:], call.offset, call.text)  # a client of -1: none
+    _demand_count(call, len(word.arguments), _form(call.name, word))
+    client = None
+    if word.arguments[0] == "client":
+        client = _number(call, 0)
+        if client >= reading.clients:
+            raise Problem(f"{call.name}: no client {client}, clients are 0 to {reading.clients - 1}", call.offsets[0])
+    last = len(call.arguments) - 1
+    if word.arguments[-1] == "milliseconds":
+        return Trigger(call.name, client, _number(call, last) * reading.unit_ms)
+    first = reading.counters_start_at
+    return Trigger(call.name, client, _number(call, last, least=first) - first)
+
+
+def _failure(call: Call, reading: Reading) -> Failure:
+    _known(call, FAILURES, "failure")
+    word = FAILURES[call.name]
+    _demand_count(call, len(word.arguments), _form(call.name, word))
+    if not word.arguments:
+        return Failure(call.name)
+    return Failure(call.name, _number(call, 0) * (reading.unit_ms if word.arguments[0] == "milliseconds" else 1))

@@ -1,0 +1,289 @@
+"""Reads scenario files: everything that is wrong with one is told at once, and nothing is half read."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bcr.object import Operation
+from bcr.scenario.diagnostics import Diagnostic, Problem, ScenarioError, Severity, nearest
+from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of
+from bcr.scenario.expectations import COMPARISONS, SUBJECTS, Expectation
+from bcr.scenario.faults import FaultPlan
+from bcr.scenario.grammar import Reading as FileReading
+from bcr.scenario.grammar import parse_pairs, parse_strings, parse_workload
+from bcr.scenario.values import NUMBERS, Range, Scenario
+
+SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
+TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit"}
+COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
+INDEXED = {"workload": 1, "failures": 2}
+CHOICES = {
+    "placement": ("processes", "nodes"),
+    "log_level": ("quiet", "human", "debug"),
+    "time_unit": ("ms", "s"),
+}
+TIMES = {"client_timeout", "head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"}
+VALID_KEYS = [*NUMBERS, *TEXTS, *INDEXED, "counters_start_at", "expect"]
+
+T = TypeVar("T")
+
+
+def read_scenario(path: Path) -> tuple[Scenario, tuple[Diagnostic, ...]]:
+    """The scenario in a file, `.config` or `.yaml`, and the warnings on it.
+
+    Raises ScenarioError with everything that is wrong, and OSError where the file cannot be read.
+    """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ScenarioError([Diagnostic(str(path), 1, 1, "error", f"{size:,} bytes, more than {MAX_BYTES:,}")])
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise ScenarioError([Diagnostic(str(path), line, column, "error", "not UTF-8 text")]) from error
+    return parse_scenario(text, str(path))
+
+
+def parse_scenario(text: str, source: str) -> tuple[Scenario, tuple[Diagnostic, ...]]:
+    """The scenario in a file's text; `source` is its name, whose ending tells the form. Raises ScenarioError."""
+    reading = _Reading(text, source)
+    scenario = reading.scenario()
+    if scenario is None or reading.has_errors():
+        raise ScenarioError(reading.diagnostics)
+    return scenario, tuple(sorted(reading.diagnostics))
+
+
+class _Reading:
+    """One reading of one file."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        found, self.diagnostics = entries_of(text, source)
+        self.entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
+        for entry in found:
+            self._add(entry)
+
+    def has_errors(self) -> bool:
+        return any(each.severity == "error" for each in self.diagnostics)
+
+    def _say(self, entry: Entry, text: str, offset: int | None = None, severity: Severity = "error") -> None:
+        column = entry.key_column if offset is None else entry.value_column + offset
+        self.diagnostics.append(Diagnostic(self.source, entry.line, column, severity, text))
+
+    # -- keys
+
+    def _add(self, entry: Entry) -> None:
+        match = KEY.fullmatch(entry.key)
+        if match is None:
+            self._say(entry, f"not a name: {entry.key!r}")
+            return
+        written, opening, inside, closing = match.groups()
+        name = SYNONYMS.get(written, written)
+        if name != written:
+            self._say(entry, f"{written} is read as {name}", severity="warning")
+        if name not in VALID_KEYS:
+            self._say(entry, f"unknown key {written} is ignored; {nearest(written, VALID_KEYS)}", severity="warning")
+            return
+        if opening == "(" and closing == ")":
+            self._say(entry, f"{name}(…) is read as {name}[…]", severity="warning")
+        elif opening and opening + closing != "[]":
+            self._say(entry, f"brackets do not match: {entry.key!r}")
+            return
+        index = tuple(part.strip() for part in inside.split(",")) if inside is not None else ()
+        if (name, index) in self.entries:
+            self._say(entry, f"{entry.key} is given again; the last one counts", severity="warning")
+        self.entries[name, index] = entry
+
+    def _indexed(self, name: str) -> list[tuple[tuple[str, ...], Entry]]:
+        return [(index, entry) for (key, index), entry in self.entries.items() if key == name]
+
+    def _guarded(self, entry: Entry, parse: Callable[[], T]) -> T | None:
+        try:
+            return parse()
+        except Problem as problem:
+            self._say(entry, problem.text, problem.offset)
+            return None
+
+    def _teller(self, entry: Entry) -> Callable[[Problem], None]:
+        return lambda problem: self._say(entry, problem.text, problem.offset)
+
+    def _warner(self, entry: Entry) -> Callable[[str, int], None]:
+        return lambda text, offset: self._say(entry, text, offset, severity="warning")
+
+    # -- numbers and words
+
+    def _plain(self, name: str) -> Entry | None:
+        for index, entry in self._indexed(name):
+            if index:
+                self._say(entry, f"{name} takes no index")
+        return self.entries.get((name, ()))
+
+    def _number(self, name: str, limits: Range, factor: int = 1) -> int:
+        """The number of a key, or any within its limits where there is an error: reading goes on to find more."""
+        entry = self._plain(name)
+        if entry is None:
+            if limits.default is None:
+                self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
+            return limits.least if limits.default is None else limits.default
+        text = entry.value.rstrip(";").rstrip()
+        if text != entry.value:
+            self._say(entry, "a ; behind the value is ignored", len(text), severity="warning")
+        if not re.fullmatch(r"[+-]?\d{1,18}", text):
+            self._say(entry, f"{name}: expected a whole number, found {entry.value!r}", 0)
+            return limits.least
+        value = int(text) * factor
+        if not limits.least <= value <= limits.most:
+            self._say(entry, f"{name}: {value:,} is not from {limits.least:,} to {limits.most:,} ({limits.why})", 0)
+            return limits.least
+        return value
+
+    def _choice(self, name: str) -> Any:
+        entry = self._plain(name)
+        if entry is None:
+            return {"placement": "processes", "log_level": "human", "time_unit": "ms"}[name]
+        value = entry.value.strip("'\"")
+        if value not in CHOICES[name]:
+            self._say(entry, f"{name}: no {value!r}; {nearest(value, CHOICES[name])}", 0)
+            return CHOICES[name][0]
+        return value
+
+    def _list(self, name: str) -> list[tuple[str, int]]:
+        entry = self._plain(name)
+        if entry is None:
+            return []
+        parts, offset = [], 0
+        for part in entry.value.split(";"):
+            if part.strip():
+                parts.append((part.strip().strip("'\""), offset))
+            offset += len(part) + 1
+        return parts
+
+    def _host_indices(self, name: str, hosts: int) -> tuple[int, ...]:
+        indices = []
+        for part, offset in self._list(name):
+            if part.isdigit() and int(part) < max(hosts, 1):
+                indices.append(int(part))
+            else:
+                self._say(self.entries[name, ()], f"{name}: no host {part!r}, hosts are 0 to {hosts - 1}", offset)
+        return tuple(indices)
+
+    # -- the whole
+
+    def scenario(self) -> Scenario | None:
+        milliseconds = 1_000 if self._choice("time_unit") == "s" else 1
+        numbers = {
+            name: self._number(name, limits, milliseconds if name in TIMES else 1) for name, limits in NUMBERS.items()
+        }
+        clients, t = numbers["num_client"], numbers["t"]
+        label = self._plain("test_case_name")
+        hosts = tuple(host for host, _ in self._list("hosts"))
+        return Scenario(
+            source=self.source,
+            name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
+            t=t,
+            num_clients=clients,
+            client_timeout_ms=numbers["client_timeout"],
+            head_timeout_ms=numbers["head_timeout"],
+            nonhead_timeout_ms=numbers["nonhead_timeout"],
+            checkpoint_interval=numbers["checkpt_interval"],
+            batch_limit=numbers["batch_limit"],
+            client_window=numbers["client_window"],
+            operations_per_request=numbers["operations_per_request"],
+            olympus_timeout_ms=numbers["olympus_timeout"],
+            wedge_grace_ms=numbers["wedge_grace"],
+            workloads=self._workloads(clients),
+            failures=self._failures(clients, 2 * t + 1, milliseconds),
+            expectations=self._expectations(),
+            placement=self._choice("placement"),
+            log_level=self._choice("log_level"),
+            hosts=hosts,
+            client_hosts=self._host_indices("client_hosts", len(hosts)),
+            replica_hosts=self._host_indices("replica_hosts", len(hosts)),
+        )
+
+    def _workloads(self, clients: int) -> tuple[tuple[Operation, ...], ...]:
+        workloads: dict[int, tuple[Operation, ...]] = {}
+        for index, entry in self._indexed("workload"):
+            number = self._index(entry, "workload", index, 1)
+            if number is None:
+                continue
+            if number[0] >= clients:
+                self._say(entry, f"workload[{number[0]}]: no such client, clients are 0 to {clients - 1}")
+            workloads[number[0]] = parse_workload(entry.value, self._warner(entry), self._teller(entry))
+        if not self.has_errors():
+            for client in range(clients):
+                if client not in workloads:
+                    text = f"workload[{client}] is missing: what client {client} is to do"
+                    self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", text))
+        return tuple(workloads.get(client, ()) for client in range(clients))
+
+    def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
+        if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
+            form = {"workload": "workload[i]", "failures": "failures[c,r]"}[name]
+            self._say(entry, f"expected {form} with whole numbers, found {entry.key!r}")
+            return None
+        return tuple(map(int, index))
+
+    def _failures(self, clients: int, replicas: int, milliseconds: int) -> tuple[FaultPlan, ...]:
+        reading = FileReading(clients, self._number("counters_start_at", COUNTERS), milliseconds)
+        plans: list[FaultPlan] = []
+        for index, entry in self._indexed("failures"):
+            place = self._index(entry, "failures", index, 2)
+            if place is None:
+                continue
+            configuration, position = place
+            if position >= replicas:
+                self._say(entry, f"failures: no replica {position}, positions are 0 to {replicas - 1}")
+            for pair in parse_pairs(entry.value, reading, self._warner(entry), self._teller(entry)):
+                plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
+        return tuple(plans)
+
+    # -- expectations
+
+    def _expectations(self) -> tuple[Expectation, ...]:
+        found = (self._expectation(index, entry) for index, entry in self._indexed("expect"))
+        return tuple(each for each in found if each is not None)
+
+    def _expectation(self, index: tuple[str, ...], entry: Entry) -> Expectation | None:
+        name, *arguments = index or ("",)
+        subject = SUBJECTS.get(name)
+        if subject is None:
+            self._say(entry, f"expect: nothing is called {name!r}; {nearest(name, SUBJECTS)}")
+            return None
+        if len(arguments) != len(subject.arguments):
+            self._say(entry, f"expect[{name}]: takes {len(subject.arguments)} further arguments, has {len(arguments)}")
+            return None
+        comparison = next((each for each in COMPARISONS if entry.value.startswith(each)), "==")
+        rest = entry.value.removeprefix(comparison).strip()
+        offset = len(entry.value) - len(rest)
+        value = self._guarded(entry, lambda: _expected(subject.value, rest, offset, self._warner(entry)))
+        if value is None and rest != "absent":
+            return None
+        given = []
+        for kind, argument in zip(subject.arguments, arguments, strict=True):
+            if kind == "number" and not re.fullmatch(r"\d{1,9}", argument):
+                self._say(entry, f"expect[{name}]: expected a whole number, found {argument!r}")
+                return None
+            given.append(int(argument) if kind == "number" else argument.strip("'\""))
+        return Expectation(name, tuple(given), comparison, value, f"{entry.key} = {entry.value}")
+
+
+def _expected(kind: str, text: str, offset: int, warn: Callable[[str, int], None]) -> Any:
+    """The value of an expectation; None for `absent`."""
+    if kind == "number":
+        if not re.fullmatch(r"\d{1,18}", text):
+            raise Problem(f"expected a whole number, found {text!r}", offset)
+        return int(text)
+    if kind == "positions":
+        parts = [part.strip() for part in text.strip("{}").split(",") if part.strip()]
+        if not parts or not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
+            raise Problem(f"expected positions such as 0,2 or {{0,2}}, found {text!r}", offset)
+        return tuple(map(int, parts))
+    if kind == "strings":
+        return parse_strings(text, warn)
+    if kind == "string":
+        return None if text == "absent" else (parse_strings(text, warn) or ("",))[0]
+    return text.strip("'\"")

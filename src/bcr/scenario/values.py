@@ -1,0 +1,82 @@
+"""A scenario as a value: every key of the format with its unit, default and limits."""
+
+from typing import Literal
+
+import msgspec
+
+from bcr.object import Operation
+from bcr.scenario.expectations import Expectation
+from bcr.scenario.faults import FaultPlan
+
+Placement = Literal["processes", "nodes"]
+LogLevel = Literal["quiet", "human", "debug"]
+
+
+class Range(msgspec.Struct, frozen=True):
+    """A whole number's key: its default, None where it must be given, its limits, and why those."""
+
+    default: int | None
+    least: int
+    most: int
+    why: str
+
+
+MILLISECONDS_MOST = 3_600_000
+
+# Key -> limits. A key's field in Scenario has the same name, with the unit last.
+NUMBERS = {
+    "t": Range(None, 1, 10, "2t+1 processes a configuration, and Olympus searches all quorums of t+1"),
+    "num_client": Range(None, 1, 200, "an operating system process each"),
+    "client_timeout": Range(3_000, 1, MILLISECONDS_MOST, "milliseconds until a client sends a request to all"),
+    "head_timeout": Range(3_000, 1, MILLISECONDS_MOST, "milliseconds until the head misses a result shuttle"),
+    "nonhead_timeout": Range(3_000, 1, MILLISECONDS_MOST, "milliseconds until a replica misses a forwarded request"),
+    "checkpt_interval": Range(100, 1, 1_000_000, "slots; the history and a reconfiguration's messages grow with it"),
+    "batch_limit": Range(1, 1, 1_000, "requests in a slot"),
+    "client_window": Range(1, 1, 1_000, "requests that a client has outstanding; replicas remember so many of each"),
+    "operations_per_request": Range(1, 1, 1_000, "operations in a request"),
+    "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
+    "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
+}
+MAX_OPERATIONS = 1_000_000
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one run needs to be told. Times are milliseconds; `source` names the file."""
+
+    source: str
+    name: str
+    t: int
+    num_clients: int
+    client_timeout_ms: int
+    head_timeout_ms: int
+    nonhead_timeout_ms: int
+    checkpoint_interval: int
+    batch_limit: int
+    client_window: int
+    operations_per_request: int
+    olympus_timeout_ms: int
+    wedge_grace_ms: int
+    workloads: tuple[tuple[Operation, ...], ...]
+    failures: tuple[FaultPlan, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    placement: Placement = "processes"
+    log_level: LogLevel = "human"
+    hosts: tuple[str, ...] = ()
+    client_hosts: tuple[int, ...] = ()
+    replica_hosts: tuple[int, ...] = ()
+
+    @property
+    def num_replicas(self) -> int:
+        return 2 * self.t + 1
+
+    def placed(self, placement: Placement) -> "Scenario":
+        """The same scenario with its processes placed otherwise."""
+        return msgspec.structs.replace(self, placement=placement)
+
+    def settings(self) -> dict[str, object]:
+        """The settings by name, without workloads, faults and expectations."""
+        return {
+            field: getattr(self, field)
+            for field in self.__struct_fields__
+            if field not in ("workloads", "failures", "expectations", "hosts", "client_hosts", "replica_hosts")
+        }

@@ -1,0 +1,29 @@
+"""Reads scenario files and says what is wrong with them; runs nothing."""
+
+import argparse
+import sys
+
+from bcr.scenario import ScenarioError, read_scenario
+from bcr_tools.run import ScenarioNotFound, find_scenario
+
+
+def main(arguments: list[str]) -> int:
+    """`bcr check`: 0 all can be read, 2 some cannot."""
+    parser = argparse.ArgumentParser(prog="bcr check", description=__doc__)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    status = 0
+    for name in parser.parse_args(arguments).files:
+        try:
+            scenario, warnings = read_scenario(find_scenario(name))
+        except (ScenarioNotFound, ScenarioError, OSError) as error:
+            print(error, file=sys.stderr)
+            status = 2
+            continue
+        for warning in warnings:
+            print(warning, file=sys.stderr)
+        operations = sum(map(len, scenario.workloads))
+        print(
+            f"{name}: t = {scenario.t}, {scenario.num_clients} clients, {operations:,} operations, "
+            f"{len(scenario.failures)} faults, {len(scenario.expectations)} expectations"
+        )
+    return status

@@ -1,0 +1,49 @@
+"""The command line: `./bcr COMMAND …`."""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+from bcr.scenario.diagnostics import nearest
+
+# Command -> the module whose `main(arguments)` does it and returns the exit status, and what it is for.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("bcr_tools.run", "run scenario files, each to a verdict; without FILE config/first_run.config"),
+    "check": ("bcr_tools.checking", "read scenario files and say what is wrong with them"),
+    "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
+    "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
+    "lock": ("bcr_tools.lock", "renew requirements.lock"),
+}
+
+
+def usage() -> str:
+    """What `--help` prints."""
+    lines = [f"  {name:<8}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ./bcr COMMAND [ARGUMENT …]",
+            "",
+            "Byzantine chain replication: the Shuttle protocol, run and checked.",
+            "",
+            *lines,
+            "",
+            "Each command has its own --help. Exit status of run: 0 pass, 1 fail, 2 unknown or bad input.",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if name not in COMMANDS:
+        print(f"bcr: no command {name}; {nearest(name, COMMANDS)}", file=sys.stderr)
+        return 2
+    command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
+    return command(rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
