@@ -115,6 +115,8 @@ def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:
         batch_limit=scenario.batch_limit,
         client_window=scenario.client_window,
         operations_per_request=scenario.operations_per_request,
+        olympus_timeout_ms=scenario.olympus_timeout_ms,
+        wedge_grace_ms=scenario.wedge_grace_ms,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
         run_name=f"{label}-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
         log_base=str(base.absolute()) if base else "",
