@@ -141,7 +141,6 @@ def _loud_and_mortal(sim: ModuleType) -> None:
         self._log = _WithTraceback(self._log.logger, self._log.extra)
 
     sim.ProcessContainer.run = run
-    # Both containers inherit a `run` of their own from the standard library behind ProcessContainer's.
     sim.DistProcess.__init__ = __init__
 
 

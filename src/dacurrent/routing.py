@@ -95,7 +95,7 @@ def _with_a_gate(sim: ModuleType) -> None:
             try:
                 return guarded_dispatch(self, src, dest, payload, params, flags)
             except Exception:
-                logging.getLogger("da.sim.Router").error("dispatching a message", exc_info=True)
+                logging.getLogger("da.sim.Router").exception("dispatching a message")
                 return False
 
     sim.Router._dispatch = _dispatch
@@ -122,7 +122,7 @@ def cure_sock(sock: ModuleType) -> None:
         with gate:
             try:
                 stock_read(self, connection, data)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes can cause
                 warn_seldom("dropped a datagram: %r", error)
 
     def initialize(self: Any, **params: Any) -> None:

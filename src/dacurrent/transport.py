@@ -24,6 +24,18 @@ import weakref
 from types import ModuleType
 from typing import Any
 
+# This module is imported when `da.transport.sock` has just been executed (see `dacurrent.hook`).
+from da.common import get_runtime_option
+from da.transport import manager
+from da.transport.base import (
+    AuthenticationException,
+    NoTargetTransportException,
+    PacketSizeExceededException,
+    TransportException,
+)
+from da.transport.sock import SocketTransport
+from da.transport.sock import TcpTransport as StockTcpTransport
+
 from dacurrent.forks import gate
 
 MAGIC = b"bcrdist1"
@@ -96,230 +108,223 @@ class Incoming:
         self.is_peer = False
 
 
-def replace_tcp(sock: ModuleType) -> None:
-    """Put the channel made here in the place of `da.transport.sock.TcpTransport`."""
-    from da.transport import manager
+class TcpTransport(SocketTransport):  # type: ignore[misc]
+    """TCP between processes; see `dacurrent.transport`."""
 
-    stock = sock.TcpTransport
-    index = stock.slot_index
+    capabilities = StockTcpTransport.capabilities
+    data_offset = 0
+    slot_index = StockTcpTransport.slot_index
 
-    class TcpTransport(sock.SocketTransport):  # type: ignore[misc, name-defined]
-        """TCP between processes; see `dacurrent.transport`."""
+    def __init__(self, authkey: bytes | None) -> None:
+        super().__init__(authkey)
+        self._outgoing: dict[tuple[str, int], Outgoing] = {}
+        self._incoming: set[Incoming] = set()
+        self._table_lock = threading.Lock()
+        self.on_peer_lost: Any = None
 
-        capabilities = stock.capabilities
-        data_offset = 0
-        slot_index = index
-        PacketSizeExceeded = sock.PacketSizeExceededException
-        TransportException = sock.TransportException
-        AuthenticationException = sock.AuthenticationException
+    # -- the listening socket
 
-        def __init__(self, authkey: bytes | None) -> None:
-            super().__init__(authkey)
-            self._outgoing: dict[tuple[str, int], Outgoing] = {}
-            self._incoming: set[Incoming] = set()
-            self._table_lock = threading.Lock()
-            self.on_peer_lost: Any = None
+    def initialize(self, strict: bool = False, pipe: Any = None, retries: int = BIND_ATTEMPTS, **rest: Any) -> None:
+        if pipe is None:
+            self.conn = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.conn.set_inheritable(True)
+            if strict and not get_runtime_option("tcp_dont_reuse_addr", False):
+                self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            from multiprocessing.reduction import recv_handle
 
-        # -- the listening socket
+            self.conn = socket.fromfd(recv_handle(pipe), socket.AF_INET, socket.SOCK_STREAM)
+        initialize_socket(self, super().initialize, strict=strict, retries=max(retries, BIND_ATTEMPTS), **rest)
 
-        def initialize(self, strict: bool = False, pipe: Any = None, retries: int = BIND_ATTEMPTS, **rest: Any) -> None:
-            if pipe is None:
-                self.conn = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-                self.conn.set_inheritable(True)
-                if strict and not sock.get_runtime_option("tcp_dont_reuse_addr", False):
-                    self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            else:
-                from multiprocessing.reduction import recv_handle
+    def start(self, queue: Any, mesgloop: Any = None) -> None:
+        self.conn.listen(BACKLOG)
+        self.conn.setblocking(False)
+        super().start(queue, mesgloop)
+        _started.add(self)
+        self.mesgloop.register(self.conn, guarded(self._accept))
 
-                self.conn = socket.fromfd(recv_handle(pipe), socket.AF_INET, socket.SOCK_STREAM)
-            initialize_socket(self, super().initialize, strict=strict, retries=max(retries, BIND_ATTEMPTS), **rest)
+    def leave_to_parent(self) -> None:
+        """In a child process: let go of the parent's sockets, so that its peers see when the parent ends."""
+        for held in (self.conn, *(each.connection for each in self._incoming)):
+            if held is not None:
+                held.close()
+        for outgoing in self._outgoing.values():
+            outgoing.close()
 
-        def start(self, queue: Any, mesgloop: Any = None) -> None:
-            self.conn.listen(BACKLOG)
-            self.conn.setblocking(False)
-            super().start(queue, mesgloop)
-            _started.add(self)
-            self.mesgloop.register(self.conn, guarded(self._accept))
-
-        def leave_to_parent(self) -> None:
-            """In a child process: let go of the parent's sockets, so that its peers see when the parent ends."""
-            for held in (self.conn, *(each.connection for each in self._incoming)):
-                if held is not None:
-                    held.close()
+    def close(self) -> None:
+        with self._table_lock:
             for outgoing in self._outgoing.values():
                 outgoing.close()
+            self._outgoing.clear()
+        super().close()
 
-        def close(self) -> None:
-            with self._table_lock:
-                for outgoing in self._outgoing.values():
-                    outgoing.close()
-                self._outgoing.clear()
-            super().close()
+    # -- what comes in, on the selector thread
 
-        # -- what comes in, on the selector thread
+    def _accept(self, listener: socket.socket, _data: Any) -> None:
+        try:
+            connection, address = listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return
+        connection.setblocking(False)
+        self._drop_overdue()
+        if sum(not each.is_peer for each in self._incoming) >= MAX_PENDING:
+            connection.close()
+            return
+        incoming = Incoming(connection, address)
+        self._incoming.add(incoming)
+        self.mesgloop.register(connection, guarded(self._readable), incoming)
 
-        def _accept(self, listener: socket.socket, _data: Any) -> None:
-            try:
-                connection, address = listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            connection.setblocking(False)
-            self._drop_overdue()
-            if sum(not each.is_peer for each in self._incoming) >= MAX_PENDING:
-                connection.close()
-                return
-            incoming = Incoming(connection, address)
-            self._incoming.add(incoming)
-            self.mesgloop.register(connection, guarded(self._readable), incoming)
+    def _drop_overdue(self) -> None:
+        overdue_s = time.monotonic() - HANDSHAKE_LIMIT_S
+        for incoming in [each for each in self._incoming if not each.is_peer and each.since_s < overdue_s]:
+            self._drop(incoming, "no handshake in time")
 
-        def _drop_overdue(self) -> None:
-            overdue_s = time.monotonic() - HANDSHAKE_LIMIT_S
-            for incoming in [each for each in self._incoming if not each.is_peer and each.since_s < overdue_s]:
-                self._drop(incoming, "no handshake in time")
+    def _drop(self, incoming: Incoming, why: str = "") -> None:
+        self._incoming.discard(incoming)
+        self.mesgloop.deregister(incoming.connection)
+        with contextlib.suppress(OSError):
+            incoming.connection.close()
+        if why:
+            warn_seldom("connection from %s:%s closed: %s", *incoming.remote, why)
 
-        def _drop(self, incoming: Incoming, why: str = "") -> None:
-            self._incoming.discard(incoming)
-            self.mesgloop.deregister(incoming.connection)
-            with contextlib.suppress(OSError):
-                incoming.connection.close()
-            if why:
-                warn_seldom("connection from %s:%s closed: %s", *incoming.remote, why)
+    def _readable(self, connection: socket.socket, incoming: Incoming) -> None:
+        try:
+            data = connection.recv(RECEIVE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(incoming)
+            if incoming.is_peer and self.on_peer_lost is not None:
+                self.on_peer_lost(incoming.remote)
+            return
+        incoming.buffer += data
+        if not incoming.is_peer:
+            self._shake_hands(incoming)
+        if incoming.is_peer:
+            self._take_frames(incoming)
 
-        def _readable(self, connection: socket.socket, incoming: Incoming) -> None:
-            try:
-                data = connection.recv(RECEIVE_BYTES)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._drop(incoming)
-                if incoming.is_peer and self.on_peer_lost is not None:
-                    self.on_peer_lost(incoming.remote)
-                return
-            incoming.buffer += data
-            if not incoming.is_peer:
-                self._shake_hands(incoming)
-            if incoming.is_peer:
-                self._take_frames(incoming)
-
-        def _shake_hands(self, incoming: Incoming) -> None:
-            if incoming.expected_proof is None:
-                if len(incoming.buffer) < HELLO.size:
-                    if not MAGIC.startswith(bytes(incoming.buffer[: len(MAGIC)])):
-                        self._drop(incoming, "not a peer")
-                    return
-                magic, port, _size, nonce = HELLO.unpack_from(incoming.buffer)
-                del incoming.buffer[: HELLO.size]
-                if magic != MAGIC or not 0 < port < 65536:
+    def _shake_hands(self, incoming: Incoming) -> None:
+        if incoming.expected_proof is None:
+            if len(incoming.buffer) < HELLO.size:
+                if not MAGIC.startswith(bytes(incoming.buffer[: len(MAGIC)])):
                     self._drop(incoming, "not a peer")
-                    return
-                incoming.remote = (incoming.remote[0], port)
-                own_nonce = os.urandom(NONCE_SIZE)
-                proof = _proof(self.authkey, b"receiver", nonce, own_nonce)
-                incoming.expected_proof = _proof(self.authkey, b"sender", nonce, own_nonce)
-                incoming.connection.send(REPLY.pack(MAGIC, self.buffer_size, own_nonce, proof))
-            if len(incoming.buffer) < MAC_SIZE:
                 return
-            given = bytes(incoming.buffer[:MAC_SIZE])
-            del incoming.buffer[:MAC_SIZE]
-            if not hmac.compare_digest(given, incoming.expected_proof):
-                with contextlib.suppress(OSError):
-                    incoming.connection.send(REFUSED)
-                self._drop(incoming, "its cookie is another (--cookie)")
+            magic, port, _size, nonce = HELLO.unpack_from(incoming.buffer)
+            del incoming.buffer[: HELLO.size]
+            if magic != MAGIC or not 0 < port < 65536:
+                self._drop(incoming, "not a peer")
                 return
-            incoming.is_peer = True
-            incoming.connection.send(MAGIC)
+            incoming.remote = (incoming.remote[0], port)
+            own_nonce = os.urandom(NONCE_SIZE)
+            proof = _proof(self.authkey, b"receiver", nonce, own_nonce)
+            incoming.expected_proof = _proof(self.authkey, b"sender", nonce, own_nonce)
+            incoming.connection.send(REPLY.pack(MAGIC, self.buffer_size, own_nonce, proof))
+        if len(incoming.buffer) < MAC_SIZE:
+            return
+        given = bytes(incoming.buffer[:MAC_SIZE])
+        del incoming.buffer[:MAC_SIZE]
+        if not hmac.compare_digest(given, incoming.expected_proof):
+            with contextlib.suppress(OSError):
+                incoming.connection.send(REFUSED)
+            self._drop(incoming, "its cookie is another (--cookie)")
+            return
+        incoming.is_peer = True
+        incoming.connection.send(MAGIC)
 
-        def _take_frames(self, incoming: Incoming) -> None:
-            buffer, place = incoming.buffer, 0
-            while len(buffer) - place >= FRAME.size:
-                (size,) = FRAME.unpack_from(buffer, place)
-                if size > self.buffer_size:
-                    self._drop(incoming, f"a message of {size} bytes; --message-buffer-size is {self.buffer_size} here")
-                    return
-                end = place + FRAME.size + size
-                if end > len(buffer):
-                    break
-                self.queue.append((self, bytes(buffer[place + FRAME.size : end]), incoming.remote))
-                place = end
-            del buffer[:place]
+    def _take_frames(self, incoming: Incoming) -> None:
+        buffer, place = incoming.buffer, 0
+        while len(buffer) - place >= FRAME.size:
+            (size,) = FRAME.unpack_from(buffer, place)
+            if size > self.buffer_size:
+                self._drop(incoming, f"a message of {size} bytes; --message-buffer-size is {self.buffer_size} here")
+                return
+            end = place + FRAME.size + size
+            if end > len(buffer):
+                break
+            self.queue.append((self, bytes(buffer[place + FRAME.size : end]), incoming.remote))
+            place = end
+        del buffer[:place]
 
-        # -- what goes out, on the sender's thread
+    # -- what goes out, on the sender's thread
 
-        def send(
-            self,
-            chunk: Any,
-            target: tuple[str, int] | None,
-            retries: int = 3,
-            wait: float = 0.05,
-            retry_refused_connections: bool = False,
-            **_: Any,
-        ) -> None:
-            if target is None:
-                raise sock.NoTargetTransportException()
-            with self._table_lock:
-                outgoing = self._outgoing.setdefault(target, Outgoing())
-            frame = FRAME.pack(len(chunk)) + bytes(chunk)
-            with outgoing.lock:
-                for attempt in range(retries + 1):
-                    try:
-                        if not outgoing.is_open():
-                            outgoing.close()
-                            self._connect(outgoing, target)
-                        if len(chunk) > outgoing.limit:
-                            raise self.PacketSizeExceeded(
-                                f"a message of {len(chunk)} bytes to {target}, where --message-buffer-size is "
-                                f"{outgoing.limit}: start all nodes with a larger one"
-                            )
-                        outgoing.socket.sendall(frame)  # type: ignore[union-attr]
-                        return
-                    except ConnectionRefusedError as error:
-                        outgoing.close()
-                        if not retry_refused_connections or attempt == retries:
-                            raise self.TransportException(f"connection refused by {target}") from error
-                    except TimeoutError as error:
-                        outgoing.close()
-                        raise self.TransportException(f"{target} has taken nothing for {SEND_LIMIT_S:g} s") from error
-                    except OSError as error:
-                        # The peer has ended, or is about to: a new connection tells.
-                        outgoing.close()
-                        if attempt == retries:
-                            raise self.TransportException(f"cannot send to {target}: {error}") from error
-                    time.sleep(wait)
-
-        def _connect(self, outgoing: Outgoing, target: tuple[str, int]) -> None:
-            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                connection.settimeout(CONNECT_LIMIT_S)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # From the address that peers know this process by, which need not be the one the system would choose.
-                connection.bind((self.hostname, 0))
+    def send(
+        self,
+        chunk: Any,
+        target: tuple[str, int] | None,
+        retries: int = 3,
+        wait: float = 0.05,
+        retry_refused_connections: bool = False,
+        **_: Any,
+    ) -> None:
+        if target is None:
+            raise NoTargetTransportException()
+        with self._table_lock:
+            outgoing = self._outgoing.setdefault(target, Outgoing())
+        frame = FRAME.pack(len(chunk)) + bytes(chunk)
+        with outgoing.lock:
+            for attempt in range(retries + 1):
                 try:
-                    connection.connect(target)
+                    if not outgoing.is_open():
+                        outgoing.close()
+                        self._connect(outgoing, target)
+                    if len(chunk) > outgoing.limit:
+                        raise PacketSizeExceededException(
+                            f"a message of {len(chunk)} bytes to {target}, where --message-buffer-size is "
+                            f"{outgoing.limit}: start all nodes with a larger one"
+                        )
+                    outgoing.socket.sendall(frame)  # type: ignore[union-attr]
+                    return
+                except ConnectionRefusedError as error:
+                    outgoing.close()
+                    if not retry_refused_connections or attempt == retries:
+                        raise TransportException(f"connection refused by {target}") from error
                 except TimeoutError as error:
-                    raise OSError(f"no connection within {CONNECT_LIMIT_S:g} s") from error
-                limit = self._introduce(connection, target)
-                connection.settimeout(SEND_LIMIT_S)
-            except BaseException:
-                connection.close()
-                raise
-            outgoing.open(connection, limit)
+                    outgoing.close()
+                    raise TransportException(f"{target} has taken nothing for {SEND_LIMIT_S:g} s") from error
+                except OSError as error:
+                    # The peer has ended, or is about to: a new connection tells.
+                    outgoing.close()
+                    if attempt == retries:
+                        raise TransportException(f"cannot send to {target}: {error}") from error
+                time.sleep(wait)
 
-        def _introduce(self, connection: socket.socket, target: tuple[str, int]) -> int:
-            """The handshake, as the side that connects; returns the size of message that the other takes."""
-            nonce = os.urandom(NONCE_SIZE)
-            connection.sendall(HELLO.pack(MAGIC, self.port, self.buffer_size, nonce))
-            magic, limit, other_nonce, proof = REPLY.unpack(receive_exactly(connection, REPLY.size))
-            if magic != MAGIC:
-                raise self.AuthenticationException(f"{target} is no DistAlgo process with this layer")
-            connection.sendall(_proof(self.authkey, b"sender", nonce, other_nonce))
-            is_genuine = hmac.compare_digest(proof, _proof(self.authkey, b"receiver", nonce, other_nonce))
-            if not is_genuine or receive_exactly(connection, len(MAGIC)) != MAGIC:
-                raise self.AuthenticationException(f"{target} has another cookie: give all nodes the same --cookie")
-            return int(limit)
+    def _connect(self, outgoing: Outgoing, target: tuple[str, int]) -> None:
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(CONNECT_LIMIT_S)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # From the address that peers know this process by, which need not be the one the system would choose.
+            connection.bind((self.hostname, 0))
+            try:
+                connection.connect(target)
+            except TimeoutError as error:
+                raise OSError(f"no connection within {CONNECT_LIMIT_S:g} s") from error
+            limit = self._introduce(connection, target)
+            connection.settimeout(SEND_LIMIT_S)
+        except BaseException:
+            connection.close()
+            raise
+        outgoing.open(connection, limit)
 
-    manager.TransportTypes[index] = TcpTransport
+    def _introduce(self, connection: socket.socket, target: tuple[str, int]) -> int:
+        """The handshake, as the side that connects; returns the size of message that the other takes."""
+        nonce = os.urandom(NONCE_SIZE)
+        connection.sendall(HELLO.pack(MAGIC, self.port, self.buffer_size, nonce))
+        magic, limit, other_nonce, proof = REPLY.unpack(receive_exactly(connection, REPLY.size))
+        if magic != MAGIC:
+            raise AuthenticationException(f"{target} is no DistAlgo process with this layer")
+        connection.sendall(_proof(self.authkey, b"sender", nonce, other_nonce))
+        is_genuine = hmac.compare_digest(proof, _proof(self.authkey, b"receiver", nonce, other_nonce))
+        if not is_genuine or receive_exactly(connection, len(MAGIC)) != MAGIC:
+            raise AuthenticationException(f"{target} has another cookie: give all nodes the same --cookie")
+        return int(limit)
+
+
+def replace_tcp(sock: ModuleType) -> None:
+    """Put this channel in the place of `da.transport.sock.TcpTransport`."""
+    manager.TransportTypes[TcpTransport.slot_index] = TcpTransport
     sock.TcpTransport = TcpTransport
 
 
@@ -330,8 +335,6 @@ def initialize_socket(transport: Any, initialize: Any, port: int | None = None, 
 
 
 def _port_range() -> tuple[int, int]:
-    from da.common import get_runtime_option
-
     return get_runtime_option("min_port", 10_000), get_runtime_option("max_port", 65_535)
 
 
@@ -354,7 +357,7 @@ def guarded(callback: Any) -> Any:
             try:
                 callback(connection, data)
             except Exception:
-                log.error("on a connection", exc_info=True)
+                log.exception("on a connection")
                 if isinstance(data, Incoming):  # or it would fail again at once, and forever
                     callback.__self__._drop(data)
 
