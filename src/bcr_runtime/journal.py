@@ -25,7 +25,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         # Line-buffered: a process that is killed leaves everything up to its last step.
-        self._file: TextIO = open(path, "a", buffering=1, encoding="utf-8")
+        self._file: TextIO = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - open as long as the process
         self._log = structlog.wrap_logger(
             structlog.WriteLogger(self._file),
             processors=[_stamp, structlog.processors.LogfmtRenderer(key_order=["time", "event"])],

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from da.common import get_runtime_option
 
 from bcr.object import Operation
+from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.settings import Settings
 from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS

@@ -26,8 +26,21 @@ REPLACED = {
 }
 
 AFTER = {
-    "da.common": ("dacurrent.startup:cure_common", "dacurrent.traces:cure_common"),
-    "da.sim": ("dacurrent.awaits:cure_sim", "dacurrent.traces:cure_sim",),
+    "da.common": (
+        "dacurrent.forks:cure_common",
+        "dacurrent.queues:cure_common",
+        "dacurrent.logs:cure_common",
+        "dacurrent.startup:cure_common",
+        "dacurrent.traces:cure_common",
+    ),
+    "da.transport.sock": ("dacurrent.routing:cure_sock",),
+    "da.sim": (
+        "dacurrent.awaits:cure_sim",
+        "dacurrent.nodes:cure_sim",
+        "dacurrent.routing:cure_sim",
+        "dacurrent.traces:cure_sim",
+    ),
+    "da.api": ("dacurrent.nodes:cure_api",),
     "da.tools.unparse": ("dacurrent.compiler:cure_unparse",),
     "da.compiler.parser": ("dacurrent.compiler:cure_parser",),
     "da.compiler.pygen": ("dacurrent.compiler:cure_generator",),

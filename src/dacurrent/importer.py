@@ -13,7 +13,7 @@ __all__ = ["da_cache_from_source"]
 DISTALGO_SUFFIXES = [".da"]
 
 
-def _layer_tag():
+def layer_tag():
     """A tag that changes whenever a module of this layer changes, so that no stale bytecode is ever taken."""
     checksum = 0
     for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -21,7 +21,7 @@ def _layer_tag():
     return f"{checksum:08x}"
 
 
-_TAG = f"da-{common.__version__}-{_layer_tag()}"
+_TAG = f"da-{common.__version__}-{layer_tag()}"
 
 
 def da_cache_from_source(source_path, optimization=None):
@@ -51,7 +51,8 @@ class DistAlgoLoader(machinery.SourceFileLoader):
     def source_to_code(self, data, path, *, _optimize=-1):
         from da import compiler
 
-        arguments = common.get_runtime_option("compiler_args", default=[])
+        # None are set as long as DistAlgo is only imported, not started.
+        arguments = common.get_runtime_option("compiler_args", default=[]) or compiler.ui.parse_compiler_args([])
         code = compiler.dastr_to_pycode(data, path, _optimize=_optimize, args=arguments)
         if code is None:
             raise ImportError(f"Unable to compile {path}.", name=self.name, path=path)

@@ -55,7 +55,7 @@ def outline(node):
         fields["args"] = sorted(argument.arg for argument in node.args.args)
     elif isinstance(node, ast.Call) and QUERY.match(getattr(node.func, "id", "")):
         fields["keywords"] = sorted(map(outline, node.keywords))
-    shown = ["{}={}".format(name, outline(value)) for name, value in fields.items() if value is not None and value != []]
+    shown = [f"{name}={outline(value)}" for name, value in fields.items() if value is not None and value != []]
     return "{}({})".format(type(node).__name__, ", ".join(shown))
 
 

@@ -46,7 +46,7 @@ def test_the_generated_tree_and_pseudo_code_are_those_of_python_37(name):
 def test_the_generated_source_reads_back_as_the_tree_that_is_compiled(name):
     text = Path(SOURCES[name]).read_text()
     tree = ui.dastr_to_pyast(text, name, ui.parse_compiler_args([]))
-    assert ast.dump(ast.parse(utils.to_source(tree))) == ast.dump(upgrade(tree))
+    assert ast.dump(upgrade(parse(utils.to_source(tree)))) == ast.dump(upgrade(tree))
 
 
 def test_equal_literals_of_different_types_stay_what_they_are():

@@ -1,0 +1,30 @@
+"""No log record for what no handler prints, and a default message size that fits what programs send."""
+
+import logging
+from types import ModuleType
+from typing import Any
+
+DEFAULT_MESSAGE_BUFFER_SIZE = 1 << 20
+_STOCK_MESSAGE_BUFFER_SIZE = 4 * 1024
+
+
+def cure_common(common: ModuleType) -> None:
+    """Patch `da.common`."""
+    stock_setup, stock_initialize = common.setup_logging_for_module, common.initialize_runtime_options
+
+    def setup_logging_for_module(modulename: str, *formats: Any, **rest: Any) -> None:
+        stock_setup(modulename, *formats, **rest)
+        logger = logging.getLogger(modulename)
+        levels = [handler.level for handler in logger.handlers if not isinstance(handler, logging.NullHandler)]
+        if levels:
+            # One below: `output` compares with the level itself, and prints only what is above it.
+            logger.setLevel(max(1, min(levels) - 1))
+
+    def initialize_runtime_options(options: Any = None) -> None:
+        options = dict(options or {})
+        if options.get("message_buffer_size", _STOCK_MESSAGE_BUFFER_SIZE) == _STOCK_MESSAGE_BUFFER_SIZE:
+            options["message_buffer_size"] = DEFAULT_MESSAGE_BUFFER_SIZE
+        stock_initialize(options)
+
+    common.setup_logging_for_module = setup_logging_for_module
+    common.initialize_runtime_options = initialize_runtime_options
