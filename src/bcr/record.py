@@ -51,6 +51,14 @@ class ReplicaReport(Statement, frozen=True, tag="replica_report"):
     violations: tuple[str, ...]
 
 
+class InjectedFault(msgspec.Struct, frozen=True, array_like=True):
+    """A fault that struck: the replica of a configuration, and the scenario file's text."""
+
+    configuration: int
+    position: int
+    text: str
+
+
 class RunRecord(msgspec.Struct, frozen=True):
     """A whole run, as recorded.
 
@@ -63,3 +71,4 @@ class RunRecord(msgspec.Struct, frozen=True):
     replicas: tuple[Signed[ReplicaReport], ...]
     final_state: Snapshot | None = None
     reconfigurations: tuple[ReconfigurationReport, ...] = ()
+    faults: tuple[InjectedFault, ...] = ()

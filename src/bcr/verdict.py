@@ -4,7 +4,7 @@ Nothing here believes a log or a counter. The clients' signed requests and the r
 again, put in the order of the history, and replayed on a fresh state.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -30,12 +30,21 @@ class Judgement(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-def judge(record: RunRecord, workloads: Sequence[Sequence[Operation]], client_window: int) -> Judgement:
-    """The verdict on a run whose client k was to have the operations `workloads[k]` executed in order."""
-    wrong = list(_first(_what_is_wrong(record, workloads, client_window)))
+def judge(
+    record: RunRecord,
+    workloads: Sequence[Sequence[Operation]],
+    client_window: int,
+    faulty: Collection[tuple[int, int]] = (),
+) -> Judgement:
+    """The verdict on a run whose client k was to have the operations `workloads[k]` executed in order.
+
+    `faulty` names the replicas, by configuration and position, that were made to misbehave: what these report of
+    themselves at the end does not count.
+    """
+    wrong = list(_first(_what_is_wrong(record, workloads, client_window, faulty)))
     if wrong:
         return Judgement("fail", tuple(wrong))
-    missing = list(_first(_what_is_missing(record, workloads)))
+    missing = list(_first(_what_is_missing(record, workloads, faulty)))
     if missing:
         return Judgement("unknown", tuple(missing))
     return Judgement("pass")
@@ -50,7 +59,10 @@ def _first(reasons: Iterator[str]) -> Iterator[str]:
 
 
 def _what_is_wrong(
-    record: RunRecord, workloads: Sequence[Sequence[Operation]], client_window: int
+    record: RunRecord,
+    workloads: Sequence[Sequence[Operation]],
+    client_window: int,
+    faulty: Collection[tuple[int, int]],
 ) -> Iterator[str]:
     configurations: dict[int, Configuration] = {}
     try:
@@ -68,7 +80,7 @@ def _what_is_wrong(
     replayed = RunningState(client_window)
     yield from _wrong_replay(history if is_complete else _known_prefix(history), replayed)
     yield from _wrong_order_in_time(record.clients)
-    yield from _wrong_final_states(record, configurations, replayed if is_complete else None)
+    yield from _wrong_final_states(record, configurations, replayed if is_complete else None, faulty)
 
 
 def _wrong_exchanges(
@@ -149,7 +161,10 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
 
 
 def _wrong_final_states(
-    record: RunRecord, configurations: Mapping[int, Configuration], replayed: RunningState | None
+    record: RunRecord,
+    configurations: Mapping[int, Configuration],
+    replayed: RunningState | None,
+    faulty: Collection[tuple[int, int]],
 ) -> Iterator[str]:
     """Final reports that are not the replica's, and states that differ from the replayed one.
 
@@ -159,6 +174,8 @@ def _wrong_final_states(
     digests: dict[int, bytes] = {}
     for signed in record.replicas:
         report = signed.statement
+        if (report.configuration, report.position) in faulty:
+            continue
         configuration = configurations.get(report.configuration)
         name = f"replica {report.position} of configuration {report.configuration}"
         if configuration is None or not signed.is_authentic(configuration.replica_key(report.position)):
@@ -171,7 +188,9 @@ def _wrong_final_states(
         yield "the recorded final state is that of no replica"
 
 
-def _what_is_missing(record: RunRecord, workloads: Sequence[Sequence[Operation]]) -> Iterator[str]:
+def _what_is_missing(
+    record: RunRecord, workloads: Sequence[Sequence[Operation]], faulty: Collection[tuple[int, int]]
+) -> Iterator[str]:
     recorded = {client.client: client for client in record.clients}
     for client, workload in enumerate(workloads):
         answered = _operations(recorded[client]) if client in recorded else 0
@@ -183,7 +202,7 @@ def _what_is_missing(record: RunRecord, workloads: Sequence[Sequence[Operation]]
     last = record.configurations[-1].statement
     reported = {signed.statement.position for signed in record.replicas}
     for position in range(len(last.replicas)):
-        if position not in reported:
+        if position not in reported and (last.number, position) not in faulty:
             yield f"replica {position} of configuration {last.number}: no final report"
     if record.final_state is None:
         yield "no replica gave its final state"

@@ -22,6 +22,8 @@ class Source(Protocol):
 
     def clock_name(self) -> str: ...
 
+    def sleep_s(self, duration_s: float) -> None: ...
+
 
 class SystemSource:
     """The machine's own clocks and random bytes."""
@@ -34,6 +36,9 @@ class SystemSource:
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
+
+    def sleep_s(self, duration_s: float) -> None:
+        time.sleep(duration_s)
 
     def clock_name(self) -> str:
         """Names the monotonic clock, which all processes since one boot of one machine share."""
@@ -76,3 +81,8 @@ def random_bytes(count: int) -> bytes:
 def clock_name() -> str:
     """The name of the monotonic clock."""
     return _source.clock_name()
+
+
+def sleep_s(duration_s: float) -> None:
+    """Let the process stand still for so long; only injected faults do."""
+    _source.sleep_s(duration_s)

@@ -1,6 +1,7 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,8 @@ def address_of(process: Any) -> str:
     """The address of a DistAlgo process as text: what a signed configuration names it by."""
     transports = ",".join(map(str, process.transports))
     return f"{process.hostname}:{transports}/{process.uid:x}"
+
+
+def byzantine_replica() -> Any:
+    """The process class of replicas that misbehave; loaded only when a scenario has faults."""
+    return import_module("Byzantine").ByzantineReplica

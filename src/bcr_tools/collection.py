@@ -1,12 +1,13 @@
 """Gathers what the processes report into the record of the run."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from bcr.configuration import SignedConfiguration
 from bcr.encoding import decode
 from bcr.pieces import Pieces
 from bcr.reconfiguration import ReconfigurationReport
-from bcr.record import ClientRecord, ReplicaReport, RunRecord
+from bcr.record import ClientRecord, InjectedFault, ReplicaReport, RunRecord
 from bcr.settings import Settings
 from bcr.signing import Signed
 from bcr.state import Snapshot
@@ -25,6 +26,7 @@ class Collection:
         self._reports: dict[int, Signed[ReplicaReport]] = {}
         self._state_pieces: dict[int, Pieces] = {}
         self._progress: dict[int, int] = {}
+        self.faults: list[InjectedFault] = []
         self.problems: list[str] = []
 
     def add_configuration(self, signed: SignedConfiguration) -> None:
@@ -34,6 +36,9 @@ class Collection:
         report = decode(ReconfigurationReport, payload)
         self.reconfigurations.append(report)
         return report
+
+    def add_fault(self, configuration: int, position: int, text: str) -> None:
+        self.faults.append(InjectedFault(configuration, position, text))
 
     def add_progress(self, client: int, answered: int) -> None:
         self._progress[client] = answered
@@ -67,8 +72,8 @@ class Collection:
     def has_all_clients(self) -> bool:
         return len(self._client_records) == self.settings.num_clients
 
-    def has_all_reports(self) -> bool:
-        return len(self._reports) == self.settings.num_replicas and self._final_state() is not None
+    def has_reports_of(self, positions: Iterable[int]) -> bool:
+        return set(positions) <= set(self._reports) and self._final_state() is not None
 
     def _final_state(self) -> Snapshot | None:
         for pieces in self._state_pieces.values():
@@ -89,4 +94,5 @@ class Collection:
             tuple(report for _, report in sorted(self._reports.items())),
             self._final_state(),
             tuple(self.reconfigurations),
+            tuple(self.faults),
         )

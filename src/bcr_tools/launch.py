@@ -53,6 +53,11 @@ class Launch:
             for workload in self.scenario.workloads
         )
 
+    def honest_positions(self, configuration: int) -> set[int]:
+        """The replicas of a configuration that are to have no fault."""
+        faulty = {plan.position for plan in self.scenario.failures if plan.configuration == configuration}
+        return set(range(self.settings.num_replicas)) - faulty
+
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""
         replicas = [f"replica_{position}" for position in range(self.settings.num_replicas)]
@@ -84,8 +89,6 @@ def launch_from(arguments: list[str]) -> Launch:
         raise BadInput(str(error)) from error
     for warning in warnings:
         print(warning, file=sys.stderr)
-    if scenario.failures:
-        raise BadInput(f"{scenario.source}: this version injects no faults, so a scenario with failures cannot be run")
     if options.placement:
         scenario = scenario.placed(options.placement)
     settings = _settings(scenario, options)

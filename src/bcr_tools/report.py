@@ -29,7 +29,12 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     """
     launch.folder.mkdir(parents=True, exist_ok=True)
     (launch.folder / "record.msgpack").write_bytes(encode(record))
-    judgement = judge(record, launch.scenario.workloads, launch.settings.client_window)
+    judgement = judge(
+        record,
+        launch.scenario.workloads,
+        launch.settings.client_window,
+        {(plan.configuration, plan.position) for plan in launch.scenario.failures},
+    )
     if failure is not None and judgement.status != "fail":
         judgement = Judgement("unknown", (failure, *judgement.reasons))
     outcome = outcome_of(launch, record, judgement)
@@ -61,7 +66,10 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         ),
         "retransmissions": sum(client.retransmissions for client in record.clients),
         "reconfigurations": [msgspec.to_builtins(each) for each in record.reconfigurations],
-        "faults_injected": [],
+        "faults_injected": [
+            {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
+            for fault in record.faults
+        ],
         "final_state": None if record.final_state is None else dict(record.final_state.dictionary),
         "elapsed_s": _elapsed_s(record),
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
