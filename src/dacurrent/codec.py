@@ -25,6 +25,7 @@ class CodecError(ValueError):
 # -- encoding
 
 _id_bytes: dict[Any, bytes] = {}
+_known_ids: dict[tuple[Any, ...], Any] = {}  # (uid, seqno, hostname, transports) -> the process id
 
 
 def encode(value: Any) -> bytes:
@@ -110,6 +111,7 @@ def _encode_other(value: Any, put: Callable[[bytes], None], depth: int) -> None:
             if len(_id_bytes) >= MAX_CACHED_IDS:
                 _id_bytes.clear()
             _id_bytes[value] = data
+            _known_ids.setdefault((value.uid, value.seqno, value.hostname, value.transports), value)
         put(data)
     elif isinstance(value, sim.Command):
         put(b"C" + bytes([value.value]))
@@ -260,7 +262,15 @@ def known_id(common: Any, fields: tuple[Any, ...]) -> Any:
     Exactly these fields: the stock constructor gives the newest process of the same name instead, so the node of
     another run that happens to have the same name would take the place of one's own.
     """
-    process_id = tuple.__new__(common.ProcessId, fields)
+    uid, seqno, _, _, _, hostname, transports = fields
+    # One object for one process: where its class is not loaded its id has another one in that place, and would be
+    # another id.
+    process_id = _known_ids.get((uid, seqno, hostname, transports))
+    if process_id is None:
+        if len(_known_ids) >= MAX_CACHED_IDS:
+            _known_ids.clear()
+        process_id = tuple.__new__(common.ProcessId, fields)
+        _known_ids[uid, seqno, hostname, transports] = process_id
     if not process_id.name:
         return process_id
     full_name = (process_id.name, process_id.nodename)
