@@ -13,6 +13,7 @@ from bcr.signing import Signed
 from bcr.state import Snapshot
 from bcr.violations import MalformedMessage
 
+
 class Collection:
     """What has been reported so far."""
 

@@ -1,0 +1,136 @@
+"""Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again."""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from bcr.scenario.faults import FAILURES, TRIGGERS
+from bcr_runtime.processes import PROJECT
+from bcr_tools.run import command_for
+
+LIMIT_S = 90.0
+TIMEOUT_MS = 400
+PER_CLIENT = 8
+# What comes late is served late, and a process that stands still for long is as good as crashed.
+MILLISECONDS = (20, 150, 900)
+
+
+def scenario_text(seed: int) -> str:
+    """The scenario file of a seed: t replicas at the most have faults, in whatever configurations they are."""
+    chance = random.Random(seed)
+    t = chance.choice((1, 1, 1, 2))
+    clients = chance.randint(1, 3)
+    lines = [
+        f"test_case_name = storm{seed}",
+        f"t = {t}",
+        f"num_client = {clients}",
+        f"client_timeout = {TIMEOUT_MS}",
+        f"head_timeout = {TIMEOUT_MS}",
+        f"nonhead_timeout = {TIMEOUT_MS}",
+        f"olympus_timeout = {5 * TIMEOUT_MS}",
+        f"checkpt_interval = {chance.choice((2, 3, 5, 100))}",
+        f"client_window = {chance.choice((1, 1, 1, 3))}",
+        f"batch_limit = {chance.choice((1, 1, 4))}",
+    ]
+    lines += [f"workload[{client}] = pseudorandom({chance.randrange(10**6)},{PER_CLIENT})" for client in range(clients)]
+    for configuration in range(chance.randint(1, 3)):
+        for position in chance.sample(range(2 * t + 1), chance.randint(1, t)):
+            pairs = [_pair(chance, configuration, clients) for _ in range(chance.randint(1, 2))]
+            lines.append(f"failures[{configuration},{position}] = {'; '.join(pairs)}")
+    return "\n".join(lines) + "\n"
+
+
+def _pair(chance: random.Random, configuration: int, clients: int) -> str:
+    trigger = chance.choice(sorted(TRIGGERS))
+    values = {"client": chance.randrange(clients), "count": chance.randrange(PER_CLIENT), "milliseconds": 50}
+    if trigger in ("wedge_request", "catch_up", "get_running_state", "new_configuration"):
+        values["count"] = 0
+    if trigger == "reconfiguration":
+        values["count"] = configuration
+    failure = chance.choice(sorted(FAILURES))
+    amounts = {"milliseconds": chance.choice(MILLISECONDS), "number": chance.randint(1, 3)}
+    trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
+    failure_arguments = ",".join(str(amounts[kind]) for kind in FAILURES[failure].arguments)
+    return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
+
+
+def run_text(text: str, folder: Path, name: str) -> tuple[int, dict[str, Any] | None, float]:
+    """Run a scenario given as text; its exit status, -1 for a hang, the result, and the seconds it took."""
+    file = folder / f"{name}.config"
+    file.write_text(text)
+    result_file = folder / f"{name}.json"
+    options = argparse.Namespace(port=None, placement=None, log_level="human", log_dir=folder / "logs")
+    began_s = time.monotonic()
+    with open(folder / f"{name}.out", "wb") as output:
+        process = subprocess.Popen(
+            command_for(file, options, result_file),
+            cwd=PROJECT / "src",
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+            status = -1
+    result = json.loads(result_file.read_text()) if result_file.exists() else None
+    return status, result, time.monotonic() - began_s
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr storm`: 0 when every scenario passed, 1 otherwise; prints the seed of each that did not."""
+    parser = argparse.ArgumentParser(prog="bcr storm", description=__doc__)
+    parser.add_argument("--count", type=int, default=500, help="how many scenarios (default 500)")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at once")
+    parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
+    parser.add_argument("--show", action="store_true", help="print the scenario of --seed and run nothing")
+    options = parser.parse_args(arguments)
+    if options.show:
+        print(scenario_text(options.seed), end="")
+        return 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        counts = _run_all(range(options.seed, options.seed + options.count), folder, options.jobs)
+    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
+    return 0 if set(counts) <= {"pass"} else 1
+
+
+def _run_all(seeds: Sequence[int], folder: Path, jobs: int) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    struck: Counter[str] = Counter()
+
+    def run(seed: int) -> tuple[int, int, dict[str, Any] | None, float]:
+        return seed, *run_text(scenario_text(seed), folder, f"storm{seed}")
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for done, (seed, status, result, seconds) in enumerate(pool.map(run, seeds), start=1):
+            outcome = "hang" if status == -1 else result["verdict"] if result else "no result"
+            counts[outcome] += 1
+            struck.update(_struck(result))
+            if outcome != "pass":
+                reasons = "; ".join(result["reasons"]) if result else ""
+                print(f"seed {seed}: {outcome} after {seconds:.1f} s: {reasons}", flush=True)
+            elif done % 25 == 0:
+                print(f"{done} of {len(seeds)}: {dict(counts)}", file=sys.stderr, flush=True)
+    print("faults that struck: " + ", ".join(f"{count} {name}" for name, count in struck.most_common()))
+    return counts
+
+
+def _struck(result: dict[str, Any] | None) -> Iterator[str]:
+    for fault in (result or {}).get("faults_injected", ()):
+        yield fault["fault"].rpartition(",")[2].partition("(")[0].strip()
