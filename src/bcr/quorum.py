@@ -23,9 +23,9 @@ class QuorumPlan(msgspec.Struct, frozen=True):
 
 def are_consistent(one: ValidHistory, other: ValidHistory) -> bool:
     """Whether two histories order the same requests wherever both have a slot, and agree on a common checkpoint."""
-    if one.checkpoint and other.checkpoint and one.checkpoint.slot == other.checkpoint.slot:
-        if one.checkpoint != other.checkpoint:
-            return False
+    mine, theirs = one.checkpoint, other.checkpoint
+    if mine and theirs and mine.slot == theirs.slot and mine != theirs:
+        return False
     orders = other.orders()
     return all(orders.get(slot, order) == order for slot, order in one.orders().items())
 

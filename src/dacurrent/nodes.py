@@ -216,6 +216,7 @@ def _acquaintance(sim: ModuleType) -> None:
         stock_leave(self, src, args)
         if sim.get_runtime_option("idle") and (src.hostname, src.nodename) in self._employers:
             log.info("%r has left, and this node with it", src)
+            self._nodes.clear()  # whom the other has told, or who may be gone as well, need not be told
             self.exit(0)
 
     sim.NodeProcess.__init__ = __init__
