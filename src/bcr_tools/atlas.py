@@ -1,0 +1,263 @@
+"""The fault-outcome atlas: every trigger, failure and position, against what the protocol prescribes."""
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from bcr_runtime.processes import PROJECT
+from bcr_tools.storm import run_text
+
+TIMEOUT_MS = 500
+POSITIONS = ("head", "middle", "tail")
+# Trigger -> its text, the configuration it belongs to, and what makes the replica meet it.
+TRIGGERS = {
+    "client_request": "client_request(0,{count})",
+    "forwarded_request": "forwarded_request(0,0)",
+    "shuttle": "shuttle(0,1)",
+    "result_shuttle": "result_shuttle(0,1)",
+    "wedge_request": "wedge_request(0)",
+    "new_configuration": "new_configuration(0)",
+    "checkpoint": "checkpoint(0)",
+    "completed_checkpoint": "completed_checkpoint(0)",
+    "get_running_state": "get_running_state(0)",
+    "catch_up": "catch_up(0)",
+}
+FAILURES = (
+    "change_operation()",
+    "change_result()",
+    "drop_result_stmt()",
+    "invalid_order_sig()",
+    "invalid_result_sig()",
+    "drop_checkpt_stmts()",
+    "truncate_history(1)",
+    "increment_slot()",
+    "extra_op()",
+    "sleep(100)",
+    "drop()",
+    "crash()",
+)
+WHILE_RECONFIGURING = {"wedge_request", "new_configuration", "get_running_state", "catch_up"}
+COLOURS = {
+    "masked": "#b7e1b0",
+    "reconfigured": "#9ec9f0",
+    "not met": "#e8e8e8",
+    "unknown": "#f2c46d",
+    "wrong": "#e06666",
+    "hang": "#9c3fbf",
+}
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One run of the atlas."""
+
+    t: int
+    trigger: str
+    failure: str
+    position: str
+
+    @property
+    def failure_name(self) -> str:
+        return self.failure.partition("(")[0]
+
+    @property
+    def place(self) -> int:
+        return {"head": 0, "middle": self.t, "tail": 2 * self.t}[self.position]
+
+    def fault(self) -> str:
+        """The pair that the cell is about, in the words of a scenario file."""
+        # A client turns to others than the head only to send a request again, so theirs is the first.
+        return f"{TRIGGERS[self.trigger].format(count=1 if self.position == 'head' else 0)},{self.failure}"
+
+    def scenario(self) -> str:
+        """The scenario file: one replica with the fault, and where the trigger needs it a provocation by the same."""
+        configuration = 1 if self.trigger == "new_configuration" else 0
+        plans = {configuration: [self.fault()]}
+        provocation = self._provocation()
+        if provocation:
+            plans.setdefault(0, []).append(provocation)
+        lines = [
+            f"test_case_name = atlas-t{self.t}-{self.position}-{self.trigger}-{self.failure_name}",
+            f"t = {self.t}",
+            "num_client = 1",
+            f"client_timeout = {TIMEOUT_MS}",
+            f"head_timeout = {TIMEOUT_MS}",
+            f"nonhead_timeout = {TIMEOUT_MS}",
+            f"olympus_timeout = {2 * TIMEOUT_MS}",
+            "wedge_grace = 100",
+            "checkpt_interval = 2",
+            "workload[0] = put('k','0'); append('k','1'); get('k'); append('k','2'); slice('k','1:3'); append('k','3'); get('k')",
+            "expect[results,0] = 'OK'; 'OK'; '01'; 'OK'; 'OK'; 'OK'; '123'",
+        ]
+        lines += [f"failures[{number},{self.place}] = {'; '.join(pairs)}" for number, pairs in sorted(plans.items())]
+        return "\n".join(lines) + "\n"
+
+    def _provocation(self) -> str | None:
+        if self.trigger == "forwarded_request":
+            return "client_request(0,1),drop()" if self.position == "head" else None
+        if self.trigger == "client_request" and self.position != "head":
+            return "shuttle(0,1),drop()"
+        if self.trigger in WHILE_RECONFIGURING:
+            return "client_request(0,3),increment_slot()" if self.position == "head" else "shuttle(0,3),drop()"
+        return None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a cell: one of COLOURS, who detected it, and in which time."""
+
+    kind: str
+    detected_by: str = ""
+    detect_ms: float | None = None
+    recover_ms: float | None = None
+    reasons: tuple[str, ...] = ()
+
+
+def outcome_of(cell: Cell, status: int, result: Mapping[str, Any] | None) -> Outcome:
+    """Sort a run's result into the kinds of outcome."""
+    if status == -1:
+        return Outcome("hang")
+    if result is None or result["verdict"] == "fail":
+        return Outcome("wrong", reasons=tuple(result["reasons"]) if result else ("no result",))
+    if result["verdict"] == "unknown":
+        return Outcome("unknown", reasons=tuple(result["reasons"]))
+    if not any(fault["fault"] == cell.fault() for fault in result["faults_injected"]):
+        return Outcome("not met")
+    if not result["reconfigurations"]:
+        return Outcome("masked")
+    first = result["reconfigurations"][0]
+    return Outcome("reconfigured", first["requested_by"], first["detected_ms"], first["active_ms"])
+
+
+def prescribed(cell: Cell, rules: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The first rule that matches the cell; raises LookupError where none does."""
+    fields = {"trigger": cell.trigger, "failure": cell.failure_name, "position": cell.position}
+    for rule in rules:
+        if all(value in rule.get(field, (value,)) for field, value in fields.items()):
+            return rule
+    raise LookupError(f"no rule for {cell}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise; writes docs/atlas.md and docs/atlas.svg."""
+    parser = argparse.ArgumentParser(prog="bcr atlas", description=__doc__)
+    parser.add_argument("--t", type=int, nargs="+", default=[1, 2], help="chains of 2t+1 replicas (default: 1 2)")
+    parser.add_argument("--trigger", choices=list(TRIGGERS), nargs="+", default=list(TRIGGERS))
+    parser.add_argument("--failure", nargs="+", default=list(FAILURES), choices=FAILURES)
+    parser.add_argument("--jobs", type=int, default=2, help="how many runs at once")
+    parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/ as it is")
+    options = parser.parse_args(arguments)
+    rules = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    cells = [Cell(*each) for each in product(options.t, options.trigger, options.failure, POSITIONS)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        outcomes = _run_all(cells, folder, options.jobs, rules)
+    if not options.no_write:
+        (PROJECT / "docs").mkdir(exist_ok=True)
+        (PROJECT / "docs" / "atlas.md").write_text(_table(outcomes, rules))
+        (PROJECT / "docs" / "atlas.svg").write_text(_heatmap(outcomes))
+    bad = [cell for cell, outcome in outcomes.items() if outcome.kind not in prescribed(cell, rules)["outcome"]]
+    counts = Counter(outcome.kind for outcome in outcomes.values())
+    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()) + f"; {len(bad)} not as prescribed")
+    return 1 if bad else 0
+
+
+def _run_all(
+    cells: Sequence[Cell], folder: Path, jobs: int, rules: Sequence[Mapping[str, Any]]
+) -> dict[Cell, Outcome]:
+    outcomes: dict[Cell, Outcome] = {}
+
+    def run(numbered: tuple[int, Cell]) -> tuple[Cell, Outcome]:
+        number, cell = numbered
+        status, result, _ = run_text(cell.scenario(), folder, f"cell{number}")
+        return cell, outcome_of(cell, status, result)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for done, (cell, outcome) in enumerate(pool.map(run, enumerate(cells)), start=1):
+            outcomes[cell] = outcome
+            if outcome.kind not in prescribed(cell, rules)["outcome"]:
+                what = f"t={cell.t} {cell.position} {cell.fault()}"
+                print(f"not as prescribed: {what}: {outcome.kind} {'; '.join(outcome.reasons)}", flush=True)
+            if done % 25 == 0:
+                print(f"{done} of {len(cells)}", file=sys.stderr, flush=True)
+    return outcomes
+
+
+def _table(outcomes: Mapping[Cell, Outcome], rules: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "# The fault-outcome atlas",
+        "",
+        "Written by `./bcr atlas` from real runs: one replica has the fault, the others are correct. What is prescribed,",
+        "and why, stands in `src/bcr_tools/atlas.yaml`. Times are milliseconds with timers of "
+        f"{TIMEOUT_MS} ms: from the start of the",
+        "service to the first request for reconfiguration, and from there to the new configuration.",
+        "",
+        "![heatmap](atlas.svg)",
+        "",
+        "| t | position | trigger | failure | outcome | prescribed | asked for by | detected | recovered in |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for cell, outcome in outcomes.items():
+        allowed = " or ".join(prescribed(cell, rules)["outcome"])
+        times = [f"{value:.0f}" if value is not None else "" for value in (outcome.detect_ms, outcome.recover_ms)]
+        row = [str(cell.t), cell.position, cell.trigger, cell.failure, outcome.kind, allowed, outcome.detected_by]
+        lines.append("| " + " | ".join([*row, *times]) + " |")
+    lines += ["", "## Why", "", "| trigger | failure | position | prescribed | reason |", "|---|---|---|---|---|"]
+    for rule in rules:
+        fields = [", ".join(rule.get(field, ["any"])) for field in ("trigger", "failure", "position")]
+        lines.append("| " + " | ".join([*fields, " or ".join(rule["outcome"]), rule["reason"]]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+WIDTH, HEIGHT, LEFT, TOP = 34, 22, 190, 150
+
+
+def _heatmap(outcomes: Mapping[Cell, Outcome]) -> str:
+    """A picture: a row for each failure, for each trigger three columns, head, middle and tail; one block for each t."""
+    chains = sorted({cell.t for cell in outcomes})
+    triggers = list(dict.fromkeys(cell.trigger for cell in outcomes))
+    failures = list(dict.fromkeys(cell.failure for cell in outcomes))
+    block = TOP + len(failures) * HEIGHT + 30
+    width = LEFT + len(triggers) * 3 * WIDTH + 20
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{block * len(chains) + 40}" '
+        'font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for number, t in enumerate(chains):
+        top = number * block
+        parts.append(f'<text x="10" y="{top + 24}" font-size="16">t = {t}, {2 * t + 1} replicas</text>')
+        for column, trigger in enumerate(triggers):
+            x = LEFT + column * 3 * WIDTH
+            parts.append(
+                f'<text x="{x + 4}" y="{top + TOP - 26}" transform="rotate(-30 {x + 4} {top + TOP - 26})">{trigger}</text>'
+            )
+            for offset, position in enumerate(POSITIONS):
+                parts.append(f'<text x="{x + offset * WIDTH + 4}" y="{top + TOP - 8}" font-size="9">{position}</text>')
+        for row, failure in enumerate(failures):
+            y = top + TOP + row * HEIGHT
+            parts.append(f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end">{escape(failure)}</text>')
+            for column, (trigger, position) in enumerate(product(triggers, POSITIONS)):
+                outcome = outcomes[Cell(t, trigger, failure, position)]
+                title = f"{outcome.kind} {outcome.detected_by}".strip()
+                gap = 4 * (column % 3 == 2)
+                parts.append(
+                    f'<rect x="{LEFT + column * WIDTH}" y="{y}" width="{WIDTH - 2 - gap}" height="{HEIGHT - 2}" '
+                    f'fill="{COLOURS[outcome.kind]}"><title>{escape(title)}</title></rect>'
+                )
+    y = block * len(chains) + 10
+    for number, (kind, colour) in enumerate(COLOURS.items()):
+        x = LEFT + number * 120
+        parts.append(f'<rect x="{x}" y="{y}" width="16" height="16" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 22}" y="{y + 13}">{kind}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
