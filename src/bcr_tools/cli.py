@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from bcr.scenario.diagnostics import nearest
+from bcr_tools.supervising import Interrupted
 
 # Command -> the module whose `main(arguments)` does it and returns the exit status, and what it is for.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -28,7 +29,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "Each command has its own --help. Exit status of run: 0 pass, 1 fail, 2 unknown or bad input.",
+            "Each command has its own --help. Exit status: 0 pass, 1 fail, 2 unknown or bad input.",
         ]
     )
 
@@ -43,7 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bcr: no command {name}; {nearest(name, COMMANDS)}", file=sys.stderr)
         return 2
     command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
-    return command(rest)
+    try:
+        return command(rest)
+    except Interrupted as interruption:
+        return interruption.status
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

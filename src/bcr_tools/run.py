@@ -1,33 +1,42 @@
 """Runs scenario files as a user would by hand, one after the other, and sums up."""
 
 import argparse
-import contextlib
 import json
-import os
-import signal
-import subprocess
+import math
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from bcr.scenario.diagnostics import nearest
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.processes import PROJECT
+from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
 
 DEFAULT_SCENARIO = "first_run.config"
 TIME_LIMIT_S = 1_800.0
-END_LIMIT_S = 10.0
+PASS, FAIL, UNKNOWN = 0, 1, 2
+EPILOG = """Each FILE is looked for in the current directory, in .., in the project and in its config; without FILE:
+config/first_run.config. Exit status: 0 all pass; 1 one fails; 2 none fails, but one is unknown or bad input;
+130 after Ctrl-C, 143 after SIGTERM. Nothing is run when a FILE does not exist."""
 
 
 class ScenarioNotFound(Exception):
     """No scenario file of this name; the text says where it was looked for, and what there is."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the run of one file ended: its exit status, and the contents of `result.json` if the run came to one."""
+
+    file: Path
+    status: int
+    result: dict[str, Any] | None
 
 
 def find_scenario(name: str) -> Path:
@@ -35,49 +44,84 @@ def find_scenario(name: str) -> Path:
 
     Raises ScenarioNotFound.
     """
-    folders = [Path.cwd(), Path.cwd().parent, PROJECT, PROJECT / "config"]
+    folders = list(dict.fromkeys([Path.cwd(), Path.cwd().parent, PROJECT, PROJECT / "config"]))
     for folder in folders:
-        if (folder / name).is_file():
+        if _is_file(folder / name):
             return folder / name
-    there_are = [path.name for path in (PROJECT / "config").glob("*.*")]
-    looked_in = ", ".join(dict.fromkeys(map(str, folders)))
-    hint = f"; {nearest(Path(name).name, there_are)}" if there_are else ""
-    raise ScenarioNotFound(f"no scenario file {name} (looked in {looked_in}){hint}")
+    near_by = {Path(name).parent / path.name for folder in folders for path in _scenarios(folder / Path(name).parent)}
+    there_are = [str(path) for path in near_by] or [path.name for path in _scenarios(PROJECT / "config")]
+    hint = f"; {nearest(name, there_are)}" if there_are else ""
+    raise ScenarioNotFound(f"no scenario file {name} (looked in {', '.join(map(str, folders))}){hint}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the file system, say
+        return False
+
+
+def _scenarios(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.suffix in (".config", ".yaml")]
+    except OSError:
+        return []
 
 
 def main(arguments: list[str]) -> int:
-    """`bcr run`: 0 all pass, 1 some fail, 2 none fail but some are unknown or bad input, 130 interrupted."""
+    """`bcr run`; the exit statuses are those of EPILOG."""
     options = _parser().parse_args(arguments)
     try:
         files = [find_scenario(name) for name in options.files or [DEFAULT_SCENARIO]]
     except ScenarioNotFound as error:
         print(f"bcr run: {error}", file=sys.stderr)
-        return 2
-    results: list[tuple[Path, int, dict[str, Any] | None]] = []
-    for file in files:
+        return UNKNOWN
+    outcomes: list[Outcome] = []
+    try:
+        for file in files:
+            if len(files) > 1:
+                print(f"== {file.name}", flush=True)
+            outcomes.append(run_one(file, options))
+    except Interrupted as interruption:
+        print(f"bcr run: interrupted ({interruption}), {len(outcomes)} of {len(files)} done", file=sys.stderr)
+        return interruption.status
+    finally:
         if len(files) > 1:
-            print(f"== {file.name}", flush=True)
-        status, result = run_one(file, options)
-        results.append((file, status, result))
-        if status == 130:
-            break
-    if len(files) > 1:
-        _print_summary(results)
-    statuses = [status for _, status, _ in results]
-    return next((each for each in (130, 1, 2) if each in statuses), 0)
+            _print_summary(outcomes)
+    return worst([outcome.status for outcome in outcomes])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="bcr run", description="Run scenario files, each to a verdict.", epilog="Without FILE: first_run.config."
+        prog="bcr run", description="Run scenario files, each to a verdict.", epilog=EPILOG
     )
     parser.add_argument("files", nargs="*", metavar="FILE")
     parser.add_argument("--placement", choices=["processes", "nodes"], help="nodes: the user starts one node a process")
     parser.add_argument("--log-level", choices=sorted(LEVELS), help="how much the logs hold (default: the scenario's)")
     parser.add_argument("--log-dir", type=Path, metavar="FOLDER", help="where to put the folder of each run")
-    parser.add_argument("--time-limit", type=float, default=TIME_LIMIT_S, metavar="SECONDS", help="for each file")
-    parser.add_argument("--port", type=int, help="port of the node (default: a free one, or 15000 with nodes)")
+    parser.add_argument(
+        "--time-limit",
+        type=_seconds,
+        default=TIME_LIMIT_S,
+        metavar="SECONDS",
+        help="for each file, beyond the limits that a run sets itself (default: %(default)g)",
+    )
+    parser.add_argument("--port", type=_port, help="port of the node (default: a free one, or 15000 with nodes)")
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise argparse.ArgumentTypeError(f"{text}: not a number of seconds above 0")
+    return seconds
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65_536:
+        raise argparse.ArgumentTypeError(f"{text}: not a port from 1 to 65535")
+    return port
 
 
 def command_for(file: Path, options: argparse.Namespace, result_file: Path) -> list[str]:
@@ -98,86 +142,63 @@ def command_for(file: Path, options: argparse.Namespace, result_file: Path) -> l
     return command
 
 
-def run_one(file: Path, options: argparse.Namespace) -> tuple[int, dict[str, Any] | None]:
-    """Run one file; returns the exit status and the contents of `result.json`, if the run came to one."""
+def run_one(file: Path, options: argparse.Namespace) -> Outcome:
+    """Run one file to its end, or to the time limit. Raises Interrupted."""
     with tempfile.TemporaryDirectory() as folder:
         result_file = Path(folder) / "result.json"
-        status = supervise(command_for(file, options, result_file), PROJECT / "src", options.time_limit)
-        result = json.loads(result_file.read_text()) if result_file.exists() else None
-    return status, result
+        try:
+            ended = supervise(command_for(file, options, result_file), PROJECT / "src", options.time_limit)
+        except TimeLimitReached as limit:
+            print(f"bcr run: {file.name}: {limit}", file=sys.stderr)
+            ended = UNKNOWN
+        result = _read(result_file)
+    if result is None and ended != UNKNOWN:
+        print(f"bcr run: {file.name}: no result; RunSystem.da ended with status {ended}", file=sys.stderr)
+    return Outcome(file, status_of(ended, result), result)
 
 
-def supervise(command: Sequence[str], folder: Path, limit_s: float) -> int:
-    """Run a command to its end, or to the limit (status 2) or an interrupt (status 130), and leave nothing behind."""
-    process = subprocess.Popen(command, cwd=folder, start_new_session=True)
-    family: set[psutil.Process] = set()
-    deadline = time.monotonic() + limit_s
-    previous = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+def _read(result_file: Path) -> dict[str, Any] | None:
     try:
-        while True:
-            family |= _descendants(process.pid)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                status = process.wait(timeout=0.5)
-                return status if 0 <= status <= 2 else 2
-            if time.monotonic() > deadline:
-                print(f"bcr run: not finished within {limit_s:g} s; ended", file=sys.stderr)
-                return 2
-    except KeyboardInterrupt:
-        print("bcr run: interrupted", file=sys.stderr)
-        return 130
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        _end(process, family)
+        result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # ended before, or while, it was written
+        return None
+    return result
 
 
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+def status_of(ended: int, result: dict[str, Any] | None) -> int:
+    """The exit status for one run; without a result nothing was shown, whatever status the run ended with."""
+    if result is None:
+        return UNKNOWN
+    if result["verdict"] == "fail":
+        return FAIL
+    return PASS if result["verdict"] == "pass" and ended == 0 else UNKNOWN
 
 
-def _descendants(pid: int) -> set[psutil.Process]:
-    try:
-        return set(psutil.Process(pid).children(recursive=True))
-    except psutil.NoSuchProcess:
-        return set()
+def worst(statuses: Sequence[int]) -> int:
+    """The exit status for several runs: a fail is a certainty and outweighs the unknown."""
+    return next((status for status in (FAIL, UNKNOWN) if status in statuses), PASS)
 
 
-def _end(process: "subprocess.Popen[bytes]", family: set[psutil.Process]) -> None:
-    """End the command, its process group, and what else was seen of its family."""
-    family |= _descendants(process.pid)
-    if process.poll() is None:
-        _signal_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=END_LIMIT_S)
-    _signal_group(process.pid, signal.SIGKILL)
-    for member in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            member.kill()  # psutil makes sure that it is still the same process
-    process.wait()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-
-
-def _print_summary(results: Sequence[tuple[Path, int, dict[str, Any] | None]]) -> None:
+def _print_summary(outcomes: Sequence[Outcome]) -> None:
     table = Table(title="runs", title_justify="left")
-    for heading in ("scenario", "verdict"):
-        table.add_column(heading)
-    for heading in ("operations", "by tail", "sent again", "reconfigurations", "seconds"):
-        table.add_column(heading, justify="right")
-    for file, status, result in results:
+    table.add_column("scenario")
+    table.add_column("verdict", no_wrap=True)
+    for heading in ("opera-\ntions", "by\ntail", "sent\nagain", "recon-\nfigured", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("log folder", overflow="fold")
+    for outcome in outcomes:
+        result = outcome.result
         if result is None:
-            table.add_row(file.name, "interrupted" if status == 130 else "no run", "", "", "", "", "")
+            table.add_row(outcome.file.name, "no result", "", "", "", "", "", "")
             continue
         table.add_row(
-            file.name,
+            outcome.file.name,
             result["verdict"],
             f"{result['operations']:,}",
             f"{result['results_by_tail']:,}",
             f"{result['retransmissions']:,}",
             str(len(result["reconfigurations"])),
             f"{result['elapsed_s']:.2f}",
+            result["log_folder"],
         )
     Console().print(table)

@@ -4,20 +4,41 @@ import subprocess
 import sys
 
 from bcr_runtime.processes import PROJECT
+from bcr_tools.supervising import TimeLimitReached, supervise
 
 CHECKS = (
     ("types", ["mypy", "--strict", "-p", "bcr"]),
     ("style", ["ruff", "check", "src", "tests"]),
 )
+TESTS_LIMIT_S = 3_600.0
+PYTEST_USAGE_ERROR = 4
+HELP = """usage: bcr test [PYTEST ARGUMENT …]
+
+Runs all checks of the project: types (mypy --strict), style (ruff), tests (pytest, which gets the arguments).
+Exit status: 0 all good; 1 something is not, or no test was found; 2 pytest does not know an argument;
+130 after Ctrl-C, 143 after SIGTERM.
+
+  ./bcr test tests/tools               one folder
+  ./bcr test -k 'tail and not sleep'   by name"""
 
 
 def main(arguments: list[str]) -> int:
-    """`bcr test`: arguments go to pytest; 0 all good, 1 otherwise. Finding no test is not good."""
-    failed = []
-    for name, command in CHECKS:
-        if subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, check=False).returncode:
-            failed.append(name)
-    tests = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=PROJECT, check=False).returncode
+    """`bcr test`; the exit statuses are those of HELP. Raises Interrupted."""
+    if arguments in (["-h"], ["--help"]):
+        print(HELP)
+        return 0
+    failed = [name for name, command in CHECKS if not _is_good(command)]
     if failed:
-        print(f"bcr test: not good: {', '.join(failed)}", file=sys.stderr)
+        print(f"bcr test: not good: {', '.join(failed)}, as said above", file=sys.stderr)
+    try:
+        tests = supervise([sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S)
+    except TimeLimitReached as limit:
+        print(f"bcr test: {limit}", file=sys.stderr)
+        return 1
+    if tests == PYTEST_USAGE_ERROR:
+        return 2
     return 1 if failed or tests else 0
+
+
+def _is_good(command: list[str]) -> bool:
+    return subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, check=False).returncode == 0

@@ -1,0 +1,104 @@
+"""Runs a command so that nothing of it is left behind, however it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+TICK_S = 0.2
+END_LIMIT_S = 10.0
+
+
+class Interrupted(Exception):
+    """A signal asked this process to end; what it ran has been ended. `status` is what a shell makes of it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+        self.status = 128 + number
+
+
+class TimeLimitReached(Exception):
+    """The command had not ended within its limit; it has been ended."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"not finished within {limit_s:g} s; ended")
+
+
+def supervise(command: Sequence[str], folder: Path, limit_s: float) -> int:
+    """Run `command` in `folder`; returns its exit status, negative when a signal ended it.
+
+    Raises TimeLimitReached and Interrupted (Ctrl-C, SIGTERM, SIGHUP). In every case its descendants have ended too.
+    """
+    with _noted_signals() as noted:
+        deadline_s = time.monotonic() + limit_s
+        process = subprocess.Popen(command, cwd=folder, start_new_session=True)
+        family: set[psutil.Process] = set()
+        gentle = signal.SIGTERM
+        try:
+            while True:
+                family |= _descendants(process.pid)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(timeout=TICK_S)
+                if noted:
+                    gentle = noted[0]
+                    raise Interrupted(gentle)
+                if time.monotonic() > deadline_s:
+                    raise TimeLimitReached(limit_s)
+        finally:
+            _end(process, family, gentle)
+
+
+@contextlib.contextmanager
+def _noted_signals() -> Iterator[list[signal.Signals]]:
+    """Signals that ask to end are noted, not raised, so that a second one cannot disturb the ending.
+
+    What is ignored stays so: SIGHUP under nohup, SIGINT in a shell's background.
+    """
+    noted: list[signal.Signals] = []
+    asking = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    previous = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
+    try:
+        yield noted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _descendants(pid: int) -> set[psutil.Process]:
+    try:
+        return set(psutil.Process(pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return set()
+
+
+def _end(process: "subprocess.Popen[bytes]", family: set[psutil.Process], gentle: signal.Signals) -> None:
+    """End the command, its process group, and what else was seen of its family: gently, then not."""
+    if process.poll() is None:
+        family |= _descendants(process.pid)
+        _signal_group(process.pid, gentle)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=END_LIMIT_S)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()  # psutil makes sure that it is still the same process
+    _, alive = psutil.wait_procs(family, timeout=END_LIMIT_S)
+    if alive:
+        print(f"bcr: could not end {', '.join(str(member.pid) for member in alive)}", file=sys.stderr)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
