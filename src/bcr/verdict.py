@@ -11,11 +11,14 @@ import msgspec
 
 from bcr.configuration import Configuration, demand_issued
 from bcr.object import Operation
-from bcr.record import ClientRecord, Exchange, RunRecord
+from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
+from bcr.signing import Signed
 from bcr.state import RunningState
+from bcr.statements import Result
 from bcr.violations import ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
+Workloads = Sequence[Sequence[Sequence[Operation]]]  # client -> request number -> the request's operations
 
 MAX_REASONS = 20
 
@@ -32,14 +35,14 @@ class Judgement(msgspec.Struct, frozen=True):
 
 def judge(
     record: RunRecord,
-    workloads: Sequence[Sequence[Operation]],
+    workloads: Workloads,
     client_window: int,
     faulty: Collection[tuple[int, int]] = (),
 ) -> Judgement:
-    """The verdict on a run whose client k was to have the operations `workloads[k]` executed in order.
+    """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
 
     `faulty` names the replicas, by configuration and position, that were made to misbehave: what these report of
-    themselves at the end does not count.
+    themselves at the end does not count. Never raises, whatever the record holds.
     """
     wrong = list(_first(_what_is_wrong(record, workloads, client_window, faulty)))
     if wrong:
@@ -60,22 +63,26 @@ def _first(reasons: Iterator[str]) -> Iterator[str]:
 
 def _what_is_wrong(
     record: RunRecord,
-    workloads: Sequence[Sequence[Operation]],
+    workloads: Workloads,
     client_window: int,
     faulty: Collection[tuple[int, int]],
 ) -> Iterator[str]:
     configurations: dict[int, Configuration] = {}
-    try:
-        for signed in record.configurations:
-            configurations[signed.statement.number] = demand_issued(signed, record.olympus_key)
-    except ProtocolViolation as violation:
-        yield f"a configuration is not Olympus's: {violation}"
-        return
+    for signed in record.configurations:
+        try:
+            issued = demand_issued(signed, record.olympus_key)
+        except ProtocolViolation as violation:
+            yield f"a configuration is not Olympus's: {violation}"
+            return
+        if configurations.setdefault(issued.number, issued) != issued:
+            yield f"there are two configurations {issued.number}"
+            return
     yield from _wrong_exchanges(record, workloads, configurations)
     history = sorted(
         (exchange for client in record.clients for exchange in client.exchanges),
         key=lambda exchange: exchange.answer.outcome.place,
     )
+    yield from _wrong_slots(history)
     is_complete = _is_complete(record, workloads)
     replayed = RunningState(client_window)
     yield from _wrong_replay(history if is_complete else _known_prefix(history), replayed)
@@ -84,28 +91,43 @@ def _what_is_wrong(
 
 
 def _wrong_exchanges(
-    record: RunRecord, workloads: Sequence[Sequence[Operation]], configurations: Mapping[int, Configuration]
+    record: RunRecord, workloads: Workloads, configurations: Mapping[int, Configuration]
 ) -> Iterator[str]:
     """Requests that the client did not sign or that are not its workload, and results without a valid proof."""
+    seen: set[tuple[int, int]] = set()
     for client in record.clients:
-        remaining = iter(workloads[client.client])
-        for number, exchange in enumerate(client.exchanges):
+        for exchange in client.exchanges:
             request = exchange.request.statement
-            name = f"client {client.client}, request {number}"
-            if (request.client, request.number) != (client.client, number):
-                yield f"{name}: the record holds request {request.number} of client {request.client}"
-                return  # what follows is out of step
-            if any(operation != next(remaining, None) for operation in request.operations):
+            name = _name(exchange)
+            if request.client != client.client or not 0 <= request.client < len(workloads):
+                yield f"{name}: stands in the record of client {client.client}, of {len(workloads)} clients"
+                continue
+            if (request.client, request.number) in seen:
+                yield f"{name}: stands in the record twice"
+            seen.add((request.client, request.number))
+            if not 0 <= request.number < len(workloads[request.client]):
+                yield f"{name}: the workload has {len(workloads[request.client])} requests"
+            elif request.operations != tuple(workloads[request.client][request.number]):
                 yield f"{name}: the operations are not those of the workload"
             configuration = configurations.get(exchange.answer.configuration)
             if configuration is None:
-                yield f"{name}: answered in configuration {exchange.answer.configuration}, which was never issued"
-                continue
+                continue  # cannot be checked, which counts as missing
             try:
                 configuration.demand_signed_by_client(exchange.request)
                 exchange.answer.check(exchange.request, configuration)
             except ProtocolViolation as violation:
                 yield f"{name}: {violation.kind}: {violation}"
+
+
+def _wrong_slots(history: Sequence[Exchange]) -> Iterator[str]:
+    """Slots of which clients accepted different things, and answers from before the execution that they tell of."""
+    results: dict[tuple[int, int], Result] = {}
+    for exchange in history:
+        answer, result = exchange.answer, exchange.answer.result()
+        if answer.outcome.place > (answer.configuration, answer.slot, answer.index):
+            yield f"{_name(exchange)}: answered in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
+        if results.setdefault((answer.configuration, answer.slot), result) != result:
+            yield f"{_name(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
 
 
 def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
@@ -114,13 +136,15 @@ def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
     In a run that was cut short a request may have been executed whose answer nobody accepted; what comes behind it
     may show its effect, so a replay without it says nothing.
     """
-    slot = index = size = 0
+    slot, index, size = -1, 0, 0
     for known, exchange in enumerate(history):
-        place = exchange.answer.outcome.place
+        answer = exchange.answer
+        place = answer.outcome.place
         if place not in ((0, slot, index), (0, slot + 1, 0) if index == size else None):
             return history[:known]
         slot, index = place[1], place[2] + 1
-        size = len(exchange.answer.request_digests)
+        # An answer from another slot, where the request was ordered once more, does not tell the size of this one.
+        size = len(answer.request_digests) if (answer.configuration, answer.slot) == place[:2] else -1
     return history
 
 
@@ -128,8 +152,7 @@ def _wrong_replay(history: Sequence[Exchange], state: RunningState) -> Iterator[
     """Results that replaying the history, on `state`, does not give; two requests executed at one place."""
     previous = None
     for exchange in history:
-        request, outcome = exchange.request.statement, exchange.answer.outcome
-        name = f"client {request.client}, request {request.number}"
+        request, outcome, name = exchange.request.statement, exchange.answer.outcome, _name(exchange)
         if outcome.place == previous:
             yield f"{name}: executed at the place of another request, {_place(outcome.place)}"
         previous = outcome.place
@@ -152,11 +175,9 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
                     latest = returned
                 returned = next(by_return, None)
             if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
-                before, after = latest.request.statement, sent.request.statement
                 yield (
-                    f"client {before.client}, request {before.number} returned before client {after.client}, request "
-                    f"{after.number} was sent, but stands behind it: {_place(latest.answer.outcome.place)} against "
-                    f"{_place(sent.answer.outcome.place)}"
+                    f"{_name(latest)} returned before {_name(sent)} was sent, but stands behind it: "
+                    f"{_place(latest.answer.outcome.place)} against {_place(sent.answer.outcome.place)}"
                 )
 
 
@@ -168,52 +189,69 @@ def _wrong_final_states(
 ) -> Iterator[str]:
     """Final reports that are not the replica's, and states that differ from the replayed one.
 
-    Where the history is not known to its end, `replayed` is None, and replicas may still differ in what was on its way.
+    Where the history is not known to its end, `replayed` is None. Replicas may then differ in what was on its way, but
+    not where they have executed equally many slots.
     """
     expected = None if replayed is None else replayed.digest()
-    digests: dict[int, bytes] = {}
+    digests: dict[tuple[int, int], bytes] = {}  # (configuration, slots executed) -> digest of the running state
     for signed in record.replicas:
         report = signed.statement
-        if (report.configuration, report.position) in faulty:
-            continue
         configuration = configurations.get(report.configuration)
-        name = f"replica {report.position} of configuration {report.configuration}"
-        if configuration is None or not signed.is_authentic(configuration.replica_key(report.position)):
-            yield f"{name}: its final report is not signed by it"
+        if configuration is None or (report.configuration, report.position) in faulty:
             continue
-        digests[report.position] = report.state_digest
-        if expected is not None and report.state_digest != expected:
-            yield f"{name}: its final state is not the one that a replay of the history gives"
-    if record.final_state is not None and digests and record.final_state.digest() not in digests.values():
-        yield "the recorded final state is that of no replica"
+        name = f"replica {report.position} of configuration {report.configuration}"
+        if not _is_report_of_its_replica(signed, configuration):
+            yield f"{name}: its final report is not signed by it"
+        elif expected is not None and report.configuration == max(configurations):
+            if report.state_digest != expected:
+                yield f"{name}: its final state is not the one that a replay of the history gives"
+        elif digests.setdefault((report.configuration, report.slots), report.state_digest) != report.state_digest:
+            yield f"{name}: its final state is not that of another replica behind the same slot"
+    if expected is not None and record.final_state is not None and record.final_state.digest() != expected:
+        yield "the recorded final state is not the one that a replay of the history gives"
 
 
-def _what_is_missing(
-    record: RunRecord, workloads: Sequence[Sequence[Operation]], faulty: Collection[tuple[int, int]]
-) -> Iterator[str]:
-    recorded = {client.client: client for client in record.clients}
+def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: Configuration) -> bool:
+    position = signed.statement.position
+    return 0 <= position <= configuration.tail and signed.is_authentic(configuration.replica_key(position))
+
+
+def _what_is_missing(record: RunRecord, workloads: Workloads, faulty: Collection[tuple[int, int]]) -> Iterator[str]:
+    answered = _answered(record)
     for client, workload in enumerate(workloads):
-        answered = _operations(recorded[client]) if client in recorded else 0
-        if answered < len(workload):
-            yield f"client {client}: {answered} of {len(workload)} operations answered"
+        count = sum((client, number) in answered for number in range(len(workload)))
+        if count < len(workload):
+            yield f"client {client}: {count} of {len(workload)} requests answered"
     if not record.configurations:
         yield "no configuration was issued"
         return
-    last = record.configurations[-1].statement
-    reported = {signed.statement.position for signed in record.replicas}
+    issued = {signed.statement.number: signed.statement for signed in record.configurations}
+    needed = {exchange.answer.configuration for client in record.clients for exchange in client.exchanges}
+    needed |= {signed.statement.configuration for signed in record.replicas}
+    for number in sorted(needed - set(issued)):
+        yield f"configuration {number}, of which there is an answer or a report, is not on record"
+    last = issued[max(issued)]
+    reported = {(signed.statement.configuration, signed.statement.position) for signed in record.replicas}
     for position in range(len(last.replicas)):
-        if position not in reported and (last.number, position) not in faulty:
+        if (last.number, position) not in reported | set(faulty):
             yield f"replica {position} of configuration {last.number}: no final report"
     if record.final_state is None:
         yield "no replica gave its final state"
 
 
-def _is_complete(record: RunRecord, workloads: Sequence[Sequence[Operation]]) -> bool:
-    return sum(map(_operations, record.clients)) == sum(map(len, workloads))
+def _answered(record: RunRecord) -> set[tuple[int, int]]:
+    """Client and number of every request that has an answer on record."""
+    statements = (exchange.request.statement for client in record.clients for exchange in client.exchanges)
+    return {(statement.client, statement.number) for statement in statements}
 
 
-def _operations(client: ClientRecord) -> int:
-    return sum(len(exchange.request.statement.operations) for exchange in client.exchanges)
+def _is_complete(record: RunRecord, workloads: Workloads) -> bool:
+    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
+    return _answered(record).issuperset(expected)
+
+
+def _name(exchange: Exchange) -> str:
+    return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
 
 
 def _place(place: tuple[int, int, int]) -> str:

@@ -31,7 +31,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     (launch.folder / "record.msgpack").write_bytes(encode(record))
     judgement = judge(
         record,
-        launch.scenario.workloads,
+        launch.workloads,
         launch.settings.client_window,
         {(plan.configuration, plan.position) for plan in launch.scenario.failures},
     )

@@ -1,0 +1,199 @@
+"""A chain in memory: what a correct service makes and signs, without processes and without a network."""
+
+import hashlib
+
+import msgspec
+
+from bcr.configuration import Configuration, Member
+from bcr.history import CatchUp, CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, Wedged
+from bcr.messages import ResultShuttle, Shuttle
+from bcr.object import Operation
+from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
+from bcr.signing import Signed, SigningKey
+from bcr.slots import OpenSlot
+from bcr.state import RunningState
+from bcr.statements import Checkpoint, Request
+
+
+def key_of(name):
+    """The key pair of a process: the same in every test."""
+    return SigningKey(hashlib.sha256(name.encode()).digest())
+
+
+OLYMPUS_KEY = key_of("olympus")
+
+
+def make_configuration(t=1, clients=2, number=0):
+    """A configuration whose replicas and clients have the keys that `key_of` gives to their names."""
+    members = tuple(Member(replica_key(i, number).public, f"host:{i}/{number:x}") for i in range(2 * t + 1))
+    return Configuration(number, t, members, tuple(client_key(k).public for k in range(clients)))
+
+
+def replica_key(position, number=0):
+    return key_of(f"replica_{position} of {number}")
+
+
+def client_key(client):
+    return key_of(f"client_{client}")
+
+
+class MemoryChain:
+    """A service that does as the protocol says: tests call its steps in the order that they want to have judged.
+
+    Times are ticks of one clock; every step takes a tick.
+    """
+
+    def __init__(self, t=1, clients=2, client_window=1):
+        self.t = t
+        self.client_window = client_window
+        self.state = RunningState(client_window)
+        self.requests = {k: [] for k in range(clients)}
+        self.sent_ns = {}
+        self.exchanges = {k: [] for k in range(clients)}
+        self.issued = []
+        self.now_ns = 0
+        self.reconfigure()
+
+    # -- the protocol's steps
+
+    def reconfigure(self):
+        """A new configuration, which starts from the running state."""
+        self.configuration = make_configuration(self.t, len(self.requests), len(self.issued))
+        self.issued.append(Signed.sign(self.configuration, 0, OLYMPUS_KEY))
+        self.slots = []
+        self.states_after = []  # the running state's digest after each slot
+
+    def send(self, client, *operations):
+        """The client's next request, signed and sent."""
+        self.now_ns += 1
+        number = len(self.requests[client])
+        request = Signed.sign(Request(client, number, tuple(operations)), client, client_key(client))
+        self.requests[client].append(request)
+        self.sent_ns[client, number] = self.now_ns
+        return request
+
+    def order(self, *requests):
+        """The requests get the next slot and are executed by every replica."""
+        self.now_ns += 1
+        number = self.configuration.number
+        slot = len(self.slots)
+        outcomes = self.state.execute(number, slot, [request.statement for request in requests])
+        done = OpenSlot.executed(number, slot, requests, outcomes)
+        self.slots.append(done)
+        self.states_after.append(self.state.digest())
+        return done
+
+    def accept(self, request, done=None):
+        """The client accepts the answer of a slot to its request, by default of the last slot that has it."""
+        self.now_ns += 1
+        client, number = request.statement.client, request.statement.number
+        done = done or next(slot for slot in reversed(self.slots) if request in slot.requests)
+        answer = done.answer(client, number, self.result_proof(done))
+        sent_ns = self.sent_ns[client, number]
+        self.exchanges[client].append(Exchange(request, answer, sent_ns, self.now_ns, 1, "replica_2"))
+
+    def serve(self, client, *operations):
+        """All of it for one request: sent, ordered in a slot of its own, answered."""
+        request = self.send(client, *operations)
+        self.order(request)
+        self.accept(request)
+        return request
+
+    # -- what replicas sign
+
+    def sign(self, statement, position):
+        return Signed.sign(statement, position, replica_key(position, self.configuration.number))
+
+    def positions(self):
+        return range(len(self.configuration.replicas))
+
+    def result_proof(self, done, positions=None):
+        """The result statements of these replicas, by default of the first t+1."""
+        positions = range(self.t + 1) if positions is None else positions
+        return tuple(Signed.sign(done.result(), i, replica_key(i, done.configuration)) for i in positions)
+
+    def order_proof(self, done, length):
+        return tuple(self.sign(done.order(), i) for i in range(length))
+
+    def shuttle(self, slot, position):
+        """The shuttle as the replica at `position` receives it."""
+        done = self.slots[slot]
+        return Shuttle(done.configuration, slot, done.requests, self.order_proof(done, position),
+                       self.result_proof(done, range(position)))
+
+    def result_shuttle(self, slot):
+        done = self.slots[slot]
+        return ResultShuttle(done.configuration, slot, done.outcomes, self.result_proof(done, self.positions()))
+
+    def checkpoint_proof(self, slot):
+        """The proof of the completed checkpoint after a slot."""
+        checkpoint = Checkpoint(self.configuration.number, slot, self.states_after[slot])
+        return tuple(self.sign(checkpoint, i) for i in self.positions())
+
+    def entry(self, slot, position):
+        """A slot as it stands in the history of the replica at `position`."""
+        done = self.slots[slot]
+        return HistoryEntry(slot, done.requests, self.order_proof(done, position + 1))
+
+    def wedged(self, position, end=None, checkpoint=None):
+        """What a replica that has executed the slots below `end` answers when it is wedged."""
+        end = len(self.slots) if end is None else end
+        start = 0 if checkpoint is None else checkpoint + 1
+        history = tuple(self.entry(slot, position) for slot in range(start, end))
+        proof = () if checkpoint is None else self.checkpoint_proof(checkpoint)
+        return self.sign(Wedged(self.configuration.number, history, proof), position)
+
+    def caught_up(self, position, state_digest=None):
+        """What a replica that has executed everything answers."""
+        answers = []
+        for done in self.slots:
+            for request in done.requests:
+                client, number = request.statement.client, request.statement.number
+                own = (self.sign(done.result(), position),)
+                answers.append(LatestAnswer(client, number, done.answer(client, number, own)))
+        digest = state_digest or self.state.digest()
+        return self.sign(CaughtUp(self.configuration.number, len(self.slots), digest, tuple(answers)), position)
+
+    def running_state(self, position):
+        return self.sign(RunningStateHandover(self.configuration.number, self.state.snapshot()), position)
+
+    # -- what is left of the run
+
+    def report(self, signer, **changes):
+        """A replica's final report; `changes` are fields that it has otherwise."""
+        report = ReplicaReport(self.configuration.number, signer, self.state.digest(), len(self.slots), 0, 0, ())
+        return self.sign(msgspec.structs.replace(report, **changes), signer)
+
+    def record(self):
+        clients = tuple(
+            ClientRecord(k, "the clock", tuple(sorted(mine, key=lambda each: each.request.statement.number)))
+            for k, mine in self.exchanges.items()
+        )
+        reports = tuple(self.report(position) for position in self.positions())
+        return RunRecord(OLYMPUS_KEY.public, tuple(self.issued), clients, reports, self.state.snapshot())
+
+    def workloads(self):
+        """The workloads that were sent: for each client, of each request, the operations."""
+        return [[request.statement.operations for request in mine] for mine in self.requests.values()]
+
+
+def put(key, value):
+    return Operation("put", key, value)
+
+
+def get(key):
+    return Operation("get", key)
+
+
+def append(key, value):
+    return Operation("append", key, value)
+
+
+def changed(structure, **fields):
+    """The structure with other fields."""
+    return msgspec.structs.replace(structure, **fields)
+
+
+# `CatchUp` is what Olympus signs in this chain's name.
+def catch_up(chain, suffix):
+    return Signed.sign(CatchUp(chain.configuration.number, tuple(suffix)), 0, OLYMPUS_KEY)

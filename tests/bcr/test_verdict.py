@@ -1,0 +1,495 @@
+"""The verdict: it passes every correct run, fails every altered record, and does not know what was cut short."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from memory_chain import MemoryChain, append, changed, client_key, get, put, replica_key
+
+from bcr.encoding import decode, encode
+from bcr.object import Operation
+from bcr.record import RunRecord
+from bcr.signing import Signed
+from bcr.slots import OpenSlot
+from bcr.state import RunningState
+from bcr.statements import Outcome, Request
+from bcr.verdict import MAX_REASONS, judge
+from bcr.violations import MalformedMessage
+
+# -- altering records
+
+
+def with_exchange(record, client, place, change):
+    """The record with `change` applied to one exchange of a client."""
+    mine = list(record.clients[client].exchanges)
+    mine[place] = change(mine[place])
+    return with_exchanges(record, client, mine)
+
+
+def with_exchanges(record, client, exchanges):
+    clients = list(record.clients)
+    clients[client] = changed(clients[client], exchanges=tuple(exchanges))
+    return changed(record, clients=tuple(clients))
+
+
+def with_answer(exchange, **fields):
+    return changed(exchange, answer=changed(exchange.answer, **fields))
+
+
+def with_other_results(exchange, *results):
+    """The exchange with other results, and digests that fit them: only the replicas' signatures do not."""
+    outcome = changed(exchange.answer.outcome, results=results)
+    digests = list(exchange.answer.outcome_digests)
+    digests[exchange.answer.index] = outcome.digest()
+    return with_answer(exchange, outcome=outcome, outcome_digests=tuple(digests))
+
+
+def resigned(exchange, slot=None, results=None, signers=(0, 1)):
+    """The exchange as t+1 replicas would have signed it that agree on a lie."""
+    answer = exchange.answer
+    outcome = answer.outcome
+    place = answer.slot if slot is None else slot
+    outcome = Outcome(outcome.configuration, place, outcome.index, outcome.results if results is None else results)
+    done = OpenSlot.executed(answer.configuration, place, [exchange.request], [outcome])
+    proof = [Signed.sign(done.result(), i, replica_key(i, answer.configuration)) for i in signers]
+    statement = exchange.request.statement
+    return changed(exchange, answer=done.answer(statement.client, statement.number, proof))
+
+
+def verdict(chain, record=None, faulty=()):
+    return judge(record or chain.record(), chain.workloads(), chain.client_window, faulty)
+
+
+def fails(judgement, *words):
+    """Whether the verdict is fail for a reason that has these words."""
+    assert judgement.status == "fail", judgement
+    assert any(all(word in reason for word in words) for reason in judgement.reasons), judgement.reasons
+    return True
+
+
+# -- a run as it happened
+
+
+def test_a_correct_run_is_judged_pass(chain):
+    assert verdict(chain).status == "pass"
+
+
+def test_a_recorded_run_is_judged_pass(recorded_run):
+    record, workloads = recorded_run
+    assert judge(record, workloads, 1).status == "pass"
+    assert sum(len(client.exchanges) for client in record.clients) == 17
+
+
+EXCHANGE_ALTERATIONS = {
+    "a result was altered": lambda each: with_other_results(each, "something else"),
+    "a result was altered and its digests left": lambda each: with_answer(
+        each, outcome=changed(each.answer.outcome, results=("something else",))
+    ),
+    "a statement was dropped from the proof": lambda each: with_answer(each, proof=each.answer.proof[1:]),
+    "the proof is empty": lambda each: with_answer(each, proof=()),
+    "one statement stands twice in the proof": lambda each: with_answer(each, proof=each.answer.proof[:1] * 2),
+    "a statement has another signer": lambda each: with_answer(
+        each, proof=(changed(each.answer.proof[0], signer=2), *each.answer.proof[1:])
+    ),
+    "a statement has no such signer": lambda each: with_answer(
+        each, proof=(changed(each.answer.proof[0], signer=99), *each.answer.proof[1:])
+    ),
+    "a signature was altered": lambda each: with_answer(
+        each, proof=(changed(each.answer.proof[0], signature=bytes(64)), *each.answer.proof[1:])
+    ),
+    "the slot of the answer was altered": lambda each: with_answer(each, slot=each.answer.slot + 1),
+    "the place of the execution was altered": lambda each: with_answer(
+        each, outcome=changed(each.answer.outcome, slot=each.answer.outcome.slot + 1)
+    ),
+    "the request was altered": lambda each: changed(
+        each, request=changed(each.request, statement=changed(each.request.statement, operations=(get("other"),)))
+    ),
+    "the request's signature was altered": lambda each: changed(
+        each, request=changed(each.request, signature=bytes(64))
+    ),
+    "the request is another client's": lambda each: changed(
+        each, request=changed(each.request, signer=1 - each.request.signer)
+    ),
+}
+
+
+@pytest.mark.parametrize("alteration", EXCHANGE_ALTERATIONS)
+@pytest.mark.parametrize("client, place", [(0, 0), (0, -1), (1, 0), (1, -1)])
+def test_a_recorded_run_is_judged_fail_where(recorded_run, alteration, client, place):
+    record, workloads = recorded_run
+    altered = with_exchange(record, client, place, EXCHANGE_ALTERATIONS[alteration])
+    assert altered != record
+    assert judge(altered, workloads, 1).status == "fail"
+
+
+def test_two_swapped_slots_of_a_recorded_run_are_judged_fail(recorded_run):
+    record, workloads = recorded_run
+    one, other = record.clients[0].exchanges[:2]
+    swapped = [changed(one, answer=other.answer), changed(other, answer=one.answer)]
+    altered = with_exchanges(record, 0, [*swapped, *record.clients[0].exchanges[2:]])
+    assert fails(judge(altered, workloads, 1), "client 0, request 0", "another request")
+
+
+def test_a_statement_of_another_slot_in_a_proof_is_judged_fail(recorded_run):
+    record, workloads = recorded_run
+    borrowed = record.clients[0].exchanges[1].answer.proof
+    altered = with_exchange(record, 0, 0, lambda each: with_answer(each, proof=borrowed))
+    assert fails(judge(altered, workloads, 1), "NotEnoughStatements")
+
+
+def test_another_final_state_of_a_recorded_run_is_judged_fail(recorded_run):
+    record, workloads = recorded_run
+    snapshot = changed(record.final_state, dictionary=(*record.final_state.dictionary, ("zz", "intruder")))
+    assert fails(judge(changed(record, final_state=snapshot), workloads, 1), "recorded final state")
+
+
+def test_a_forged_report_of_a_recorded_run_is_judged_fail(recorded_run):
+    record, workloads = recorded_run
+    forged = changed(record.replicas[1], statement=changed(record.replicas[1].statement, state_digest=bytes(32)))
+    altered = changed(record, replicas=(record.replicas[0], forged, record.replicas[2]))
+    assert fails(judge(altered, workloads, 1), "replica 1", "not signed by it")
+
+
+def test_a_configuration_that_olympus_did_not_sign_is_judged_fail(recorded_run):
+    record, workloads = recorded_run
+    assert fails(judge(changed(record, olympus_key=bytes(32)), workloads, 1), "not Olympus's")
+
+
+# -- lies that are properly signed
+
+
+def test_an_altered_result_that_a_quorum_signed_is_judged_fail(chain):
+    altered = with_exchange(chain.record(), 0, 1, lambda each: resigned(each, results=("a",)))
+    assert fails(verdict(chain, altered), "client 0, request 1", "returned ('a',), a replay gives ('ab',)")
+
+
+def test_two_swapped_slots_that_a_quorum_signed_are_judged_fail(chain):
+    record = chain.record()
+    altered = with_exchange(record, 0, 1, lambda each: resigned(each, slot=1))
+    altered = with_exchange(altered, 1, 0, lambda each: resigned(each, slot=2))
+    judgement = verdict(chain, altered)
+    assert fails(judgement, "a replay gives ('a',)")
+    assert fails(judgement, "returned before client 0, request 1 was sent, but stands behind it")
+
+
+def test_an_operation_that_returned_before_another_was_sent_but_stands_later_is_judged_fail():
+    chain = MemoryChain()
+    first = chain.send(0, put("one", "1"))
+    chain.now_ns += 10
+    second = chain.send(1, put("other", "2"))
+    chain.order(second)
+    chain.order(first)
+    chain.accept(second)
+    chain.accept(first)
+    assert verdict(chain).status == "pass"  # both were under way
+    early = with_exchange(chain.record(), 0, 0, lambda each: changed(each, accepted_ns=each.sent_ns + 1))
+    assert fails(verdict(chain, early), "client 0, request 0 returned before client 1, request 0 was sent")
+
+
+def test_times_of_different_clocks_are_not_compared():
+    chain = MemoryChain()
+    first, second = chain.send(0, put("one", "1")), chain.send(1, put("other", "2"))
+    chain.order(second, first)
+    chain.accept(second)
+    chain.accept(first)
+    record = with_exchange(chain.record(), 0, 0, lambda each: changed(each, sent_ns=-9, accepted_ns=-8))
+    assert verdict(chain, record).status == "fail"
+    clients = (changed(record.clients[0], clock="another"), record.clients[1])
+    assert verdict(chain, changed(record, clients=clients)).status == "pass"
+
+
+def test_two_results_of_one_slot_are_judged_fail():
+    chain = MemoryChain()
+    one, other = chain.send(0, put("k", "1")), chain.send(1, put("q", "2"))
+    done = chain.order(one, other)
+    chain.accept(one)
+    forged = chain.send(1, put("q", "2"))  # fills the place of `one` in what client 1 is told
+    other_slot = OpenSlot.executed(0, 0, [forged, other], done.outcomes)
+    chain.requests[1].pop()
+    chain.accept(other, other_slot)
+    assert fails(verdict(chain), "slot 0 of configuration 0 has two results")
+
+
+def test_an_answer_from_before_the_execution_is_judged_fail(chain):
+    def from_slot_0(exchange):
+        outcome = exchange.answer.outcome
+        done = OpenSlot.executed(0, 0, [exchange.request], [outcome])
+        return changed(exchange, answer=done.answer(0, 1, chain.result_proof(done)))
+
+    altered = with_exchange(chain.record(), 0, 1, from_slot_0)
+    assert fails(verdict(chain, altered), "answered in slot 0, executed at configuration 0, slot 2")
+
+
+def test_two_requests_executed_at_one_place_are_judged_fail(chain):
+    altered = with_exchange(chain.record(), 1, 0, lambda each: resigned(each, slot=0))
+    assert fails(verdict(chain, altered), "executed at the place of another request")
+
+
+def test_a_request_that_is_not_in_the_workload_is_judged_fail(chain):
+    workloads = chain.workloads()
+    chain.serve(0, put("k", "uncalled for"))
+    assert fails(judge(chain.record(), workloads, 1), "client 0, request 2", "the workload has 2 requests")
+
+
+def test_a_request_that_its_client_signed_but_was_not_to_send_is_judged_fail(chain):
+    workloads = chain.workloads()
+    workloads[1] = [(put("k", "something else"),)]
+    assert fails(judge(chain.record(), workloads, 1), "client 1, request 0", "not those of the workload")
+
+
+def test_a_request_that_stands_in_the_record_twice_is_judged_fail(chain):
+    record = chain.record()
+    twice = with_exchanges(record, 0, [*record.clients[0].exchanges, record.clients[0].exchanges[0]])
+    assert fails(verdict(chain, twice), "stands in the record twice")
+
+
+@pytest.mark.parametrize("client", [-1, 2, 99])
+def test_a_client_that_the_scenario_has_not_is_judged_fail(chain, client):
+    stranger = changed(chain.record().clients[1], client=client)
+    altered = changed(chain.record(), clients=(chain.record().clients[0], stranger))
+    assert fails(verdict(chain, altered), "stands in the record of client")
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_one_replica_s_changed_state_is_judged_fail(chain, position):
+    reports = [chain.report(i, **({"state_digest": bytes(32)} if i == position else {})) for i in chain.positions()]
+    altered = changed(chain.record(), replicas=tuple(reports))
+    assert fails(verdict(chain, altered), f"replica {position} of", "final state is not the one that a replay")
+
+
+def test_a_faulty_replica_s_report_does_not_count(chain):
+    reports = (chain.report(0, state_digest=bytes(32)), chain.report(1), chain.report(2))
+    altered = changed(chain.record(), replicas=reports)
+    assert verdict(chain, altered, faulty={(0, 0)}).status == "pass"
+    assert verdict(chain, altered, faulty={(1, 0)}).status == "fail"
+
+
+def test_all_replicas_in_one_wrong_state_are_judged_fail(chain):
+    chain.state.dictionary["a"] = "a"
+    assert fails(verdict(chain), "final state is not the one that a replay")
+
+
+def test_replicas_in_different_states_behind_one_slot_are_judged_fail_though_the_run_was_cut_short(chain):
+    chain.requests[1].append(chain.requests[1][0])  # one more was to come
+    assert verdict(chain).status == "unknown"
+    altered = changed(chain.record(), replicas=(chain.report(0, state_digest=bytes(32)), chain.report(1)))
+    assert fails(verdict(chain, altered), "not that of another replica behind the same slot")
+
+
+@pytest.mark.parametrize("position", [-1, 3, 99])
+def test_a_report_of_a_replica_that_is_not_there_is_judged_fail(chain, position):
+    forged = chain.report(0, position=position)
+    altered = changed(chain.record(), replicas=(*chain.record().replicas, forged))
+    assert fails(verdict(chain, altered), "not signed by it")
+
+
+def test_two_configurations_of_one_number_are_judged_fail(chain):
+    other = MemoryChain(t=2)
+    altered = changed(chain.record(), configurations=(*chain.issued, *other.issued))
+    assert fails(verdict(chain, altered), "two configurations 0")
+
+
+def test_a_proof_of_another_configuration_is_judged_fail(chain):
+    chain.reconfigure()
+    request = chain.serve(1, get("k"))
+    borrowed = [Signed.sign(chain.slots[0].result(), i, replica_key(i, 0)) for i in range(2)]
+    altered = with_exchange(chain.record(), 1, 1, lambda each: with_answer(each, proof=tuple(borrowed)))
+    assert request.statement.number == 1
+    assert verdict(chain).status == "pass"
+    assert fails(verdict(chain, altered), "NotEnoughStatements")
+
+
+def test_a_request_executed_again_by_the_next_configuration_is_judged_fail():
+    chain = MemoryChain()
+    chain.serve(0, put("k", "a"))
+    request = chain.serve(0, append("k", "b"))
+    chain.reconfigure()
+    chain.state = RunningState.restored(chain.state.snapshot(), 1)
+    chain.state.outcomes.clear()  # the table of what was executed did not come along
+    chain.order(request)
+    chain.serve(0, get("k"))
+    assert fails(verdict(chain), "returned ('abb',), a replay gives ('ab',)")
+
+
+def test_reasons_are_bounded(chain):
+    workloads = [[]]
+    for number in range(3 * MAX_REASONS):
+        chain.serve(1, put("k", str(number)))
+    assert len(judge(chain.record(), workloads, 1).reasons) == MAX_REASONS + 1
+
+
+# -- what was cut short
+
+
+@st.composite
+def truncations(draw, record):
+    """The record without some of what it holds."""
+
+    def some(items):
+        return tuple(each for each in items if draw(st.booleans()))
+
+    clients = tuple(changed(client, exchanges=some(client.exchanges)) for client in some(record.clients))
+    return changed(
+        record,
+        configurations=some(record.configurations),
+        clients=clients,
+        replicas=some(record.replicas),
+        final_state=draw(st.sampled_from([None, record.final_state])),
+    )
+
+
+@given(data=st.data())
+def test_a_truncated_record_is_unknown_and_never_fail(recorded_run, data):
+    record, workloads = recorded_run
+    truncated = data.draw(truncations(record))
+    assume(truncated != record)
+    assert judge(truncated, workloads, 1).status == "unknown"
+
+
+def test_a_record_of_nothing_is_unknown():
+    judgement = judge(RunRecord(b"", (), (), ()), [[(get("k"),)]], 1)
+    assert judgement.status == "unknown"
+    assert "client 0: 0 of 1 requests answered" in judgement.reasons
+
+
+def test_the_first_slot_s_request_may_be_the_one_that_is_missing():
+    chain = MemoryChain()
+    chain.serve(0, put("k", "a"))
+    chain.serve(1, get("k"))
+    record = with_exchanges(chain.record(), 0, [])
+    assert verdict(chain, record).status == "unknown"
+
+
+def test_an_answer_from_a_later_slot_does_not_tell_the_size_of_the_slot_of_the_execution():
+    chain = MemoryChain()
+    one, other = chain.send(0, put("k", "a")), chain.send(1, append("k", "b"))
+    chain.order(one, other)
+    chain.order(one)
+    chain.accept(one)
+    chain.accept(other, chain.slots[0])
+    chain.serve(0, get("k"))
+    assert verdict(chain).status == "pass"
+    assert verdict(chain, with_exchanges(chain.record(), 1, [])).status == "unknown"
+
+
+# -- any interleaving
+
+OPERATIONS = st.one_of(
+    st.builds(lambda key, value: Operation("put", key, value), st.sampled_from("pq"), st.sampled_from(["", "x", "yz"])),
+    st.builds(lambda key, value: Operation("append", key, value), st.sampled_from("pq"), st.sampled_from(["u", "vw"])),
+    st.builds(lambda key: Operation("get", key), st.sampled_from("pqr")),
+    st.builds(lambda key, bounds: Operation("slice", key, bounds), st.sampled_from("pq"), st.sampled_from(["0:1", "1:9"])),
+)
+
+
+@st.composite
+def correct_runs(draw, steps=40):
+    """A run without failures: windows, batches, requests ordered twice, late answers, reconfigurations."""
+    window, batch = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    clients = draw(st.integers(1, 3))
+    chain = MemoryChain(draw(st.integers(1, 2)), clients, window)
+    arrived, unanswered = [], {}  # what the head has yet to order; (client, number) -> request
+    for _ in range(draw(st.integers(1, steps))):
+        step = draw(st.sampled_from(["send", "send", "order", "order", "accept", "accept", "again", "reconfigure"]))
+        if step == "send":
+            client = draw(st.integers(0, clients - 1))
+            oldest = min((number for mine, number in unanswered if mine == client), default=len(chain.requests[client]))
+            if len(chain.requests[client]) < oldest + window:
+                request = chain.send(client, *draw(st.lists(OPERATIONS, min_size=1, max_size=3)))
+                arrived.append(request)
+                unanswered[client, request.statement.number] = request
+        elif step == "order" and arrived:
+            chain.order(*arrived[:batch])
+            del arrived[:batch]
+        elif step == "accept":
+            answerable = [(request, slot) for request in unanswered.values() for slot in all_slots(chain)
+                          if request in slot.requests]
+            if answerable:
+                request, slot = draw(st.sampled_from(answerable))
+                chain.accept(request, slot)
+                del unanswered[request.statement.client, request.statement.number]
+        elif step == "again" and unanswered:
+            arrived.append(draw(st.sampled_from(list(unanswered.values()))))
+        elif step == "reconfigure" and draw(st.booleans()):
+            chain.retired = [*all_slots(chain)]
+            chain.reconfigure()
+    return chain
+
+
+def all_slots(chain):
+    """The slots of this and of earlier configurations, in order."""
+    return [*getattr(chain, "retired", []), *chain.slots]
+
+
+def finish(chain):
+    """Order and answer whatever has been sent."""
+    answered = {(k, each.request.statement.number) for k, mine in chain.exchanges.items() for each in mine}
+    for client, mine in chain.requests.items():
+        for request in mine:
+            if (client, request.statement.number) not in answered:
+                chain.order(request)
+                chain.accept(request)
+
+
+@given(correct_runs())
+def test_any_failure_free_interleaving_is_judged_pass(chain):
+    cut_short = verdict(chain)
+    assert cut_short.status in ("pass", "unknown"), cut_short
+    finish(chain)
+    finished = verdict(chain)
+    assert finished.status == "pass", finished
+
+
+@given(correct_runs(), st.data())
+def test_any_failure_free_interleaving_with_a_truncated_record_is_not_judged_fail(chain, data):
+    assert verdict(chain, data.draw(truncations(chain.record()))).status != "fail"
+
+
+@given(correct_runs(), st.data())
+def test_any_signed_lie_about_a_result_is_judged_fail(chain, data):
+    finish(chain)
+    record = chain.record()
+    with_answers = [client.client for client in record.clients if client.exchanges]
+    assume(with_answers)
+    client = data.draw(st.sampled_from(with_answers))
+    place = data.draw(st.integers(0, len(record.clients[client].exchanges) - 1))
+    exchange = record.clients[client].exchanges[place]
+    results = exchange.answer.outcome.results
+    lie = resigned_in_place(exchange, (*results[:-1], results[-1] + "!"))
+    assert verdict(chain, with_exchange(record, client, place, lambda _: lie)).status == "fail"
+
+
+def resigned_in_place(exchange, results):
+    """The exchange with other results, signed by a quorum, in the slot where it stands."""
+    lie = with_other_results(exchange, *results)
+    number = lie.answer.configuration
+    signers = range(len(exchange.answer.proof))
+    proof = tuple(Signed.sign(lie.answer.result(), i, replica_key(i, number)) for i in signers)
+    return with_answer(lie, proof=proof)
+
+
+# -- any bytes
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_record_with_a_flipped_byte_is_malformed_or_judged_and_never_an_error(recorded_run, place, flip):
+    record, workloads = recorded_run
+    data = bytearray(encode(record))
+    data[place % len(data)] ^= flip
+    try:
+        altered = decode(RunRecord, bytes(data))
+    except MalformedMessage:
+        return
+    assert judge(altered, workloads, 1).status in ("pass", "fail", "unknown")
+
+
+def test_a_record_reads_back_as_it_was_written(chain):
+    record = chain.record()
+    assert decode(RunRecord, encode(record)) == record
+
+
+def test_a_request_number_out_of_turn_is_judged_fail(chain):
+    request = Signed.sign(Request(0, 7, (get("k"),)), 0, client_key(0))
+    chain.sent_ns[0, 7] = chain.now_ns
+    chain.order(request)
+    chain.accept(request)
+    assert fails(verdict(chain), "client 0, request 7", "the workload has 2 requests")
