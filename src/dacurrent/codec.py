@@ -1,329 +1,434 @@
-"""How messages and commands travel between processes: plain data, tagged byte by byte, and never a pickle.
+"""The wire format of messages and commands: plain data and names, nothing that runs.
 
-Decoding builds values and calls nothing of anybody's: None, booleans, numbers, strings, bytes, tuples, lists, sets,
-frozensets, dictionaries and ranges; DistAlgo's process ids and commands; and classes that a loaded `.da` module
-defines, by name, with plain instances of those that are not processes. An allow-list over pickle would not do: its
-BUILD overwrites attributes of whatever class it is let near.
+A value is one tag byte and what the tag asks for; lengths and counts are four bytes, big-endian.  It can hold
+
+- `None`, `bool`, `int` of any size, `float`, `str`, `bytes`, `tuple`, `list`, `set`, `frozenset`, `dict`, `range`, and
+  DistAlgo's `frozenlist` and `frozendict` (what `received` hands out); types stay distinct;
+- process ids; members of `Command` and `RouterCommands`;
+- classes that a loaded `.da` module defines, by module and qualified name;
+- enum members and instances of such classes, except of process classes.  An instance is made by `object.__new__` and
+  its attributes are put into its `__dict__`: nothing of the class is called, and so it cannot be a dictionary key or
+  an element of a set.
+
+Subclasses of the plain types, functions and everything else are refused when encoding.  Decoding makes of any bytes
+either a value or a `CodecError`.
+
+The process class within a process id is only a label.  Where its module is not loaded, an empty class of the same
+name stands for it, so that nodes which run different programs can know of each other.
 """
 
+import enum
 import struct
-import sys
-from collections.abc import Callable
-from typing import Any
+import threading
+import types
 
-MAX_DEPTH = 64
-MAX_CACHED_IDS = 10_000
+from da import common, sim
+from da.freeze import frozendict, frozenlist
 
-_DOUBLE = struct.Struct(">d")
+DEPTH_LIMIT = 100
+PROCESS_ID_LIMIT_BYTES = 2_000
+CACHE_LIMIT = 4_096
+STAND_IN_LIMIT = 256
+
+ProcessId = common.ProcessId
+
 _LENGTH = struct.Struct(">I")
+_INT = struct.Struct(">q")
+_FLOAT = struct.Struct(">d")
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+_METACLASSES = (type, enum.EnumMeta)
+_HOLDERS = (types.ModuleType, *_METACLASSES)
 
 
 class CodecError(ValueError):
-    """A value that cannot travel, or bytes that are no value."""
-
-
-# -- encoding
-
-_id_bytes: dict[Any, bytes] = {}
-_known_ids: dict[tuple[Any, ...], Any] = {}  # (uid, seqno, hostname, transports) -> the process id
-
-
-def encode(value: Any) -> bytes:
-    """The bytes of a value; raises CodecError where it holds what must not travel."""
-    parts: list[bytes] = []
-    _encode(value, parts.append, 0)
-    return b"".join(parts)
-
-
-def _encode(value: Any, put: Callable[[bytes], None], depth: int) -> None:
-    encoder = _ENCODERS.get(type(value))
-    if encoder is not None and depth < MAX_DEPTH:
-        encoder(value, put, depth + 1)
-    elif depth >= MAX_DEPTH:
-        raise CodecError(f"nested more than {MAX_DEPTH} deep")
-    else:
-        _encode_other(value, put, depth + 1)
-
-
-def _length(tag: bytes, length: int) -> bytes:
-    return tag + _LENGTH.pack(length)
-
-
-def _encode_int(value: int, put: Callable[[bytes], None], _depth: int) -> None:
-    data = value.to_bytes((value.bit_length() + 8) // 8, "big", signed=True)
-    put(_length(b"i", len(data)) + data)
-
-
-def _encode_str(value: str, put: Callable[[bytes], None], _depth: int) -> None:
-    data = value.encode("utf-8", "surrogatepass")
-    put(_length(b"s", len(data)) + data)
-
-
-def _encode_bytes(value: bytes, put: Callable[[bytes], None], _depth: int) -> None:
-    put(_length(b"b", len(value)))
-    put(value)
-
-
-def _items(tag: bytes) -> Callable[[Any, Callable[[bytes], None], int], None]:
-    def encode_items(value: Any, put: Callable[[bytes], None], depth: int) -> None:
-        put(_length(tag, len(value)))
-        for item in value:
-            _encode(item, put, depth)
-
-    return encode_items
-
-
-def _encode_dict(value: dict[Any, Any], put: Callable[[bytes], None], depth: int) -> None:
-    put(_length(b"d", len(value)))
-    for key, item in value.items():
-        _encode(key, put, depth)
-        _encode(item, put, depth)
-
-
-_ENCODERS: dict[type, Callable[[Any, Callable[[bytes], None], int], None]] = {
-    type(None): lambda value, put, depth: put(b"N"),
-    bool: lambda value, put, depth: put(b"T" if value else b"F"),
-    int: _encode_int,
-    float: lambda value, put, depth: put(b"f" + _DOUBLE.pack(value)),
-    complex: lambda value, put, depth: put(b"c" + _DOUBLE.pack(value.real) + _DOUBLE.pack(value.imag)),
-    str: _encode_str,
-    bytes: _encode_bytes,
-    bytearray: lambda value, put, depth: (put(_length(b"y", len(value))), put(bytes(value))),  # type: ignore[dict-item]
-    tuple: _items(b"("),
-    list: _items(b"["),
-    set: _items(b"{"),
-    frozenset: _items(b"z"),
-    dict: _encode_dict,
-    range: lambda value, put, depth: (put(b"r"), _encode((value.start, value.stop, value.step), put, depth)),  # type: ignore[dict-item]
-}
-
-
-def _encode_other(value: Any, put: Callable[[bytes], None], depth: int) -> None:
-    """Process ids, commands, and what the program's own `.da` modules define."""
-    common, sim = sys.modules["da.common"], sys.modules["da.sim"]
-    if isinstance(value, common.ProcessId):
-        data = _id_bytes.get(value)
-        if data is None:
-            parts: list[bytes] = []
-            for field in tuple(value):
-                _encode(field, parts.append, depth)
-            data = b"p" + b"".join(parts)
-            if len(_id_bytes) >= MAX_CACHED_IDS:
-                _id_bytes.clear()
-            _id_bytes[value] = data
-            _known_ids.setdefault((value.uid, value.seqno, value.hostname, value.transports), value)
-        put(data)
-    elif isinstance(value, sim.Command):
-        put(b"C" + bytes([value.value]))
-    elif isinstance(value, sim.RouterCommands):
-        put(b"R" + bytes([value.value]))
-    elif isinstance(value, type):
-        put(b"k")
-        _encode(_name_of(value), put, depth)
-    elif _is_plain_class(type(value)):
-        put(b"o")
-        _encode(_name_of(type(value)), put, depth)
-        _encode(dict(vars(value)), put, depth)
-    else:
-        raise CodecError(f"a {type(value).__module__}.{type(value).__qualname__} cannot be sent: messages are plain data")
+    """A value that cannot be sent, or bytes that are not an encoded value."""
 
 
 # -- classes by name
 
 
-def _name_of(cls: type) -> tuple[str, str]:
-    name = cls.__module__, cls.__qualname__
-    if _class_called(*name) is not cls:
-        raise CodecError(f"the class {cls.__module__}.{cls.__qualname__} cannot be sent: it is of no loaded .da module")
-    return name
-
-
-def _class_called(module_name: Any, qualified_name: Any) -> type | None:
-    """The class of this name, if a loaded `.da` module defines it; DistAlgo's own two process classes count."""
-    common, sim = sys.modules["da.common"], sys.modules["da.sim"]
-    if module_name == "da.sim":
-        return {"DistProcess": sim.DistProcess, "NodeProcess": sim.NodeProcess}.get(qualified_name)
+def find_class(module_name, qualified_name):
+    """The class that the loaded `.da` module `module_name` defines under this qualified name, or None."""
+    if module_name == sim.__name__:
+        return getattr(sim, qualified_name) if qualified_name in ("DistProcess", "NodeProcess") else None
     found = common.modules.get(module_name)
-    for part in str(qualified_name).split("."):
-        found = vars(found).get(part) if hasattr(found, "__dict__") else None
-    is_own = isinstance(found, type) and (found.__module__, found.__qualname__) == (module_name, qualified_name)
-    return found if is_own else None
+    for part in qualified_name.split("."):
+        # By `__dict__`, and without metaclasses of the module's own: a lookup must call nothing.
+        found = found.__dict__.get(part) if type(found) in _HOLDERS else None
+    if type(found) not in _METACLASSES or found.__module__ != module_name or found.__qualname__ != qualified_name:
+        return None
+    return found
 
 
-def _is_plain_class(cls: type) -> bool:
-    """Whether instances are made of attributes alone: a class of a `.da` module that is no process and no builtin's."""
-    sim = sys.modules["da.sim"]
-    return (
-        cls.__new__ is object.__new__
-        and not issubclass(cls, sim.DistProcess)
-        and cls.__module__ in sys.modules["da.common"].modules
-    )
+def _class_for_message(module_name, qualified_name):
+    found = find_class(module_name, qualified_name)
+    if found is None:
+        raise CodecError(f"no loaded .da module defines a class {module_name}.{qualified_name}")
+    return found
+
+
+def _name_of_class(cls):
+    if find_class(cls.__module__, cls.__qualname__) is not cls:
+        raise CodecError(f"cannot send {cls!r}: only classes that a .da module defines at its top level")
+    return cls.__module__, cls.__qualname__
+
+
+def _has_plain_instances(cls):
+    return cls.__new__ is object.__new__ and cls.__dictoffset__ != 0 and not issubclass(cls, sim.DistProcess)
+
+
+_stand_ins = {}
+
+
+def _class_of_process_id(module_name, qualified_name):
+    found = find_class(module_name, qualified_name) or _stand_ins.get((module_name, qualified_name))
+    if found is None:
+        if len(_stand_ins) >= STAND_IN_LIMIT:
+            raise CodecError(f"more than {STAND_IN_LIMIT} process classes of modules that are not loaded")
+        namespace = {"__module__": module_name, "__qualname__": qualified_name}
+        found = type(qualified_name.rpartition(".")[2], (sim.DistProcess,), namespace)
+        _stand_ins[module_name, qualified_name] = found
+    elif not issubclass(found, sim.DistProcess):
+        raise CodecError(f"{module_name}.{qualified_name} is not a process class")
+    return found
+
+
+# -- encoding
+
+
+def encode(value):
+    """The bytes that stand for `value`.  Raises CodecError naming the type that cannot be sent."""
+    parts = []
+    try:
+        _put(value, parts.append, 0)
+    except RecursionError:
+        raise CodecError("cannot send a value that is nested so deeply") from None
+    return b"".join(parts)
+
+
+def _put(value, write, depth):
+    kind = type(value)
+    put = _PUT.get(kind)
+    if put is not None:
+        put(value, write, depth)
+    elif isinstance(value, type):
+        _put_sized(b"k", encode(_name_of_class(value)), write)
+    elif issubclass(kind, enum.Enum):
+        _put_sized(b"m", encode((*_name_of_class(kind), value.name)), write)
+    elif find_class(kind.__module__, kind.__qualname__) is kind and _has_plain_instances(kind):
+        _put_sized(b"o", encode(_name_of_class(kind)), write)
+        _put_dict(vars(value), write, depth)
+    else:
+        raise CodecError(
+            f"cannot send a {kind.__module__}.{kind.__qualname__}: messages are plain data, process ids, and classes "
+            "of .da modules and their plain instances"
+        )
+
+
+def _put_sized(tag, data, write):
+    write(tag + _LENGTH.pack(len(data)))
+    write(data)
+
+
+def _put_int(value, write, depth):
+    if _INT_MIN <= value <= _INT_MAX:
+        write(b"i" + _INT.pack(value))
+    else:
+        _put_sized(b"I", value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True), write)
+
+
+def _put_str(value, write, depth):
+    _put_sized(b"s", value.encode("utf-8", "surrogatepass"), write)
+
+
+def _put_bytes(value, write, depth):
+    write(b"b" + _LENGTH.pack(len(value)))
+    write(value)
+
+
+def _check_depth(depth):
+    if depth >= DEPTH_LIMIT:
+        raise CodecError(f"cannot send a value nested more than {DEPTH_LIMIT} deep")
+
+
+def _put_items(tag):
+    def put(value, write, depth):
+        _check_depth(depth)
+        write(tag + _LENGTH.pack(len(value)))
+        depth += 1
+        for item in value:
+            _put(item, write, depth)
+
+    return put
+
+
+def _put_mapping(tag):
+    def put(value, write, depth):
+        _check_depth(depth)
+        write(tag + _LENGTH.pack(len(value)))
+        for key, item in value.items():
+            _put(key, write, depth + 1)
+            _put(item, write, depth + 1)
+
+    return put
+
+
+def _put_range(value, write, depth):
+    _put_sized(b"R", encode((value.start, value.stop, value.step)), write)
+
+
+_encoded_ids = {}
+
+
+def _put_process_id(value, write, depth):
+    encoded = _encoded_ids.get(value)
+    if encoded is None:
+        label = (value.pcls.__module__, value.pcls.__qualname__)
+        body = encode((value.uid, value.seqno, label, *value[3:]))
+        if len(body) > PROCESS_ID_LIMIT_BYTES:
+            raise CodecError(f"the names within {value!r} are too long: {len(body)} bytes")
+        encoded = b"p" + _LENGTH.pack(len(body)) + body
+        if len(_encoded_ids) >= CACHE_LIMIT:
+            _encoded_ids.clear()
+        _encoded_ids[value] = encoded
+    write(encoded)
+
+
+_put_dict = _put_mapping(b"d")
+_PUT = {
+    type(None): lambda value, write, depth: write(b"N"),
+    bool: lambda value, write, depth: write(b"T" if value else b"F"),
+    int: _put_int,
+    float: lambda value, write, depth: write(b"f" + _FLOAT.pack(value)),
+    str: _put_str,
+    bytes: _put_bytes,
+    tuple: _put_items(b"t"),
+    list: _put_items(b"l"),
+    set: _put_items(b"S"),
+    frozenset: _put_items(b"Z"),
+    frozenlist: _put_items(b"L"),
+    dict: _put_dict,
+    frozendict: _put_mapping(b"D"),
+    range: _put_range,
+    ProcessId: _put_process_id,
+    sim.Command: lambda value, write, depth: write(bytes((ord("c"), value.value))),
+    sim.RouterCommands: lambda value, write, depth: write(bytes((ord("r"), value.value))),
+}
 
 
 # -- decoding
 
-
-class _Reader:
-    """Steps through bytes; every step checks that there are as many as it wants."""
-
-    __slots__ = ("data", "place")
-
-    def __init__(self, data: Any) -> None:
-        self.data = bytes(data)
-        self.place = 0
-
-    def take(self, count: int) -> bytes:
-        end = self.place + count
-        if end > len(self.data):
-            raise CodecError("the bytes end in the middle of a value")
-        taken = self.data[self.place : end]
-        self.place = end
-        return taken
-
-    def length(self) -> int:
-        """A length; what it counts takes a byte each at least, so it cannot be more than what is left."""
-        (length,) = _LENGTH.unpack(self.take(4))
-        if length > len(self.data) - self.place:
-            raise CodecError("a length beyond the end of the bytes")
-        return int(length)
-
-    def value(self, depth: int = 0) -> Any:
-        decoder = _DECODERS.get(self.take(1))
-        if decoder is None or depth >= MAX_DEPTH:
-            raise CodecError("no value begins like this")
-        return decoder(self, depth + 1)
-
-    def values(self, depth: int) -> list[Any]:
-        return [self.value(depth) for _ in range(self.length())]
+_MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError, MemoryError, struct.error)
+_met = threading.local()
 
 
-def decode(data: Any) -> Any:
-    """The value that the bytes encode; raises CodecError for every other sequence of bytes."""
-    reader = _Reader(data)
+def decode(data, named=None):
+    """The value that the bytes `data` stand for.  Raises CodecError, and nothing else.
+
+    The process ids within it that have a name are appended to the list `named`: a process id is not made known by
+    name only because somebody sent it.
+    """
+    _met.named = named
     try:
-        value = reader.value()
+        return _get_whole(data)
     except CodecError:
         raise
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # unhashable key, bad UTF-8, zero step
-        raise CodecError(f"not a value: {error}") from error
-    if reader.place != len(reader.data):
-        raise CodecError("bytes behind the value")
+    except RecursionError:
+        raise CodecError("malformed: nested too deeply") from None
+    except _MALFORMED as error:
+        raise CodecError(f"malformed: {error!r}") from None
+
+
+def _get_whole(data):
+    value, end = _GET[data[0]](data, 1, 0)
+    if end != len(data):
+        raise CodecError(f"malformed: {len(data) - end} bytes behind the value")
     return value
 
 
-def _decode_command(kind: str) -> Callable[[_Reader, int], Any]:
-    return lambda reader, depth: getattr(sys.modules["da.sim"], kind)(reader.take(1)[0])
+def _get_sized(data, at):
+    end = at + 4 + _LENGTH.unpack_from(data, at)[0]
+    if end > len(data):
+        raise CodecError("malformed: cut short")
+    return data[at + 4 : end], end
 
 
-def _decode_class(reader: _Reader, depth: int) -> type:
-    cls = _class_called(*_pair(reader.value(depth)))
-    if cls is None:
-        raise CodecError("a class of no loaded .da module")
-    return cls
+def _get_bytes(data, at, depth):
+    return _get_sized(data, at)
 
 
-def _pair(value: Any) -> tuple[str, str]:
-    if type(value) is tuple and len(value) == 2 and all(type(part) is str for part in value):
-        return value
-    raise CodecError("not the name of a class")
+def _get_int(data, at, depth):
+    return _INT.unpack_from(data, at)[0], at + 8
 
 
-def _decode_object(reader: _Reader, depth: int) -> Any:
-    cls = _class_called(*_pair(reader.value(depth)))
-    attributes = reader.value(depth)
-    if cls is None or not _is_plain_class(cls) or type(attributes) is not dict:
-        raise CodecError("an object of no plain class of a loaded .da module")
-    if any(type(name) is not str or name.startswith("__") for name in attributes):
-        raise CodecError("an object with attributes that no program sets")
-    value = object.__new__(cls)
-    vars(value).update(attributes)
+def _get_long(data, at, depth):
+    body, end = _get_sized(data, at)
+    return int.from_bytes(body, "big", signed=True), end
+
+
+def _get_float(data, at, depth):
+    return _FLOAT.unpack_from(data, at)[0], at + 8
+
+
+def _get_str(data, at, depth):
+    body, end = _get_sized(data, at)
+    return body.decode("utf-8", "surrogatepass"), end
+
+
+def _get_count(data, at, depth):
+    count = _LENGTH.unpack_from(data, at)[0]
+    if depth >= DEPTH_LIMIT or count > len(data) - at:
+        raise CodecError("malformed: nested too deeply, or cut short")
+    return count, at + 4
+
+
+def _get_list(data, at, depth):
+    count, at = _get_count(data, at, depth)
+    depth += 1
+    items = []
+    for _ in range(count):
+        item, at = _GET[data[at]](data, at + 1, depth)
+        items.append(item)
+    return items, at
+
+
+def _get_items(make):
+    def get(data, at, depth):
+        items, at = _get_list(data, at, depth)
+        return make(items), at
+
+    return get
+
+
+def _get_hashed(make):
+    def get(data, at, depth):
+        items, at = _get_list(data, at, depth)
+        return make(map(_checked_key, items)), at
+
+    return get
+
+
+def _get_dict(data, at, depth):
+    count, at = _get_count(data, at, depth)
+    depth += 1
+    items = {}
+    for _ in range(count):
+        key, at = _GET[data[at]](data, at + 1, depth)
+        items[_checked_key(key)], at = _GET[data[at]](data, at + 1, depth)
+    return items, at
+
+
+def _checked_key(value):
+    """`value`, if hashing and comparing it runs no code of a `.da` module."""
+    kind = type(value)
+    if kind in (tuple, frozenset, frozenlist):
+        for item in value:
+            _checked_key(item)
+    elif kind is frozendict:
+        for item in value.values():
+            _checked_key(item)
+    elif kind not in _PUT and kind not in _METACLASSES and not isinstance(value, enum.Enum):
+        raise CodecError(f"an instance of {kind!r} cannot be a key or an element of a set")
     return value
 
 
-def _decode_id(reader: _Reader, depth: int) -> Any:
-    uid, seqno = reader.value(depth), reader.value(depth)
-    if reader.take(1) != b"k":
-        raise CodecError("a process id without a class")
-    # A process of another program is known by its id all the same; its class is only part of its name.
-    cls = _class_called(*_pair(reader.value(depth))) or sys.modules["da.sim"].DistProcess
-    name, nodename, hostname, transports = (reader.value(depth) for _ in range(4))
-    texts = (name, nodename, hostname)
-    if type(uid) is not int or type(seqno) is not int or any(type(text) is not str for text in texts):
-        raise CodecError("a process id with fields of other kinds")
-    if type(transports) is not tuple or any(not (each is None or type(each) is int) for each in transports):
-        raise CodecError("a process id with other transports")
-    common = sys.modules["da.common"]
-    return known_id(common, (uid, seqno, cls, name, nodename, hostname, transports))
+def _get_frozendict(data, at, depth):
+    items, at = _get_dict(data, at, depth)
+    return frozendict(items), at
 
 
-def known_id(common: Any, fields: tuple[Any, ...]) -> Any:
-    """The process id with these fields, entered under its name where it has one.
-
-    Exactly these fields: the stock constructor gives the newest process of the same name instead, so the node of
-    another run that happens to have the same name would take the place of one's own.
-    """
-    uid, seqno, _, _, _, hostname, transports = fields
-    # One object for one process: where its class is not loaded its id has another one in that place, and would be
-    # another id.
-    process_id = _known_ids.get((uid, seqno, hostname, transports))
-    if process_id is None:
-        if len(_known_ids) >= MAX_CACHED_IDS:
-            _known_ids.clear()
-        process_id = tuple.__new__(common.ProcessId, fields)
-        _known_ids[uid, seqno, hostname, transports] = process_id
-    if not process_id.name:
-        return process_id
-    full_name = (process_id.name, process_id.nodename)
-    own_node = common.pid_of_node()
-    with common.ProcessId._lock:
-        entry = common.ProcessId._named.get(full_name)
-        is_newer = entry is None or (entry != own_node and entry.uid < process_id.uid)
-        callbacks = common.ProcessId._callbacks.pop(full_name, ()) if is_newer else ()
-        if is_newer:
-            common.ProcessId._named[full_name] = process_id
-    for callback in callbacks:
-        callback(process_id)
-    return process_id
+def _get_range(data, at, depth):
+    body, end = _get_sized(data, at)
+    return range(*_get_whole(body)), end
 
 
-def _decode_dict(reader: _Reader, depth: int) -> dict[Any, Any]:
-    return {reader.value(depth): reader.value(depth) for _ in range(reader.length())}
+_decoded_ids = {}
 
 
-_DECODERS: dict[bytes, Callable[[_Reader, int], Any]] = {
-    b"N": lambda reader, depth: None,
-    b"T": lambda reader, depth: True,
-    b"F": lambda reader, depth: False,
-    b"i": lambda reader, depth: int.from_bytes(reader.take(reader.length()), "big", signed=True),
-    b"f": lambda reader, depth: _DOUBLE.unpack(reader.take(8))[0],
-    b"c": lambda reader, depth: complex(_DOUBLE.unpack(reader.take(8))[0], _DOUBLE.unpack(reader.take(8))[0]),
-    b"s": lambda reader, depth: reader.take(reader.length()).decode("utf-8", "surrogatepass"),
-    b"b": lambda reader, depth: reader.take(reader.length()),
-    b"y": lambda reader, depth: bytearray(reader.take(reader.length())),
-    b"(": lambda reader, depth: tuple(reader.values(depth)),
-    b"[": lambda reader, depth: reader.values(depth),
-    b"{": lambda reader, depth: set(reader.values(depth)),
-    b"z": lambda reader, depth: frozenset(reader.values(depth)),
-    b"d": _decode_dict,
-    b"r": lambda reader, depth: range(*reader.value(depth)),
-    b"C": _decode_command("Command"),
-    b"R": _decode_command("RouterCommands"),
-    b"k": _decode_class,
-    b"o": _decode_object,
-    b"p": _decode_id,
+def _get_process_id(data, at, depth):
+    body, end = _get_sized(data, at)
+    found = _decoded_ids.get(body)
+    if found is None:
+        found = _process_id(body)
+        if len(_decoded_ids) >= CACHE_LIMIT:
+            _decoded_ids.clear()
+        _decoded_ids[body] = found
+    if found.name and _met.named is not None:
+        _met.named.append(found)
+    return found, end
+
+
+def _process_id(body):
+    if len(body) > PROCESS_ID_LIMIT_BYTES:
+        raise CodecError(f"malformed: a process id of {len(body)} bytes")
+    uid, seqno, (module_name, class_name), *texts, transports = _get_whole(body)
+    if type(uid) is not int or type(seqno) is not int or len(texts) != 3 or type(transports) is not tuple:
+        raise CodecError("malformed: a process id")
+    if any(type(text) is not str for text in (module_name, class_name, *texts)):
+        raise CodecError("malformed: the names of a process id")
+    if any(port is not None and (type(port) is not int or not 0 <= port <= 65_535) for port in transports):
+        raise CodecError("malformed: the ports of a process id")
+    # Not `ProcessId(...)`, which would make the name known at once.
+    fields = (uid, seqno, _class_of_process_id(module_name, class_name), *texts, transports)
+    return tuple.__new__(ProcessId, fields)
+
+
+def _get_class(data, at, depth):
+    body, end = _get_sized(data, at)
+    module_name, qualified_name = _get_whole(body)
+    return _class_for_message(module_name, qualified_name), end
+
+
+def _get_enum_member(data, at, depth):
+    body, end = _get_sized(data, at)
+    module_name, qualified_name, member = _get_whole(body)
+    found = _class_for_message(module_name, qualified_name)
+    if type(found) is not enum.EnumMeta:
+        raise CodecError(f"{found!r} is not an enum")
+    return found._member_map_[member], end
+
+
+def _get_instance(data, at, depth):
+    body, at = _get_sized(data, at)
+    found = _class_for_message(*_get_whole(body))
+    if type(found) is not type or not _has_plain_instances(found) or data[at] != ord("d"):
+        raise CodecError(f"malformed: an instance of {found!r}")
+    attributes, at = _get_dict(data, at + 1, depth)
+    if any(type(name) is not str for name in attributes):
+        raise CodecError("malformed: the attributes of an instance")
+    value = object.__new__(found)
+    object.__getattribute__(value, "__dict__").update(attributes)
+    return value, at
+
+
+def _refuse(data, at, depth):
+    raise CodecError(f"malformed: unknown tag {data[at - 1]}")
+
+
+_COMMANDS = {command.value: command for command in sim.Command}
+_ROUTER_COMMANDS = {command.value: command for command in sim.RouterCommands}
+_READERS = {
+    "N": lambda data, at, depth: (None, at),
+    "T": lambda data, at, depth: (True, at),
+    "F": lambda data, at, depth: (False, at),
+    "i": _get_int,
+    "I": _get_long,
+    "f": _get_float,
+    "s": _get_str,
+    "b": _get_bytes,
+    "t": _get_items(tuple),
+    "l": _get_list,
+    "L": _get_items(frozenlist),
+    "S": _get_hashed(set),
+    "Z": _get_hashed(frozenset),
+    "d": _get_dict,
+    "D": _get_frozendict,
+    "R": _get_range,
+    "p": _get_process_id,
+    "c": lambda data, at, depth: (_COMMANDS[data[at]], at + 1),
+    "r": lambda data, at, depth: (_ROUTER_COMMANDS[data[at]], at + 1),
+    "k": _get_class,
+    "m": _get_enum_member,
+    "o": _get_instance,
 }
-
-
-def decode_envelope(data: Any) -> tuple[Any, Any, Any]:
-    """A message as the router takes it: source, destination and content. Raises CodecError for anything else."""
-    envelope = decode(data)
-    common, sim = sys.modules["da.common"], sys.modules["da.sim"]
-    if type(envelope) is not tuple or len(envelope) != 3:
-        raise CodecError("not a message")
-    source, destination, content = envelope
-    if not all(each is None or isinstance(each, common.ProcessId) for each in (source, destination)):
-        raise CodecError("a message of or to what is no process")
-    kind = sim.RouterCommands if destination is None else sim.Command
-    if type(content) is not tuple or len(content) != 2 or not isinstance(content[0], kind):
-        raise CodecError("a message without a command")
-    return envelope
+_GET = [_READERS.get(chr(tag), _refuse) for tag in range(256)]

@@ -1,40 +1,70 @@
 """Forking a process whose other threads are at work.
 
-A child inherits every lock as it stands, and the thread that would release it stays behind. So network threads hold
-the gate while they handle a message, and a fork waits until none does: no child is born with one of their locks. The
-locks that other threads of a node may hold are made anew in the child, and nothing is imported on a network thread.
+A child inherits every lock as it stands, and the thread that would release it stays behind.  So the network thread
+holds the gate while it does anything, and a fork waits until it does not; the locks that other threads may hold are
+taken for the time of the fork; and what is imported late is imported early, for the lock of an import is inherited
+as well.
 """
 
+import importlib
+import logging
 import os
 import threading
-from types import ModuleType
 
 gate = threading.RLock()
 
-# What the standard library imports lazily, and network threads and child processes use.
+# What the standard library, DistAlgo and this layer import late, on whatever thread that happens.
 _IMPORTED_LATE = (
     "encodings.idna",
     "hashlib",
     "hmac",
-    "json",
+    "linecache",
     "multiprocessing.connection",
     "multiprocessing.popen_fork",
+    "multiprocessing.popen_spawn_posix",
     "multiprocessing.reduction",
-    "multiprocessing.resource_tracker",
+    "multiprocessing.resource_sharer",
     "multiprocessing.util",
+    "pickle",
+    "queue",
+    "random",
     "selectors",
+    "socket",
     "stringprep",
+    "tokenize",
     "traceback",
 )
 
 
-def cure_common(common: ModuleType) -> None:
-    """Import early, and keep forks and network threads apart. Once a process: `da.common` is executed once."""
+def cure_common(common):
+    """Import early, and keep forks apart from the other threads' locks.  `da.common` is executed once a process."""
     for name in _IMPORTED_LATE:
-        __import__(name)
+        importlib.import_module(name)
 
-    def renew() -> None:
+    held = []
+
+    def before():
+        gate.acquire()
+        # A log file's own buffer has a lock that nobody renews: whoever writes to it holds its handler's.
+        for handler in _handlers():
+            handler.acquire()
+            held.append(handler)
+        common.ProcessId._lock.acquire()
+
+    def in_parent():
+        common.ProcessId._lock.release()
+        while held:
+            held.pop().release()
         gate.release()
-        common.ProcessId._lock = threading.Lock()
 
-    os.register_at_fork(before=gate.acquire, after_in_parent=gate.release, after_in_child=renew)
+    def in_child():
+        common.ProcessId._lock.release()
+        held.clear()  # `logging` gives the handlers new locks itself
+        gate.release()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
+def _handlers():
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    return {handler for logger in loggers for handler in getattr(logger, "handlers", ())}

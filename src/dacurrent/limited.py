@@ -1,6 +1,5 @@
 """Log lines that somebody else can provoke, so that they cannot fill a disk."""
 
-import threading
 import time
 
 LINES = 5
@@ -14,22 +13,21 @@ class LimitedLog:
     def __init__(self, logger, clock=time.monotonic):
         self._logger = logger
         self._clock = clock
-        self._lock = threading.Lock()
         self._periods = {}  # kind -> [start of the period, lines in it]
 
-    def log(self, level, kind, message, *arguments):
+    def log(self, level, kind, message, *arguments, **options):
         """Log `message % arguments`, unless there were too many of this kind (any hashable) of late."""
         now = self._clock()
-        with self._lock:
-            if kind not in self._periods and len(self._periods) >= KIND_LIMIT:
-                self._periods.clear()
-            start, lines = self._periods.get(kind, (now, 0))
-            left_out = 0
-            if now - start >= PERIOD_S:
-                left_out = max(0, lines - LINES)
-                start, lines = now, 0
-            self._periods[kind] = (start, lines + 1)
+        # Without a lock: two threads at once may miscount a line, but a forked child cannot hang here.
+        if kind not in self._periods and len(self._periods) >= KIND_LIMIT:
+            self._periods.clear()
+        start, lines = self._periods.get(kind, (now, 0))
+        left_out = 0
+        if now - start >= PERIOD_S:
+            left_out = max(0, lines - LINES)
+            start, lines = now, 0
+        self._periods[kind] = (start, lines + 1)
         if left_out:
             self._logger.log(level, "(%d more lines like the next were left out)", left_out)
         if lines < LINES:
-            self._logger.log(level, message, *arguments)
+            self._logger.log(level, message, *arguments, **options)

@@ -1,380 +1,486 @@
-"""DistAlgo's TCP channel, made anew: reliable and in order between any two processes while both live.
+"""DistAlgo's one channel: TCP, reliable and in order between two processes for as long as both live.
 
-What the stock one gets wrong is its shape: one connection serves both directions, so two processes that connect to
-each other at once drop each other's connection together with the messages in it; the handshake is read in one go, on
-the thread that serves everybody; and whoever sends on a connection shares it with other threads without a lock.
+What the stock TCP channel gets wrong comes of its shape.  One connection served both directions, so two processes that
+connected to each other at once dropped each other's connection, with the messages in it; the handshake blocked the
+thread that serves everybody; threads that sent to one peer mixed their bytes.  And by default messages went by UDP,
+which loses them.  A channel that promises nothing may as well be reliable, so there is no other channel here.
 
-Here a process sends on connections that it opened itself and only reads those that it accepted. A connection begins
-with a mutual proof of the cookie, then carries frames: four bytes of length, and a message. Reading happens on the
-selector thread alone and never blocks; sending happens on the sender's thread, one at a time for each receiver.
+- A process sends on connections that it opened itself, and only reads from those that it accepted.
+- A connection begins with a mutual proof of the cookie (see `handshake`); then come frames of a length and a message.
+- `send` writes at once what the system takes; the rest waits, up to a limit, for the network thread to write it.  A
+  receiver that stands still delays nobody else.
+- The socket listens before the process that owns it is forked, so nobody's first message comes too early.
 """
 
+import collections
 import contextlib
-import hashlib
-import hmac
 import logging
-import os
 import random
-import select
+import selectors
 import socket
 import struct
 import threading
 import time
 import weakref
-from types import ModuleType
-from typing import Any
 
-# This module is imported when `da.transport.sock` has just been executed (see `dacurrent.hook`).
-from da.common import get_runtime_option
-from da.transport import manager
-from da.transport.base import (
-    AuthenticationException,
-    NoTargetTransportException,
-    PacketSizeExceededException,
-    TransportException,
-)
-from da.transport.sock import SocketTransport
-from da.transport.sock import TcpTransport as StockTcpTransport
+from da import common
+from da.transport import base, sock
 
-from dacurrent.forks import gate
+from dacurrent import handshake
+from dacurrent.limited import LimitedLog
 
-MAGIC = b"bcrdist1"
-NONCE_SIZE = 16
-MAC_SIZE = 32
-HELLO = struct.Struct(f">8sII{NONCE_SIZE}s")  # magic, own port, own message size, nonce
-REPLY = struct.Struct(f">8sI{NONCE_SIZE}s{MAC_SIZE}s")  # magic, own message size, nonce, proof
-REFUSED = b"refused!"
-FRAME = struct.Struct(">I")
-
-BACKLOG = 128
-MAX_PENDING = 64  # connections that have yet to prove themselves
-HANDSHAKE_LIMIT_S = 5.0
-CONNECT_LIMIT_S = 5.0
-SEND_LIMIT_S = 60.0  # for how long a receiver may stand still before its messages are given up
+BACKLOG = 1_024
 BIND_ATTEMPTS = 100
-RECEIVE_BYTES = 1 << 18
+CONNECT_LIMIT_S = 10.0
+CONNECT_PAUSE_S = 5.0  # after a peer did not answer in time, before it is tried again
+REFUSED_ATTEMPTS = 20  # where the sender asked for more than one
+REFUSED_PAUSE_S = 0.05
+PENDING_LIMIT = 64  # connections that have not proved their cookie yet
+PENDING_LIMIT_S = 10.0
+CONNECTION_LIMIT = 4_096
+OUTBOX_LIMIT_BYTES = 64 * 1024 * 1024  # for each peer
+SEND_LIMIT_S = 60.0  # for which a sender waits while an outbox is full
+FLUSH_LIMIT_S = 5.0
+RECEIVE_BYTES = 256 * 1024
 
-log = logging.getLogger("da.transport.tcp")
-_started: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_FRAME = struct.Struct(">I")
+_SIZE_OPTION = "--message-buffer-size"
 
-
-def _leave_to_parent() -> None:
-    for transport in list(_started):
-        transport.leave_to_parent()
-    _started.clear()
-
-
-os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _proof(key: bytes | None, role: bytes, first: bytes, second: bytes) -> bytes:
-    return hmac.digest(key or b"", b"bcr distalgo/" + role + first + second, hashlib.sha256)
-
-
-class Outgoing:
-    """A connection that this process opened; the lock is held by who sends."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.socket: socket.socket | None = None
-        self.limit = 0
-        self._events = select.poll()
-
-    def open(self, connection: socket.socket, limit: int) -> None:
-        self.socket, self.limit = connection, limit
-        self._events = select.poll()
-        self._events.register(connection, select.POLLIN)
-
-    def close(self) -> None:
-        if self.socket is not None:
-            with contextlib.suppress(OSError):
-                self.socket.close()
-            self.socket = None
-
-    def is_open(self) -> bool:
-        """Whether the connection stands, as far as can be known without sending: nothing ever comes back on it."""
-        return self.socket is not None and not self._events.poll(0)
+_log = LimitedLog(logging.getLogger("da.transport"))
+_live = weakref.WeakSet()
 
 
-class Incoming:
-    """A connection that this process accepted: first a stranger's, then a peer's frames."""
+class Link:
+    """A connection that this process opened, or will open, to the process that listens at `target`."""
 
-    def __init__(self, connection: socket.socket, address: tuple[str, int]) -> None:
-        self.connection = connection
-        self.remote = address
+    def __init__(self, target):
+        self.target = target
+        self.room = threading.Condition()  # held by whoever writes; notified when the outbox shrinks
+        self.sock = None
+        self.limit_bytes = 0
+        self.outbox = collections.deque()
+        self.outbox_bytes = 0
+        self.closed_until_s = 0.0
+
+
+class Inbound:
+    """A connection that this process accepted: a stranger's, until it has proved its cookie."""
+
+    def __init__(self, connection, address):
+        self.sock = connection
+        self.address = address
         self.since_s = time.monotonic()
         self.buffer = bytearray()
-        self.expected_proof: bytes | None = None
+        self.hellos = None
         self.is_peer = False
 
 
-class TcpTransport(SocketTransport):  # type: ignore[misc]
-    """TCP between processes; see `dacurrent.transport`."""
+class TcpTransport(sock.SocketTransport):
+    """The transport that is registered with DistAlgo in place of its own two."""
 
-    capabilities = StockTcpTransport.capabilities
+    slot_index = 0
+    capabilities = ~(base.ChannelCaps.FIFO | base.ChannelCaps.RELIABLE | base.ChannelCaps.INTERHOST)
     data_offset = 0
-    slot_index = StockTcpTransport.slot_index
 
-    def __init__(self, authkey: bytes | None) -> None:
+    def __init__(self, authkey):
         super().__init__(authkey)
-        self._outgoing: dict[tuple[str, int], Outgoing] = {}
-        self._incoming: set[Incoming] = set()
-        self._table_lock = threading.Lock()
-        self.on_peer_lost: Any = None
+        self._links = {}
+        self._links_lock = threading.Lock()
+        self._inbound = set()
+        self._pending = 0
+        self._is_paused = False
+        self._is_closed = False
+        self.on_peer_lost = None  # called with the address of a peer whose connection has ended
+        _live.add(self)
 
-    # -- the listening socket
+    # -- beginning and end
 
-    def initialize(self, strict: bool = False, pipe: Any = None, retries: int = BIND_ATTEMPTS, **rest: Any) -> None:
-        if pipe is None:
-            self.conn = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            self.conn.set_inheritable(True)
-            if strict and not get_runtime_option("tcp_dont_reuse_addr", False):
-                self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        else:
+    def initialize(self, hostname=None, port=None, strict=False, linear=False, pipe=None, **_):
+        """Bind and listen: at `port`, at the ports behind it (`linear`), or at a random one; with `strict` at `port` only.
+
+        Raises BindingException naming the address.
+        """
+        base.Transport.initialize(self, hostname=hostname)
+        self.buffer_size = common.get_runtime_option("message_buffer_size")
+        if pipe is not None:
             from multiprocessing.reduction import recv_handle
 
-            self.conn = socket.fromfd(recv_handle(pipe), socket.AF_INET, socket.SOCK_STREAM)
-        initialize_socket(self, super().initialize, strict=strict, retries=max(retries, BIND_ATTEMPTS), **rest)
-
-    def start(self, queue: Any, mesgloop: Any = None) -> None:
-        self.conn.listen(BACKLOG)
+            self.conn = socket.socket(fileno=recv_handle(pipe))
+        else:
+            self.conn = self._listen(port, strict, linear)
         self.conn.setblocking(False)
+        self.port = self.conn.getsockname()[1]
+
+    def _listen(self, port, strict, linear):
+        lowest, highest = common.get_runtime_option("min_port", 10_000), common.get_runtime_option("max_port", 65_535)
+        attempts = 1 if strict else BIND_ATTEMPTS
+        for attempt in range(attempts):
+            if attempt == 0 and port is not None:
+                candidate = port
+            elif linear:
+                candidate = port + attempt
+            else:
+                candidate = random.randint(lowest, highest)
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                if port is not None and not common.get_runtime_option("tcp_dont_reuse_addr", False):
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((self.hostname, candidate))
+                listener.listen(BACKLOG)
+                return listener
+            except OSError as error:
+                listener.close()
+                problem = error
+        raise base.BindingException(f"cannot listen at {self.hostname}:{candidate}: {problem}")
+
+    def start(self, queue, mesgloop=None):
         super().start(queue, mesgloop)
-        _started.add(self)
-        self.mesgloop.register(self.conn, guarded(self._accept))
+        self.mesgloop.ticks.append(self._tick)
+        self.mesgloop.call(self._watch_listener)
 
-    def leave_to_parent(self) -> None:
-        """In a child process: let go of the parent's sockets, so that its peers see when the parent ends."""
-        for held in (self.conn, *(each.connection for each in self._incoming)):
-            if held is not None:
-                held.close()
-        for outgoing in self._outgoing.values():
-            outgoing.close()
-
-    def close(self) -> None:
-        with self._table_lock:
-            for outgoing in self._outgoing.values():
-                outgoing.close()
-            self._outgoing.clear()
-        super().close()
-
-    # -- what comes in, on the selector thread
-
-    def _accept(self, listener: socket.socket, _data: Any) -> None:
-        try:
-            connection, address = listener.accept()
-        except (BlockingIOError, InterruptedError):
+    def close(self):
+        """Hand over what still waits, within a limit, and close everything."""
+        self._is_closed = True
+        if self.mesgloop is None:
+            if self.conn is not None:
+                self.conn.close()
             return
-        connection.setblocking(False)
-        self._drop_overdue()
-        if sum(not each.is_peer for each in self._incoming) >= MAX_PENDING:
+        deadline_s = time.monotonic() + FLUSH_LIMIT_S
+        with self._links_lock:
+            links = list(self._links.values())
+        for link in links:
+            with link.room:
+                link.room.wait_for(lambda link=link: not link.outbox, max(0.0, deadline_s - time.monotonic()))
+                self._close_link(link, "this process ends")
+        self.mesgloop.call(self._close_incoming)
+
+    def _close_incoming(self):
+        self.mesgloop.discard(self.conn)
+        for inbound in list(self._inbound):
+            self._drop(inbound)
+
+    def abandon(self):
+        """In a forked child: close the child's copies of the parent's sockets, so that their peers see them end."""
+        for link in self._links.values():
+            if link.sock is not None:
+                link.sock.close()
+        for inbound in list(self._inbound):
+            inbound.sock.close()
+        if self.conn is not None:
+            self.conn.close()
+        if self.mesgloop is not None:
+            self.mesgloop.abandon()
+
+    # -- what comes in, on the network thread
+
+    def _watch_listener(self):
+        self.mesgloop.watch(self.conn, self._accept)
+
+    def _tick(self):
+        overdue_s = time.monotonic() - PENDING_LIMIT_S
+        for inbound in [each for each in self._inbound if not each.is_peer and each.since_s < overdue_s]:
+            self._drop(inbound, f"no proof of the cookie within {PENDING_LIMIT_S:g} s")
+        if self._is_paused and not self._is_closed:
+            self._is_paused = False
+            self._watch_listener()
+
+    def _accept(self, _events):
+        try:
+            connection, address = self.conn.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            # Out of descriptors: asked again at once it would only say so again.
+            _log.log(logging.ERROR, "accept", "Cannot accept a connection: %s", error)
+            self._is_paused = True
+            self.mesgloop.forget(self.conn)
+            return
+        if len(self._inbound) >= CONNECTION_LIMIT:
+            _log.log(logging.ERROR, "many", "A connection is refused: there are %d already", CONNECTION_LIMIT)
             connection.close()
             return
-        incoming = Incoming(connection, address)
-        self._incoming.add(incoming)
-        self.mesgloop.register(connection, guarded(self._readable), incoming)
+        if self._pending >= PENDING_LIMIT:
+            oldest = min((each for each in self._inbound if not each.is_peer), key=lambda each: each.since_s)
+            self._drop(oldest, "too many connections that have not proved their cookie")
+        connection.setblocking(False)
+        inbound = Inbound(connection, address)
+        self._inbound.add(inbound)
+        self._pending += 1
+        self.mesgloop.watch(connection, lambda _events: self._read(inbound))
 
-    def _drop_overdue(self) -> None:
-        overdue_s = time.monotonic() - HANDSHAKE_LIMIT_S
-        for incoming in [each for each in self._incoming if not each.is_peer and each.since_s < overdue_s]:
-            self._drop(incoming, "no handshake in time")
+    def _drop(self, inbound, why=None):
+        if inbound in self._inbound:
+            self._inbound.discard(inbound)
+            self._pending -= not inbound.is_peer
+            self.mesgloop.discard(inbound.sock)
+            if why is not None:
+                _log.log(logging.WARNING, "drop", "Connection from %s:%d closed: %s", *inbound.address, why)
 
-    def _drop(self, incoming: Incoming, why: str = "") -> None:
-        self._incoming.discard(incoming)
-        self.mesgloop.deregister(incoming.connection)
-        with contextlib.suppress(OSError):
-            incoming.connection.close()
-        if why:
-            warn_seldom("connection from %s:%s closed: %s", *incoming.remote, why)
-
-    def _readable(self, connection: socket.socket, incoming: Incoming) -> None:
+    def _read(self, inbound):
         try:
-            data = connection.recv(RECEIVE_BYTES)
-        except (BlockingIOError, InterruptedError):
+            data = inbound.sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            self._drop(incoming)
-            if incoming.is_peer and self.on_peer_lost is not None:
-                self.on_peer_lost(incoming.remote)
+            self._drop(inbound)
+            if inbound.is_peer and self.on_peer_lost is not None:
+                self.on_peer_lost(inbound.address)
             return
-        incoming.buffer += data
-        if not incoming.is_peer:
-            self._shake_hands(incoming)
-        if incoming.is_peer:
-            self._take_frames(incoming)
+        if inbound.buffer or not inbound.is_peer:
+            inbound.buffer += data
+            data = inbound.buffer
+        try:
+            if not inbound.is_peer:
+                self._shake_hands(inbound)
+            if inbound.is_peer:
+                self._take_frames(inbound, data)
+        except handshake.HandshakeError as error:
+            self._drop(inbound, str(error))
+        except OSError as error:
+            self._drop(inbound, f"during the handshake: {error}")
 
-    def _shake_hands(self, incoming: Incoming) -> None:
-        if incoming.expected_proof is None:
-            if len(incoming.buffer) < HELLO.size:
-                if not MAGIC.startswith(bytes(incoming.buffer[: len(MAGIC)])):
-                    self._drop(incoming, "not a peer")
+    def _shake_hands(self, inbound):
+        """Go as far as what has arrived allows."""
+        buffer = inbound.buffer
+        if inbound.hellos is None:
+            if not handshake.is_beginning(buffer):
+                raise handshake.HandshakeError("it does not speak this protocol")
+            if len(buffer) < handshake.HELLO_BYTES:
                 return
-            magic, port, _size, nonce = HELLO.unpack_from(incoming.buffer)
-            del incoming.buffer[: HELLO.size]
-            if magic != MAGIC or not 0 < port < 65536:
-                self._drop(incoming, "not a peer")
-                return
-            incoming.remote = (incoming.remote[0], port)
-            own_nonce = os.urandom(NONCE_SIZE)
-            proof = _proof(self.authkey, b"receiver", nonce, own_nonce)
-            incoming.expected_proof = _proof(self.authkey, b"sender", nonce, own_nonce)
-            incoming.connection.send(REPLY.pack(MAGIC, self.buffer_size, own_nonce, proof))
-        if len(incoming.buffer) < MAC_SIZE:
+            theirs = bytes(buffer[: handshake.HELLO_BYTES])
+            del buffer[: handshake.HELLO_BYTES]
+            port, _limit_bytes = handshake.read_hello(theirs)
+            inbound.address = (inbound.address[0], port)
+            ours = handshake.hello(self.port, self.buffer_size)
+            inbound.hellos = (theirs, ours)
+            inbound.sock.send(ours)
+        if len(buffer) < handshake.PROOF_BYTES:
             return
-        given = bytes(incoming.buffer[:MAC_SIZE])
-        del incoming.buffer[:MAC_SIZE]
-        if not hmac.compare_digest(given, incoming.expected_proof):
-            with contextlib.suppress(OSError):
-                incoming.connection.send(REFUSED)
-            self._drop(incoming, "its cookie is another (--cookie)")
-            return
-        incoming.is_peer = True
-        incoming.connection.send(MAGIC)
+        given = bytes(buffer[: handshake.PROOF_BYTES])
+        del buffer[: handshake.PROOF_BYTES]
+        if not handshake.is_proof(given, self.authkey, b"sender", *inbound.hellos):
+            inbound.sock.send(handshake.REFUSED)
+            raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
+        inbound.sock.send(handshake.proof(self.authkey, b"receiver", *inbound.hellos))
+        inbound.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        inbound.is_peer = True
+        self._pending -= 1
 
-    def _take_frames(self, incoming: Incoming) -> None:
-        buffer, place = incoming.buffer, 0
-        while len(buffer) - place >= FRAME.size:
-            (size,) = FRAME.unpack_from(buffer, place)
+    def _take_frames(self, inbound, data):
+        """Pass on every whole frame in `data`, and keep the rest."""
+        start, end = 0, len(data)
+        while end - start >= _FRAME.size:
+            size = _FRAME.unpack_from(data, start)[0]
             if size > self.buffer_size:
-                self._drop(incoming, f"a message of {size} bytes; --message-buffer-size is {self.buffer_size} here")
+                self._drop(
+                    inbound, f"a message of {size} bytes, while {_SIZE_OPTION} is {self.buffer_size} here; none can follow"
+                )
                 return
-            end = place + FRAME.size + size
-            if end > len(buffer):
+            stop = start + _FRAME.size + size
+            if stop > end:
                 break
-            self.queue.append((self, bytes(buffer[place + FRAME.size : end]), incoming.remote))
-            place = end
-        del buffer[:place]
+            self.queue.append((self, bytes(data[start + _FRAME.size : stop]), inbound.address))
+            start = stop
+        if data is inbound.buffer:
+            del data[:start]
+        elif start < end:
+            inbound.buffer += data[start:]
 
     # -- what goes out, on the sender's thread
 
-    def send(
-        self,
-        chunk: Any,
-        target: tuple[str, int] | None,
-        retries: int = 3,
-        wait: float = 0.05,
-        retry_refused_connections: bool = False,
-        **_: Any,
-    ) -> None:
-        if target is None:
-            raise NoTargetTransportException()
-        with self._table_lock:
-            outgoing = self._outgoing.setdefault(target, Outgoing())
-        frame = FRAME.pack(len(chunk)) + bytes(chunk)
-        with outgoing.lock:
-            for attempt in range(retries + 1):
-                try:
-                    if not outgoing.is_open():
-                        outgoing.close()
-                        self._connect(outgoing, target)
-                    if len(chunk) > outgoing.limit:
-                        raise PacketSizeExceededException(
-                            f"a message of {len(chunk)} bytes to {target}, where --message-buffer-size is "
-                            f"{outgoing.limit}: start all nodes with a larger one"
-                        )
-                    outgoing.socket.sendall(frame)  # type: ignore[union-attr]
-                    return
-                except ConnectionRefusedError as error:
-                    outgoing.close()
-                    if not retry_refused_connections or attempt == retries:
-                        raise TransportException(f"connection refused by {target}") from error
-                except TimeoutError as error:
-                    outgoing.close()
-                    raise TransportException(f"{target} has taken nothing for {SEND_LIMIT_S:g} s") from error
-                except OSError as error:
-                    # The peer has ended, or is about to: a new connection tells.
-                    outgoing.close()
-                    if attempt == retries:
-                        raise TransportException(f"cannot send to {target}: {error}") from error
-                time.sleep(wait)
+    def send(self, chunk, target, retry_refused_connections=False, **_):
+        """Send the message `chunk` to the process that listens at `target` = (host, port).
 
-    def _connect(self, outgoing: Outgoing, target: tuple[str, int]) -> None:
+        Raises a TransportException that says what is wrong: PacketSizeExceededException if the message is too large for
+        either side, AuthenticationException if the other has another cookie.  A message that was taken may still be
+        lost if the receiver ends; who must know has to be answered by it.
+        """
+        if target is None:
+            raise base.NoTargetTransportException("the receiver has no address for this transport")
+        if self._is_closed or self.mesgloop is None:
+            raise base.InvalidTransportStateException("this process is ending, or has not begun")
+        _check_size(len(chunk), self.buffer_size, "here")
+        link = self._links.get(target)
+        if link is None:
+            with self._links_lock:
+                link = self._links.setdefault(target, Link(target))
+        frame = _FRAME.pack(len(chunk)) + chunk
+        with link.room:
+            is_new = link.sock is None
+            if is_new:
+                self._open(link, retry_refused_connections)
+            try:
+                self._write(link, frame)
+            except OSError:
+                # It ended since the last message.  A process that listens at the same address may still be there.
+                self._close_link(link, "the connection ended")
+                if is_new:
+                    raise base.TransportException(f"the connection to {_name(target)} ended") from None
+                self._open(link, False)
+                self._write(link, frame)
+
+    def _write(self, link, frame):
+        _check_size(len(frame) - _FRAME.size, link.limit_bytes, f"at {_name(link.target)}")
+        if link.outbox:
+            self._await_room(link, len(frame))
+            sent = 0
+        else:
+            try:
+                sent = link.sock.send(frame)
+            except BlockingIOError:
+                sent = 0
+        if sent < len(frame):
+            link.outbox.append(memoryview(frame)[sent:])
+            link.outbox_bytes += len(frame) - sent
+            if len(link.outbox) == 1:
+                self.mesgloop.call(self._watch_link, link, link.sock)
+
+    def _await_room(self, link, size):
+        def has_room():
+            return link.sock is None or link.outbox_bytes + size <= OUTBOX_LIMIT_BYTES
+
+        if not link.room.wait_for(has_room, SEND_LIMIT_S):
+            self._close_link(link, f"it has taken nothing for {SEND_LIMIT_S:g} s")
+            link.closed_until_s = time.monotonic() + CONNECT_PAUSE_S
+        if link.sock is None:
+            raise base.TransportException(f"the connection to {_name(link.target)} was given up")
+
+    def _open(self, link, is_patient):
+        """Connect `link`, whose lock is held."""
+        if time.monotonic() < link.closed_until_s:
+            raise base.TransportException(f"{_name(link.target)} did not answer of late")
+        for attempt in range(REFUSED_ATTEMPTS if is_patient else 1):
+            if attempt:
+                time.sleep(REFUSED_PAUSE_S)
+            try:
+                connection = self._connect(link)
+                break
+            except TimeoutError:
+                link.closed_until_s = time.monotonic() + CONNECT_PAUSE_S
+                raise base.TransportException(
+                    f"{_name(link.target)} did not answer within {CONNECT_LIMIT_S:g} s"
+                ) from None
+            except OSError as error:
+                problem = error
+        else:
+            raise base.TransportException(f"nobody answers at {_name(link.target)}: {problem}") from problem
+        connection.setblocking(False)
+        link.sock = connection
+        self.mesgloop.call(self._watch_link, link, connection)
+
+    def _connect(self, link):
+        """A connection over which both sides have proved their cookie.  Raises OSError or AuthenticationException."""
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             connection.settimeout(CONNECT_LIMIT_S)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # From the address that peers know this process by, which need not be the one the system would choose.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            # From the address that others know this node by: it may have more than one.
             connection.bind((self.hostname, 0))
-            try:
-                connection.connect(target)
-            except TimeoutError as error:
-                raise OSError(f"no connection within {CONNECT_LIMIT_S:g} s") from error
-            limit = self._introduce(connection, target)
-            connection.settimeout(SEND_LIMIT_S)
-        except BaseException:
+            connection.connect(link.target)
+            if connection.getsockname() == link.target:
+                raise ConnectionRefusedError("only this very connection is at that port")
+            link.limit_bytes = self._introduce(connection, link.target)
+        except BaseException as error:
             connection.close()
+            if isinstance(error, handshake.HandshakeError):
+                raise base.AuthenticationException(f"{_name(link.target)}: {error}") from None
             raise
-        outgoing.open(connection, limit)
+        return connection
 
-    def _introduce(self, connection: socket.socket, target: tuple[str, int]) -> int:
-        """The handshake, as the side that connects; returns the size of message that the other takes."""
-        nonce = os.urandom(NONCE_SIZE)
-        connection.sendall(HELLO.pack(MAGIC, self.port, self.buffer_size, nonce))
-        magic, limit, other_nonce, proof = REPLY.unpack(receive_exactly(connection, REPLY.size))
-        if magic != MAGIC:
-            raise AuthenticationException(f"{target} is no DistAlgo process with this layer")
-        connection.sendall(_proof(self.authkey, b"sender", nonce, other_nonce))
-        is_genuine = hmac.compare_digest(proof, _proof(self.authkey, b"receiver", nonce, other_nonce))
-        if not is_genuine or receive_exactly(connection, len(MAGIC)) != MAGIC:
-            raise AuthenticationException(f"{target} has another cookie: give all nodes the same --cookie")
-        return int(limit)
+    def _introduce(self, connection, target):
+        ours = handshake.hello(self.port, self.buffer_size)
+        connection.sendall(ours)
+        theirs = _receive(connection, handshake.HELLO_BYTES)
+        _port, limit_bytes = handshake.read_hello(theirs)
+        connection.sendall(handshake.proof(self.authkey, b"sender", ours, theirs))
+        answer = _receive(connection, handshake.PROOF_BYTES)
+        if not handshake.is_proof(answer, self.authkey, b"receiver", ours, theirs):
+            raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
+        if limit_bytes != self.buffer_size:
+            text = "%s is %d here and %d at %s; give all nodes the same"
+            _log.log(logging.WARNING, "size", text, _SIZE_OPTION, self.buffer_size, limit_bytes, _name(target))
+        return limit_bytes
+
+    def _close_link(self, link, why):
+        """Close `link`, whose lock is held, and tell of what is lost."""
+        if link.sock is None:
+            return
+        if link.outbox:
+            text = "%d messages to %s are lost: %s"
+            _log.log(logging.ERROR, "lost", text, len(link.outbox), _name(link.target), why)
+        self.mesgloop.call(self.mesgloop.discard, link.sock)
+        link.sock = None
+        link.outbox.clear()
+        link.outbox_bytes = 0
+        link.room.notify_all()
+
+    # -- the sender's connections, on the network thread
+
+    def _watch_link(self, link, connection):
+        if link.sock is connection:
+            self.mesgloop.watch(connection, lambda events: self._serve(link, connection, events), bool(link.outbox))
+
+    def _serve(self, link, connection, events):
+        # Not to wait for a sender: it may be connecting anew.  The event will come again.
+        if link.sock is not connection or not link.room.acquire(blocking=False):
+            return
+        try:
+            try:
+                if events & selectors.EVENT_READ:
+                    # Nothing is ever sent in this direction, so this is the end of the connection.
+                    with contextlib.suppress(BlockingIOError):
+                        connection.recv(1)
+                        self._close_link(link, "the receiver has ended")
+                        return
+                while link.outbox:
+                    data = link.outbox[0]
+                    sent = connection.send(data)
+                    link.outbox_bytes -= sent
+                    if sent < len(data):
+                        link.outbox[0] = data[sent:]
+                        break
+                    link.outbox.popleft()
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._close_link(link, str(error))
+            link.room.notify_all()
+            self._watch_link(link, connection)
+        finally:
+            link.room.release()
 
 
-def replace_tcp(sock: ModuleType) -> None:
-    """Put this channel in the place of `da.transport.sock.TcpTransport`."""
-    manager.TransportTypes[TcpTransport.slot_index] = TcpTransport
-    sock.TcpTransport = TcpTransport
+def _check_size(size, limit_bytes, where):
+    if size > limit_bytes:
+        raise base.PacketSizeExceededException(
+            f"a message of {size} bytes does not fit: {_SIZE_OPTION} is {limit_bytes} {where}; "
+            f"give all nodes {_SIZE_OPTION} {size} or more"
+        )
 
 
-def initialize_socket(transport: Any, initialize: Any, port: int | None = None, **rest: Any) -> None:
-    """Bind a transport's socket; port 0 takes any that is free, and so does having none."""
-    initialize(port=random.randint(*_port_range()) if port is None else port, **rest)
-    transport.port = transport.conn.getsockname()[1]
+def _name(address):
+    return f"{address[0]}:{address[1]}"
 
 
-def _port_range() -> tuple[int, int]:
-    return get_runtime_option("min_port", 10_000), get_runtime_option("max_port", 65_535)
-
-
-def receive_exactly(connection: socket.socket, count: int) -> bytes:
-    """So many bytes from a blocking socket; raises ConnectionResetError where it ends before."""
+def _receive(connection, count):
+    """Exactly `count` bytes, within the limit that a handshake has."""
+    deadline_s = time.monotonic() + CONNECT_LIMIT_S
     data = b""
     while len(data) < count:
+        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
         more = connection.recv(count - len(data))
         if not more:
-            raise ConnectionResetError("closed during the handshake")
+            raise ConnectionResetError("the connection was closed during the handshake")
         data += more
     return data
 
 
-def guarded(callback: Any) -> Any:
-    """A callback of the selector loop that ends neither the loop nor anything else, whatever arrives."""
-
-    def call(connection: Any, data: Any) -> None:
-        with gate:
-            try:
-                callback(connection, data)
-            except Exception:
-                log.exception("on a connection")
-                if isinstance(data, Incoming):  # or it would fail again at once, and forever
-                    callback.__self__._drop(data)
-
-    return call
-
-
-class _Seldom:
-    """Lets so many warnings through, then every hundredth, so that a stranger cannot fill a disk."""
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.count = 0
-
-    def __call__(self, text: str, *values: Any) -> None:
-        self.count += 1
-        if self.count <= self.first or self.count % 100 == 0:
-            log.warning(text + " (%d such)", *values, self.count)
-
-
-warn_seldom = _Seldom(first=20)
+def abandon_inherited(own):
+    """In a forked child: let go of the sockets of all transports but those in `own`."""
+    for transport in list(_live):
+        if transport not in own:
+            transport.abandon()
+            _live.discard(transport)

@@ -1,0 +1,280 @@
+"""How processes end, and what exit status tells of them.
+
+- An exception that nobody caught, in `run`, `setup` or a handler of any process, makes the exit status of its OS
+  process, and that of every OS process above it, FAILURE_STATUS.  Otherwise a node's status is the code that `main` gave
+  to `exit`.
+- A node waits for its children before it ends.  SIGTERM and Ctrl-C end it and all of them; what has not ended within
+  END_LIMIT_S is killed.
+- A child ends when its parent process has ended, however that was.
+- Nobody waits for a child of its own that has died.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+
+from dacurrent import transport
+
+FAILURE_STATUS = 70
+END_LIMIT_S = 5.0
+WATCH_PAUSE_S = 0.5
+CHECK_PAUSE_S = 1.0
+
+_log = logging.getLogger("da.lifetime")
+
+
+class _Household:
+    """What this OS process knows of itself and of what it started."""
+
+    def __init__(self):
+        self.pid = os.getpid()
+        self.has_failed = False
+        self.has_lost_child = False
+        self.signal = None  # the one that ends this OS process
+        self.containers = []  # started, and their end not counted yet
+        self.manager = None  # of the transports of this OS process
+
+
+_household = _Household()
+
+
+def _ours():
+    """The household of this OS process; a forked child begins with a new one."""
+    global _household
+    if _household.pid != os.getpid():
+        _household = _Household()
+    return _household
+
+
+def note_failure():
+    """An exception went uncaught in a process that runs in this OS process."""
+    _ours().has_failed = True
+
+
+# -- processes and their containers
+
+
+def cure_sim(sim):
+    """Patch the containers of `da.sim`, each of which runs a process, and the waiting for acknowledgements."""
+    _note_outcomes(sim)
+    _stop_waiting_for_the_dead(sim)
+    stock_run = sim.ProcessContainer.run
+
+    def run_to_outcome(self):
+        self.outcome = None
+        stock_run(self)
+        if self.outcome is None and _ours().signal is None:
+            _log.error("%s could not run.", self.dapid)
+            note_failure()
+
+    def run_in_process(self):
+        household = _ours()
+        household.manager = self.transport_manager
+        transport.abandon_inherited(getattr(self.transport_manager, "transports", ()))  # a spawned one has none yet
+        _obey_signals(sim.DistProcessExit)
+        _end_with_parent()
+        try:
+            run_to_outcome(self)
+            _await_containers(household)
+        except sim.DistProcessExit:
+            pass  # by a signal: `household` knows which
+        _finish(household)
+        if household.signal is not None:
+            sys.exit(128 + household.signal)
+        sys.exit(FAILURE_STATUS if household.has_failed else self.outcome)
+
+    def counted(start):
+        def start_and_count(self):
+            household = _ours()
+            _count_ended(household)
+            start(self)
+            household.containers.append(self)
+
+        return start_and_count
+
+    sim.OSThreadContainer.run = run_to_outcome
+    sim.OSProcessContainer.run = run_in_process
+    sim.OSThreadContainer.start = counted(threading.Thread.start)
+    sim.OSProcessContainer.start = counted(multiprocessing.Process.start)
+
+
+def _note_outcomes(sim):
+    """Leave with the container of a process the code that the process gave to `exit`, or 0."""
+
+    def noting(stock):
+        def _delayed_start(self):
+            container = self._DistProcess__procimpl
+            try:
+                result = stock(self)
+            except sim.DistProcessExit as error:
+                container.outcome = _as_status(error.exit_code)
+                raise
+            container.outcome = 0
+            return result
+
+        return sim.internal(_delayed_start)
+
+    for cls in (sim.DistProcess, sim.NodeProcess):
+        cls._delayed_start = noting(cls._delayed_start)
+
+
+def _as_status(code):
+    """The exit status for what was given to `exit`, as `sys.exit` has it."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF or int(code != 0)
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _stop_waiting_for_the_dead(sim):
+    """`new`, `setup` and `start` waited for ever for an answer of a child that had died."""
+
+    def _sync_async_event(self, msgtype, seqno, srcs):
+        events = self._DistProcess__async_events[msgtype.value]
+        remaining = {srcs} if isinstance(srcs, sim.ProcessId) else set(srcs)
+        with self._DistProcess__lock:
+            results = dict(events[seqno])
+            remaining.difference_update(results)
+            events[seqno] = (remaining, results)
+        while remaining:
+            self._DistProcess__process_event(block=True, timeout=CHECK_PAUSE_S)
+            for pid in _dead(remaining):
+                self._log.error("%s has died; its answer (%s) will not come.", pid, msgtype.name)
+                remaining.discard(pid)
+                results[pid] = None
+        self._deregister_async_event(msgtype, seqno)
+        return results
+
+    sim.DistProcess._sync_async_event = sim.internal(_sync_async_event)
+
+
+def _dead(pids):
+    return [
+        each.dapid
+        for each in list(_ours().containers)
+        if each.dapid in pids and isinstance(each, multiprocessing.Process) and not each.is_alive()
+    ]
+
+
+# -- the node
+
+
+def cure_api(api):
+    """Patch `da.api.entrypoint`, which runs a node in the main thread and returns its exit status."""
+    stock = api.entrypoint
+
+    def entrypoint():
+        household = _ours()
+        _obey_signals(KeyboardInterrupt)
+        status = 0
+        try:
+            status = stock()
+            if household.signal is None:
+                _await_containers(household)
+        except KeyboardInterrupt:
+            pass
+        node = next((each for each in household.containers if each.is_node()), None)
+        household.manager = node and node.transport_manager
+        _finish(household)
+        status = _node_status(household, status, node and node.outcome)
+        if any(each.is_alive() and not each.daemon for each in household.containers):
+            logging.shutdown()
+            os._exit(status)  # a thread that does not end would keep the node for ever
+        return status
+
+    api.entrypoint = entrypoint
+
+
+def _node_status(household, status, outcome):
+    if household.signal is not None:
+        return 128 + household.signal
+    if status or outcome:
+        return status or outcome
+    return FAILURE_STATUS if household.has_failed or household.has_lost_child else 0
+
+
+# -- ends
+
+
+def _obey_signals(exception):
+    """Let the first SIGTERM or SIGINT raise `exception` in the main thread; those that follow find it ending."""
+
+    def end(number, _frame):
+        household = _ours()
+        if household.signal is None:
+            household.signal = number
+            raise exception
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+
+
+def _end_with_parent():
+    """In a child: a thread that ends this OS process when the parent's has ended."""
+    parent = multiprocessing.parent_process().pid
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(WATCH_PAUSE_S)
+        _log.error("The parent process has ended, and this one with it.")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(2 * END_LIMIT_S)
+        os._exit(FAILURE_STATUS)
+
+    threading.Thread(target=watch, name="da-parent", daemon=True).start()
+
+
+def _await_containers(household):
+    """Wait for all that this OS process started, except for daemons."""
+    while True:
+        waiting = [each for each in list(household.containers) if not each.daemon and each.is_alive()]
+        _count_ended(household)
+        if not waiting:
+            return
+        for container in waiting:
+            container.join()
+
+
+def _finish(household):
+    """End what still runs: all of it after a signal, and the daemons otherwise; then close the transports."""
+    running = [each for each in list(household.containers) if each.is_alive()]
+    if household.signal is None:
+        running = [each for each in running if each.daemon]
+    processes = [each for each in running if isinstance(each, multiprocessing.Process)]
+    for container in running:
+        if container in processes:
+            container.terminate()
+        else:
+            container.end()
+    deadline_s = time.monotonic() + END_LIMIT_S
+    for container in running:
+        container.join(max(0.0, deadline_s - time.monotonic()))
+    for container in processes:
+        if container.is_alive():
+            _log.error("%s did not end within %g s and is killed.", container.dapid, END_LIMIT_S)
+            container.kill()
+            container.join()
+    _count_ended(household, set(running))
+    if household.manager is not None and household.manager.started:
+        household.manager.close()
+
+
+def _count_ended(household, ended_by_us=frozenset()):
+    """Take the ends of child processes into account; a node's own container stays, for its outcome."""
+    for container in list(household.containers):
+        if container.is_alive() or not isinstance(container, multiprocessing.Process):
+            continue
+        household.containers.remove(container)
+        code = container.exitcode
+        if code == FAILURE_STATUS:
+            household.has_failed = True
+        elif code is not None and code < 0 and container not in ended_by_us:
+            household.has_lost_child = True
+            _log.error("%s was ended by %s.", container.dapid, signal.Signals(-code).name)

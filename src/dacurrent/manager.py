@@ -1,0 +1,44 @@
+"""Cures of `da.transport.manager`, and the registration of this layer's transport in place of the stock ones."""
+
+
+def cure_manager(module):
+    """Patch `TransportManager.initialize`; its `start` and `close` use this layer's loop."""
+    from dacurrent import loop
+
+    def initialize(self, pipe=None, **params):
+        """Make the transports; a failure was a line at debug level, and a node that nobody could reach."""
+        made = []
+        try:
+            for cls in module.TransportTypes:
+                if pipe is not None and pipe.recv() is not cls:
+                    raise module.TransportException(f"the parent has another transport than {cls}")
+                made.append(cls(self.authkey))
+                made[-1].initialize(pipe=pipe, **params)
+        except OSError as error:
+            _close(made)
+            raise module.TransportException(str(error)) from error
+        except module.TransportException:
+            _close(made)
+            raise
+        self.transports = tuple(made)
+        if pipe is not None:
+            pipe.send("done")
+        self.initialized = True
+
+    module.TransportManager.initialize = initialize
+    module.SelectorLoop = loop.SelectorLoop
+
+
+def _close(transports):
+    for transport in transports:
+        transport.close()
+
+
+def cure_sock(module):
+    """Register `dacurrent.transport.TcpTransport`, and nothing else."""
+    from da.transport import manager
+
+    from dacurrent import transport
+
+    manager.TransportTypes[:] = [transport.TcpTransport]
+    module.TcpTransport = transport.TcpTransport

@@ -1,0 +1,130 @@
+"""Which processes and nodes are known, and by which names."""
+
+import logging
+import queue
+import secrets
+import threading
+
+from da import common, sim
+from da.transport import base
+
+NODE_LIMIT = 1_000
+NAME_LIMIT = 10_000
+
+ProcessId = common.ProcessId
+
+_log = logging.getLogger("da.sim.nodes")
+
+
+class NodeSet(set):
+    """The nodes that are known; one thread may go through them while another meets one."""
+
+    def add(self, node):
+        if len(self) < NODE_LIMIT:
+            super().add(node)
+
+    def __iter__(self):
+        return iter(frozenset(self))
+
+
+def is_node(pid):
+    return bool(pid.nodename) and pid.name == pid.nodename
+
+
+def learn(pid):
+    """Make the process `pid` known by its name; returns the callbacks that wait for the name.
+
+    Of two processes of one name the younger is known, except that nobody takes this node's own name.
+    """
+    full_name = (pid.name, pid.nodename)
+    known = ProcessId._named.get(full_name)
+    if known == pid:
+        return ()
+    with ProcessId._lock:
+        known = ProcessId._named.get(full_name)
+        is_older = known is not None and (pid.uid <= known.uid or known == common.pid_of_node())
+        if is_older or len(ProcessId._named) >= NAME_LIMIT:
+            return ()
+        ProcessId._named[full_name] = pid
+        return ProcessId._callbacks.pop(full_name, ())
+
+
+def forget(pid):
+    """The process `pid` is not known by its name any more."""
+    with ProcessId._lock:
+        full_name = (pid.name, pid.nodename)
+        if ProcessId._named.get(full_name) == pid:
+            del ProcessId._named[full_name]
+
+
+class Greeting:
+    """The one HELLO of this node that waits for its answer."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._nonce = None
+        self._answers = None
+
+    def begin(self):
+        """A number that the answer has to repeat."""
+        with self._lock:
+            self._nonce, self._answers = secrets.randbits(62), queue.SimpleQueue()
+            return self._nonce
+
+    def answer(self, source, arguments, accept):
+        """Take the answer, if it is well-formed and waited for; then `accept()` is called."""
+        nonce, content = arguments
+        with self._lock:
+            if self._nonce is None or nonce != self._nonce:
+                return
+            self._nonce = None
+        if type(content) is tuple:
+            nodes, _names = content
+            nodes = [node for node in nodes[:NODE_LIMIT] if type(node) is ProcessId and is_node(node)]
+            accept()
+            self._answers.put((source, nodes))
+        else:
+            self._answers.put((None, str(content)))
+
+    def wait(self, limit_s):
+        """The node that answered, and those it knows.
+
+        Raises BootstrapException if it refuses, and TransportException if it is silent.
+        """
+        try:
+            source, content = self._answers.get(timeout=limit_s)
+        except queue.Empty:
+            raise base.TransportException(f"no answer within {limit_s:g} s") from None
+        if source is None:
+            raise sim.BootstrapException(content)
+        return source, content
+
+
+def cure_nodes(module):
+    """Nodes know each other through their routers; an idle node ends when the node that it worked for has left."""
+    stock_init, stock_leave = module.NodeProcess.__init__, module.NodeProcess._cmd_NodeLeave
+    stock_new = module.DistProcess._cmd_New
+
+    def __init__(self, procimpl, forwarder, **props):
+        self._employers = set()
+        stock_init(self, procimpl, forwarder, **props)
+        self._nodes = self._router.nodes
+
+    def bootstrap(self):
+        """The router has done it already."""
+
+    def _cmd_New(self, src, args):
+        self._employers.add((src.hostname, src.nodename))
+        stock_new(self, src, args)
+
+    def _cmd_NodeLeave(self, src, args):
+        stock_leave(self, src, args)
+        self._router.forget(src)
+        if common.get_runtime_option("idle") and (src.hostname, src.nodename) in self._employers:
+            _log.info("%s has left, and this node with it.", src)
+            self._nodes.clear()  # they leave as well, or have been told already
+            self.exit(0)
+
+    module.NodeProcess.__init__ = __init__
+    for function in (bootstrap, _cmd_New, _cmd_NodeLeave):
+        setattr(module.NodeProcess, function.__name__, module.internal(function))
