@@ -11,6 +11,7 @@ from bcr_tools.supervising import Interrupted
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("bcr_tools.run", "run scenario files, each to a verdict; without FILE config/first_run.config"),
     "check": ("bcr_tools.checking", "read scenario files and say what is wrong with them"),
+    "atlas": ("bcr_tools.atlas", "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
     "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -86,7 +87,7 @@ def main(arguments: list[str]) -> int:
         print(f"bcr run: interrupted ({interruption}), {len(outcomes)} of {len(files)} done", file=sys.stderr)
         return interruption.status
     finally:
-        if len(files) > 1:
+        if len(files) > 1 and outcomes:
             _print_summary(outcomes)
     return worst([outcome.status for outcome in outcomes])
 
@@ -180,25 +181,28 @@ def worst(statuses: Sequence[int]) -> int:
 
 
 def _print_summary(outcomes: Sequence[Outcome]) -> None:
-    table = Table(title="runs", title_justify="left")
-    table.add_column("scenario")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("scenario", overflow="fold")
     table.add_column("verdict", no_wrap=True)
-    for heading in ("opera-\ntions", "by\ntail", "sent\nagain", "recon-\nfigured", "seconds"):
+    for heading in ("operations", "by tail", "sent\nagain", "recon-\nfigured", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("log folder", overflow="fold")
+    console = Console()
     for outcome in outcomes:
         result = outcome.result
         if result is None:
-            table.add_row(outcome.file.name, "no result", "", "", "", "", "", "")
+            table.add_row(outcome.file.stem, "no result", "", "", "", "", "")
             continue
         table.add_row(
-            outcome.file.name,
+            outcome.file.stem,
             result["verdict"],
             f"{result['operations']:,}",
             f"{result['results_by_tail']:,}",
             f"{result['retransmissions']:,}",
             str(len(result["reconfigurations"])),
             f"{result['elapsed_s']:.2f}",
-            result["log_folder"],
         )
-    Console().print(table)
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.result is not None:
+            line = f"logs of {outcome.file.stem}: {outcome.result['log_folder']}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -31,28 +31,29 @@ class TimeLimitReached(Exception):
         super().__init__(f"not finished within {limit_s:g} s; ended")
 
 
-def supervise(command: Sequence[str], folder: Path, limit_s: float) -> int:
+def supervise(
+    command: Sequence[str], folder: Path, limit_s: float, ending: signal.Signals = signal.SIGTERM
+) -> int:
     """Run `command` in `folder`; returns its exit status, negative when a signal ended it.
 
-    Raises TimeLimitReached and Interrupted (Ctrl-C, SIGTERM, SIGHUP). In every case its descendants have ended too.
+    Raises TimeLimitReached and Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is
+    then asked to end, before it is killed. In every case its descendants have ended too.
     """
     with _noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
         process = subprocess.Popen(command, cwd=folder, start_new_session=True)
         family: set[psutil.Process] = set()
-        gentle = signal.SIGTERM
         try:
             while True:
                 family |= _descendants(process.pid)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     return process.wait(timeout=TICK_S)
                 if noted:
-                    gentle = noted[0]
-                    raise Interrupted(gentle)
+                    raise Interrupted(noted[0])
                 if time.monotonic() > deadline_s:
                     raise TimeLimitReached(limit_s)
         finally:
-            _end(process, family, gentle)
+            _end(process, family, ending)
 
 
 @contextlib.contextmanager
@@ -82,11 +83,11 @@ def _descendants(pid: int) -> set[psutil.Process]:
         return set()
 
 
-def _end(process: "subprocess.Popen[bytes]", family: set[psutil.Process], gentle: signal.Signals) -> None:
+def _end(process: "subprocess.Popen[bytes]", family: set[psutil.Process], ending: signal.Signals) -> None:
     """End the command, its process group, and what else was seen of its family: gently, then not."""
     if process.poll() is None:
         family |= _descendants(process.pid)
-        _signal_group(process.pid, gentle)
+        _signal_group(process.pid, ending)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=END_LIMIT_S)
     _signal_group(process.pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 """Runs all checks of the project: types, style, tests; pytest's closing line comes last."""
 
+import signal
 import subprocess
 import sys
 
@@ -31,7 +32,8 @@ def main(arguments: list[str]) -> int:
     if failed:
         print(f"bcr test: not good: {', '.join(failed)}, as said above", file=sys.stderr)
     try:
-        tests = supervise([sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S)
+        # SIGINT, because by that pytest still tears its fixtures down.
+        tests = supervise([sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S, signal.SIGINT)
     except TimeLimitReached as limit:
         print(f"bcr test: {limit}", file=sys.stderr)
         return 1
