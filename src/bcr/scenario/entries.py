@@ -10,6 +10,7 @@ from bcr.scenario.diagnostics import Diagnostic
 
 MAX_BYTES = 16 << 20
 _QUOTES = {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"'}
+_YAML_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _STRAIGHT = {ord(curly): straight for curly, straight in _QUOTES.items()}
 
 
@@ -25,7 +26,16 @@ class Entry(msgspec.Struct, frozen=True):
 
 def entries_of(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
     """The entries of a file's text in either form, with what was found on the way."""
-    return _yaml_entries(text, source) if Path(source).suffix in (".yaml", ".yml") else _config_entries(text, source)
+    return _yaml_entries(text, source) if _is_yaml(source) else _config_entries(text, source)
+
+
+def lines_of(text: str, source: str) -> list[str]:
+    """The lines by which places in the file are counted."""
+    return _YAML_BREAK.split(text) if _is_yaml(source) else text.split("\n")
+
+
+def _is_yaml(source: str) -> bool:
+    return Path(source).suffix in (".yaml", ".yml")
 
 
 def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
@@ -52,10 +62,10 @@ def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnosti
     return entries, diagnostics
 
 
-def _straight_quotes(line: str, source: str, number: int, diagnostics: list[Diagnostic]) -> str:
+def _straight_quotes(line: str, source: str, number: int, diagnostics: list[Diagnostic], first: int = 1) -> str:
     if line.lstrip().startswith("#"):
         return line
-    for column, character in enumerate(line, start=1):
+    for column, character in enumerate(line, start=first):
         if character in _QUOTES:
             text = f"curly quotes are read as {_QUOTES[character]}"
             diagnostics.append(Diagnostic(source, number, column, "warning", text))
@@ -102,7 +112,8 @@ def _yaml_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]
             diagnostics.append(Diagnostic(source, value_mark.line + 1, value_mark.column + 1, "error", what))
             continue
         column = value_mark.column + 1 + (value.style in ("'", '"'))
-        entries.append(Entry(key.value.strip(), value.value.strip(), value_mark.line + 1, mark.column + 1, column))
+        written = _straight_quotes(value.value, source, value_mark.line + 1, diagnostics, column)
+        entries.append(Entry(key.value.strip(), written.strip(), value_mark.line + 1, mark.column + 1, column))
     return entries, diagnostics
 
 

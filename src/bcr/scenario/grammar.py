@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection
-from itertools import chain
 from typing import TypeVar
 
 import msgspec
@@ -169,20 +168,25 @@ def _items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: 
 
 def parse_workload(text: str, warn: Warn, tell: Tell) -> tuple[Operation, ...]:
     """`pseudorandom(seed,n)` and operations, separated by `;`."""
-    calls = _items(text, lambda cursor: _operations_of(cursor.call()), "operations", warn, tell)
-    operations = tuple(chain.from_iterable(calls))
-    if len(operations) > MAX_OPERATIONS:
-        tell(Problem(f"{len(operations):,} operations, at most {MAX_OPERATIONS:,} are possible"))
-    return operations
+    operations: list[Operation] = []
+
+    def item(cursor: Cursor) -> None:
+        operations.extend(_operations_of(cursor.call(), MAX_OPERATIONS - len(operations)))
+
+    _items(text, item, "operations", warn, tell)
+    return tuple(operations)
 
 
-def _operations_of(call: Call) -> tuple[Operation, ...]:
+def _operations_of(call: Call, most: int) -> tuple[Operation, ...]:
+    """The operations that a call stands for; raises Problem where there are more than `most`, before it makes them."""
     if call.name == "pseudorandom":
         _demand_count(call, 2, "pseudorandom(seed,n)")
         count = _number(call, 1)
-        if count > MAX_OPERATIONS:
-            raise Problem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible", call.offsets[1])
+        if count > most:
+            raise Problem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible in all", call.offsets[1])
         return pseudorandom(_number(call, 0, least=-(10**18)), count)
+    if most < 1:
+        raise Problem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
     if call.name not in OPERATION_ARGUMENTS:
         valid = [*OPERATION_ARGUMENTS, "pseudorandom"]
         raise Problem(f"no operation {call.name}; {nearest(call.name, valid)}", call.offset)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from bcr.object import Operation
 from bcr.scenario.diagnostics import Diagnostic, Problem, ScenarioError, Severity, nearest
-from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of
+from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of
 from bcr.scenario.expectations import COMPARISONS, SUBJECTS, Expectation
 from bcr.scenario.faults import FaultPlan
 from bcr.scenario.grammar import Reading as FileReading
@@ -61,6 +61,8 @@ class _Reading:
 
     def __init__(self, text: str, source: str) -> None:
         self.source = source
+        self.lines = lines_of(text, source)
+        self.unread: set[str] = set()  # numbers that are missing or make no sense
         found, self.diagnostics = entries_of(text, source)
         self.entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
         for entry in found:
@@ -71,11 +73,17 @@ class _Reading:
 
     def _say(self, entry: Entry, text: str, offset: int | None = None, severity: Severity = "error") -> None:
         column = entry.key_column if offset is None else entry.value_column + offset
+        column = min(column, len(self.lines[entry.line - 1]) + 1)  # a YAML value may go on in other lines
         self.diagnostics.append(Diagnostic(self.source, entry.line, column, severity, text))
 
     # -- keys
 
     def _add(self, entry: Entry) -> None:
+        try:
+            (entry.key + entry.value).encode()
+        except UnicodeEncodeError:  # a YAML escape can make it
+            self._say(entry, "half of a surrogate pair, which is no text")
+            return
         match = KEY.fullmatch(entry.key)
         if match is None:
             self._say(entry, f"not a name: {entry.key!r}")
@@ -122,22 +130,30 @@ class _Reading:
         return self.entries.get((name, ()))
 
     def _number(self, name: str, limits: Range, factor: int = 1) -> int:
-        """The number of a key, or any within its limits where there is an error: reading goes on to find more."""
+        """The number of a key; where there is an error, one with which reading goes on to find more."""
         entry = self._plain(name)
+        if entry is None and limits.default is not None:
+            return limits.default
+        value = self._number_of(entry, name, limits, factor)
+        if value is None:
+            self.unread.add(name)
+            return limits.most if limits.default is None else limits.default
+        return value
+
+    def _number_of(self, entry: Entry | None, name: str, limits: Range, factor: int) -> int | None:
         if entry is None:
-            if limits.default is None:
-                self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
-            return limits.least if limits.default is None else limits.default
+            self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
+            return None
         text = entry.value.rstrip(";").rstrip()
         if text != entry.value:
             self._say(entry, "a ; behind the value is ignored", len(text), severity="warning")
         if not re.fullmatch(r"[+-]?\d{1,18}", text):
             self._say(entry, f"{name}: expected a whole number, found {entry.value!r}", 0)
-            return limits.least
+            return None
         value = int(text) * factor
         if not limits.least <= value <= limits.most:
             self._say(entry, f"{name}: {value:,} is not from {limits.least:,} to {limits.most:,} ({limits.why})", 0)
-            return limits.least
+            return None
         return value
 
     def _choice(self, name: str) -> Any:
@@ -164,7 +180,7 @@ class _Reading:
     def _host_indices(self, name: str, hosts: int) -> tuple[int, ...]:
         indices = []
         for part, offset in self._list(name):
-            if part.isdigit() and int(part) < max(hosts, 1):
+            if re.fullmatch(r"\d{1,9}", part) and int(part) < max(hosts, 1):
                 indices.append(int(part))
             else:
                 self._say(self.entries[name, ()], f"{name}: no host {part!r}, hosts are 0 to {hosts - 1}", offset)
@@ -213,7 +229,7 @@ class _Reading:
             if number[0] >= clients:
                 self._say(entry, f"workload[{number[0]}]: no such client, clients are 0 to {clients - 1}")
             workloads[number[0]] = parse_workload(entry.value, self._warner(entry), self._teller(entry))
-        if not self.has_errors():
+        if "num_client" not in self.unread:
             for client in range(clients):
                 if client not in workloads:
                     text = f"workload[{client}] is missing: what client {client} is to do"

@@ -1,0 +1,372 @@
+"""Scenario files: what real files of the format hold is read, and what makes no sense is told with its place."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from memory_chain import changed, get, put
+
+from bcr.encoding import encode
+from bcr.object import Operation
+from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario, read_scenario
+from bcr.scenario.entries import MAX_BYTES, lines_of
+from bcr.scenario.faults import FAILURES, TRIGGERS
+from bcr.scenario.values import MAX_OPERATIONS
+from bcr.workload import pseudorandom
+
+HERE = Path(__file__).parent
+CONFIG = HERE.parents[1] / "config"
+MALFORMED = sorted((HERE / "malformed").glob("*.config"))
+
+START = "t = 1\nnum_client = 1\n"
+WORKLOAD = "workload[0] = get('k')\n"
+
+
+def read(text, source="x.config"):
+    """The scenario and the texts of the warnings."""
+    scenario, warnings = parse_scenario(text, source)
+    assert all(each.severity == "warning" for each in warnings)
+    return scenario, [each.text for each in warnings]
+
+
+def operations(value):
+    """What client 0 does whose workload this is, and the warnings."""
+    scenario, warnings = read(f"{START}workload[0] = {value}\n")
+    return list(scenario.workloads[0]), warnings
+
+
+def faults(value, more=""):
+    """The faults of replica 0 in configuration 0 that this stands for, and the warnings."""
+    scenario, warnings = read(f"{START}{WORKLOAD}{more}failures[0,0] = {value}\n")
+    return [(each.trigger, each.failure, each.text) for each in scenario.failures], warnings
+
+
+def errors(text, source="x.config"):
+    """The errors as `line:column: text`."""
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(text, source)
+    return [f"{each.line}:{each.column}: {each.text}" for each in caught.value.diagnostics if each.severity == "error"]
+
+
+DROP = (Trigger("shuttle", 0, 1), Failure("drop"))
+
+
+# -- the oddities of real files
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["shuttle(0,1),drop()", "shuttle( 0 , 1 ) , drop( )", " shuttle (0,1)  ,drop ()  ", "shuttle(0,1),\tdrop()\t"],
+)
+def test_blanks_anywhere_around_punctuation_are_read(value):
+    [(trigger, failure, _)], warnings = faults(value)
+    assert (trigger, failure) == DROP
+    assert not warnings
+
+
+def test_blanks_anywhere_in_workloads_are_read():
+    read_ones, warnings = operations(" put ( 'a' , 'b' ) ;  get( 'a' );pseudorandom( 3 , 2 ) ")
+    assert read_ones == [put("a", "b"), get("a"), *pseudorandom(3, 2)]
+    assert not warnings
+
+
+def test_blanks_and_tabs_around_names_equals_signs_and_indices_are_read():
+    scenario, warnings = read("\t t\t=\t1\nnum_client=1\n workload [ 0 ]=get('k')\nfailures[ 0 , 2 ] = shuttle(0,1),drop()")
+    assert scenario.failures[0].position == 2
+    assert not warnings
+
+
+def test_a_trailing_semicolon_is_read():
+    assert operations("get('k');") == ([get("k")], [])
+    assert len(faults("shuttle(0,1),drop(); ")[0]) == 1
+
+
+def test_a_semicolon_behind_a_number_is_read_with_a_warning():
+    scenario, warnings = read("t = 1;\nnum_client = 1\n" + WORKLOAD)
+    assert scenario.t == 1
+    assert warnings == ["a ; behind the value is ignored"]
+
+
+def test_carriage_returns_are_read():
+    text = f"{START}{WORKLOAD}failures[0,0] = shuttle(0,1),drop()\n"
+    assert parse_scenario(text.replace("\n", "\r\n"), "x.config") == parse_scenario(text, "x.config")
+
+
+def test_a_byte_order_mark_is_read():
+    assert read("\ufeff" + START + WORKLOAD)[0].t == 1
+
+
+@pytest.mark.parametrize("source", ["x.config", "x.yaml"])
+@pytest.mark.parametrize("value", ["put(‘a’,‘b’)", "put(“a”,“b”)", "put(‚a‘,„b“)"])
+def test_curly_quotes_are_read_with_a_warning(source, value):
+    separator = " =" if source == "x.config" else ":"
+    text = f"t = 1\nnum_client = 1\nworkload[0] = {value}\n".replace(" =", separator)
+    scenario, warnings = read(text, source)
+    assert scenario.workloads == ((put("a", "b"),),)
+    assert warnings[0].startswith("curly quotes are read as")
+
+
+def test_blanks_before_a_comment_are_read_with_a_warning():
+    assert read(f"# comment = 1\n  # another\n{START}{WORKLOAD}")[1] == ["blanks before # of a comment"]
+
+
+def test_a_comment_behind_a_value_is_read_with_a_warning_and_a_number_sign_in_a_string_is_kept():
+    read_ones, warnings = operations("put('a','b # c') # what it is for")
+    assert read_ones == [put("a", "b # c")]
+    assert warnings == ["a comment behind a value: comments have lines of their own"]
+
+
+def test_of_repeated_keys_the_last_one_counts():
+    scenario, warnings = read(f"{START}{WORKLOAD}workload[0] = get('other')\nt = 2\n")
+    assert (scenario.t, scenario.workloads) == (2, ((get("other"),),))
+    assert warnings == [f"{key} is given again; the last one counts" for key in ("workload[0]", "t")]
+
+
+def test_num_clients_is_read_as_num_client():
+    scenario, warnings = read("t = 1\nnum_clients = 1\n" + WORKLOAD)
+    assert scenario.num_clients == 1
+    assert warnings == ["num_clients is read as num_client"]
+
+
+def test_a_failure_without_parentheses_is_read_with_a_warning():
+    [(trigger, failure, text)], warnings = faults("shuttle(0,1),drop")
+    assert (trigger, failure, text) == (*DROP, "shuttle(0,1),drop")
+    assert warnings == ["drop without parentheses is read as drop()"]
+
+
+def test_failures_in_round_brackets_are_read_with_a_warning():
+    scenario, warnings = read(f"{START}{WORKLOAD}failures(1,2) = shuttle(0,1),drop()\n")
+    assert (scenario.failures[0].configuration, scenario.failures[0].position) == (1, 2)
+    assert warnings == ["failures(…) is read as failures[…]"]
+
+
+def test_an_unknown_key_is_ignored_with_a_warning_that_names_the_nearest():
+    assert read(f"{START}{WORKLOAD}head_timout = 5\n")[1] == [
+        "unknown key head_timout is ignored; did you mean head_timeout?"
+    ]
+
+
+def test_a_colon_between_key_and_range_of_a_slice_is_read_with_a_warning():
+    assert operations("slice('k':'4:7')") == (
+        [Operation("slice", "k", "4:7")],
+        ["a colon between key and range is read as a comma"],
+    )
+
+
+def test_the_unbalanced_quote_of_the_published_example_is_read_with_a_warning():
+    assert operations("put('jedi,'luke skywalker'); get('jedi')") == (
+        [put("jedi", "luke skywalker"), get("jedi")],
+        ["a quote is missing behind 'jedi'"],
+    )
+
+
+def test_a_client_of_minus_one_before_the_count_of_a_wedge_request_is_read():
+    [(trigger, _, text)], warnings = faults("wedge_request(-1,1), crash()")
+    assert trigger == Trigger("wedge_request", None, 1)
+    assert text == "wedge_request(-1,1), crash()"
+    assert not warnings
+
+
+def test_missing_timeouts_are_3000_milliseconds_and_the_checkpoint_interval_100_slots():
+    scenario, warnings = read(START + WORKLOAD)
+    assert (scenario.client_timeout_ms, scenario.head_timeout_ms, scenario.nonhead_timeout_ms) == (3_000,) * 3
+    assert scenario.checkpoint_interval == 100
+    assert (scenario.batch_limit, scenario.client_window, scenario.operations_per_request) == (1, 1, 1)
+    assert not warnings
+
+
+def test_failures_are_a_set_of_pairs_each_with_the_exact_text_of_the_file():
+    found, _ = faults("shuttle(0, 1),drop() ;shuttle(0,1) , sleep(20)")
+    assert [text for _, _, text in found] == ["shuttle(0, 1),drop()", "shuttle(0,1) , sleep(20)"]
+    assert found[0][0] == found[1][0]
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_every_trigger_and_failure_is_read(trigger, failure):
+    arguments = ",".join("0" for _ in TRIGGERS[trigger].arguments)
+    argument = "".join("7" for _ in FAILURES[failure].arguments)
+    [(read_trigger, read_failure, _)], warnings = faults(f"{trigger}({arguments}),{failure}({argument})")
+    assert (read_trigger.name, read_trigger.count) == (trigger, 0)
+    assert read_failure == Failure(failure, 7 if argument else None)
+    assert not warnings
+
+
+def test_counting_from_1_and_times_in_seconds_are_settings_and_never_guessed():
+    found, _ = faults("shuttle(0,1),sleep(2)", "counters_start_at = 1\ntime_unit = s\nclient_timeout = 4\n")
+    assert found[0][:2] == (Trigger("shuttle", 0, 0), Failure("sleep", 2_000))
+    scenario, _ = read(f"{START}{WORKLOAD}client_timeout = 4\n")
+    assert scenario.client_timeout_ms == 4
+
+
+def test_hosts_and_indices_into_them_are_read():
+    scenario, _ = read(f"{START}{WORKLOAD}hosts = a; b ;\nclient_hosts = 1\nreplica_hosts = 0; 1; 1;\n")
+    assert (scenario.hosts, scenario.client_hosts, scenario.replica_hosts) == (("a", "b"), (1,), (0, 1, 1))
+
+
+def test_strings_may_hold_separators_and_escaped_quotes():
+    assert operations(r"put('a;b,(c)','it\'s \\ \n'); put(x,y)")[0] == [put("a;b,(c)", "it's \\ \n"), put("x", "y")]
+
+
+# -- what makes no sense
+
+
+def test_there_are_ten_malformed_files():
+    assert len(MALFORMED) >= 10
+
+
+@pytest.mark.parametrize("file", MALFORMED, ids=lambda file: file.stem)
+def test_a_malformed_file_is_refused_with_all_errors_and_their_places(file):
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(file.read_text(), file.name)
+    assert f"{caught.value}\n" == file.with_suffix(".txt").read_text()
+
+
+def test_the_published_example_is_refused_for_its_unknown_failure_alone():
+    with pytest.raises(ScenarioError) as caught:
+        read_scenario(CONFIG / "published_example.config")
+    warning, error = caught.value.diagnostics
+    text = (CONFIG / "published_example.config").read_text().split("\n")
+    assert warning.text == "a quote is missing behind 'jedi'"
+    assert text[error.line - 1][error.column - 1 :].startswith("omit_send()")
+    assert error.text.startswith("no failure omit_send; the nearest is increment_slot, valid are ")
+
+
+def test_errors_of_a_file_whose_number_of_clients_is_missing_are_no_consequences_of_that():
+    text = "t = 1\nworkload[5] = get('k')\nfailures[0,0] = shuttle(7,0),dorp()\n"
+    found = errors(text)
+    assert len(found) == 2
+    assert found[0].startswith("1:1: num_client is missing")
+    assert found[1] == "3:30: no failure dorp; did you mean drop?"
+
+
+def test_a_missing_workload_is_told_beside_other_errors():
+    assert errors("t = 1\nnum_client = 1\nhead_timeout = x\n") == [
+        "1:1: workload[0] is missing: what client 0 is to do",
+        "3:16: head_timeout: expected a whole number, found 'x'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["pseudorandom(1,2000000)", "pseudorandom(1,1000000); get('k')", "; ".join(["pseudorandom(1,600000)"] * 3)]
+)
+def test_more_operations_than_the_limit_are_refused_and_not_made(value):
+    found = errors(f"{START}workload[0] = {value}\n")
+    assert found and all(f"{MAX_OPERATIONS:,}" in each for each in found)
+
+
+@pytest.mark.parametrize("host", ["²", "x", "2", "-1", "9" * 5000])
+def test_a_host_index_that_is_none_is_refused(host):
+    assert "replica_hosts: no host" in errors(f"{START}{WORKLOAD}hosts = a; b\nreplica_hosts = {host}\n")[0]
+
+
+def test_a_file_that_is_not_text_is_refused_with_its_place(tmp_path):
+    file = tmp_path / "x.config"
+    file.write_bytes(b"t = 1\nnum\xff = 2\n")
+    with pytest.raises(ScenarioError) as caught:
+        read_scenario(file)
+    assert [(each.line, each.column, each.text) for each in caught.value.diagnostics] == [(2, 4, "not UTF-8 text")]
+
+
+def test_a_file_beyond_the_limit_is_refused_unread(tmp_path):
+    file = tmp_path / "x.config"
+    with open(file, "wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
+    with pytest.raises(ScenarioError, match="more than"):
+        read_scenario(file)
+
+
+@pytest.mark.parametrize(
+    "text, place",
+    [
+        ("t: [1\n", (2, 1)),
+        ("- t\n- 1\n", (1, 1)),
+        ("t: 1\nworkload[0]:\n  - get('k')\n", (3, 3)),
+        ("t: !!python/object/apply:os.getcwd []\nnum_client: 1\n", (1, 4)),
+        ('t: 1\nnum_client: 1\nworkload[0]: "put(\'a\',\'\\ud800\')"\n', (3, 1)),
+    ],
+)
+def test_yaml_that_holds_no_scenario_is_refused_with_its_place(text, place):
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(text, "x.yaml")
+    assert place in [(each.line, each.column) for each in caught.value.diagnostics]
+
+
+# -- any text
+
+FRAGMENTS = st.sampled_from(
+    ["t = 1\n", "num_client = 1\n", "workload[0] = ", "failures[0,0] = ", "expect[final,'k'] = ", "expect[", "hosts = ",
+     "t: 1\n", "num_client: 1\n", "workload[0]: ", "failures[0,0]: ", "|\n  ", ">\n ", "client_hosts = ",
+     "get('k')", "put('a,'b')", "slice('k':'1:2')", "pseudorandom(1,3)", "shuttle(0,1)", "drop()", "wedge_request(-1,1)",
+     "sleep(", "crash", ",", ";", "(", ")", "'", '"', "‘", "”", "#", " ", "\t", "\r\n", "\n", "=", ":", "\\", "-", "9" * 20,
+     "&a ", "*a", "!x ", "{", "}", "[", "]", "²", "\x85", "\u2028", "\x00", "\ufeff", "\\ud800", "absent", ">= 3"]
+)  # fmt: skip
+TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=3)), max_size=25).map("".join)
+
+
+@given(TEXTS, st.sampled_from(["x.config", "x.yaml"]))
+@example("t: 1\nnum_client: 1\nworkload[0]: |\n  get('k');\n  pust('a','b')\n", "x.yaml")
+@example("t: 1\rnum_client: 1\rworkload[0]: get()", "x.yaml")
+def test_any_text_is_read_or_refused_with_places_inside_the_file(text, source):
+    lines = lines_of(text, source)
+    try:
+        scenario, diagnostics = parse_scenario(text, source)
+    except ScenarioError as error:
+        diagnostics = error.diagnostics
+        assert any(each.severity == "error" for each in diagnostics)
+    else:
+        assert encode(scenario)
+    for each in diagnostics:
+        assert 1 <= each.line <= len(lines)
+        assert 1 <= each.column <= len(lines[each.line - 1]) + 1
+
+
+# -- both forms
+
+WORDS = st.text("abk '\\;,(é", max_size=4)
+QUOTED = WORDS.map(lambda word: "'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'")
+CALLS = st.one_of(
+    st.builds("put({},{})".format, QUOTED, QUOTED),
+    st.builds("append({} , {})".format, QUOTED, QUOTED),
+    st.builds("get({})".format, QUOTED),
+    st.builds("slice({},'{}:{}')".format, QUOTED, st.integers(0, 9), st.integers(0, 9)),
+    st.builds("pseudorandom({},{})".format, st.integers(-9, 9), st.integers(0, 5)),
+)
+PAIRS = st.sampled_from(["shuttle(0,1),drop()", "checkpoint(2) , sleep( 30 )", "wedge_request(-1,0),crash"])
+
+
+@given(
+    st.integers(1, 3),
+    st.lists(CALLS, min_size=1, max_size=4),
+    st.lists(PAIRS, max_size=3),
+    st.integers(1, 3_600_000),
+)
+def test_both_forms_of_a_scenario_read_equal(t, calls, pairs, timeout_ms):
+    entries = {"test_case_name": "both", "t": str(t), "num_client": "1", "head_timeout": str(timeout_ms),
+               "workload[0]": "; ".join(calls), "failures[0,1]": "; ".join(pairs),
+               "expect[final,'k']": "absent", "expect[operations]": ">= 1"}  # fmt: skip
+    lines = "".join(f"{key} = {value}\n" for key, value in entries.items())
+    yaml = "".join(f"{key}: {json.dumps(value)}\n" for key, value in entries.items())
+    from_lines, warnings = read(lines, "both.config")
+    from_yaml, same_warnings = read(yaml, "both.yaml")
+    assert from_lines == changed(from_yaml, source="both.config")
+    assert warnings == same_warnings
+
+
+def test_the_first_run_s_two_files_do_the_same():
+    one, _ = read_scenario(CONFIG / "first_run.config")
+    other, _ = read_scenario(CONFIG / "first_run.yaml")
+    assert (one.workloads, one.t, one.settings() | {"source": "", "name": ""}) == (
+        other.workloads, other.t, other.settings() | {"source": "", "name": ""},
+    )  # fmt: skip
+    assert [(each.name, each.value) for each in one.expectations] == [(each.name, each.value) for each in other.expectations]
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in sorted(CONFIG.glob("*.*")) if file.stem != "published_example"], ids=lambda file: file.name
+)
+def test_every_scenario_that_comes_with_the_project_reads_without_warnings(file):
+    _, warnings = read_scenario(file)
+    assert not warnings
