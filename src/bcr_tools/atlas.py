@@ -103,9 +103,11 @@ class Cell(msgspec.Struct, frozen=True):
 
     def _provocation(self) -> str | None:
         if self.trigger == "forwarded_request":
-            return "client_request(0,1),drop()" if self.position == "head" else None
+            # The head ignores the client twice, so that only what the others forward reaches it.
+            ignored = "client_request(0,1),drop(); client_request(0,2),drop()"
+            return ignored if self.position == "head" else None
         if self.trigger == "client_request" and self.position != "head":
-            return "shuttle(0,1),drop()"
+            return "shuttle(0,0),drop()"  # no checkpoint follows the first slot, which would show the hole at once
         if self.trigger in WHILE_RECONFIGURING:
             return "client_request(0,3),increment_slot()" if self.position == "head" else "shuttle(0,3),drop()"
         return None
