@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 
 TICK_S = 0.2
-END_LIMIT_S = 10.0
+PATIENCE_S = 10.0  # for the command to end when it is asked to
+KILL_LIMIT_S = 10.0  # for what was killed to be gone
 
 
 class Interrupted(Exception):
@@ -89,15 +90,26 @@ def _end(process: "subprocess.Popen[bytes]", family: set[psutil.Process], ending
         family |= _descendants(process.pid)
         _signal_group(process.pid, ending)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=END_LIMIT_S)
+            process.wait(timeout=PATIENCE_S)
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()  # psutil makes sure that it is still the same process
-    _, alive = psutil.wait_procs(family, timeout=END_LIMIT_S)
-    if alive:
-        print(f"bcr: could not end {', '.join(str(member.pid) for member in alive)}", file=sys.stderr)
+    for _ in range(round(KILL_LIMIT_S / TICK_S)):
+        family = {member for member in family if _is_alive(member)}
+        if not family:
+            return
+        psutil.wait_procs(family, timeout=TICK_S)
+    print(f"bcr: could not end {', '.join(str(member.pid) for member in family)}", file=sys.stderr)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Not a zombie: these are for their parent to remove, which in a container may be one that never does."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -7,9 +7,10 @@ import sys
 from bcr_runtime.processes import PROJECT
 from bcr_tools.supervising import TimeLimitReached, supervise
 
+# Name -> arguments of Python.
 CHECKS = (
-    ("types", ["mypy", "--strict", "-p", "bcr"]),
-    ("style", ["ruff", "check", "src", "tests"]),
+    ("types", ["-m", "mypy", "--strict", "-p", "bcr"]),
+    ("style", ["-m", "ruff", "check", "src", "tests"]),
 )
 TESTS_LIMIT_S = 3_600.0
 PYTEST_USAGE_ERROR = 4
@@ -43,4 +44,4 @@ def main(arguments: list[str]) -> int:
 
 
 def _is_good(command: list[str]) -> bool:
-    return subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, check=False).returncode == 0
+    return subprocess.run([sys.executable, *command], cwd=PROJECT, check=False).returncode == 0

@@ -1,0 +1,115 @@
+"""A supervised command leaves nothing behind, however it ends."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from checkout import LIMIT_S
+
+from bcr_tools import supervising
+from bcr_tools.supervising import TimeLimitReached, supervise
+
+FAMILY = Path(__file__).with_name("family.py")
+# What a command like `bcr run` does around the run; short patience with the deaf.
+SUPERVISOR = """
+import sys
+from pathlib import Path
+from bcr_tools import supervising
+supervising.PATIENCE_S = 0.5
+try:
+    supervising.supervise([sys.executable, *sys.argv[1:]], Path.cwd(), 600)
+except supervising.Interrupted as interruption:
+    sys.exit(interruption.status)
+"""
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """A named pipe, open for reading, by which the family says who it is."""
+    path = tmp_path / "notes"
+    os.mkfifo(path)
+    with open(os.open(path, os.O_RDWR)) as opened:
+        yield opened, path
+
+
+@pytest.fixture
+def ended():
+    """Processes that must not outlive the test."""
+    processes = []
+    yield processes
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass
+
+
+def test_the_exit_status_is_the_commands(tmp_path):
+    assert [supervise([sys.executable, "-c", f"exit({n})"], tmp_path, LIMIT_S) for n in (0, 1, 77)] == [0, 1, 77]
+
+
+def test_a_command_that_a_signal_ended_has_a_negative_status(tmp_path):
+    assert supervise(["sh", "-c", "kill -9 $$"], tmp_path, LIMIT_S) == -9
+
+
+@pytest.mark.parametrize("deaf", [[], ["deaf"]], ids=["heeding", "deaf"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_the_whole_family_even_who_left_the_group_or_is_deaf(notes, ended, number, deaf):
+    opened, path = notes
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(FAMILY), str(path), *deaf])
+    ended.append(psutil.Process(supervisor.pid))
+    family = [psutil.Process(int(opened.readline())) for _ in range(3)]
+    ended += family
+    supervisor.send_signal(number)
+    supervisor.send_signal(number)  # who is impatient spoils nothing
+    assert supervisor.wait(timeout=LIMIT_S) == 128 + number
+    assert [supervising._is_alive(process) for process in family] == [False, False, False]
+
+
+def test_a_time_limit_ends_the_whole_family(notes, ended, tmp_path, monkeypatch):
+    opened, path = notes
+
+    def clock():
+        yield 0.0
+        ended.extend(psutil.Process(int(opened.readline())) for _ in range(3))
+        yield 600.1
+
+    monkeypatch.setattr(supervising, "time", SimpleNamespace(monotonic=clock().__next__))
+    with pytest.raises(TimeLimitReached, match="not finished within 600 s"):
+        supervise([sys.executable, str(FAMILY), str(path)], tmp_path, 600)
+    assert [supervising._is_alive(process) for process in ended] == [False, False, False]
+
+
+def test_a_command_that_ends_by_itself_leaves_no_child_either(tmp_path):
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    reading = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        # The child holds the pipe open for as long as it lives.
+        assert supervise(["sh", "-c", f"exec 3>'{held}'; sleep 600 & exit 0"], tmp_path, LIMIT_S) == 0
+        select.select([reading], [], [], LIMIT_S)
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
+
+
+def test_what_was_ignored_stays_ignored(tmp_path):
+    program = "import os, signal, sys; os.kill(os.getppid(), signal.SIGHUP)"
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        assert supervise([sys.executable, "-c", program], tmp_path, LIMIT_S) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
+def test_handlers_of_signals_are_as_before(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    supervise(["true"], tmp_path, LIMIT_S)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
