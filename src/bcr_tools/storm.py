@@ -64,9 +64,9 @@ def _pair(chance: random.Random, configuration: int, clients: int) -> str:
     return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
 
 
-def run_text(text: str, folder: Path, name: str) -> tuple[int, dict[str, Any] | None, float]:
+def run_text(text: str, folder: Path, name: str, ending: str = ".config") -> tuple[int, dict[str, Any] | None, float]:
     """Run a scenario given as text; its exit status, -1 for a hang, the result, and the seconds it took."""
-    file = folder / f"{name}.config"
+    file = folder / f"{name}{ending}"
     file.write_text(text)
     result_file = folder / f"{name}.json"
     options = argparse.Namespace(port=None, placement=None, log_level="human", log_dir=folder / "logs")

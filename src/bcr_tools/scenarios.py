@@ -1,0 +1,87 @@
+"""Runs every scenario that comes with the project, and holds `testing.txt` against what came of them."""
+
+import argparse
+import difflib
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr_runtime.processes import PROJECT
+from bcr_tools.storm import run_text
+
+TESTING = PROJECT / "testing.txt"
+HEADER = """\
+Scenarios and what came of them. Written by ./bcr scenarios --write from real runs of everything in config/; without
+--write the command runs them again and fails where this file no longer says what comes of them.
+
+Of every run is checked, without trusting any log: that each client's operations are its workload and were answered, each
+result by t+1 valid signatures of the configuration; that in the order of the signed slots they replay on a fresh
+dictionary to the same results; that no operation which returned before another was sent stands behind it; that the
+final states of all replicas without faults are the replayed one. Beyond that, what the scenario file itself expects.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr scenarios`: 0 when `testing.txt` is true, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="bcr scenarios", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write testing.txt instead of comparing with it")
+    options = parser.parse_args(arguments)
+    files = sorted(path for path in (PROJECT / "config").iterdir() if path.suffix in (".config", ".yaml", ".yml"))
+    sections = [HEADER]
+    with tempfile.TemporaryDirectory() as folder:
+        for number, file in enumerate(files, start=1):
+            print(f"{number} of {len(files)}: {file.name}", file=sys.stderr, flush=True)
+            sections.append(_section(file, Path(folder)))
+    text = "\n".join(sections)
+    if options.write:
+        TESTING.write_text(text)
+        return 0
+    there_is = TESTING.read_text() if TESTING.exists() else ""
+    difference = list(difflib.unified_diff(there_is.splitlines(), text.splitlines(), "testing.txt", "runs", lineterm=""))
+    print("\n".join(difference) if difference else f"testing.txt is true of {len(files)} scenarios")
+    return 1 if difference else 0
+
+
+def _section(file: Path, folder: Path) -> str:
+    name = f"config/{file.name}"
+    lines = [
+        f"== {file.stem} ({file.suffix.removeprefix('.')})",
+        f"file:     {name}",
+        f"command:  cd src && python3 -m da -n onode RunSystem.da -i {name}",
+    ]
+    try:
+        scenario, _ = read_scenario(file)
+    except ScenarioError as error:
+        errors = [str(each).replace(str(file), name) for each in error.diagnostics if each.severity == "error"]
+        lines += ["logs:     none: nothing is started", "outcome:  refused, exit status 2", *(f"  {each}" for each in errors)]
+        return "\n".join([*lines, *_why(file)]) + "\n"
+    _, result, _ = run_text(file.read_text(), folder, file.stem, file.suffix)
+    lines.append(f"logs:     logs/{scenario.name}-TIME/: a log for each process, result.json, record.msgpack")
+    lines += [f"checked:  {expectation.text}" for expectation in scenario.expectations]
+    verdict = result["verdict"] if result else "no result"
+    lines.append(f"outcome:  {verdict}")
+    lines += [f"  {reason}" for reason in (result["reasons"] if result else ())]
+    lines += _struck(scenario, result["faults_injected"] if result else ())
+    return "\n".join([*lines, *_why(file)]) + "\n"
+
+
+def _struck(scenario: Scenario, faults: Sequence[dict[str, object]]) -> list[str]:
+    """The faults of the file, and whether they struck."""
+    struck = {(fault["configuration"], fault["position"], fault["fault"]) for fault in faults}
+    return [
+        f"fault:    replica {plan.position} of configuration {plan.configuration}: {plan.text}: "
+        + ("struck" if (plan.configuration, plan.position, plan.text) in struck else "never met")
+        for plan in scenario.failures
+    ]
+
+
+def _why(file: Path) -> list[str]:
+    """What the file's own comment says that it shows."""
+    comment = []
+    for line in file.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        comment.append(line.removeprefix("#").strip())
+    return [f"why:      {comment[0]}", *(f"          {line}" for line in comment[1:])] if comment else []
