@@ -99,12 +99,13 @@ def test_a_command_that_ends_by_itself_leaves_no_child_either(tmp_path):
         os.close(reading)
 
 
-def test_what_was_ignored_stays_ignored(tmp_path):
-    program = "import os, signal, sys; os.kill(os.getppid(), signal.SIGHUP)"
+def test_what_was_ignored_stays_ignored():
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:
-        assert supervise([sys.executable, "-c", program], tmp_path, LIMIT_S) == 0
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        with supervising._noted_signals() as noted:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+        assert noted == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGHUP, previous)
 
