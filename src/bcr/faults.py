@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from bcr.scenario.faults import TRIGGERS, FaultPlan
 
-IMMEDIATE = {"sleep", "pause", "drop", "crash", "extra_op", "increment_slot"}
+IMMEDIATE = {"sleep", "pause", "drop", "crash", "extra_op", "increment_slot", "fail_link", "fix_link"}
 
 
 class Injector:

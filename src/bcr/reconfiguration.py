@@ -75,15 +75,17 @@ class Reconfiguration:
         return plan
 
     def add_caught_up(self, signed: Signed[CaughtUp]) -> None:
-        """Take a replica's answer to a catch_up; raises InvalidSignature unless it signed it."""
+        """Take a replica's first answer to a catch_up that it was sent; raises InvalidSignature unless it signed it."""
         signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
         key = signed.signer, signed.statement.slots
         if signed.statement.configuration != self.configuration.number or key in self._caught_up:
             return
+        if key not in self._suffixes:  # nobody asked; without this a replica could fill the memory with answers
+            return
         self._caught_up[key] = signed.statement
         self.silent.discard(signed.signer)
         # From here on the replica has what it was sent, which a later quorum must know.
-        self.histories[signed.signer] = self.histories[signed.signer].extended(self._suffixes.pop(key, ()))
+        self.histories[signed.signer] = self.histories[signed.signer].extended(self._suffixes.pop(key))
 
     def lacking(self, plan: QuorumPlan) -> list[int]:
         """The members of the quorum that have not said that they are where the plan wants them."""

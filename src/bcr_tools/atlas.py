@@ -232,20 +232,20 @@ def _heatmap(outcomes: Mapping[Cell, Outcome]) -> str:
     block = TOP + len(failures) * HEIGHT + 30
     width = LEFT + len(triggers) * 3 * WIDTH + 20
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{block * len(chains) + 40}" '
-        'font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{block * len(chains) + 40}">',
+        "<style>text { font: 12px sans-serif }</style>",
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for number, t in enumerate(chains):
         top = number * block
-        parts.append(f'<text x="10" y="{top + 24}" font-size="16">t = {t}, {2 * t + 1} replicas</text>')
+        parts.append(f'<text x="10" y="{top + 24}" style="font-size: 16px">t = {t}, {2 * t + 1} replicas</text>')
         for column, trigger in enumerate(triggers):
             x = LEFT + column * 3 * WIDTH
             parts.append(
                 f'<text x="{x + 4}" y="{top + TOP - 26}" transform="rotate(-30 {x + 4} {top + TOP - 26})">{trigger}</text>'
             )
             for offset, position in enumerate(POSITIONS):
-                parts.append(f'<text x="{x + offset * WIDTH + 4}" y="{top + TOP - 8}" font-size="9">{position}</text>')
+                parts.append(f'<text x="{x + offset * WIDTH + 4}" y="{top + TOP - 8}" style="font-size: 9px">{position}</text>')
         for row, failure in enumerate(failures):
             y = top + TOP + row * HEIGHT
             parts.append(f'<text x="{LEFT - 10}" y="{y + 15}" text-anchor="end">{escape(failure)}</text>')
@@ -254,12 +254,16 @@ def _heatmap(outcomes: Mapping[Cell, Outcome]) -> str:
                 title = f"{outcome.kind} {outcome.detected_by}".strip()
                 gap = 4 * (column % 3 == 2)
                 parts.append(
-                    f'<rect x="{LEFT + column * WIDTH}" y="{y}" width="{WIDTH - 2 - gap}" height="{HEIGHT - 2}" '
-                    f'fill="{COLOURS[outcome.kind]}"><title>{escape(title)}</title></rect>'
+                    _square(LEFT + column * WIDTH, y, WIDTH - 2 - gap, HEIGHT - 2, COLOURS[outcome.kind], title)
                 )
     y = block * len(chains) + 10
     for number, (kind, colour) in enumerate(COLOURS.items()):
         x = LEFT + number * 120
-        parts.append(f'<rect x="{x}" y="{y}" width="16" height="16" fill="{colour}"/>')
+        parts.append(_square(x, y, 16, 16, colour, kind))
         parts.append(f'<text x="{x + 22}" y="{y + 13}">{kind}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _square(x: int, y: int, width: int, height: int, colour: str, title: str) -> str:
+    place = f'x="{x}" y="{y}" width="{width}" height="{height}"'
+    return f'<rect {place} fill="{colour}"><title>{escape(title)}</title></rect>'

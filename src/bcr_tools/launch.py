@@ -55,8 +55,8 @@ class Launch:
 
     def honest_positions(self, configuration: int) -> set[int]:
         """The replicas of a configuration that are to have no fault."""
-        faulty = {plan.position for plan in self.scenario.failures if plan.configuration == configuration}
-        return set(range(self.settings.num_replicas)) - faulty
+        positions = range(self.settings.num_replicas)
+        return {position for position in positions if (configuration, position) not in self.scenario.faulty}
 
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""

@@ -33,7 +33,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         record,
         launch.workloads,
         launch.settings.client_window,
-        {(plan.configuration, plan.position) for plan in launch.scenario.failures},
+        launch.scenario.faulty,
     )
     if failure is not None and judgement.status != "fail":
         judgement = Judgement("unknown", (failure, *judgement.reasons))

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-ArgumentKind = Literal["client", "count", "number", "milliseconds"]
+ArgumentKind = Literal["client", "count", "number", "milliseconds", "group"]
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -54,6 +54,14 @@ FAILURES: Mapping[str, Word] = {
 }
 
 
+# What can be said of links: `links[a,b] = trigger,fail(); trigger,fix()`, `links = trigger,partition({0,1},{2})`.
+LINK_ACTIONS: Mapping[str, Word] = {
+    "fail": Word((), "from now on nothing that replica a sends reaches replica b"),
+    "fix": Word((), "it does again; without [a,b], on all links"),
+    "partition": Word(("group", "group"), "the links between the two groups of replicas fail, both ways"),
+}
+
+
 class Trigger(msgspec.Struct, frozen=True, array_like=True):
     """When: the `count`-th receipt, from 0, of a kind of message, and from which client where that matters.
 
@@ -66,7 +74,10 @@ class Trigger(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
-    """What: a failure and its argument, a number of entries or milliseconds, where it takes one."""
+    """What: a failure and its argument, a number of entries or milliseconds, where it takes one.
+
+    Failures of links are `fail_link` and `fix_link`, whose argument is the receiver's position, or None for all.
+    """
 
     name: str
     argument: int | None = None
@@ -80,3 +91,8 @@ class FaultPlan(msgspec.Struct, frozen=True, array_like=True):
     trigger: Trigger
     failure: Failure
     text: str
+
+    @property
+    def is_of_a_link(self) -> bool:
+        """Whether a link has the fault, and the replica at this end of it is as correct as before."""
+        return self.failure.name in ("fail_link", "fix_link")

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Collection
+from itertools import chain, product
 from typing import TypeVar
 
 import msgspec
 
 from bcr.object import Operation
 from bcr.scenario.diagnostics import Problem, nearest
-from bcr.scenario.faults import FAILURES, TRIGGERS, Failure, Trigger, Word
+from bcr.scenario.faults import FAILURES, LINK_ACTIONS, TRIGGERS, Failure, Trigger, Word
 from bcr.scenario.values import MAX_OPERATIONS
 from bcr.workload import pseudorandom
 
@@ -21,6 +22,7 @@ OPERATION_ARGUMENTS = {"put": 2, "get": 1, "slice": 2, "append": 2}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"[+-]?\d+")
 _BARE = re.compile(r"[^\s,;()'\"]+")
+_GROUP = re.compile(r"\{[^{}]*\}")
 _SLICE = re.compile(r"[+-]?\d{1,18}\s*:\s*[+-]?\d{1,18}")
 _ESCAPES = {"n": "\n", "t": "\t"}
 
@@ -97,7 +99,7 @@ class Cursor:
         quote = self.peek()
         if quote in ("'", '"') and quote:
             return self._string(quote)
-        bare = self.match(_BARE)
+        bare = self.match(_GROUP) or self.match(_BARE)
         if bare is None:
             raise Problem("expected a value", self.place)
         return bare
@@ -232,11 +234,7 @@ def parse_pairs(text: str, reading: Reading, warn: Warn, tell: Tell) -> list[Pai
 
 
 def _pair(cursor: Cursor, reading: Reading, tell: Tell) -> Pair | None:
-    trigger_call = cursor.call()
-    if not cursor.take(","):
-        raise Problem(f"expected ',' and a failure behind the trigger {trigger_call.name}", cursor.place)
-    failure_call = cursor.call()
-    exact = cursor.text[trigger_call.offset : failure_call.offset + len(failure_call.text)]
+    trigger_call, failure_call, exact = _two_calls(cursor)
     trigger = None
     try:
         trigger = _trigger(trigger_call, reading)
@@ -244,6 +242,59 @@ def _pair(cursor: Cursor, reading: Reading, tell: Tell) -> Pair | None:
         tell(problem)  # and go on: the failure may be wrong too
     failure = _failure(failure_call, reading)
     return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset)
+
+
+def _two_calls(cursor: Cursor) -> tuple[Call, Call, str]:
+    """A trigger, a comma and what it triggers, and the text of the whole."""
+    first = cursor.call()
+    if not cursor.take(","):
+        raise Problem(f"expected ',' and a failure behind the trigger {first.name}", cursor.place)
+    second = cursor.call()
+    return first, second, cursor.text[first.offset : second.offset + len(second.text)]
+
+
+class LinkFault(msgspec.Struct, frozen=True):
+    """What happens to the link from one position to another, or to all that leave it where `receiver` is None."""
+
+    sender: int
+    receiver: int | None
+    trigger: Trigger
+    fails: bool
+    text: str
+
+
+def parse_links(
+    text: str, link: tuple[int, int] | None, replicas: int, reading: Reading, warn: Warn, tell: Tell
+) -> list[LinkFault]:
+    """A `;`-separated set of `trigger,fail()` and the like, for one link or, with None, for all of them."""
+    found = _items(text, lambda cursor: _link_faults(cursor, link, replicas, reading), "pairs", warn, tell)
+    return list(chain.from_iterable(found))
+
+
+def _link_faults(cursor: Cursor, link: tuple[int, int] | None, replicas: int, reading: Reading) -> list[LinkFault]:
+    trigger_call, action, exact = _two_calls(cursor)
+    trigger = _trigger(trigger_call, reading)
+    _known(action, LINK_ACTIONS, "fault of a link")
+    _demand_count(action, len(LINK_ACTIONS[action.name].arguments), "partition({0,1},{2})" if action.arguments else "()")
+    if action.name == "partition":
+        one, other = (_group(action, index, replicas) for index in (0, 1))
+        if one & other:
+            raise Problem(f"partition: replicas {sorted(one & other)} are in both groups", action.offset)
+        both_ways = [*product(sorted(one), sorted(other)), *product(sorted(other), sorted(one))]
+        return [LinkFault(sender, receiver, trigger, True, exact) for sender, receiver in both_ways]
+    if link is not None:
+        return [LinkFault(*link, trigger, action.name == "fail", exact)]
+    if action.name == "fail":
+        raise Problem("fail() needs the link: links[a,b] = trigger,fail()", action.offset)
+    return [LinkFault(sender, None, trigger, False, exact) for sender in range(replicas)]
+
+
+def _group(call: Call, index: int, replicas: int) -> set[int]:
+    members = [part.strip() for part in call.arguments[index].strip("{}").split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part) < replicas for part in members):
+        what = f"expected replicas from 0 to {replicas - 1} such as {{0,1}}, found {call.arguments[index]!r}"
+        raise Problem(f"{call.name}: {what}", call.offsets[index])
+    return set(map(int, members))
 
 
 def _known(call: Call, words: Collection[str], what: str) -> None:

@@ -1,7 +1,7 @@
 """Reads scenario files: everything that is wrong with one is told at once, and nothing is half read."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,15 +9,15 @@ from bcr.object import Operation
 from bcr.scenario.diagnostics import Diagnostic, Problem, ScenarioError, Severity, nearest
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of
 from bcr.scenario.expectations import COMPARISONS, SUBJECTS, Expectation
-from bcr.scenario.faults import FaultPlan
+from bcr.scenario.faults import Failure, FaultPlan
 from bcr.scenario.grammar import Reading as FileReading
-from bcr.scenario.grammar import parse_pairs, parse_strings, parse_workload
+from bcr.scenario.grammar import parse_links, parse_pairs, parse_strings, parse_workload
 from bcr.scenario.values import NUMBERS, Range, Scenario
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
 TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit"}
 COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
-INDEXED = {"workload": 1, "failures": 2}
+INDEXED = ("workload", "failures", "links")
 CHOICES = {
     "placement": ("processes", "nodes"),
     "log_level": ("quiet", "human", "debug"),
@@ -238,7 +238,7 @@ class _Reading:
 
     def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
-            form = {"workload": "workload[i]", "failures": "failures[c,r]"}[name]
+            form = {"workload": "workload[i]", "failures": "failures[c,r]", "links": "links[a,b]"}[name]
             self._say(entry, f"expected {form} with whole numbers, found {entry.key!r}")
             return None
         return tuple(map(int, index))
@@ -255,7 +255,28 @@ class _Reading:
                 self._say(entry, f"failures: no replica {position}, positions are 0 to {replicas - 1}")
             for pair in parse_pairs(entry.value, reading, self._warner(entry), self._teller(entry)):
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
-        return tuple(plans)
+        return (*plans, *self._links(replicas, reading))
+
+    def _links(self, replicas: int, reading: FileReading) -> Iterator[FaultPlan]:
+        """Faults of links: what configuration 0's replicas send along them is lost."""
+        for index, entry in self._indexed("links"):
+            link = self._link(entry, index, replicas) if index else None
+            if index and link is None:
+                continue
+            warn, tell = self._warner(entry), self._teller(entry)
+            for fault in parse_links(entry.value, link, replicas, reading, warn, tell):
+                failure = Failure("fail_link" if fault.fails else "fix_link", fault.receiver)
+                yield FaultPlan(0, fault.sender, fault.trigger, failure, fault.text)
+
+    def _link(self, entry: Entry, index: tuple[str, ...], replicas: int) -> tuple[int, int] | None:
+        numbers = self._index(entry, "links", index, 2)
+        if numbers is None:
+            return None
+        sender, receiver = numbers
+        if max(numbers) >= replicas or sender == receiver:
+            self._say(entry, f"links: no link from {sender} to {receiver}, replicas are 0 to {replicas - 1}")
+            return None
+        return sender, receiver
 
     # -- expectations
 
