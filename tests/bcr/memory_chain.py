@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 
 from bcr.configuration import Configuration, Member
-from bcr.history import CatchUp, CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, Wedged
+from bcr.history import CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, Wedged
 from bcr.messages import ResultShuttle, Shuttle
 from bcr.object import Operation
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
@@ -61,7 +61,7 @@ class MemoryChain:
         self.configuration = make_configuration(self.t, len(self.requests), len(self.issued))
         self.issued.append(Signed.sign(self.configuration, 0, OLYMPUS_KEY))
         self.slots = []
-        self.states_after = []  # the running state's digest after each slot
+        self.snapshots = [self.state.snapshot()]  # the running state after so many slots
 
     def send(self, client, *operations):
         """The client's next request, signed and sent."""
@@ -80,7 +80,7 @@ class MemoryChain:
         outcomes = self.state.execute(number, slot, [request.statement for request in requests])
         done = OpenSlot.executed(number, slot, requests, outcomes)
         self.slots.append(done)
-        self.states_after.append(self.state.digest())
+        self.snapshots.append(self.state.snapshot())
         return done
 
     def accept(self, request, done=None):
@@ -127,7 +127,7 @@ class MemoryChain:
 
     def checkpoint_proof(self, slot):
         """The proof of the completed checkpoint after a slot."""
-        checkpoint = Checkpoint(self.configuration.number, slot, self.states_after[slot])
+        checkpoint = Checkpoint(self.configuration.number, slot, self.snapshots[slot + 1].digest())
         return tuple(self.sign(checkpoint, i) for i in self.positions())
 
     def entry(self, slot, position):
@@ -143,19 +143,21 @@ class MemoryChain:
         proof = () if checkpoint is None else self.checkpoint_proof(checkpoint)
         return self.sign(Wedged(self.configuration.number, history, proof), position)
 
-    def caught_up(self, position, state_digest=None):
-        """What a replica that has executed everything answers."""
+    def caught_up(self, position, slots=None, state_digest=None):
+        """What a replica answers that has executed the first `slots`, by default all."""
+        slots = len(self.slots) if slots is None else slots
         answers = []
-        for done in self.slots:
+        for done in self.slots[:slots]:
             for request in done.requests:
                 client, number = request.statement.client, request.statement.number
                 own = (self.sign(done.result(), position),)
                 answers.append(LatestAnswer(client, number, done.answer(client, number, own)))
-        digest = state_digest or self.state.digest()
-        return self.sign(CaughtUp(self.configuration.number, len(self.slots), digest, tuple(answers)), position)
+        digest = state_digest or self.snapshots[slots].digest()
+        return self.sign(CaughtUp(self.configuration.number, slots, digest, tuple(answers)), position)
 
-    def running_state(self, position):
-        return self.sign(RunningStateHandover(self.configuration.number, self.state.snapshot()), position)
+    def running_state(self, position, slots=None):
+        slots = len(self.slots) if slots is None else slots
+        return self.sign(RunningStateHandover(self.configuration.number, self.snapshots[slots]), position)
 
     # -- what is left of the run
 
@@ -192,8 +194,3 @@ def append(key, value):
 def changed(structure, **fields):
     """The structure with other fields."""
     return msgspec.structs.replace(structure, **fields)
-
-
-# `CatchUp` is what Olympus signs in this chain's name.
-def catch_up(chain, suffix):
-    return Signed.sign(CatchUp(chain.configuration.number, tuple(suffix)), 0, OLYMPUS_KEY)

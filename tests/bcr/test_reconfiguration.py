@@ -1,0 +1,274 @@
+"""One reconfiguration as Olympus sees it: whatever replicas answer, and in whatever order, it ends."""
+
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_chain import MemoryChain, append, changed, get, put
+
+from bcr.reconfiguration import Reconfiguration
+from bcr.violations import InvalidSignature, ProtocolViolation
+
+HONEST = ("prompt", "late")
+# A replica that is later than Olympus waits is as good as faulty: a quorum that failed is not tried again.
+FAULTY = ("silent", "late at catch_up", "invalid history", "truncated history", "silent at catch_up", "other digest", "other state",
+          "silent at the end")  # fmt: skip
+
+
+def make_chain(t=1, slots=4):
+    chain = MemoryChain(t)
+    chain.serve(0, put("k", ""))
+    for slot in range(1, slots):
+        chain.serve(slot % 2, append("k", str(slot)))
+    return chain
+
+
+def ready(chain, positions=None, ends=None):
+    """The reconfiguration once these replicas' histories are in."""
+    change = Reconfiguration(chain.configuration)
+    for position in chain.positions() if positions is None else positions:
+        change.add_wedged(chain.wedged(position, (ends or {}).get(position)))
+    return change
+
+
+def catch_up(change, chain, plan):
+    for position in change.lacking(plan):
+        change.add_caught_up(chain.caught_up(position, plan.slots))
+
+
+class Drive:
+    """Does what Olympus does, with replicas of every kind; `late` answers arrive when nothing else is left to do."""
+
+    def __init__(self, chain, kinds, ends, checkpoint):
+        self.chain, self.kinds, self.ends, self.checkpoint = chain, kinds, ends, checkpoint
+        self.change = Reconfiguration(chain.configuration)
+        self.pending = []
+
+    def wedged(self, position):
+        kind, end = self.kinds[position], self.ends[position]
+        checkpoint = self.checkpoint if self.checkpoint is not None and end > self.checkpoint else None
+        signed = self.chain.wedged(position, end, checkpoint)
+        if kind == "truncated history":
+            signed = self.chain.sign(changed(signed.statement, history=signed.statement.history[:-2]), position)
+        if kind == "invalid history":
+            signed = self.chain.sign(changed(signed.statement, history=signed.statement.history[1:] * 2), position)
+        return signed
+
+    def caught_up(self, position, slots):
+        wrong = bytes(32) if self.kinds[position] == "other digest" else None
+        return self.chain.caught_up(position, slots, wrong)
+
+    def to_the_end(self):
+        """The plan that was agreed on, or None; never more steps than there can be."""
+        for position, kind in enumerate(self.kinds):
+            if kind == "late":
+                self.pending.append((self.change.add_wedged, self.wedged(position)))
+            elif kind != "silent":
+                self.change.add_wedged(self.wedged(position))
+        n = len(self.kinds)
+        for _ in range(comb(n, n // 2 + 1) * (n + 1) + n + 1):
+            plan = self.change.next_plan()
+            if plan is not None:
+                assert self.change.tried.count(plan.quorum) == 1
+                if self.is_agreed(plan):
+                    return plan
+            elif self.pending:
+                take, answer = self.pending.pop()
+                take(answer)
+            else:
+                return None
+        raise AssertionError("the search does not end")
+
+    def is_agreed(self, plan):
+        for position in self.change.lacking(plan):
+            if self.kinds[position] == "late at catch_up":
+                self.pending.append((self.change.add_caught_up, self.caught_up(position, plan.slots)))
+            elif self.kinds[position] != "silent at catch_up":
+                self.change.add_caught_up(self.caught_up(position, plan.slots))
+        for position in self.change.lacking(plan):
+            self.change.fail(plan, "did not catch up in time", position)
+            return False
+        digest = self.change.settle_digests(plan)
+        if digest is None:
+            return False
+        for position in plan.quorum:
+            if self.kinds[position] == "silent at the end":
+                self.change.fail(plan, "did not give its running state in time", position)
+                return False
+            slots = 0 if self.kinds[position] == "other state" else plan.slots
+            if self.change.add_running_state(self.chain.running_state(position, slots), digest):
+                return True
+        self.change.fail(plan, "no running state")
+        return False
+
+
+@st.composite
+def drives(draw, most_faulty):
+    """A wedged chain: replica i has executed no more than its predecessor, and some have faults."""
+    t = draw(st.sampled_from([1, 1, 2]))
+    slots = draw(st.integers(1, 4))
+    chain = make_chain(t, slots)
+    ends = sorted(draw(st.lists(st.integers(0, slots), min_size=2 * t + 1, max_size=2 * t + 1)), reverse=True)
+    faulty = draw(st.sets(st.integers(0, 2 * t), max_size=most_faulty(t)))
+    kinds = [draw(st.sampled_from(FAULTY if i in faulty else HONEST)) for i in range(2 * t + 1)]
+    # A checkpoint is completed at the tail, so every replica has executed its slot.
+    checkpoint = draw(st.sampled_from([None, ends[-1] - 1])) if ends[-1] else None
+    return Drive(chain, kinds, ends, checkpoint)
+
+
+@given(drives(most_faulty=lambda t: t))
+def test_with_t_faulty_replicas_there_is_a_quorum_and_its_state_is_the_right_one(drive):
+    plan = drive.to_the_end()
+    assert plan is not None
+    assert drive.change.snapshot == drive.chain.snapshots[plan.slots]
+    honest_ends = [end for end, kind in zip(drive.ends, drive.kinds, strict=True) if kind in HONEST]
+    assert plan.slots >= min(honest_ends)
+
+
+@given(drives(most_faulty=lambda t: 2 * t + 1))
+def test_with_any_number_of_faulty_replicas_the_search_ends(drive):
+    plan = drive.to_the_end()
+    assert plan is not None or drive.change.snapshot is None
+
+
+def test_nothing_can_be_agreed_on_before_t_plus_1_histories_are_in():
+    chain = make_chain(t=2)
+    change = ready(chain, [0, 3])
+    assert change.next_plan() is None
+    change.add_wedged(chain.wedged(4))
+    assert change.next_plan().quorum == (0, 3, 4)
+
+
+def test_a_replica_s_first_history_counts():
+    chain = make_chain()
+    change = ready(chain, [0, 1], {0: 4, 1: 2})
+    change.add_wedged(chain.wedged(1, 4))
+    assert change.histories[1].end == 2
+    assert change.answered() == 2
+
+
+def test_an_invalid_history_is_its_replica_s_answer_and_told():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration)
+    holed = chain.wedged(1).statement
+    change.add_wedged(chain.sign(changed(holed, history=holed.history[1:]), 1))
+    assert change.answered() == 1
+    assert change.invalid[1].startswith("Hole: ")
+
+
+def test_a_history_that_its_replica_did_not_sign_is_nobody_s_answer():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration)
+    with pytest.raises(InvalidSignature):
+        change.add_wedged(changed(chain.wedged(1), signer=2))
+    assert change.answered() == 0
+
+
+@pytest.mark.parametrize("position", [-1, 3, 10**6])
+def test_answers_of_replicas_that_are_not_there_are_violations_and_no_errors(position):
+    chain = make_chain()
+    change = ready(chain)
+    for take, answer in (
+        (change.add_wedged, chain.wedged(1)),
+        (change.add_caught_up, chain.caught_up(1)),
+        (lambda signed: change.add_running_state(signed, b""), chain.running_state(1)),
+    ):
+        with pytest.raises(ProtocolViolation):
+            take(changed(answer, signer=position))
+
+
+def test_a_caught_up_of_a_replica_whose_history_is_not_in_is_ignored():
+    chain = make_chain()
+    change = ready(chain, [0, 2])
+    heard = change.heard_from()
+    change.add_caught_up(chain.caught_up(1))
+    assert change.heard_from() == heard
+
+
+def test_a_caught_up_that_nobody_asked_for_is_ignored():
+    chain = make_chain()
+    change = ready(chain)
+    heard = change.heard_from()
+    for slots in range(5):
+        change.add_caught_up(chain.caught_up(1, slots))
+    assert change.heard_from() == heard
+
+
+def test_a_quorum_whose_digests_differ_has_failed_and_is_not_tried_again():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    first, second = plan.quorum
+    change.add_caught_up(chain.caught_up(first))
+    change.add_caught_up(chain.caught_up(second, state_digest=bytes(32)))
+    assert change.settle_digests(plan) is None
+    assert change.why_not()[plan.quorum] == f"running states differ: [{first}] against [{second}]"
+    assert change.next_plan().quorum != plan.quorum
+
+
+def test_a_silent_replica_is_left_out_until_it_answers():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    change.fail(plan, "too late", plan.quorum[0])
+    following = change.next_plan()
+    assert plan.quorum[0] not in following.quorum
+    change.fail(following, "too late", following.quorum[0])
+    assert change.next_plan() is None
+    change.add_caught_up(chain.caught_up(plan.quorum[0]))
+    assert plan.quorum[0] in change.next_plan().quorum
+
+
+def test_a_replica_that_was_caught_up_has_the_longest_history_from_then_on():
+    chain = make_chain()
+    change = ready(chain, ends={0: 4, 1: 1, 2: 1})
+    plan = change.next_plan()
+    assert [entry.slot for entry in plan.suffixes[1]] == [1, 2, 3]
+    change.add_caught_up(chain.caught_up(1))
+    assert change.histories[1].end == 4
+
+
+def test_a_client_s_answer_from_the_quorum_carries_t_plus_1_valid_statements():
+    chain = make_chain(t=2)
+    change = ready(chain)
+    plan = change.next_plan()
+    catch_up(change, chain, plan)
+    proved = change.results(plan)
+    assert [(client, number) for client, number, _ in proved] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for client, number, answer in proved:
+        assert len(answer.check(chain.requests[client][number], chain.configuration).agreeing) == 3
+
+
+def test_an_answer_that_one_member_does_not_give_is_not_given_to_the_client():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    first, second = plan.quorum
+    change.add_caught_up(chain.caught_up(first))
+    with_less = chain.caught_up(second).statement
+    change.add_caught_up(chain.sign(changed(with_less, answers=with_less.answers[1:]), second))
+    assert len(change.results(plan)) == 3
+
+
+def test_an_answer_without_a_statement_is_not_given_to_the_client():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    catch_up(change, chain, plan)
+    for position in plan.quorum:
+        statement = chain.caught_up(position).statement
+        answers = tuple(changed(each, answer=changed(each.answer, proof=())) for each in statement.answers)
+        change._caught_up[position, plan.slots] = changed(statement, answers=answers)
+    assert change.results(plan) == []
+
+
+def test_a_running_state_with_another_digest_than_the_quorum_s_is_refused():
+    chain = make_chain()
+    chain.serve(0, get("k"))
+    change = ready(chain)
+    digest = chain.snapshots[-1].digest()
+    assert not change.add_running_state(chain.running_state(0, slots=2), digest)
+    assert change.snapshot is None
+    assert change.add_running_state(chain.running_state(1), digest)
+    assert change.snapshot == chain.state.snapshot()
