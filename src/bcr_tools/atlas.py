@@ -200,9 +200,8 @@ def _table(outcomes: Mapping[Cell, Outcome], rules: Sequence[Mapping[str, Any]])
         "# The fault-outcome atlas",
         "",
         "Written by `./bcr atlas` from real runs: one replica has the fault, the others are correct. What is prescribed,",
-        "and why, stands in `src/bcr_tools/atlas.yaml`. Times are milliseconds with timers of "
-        f"{TIMEOUT_MS} ms: from the start of the",
-        "service to the first request for reconfiguration, and from there to the new configuration.",
+        f"and why, stands in `src/bcr_tools/atlas.yaml`. Times are milliseconds, with timers of {TIMEOUT_MS} ms: from the",
+        "start of the service to the first request for reconfiguration, and from there to the new configuration.",
         "",
         "![heatmap](atlas.svg)",
         "",

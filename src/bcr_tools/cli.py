@@ -11,17 +11,19 @@ from bcr_tools.supervising import Interrupted
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("bcr_tools.run", "run scenario files, each to a verdict; without FILE config/first_run.config"),
     "check": ("bcr_tools.checking", "read scenario files and say what is wrong with them"),
+    "scenarios": ("bcr_tools.scenarios", "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": ("bcr_tools.atlas", "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
     "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
+    "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),
     "lock": ("bcr_tools.lock", "renew requirements.lock"),
 }
 
 
 def usage() -> str:
     """What `--help` prints."""
-    lines = [f"  {name:<8}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    lines = [f"  {name:<10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: ./bcr COMMAND [ARGUMENT …]",
