@@ -1,0 +1,196 @@
+"""The rules of the house: what may import what, where faults may stand, and that the pages agree with the code."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+SOURCES = PROJECT / "src"
+PROTOCOL = sorted(SOURCES.glob("*.da"))
+PAGES = sorted((PROJECT / "pseudocode").glob("*.txt"))
+NOT_OURS = {"logs", "build", "dist", "__pycache__"}
+HIDDEN_BUT_OURS = {".ci", ".gitignore"}
+
+# Package -> what its modules may import beside the standard library and themselves.
+ARROWS = {
+    "bcr": {"msgspec", "nacl", "yaml"},
+    "bcr_runtime": {"bcr", "structlog"},
+    "dacurrent": {"da", "msgspec"},
+}
+
+
+def name_of(path):
+    return path.relative_to(PROJECT).as_posix()
+
+
+# -- who may import whom
+
+
+def imported_by(path):
+    """The top-level names that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_a_package_imports_only_what_stands_below_it(package):
+    modules = sorted((SOURCES / package).rglob("*.py"))
+    assert modules
+    allowed = ARROWS[package] | {package} | set(sys.stdlib_module_names)
+    wrong = {name_of(module): set(imported_by(module)) - allowed for module in modules}
+    assert not {module: names for module, names in wrong.items() if names}
+
+
+# -- the .da files
+
+
+def parsed(source):
+    """The tree of a .da text: labels blanked, and `await(…)`, which is a name there, called otherwise."""
+    return ast.parse(re.sub(r"\bawait\s*\(", "await_(", re.sub(r"(?m)^\s*-- .*$", "", source)))
+
+
+def processes(tree):
+    return [node for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+def state_of(process):
+    """The names that are the process's state: what setup takes, and what is assigned to self."""
+    names = set()
+    for node in ast.walk(process):
+        if isinstance(node, ast.FunctionDef) and node.name == "setup":
+            names |= {argument.arg for argument in node.args.args}
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names |= {node.attr} if names_in(node.value) == {"self"} else set()
+    return names
+
+
+def names_in(node):
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def local_names(process):
+    """Name and line of what is meant to be local: targets of loops, several targets at once, patterns, parameters."""
+    for function in [node for node in process.body if isinstance(node, ast.FunctionDef) and node.name != "setup"]:
+        for node in ast.walk(function):
+            names = set()
+            if isinstance(node, (ast.For, ast.comprehension)):
+                names = names_in(node.target)
+            elif isinstance(node, ast.Assign):
+                names = {name for target in node.targets if isinstance(target, ast.Tuple) for name in names_in(target)}
+            elif isinstance(node, ast.With):
+                names = {name for item in node.items if item.optional_vars for name in names_in(item.optional_vars)}
+            elif isinstance(node, ast.ExceptHandler):
+                names = {node.name}
+            elif isinstance(node, (ast.FunctionDef, ast.Lambda)) and getattr(node, "name", "") != "receive":
+                names = {argument.arg for argument in node.args.args}
+            elif isinstance(node, ast.FunctionDef):
+                names = {name for pattern in node.args.defaults for name in names_in(pattern)}
+            line = function.lineno if isinstance(node, ast.comprehension) else node.lineno if names else 0
+            yield from ((name, line) for name in names)
+
+
+def shadowing(source, inherited=frozenset()):
+    """What a local name of a process method shadows, as `process.name in line …`."""
+    return sorted(
+        f"{process.name}.{name} in line {line}"
+        for process in processes(parsed(source))
+        for name, line in local_names(process)
+        if name in state_of(process) | inherited
+    )
+
+
+@pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
+def test_no_local_name_of_a_process_method_is_a_state_variable(path):
+    """DistAlgo would assign the state variable: `for (client, number) in …` sets self.number where number is state."""
+    inherited = set()
+    if path.name == "Byzantine.da":
+        [replica] = processes(parsed((SOURCES / "Replica.da").read_text()))
+        inherited = state_of(replica)
+    assert not shadowing(path.read_text(), inherited)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["for (client, number) in pairs:\n            pass", "(number, other) = pair", "x = [number for number in pairs]",
+     "f = lambda number: 1", "with a as number:\n            pass"],
+)  # fmt: skip
+def test_the_check_finds_a_state_variable_that_is_shadowed(body):
+    process = f"class P(process):\n    def setup(x):\n        self.number = 0\n    def run():\n        -- label\n        {body}\n"
+    assert [each.partition(" ")[0] for each in shadowing(process)] == ["P.number"]
+    handler = "class P(process):\n    def setup(number):\n        pass\n    def receive(msg=('m', number)):\n        pass\n"
+    assert shadowing(handler) == ["P.number in line 4"]
+
+
+def test_nothing_in_the_replica_is_byzantine():
+    from bcr.scenario.faults import FAILURES
+
+    source = (SOURCES / "Replica.da").read_text()
+    assert not re.findall(r"(?i)byzantine|malicious|\bfault\w*|\binject\w*|bcr\.scenario", source)
+    words = names_in(parsed(source)) | {
+        node.attr for node in ast.walk(parsed(source)) if isinstance(node, ast.Attribute)
+    } | {node.value for node in ast.walk(parsed(source)) if isinstance(node, ast.Constant)}  # fmt: skip
+    assert words & set(FAILURES) <= {"pause"}  # how long it waits for its timers
+
+
+# -- the pages of pseudocode
+
+
+def file_of(page):
+    return SOURCES / f"{page.stem.capitalize()}.da"
+
+
+def messages_of(source):
+    """The message names of a .da text: patterns' first words, and what is given as a message's name."""
+    return set(re.findall(r"'([a-z]+(?:_[a-z]+)*)'", source))
+
+
+def test_each_protocol_file_has_its_page():
+    assert [file_of(page).name for page in PAGES] == ["Client.da", "Olympus.da", "Replica.da"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_labels_of_a_page_are_those_of_its_file(page):
+    on_page = re.findall(r"(?m)^\s*-- (\w+)", page.read_text())
+    in_file = re.findall(r"(?m)^\s*-- (\w+)", file_of(page).read_text())
+    assert on_page
+    assert set(on_page) <= set(in_file)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_messages_of_a_page_are_those_of_its_file(page):
+    text = re.sub(r"\([^)]*\)", "", page.read_text())  # remarks, not rules
+    on_page = set(re.findall(r"(?m)^on (\w+)", text)) | set(re.findall(r"\bsend ([a-z]+(?:_[a-z]+)*)", text))
+    assert on_page
+    assert on_page <= messages_of(file_of(page).read_text())
+
+
+# -- every file
+
+
+def our_files():
+    for path in sorted(PROJECT.rglob("*")):
+        parts = set(path.relative_to(PROJECT).parts) - HIDDEN_BUT_OURS
+        if path.is_file() and not NOT_OURS & parts and not any(part.startswith(".") for part in parts):
+            yield path
+
+
+def test_no_file_names_a_package_registry_or_a_path_of_one_machine():
+    registry = r"py" + r"pi\.|pythonho" + r"sted|anaconda\.org|conda-" + r"forge"
+    machine = r"(?<![\w.])/(?:root|home|work|Users|mnt|opt)/\w"
+    wrong = {}
+    for path in our_files():
+        found = re.search(f"{registry}|{machine}", path.read_bytes().decode("utf-8", "ignore"))
+        if found:
+            wrong[name_of(path)] = found.group()
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", sorted([*SOURCES.rglob("*.py"), *PROTOCOL]), ids=name_of)
+def test_a_source_file_has_some_450_lines_and_never_more_than_500(path):
+    assert len(path.read_text().split("\n")) <= 500
