@@ -109,8 +109,13 @@ class Cell(msgspec.Struct, frozen=True):
         if self.trigger == "client_request" and self.position != "head":
             return "shuttle(0,0),drop()"  # no checkpoint follows the first slot, which would show the hole at once
         if self.trigger in WHILE_RECONFIGURING:
-            return "client_request(0,3),increment_slot()" if self.position == "head" else "shuttle(0,3),drop()"
+            return self._ignored_request() if self.position == "head" else "shuttle(0,3),drop()"
         return None
+
+    def _ignored_request(self) -> str:
+        """The head ignores the fourth request, however it comes, until somebody's timer expires."""
+        direct = [f"client_request(0,{count}),drop()" for count in (3, 4)]
+        return "; ".join([*direct, *(f"forwarded_request(0,{count}),drop()" for count in range(2 * self.t))])
 
 
 class Outcome(msgspec.Struct, frozen=True):
