@@ -79,7 +79,8 @@ def cure_sim(sim):
         _end_with_parent()
         try:
             run_to_outcome(self)
-            _await_containers(household)
+            if household.signal is None:  # else the outcome is that of the signal, and its children do not end alone
+                _await_containers(household)
         except sim.DistProcessExit:
             pass  # by a signal: `household` knows which
         _finish(household)

@@ -1,0 +1,79 @@
+"""The exit status of the plain command: 0 pass, 1 fail, 2 unknown or bad input; and nothing is ever left behind."""
+
+import os
+import signal
+
+import pytest
+from whole_runs import PROJECT, Run, passed, perform, pseudorandom, scenario, start
+
+
+def test_a_run_that_passes_ends_with_status_0(tmp_path):
+    assert passed(perform(tmp_path, scenario("put('a','b'); get('a')")))
+
+
+def test_a_run_that_does_not_show_what_it_must_ends_with_status_1(tmp_path):
+    run = perform(tmp_path, scenario("put('a','b'); get('a')", **{"expect[results,0]": "'OK'; 'c'"}))
+    assert run.status == 1
+    assert run.result()["verdict"] == "fail"
+    [reason] = run.result()["reasons"]
+    assert "'OK'; 'c'" in reason and "['OK', 'b']" in reason
+    assert reason in run.output
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["-i", "config/published_example.config"], ["published_example.config", "omit_send"]),
+        (["-i", "no_such_file.config"], ["no_such_file.config", "config"]),
+        (["-i", "config/first_run.config", "--placement", "moon"], ["moon", "processes", "nodes"]),
+        (["-i", "config/first_run.config", "--no-such-option"], ["--no-such-option"]),
+    ],
+)
+def test_bad_input_is_refused_with_status_2_and_nothing_is_started(tmp_path, arguments, words):
+    with Run(tmp_path, arguments[1], *arguments[2:]) as run:
+        assert run.finish() == 2
+    assert all(word in run.output for word in words), run.output
+    assert "Traceback" not in run.output
+    assert not run.logs.exists()
+    assert not run.result_file.exists()
+
+
+def test_the_published_example_is_in_the_project_as_its_author_wrote_it():
+    text = (PROJECT / "config" / "published_example.config").read_text()
+    assert "put('jedi,'luke skywalker')" in text and "omit_send()" in text
+
+
+LONG = scenario(*pseudorandom(2, 4_000))
+
+
+def test_a_run_whose_client_is_killed_ends_as_unknown(tmp_path):
+    short = {"client_timeout": 200, "head_timeout": 200, "nonhead_timeout": 200}
+    with start(tmp_path, scenario("pseudorandom(1,20)", "pseudorandom(2,4000)", **short)) as run:
+        run.await_line("client_1", event="accepted")
+        os.kill(run.pid_of("client_1"), signal.SIGKILL)
+        assert run.finish() == 2
+    result = run.result()
+    assert result["verdict"] == "unknown"
+    assert any("client 1: 0 of 4000 requests answered" in reason for reason in result["reasons"])
+
+
+def test_a_run_whose_replicas_are_killed_beyond_t_ends_as_unknown(tmp_path):
+    short = {"client_timeout": 300, "head_timeout": 300, "nonhead_timeout": 300, "olympus_timeout": 500}
+    with start(tmp_path, scenario(*pseudorandom(2, 4_000), **short)) as run:
+        run.await_line("client_1", event="accepted")
+        for position in (0, 2):
+            os.kill(run.pid_of(f"replica_{position}-configuration_0"), signal.SIGKILL)
+        assert run.finish() == 2
+    result = run.result()
+    assert result["verdict"] == "unknown"
+    assert result["operations"] > 0
+    assert any("reconfiguration" in reason for reason in result["reasons"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process(tmp_path, number):
+    with start(tmp_path, LONG) as run:
+        run.await_line("client_1", event="accepted")
+        os.kill(run.process.pid, number)
+        assert run.finish() == 128 + number
+    assert "ERROR" not in run.output

@@ -1,0 +1,106 @@
+"""Whole scenarios with faults, through the plain command, each to the outcome that its file expects."""
+
+import os
+import signal
+
+import pytest
+from whole_runs import PROJECT, Run, passed, perform, pseudorandom, scenario, start
+
+from bcr.scenario import ScenarioError, read_scenario
+from bcr_tools.atlas import FAILURES, POSITIONS, TRIGGERS, Cell, outcome_of, prescribed, rules
+from bcr_tools.storm import run_text, scenario_text
+
+SHORT = {"client_timeout": 400, "head_timeout": 400, "nonhead_timeout": 400, "olympus_timeout": 2000}
+
+
+def has_faults(path):
+    try:
+        return bool(read_scenario(path)[0].failures)
+    except ScenarioError:
+        return False
+
+
+@pytest.mark.parametrize("file", [path.name for path in sorted((PROJECT / "config").iterdir()) if has_faults(path)])
+def test_a_scenario_with_faults_ends_as_its_file_expects(tmp_path, file):
+    with Run(tmp_path, f"config/{file}") as run:
+        run.status = run.finish()
+    assert passed(run)
+    assert run.result()["faults_injected"], "the run had none of its faults"
+
+
+def test_every_injection_is_logged_with_the_text_of_the_file(tmp_path):
+    fault = "shuttle(0,1),sleep(5)"
+    run = perform(tmp_path, scenario("pseudorandom(1,5)", failures=[f"failures[0,1] = {fault}"]))
+    assert passed(run)
+    assert [line["fault"] for line in run.log("replica_1-configuration_0") if line["event"] == "fault_injected"] == [fault]
+    assert run.result()["faults_injected"] == [{"configuration": 0, "position": 1, "fault": fault}]
+
+
+def test_a_scenario_without_faults_loads_nothing_byzantine(tmp_path):
+    with start(tmp_path, scenario("pseudorandom(1,300)")) as run:
+        pid = run.pid_of("replica_1-configuration_0")
+        run.await_line("replica_1-configuration_0", event="active")
+        maps = (PROJECT / "src" / "Byzantine.da").name
+        assert maps not in open(f"/proc/{pid}/maps").read()
+        run.status = run.finish()
+    assert passed(run)
+    assert "Byzantine" not in run.output
+
+
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_a_replica_that_is_killed_while_ten_clients_work_is_replaced(tmp_path, victim):
+    with start(tmp_path, scenario(*pseudorandom(10, 60), **SHORT)) as run:
+        run.await_line("client_5", event="accepted", number="5")
+        os.kill(run.pid_of(f"replica_{victim}-configuration_0"), signal.SIGKILL)
+        run.status = run.finish()
+    assert passed(run)
+    [reconfiguration] = run.result()["reconfigurations"]
+    assert victim not in reconfiguration["quorum"]
+    assert run.result()["operations"] == 600
+
+
+def test_more_than_t_crashes_end_as_unknown_and_not_as_a_hang(tmp_path):
+    crashes = [f"failures[0,{position}] = shuttle(0,2),crash()" for position in (1, 2)]
+    run = perform(tmp_path, scenario("pseudorandom(1,6)", failures=crashes, **SHORT))
+    assert run.status == 2
+    assert run.result()["verdict"] == "unknown"
+    assert any("fewer than t+1 usable answers" in reason for reason in run.result()["reasons"])
+
+
+def test_memory_of_the_history_is_cut_at_completed_checkpoints_only(tmp_path):
+    run = perform(tmp_path, scenario("pseudorandom(1,40)", checkpt_interval=10))
+    assert passed(run)
+    for position in range(3):
+        log = run.log(f"replica_{position}-configuration_0")
+        cuts = [(line["slot"], line["history"]) for line in log if line["event"] == "completed_checkpoint"]
+        assert cuts == [("9", "0"), ("19", "0"), ("29", "0"), ("39", "0")]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_faults_of_at_most_t_replicas_never_hinder_an_answer(tmp_path, seed):
+    status, result, _ = run_text(scenario_text(seed), tmp_path, "storm")
+    assert status == 0, (result or {}).get("reasons")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell(1, "shuttle", "invalid_order_sig()", "middle"),
+        Cell(1, "wedge_request", "crash()", "head"),
+        Cell(2, "catch_up", "drop()", "middle"),
+    ],
+    ids=str,
+)
+def test_a_cell_of_the_atlas_comes_out_as_prescribed(tmp_path, cell):
+    status, result, _ = run_text(cell.scenario(), tmp_path, "cell")
+    assert outcome_of(cell, status, result).kind in prescribed(cell, rules())["outcome"]
+
+
+def test_the_protocol_prescribes_an_outcome_for_every_cell_and_never_a_wrong_one():
+    for t in (1, 2):
+        for trigger in TRIGGERS:
+            for failure in FAILURES:
+                for position in POSITIONS:
+                    rule = prescribed(Cell(t, trigger, failure, position), rules())
+                    assert rule["reason"]
+                    assert set(rule["outcome"]) <= {"masked", "reconfigured", "not met"}
