@@ -47,10 +47,13 @@ def supervise(
         try:
             while True:
                 family |= _descendants(process.pid)
+                status = None
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    return process.wait(timeout=TICK_S)
+                    status = process.wait(timeout=TICK_S)
                 if noted:
                     raise Interrupted(noted[0])
+                if status is not None:
+                    return status
                 if time.monotonic() > deadline_s:
                     raise TimeLimitReached(limit_s)
         finally:

@@ -13,7 +13,7 @@ import pytest
 from checkout import LIMIT_S
 
 from bcr_tools import supervising
-from bcr_tools.supervising import TimeLimitReached, supervise
+from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
 
 FAMILY = Path(__file__).with_name("family.py")
 # What a command like `bcr run` does around the run; short patience with the deaf.
@@ -97,6 +97,12 @@ def test_a_command_that_ends_by_itself_leaves_no_child_either(tmp_path):
         assert os.read(reading, 1) == b""
     finally:
         os.close(reading)
+
+
+def test_an_interrupt_just_as_the_command_ends_is_not_lost(tmp_path):
+    program = "import os, signal; os.kill(os.getppid(), signal.SIGTERM)"
+    with pytest.raises(Interrupted):
+        supervise([sys.executable, "-c", program], tmp_path, LIMIT_S)
 
 
 def test_what_was_ignored_stays_ignored():
