@@ -76,7 +76,7 @@ def check_result_proof(proof: Sequence[SignedResult], expected: Result, configur
             violations.append(violation)
         else:
             agreeing.append(signed)
-        seen.add(signed.signer)
+            seen.add(signed.signer)  # only now: a forged statement must not take the place of its purported author's
     if len(agreeing) < configuration.quorum:
         raise NotEnoughStatements(
             f"slot {expected.slot}: {len(agreeing)} result statements agree, {configuration.quorum} are needed",

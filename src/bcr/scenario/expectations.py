@@ -14,6 +14,16 @@ COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": lambda value, expected: value < expected,
 }
 
+# Kind of value -> the comparisons that make sense of it; positions are compared as their subject says.
+COMPARISONS_OF: Mapping[str, Sequence[str]] = {
+    "number": tuple(COMPARISONS),
+    "word": ("==", "!="),
+    "string": ("==", "!="),
+    "strings": ("==", "!="),
+    "positions": ("==",),
+}
+
+VERDICTS = ("pass", "fail", "unknown")
 NUMBERS = ("operations", "results_by_tail", "retransmissions", "reconfigurations", "faults_injected", "olympus_results")
 
 
@@ -80,7 +90,10 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
     if name == "blamed":
         return reconfigurations[int(arguments[0])]["blamed"]
     if name in ("quorum_includes", "quorum_excludes"):
-        return reconfigurations[int(arguments[0])]["quorum"]
+        quorum = reconfigurations[int(arguments[0])]["quorum"]
+        if quorum is None:
+            raise LookupError
+        return quorum
     return outcome[name]
 
 

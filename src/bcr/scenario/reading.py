@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from bcr.object import Operation
 from bcr.scenario.diagnostics import Diagnostic, Problem, ScenarioError, Severity, nearest
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of
-from bcr.scenario.expectations import COMPARISONS, SUBJECTS, Expectation
+from bcr.scenario.expectations import COMPARISONS, COMPARISONS_OF, SUBJECTS, VERDICTS, Expectation
 from bcr.scenario.faults import Failure, FaultPlan
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.grammar import parse_links, parse_pairs, parse_strings, parse_workload
@@ -294,6 +294,9 @@ class _Reading:
             self._say(entry, f"expect[{name}]: takes {len(subject.arguments)} further arguments, has {len(arguments)}")
             return None
         comparison = next((each for each in COMPARISONS if entry.value.startswith(each)), "==")
+        if comparison not in COMPARISONS_OF[subject.value]:
+            self._say(entry, f"expect[{name}]: expected {' or '.join(COMPARISONS_OF[subject.value])}", 0)
+            return None
         rest = entry.value.removeprefix(comparison).strip()
         offset = len(entry.value) - len(rest)
         value = self._guarded(entry, lambda: _expected(subject.value, rest, offset, self._warner(entry)))
@@ -322,5 +325,10 @@ def _expected(kind: str, text: str, offset: int, warn: Callable[[str, int], None
     if kind == "strings":
         return parse_strings(text, warn)
     if kind == "string":
-        return None if text == "absent" else (parse_strings(text, warn) or ("",))[0]
-    return text.strip("'\"")
+        strings = parse_strings(text, warn) or ("",)
+        if len(strings) > 1:
+            raise Problem(f"expected one string, found {len(strings)}", offset)
+        return None if text == "absent" else strings[0]
+    if text not in VERDICTS:
+        raise Problem(f"no verdict {text!r}; {nearest(text, VERDICTS)}", offset)
+    return text

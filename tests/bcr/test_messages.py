@@ -1,0 +1,173 @@
+"""Messages: what they show by themselves, before anything is known of the slot."""
+
+import pytest
+from memory_chain import MemoryChain, append, changed, client_key, get, put
+
+from bcr.describing import contents, identify
+from bcr.messages import Accusation, PublicKey, ResultMessage, demand_request
+from bcr.signing import Signed
+from bcr.statements import MAX_OPERATIONS_PER_REQUEST, MAX_REQUESTS_PER_SLOT, Request
+from bcr.violations import (
+    ContradictoryOrder,
+    IncompleteProof,
+    InvalidSignature,
+    MalformedMessage,
+    ProtocolViolation,
+    UnknownSigner,
+    WrongConfiguration,
+)
+
+# -- shuttles
+
+
+@pytest.mark.parametrize("position", [1, 2])
+def test_a_shuttle_from_correct_predecessors_is_valid(chain, position):
+    chain.shuttle(1, position).demand_valid(chain.configuration, position)
+
+
+@pytest.mark.parametrize("position, sent_for", [(1, 0), (2, 1), (2, 0)])
+def test_a_shuttle_without_a_predecessor_s_statement_is_incomplete(chain, position, sent_for):
+    with pytest.raises(IncompleteProof):
+        chain.shuttle(1, sent_for).demand_valid(chain.configuration, position)
+
+
+def test_a_shuttle_of_another_configuration_is_refused(chain):
+    with pytest.raises(WrongConfiguration):
+        changed(chain.shuttle(1, 1), configuration=1).demand_valid(chain.configuration, 1)
+
+
+@pytest.mark.parametrize("count", [0, MAX_REQUESTS_PER_SLOT + 1])
+def test_a_shuttle_with_no_requests_or_too_many_is_malformed(chain, count):
+    shuttle = chain.shuttle(1, 1)
+    with pytest.raises(MalformedMessage):
+        changed(shuttle, requests=shuttle.requests[:1] * count).demand_valid(chain.configuration, 1)
+
+
+def test_a_shuttle_whose_order_contradicts_the_client_s_signed_request_blames_who_ordered(chain):
+    other = Signed.sign(Request(1, 0, (get("x"),)), 1, client_key(1))
+    with pytest.raises(ContradictoryOrder) as caught:
+        changed(chain.shuttle(1, 2), requests=(other,)).demand_valid(chain.configuration, 2)
+    assert caught.value.position == 0
+
+
+def test_a_shuttle_with_a_request_that_its_client_did_not_sign_is_refused(chain):
+    shuttle = chain.shuttle(1, 1)
+    forged = changed(shuttle.requests[0], statement=Request(1, 0, (put("k", "forged"),)))
+    with pytest.raises(InvalidSignature):
+        changed(shuttle, requests=(forged,)).demand_valid(chain.configuration, 1)
+
+
+# -- requests
+
+
+READ = get("k")
+
+
+def signed_request(client=0, number=0, operations=(READ,), signer=None):
+    signer = client if signer is None else signer
+    return Signed.sign(Request(client, number, tuple(operations)), signer, client_key(signer))
+
+
+def test_a_request_that_its_client_signed_is_valid(configuration):
+    demand_request(signed_request(), configuration)
+    demand_request(signed_request(operations=[get("k")] * MAX_OPERATIONS_PER_REQUEST), configuration)
+
+
+@pytest.mark.parametrize(
+    "request_, violation",
+    [
+        (signed_request(number=-1), MalformedMessage),
+        (signed_request(operations=()), MalformedMessage),
+        (signed_request(operations=[get("k")] * (MAX_OPERATIONS_PER_REQUEST + 1)), MalformedMessage),
+        (signed_request(client=0, signer=1), MalformedMessage),
+        (signed_request(client=2), UnknownSigner),
+        (signed_request(client=-1), UnknownSigner),
+        (changed(signed_request(), signature=bytes(64)), InvalidSignature),
+    ],
+)
+def test_a_request_beyond_the_limits_or_not_its_client_s_is_refused(configuration, request_, violation):
+    with pytest.raises(violation):
+        demand_request(request_, configuration)
+
+
+# -- accusations
+
+
+def accusation(chain, *lies, t_plus_1=True):
+    """Client 0's accusation over an answer to its first request in which these replicas signed another result."""
+    done = chain.slots[0]
+    honest = [i for i in chain.positions() if i not in lies]
+    proof = chain.result_proof(done, honest)
+    proof += tuple(chain.sign(changed(done.result(), outcomes_digest=bytes([i]) * 32), i) for i in lies)
+    return Accusation(chain.requests[0][0], done.answer(0, 0, proof))
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+def test_an_accusation_names_the_one_who_contradicts_the_others(chain, liar):
+    found = accusation(chain, liar).demand_proved(chain.configuration)
+    assert (found.position, found.provable) == (liar, True)
+
+
+def test_where_two_contradict_each_other_alone_nobody_can_be_named(chain):
+    both = accusation(chain, 2)
+    both = changed(both, answer=changed(both.answer, proof=both.answer.proof[1:]))
+    assert both.demand_proved(chain.configuration).position is None
+
+
+def test_an_accusation_without_a_contradiction_is_refused(chain):
+    with pytest.raises(MalformedMessage, match="without a contradiction"):
+        accusation(chain).demand_proved(chain.configuration)
+
+
+def test_a_forged_statement_is_no_contradiction(chain):
+    forged = accusation(chain, 2)
+    proof = (*forged.answer.proof[:2], changed(forged.answer.proof[2], signature=bytes(64)))
+    with pytest.raises(MalformedMessage, match="without a contradiction"):
+        changed(forged, answer=changed(forged.answer, proof=proof)).demand_proved(chain.configuration)
+
+
+def test_statements_of_different_slots_are_no_contradiction(chain):
+    proof = (*chain.result_proof(chain.slots[0]), chain.sign(chain.slots[1].result(), 2))
+    accused = accusation(chain)
+    with pytest.raises(MalformedMessage, match="without a contradiction"):
+        changed(accused, answer=changed(accused.answer, proof=proof)).demand_proved(chain.configuration)
+
+
+@pytest.mark.parametrize("signer", [-1, 3])
+def test_an_accusation_of_a_replica_that_is_not_there_is_a_violation_and_no_error(chain, signer):
+    accused = accusation(chain, 2)
+    proof = (*accused.answer.proof[:2], changed(accused.answer.proof[2], signer=signer))
+    with pytest.raises(ProtocolViolation):
+        changed(accused, answer=changed(accused.answer, proof=proof)).demand_proved(chain.configuration)
+
+
+def test_an_accusation_from_another_configuration_is_refused(chain):
+    with pytest.raises(WrongConfiguration):
+        accusation(chain, 2).demand_proved(changed(chain.configuration, number=1))
+
+
+# -- enrolment
+
+
+def test_only_who_holds_the_secret_can_enrol_a_key():
+    enrolled = PublicKey.enrol("replica_0", b"key", b"secret")
+    enrolled.demand_secret(b"secret")
+    for altered in (changed(enrolled, name="replica_1"), changed(enrolled, key=b"other"), changed(enrolled, mac=b"")):
+        with pytest.raises(InvalidSignature):
+            altered.demand_secret(b"secret")
+    with pytest.raises(InvalidSignature):
+        enrolled.demand_secret(b"another secret")
+
+
+# -- in the log
+
+
+def test_a_log_line_identifies_a_message_by_configuration_slot_and_requests():
+    chain = MemoryChain()
+    one, other = chain.send(0, put("k", "v")), chain.send(1, append("k", "w"))
+    done = chain.order(one, other)
+    assert identify(chain.shuttle(0, 1)) == {"configuration": 0, "slot": 0, "requests": "0:0,1:0"}
+    assert identify(one) == {"client": 0, "number": 0, "signer": 0}
+    message = ResultMessage(1, 0, done.answer(1, 0, ()))
+    assert identify(message) == {"client": 1, "number": 0, "configuration": 0, "slot": 0}
+    assert "append" in contents(other)

@@ -1,0 +1,51 @@
+"""A slot from its ordering until its result shuttle is back."""
+
+import pytest
+from memory_chain import MemoryChain, append, get, put
+
+from bcr.statements import Outcome
+
+
+def slot_of_two():
+    chain = MemoryChain()
+    one, other = chain.send(0, put("k", "v")), chain.send(1, append("k", "w"), get("k"))
+    return chain, one, other, chain.order(one, other)
+
+
+def test_order_and_result_are_for_the_slot_and_the_same_requests():
+    _, _, _, done = slot_of_two()
+    assert (done.order().configuration, done.order().slot) == (done.result().configuration, done.result().slot) == (0, 0)
+    assert done.order().requests_digest == done.result().requests_digest
+
+
+def test_every_request_of_the_slot_has_its_answer():
+    chain, one, other, done = slot_of_two()
+    answers = done.answers(chain.result_proof(done))
+    assert [request for request, _ in answers] == [one, other]
+    assert [answer.outcome.results for _, answer in answers] == [("OK",), ("OK", "vw")]
+    for request, answer in answers:
+        assert len(answer.check(request, chain.configuration).agreeing) == 2
+        assert answer == done.answer(request.statement.client, request.statement.number, answer.proof)
+
+
+def test_a_request_that_the_slot_has_not_has_no_answer():
+    _, _, _, done = slot_of_two()
+    with pytest.raises(KeyError):
+        done.answer(0, 1, ())
+
+
+def test_what_others_agreed_on_takes_the_place_of_the_own_outcomes():
+    _, _, _, done = slot_of_two()
+    others = [Outcome(0, 0, 0, ("other",)), Outcome(0, 0, 1, ("other", "too"))]
+    agreed = done.agreed(others)
+    assert agreed.outcomes == tuple(others)
+    assert agreed.order() == done.order()
+    assert agreed.result() != done.result()
+    assert done.agreed(list(done.outcomes)) == done
+
+
+def test_the_order_of_requests_in_a_slot_shows_in_what_is_signed():
+    chain = MemoryChain()
+    one, other = chain.send(0, put("k", "v")), chain.send(1, put("k", "v"))
+    first, second = chain.order(one, other), chain.order(other, one)
+    assert first.order().requests_digest != second.order().requests_digest

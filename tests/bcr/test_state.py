@@ -1,0 +1,112 @@
+"""The running state: at most once, whatever is ordered again, and the same on every replica."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_chain import append, get, put
+
+from bcr.encoding import decode, encode
+from bcr.state import RunningState, Snapshot
+from bcr.statements import Request
+
+
+def request(client, number, *operations):
+    return Request(client, number, operations)
+
+
+REQUESTS = st.builds(
+    lambda client, number, value: request(client, number, append("k", value), get("k")),
+    st.integers(0, 2), st.integers(0, 4), st.sampled_from("abc"),
+)  # fmt: skip
+SLOTS = st.lists(st.lists(REQUESTS, min_size=1, max_size=3), max_size=8)
+
+
+def executed(slots, window=2, state=None):
+    state = state or RunningState(window)
+    return state, [state.execute(0, slot, requests) for slot, requests in enumerate(slots)]
+
+
+@given(SLOTS)
+def test_a_request_executes_at_most_once(slots):
+    state, _ = executed([[request(0, 0, put("k", ""))]])
+    executions = {}
+    for slot, requests in enumerate(slots, start=1):
+        for each, outcome in zip(requests, state.execute(0, slot, requests), strict=True):
+            key = each.client, each.number
+            if outcome.results:
+                executions.setdefault(key, outcome)
+                assert executions[key] == outcome
+    assert len(state.dictionary.get("k", "")) <= len(executions)
+
+
+def test_a_request_that_is_ordered_again_has_its_first_outcome_and_no_effect():
+    state = RunningState(1)
+    [first] = state.execute(0, 0, [request(0, 0, put("k", "v"), append("k", "w"))])
+    before = state.digest()
+    assert state.execute(1, 7, [request(0, 0, put("k", "v"), append("k", "w"))]) == (first,)
+    assert state.digest() == before
+    assert first.place == (0, 0, 0)
+
+
+def test_a_request_that_is_ordered_twice_in_one_slot_executes_once():
+    state = RunningState(1)
+    state.execute(0, 0, [request(0, 0, put("k", ""))])
+    one, again = state.execute(0, 1, [request(0, 1, append("k", "x"))] * 2)
+    assert one == again
+    assert state.dictionary == {"k": "x"}
+
+
+def test_a_stale_request_has_neither_outcome_nor_effect():
+    state = RunningState(2)
+    for number in (0, 1, 2):
+        state.execute(0, number, [request(0, number, put("k", str(number)))])
+    before = state.digest()
+    assert state.is_stale(request(0, 0))
+    assert [outcome.results for outcome in state.execute(0, 3, [request(0, 0, put("k", "again"))])] == [()]
+    assert state.digest() == before
+    assert not state.is_stale(request(0, 1))
+    assert not state.is_stale(request(1, 0))
+
+
+@given(SLOTS, st.integers(1, 3))
+def test_no_more_than_the_window_s_outcomes_of_a_client_are_kept(slots, window):
+    state, _ = executed(slots, window)
+    assert all(len(latest) <= window for latest in state.outcomes.values())
+
+
+@given(SLOTS)
+def test_replicas_that_execute_the_same_slots_have_equal_states_and_digests(slots):
+    (one, outcomes), (other, same_outcomes) = executed(slots), executed(slots)
+    assert outcomes == same_outcomes
+    assert one.digest() == other.digest()
+
+
+@given(SLOTS, SLOTS)
+def test_a_restored_state_goes_on_as_the_one_that_the_snapshot_was_taken_of(slots, more):
+    state, _ = executed(slots)
+    restored = RunningState.restored(decode(Snapshot, encode(state.snapshot())), 2)
+    assert restored.digest() == state.digest()
+    _, outcomes = executed(more, state=state)
+    assert executed(more, state=restored)[1] == outcomes
+    assert restored.snapshot() == state.snapshot()
+
+
+@given(SLOTS, SLOTS)
+def test_digests_are_equal_exactly_where_the_states_are(slots, others):
+    one, other = executed(slots)[0], executed(others)[0]
+    assert (one.digest() == other.digest()) == (one.snapshot() == other.snapshot())
+
+
+def test_what_was_executed_for_whom_is_part_of_the_state():
+    one, other = RunningState(1), RunningState(1)
+    one.execute(0, 0, [request(0, 0, put("k", "v"))])
+    other.execute(0, 0, [request(1, 0, put("k", "v"))])
+    assert one.dictionary == other.dictionary
+    assert one.digest() != other.digest()
+
+
+def test_a_snapshot_does_not_change_with_the_state():
+    state, _ = executed([[request(0, 0, put("k", "v"))]])
+    snapshot = state.snapshot()
+    RunningState.restored(snapshot, 1).dictionary["k"] = "w"
+    state.dictionary["k"] = "x"
+    assert dict(snapshot.dictionary) == {"k": "v"}
