@@ -153,6 +153,12 @@ def prescribed(cell: Cell, rules: Sequence[Mapping[str, Any]]) -> Mapping[str, A
     raise LookupError(f"no rule for {cell}")
 
 
+def rules() -> list[Mapping[str, Any]]:
+    """What the protocol prescribes, rule by rule, from the data file."""
+    loaded: list[Mapping[str, Any]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    return loaded
+
+
 def main(arguments: Sequence[str]) -> int:
     """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise; writes docs/atlas.md and docs/atlas.svg."""
     parser = argparse.ArgumentParser(prog="bcr atlas", description=__doc__)
@@ -163,17 +169,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
     parser.add_argument("--no-write", action="store_true", help="leave docs/ as it is")
     options = parser.parse_args(arguments)
-    rules = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    prescription = rules()
     cells = [Cell(*each) for each in product(options.t, options.trigger, options.failure, POSITIONS)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        outcomes = _run_all(cells, folder, options.jobs, rules)
+        outcomes = _run_all(cells, folder, options.jobs, prescription)
     if not options.no_write:
         (PROJECT / "docs").mkdir(exist_ok=True)
-        (PROJECT / "docs" / "atlas.md").write_text(_table(outcomes, rules))
+        (PROJECT / "docs" / "atlas.md").write_text(_table(outcomes, prescription))
         (PROJECT / "docs" / "atlas.svg").write_text(_heatmap(outcomes))
-    bad = [cell for cell, outcome in outcomes.items() if outcome.kind not in prescribed(cell, rules)["outcome"]]
+    bad = [cell for cell, outcome in outcomes.items() if outcome.kind not in prescribed(cell, prescription)["outcome"]]
     counts = Counter(outcome.kind for outcome in outcomes.values())
     print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()) + f"; {len(bad)} not as prescribed")
     return 1 if bad else 0

@@ -26,7 +26,7 @@ STARTER = (
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="soak", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="bcr soak", description=__doc__.partition("\n")[0])
     parser.add_argument("programs", nargs="+", metavar="PROGRAM", help="a .da file, or a module such as da.examples.lamutex.orig")
     parser.add_argument("--starts", type=int, default=20, help="starts of each program (20)")
     parser.add_argument("--load", type=int, default=0, help="busy processes beside them (0)")

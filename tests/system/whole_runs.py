@@ -43,7 +43,7 @@ class Run:
     All its processes are in one group, whose number is the process id of the first.
     """
 
-    def __init__(self, folder, file, *options, da_options=()):
+    def __init__(self, folder, file, *options, da_options=(), source=PROJECT / "src"):
         self.folder = folder
         self.logs = folder / "logs"
         self.output_file = folder / "output"
@@ -53,7 +53,7 @@ class Run:
         command += ["--log-dir", str(self.logs), "--result-file", str(self.result_file), *options]
         with open(self.output_file, "w") as output:
             self.process = subprocess.Popen(
-                command, cwd=PROJECT / "src", stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                command, cwd=source, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )
 
