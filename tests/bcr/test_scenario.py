@@ -10,7 +10,7 @@ from memory_chain import changed, get, put
 
 from bcr.encoding import encode
 from bcr.object import Operation
-from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario, read_scenario
+from bcr.scenario import Failure, ScenarioError, Trigger, grammar, parse_scenario, read_scenario
 from bcr.scenario.entries import MAX_BYTES, lines_of
 from bcr.scenario.faults import FAILURES, TRIGGERS
 from bcr.scenario.values import MAX_OPERATIONS
@@ -183,14 +183,13 @@ def test_failures_are_a_set_of_pairs_each_with_the_exact_text_of_the_file():
     assert found[0][0] == found[1][0]
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS)
-@pytest.mark.parametrize("failure", FAILURES)
-def test_every_trigger_and_failure_is_read(trigger, failure):
-    arguments = ",".join("0" for _ in TRIGGERS[trigger].arguments)
-    argument = "".join("7" for _ in FAILURES[failure].arguments)
-    [(read_trigger, read_failure, _)], warnings = faults(f"{trigger}({arguments}),{failure}({argument})")
-    assert (read_trigger.name, read_trigger.count) == (trigger, 0)
-    assert read_failure == Failure(failure, 7 if argument else None)
+def test_every_trigger_and_failure_is_read():
+    triggers = {name: f"{name}({','.join('0' for _ in word.arguments)})" for name, word in TRIGGERS.items()}
+    failures = {name: f"{name}({'7' if word.arguments else ''})" for name, word in FAILURES.items()}
+    expected = [(trigger, 0, failure) for trigger in triggers for failure in failures]
+    found, warnings = faults(";".join(f"{triggers[trigger]},{failures[failure]}" for trigger, _, failure in expected))
+    assert [(trigger.name, trigger.count, failure.name) for trigger, failure, _ in found] == expected
+    assert {failure.argument for _, failure, _ in found if FAILURES[failure.name].arguments} == {7}
     assert not warnings
 
 
@@ -250,11 +249,22 @@ def test_a_missing_workload_is_told_beside_other_errors():
 
 
 @pytest.mark.parametrize(
-    "value", ["pseudorandom(1,2000000)", "pseudorandom(1,1000000); get('k')", "; ".join(["pseudorandom(1,600000)"] * 3)]
+    "value, count", [("pseudorandom(1,11)", 1), ("pseudorandom(1,10); get('k')", 1), ("pseudorandom(1,6); " * 4, 3)]
 )
-def test_more_operations_than_the_limit_are_refused_and_not_made(value):
+def test_more_operations_than_the_limit_are_refused_and_not_made(monkeypatch, value, count):
+    monkeypatch.setattr(grammar, "MAX_OPERATIONS", 10)
+    made = []
+    monkeypatch.setattr(grammar, "pseudorandom", lambda seed, size: made.append(size) or pseudorandom(seed, size))
     found = errors(f"{START}workload[0] = {value}\n")
-    assert found and all(f"{MAX_OPERATIONS:,}" in each for each in found)
+    assert len(found) == count
+    assert all("at most 10 " in each or "more than 10 " in each for each in found)
+    assert sum(made) <= 10
+
+
+def test_a_client_has_no_more_than_a_million_operations():
+    assert MAX_OPERATIONS == 1_000_000
+    [error] = errors(f"{START}workload[0] = pseudorandom(1,1000001)\n")
+    assert error == "3:30: 1,000,001 operations, at most 1,000,000 are possible in all"
 
 
 @pytest.mark.parametrize("host", ["²", "x", "2", "-1", "9" * 5000])

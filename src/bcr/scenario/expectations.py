@@ -24,7 +24,6 @@ COMPARISONS_OF: Mapping[str, Sequence[str]] = {
 }
 
 VERDICTS = ("pass", "fail", "unknown")
-NUMBERS = ("operations", "results_by_tail", "retransmissions", "reconfigurations", "faults_injected", "olympus_results")
 
 
 class Subject(msgspec.Struct, frozen=True):

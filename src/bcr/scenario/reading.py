@@ -329,6 +329,7 @@ def _expected(kind: str, text: str, offset: int, warn: Callable[[str, int], None
         if len(strings) > 1:
             raise Problem(f"expected one string, found {len(strings)}", offset)
         return None if text == "absent" else strings[0]
-    if text not in VERDICTS:
-        raise Problem(f"no verdict {text!r}; {nearest(text, VERDICTS)}", offset)
-    return text
+    word = text.strip("'\"")
+    if word not in VERDICTS:
+        raise Problem(f"no verdict {word!r}; {nearest(word, VERDICTS)}", offset)
+    return word
