@@ -62,7 +62,6 @@ UNMET = [
     ("expect[olympus_results]", "0"),
     ("expect[results,0]", "'OK'"),
     ("expect[results,0]", "'OK'; 'b'"),
-    ("expect[results,2]", "'OK'"),
     ("expect[final,'k']", "'w'"),
     ("expect[final,'k']", "absent"),
     ("expect[final,'empty']", "absent"),

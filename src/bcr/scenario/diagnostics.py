@@ -39,6 +39,10 @@ class Problem(Exception):
         self.offset = offset
 
 
+class KeyProblem(Problem):
+    """Something in a name, or in the brackets behind it, makes no sense."""
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """A phrase that names the valid word nearest to `word`, and all of them where it is not near."""
     valid = sorted(valid)

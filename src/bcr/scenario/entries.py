@@ -10,6 +10,8 @@ from bcr.scenario.diagnostics import Diagnostic
 
 MAX_BYTES = 16 << 20
 _QUOTES = {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"'}
+_NAME = re.compile(r"""[^='"]*(?:'[^']*'[^='"]*|"[^"]*"[^='"]*)*""")
+_PART = re.compile(r"""((?:'[^']*'|"[^"]*"|[^,])*)(?:,|$)""")
 _YAML_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _STRAIGHT = {ord(curly): straight for curly, straight in _QUOTES.items()}
 
@@ -51,7 +53,7 @@ def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnosti
                 column = line.index("#") + 1
                 diagnostics.append(Diagnostic(source, number, column, "warning", "blanks before # of a comment"))
             continue
-        key, equals, value = line.partition("=")
+        key, equals, value = _around_equals(line)
         if not equals:
             text_ = f"expected 'name = value', found {stripped[:40]!r}"
             diagnostics.append(Diagnostic(source, number, len(line) - len(line.lstrip()) + 1, "error", text_))
@@ -60,6 +62,19 @@ def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnosti
         value_column = len(key) + 2 + len(value) - len(value.lstrip())
         entries.append(Entry(key.strip(), value.strip(), number, len(key) - len(key.lstrip()) + 1, value_column))
     return entries, diagnostics
+
+
+def _around_equals(line: str) -> tuple[str, str, str]:
+    """The line around its first = that stands in no string: a string in brackets belongs to the name."""
+    match = _NAME.match(line)
+    if match is not None and line[match.end() : match.end() + 1] == "=":
+        return line[: match.end()], "=", line[match.end() + 1 :]
+    return line.partition("=")
+
+
+def split_index(inside: str) -> tuple[str, ...]:
+    """What stands between the brackets of a name, at the commas that stand in no string."""
+    return tuple(part.strip() for part in _PART.findall(inside)[:-1])
 
 
 def _straight_quotes(line: str, source: str, number: int, diagnostics: list[Diagnostic], first: int = 1) -> str:

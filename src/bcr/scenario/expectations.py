@@ -1,25 +1,28 @@
 """What a scenario file says its run must show: `expect[name, …] = comparison value`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+Kind = Literal["number", "status", "strings", "string", "positions"]
+
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "==": lambda value, expected: value == expected,
-    "!=": lambda value, expected: value != expected,
-    ">=": lambda value, expected: value >= expected,
-    "<=": lambda value, expected: value <= expected,
-    ">": lambda value, expected: value > expected,
-    "<": lambda value, expected: value < expected,
+    "==": lambda actual, expected: actual == expected,
+    "!=": lambda actual, expected: actual != expected,
+    ">=": lambda actual, expected: actual >= expected,
+    "<=": lambda actual, expected: actual <= expected,
+    ">": lambda actual, expected: actual > expected,
+    "<": lambda actual, expected: actual < expected,
+    "in": lambda actual, expected: actual in expected,
 }
 
-# Kind of value -> the comparisons that make sense of it; positions are compared as their subject says.
-COMPARISONS_OF: Mapping[str, Sequence[str]] = {
+# Only numbers have an order, and what is said of positions is in the name of the expectation.
+COMPARISONS_OF: Mapping[Kind, Sequence[str]] = {
     "number": tuple(COMPARISONS),
-    "word": ("==", "!="),
-    "string": ("==", "!="),
+    "status": ("==", "!=", "in"),
     "strings": ("==", "!="),
+    "string": ("==", "!=", "in"),
     "positions": ("==",),
 }
 
@@ -29,20 +32,20 @@ VERDICTS = ("pass", "fail", "unknown")
 class Subject(msgspec.Struct, frozen=True):
     """Something that can be expected: the kinds of its arguments and of its value, and what it means."""
 
-    arguments: tuple[str, ...]
-    value: str
+    arguments: tuple[Literal["client", "number", "string"], ...]
+    value: Kind
     meaning: str
 
 
 SUBJECTS: Mapping[str, Subject] = {
-    "verdict": Subject((), "word", "pass, fail or unknown"),
+    "verdict": Subject((), "status", "pass, fail or unknown"),
     "operations": Subject((), "number", "operations answered"),
     "results_by_tail": Subject((), "number", "results that the last configuration's tail sent"),
     "retransmissions": Subject((), "number", "requests that clients sent again"),
     "reconfigurations": Subject((), "number", "completed reconfigurations"),
     "faults_injected": Subject((), "number", "faults that were injected"),
     "olympus_results": Subject((), "number", "results that clients got from Olympus"),
-    "results": Subject(("number",), "strings", "the results of client i in request order"),
+    "results": Subject(("client",), "strings", "the results of client i in request order"),
     "final": Subject(("string",), "string", "the value of a key in the final dictionary; `absent` for none"),
     "quorum_includes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, all of these"),
     "quorum_excludes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, none of these"),
@@ -51,7 +54,10 @@ SUBJECTS: Mapping[str, Subject] = {
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """One expected outcome; `text` is the file's own, `value` None stands for an absent key."""
+    """One expected outcome; `text` is the file's own, `value` None stands for an absent key.
+
+    The value of the comparison `in` is a tuple of what is allowed.
+    """
 
     name: str
     arguments: tuple[int | str, ...]
@@ -68,12 +74,13 @@ class Expectation(msgspec.Struct, frozen=True):
         if self.name in ("quorum_includes", "quorum_excludes", "blamed"):
             is_met = _positions_fit(self.name, set(self.value or ()), actual)  # type: ignore[arg-type]
         else:
-            expected = list(self.value) if isinstance(self.value, tuple) else self.value
-            is_met = COMPARISONS[self.comparison](actual, expected)
+            comparable = tuple(actual) if isinstance(actual, list) else actual
+            is_met = COMPARISONS[self.comparison](comparable, self.value)
         return None if is_met else f"expected {self.text}, was {actual!r}"
 
 
 def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
+    """What the outcome has of an expectation's subject; raises LookupError where it has nothing of the kind."""
     name, arguments = expectation.name, expectation.arguments
     reconfigurations: Sequence[Mapping[str, Any]] = outcome["reconfigurations"]
     if name == "reconfigurations":
@@ -85,13 +92,15 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
     if name == "results":
         return outcome["results"][arguments[0]]
     if name == "final":
-        return (outcome["final_state"] or {}).get(arguments[0])
+        if outcome["final_state"] is None:
+            raise LookupError("a run that knows no final state knows nothing of its keys")
+        return outcome["final_state"].get(arguments[0])
     if name == "blamed":
         return reconfigurations[int(arguments[0])]["blamed"]
     if name in ("quorum_includes", "quorum_excludes"):
         quorum = reconfigurations[int(arguments[0])]["quorum"]
         if quorum is None:
-            raise LookupError
+            raise LookupError("no quorum: it includes nobody, and leaves nobody out")
         return quorum
     return outcome[name]
 
@@ -99,5 +108,4 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
 def _positions_fit(name: str, expected: set[int], actual: Any) -> bool:
     if name == "blamed":
         return actual in expected
-    members = set(actual or ())
-    return expected <= members if name == "quorum_includes" else not expected & members
+    return expected <= set(actual) if name == "quorum_includes" else not expected & set(actual)

@@ -10,13 +10,15 @@ import msgspec
 from bcr.object import Operation
 from bcr.scenario.diagnostics import Problem, nearest
 from bcr.scenario.faults import FAILURES, LINK_ACTIONS, TRIGGERS, Failure, Trigger, Word
-from bcr.scenario.values import MAX_OPERATIONS
+from bcr.scenario.values import MAX_OPERATIONS, MILLISECONDS_MOST
 from bcr.workload import pseudorandom
 
 Warn = Callable[[str, int], None]
 Tell = Callable[[Problem], None]
 
 T = TypeVar("T")
+
+UNITS = {1: "whole milliseconds", 1_000: "seconds"}
 
 OPERATION_ARGUMENTS = {"put": 2, "get": 1, "slice": 2, "append": 2}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -148,6 +150,24 @@ def _number(call: Call, index: int, least: int = 0) -> int:
     return int(text)
 
 
+def milliseconds_of(text: str, unit_ms: int) -> int | None:
+    """The milliseconds that a number of the file's unit of time stands for; seconds may have up to three decimals."""
+    if unit_ms == 1:
+        return int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
+    seconds = re.fullmatch(r"([+-]?\d{1,15})(?:\.(\d{1,3}))?", text)
+    return int(seconds[1] + (seconds[2] or "").ljust(3, "0")) if seconds else None
+
+
+def _milliseconds(call: Call, index: int, unit_ms: int) -> int:
+    text = call.arguments[index]
+    value_ms = milliseconds_of(text, unit_ms)
+    if value_ms is None:
+        raise Problem(f"{call.name}: expected a number of {UNITS[unit_ms]}, found {text!r}", call.offsets[index])
+    if not 0 <= value_ms <= MILLISECONDS_MOST:
+        raise Problem(f"{call.name}: {text} is not from 0 to {MILLISECONDS_MOST:,} milliseconds", call.offsets[index])
+    return value_ms
+
+
 def _demand_count(call: Call, count: int, form: str) -> None:
     if len(call.arguments) != count:
         raise Problem(f"{call.name} takes {count} arguments, not {len(call.arguments)}: {form}", call.offset)
@@ -158,6 +178,10 @@ def _items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: 
     cursor = Cursor(text, warn)
     found: list[T] = []
     while not cursor.at_end():
+        if cursor.peek() == ";":
+            warn("nothing stands before this ;", cursor.place)
+            cursor.take(";")
+            continue
         try:
             found.append(item(cursor))
             if not cursor.take(";") and not cursor.at_end():
@@ -173,7 +197,8 @@ def parse_workload(text: str, warn: Warn, tell: Tell) -> tuple[Operation, ...]:
     operations: list[Operation] = []
 
     def item(cursor: Cursor) -> None:
-        operations.extend(_operations_of(cursor.call(), MAX_OPERATIONS - len(operations)))
+        call = _known(cursor.call(), (*OPERATION_ARGUMENTS, "pseudorandom"), "operation", warn)
+        operations.extend(_operations_of(call, MAX_OPERATIONS - len(operations)))
 
     _items(text, item, "operations", warn, tell)
     return tuple(operations)
@@ -189,9 +214,6 @@ def _operations_of(call: Call, most: int) -> tuple[Operation, ...]:
         return pseudorandom(_number(call, 0, least=-(10**18)), count)
     if most < 1:
         raise Problem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
-    if call.name not in OPERATION_ARGUMENTS:
-        valid = [*OPERATION_ARGUMENTS, "pseudorandom"]
-        raise Problem(f"no operation {call.name}; {nearest(call.name, valid)}", call.offset)
     forms = {"put": "put('k','v')", "get": "get('k')", "slice": "slice('k','i:j')", "append": "append('k','v')"}
     _demand_count(call, OPERATION_ARGUMENTS[call.name], forms[call.name])
     if call.name == "slice" and not _SLICE.fullmatch(call.arguments[1].strip()):
@@ -237,10 +259,10 @@ def _pair(cursor: Cursor, reading: Reading, tell: Tell) -> Pair | None:
     trigger_call, failure_call, exact = _two_calls(cursor)
     trigger = None
     try:
-        trigger = _trigger(trigger_call, reading)
+        trigger = _trigger(trigger_call, reading, cursor.warn)
     except Problem as problem:
         tell(problem)  # and go on: the failure may be wrong too
-    failure = _failure(failure_call, reading)
+    failure = _failure(failure_call, reading, cursor.warn)
     return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset)
 
 
@@ -273,9 +295,10 @@ def parse_links(
 
 def _link_faults(cursor: Cursor, link: tuple[int, int] | None, replicas: int, reading: Reading) -> list[LinkFault]:
     trigger_call, action, exact = _two_calls(cursor)
-    trigger = _trigger(trigger_call, reading)
-    _known(action, LINK_ACTIONS, "fault of a link")
-    _demand_count(action, len(LINK_ACTIONS[action.name].arguments), "partition({0,1},{2})" if action.arguments else "()")
+    trigger = _trigger(trigger_call, reading, cursor.warn)
+    action = _known(action, LINK_ACTIONS, "fault of a link", cursor.warn)
+    arguments = LINK_ACTIONS[action.name].arguments
+    _demand_count(action, len(arguments), "partition({0,1},{2})" if arguments else f"{action.name}()")
     if action.name == "partition":
         one, other = (_group(action, index, replicas) for index in (0, 1))
         if one & other:
@@ -291,15 +314,20 @@ def _link_faults(cursor: Cursor, link: tuple[int, int] | None, replicas: int, re
 
 def _group(call: Call, index: int, replicas: int) -> set[int]:
     members = [part.strip() for part in call.arguments[index].strip("{}").split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) < replicas for part in members):
+    if not all(re.fullmatch(r"\d{1,9}", part) and int(part) < replicas for part in members):
         what = f"expected replicas from 0 to {replicas - 1} such as {{0,1}}, found {call.arguments[index]!r}"
         raise Problem(f"{call.name}: {what}", call.offsets[index])
     return set(map(int, members))
 
 
-def _known(call: Call, words: Collection[str], what: str) -> None:
-    if call.name not in words:
+def _known(call: Call, words: Collection[str], what: str, warn: Warn) -> Call:
+    """The call, its name one of `words`, which capitals do not hide; raises Problem where it is none."""
+    name = call.name.lower()
+    if name not in words:
         raise Problem(f"no {what} {call.name}; {nearest(call.name, words)}", call.offset)
+    if name != call.name:
+        warn(f"{call.name} is read as {name}", call.offset)
+    return msgspec.structs.replace(call, name=name)
 
 
 def _form(name: str, word: Word) -> str:
@@ -307,8 +335,8 @@ def _form(name: str, word: Word) -> str:
     return f"{name}({','.join(letters[kind] for kind in word.arguments)})"
 
 
-def _trigger(call: Call, reading: Reading) -> Trigger:
-    _known(call, TRIGGERS, "trigger")
+def _trigger(call: Call, reading: Reading, warn: Warn) -> Trigger:
+    call = _known(call, TRIGGERS, "trigger", warn)
     word = TRIGGERS[call.name]
     if len(call.arguments) == 2 and word.arguments == ("count",) and call.arguments[0].strip() == "-1":
         call = Call(call.name, call.arguments[1:], call.offsets[1:], call.offset, call.text)  # a client of -1: none
@@ -320,15 +348,16 @@ def _trigger(call: Call, reading: Reading) -> Trigger:
             raise Problem(f"{call.name}: no client {client}, clients are 0 to {reading.clients - 1}", call.offsets[0])
     last = len(call.arguments) - 1
     if word.arguments[-1] == "milliseconds":
-        return Trigger(call.name, client, _number(call, last) * reading.unit_ms)
+        return Trigger(call.name, client, _milliseconds(call, last, reading.unit_ms))
     first = reading.counters_start_at
     return Trigger(call.name, client, _number(call, last, least=first) - first)
 
 
-def _failure(call: Call, reading: Reading) -> Failure:
-    _known(call, FAILURES, "failure")
+def _failure(call: Call, reading: Reading, warn: Warn) -> Failure:
+    call = _known(call, FAILURES, "failure", warn)
     word = FAILURES[call.name]
     _demand_count(call, len(word.arguments), _form(call.name, word))
     if not word.arguments:
         return Failure(call.name)
-    return Failure(call.name, _number(call, 0) * (reading.unit_ms if word.arguments[0] == "milliseconds" else 1))
+    in_time = word.arguments[0] == "milliseconds"
+    return Failure(call.name, _milliseconds(call, 0, reading.unit_ms) if in_time else _number(call, 0))

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bcr.object import Operation
-from bcr.scenario.diagnostics import Diagnostic, Problem, ScenarioError, Severity, nearest
-from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of
-from bcr.scenario.expectations import COMPARISONS, COMPARISONS_OF, SUBJECTS, VERDICTS, Expectation
+from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
+from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
+from bcr.scenario.expectations import Expectation
+from bcr.scenario.expecting import parse_expectation
 from bcr.scenario.faults import Failure, FaultPlan
+from bcr.scenario.grammar import UNITS, milliseconds_of, parse_links, parse_pairs, parse_workload
 from bcr.scenario.grammar import Reading as FileReading
-from bcr.scenario.grammar import parse_links, parse_pairs, parse_strings, parse_workload
 from bcr.scenario.values import NUMBERS, Range, Scenario
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
@@ -25,8 +26,6 @@ CHOICES = {
 }
 TIMES = {"client_timeout", "head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"}
 VALID_KEYS = [*NUMBERS, *TEXTS, *INDEXED, "counters_start_at", "expect"]
-
-T = TypeVar("T")
 
 
 def read_scenario(path: Path) -> tuple[Scenario, tuple[Diagnostic, ...]]:
@@ -89,31 +88,24 @@ class _Reading:
             self._say(entry, f"not a name: {entry.key!r}")
             return
         written, opening, inside, closing = match.groups()
-        name = SYNONYMS.get(written, written)
-        if name != written:
-            self._say(entry, f"{written} is read as {name}", severity="warning")
+        name = SYNONYMS.get(written.lower(), written.lower())
         if name not in VALID_KEYS:
             self._say(entry, f"unknown key {written} is ignored; {nearest(written, VALID_KEYS)}", severity="warning")
             return
+        if name != written:
+            self._say(entry, f"{written} is read as {name}", severity="warning")
         if opening == "(" and closing == ")":
             self._say(entry, f"{name}(…) is read as {name}[…]", severity="warning")
         elif opening and opening + closing != "[]":
             self._say(entry, f"brackets do not match: {entry.key!r}")
             return
-        index = tuple(part.strip() for part in inside.split(",")) if inside is not None else ()
+        index = split_index(inside) if inside is not None else ()
         if (name, index) in self.entries:
             self._say(entry, f"{entry.key} is given again; the last one counts", severity="warning")
         self.entries[name, index] = entry
 
     def _indexed(self, name: str) -> list[tuple[tuple[str, ...], Entry]]:
         return [(index, entry) for (key, index), entry in self.entries.items() if key == name]
-
-    def _guarded(self, entry: Entry, parse: Callable[[], T]) -> T | None:
-        try:
-            return parse()
-        except Problem as problem:
-            self._say(entry, problem.text, problem.offset)
-            return None
 
     def _teller(self, entry: Entry) -> Callable[[Problem], None]:
         return lambda problem: self._say(entry, problem.text, problem.offset)
@@ -129,28 +121,29 @@ class _Reading:
                 self._say(entry, f"{name} takes no index")
         return self.entries.get((name, ()))
 
-    def _number(self, name: str, limits: Range, factor: int = 1) -> int:
+    def _number(self, name: str, limits: Range, unit_ms: int = 1) -> int:
         """The number of a key; where there is an error, one with which reading goes on to find more."""
         entry = self._plain(name)
         if entry is None and limits.default is not None:
             return limits.default
-        value = self._number_of(entry, name, limits, factor)
+        value = self._number_of(entry, name, limits, unit_ms)
         if value is None:
             self.unread.add(name)
             return limits.most if limits.default is None else limits.default
         return value
 
-    def _number_of(self, entry: Entry | None, name: str, limits: Range, factor: int) -> int | None:
+    def _number_of(self, entry: Entry | None, name: str, limits: Range, unit_ms: int) -> int | None:
         if entry is None:
             self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
             return None
         text = entry.value.rstrip(";").rstrip()
         if text != entry.value:
             self._say(entry, "a ; behind the value is ignored", len(text), severity="warning")
-        if not re.fullmatch(r"[+-]?\d{1,18}", text):
-            self._say(entry, f"{name}: expected a whole number, found {entry.value!r}", 0)
+        value = milliseconds_of(text, unit_ms)
+        if value is None:
+            expected = "a whole number" if unit_ms == 1 else f"a number of {UNITS[unit_ms]}"
+            self._say(entry, f"{name}: expected {expected}, found {entry.value!r}", 0)
             return None
-        value = int(text) * factor
         if not limits.least <= value <= limits.most:
             self._say(entry, f"{name}: {value:,} is not from {limits.least:,} to {limits.most:,} ({limits.why})", 0)
             return None
@@ -160,7 +153,7 @@ class _Reading:
         entry = self._plain(name)
         if entry is None:
             return {"placement": "processes", "log_level": "human", "time_unit": "ms"}[name]
-        value = entry.value.strip("'\"")
+        value = entry.value.strip("'\"").lower()
         if value not in CHOICES[name]:
             self._say(entry, f"{name}: no {value!r}; {nearest(value, CHOICES[name])}", 0)
             return CHOICES[name][0]
@@ -171,7 +164,10 @@ class _Reading:
         if entry is None:
             return []
         parts, offset = [], 0
-        for part in entry.value.split(";"):
+        if "," in entry.value:
+            text = f"{name}: commas between the items are read as ;"
+            self._say(entry, text, entry.value.index(","), severity="warning")
+        for part in re.split("[;,]", entry.value):
             if part.strip():
                 parts.append((part.strip().strip("'\""), offset))
             offset += len(part) + 1
@@ -189,9 +185,9 @@ class _Reading:
     # -- the whole
 
     def scenario(self) -> Scenario | None:
-        milliseconds = 1_000 if self._choice("time_unit") == "s" else 1
+        unit_ms = 1_000 if self._choice("time_unit") == "s" else 1
         numbers = {
-            name: self._number(name, limits, milliseconds if name in TIMES else 1) for name, limits in NUMBERS.items()
+            name: self._number(name, limits, unit_ms if name in TIMES else 1) for name, limits in NUMBERS.items()
         }
         clients, t = numbers["num_client"], numbers["t"]
         label = self._plain("test_case_name")
@@ -211,8 +207,8 @@ class _Reading:
             olympus_timeout_ms=numbers["olympus_timeout"],
             wedge_grace_ms=numbers["wedge_grace"],
             workloads=self._workloads(clients),
-            failures=self._failures(clients, 2 * t + 1, milliseconds),
-            expectations=self._expectations(),
+            failures=self._failures(clients, 2 * t + 1, unit_ms),
+            expectations=self._expectations(clients),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -243,8 +239,8 @@ class _Reading:
             return None
         return tuple(map(int, index))
 
-    def _failures(self, clients: int, replicas: int, milliseconds: int) -> tuple[FaultPlan, ...]:
-        reading = FileReading(clients, self._number("counters_start_at", COUNTERS), milliseconds)
+    def _failures(self, clients: int, replicas: int, unit_ms: int) -> tuple[FaultPlan, ...]:
+        reading = FileReading(clients, self._number("counters_start_at", COUNTERS), unit_ms)
         plans: list[FaultPlan] = []
         for index, entry in self._indexed("failures"):
             place = self._index(entry, "failures", index, 2)
@@ -280,56 +276,13 @@ class _Reading:
 
     # -- expectations
 
-    def _expectations(self) -> tuple[Expectation, ...]:
-        found = (self._expectation(index, entry) for index, entry in self._indexed("expect"))
-        return tuple(each for each in found if each is not None)
-
-    def _expectation(self, index: tuple[str, ...], entry: Entry) -> Expectation | None:
-        name, *arguments = index or ("",)
-        subject = SUBJECTS.get(name)
-        if subject is None:
-            self._say(entry, f"expect: nothing is called {name!r}; {nearest(name, SUBJECTS)}")
-            return None
-        if len(arguments) != len(subject.arguments):
-            self._say(entry, f"expect[{name}]: takes {len(subject.arguments)} further arguments, has {len(arguments)}")
-            return None
-        comparison = next((each for each in COMPARISONS if entry.value.startswith(each)), "==")
-        if comparison not in COMPARISONS_OF[subject.value]:
-            self._say(entry, f"expect[{name}]: expected {' or '.join(COMPARISONS_OF[subject.value])}", 0)
-            return None
-        rest = entry.value.removeprefix(comparison).strip()
-        offset = len(entry.value) - len(rest)
-        value = self._guarded(entry, lambda: _expected(subject.value, rest, offset, self._warner(entry)))
-        if value is None and rest != "absent":
-            return None
-        given = []
-        for kind, argument in zip(subject.arguments, arguments, strict=True):
-            if kind == "number" and not re.fullmatch(r"\d{1,9}", argument):
-                self._say(entry, f"expect[{name}]: expected a whole number, found {argument!r}")
-                return None
-            given.append(int(argument) if kind == "number" else argument.strip("'\""))
-        return Expectation(name, tuple(given), comparison, value, f"{entry.key} = {entry.value}")
-
-
-def _expected(kind: str, text: str, offset: int, warn: Callable[[str, int], None]) -> Any:
-    """The value of an expectation; None for `absent`."""
-    if kind == "number":
-        if not re.fullmatch(r"\d{1,18}", text):
-            raise Problem(f"expected a whole number, found {text!r}", offset)
-        return int(text)
-    if kind == "positions":
-        parts = [part.strip() for part in text.strip("{}").split(",") if part.strip()]
-        if not parts or not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
-            raise Problem(f"expected positions such as 0,2 or {{0,2}}, found {text!r}", offset)
-        return tuple(map(int, parts))
-    if kind == "strings":
-        return parse_strings(text, warn)
-    if kind == "string":
-        strings = parse_strings(text, warn) or ("",)
-        if len(strings) > 1:
-            raise Problem(f"expected one string, found {len(strings)}", offset)
-        return None if text == "absent" else strings[0]
-    word = text.strip("'\"")
-    if word not in VERDICTS:
-        raise Problem(f"no verdict {word!r}; {nearest(word, VERDICTS)}", offset)
-    return word
+    def _expectations(self, clients: int) -> tuple[Expectation, ...]:
+        found: list[Expectation] = []
+        for index, entry in self._indexed("expect"):
+            try:
+                found.append(parse_expectation(index, entry, clients, self._warner(entry)))
+            except KeyProblem as problem:
+                self._say(entry, problem.text)
+            except Problem as problem:
+                self._say(entry, problem.text, problem.offset)
+        return tuple(found)
