@@ -146,7 +146,7 @@ class Reconfiguration:
         return dict(self.failed)
 
 
-class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True):
+class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the result of a run says of a reconfiguration.
 
     `detected_ms` counts from the start of the service; `wedged_ms` and `active_ms`, None where it never came to that,

@@ -59,7 +59,7 @@ class InjectedFault(msgspec.Struct, frozen=True, array_like=True):
     text: str
 
 
-class RunRecord(msgspec.Struct, frozen=True):
+class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run, as recorded.
 
     `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had.

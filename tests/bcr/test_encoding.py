@@ -100,6 +100,13 @@ def test_a_digest_is_for_its_domain_alone():
     assert len(digest("requests", [])) == DIGEST_SIZE == 32
 
 
+def test_a_record_with_a_field_of_another_name_is_malformed():
+    """A name that is not known must not pass for a field that is left out."""
+    data = encode(MemoryChain().record())
+    with pytest.raises(MalformedMessage):
+        decode(RunRecord, data.replace(b"faults", b"gaults"))
+
+
 def test_encodings_do_not_change():
     """Golden bytes: another version of the project, or of Python, must sign the same."""
     assert encode(Order(1, 2, b"\3")).hex() == "94a56f726465720102c40103"

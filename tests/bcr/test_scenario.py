@@ -308,6 +308,7 @@ def test_yaml_that_holds_no_scenario_is_refused_with_its_place(text, place):
 
 FRAGMENTS = st.sampled_from(
     ["t = 1\n", "num_client = 1\n", "workload[0] = ", "failures[0,0] = ", "expect[final,'k'] = ", "expect[", "hosts = ",
+     "links = ", "links[0,1] = ", "partition({0,1},{2})", "fail()", "shuttle(0,0),",
      "t: 1\n", "num_client: 1\n", "workload[0]: ", "failures[0,0]: ", "|\n  ", ">\n ", "client_hosts = ",
      "get('k')", "put('a,'b')", "slice('k':'1:2')", "pseudorandom(1,3)", "shuttle(0,1)", "drop()", "wedge_request(-1,1)",
      "sleep(", "crash", ",", ";", "(", ")", "'", '"', "‘", "”", "#", " ", "\t", "\r\n", "\n", "=", ":", "\\", "-", "9" * 20,
