@@ -71,6 +71,17 @@ def cure_sim(sim):
             _log.error("%s could not run.", self.dapid)
             note_failure()
 
+    def run_in_thread(self):
+        try:
+            run_to_outcome(self)
+        finally:
+            self.ended.set()
+
+    def start_thread(self):
+        # Until Python 3.13 a thread counts as ended when Ctrl-C has interrupted somebody's `join`.
+        self.ended = threading.Event()
+        threading.Thread.start(self)
+
     def run_in_process(self):
         household = _ours()
         household.manager = self.transport_manager
@@ -97,9 +108,9 @@ def cure_sim(sim):
 
         return start_and_count
 
-    sim.OSThreadContainer.run = run_to_outcome
+    sim.OSThreadContainer.run = run_in_thread
     sim.OSProcessContainer.run = run_in_process
-    sim.OSThreadContainer.start = counted(threading.Thread.start)
+    sim.OSThreadContainer.start = counted(start_thread)
     sim.OSProcessContainer.start = counted(multiprocessing.Process.start)
 
 
@@ -184,7 +195,7 @@ def cure_api(api):
         household.manager = node and node.transport_manager
         _finish(household)
         status = _node_status(household, status, node and node.outcome)
-        if any(each.is_alive() and not each.daemon for each in household.containers):
+        if any(_is_running(each) and not each.daemon for each in household.containers):
             logging.shutdown()
             os._exit(status)  # a thread that does not end would keep the node for ever
         return status
@@ -232,20 +243,31 @@ def _end_with_parent():
     threading.Thread(target=watch, name="da-parent", daemon=True).start()
 
 
+def _is_running(container):
+    return container.is_alive() if isinstance(container, multiprocessing.Process) else not container.ended.is_set()
+
+
+def _wait_for(container, limit_s=None):
+    if isinstance(container, multiprocessing.Process):
+        container.join(limit_s)
+    else:
+        container.ended.wait(limit_s)
+
+
 def _await_containers(household):
     """Wait for all that this OS process started, except for daemons."""
     while True:
-        waiting = [each for each in list(household.containers) if not each.daemon and each.is_alive()]
+        waiting = [each for each in list(household.containers) if not each.daemon and _is_running(each)]
         _count_ended(household)
         if not waiting:
             return
         for container in waiting:
-            container.join()
+            _wait_for(container)
 
 
 def _finish(household):
     """End what still runs: all of it after a signal, and the daemons otherwise; then close the transports."""
-    running = [each for each in list(household.containers) if each.is_alive()]
+    running = [each for each in list(household.containers) if _is_running(each)]
     if household.signal is None:
         running = [each for each in running if each.daemon]
     processes = [each for each in running if isinstance(each, multiprocessing.Process)]
@@ -256,7 +278,7 @@ def _finish(household):
             container.end()
     deadline_s = time.monotonic() + END_LIMIT_S
     for container in running:
-        container.join(max(0.0, deadline_s - time.monotonic()))
+        _wait_for(container, max(0.0, deadline_s - time.monotonic()))
     for container in processes:
         if container.is_alive():
             _log.error("%s did not end within %g s and is killed.", container.dapid, END_LIMIT_S)
@@ -270,7 +292,7 @@ def _finish(household):
 def _count_ended(household, ended_by_us=frozenset()):
     """Take the ends of child processes into account; a node's own container stays, for its outcome."""
     for container in list(household.containers):
-        if container.is_alive() or not isinstance(container, multiprocessing.Process):
+        if not isinstance(container, multiprocessing.Process) or container.is_alive():
             continue
         household.containers.remove(container)
         code = container.exitcode

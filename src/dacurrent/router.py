@@ -158,8 +158,8 @@ class Router(_stock_router):
         try:
             self._send_remote(src, dest, payload, flags, **(params or {}))
             return True
-        except sim.CircularRoutingException:
-            self.log.debug("%s has ended.", dest)
+        except (sim.CircularRoutingException, base.InvalidTransportStateException) as error:
+            self.log.debug("A message to %s is not sent: %s", dest, error)
         except (codec.CodecError, base.PacketSizeExceededException):
             raise  # the program's own mistake: it would wait for an answer that cannot come
         except base.AuthenticationException as error:

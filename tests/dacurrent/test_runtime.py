@@ -1,0 +1,135 @@
+"""How runs begin, fail and end."""
+
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from nodes import LIMIT_S, free_port
+from running import run_da
+
+from dacurrent.lifetime import FAILURE_STATUS
+
+PROGRAMS = Path(__file__).parent / "programs"
+ENDS = PROGRAMS / "ends.da"
+MEETING = PROGRAMS / "meeting.da"
+
+
+@pytest.mark.parametrize("where", ["handler", "run", "setup", "main"])
+def test_an_exception_is_told_with_its_traceback_and_in_the_exit_status(tmp_path, where):
+    done = run_da(tmp_path, ENDS, where, limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS, done.stdout
+    assert "Traceback" in done.stdout and "KeyError: 'in " in done.stdout and "ERROR" in done.stdout
+
+
+def test_the_code_that_main_gives_to_exit_is_the_exit_status(tmp_path):
+    assert run_da(tmp_path, ENDS, "exit", limit_s=LIMIT_S).returncode == 3
+    assert run_da(tmp_path, ENDS, "exit0", limit_s=LIMIT_S).returncode == 0
+
+
+def test_a_child_that_is_killed_is_told_and_waited_for_no_longer(tmp_path):
+    done = run_da(tmp_path, ENDS, "killed", limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS, done.stdout
+    assert "was ended by SIGKILL" in done.stdout
+
+
+def test_a_message_that_is_too_large_fails_the_run_and_names_the_option(tmp_path):
+    done = run_da(tmp_path, "--message-buffer-size", 20_000, ENDS, "big", limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS
+    assert "--message-buffer-size is 20000 here" in done.stdout
+
+
+def test_what_cannot_be_sent_fails_the_run_and_is_named(tmp_path):
+    done = run_da(tmp_path, ENDS, "object", limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS
+    assert "cannot send a builtins.object" in done.stdout
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def all_end(pids):
+    deadline_s = time.monotonic() + LIMIT_S
+    while any(map(is_running, pids)) and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    return not any(map(is_running, pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_to_the_node_ends_its_children(start, number):
+    node = start(ENDS, "wait")
+    children = [int(node.await_line(r"child (\d+)")) for _ in range(2)]
+    os.kill(node.process.pid, number)
+    status = node.process.wait(LIMIT_S)
+    assert status == (-number if number == signal.SIGKILL else 128 + number)
+    assert all_end(children)
+
+
+def test_a_node_alone_does_not_wait_for_itself(tmp_path):
+    done = run_da(tmp_path, "-n", "alone", "-H", "localhost", "--default-master-port", free_port(), MEETING, HOME=str(tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert "is this node itself" in done.stdout
+    cookie = tmp_path / ".da.cookie"
+    assert stat.S_IMODE(cookie.stat().st_mode) == 0o600 and len(cookie.read_bytes()) == 64
+
+
+def test_a_cookie_that_others_can_read_is_told(tmp_path):
+    cookie = tmp_path / ".da.cookie"
+    cookie.write_text("secret")
+    cookie.chmod(0o644)
+    done = run_da(tmp_path, "-n", "a", "-H", "localhost", "--default-master-port", free_port(), MEETING, HOME=str(tmp_path))
+    assert done.returncode == 0 and f"{cookie}: chmod 600" in done.stdout
+
+
+@pytest.mark.parametrize("cookie", ["", "--cookie="])
+def test_an_empty_cookie_is_refused(tmp_path, cookie):
+    (tmp_path / ".da.cookie").touch()
+    done = run_da(tmp_path, "-n", "a", "-H", "localhost", *cookie.split(), MEETING, HOME=str(tmp_path))
+    assert done.returncode == 1 and "cookie" in done.stdout
+
+
+def test_a_port_that_is_taken_is_an_error(start, tmp_path):
+    port = free_port()
+    start("-n", "first", "-M", "-H", "localhost", "-p", port, "-D", MEETING).await_line("Running")
+    done = run_da(tmp_path, "-n", "second", "-M", "-H", "localhost", "-p", port, MEETING, HOME=str(tmp_path))
+    assert done.returncode == 5 and f"cannot listen at 127.0.0.1:{port}" in done.stdout
+
+
+@pytest.mark.parametrize("first", [("a", "b"), ("a", "onode"), ("onode", "b"), ("b", "a", "onode")])
+def test_nodes_started_in_any_order_all_know_each_other(start, first):
+    """Each on the default port if it is free; `first` start one after another, the others at once."""
+    master = ("-H", "localhost", "--default-master-port", free_port())
+    names = ["a", "b", "onode"]
+    nodes = {}
+    for name in [*first, *(each for each in names if each not in first)]:
+        nodes[name] = start("-n", name, *master, MEETING, *(each for each in names if each != name))
+        if name in first:
+            nodes[name].await_line("Running iteration")
+    for name, node in nodes.items():
+        assert node.end() == 0, node.output
+        assert node.output.count("knows") == 2, (name, node.output)
+
+
+def test_a_node_whose_peer_comes_later_joins_it_then(start):
+    port = free_port()
+    early = start("-n", "early", "-H", "127.0.0.2", "-p", 0, "-R", f"127.0.0.1:{port}", MEETING, "late")
+    early.await_line("it will be tried again")
+    late = start("-n", "late", "-H", "127.0.0.1", "-M", "-p", port, MEETING, "early")
+    assert early.end() == 0 and late.end() == 0, early.output + late.output
+
+
+def test_a_second_run_with_the_same_node_name_stays_to_itself(start):
+    master = ("-H", "localhost", "--default-master-port", free_port())
+    first = start("-n", "onode", *master, MEETING, "friend")
+    first.await_line("Running iteration")
+    second = start("-n", "onode", *master, MEETING)
+    assert second.end() == 0, second.output
+    assert "another node is called onode" in second.output
+    friend = start("-n", "friend", *master, MEETING, "onode")
+    assert friend.end() == 0 and first.end() == 0
