@@ -1,0 +1,38 @@
+"""A child is never born with a lock that one of its parent's other threads holds."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import logging, os, sys, threading
+import da
+from da import common
+from dacurrent import forks
+
+handler = logging.StreamHandler(sys.stdout)
+logging.getLogger("da").addHandler(handler)
+lock = {"gate": forks.gate, "names": common.ProcessId._lock, "log": handler.lock}[sys.argv[1]]
+held, let_go = threading.Event(), threading.Event()
+
+def hold():
+    with lock:
+        held.set()
+        let_go.wait()
+
+threading.Thread(target=hold).start()
+held.wait()
+threading.Timer(0.2, let_go.set).start()
+child = os.fork()
+if child == 0:
+    lock = handler.lock if sys.argv[1] == "log" else lock
+    os._exit(0 if lock.acquire(timeout=5) and let_go.is_set() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("lock", ["gate", "names", "log"])
+def test_a_fork_waits_for_who_holds_the_lock(lock):
+    done = subprocess.run([sys.executable, "-c", SCRIPT, lock], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
