@@ -1,15 +1,11 @@
 """The queue that processes wait at."""
 
-<<<<<<< HEAD
 import sys
-=======
->>>>>>> origin/main
 import threading
 
 import pytest
 from da import common
 
-<<<<<<< HEAD
 LIMIT_S = 20
 PAUSE_S = 0.1
 LINES = 12  # more than `pop` has before it waits
@@ -39,26 +35,6 @@ def test_an_item_that_comes_at_any_moment_of_a_pop_is_found(place):
         queue.append("item")
     reader.join(LIMIT_S)
     assert popped == ["item"] and len(queue) == 0
-=======
-ROUND_TRIPS = 20_000
-LIMIT_S = 20
-
-
-def test_no_item_is_put_without_waking_up_who_waits():
-    there, back = common.WaitableQueue(), common.WaitableQueue()
-
-    def answer():
-        for _ in range(ROUND_TRIPS):
-            back.append(there.pop(timeout=LIMIT_S))
-
-    thread = threading.Thread(target=answer, daemon=True)
-    thread.start()
-    for number in range(ROUND_TRIPS):
-        there.append(number)
-        assert back.pop(timeout=LIMIT_S) == number
-    thread.join(LIMIT_S)
-    assert not thread.is_alive()
->>>>>>> origin/main
 
 
 def test_an_empty_queue_says_so_when_it_must_not_block():

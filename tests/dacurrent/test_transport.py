@@ -10,11 +10,7 @@ from da import common
 from da.transport import base
 from da.transport import manager as stock
 
-<<<<<<< HEAD
 from dacurrent import handshake, links, transport
-=======
-from dacurrent import handshake, transport
->>>>>>> origin/main
 
 COOKIE = b"cookie of the tests"
 LIMIT_S = 20
@@ -134,13 +130,8 @@ def test_a_receiver_that_stands_still_holds_up_neither_the_sender_nor_others_and
 
 
 def test_messages_for_a_receiver_that_never_moves_are_given_up_loudly(make, monkeypatch, caplog):
-<<<<<<< HEAD
     monkeypatch.setattr(links, "OUTBOX_LIMIT_BYTES", 1 << 20)
     monkeypatch.setattr(links, "SEND_LIMIT_S", 0.2)
-=======
-    monkeypatch.setattr(transport, "OUTBOX_LIMIT_BYTES", 1 << 20)
-    monkeypatch.setattr(transport, "SEND_LIMIT_S", 0.2)
->>>>>>> origin/main
     sender, still = make(), make()
     exchange(sender, still)
     stand_still(still)
@@ -168,11 +159,7 @@ def test_peers_with_other_sizes_are_told(make, caplog):
 def test_a_frame_beyond_the_limit_closes_the_connection_and_says_why(make, caplog):
     sender, receiver = make(), make()
     exchange(sender, receiver)
-<<<<<<< HEAD
     link = sender.links.to(receiver.target)
-=======
-    link = sender._links[receiver.target]
->>>>>>> origin/main
     with caplog.at_level(logging.WARNING, "da"):
         link.sock.send((1 << 30).to_bytes(4, "big"))
         while link.sock is not None:
@@ -193,15 +180,9 @@ def test_who_listens_proves_nothing_to_strangers(make):
     receiver = make()
     with socket.create_connection(receiver.target, LIMIT_S) as stranger:
         stranger.sendall(handshake.hello(1, 1))
-<<<<<<< HEAD
         links.receive(stranger, handshake.HELLO_BYTES)
         stranger.sendall(bytes(handshake.PROOF_BYTES))
         assert links.receive(stranger, handshake.PROOF_BYTES) == handshake.REFUSED
-=======
-        transport._receive(stranger, handshake.HELLO_BYTES)
-        stranger.sendall(bytes(handshake.PROOF_BYTES))
-        assert transport._receive(stranger, handshake.PROOF_BYTES) == handshake.REFUSED
->>>>>>> origin/main
         assert stranger.recv(1) == b""
 
 
@@ -239,19 +220,11 @@ def test_a_handshake_in_single_bytes_is_a_handshake(make):
         ours = handshake.hello(1, 1 << 20)
         for place in range(len(ours)):
             peer.sendall(ours[place : place + 1])
-<<<<<<< HEAD
         theirs = links.receive(peer, handshake.HELLO_BYTES)
         rest = handshake.proof(COOKIE, b"sender", ours, theirs) + b"\0\0\0\2hi"
         for place in range(len(rest)):
             peer.sendall(rest[place : place + 1])
         answer = links.receive(peer, handshake.PROOF_BYTES)
-=======
-        theirs = transport._receive(peer, handshake.HELLO_BYTES)
-        rest = handshake.proof(COOKIE, b"sender", ours, theirs) + b"\0\0\0\2hi"
-        for place in range(len(rest)):
-            peer.sendall(rest[place : place + 1])
-        answer = transport._receive(peer, handshake.PROOF_BYTES)
->>>>>>> origin/main
         assert handshake.is_proof(answer, COOKIE, b"receiver", ours, theirs)
         assert receiver.queue.take() == b"hi"
 
