@@ -1,6 +1,7 @@
 """No log record for what no handler prints, and a default message size that fits what programs send."""
 
 import logging
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +23,9 @@ def cure_common(common: ModuleType) -> None:
 
     def initialize_runtime_options(options: Any = None) -> None:
         options = dict(options or {})
-        if options.get("message_buffer_size", _STOCK_MESSAGE_BUFFER_SIZE) == _STOCK_MESSAGE_BUFFER_SIZE:
+        # The options do not tell DistAlgo's default from the same number given; `--me` is the shortest form of it.
+        is_given = any(argument.startswith("--me") for argument in sys.argv[1:])
+        if options.get("message_buffer_size", _STOCK_MESSAGE_BUFFER_SIZE) == _STOCK_MESSAGE_BUFFER_SIZE and not is_given:
             options["message_buffer_size"] = DEFAULT_MESSAGE_BUFFER_SIZE
         stock_initialize(options)
 

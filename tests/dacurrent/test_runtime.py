@@ -35,10 +35,15 @@ def test_a_child_that_is_killed_is_told_and_waited_for_no_longer(tmp_path):
     assert "was ended by SIGKILL" in done.stdout
 
 
-def test_a_message_that_is_too_large_fails_the_run_and_names_the_option(tmp_path):
-    done = run_da(tmp_path, "--message-buffer-size", 20_000, ENDS, "big", limit_s=LIMIT_S)
+@pytest.mark.parametrize("size", [4_096, 20_000])
+def test_a_message_that_is_too_large_fails_the_run_and_names_the_option(tmp_path, size):
+    done = run_da(tmp_path, "--message-buffer-size", size, ENDS, "big", limit_s=LIMIT_S)
     assert done.returncode == FAILURE_STATUS
-    assert "--message-buffer-size is 20000 here" in done.stdout
+    assert f"--message-buffer-size is {size} here" in done.stdout
+
+
+def test_messages_may_be_large_unless_the_user_says_otherwise(tmp_path):
+    assert run_da(tmp_path, ENDS, "big", limit_s=LIMIT_S).returncode == 0
 
 
 def test_what_cannot_be_sent_fails_the_run_and_is_named(tmp_path):
