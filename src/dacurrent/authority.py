@@ -31,8 +31,6 @@ class Refused(Exception):
 
 def cure_sim(sim):
     """Put a check before each command of `da.sim`'s processes and nodes."""
-    def is_id(value):
-        return isinstance(value, sim.ProcessId)
 
     def from_parent(process, source, _arguments):
         if source not in (process._DistProcess__parent, process._DistProcess__procimpl._nodeid):
@@ -102,17 +100,9 @@ def cure_sim(sim):
         for name, wanted in checks.items():
             number = sim.Command[name].value
             if table[number] is not None:
-                table[number] = _checked(self, name, table[number], (_is_from_process(is_id), *wanted))
+                table[number] = _checked(self, name, table[number], wanted)
 
     sim.DistProcess._init_dispatch_table = _init_dispatch_table
-
-
-def _is_from_process(is_id):
-    def check(_process, source, _arguments):
-        if not is_id(source):
-            raise Refused("it comes from no process")
-
-    return check
 
 
 def _require(condition, form):
