@@ -28,8 +28,10 @@ def encode(value: Any) -> bytes:
 def decode(kind: type[T], data: bytes) -> T:
     """The value of type `kind` that `data` encodes.
 
-    Raises MalformedMessage, with the bytes as evidence, where it encodes none.
+    Raises MalformedMessage, with the bytes as evidence, where it encodes none, or where a peer sent no bytes at all.
     """
+    if not isinstance(data, bytes):
+        raise MalformedMessage(f"a payload of type {type(data).__name__}, not bytes", evidence=(data,))
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)

@@ -53,6 +53,8 @@ class Shuttle(Message, frozen=True, tag="shuttle"):
         Checks everything but the holes, for which one must know the slots that are ordered already.
         """
         demand_configuration(self.configuration, configuration)
+        if position == configuration.head:
+            raise MalformedMessage("a shuttle for the head, which has no predecessor", evidence=(self,))
         if not 1 <= len(self.requests) <= MAX_REQUESTS_PER_SLOT:
             raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
         for request in self.requests:

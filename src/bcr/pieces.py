@@ -15,7 +15,12 @@ class Pieces:
         self._size = 0
 
     def add(self, index: int, count: int, piece: bytes) -> None:
-        """Add one of `count` pieces; what does not fit is left out, so the payload stays incomplete."""
+        """Add one of `count` pieces; what does not fit is left out, so the payload stays incomplete.
+
+        Numbers and piece are as a peer sent them, of whatever type.
+        """
+        if not (isinstance(index, int) and isinstance(count, int) and isinstance(piece, bytes)):
+            return
         if not (0 <= index < count <= MAX_PIECES and self._count in (None, count)) or index in self._pieces:
             return
         self._size += len(piece)

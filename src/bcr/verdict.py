@@ -120,14 +120,21 @@ def _wrong_exchanges(
 
 
 def _wrong_slots(history: Sequence[Exchange]) -> Iterator[str]:
-    """Slots of which clients accepted different things, and answers from before the execution that they tell of."""
+    """Slots of which clients accepted different things, and answers that contradict the execution they tell of."""
     results: dict[tuple[int, int], Result] = {}
+    requests: dict[tuple[int, int], tuple[bytes, ...]] = {}
     for exchange in history:
         answer, result = exchange.answer, exchange.answer.result()
         if answer.outcome.place > (answer.configuration, answer.slot, answer.index):
             yield f"{_name(exchange)}: answered in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
         if results.setdefault((answer.configuration, answer.slot), result) != result:
             yield f"{_name(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
+        requests[answer.configuration, answer.slot] = answer.request_digests
+    for exchange in history:
+        configuration, slot, index = exchange.answer.outcome.place
+        held = requests.get((configuration, slot))
+        if held is not None and held[index : index + 1] != (exchange.request.digest(),):
+            yield f"{_name(exchange)}: executed at {_place((configuration, slot, index))}, where another request stands"
 
 
 def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bcr.settings import Settings
+from bcr.violations import MalformedMessage
 from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
 
@@ -34,6 +35,14 @@ def address_of(process: Any) -> str:
     """The address of a DistAlgo process as text: what a signed configuration names it by."""
     transports = ",".join(map(str, process.transports))
     return f"{process.hostname}:{transports}/{process.uid:x}"
+
+
+def addresses_of(processes: Any) -> tuple[str, ...]:
+    """The addresses of the processes that came with a configuration; raises MalformedMessage where they are none."""
+    try:
+        return tuple(address_of(each) for each in processes)
+    except (AttributeError, TypeError) as error:
+        raise MalformedMessage(f"no list of processes beside a configuration: {error}") from error
 
 
 def byzantine_replica() -> Any:

@@ -219,6 +219,18 @@ def test_an_answer_from_before_the_execution_is_judged_fail(chain):
     assert fails(verdict(chain, altered), "answered in slot 0, executed at configuration 0, slot 2")
 
 
+def test_an_execution_in_a_slot_that_holds_another_request_is_judged_fail_though_the_run_was_cut_short(chain):
+    def executed_in_slot_0(exchange):
+        outcome = changed(exchange.answer.outcome, slot=0)
+        done = OpenSlot.executed(0, 2, [exchange.request], [outcome])
+        return changed(exchange, answer=done.answer(0, 1, chain.result_proof(done)))
+
+    altered = with_exchange(chain.record(), 0, 1, executed_in_slot_0)
+    chain.requests[1].append(chain.requests[1][0])  # one more was to come
+    assert verdict(chain).status == "unknown"
+    assert fails(verdict(chain, altered), "client 0, request 1", "where another request stands")
+
+
 def test_two_requests_executed_at_one_place_are_judged_fail(chain):
     altered = with_exchange(chain.record(), 1, 0, lambda each: resigned(each, slot=0))
     assert fails(verdict(chain, altered), "executed at the place of another request")
