@@ -135,6 +135,9 @@ class ConfigurationQuery(Message, frozen=True, tag="configuration_query"):
     known: int
 
 
+ENROLMENT_SECRET_SIZE = 32  # bytes
+
+
 class PublicKey(Message, frozen=True, tag="public_key"):
     """A process's public key, with a MAC under the secret that start-up gave to that process and to Olympus."""
 

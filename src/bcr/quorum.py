@@ -1,6 +1,7 @@
 """Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (paper, section 3.3)."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import combinations
 
 import msgspec
@@ -62,29 +63,28 @@ def withheld(histories: Mapping[int, ValidHistory]) -> set[int]:
     }
 
 
-def candidates(histories: Mapping[int, ValidHistory], size: int, suspects: Collection[int]) -> list[Quorum]:
+def candidates(histories: Mapping[int, ValidHistory], size: int, suspects: AbstractSet[int]) -> Iterator[Quorum]:
     """All quorums of `size` among these replicas, in the order in which to try them.
 
     First those without suspects, for a suspect has been proved to lie; then those that hold one of the longest
     histories, so that nothing which a client may have an answer to is left behind; then by position.
     """
     longest = max((history.end for history in histories.values()), default=0)
-
-    def rank(quorum: Quorum) -> tuple[int, bool, Quorum]:
-        return (
-            sum(position in suspects for position in quorum),
-            all(histories[position].end < longest for position in quorum),
-            quorum,
-        )
-
-    return sorted(combinations(sorted(histories), size), key=rank)
+    ahead = {position for position, history in histories.items() if history.end == longest}
+    clean = [position for position in sorted(histories) if position not in suspects]
+    for count in range(min(size, len(histories) - len(clean)) + 1):
+        for is_ahead in (True, False):
+            # Lazily, for there may be very many, and nearly always the first will do.
+            for quorum in combinations(sorted(histories), size) if count else combinations(clean, size):
+                if len(suspects & set(quorum)) == count and bool(ahead & set(quorum)) == is_ahead:
+                    yield quorum
 
 
 def choose_quorum(
     histories: Mapping[int, ValidHistory],
     size: int,
     failed: Mapping[Quorum, str],
-    suspects: Collection[int] = (),
+    suspects: AbstractSet[int] = frozenset(),
 ) -> tuple[QuorumPlan | None, dict[Quorum, str]]:
     """The first quorum that has not failed and can be caught up, with the plan for it; None where there is none.
 

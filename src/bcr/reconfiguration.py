@@ -1,10 +1,11 @@
 """One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (paper, section 3.3).
 
 Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
-remembered, there are finitely many, and none is tried twice, so no order of answers makes it loop.
+remembered, there are finitely many, and one is tried again only if all that it lacked came late, and only once; so no
+order of answers makes it loop.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -26,6 +27,8 @@ class Reconfiguration:
         self.histories: dict[int, ValidHistory] = {}
         self.invalid: dict[int, str] = {}  # position -> why its wedged history is not valid
         self.silent: set[int] = set()  # positions that owe an answer whose time has passed
+        self._late: dict[Quorum, set[int]] = {}  # failed by silence alone, and not given another chance yet -> whose
+        self._forgiven: set[Quorum] = set()
         self.failed: dict[Quorum, str] = {}
         self.tried: list[Quorum] = []
         self._suffixes: dict[tuple[int, int], tuple[HistoryEntry, ...]] = {}  # (position, slots) -> what it was sent
@@ -35,24 +38,27 @@ class Reconfiguration:
     # -- wedging
 
     def add_wedged(self, wedged: Signed[Wedged]) -> None:
-        """Take a replica's history, the first it sends; a history that is not valid counts as the replica's answer."""
+        """Take a replica's history, the first that it sends.
+
+        Raises a ProtocolViolation unless it is valid; one that the replica signed is its answer all the same.
+        """
         position = wedged.signer
         if position in self.histories or position in self.invalid:
             return
         try:
             self.histories[position] = validate(wedged, self.configuration)
         except ProtocolViolation as violation:
-            if not wedged.is_authentic(self.configuration.replica_key(position)):
-                raise  # anybody can have sent this, so it is no answer of that replica
-            self.invalid[position] = f"{violation.kind}: {violation}"
+            if wedged.is_authentic(self.configuration.replica_key(position)):  # else anybody can have sent this
+                self.invalid[position] = f"{violation.kind}: {violation}"
+            raise
 
     def answered(self) -> int:
         """How many replicas have answered the wedge request."""
         return len(self.histories) + len(self.invalid)
 
-    def heard_from(self) -> tuple[int, int]:
+    def heard_from(self) -> tuple[int, int, int]:
         """Changes whenever an answer arrives that may make another quorum possible."""
-        return self.answered(), len(self._caught_up)
+        return self.answered(), len(self._caught_up), len(self._forgiven)
 
     def suspects(self) -> set[int]:
         """Replicas whose own signatures prove that they hide orders."""
@@ -83,7 +89,7 @@ class Reconfiguration:
         if key not in self._suffixes:  # nobody asked; without this a replica could fill the memory with answers
             return
         self._caught_up[key] = signed.statement
-        self.silent.discard(signed.signer)
+        self._hear(signed.signer)
         # From here on the replica has what it was sent, which a later quorum must know.
         self.histories[signed.signer] = self.histories[signed.signer].extended(self._suffixes.pop(key))
 
@@ -102,11 +108,21 @@ class Reconfiguration:
         self.fail(plan, "running states differ: " + " against ".join(str(group) for group in groups.values()))
         return None
 
-    def fail(self, plan: QuorumPlan, why: str, silent: int | None = None) -> None:
-        """The quorum will not do; `silent` names a member that did not answer in time."""
+    def fail(self, plan: QuorumPlan, why: str, silent: Iterable[int] = ()) -> None:
+        """The quorum will not do; `silent` names the members that did not answer in time."""
         self.failed[plan.quorum] = why
-        if silent is not None:
-            self.silent.add(silent)
+        self.silent.update(silent)
+        if silent and plan.quorum not in self._forgiven:
+            self._late[plan.quorum] = set(silent)
+
+    def _hear(self, position: int) -> None:
+        """A replica that owed an answer gave it: what failed by its silence gets one more chance, and no third."""
+        self.silent.discard(position)
+        for quorum, silent in list(self._late.items()):
+            silent.discard(position)
+            if not silent:
+                del self._late[quorum], self.failed[quorum]
+                self._forgiven.add(quorum)
 
     def results(self, plan: QuorumPlan) -> list[tuple[int, int, Answer]]:
         """Client, request number and proved answer, wherever the whole quorum gives one and the same (step 6)."""
@@ -133,10 +149,11 @@ class Reconfiguration:
 
     # -- the running state
 
-    def add_running_state(self, signed: Signed[RunningStateHandover], digest: bytes) -> bool:
-        """Take a member's running state; whether its digest is the quorum's (step 7)."""
+    def add_running_state(self, signed: Signed[RunningStateHandover], digest: bytes | None) -> bool:
+        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7)."""
         signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
-        if signed.statement.snapshot.digest() != digest:
+        self._hear(signed.signer)
+        if digest is None or signed.statement.snapshot.digest() != digest:
             return False
         self.snapshot = signed.statement.snapshot
         return True

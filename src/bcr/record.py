@@ -5,9 +5,11 @@ import msgspec
 from bcr.configuration import SignedConfiguration
 from bcr.proofs import Answer
 from bcr.reconfiguration import ReconfigurationReport
+from bcr.scenario.faults import FaultPlan
 from bcr.signing import Signed, Statement
 from bcr.state import Snapshot
 from bcr.statements import SignedRequest
+from bcr.violations import Notice
 
 
 class Exchange(msgspec.Struct, frozen=True, array_like=True):
@@ -36,33 +38,29 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     exchanges: tuple[Exchange, ...]
     unanswered: tuple[SignedRequest, ...] = ()
     retransmissions: int = 0
-    violations: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):
-    """A replica's signed account of itself at the end: the digest of its running state, and what it counted."""
+    """A replica's signed account of itself: what it counted and noticed, and the digest of its running state.
+
+    A replica gives one when it is wedged, which leaves the digest open, and one at the end of the run.
+    """
 
     configuration: int
     position: int
-    state_digest: bytes
+    state_digest: bytes | None
     slots: int
     results_sent: int
     reconfiguration_requests: int
-    violations: tuple[str, ...]
-
-
-class InjectedFault(msgspec.Struct, frozen=True, array_like=True):
-    """A fault that struck: the replica of a configuration, and the scenario file's text."""
-
-    configuration: int
-    position: int
-    text: str
+    notices: tuple[Notice, ...]
 
 
 class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run, as recorded.
 
-    `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had.
+    `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had; `faults`
+    are those that struck.
     """
 
     olympus_key: bytes
@@ -71,4 +69,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: tuple[Signed[ReplicaReport], ...]
     final_state: Snapshot | None = None
     reconfigurations: tuple[ReconfigurationReport, ...] = ()
-    faults: tuple[InjectedFault, ...] = ()
+    faults: tuple[FaultPlan, ...] = ()
+    olympus_notices: tuple[Notice, ...] = ()

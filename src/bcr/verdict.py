@@ -4,7 +4,7 @@ Nothing here believes a log or a counter. The clients' signed requests and the r
 again, put in the order of the history, and replayed on a fresh state.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from bcr.configuration import Configuration, demand_issued
 from bcr.object import Operation
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
+from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import Signed
 from bcr.state import RunningState
 from bcr.statements import Result
@@ -33,21 +34,16 @@ class Judgement(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-def judge(
-    record: RunRecord,
-    workloads: Workloads,
-    client_window: int,
-    faulty: Collection[tuple[int, int]] = (),
-) -> Judgement:
+def judge(record: RunRecord, workloads: Workloads, client_window: int) -> Judgement:
     """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
 
-    `faulty` names the replicas, by configuration and position, that were made to misbehave: what these report of
-    themselves at the end does not count. Never raises, whatever the record holds.
+    A replica that a fault struck owes no final report, and one whose state it spoiled is not held to it. Never raises,
+    whatever the record holds.
     """
-    wrong = list(_first(_what_is_wrong(record, workloads, client_window, faulty)))
+    wrong = list(_first(_what_is_wrong(record, workloads, client_window)))
     if wrong:
         return Judgement("fail", tuple(wrong))
-    missing = list(_first(_what_is_missing(record, workloads, faulty)))
+    missing = list(_first(_what_is_missing(record, workloads)))
     if missing:
         return Judgement("unknown", tuple(missing))
     return Judgement("pass")
@@ -61,12 +57,7 @@ def _first(reasons: Iterator[str]) -> Iterator[str]:
         yield reason
 
 
-def _what_is_wrong(
-    record: RunRecord,
-    workloads: Workloads,
-    client_window: int,
-    faulty: Collection[tuple[int, int]],
-) -> Iterator[str]:
+def _what_is_wrong(record: RunRecord, workloads: Workloads, client_window: int) -> Iterator[str]:
     configurations: dict[int, Configuration] = {}
     for signed in record.configurations:
         try:
@@ -87,7 +78,7 @@ def _what_is_wrong(
     replayed = RunningState(client_window)
     yield from _wrong_replay(history if is_complete else _known_prefix(history), replayed)
     yield from _wrong_order_in_time(record.clients)
-    yield from _wrong_final_states(record, configurations, replayed if is_complete else None, faulty)
+    yield from _wrong_final_states(record, configurations, replayed if is_complete else None)
 
 
 def _wrong_exchanges(
@@ -189,10 +180,7 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
 
 
 def _wrong_final_states(
-    record: RunRecord,
-    configurations: Mapping[int, Configuration],
-    replayed: RunningState | None,
-    faulty: Collection[tuple[int, int]],
+    record: RunRecord, configurations: Mapping[int, Configuration], replayed: RunningState | None
 ) -> Iterator[str]:
     """Final reports that are not the replica's, and states that differ from the replayed one.
 
@@ -200,11 +188,12 @@ def _wrong_final_states(
     not where they have executed equally many slots.
     """
     expected = None if replayed is None else replayed.digest()
+    spoiled = spoiled_by(record.faults)
     digests: dict[tuple[int, int], bytes] = {}  # (configuration, slots executed) -> digest of the running state
     for signed in record.replicas:
         report = signed.statement
         configuration = configurations.get(report.configuration)
-        if configuration is None or (report.configuration, report.position) in faulty:
+        if configuration is None or report.state_digest is None or (report.configuration, report.position) in spoiled:
             continue
         name = f"replica {report.position} of configuration {report.configuration}"
         if not _is_report_of_its_replica(signed, configuration):
@@ -223,7 +212,7 @@ def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: Conf
     return 0 <= position <= configuration.tail and signed.is_authentic(configuration.replica_key(position))
 
 
-def _what_is_missing(record: RunRecord, workloads: Workloads, faulty: Collection[tuple[int, int]]) -> Iterator[str]:
+def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     answered = _answered(record)
     for client, workload in enumerate(workloads):
         count = sum((client, number) in answered for number in range(len(workload)))
@@ -238,9 +227,11 @@ def _what_is_missing(record: RunRecord, workloads: Workloads, faulty: Collection
     for number in sorted(needed - set(issued)):
         yield f"configuration {number}, of which there is an answer or a report, is not on record"
     last = issued[max(issued)]
-    reported = {(signed.statement.configuration, signed.statement.position) for signed in record.replicas}
+    reports = (signed.statement for signed in record.replicas)
+    reported = {(report.configuration, report.position) for report in reports if report.state_digest is not None}
+    struck = struck_by(record.faults)
     for position in range(len(last.replicas)):
-        if (last.number, position) not in reported | set(faulty):
+        if (last.number, position) not in reported | struck:
             yield f"replica {position} of configuration {last.number}: no final report"
     if record.final_state is None:
         yield "no replica gave its final state"

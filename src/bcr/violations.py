@@ -8,6 +8,10 @@ invalid or contradictory content, and it does not when the signature itself is b
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import msgspec
+
+MAX_NOTICES_KEPT = 100  # by one process; a lying peer must not fill its memory
+
 
 class ProtocolViolation(Exception):
     """A peer's misbehaviour.
@@ -73,3 +77,16 @@ class DisagreeingResult(ProtocolViolation):
 
 class NotEnoughStatements(ProtocolViolation):
     """Fewer than t+1 valid statements agree."""
+
+
+class Notice(msgspec.Struct, frozen=True, array_like=True):
+    """That a process noticed misbehaviour: the kind of violation, what it was, whom it blames, and in which message."""
+
+    kind: str
+    what: str
+    blamed: int | None
+    message: str
+
+    @classmethod
+    def of(cls, violation: ProtocolViolation, message_name: str) -> "Notice":
+        return cls(violation.kind, violation.what, violation.position, message_name)

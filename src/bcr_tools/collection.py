@@ -1,17 +1,17 @@
 """Gathers what the processes report into the record of the run."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from bcr.configuration import SignedConfiguration
 from bcr.encoding import decode
 from bcr.pieces import Pieces
 from bcr.reconfiguration import ReconfigurationReport
-from bcr.record import ClientRecord, InjectedFault, ReplicaReport, RunRecord
+from bcr.record import ClientRecord, ReplicaReport, RunRecord
+from bcr.scenario.faults import FaultPlan, spoiled_by, struck_by
 from bcr.settings import Settings
 from bcr.signing import Signed
 from bcr.state import Snapshot
-from bcr.violations import MalformedMessage
+from bcr.violations import MalformedMessage, Notice
 
 
 class Collection:
@@ -24,10 +24,11 @@ class Collection:
         self.reconfigurations: list[ReconfigurationReport] = []
         self._client_pieces: dict[int, Pieces] = {}
         self._client_records: dict[int, ClientRecord] = {}
-        self._reports: dict[int, Signed[ReplicaReport]] = {}
+        self._reports: dict[tuple[int, int], Signed[ReplicaReport]] = {}  # by configuration and position
+        self._olympus_notices: tuple[Notice, ...] = ()
         self._state_pieces: dict[int, Pieces] = {}
         self._progress: dict[int, int] = {}
-        self.faults: list[InjectedFault] = []
+        self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
 
     def add_configuration(self, signed: SignedConfiguration) -> None:
@@ -38,8 +39,8 @@ class Collection:
         self.reconfigurations.append(report)
         return report
 
-    def add_fault(self, configuration: int, position: int, text: str) -> None:
-        self.faults.append(InjectedFault(configuration, position, text))
+    def add_fault(self, payload: bytes) -> None:
+        self.faults.append(decode(FaultPlan, payload))
 
     def add_progress(self, client: int, answered: int) -> None:
         self._progress[client] = answered
@@ -61,11 +62,15 @@ class Collection:
             self._client_records[client] = record
             self._progress[client] = sum(len(each.request.statement.operations) for each in record.exchanges)
 
-    def add_report(self, position: int, payload: bytes) -> None:
+    def add_report(self, configuration: int, position: int, payload: bytes) -> None:
+        """Take a replica's account of itself; the one at the end takes the place of an earlier one."""
         try:
-            self._reports[position] = decode(Signed[ReplicaReport], payload)
+            self._reports[configuration, position] = decode(Signed[ReplicaReport], payload)
         except MalformedMessage as violation:
             self.problems.append(f"replica {position}: its report cannot be read: {violation}")
+
+    def add_olympus_notices(self, payload: bytes) -> None:
+        self._olympus_notices = decode(tuple[Notice, ...], payload)
 
     def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
         self._state_pieces.setdefault(position, Pieces()).add(index, count, piece)
@@ -73,8 +78,21 @@ class Collection:
     def has_all_clients(self) -> bool:
         return len(self._client_records) == self.settings.num_clients
 
-    def has_reports_of(self, positions: Iterable[int]) -> bool:
-        return set(positions) <= set(self._reports) and self._final_state() is not None
+    def witness(self) -> int:
+        """The replica of the last configuration whose running state is to be told whole: the first that is sound."""
+        number = self.configurations[-1].statement.number
+        for unsound in (struck_by(self.faults), spoiled_by(self.faults)):
+            for position in range(self.settings.num_replicas):
+                if (number, position) not in unsound:
+                    return position
+        return 0
+
+    def has_final_reports(self) -> bool:
+        """Whether all that owe one have told of their final state."""
+        number = self.configurations[-1].statement.number
+        owed = {(number, position) for position in range(self.settings.num_replicas)} - struck_by(self.faults)
+        final = {place for place, report in self._reports.items() if report.statement.state_digest is not None}
+        return owed <= final and self._final_state() is not None
 
     def _final_state(self) -> Snapshot | None:
         for pieces in self._state_pieces.values():
@@ -96,4 +114,5 @@ class Collection:
             self._final_state(),
             tuple(self.reconfigurations),
             tuple(self.faults),
+            self._olympus_notices,
         )

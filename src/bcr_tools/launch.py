@@ -53,11 +53,6 @@ class Launch:
             for workload in self.scenario.workloads
         )
 
-    def honest_positions(self, configuration: int) -> set[int]:
-        """The replicas of a configuration that are to have no fault."""
-        positions = range(self.settings.num_replicas)
-        return {position for position in positions if (configuration, position) not in self.scenario.faulty}
-
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""
         replicas = [f"replica_{position}" for position in range(self.settings.num_replicas)]

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bcr.encoding import encode
-from bcr.record import ClientRecord, RunRecord
+from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
 from bcr_tools.launch import Launch
 
@@ -29,12 +29,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     """
     launch.folder.mkdir(parents=True, exist_ok=True)
     (launch.folder / "record.msgpack").write_bytes(encode(record))
-    judgement = judge(
-        record,
-        launch.workloads,
-        launch.settings.client_window,
-        launch.scenario.faulty,
-    )
+    judgement = judge(record, launch.workloads, launch.settings.client_window)
     if failure is not None and judgement.status != "fail":
         judgement = Judgement("unknown", (failure, *judgement.reasons))
     outcome = outcome_of(launch, record, judgement)
@@ -61,15 +56,14 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "reasons": list(judgement.reasons),
         "operations": sum(len(exchange.request.statement.operations) for exchange in _exchanges(record)),
         "results": _results(record),
-        "results_by_tail": sum(
-            signed.statement.results_sent for signed in record.replicas if signed.statement.position == tail
-        ),
+        "results_by_tail": sum(report.results_sent for report in _reports(record) if report.position == tail),
         "retransmissions": sum(client.retransmissions for client in record.clients),
         "reconfigurations": [msgspec.to_builtins(each) for each in record.reconfigurations],
         "faults_injected": [
             {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
             for fault in record.faults
         ],
+        "notices": _notices(record),
         "final_state": None if record.final_state is None else dict(record.final_state.dictionary),
         "elapsed_s": _elapsed_s(record),
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
@@ -95,6 +89,22 @@ def _results(record: RunRecord) -> list[list[str]]:
 
 def _results_of(client: ClientRecord) -> Any:
     return (result for exchange in client.exchanges for result in exchange.answer.outcome.results)
+
+
+def _notices(record: RunRecord) -> list[dict[str, Any]]:
+    """Every misbehaviour that somebody noticed: who, in which message, of what kind, what it was, and whom they blame."""
+    noticed = [("olympus", None, record.olympus_notices)]
+    noticed += [(f"client_{client.client}", None, client.notices) for client in record.clients]
+    noticed += [(f"replica_{each.position}", each.configuration, each.notices) for each in _reports(record)]
+    return [
+        {"by": who, "configuration": configuration} | msgspec.structs.asdict(notice)
+        for who, configuration, notices in noticed
+        for notice in notices
+    ]
+
+
+def _reports(record: RunRecord) -> Iterator[ReplicaReport]:
+    return (signed.statement for signed in record.replicas)
 
 
 def _elapsed_s(record: RunRecord) -> float:

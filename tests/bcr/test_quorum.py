@@ -107,7 +107,7 @@ def test_no_failed_quorum_is_chosen_again_and_the_search_ends(found_and_size, da
 @given(many_histories(), st.sets(st.integers(0, 4)))
 def test_every_quorum_is_a_candidate_once_and_those_with_fewer_suspects_come_first(found_and_size, suspects):
     found, size = found_and_size
-    order = candidates(found, size, suspects)
+    order = list(candidates(found, size, suspects))
     assert sorted(order) == list(combinations(sorted(found), size))
     counts = [len(suspects & set(quorum)) for quorum in order]
     assert counts == sorted(counts)
@@ -126,7 +126,11 @@ def test_there_is_no_quorum_of_fewer_than_t_plus_1_histories():
 
 
 def test_t_3_has_35_quorums():
-    assert len(candidates({i: history(i, 2) for i in range(7)}, 4, ())) == 35
+    assert len(list(candidates({i: history(i, 2) for i in range(7)}, 4, set()))) == 35
+
+
+def test_the_first_of_very_many_quorums_is_found_without_looking_at_the_others():
+    assert choose_quorum({i: history(i, 2) for i in range(101)}, 51, {})[0].quorum == tuple(range(51))
 
 
 def test_a_quorum_with_the_longest_history_comes_before_one_without():

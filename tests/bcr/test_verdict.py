@@ -8,6 +8,7 @@ from memory_chain import MemoryChain, append, changed, client_key, get, put, rep
 from bcr.encoding import decode, encode
 from bcr.object import Operation
 from bcr.record import RunRecord
+from bcr.scenario.faults import Failure, FaultPlan, Trigger
 from bcr.signing import Signed
 from bcr.slots import OpenSlot
 from bcr.state import RunningState
@@ -55,8 +56,13 @@ def resigned(exchange, slot=None, results=None, signers=(0, 1)):
     return changed(exchange, answer=done.answer(statement.client, statement.number, proof))
 
 
-def verdict(chain, record=None, faulty=()):
-    return judge(record or chain.record(), chain.workloads(), chain.client_window, faulty)
+def verdict(chain, record=None):
+    return judge(record or chain.record(), chain.workloads(), chain.client_window)
+
+
+def struck(position, failure, configuration=0):
+    """A fault that struck a replica, in the words of a scenario file."""
+    return FaultPlan(configuration, position, Trigger("shuttle", 0, 0), Failure(failure), f"shuttle(0,0),{failure}()")
 
 
 def fails(judgement, *words):
@@ -271,8 +277,26 @@ def test_one_replica_s_changed_state_is_judged_fail(chain, position):
 def test_a_faulty_replica_s_report_does_not_count(chain):
     reports = (chain.report(0, state_digest=bytes(32)), chain.report(1), chain.report(2))
     altered = changed(chain.record(), replicas=reports)
-    assert verdict(chain, altered, faulty={(0, 0)}).status == "pass"
-    assert verdict(chain, altered, faulty={(1, 0)}).status == "fail"
+    assert verdict(chain, changed(altered, faults=(struck(0, "extra_op"),))).status == "pass"
+    assert verdict(chain, changed(altered, faults=(struck(0, "extra_op", configuration=1),))).status == "fail"
+
+
+def test_a_replica_whose_faults_do_not_touch_its_state_is_held_to_it(chain):
+    reports = (chain.report(0, state_digest=bytes(32)), chain.report(1), chain.report(2))
+    altered = changed(chain.record(), replicas=reports, faults=(struck(0, "sleep"),))
+    assert fails(verdict(chain, altered), "replica 0 of", "final state is not the one that a replay")
+
+
+def test_a_replica_that_a_fault_struck_owes_no_final_report(chain):
+    without = changed(chain.record(), replicas=(chain.report(0), chain.report(1)))
+    assert verdict(chain, without).status == "unknown"
+    assert verdict(chain, changed(without, faults=(struck(2, "pause"),))).status == "pass"
+    assert verdict(chain, changed(without, faults=(struck(2, "fail_link"),))).status == "unknown"
+
+
+def test_the_account_of_a_wedged_replica_is_no_final_report(chain):
+    reports = (chain.report(0, state_digest=None), chain.report(1), chain.report(2))
+    assert verdict(chain, changed(chain.record(), replicas=reports)).status == "unknown"
 
 
 def test_all_replicas_in_one_wrong_state_are_judged_fail(chain):

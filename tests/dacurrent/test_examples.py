@@ -11,8 +11,8 @@ from running import run_da
 # module -> arguments, and what its processes say with these on Python 3.7: the text without process ids -> how often.
 # Of an example whose course depends on time, only what every course ends with.
 EXAMPLES = {
-    "2pcommit.orig": ("3 0", {"commit": 4, "ready": 3, "terminating": 1}),
-    "2pcommit.spec": ("3 0", {"commit:001": 4, "ready:001": 3, "terminating": 1}),
+    "2pcommit.orig": ("3 -1", {"commit": 4, "ready": 3, "terminating": 1}),
+    "2pcommit.spec": ("3 -1", {"commit:001": 4, "ready:001": 3, "terminating": 1}),
     "clpaxos.spec": ("1 3 1 1", {"Succeeded proposing <Proposer>": 1}),
     "crleader.orig": ("4", {"Leader is <P>": 4}),
     "dscrash.orig": ("3 1", {"x = 0": 1, "x = 1": 1, "x = 2": 1}),

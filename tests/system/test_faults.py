@@ -104,3 +104,29 @@ def test_the_protocol_prescribes_an_outcome_for_every_cell_and_never_a_wrong_one
         rule = prescribed(Cell(*cell), written_down)
         assert rule["reason"]
         assert set(rule["outcome"]) <= {"masked", "reconfigured", "not met"}
+
+
+def test_who_noticed_what_from_which_message_is_in_the_result(tmp_path):
+    fault = "failures[0,0] = shuttle(0,0),drop(); client_request(0,1),change_operation()"
+    run = perform(tmp_path, scenario("put('a','1'); get('a')", failures=[fault], **SHORT))
+    assert passed(run)
+    noticed = {(each["by"], each["configuration"], each["message"], each["blamed"]) for each in run.result()["notices"]}
+    assert noticed == {("replica_1", 0, "shuttle", 0), ("olympus", None, "wedged", 0)}
+    assert {each["kind"] for each in run.result()["notices"]} == {"ContradictoryOrder"}
+
+
+def test_a_reconfigured_run_counts_the_results_of_every_configuration_s_tail(tmp_path):
+    fault = "failures[0,0] = client_request(0,2),change_operation()"
+    run = perform(tmp_path, scenario("pseudorandom(1,6)", failures=[fault], **SHORT))
+    assert passed(run)
+    assert run.result()["results_by_tail"] == sum(
+        len([line for line in log if line.get("message") == "result_message" and line["event"] == "sent"])
+        for name, log in run.all_logs().items()
+        if name.startswith("replica_2-")
+    )
+
+
+def test_a_scenario_with_harmless_faults_of_all_replicas_has_a_verdict(tmp_path):
+    faults = [f"failures[0,{position}] = new_configuration(0),crash(); checkpoint(0),sleep(1)" for position in range(3)]
+    run = perform(tmp_path, scenario("pseudorandom(1,6)", failures=faults, checkpt_interval=2))
+    assert passed(run)

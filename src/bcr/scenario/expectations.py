@@ -40,7 +40,7 @@ class Subject(msgspec.Struct, frozen=True):
 SUBJECTS: Mapping[str, Subject] = {
     "verdict": Subject((), "status", "pass, fail or unknown"),
     "operations": Subject((), "number", "operations answered"),
-    "results_by_tail": Subject((), "number", "results that the last configuration's tail sent"),
+    "results_by_tail": Subject((), "number", "results that the tails sent to clients"),
     "retransmissions": Subject((), "number", "requests that clients sent again"),
     "reconfigurations": Subject((), "number", "completed reconfigurations"),
     "faults_injected": Subject((), "number", "faults that were injected"),

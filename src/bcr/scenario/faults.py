@@ -1,6 +1,6 @@
 """The vocabulary of fault injection: triggers, failures, and what each is called with (specification, section 9)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -96,3 +96,18 @@ class FaultPlan(msgspec.Struct, frozen=True, array_like=True):
     def is_of_a_link(self) -> bool:
         """Whether a link has the fault, and the replica at this end of it is as correct as before."""
         return self.failure.name in ("fail_link", "fix_link")
+
+    @property
+    def spoils_state(self) -> bool:
+        """Whether the replica that has the fault may hold a wrong running state, and not only tell wrong things."""
+        return self.failure.name in ("extra_op", "increment_slot", "drop", "crash")
+
+
+def struck_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
+    """Configuration and position of the replicas that have one of these faults: who knows what they still say."""
+    return {(fault.configuration, fault.position) for fault in faults if not fault.is_of_a_link}
+
+
+def spoiled_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
+    """Configuration and position of the replicas whose own running state one of these faults may have made wrong."""
+    return {(fault.configuration, fault.position) for fault in faults if fault.spoils_state}

@@ -69,11 +69,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def num_replicas(self) -> int:
         return 2 * self.t + 1
 
-    @property
-    def faulty(self) -> frozenset[tuple[int, int]]:
-        """The replicas, by configuration and position, that the scenario makes misbehave."""
-        return frozenset((plan.configuration, plan.position) for plan in self.failures if not plan.is_of_a_link)
-
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""
         return msgspec.structs.replace(self, placement=placement)

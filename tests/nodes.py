@@ -14,12 +14,12 @@ LIMIT_S = 40
 
 
 class Node:
-    """`python3 -m da ARGUMENTS` in the background."""
+    """`python3 -m da ARGUMENTS` in the background, with a home of its own and behind the words of `prefix`."""
 
-    def __init__(self, home, *arguments):
+    def __init__(self, home, *arguments, cwd=None, prefix=()):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "da", *map(str, arguments)],
-            cwd=home,
+            [*prefix, sys.executable, "-m", "da", *map(str, arguments)],
+            cwd=cwd or home,
             env={**os.environ, "HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,0 +1,103 @@
+"""A run placed on nodes that the user starts: on one host, and on two that are network namespaces joined by veth."""
+
+import itertools
+import json
+import os
+import subprocess
+
+import pytest
+from nodes import Node, free_port
+from whole_runs import PROJECT, scenario
+
+FIVE = ("replica_0", "replica_1", "replica_2", "client_0", "onode")
+EXPECTED = ("expect[results,0] = 'OK'; 'OK'; 'star wars'", "expect[reconfigurations] = 0")
+WORKLOAD = "put('movie','star'); append('movie',' wars'); get('movie')"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Starts a run's nodes, in the order of `places`: name -> the options before RunSystem.da, and a prefix."""
+    started = []
+    file = tmp_path / "scenario.config"
+    file.write_text(scenario(WORKLOAD, failures=EXPECTED))
+
+    def one(name, *options, prefix=(), limit_s=60):
+        behind = ["RunSystem.da"]
+        if name == "onode":
+            behind += ["-i", file, "--placement", "nodes", "--node-limit", limit_s]
+            behind += ["--log-dir", tmp_path / "logs", "--result-file", tmp_path / "result.json"]
+        kind = () if name == "onode" else ("-D",)
+        started.append(Node(tmp_path, "-n", name, *options, *kind, *behind, cwd=PROJECT / "src", prefix=prefix))
+        return started[-1]
+
+    yield one
+    for node in started:
+        node.kill()
+
+
+def result(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def assert_all_passed(nodes, folder):
+    for name, node in nodes.items():
+        assert node.end() == 0, (name, node.output)
+    assert result(folder)["verdict"] == "pass"
+    assert result(folder)["settings"]["placement"] == "nodes"
+
+
+@pytest.mark.parametrize("order", [FIVE, FIVE[::-1], (*FIVE[1::2], *FIVE[::2])], ids=" ".join)
+def test_five_nodes_on_one_host_in_any_order_make_a_run_and_end_with_it(run, tmp_path, order):
+    master = ("-H", "localhost", "--default-master-port", free_port())
+    assert_all_passed({name: run(name, *master) for name in order}, tmp_path)
+
+
+def test_nodes_that_do_not_come_are_named_and_the_others_end_with_the_run(run, tmp_path):
+    master = ("-H", "localhost", "--default-master-port", free_port())
+    nodes = {name: run(name, *master) for name in ("replica_0", "client_0")}
+    for node in nodes.values():
+        node.await_line("Running iteration")
+    onode = run("onode", *master, limit_s=2)
+    assert onode.end() == 2
+    assert "no node replica_1, replica_2 within 2 s" in " ".join(result(tmp_path)["reasons"])
+    for name, node in nodes.items():
+        assert node.end() == 0, (name, node.output)
+
+
+# -- two hosts
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture
+def hosts():
+    """Two network namespaces joined by veth: prefix and address of each."""
+    names = [f"bcr{os.getpid()}{letter}" for letter in "ab"]
+    addresses = ["10.99.0.1", "10.99.0.2"]
+    made = []
+    try:
+        for name in names:
+            ip("netns", "add", name)
+            made.append(name)
+        ip("link", "add", "veth0", "netns", names[0], "type", "veth", "peer", "name", "veth0", "netns", names[1])
+        for name, address in zip(names, addresses, strict=True):
+            ip("-n", name, "address", "add", f"{address}/24", "dev", "veth0")
+            ip("-n", name, "link", "set", "veth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        yield [(("ip", "netns", "exec", name), address) for name, address in zip(names, addresses, strict=True)]
+    except (OSError, subprocess.CalledProcessError) as problem:
+        pytest.skip(f"network namespaces cannot be made here: {getattr(problem, 'stderr', '') or problem}")
+    finally:
+        for name in made:
+            ip("netns", "delete", name)
+
+
+def test_two_hosts_with_the_options_of_the_readme_make_a_run(run, tmp_path, hosts):
+    (here, master), (there, other) = hosts
+    secret = ("--cookie", "a secret of theirs")
+    nodes = {"onode": run("onode", "-H", master, *secret, prefix=here)}
+    for name, (prefix, address) in zip(FIVE[:4], itertools.cycle([(there, other), (here, master)]), strict=False):
+        nodes[name] = run(name, "-H", address, "-R", master, *secret, prefix=prefix)
+    assert_all_passed(nodes, tmp_path)

@@ -1,0 +1,19 @@
+"""testing.txt against config/: that it names every scenario, each as its file is now."""
+
+from bcr_runtime.processes import PROJECT
+from bcr_tools.scenarios import TESTING
+
+FILES = sorted(path for path in (PROJECT / "config").iterdir() if path.suffix in (".config", ".yaml", ".yml"))
+
+
+def test_testing_txt_tells_of_exactly_the_files_of_config():
+    told = [line.split()[-1] for line in TESTING.read_text().splitlines() if line.startswith("file:")]
+    assert told == [f"config/{path.name}" for path in FILES]
+
+
+def test_testing_txt_says_what_each_file_says_that_it_shows():
+    text = " ".join(TESTING.read_text().split())
+    for path in FILES:
+        comment = [line.removeprefix("#").strip() for line in path.read_text().split("\n\n")[0].splitlines() if line[:1] == "#"]
+        assert comment, f"{path.name} does not say what it shows"
+        assert comment[0] in text, path.name
