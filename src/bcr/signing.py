@@ -1,7 +1,7 @@
 """Who said it: keys, and values that carry their author's signature."""
 
 from functools import lru_cache
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
 from nacl.exceptions import BadSignatureError, CryptoError
@@ -15,15 +15,36 @@ KEY_SEED_SIZE = 32
 _DOMAIN = b"bcr statement\0"
 
 
-class SigningKey:
-    """An Ed25519 key pair, made from 32 random bytes; the private half never leaves the process."""
+class Scheme(Protocol):
+    """A way to sign; keys are made from KEY_SEED_SIZE random bytes."""
 
-    def __init__(self, seed: bytes) -> None:
-        self._key = _Ed25519Key(seed)
-        self.public = bytes(self._key.verify_key)
+    def public_key(self, seed: bytes) -> bytes: ...
 
-    def sign(self, message: bytes) -> bytes:
-        return self._key.sign(message).signature
+    def sign(self, seed: bytes, message: bytes) -> bytes: ...
+
+    def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool: ...
+
+
+class Ed25519:
+    """The scheme of every real run."""
+
+    def public_key(self, seed: bytes) -> bytes:
+        return bytes(_key(seed).verify_key)
+
+    def sign(self, seed: bytes, message: bytes) -> bytes:
+        return _key(seed).sign(message).signature
+
+    def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        try:
+            _verify_key(public_key).verify(message, signature)
+        except (BadSignatureError, CryptoError, ValueError, TypeError):
+            return False
+        return True
+
+
+@lru_cache(maxsize=64)
+def _key(seed: bytes) -> _Ed25519Key:
+    return _Ed25519Key(seed)
 
 
 @lru_cache(maxsize=1024)
@@ -31,13 +52,29 @@ def _verify_key(public_key: bytes) -> _Ed25519VerifyKey:
     return _Ed25519VerifyKey(public_key)
 
 
+_scheme: Scheme = Ed25519()
+
+
+def use(scheme: Scheme) -> None:
+    """Sign and verify with `scheme` from now on; all that shall understand each other must use the same."""
+    global _scheme
+    _scheme = scheme
+
+
+class SigningKey:
+    """A key pair, made from KEY_SEED_SIZE random bytes; the private half never leaves the process."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self.public = _scheme.public_key(seed)
+
+    def sign(self, message: bytes) -> bytes:
+        return _scheme.sign(self._seed, message)
+
+
 def is_valid_signature(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether the holder of `public_key` signed `message`; False, never an error, whatever the bytes."""
-    try:
-        _verify_key(public_key).verify(message, signature)
-    except (BadSignatureError, CryptoError, ValueError, TypeError):
-        return False
-    return True
+    return _scheme.is_valid(public_key, message, signature)
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -1,18 +1,19 @@
-"""The one door through which processes get time and randomness.
+"""The one door through which processes reach the machine: time, randomness, log files, the processes they started.
 
-The `.da` files ask nowhere else, so whoever installs another source here, as a simulator does, holds both in hand.
+The `.da` files ask nowhere else, so whoever installs another source here, as a simulator does, holds it all in hand.
 """
 
+import multiprocessing
 import os
 import platform
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 
 class Source(Protocol):
-    """Where time and randomness come from."""
+    """What stands behind the functions of this module."""
 
     def monotonic_ns(self) -> int: ...
 
@@ -23,6 +24,10 @@ class Source(Protocol):
     def clock_name(self) -> str: ...
 
     def sleep_s(self, duration_s: float) -> None: ...
+
+    def open_log(self, path: Path) -> TextIO: ...
+
+    def end_children(self, limit_s: float) -> None: ...
 
 
 class SystemSource:
@@ -47,6 +52,19 @@ class SystemSource:
             return boot_id.read_text().strip()
         except OSError:  # not Linux: a monotonic clock is then only known to be common to one process
             return f"{platform.node()}/{os.getpid()}"
+
+    def open_log(self, path: Path) -> TextIO:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Line-buffered: a process that is killed leaves everything up to its last step.
+        return open(path, "a", buffering=1, encoding="utf-8")
+
+    def end_children(self, limit_s: float) -> None:
+        deadline_s = time.monotonic() + limit_s
+        for child in multiprocessing.active_children():
+            child.join(max(0.0, deadline_s - time.monotonic()))
+            if child.is_alive():
+                child.kill()
+                child.join()
 
 
 _source: Source = SystemSource()
@@ -86,3 +104,16 @@ def clock_name() -> str:
 def sleep_s(duration_s: float) -> None:
     """Let the process stand still for so long; only injected faults do."""
     _source.sleep_s(duration_s)
+
+
+def open_log(path: Path) -> TextIO:
+    """A file to append lines to, made with its folders if need be. Raises OSError where that cannot be."""
+    return _source.open_log(path)
+
+
+def end_children(limit_s: float) -> None:
+    """Kill what has not ended within the limit of the processes that this OS process started.
+
+    A process that stands still heeds no message, and would keep the run from ending.
+    """
+    _source.end_children(limit_s)

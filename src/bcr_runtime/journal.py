@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
@@ -22,10 +22,8 @@ class Journal:
 
     def __init__(self, path: Path, level: str) -> None:
         """Opens, and if need be makes, the file; `level` is a key of LEVELS. Raises OSError where that cannot be."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        # Line-buffered: a process that is killed leaves everything up to its last step.
-        self._file: TextIO = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - open as long as the process
+        self._file = ambient.open_log(path)
         self._log = structlog.wrap_logger(
             structlog.WriteLogger(self._file),
             processors=[_stamp, structlog.processors.LogfmtRenderer(key_order=["time", "event"])],

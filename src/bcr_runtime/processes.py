@@ -1,6 +1,5 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
-import multiprocessing
 import os
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 from bcr.settings import Settings
 from bcr.violations import MalformedMessage
-from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -48,16 +46,3 @@ def addresses_of(processes: Any) -> tuple[str, ...]:
 def byzantine_replica() -> Any:
     """The process class of replicas that misbehave; loaded only when a scenario has faults."""
     return import_module("Byzantine").ByzantineReplica
-
-
-def end_children(limit_s: float) -> None:
-    """Kill what has not ended within the limit of the processes that this OS process started.
-
-    A process that stands still heeds no message, and would keep the run from ending.
-    """
-    deadline_s = ambient.now_s() + limit_s
-    for child in multiprocessing.active_children():
-        child.join(max(0.0, deadline_s - ambient.now_s()))
-        if child.is_alive():
-            child.kill()
-            child.join()

@@ -3,18 +3,22 @@
 import argparse
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from da.common import get_runtime_option
 
 from bcr.object import Operation
+from bcr.record import RunRecord
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.settings import Settings
 from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.processes import default_log_base
+from bcr_tools.progress import Progress
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 DEFAULT_SCENARIO = "first_run.config"
@@ -22,6 +26,9 @@ NODE_LIMIT_S = 60
 MESSAGE_OVERHEAD_BYTES = 1_024
 STALL_TIMEOUTS = 5
 STALL_EXTRA_S = 10
+
+
+Conclude = Callable[["Launch", RunRecord, str | None], int]
 
 
 class BadInput(Exception):
@@ -33,7 +40,8 @@ class Launch:
     """One run as asked for.
 
     `stall_limit_s` is how long no client may report anything before the run is given up; `node_limit_s` how long
-    the nodes that the user starts may take to appear.
+    the nodes that the user starts may take to appear; `conclude` judges the record of the run, which was given up if a
+    reason is given, and returns the exit status.
     """
 
     scenario: Scenario
@@ -43,6 +51,8 @@ class Launch:
     result_file: Path | None
     stall_limit_s: float
     node_limit_s: float
+    make_progress: Callable[[], Progress]
+    conclude: Conclude
 
     @property
     def workloads(self) -> tuple[tuple[tuple[Operation, ...], ...], ...]:
@@ -75,7 +85,7 @@ def _parser() -> _Parser:
     return parser
 
 
-def launch_from(arguments: list[str]) -> Launch:
+def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
     """The run that the command line asks for; prints the scenario's warnings. Raises BadInput."""
     options = _parser().parse_args(arguments)
     try:
@@ -84,20 +94,28 @@ def launch_from(arguments: list[str]) -> Launch:
         raise BadInput(str(error)) from error
     for warning in warnings:
         print(warning, file=sys.stderr)
+    if scenario.simulation is not None:
+        print(f"{scenario.source}: simulation is heeded by ./bcr sim only", file=sys.stderr)
     if options.placement:
         scenario = scenario.placed(options.placement)
     settings = _settings(scenario, options)
-    longest_ms = max(scenario.client_timeout_ms, scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
-    stall_limit_s = STALL_EXTRA_S + STALL_TIMEOUTS * longest_ms / 1000
     return Launch(
         scenario,
         tuple(warnings),
         settings,
         Path(settings.log_base or default_log_base()) / settings.run_name,
         options.result_file,
-        stall_limit_s,
+        stall_limit_s(scenario),
         options.node_limit,
+        partial(Progress, scenario.name, sum(map(len, scenario.workloads))),
+        conclude,
     )
+
+
+def stall_limit_s(scenario: Scenario) -> float:
+    """How long no client may report anything before a run of the scenario is given up."""
+    longest_ms = max(scenario.client_timeout_ms, scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
+    return STALL_EXTRA_S + STALL_TIMEOUTS * longest_ms / 1000
 
 
 def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:

@@ -54,6 +54,9 @@ FAILURES: Mapping[str, Word] = {
 }
 
 
+# Faults that the simulator, and no replica, injects into a replica.
+SIMULATED = ("twins", "mutate")
+
 # What can be said of links: `links[a,b] = trigger,fail(); trigger,fix()`, `links = trigger,partition({0,1},{2})`.
 LINK_ACTIONS: Mapping[str, Word] = {
     "fail": Word((), "from now on nothing that replica a sends reaches replica b"),
@@ -100,7 +103,7 @@ class FaultPlan(msgspec.Struct, frozen=True, array_like=True):
     @property
     def spoils_state(self) -> bool:
         """Whether the replica that has the fault may hold a wrong running state, and not only tell wrong things."""
-        return self.failure.name in ("extra_op", "increment_slot", "drop", "crash")
+        return self.failure.name in ("extra_op", "increment_slot", "drop", "crash", *SIMULATED)
 
 
 def struck_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:

@@ -141,7 +141,7 @@ class Cursor:
         return self.peek() == ""
 
 
-def _number(call: Call, index: int, least: int = 0) -> int:
+def whole_number(call: Call, index: int, least: int = 0) -> int:
     text = call.arguments[index]
     if not _INTEGER.fullmatch(text) or len(text) > 18:
         raise Problem(f"{call.name}: expected a whole number, found {text!r}", call.offsets[index])
@@ -168,12 +168,12 @@ def _milliseconds(call: Call, index: int, unit_ms: int) -> int:
     return value_ms
 
 
-def _demand_count(call: Call, count: int, form: str) -> None:
+def demand_count(call: Call, count: int, form: str) -> None:
     if len(call.arguments) != count:
         raise Problem(f"{call.name} takes {count} arguments, not {len(call.arguments)}: {form}", call.offset)
 
 
-def _items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: Tell) -> list[T]:
+def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: Tell) -> list[T]:
     """The `;`-separated items of a value; `tell` gets the problem of each that makes no sense, and the rest is read."""
     cursor = Cursor(text, warn)
     found: list[T] = []
@@ -197,25 +197,25 @@ def parse_workload(text: str, warn: Warn, tell: Tell) -> tuple[Operation, ...]:
     operations: list[Operation] = []
 
     def item(cursor: Cursor) -> None:
-        call = _known(cursor.call(), (*OPERATION_ARGUMENTS, "pseudorandom"), "operation", warn)
+        call = known(cursor.call(), (*OPERATION_ARGUMENTS, "pseudorandom"), "operation", warn)
         operations.extend(_operations_of(call, MAX_OPERATIONS - len(operations)))
 
-    _items(text, item, "operations", warn, tell)
+    items(text, item, "operations", warn, tell)
     return tuple(operations)
 
 
 def _operations_of(call: Call, most: int) -> tuple[Operation, ...]:
     """The operations that a call stands for; raises Problem where there are more than `most`, before it makes them."""
     if call.name == "pseudorandom":
-        _demand_count(call, 2, "pseudorandom(seed,n)")
-        count = _number(call, 1)
+        demand_count(call, 2, "pseudorandom(seed,n)")
+        count = whole_number(call, 1)
         if count > most:
             raise Problem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible in all", call.offsets[1])
-        return pseudorandom(_number(call, 0, least=-(10**18)), count)
+        return pseudorandom(whole_number(call, 0, least=-(10**18)), count)
     if most < 1:
         raise Problem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
     forms = {"put": "put('k','v')", "get": "get('k')", "slice": "slice('k','i:j')", "append": "append('k','v')"}
-    _demand_count(call, OPERATION_ARGUMENTS[call.name], forms[call.name])
+    demand_count(call, OPERATION_ARGUMENTS[call.name], forms[call.name])
     if call.name == "slice" and not _SLICE.fullmatch(call.arguments[1].strip()):
         raise Problem(f"slice: expected a range such as '0:4', found {call.arguments[1]!r}", call.offsets[1])
     key, *rest = call.arguments
@@ -226,7 +226,7 @@ def _operations_of(call: Call, most: int) -> tuple[Operation, ...]:
 def parse_strings(text: str, warn: Warn) -> tuple[str, ...]:
     """Strings separated by `;`; raises Problem where there is something else."""
     problems: list[Problem] = []
-    strings = _items(text, Cursor.argument, "strings", warn, problems.append)
+    strings = items(text, Cursor.argument, "strings", warn, problems.append)
     if problems:
         raise problems[0]
     return tuple(strings)
@@ -251,7 +251,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 def parse_pairs(text: str, reading: Reading, warn: Warn, tell: Tell) -> list[Pair]:
     """A `;`-separated set of `trigger,failure`."""
-    pairs = _items(text, lambda cursor: _pair(cursor, reading, tell), "pairs of trigger and failure", warn, tell)
+    pairs = items(text, lambda cursor: _pair(cursor, reading, tell), "pairs of trigger and failure", warn, tell)
     return [pair for pair in pairs if pair is not None]
 
 
@@ -289,16 +289,16 @@ def parse_links(
     text: str, link: tuple[int, int] | None, replicas: int, reading: Reading, warn: Warn, tell: Tell
 ) -> list[LinkFault]:
     """A `;`-separated set of `trigger,fail()` and the like, for one link or, with None, for all of them."""
-    found = _items(text, lambda cursor: _link_faults(cursor, link, replicas, reading), "pairs", warn, tell)
+    found = items(text, lambda cursor: _link_faults(cursor, link, replicas, reading), "pairs", warn, tell)
     return list(chain.from_iterable(found))
 
 
 def _link_faults(cursor: Cursor, link: tuple[int, int] | None, replicas: int, reading: Reading) -> list[LinkFault]:
     trigger_call, action, exact = _two_calls(cursor)
     trigger = _trigger(trigger_call, reading, cursor.warn)
-    action = _known(action, LINK_ACTIONS, "fault of a link", cursor.warn)
+    action = known(action, LINK_ACTIONS, "fault of a link", cursor.warn)
     arguments = LINK_ACTIONS[action.name].arguments
-    _demand_count(action, len(arguments), "partition({0,1},{2})" if arguments else f"{action.name}()")
+    demand_count(action, len(arguments), "partition({0,1},{2})" if arguments else f"{action.name}()")
     if action.name == "partition":
         one, other = (_group(action, index, replicas) for index in (0, 1))
         if one & other:
@@ -320,7 +320,7 @@ def _group(call: Call, index: int, replicas: int) -> set[int]:
     return set(map(int, members))
 
 
-def _known(call: Call, words: Collection[str], what: str, warn: Warn) -> Call:
+def known(call: Call, words: Collection[str], what: str, warn: Warn) -> Call:
     """The call, its name one of `words`, which capitals do not hide; raises Problem where it is none."""
     name = call.name.lower()
     if name not in words:
@@ -336,28 +336,28 @@ def _form(name: str, word: Word) -> str:
 
 
 def _trigger(call: Call, reading: Reading, warn: Warn) -> Trigger:
-    call = _known(call, TRIGGERS, "trigger", warn)
+    call = known(call, TRIGGERS, "trigger", warn)
     word = TRIGGERS[call.name]
     if len(call.arguments) == 2 and word.arguments == ("count",) and call.arguments[0].strip() == "-1":
         call = Call(call.name, call.arguments[1:], call.offsets[1:], call.offset, call.text)  # a client of -1: none
-    _demand_count(call, len(word.arguments), _form(call.name, word))
+    demand_count(call, len(word.arguments), _form(call.name, word))
     client = None
     if word.arguments[0] == "client":
-        client = _number(call, 0)
+        client = whole_number(call, 0)
         if client >= reading.clients:
             raise Problem(f"{call.name}: no client {client}, clients are 0 to {reading.clients - 1}", call.offsets[0])
     last = len(call.arguments) - 1
     if word.arguments[-1] == "milliseconds":
         return Trigger(call.name, client, _milliseconds(call, last, reading.unit_ms))
     first = reading.counters_start_at
-    return Trigger(call.name, client, _number(call, last, least=first) - first)
+    return Trigger(call.name, client, whole_number(call, last, least=first) - first)
 
 
 def _failure(call: Call, reading: Reading, warn: Warn) -> Failure:
-    call = _known(call, FAILURES, "failure", warn)
+    call = known(call, FAILURES, "failure", warn)
     word = FAILURES[call.name]
-    _demand_count(call, len(word.arguments), _form(call.name, word))
+    demand_count(call, len(word.arguments), _form(call.name, word))
     if not word.arguments:
         return Failure(call.name)
     in_time = word.arguments[0] == "milliseconds"
-    return Failure(call.name, _milliseconds(call, 0, reading.unit_ms) if in_time else _number(call, 0))
+    return Failure(call.name, _milliseconds(call, 0, reading.unit_ms) if in_time else whole_number(call, 0))

@@ -13,10 +13,11 @@ from bcr.scenario.expecting import parse_expectation
 from bcr.scenario.faults import Failure, FaultPlan
 from bcr.scenario.grammar import UNITS, milliseconds_of, parse_links, parse_pairs, parse_workload
 from bcr.scenario.grammar import Reading as FileReading
-from bcr.scenario.values import NUMBERS, Range, Scenario
+from bcr.scenario.simulation import parse_simulation
+from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
-TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit"}
+TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation"}
 COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
 INDEXED = ("workload", "failures", "links")
 CHOICES = {
@@ -214,6 +215,7 @@ class _Reading:
             hosts=hosts,
             client_hosts=self._host_indices("client_hosts", len(hosts)),
             replica_hosts=self._host_indices("replica_hosts", len(hosts)),
+            simulation=self._simulation(2 * t + 1, clients),
         )
 
     def _workloads(self, clients: int) -> tuple[tuple[Operation, ...], ...]:
@@ -273,6 +275,12 @@ class _Reading:
             self._say(entry, f"links: no link from {sender} to {receiver}, replicas are 0 to {replicas - 1}")
             return None
         return sender, receiver
+
+    def _simulation(self, replicas: int, clients: int) -> Simulation | None:
+        entry = self._plain("simulation")
+        if entry is None:
+            return None
+        return parse_simulation(entry.value, replicas, clients, self._warner(entry), self._teller(entry))
 
     # -- expectations
 

@@ -38,6 +38,59 @@ NUMBERS = {
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
 MAX_OPERATIONS = 1_000_000
+NO_SETTINGS = {"workloads", "failures", "expectations", "hosts", "client_hosts", "replica_hosts", "simulation"}
+
+
+class Cut(msgspec.Struct, frozen=True, array_like=True):
+    """From `since` to `until` nothing that process `sender` sends reaches process `receiver`; virtual milliseconds."""
+
+    sender: str
+    receiver: str
+    since: int
+    until: int
+
+
+class Crash(msgspec.Struct, frozen=True, array_like=True):
+    """A process ends at virtual millisecond `at`; a replica is the one of the configuration that is current then."""
+
+    process: str
+    at: int
+
+
+class Pause(msgspec.Struct, frozen=True, array_like=True):
+    """A process stands still from `since` to `until`, virtual milliseconds."""
+
+    process: str
+    since: int
+    until: int
+
+
+class Mutation(msgspec.Struct, frozen=True, array_like=True):
+    """Of the messages that a replica of any configuration sends, so many are changed a little on their way."""
+
+    position: int
+    count: int
+
+
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulated run is told beyond the scenario.
+
+    A message takes from `delay[0]` to `delay[1]` virtual microseconds. Up to virtual millisecond `until`, of a thousand
+    messages between replicas and clients so many are lost or doubled. `twins` are positions whose replicas run twice
+    with one key.
+    """
+
+    seed: int = 0
+    delay: tuple[int, int] = (50, 2_000)
+    lose: int = 0
+    duplicate: int = 0
+    until: int = 0
+    cuts: tuple[Cut, ...] = ()
+    crashes: tuple[Crash, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    twins: tuple[int, ...] = ()
+    mutations: tuple[Mutation, ...] = ()
+    real_signatures: bool = False
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +117,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     client_hosts: tuple[int, ...] = ()
     replica_hosts: tuple[int, ...] = ()
+    simulation: Simulation | None = None
 
     @property
     def num_replicas(self) -> int:
@@ -78,5 +132,5 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return {
             field: getattr(self, field)
             for field in self.__struct_fields__
-            if field not in ("workloads", "failures", "expectations", "hosts", "client_hosts", "replica_hosts")
+            if field not in NO_SETTINGS
         }

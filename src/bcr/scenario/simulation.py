@@ -1,0 +1,85 @@
+"""What only a simulated run heeds: the seed, the network's behaviour, and faults that no replica injects itself."""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from bcr.scenario.diagnostics import Problem
+from bcr.scenario.grammar import Call, Cursor, Tell, Warn, demand_count, items, known, whole_number
+from bcr.scenario.values import (
+    MILLISECONDS_MOST,
+    Crash,
+    Cut,
+    Mutation,
+    Pause,
+    Simulation,
+)
+
+Kind = Literal["number", "milliseconds", "microseconds", "permille", "process", "position"]
+
+# Word -> the kinds of its arguments. What they do is said in the README's table of the simulator.
+WORDS: Mapping[str, tuple[Kind, ...]] = {
+    "seed": ("number",),
+    "delay": ("microseconds", "microseconds"),
+    "lose": ("permille",),
+    "duplicate": ("permille",),
+    "until": ("milliseconds",),
+    "cut": ("process", "process", "milliseconds", "milliseconds"),
+    "crash": ("process", "milliseconds"),
+    "pause": ("process", "milliseconds", "milliseconds"),
+    "twins": ("position",),
+    "mutate": ("position", "number"),
+    "real_signatures": (),
+}
+FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i", "position": "i"}
+LIMITS: Mapping[Kind, int] = {
+    "number": 10**18,
+    "milliseconds": MILLISECONDS_MOST,
+    "microseconds": 1_000 * MILLISECONDS_MOST,
+    "permille": 1_000,
+}
+
+
+def parse_simulation(text: str, replicas: int, clients: int, warn: Warn, tell: Tell) -> Simulation:
+    """A `;`-separated set of the words above, each with its arguments."""
+    found: dict[str, list[tuple[int | str, ...]]] = {word: [] for word in WORDS}
+
+    def item(cursor: Cursor) -> None:
+        call = known(cursor.call(), WORDS, "option of the simulator", warn)
+        kinds = WORDS[call.name]
+        demand_count(call, len(kinds), f"{call.name}({','.join(FORMS[kind] for kind in kinds)})")
+        found[call.name].append(tuple(_argument(call, i, kind, replicas, clients) for i, kind in enumerate(kinds)))
+
+    items(text, item, "options", warn, tell)
+    last = {word: calls[-1] for word, calls in found.items() if calls}
+    values: dict[str, object] = {word: last[word][0] for word in ("seed", "lose", "duplicate", "until") if word in last}
+    if "delay" in last:
+        values["delay"] = tuple(sorted(map(int, last["delay"])))
+    return Simulation(
+        **values,  # type: ignore[arg-type]
+        cuts=tuple(Cut(*call) for call in found["cut"]),  # type: ignore[arg-type]
+        crashes=tuple(Crash(*call) for call in found["crash"]),  # type: ignore[arg-type]
+        pauses=tuple(Pause(*call) for call in found["pause"]),  # type: ignore[arg-type]
+        twins=tuple(sorted({int(position) for (position,) in found["twins"]})),
+        mutations=tuple(Mutation(*call) for call in found["mutate"]),  # type: ignore[arg-type]
+        real_signatures=bool(found["real_signatures"]),
+    )
+
+
+def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -> int | str:
+    if kind == "process":
+        return _process(call, index, replicas, clients)
+    value = whole_number(call, index)
+    most = replicas - 1 if kind == "position" else LIMITS[kind]
+    if value > most:
+        raise Problem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
+    return value
+
+
+def _process(call: Call, index: int, replicas: int, clients: int) -> str:
+    name = call.arguments[index]
+    found = re.fullmatch(r"(replica|client)_(\d{1,9})", name)
+    if found is None or int(found[2]) >= {"replica": replicas, "client": clients}[found[1]]:
+        what = f"expected replica_0 to replica_{replicas - 1} or client_0 to client_{clients - 1}, found {name!r}"
+        raise Problem(f"{call.name}: {what}", call.offsets[index])
+    return name

@@ -1,0 +1,232 @@
+"""DistAlgo's processes as tasks of a world: their queue, their messages, their clock.
+
+Each process is the unmodified object that DistAlgo would run in a process of the operating system. Only what it stands
+on is another: the container that makes it and its children, the queue that it waits on, and the function by which its
+messages leave.
+"""
+
+import itertools
+import types
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import da
+from da import common, sim
+
+from bcr_sim.network import Network
+from bcr_sim.world import SECOND_NS, Task, World
+
+HOST = "simulated"
+CONTROL = frozenset(command for command in sim.Command if command is not sim.Command.Message)
+
+
+class ProcessId(common.ProcessId):
+    """A process's id. The stock hash takes in the class's address, which is another one in every run."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash(self.uid)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProcessId) and self.uid == other.uid
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+class Queue:
+    """What a process waits on; popping is where its task leaves."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._items: deque[Any] = deque()
+        self.task: Task | None = None
+
+    def append(self, item: Any) -> None:
+        self._items.append(item)
+        if self.task is not None:
+            self.task.wake()
+
+    def pop(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The next item. Raises QueueEmpty if there is none within `timeout` virtual seconds (None: waits for ever)."""
+        assert self.task is not None
+        if not self._items:
+            if not block:
+                self.task.sleep(0)  # a poll takes time too
+            else:
+                self._wait(timeout)
+        if not self._items:
+            raise common.QueueEmpty()
+        return self._items.popleft()
+
+    def _wait(self, timeout: float | None) -> None:
+        assert self.task is not None
+        if timeout is None:
+            while not self._items:
+                self.task.wait()
+        else:
+            self.task.wait(int(timeout * SECOND_NS))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class Container:
+    """Runs one process, as `da.sim.ProcessContainer` does."""
+
+    def __init__(self, system: "System", cls: type, pid: ProcessId, parent: ProcessId, seqno: int | None) -> None:
+        self.system = system
+        self.dapid = pid
+        self.daparent = parent
+        self.seqno = seqno
+        self.router = self
+        self.outcome: int | None = None
+        self.cls = cls
+        self.name = cls.__name__.lower()
+        self.configuration: int | None = None
+        self.queue = Queue(system.world)
+        self.process: Any = None
+        self.task = self.queue.task = system.world.spawn(self.name, self._run)
+
+    _nodeid = property(lambda self: self.system.root)
+
+    def is_node(self) -> bool:
+        return False
+
+    def get_queue_for_process(self, _pid: ProcessId) -> Queue:
+        return self.queue
+
+    def spawn(self, cls: type, names: Any, parent: ProcessId, props: Any, seqno: int, **_: Any) -> list[ProcessId]:
+        return [self.system.create(cls, parent, seqno) for _ in names]
+
+    def _run(self) -> None:
+        try:
+            self.process = self.cls(self, self._forward)
+            self.process._delayed_start()
+        except sim.DistProcessExit as exit:
+            self.outcome = exit.exit_code
+        except Exception as error:  # noqa: BLE001 - a process that fails has been told of by the layer below
+            self.system.failures.append(f"{self.name}: {error!r}")
+
+    def _forward(self, _source: Any, receiver: ProcessId, message: Any, *_: Any) -> bool:
+        self.system.forward(self, receiver, message)
+        return True
+
+    def take(self, message: tuple[ProcessId, Any]) -> None:
+        """A message arrives."""
+        if not self.task.is_dead:
+            source, (command, content) = message
+            if command is sim.Command.Setup:
+                self._be_called(content[1])
+            self.system.on_arrival(self, source, command, content)
+            self.queue.append(message)
+
+    def _be_called(self, arguments: Any) -> None:
+        """Its name, and a replica's configuration, are in what it is set up with."""
+        base = next((each.__name__ for each in self.cls.__mro__ if each.__name__ in ("Replica", "Client")), None)
+        if base is not None:
+            self.name = f"{base.lower()}_{arguments[0]}"
+        if base == "Replica":
+            self.configuration = arguments[1]
+        self.task.name = self.name
+
+
+class System:
+    """All processes of one run, and a root that stands for the node which started it."""
+
+    def __init__(self, world: World, make_network: Callable[..., Network]) -> None:
+        self.world = world
+        self.containers: dict[ProcessId, list[Container]] = {}  # more than one where a replica has a twin
+        self.failures: list[str] = []
+        self._uids = itertools.count(1)
+        self.root = self._new_pid(sim.DistProcess)
+        self.root_inbox: list[Any] = []
+        self.network = make_network(world)
+        self.on_arrival: Callable[..., None] = lambda *_: None
+        self.on_sending: Callable[..., Any] = lambda _sender, _receiver, content: content
+        self.route: Callable[..., list[Container]] = lambda _sender, targets: targets
+        self.is_twin: Callable[[type, Any], bool] = lambda _cls, _arguments: False
+
+    def _new_pid(self, cls: type) -> ProcessId:
+        return ProcessId(next(self._uids), 1, cls, "", "", HOST, (next(self._uids),))
+
+    def create(self, cls: type, parent: ProcessId, seqno: int | None = None) -> ProcessId:
+        """A new process, which waits to be set up and started."""
+        pid = self._new_pid(cls)
+        self.containers[pid] = [Container(self, cls, pid, parent, seqno)]
+        return pid
+
+    def add_twin(self, container: Container) -> None:
+        """A second process with the id of the first."""
+        twin = Container(self, container.cls, container.dapid, container.daparent, None)
+        self.containers[container.dapid].append(twin)
+
+    def all(self) -> Iterator[Container]:
+        return itertools.chain.from_iterable(self.containers.values())
+
+    def forward(self, sender: Container, receiver: ProcessId, message: tuple[Any, Any]) -> None:
+        command, content = message
+        if receiver == self.root:
+            self.root_inbox.append((command, content))
+            return
+        targets = self.containers.get(receiver, [])
+        if command is sim.Command.Setup and targets and self.is_twin(targets[0].cls, content[1]):
+            self.add_twin(targets[0])
+        is_control = command in CONTROL
+        if not is_control:
+            targets = self.route(sender, targets)
+        for target in targets:
+            changed = content if is_control else self.on_sending(sender, target, content)
+            self.network.transmit(sender, target, (sender.dapid, (command, changed)), is_control)
+
+    def command(self, receiver: ProcessId, command: sim.Command, content: Any) -> None:
+        """The root's command to a process."""
+        for container in self.containers[receiver]:
+            container.take((self.root, (command, content)))
+
+    def received_by_root(self, name: str) -> Any:
+        """The first message of this name that the root got, or None."""
+        for command, content in self.root_inbox:
+            if command is sim.Command.Message and content[1][0] == name:
+                return content[1]
+        return None
+
+
+@contextmanager
+def installed(world: World) -> Iterator[None]:
+    """DistAlgo's own clock is the world's for so long."""
+    import dacurrent.awaits
+
+    def stand_still(duration_s: float) -> None:
+        raise RuntimeError("a simulated process sleeps through bcr_runtime.ambient only")
+
+    clock = types.SimpleNamespace(time=lambda: world.now_ns / SECOND_NS, sleep=stand_still)
+    modules = (sim, dacurrent.awaits)
+    kept = [module.time for module in modules]
+    for module in modules:
+        module.time = clock
+    try:
+        yield
+    finally:
+        for module, time in zip(modules, kept, strict=True):
+            module.time = time
+
+
+def set_options() -> None:
+    """What `python3 -m da` would set from its command line; once an OS process."""
+    if not common.GlobalOptions:
+        common.initialize_runtime_options(
+            {
+                "config": {},
+                "hostname": "localhost",
+                "nodename": "",
+                "default_proc_impl": "process",
+                "message_buffer_size": 1 << 30,
+                "logdir": "",
+                "no_log": True,
+            }
+        )
+    assert da

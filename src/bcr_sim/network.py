@@ -1,0 +1,52 @@
+"""What the simulated network does to messages: each link keeps their order, and links know nothing of each other."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bcr.scenario.values import Simulation
+from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS, World
+
+# Olympus is an oracle to the paper, and the harness no part of the protocol: what they send and get is not lost.
+UNRELIABLE = ("replica_", "client_")
+
+
+class Network:
+    """Takes messages and lets them arrive, or not; `on_loss` is told of those that do not."""
+
+    def __init__(self, world: World, options: Simulation, on_loss: Callable[..., None]) -> None:
+        self._world = world
+        self._options = options
+        self._on_loss = on_loss
+        self._arrives_ns: dict[Any, int] = {}  # link -> when the last message on it arrives
+
+    def transmit(self, sender: Any, receiver: Any, message: Any, is_control: bool) -> None:
+        """Let `receiver.take(message)` happen later; both have a `name` and an identity of their own."""
+        now_ms = self._world.now_ns / MILLISECOND_NS
+        copies = 1
+        if not is_control and sender.name.startswith(UNRELIABLE) and receiver.name.startswith(UNRELIABLE):
+            if self._is_cut(sender.name, receiver.name, now_ms):
+                copies = 0
+            elif now_ms < self._options.until:
+                chance = self._world.random.random() * 1_000
+                if chance < self._options.lose:
+                    copies = 0
+                elif chance < self._options.lose + self._options.duplicate:
+                    copies = 2
+        if not copies:
+            self._on_loss(sender, receiver, message)
+        for _ in range(copies):
+            self._world.at(self._arrival_ns(sender, receiver), receiver.take, message)
+
+    def _is_cut(self, sender: str, receiver: str, now_ms: float) -> bool:
+        return any(
+            (cut.sender, cut.receiver) == (sender, receiver) and cut.since <= now_ms < cut.until
+            for cut in self._options.cuts
+        )
+
+    def _arrival_ns(self, sender: Any, receiver: Any) -> int:
+        least, most = self._options.delay
+        delay_ns = (least + int(self._world.random.random() * (most - least + 1))) * MICROSECOND_NS
+        link = (sender, receiver)
+        arrival_ns = max(self._world.now_ns + delay_ns, self._arrives_ns.get(link, 0))
+        self._arrives_ns[link] = arrival_ns
+        return arrival_ns

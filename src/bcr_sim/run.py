@@ -1,0 +1,382 @@
+"""One simulated run: a scenario with its seed goes in, what came of it comes out."""
+
+import io
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from bcr import signing
+from bcr.encoding import encode
+from bcr.record import RunRecord
+from bcr.scenario import Scenario
+from bcr.scenario.faults import Failure, FaultPlan, Trigger
+from bcr.scenario.values import Simulation
+from bcr.settings import Settings
+from bcr.verdict import Judgement, judge
+from bcr_runtime import ambient
+from bcr_runtime.processes import PROJECT
+from bcr_sim import distalgo
+from bcr_sim.distalgo import Container, System
+from bcr_sim.mutation import mutated
+from bcr_sim.network import Network
+from bcr_sim.oracle import Oracle
+from bcr_sim.signatures import StandIn
+from bcr_sim.trace import Step, Trace
+from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
+from bcr_tools.launch import Launch, stall_limit_s
+from bcr_tools.report import outcome_of
+
+LIMIT_NS = 3_600 * SECOND_NS
+LIMIT_EVENTS = 2_000_000
+TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two twins
+MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
+           "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a simulated run.
+
+    `breaches` are the properties that did not hold, each with what shows it; an empty tuple is a good run. `trace` is
+    the digest of everything that happened, `steps` all of it where it was asked for.
+    """
+
+    breaches: tuple[str, ...]
+    judgement: Judgement
+    trace: str
+    events: int
+    virtual_s: float
+    record: RunRecord
+    result: dict[str, Any]
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The name of the first property that does not hold; empty where all do."""
+        return self.breaches[0].partition(":")[0] if self.breaches else ""
+
+
+class _Source:
+    """Time and randomness of the world for `bcr_runtime.ambient`."""
+
+    def __init__(self, run: "_Run", folder: Path | None) -> None:
+        self._run = run
+        self._folder = folder
+
+    def monotonic_ns(self) -> int:
+        return self._run.world.now_ns
+
+    def wall_clock(self) -> datetime:
+        return BEGINNING + timedelta(microseconds=self._run.world.now_ns // 1_000)
+
+    def random_bytes(self, count: int) -> bytes:
+        task = current_task()
+        chance = self._run.chances.get(task)
+        if chance is None:
+            container = self._run.container_of(task)
+            # Twins are alike in this too: it is how they come to have one key.
+            seed = f"{self._run.options.seed}/{container.name}/{container.configuration}"
+            chance = self._run.chances[task] = random.Random(seed)
+        return chance.randbytes(count)
+
+    def clock_name(self) -> str:
+        return "virtual"
+
+    def sleep_s(self, duration_s: float) -> None:
+        current_task().sleep(int(duration_s * SECOND_NS))
+
+    def open_log(self, path: Path) -> TextIO:
+        if self._folder is None:
+            return io.StringIO()
+        return open(self._folder / path.name, "a", encoding="utf-8")
+
+    def end_children(self, limit_s: float) -> None:
+        """They end with the world."""
+
+
+class _NoProgress:
+    def show(self, answered: int) -> None: ...
+    def finish(self) -> None: ...
+
+
+def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> Outcome:
+    """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere."""
+    return _Run(scenario, folder, keeps_steps).outcome()
+
+
+class _Run:
+    def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
+        distalgo.set_options()
+        _observe_replicas()
+        self.scenario = scenario
+        self.options = scenario.simulation or Simulation()
+        self.world = World(self.options.seed)
+        self.trace = Trace(self.world, keeps_steps)
+        self.system = System(self.world, lambda world: Network(world, self.options, self._lost))
+        self.system.on_arrival = self._arrived
+        self.system.on_sending = self._sending
+        self.system.route = self._route
+        self.system.is_twin = self._is_twin
+        self.chances: dict[Any, random.Random] = {}
+        self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
+        self.folder = folder
+        self.record: RunRecord | None = None
+        self.failure: str | None = None
+        self.harness: Container | None = None
+        self.launch = self._launch()
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct)
+        self.lies = {(plan.configuration, plan.position) for plan in scenario.failures if not plan.is_of_a_link}
+
+    def container_of(self, task: Any) -> Container:
+        return next(each for each in self.system.all() if each.task is task)
+
+    def _launch(self) -> Launch:
+        scenario = self.scenario.placed("processes")
+        settings = Settings(
+            t=scenario.t,
+            num_clients=scenario.num_clients,
+            client_timeout_ms=scenario.client_timeout_ms,
+            head_timeout_ms=scenario.head_timeout_ms,
+            nonhead_timeout_ms=scenario.nonhead_timeout_ms,
+            checkpoint_interval=scenario.checkpoint_interval,
+            batch_limit=scenario.batch_limit,
+            client_window=scenario.client_window,
+            operations_per_request=scenario.operations_per_request,
+            olympus_timeout_ms=scenario.olympus_timeout_ms,
+            wedge_grace_ms=scenario.wedge_grace_ms,
+            message_limit_bytes=1 << 20,
+            run_name=scenario.name,
+            log_base=str(self.folder or ""),
+            log_level=scenario.log_level if self.folder else "quiet",
+        )
+        folder = self.folder or Path()
+        limit_s = stall_limit_s(scenario)
+        return Launch(scenario, (), settings, folder, None, limit_s, 0, _NoProgress, self._conclude)  # type: ignore[arg-type]
+
+    def _conclude(self, _launch: Launch, record: RunRecord, failure: str | None) -> int:
+        self.record, self.failure = record, failure
+        return 0
+
+    # -- the run
+
+    def outcome(self) -> Outcome:
+        complaints: list[str] = []
+        with self._installed(complaints):
+            what_hinders = self._conduct()
+            record = self.record or RunRecord(b"", (), (), ())
+            judgement = judge(record, self.launch.workloads, self.scenario.client_window)
+        if self.failure is not None and judgement.status != "fail":
+            judgement = Judgement("unknown", (self.failure, *judgement.reasons))
+        result = outcome_of(self.launch, record, judgement)
+        return Outcome(
+            breaches=tuple(self._breaches(judgement, what_hinders, complaints, result)),
+            judgement=judgement,
+            trace=self.trace.digest(),
+            events=self.world.events,
+            virtual_s=self.world.now_ns / SECOND_NS,
+            record=record,
+            result=result,
+            steps=tuple(self.trace.steps or ()),
+        )
+
+    def _conduct(self) -> str | None:
+        from RunSystem import Harness
+
+        pid = self.system.create(Harness, self.system.root)
+        [self.harness] = self.system.containers[pid]
+        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root)))
+        self.system.command(pid, distalgo.sim.Command.Start, 0)
+        for crash in self.options.crashes:
+            self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
+        for pause in self.options.pauses:
+            self.world.at(pause.since * MILLISECOND_NS, self._pause, pause.process, pause.until * MILLISECOND_NS)
+        return self.world.run(lambda: self.record is not None or self.system.failures != [], LIMIT_NS, LIMIT_EVENTS)
+
+    def _breaches(
+        self, judgement: Judgement, what_hinders: str | None, complaints: list[str], result: dict[str, Any]
+    ) -> Iterator[str]:
+        yield from map(str, self.oracle.breaches)
+        for failure in (*self.system.failures, *complaints):
+            yield f"error: {failure}"
+        if judgement.status == "fail":
+            yield from (f"verdict: {reason}" for reason in judgement.reasons)
+        elif what_hinders is not None:
+            yield f"liveness: {what_hinders}"
+        elif judgement.status == "unknown" and self._must_answer():
+            yield from (f"liveness: {reason}" for reason in judgement.reasons[:3])
+        else:
+            for expectation in self.scenario.expectations:
+                unmet = expectation.check(result)
+                if unmet is not None:
+                    yield f"expectation: {unmet}"
+
+    def _must_answer(self) -> bool:
+        """Whether no configuration has more than t replicas with faults, and all clients live."""
+        always = {*self.options.twins, *(mutation.position for mutation in self.options.mutations)}
+        always |= {int(crash.process.removeprefix("replica_")) for crash in self._crashes("replica_")}
+        configurations = {configuration for configuration, _ in self.lies} | {0}
+        most = max(len(always | {p for c, p in self.lies if c == number}) for number in configurations)
+        return most <= self.scenario.t and not self._crashes("client_")
+
+    def _crashes(self, kind: str) -> list[Any]:
+        return [crash for crash in self.options.crashes if crash.process.startswith(kind)]
+
+    # -- faults
+
+    def _is_correct(self, container: Container) -> bool:
+        place = container.configuration, self._position(container)
+        return place not in self.lies and place[1] not in self.options.twins and place[1] not in self.mutations_left
+
+    @staticmethod
+    def _position(container: Container) -> int:
+        return int(container.name.removeprefix("replica_"))
+
+    def _living(self, name: str) -> list[Container]:
+        """The processes of this name that live, of the latest configuration only."""
+        living = [each for each in self.system.all() if each.name == name and not each.task.is_dead]
+        latest = max((each.configuration or 0 for each in living), default=0)
+        return [each for each in living if (each.configuration or 0) == latest]
+
+    def _crash(self, name: str) -> None:
+        for container in self._living(name):
+            self.trace.befell(name, "crash")
+            container.task.kill()
+            if container.configuration is not None:
+                self._tell_harness(container.configuration, self._position(container), "crash")
+
+    def _pause(self, name: str, until_ns: int) -> None:
+        for container in self._living(name):
+            self.trace.befell(name, "pause")
+            container.task.pause(until_ns)
+
+    def _is_twin(self, cls: type, arguments: Any) -> bool:
+        if not any(each.__name__ == "Replica" for each in cls.__mro__) or arguments[0] not in self.options.twins:
+            return False
+        self._tell_harness(arguments[1], arguments[0], "twins")
+        return True
+
+    def _route(self, sender: Container, targets: list[Container]) -> list[Container]:
+        if len(targets) < 2:
+            return targets
+        time_slice = self.world.now_ns // TWINS_SLICE_NS
+        chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
+        return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
+
+    def _sending(self, sender: Container, _receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
+        clock, message = content
+        if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
+            position = self._position(sender)
+            if self.mutations_left.get(position, 0) and self.world.random.random() < 0.3:
+                self.mutations_left[position] -= 1
+                self._tell_harness(sender.configuration or 0, position, "mutate")
+                keys = sender.process._state.keys
+                message = (*message[:-1], mutated(message[-1], self.world.random, position, keys))
+                content = clock, message
+                self.trace.befell(sender.name, f"mutates {message[0]}")
+        self.trace.sending(message)
+        return content
+
+    def _tell_harness(self, configuration: int, position: int, what: str) -> None:
+        plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
+        assert self.harness is not None
+        message = ("fault_injected", encode(plan))
+        self.harness.take((self.system.root, (distalgo.sim.Command.Message, (None, message))))
+
+    # -- what happens
+
+    def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
+        senders = self.system.containers.get(source)
+        sender = senders[0].name if senders else "root"
+        is_message = command is distalgo.sim.Command.Message
+        self.trace.arrived(receiver, sender, content[1] if is_message else (command.name,))
+
+    def _lost(self, sender: Container, receiver: Container, message: Any) -> None:
+        self.trace.lost(sender, receiver, message[1][1][1])
+
+    @contextmanager
+    def _installed(self, complaints: list[str]) -> Iterator[None]:
+        """Everything that a run stands on is the simulator's for so long."""
+        handler = _Complaints(complaints)
+        logger = logging.getLogger()
+        source = str(PROJECT / "src")
+        if source not in sys.path:
+            sys.path.insert(0, source)
+        import RunSystem  # noqa: F401 - compiles what the run will need
+
+        logger.addHandler(handler)
+        ambient.install(_Source(self, self.folder))
+        signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
+        _observers.append(self)
+        try:
+            with distalgo.installed(self.world):
+                yield
+        finally:
+            _observers.remove(self)
+            signing.use(signing.Ed25519())
+            ambient.install(ambient.SystemSource())
+            logger.removeHandler(handler)
+
+
+class _Complaints(logging.Handler):
+    """Collects what the layer below says went wrong in a process."""
+
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._complaints = complaints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trace = self.formatter.formatException(record.exc_info) if record.exc_info and self.formatter else ""
+        if not trace and record.exc_info and record.exc_info[2] is not None:
+            last = record.exc_info[2]
+            while last.tb_next is not None:
+                last = last.tb_next
+            trace = f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
+        self._complaints.append(record.getMessage() + trace)
+
+
+# -- observation: the methods by which a replica's state moves tell the run that is going on
+
+_observers: list[_Run] = []
+_observed: set[type] = set()
+
+
+def _observe_replicas() -> None:
+    """Once an OS process: let `Replica` tell what it has done, and do exactly that."""
+    source = str(PROJECT / "src")
+    if source not in sys.path:
+        sys.path.insert(0, source)
+    from Replica import Replica
+
+    if Replica in _observed:
+        return
+    _observed.add(Replica)
+
+    def after(method: str, tell: Callable[..., None]) -> None:
+        stock = getattr(Replica, method)
+
+        def observed(process: Any, *arguments: Any) -> Any:
+            done = stock(process, *arguments)
+            for run in _observers:
+                tell(run.oracle, process._DistProcess__procimpl, arguments, done)
+            return done
+
+        setattr(Replica, method, observed)
+
+    after("execute", lambda oracle, container, arguments, done: oracle.executed(container, *arguments, done))
+    after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
+    after("on_completed_checkpoint", _tell_checkpoint)
+
+
+def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done: Any) -> None:
+    proof = container.process._state.checkpoint_proof
+    if proof and proof is arguments[0].proof:
+        statements = [signed.statement for signed in proof]
+        agreed = max(statements, key=statements.count)
+        oracle.checkpointed(container, agreed.slot, agreed.state_digest)

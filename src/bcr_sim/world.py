@@ -1,0 +1,146 @@
+"""A world of tasks on one virtual clock: whatever happens is an event, and events happen one after another.
+
+Knows nothing of DistAlgo. A task is a greenlet that leaves whenever it would block; the world goes on to the next event
+of its queue, and time passes only there. One seed decides everything that is left to chance.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+MICROSECOND_NS = 1_000
+MILLISECOND_NS = 1_000_000
+SECOND_NS = 1_000_000_000
+
+# A wait takes at least so long: with nothing, a poll would go round for ever at one instant.
+SHORTEST_WAIT_NS = MICROSECOND_NS
+
+
+class World:
+    """The clock, what is going to happen, and chance."""
+
+    def __init__(self, seed: int) -> None:
+        self.now_ns = 0
+        self.events = 0  # that have happened
+        self.random = random.Random(seed)
+        self._agenda: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._count = 0  # breaks ties: of two events at one time the one that was planned first comes first
+        self._tasks: list[Task] = []
+
+    def at(self, time_ns: int, action: Callable[..., None], *arguments: Any) -> None:
+        """Let `action(*arguments)` happen at that time, or now if that has passed."""
+        self._count += 1
+        heapq.heappush(self._agenda, (max(time_ns, self.now_ns), self._count, action, arguments))
+
+    def spawn(self, name: str, function: Callable[[], None]) -> "Task":
+        """A task that begins with the next events."""
+        task = Task(self, name, function)
+        self._tasks.append(task)
+        self.at(self.now_ns, task.begin)
+        return task
+
+    def run(self, is_over: Callable[[], bool], limit_ns: int, limit_events: int) -> str | None:
+        """Let events happen until `is_over()`; what kept it from being over, or None. Ends all tasks."""
+        try:
+            while not is_over():
+                if not self._agenda:
+                    return "everybody waits and nothing is going to happen"
+                if self.events >= limit_events:
+                    return f"no end after {limit_events} events"
+                time_ns, _, action, arguments = heapq.heappop(self._agenda)
+                if time_ns > limit_ns:
+                    return f"no end within {limit_ns // SECOND_NS} virtual seconds"
+                self.now_ns = time_ns
+                self.events += 1
+                action(*arguments)
+            return None
+        finally:
+            self._agenda.clear()
+            for task in self._tasks:
+                task.kill()
+            self._tasks.clear()
+
+
+class _Greenlet(greenlet):
+    task: "Task"
+
+
+def current_task() -> "Task":
+    """The task that runs. Raises AttributeError where none does."""
+    running: _Greenlet = getcurrent()
+    return running.task
+
+
+class Task:
+    """Something that runs until it waits. It may be paused, and killed."""
+
+    def __init__(self, world: World, name: str, function: Callable[[], None]) -> None:
+        self.world = world
+        self.name = name
+        self.is_dead = False
+        self._function = function
+        self._hub = getcurrent()
+        self._greenlet = _Greenlet(self._main, self._hub)
+        self._greenlet.task = self
+        self._waits = 0
+        self._is_waiting = False
+        self._paused_until_ns = 0
+
+    def _main(self) -> None:
+        try:
+            self._function()
+        except GreenletExit:
+            pass
+        finally:
+            self.is_dead = True
+
+    def begin(self) -> None:
+        if not self.is_dead:
+            self._greenlet.switch()
+
+    def wait(self, timeout_ns: int | None = None) -> bool:
+        """By the task itself: leave until somebody wakes it, True, or the time has passed, False."""
+        self._waits += 1
+        self._is_waiting = True
+        if timeout_ns is not None:
+            self.world.at(self.world.now_ns + max(timeout_ns, SHORTEST_WAIT_NS), self._resume, self._waits, False)
+        return bool(self._hub.switch())
+
+    def sleep(self, duration_ns: int) -> None:
+        """By the task itself: leave for so long, whoever calls."""
+        self._waits += 1
+        self.world.at(self.world.now_ns + max(duration_ns, SHORTEST_WAIT_NS), self._resume_sleeper, self._waits)
+        self._hub.switch()
+
+    def wake(self) -> None:
+        """End the task's wait, if it waits."""
+        if self._is_waiting:
+            self._resume(self._waits, True)
+
+    def pause(self, until_ns: int) -> None:
+        """Let it stand still until then; what would have made it go on before makes it go on then."""
+        self._paused_until_ns = max(self._paused_until_ns, until_ns)
+
+    def kill(self) -> None:
+        """End it wherever it is."""
+        if not self.is_dead:
+            self.is_dead = True
+            self._greenlet.throw(GreenletExit)
+
+    def _resume(self, wait: int, value: bool) -> None:
+        if self._is_waiting and wait == self._waits and not self.is_dead:
+            if self.world.now_ns < self._paused_until_ns:
+                self.world.at(self._paused_until_ns, self._resume, wait, value)
+                return
+            self._is_waiting = False
+            self._greenlet.switch(value)
+
+    def _resume_sleeper(self, wait: int) -> None:
+        if wait == self._waits and not self.is_dead:
+            if self.world.now_ns < self._paused_until_ns:
+                self.world.at(self._paused_until_ns, self._resume_sleeper, wait)
+                return
+            self._greenlet.switch()
