@@ -105,6 +105,35 @@ def shadowing(source, inherited=frozenset()):
     )
 
 
+def methods_of(process):
+    return {node.name for node in process.body if isinstance(node, ast.FunctionDef)}
+
+
+def assigned_over_methods(source, inherited=frozenset()):
+    """What a process assigns that is the name of a method, as `process.name in line …`."""
+    return sorted(
+        f"{process.name}.{node.id} in line {node.lineno}"
+        for process in processes(parsed(source))
+        for node in ast.walk(process)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in methods_of(process) | inherited
+    )
+
+
+@pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
+def test_nothing_is_assigned_to_the_name_of_a_method(path):
+    """To DistAlgo that name is the process's from then on: `record = …` in one method takes `record(…)` from all."""
+    inherited = set()
+    if path.name == "Byzantine.da":
+        [replica] = processes(parsed((SOURCES / "Replica.da").read_text()))
+        inherited = methods_of(replica)
+    assert not assigned_over_methods(path.read_text(), inherited)
+
+
+def test_the_check_finds_a_method_that_is_assigned_over():
+    source = "class P(process):\n    def record():\n        pass\n    def other():\n        record = 1\n"
+    assert assigned_over_methods(source) == ["P.record in line 5"]
+
+
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
 def test_no_local_name_of_a_process_method_is_a_state_variable(path):
     """DistAlgo would assign the state variable: `for (client, number) in …` sets self.number where number is state."""

@@ -27,6 +27,12 @@ class LatestRequests(Generic[V]):
     def get(self, client: int, number: int) -> V | None:
         return self._latest.get(client, {}).get(number)
 
+    def copy(self) -> "LatestRequests[V]":
+        """The same memory, which goes its own way from here."""
+        other = LatestRequests[V](self.client_window)
+        other._latest = {client: dict(latest) for client, latest in self._latest.items()}
+        return other
+
     def items(self) -> Iterator[tuple[int, int, V]]:
         """Client, request number and value of everything that is remembered."""
         for client, latest in sorted(self._latest.items()):

@@ -1,6 +1,6 @@
 """Histories: slot by slot the order proofs since the last completed checkpoint (paper, sections 3.1 and 4.2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -34,9 +34,13 @@ class Wedged(Statement, frozen=True, tag="wedged"):
 
 
 class CatchUp(Statement, frozen=True, tag="catch_up"):
-    """Olympus sends a replica of the quorum what its history lacks of the longest one."""
+    """Olympus sends a replica of the quorum what its wedged history lacks of the longest one.
+
+    Olympus may try several quorums, with different longest histories; `attempt` counts them.
+    """
 
     configuration: int
+    attempt: int
     suffix: tuple[HistoryEntry, ...]
 
 
@@ -52,6 +56,7 @@ class CaughtUp(Statement, frozen=True, tag="caught_up"):
     """A replica's answer to catch_up: how many slots it has executed, its state's digest, and its latest answers."""
 
     configuration: int
+    attempt: int
     slots: int
     state_digest: bytes
     answers: tuple[LatestAnswer, ...]
@@ -85,10 +90,6 @@ class ValidHistory(msgspec.Struct, frozen=True):
     @property
     def end(self) -> int:
         return self.start + len(self.entries)
-
-    def extended(self, suffix: Iterable[HistoryEntry]) -> "ValidHistory":
-        """The history with further entries, as its replica has it once it has caught up."""
-        return msgspec.structs.replace(self, entries=(*self.entries, *suffix))
 
     def orders(self) -> Mapping[int, Order]:
         """For each slot the order that its proof holds."""

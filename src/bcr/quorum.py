@@ -53,13 +53,19 @@ def plan_for(histories: Iterable[ValidHistory]) -> QuorumPlan | str:
 
 
 def withheld(histories: Mapping[int, ValidHistory]) -> set[int]:
-    """The replicas that signed an order which their own wedged history lacks: provable misbehaviour (section 3.3)."""
+    """The replicas that signed an order which their own wedged history lacks: provable misbehaviour (section 3.3).
+
+    It may lack the slot, or hold another order there.
+    """
+    own = {position: history.orders() for position, history in histories.items()}
     return {
         signed.signer
         for history in histories.values()
         for entry in history.entries
         for signed in entry.order_proof
-        if signed.signer in histories and entry.slot >= histories[signed.signer].end
+        if signed.signer in histories
+        and entry.slot >= histories[signed.signer].start
+        and own[signed.signer].get(entry.slot) != signed.statement
     }
 
 

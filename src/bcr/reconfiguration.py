@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from bcr.configuration import Configuration
-from bcr.history import CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, validate
+from bcr.history import CaughtUp, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, validate
 from bcr.proofs import Answer
 from bcr.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signing import Signed
@@ -31,8 +31,8 @@ class Reconfiguration:
         self._forgiven: set[Quorum] = set()
         self.failed: dict[Quorum, str] = {}
         self.tried: list[Quorum] = []
-        self._suffixes: dict[tuple[int, int], tuple[HistoryEntry, ...]] = {}  # (position, slots) -> what it was sent
-        self._caught_up: dict[tuple[int, int], CaughtUp] = {}  # (position, slots) -> what it answered
+        self.attempt = 0  # at a quorum, counted from 1
+        self._caught_up: dict[int, CaughtUp] = {}  # position -> its answer in this attempt
         self.snapshot: Snapshot | None = None
 
     # -- wedging
@@ -76,35 +76,34 @@ class Reconfiguration:
         self.failed |= why_not
         if plan is not None:
             self.tried.append(plan.quorum)
-            for position, suffix in plan.suffixes.items():
-                self._suffixes[position, plan.slots] = suffix
+            self.attempt += 1
+            self._caught_up = {}
         return plan
 
     def add_caught_up(self, signed: Signed[CaughtUp]) -> None:
-        """Take a replica's first answer to a catch_up that it was sent; raises InvalidSignature unless it signed it."""
+        """Take a replica's first answer to its catch_up of this attempt; a later one only says that the replica lives.
+
+        Raises InvalidSignature unless the replica signed it.
+        """
         signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
-        key = signed.signer, signed.statement.slots
-        if signed.statement.configuration != self.configuration.number or key in self._caught_up:
+        if signed.statement.configuration != self.configuration.number:
             return
-        if key not in self._suffixes:  # nobody asked; without this a replica could fill the memory with answers
-            return
-        self._caught_up[key] = signed.statement
         self._hear(signed.signer)
-        # From here on the replica has what it was sent, which a later quorum must know.
-        self.histories[signed.signer] = self.histories[signed.signer].extended(self._suffixes.pop(key))
+        if self.tried and signed.signer in self.tried[-1] and signed.statement.attempt == self.attempt:
+            self._caught_up.setdefault(signed.signer, signed.statement)
 
     def lacking(self, plan: QuorumPlan) -> list[int]:
         """The members of the quorum that have not said that they are where the plan wants them."""
-        return [position for position in plan.quorum if (position, plan.slots) not in self._caught_up]
+        return [position for position in plan.quorum if position not in self._caught_up]
 
     def settle_digests(self, plan: QuorumPlan) -> bytes | None:
         """The digest on which the caught-up quorum agrees; None, and the quorum has failed, where it does not."""
-        digests = {position: self._caught_up[position, plan.slots].state_digest for position in plan.quorum}
-        if len(set(digests.values())) == 1:
-            return digests[plan.quorum[0]]
-        groups: dict[bytes, list[int]] = {}
-        for position, state_digest in digests.items():
-            groups.setdefault(state_digest, []).append(position)
+        groups: dict[tuple[int, bytes], list[int]] = {}
+        for position in plan.quorum:
+            caught_up = self._caught_up[position]
+            groups.setdefault((caught_up.slots, caught_up.state_digest), []).append(position)
+        if len(groups) == 1:
+            return self._caught_up[plan.quorum[0]].state_digest
         self.fail(plan, "running states differ: " + " against ".join(str(group) for group in groups.values()))
         return None
 
@@ -128,7 +127,7 @@ class Reconfiguration:
         """Client, request number and proved answer, wherever the whole quorum gives one and the same (step 6)."""
         by_request: dict[tuple[int, int], list[LatestAnswer]] = {}
         for position in plan.quorum:
-            for latest in self._caught_up[position, plan.slots].answers:
+            for latest in self._caught_up[position].answers:
                 by_request.setdefault((latest.client, latest.number), []).append(latest)
         proved = []
         for (client, number), answers in sorted(by_request.items()):

@@ -65,6 +65,13 @@ class RunningState:
         state.outcomes = {client: dict(latest) for client, latest in snapshot.outcomes}
         return state
 
+    def copy(self) -> "RunningState":
+        """The same running state, which goes its own way from here."""
+        other = RunningState(self.client_window)
+        other.dictionary = dict(self.dictionary)
+        other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
+        return other
+
     def digest(self) -> bytes:
         """The digest of the running state: equal exactly where the states are equal."""
         return self.snapshot().digest()

@@ -1,16 +1,18 @@
 """What must hold at every step of a run, checked against the processes themselves and not against their logs.
 
-A reference is run beside the replicas: the first correct replica that executes a slot gives it the slot's requests, and
-from then on every correct replica has to agree with it, in that slot, in the results, in checkpoints, and in the state
-that a new configuration begins with. At the end `bcr.verdict` judges the record as it does that of a real run.
+Beside the replicas runs a reference, which executes what correct replicas have ordered: they have to agree with each
+other in the orders, and with it in the results, in checkpoints, and in the state that a new configuration begins with.
+At the end `bcr.verdict` judges the record as it does that of a real run.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from bcr.object import Operation
 from bcr.state import RunningState
-from bcr.statements import SignedRequest
+from bcr.statements import Request, SignedRequest
 from bcr.violations import ProtocolViolation
 from bcr_sim.distalgo import Container
 
@@ -26,18 +28,33 @@ class Breach(Exception):
         self.what = what
 
 
-class Reference:
-    """What the correct replicas of one configuration have done, in the order of its slots."""
+class _Node(msgspec.Struct):
+    """A history as a node of the tree of all histories: what its last slot gave, and the digest of the state behind it.
 
-    def __init__(self, state: RunningState) -> None:
-        self.state = state
-        self.orders: list[bytes] = []
-        self.outcomes: list[Any] = []
-        self.digests: list[bytes] = [state.digest()]  # of the running state behind so many slots
+    `state` is the running state itself, until a longer history takes it on.
+    """
+
+    configuration: int
+    parent: "_Node | None"
+    requests: tuple[Request, ...]
+    outcomes: tuple[Any, ...]
+    digest: bytes
+    state: RunningState | None
+    children: dict[bytes, "_Node"] = {}
+
+    @property
+    def slots(self) -> int:
+        return 0 if self.parent is None else self.parent.slots + 1
 
 
 class Oracle:
-    """Watches the replicas of one run. `is_correct` says which replicas are; only these are held to anything."""
+    """Watches the replicas of one run. `is_correct` says which replicas are; only these are held to anything.
+
+    Correct replicas execute along the branches of a tree of histories. While they are active there is one branch for all
+    of them: a replica signs one order a slot, and goes on only behind its predecessors. A replica that is caught up may
+    take another branch than one that was left out of the quorum and has been answered for by nobody; whether a client
+    has an answer from a branch that was left is the verdict's to say.
+    """
 
     def __init__(
         self,
@@ -48,8 +65,16 @@ class Oracle:
         self._workloads = workloads
         self._is_correct = is_correct
         self._client_window = client_window
-        self._references: dict[int, Reference] = {0: Reference(RunningState(client_window))}
+        self._roots = {0: self._root(0, RunningState(client_window))}
+        self._beginnings = {0: RunningState(client_window).snapshot()}
+        self._digests: dict[int, set[bytes]] = {0: {self._roots[0].digest}}  # by configuration, of all its states
+        self._tips: dict[Container, _Node] = {}
+        self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
         self.breaches: list[Breach] = []
+
+    @staticmethod
+    def _root(configuration: int, state: RunningState) -> _Node:
+        return _Node(configuration, None, (), (), state.digest(), state)
 
     def _tell(self, name: str, what: str) -> None:
         if len(self.breaches) < MAX_BREACHES:
@@ -59,23 +84,50 @@ class Oracle:
         """A replica has executed a slot: by a shuttle, or to catch up."""
         if not self._is_correct(container) or container.configuration is None:
             return
-        who = f"{container.name} of configuration {container.configuration}"
-        reference = self._references.get(container.configuration)
-        if reference is None or slot > len(reference.orders):
-            self._tell("prefix order", f"{who} executed slot {slot} before any correct replica had the one before")
+        number = container.configuration
+        who = f"{container.name} of configuration {number}"
+        tip = self._tips.get(container, self._roots.get(number))
+        if tip is None or slot != tip.slots:
+            self._tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
             return
         order = done.order().requests_digest
-        if slot == len(reference.orders):
+        node = tip.children.get(order)
+        if node is None:
             self._check_validity(container, who, slot, requests)
-            reference.orders.append(order)
-            statements = tuple(request.statement for request in requests)
-            reference.outcomes.append(reference.state.execute(container.configuration, slot, statements))
-            reference.digests.append(reference.state.digest())
-        elif order != reference.orders[slot]:
+            node = self._grown(tip, order, tuple(request.statement for request in requests))
+        self._tips[container] = node
+        if container.process._state.mode == "active" and self._active.setdefault((number, slot), order) != order:
             self._tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
-            return
-        if done.outcomes != reference.outcomes[slot]:
-            self._tell("replay", f"{who}: slot {slot} gave {done.outcomes}, a replay gives {reference.outcomes[slot]}")
+        if done.outcomes != node.outcomes:
+            self._tell("replay", f"{who}: slot {slot} gave {done.outcomes}, a replay gives {node.outcomes}")
+
+    def went_back(self, container: Container) -> None:
+        """A replica is where it was when it was wedged, to be caught up from there."""
+        tip = self._tips.get(container)
+        while tip is not None and tip.slots > container.process._state.next_slot:
+            tip = tip.parent
+        if tip is not None:
+            self._tips[container] = tip
+
+    def _grown(self, parent: _Node, order: bytes, requests: tuple[Request, ...]) -> _Node:
+        state = parent.state or self._replayed(parent)
+        parent.state = None
+        outcomes = state.execute(parent.configuration, parent.slots, requests)
+        node = _Node(parent.configuration, parent, requests, outcomes, state.digest(), state)
+        self._digests[parent.configuration].add(node.digest)
+        parent.children = {**parent.children, order: node}
+        return node
+
+    def _replayed(self, node: _Node) -> RunningState:
+        """The running state behind a history whose own went on along another branch."""
+        path = []
+        while node.parent is not None:
+            path.append(node)
+            node = node.parent
+        state = RunningState.restored(self._beginnings[node.configuration], self._client_window)
+        for slot, each in enumerate(reversed(path)):
+            state.execute(each.configuration, slot, each.requests)
+        return state
 
     def _check_validity(self, container: Container, who: str, slot: int, requests: Sequence[SignedRequest]) -> None:
         configuration = container.process._state.configuration
@@ -93,22 +145,24 @@ class Oracle:
     def restored(self, container: Container) -> None:
         """A replica of a new configuration has taken the running state that it is to begin with."""
         state, number = container.process._state.state, container.configuration
-        if not self._is_correct(container) or number is None:
+        if not self._is_correct(container) or number is None or not container.process._state.has_initial_history:
             return
-        digest = state.digest()
-        if number not in self._references:
-            before = self._references.get(number - 1)
-            if before is None or digest not in before.digests:
+        if number not in self._roots:
+            self._beginnings[number] = state.snapshot()
+            self._roots[number] = self._root(number, RunningState.restored(state.snapshot(), self._client_window))
+            self._digests[number] = {self._roots[number].digest}
+            if self._roots[number].digest not in self._digests.get(number - 1, ()):
                 self._tell("state transfer", f"configuration {number} begins with a state that no correct replica had")
-            self._references[number] = Reference(RunningState.restored(state.snapshot(), self._client_window))
-        elif self._references[number].digests[0] != digest:
+        elif self._roots[number].digest != state.digest():
             self._tell("state transfer", f"{container.name} of configuration {number} begins with another state")
 
     def checkpointed(self, container: Container, slot: int, state_digest: bytes) -> None:
         """A replica has cut its history at a completed checkpoint."""
         if not self._is_correct(container) or container.configuration is None:
             return
-        digests = self._references[container.configuration].digests
-        if slot + 1 >= len(digests) or digests[slot + 1] != state_digest:
-            what = f"{container.name} cut its history at a checkpoint of slot {slot} that no correct replica can have signed"
+        node: _Node | None = self._tips.get(container)
+        while node is not None and node.slots > slot + 1:
+            node = node.parent
+        if node is None or node.slots != slot + 1 or node.digest != state_digest:
+            what = f"{container.name} cut its history at a checkpoint of slot {slot} whose state is not that of the slot"
             self._tell("checkpoint agreement", what)

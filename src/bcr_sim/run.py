@@ -287,7 +287,9 @@ class _Run:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
         assert self.harness is not None
         message = ("fault_injected", encode(plan))
-        self.harness.take((self.system.root, (distalgo.sim.Command.Message, (None, message))))
+        # As an event of its own: this may be in the middle of another process's step.
+        arrival = (self.system.root, (distalgo.sim.Command.Message, (None, message)))
+        self.world.at(self.world.now_ns, self.harness.take, arrival)
 
     # -- what happens
 
@@ -370,6 +372,7 @@ def _observe_replicas() -> None:
         setattr(Replica, method, observed)
 
     after("execute", lambda oracle, container, arguments, done: oracle.executed(container, *arguments, done))
+    after("go_back", lambda oracle, container, *_: oracle.went_back(container))
     after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
     after("on_completed_checkpoint", _tell_checkpoint)
 

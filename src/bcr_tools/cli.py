@@ -14,6 +14,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "scenarios": ("bcr_tools.scenarios", "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": ("bcr_tools.atlas", "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
+    "sim": ("bcr_sim.sim", "simulate scenario files in virtual time, under an oracle"),
+    "hunt": ("bcr_sim.hunt", "simulate many seeds on all cores, and make small scenarios of what fails"),
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
     "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
     "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),

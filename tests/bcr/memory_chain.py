@@ -143,8 +143,8 @@ class MemoryChain:
         proof = () if checkpoint is None else self.checkpoint_proof(checkpoint)
         return self.sign(Wedged(self.configuration.number, history, proof), position)
 
-    def caught_up(self, position, slots=None, state_digest=None):
-        """What a replica answers that has executed the first `slots`, by default all."""
+    def caught_up(self, position, slots=None, state_digest=None, attempt=1):
+        """What a replica answers to that attempt at a quorum when it has executed the first `slots`, by default all."""
         slots = len(self.slots) if slots is None else slots
         answers = []
         for done in self.slots[:slots]:
@@ -153,7 +153,7 @@ class MemoryChain:
                 own = (self.sign(done.result(), position),)
                 answers.append(LatestAnswer(client, number, done.answer(client, number, own)))
         digest = state_digest or self.snapshots[slots].digest()
-        return self.sign(CaughtUp(self.configuration.number, slots, digest, tuple(answers)), position)
+        return self.sign(CaughtUp(self.configuration.number, attempt, slots, digest, tuple(answers)), position)
 
     def running_state(self, position, slots=None):
         slots = len(self.slots) if slots is None else slots

@@ -134,11 +134,3 @@ def test_a_history_of_another_configuration_is_not_valid(wedging):
     wedging.serve(0, get("k"))
     with pytest.raises(WrongConfiguration):
         validate(wedging.sign(earlier, 1), wedging.configuration)
-
-
-def test_a_history_grows_by_what_its_replica_is_sent(wedging):
-    short = validate(wedging.wedged(2, 3), wedging.configuration)
-    longest = validate(wedging.wedged(0), wedging.configuration)
-    grown = short.extended(longest.entries[3:])
-    assert (grown.start, grown.end) == (0, 6)
-    assert grown.orders() == longest.orders()

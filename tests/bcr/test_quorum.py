@@ -5,6 +5,7 @@ from math import comb
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bcr.history import HistoryEntry, ValidHistory
 from bcr.quorum import QuorumPlan, are_consistent, candidates, choose_quorum, plan_for, withheld
@@ -79,7 +80,7 @@ def test_members_that_execute_their_suffix_have_the_whole_longest_history(found_
     if plan is None:
         return
     members = [found[position] for position in plan.quorum]
-    caught_up = [member.extended(plan.suffixes[member.position]) for member in members]
+    caught_up = [replace(member, entries=member.entries + plan.suffixes[member.position]) for member in members]
     assert {member.end for member in caught_up} == {plan.slots} == {max(member.end for member in members)}
     assert not any(contradict(one, other) for one, other in combinations(caught_up, 2))
     for member in caught_up:
@@ -186,6 +187,18 @@ def test_who_signed_an_order_that_its_own_history_lacks_is_a_suspect():
     assert withheld({0: history(0, 1), 1: whole}) == {0}
     assert withheld({0: history(0, 2), 1: whole}) == set()
     assert withheld({1: whole}) == set()  # replica 0 has not answered, so it has hidden nothing
+
+
+def test_who_signed_an_order_where_its_own_history_has_another_is_a_suspect():
+    found = {0: history(0, 2, forks={1: 1}), 1: ValidHistory(1, None, (entry(0, signers=(0, 1)), entry(1, signers=(0, 1))))}
+    assert withheld(found) == {0}
+
+
+def test_of_two_forks_the_one_that_its_author_s_own_signatures_contradict_comes_last():
+    honest = tuple(entry(slot, signers=(0, 1, 2)) for slot in range(2))
+    found = {0: history(0, 2, forks={1: 1}), 3: history(3, 0), 4: history(4, 0)}
+    found |= {position: ValidHistory(position, None, honest) for position in (1, 2)}
+    assert choose_quorum(found, 3, {}, withheld(found))[0].quorum == (1, 2, 3)
 
 
 def test_orders_below_a_replica_s_checkpoint_are_not_hidden():

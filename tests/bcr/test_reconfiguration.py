@@ -35,7 +35,7 @@ def ready(chain, positions=None, ends=None):
 
 def catch_up(change, chain, plan):
     for position in change.lacking(plan):
-        change.add_caught_up(chain.caught_up(position, plan.slots))
+        change.add_caught_up(chain.caught_up(position, plan.slots, attempt=change.attempt))
 
 
 class Drive:
@@ -59,7 +59,7 @@ class Drive:
 
     def caught_up(self, position, slots):
         wrong = bytes(32) if self.kinds[position] == "other digest" else None
-        return self.chain.caught_up(position, slots, wrong)
+        return self.chain.caught_up(position, slots, wrong, self.change.attempt)
 
     def add_wedged(self, wedged):
         with suppress(ProtocolViolation):
@@ -93,7 +93,8 @@ class Drive:
 
     def is_agreed(self, plan):
         for position in self.change.lacking(plan):
-            if self.kinds[position] == "late at catch_up":
+            if self.kinds[position] == "late at catch_up" and position not in self.answered:
+                self.answered.add(position)
                 self.pending.append((self.change.add_caught_up, self.caught_up(position, plan.slots)))
             elif self.kinds[position] != "silent at catch_up":
                 self.change.add_caught_up(self.caught_up(position, plan.slots))
@@ -204,8 +205,8 @@ def test_a_caught_up_that_nobody_asked_for_is_ignored():
     chain = make_chain()
     change = ready(chain)
     heard = change.heard_from()
-    for slots in range(5):
-        change.add_caught_up(chain.caught_up(1, slots))
+    for attempt in range(5):
+        change.add_caught_up(chain.caught_up(1, attempt=attempt))
     assert change.heard_from() == heard
 
 
@@ -256,13 +257,28 @@ def test_all_members_that_are_late_are_silent_at_once():
     assert set(change.next_plan().quorum) == set(chain.positions()) - set(plan.quorum[:2])
 
 
-def test_a_replica_that_was_caught_up_has_the_longest_history_from_then_on():
+def test_every_attempt_begins_with_the_histories_as_they_were_wedged():
     chain = make_chain()
     change = ready(chain, ends={0: 4, 1: 1, 2: 1})
     plan = change.next_plan()
     assert [entry.slot for entry in plan.suffixes[1]] == [1, 2, 3]
     change.add_caught_up(chain.caught_up(1))
-    assert change.histories[1].end == 4
+    change.fail(plan, "too late", [0])
+    following = change.next_plan()
+    assert following.quorum == (1, 2)
+    assert following.suffixes == {1: (), 2: ()}
+
+
+def test_the_answer_to_an_earlier_attempt_is_none_to_this_one():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    change.fail(plan, "too late", [plan.quorum[0]])
+    following = change.next_plan()
+    change.add_caught_up(chain.caught_up(following.quorum[0], attempt=1))
+    assert change.lacking(following) == list(following.quorum)
+    change.add_caught_up(chain.caught_up(following.quorum[0], attempt=2))
+    assert change.lacking(following) == [following.quorum[1]]
 
 
 def test_a_client_s_answer_from_the_quorum_carries_t_plus_1_valid_statements():
@@ -295,7 +311,7 @@ def test_an_answer_without_a_statement_is_not_given_to_the_client():
     for position in plan.quorum:
         statement = chain.caught_up(position).statement
         answers = tuple(changed(each, answer=changed(each.answer, proof=())) for each in statement.answers)
-        change._caught_up[position, plan.slots] = changed(statement, answers=answers)
+        change._caught_up[position] = changed(statement, answers=answers)
     assert change.results(plan) == []
 
 

@@ -1,0 +1,128 @@
+"""Many seeds: what a worker does with a shard of them, and what it tells of each that failed."""
+
+import signal
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from bcr.scenario import Scenario
+from bcr.scenario.reading import parse_scenario
+from bcr.scenario.values import Simulation
+from bcr_sim.run import Outcome, simulate
+from bcr_sim.seeds import scenario_text
+
+SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A seed whose run broke something: the scenario file that replays it, and what broke."""
+
+    seed: int
+    text: str
+    breaches: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        return self.breaches[0].partition(":")[0]
+
+
+class Tally(msgspec.Struct):
+    """What a shard came to."""
+
+    seeds: int = 0
+    events: int = 0
+    virtual_s: float = 0.0
+    operations: int = 0
+    reconfigurations: int = 0
+    failures: list[Failure] = []
+
+    def add(self, other: "Tally") -> None:
+        self.seeds += other.seeds
+        self.events += other.events
+        self.virtual_s += other.virtual_s
+        self.operations += other.operations
+        self.reconfigurations += other.reconfigurations
+        self.failures = self.failures + other.failures
+
+
+def text_of(seed: int, base: str | None) -> str:
+    """The scenario file of a seed: `base`, a file's text, with this seed, or the one that the seed expands to."""
+    if base is None:
+        return scenario_text(seed)
+    lines = base.splitlines()
+    for number, line in enumerate(lines):
+        key, equals, value = line.partition("=")
+        if equals and key.strip().lower() == "simulation":
+            words = [word.strip() for word in value.split(";") if word.strip() and not word.strip().startswith("seed(")]
+            lines[number] = f"simulation = {'; '.join([f'seed({seed})', *words])}"
+            break
+    else:
+        lines.append(f"simulation = seed({seed})")
+    return "\n".join(lines) + "\n"
+
+
+def run_seeds(seeds: Iterable[int], base: str | None = None) -> Tally:
+    """Simulate each of the seeds; what a worker is sent."""
+    tally = Tally()
+    for seed in seeds:
+        text = text_of(seed, base)
+        outcome = run_text(text)
+        tally.seeds += 1
+        if isinstance(outcome, str):
+            tally.failures = [*tally.failures, Failure(seed, text, (outcome,))]
+            continue
+        tally.events += outcome.events
+        tally.virtual_s += outcome.virtual_s
+        tally.operations += outcome.result["operations"]
+        tally.reconfigurations += len(outcome.result["reconfigurations"])
+        if outcome.breaches:
+            tally.failures = [*tally.failures, Failure(seed, text, outcome.breaches)]
+    return tally
+
+
+def run_text(text: str, **more: Any) -> Outcome | str:
+    """Simulate a scenario file's text; a string, like a breach, where the simulation itself came to grief."""
+    scenario, _ = parse_scenario(text, "seed.config")
+    try:
+        with _limit():
+            return simulate(scenario, **more)
+    except TimeoutError as error:
+        return f"hang: {error}"
+    except Exception:  # noqa: BLE001 - whatever a run can do to its simulator is a finding
+        return f"error: {traceback.format_exc(limit=-3)}"
+
+
+def seeded(scenario: Scenario, seed: int) -> Scenario:
+    """The scenario with this seed."""
+    simulation = msgspec.structs.replace(scenario.simulation or Simulation(), seed=seed)
+    return msgspec.structs.replace(scenario, simulation=simulation)
+
+
+@contextmanager
+def _limit() -> Iterator[None]:
+    """Raise TimeoutError in a run that takes more than its real time, with where it was."""
+
+    def expire(_number: int, frame: Any) -> None:
+        raise TimeoutError(f"{SECONDS_A_SEED} s of real time in {frame.f_code.co_name}, line {frame.f_lineno}")
+
+    kept = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS_A_SEED)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept)
+
+
+def prepare() -> None:
+    """In a worker: compile and import what runs need, so that no seed pays for it; what that prints goes nowhere."""
+    with open("/dev/null", "w") as nowhere:
+        kept, sys.stdout = sys.stdout, nowhere
+        try:
+            run_seeds([0])
+        finally:
+            sys.stdout = kept

@@ -1,0 +1,188 @@
+"""Simulates many seeds on all cores, and makes a small scenario file, a paragraph and a picture of whatever fails."""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bcr.scenario import ScenarioError, read_scenario
+from bcr_runtime.processes import PROJECT
+from bcr_sim.campaign import Failure, Tally, prepare, run_seeds, run_text
+from bcr_sim.diagram import diagram
+from bcr_sim.shrink import shrunk
+from bcr_tools.run import ScenarioNotFound, find_scenario
+
+CHUNK = 20
+MAX_COUNTEREXAMPLES = 10  # made of each kind of failure; the rest is listed
+LINE_INTERVAL_S = 10.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr hunt`: 0 when no seed failed, 1 when some did, 2 for bad input."""
+    parser = argparse.ArgumentParser(prog="bcr hunt", description=__doc__)
+    parser.add_argument("files", metavar="FILE", nargs="*", help="scenarios to run with each seed (default: one made of it)")
+    parser.add_argument("--seeds", type=int, default=1_000, help="how many (default: 1000)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: one of its own on this machine)")
+    parser.add_argument("--stop", action="store_true", help="stop at the first failure")
+    parser.add_argument("--no-shrink", action="store_true", help="keep failing scenarios as they are")
+    parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
+    options = parser.parse_args(arguments)
+    try:
+        seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
+        bases = [_text_of(name) for name in options.files] or [None]
+    except (ValueError, ScenarioError, ScenarioNotFound, OSError) as error:
+        print(f"bcr hunt: {error}", file=sys.stderr)
+        return 2
+    began_s = time.monotonic()
+    tally = _hunt(seeds, bases, options)
+    elapsed_s = time.monotonic() - began_s
+    print(
+        f"{tally.seeds:,} seeds in {elapsed_s:.0f} s: {tally.seeds / elapsed_s:.1f} seeds/s, "
+        f"{tally.events / elapsed_s:,.0f} events/s, {tally.virtual_s / elapsed_s:.1f} virtual seconds a second; "
+        f"{tally.operations:,} operations, {tally.reconfigurations:,} reconfigurations; {len(tally.failures)} failed"
+    )
+    if not tally.failures:
+        return 0
+    folder = options.into or PROJECT / "logs" / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
+    folder.mkdir(parents=True, exist_ok=True)
+    _tell(tally.failures, folder, not options.no_shrink)
+    return 1
+
+
+def _shard(seeds: range, shard: str) -> range:
+    number, slash, count = shard.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"--shard {shard}: expected I/N with 1 ≤ I ≤ N, such as 2/8")
+    return seeds[int(number) - 1 :: int(count)]
+
+
+def _text_of(name: str) -> str:
+    path = find_scenario(name)
+    read_scenario(path)
+    if path.suffix != ".config":
+        raise ValueError(f"{name}: a hunt takes .config files")
+    return path.read_text()
+
+
+def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
+    chunks = [(list(seeds[start : start + CHUNK]), base) for base in bases for start in range(0, len(seeds), CHUNK)]
+    total = Tally()
+    engine = _dask if options.engine == "dask" else _processes
+    with _Progress(len(seeds) * len(bases)) as progress:
+        for tally in engine(run_seeds, chunks, options):
+            total.add(tally)
+            progress.show(total)
+            if options.stop and total.failures:
+                break
+    return total
+
+
+def _processes(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[Tally]:
+    # Spawned, not forked: a worker shares nothing with whoever started it.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare) as pool:
+        futures = [pool.submit(work, *chunk) for chunk in chunks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[Tally]:
+    from distributed import Client, LocalCluster
+    from distributed import as_completed as as_they_come
+
+    own = None if options.scheduler else LocalCluster(options.jobs, threads_per_worker=1, dashboard_address=None)
+    with Client(options.scheduler or own) as client:
+        futures = [client.submit(_on_dask, work, *chunk, pure=False) for chunk in chunks]
+        try:
+            for future in as_they_come(futures):
+                yield future.result()
+        finally:
+            client.cancel(futures)
+            if own is not None:
+                own.close()
+
+
+def _on_dask(work: Callable[..., Tally], seeds: Sequence[int], base: str | None) -> Tally:
+    """A Dask worker computes in a thread, where no signal can end a run: a process of its own can be ended."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, seeds, base).result()
+
+
+class _Progress:
+    """A bar on a terminal, a line now and then elsewhere, on standard error."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._began_s = self._shown_s = time.monotonic()
+        self._console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=self._console, transient=True)
+        self._task = self._bar.add_task("seeds", total=total)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, tally: Tally) -> None:
+        now_s = time.monotonic()
+        rate = tally.seeds / max(now_s - self._began_s, 1e-9)
+        text = f"{rate:.1f} seeds/s, {len(tally.failures)} failed"
+        self._bar.update(self._task, completed=tally.seeds, description=text)
+        if not self._console.is_terminal and now_s - self._shown_s >= LINE_INTERVAL_S:
+            self._shown_s = now_s
+            self._console.print(f"{tally.seeds:,} of {self._total:,} seeds, {text}", highlight=False)
+
+
+def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool) -> None:
+    """Print each failure, and write the counterexamples of the first of each kind."""
+    made: Counter[str] = Counter()
+    for failure in sorted(failures, key=lambda each: each.seed):
+        print(f"seed {failure.seed}: {failure.breaches[0]}")
+        if made[failure.kind] < MAX_COUNTEREXAMPLES:
+            made[failure.kind] += 1
+            path = folder / f"seed{failure.seed}.config"
+            print(f"  {counterexample(failure, path, shrinks)}")
+
+
+def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
+    """Write the scenario that replays a failure, as small as it was found, with its story; and beside it its diagram."""
+    text = shrunk(failure.text, failure.kind, _kind_of) if shrinks else failure.text
+    outcome = run_text(text, keeps_steps=True)
+    if isinstance(outcome, str):
+        path.write_text(f"# {' '.join(outcome.split())}\n{text}")
+        return path
+    last = [step for step in outcome.steps if step.kind != "befell"][-1:]
+    story = [
+        *(f"Violated: {breach}" for breach in outcome.breaches[:3]),
+        f"Seed {failure.seed}, after {outcome.events} events and {outcome.virtual_s:.3f} virtual seconds; faults that struck: "
+        + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none") + ".",
+        *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
+        f"Replay it with ./bcr sim {path.name}; the messages are drawn in {path.stem}.svg.",
+    ]
+    path.write_text("".join(f"# {line}\n" for line in story) + text)
+    path.with_suffix(".svg").write_text(diagram(outcome.steps, outcome.breaches[0] if outcome.breaches else path.stem))
+    return path
+
+
+def _kind_of(text: str) -> str:
+    outcome = run_text(text)
+    return outcome.partition(":")[0] if isinstance(outcome, str) else outcome.kind

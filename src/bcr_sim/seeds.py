@@ -1,0 +1,122 @@
+"""From a number to a scenario: sizes, workload, network and faults, written out in the grammar of scenario files.
+
+Every feature is left out of many scenarios: what always happens together hides what it does alone. No configuration
+gets more than t replicas with faults, so that every scenario has to be answered.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+
+from bcr.scenario.faults import FAILURES, TRIGGERS
+
+T = TypeVar("T")
+
+REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
+MILLISECONDS = (5, 60, 400, 1_500)
+ONCE = ("wedge_request", "catch_up", "get_running_state", "new_configuration")
+
+
+class Chance:
+    """A seed's decisions; made of `random` alone, which is the same on every Python."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def happens(self, probability: float) -> bool:
+        return self._random.random() < probability
+
+    def number(self, least: int, most: int) -> int:
+        return least + int(self._random.random() * (most - least + 1))
+
+    def one_of(self, values: Sequence[T]) -> T:
+        return values[self.number(0, len(values) - 1)]
+
+    def some_of(self, values: Sequence[T], count: int) -> list[T]:
+        left = list(values)
+        return sorted((left.pop(self.number(0, len(left) - 1)) for _ in range(count)), key=values.index)
+
+
+def scenario_text(seed: int) -> str:
+    """The scenario file that a seed stands for."""
+    chance = Chance(seed)
+    t = chance.one_of((1, 1, 1, 1, 2, 2, 3))
+    clients = chance.number(1, 3)
+    timeout = chance.one_of((60, 250, 600))
+    lines = [
+        f"test_case_name = seed{seed}",
+        f"t = {t}",
+        f"num_client = {clients}",
+        f"client_timeout = {chance.one_of((timeout, timeout, 30))}",
+        f"head_timeout = {timeout}",
+        f"nonhead_timeout = {timeout}",
+        f"olympus_timeout = {chance.one_of((500, 2_000))}",
+        f"wedge_grace = {chance.one_of((0, 20, 200))}",
+        f"checkpt_interval = {chance.one_of((1, 2, 3, 5, 100))}",
+        f"client_window = {chance.one_of((1, 1, 3))}",
+        f"batch_limit = {chance.one_of((1, 1, 4))}",
+        f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
+    ]
+    for client in range(clients):
+        lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 10)})")
+    faulty = chance.some_of(range(2 * t + 1), chance.one_of((t, t, t, chance.number(0, t))))
+    lines += _failures(chance, faulty, clients)
+    lines.append(f"simulation = {'; '.join(_simulation(chance, seed, t, clients, faulty))}")
+    return "\n".join(lines) + "\n"
+
+
+def _failures(chance: Chance, faulty: Sequence[int], clients: int) -> list[str]:
+    if not chance.happens(0.7):
+        return []
+    return [
+        f"failures[{configuration},{position}] = "
+        + "; ".join(_pair(chance, configuration, clients) for _ in range(chance.number(1, 3)))
+        for configuration in range(chance.number(1, 3))
+        for position in faulty
+        if chance.happens(0.8)
+    ]
+
+
+def _pair(chance: Chance, configuration: int, clients: int) -> str:
+    trigger = chance.one_of(sorted(TRIGGERS))
+    failure = chance.one_of(sorted(FAILURES))
+    values = {
+        "client": chance.number(0, clients - 1),
+        "count": 0 if trigger in ONCE else configuration if trigger == "reconfiguration" else chance.number(0, 6),
+        "milliseconds": chance.number(1, 300),
+    }
+    amounts = {"milliseconds": chance.one_of(MILLISECONDS), "number": chance.number(1, 3)}
+    trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
+    failure_arguments = ",".join(str(amounts[kind]) for kind in FAILURES[failure].arguments)
+    return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
+
+
+def _simulation(chance: Chance, seed: int, t: int, clients: int, faulty: Sequence[int]) -> list[str]:
+    least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 30_000)))
+    until = chance.number(100, 1_500)
+    names = [f"replica_{i}" for i in range(2 * t + 1)] + [f"client_{k}" for k in range(clients)]
+    words = [f"seed({seed})", f"delay({least},{most})"]
+    if chance.happens(0.3):
+        words += [f"lose({chance.one_of((5, 30, 100))})"]
+    if chance.happens(0.3):
+        words += [f"duplicate({chance.one_of((10, 100))})"]
+    if chance.happens(0.3):
+        for _ in range(chance.number(1, 3)):
+            one, other = chance.some_of(names, 2)
+            since = chance.number(0, until)
+            words.append(f"cut({one},{other},{since},{since + chance.number(20, 500)})")
+    if chance.happens(0.3):
+        for _ in range(chance.number(1, 2)):
+            since = chance.number(0, until)
+            words.append(f"pause({chance.one_of(names)},{since},{since + chance.number(20, 900)})")
+    words.append(f"until({until})")
+    if faulty:
+        if chance.happens(0.25):
+            words.append(f"crash(replica_{chance.one_of(faulty)},{chance.number(10, until)})")
+        if chance.happens(0.25):
+            words.append(f"twins({chance.one_of(faulty)})")
+        if chance.happens(0.4):
+            words.append(f"mutate({chance.one_of(faulty)},{chance.number(1, 8)})")
+    if chance.happens(REAL_SIGNATURES):
+        words.append("real_signatures()")
+    return words
