@@ -8,7 +8,7 @@ messages leave.
 import itertools
 import types
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from da import common, sim
 
 from bcr_sim.network import Network
 from bcr_sim.world import SECOND_NS, Task, World
+from dacurrent import awaits, lifetime
 
 HOST = "simulated"
 CONTROL = frozenset(command for command in sim.Command if command is not sim.Command.Message)
@@ -164,6 +165,10 @@ class System:
         twin = Container(self, container.cls, container.dapid, container.daparent, None)
         self.containers[container.dapid].append(twin)
 
+    def dead(self, pids: Iterable[ProcessId]) -> list[ProcessId]:
+        """Those of the processes that have ended, as the operating system would tell their parent."""
+        return [pid for pid in pids if all(each.task.is_dead for each in self.containers.get(pid, ()))]
+
     def all(self) -> Iterator[Container]:
         return itertools.chain.from_iterable(self.containers.values())
 
@@ -196,23 +201,23 @@ class System:
 
 
 @contextmanager
-def installed(world: World) -> Iterator[None]:
-    """DistAlgo's own clock is the world's for so long."""
-    import dacurrent.awaits
+def installed(system: System) -> Iterator[None]:
+    """DistAlgo's own clock is the world's for so long, and the children that it looks after are the system's."""
+    world = system.world
 
     def stand_still(duration_s: float) -> None:
         raise RuntimeError("a simulated process sleeps through bcr_runtime.ambient only")
 
     clock = types.SimpleNamespace(time=lambda: world.now_ns / SECOND_NS, sleep=stand_still)
-    modules = (sim, dacurrent.awaits)
-    kept = [module.time for module in modules]
-    for module in modules:
-        module.time = clock
+    stand_ins = [(sim, "time", clock), (awaits, "time", clock), (lifetime, "_dead", system.dead)]
+    kept = [getattr(module, name) for module, name, _ in stand_ins]
+    for module, name, stand_in in stand_ins:
+        setattr(module, name, stand_in)
     try:
         yield
     finally:
-        for module, time in zip(modules, kept, strict=True):
-            module.time = time
+        for (module, name, _), stock in zip(stand_ins, kept, strict=True):
+            setattr(module, name, stock)
 
 
 def set_options() -> None:

@@ -203,7 +203,9 @@ class _Run:
         self, judgement: Judgement, what_hinders: str | None, complaints: list[str], result: dict[str, Any]
     ) -> Iterator[str]:
         yield from map(str, self.oracle.breaches)
-        for failure in (*self.system.failures, *complaints):
+        # Of a process that was made to crash its parent hears, and says so.
+        surprising = [complaint for complaint in complaints if "has died; its answer" not in complaint]
+        for failure in (*self.system.failures, *surprising):
             yield f"error: {failure}"
         if judgement.status == "fail":
             yield from (f"verdict: {reason}" for reason in judgement.reasons)
@@ -317,7 +319,7 @@ class _Run:
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
         _observers.append(self)
         try:
-            with distalgo.installed(self.world):
+            with distalgo.installed(self.system):
                 yield
         finally:
             _observers.remove(self)

@@ -43,6 +43,7 @@ def scenario_text(seed: int) -> str:
     t = chance.one_of((1, 1, 1, 1, 2, 2, 3))
     clients = chance.number(1, 3)
     timeout = chance.one_of((60, 250, 600))
+    olympus_timeout = chance.one_of((500, 2_000))
     lines = [
         f"test_case_name = seed{seed}",
         f"t = {t}",
@@ -50,7 +51,7 @@ def scenario_text(seed: int) -> str:
         f"client_timeout = {chance.one_of((timeout, timeout, 30))}",
         f"head_timeout = {timeout}",
         f"nonhead_timeout = {timeout}",
-        f"olympus_timeout = {chance.one_of((500, 2_000))}",
+        f"olympus_timeout = {olympus_timeout}",
         f"wedge_grace = {chance.one_of((0, 20, 200))}",
         f"checkpt_interval = {chance.one_of((1, 2, 3, 5, 100))}",
         f"client_window = {chance.one_of((1, 1, 3))}",
@@ -61,7 +62,7 @@ def scenario_text(seed: int) -> str:
         lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 10)})")
     faulty = chance.some_of(range(2 * t + 1), chance.one_of((t, t, t, chance.number(0, t))))
     lines += _failures(chance, faulty, clients)
-    lines.append(f"simulation = {'; '.join(_simulation(chance, seed, t, clients, faulty))}")
+    lines.append(f"simulation = {'; '.join(_simulation(chance, seed, t, clients, faulty, olympus_timeout))}")
     return "\n".join(lines) + "\n"
 
 
@@ -91,7 +92,9 @@ def _pair(chance: Chance, configuration: int, clients: int) -> str:
     return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
 
 
-def _simulation(chance: Chance, seed: int, t: int, clients: int, faulty: Sequence[int]) -> list[str]:
+def _simulation(
+    chance: Chance, seed: int, t: int, clients: int, faulty: Sequence[int], olympus_timeout: int
+) -> list[str]:
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 30_000)))
     until = chance.number(100, 1_500)
     names = [f"replica_{i}" for i in range(2 * t + 1)] + [f"client_{k}" for k in range(clients)]
@@ -108,7 +111,9 @@ def _simulation(chance: Chance, seed: int, t: int, clients: int, faulty: Sequenc
     if chance.happens(0.3):
         for _ in range(chance.number(1, 2)):
             since = chance.number(0, until)
-            words.append(f"pause({chance.one_of(names)},{since},{since + chance.number(20, 900)})")
+            # Whoever does not answer for longer than Olympus waits is as good as crashed.
+            duration = chance.number(20, min(900, olympus_timeout // 2))
+            words.append(f"pause({chance.one_of(names)},{since},{since + duration})")
     words.append(f"until({until})")
     if faulty:
         if chance.happens(0.25):

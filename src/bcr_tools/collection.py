@@ -78,14 +78,13 @@ class Collection:
     def has_all_clients(self) -> bool:
         return len(self._client_records) == self.settings.num_clients
 
-    def witness(self) -> int:
-        """The replica of the last configuration whose running state is to be told whole: the first that is sound."""
+    def witnesses(self) -> list[int]:
+        """Replicas of the last configuration to ask for the final state, until one gives it: first who has no fault."""
         number = self.configurations[-1].statement.number
-        for unsound in (struck_by(self.faults), spoiled_by(self.faults)):
-            for position in range(self.settings.num_replicas):
-                if (number, position) not in unsound:
-                    return position
-        return 0
+        struck, spoiled = struck_by(self.faults), spoiled_by(self.faults)
+        positions = [position for position in range(self.settings.num_replicas) if (number, position) not in spoiled]
+        positions.sort(key=lambda position: (number, position) in struck)
+        return positions[: self.settings.t + 1] or [0]
 
     def has_final_reports(self) -> bool:
         """Whether all that owe one have told of their final state."""
