@@ -5,16 +5,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from bcr.signing import SigningKey
+from bcr.encoding import decode, encode
+from bcr.history import CatchUp, HistoryEntry
+from bcr.messages import ResultMessage
+from bcr.object import Operation
+from bcr.signing import Signed, SigningKey
+from bcr.statements import Request, WedgeRequest
+from bcr.violations import MalformedMessage
 
 _DOMAIN = b"bcr statement\0"
 SIGNATURE_BYTES = 64
+FORGED_NUMBER = 1_000_000
 
 
 def mutated(payload: bytes, chance: random.Random, position: int, key: SigningKey) -> bytes:
     """The payload with one small change; half of the time whatever the replica signed in it is signed again."""
-    value = msgspec.msgpack.decode(payload)
+    try:
+        value = msgspec.msgpack.decode(payload)
+    except ValueError:  # another fault has made it unreadable already
+        return payload
     places = list(_places(value))
     if not places:
         return payload
@@ -23,6 +34,41 @@ def mutated(payload: bytes, chance: random.Random, position: int, key: SigningKe
     if chance.random() < 0.5:
         _sign_again(value, position, key)
     return msgspec.msgpack.encode(value)
+
+
+def lying_answer(payload: bytes, chance: random.Random, position: int, key: SigningKey) -> bytes:
+    """A result message with another result, whose digests fit it and which the replica has signed.
+
+    The other statements of its proof are left, or replaced by more of its own, or by forged ones.
+    """
+    try:
+        message = decode(ResultMessage, payload)
+    except MalformedMessage:  # another fault has made it unreadable already
+        return payload
+    answer = message.answer
+    outcome = replace(answer.outcome, results=(*answer.outcome.results[:-1], "a lie"))
+    digests = [*answer.outcome_digests]
+    digests[answer.index] = outcome.digest()
+    answer = replace(answer, outcome=outcome, outcome_digests=tuple(digests))
+    own = Signed.sign(answer.result(), position, key)
+    kind = chance.random()
+    if kind < 0.4:
+        proof = (own, *(signed for signed in answer.proof if signed.signer != position))
+    elif kind < 0.6:
+        proof = (own,) * len(answer.proof)
+    elif kind < 0.8:
+        proof = tuple(replace(own, signer=signed.signer) for signed in answer.proof)
+    else:
+        proof = (own,)
+    return encode(replace(message, answer=replace(answer, proof=proof)))
+
+
+def forged_commands(configuration: int, slot: int, key: SigningKey) -> list[tuple[Any, ...]]:
+    """Messages that only Olympus may send, and a history of its own making in them, under a replica's signature."""
+    request = Signed(Request(0, FORGED_NUMBER, (Operation("put", "forged", "forged"),)), 0, bytes(SIGNATURE_BYTES))
+    suffix = (HistoryEntry(slot, (request,), ()),)
+    commands = Signed.sign(WedgeRequest(configuration), 0, key), Signed.sign(CatchUp(configuration, 1, suffix), 0, key)
+    return [("wedge_request", encode(commands[0])), ("catch_up", FORGED_NUMBER, 0, 1, encode(commands[1]))]
 
 
 def _places(value: Any) -> Iterator[tuple[list[Any], int]]:

@@ -1,7 +1,7 @@
 """What must hold at every step of a run, checked against the processes themselves and not against their logs.
 
-Beside the replicas runs a reference, which executes what correct replicas have ordered: they have to agree with each
-other in the orders, and with it in the results, in checkpoints, and in the state that a new configuration begins with.
+Beside the replicas runs a model, which executes what correct replicas have ordered: they have to agree with each other
+in the orders, and with it in the results, in checkpoints, and in the state that a new configuration begins with.
 At the end `bcr.verdict` judges the record as it does that of a real run.
 """
 
@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from bcr.object import Operation
+from bcr.record import RunRecord
 from bcr.state import RunningState
-from bcr.statements import Request, SignedRequest
-from bcr.violations import ProtocolViolation
+from bcr.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
 from bcr_sim.distalgo import Container
 
 MAX_BREACHES = 20
+
+Place = tuple[int, int, int]  # configuration, slot, index in the slot
 
 
 class Breach(Exception):
@@ -28,23 +30,84 @@ class Breach(Exception):
         self.what = what
 
 
-class _Node(msgspec.Struct):
-    """A history as a node of the tree of all histories: what its last slot gave, and the digest of the state behind it.
+class Model:
+    """The object once more, and at most once: written from the specification, section 8, and not from `bcr`.
 
-    `state` is the running state itself, until a longer history takes it on.
+    What is checked must not be what it is checked with: a wrong operation in `bcr.object` is wrong in all replicas and
+    in the verdict's replay alike.
+    """
+
+    def __init__(self, client_window: int) -> None:
+        self._client_window = client_window
+        self.dictionary: dict[str, str] = {}
+        self.executed: dict[tuple[int, int], tuple[Place, tuple[str, ...]]] = {}
+        self.latest: dict[int, int] = {}  # client -> its highest number
+
+    def copy(self) -> "Model":
+        other = Model(self._client_window)
+        other.dictionary, other.executed, other.latest = dict(self.dictionary), dict(self.executed), dict(self.latest)
+        return other
+
+    def execute(self, place: Place, request: Request) -> tuple[Place, tuple[str, ...]]:
+        """Where the request was executed and what it returned: now, or before if it is none of the oldest."""
+        key = request.client, request.number
+        if request.number <= self.latest.get(request.client, -1) - self._client_window:
+            return place, ()
+        if key not in self.executed:
+            self.executed[key] = place, tuple(self._result(each) for each in request.operations)
+            self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
+        return self.executed[key]
+
+    def _result(self, operation: Operation) -> str:
+        key, argument = operation.key, operation.argument
+        if operation.name == "get":
+            return self.dictionary.get(key, "")
+        if operation.name == "put":
+            self.dictionary[key] = argument
+        elif key not in self.dictionary:
+            return "fail"
+        elif operation.name == "append":
+            self.dictionary[key] += argument
+        else:
+            first, last = (int(bound) for bound in argument.split(":"))
+            if not 0 <= first <= last <= len(self.dictionary[key]):
+                return "fail"
+            self.dictionary[key] = "".join(self.dictionary[key][index] for index in range(first, last))
+        return "OK"
+
+    def difference(self, state: RunningState) -> str:
+        """How a replica's running state differs; empty where it does not."""
+        if state.dictionary != self.dictionary:
+            return "another dictionary"
+        expected = {
+            (client, number)
+            for (client, number) in self.executed
+            if number > self.latest[client] - self._client_window
+        }
+        held = {(client, number) for client, latest in state.outcomes.items() for number in latest}
+        if held != expected:
+            return f"outcomes of {sorted(held)}, not of {sorted(expected)}"
+        for client, number in held:
+            outcome = state.outcomes[client][number]
+            if (outcome.place, outcome.results) != self.executed[client, number]:
+                return f"another outcome of request {number} of client {client}"
+        return ""
+
+
+class _Node(msgspec.Struct):
+    """A history as a node of the tree of all histories.
+
+    `digest` is what replicas sign for the state behind it; `model` that state, until a longer history takes it on.
     """
 
     configuration: int
     parent: "_Node | None"
+    slots: int
     requests: tuple[Request, ...]
-    outcomes: tuple[Any, ...]
+    outcomes: tuple[tuple[Place, tuple[str, ...]], ...]
     digest: bytes
-    state: RunningState | None
-    children: dict[bytes, "_Node"] = {}
-
-    @property
-    def slots(self) -> int:
-        return 0 if self.parent is None else self.parent.slots + 1
+    model: Model | None
+    children: dict[bytes, "_Node"]
 
 
 class Oracle:
@@ -64,17 +127,12 @@ class Oracle:
     ) -> None:
         self._workloads = workloads
         self._is_correct = is_correct
-        self._client_window = client_window
-        self._roots = {0: self._root(0, RunningState(client_window))}
-        self._beginnings = {0: RunningState(client_window).snapshot()}
-        self._digests: dict[int, set[bytes]] = {0: {self._roots[0].digest}}  # by configuration, of all its states
+        self._beginnings = {0: Model(client_window)}
+        self._roots = {0: _Node(0, None, 0, (), (), RunningState(client_window).digest(), Model(client_window), {})}
+        self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
         self.breaches: list[Breach] = []
-
-    @staticmethod
-    def _root(configuration: int, state: RunningState) -> _Node:
-        return _Node(configuration, None, (), (), state.digest(), state)
 
     def _tell(self, name: str, what: str) -> None:
         if len(self.breaches) < MAX_BREACHES:
@@ -90,16 +148,21 @@ class Oracle:
         if tip is None or slot != tip.slots:
             self._tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
             return
+        state = container.process._state.state
         order = done.order().requests_digest
         node = tip.children.get(order)
         if node is None:
             self._check_validity(container, who, slot, requests)
-            node = self._grown(tip, order, tuple(request.statement for request in requests))
+            node = self._grown(tip, order, tuple(request.statement for request in requests), state.digest())
         self._tips[container] = node
         if container.process._state.mode == "active" and self._active.setdefault((number, slot), order) != order:
             self._tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
-        if done.outcomes != node.outcomes:
-            self._tell("replay", f"{who}: slot {slot} gave {done.outcomes}, a replay gives {node.outcomes}")
+        if tuple((outcome.place, outcome.results) for outcome in done.outcomes) != node.outcomes:
+            self._tell("replay", f"{who}: slot {slot} gave {done.outcomes}, and should have given {node.outcomes}")
+        elif node.model is not None and node.model.difference(state):
+            self._tell("replay", f"{who} behind slot {slot} holds {node.model.difference(state)}")
+        elif state.digest() != node.digest:
+            self._tell("agreement", f"{who} behind slot {slot} has another digest of its state")
 
     def went_back(self, container: Container) -> None:
         """A replica is where it was when it was wedged, to be caught up from there."""
@@ -109,34 +172,35 @@ class Oracle:
         if tip is not None:
             self._tips[container] = tip
 
-    def _grown(self, parent: _Node, order: bytes, requests: tuple[Request, ...]) -> _Node:
-        state = parent.state or self._replayed(parent)
-        parent.state = None
-        outcomes = state.execute(parent.configuration, parent.slots, requests)
-        node = _Node(parent.configuration, parent, requests, outcomes, state.digest(), state)
-        self._digests[parent.configuration].add(node.digest)
-        parent.children = {**parent.children, order: node}
+    def _grown(self, parent: _Node, order: bytes, requests: tuple[Request, ...], digest: bytes) -> _Node:
+        model = parent.model or self._replayed(parent)
+        parent.model = None
+        places = ((parent.configuration, parent.slots, index) for index in range(len(requests)))
+        outcomes = tuple(model.execute(place, request) for place, request in zip(places, requests, strict=True))
+        node = _Node(parent.configuration, parent, parent.slots + 1, requests, outcomes, digest, model, {})
+        self._nodes[parent.configuration].append(node)
+        parent.children[order] = node
         return node
 
-    def _replayed(self, node: _Node) -> RunningState:
-        """The running state behind a history whose own went on along another branch."""
+    def _replayed(self, node: _Node) -> Model:
+        """The state behind a history whose own went on along another branch."""
         path = []
         while node.parent is not None:
             path.append(node)
             node = node.parent
-        state = RunningState.restored(self._beginnings[node.configuration], self._client_window)
-        for slot, each in enumerate(reversed(path)):
-            state.execute(each.configuration, slot, each.requests)
-        return state
+        model = self._beginnings[node.configuration].copy()
+        for each in reversed(path):
+            for index, request in enumerate(each.requests):
+                model.execute((each.configuration, each.slots - 1, index), request)
+        return model
 
     def _check_validity(self, container: Container, who: str, slot: int, requests: Sequence[SignedRequest]) -> None:
         configuration = container.process._state.configuration
         for request in requests:
             statement = request.statement
-            try:
-                configuration.demand_signed_by_client(request)
-            except ProtocolViolation as violation:
-                self._tell("validity", f"{who} executed in slot {slot} what no client signed: {violation}")
+            is_of_a_client = request.signer == statement.client and 0 <= statement.client < len(self._workloads)
+            if not is_of_a_client or not request.is_authentic(configuration.clients[statement.client]):
+                self._tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
             workload = self._workloads[statement.client]
             if not 0 <= statement.number < len(workload) or tuple(workload[statement.number]) != statement.operations:
@@ -147,22 +211,52 @@ class Oracle:
         state, number = container.process._state.state, container.configuration
         if not self._is_correct(container) or number is None or not container.process._state.has_initial_history:
             return
+        digest = state.digest()
         if number not in self._roots:
-            self._beginnings[number] = state.snapshot()
-            self._roots[number] = self._root(number, RunningState.restored(state.snapshot(), self._client_window))
-            self._digests[number] = {self._roots[number].digest}
-            if self._roots[number].digest not in self._digests.get(number - 1, ()):
+            origin = next((node for node in self._nodes.get(number - 1, ()) if node.digest == digest), None)
+            if origin is None:
                 self._tell("state transfer", f"configuration {number} begins with a state that no correct replica had")
-        elif self._roots[number].digest != state.digest():
-            self._tell("state transfer", f"{container.name} of configuration {number} begins with another state")
+                return
+            model = (origin.model or self._replayed(origin)).copy()
+            self._beginnings[number] = model.copy()
+            self._roots[number] = _Node(number, None, 0, (), (), digest, model, {})
+            self._nodes[number] = [self._roots[number]]
+        difference = self._beginnings[number].difference(state)
+        if difference:
+            self._tell("state transfer", f"{container.name} of configuration {number} begins with {difference}")
 
-    def checkpointed(self, container: Container, slot: int, state_digest: bytes) -> None:
-        """A replica has cut its history at a completed checkpoint."""
+    def checkpointed(self, container: Container, proof: Sequence[SignedCheckpoint]) -> None:
+        """A replica has cut its history at a completed checkpoint, on this proof."""
         if not self._is_correct(container) or container.configuration is None:
             return
+        configuration = container.process._state.configuration
+        signers: dict[Checkpoint, set[int]] = {}
+        for signed in proof:
+            if 0 <= signed.signer <= 2 * configuration.t and signed.is_authentic(
+                configuration.replicas[signed.signer].public_key
+            ):
+                signers.setdefault(signed.statement, set()).add(signed.signer)
+        agreed = [checkpoint for checkpoint, positions in signers.items() if len(positions) > configuration.t]
+        if not agreed:
+            self._tell("checkpoint agreement", f"{container.name} cut its history on less than t+1 statements")
+            return
+        slot = agreed[0].slot
         node: _Node | None = self._tips.get(container)
         while node is not None and node.slots > slot + 1:
             node = node.parent
-        if node is None or node.slots != slot + 1 or node.digest != state_digest:
+        if node is None or node.slots != slot + 1 or node.digest != agreed[0].state_digest:
             what = f"{container.name} cut its history at a checkpoint of slot {slot} whose state is not that of the slot"
             self._tell("checkpoint agreement", what)
+
+    def concluded(self, record: RunRecord) -> None:
+        """At the end: what each client accepted is what its request returned where the service executed it."""
+        last = max(self._nodes)
+        tip = max(self._nodes[last], key=lambda node: node.slots)
+        executed = (tip.model or self._replayed(tip)).executed
+        for client in record.clients:
+            for exchange in client.exchanges:
+                request, outcome = exchange.request.statement, exchange.answer.outcome
+                true = executed.get((request.client, request.number))
+                if true != (outcome.place, outcome.results):
+                    name = f"client {request.client}, request {request.number}"
+                    self._tell("results", f"{name}: accepted {outcome.results} at {outcome.place}, and it was {true}")

@@ -4,6 +4,7 @@ import io
 import logging
 import random
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any, TextIO
 import msgspec
 
 from bcr import signing
+from bcr.cache import LatestRequests
 from bcr.encoding import encode
 from bcr.record import RunRecord
 from bcr.scenario import Scenario
@@ -24,7 +26,7 @@ from bcr_runtime import ambient
 from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
-from bcr_sim.mutation import mutated
+from bcr_sim.mutation import forged_commands, lying_answer, mutated
 from bcr_sim.network import Network
 from bcr_sim.oracle import Oracle
 from bcr_sim.signatures import StandIn
@@ -35,6 +37,7 @@ from bcr_tools.report import outcome_of
 
 LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
+REMEMBERED = 8  # requests of which a replica with amnesia hears again
 TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two twins
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
@@ -125,7 +128,10 @@ class _Run:
         self.system.route = self._route
         self.system.is_twin = self._is_twin
         self.chances: dict[Any, random.Random] = {}
+        self.liars = {*self.options.twins, *(each.position for each in self.options.amnesias)}
+        self.liars |= {mutation.position for mutation in self.options.mutations}
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
+        self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
         self.folder = folder
         self.record: RunRecord | None = None
         self.failure: str | None = None
@@ -172,6 +178,7 @@ class _Run:
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
             judgement = judge(record, self.launch.workloads, self.scenario.client_window)
+            self.oracle.concluded(record)
         if self.failure is not None and judgement.status != "fail":
             judgement = Judgement("unknown", (self.failure, *judgement.reasons))
         result = outcome_of(self.launch, record, judgement)
@@ -195,6 +202,8 @@ class _Run:
         self.system.command(pid, distalgo.sim.Command.Start, 0)
         for crash in self.options.crashes:
             self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
+        for amnesia in self.options.amnesias:
+            self.world.at(amnesia.at * MILLISECOND_NS, self._forget, amnesia.position)
         for pause in self.options.pauses:
             self.world.at(pause.since * MILLISECOND_NS, self._pause, pause.process, pause.until * MILLISECOND_NS)
         return self.world.run(lambda: self.record is not None or self.system.failures != [], LIMIT_NS, LIMIT_EVENTS)
@@ -221,8 +230,7 @@ class _Run:
 
     def _must_answer(self) -> bool:
         """Whether no configuration has more than t replicas with faults, and all clients live."""
-        always = {*self.options.twins, *(mutation.position for mutation in self.options.mutations)}
-        always |= {int(crash.process.removeprefix("replica_")) for crash in self._crashes("replica_")}
+        always = self.liars | {int(crash.process.removeprefix("replica_")) for crash in self._crashes("replica_")}
         configurations = {configuration for configuration, _ in self.lies} | {0}
         most = max(len(always | {p for c, p in self.lies if c == number}) for number in configurations)
         return most <= self.scenario.t and not self._crashes("client_")
@@ -234,7 +242,7 @@ class _Run:
 
     def _is_correct(self, container: Container) -> bool:
         place = container.configuration, self._position(container)
-        return place not in self.lies and place[1] not in self.options.twins and place[1] not in self.mutations_left
+        return place not in self.lies and place[1] not in self.liars
 
     @staticmethod
     def _position(container: Container) -> int:
@@ -258,6 +266,19 @@ class _Run:
             self.trace.befell(name, "pause")
             container.task.pause(until_ns)
 
+    def _forget(self, position: int) -> None:
+        for container in self._living(f"replica_{position}"):
+            state = container.process._state if container.process is not None else None
+            if state is None or state.mode != "active":
+                continue
+            self.trace.befell(container.name, "amnesia")
+            self._tell_harness(container.configuration or 0, position, "amnesia")
+            state.state.outcomes.clear()
+            state.cache = LatestRequests(self.scenario.client_window)
+            state.in_progress.clear()
+            for message in list(self._requests.get(container, ())):
+                container.take(message)
+
     def _is_twin(self, cls: type, arguments: Any) -> bool:
         if not any(each.__name__ == "Replica" for each in cls.__mro__) or arguments[0] not in self.options.twins:
             return False
@@ -271,17 +292,24 @@ class _Run:
         chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
         return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
 
-    def _sending(self, sender: Container, _receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
         clock, message = content
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < 0.3:
                 self.mutations_left[position] -= 1
                 self._tell_harness(sender.configuration or 0, position, "mutate")
-                keys = sender.process._state.keys
-                message = (*message[:-1], mutated(message[-1], self.world.random, position, keys))
+                state = sender.process._state
+                changed = mutated
+                if message[0] == "result_message" and self.world.random.random() < 0.5:
+                    changed = lying_answer
+                message = (*message[:-1], changed(message[-1], self.world.random, position, state.keys))
                 content = clock, message
                 self.trace.befell(sender.name, f"mutates {message[0]}")
+                if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
+                    for command in forged_commands(sender.configuration or 0, state.next_slot, state.keys):
+                        forged = (sender.dapid, (distalgo.sim.Command.Message, (None, command)))
+                        self.system.network.transmit(sender, receiver, forged, False)
         self.trace.sending(message)
         return content
 
@@ -296,6 +324,8 @@ class _Run:
     # -- what happens
 
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
+        if self.options.amnesias and command is distalgo.sim.Command.Message and content[1][0] == "client_request":
+            self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
         senders = self.system.containers.get(source)
         sender = senders[0].name if senders else "root"
         is_message = command is distalgo.sim.Command.Message
@@ -381,7 +411,5 @@ def _observe_replicas() -> None:
 
 def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done: Any) -> None:
     proof = container.process._state.checkpoint_proof
-    if proof and proof is arguments[0].proof:
-        statements = [signed.statement for signed in proof]
-        agreed = max(statements, key=statements.count)
-        oracle.checkpointed(container, agreed.slot, agreed.state_digest)
+    if proof is arguments[0].proof:
+        oracle.checkpointed(container, proof)

@@ -122,6 +122,8 @@ def _simulation(
             words.append(f"twins({chance.one_of(faulty)})")
         if chance.happens(0.4):
             words.append(f"mutate({chance.one_of(faulty)},{chance.number(1, 8)})")
+        if chance.happens(0.25):
+            words.append(f"amnesia({chance.one_of(faulty)},{chance.number(10, until)})")
     if chance.happens(REAL_SIGNATURES):
         words.append("real_signatures()")
     return words

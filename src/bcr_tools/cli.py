@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
     "sim": ("bcr_sim.sim", "simulate scenario files in virtual time, under an oracle"),
     "hunt": ("bcr_sim.hunt", "simulate many seeds on all cores, and make small scenarios of what fails"),
+    "bugs": ("bcr_sim.bugs", "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
     "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
     "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),

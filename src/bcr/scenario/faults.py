@@ -55,7 +55,7 @@ FAILURES: Mapping[str, Word] = {
 
 
 # Faults that the simulator, and no replica, injects into a replica.
-SIMULATED = ("twins", "mutate")
+SIMULATED = ("twins", "mutate", "amnesia")
 
 # What can be said of links: `links[a,b] = trigger,fail(); trigger,fix()`, `links = trigger,partition({0,1},{2})`.
 LINK_ACTIONS: Mapping[str, Word] = {

@@ -8,6 +8,7 @@ from bcr.scenario.diagnostics import Problem
 from bcr.scenario.grammar import Call, Cursor, Tell, Warn, demand_count, items, known, whole_number
 from bcr.scenario.values import (
     MILLISECONDS_MOST,
+    Amnesia,
     Crash,
     Cut,
     Mutation,
@@ -29,6 +30,7 @@ WORDS: Mapping[str, tuple[Kind, ...]] = {
     "pause": ("process", "milliseconds", "milliseconds"),
     "twins": ("position",),
     "mutate": ("position", "number"),
+    "amnesia": ("position", "milliseconds"),
     "real_signatures": (),
 }
 FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i", "position": "i"}
@@ -62,6 +64,7 @@ def parse_simulation(text: str, replicas: int, clients: int, warn: Warn, tell: T
         pauses=tuple(Pause(*call) for call in found["pause"]),  # type: ignore[arg-type]
         twins=tuple(sorted({int(position) for (position,) in found["twins"]})),
         mutations=tuple(Mutation(*call) for call in found["mutate"]),  # type: ignore[arg-type]
+        amnesias=tuple(Amnesia(*call) for call in found["amnesia"]),  # type: ignore[arg-type]
         real_signatures=bool(found["real_signatures"]),
     )
 

@@ -66,10 +66,17 @@ class Pause(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Mutation(msgspec.Struct, frozen=True, array_like=True):
-    """Of the messages that a replica of any configuration sends, so many are changed a little on their way."""
+    """Of the messages that a replica of any configuration sends, so many are changed a little, or into lies."""
 
     position: int
     count: int
+
+
+class Amnesia(msgspec.Struct, frozen=True, array_like=True):
+    """At virtual millisecond `at` a replica forgets what it executed for whom, and requests that it had come again."""
+
+    position: int
+    at: int
 
 
 class Simulation(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +97,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     pauses: tuple[Pause, ...] = ()
     twins: tuple[int, ...] = ()
     mutations: tuple[Mutation, ...] = ()
+    amnesias: tuple[Amnesia, ...] = ()
     real_signatures: bool = False
 
 

@@ -1,0 +1,101 @@
+"""Does the hunt find bugs? Puts known ones into the source, in memory, one at a time, and counts the seeds until it does."""
+
+import argparse
+import importlib.machinery
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SOURCE = Path(__file__).resolve().parents[1]
+Bug = dict[str, Any]
+
+
+def bugs() -> list[Bug]:
+    """All seeded bugs, from the data file."""
+    loaded: list[Bug] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    return loaded
+
+
+def patched(bug: Bug) -> bytes:
+    """The source of the bug's file with the bug in it. Raises ValueError where the data file has fallen behind."""
+    text = (SOURCE / bug["file"]).read_text()
+    if text.count(bug["old"]) != 1:
+        raise ValueError(f"{bug['name']}: {bug['file']} has {text.count(bug['old'])} times {bug['old']!r}")
+    return text.replace(bug["old"], bug["new"]).encode()
+
+
+def seed_bug(bug: Bug) -> None:
+    """From now on this OS process imports the bug's file with the bug; what it is in must not be imported yet."""
+    target, source = SOURCE / bug["file"], patched(bug)
+    bytecode = importlib.util.cache_from_source(str(target)).rpartition(".pyc")[0]
+    stock = importlib.machinery.SourceFileLoader.get_data
+
+    def get_data(self: Any, path: str) -> bytes:
+        if Path(path) == target:
+            return source
+        if path.startswith(bytecode):
+            raise FileNotFoundError(path)
+        return stock(self, path)
+
+    importlib.machinery.SourceFileLoader.get_data = get_data  # type: ignore[method-assign]
+    sys.dont_write_bytecode = True
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr bugs`: 0 when at least 95 % are found, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="bcr bugs", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each bug (default: 2000)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.one is not None:
+        return _search(bugs()[options.one], options.first, options.seeds)
+    numbered = [(number, bug) for number, bug in enumerate(bugs()) if options.only in bug["name"]]
+    for _, bug in numbered:
+        patched(bug)
+    began_s = time.monotonic()
+    found = 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for bug, said in pool.map(lambda each: (each[1], _apart(each[0], options)), numbered):
+            found += said.startswith("found") and "masked" not in bug
+            print(f"{bug['name']}: {said}" + (f" (masked: {bug['masked']})" if "masked" in bug else ""), flush=True)
+    counted = sum("masked" not in bug for _, bug in numbered)
+    share = found / counted if counted else 0.0
+    print(f"{found} of {counted} seeded bugs found ({share:.0%}) in {time.monotonic() - began_s:.0f} s")
+    return 0 if share >= 0.95 else 1
+
+
+def _apart(number: int, options: argparse.Namespace) -> str:
+    """What a process of its own, which alone has the bug, says of it."""
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number)]
+    command += ["--seeds", str(options.seeds), "--first", str(options.first)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    return lines[-1] if lines else f"broke the search: {done.stderr.strip().splitlines()[-1:]}"
+
+
+def _search(bug: Bug, first: int, count: int) -> int:
+    seed_bug(bug)
+    from bcr_sim.campaign import run_seeds
+
+    for tried, seed in enumerate(range(first, first + count), start=1):
+        tally = run_seeds([seed])
+        if tally.failures:
+            print(f"found by seed {seed}, the {tried}. tried: {tally.failures[0].breaches[0][:160]}")
+            return 0
+    print(f"not found in {count} seeds")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
