@@ -15,7 +15,6 @@ from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import Signed
 from bcr.state import RunningState
-from bcr.statements import Result
 from bcr.violations import ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
@@ -112,10 +111,11 @@ def _wrong_exchanges(
 
 def _wrong_slots(history: Sequence[Exchange]) -> Iterator[str]:
     """Slots of which clients accepted different things, and answers that contradict the execution they tell of."""
-    results: dict[tuple[int, int], Result] = {}
+    results: dict[tuple[int, int], tuple[tuple[bytes, ...], tuple[bytes, ...]]] = {}
     requests: dict[tuple[int, int], tuple[bytes, ...]] = {}
     for exchange in history:
-        answer, result = exchange.answer, exchange.answer.result()
+        answer = exchange.answer
+        result = answer.request_digests, answer.outcome_digests  # equal exactly where the replicas' statements are
         if answer.outcome.place > (answer.configuration, answer.slot, answer.index):
             yield f"{_name(exchange)}: answered in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
         if results.setdefault((answer.configuration, answer.slot), result) != result:

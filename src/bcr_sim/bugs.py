@@ -4,6 +4,7 @@ import argparse
 import importlib.machinery
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import time
@@ -56,10 +57,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write a small scenario for each that is found")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one is not None:
-        return _search(bugs()[options.one], options.first, options.seeds)
+        return _search(bugs()[options.one], options)
     numbered = [(number, bug) for number, bug in enumerate(bugs()) if options.only in bug["name"]]
     for _, bug in numbered:
         patched(bug)
@@ -79,21 +81,27 @@ def _apart(number: int, options: argparse.Namespace) -> str:
     """What a process of its own, which alone has the bug, says of it."""
     command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number)]
     command += ["--seeds", str(options.seeds), "--first", str(options.first)]
+    command += ["--keep", str(options.keep)] if options.keep else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     return lines[-1] if lines else f"broke the search: {done.stderr.strip().splitlines()[-1:]}"
 
 
-def _search(bug: Bug, first: int, count: int) -> int:
+def _search(bug: Bug, options: argparse.Namespace) -> int:
     seed_bug(bug)
     from bcr_sim.campaign import run_seeds
+    from bcr_sim.hunt import counterexample
 
-    for tried, seed in enumerate(range(first, first + count), start=1):
+    for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
         tally = run_seeds([seed])
         if tally.failures:
-            print(f"found by seed {seed}, the {tried}. tried: {tally.failures[0].breaches[0][:160]}")
+            [failure] = tally.failures
+            if options.keep:
+                options.keep.mkdir(parents=True, exist_ok=True)
+                counterexample(failure, options.keep / f"{re.sub('[^a-z0-9]+', '-', bug['name'].lower())}.config")
+            print(f"found by seed {seed}, the {tried}. tried: {failure.breaches[0][:160]}")
             return 0
-    print(f"not found in {count} seeds")
+    print(f"not found in {options.seeds} seeds")
     return 1
 
 
