@@ -10,11 +10,11 @@ from typing import Literal
 import msgspec
 
 from bcr.configuration import Configuration, demand_issued
+from bcr.model import Model
 from bcr.object import Operation
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import Signed
-from bcr.state import RunningState
 from bcr.violations import ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
@@ -74,7 +74,7 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, client_window: int) 
     )
     yield from _wrong_slots(history)
     is_complete = _is_complete(record, workloads)
-    replayed = RunningState(client_window)
+    replayed = Model(client_window)
     yield from _wrong_replay(history if is_complete else _known_prefix(history), replayed)
     yield from _wrong_order_in_time(record.clients)
     yield from _wrong_final_states(record, configurations, replayed if is_complete else None)
@@ -146,18 +146,17 @@ def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
     return history
 
 
-def _wrong_replay(history: Sequence[Exchange], state: RunningState) -> Iterator[str]:
-    """Results that replaying the history, on `state`, does not give; two requests executed at one place."""
+def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
+    """Results that replaying the history, on `model`, does not give; two requests executed at one place."""
     previous = None
     for exchange in history:
         request, outcome, name = exchange.request.statement, exchange.answer.outcome, _name(exchange)
         if outcome.place == previous:
             yield f"{name}: executed at the place of another request, {_place(outcome.place)}"
         previous = outcome.place
-        configuration, slot, index = outcome.place
-        expected = state.execute_at(configuration, slot, index, request)
-        if expected.results != outcome.results:
-            yield f"{name}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected.results}"
+        _, expected = model.execute(outcome.place, request)
+        if expected != outcome.results:
+            yield f"{name}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
 
 
 def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
@@ -180,14 +179,14 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
 
 
 def _wrong_final_states(
-    record: RunRecord, configurations: Mapping[int, Configuration], replayed: RunningState | None
+    record: RunRecord, configurations: Mapping[int, Configuration], replayed: Model | None
 ) -> Iterator[str]:
     """Final reports that are not the replica's, and states that differ from the replayed one.
 
     Where the history is not known to its end, `replayed` is None. Replicas may then differ in what was on its way, but
     not where they have executed equally many slots.
     """
-    expected = None if replayed is None else replayed.digest()
+    expected = None if replayed is None else replayed.snapshot().digest()
     spoiled = spoiled_by(record.faults)
     digests: dict[tuple[int, int], bytes] = {}  # (configuration, slots executed) -> digest of the running state
     for signed in record.replicas:

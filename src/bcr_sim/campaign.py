@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -104,7 +105,13 @@ def seeded(scenario: Scenario, seed: int) -> Scenario:
 
 @contextmanager
 def _limit() -> Iterator[None]:
-    """Raise TimeoutError in a run that takes more than its real time, with where it was."""
+    """Raise TimeoutError in a run that takes more than its real time, with where it was.
+
+    Only the main thread can be interrupted so; a Dask worker runs in another, and Dask's own limits hold there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def expire(_number: int, frame: Any) -> None:
         raise TimeoutError(f"{SECONDS_A_SEED} s of real time in {frame.f_code.co_name}, line {frame.f_lineno}")

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from bcr_tools.run import ScenarioNotFound, find_scenario
 CHUNK = 20
 MAX_COUNTEREXAMPLES = 10  # made of each kind of failure; the rest is listed
 LINE_INTERVAL_S = 10.0
+
+_one_at_a_time = threading.Lock()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -118,9 +121,9 @@ def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.N
 
 
 def _on_dask(work: Callable[..., Tally], seeds: Sequence[int], base: str | None) -> Tally:
-    """A Dask worker computes in a thread, where no signal can end a run: a process of its own can be ended."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, seeds, base).result()
+    """One run at a time in a worker, which may have several threads: a run takes the whole OS process."""
+    with _one_at_a_time:
+        return work(seeds, base)
 
 
 class _Progress:

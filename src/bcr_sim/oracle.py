@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bcr.model import Executed, Model
 from bcr.object import Operation
 from bcr.record import RunRecord
 from bcr.state import RunningState
@@ -17,8 +18,6 @@ from bcr.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
 from bcr_sim.distalgo import Container
 
 MAX_BREACHES = 20
-
-Place = tuple[int, int, int]  # configuration, slot, index in the slot
 
 
 class Breach(Exception):
@@ -28,70 +27,6 @@ class Breach(Exception):
         super().__init__(f"{name}: {what}")
         self.name = name
         self.what = what
-
-
-class Model:
-    """The object once more, and at most once: written from the specification, section 8, and not from `bcr`.
-
-    What is checked must not be what it is checked with: a wrong operation in `bcr.object` is wrong in all replicas and
-    in the verdict's replay alike.
-    """
-
-    def __init__(self, client_window: int) -> None:
-        self._client_window = client_window
-        self.dictionary: dict[str, str] = {}
-        self.executed: dict[tuple[int, int], tuple[Place, tuple[str, ...]]] = {}
-        self.latest: dict[int, int] = {}  # client -> its highest number
-
-    def copy(self) -> "Model":
-        other = Model(self._client_window)
-        other.dictionary, other.executed, other.latest = dict(self.dictionary), dict(self.executed), dict(self.latest)
-        return other
-
-    def execute(self, place: Place, request: Request) -> tuple[Place, tuple[str, ...]]:
-        """Where the request was executed and what it returned: now, or before if it is none of the oldest."""
-        key = request.client, request.number
-        if request.number <= self.latest.get(request.client, -1) - self._client_window:
-            return place, ()
-        if key not in self.executed:
-            self.executed[key] = place, tuple(self._result(each) for each in request.operations)
-            self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
-        return self.executed[key]
-
-    def _result(self, operation: Operation) -> str:
-        key, argument = operation.key, operation.argument
-        if operation.name == "get":
-            return self.dictionary.get(key, "")
-        if operation.name == "put":
-            self.dictionary[key] = argument
-        elif key not in self.dictionary:
-            return "fail"
-        elif operation.name == "append":
-            self.dictionary[key] += argument
-        else:
-            first, last = (int(bound) for bound in argument.split(":"))
-            if not 0 <= first <= last <= len(self.dictionary[key]):
-                return "fail"
-            self.dictionary[key] = "".join(self.dictionary[key][index] for index in range(first, last))
-        return "OK"
-
-    def difference(self, state: RunningState) -> str:
-        """How a replica's running state differs; empty where it does not."""
-        if state.dictionary != self.dictionary:
-            return "another dictionary"
-        expected = {
-            (client, number)
-            for (client, number) in self.executed
-            if number > self.latest[client] - self._client_window
-        }
-        held = {(client, number) for client, latest in state.outcomes.items() for number in latest}
-        if held != expected:
-            return f"outcomes of {sorted(held)}, not of {sorted(expected)}"
-        for client, number in held:
-            outcome = state.outcomes[client][number]
-            if (outcome.place, outcome.results) != self.executed[client, number]:
-                return f"another outcome of request {number} of client {client}"
-        return ""
 
 
 class _Node(msgspec.Struct):
@@ -104,7 +39,7 @@ class _Node(msgspec.Struct):
     parent: "_Node | None"
     slots: int
     requests: tuple[Request, ...]
-    outcomes: tuple[tuple[Place, tuple[str, ...]], ...]
+    outcomes: tuple[Executed, ...]
     digest: bytes
     model: Model | None
     children: dict[bytes, "_Node"]

@@ -74,6 +74,7 @@ class _Source:
     def __init__(self, run: "_Run", folder: Path | None) -> None:
         self._run = run
         self._folder = folder
+        self._files: list[TextIO] = []
 
     def monotonic_ns(self) -> int:
         return self._run.world.now_ns
@@ -100,7 +101,12 @@ class _Source:
     def open_log(self, path: Path) -> TextIO:
         if self._folder is None:
             return io.StringIO()
-        return open(self._folder / path.name, "a", encoding="utf-8")
+        self._files.append(open(self._folder / path.name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
+        return self._files[-1]
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
 
     def end_children(self, limit_s: float) -> None:
         """They end with the world."""
@@ -348,7 +354,7 @@ class _Run:
         import RunSystem  # noqa: F401 - compiles what the run will need
 
         logger.addHandler(handler)
-        ambient.install(_Source(self, self.folder))
+        ambient.install(own := _Source(self, self.folder))
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
         _observers.append(self)
         try:
@@ -358,6 +364,7 @@ class _Run:
             _observers.remove(self)
             signing.use(signing.Ed25519())
             ambient.install(ambient.SystemSource())
+            own.close()
             logger.removeHandler(handler)
 
 

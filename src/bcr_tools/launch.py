@@ -115,7 +115,8 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
 def stall_limit_s(scenario: Scenario) -> float:
     """How long no client may report anything before a run of the scenario is given up."""
     longest_ms = max(scenario.client_timeout_ms, scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
-    return STALL_EXTRA_S + STALL_TIMEOUTS * longest_ms / 1000
+    # Somebody's timer, and then a reconfiguration in which Olympus waits in vain more than once.
+    return STALL_EXTRA_S + STALL_TIMEOUTS * (longest_ms + scenario.olympus_timeout_ms) / 1000
 
 
 def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:

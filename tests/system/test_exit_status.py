@@ -47,7 +47,7 @@ LONG = scenario(*pseudorandom(2, 4_000))
 
 
 def test_a_run_whose_client_is_killed_ends_as_unknown(tmp_path):
-    short = {"client_timeout": 200, "head_timeout": 200, "nonhead_timeout": 200}
+    short = {"client_timeout": 100, "head_timeout": 100, "nonhead_timeout": 100, "olympus_timeout": 100}
     with start(tmp_path, scenario("pseudorandom(1,20)", "pseudorandom(2,4000)", **short)) as run:
         run.await_line("client_1", event="accepted")
         os.kill(run.pid_of("client_1"), signal.SIGKILL)

@@ -1,0 +1,28 @@
+"""That the oracle and the hunt can fail: some of the seeded bugs, each in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bcr_sim.bugs import bugs, patched
+
+QUICK = ["hole filled with what comes", "outcomes not part of the state that is handed over", "history cut one slot too far",
+         "wedged replica goes on", "slice takes one character too many", "new configuration begins empty"]  # fmt: skip
+
+
+def test_every_seeded_bug_is_a_change_of_the_source_as_it_is_now():
+    for bug in bugs():
+        assert patched(bug)
+
+
+def test_there_are_at_least_thirty_that_count():
+    assert sum("masked" not in bug for bug in bugs()) >= 30
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_seeded_bug_is_found_within_a_few_seeds(name):
+    number = [bug["name"] for bug in bugs()].index(name)
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number), "--seeds", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "found by seed" in done.stdout, done.stdout + done.stderr

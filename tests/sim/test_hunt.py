@@ -1,0 +1,92 @@
+"""The commands `hunt` and `sim`: shards, counterexamples, their smallness and their picture."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from bcr.scenario.reading import parse_scenario
+from bcr_runtime.processes import PROJECT
+from bcr_sim import hunt, sim
+from bcr_sim.campaign import Failure, run_text
+from bcr_sim.diagram import diagram
+from bcr_sim.seeds import scenario_text
+from bcr_sim.shrink import shrunk
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_seed_expands_to_a_scenario_that_reads_without_a_warning(seed):
+    _, warnings = parse_scenario(scenario_text(seed), "seed.config")
+    assert warnings == ()
+
+
+def test_shards_are_all_seeds_and_each_once():
+    shards = [hunt._shard(range(100, 200), f"{number}/7") for number in range(1, 8)]
+    assert sorted(seed for shard in shards for seed in shard) == list(range(100, 200))
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/"])
+def test_a_shard_that_is_none_is_bad_input(shard, capsys):
+    assert hunt.main(["--seeds", "5", "--shard", shard]) == 2
+    assert "expected I/N" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("engine", ["processes", "dask"])
+def test_a_hunt_over_clean_seeds_ends_with_0_and_tells_its_rate(engine, capsys):
+    assert hunt.main(["--seeds", "6", "--jobs", "2", "--engine", engine]) == 0
+    assert "6 seeds in" in capsys.readouterr().out
+
+
+def test_a_hunt_over_a_file_that_fails_leaves_a_small_scenario_that_fails_too(tmp_path, capsys):
+    file = tmp_path / "expecting.config"
+    file.write_text("t = 1\nnum_client = 2\nworkload[0] = pseudorandom(1,8)\nworkload[1] = pseudorandom(2,8)\n"
+                    "expect[reconfigurations] = 0\nsimulation = seed(1); pause(client_1,1,50); crash(replica_1,60)\n")  # fmt: skip
+    assert hunt.main([str(file), "--seeds", "1", "--jobs", "1", "--into", str(tmp_path / "found")]) == 1
+    assert "expectation" in capsys.readouterr().out
+    found = tmp_path / "found" / "seed0.config"
+    text = found.read_text()
+    assert text.startswith("# Violated: expectation: expected expect[reconfigurations] = 0")
+    assert "pause" not in text and "workload[1]" not in text
+    assert sim.main([str(found)]) == 1
+    ElementTree.parse(found.with_suffix(".svg"))
+
+
+def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():
+    text = scenario_text(16)
+
+    def kind_of(candidate):
+        return "lie" if "mutate" in candidate and "num_client = " in candidate else ""
+
+    small = shrunk(text, "lie", kind_of)
+    assert len(small) < len(text)
+    assert "num_client = 1" in small and "t = 1" in small
+    [line] = [line for line in small.splitlines() if line.startswith("simulation")]
+    assert {word.partition("(")[0] for word in line.removeprefix("simulation = ").split("; ")} == {"seed", "mutate"}
+
+
+def test_a_diagram_has_an_arrow_for_each_message_and_a_line_for_each_process():
+    outcome = run_text((PROJECT / "config" / "head_change_op.config").read_text(), keeps_steps=True)
+    root = ElementTree.fromstring(diagram(outcome.steps, "title"))
+    words = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"title", "replica_0", "client_0", "olympus", "shuttle", "wedge_request"} <= words
+
+
+def test_a_failure_is_written_down_with_what_was_violated_and_how_to_see_it_again(tmp_path):
+    text = "t = 1\nnum_client = 1\nworkload[0] = get('a')\nexpect[operations] = 2\nsimulation = seed(3)\n"
+    path = hunt.counterexample(Failure(3, text, ("expectation: …",)), tmp_path / "x.config", shrinks=False)
+    assert "./bcr sim x.config" in path.read_text()
+    assert sim.main([str(path)]) == 1
+
+
+def test_sim_draws_and_logs_on_demand(tmp_path, capsys):
+    file = str(PROJECT / "config" / "tail_change_result.config")
+    assert sim.main([file, "--diagram", str(tmp_path / "d.svg"), "--logs", str(tmp_path / "logs")]) == 0
+    assert "verdict: pass" in capsys.readouterr().out
+    assert (tmp_path / "logs" / "client_0.log").exists()
+    ElementTree.parse(tmp_path / "d.svg")
+
+
+def test_sim_says_what_is_wrong_with_a_file(tmp_path, capsys):
+    file = tmp_path / "bad.config"
+    file.write_text("t = 1\nnum_client = 1\nworkload[0] = get('a')\nsimulation = crahs(replica_1,5)\n")
+    assert sim.main([str(file)]) == 2
+    assert "did you mean crash?" in capsys.readouterr().err
