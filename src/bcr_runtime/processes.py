@@ -9,7 +9,17 @@ from bcr.settings import Settings
 from bcr.violations import MalformedMessage
 from bcr_runtime.journal import Journal
 
-PROJECT = Path(__file__).resolve().parents[2]
+
+def _project() -> Path:
+    """The checkout: that of this file or, where the package is installed without one, the one that we are in."""
+    here = Path(__file__).resolve().parents[2]
+    for folder in (here, Path.cwd(), *Path.cwd().parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "src" / "RunSystem.da").is_file():
+            return folder
+    return here
+
+
+PROJECT = _project()
 
 
 def run_folder(settings: Settings) -> Path:

@@ -22,6 +22,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 LOCK = "requirements.lock"
 INSTALL_LIMIT_S = 900
 TESTS_LIMIT_S = 3600
+TRACED = 60
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,13 +41,17 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
     results = {}
+    traces = {}
     for index, (version, python) in enumerate(pythons.items()):
         kind = "editable" if index == 0 else "wheel"
         print(f"== Python {version} ({kind})", flush=True)
         passed, closing = run_version(project, version, python, kind == "editable", selection)
         results[version] = (kind, passed, closing)
+        traces[version] = [traces_of(project, version, hash_seed) for hash_seed in (1, 2)]
     print_table(results)
-    return 0 if all(passed for _, passed, _ in results.values()) else 1
+    are_equal = len({trace for both in traces.values() for trace in both}) == 1 and None not in next(iter(traces.values()))
+    print(f"traces of {TRACED} simulated seeds, twice on each Python: {'equal' if are_equal else f'NOT equal: {traces}'}")
+    return 0 if are_equal and all(passed for _, passed, _ in results.values()) else 1
 
 
 def project_root() -> Path:
@@ -117,6 +122,21 @@ def _run_tests(project: Path, python: Path, selection: list[str]) -> tuple[bool,
         limit.cancel()
     closing = next((line for line in reversed(lines) if line), "no output")
     return status == 0, closing.strip("= ")
+
+
+def traces_of(project: Path, version: str, hash_seed: int) -> str | None:
+    """The digest of the traces of the first TRACED seeds; None where they could not be run."""
+    program = (
+        "import hashlib; from bcr_sim.campaign import run_text, text_of; "
+        f"traces = [run_text(text_of(seed, None)).trace for seed in range({TRACED})]; "
+        "print(hashlib.sha256(''.join(traces).encode()).hexdigest())"
+    )
+    python = project / ".venv-matrix" / version / "bin" / "python"
+    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
+    done = subprocess.run(
+        [python, "-c", program], cwd=project, env=environment, capture_output=True, text=True, timeout=TESTS_LIMIT_S, check=False
+    )
+    return done.stdout.split()[-1] if done.returncode == 0 else None
 
 
 def print_table(results: dict[str, tuple[str, bool, str]]) -> None:
