@@ -19,6 +19,7 @@ ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
     "bcr_runtime": {"bcr", "structlog"},
     "dacurrent": {"da", "msgspec"},
+    "bcr_tools": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich", "yaml"},
 }
 
 

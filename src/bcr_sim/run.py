@@ -20,25 +20,22 @@ from bcr.record import RunRecord
 from bcr.scenario import Scenario
 from bcr.scenario.faults import Failure, FaultPlan, Trigger
 from bcr.scenario.values import Simulation
-from bcr.settings import Settings
 from bcr.verdict import Judgement, judge
 from bcr_runtime import ambient
 from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
-from bcr_sim.linearizability import is_linearizable
 from bcr_sim.mutation import forged_commands, lying_answer, mutated
 from bcr_sim.network import Network
 from bcr_sim.oracle import Oracle
 from bcr_sim.signatures import StandIn
 from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
-from bcr_tools.launch import Launch, stall_limit_s
+from bcr_tools.launch import Launch, settings_of, stall_limit_s
 from bcr_tools.report import outcome_of
 
 LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
-MAX_SEARCHED = 12  # operations of which every order is tried
 REMEMBERED = 8  # requests of which a replica with amnesia hears again
 TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two twins
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
@@ -153,18 +150,8 @@ class _Run:
 
     def _launch(self) -> Launch:
         scenario = self.scenario.placed("processes")
-        settings = Settings(
-            t=scenario.t,
-            num_clients=scenario.num_clients,
-            client_timeout_ms=scenario.client_timeout_ms,
-            head_timeout_ms=scenario.head_timeout_ms,
-            nonhead_timeout_ms=scenario.nonhead_timeout_ms,
-            checkpoint_interval=scenario.checkpoint_interval,
-            batch_limit=scenario.batch_limit,
-            client_window=scenario.client_window,
-            operations_per_request=scenario.operations_per_request,
-            olympus_timeout_ms=scenario.olympus_timeout_ms,
-            wedge_grace_ms=scenario.wedge_grace_ms,
+        settings = settings_of(
+            scenario,
             message_limit_bytes=1 << 20,
             run_name=scenario.name,
             log_base=str(self.folder or ""),
@@ -187,7 +174,6 @@ class _Run:
             record = self.record or RunRecord(b"", (), (), ())
             judgement = judge(record, self.launch.workloads, self.scenario.client_window)
             self.oracle.concluded(record)
-            complaints += _search_for_order(record, judgement)
         if self.failure is not None and judgement.status != "fail":
             judgement = Judgement("unknown", (self.failure, *judgement.reasons))
         result = outcome_of(self.launch, record, judgement)
@@ -366,15 +352,6 @@ class _Run:
             ambient.install(ambient.SystemSource())
             own.close()
             logger.removeHandler(handler)
-
-
-def _search_for_order(record: RunRecord, judgement: Judgement) -> list[str]:
-    """A second opinion on short histories, which knows nothing of slots and proofs."""
-    exchanges = [exchange for client in record.clients for exchange in client.exchanges]
-    unanswered = any(client.unanswered for client in record.clients)
-    if len(exchanges) > MAX_SEARCHED or unanswered or judgement.status != "pass" or is_linearizable(exchanges):
-        return []
-    return ["no order of the operations explains their results, and the verdict is pass"]
 
 
 class _Complaints(logging.Handler):

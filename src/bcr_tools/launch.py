@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
 from da.common import get_runtime_option
 
 from bcr.object import Operation
@@ -119,21 +120,17 @@ def stall_limit_s(scenario: Scenario) -> float:
     return STALL_EXTRA_S + STALL_TIMEOUTS * (longest_ms + scenario.olympus_timeout_ms) / 1000
 
 
+def settings_of(scenario: Scenario, **more: object) -> Settings:
+    """The scenario's settings as its processes get them, with what else there is to say to them."""
+    fields = {field: getattr(scenario, field) for field in Settings.__struct_fields__ if hasattr(scenario, field)}
+    return msgspec.convert(fields | more, Settings)
+
+
 def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:
     label = re.sub(r"[^A-Za-z0-9._-]+", "_", scenario.name)[:80] or "run"
     base = options.log_dir or _chosen_logdir()
-    return Settings(
-        t=scenario.t,
-        num_clients=scenario.num_clients,
-        client_timeout_ms=scenario.client_timeout_ms,
-        head_timeout_ms=scenario.head_timeout_ms,
-        nonhead_timeout_ms=scenario.nonhead_timeout_ms,
-        checkpoint_interval=scenario.checkpoint_interval,
-        batch_limit=scenario.batch_limit,
-        client_window=scenario.client_window,
-        operations_per_request=scenario.operations_per_request,
-        olympus_timeout_ms=scenario.olympus_timeout_ms,
-        wedge_grace_ms=scenario.wedge_grace_ms,
+    return settings_of(
+        scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
         run_name=f"{label}-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
         log_base=str(base.absolute()) if base else "",

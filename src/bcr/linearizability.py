@@ -6,7 +6,7 @@ exponential in the number of operations.
 
 from collections.abc import Sequence
 
-from bcr.object import Operation
+from bcr.object import Operation, slice_bounds
 from bcr.record import Exchange
 
 State = tuple[tuple[str, str], ...]
@@ -53,9 +53,9 @@ def _effect(state: State, operations: Sequence[Operation]) -> tuple[tuple[str, .
         elif operation.name == "append":
             dictionary[operation.key] = value + operation.argument
         else:
-            first, last = map(int, operation.argument.split(":"))
-            if first <= last <= len(value):
-                dictionary[operation.key] = value[first:last]
+            bounds = slice_bounds(operation.argument)
+            if bounds is not None and bounds[0] <= bounds[1] <= len(value):
+                dictionary[operation.key] = value[slice(*bounds)]
             else:
                 result = "fail"
         results.append(result)

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
+from bcr.linearizability import is_linearizable
 from bcr.record import RunRecord
 from bcr.verdict import judge
-from bcr_sim.linearizability import is_linearizable
 
 
 def chain_of(operations):
