@@ -40,7 +40,7 @@ def plan_for(histories: Iterable[ValidHistory]) -> QuorumPlan | str:
     members = sorted(histories, key=lambda history: history.position)
     for one, other in combinations(members, 2):
         if not are_consistent(one, other):
-            return f"the histories of replicas {one.position} and {other.position} contradict each other"
+            return _contradiction(one.position, other.position)
     entries = {entry.slot: entry for member in members for entry in member.entries}
     slots = max(member.end for member in members)
     suffixes: dict[int, tuple[HistoryEntry, ...]] = {}
@@ -50,6 +50,10 @@ def plan_for(histories: Iterable[ValidHistory]) -> QuorumPlan | str:
             return f"the history of replica {member.position} ends before a checkpoint of the others"
         suffixes[member.position] = tuple(entries[slot] for slot in lacking)
     return QuorumPlan(tuple(member.position for member in members), slots, suffixes)
+
+
+def _contradiction(one: int, other: int) -> str:
+    return f"the histories of replicas {one} and {other} contradict each other"
 
 
 def withheld(histories: Mapping[int, ValidHistory]) -> set[int]:
@@ -97,8 +101,18 @@ def choose_quorum(
     Also returns, by quorum, why those before it cannot be.
     """
     why_not: dict[Quorum, str] = {}
+    # Compared once and not once a quorum: each pair is in very many of them.
+    contradicting = {
+        (one, other)
+        for one, other in combinations(sorted(histories), 2)
+        if not are_consistent(histories[one], histories[other])
+    }
     for quorum in candidates(histories, size, suspects):
         if quorum in failed:
+            continue
+        contradiction = next((pair for pair in combinations(quorum, 2) if pair in contradicting), None)
+        if contradiction is not None:
+            why_not[quorum] = _contradiction(*contradiction)
             continue
         plan = plan_for(histories[position] for position in quorum)
         if isinstance(plan, QuorumPlan):

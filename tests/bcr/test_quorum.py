@@ -204,3 +204,10 @@ def test_of_two_forks_the_one_that_its_author_s_own_signatures_contradict_comes_
 def test_orders_below_a_replica_s_checkpoint_are_not_hidden():
     whole = ValidHistory(1, None, (entry(0, signers=(0, 1)),))
     assert withheld({0: history(0, 0, checkpoint=3), 1: whole}) == set()
+
+
+def test_very_many_quorums_that_contradict_each_other_are_gone_through_in_a_moment():
+    found = {position: history(position, 100, forks={5: position}) for position in range(13)}
+    plan, why_not = choose_quorum(found, 7, {})
+    assert plan is None
+    assert len(why_not) == comb(13, 7)
