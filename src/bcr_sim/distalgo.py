@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import da
 from da import common, sim
 
 from bcr_sim.network import Network
@@ -234,4 +233,3 @@ def set_options() -> None:
                 "no_log": True,
             }
         )
-    assert da

@@ -94,9 +94,10 @@ class Collection:
         return owed <= final and self._final_state() is not None
 
     def _final_state(self) -> Snapshot | None:
-        for pieces in self._state_pieces.values():
+        spoiled = spoiled_by(self.faults)  # perhaps only since it was asked
+        for position, pieces in self._state_pieces.items():
             payload = pieces.payload()
-            if payload is not None:
+            if payload is not None and (self.configurations[-1].statement.number, position) not in spoiled:
                 try:
                     return decode(Snapshot, payload)
                 except MalformedMessage:

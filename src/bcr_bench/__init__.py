@@ -1,0 +1,1 @@
+"""Benchmarks: what the protocol must cost, and what it does."""

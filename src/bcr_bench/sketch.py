@@ -1,0 +1,71 @@
+"""What an operation must cost: signatures, verifications, messages, bytes and hops, counted from the protocol."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bcr.configuration import Configuration, Member
+from bcr.encoding import encode
+from bcr.messages import ResultMessage, ResultShuttle, Shuttle
+from bcr.object import Operation
+from bcr.signing import KEY_SEED_SIZE, Signed, SigningKey
+from bcr.slots import OpenSlot
+from bcr.state import RunningState
+from bcr.statements import Request
+
+
+class Sketch(msgspec.Struct, frozen=True):
+    """Costs of one operation, shared out over the slot and the request that it is in, over all processes.
+
+    `hops` is how many messages one after another an answer takes; `path_signatures` and `path_verifications` are those
+    that it waits for. Failure-free, without checkpoints (specification, section 3).
+    """
+
+    signatures: float
+    verifications: float
+    messages: float
+    payload_bytes: float
+    hops: int
+    path_signatures: int
+    path_verifications: int
+
+
+def sketch(t: int, batch: int = 1, operations: int = 1, value_bytes: int = 100) -> Sketch:
+    """The costs with batches of so many requests of so many operations, each with a value of so many bytes.
+
+    On the path, a replica at position i verifies its clients' requests and i order statements, and signs an order and
+    a result; the client signs a request and verifies all result statements that it gets.
+    """
+    n = 2 * t + 1
+    per_slot = batch * operations
+    orders = n * (n - 1) // 2
+    results = n * (n - 1)  # each replica but the tail, on the way back, one of each
+    return Sketch(
+        signatures=(batch + 2 * n) / per_slot,
+        verifications=(n * batch + orders + results + batch * n) / per_slot,
+        messages=(2 * batch + 2 * (n - 1)) / per_slot,
+        payload_bytes=sum(map(len, payloads(t, batch, operations, value_bytes))) / per_slot,
+        hops=n + 1,
+        path_signatures=1 + 2 * n,
+        path_verifications=n * batch + orders + n,
+    )
+
+
+def payloads(t: int, batch: int, operations: int, value_bytes: int) -> Sequence[bytes]:
+    """Every message that answers one slot's requests, encoded."""
+    n = 2 * t + 1
+    keys = [SigningKey(bytes([position]) * KEY_SEED_SIZE) for position in range(n)]
+    client = SigningKey(b"c" * KEY_SEED_SIZE)
+    members = tuple(Member(key.public, f"replica {position}") for position, key in enumerate(keys))
+    configuration = Configuration(0, t, members, (client.public,))
+    puts = tuple(Operation("put", f"key{index}", "x" * value_bytes) for index in range(operations))
+    requests = tuple(Signed.sign(Request(0, number, puts), 0, client) for number in range(batch))
+    outcomes = RunningState(batch).execute(0, 0, [request.statement for request in requests])
+    done = OpenSlot.executed(configuration.number, 0, requests, outcomes)
+    orders = tuple(Signed.sign(done.order(), position, key) for position, key in enumerate(keys))
+    results = tuple(Signed.sign(done.result(), position, key) for position, key in enumerate(keys))
+    sent = [encode(request) for request in requests]
+    sent += [encode(Shuttle(0, 0, requests, orders[:i], results[:i])) for i in range(1, n)]
+    sent += [encode(ResultMessage(0, number, answer)) for number, (_, answer) in enumerate(done.answers(results))]
+    sent += [encode(ResultShuttle(0, 0, outcomes, results))] * (n - 1)
+    return sent
