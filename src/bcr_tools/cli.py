@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "sim": ("bcr_sim.sim", "simulate scenario files in virtual time, under an oracle"),
     "hunt": ("bcr_sim.hunt", "simulate many seeds on all cores, and make small scenarios of what fails"),
     "bugs": ("bcr_sim.bugs", "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
+    "bench": ("bcr_bench.cli", "measure what an operation must cost, and compare with others"),
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
     "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
     "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),

@@ -1,0 +1,71 @@
+"""The cost sketch against the protocol as it runs: what is signed, verified and sent for ten operations more."""
+
+import pytest
+
+from bcr import signing
+from bcr.scenario.reading import parse_scenario
+from bcr_bench.costs import Costs, cpu_us, path_us
+from bcr_bench.sketch import sketch
+from bcr_sim import run as simulator
+from bcr_sim.signatures import StandIn
+
+OF_THE_PROTOCOL = {"client_request", "shuttle", "result_shuttle", "result_message"}
+
+
+class Counting(StandIn):
+    """Counts what it is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.signatures = self.verifications = 0
+
+    def sign(self, seed, message):
+        self.signatures += 1
+        return super().sign(seed, message)
+
+    def is_valid(self, public_key, message, signature):
+        self.verifications += 1
+        self.signatures -= 1  # the stand-in verifies by signing once more
+        return super().is_valid(public_key, message, signature)
+
+
+def counted(monkeypatch, t, operations):
+    """Signatures, verifications and messages of a failure-free run of one client, until it is judged."""
+    scheme = Counting()
+    monkeypatch.setattr(simulator, "StandIn", lambda: scheme)
+    text = f"t = {t}\nnum_client = 1\ncheckpt_interval = 1000\nworkload[0] = pseudorandom(1,{operations})\n"
+    verified = []
+    stock = simulator.judge
+    monkeypatch.setattr(simulator, "judge", lambda *record: (verified.append(scheme.verifications), stock(*record))[1])
+    outcome = simulator.simulate(parse_scenario(text, "x.config")[0], keeps_steps=True)
+    assert outcome.breaches == ()
+    messages = sum(step.message in OF_THE_PROTOCOL for step in outcome.steps)
+    # The oracle verifies each request once more than the protocol.
+    return scheme.signatures, verified[0] - operations, messages
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_ten_operations_more_cost_what_the_sketch_says(monkeypatch, t):
+    few, many = counted(monkeypatch, t, 10), counted(monkeypatch, t, 20)
+    more = [(after - before) / 10 for before, after in zip(few, many, strict=True)]
+    part = sketch(t)
+    assert more == [part.signatures, part.verifications, part.messages]
+
+
+def test_a_batch_shares_the_replicas_statements_out():
+    one, many = sketch(2), sketch(2, batch=100)
+    assert many.signatures == pytest.approx(1 + 10 / 100)
+    assert many.messages < one.messages / 4
+
+
+def test_an_operation_takes_its_hops_and_the_cryptography_that_it_waits_for():
+    costs = Costs(sign_us=10, verify_us=100, hash_us=0, encode_us=0, decode_us=0, hop_us=1_000)
+    part = sketch(1)
+    assert part.hops == 4
+    assert path_us(costs, part) == 4_000 + 7 * 10 + (3 + 3 + 3) * 100
+    assert cpu_us(costs, part) == 7 * 10 + (3 + 3 + 6 + 3) * 100
+
+
+def test_the_scheme_of_real_runs_is_in_place_again_after_a_simulation(monkeypatch):
+    counted(monkeypatch, 1, 10)
+    assert isinstance(signing._scheme, signing.Ed25519)
