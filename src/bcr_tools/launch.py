@@ -1,6 +1,7 @@
 """What a user asks for when starting a run: reads the command line and the scenario, and refuses what is wrong."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -100,17 +101,29 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
     if options.placement:
         scenario = scenario.placed(options.placement)
     settings = _settings(scenario, options)
+    folder = Path(settings.log_base or default_log_base()) / settings.run_name
+    _demand_writable(folder, options.result_file)
     return Launch(
         scenario,
         tuple(warnings),
         settings,
-        Path(settings.log_base or default_log_base()) / settings.run_name,
+        folder,
         options.result_file,
         stall_limit_s(scenario),
         options.node_limit,
         partial(Progress, scenario.name, sum(map(len, scenario.workloads))),
         conclude,
     )
+
+
+def _demand_writable(folder: Path, result_file: Path | None) -> None:
+    """Raises BadInput where logs or result could not be written at the end of the run, when it is too late to say so."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"logs cannot be written to {folder}: {error.strerror}; choose another folder with --log-dir") from error
+    if result_file is not None and not os.access(result_file.absolute().parent, os.W_OK):
+        raise BadInput(f"--result-file {result_file}: there is no folder {result_file.absolute().parent} to write it to")
 
 
 def stall_limit_s(scenario: Scenario) -> float:

@@ -38,6 +38,28 @@ def test_bad_input_is_refused_with_status_2_and_nothing_is_started(tmp_path, arg
     assert not run.result_file.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--result-file", "/nowhere/at/all.json"), "there is no folder /nowhere/at"),
+        (("--log-dir", "/dev/null/logs"), "choose another folder with --log-dir"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_starts(tmp_path, options, words):
+    run = perform(tmp_path, scenario("get('a')"), *options)
+    assert run.status == 2
+    assert words in run.output
+
+
+def test_a_run_that_cannot_be_concluded_ends_and_says_why(tmp_path):
+    with start(tmp_path, scenario("pseudorandom(1,200)")) as run:
+        run.await_line("client_0", event="accepted")
+        [folder] = run.logs.iterdir()
+        (folder / "result.json").mkdir()
+        assert run.finish() == 2
+    assert "IsADirectoryError" in run.output
+
+
 def test_the_published_example_is_in_the_project_as_its_author_wrote_it():
     text = (PROJECT / "config" / "published_example.config").read_text()
     assert "put('jedi,'luke skywalker')" in text and "omit_send()" in text
