@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-SOURCE = Path(__file__).resolve().parents[1]
+SOURCES = (Path(__file__).resolve().parents[1], Path.cwd() / "src")  # the packages' own, and where the .da files are
 Bug = dict[str, Any]
 
 
@@ -25,9 +25,17 @@ def bugs() -> list[Bug]:
     return loaded
 
 
+def path_of(bug: Bug) -> Path:
+    """The file that the bug is put into. Raises FileNotFoundError where there is none, as outside of a checkout."""
+    for folder in SOURCES:
+        if (folder / bug["file"]).exists():
+            return folder / bug["file"]
+    raise FileNotFoundError(f"{bug['file']} is in none of {', '.join(map(str, SOURCES))}")
+
+
 def patched(bug: Bug) -> bytes:
     """The source of the bug's file with the bug in it. Raises ValueError where the data file has fallen behind."""
-    text = (SOURCE / bug["file"]).read_text()
+    text = path_of(bug).read_text()
     if text.count(bug["old"]) != 1:
         raise ValueError(f"{bug['name']}: {bug['file']} has {text.count(bug['old'])} times {bug['old']!r}")
     return text.replace(bug["old"], bug["new"]).encode()
@@ -35,7 +43,7 @@ def patched(bug: Bug) -> bytes:
 
 def seed_bug(bug: Bug) -> None:
     """From now on this OS process imports the bug's file with the bug; what it is in must not be imported yet."""
-    target, source = SOURCE / bug["file"], patched(bug)
+    target, source = path_of(bug), patched(bug)
     bytecode = importlib.util.cache_from_source(str(target)).rpartition(".pyc")[0]
     stock = importlib.machinery.SourceFileLoader.get_data
 
