@@ -78,7 +78,7 @@ class MemoryChain:
         number = self.configuration.number
         slot = len(self.slots)
         outcomes = self.state.execute(number, slot, [request.statement for request in requests])
-        done = OpenSlot.executed(number, slot, requests, outcomes)
+        done = OpenSlot(number, slot, requests, outcomes)
         self.slots.append(done)
         self.snapshots.append(self.state.snapshot())
         return done

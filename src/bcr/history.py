@@ -22,7 +22,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, array_like=True):
 
     def order(self, configuration: int) -> Order:
         """The order statement that fits the requests of this entry."""
-        return Order(configuration, self.slot, digest_of_requests([request.digest() for request in self.requests]))
+        return Order(configuration, self.slot, digest_of_requests(self.requests))
 
 
 class Wedged(Statement, frozen=True, tag="wedged"):

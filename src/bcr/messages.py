@@ -44,9 +44,6 @@ class Shuttle(Message, frozen=True, tag="shuttle"):
     order_proof: tuple[SignedOrder, ...]
     result_proof: tuple[SignedResult, ...]
 
-    def request_digests(self) -> tuple[bytes, ...]:
-        return tuple(request.digest() for request in self.requests)
-
     def demand_valid(self, configuration: Configuration, position: int) -> None:
         """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (section 3.2).
 
@@ -59,7 +56,7 @@ class Shuttle(Message, frozen=True, tag="shuttle"):
             raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
         for request in self.requests:
             demand_request(request, configuration)
-        expected = Order(self.configuration, self.slot, digest_of_requests(self.request_digests()))
+        expected = Order(self.configuration, self.slot, digest_of_requests(self.requests))
         demand_order_proof(self.order_proof, expected, configuration, position)
 
 

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from bcr.configuration import Configuration
+from bcr.merkle import root_above
 from bcr.statements import (
+    MAX_REQUESTS_PER_SLOT,
+    OUTCOMES,
+    REQUESTS,
     Checkpoint,
     Order,
     Outcome,
@@ -14,9 +18,6 @@ from bcr.statements import (
     SignedOrder,
     SignedRequest,
     SignedResult,
-    demand_digests,
-    digest_of_outcomes,
-    digest_of_requests,
 )
 from bcr.violations import (
     ContradictoryOrder,
@@ -131,26 +132,30 @@ def check_checkpoint_proof(proof: Sequence[SignedCheckpoint], configuration: Con
 class Answer(msgspec.Struct, frozen=True, array_like=True):
     """What a client gets for a request: its outcome, its place in the slot, and the proof (section 3.2, step 5).
 
-    `request_digests` and `outcome_digests` hold one digest for each request of the slot; the client's own stands at
-    `index`.
+    The request stands at `index` among the `size` of the slot; the paths lead from its digest, and from that of its
+    outcome, to the two digests that the replicas signed. A client needs nothing else of the slot.
     """
 
     configuration: int
     slot: int
     index: int
-    request_digests: tuple[bytes, ...]
-    outcome_digests: tuple[bytes, ...]
+    size: int
+    request_digest: bytes
+    request_path: tuple[bytes, ...]
     outcome: Outcome
+    outcome_path: tuple[bytes, ...]
     proof: tuple[SignedResult, ...]
 
     def result(self) -> Result:
-        """The statement that the replicas must have signed for this answer to be right."""
-        return Result(
-            self.configuration,
-            self.slot,
-            digest_of_requests(self.request_digests),
-            digest_of_outcomes(self.outcome_digests),
-        )
+        """The statement that the replicas must have signed for this answer to be right.
+
+        Raises MalformedMessage where its paths are none in a slot of that size.
+        """
+        if not 1 <= self.size <= MAX_REQUESTS_PER_SLOT:
+            raise MalformedMessage(f"an answer from a slot of {self.size} requests", evidence=(self,))
+        requests = root_above(REQUESTS, self.request_digest, self.index, self.size, self.request_path)
+        outcomes = root_above(OUTCOMES, self.outcome.digest(), self.index, self.size, self.outcome_path)
+        return Result(self.configuration, self.slot, requests, outcomes)
 
     def check(self, request: SignedRequest, configuration: Configuration) -> ResultCheck:
         """The replicas' agreement on this answer to `request`; raises a ProtocolViolation where there is none."""
@@ -158,14 +163,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
             raise WrongConfiguration(
                 f"answer from configuration {self.configuration}, not {configuration.number}", evidence=(self,)
             )
-        demand_digests(self.request_digests, "requests")
-        demand_digests(self.outcome_digests, "outcomes")
-        if len(self.request_digests) != len(self.outcome_digests) or not 0 <= self.index < len(self.request_digests):
-            raise MalformedMessage("an answer whose digests do not fit together", evidence=(self,))
-        if self.request_digests[self.index] != request.digest():
+        if self.request_digest != request.digest():
             raise MalformedMessage("an answer to another request", evidence=(self, request))
-        if self.outcome_digests[self.index] != self.outcome.digest():
-            raise MalformedMessage("an answer whose outcome is not the one it has the digest of", evidence=(self,))
         if len(self.outcome.results) != len(request.statement.operations):
             raise MalformedMessage("an answer with too few or too many results", evidence=(self, request))
         return check_result_proof(self.proof, self.result(), configuration)

@@ -1,71 +1,82 @@
-"""A slot from its ordering until its result shuttle is back."""
+"""A slot from its ordering until its result shuttle is back, and what is kept of it then."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import msgspec
 
+from bcr.merkle import Tree
 from bcr.proofs import Answer
-from bcr.statements import (
-    Order,
-    Outcome,
-    Result,
-    SignedRequest,
-    SignedResult,
-    digest_of_outcomes,
-    digest_of_requests,
-)
+from bcr.statements import Order, Outcome, Result, SignedRequest, SignedResult, tree_of_outcomes, tree_of_requests
 
 
-class OpenSlot(msgspec.Struct, frozen=True):
+class OpenSlot(msgspec.Struct, frozen=True, dict=True):
     """The requests of a slot with their outcomes, as executed here or as t+1 replicas agreed."""
 
     configuration: int
     slot: int
     requests: tuple[SignedRequest, ...]
     outcomes: tuple[Outcome, ...]
-    request_digests: tuple[bytes, ...]
-
-    @classmethod
-    def executed(
-        cls, configuration: int, slot: int, requests: Sequence[SignedRequest], outcomes: Sequence[Outcome]
-    ) -> "OpenSlot":
-        digests = tuple(request.digest() for request in requests)
-        return cls(configuration, slot, tuple(requests), tuple(outcomes), digests)
 
     def agreed(self, outcomes: Sequence[Outcome]) -> "OpenSlot":
         """The same slot with the outcomes that others say it has."""
-        return msgspec.structs.replace(self, outcomes=tuple(outcomes))
+        if tuple(outcomes) == self.outcomes:
+            return self
+        return OpenSlot(self.configuration, self.slot, self.requests, tuple(outcomes))
 
     def order(self) -> Order:
         """What a replica signs when it puts these requests into this slot."""
-        return Order(self.configuration, self.slot, digest_of_requests(self.request_digests))
+        return Order(self.configuration, self.slot, self._request_tree.root)
 
     def result(self) -> Result:
         """What a replica signs when executing them gave these outcomes."""
-        return Result(
-            self.configuration,
-            self.slot,
-            digest_of_requests(self.request_digests),
-            digest_of_outcomes(self._outcome_digests()),
-        )
+        return Result(self.configuration, self.slot, self._request_tree.root, self._outcome_tree.root)
 
-    def answers(self, proof: Sequence[SignedResult]) -> list[tuple[SignedRequest, Answer]]:
-        """Each request with the answer that its client gets."""
-        digests = self._outcome_digests()
-        return [
-            (
-                request,
-                Answer(self.configuration, self.slot, index, self.request_digests, digests, outcome, tuple(proof)),
-            )
-            for index, (request, outcome) in enumerate(zip(self.requests, self.outcomes, strict=True))
-        ]
+    def keys(self) -> list[tuple[int, int]]:
+        """Client and number of each request, in order."""
+        return [(request.statement.client, request.statement.number) for request in self.requests]
 
     def answer(self, client: int, number: int, proof: Sequence[SignedResult]) -> Answer:
         """The answer to one of the requests; raises KeyError where the slot does not have it."""
-        for request, answer in self.answers(proof):
-            if (request.statement.client, request.statement.number) == (client, number):
-                return answer
-        raise KeyError((client, number))
+        try:
+            index = self._places[client, number]
+        except KeyError:
+            raise KeyError((client, number)) from None
+        return Answer(
+            self.configuration,
+            self.slot,
+            index,
+            len(self.requests),
+            self._request_digests[index],
+            self._request_tree.path(index),
+            self.outcomes[index],
+            self._outcome_tree.path(index),
+            tuple(proof),
+        )
 
-    def _outcome_digests(self) -> tuple[bytes, ...]:
-        return tuple(outcome.digest() for outcome in self.outcomes)
+    @cached_property
+    def _places(self) -> dict[tuple[int, int], int]:
+        return {key: index for index, key in enumerate(self.keys())}
+
+    @cached_property
+    def _request_digests(self) -> list[bytes]:
+        return [request.digest() for request in self.requests]
+
+    @cached_property
+    def _request_tree(self) -> Tree:
+        return tree_of_requests(self._request_digests)
+
+    @cached_property
+    def _outcome_tree(self) -> Tree:
+        return tree_of_outcomes([outcome.digest() for outcome in self.outcomes])
+
+
+class SettledSlot(msgspec.Struct, frozen=True):
+    """A slot whose result t+1 replicas signed: what a replica caches to answer its requests again."""
+
+    slot: OpenSlot
+    proof: tuple[SignedResult, ...]
+
+    def answer(self, client: int, number: int) -> Answer:
+        """The answer to one of its requests, with the proof; raises KeyError where the slot does not have it."""
+        return self.slot.answer(client, number, self.proof)

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bcr.encoding import DIGEST_SIZE, digest
+from bcr.encoding import digest
+from bcr.merkle import Tree
 from bcr.object import Operation
 from bcr.signing import Signed, Statement
-from bcr.violations import MalformedMessage
 
 MAX_OPERATIONS_PER_REQUEST = 1_000
 MAX_REQUESTS_PER_SLOT = 1_000
+
+REQUESTS = "requests"  # domains of the trees over a slot's requests and outcomes
+OUTCOMES = "outcomes"
 
 
 class Request(Statement, frozen=True, tag="request"):
@@ -106,20 +109,24 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
         return digest("outcome", self)
 
 
-def digest_of_requests(digests: Sequence[bytes]) -> bytes:
-    """The digest that stands for a slot's requests, from those of the signed requests in order.
+def tree_of_requests(digests: Sequence[bytes]) -> Tree:
+    """The tree whose root stands for a slot's requests, from the digests of the signed requests in order.
 
-    A digest of digests, so that a client can check its own request in a slot without the others' requests.
+    A tree, so that a client can check its own request in a slot without the others' requests.
     """
-    return digest("requests", list(digests))
+    return Tree(REQUESTS, digests)
 
 
-def digest_of_outcomes(digests: Sequence[bytes]) -> bytes:
-    """The digest that stands for a slot's outcomes, from those of its requests' outcomes in order."""
-    return digest("outcomes", list(digests))
+def tree_of_outcomes(digests: Sequence[bytes]) -> Tree:
+    """The tree whose root stands for a slot's outcomes, from those of its requests' outcomes in order."""
+    return Tree(OUTCOMES, digests)
 
 
-def demand_digests(digests: Sequence[bytes], what: str) -> None:
-    """Raises MalformedMessage unless these are between 1 and MAX_REQUESTS_PER_SLOT SHA-256 digests."""
-    if not 1 <= len(digests) <= MAX_REQUESTS_PER_SLOT or any(len(each) != DIGEST_SIZE for each in digests):
-        raise MalformedMessage(f"not the digests of a slot's {what}", evidence=(tuple(digests),))
+def digest_of_requests(requests: Sequence[SignedRequest]) -> bytes:
+    """The digest that stands for a slot's requests."""
+    return tree_of_requests([request.digest() for request in requests]).root
+
+
+def digest_of_outcomes(outcomes: Sequence[Outcome]) -> bytes:
+    """The digest that stands for the outcomes of a slot's requests."""
+    return tree_of_outcomes([outcome.digest() for outcome in outcomes]).root

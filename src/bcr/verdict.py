@@ -16,6 +16,7 @@ from bcr.object import Operation
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import Signed
+from bcr.statements import Result
 from bcr.violations import ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
@@ -121,21 +122,23 @@ def _wrong_exchanges(
 
 def _wrong_slots(history: Sequence[Exchange]) -> Iterator[str]:
     """Slots of which clients accepted different things, and answers that contradict the execution they tell of."""
-    results: dict[tuple[int, int], tuple[tuple[bytes, ...], tuple[bytes, ...]]] = {}
-    requests: dict[tuple[int, int], tuple[bytes, ...]] = {}
+    results: dict[tuple[int, int], Result] = {}
+    requests: dict[tuple[int, int, int], bytes] = {}  # place in a slot -> digest of the request that stands there
     for exchange in history:
         answer = exchange.answer
-        result = answer.request_digests, answer.outcome_digests  # equal exactly where the replicas' statements are
+        try:
+            result = answer.result()
+        except ProtocolViolation:
+            continue  # told among the wrong exchanges
         if answer.outcome.place > (answer.configuration, answer.slot, answer.index):
             yield f"{_name(exchange)}: answered in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
         if results.setdefault((answer.configuration, answer.slot), result) != result:
             yield f"{_name(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
-        requests[answer.configuration, answer.slot] = answer.request_digests
+        requests[answer.configuration, answer.slot, answer.index] = answer.request_digest
     for exchange in history:
-        configuration, slot, index = exchange.answer.outcome.place
-        held = requests.get((configuration, slot))
-        if held is not None and held[index : index + 1] != (exchange.request.digest(),):
-            yield f"{_name(exchange)}: executed at {_place((configuration, slot, index))}, where another request stands"
+        place = exchange.answer.outcome.place
+        if requests.get(place, exchange.answer.request_digest) != exchange.answer.request_digest:
+            yield f"{_name(exchange)}: executed at {_place(place)}, where another request stands"
 
 
 def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
@@ -152,7 +155,7 @@ def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
             return history[:known]
         slot, index = place[1], place[2] + 1
         # An answer from another slot, where the request was ordered once more, does not tell the size of this one.
-        size = len(answer.request_digests) if (answer.configuration, answer.slot) == place[:2] else -1
+        size = answer.size if (answer.configuration, answer.slot) == place[:2] else -1
     return history
 
 

@@ -61,11 +61,11 @@ def payloads(t: int, batch: int, operations: int, value_bytes: int) -> Sequence[
     puts = tuple(Operation("put", f"key{index}", "x" * value_bytes) for index in range(operations))
     requests = tuple(Signed.sign(Request(0, number, puts), 0, client) for number in range(batch))
     outcomes = RunningState(batch).execute(0, 0, [request.statement for request in requests])
-    done = OpenSlot.executed(configuration.number, 0, requests, outcomes)
+    done = OpenSlot(configuration.number, 0, requests, outcomes)
     orders = tuple(Signed.sign(done.order(), position, key) for position, key in enumerate(keys))
     results = tuple(Signed.sign(done.result(), position, key) for position, key in enumerate(keys))
     sent = [encode(request) for request in requests]
     sent += [encode(Shuttle(0, 0, requests, orders[:i], results[:i])) for i in range(1, n)]
-    sent += [encode(ResultMessage(0, number, answer)) for number, (_, answer) in enumerate(done.answers(results))]
+    sent += [encode(ResultMessage(0, number, done.answer(0, number, results))) for number in range(batch)]
     sent += [encode(ResultShuttle(0, 0, outcomes, results))] * (n - 1)
     return sent

@@ -37,7 +37,7 @@ def mutated(payload: bytes, chance: random.Random, position: int, key: SigningKe
 
 
 def lying_answer(payload: bytes, chance: random.Random, position: int, key: SigningKey) -> bytes:
-    """A result message with another result, whose digests fit it and which the replica has signed.
+    """A result message with another result, which the replica has signed.
 
     The other statements of its proof are left, or replaced by more of its own, or by forged ones.
     """
@@ -47,9 +47,7 @@ def lying_answer(payload: bytes, chance: random.Random, position: int, key: Sign
         return payload
     answer = message.answer
     outcome = replace(answer.outcome, results=(*answer.outcome.results[:-1], "a lie"))
-    digests = [*answer.outcome_digests]
-    digests[answer.index] = outcome.digest()
-    answer = replace(answer, outcome=outcome, outcome_digests=tuple(digests))
+    answer = replace(answer, outcome=outcome)
     own = Signed.sign(answer.result(), position, key)
     kind = chance.random()
     if kind < 0.4:

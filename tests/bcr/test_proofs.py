@@ -7,7 +7,7 @@ from memory_chain import MemoryChain, append, changed, get, put, replica_key
 
 from bcr.proofs import check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.signing import Signed
-from bcr.statements import Checkpoint, Order
+from bcr.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order
 from bcr.violations import (
     ContradictoryOrder,
     DisagreeingResult,
@@ -180,9 +180,12 @@ ALTERED = {
     "another place": {"index": 0},
     "a place beyond the slot": {"index": 2},
     "a place before the slot": {"index": -1},
-    "no digests": {"request_digests": (), "outcome_digests": ()},
-    "fewer outcomes than requests": {"outcome_digests": (bytes(32),)},
-    "digests that are none": {"request_digests": (b"", b"")},
+    "a slot of no requests": {"size": 0},
+    "a slot of more requests than it may have": {"size": MAX_REQUESTS_PER_SLOT + 1},
+    "a slot of fewer requests": {"size": 1},
+    "no paths": {"request_path": (), "outcome_path": ()},
+    "the path of another": {"request_path": (bytes(32),)},
+    "paths of what are no digests": {"outcome_path": (b"",)},
     "no proof": {"proof": ()},
 }
 
@@ -199,7 +202,7 @@ def test_an_altered_answer_is_refused(alteration):
 )
 def test_an_answer_with_another_outcome_is_refused(change):
     chain, _, request, answer = batch()
-    with pytest.raises(MalformedMessage):
+    with pytest.raises((MalformedMessage, NotEnoughStatements)):
         changed(answer, outcome=changed(answer.outcome, **change)).check(request, chain.configuration)
 
 

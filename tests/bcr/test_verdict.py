@@ -37,11 +37,8 @@ def with_answer(exchange, **fields):
 
 
 def with_other_results(exchange, *results):
-    """The exchange with other results, and digests that fit them: only the replicas' signatures do not."""
-    outcome = changed(exchange.answer.outcome, results=results)
-    digests = list(exchange.answer.outcome_digests)
-    digests[exchange.answer.index] = outcome.digest()
-    return with_answer(exchange, outcome=outcome, outcome_digests=tuple(digests))
+    """The exchange with other results, which the replicas did not sign."""
+    return with_answer(exchange, outcome=changed(exchange.answer.outcome, results=results))
 
 
 def resigned(exchange, slot=None, results=None, signers=(0, 1)):
@@ -50,7 +47,7 @@ def resigned(exchange, slot=None, results=None, signers=(0, 1)):
     outcome = answer.outcome
     place = answer.slot if slot is None else slot
     outcome = Outcome(outcome.configuration, place, outcome.index, outcome.results if results is None else results)
-    done = OpenSlot.executed(answer.configuration, place, [exchange.request], [outcome])
+    done = OpenSlot(answer.configuration, place, [exchange.request], [outcome])
     proof = [Signed.sign(done.result(), i, replica_key(i, answer.configuration)) for i in signers]
     statement = exchange.request.statement
     return changed(exchange, answer=done.answer(statement.client, statement.number, proof))
@@ -209,7 +206,7 @@ def test_two_results_of_one_slot_are_judged_fail():
     done = chain.order(one, other)
     chain.accept(one)
     forged = chain.send(1, put("q", "2"))  # fills the place of `one` in what client 1 is told
-    other_slot = OpenSlot.executed(0, 0, [forged, other], done.outcomes)
+    other_slot = OpenSlot(0, 0, [forged, other], done.outcomes)
     chain.requests[1].pop()
     chain.accept(other, other_slot)
     assert fails(verdict(chain), "slot 0 of configuration 0 has two results")
@@ -218,7 +215,7 @@ def test_two_results_of_one_slot_are_judged_fail():
 def test_an_answer_from_before_the_execution_is_judged_fail(chain):
     def from_slot_0(exchange):
         outcome = exchange.answer.outcome
-        done = OpenSlot.executed(0, 0, [exchange.request], [outcome])
+        done = OpenSlot(0, 0, [exchange.request], [outcome])
         return changed(exchange, answer=done.answer(0, 1, chain.result_proof(done)))
 
     altered = with_exchange(chain.record(), 0, 1, from_slot_0)
@@ -228,7 +225,7 @@ def test_an_answer_from_before_the_execution_is_judged_fail(chain):
 def test_an_execution_in_a_slot_that_holds_another_request_is_judged_fail_though_the_run_was_cut_short(chain):
     def executed_in_slot_0(exchange):
         outcome = changed(exchange.answer.outcome, slot=0)
-        done = OpenSlot.executed(0, 2, [exchange.request], [outcome])
+        done = OpenSlot(0, 2, [exchange.request], [outcome])
         return changed(exchange, answer=done.answer(0, 1, chain.result_proof(done)))
 
     altered = with_exchange(chain.record(), 0, 1, executed_in_slot_0)
