@@ -27,6 +27,7 @@ class Collection:
         self._reports: dict[tuple[int, int], Signed[ReplicaReport]] = {}  # by configuration and position
         self._olympus_notices: tuple[Notice, ...] = ()
         self._state_pieces: dict[int, Pieces] = {}
+        self._final_state: Snapshot | None = None
         self._progress: dict[int, int] = {}
         self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
@@ -73,7 +74,19 @@ class Collection:
         self._olympus_notices = decode(tuple[Notice, ...], payload)
 
     def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
-        self._state_pieces.setdefault(position, Pieces()).add(index, count, piece)
+        """Take a part of a replica's final state, which counts unless a fault has spoiled it by then.
+
+        Links are FIFO, and a fault is told before it strikes: one that is told later struck later.
+        """
+        pieces = self._state_pieces.setdefault(position, Pieces())
+        pieces.add(index, count, piece)
+        payload = pieces.payload()
+        place = (self.configurations[-1].statement.number, position)
+        if payload is not None and self._final_state is None and place not in spoiled_by(self.faults):
+            try:
+                self._final_state = decode(Snapshot, payload)
+            except MalformedMessage as violation:
+                self.problems.append(f"replica {position}: its final state cannot be read: {violation}")
 
     def has_all_clients(self) -> bool:
         return len(self._client_records) == self.settings.num_clients
@@ -91,18 +104,7 @@ class Collection:
         number = self.configurations[-1].statement.number
         owed = {(number, position) for position in range(self.settings.num_replicas)} - struck_by(self.faults)
         final = {place for place, report in self._reports.items() if report.statement.state_digest is not None}
-        return owed <= final and self._final_state() is not None
-
-    def _final_state(self) -> Snapshot | None:
-        spoiled = spoiled_by(self.faults)  # perhaps only since it was asked
-        for position, pieces in self._state_pieces.items():
-            payload = pieces.payload()
-            if payload is not None and (self.configurations[-1].statement.number, position) not in spoiled:
-                try:
-                    return decode(Snapshot, payload)
-                except MalformedMessage:
-                    continue
-        return None
+        return owed <= final and self._final_state is not None
 
     def record(self, olympus_key: bytes | None) -> RunRecord:
         """The record of the run, as far as it has been reported."""
@@ -111,7 +113,7 @@ class Collection:
             tuple(self.configurations),
             tuple(record for _, record in sorted(self._client_records.items())),
             tuple(report for _, report in sorted(self._reports.items())),
-            self._final_state(),
+            self._final_state,
             tuple(self.reconfigurations),
             tuple(self.faults),
             self._olympus_notices,
