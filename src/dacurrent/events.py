@@ -3,7 +3,11 @@
 import copy
 import functools
 
+from da.pattern import ConstantPattern, FreePattern, TuplePattern
+
 from dacurrent import lifetime
+
+CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each process
 
 
 def cure_sim(sim):
@@ -59,7 +63,8 @@ def _match_without_copies(sim):
     """Replace the matching of events against patterns.
 
     The stock one handed a copy of the whole process state to every element of every pattern, where variables bound in
-    the state match anything anyway, and gave every handler a deep copy of what the pattern bound.
+    the state match anything anyway, gave every handler a deep copy of what the pattern bound, and tried every pattern on
+    every event.
     """
     received = sim.pattern.ReceivedEvent
 
@@ -68,10 +73,13 @@ def _match_without_copies(sim):
         is_held = type(event) is not received
         frozen = None
         jobs = self._DistProcess__jobq
-        for pattern in self._events:
-            bindings = {}
-            if not pattern.match(event, bindings, True, SELF_ID=self._id):
-                continue
+        for pattern, bind in _candidates(self, event):
+            if bind is not None:
+                bindings = bind(event)
+            else:
+                bindings = {}
+                if not pattern.match(event, bindings, True, SELF_ID=self._id):
+                    continue
             if pattern.record_history is not None:
                 frozen = frozen or event.to_tuple()
                 history = getattr(self, pattern.name)
@@ -84,3 +92,65 @@ def _match_without_copies(sim):
                 is_held = True
 
     sim.DistProcess._DistProcess__trigger_event = trigger
+
+
+def _candidates(process, event):
+    """The patterns that may match the event, in order, each with what binds its variables, or None where `match` has to.
+
+    What a message begins with is all that is looked at, once for each beginning that occurs in the patterns.
+    """
+    known = process.__dict__.get("_dacurrent_patterns")
+    if known is None or known[0] != len(process._events):
+        known = process.__dict__["_dacurrent_patterns"] = (len(process._events), _beginnings(process._events), {})
+    _, beginnings, found = known
+    message = event.message
+    beginning = message[0] if type(message) is tuple and message and type(message[0]) is str else None
+    key = type(event), len(message) if beginning is not None else None, beginning if beginning in beginnings else None
+    candidates = found.get(key)
+    if candidates is None:
+        candidates = [(each, key[2] and _binder(each)) for each in process._events if _may_match(each, *key)]
+        if len(found) < CANDIDATES_LIMIT:
+            found[key] = candidates
+    return candidates
+
+
+def _beginnings(patterns):
+    return {beginning for each in patterns if (beginning := _beginning(each.pattern)) is not None}
+
+
+def _beginning(element):
+    """The text that every tuple begins with which matches, or None where there is none."""
+    if type(element) is TuplePattern and element.value and type(element.value[0]) is ConstantPattern:
+        value = element.value[0].value
+        return value if type(value) is str else None
+    return None
+
+
+def _may_match(pattern, kind, length, beginning):
+    if pattern.eventtype is not kind:
+        return False
+    expected = _beginning(pattern.pattern)
+    return length is None or expected is None or (expected == beginning and len(pattern.pattern.value) == length)
+
+
+def _binder(pattern):
+    """A function that binds the variables of an event which begins and is as long as the pattern asks; None if more is asked."""
+    sources = pattern.sources or ()
+    elements = pattern.pattern.value[1:] if _beginning(pattern.pattern) is not None else None
+    if elements is None or pattern.destinations is not None or pattern.timestamps is not None or len(sources) > 1:
+        return None
+    if any(type(each) is not FreePattern for each in (*elements, *sources)):
+        return None
+    names = [(each.value, place) for place, each in enumerate(elements, 1) if each.value is not None]
+    source = sources[0].value if sources else None
+    if len({name for name, _ in names} | {source}) != len(names) + 1:
+        return None
+
+    def bind(event):
+        message = event.message
+        bindings = {name: message[place] for name, place in names}
+        if source is not None:
+            bindings[source] = event.source
+        return bindings
+
+    return bind

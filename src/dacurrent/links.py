@@ -1,7 +1,9 @@
 """The connections that a process opened, one for each process that it sends to.
 
-`send` writes at once what the system takes; the rest waits, up to a limit, for the network thread to write it.  Nothing is
-ever sent in the other direction, so that something can be read there means that the connection has ended.
+`send` writes at once what the system takes; the rest waits, up to a limit, for the network thread to write it.  A thread
+that calls `flush` before it waits is written for only then, so that what it sends in a row goes with one call of the
+system (`gather`).  Nothing is ever sent in the other direction, so that something can be read there means that the
+connection has ended.
 """
 
 import collections
@@ -23,6 +25,7 @@ CONNECT_PAUSE_S = 5.0  # after a peer did not answer in time, before it is tried
 SEND_ATTEMPTS = 2
 REFUSED_ATTEMPTS = 20  # where the sender asked for more than one
 REFUSED_PAUSE_S = 0.05
+GATHER_LIMIT_BYTES = 64 * 1024  # for each peer
 OUTBOX_LIMIT_BYTES = 64 * 1024 * 1024  # for each peer
 SEND_LIMIT_S = 60.0  # for which a sender waits while an outbox is full
 SIZE_OPTION = "--message-buffer-size"
@@ -39,6 +42,8 @@ class Link:
         self.room = threading.Condition()  # held by whoever writes; notified when the outbox shrinks
         self.sock = None
         self.limit_bytes = 0
+        self.gathered = []  # frames that are to be written together
+        self.gathered_bytes = 0
         self.outbox = collections.deque()
         self.outbox_bytes = 0
         self.closed_until_s = 0.0
@@ -59,6 +64,8 @@ class Links:
         self._loop = loop
         self._links = {}
         self._lock = threading.Lock()
+        self._gathering = None  # the thread that calls `flush` before it waits
+        self._unflushed = collections.deque()  # links with gathered frames
 
     def to(self, target):
         """The link to the process that listens at `target`."""
@@ -73,6 +80,8 @@ class Links:
         deadline_s = time.monotonic() + limit_s
         with self._lock:
             links = list(self._links.values())
+        self.flush()
+        self._loop.hand_over()
         for link in links:
             with link.room:
                 link.room.wait_for(lambda link=link: not link.outbox, max(0.0, deadline_s - time.monotonic()))
@@ -93,34 +102,66 @@ class Links:
         either side, AuthenticationException if the other has another cookie.  A message that was taken may still be
         lost if the receiver ends; who must know has to be answered by it.
         """
-        _check_size(len(chunk), self.limit_bytes, "here")
-        link = self.to(target)
-        frame = FRAME.pack(len(chunk)) + chunk
+        size = len(chunk)
+        if size > self.limit_bytes:
+            raise _too_large(size, self.limit_bytes, "here")
+        link = self._links.get(target) or self.to(target)
         with link.room:
-            for _ in range(SEND_ATTEMPTS):
-                if link.sock is None:
-                    self._open(link, is_patient)
-                try:
-                    self._write(link, frame)
-                    return
-                except OSError:
-                    # It ended since the last message.  Who listens at that address now may take this one.
-                    self._close(link, "the connection ended")
-            raise base.TransportException(f"the connection to {_name(target)} ended")
+            if link.sock is None:
+                self._open(link, is_patient)
+            if size > link.limit_bytes:
+                raise _too_large(size, link.limit_bytes, f"at {_name(target)}")
+            if not link.gathered:
+                self._unflushed.append(link)
+            link.gathered.append(FRAME.pack(size))
+            link.gathered.append(chunk)
+            link.gathered_bytes += FRAME.size + size
+            if self._gathering != threading.get_ident() or link.gathered_bytes >= GATHER_LIMIT_BYTES:
+                self._write_gathered(link)
 
-    def _write(self, link, frame):
-        _check_size(len(frame) - FRAME.size, link.limit_bytes, f"at {_name(link.target)}")
+    def gather(self, thread):
+        """Write what the thread of this id sends only when it calls `flush`, or when there is much of it."""
+        self._gathering = thread
+
+    def flush(self):
+        """Write what was gathered; what cannot be written is told in the log."""
+        while self._unflushed:
+            link = self._unflushed.popleft()
+            with link.room:
+                try:
+                    self._write_gathered(link)
+                except base.TransportException as error:
+                    _log.log(logging.WARNING, link.target, "Messages are not sent: %s", error)
+
+    def _write_gathered(self, link):
+        data = b"".join(link.gathered)
+        link.gathered.clear()
+        link.gathered_bytes = 0
+        if not data:
+            return
+        for _ in range(SEND_ATTEMPTS):
+            if link.sock is None:
+                self._open(link, is_patient=False)
+            try:
+                self._write(link, data)
+                return
+            except OSError:
+                # It ended since the last message.  Who listens at that address now may take this one.
+                self._close(link, "the connection ended")
+        raise base.TransportException(f"the connection to {_name(link.target)} ended")
+
+    def _write(self, link, data):
         if link.outbox:
-            self._await_room(link, len(frame))
+            self._await_room(link, len(data))
             sent = 0
         else:
             try:
-                sent = link.sock.send(frame)
+                sent = link.sock.send(data)
             except BlockingIOError:
                 sent = 0
-        if sent < len(frame):
-            link.outbox.append(memoryview(frame)[sent:])
-            link.outbox_bytes += len(frame) - sent
+        if sent < len(data):
+            link.outbox.append(memoryview(data)[sent:])
+            link.outbox_bytes += len(data) - sent
             if len(link.outbox) == 1:
                 self._loop.call(self._watch, link, link.sock)
 
@@ -128,6 +169,8 @@ class Links:
         def has_room():
             return link.sock is None or link.outbox_bytes + size <= OUTBOX_LIMIT_BYTES
 
+        if link.outbox_bytes + size > OUTBOX_LIMIT_BYTES:
+            self._loop.hand_over()
         if not link.room.wait_for(has_room, SEND_LIMIT_S):
             self._close(link, f"it has taken nothing for {SEND_LIMIT_S:g} s")
             link.closed_until_s = time.monotonic() + CONNECT_PAUSE_S
@@ -136,6 +179,7 @@ class Links:
 
     def _open(self, link, is_patient):
         """Connect `link`, whose lock is held."""
+        self._loop.hand_over()  # the other side may be doing the same with this one
         if time.monotonic() < link.closed_until_s:
             raise base.TransportException(f"{_name(link.target)} did not answer of late")
         for attempt in range(REFUSED_ATTEMPTS if is_patient else 1):
@@ -240,12 +284,11 @@ class Links:
             link.room.release()
 
 
-def _check_size(size, limit_bytes, where):
-    if size > limit_bytes:
-        raise base.PacketSizeExceededException(
-            f"a message of {size} bytes does not fit: {SIZE_OPTION} is {limit_bytes} {where}; "
-            f"give all nodes {SIZE_OPTION} {size} or more"
-        )
+def _too_large(size, limit_bytes, where):
+    return base.PacketSizeExceededException(
+        f"a message of {size} bytes does not fit: {SIZE_OPTION} is {limit_bytes} {where}; "
+        f"give all nodes {SIZE_OPTION} {size} or more"
+    )
 
 
 def _name(address):

@@ -1,4 +1,9 @@
-"""The network thread of a process, in place of `da.transport.mesgloop.SelectorLoop`."""
+"""Who waits for a process's sockets, in place of `da.transport.mesgloop.SelectorLoop`.
+
+A message that arrives on a thread of its own costs a wake-up of another thread, which takes longer than all else that is
+done with it.  So a process that has nothing to do waits for its sockets itself (`wait_until`), and the network thread
+stands by: it takes over when that process has been busy with something else for STANDBY_S, or says that it will be.
+"""
 
 import collections
 import logging
@@ -12,15 +17,20 @@ from dacurrent.limited import LimitedLog
 
 TICK_S = 1.0
 STOP_LIMIT_S = 2.0
+STANDBY_S = 0.02
 WAKE_BYTES = 4_096
 
 _log = LimitedLog(logging.getLogger("da.transport"))
 
 
-class SelectorLoop:
-    """One thread that waits for sockets and calls back, and does what other threads ask of it.
+def _nothing_to_flush():
+    pass
 
-    Only this thread touches the selector.  A callback that fails costs its own socket and nothing else.
+
+class SelectorLoop:
+    """Waits for sockets and calls back, and does what other threads ask of it.
+
+    Only who holds the turn touches the selector.  A callback that fails costs its own socket and nothing else.
     """
 
     def __init__(self):
@@ -31,7 +41,14 @@ class SelectorLoop:
         self._waker.setblocking(False)
         self._thread = None
         self._is_stopping = False
+        self._turn = threading.Lock()
+        self.turning = set()  # the threads that take turns; while one of them runs, none of them waits for sockets
+        self._is_wanted = False  # the turn, by the process's own thread
+        self._turns_wanted = 0
+        self._take_over = threading.Event()
+        self._next_tick_s = 0.0
         self.ticks = []  # called every TICK_S
+        self.flush = _nothing_to_flush  # writes what the process has sent and what still waits to go together
         self._selector.register(self._woken, selectors.EVENT_READ, self._wake_up)
 
     def start(self):
@@ -42,7 +59,8 @@ class SelectorLoop:
     def stop(self):
         """End the thread and close what the loop itself holds; the sockets registered are their owners'."""
         self._is_stopping = True
-        self._wake()
+        self._take_over.set()
+        self.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(STOP_LIMIT_S)
         if self._thread is None:
@@ -55,7 +73,7 @@ class SelectorLoop:
     def call(self, function, *arguments):
         """Let the loop's thread call `function(*arguments)`, soon and in order."""
         self._jobs.append((function, arguments))
-        self._wake()
+        self.wake()
 
     # -- on the loop's thread
 
@@ -80,19 +98,76 @@ class SelectorLoop:
         sock.close()
 
     def _run(self):
-        next_tick_s = time.monotonic() + TICK_S
+        self.turning.add(threading.get_ident())
         while not self._is_stopping:
-            ready = self._selector.select(TICK_S)
-            with forks.gate:
-                for key, events in ready:
-                    self._call_back(key, events)
+            with self._turn:
+                self.flush()
+                while not (self._is_stopping or self._is_wanted):
+                    self._take_turn(TICK_S)
+            self._stand_by()
+        with self._turn:
+            self._do_jobs()
+            self._close()
+
+    def _stand_by(self):
+        """Until the process's own thread has let the sockets be for a while."""
+        while not self._is_stopping:
+            seen = self._turns_wanted
+            if self._take_over.wait(STANDBY_S):
+                self._take_over.clear()
+                return
+            if self._turns_wanted == seen and not self._turn.locked():
+                return
+
+    def _take_turn(self, limit_s):
+        ready = self._selector.select(limit_s)
+        with forks.gate:
+            for key, events in ready:
+                self._call_back(key, events)
+            if self._jobs:
                 self._do_jobs()
-                if time.monotonic() >= next_tick_s:
-                    next_tick_s = time.monotonic() + TICK_S
-                    for tick in self.ticks:
-                        self._attempt(tick, ())
-        self._do_jobs()
-        self._close()
+            if time.monotonic() >= self._next_tick_s:
+                self._next_tick_s = time.monotonic() + TICK_S
+                for tick in self.ticks:
+                    self._attempt(tick, ())
+
+    # -- on the process's own thread
+
+    def wait_until(self, is_done, limit_s):
+        """See to the sockets until `is_done()`, for at most `limit_s` seconds (None: for ever)."""
+        deadline_s = None if limit_s is None else time.monotonic() + limit_s
+        self._turns_wanted += 1
+        if not self._turn.acquire(blocking=False):
+            self._is_wanted = True
+            self.wake()
+            self._turn.acquire()
+            self._is_wanted = False
+        try:
+            while not is_done() and not self._is_stopping:
+                left_s = TICK_S if deadline_s is None else min(TICK_S, deadline_s - time.monotonic())
+                if left_s <= 0:
+                    return
+                self._take_turn(left_s)
+        finally:
+            self._turn.release()
+
+    def look(self):
+        """See to the sockets that are ready now, unless the network thread does."""
+        self._turns_wanted += 1
+        if self._turn.acquire(blocking=False):
+            try:
+                if not self._is_stopping:
+                    self._take_turn(0)
+            finally:
+                self._turn.release()
+
+    @property
+    def has_stopped(self):
+        return self._is_stopping
+
+    def hand_over(self):
+        """This thread will wait for something that needs the network thread."""
+        self._take_over.set()
 
     def _call_back(self, key, events):
         try:
@@ -111,7 +186,8 @@ class SelectorLoop:
         except Exception as error:  # noqa: BLE001 - as above
             _log.log(logging.ERROR, "job", "On the network thread: %r", error, exc_info=True)
 
-    def _wake(self):
+    def wake(self):
+        """End the waiting of whoever has the turn."""
         try:
             self._waker.send(b"x")
         except OSError:
@@ -121,6 +197,7 @@ class SelectorLoop:
         self._woken.recv(WAKE_BYTES)
 
     def _close(self):
+        self._is_stopping = True
         self._selector.close()
         self._woken.close()
         self._waker.close()

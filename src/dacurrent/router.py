@@ -7,6 +7,7 @@ take long: what routers of nodes say to each other, and what names that became k
 import copy
 import functools
 import logging
+import multiprocessing
 import queue
 import socket
 import threading
@@ -15,7 +16,7 @@ import time
 from da import common, sim
 from da.transport import base
 
-from dacurrent import codec, membership
+from dacurrent import codec, envelopes, membership
 from dacurrent.limited import LimitedLog
 
 EARLY_LIMIT = 10_000
@@ -24,7 +25,7 @@ REJOIN_PAUSE_S = 1.0
 REJOIN_LIMIT_S = 3_600.0
 
 Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
-RELIABLE = base.ChannelCaps.RELIABLEFIFO
+RELIABLE, BROADCAST = base.ChannelCaps.RELIABLEFIFO, base.ChannelCaps.BROADCAST
 
 _stock_router = sim.Router
 
@@ -82,10 +83,23 @@ class Router(_stock_router):
     def register_local_process(self, pid, parent=None):
         super().register_local_process(pid, parent)
         self._deliver_early()
+        self._let_see_to_sockets(self.local_procs[pid])
 
     def _record_local_process(self, pid, parent=None):
         super()._record_local_process(pid, parent)
         self._deliver_early()
+
+    def _let_see_to_sockets(self, inbox):
+        """A process that has an OS process of its own sees to its sockets while it waits; of several none does."""
+        [transport] = self.transport_manager.transports
+        is_alone = len(self.local_procs) == 1 and multiprocessing.parent_process() is not None
+        if is_alone:
+            inbox.see_to_sockets(transport.mesgloop)
+            transport.links.gather(threading.get_ident())
+        else:
+            transport.links.gather(None)
+            for each in self.local_procs.values():
+                each.see_to_sockets(None)
 
     def _deliver_early(self):
         with self.lock:
@@ -103,9 +117,8 @@ class Router(_stock_router):
     def append(self, item):
         """Take one message from a transport: (transport, bytes, address of the sender)."""
         _transport, data, address = item
-        named = []
         try:
-            source, destination, message = self._read(data, named)
+            source, destination, message, named = envelopes.decode(data)
         except codec.CodecError as error:
             self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *address, error)
             return
@@ -117,7 +130,8 @@ class Router(_stock_router):
             text = "%s from %s:%d is dropped: it claims to be from a process of this very one"
             self._told.log(logging.WARNING, "forged", text, command, *address)
             return
-        self._know(named)
+        if named:
+            self._know(named)
         if self._early is not None:
             with self.lock:
                 if self._early is not None:
@@ -125,19 +139,6 @@ class Router(_stock_router):
                         self._early.append((source, destination, message))
                     return
         self._deliver(source, destination, message)
-
-    def _read(self, data, named):
-        envelope = codec.decode(data, named)
-        if type(envelope) is not tuple or len(envelope) != 3:
-            raise codec.CodecError("not a message")
-        source, destination, message = envelope
-        if type(message) is not tuple or len(message) != 2 or type(source) is not ProcessId:
-            raise codec.CodecError("a message without sender or command")
-        if type(destination) not in (ProcessId, type(None)):
-            raise codec.CodecError("a message to what is no process")
-        if type(message[0]) is not (RouterCommands if destination is None else Command):
-            raise codec.CodecError("a command of another kind")
-        return envelope
 
     def _know(self, named):
         for pid in named:
@@ -149,7 +150,7 @@ class Router(_stock_router):
     def _dispatch(self, src, dest, payload, params=None, flags=0):
         inbox = self.local_procs.get(dest)
         if inbox is not None:
-            if not flags & base.ChannelCaps.BROADCAST:
+            if not flags & BROADCAST:
                 # A process that sends to another in the same OS process must not share what it sent.
                 inbox.append((src, copy.deepcopy(payload) if src in self.local_procs else payload))
             return True
@@ -176,12 +177,12 @@ class Router(_stock_router):
         self.log.log(logging.WARNING if is_news else logging.DEBUG, "A message to %s is not sent: %s", dest, error)
 
     def _send_remote(self, src, dest, mesg, flags=0, transport=None, **params):
-        if dest.hostname == self.hostname and dest.transports == self.transport_manager.transport_addresses:
+        transport = transport or self.transport_manager.transports[0]  # there is no other
+        hostname, [port] = dest.hostname, dest.transports
+        if port == transport.port and hostname == self.hostname:
             raise sim.CircularRoutingException(f"{dest} has ended")
-        transport = transport or self.transport_manager.get_transport(flags)
-        destination = None if flags & base.ChannelCaps.BROADCAST else dest
-        data = codec.encode((src, destination, mesg))
-        transport.send(data, dest.address_for_transport(transport), **params)
+        data = envelopes.encode(src, None if flags & BROADCAST else dest, mesg)
+        transport.send(data, None if port is None else (hostname, port), **params)
 
     # -- between the routers of nodes, on the router's thread
 
@@ -214,7 +215,7 @@ class Router(_stock_router):
         self._tell(source, RouterCommands.ACK, answer)
 
     def _tell(self, node, command, arguments):
-        flags = RELIABLE | base.ChannelCaps.BROADCAST
+        flags = RELIABLE | BROADCAST
         return self._dispatch(common.pid_of_node(), node, (command, arguments), flags=flags)
 
     def _is_alive(self, node):

@@ -109,6 +109,7 @@ class TcpTransport(sock.SocketTransport):
         super().start(queue, mesgloop)
         self.links = links.Links(self.hostname, self.port, self.buffer_size, self.authkey, self.mesgloop)
         self.mesgloop.ticks.append(self._tick)
+        self.mesgloop.flush = self.links.flush
         self.mesgloop.call(self._watch_listener)
 
     def close(self):

@@ -271,3 +271,45 @@ def test_a_port_that_is_taken_is_an_error_or_another_port_is_found(make):
     with pytest.raises(base.BindingException, match=f"127.0.0.1:{taken.port}"):
         make(port=taken.port, strict=True)
     assert make(port=taken.port).port != taken.port
+
+
+def test_what_a_gathering_thread_sends_goes_when_it_flushes(make):
+    sender, receiver = make(), make()
+    exchange(sender, receiver)
+    sender.links.gather(threading.get_ident())
+    sender.send(b"one", receiver.target)
+    sender.send(b"two", receiver.target)
+    assert sender.links.to(receiver.target).gathered
+    sender.links.flush()
+    assert [receiver.queue.take(), receiver.queue.take()] == [b"one", b"two"]
+
+
+def test_much_that_is_gathered_goes_before_the_flush(make):
+    sender, receiver = make(), make()
+    sender.links.gather(threading.get_ident())
+    for _ in range(3):
+        sender.send(bytes(links.GATHER_LIMIT_BYTES // 2), receiver.target)
+    assert receiver.queue.take() == bytes(links.GATHER_LIMIT_BYTES // 2)
+
+
+def test_what_is_gathered_when_the_sender_ends_arrives(make):
+    sender, receiver = make(), make()
+    sender.links.gather(threading.get_ident())
+    sender.send(b"last words", receiver.target)
+    sender.close()
+    assert receiver.queue.take() == b"last words"
+
+
+def test_what_is_gathered_for_a_receiver_that_has_ended_is_told_in_the_log(make, caplog):
+    sender, receiver = make(), make()
+    exchange(sender, receiver)
+    sender.links.gather(threading.get_ident())
+    sender.send(b"too late", receiver.target)
+    receiver.close()
+    receiver.mesgloop.stop()
+    link = sender.links.to(receiver.target)
+    with link.room:
+        sender.links._close(link, "the test")
+    with caplog.at_level(logging.WARNING, "da.transport"):
+        sender.links.flush()
+    assert "are not sent" in caplog.text

@@ -1,0 +1,105 @@
+"""What travels between processes: a message with its sender, its receiver and its command.
+
+Most messages of a program are a tuple of scalars.  Those go as MessagePack behind an address that is encoded, and on
+arrival decoded, once for all messages between the two; everything else goes as `codec` has it.
+"""
+
+import struct
+
+import msgspec
+from da import sim
+
+from dacurrent import codec
+
+PLAIN = b"\x01"  # no tag of `codec`
+CACHE_LIMIT = 4_096
+
+Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
+
+_ADDRESS = struct.Struct(">H")
+_SCALARS = frozenset((type(None), bool, int, float, str, bytes))
+_BEGIN = len(PLAIN) + _ADDRESS.size
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list)
+_encoded_addresses = {}
+_decoded_addresses = {}
+
+
+def encode(source, destination, message):
+    """The bytes that stand for it.  Raises CodecError naming the type that cannot be sent."""
+    command, arguments = message
+    if command is Command.Message and destination is not None and type(arguments) is tuple and len(arguments) == 2:
+        clock, content = arguments
+        if type(content) is tuple and type(clock) in _SCALARS and _SCALARS.issuperset(map(type, content)):
+            try:
+                return _plain_address(source, destination) + _encoder.encode((clock, *content))
+            except (OverflowError, UnicodeEncodeError):
+                pass  # beyond what MessagePack can hold
+    return codec.encode((source, destination, message))
+
+
+def _plain_address(source, destination):
+    encoded = _encoded_addresses.get((source, destination))
+    if encoded is None:
+        body = codec.encode((source, destination))
+        encoded = PLAIN + _ADDRESS.pack(len(body)) + body
+        if len(_encoded_addresses) >= CACHE_LIMIT:
+            _encoded_addresses.clear()
+        _encoded_addresses[source, destination] = encoded
+    return encoded
+
+
+def decode(data):
+    """(source, destination, (command, arguments), named) of the bytes, where `named` are the named process ids in it.
+
+    Raises CodecError, and nothing else, where they are not a message.
+    """
+    if data[:1] == PLAIN:
+        return _decode_plain(data)
+    named = []
+    envelope = codec.decode(data, named)
+    if type(envelope) is not tuple or len(envelope) != 3:
+        raise codec.CodecError("not a message")
+    source, destination, message = envelope
+    if type(message) is not tuple or len(message) != 2:
+        raise codec.CodecError("a message without sender or command")
+    _check_address(source, destination)
+    if type(message[0]) is not (RouterCommands if destination is None else Command):
+        raise codec.CodecError("a command of another kind")
+    return source, destination, message, named
+
+
+def _decode_plain(data):
+    if len(data) < _BEGIN:
+        raise codec.CodecError("malformed: cut short")
+    end = _BEGIN + _ADDRESS.unpack_from(data, len(PLAIN))[0]
+    address = data[_BEGIN:end]
+    source, destination, named = _decoded_addresses.get(address) or _decode_address(address)
+    try:
+        values = _decoder.decode(memoryview(data)[end:])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise codec.CodecError(f"malformed: {error}") from None
+    if not values or not _SCALARS.issuperset(map(type, values)):
+        raise codec.CodecError("malformed: not a message of scalars")
+    return source, destination, (Command.Message, (values[0], tuple(values[1:]))), named
+
+
+def _decode_address(address):
+    named = []
+    pair = codec.decode(address, named)
+    if type(pair) is not tuple or len(pair) != 2:
+        raise codec.CodecError("malformed: not an address")
+    _check_address(*pair)
+    if pair[1] is None:
+        raise codec.CodecError("a message to nobody")
+    if len(_decoded_addresses) >= CACHE_LIMIT:
+        _decoded_addresses.clear()
+    _decoded_addresses[address] = found = (*pair, named)
+    return found
+
+
+def _check_address(source, destination):
+    if type(source) is not ProcessId:
+        raise codec.CodecError("a message without sender or command")
+    if type(destination) not in (ProcessId, type(None)):
+        raise codec.CodecError("a message to what is no process")

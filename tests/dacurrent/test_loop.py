@@ -1,0 +1,91 @@
+"""Who sees to the sockets: the process's own thread while it waits, and the network thread while it does not."""
+
+import socket
+import threading
+
+import pytest
+
+from dacurrent.loop import SelectorLoop
+
+LIMIT_S = 20
+
+
+@pytest.fixture
+def loop():
+    made = SelectorLoop()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def pair(loop):
+    """What is read at one end of a connection whose other end is returned, with the thread that read it."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    read = []
+    came = threading.Event()
+
+    def take(_events):
+        read.append((ours.recv(100), threading.current_thread()))
+        came.set()
+
+    loop.call(loop.watch, ours, take)
+    yield theirs, read, came
+    loop.call(loop.discard, ours)
+    theirs.close()
+
+
+def test_a_process_that_waits_sees_to_its_sockets_itself(loop, pair):
+    theirs, read, _ = pair
+    loop.wait_until(lambda: True, LIMIT_S)  # from now on the network thread stands by
+    threading.Timer(0, theirs.send, [b"x"]).start()
+    loop.wait_until(lambda: read, LIMIT_S)
+    assert read == [(b"x", threading.current_thread())]
+
+
+def test_the_network_thread_takes_over_from_a_process_that_is_busy(loop, pair):
+    theirs, read, came = pair
+    loop.wait_until(lambda: True, LIMIT_S)
+    theirs.send(b"x")
+    assert came.wait(LIMIT_S)
+    assert read[0][1] is not threading.current_thread()
+
+
+def test_the_turn_goes_to_and_fro(loop, pair):
+    theirs, read, came = pair
+    for count in range(1, 20):
+        came.clear()
+        theirs.send(b"x")
+        if count % 2:
+            loop.hand_over()
+            assert came.wait(LIMIT_S)
+        else:
+            loop.wait_until(came.is_set, LIMIT_S)
+        assert len(read) == count
+
+
+def test_a_wait_ends_at_its_limit_and_a_look_at_once(loop):
+    loop.wait_until(lambda: False, 0.01)
+    loop.look()
+
+
+def test_another_thread_s_job_is_done_while_the_process_waits(loop):
+    done = []
+    threading.Timer(0, loop.call, [done.append, 1]).start()
+    loop.wait_until(lambda: done, LIMIT_S)
+    assert done == [1]
+
+
+def test_a_wait_ends_when_the_loop_stops(loop):
+    threading.Timer(0, loop.stop).start()
+    loop.wait_until(lambda: False, LIMIT_S)
+    assert loop.has_stopped
+
+
+def test_what_was_sent_is_flushed_when_the_network_thread_takes_over(loop):
+    flushed = threading.Event()
+    loop.flush = flushed.set
+    loop.wait_until(lambda: True, LIMIT_S)
+    loop.hand_over()
+    assert flushed.wait(LIMIT_S)
