@@ -7,6 +7,9 @@ import msgspec
 from bcr.signing import Signed
 
 
+_SCALARS = (int, str, bool)
+
+
 def identify(message: Any) -> dict[str, object]:
     """The values by which a log tells this message from others, by name; no signatures, digests or contents."""
     if isinstance(message, Signed):
@@ -18,7 +21,7 @@ def identify(message: Any) -> dict[str, object]:
             values[name] = ",".join(f"{each.statement.client}:{each.statement.number}" for each in value)
         elif name == "answer":
             values |= {"configuration": value.configuration, "slot": value.slot}
-        elif isinstance(value, int | str):
+        elif type(value) in _SCALARS:
             values[name] = value
     return values
 
