@@ -6,7 +6,6 @@ import msgspec
 
 from bcr.signing import Signed
 
-
 _SCALARS = (int, str, bool)
 
 
