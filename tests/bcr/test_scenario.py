@@ -265,8 +265,8 @@ def test_a_uniform_workload_is_read_with_its_sizes_and_shares_and_refused_beyond
     assert (len(scenario.workloads[0]), scenario.client_rate) == (32, 50)
     assert errors(f"{START}workload[0] = uniform(1,2,100001,50); uniform(1,2,3,101); uniform(1,2,3)\n") == [
         "3:27: uniform: 100,001 is more than 100,000",
-        "3:58: uniform: 101 is more than 100",
-        "3:64: uniform takes 4 arguments, not 3: uniform(seed,n,value_bytes,read_percent)",
+        "3:53: uniform: 101 is more than 100",
+        "3:59: uniform takes 4 arguments, not 3: uniform(seed,n,value_bytes,read_percent)",
     ]
 
 
