@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
-from bcr_bench.baselines import against_raft
 from bcr_bench.costs import measure, print_costs
 from bcr_bench.machine import describe
 from bcr_bench.plans import Plan, PlanError, Sweep, read_plan
+from bcr_bench.raft import against_raft
 from bcr_bench.running import run_plan
 from bcr_bench.summary import print_summary
 from bcr_bench.writing import as_json, write

@@ -9,7 +9,7 @@ import yaml
 
 from bcr.scenario.reading import VALID_KEYS
 
-System = Literal["bcr", "unreplicated", "unreplicated-signed", "pysyncobj", "raft"]
+System = Literal["bcr", "unreplicated", "unreplicated-signed", "pysyncobj-nodes", "pysyncobj-leader", "raft"]
 Value = int | str
 OF_THE_LOAD = {"operations", "value_bytes", "read_percent"}
 SEED = 1
