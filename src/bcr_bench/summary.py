@@ -1,10 +1,12 @@
 """The table of a run of a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+COLUMNS = ("operations/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs")
 
 
 def print_summary(contents: Mapping[str, Any], titles: Mapping[str, str]) -> None:
@@ -17,14 +19,14 @@ def print_summary(contents: Mapping[str, Any], titles: Mapping[str, str]) -> Non
             continue
         table = Table(title=title, title_justify="left")
         table.add_column("", no_wrap=True)
-        for heading in ("operations/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs"):
+        for heading in COLUMNS:
             table.add_column(heading, justify="right")
         for row in rows_of(points):
             table.add_row(*row)
         console.print(table)
 
 
-def rows_of(points: list[dict[str, Any]]) -> list[list[str]]:
+def rows_of(points: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Label, rate, ratio to the first point, p50, p99, CPU of all processes, runs that count of those made."""
     first = next((point["median"]["rate"] for point in points if point["median"]["rate"]), 0.0)
     rows = []

@@ -9,23 +9,52 @@ from typing import Any
 
 import msgspec
 
+from bcr_bench.costs import Costs
+from bcr_bench.layer import Layer
+from bcr_bench.links import Link
+from bcr_bench.model import Shape, predict
+from bcr_bench.plans import Sweep
 from bcr_bench.running import Series, offered
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What the figures stand on: the machine, the costs of the parts on it, and latency over slow links."""
+
+    machine: dict[str, str]
+    costs: Costs
+    layer: Layer
+    links: list[Link]
+
 
 FIELDS = ("p50", "p90", "p99", "p99_9", "max", "mean")
 
 
-def as_json(machine: Mapping[str, str], command: Sequence[str], began: str, series: Sequence[Series]) -> dict[str, Any]:
-    """Everything that was measured: `points`, each with its settings, its `runs` and their `median`."""
+def as_json(
+    command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[Sweep], series: Sequence[Series]
+) -> dict[str, Any]:
+    """Everything that was measured: `points`, each with its settings, its `runs`, their `median`, and its `prediction`."""
     return {
         "began": began,
         "command": shlex.join(command),
-        "machine": dict(machine),
+        **msgspec.to_builtins(basis),
+        "sweeps": msgspec.to_builtins(sweeps),
         "points": [
             msgspec.to_builtins(each.point)
-            | {"runs": msgspec.to_builtins(each.runs), "median": msgspec.to_builtins(each.median)}
+            | {
+                "runs": msgspec.to_builtins(each.runs),
+                "median": msgspec.to_builtins(each.median),
+                "prediction": _prediction(basis, each),
+            }
             for each in series
         ],
     }
+
+
+def _prediction(basis: Basis, series: Series) -> Any:
+    if series.point.system != "bcr":
+        return None
+    shape = Shape.of(series.point.settings)
+    return msgspec.to_builtins(predict(basis.costs, basis.layer, shape, int(basis.machine["cores"])))
 
 
 def write(folder: Path, contents: Mapping[str, Any], series: Sequence[Series]) -> None:
