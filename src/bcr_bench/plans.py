@@ -22,7 +22,7 @@ class PlanError(Exception):
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An open loop: `first` operations a second by all clients together, then `factor` times as many, and so on.
 
-    Each step lasts so many seconds; the last one is the first that is answered at less than SATURATED of its rate.
+    Each step lasts so many seconds; the last one is the second that is answered at less than SATURATED of its rate.
     """
 
     first: int

@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bcr_bench.measured import Measured, together
-from bcr_bench.plans import Plan, Point, Sweep, points_of, step_of
+from bcr_bench.plans import Plan, Point, Sweep, is_known, points_of, step_of
 from bcr_bench.points import run_point
 
 SATURATED = 0.95
 MAX_STEPS = 30
+LAST_STEPS = 2  # beyond saturation: one may be the machine's doing
 
 
 class Series(msgspec.Struct):
@@ -52,6 +53,8 @@ def run_plan(plan: Plan, sweeps: Sequence[Sweep], run: Callable[[Point], Measure
                 if repetition >= _times(plan, sweep):
                     continue
                 found = measured[sweep.name]
+                if not is_known(sweep.settings):
+                    continue
                 if sweep.rates is not None and repetition == 0:
                     _step_up(plan, sweep, found, measure)
                 else:
@@ -67,12 +70,14 @@ def _times(plan: Plan, sweep: Sweep) -> int:
 def _step_up(
     plan: Plan, sweep: Sweep, found: list[Series], measure: Callable[[Series, int], Measured]
 ) -> None:
-    """Run one rate after the other until one is not answered at its rate; later repetitions run the same ones."""
+    """Run one rate after the other until two are not answered at theirs; later repetitions run the same ones."""
+    late = 0
     for number in range(MAX_STEPS):
         series = Series(step_of(plan, sweep, number), [])
         found.append(series)
         done = measure(series, 0)
-        if done.problem or done.rate < SATURATED * offered(series.point):
+        late += bool(done.problem) or done.rate < SATURATED * offered(series.point)
+        if late == LAST_STEPS:
             return
 
 

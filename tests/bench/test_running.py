@@ -22,17 +22,22 @@ def test_all_points_are_run_in_turn_before_any_is_run_again():
     assert [len(each.runs) for each in series] == [2, 2, 1]
 
 
-def test_rates_are_stepped_until_one_is_not_answered_and_the_same_ones_run_again():
+def test_rates_are_stepped_until_two_are_not_answered_and_the_same_ones_run_again():
     sweep = Sweep("open", "Open", rates=Rates(100, 2.0, 1.0))
     offers = []
 
     def run(point):
         offers.append(offered(point))
-        return measured(min(offered(point), 500.0 if len(offers) < 5 else 100.0))
+        return measured(min(offered(point), 500.0 if len(offers) < 6 else 100.0))
 
     series = run_plan(Plan(2, BASE, [sweep]), [sweep], run)
-    assert offers == [100, 200, 400, 800, 100, 200, 400, 800]
-    assert [len(each.runs) for each in series] == [2] * 4
+    assert offers == [100, 200, 400, 800, 1_600] * 2
+    assert [len(each.runs) for each in series] == [2] * 5
+
+
+def test_an_open_loop_with_a_setting_that_is_not_known_is_left_out():
+    sweep = Sweep("open", "Open", settings={"no_such_key": 1}, rates=Rates(100, 2.0, 1.0))
+    assert run_plan(Plan(2, BASE, [sweep]), [sweep], lambda point: measured(1.0)) == []
 
 
 def test_a_run_with_a_problem_does_not_count():
