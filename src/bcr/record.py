@@ -3,6 +3,7 @@
 import msgspec
 
 from bcr.configuration import SignedConfiguration
+from bcr.figures import Sample
 from bcr.proofs import Answer
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.scenario.faults import FaultPlan
@@ -16,7 +17,8 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True):
     """One request of a client and the answer that it accepted.
 
     Times are nanoseconds on the clock named in the client's record; `attempts` counts the times that the request was
-    sent, and `answered_by` says which message brought the answer.
+    sent, and `answered_by` says which message brought the answer. `due_ns` is when it was to be sent where clients send
+    at a rate, and None where one is sent when another is answered.
     """
 
     request: SignedRequest
@@ -25,6 +27,12 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True):
     accepted_ns: int
     attempts: int
     answered_by: str
+    due_ns: int | None = None
+
+    @property
+    def latency_ns(self) -> int:
+        """From when the request was to be sent, however late that was done, to its answer."""
+        return self.accepted_ns - (self.sent_ns if self.due_ns is None else self.due_ns)
 
 
 class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -39,6 +47,7 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     unanswered: tuple[SignedRequest, ...] = ()
     retransmissions: int = 0
     notices: tuple[Notice, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
 
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):
@@ -54,13 +63,14 @@ class ReplicaReport(Statement, frozen=True, tag="replica_report"):
     results_sent: int
     reconfiguration_requests: int
     notices: tuple[Notice, ...]
+    samples: tuple[Sample, ...] = ()
 
 
 class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run, as recorded.
 
     `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had; `faults`
-    are those that struck.
+    are those that struck. The samples of the harness are those of the process that collected this.
     """
 
     olympus_key: bytes
@@ -71,3 +81,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reconfigurations: tuple[ReconfigurationReport, ...] = ()
     faults: tuple[FaultPlan, ...] = ()
     olympus_notices: tuple[Notice, ...] = ()
+    olympus_samples: tuple[Sample, ...] = ()
+    harness_samples: tuple[Sample, ...] = ()

@@ -6,6 +6,7 @@ import msgspec
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a scenario that processes act on, and where they log. Times are milliseconds.
 
+    `client_rate` is the operations a second that each client is to send, or 0: the next whenever one is answered.
     `run_name` names the folder of this run's logs below `log_base`, or below the project's `logs` where that is empty,
     as it must be on other hosts. `message_limit_bytes` is the size that no message may exceed.
     """
@@ -19,6 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_limit: int = 1
     client_window: int = 1
     operations_per_request: int = 1
+    client_rate: int = 0
     start_limit_ms: int = 30_000
     olympus_timeout_ms: int = 5_000
     wedge_grace_ms: int = 500

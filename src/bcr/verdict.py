@@ -5,7 +5,7 @@ again, put in the order of the history, and replayed on a fresh state.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -20,7 +20,17 @@ from bcr.statements import Result
 from bcr.violations import ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
-Workloads = Sequence[Sequence[Sequence[Operation]]]  # client -> request number -> the request's operations
+
+
+class RequestsOfClient(Protocol):
+    """What a client was to send: how many requests, and by number the operations of each."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Sequence[Operation]: ...
+
+
+Workloads = Sequence[RequestsOfClient]  # by client
 
 MAX_REASONS = 20
 MAX_SEARCHED = 12  # requests, of which every order is tried

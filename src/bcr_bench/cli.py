@@ -1,22 +1,111 @@
-"""Measures: what the protocol must cost here, and what others take for the same work."""
+"""Measures: what the protocol must cost here, what it does, and what others do with the same work."""
 
 import argparse
+import json
+import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
-from bcr_bench.baselines import against_raft
+from bcr.scenario.diagnostics import nearest
 from bcr_bench.costs import measure, print_costs
-from bcr_runtime.processes import PROJECT
+from bcr_bench.layer import LayerError, measure_layer
+from bcr_bench.links import links
+from bcr_bench.machine import describe
+from bcr_bench.plans import Plan, PlanError, Sweep, read_plan
+from bcr_bench.raft import against_raft
+from bcr_bench.running import run_plan
+from bcr_bench.summary import print_summary
+from bcr_bench.writing import Basis, as_json, write
+from bcr_runtime.processes import PROJECT, default_log_base
+
+HERE = Path(__file__).parent
+BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`bcr bench`: 0 when everything could be measured."""
-    parser = argparse.ArgumentParser(prog="bcr bench", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
-    raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
-    raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
-    options = parser.parse_args(arguments)
+    """`bcr bench`: 0 when everything could be measured, 1 when a point had no run that counts, 2 for bad input."""
+    given = list(arguments)
+    if not given or given[0].startswith("-") and given[0] not in ("-h", "--help"):
+        given.insert(0, "run")
+    options = _parser().parse_args(given)
     if options.command == "costs":
         print_costs(measure())
         return 0
-    return against_raft(PROJECT / "config" / "perform900.config", options.times)
+    if options.command == "raft":
+        return against_raft(PROJECT / "config" / "perform900.config", options.times)
+    if options.command == "page":
+        return _draw_again(options.folder, options.docs)
+    try:
+        plan = read_plan(options.plan or HERE / ("full.yaml" if options.full else "plan.yaml"))
+        sweeps = _chosen(plan, options.only)
+    except (PlanError, OSError) as error:
+        print(f"bcr bench: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return _run(plan, sweeps, options, given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bcr bench", description=f"{__doc__} Without a command: run.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a plan of measurements; writes JSON, CSV, plots and a page")
+    run.add_argument("--full", action="store_true", help="all there is to vary, about an hour and a half")
+    run.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own, as src/bcr_bench/plan.yaml")
+    run.add_argument("--only", nargs="+", default=[], metavar="SWEEP", help="these sweeps of the plan only")
+    run.add_argument("--times", type=int, help="runs of each point (default: the plan's, 5)")
+    run.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: logs/bench-TIME)")
+    run.add_argument("--docs", action="store_true", help="renew docs/performance.md from it too")
+    page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
+    page.add_argument("folder", type=Path, metavar="FOLDER")
+    page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
+    commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
+    raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
+    raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
+    return parser
+
+
+def _chosen(plan: Plan, names: Sequence[str]) -> list[Sweep]:
+    there_are = [sweep.name for sweep in plan.sweeps]
+    for name in names:
+        if name not in there_are:
+            raise PlanError(f"no sweep {name}; {nearest(name, there_are)}")
+    return [sweep for sweep in plan.sweeps if not names or sweep.name in names]
+
+
+def draw(folder: Path, for_docs: bool) -> None:
+    """Plots and page from the folder's `bench.json`. Raises OSError and ValueError where there is none."""
+    from bcr_bench.page import write_page  # loads the drawing library, which takes a while
+
+    contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
+    write_page(contents, folder, PROJECT / "docs" if for_docs else None)
+
+
+def _draw_again(folder: Path, for_docs: bool) -> int:
+    try:
+        draw(folder, for_docs)
+    except (OSError, ValueError) as error:
+        print(f"bcr bench: {folder}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given: Sequence[str]) -> int:
+    began = datetime.now(UTC)
+    folder = options.output or default_log_base() / f"bench-{began:%Y%m%dT%H%M%S}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.times is not None:
+        plan = Plan(options.times, plan.base, plan.sweeps)
+    machine = describe()
+    print("measuring the parts", file=sys.stderr)
+    try:
+        basis = Basis(machine, measure(), measure_layer(), links())
+    except LayerError as error:
+        print(f"bcr bench: {error}", file=sys.stderr)
+        return 1
+    series = run_plan(plan, sweeps)
+    contents = as_json(["./bcr", "bench", *given], f"{began:%Y-%m-%d %H:%M} UTC", basis, sweeps, series)
+    write(folder, contents, series)
+    draw(folder, options.docs)
+    print_summary(contents, {sweep.name: sweep.title for sweep in sweeps})
+    print(f"figures, plots and page: {folder}/index.html")
+    return 1 if any(each.median.problem for each in series) else 0

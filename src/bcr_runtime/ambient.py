@@ -1,4 +1,4 @@
-"""The one door through which processes reach the machine: time, randomness, log files, the processes they started.
+"""The one door through which processes reach the machine: time, randomness, files, consumption, processes they started.
 
 The `.da` files ask nowhere else, so whoever installs another source here, as a simulator does, holds it all in hand.
 """
@@ -6,10 +6,13 @@ The `.da` files ask nowhere else, so whoever installs another source here, as a 
 import multiprocessing
 import os
 import platform
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import BinaryIO, Protocol, TextIO
+
+import psutil
 
 
 class Source(Protocol):
@@ -26,6 +29,10 @@ class Source(Protocol):
     def sleep_s(self, duration_s: float) -> None: ...
 
     def open_log(self, path: Path) -> TextIO: ...
+
+    def open_spool(self, folder: Path) -> BinaryIO: ...
+
+    def consumption(self) -> tuple[float, int]: ...
 
     def end_children(self, limit_s: float) -> None: ...
 
@@ -57,6 +64,12 @@ class SystemSource:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Line-buffered: a process that is killed leaves everything up to its last step.
         return open(path, "a", buffering=1, encoding="utf-8")
+
+    def open_spool(self, folder: Path) -> BinaryIO:
+        return tempfile.TemporaryFile(dir=folder)
+
+    def consumption(self) -> tuple[float, int]:
+        return time.process_time(), psutil.Process().memory_info().rss
 
     def end_children(self, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s
@@ -109,6 +122,16 @@ def sleep_s(duration_s: float) -> None:
 def open_log(path: Path) -> TextIO:
     """A file to append lines to, made with its folders if need be. Raises OSError where that cannot be."""
     return _source.open_log(path)
+
+
+def open_spool(folder: Path) -> BinaryIO:
+    """An empty file in an existing folder, to write and read back, that is gone with the process."""
+    return _source.open_spool(folder)
+
+
+def consumption() -> tuple[float, int]:
+    """What this OS process has taken so far: CPU seconds of all its threads; and the bytes of memory it now holds."""
+    return _source.consumption()
 
 
 def end_children(limit_s: float) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from bcr.model import Executed, Model
-from bcr.object import Operation
 from bcr.record import RunRecord
 from bcr.state import RunningState
 from bcr.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
+from bcr.verdict import Workloads
 from bcr_sim.distalgo import Container
 
 MAX_BREACHES = 20
@@ -56,7 +56,7 @@ class Oracle:
 
     def __init__(
         self,
-        workloads: Sequence[Sequence[Sequence[Operation]]],
+        workloads: Workloads,
         client_window: int,
         is_correct: Callable[[Container], bool],
     ) -> None:

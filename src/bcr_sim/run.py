@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import msgspec
 
@@ -100,6 +100,12 @@ class _Source:
             return io.StringIO()
         self._files.append(open(self._folder / path.name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
         return self._files[-1]
+
+    def open_spool(self, folder: Path) -> BinaryIO:
+        return io.BytesIO()
+
+    def consumption(self) -> tuple[float, int]:
+        return 0.0, 0
 
     def close(self) -> None:
         for file in self._files:

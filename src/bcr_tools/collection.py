@@ -4,12 +4,14 @@ from typing import Any
 
 from bcr.configuration import SignedConfiguration
 from bcr.encoding import decode
+from bcr.figures import Sample
 from bcr.pieces import Pieces
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.scenario.faults import FaultPlan, spoiled_by, struck_by
 from bcr.settings import Settings
 from bcr.signing import Signed
+from bcr.spool import record_of
 from bcr.state import Snapshot
 from bcr.violations import MalformedMessage, Notice
 
@@ -26,6 +28,7 @@ class Collection:
         self._client_records: dict[int, ClientRecord] = {}
         self._reports: dict[tuple[int, int], Signed[ReplicaReport]] = {}  # by configuration and position
         self._olympus_notices: tuple[Notice, ...] = ()
+        self._olympus_samples: tuple[Sample, ...] = ()
         self._state_pieces: dict[int, Pieces] = {}
         self._final_state: Snapshot | None = None
         self._progress: dict[int, int] = {}
@@ -51,16 +54,19 @@ class Collection:
         return sum(self._progress.values())
 
     def add_client_piece(self, client: int, index: int, count: int, piece: bytes) -> None:
+        if client in self._client_records:
+            return
         pieces = self._client_pieces.setdefault(client, Pieces())
         pieces.add(index, count, piece)
         payload = pieces.payload()
         if payload is not None:
             try:
-                record = decode(ClientRecord, payload)
+                record = record_of(payload)
             except MalformedMessage as violation:
                 self.problems.append(f"client {client}: its record cannot be read: {violation}")
                 return
             self._client_records[client] = record
+            del self._client_pieces[client]
             self._progress[client] = sum(len(each.request.statement.operations) for each in record.exchanges)
 
     def add_report(self, configuration: int, position: int, payload: bytes) -> None:
@@ -70,8 +76,9 @@ class Collection:
         except MalformedMessage as violation:
             self.problems.append(f"replica {position}: its report cannot be read: {violation}")
 
-    def add_olympus_notices(self, payload: bytes) -> None:
-        self._olympus_notices = decode(tuple[Notice, ...], payload)
+    def add_olympus_account(self, notices: bytes, samples: bytes) -> None:
+        self._olympus_notices = decode(tuple[Notice, ...], notices)
+        self._olympus_samples = decode(tuple[Sample, ...], samples)
 
     def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
         """Take a part of a replica's final state, which counts unless a fault has spoiled it by then.
@@ -106,8 +113,8 @@ class Collection:
         final = {place for place, report in self._reports.items() if report.statement.state_digest is not None}
         return owed <= final and self._final_state is not None
 
-    def record(self, olympus_key: bytes | None) -> RunRecord:
-        """The record of the run, as far as it has been reported."""
+    def record(self, olympus_key: bytes | None, samples: tuple[Sample, ...]) -> RunRecord:
+        """The record of the run, as far as it has been reported; `samples` are of the process that collected it."""
         return RunRecord(
             olympus_key or b"",
             tuple(self.configurations),
@@ -117,4 +124,6 @@ class Collection:
             tuple(self.reconfigurations),
             tuple(self.faults),
             self._olympus_notices,
+            self._olympus_samples,
+            samples,
         )

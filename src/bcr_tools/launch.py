@@ -13,10 +13,10 @@ from typing import NoReturn
 import msgspec
 from da.common import get_runtime_option
 
-from bcr.object import Operation
 from bcr.record import RunRecord
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.settings import Settings
+from bcr.workload import Requests
 from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.processes import default_log_base
@@ -57,13 +57,9 @@ class Launch:
     conclude: Conclude
 
     @property
-    def workloads(self) -> tuple[tuple[tuple[Operation, ...], ...], ...]:
-        """For each client its operations, grouped into requests."""
-        size = self.settings.operations_per_request
-        return tuple(
-            tuple(workload[start : start + size] for start in range(0, len(workload), size))
-            for workload in self.scenario.workloads
-        )
+    def workloads(self) -> tuple[Requests, ...]:
+        """For each client its requests by number."""
+        return tuple(Requests(each, self.settings.operations_per_request) for each in self.scenario.workloads)
 
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""

@@ -43,7 +43,7 @@ def resolve(folder: Path) -> str:
     subprocess.run([sys.executable, "-m", "venv", str(folder / "resolver")], check=True)
     python = str(folder / "resolver" / "bin" / "python")
     subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
-    command = [python, "-m", "uv", "pip", "compile", "pyproject.toml", str(extra), "--extra", "test", "--extra", "dask", "--universal"]
+    command = [python, "-m", "uv", "pip", "compile", "pyproject.toml", str(extra), "--extra", "test", "--extra", "dask", "--extra", "bench", "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
     command += ["--no-emit-index-url", "--no-emit-find-links"]
     environment = index_of_pip(python) | os.environ

@@ -15,6 +15,7 @@ from rich.table import Table
 from bcr.encoding import encode
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
+from bcr_tools.figures import elapsed_s, latency_ms, processes, rate_of
 from bcr_tools.launch import Launch
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
@@ -65,7 +66,10 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         ],
         "notices": _notices(record),
         "final_state": None if record.final_state is None else dict(record.final_state.dictionary),
-        "elapsed_s": _elapsed_s(record),
+        "elapsed_s": elapsed_s(record),
+        "operations_per_second": rate_of(record),
+        "latency_ms": latency_ms(record),
+        "processes": processes(record),
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
         "settings": launch.scenario.settings(),
         "log_folder": str(launch.folder),
@@ -107,28 +111,16 @@ def _reports(record: RunRecord) -> Iterator[ReplicaReport]:
     return (signed.statement for signed in record.replicas)
 
 
-def _elapsed_s(record: RunRecord) -> float:
-    """From the first request sent to the last result accepted; clients on other clocks are measured apart."""
-    longest_ns = 0
-    for clock in {client.clock for client in record.clients}:
-        exchanges = [each for client in record.clients if client.clock == clock for each in client.exchanges]
-        if exchanges:
-            first_ns = min(each.sent_ns for each in exchanges)
-            longest_ns = max(longest_ns, max(each.accepted_ns for each in exchanges) - first_ns)
-    return round(longest_ns / 1e9, 6)
-
-
 def _print(outcome: Mapping[str, Any], folder: Path) -> None:
     console = Console()
     table = Table(title=outcome["scenario"], title_justify="left", show_header=False)
-    elapsed_s = outcome["elapsed_s"]
-    rate = f"{outcome['operations'] / elapsed_s:,.0f} a second" if elapsed_s else "-"
+    rate = f"{outcome['operations_per_second']:,.0f} a second" if outcome["elapsed_s"] else "-"
     for name, value in (
         ("operations answered", f"{outcome['operations']:,}"),
         ("results by the tail", f"{outcome['results_by_tail']:,}"),
         ("retransmissions", f"{outcome['retransmissions']:,}"),
         ("reconfigurations", f"{len(outcome['reconfigurations']):,}"),
-        ("seconds", f"{elapsed_s:.3f}"),
+        ("seconds", f"{outcome['elapsed_s']:.3f}"),
         ("operations", rate),
     ):
         table.add_row(name, value)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -33,16 +34,22 @@ class TimeLimitReached(Exception):
 
 
 def supervise(
-    command: Sequence[str], folder: Path, limit_s: float, ending: signal.Signals = signal.SIGTERM
+    command: Sequence[str],
+    folder: Path,
+    limit_s: float,
+    ending: signal.Signals = signal.SIGTERM,
+    output: IO[bytes] | None = None,
 ) -> int:
     """Run `command` in `folder`; returns its exit status, negative when a signal ended it.
+
+    What it prints goes to `output`, or to where our own goes.
 
     Raises TimeLimitReached and Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is
     then asked to end, before it is killed. In every case its descendants have ended too.
     """
     with _noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
-        process = subprocess.Popen(command, cwd=folder, start_new_session=True)
+        process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=output, stderr=output)
         family: set[psutil.Process] = set()
         try:
             while True:

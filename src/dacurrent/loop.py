@@ -134,10 +134,12 @@ class SelectorLoop:
     # -- on the process's own thread
 
     def wait_until(self, is_done, limit_s):
-        """See to the sockets until `is_done()`, for at most `limit_s` seconds (None: for ever)."""
+        """See to the sockets until `is_done()`, for at most `limit_s` seconds (None: for ever; 0: those ready now)."""
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         self._turns_wanted += 1
         if not self._turn.acquire(blocking=False):
+            if deadline_s is not None and limit_s <= 0:
+                return  # the network thread sees to them
             self._is_wanted = True
             self.wake()
             self._turn.acquire()
@@ -145,21 +147,11 @@ class SelectorLoop:
         try:
             while not is_done() and not self._is_stopping:
                 left_s = TICK_S if deadline_s is None else min(TICK_S, deadline_s - time.monotonic())
+                self._take_turn(max(left_s, 0))
                 if left_s <= 0:
                     return
-                self._take_turn(left_s)
         finally:
             self._turn.release()
-
-    def look(self):
-        """See to the sockets that are ready now, unless the network thread does."""
-        self._turns_wanted += 1
-        if self._turn.acquire(blocking=False):
-            try:
-                if not self._is_stopping:
-                    self._take_turn(0)
-            finally:
-                self._turn.release()
 
     @property
     def has_stopped(self):

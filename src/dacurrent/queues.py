@@ -1,67 +1,69 @@
 """The queue of a process and of its network thread, in place of `da.common.WaitableQueue`."""
 
-import queue
 import threading
+import time
+from collections import deque
 
 
 def cure_common(module):
     """Replace `da.common.WaitableQueue`.
 
     Its `pop` looked, and only then announced that it waits: an item that arrived between the two woke nobody up.
-    The C queue of the standard library has no such gap, and does not take a condition variable for each item.
+    The C queue of the standard library has another gap: a time limit that passes at the wrong microsecond makes its
+    `get` wait for ever (what is left of it is then below zero, which to the lock below means no limit).
     """
 
     class WaitableQueue(module.WaitableQueue):
-        """DistAlgo's queue with the interface of its own, and its recording of traces, on `queue.SimpleQueue`."""
+        """DistAlgo's queue with the interface of its own, and its recording of traces, for one reader."""
 
         def __init__(self, iterable=(), maxlen=None, trace_files=None):
             super().__init__(trace_files=trace_files)
-            self._q = queue.SimpleQueue()
-            self.append = self._q.put
-            self.loop = None
-            for item in iterable:
-                self.append(item)
+            self._q = deque(iterable, maxlen)
+            self._closed = threading.Lock()  # held while nothing has come since the reader last looked
+            self._loop = None
 
         def see_to_sockets(self, loop):
-            """Let this thread, which alone pops, see to the sockets of `loop` while the queue is empty; None: not any more."""
-            self.loop = loop
-            put = self._q.put
-            if loop is None:
-                self.append = put
-                return
-            loop.turning.add(threading.get_ident())
+            """Let this thread, the one that pops, see to the sockets of `loop` while nothing is here; None: not any more."""
+            self._loop = loop
+            if loop is not None:
+                loop.turning.add(threading.get_ident())
 
-            def append(item):
-                put(item)
-                if threading.get_ident() not in loop.turning:
-                    loop.wake()
-
-            self.append = append
+        def append(self, item):
+            self._q.append(item)
+            loop = self._loop
+            if loop is not None and threading.get_ident() not in loop.turning:
+                loop.wake()
+            if self._closed.locked():
+                try:
+                    self._closed.release()
+                except RuntimeError:  # another thread was as quick
+                    pass
 
         def pop(self, block=True, timeout=None):
             """The next item. Raises QueueEmpty if there is none within `timeout` seconds (None: waits for ever)."""
-            if timeout is not None and timeout <= 0:
-                block = False
-            if self.loop is not None and not self.loop.has_stopped:
-                self._see_to_sockets(block, timeout)
-                block = False
+            loop = self._loop
+            if loop is not None:
+                loop.flush()
+            if not self._q:
+                if loop is not None and not loop.has_stopped:
+                    loop.wait_until(self.__len__, timeout if block else 0)
+                elif block:
+                    self._wait(timeout)
             try:
-                return self._q.get(block, timeout)
-            except queue.Empty:
+                return self._q.popleft()
+            except IndexError:
                 raise module.QueueEmpty() from None
 
-        def _see_to_sockets(self, block, timeout):
-            self.loop.flush()
-            if self._q.empty():
-                if block:
-                    self.loop.wait_until(self._has_item, timeout)
-                else:
-                    self.loop.look()
-
-        def _has_item(self):
-            return not self._q.empty()
+        def _wait(self, timeout):
+            deadline = None if timeout is None else time.monotonic() + timeout
+            while not self._q:
+                self._closed.acquire(False)
+                left = -1 if deadline is None else deadline - time.monotonic()
+                if self._q or deadline is not None and left <= 0:
+                    return
+                self._closed.acquire(True, left)
 
         def __len__(self):
-            return self._q.qsize()
+            return len(self._q)
 
     module.WaitableQueue = WaitableQueue

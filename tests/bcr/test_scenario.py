@@ -14,7 +14,7 @@ from bcr.scenario import Failure, ScenarioError, Trigger, grammar, parse_scenari
 from bcr.scenario.entries import MAX_BYTES, lines_of
 from bcr.scenario.faults import FAILURES, TRIGGERS
 from bcr.scenario.values import MAX_OPERATIONS
-from bcr.workload import pseudorandom
+from bcr.workload import Uniform, Written, pseudorandom
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parents[1] / "config"
@@ -104,7 +104,7 @@ def test_curly_quotes_are_read_with_a_warning(source, value):
     separator = " =" if source == "x.config" else ":"
     text = f"t = 1\nnum_client = 1\nworkload[0] = {value}\n".replace(" =", separator)
     scenario, warnings = read(text, source)
-    assert scenario.workloads == ((put("a", "b"),),)
+    assert list(scenario.workloads[0]) == [put("a", "b")]
     assert warnings[0].startswith("curly quotes are read as")
 
 
@@ -120,7 +120,7 @@ def test_a_comment_behind_a_value_is_read_with_a_warning_and_a_number_sign_in_a_
 
 def test_of_repeated_keys_the_last_one_counts():
     scenario, warnings = read(f"{START}{WORKLOAD}workload[0] = get('other')\nt = 2\n")
-    assert (scenario.t, scenario.workloads) == (2, ((get("other"),),))
+    assert (scenario.t, list(scenario.workloads[0])) == (2, [get("other")])
     assert warnings == [f"{key} is given again; the last one counts" for key in ("workload[0]", "t")]
 
 
@@ -249,16 +249,25 @@ def test_a_missing_workload_is_told_beside_other_errors():
 
 
 @pytest.mark.parametrize(
-    "value, count", [("pseudorandom(1,11)", 1), ("pseudorandom(1,10); get('k')", 1), ("pseudorandom(1,6); " * 4, 3)]
-)
-def test_more_operations_than_the_limit_are_refused_and_not_made(monkeypatch, value, count):
+    "value, count", [("pseudorandom(1,11)", 1), ("pseudorandom(1,10); get('k')", 1), ("pseudorandom(1,6); " * 4, 3),
+     ("uniform(1,6,5,50); " * 4, 3)],
+)  # fmt: skip
+def test_more_operations_than_the_limit_are_refused(monkeypatch, value, count):
     monkeypatch.setattr(grammar, "MAX_OPERATIONS", 10)
-    made = []
-    monkeypatch.setattr(grammar, "pseudorandom", lambda seed, size: made.append(size) or pseudorandom(seed, size))
     found = errors(f"{START}workload[0] = {value}\n")
     assert len(found) == count
     assert all("at most 10 " in each or "more than 10 " in each for each in found)
-    assert sum(made) <= 10
+
+
+def test_a_uniform_workload_is_read_with_its_sizes_and_shares_and_refused_beyond_them():
+    scenario, _ = read(f"{START}workload[0] = uniform(7,30,100,25); get('a'); get('b')\nclient_rate = 50\n")
+    assert scenario.workloads[0].parts == (Uniform(7, 30, 100, 25), Written((get("a"), get("b"))))
+    assert (len(scenario.workloads[0]), scenario.client_rate) == (32, 50)
+    assert errors(f"{START}workload[0] = uniform(1,2,100001,50); uniform(1,2,3,101); uniform(1,2,3)\n") == [
+        "3:27: uniform: 100,001 is more than 100,000",
+        "3:53: uniform: 101 is more than 100",
+        "3:59: uniform takes 4 arguments, not 3: uniform(seed,n,value_bytes,read_percent)",
+    ]
 
 
 def test_a_client_has_no_more_than_a_million_operations():

@@ -20,15 +20,20 @@ def error(line):
     return f"{found.column}: {found.text}"
 
 
+def operations(scenario):
+    """What each client does."""
+    return [list(workload) for workload in scenario.workloads]
+
+
 def test_capitals_in_keys_are_read_with_a_warning():
     scenario, warnings = read("T = 2\nNum_Clients = 1\nWorkload[0] = get('K')\n")
-    assert (scenario.t, scenario.num_clients, scenario.workloads) == (2, 1, ((get("K"),),))
+    assert (scenario.t, scenario.num_clients, operations(scenario)) == (2, 1, [[get("K")]])
     assert warnings == ["T is read as t", "Num_Clients is read as num_client", "Workload is read as workload"]
 
 
 def test_capitals_in_triggers_failures_and_operations_are_read_with_a_warning():
     scenario, warnings = read("t = 1\nnum_client = 1\nworkload[0] = Put('A','B')\nfailures[0,0] = Shuttle(0,0), DROP()\n")
-    assert scenario.workloads == ((put("A", "B"),),)
+    assert operations(scenario) == [[put("A", "B")]]
     [plan] = scenario.failures
     assert (plan.trigger, plan.failure, plan.text) == (Trigger("shuttle", 0, 0), Failure("drop"), "Shuttle(0,0), DROP()")
     assert warnings == ["Put is read as put", "Shuttle is read as shuttle", "DROP is read as drop"]
@@ -36,7 +41,7 @@ def test_capitals_in_triggers_failures_and_operations_are_read_with_a_warning():
 
 def test_nothing_between_two_semicolons_is_read_with_a_warning():
     scenario, warnings = read("t = 1\nnum_client = 1\nworkload[0] = ; get('a');; get('b');\n")
-    assert scenario.workloads == ((get("a"), get("b")),)
+    assert operations(scenario) == [[get("a"), get("b")]]
     assert warnings == ["nothing stands before this ;"] * 2
 
 

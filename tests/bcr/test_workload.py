@@ -1,4 +1,4 @@
-"""Pseudorandom workloads: a pure function of (seed, n), diverse, with hits and misses, and bounded."""
+"""Generated workloads: pure functions of what describes them; pseudorandom ones diverse, with hits and misses, bounded."""
 
 import hashlib
 from collections import Counter
@@ -6,10 +6,20 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_chain import get, put
 
-from bcr.encoding import encode
+from bcr.encoding import decode, encode
 from bcr.object import FAIL, apply
-from bcr.workload import MAX_VALUE_LENGTH, pseudorandom
+from bcr.workload import (
+    MAX_VALUE_LENGTH,
+    UNIFORM_KEYS,
+    Pseudorandom,
+    Requests,
+    Uniform,
+    Workload,
+    Written,
+    pseudorandom,
+)
 
 SEEDS = st.integers(-(2**70), 2**70)
 LONGEST_WORD = 8
@@ -69,3 +79,63 @@ def test_a_workload_of_300_has_hits_and_misses_of_every_kind(seed):
 def test_values_stay_short_however_many_operations_there_are(seed, count):
     for _, _, dictionary in outcomes(seed, count):
         assert all(len(value) <= MAX_VALUE_LENGTH + LONGEST_WORD for value in dictionary.values())
+
+
+# -- uniform
+
+
+def test_a_uniform_workload_is_the_same_on_every_platform_and_version():
+    drawn = encode(tuple(Workload((Uniform(5, 200, 70, 40),))))
+    assert hashlib.sha256(drawn).hexdigest() == "57b08bdb3271f8faaba59236fa018f467627294a1bfe1563061f94cea3b5c0f9"
+
+
+@given(SEEDS, st.integers(0, 300))
+def test_values_of_a_uniform_workload_have_exactly_so_many_bytes(seed, size):
+    assert {len(operation.argument.encode()) for operation in Workload((Uniform(seed, 20, size, 0),))} == {size}
+
+
+@pytest.mark.parametrize("percent", [0, 100])
+def test_a_uniform_workload_of_one_kind_has_no_other(percent):
+    [name] = {operation.name for operation in Workload((Uniform(1, 200, 10, percent),))}
+    assert name == {0: "put", 100: "get"}[percent]
+
+
+def test_a_uniform_workload_reads_as_often_as_it_says_on_many_keys():
+    operations = list(Workload((Uniform(3, 2_000, 10, 75),)))
+    assert 0.7 < sum(operation.name == "get" for operation in operations) / len(operations) < 0.8
+    assert len({operation.key for operation in operations}) == UNIFORM_KEYS
+
+
+# -- a workload of parts, and its requests
+
+WORKLOADS = st.lists(
+    st.one_of(
+        st.builds(Written, st.lists(st.sampled_from([get("a"), put("b", "c")]), max_size=4).map(tuple)),
+        st.builds(Pseudorandom, st.integers(0, 9), st.integers(0, 9)),
+        st.builds(Uniform, st.integers(0, 9), st.integers(0, 9), st.just(3), st.just(50)),
+    ),
+    max_size=4,
+).map(lambda parts: Workload(tuple(parts)))
+
+
+@given(WORKLOADS, st.integers(1, 5), st.randoms())
+def test_requests_by_number_are_those_in_turn_in_whatever_order_they_are_asked_for(workload, size, chance):
+    in_turn = list(workload.requests(size))
+    requests = Requests(workload, size)
+    numbers = [*range(len(requests)), *range(len(requests))]
+    chance.shuffle(numbers)
+    assert [operation for request in in_turn for operation in request] == list(workload)
+    assert len(in_turn) == len(requests)
+    assert all(requests[number] == in_turn[number] for number in numbers)
+    for number in (-1, len(requests)):
+        with pytest.raises(IndexError):
+            requests[number]
+
+
+@given(WORKLOADS)
+def test_a_workload_arrives_as_it_was_sent(workload):
+    assert decode(Workload, encode(workload)) == workload
+
+
+def test_a_million_operations_are_sent_as_their_description():
+    assert len(encode(Workload((Uniform(1, 1_000_000, 100, 50), Pseudorandom(1, 1_000_000))))) < 100

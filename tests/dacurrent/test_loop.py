@@ -67,7 +67,7 @@ def test_the_turn_goes_to_and_fro(loop, pair):
 
 def test_a_wait_ends_at_its_limit_and_a_look_at_once(loop):
     loop.wait_until(lambda: False, 0.01)
-    loop.look()
+    loop.wait_until(lambda: False, 0)
 
 
 def test_another_thread_s_job_is_done_while_the_process_waits(loop):

@@ -1,8 +1,8 @@
 """The grammar inside values: lists, calls, strings; generous where only one reading is possible."""
 
 import re
-from collections.abc import Callable, Collection
-from itertools import chain, product
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain, groupby, product
 from typing import TypeVar
 
 import msgspec
@@ -10,8 +10,8 @@ import msgspec
 from bcr.object import Operation
 from bcr.scenario.diagnostics import Problem, nearest
 from bcr.scenario.faults import FAILURES, LINK_ACTIONS, TRIGGERS, Failure, Trigger, Word
-from bcr.scenario.values import MAX_OPERATIONS, MILLISECONDS_MOST
-from bcr.workload import pseudorandom
+from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES, MILLISECONDS_MOST
+from bcr.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
 
 Warn = Callable[[str, int], None]
 Tell = Callable[[Problem], None]
@@ -192,26 +192,47 @@ def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: T
     return found
 
 
-def parse_workload(text: str, warn: Warn, tell: Tell) -> tuple[Operation, ...]:
-    """`pseudorandom(seed,n)` and operations, separated by `;`."""
-    operations: list[Operation] = []
+GENERATORS = {"pseudorandom": ("seed", "n"), "uniform": ("seed", "n", "value_bytes", "read_percent")}
+
+
+def parse_workload(text: str, warn: Warn, tell: Tell) -> Workload:
+    """`pseudorandom(seed,n)`, `uniform(seed,n,value_bytes,read_percent)` and operations, separated by `;`."""
+    parts: list[Written | Pseudorandom | Uniform] = []
+    count = 0
 
     def item(cursor: Cursor) -> None:
-        call = known(cursor.call(), (*OPERATION_ARGUMENTS, "pseudorandom"), "operation", warn)
-        operations.extend(_operations_of(call, MAX_OPERATIONS - len(operations)))
+        nonlocal count
+        call = known(cursor.call(), (*OPERATION_ARGUMENTS, *GENERATORS), "operation", warn)
+        part = _part(call, MAX_OPERATIONS - count)
+        count += part.count
+        parts.append(part)
 
     items(text, item, "operations", warn, tell)
-    return tuple(operations)
+    return Workload(tuple(_together(parts)))
 
 
-def _operations_of(call: Call, most: int) -> tuple[Operation, ...]:
-    """The operations that a call stands for; raises Problem where there are more than `most`, before it makes them."""
-    if call.name == "pseudorandom":
-        demand_count(call, 2, "pseudorandom(seed,n)")
-        count = whole_number(call, 1)
+def _together(parts: Sequence[Written | Pseudorandom | Uniform]) -> Iterator[Written | Pseudorandom | Uniform]:
+    """The same parts, with written operations that follow each other as one."""
+    for is_written, group in groupby(parts, lambda part: isinstance(part, Written)):
+        if is_written:
+            yield Written(tuple(chain.from_iterable(part.from_place(0) for part in group)))
+        else:
+            yield from group
+
+
+def _part(call: Call, most: int) -> Written | Pseudorandom | Uniform:
+    """The operations that a call stands for; raises Problem where there are more than `most`."""
+    if call.name in GENERATORS:
+        names = GENERATORS[call.name]
+        demand_count(call, len(names), f"{call.name}({','.join(names)})")
+        seed, count = whole_number(call, 0, least=-(10**18)), whole_number(call, 1)
         if count > most:
             raise Problem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible in all", call.offsets[1])
-        return pseudorandom(whole_number(call, 0, least=-(10**18)), count)
+        if call.name == "pseudorandom":
+            return Pseudorandom(seed, count)
+        limits = (MAX_VALUE_BYTES, PERCENT)
+        value_bytes, read_percent = (_at_most(call, index, limit) for index, limit in enumerate(limits, start=2))
+        return Uniform(seed, count, value_bytes, read_percent)
     if most < 1:
         raise Problem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
     forms = {"put": "put('k','v')", "get": "get('k')", "slice": "slice('k','i:j')", "append": "append('k','v')"}
@@ -220,7 +241,14 @@ def _operations_of(call: Call, most: int) -> tuple[Operation, ...]:
         raise Problem(f"slice: expected a range such as '0:4', found {call.arguments[1]!r}", call.offsets[1])
     key, *rest = call.arguments
     argument = "".join(rest[0].split()) if call.name == "slice" else "".join(rest)
-    return (Operation(call.name, key, argument),)  # type: ignore[arg-type]
+    return Written((Operation(call.name, key, argument),))  # type: ignore[arg-type]
+
+
+def _at_most(call: Call, index: int, most: int) -> int:
+    value = whole_number(call, index)
+    if value > most:
+        raise Problem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
+    return value
 
 
 def parse_strings(text: str, warn: Warn) -> tuple[str, ...]:

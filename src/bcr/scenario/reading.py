@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bcr.object import Operation
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
@@ -15,6 +14,7 @@ from bcr.scenario.grammar import UNITS, milliseconds_of, parse_links, parse_pair
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
+from bcr.workload import Workload
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
 TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation"}
@@ -208,6 +208,7 @@ class _Reading:
             olympus_timeout_ms=numbers["olympus_timeout"],
             wedge_grace_ms=numbers["wedge_grace"],
             workloads=self._workloads(clients),
+            client_rate=numbers["client_rate"],
             failures=self._failures(clients, 2 * t + 1, unit_ms),
             expectations=self._expectations(clients),
             placement=self._choice("placement"),
@@ -218,8 +219,8 @@ class _Reading:
             simulation=self._simulation(2 * t + 1, clients),
         )
 
-    def _workloads(self, clients: int) -> tuple[tuple[Operation, ...], ...]:
-        workloads: dict[int, tuple[Operation, ...]] = {}
+    def _workloads(self, clients: int) -> tuple[Workload, ...]:
+        workloads: dict[int, Workload] = {}
         for index, entry in self._indexed("workload"):
             number = self._index(entry, "workload", index, 1)
             if number is None:
@@ -232,7 +233,7 @@ class _Reading:
                 if client not in workloads:
                     text = f"workload[{client}] is missing: what client {client} is to do"
                     self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", text))
-        return tuple(workloads.get(client, ()) for client in range(clients))
+        return tuple(workloads.get(client, Workload()) for client in range(clients))
 
     def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):

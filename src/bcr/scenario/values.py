@@ -4,9 +4,9 @@ from typing import Literal
 
 import msgspec
 
-from bcr.object import Operation
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.faults import FaultPlan
+from bcr.workload import Workload
 
 Placement = Literal["processes", "nodes"]
 LogLevel = Literal["quiet", "human", "debug"]
@@ -34,10 +34,12 @@ NUMBERS = {
     "batch_limit": Range(1, 1, 1_000, "requests in a slot"),
     "client_window": Range(1, 1, 1_000, "requests that a client has outstanding; replicas remember so many of each"),
     "operations_per_request": Range(1, 1, 1_000, "operations in a request"),
+    "client_rate": Range(0, 0, 1_000_000, "operations a second that each client is to send; 0: as answers come"),
     "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
 MAX_OPERATIONS = 1_000_000
+MAX_VALUE_BYTES = 100_000
 NO_SETTINGS = {"workloads", "failures", "expectations", "hosts", "client_hosts", "replica_hosts", "simulation"}
 
 
@@ -117,7 +119,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     operations_per_request: int
     olympus_timeout_ms: int
     wedge_grace_ms: int
-    workloads: tuple[tuple[Operation, ...], ...]
+    workloads: tuple[Workload, ...]
+    client_rate: int = 0
     failures: tuple[FaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     placement: Placement = "processes"

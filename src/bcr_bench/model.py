@@ -1,0 +1,112 @@
+"""What throughput and latency must be, from the measured costs of the parts and the protocol's counts of them.
+
+What is left out (bookkeeping in Python, logs, the scheduler) makes the truth slower: measurement over prediction tells
+how much of the time goes into what the protocol does not ask for.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from bcr_bench.costs import Costs
+from bcr_bench.layer import Layer
+from bcr_bench.plans import Value
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """What is predicted: the settings of scenario files, and `link_us`, what a message takes on its way beyond the hop."""
+
+    t: int = 1
+    batch: int = 1
+    operations: int = 1
+    authenticator: str = "ed25519"
+    clients: int = 1
+    window: int = 1
+    rate: int = 0
+    link_us: float = 0.0
+
+    @property
+    def replicas(self) -> int:
+        """For accidental faults a checksum does, and one replica that is left."""
+        return self.t + 1 if self.authenticator == "crc" else 2 * self.t + 1
+
+    @property
+    def requests_in_slot(self) -> float:
+        """Half of what clients have outstanding fills a slot while the other half is in the one before."""
+        return min(self.batch, max(1.0, self.clients * self.window / 2))
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Value]) -> "Shape":
+        """From a point's settings."""
+        return cls(
+            t=int(settings["t"]),
+            batch=int(settings["batch_limit"]),
+            operations=int(settings["operations_per_request"]),
+            authenticator=str(settings.get("authentication", "ed25519")),
+            clients=int(settings["num_client"]),
+            window=int(settings["client_window"]),
+            rate=int(settings.get("client_rate", 0)) * int(settings["num_client"]),
+        )
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """Operations a second, milliseconds of an answer to one request alone, CPU microseconds of an operation by role."""
+
+    rate: float
+    latency_ms: float
+    cpu_us: dict[str, float]
+
+
+def authentication_us(costs: Costs, shape: Shape) -> tuple[float, float]:
+    """What making a statement, and checking one, takes: a MAC for each of the others, or one checksum for all."""
+    if shape.authenticator == "ed25519":
+        return costs.sign_us, costs.verify_us
+    if shape.authenticator == "hmac":
+        return (shape.replicas + 1) * costs.hmac_us + costs.encode_us, costs.hmac_us + costs.encode_us
+    return costs.crc_us + costs.encode_us, costs.crc_us + costs.encode_us
+
+
+def slot_cpu_us(costs: Costs, layer: Layer, shape: Shape) -> dict[str, float]:
+    """CPU microseconds for one slot by process: `head`, `middle_i`, `tail`, and `clients` together."""
+    n, requests = shape.replicas, shape.requests_in_slot
+    sign_us, verify_us = authentication_us(costs, shape)
+    side_us = layer.message_cpu_us / 2
+    digests_us = requests * 2 * (costs.encode_us + costs.hash_us)  # of each request and of its outcome
+    carried_us = requests * (costs.encode_us + costs.decode_us)  # what a shuttle holds
+    cpu_us = {"clients": requests * (sign_us + n * verify_us + 2 * side_us + costs.encode_us + costs.decode_us)}
+    for position in range(n):
+        own_us = 2 * sign_us + requests * verify_us + digests_us + carried_us
+        own_us += position * verify_us  # the order statements of its predecessors
+        if position < n - 1:
+            own_us += n * verify_us + carried_us  # the result shuttle
+        if position == 0:
+            own_us += (requests + 2) * side_us + requests * costs.decode_us
+        elif position < n - 1:
+            own_us += 4 * side_us
+        else:
+            own_us += (requests + 2) * side_us + requests * costs.encode_us
+        name = "head" if position == 0 else "tail" if position == n - 1 else f"middle_{position}"
+        cpu_us[name] = own_us
+    return cpu_us
+
+
+def alone_us(costs: Costs, layer: Layer, shape: Shape) -> float:
+    """Microseconds from sending to accepting, of a request that meets no other."""
+    n = shape.replicas
+    sign_us, verify_us = authentication_us(costs, shape)
+    made = 1 + 2 * n
+    checked = n + n * (n - 1) // 2 + n  # the request at each replica, the orders before it, the results at the client
+    return (n + 1) * (layer.hop_us + shape.link_us) + made * sign_us + checked * verify_us
+
+
+def predict(costs: Costs, layer: Layer, shape: Shape, cores: int) -> Prediction:
+    """The rate is the least of what the busiest process, all cores, the clients' windows and their rate allow."""
+    in_slot = shape.requests_in_slot * shape.operations
+    cpu_us = {name: each / in_slot for name, each in slot_cpu_us(costs, layer, shape).items()}
+    latency_us = alone_us(costs, layer, shape)
+    outstanding = shape.clients * shape.window * shape.operations
+    busiest_us = max(each / (shape.clients if name == "clients" else 1) for name, each in cpu_us.items())
+    limits = [1e6 / busiest_us, cores * 1e6 / sum(cpu_us.values()), outstanding * 1e6 / latency_us]
+    if shape.rate:
+        limits.append(shape.rate)
+    return Prediction(min(limits), latency_us / 1_000, cpu_us)

@@ -1,0 +1,244 @@
+"""The page of a run of a plan: the same tables and plots as Markdown beside SVG files, and as one HTML file."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bcr_bench import plots
+from bcr_bench.sketch import sketch
+from bcr_bench.summary import COLUMNS, rows_of
+
+TITLE = "Performance"
+LABELS = {
+    "t": "faults tolerated, t",
+    "batch_limit": "requests in a slot, at the most",
+    "client_window": "requests that a client has outstanding",
+    "operations_per_request": "operations in a request",
+    "num_client": "clients",
+    "value_bytes": "bytes of a value",
+    "read_percent": "reads, %",
+    "authentication": "authenticator",
+}
+SYSTEMS = {
+    "bcr": "this system, t = 1: three replicas, of which one may lie",
+    "unreplicated": "one server, nothing signed: same object, same messages from the client, same load",
+    "unreplicated-signed": "the same; it checks each request's Ed25519 signature, and signs each answer",
+    "pysyncobj-nodes": "PySyncObj (Raft, crashes only), three servers; clients are processes and nodes without a vote",
+    "pysyncobj-leader": "the same with the clients as callbacks in the leader's process, without a message of their own",
+    "raft": "DistAlgo's raft example, three servers, crashes only, no object behind it; its CPU time as seen from outside",
+}
+CSS = """body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse;margin:1em 0;font-size:13px}th,td{padding:.25em .7em;text-align:right}
+th{border-bottom:1px solid #999}td:first-child,th:first-child{text-align:left}tr:nth-child(even){background:#f6f6f6}
+svg{max-width:100%;height:auto}code{background:#f3f3f3;padding:.1em .3em}h2{margin-top:2em}"""
+
+
+class Heading(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Text(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Table(msgspec.Struct, frozen=True):
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Plot(msgspec.Struct, frozen=True):
+    name: str
+    svg: str
+    says: str
+
+
+Block = Heading | Text | Table | Plot
+
+
+def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> None:
+    """`index.html` and the plots in the folder; also `performance.md`, with its plots below it, in `docs` if given."""
+    blocks = list(_blocks(contents))
+    (folder / "index.html").write_text(_html(blocks), encoding="utf-8")
+    for block in blocks:
+        if isinstance(block, Plot):
+            (folder / f"{block.name}.svg").write_text(block.svg, encoding="utf-8")
+    if docs is not None:
+        below = docs / "performance"
+        below.mkdir(parents=True, exist_ok=True)
+        for old in below.glob("*.svg"):
+            old.unlink()
+        for block in blocks:
+            if isinstance(block, Plot):
+                (below / f"{block.name}.svg").write_text(block.svg, encoding="utf-8")
+        (docs / "performance.md").write_text(_markdown(blocks), encoding="utf-8")
+
+
+# -- what the page says
+
+
+def _blocks(contents: Mapping[str, Any]) -> Iterator[Block]:
+    machine = contents["machine"]
+    yield Text(
+        f"Measured {contents['began']} by `{contents['command']}`: all processes on one machine, over loopback. Every run is "
+        "a whole one, judged like any other, and counts only with the verdict `pass` and no request sent again. The points "
+        "of a table are run in turn, then all of them again; a figure is the median of its runs, and what compares is the "
+        "ratio within a table. Latency counts from when a request was due, so one that had to wait counts that too."
+    )
+    yield Table(("machine", ""), list(machine.items()))
+    yield from _sketched(contents)
+    for sweep in contents["sweeps"]:
+        points = [point for point in contents["points"] if point["sweep"] == sweep["name"]]
+        if points:
+            yield Heading(sweep["title"])
+            yield from _of_sweep(sweep, points)
+    yield from _predicted(contents)
+
+
+def _sketched(contents: Mapping[str, Any]) -> Iterator[Block]:
+    yield Heading("What an operation must cost")
+    yield Text(
+        "Counted from the protocol, for one operation in all processes (`./bcr bench costs` has more), and what the parts "
+        "take here. A test holds the counts against the protocol as it runs."
+    )
+    counted = ("signatures", "verifications", "messages", "payload_bytes", "hops")
+    rows = []
+    for t in (1, 2, 3, 4, 5):
+        for batch in (1, 16):
+            part = sketch(t, batch)
+            rows.append([f"t = {t}, {batch} in a slot", *(f"{getattr(part, name):,.1f}".removesuffix(".0") for name in counted)])
+    yield Table(("", *(name.replace("payload_", "") for name in counted)), rows)
+    parts = {**contents["costs"], **contents["layer"]}
+    yield Table(("part", "µs"), [[PARTS[name], f"{value:.1f}"] for name, value in parts.items() if name in PARTS])
+
+
+PARTS = {
+    "sign_us": "Ed25519 signature",
+    "verify_us": "Ed25519 verification",
+    "hmac_us": "MAC (HMAC-SHA-256)",
+    "crc_us": "checksum (CRC-32)",
+    "hash_us": "SHA-256 of a request",
+    "encode_us": "encoding of a request",
+    "decode_us": "decoding of a request",
+    "hop_us": "DistAlgo message to an idle process, until it is handled",
+    "message_cpu_us": "DistAlgo message, CPU time of both sides",
+}
+
+
+def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
+    yield Text(_conditions(points))
+    name, key = sweep["name"], next(iter(sweep["vary"]), "")
+    yield Table(("", *COLUMNS), rows_of(points))
+    systems = {point["system"] for point in points}
+    if len(systems) > 1:
+        lines = [f"{system}: {SYSTEMS[system]}." for system in SYSTEMS if system in systems]
+        yield Text("\n\n".join(f"**{line.partition(':')[0]}**:{line.partition(':')[2]}" for line in lines))
+    if not plots.good(points):
+        return
+    if sweep["rates"]:
+        yield Plot(name, plots.throughput_latency({"all": points}), "latency against throughput, up to saturation")
+        yield Plot(f"{name}-percentiles", plots.percentiles(points), "latency percentiles against the rate that is offered")
+    elif int(points[0]["settings"]["operations"]) >= 1_000_000:
+        yield from _memory(name, points)
+        return
+    elif len(systems) == 1 and key in LABELS:
+        yield Plot(name, plots.sweep(points, key, LABELS[key]), f"throughput and latency by {LABELS[key]}")
+    yield Plot(f"{name}-cpu", plots.cpu_by_process(points), "CPU time per operation, by process")
+
+
+def _conditions(points: Sequence[Mapping[str, Any]]) -> str:
+    """The settings that all points share."""
+    first = points[0]["settings"]
+    told = {"log_level", "client_timeout", "head_timeout", "nonhead_timeout"}
+    shared = [key for key in first if key not in told and all(point["settings"].get(key) == first[key] for point in points)]
+    return "All have: " + ", ".join(f"`{key} = {first[key]}`" for key in shared) + "."
+
+
+def _memory(name: str, points: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
+    for index, point in enumerate(plots.good(points)):
+        rows = []
+        for process, samples in sorted(point["median"]["memory"].items()):
+            warm = samples[len(samples) // 5 :]
+            sizes = [mib for _, mib, _ in warm]
+            rows.append([process, *(f"{mib:.1f}" for mib in (samples[0][1], sizes[0], max(sizes), sizes[-1])), f"{sizes[-1] - sizes[0]:+.1f}"])
+        yield Text("Resident memory, MiB. Warm is a fifth of the run; the last column is what it grew by from then to the end.")
+        yield Table(("process", "at the start", "warm", "most since", "at the end", "growth"), rows)
+        yield Plot(f"{name}-{index}" if index else name, plots.memory(point), "resident memory of each process over the run")
+
+
+def _predicted(contents: Mapping[str, Any]) -> Iterator[Block]:
+    points = [point for point in plots.good(contents["points"]) if point.get("prediction")]
+    if not points:
+        return
+    yield Heading("Prediction and measurement")
+    yield Text(
+        "From the parts alone: how many of each an operation takes in each process (src/bcr_bench/model.py), and that the rate "
+        "is the least of what the busiest process, all cores together, and the clients' windows allow. Bookkeeping, logs and "
+        "the scheduler are not in it, so what is measured over what is predicted says how far the implementation is from it."
+    )
+    yield Plot("prediction", plots.predictions(points), "prediction against measurement")
+    rows = []
+    for point in points:
+        prediction, median = point["prediction"], point["median"]
+        if point["settings"].get("client_rate"):
+            continue
+        cpu_us = [sum(each["cpu_us"].values()) for each in (prediction, median)]
+        row = [f"{point['sweep']}: {point['label']}", f"{prediction['rate']:,.0f}", f"{median['rate']:,.0f}"]
+        row += [f"{median['rate'] / prediction['rate']:.2f}", f"{cpu_us[0]:,.0f}", f"{cpu_us[1]:,.0f}", f"{cpu_us[1] / cpu_us[0]:.2f}"]
+        rows.append(row)
+    headings = ("", "rate, predicted", "measured", "ratio", "CPU µs/op, predicted", "measured", "ratio")
+    yield Table(headings, rows)
+    if contents["links"]:
+        yield Text("With slow links the hops are what counts. Simulated, because all processes are on one machine here:")
+        yield Plot("links", plots.link_latency(contents["links"]), "latency with slow links, as predicted and as simulated")
+
+
+# -- its two forms
+
+
+def _markdown(blocks: Sequence[Block]) -> str:
+    parts = [f"# {TITLE}"]
+    for block in blocks:
+        if isinstance(block, Heading):
+            parts.append(f"## {block.text}")
+        elif isinstance(block, Text):
+            parts.append(block.text)
+        elif isinstance(block, Plot):
+            parts.append(f"![{block.says}](performance/{block.name}.svg)")
+        else:
+            lines = [_line(row) for row in (block.headings, *block.rows)]
+            lines.insert(1, f"|---|{'---:|' * (len(block.headings) - 1)}")
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _html(blocks: Sequence[Block]) -> str:
+    parts = [f"<!doctype html><meta charset=utf-8><title>{TITLE}</title><style>{CSS}</style><h1>{TITLE}</h1>"]
+    for block in blocks:
+        if isinstance(block, Heading):
+            parts.append(f"<h2>{escape(block.text)}</h2>")
+        elif isinstance(block, Text):
+            parts += [f"<p>{_inline(each)}</p>" for each in block.text.split("\n\n")]
+        elif isinstance(block, Plot):
+            parts.append(f"<figure role=img aria-label='{escape(block.says)}'>{block.svg[block.svg.index('<svg'):]}</figure>")
+        else:
+            parts.append("<table>" + _row(block.headings, "th") + "".join(_row(row, "td") for row in block.rows) + "</table>")
+    return "\n".join(parts) + "\n"
+
+
+def _row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _inline(text: str) -> str:
+    """Text with `code` and **bold**."""
+    for mark, tag in (("`", "code"), ("**", "b")):
+        pieces = text.split(mark) if tag == "b" else escape(text).split(mark)
+        text = "".join(f"<{tag}>{piece}</{tag}>" if index % 2 else piece for index, piece in enumerate(pieces))
+    return text

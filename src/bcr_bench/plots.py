@@ -1,0 +1,248 @@
+"""The plots of a run of a plan, as SVG. Each takes points as `bench.json` has them, and draws one picture."""
+
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+Point = Mapping[str, Any]
+
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bcr",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+}
+COLOURS = ("#1f5c99", "#d1662b", "#3c8a4e", "#8a4fa0", "#b5912a", "#5b6770", "#b0385a", "#2a9d9d")
+PERCENTILES = {"p50": "50 %", "p90": "90 %", "p99": "99 %", "p99_9": "99.9 %"}
+
+
+def drawn(draw: Callable[[Figure], None], width: float = 7.0, height: float = 3.8) -> str:
+    """The SVG that `draw` makes of an empty figure; inches."""
+    with matplotlib.rc_context(STYLE):
+        figure = pyplot.figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        text = StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    return text.getvalue()
+
+
+def good(points: Sequence[Point]) -> list[Point]:
+    return [point for point in points if not point["median"]["problem"]]
+
+
+def _plain(axis: Any) -> None:
+    """Numbers as people write them, on a logarithmic axis too."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def throughput_latency(series: Mapping[str, Sequence[Point]]) -> str:
+    """Latency against what is answered a second, up to saturation; the spread of the runs as thin marks."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
+            for percentile, style in (("p50", "-"), ("p99", "--")):
+                rates = [point["median"]["rate"] for point in good(points)]
+                latencies = [point["median"]["latency_ms"][percentile] for point in good(points)]
+                label = f"{name}, {PERCENTILES[percentile]}"
+                axes.plot(rates, latencies, style, color=colour, marker="o", markersize=3.5, linewidth=1.4, label=label)
+            runs = [run for point in points for run in point["runs"] if not run["problem"]]
+            axes.plot([run["rate"] for run in runs], [run["latency_ms"]["p50"] for run in runs], "|", color=colour, alpha=0.4)
+        axes.set_yscale("log")
+        axes.set_xlim(left=0)
+        axes.set_xlabel("operations answered per second")
+        axes.set_ylabel("latency from when it was due, ms")
+        _plain(axes.xaxis)
+        _plain(axes.yaxis)
+        axes.legend(loc="upper left")
+
+    return drawn(draw)
+
+
+def percentiles(points: Sequence[Point]) -> str:
+    """Every percentile against the rate that was offered."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        offered = [int(point["settings"]["client_rate"]) * int(point["settings"]["num_client"]) for point in good(points)]
+        for colour, (key, label) in zip(COLOURS, PERCENTILES.items(), strict=False):
+            latencies = [point["median"]["latency_ms"][key] for point in good(points)]
+            axes.plot(offered, latencies, color=colour, marker="o", markersize=3.5, linewidth=1.4, label=f"{label} of requests within")
+        axes.set_yscale("log")
+        axes.set_xlim(left=0)
+        axes.set_xlabel("operations offered per second, all clients")
+        axes.set_ylabel("latency from when it was due, ms")
+        _plain(axes.xaxis)
+        _plain(axes.yaxis)
+        axes.legend(loc="upper left")
+
+    return drawn(draw)
+
+
+def cpu_by_process(points: Sequence[Point]) -> str:
+    """CPU time of an operation, stacked by process; clients together."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        rows = [(point["label"], shares(point["median"]["cpu_us"])) for point in reversed(good(points))]
+        names = list(dict.fromkeys(name for _, each in reversed(rows) for name in each))
+        left = [0.0] * len(rows)
+        for index, name in enumerate(names):
+            widths = [each.get(name, 0.0) for _, each in rows]
+            axes.barh([label for label, _ in rows], widths, left=left, height=0.62, label=name,
+                      color=COLOURS[index % len(COLOURS)], alpha=1.0 if index < len(COLOURS) else 0.6)  # fmt: skip
+            left = [start + width for start, width in zip(left, widths, strict=True)]
+        for place, total in enumerate(left):
+            axes.text(total, place, f" {total:,.0f}", va="center", fontsize=8)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlim(0, max(left, default=1.0) * 1.12)
+        axes.set_xlabel("CPU time per operation, µs")
+        _plain(axes.xaxis)
+        figure.legend(loc="outside lower center", ncols=min(6, len(names)))
+
+    return drawn(draw, height=1.6 + 0.36 * max(1, len(good(points))))
+
+
+def shares(cpu_us: Mapping[str, float]) -> dict[str, float]:
+    """By process, in the order of the chain, with the clients as one and without what takes next to nothing."""
+    found = {"clients": 0.0}
+    for name, each in sorted(cpu_us.items()):
+        key = "clients" if name.startswith("client") else name.replace("_", " ")
+        found[key] = found.get(key, 0.0) + each
+    total = sum(found.values())
+    return {name: each for name, each in found.items() if each > total / 1_000}
+
+
+def sweep(points: Sequence[Point], key: str, label: str) -> str:
+    """Throughput as bars and latency as points, for each value of one setting."""
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        rows = good(points)
+        places = range(len(rows))
+        values = [f"{point['settings'][key]:,}" if isinstance(point["settings"][key], int) else point["settings"][key] for point in rows]
+        rates = [point["median"]["rate"] for point in rows]
+        left.bar(places, rates, color=COLOURS[0], width=0.62)
+        for place, point in enumerate(rows):
+            runs = [run["rate"] for run in point["runs"] if not run["problem"]]
+            left.plot([place] * len(runs), runs, "_", color="black", alpha=0.5)
+            left.text(place, max(runs), f"{point['median']['rate']:,.0f}\n", ha="center", va="center", fontsize=7.5)
+        left.set_ylabel("operations per second")
+        left.set_ylim(0, max(rates, default=1.0) * 1.18)
+        for colour, (percentile, name) in zip(COLOURS, PERCENTILES.items(), strict=False):
+            right.plot(places, [point["median"]["latency_ms"][percentile] for point in rows], "o-", color=colour,
+                       markersize=3.5, linewidth=1.2, label=name)  # fmt: skip
+        right.set_yscale("log")
+        right.set_ylabel("latency, ms")
+        right.legend(fontsize=7.5, ncols=2)
+        for axes in (left, right):
+            axes.set_xticks(list(places), values)
+            axes.set_xlabel(label)
+            axes.grid(axis="x", visible=False)
+            _plain(axes.yaxis)
+
+    return drawn(draw, height=3.2)
+
+
+def predictions(points: Sequence[Point]) -> str:
+    """Prediction against measurement: rate in closed loops, latency of one request alone, and CPU time."""
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, 3)
+        known = [point for point in good(points) if point.get("prediction")]
+        closed = [point for point in known if not point["settings"].get("client_rate")]
+        alone = [point for point in closed if int(point["settings"]["num_client"]) * int(point["settings"]["client_window"]) == 1]
+        _compare(panels[0], "operations per second", _by_sweep(closed, lambda p: (p["prediction"]["rate"], p["median"]["rate"])))
+        _compare(panels[1], "latency of one alone, ms",
+                 _by_sweep(alone, lambda p: (p["prediction"]["latency_ms"], p["median"]["latency_ms"]["p50"])))  # fmt: skip
+        _compare(panels[2], "CPU per operation, µs",
+                 _by_sweep(closed, lambda p: (sum(p["prediction"]["cpu_us"].values()), sum(p["median"]["cpu_us"].values()))))  # fmt: skip
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+
+    return drawn(draw, width=9.0, height=3.9)
+
+
+def _by_sweep(
+    points: Sequence[Point], pair: Callable[[Point], tuple[float, float]]
+) -> dict[str, list[tuple[float, float]]]:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        found.setdefault(point["sweep"], []).append(pair(point))
+    return found
+
+
+def _compare(axes: Axes, what: str, pairs: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    values = [value for each in pairs.values() for pair in each for value in pair]
+    if not values:
+        axes.set_title(f"{what}: not measured", fontsize=9)
+        return
+    low, high = min(values) / 1.5, max(values) * 1.5
+    axes.plot([low, high], [low, high], color="#999999", linewidth=0.9)
+    for index, (name, each) in enumerate(pairs.items()):
+        axes.plot([one for one, _ in each], [other for _, other in each], "osD^vPX*"[index % 8], color=COLOURS[index % 8],
+                  markersize=4.5, label=name, alpha=0.85, linestyle="none")  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+    axes.set_aspect("equal")
+    axes.set_title(what, fontsize=9)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("measured")
+    for axis in (axes.xaxis, axes.yaxis):
+        _plain(axis)
+
+
+def link_latency(links: Sequence[Mapping[str, Any]]) -> str:
+    """Latency with slow links against t: lines as the hops say, marks as simulated."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for colour, link_ms in zip(COLOURS, sorted({link["link_ms"] for link in links}), strict=False):
+            mine = [link for link in links if link["link_ms"] == link_ms]
+            sizes = [link["t"] for link in mine]
+            axes.plot(sizes, [link["predicted_ms"] for link in mine], color=colour, linewidth=1.2, label=f"{link_ms} ms links, predicted")
+            axes.plot(sizes, [link["measured_ms"] for link in mine], "o", color=colour, markersize=5, label=f"{link_ms} ms links, simulated")
+        axes.set_xticks(sorted({link["t"] for link in links}))
+        axes.set_yscale("log")
+        axes.set_xlabel("faults tolerated, t")
+        axes.set_ylabel("latency, ms")
+        _plain(axes.yaxis)
+        figure.legend(loc="outside right upper")
+
+    return drawn(draw, height=3.2)
+
+
+def memory(point: Point) -> str:
+    """Resident memory of every process over the operations that were answered."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for index, (name, samples) in enumerate(sorted(point["median"]["memory"].items())):
+            axes.plot([second for second, _, _ in samples], [mib for _, mib, _ in samples], label=name.replace("_", " "),
+                      color=COLOURS[index % len(COLOURS)], linewidth=1.4)  # fmt: skip
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        axes.set_xlabel(f"seconds, of {point['median']['operations']:,} operations")
+        axes.set_ylabel("resident memory, MiB")
+        figure.legend(loc="outside right upper")
+
+    return drawn(draw, height=3.2)

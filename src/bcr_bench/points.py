@@ -1,0 +1,88 @@
+"""Runs one point of a plan: the system itself, through its plain command, or what it is compared with."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bcr.encoding import encode
+from bcr_bench.load import Load
+from bcr_bench.measured import Measured
+from bcr_bench.plans import Point
+from bcr_bench.raft import run_raft
+from bcr_bench.unreplicated import Job
+from bcr_runtime.processes import PROJECT
+from bcr_tools.run import command_for
+from bcr_tools.supervising import TimeLimitReached, supervise
+
+LIMIT_S = 900.0
+
+
+def run_point(point: Point) -> Measured:
+    """Run it once. Raises Interrupted."""
+    with tempfile.TemporaryDirectory() as temporary:
+        return _RUNNERS[point.system](point, Path(temporary))
+
+
+def _run_bcr(point: Point, folder: Path) -> Measured:
+    file = folder / f"{point.sweep}.config"
+    file.write_text(point.scenario_text(), encoding="utf-8")
+    options = argparse.Namespace(port=None, placement=None, log_level=None, log_dir=folder / "logs")
+    result = _result_of(command_for(file, options, folder / "result.json"), PROJECT / "src", folder)
+    return result if isinstance(result, Measured) else Measured.of_result(result)
+
+
+def _result_of(command: list[str], cwd: Path, folder: Path) -> Mapping[str, Any] | Measured:
+    """What the command wrote to `result.json` in the folder; where it wrote none, what it said last."""
+    with open(folder / "output", "wb") as output:
+        try:
+            supervise(command, cwd, LIMIT_S, output=output)
+        except TimeLimitReached as limit:
+            return Measured(problem=str(limit))
+    try:
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        said = (folder / "output").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return Measured(problem=f"no result: {said[-1] if said else 'nothing was said'}")
+    return result
+
+
+def _run_unreplicated(point: Point, folder: Path) -> Measured:
+    """The server of Unreplicated.da: plain, or with the requests' signatures checked and the answers signed."""
+    job = folder / "job.msgpack"
+    job.write_bytes(encode(Job(Load.of(point.settings), point.system == "unreplicated-signed")))
+    node = [sys.executable, "-m", "da", "-L", "warning", "-n", "bench", "-H", "localhost", "-M", "-p", "0"]
+    return _measured([*node, "Unreplicated.da", str(job), str(folder / "result.json")], Path(__file__).parent, folder)
+
+
+def _run_pysyncobj(point: Point, folder: Path) -> Measured:
+    load = folder / "load.json"
+    load.write_bytes(msgspec.json.encode(Load.of(point.settings)))
+    mode = point.system.partition("-")[2]
+    command = [sys.executable, "-m", "bcr_bench.pysyncobj_peer", str(load), str(folder / "result.json"), mode]
+    return _measured(command, folder, folder)
+
+
+def _measured(command: list[str], cwd: Path, folder: Path) -> Measured:
+    result = _result_of(command, cwd, folder)
+    return result if isinstance(result, Measured) else msgspec.convert(result, Measured)
+
+
+def _run_raft(point: Point, folder: Path) -> Measured:
+    settings = {key: int(point.settings[key]) for key in ("t", "num_client", "operations")}
+    return run_raft(2 * settings["t"] + 1, settings["num_client"], settings["operations"] // settings["num_client"])
+
+
+_RUNNERS: Mapping[str, Callable[[Point, Path], Measured]] = {
+    "bcr": _run_bcr,
+    "unreplicated": _run_unreplicated,
+    "unreplicated-signed": _run_unreplicated,
+    "pysyncobj-nodes": _run_pysyncobj,
+    "pysyncobj-leader": _run_pysyncobj,
+    "raft": _run_raft,
+}

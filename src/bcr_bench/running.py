@@ -1,0 +1,86 @@
+"""Runs a plan: every point in turn, then every point again, so that what the machine does otherwise strikes all alike."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bcr_bench.measured import Measured, together
+from bcr_bench.plans import Plan, Point, Sweep, is_known, points_of, step_of
+from bcr_bench.points import run_point
+
+SATURATED = 0.95
+MAX_STEPS = 30
+LAST_STEPS = 2  # beyond saturation: one may be the machine's doing
+
+
+class Series(msgspec.Struct):
+    """A point with what its runs measured."""
+
+    point: Point
+    runs: list[Measured]
+
+    @property
+    def median(self) -> Measured:
+        return together(self.runs)
+
+
+def run_plan(plan: Plan, sweeps: Sequence[Sweep], run: Callable[[Point], Measured] = run_point) -> list[Series]:
+    """All points of these sweeps with their runs, in the order of the plan. Raises Interrupted."""
+    measured: dict[str, list[Series]] = {
+        sweep.name: [Series(point, []) for point in points_of(plan, sweep)] if sweep.rates is None else []
+        for sweep in sweeps
+    }
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def measure(series: Series, repetition: int) -> Measured:
+            point = series.point
+            bar.update(task, description=f"run {repetition + 1}: {point.sweep}, {point.label} ({point.system})")
+            done = run(point)
+            series.runs.append(done)
+            bar.advance(task)
+            said = done.problem or f"{done.rate:,.0f} a second, p50 {done.latency_ms.get('p50', 0):.2f} ms"
+            text = f"run {repetition + 1}: {point.sweep}, {point.label} ({point.system}): {said}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            return done
+
+        for repetition in range(max(_times(plan, sweep) for sweep in sweeps)):
+            for sweep in sweeps:
+                if repetition >= _times(plan, sweep):
+                    continue
+                found = measured[sweep.name]
+                if not is_known(sweep.settings):
+                    continue
+                if sweep.rates is not None and repetition == 0:
+                    _step_up(plan, sweep, found, measure)
+                else:
+                    for series in found:
+                        measure(series, repetition)
+    return [series for sweep in sweeps for series in measured[sweep.name]]
+
+
+def _times(plan: Plan, sweep: Sweep) -> int:
+    return plan.times if sweep.times is None else min(plan.times, sweep.times)
+
+
+def _step_up(
+    plan: Plan, sweep: Sweep, found: list[Series], measure: Callable[[Series, int], Measured]
+) -> None:
+    """Run one rate after the other until two are not answered at theirs; later repetitions run the same ones."""
+    late = 0
+    for number in range(MAX_STEPS):
+        series = Series(step_of(plan, sweep, number), [])
+        found.append(series)
+        done = measure(series, 0)
+        late += bool(done.problem) or done.rate < SATURATED * offered(series.point)
+        if late == LAST_STEPS:
+            return
+
+
+def offered(point: Point) -> int:
+    """Operations a second that the clients send together; 0 in a closed loop."""
+    return int(point.settings.get("client_rate", 0)) * int(point.settings["num_client"])

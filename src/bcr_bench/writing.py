@@ -1,0 +1,73 @@
+"""The figures of a run of a plan as JSON, and as CSV one line a run."""
+
+import csv
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bcr_bench.costs import Costs
+from bcr_bench.layer import Layer
+from bcr_bench.links import Link
+from bcr_bench.model import Shape, predict
+from bcr_bench.plans import Sweep
+from bcr_bench.running import Series, offered
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """What the figures stand on: the machine, the costs of the parts on it, and latency over slow links."""
+
+    machine: dict[str, str]
+    costs: Costs
+    layer: Layer
+    links: list[Link]
+
+
+FIELDS = ("p50", "p90", "p99", "p99_9", "max", "mean")
+
+
+def as_json(
+    command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[Sweep], series: Sequence[Series]
+) -> dict[str, Any]:
+    """Everything that was measured: `points`, each with its settings, its `runs`, their `median`, and its `prediction`."""
+    return {
+        "began": began,
+        "command": shlex.join(command),
+        **msgspec.to_builtins(basis),
+        "sweeps": msgspec.to_builtins(sweeps),
+        "points": [
+            msgspec.to_builtins(each.point)
+            | {
+                "runs": msgspec.to_builtins(each.runs),
+                "median": msgspec.to_builtins(each.median),
+                "prediction": _prediction(basis, each),
+            }
+            for each in series
+        ],
+    }
+
+
+def _prediction(basis: Basis, series: Series) -> Any:
+    if series.point.system != "bcr":
+        return None
+    shape = Shape.of(series.point.settings)
+    return msgspec.to_builtins(predict(basis.costs, basis.layer, shape, int(basis.machine["cores"])))
+
+
+def write(folder: Path, contents: Mapping[str, Any], series: Sequence[Series]) -> None:
+    """`bench.json` and `runs.csv` in the folder."""
+    (folder / "bench.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+    settings = sorted({key for each in series for key in each.point.settings})
+    with open(folder / "runs.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        columns = ("sweep", "label", "system", *settings, "run", "problem", "offered_per_s", "operations_per_s")
+        writer.writerow([*columns, *(f"{name}_ms" for name in FIELDS), "cpu_us_per_operation"])
+        for each in series:
+            own = [each.point.settings.get(key, "") for key in settings]
+            for number, run in enumerate(each.runs):
+                row = [each.point.sweep, each.point.label, each.point.system, *own, number, run.problem]
+                row += [offered(each.point) or "", run.rate, *(run.latency_ms.get(name, "") for name in FIELDS)]
+                writer.writerow([*row, round(sum(run.cpu_us.values()), 1)])

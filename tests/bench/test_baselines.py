@@ -1,0 +1,41 @@
+"""What the system is compared with does the same work: every operation of the load is answered, and measured."""
+
+import pytest
+
+from bcr_bench.plans import Point
+from bcr_bench.points import run_point
+
+SETTINGS = {
+    "t": 1, "num_client": 2, "client_window": 3, "batch_limit": 4, "operations_per_request": 2, "operations": 40,
+    "value_bytes": 10, "read_percent": 50,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "system, processes",
+    [
+        ("bcr", {"client_0", "client_1", "replica_0", "replica_1", "replica_2", "olympus"}),
+        ("unreplicated", {"client_0", "client_1", "server"}),
+        ("unreplicated-signed", {"client_0", "client_1", "server"}),
+        ("pysyncobj-nodes", {"client_0", "client_1", "server_0", "server_1", "server_2"}),
+        ("pysyncobj-leader", {"server_0", "server_1", "server_2"}),
+    ],
+)
+def test_a_system_answers_the_whole_load(system, processes):
+    found = run_point(Point("test", system, system, SETTINGS))
+    assert found.problem == ""
+    assert found.operations == 40
+    assert found.rate > 0
+    assert 0 < found.latency_ms["p50"] <= found.latency_ms["max"]
+    assert set(found.cpu_us) == processes
+
+
+def test_an_open_loop_of_the_unreplicated_server_takes_as_long_as_its_rate_says():
+    found = run_point(Point("test", "open", "unreplicated", SETTINGS | {"client_rate": 40, "operations_per_request": 1}))
+    assert found.problem == ""
+    assert found.rate < 90  # 80 a second are offered
+
+
+def test_a_run_that_cannot_be_says_why():
+    found = run_point(Point("test", "none", "bcr", SETTINGS | {"client_window": 0}))
+    assert "client_window" in found.problem

@@ -1,0 +1,90 @@
+"""The page of a run: every table and plot of what was measured, in both forms, from `bench.json` alone."""
+
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from bcr_bench.costs import Costs
+from bcr_bench.layer import Layer
+from bcr_bench.links import Link
+from bcr_bench.measured import Measured
+from bcr_bench.page import write_page
+from bcr_bench.plans import Plan, Rates, Sweep
+from bcr_bench.running import run_plan
+from bcr_bench.writing import Basis, as_json, write
+
+BASE = {
+    "t": 1, "num_client": 2, "client_window": 4, "batch_limit": 4, "operations_per_request": 1, "operations": 100,
+    "value_bytes": 1, "read_percent": 0, "checkpt_interval": 100,
+}  # fmt: skip
+SWEEPS = [
+    Sweep("systems", "Against <others>", systems=("bcr", "unreplicated", "pysyncobj-leader")),
+    Sweep("t", "Faults", vary={"t": [1, 2]}),
+    Sweep("open", "Open loop", rates=Rates(100, 2.0, 1.0)),
+    Sweep("alone", "Alone", vary={"t": [1]}, settings={"num_client": 1, "client_window": 1}),
+    Sweep("memory", "A million", settings={"operations": 1_000_000}),
+    Sweep("unknown", "Unknown", vary={"no_such_key": [1]}),
+]
+
+
+def fake(point):
+    """Figures of their own for each point; one of them has a problem."""
+    if point.system == "pysyncobj-leader":
+        return Measured(problem="no result: it | ended")
+    rate = min(1_000.0 / int(point.settings["t"]), float(point.settings.get("client_rate", 500)) * 2)
+    latency = dict.fromkeys(("p50", "p90", "p99", "p99_9", "max", "mean"), 1_000 / rate)
+    cpu = {"client_0": 10.0, "replica_0": 100.0, "replica_1": 150.0, "olympus": 0.01}
+    memory = {name: [[float(second), 40.0 + second / 100, second] for second in range(20)] for name in cpu}
+    operations = int(point.settings["operations"])
+    return Measured(operations=operations, rate=rate, latency_ms=latency, cpu_us=cpu, memory=memory)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    series = run_plan(Plan(2, BASE, SWEEPS), SWEEPS, fake)
+    costs = Costs(20.0, 60.0, 1.0, 1.0, 1.0, 10.0, 2.0, 0.5)
+    basis = Basis({"processor": "some", "cores": "2"}, costs, Layer(300.0, 80.0), [Link(1, 5, 20.0, 20.0)])
+    contents = as_json(["./bcr", "bench"], "2000-01-01 00:00 UTC", basis, SWEEPS, series)
+    write(tmp_path, contents, series)
+    write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")
+    return tmp_path
+
+
+def test_every_plot_of_the_page_is_there_and_well_formed(folder):
+    text = (folder / "docs" / "performance.md").read_text()
+    named = re.findall(r"\]\(performance/([\w-]+\.svg)\)", text)
+    assert set(named) == {path.name for path in (folder / "docs" / "performance").iterdir()}
+    assert set(named) == {path.name for path in folder.glob("*.svg")}
+    assert len(named) >= 8
+    for name in named:
+        ElementTree.parse(folder / name)
+
+
+def test_the_page_is_one_file_with_its_plots_inside(folder):
+    text = (folder / "index.html").read_text()
+    assert text.count("<svg") == len(list(folder.glob("*.svg")))
+    assert "Against &lt;others&gt;" in text
+    assert not re.search(r"<(img|script|link)", text)
+
+
+def test_the_page_says_where_and_by_what_it_was_measured_and_what_failed(folder):
+    text = (folder / "docs" / "performance.md").read_text()
+    assert "`./bcr bench`" in text
+    assert "| processor | some |" in text
+    assert "no result" in text
+    assert "## Unknown" not in text
+
+
+def test_rows_of_the_csv_are_the_runs(folder):
+    lines = (folder / "runs.csv").read_text().splitlines()
+    points = json.loads((folder / "bench.json").read_text())["points"]
+    assert len(lines) == 1 + sum(len(point["runs"]) for point in points)
+
+
+def test_the_same_figures_give_the_same_plots(folder, tmp_path):
+    again = tmp_path / "again"
+    again.mkdir()
+    write_page(json.loads((folder / "bench.json").read_text()), again, None)
+    assert all((again / path.name).read_text() == path.read_text() for path in folder.glob("*.svg"))
