@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bcr.authentication import Authentication
 from bcr.configuration import SignedConfiguration
 from bcr.proofs import Answer
 from bcr.reconfiguration import ReconfigurationReport
@@ -60,7 +61,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run, as recorded.
 
     `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had; `faults`
-    are those that struck.
+    are those that struck. With `hmac` the statements can be checked only by who holds `olympus_secret`, which Olympus
+    hands over at the start to whoever started it; and who holds it could have made them.
     """
 
     olympus_key: bytes
@@ -71,3 +73,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reconfigurations: tuple[ReconfigurationReport, ...] = ()
     faults: tuple[FaultPlan, ...] = ()
     olympus_notices: tuple[Notice, ...] = ()
+    authentication: Authentication = "ed25519"
+    olympus_secret: bytes = b""

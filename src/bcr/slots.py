@@ -49,6 +49,10 @@ class OpenSlot(msgspec.Struct, frozen=True):
             digest_of_outcomes(self._outcome_digests()),
         )
 
+    def clients(self) -> set[int]:
+        """Whose requests these are."""
+        return {request.statement.client for request in self.requests}
+
     def answers(self, proof: Sequence[SignedResult]) -> list[tuple[SignedRequest, Answer]]:
         """Each request with the answer that its client gets."""
         digests = self._outcome_digests()

@@ -407,5 +407,5 @@ def _observe_replicas() -> None:
 
 def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done: Any) -> None:
     proof = container.process._state.checkpoint_proof
-    if proof is arguments[0].proof:
+    if proof and set(proof) <= set(arguments[0].proof):
         oracle.checkpointed(container, proof)

@@ -104,7 +104,7 @@ class Collection:
                     continue
         return None
 
-    def record(self, olympus_key: bytes | None) -> RunRecord:
+    def record(self, olympus_key: bytes | None, olympus_secret: bytes) -> RunRecord:
         """The record of the run, as far as it has been reported."""
         return RunRecord(
             olympus_key or b"",
@@ -115,4 +115,6 @@ class Collection:
             tuple(self.reconfigurations),
             tuple(self.faults),
             self._olympus_notices,
+            self.settings.authentication,
+            olympus_secret,
         )

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from bcr.authentication import Authentication, sizes
 from bcr.object import Operation
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.faults import FaultPlan
@@ -120,6 +121,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     workloads: tuple[tuple[Operation, ...], ...]
     failures: tuple[FaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    authentication: Authentication = "ed25519"
     placement: Placement = "processes"
     log_level: LogLevel = "human"
     hosts: tuple[str, ...] = ()
@@ -129,7 +131,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def num_replicas(self) -> int:
-        return 2 * self.t + 1
+        return sizes(self.t, self.authentication).replicas
 
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""
