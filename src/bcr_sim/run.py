@@ -236,6 +236,8 @@ class _Run:
     # -- faults
 
     def _is_correct(self, container: Container) -> bool:
+        if self.scenario.authentication == "crc":
+            return True  # no accident makes a replica say or hold what is wrong
         place = container.configuration, self._position(container)
         return place not in self.lies and place[1] not in self.liars
 
