@@ -28,6 +28,7 @@ class Collection:
         self._olympus_notices: tuple[Notice, ...] = ()
         self._state_pieces: dict[int, Pieces] = {}
         self._progress: dict[int, int] = {}
+        self._settled: Snapshot | None = None  # the final state, once everybody has told
         self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
 
@@ -91,7 +92,10 @@ class Collection:
         number = self.configurations[-1].statement.number
         owed = {(number, position) for position in range(self.settings.num_replicas)} - struck_by(self.faults)
         final = {place for place, report in self._reports.items() if report.statement.state_digest is not None}
-        return owed <= final and self._final_state() is not None
+        if owed <= final:
+            # Whom a fault strikes from now on has told the truth before.
+            self._settled = self._final_state()
+        return owed <= final and self._settled is not None
 
     def _final_state(self) -> Snapshot | None:
         spoiled = spoiled_by(self.faults)  # perhaps only since it was asked
@@ -111,7 +115,7 @@ class Collection:
             tuple(self.configurations),
             tuple(record for _, record in sorted(self._client_records.items())),
             tuple(report for _, report in sorted(self._reports.items())),
-            self._final_state(),
+            self._settled or self._final_state(),
             tuple(self.reconfigurations),
             tuple(self.faults),
             self._olympus_notices,
