@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from bcr.encoding import decode, encode
 from bcr.history import CatchUp, HistoryEntry
 from bcr.macs import ENTRY_SIZE, MacKeys
-from bcr.messages import ResultMessage
+from bcr.messages import ResultMessage, ResultShuttle
 from bcr.object import Operation
 from bcr.signing import Keys, Signed
-from bcr.statements import Request, WedgeRequest
+from bcr.statements import Request, SignedResult, WedgeRequest
 from bcr.violations import MalformedMessage
 
 _DOMAIN = b"bcr statement\0"
@@ -35,7 +35,10 @@ def mutated(payload: bytes, chance: random.Random, position: int, key: Keys) -> 
     if not places:
         return payload
     if isinstance(key, MacKeys) and chance.random() < UNEVEN:
-        if chance.random() < 0.5:
+        kind = chance.random()
+        if kind < 0.3 and value[0] in ("result_shuttle", "result_message"):
+            return _useless_to_clients(payload, position, key)
+        if kind < 0.6:
             _sign_again(value, position, _unevenly(key, chance))
         else:
             _spoil_entry(value, int(chance.random() * (1 + len(key.circle.clients) + len(key.circle.replicas))), chance)
@@ -137,6 +140,31 @@ def _unevenly(key: MacKeys, chance: random.Random) -> Callable[[bytes], bytes]:
     readers = (key.circle.olympus, *_everybody(key))
     spoiled = frozenset(place for place in range(len(readers)) if chance.random() < SPOILED)
     return lambda message: key.vector(message, readers, spoiled)
+
+
+def _useless_to_clients(payload: bytes, position: int, key: MacKeys) -> bytes:
+    """A result with t+1 statements, which convince the replicas; but the replica's own convinces no client."""
+    needed = len(key.circle.replicas) // 2 + 1
+    readers = (key.circle.olympus, *_everybody(key))
+    spoiled = frozenset(range(1, 1 + len(key.circle.clients)))
+
+    def few(proof: tuple[SignedResult, ...]) -> tuple[SignedResult, ...]:
+        own = [signed for signed in proof if signed.signer == position]
+        others = [signed for signed in proof if signed.signer != position]
+        vectors = (key.vector(signed.statement.signed_bytes(), readers, spoiled) for signed in own)
+        renewed = [replace(signed, signature=vector) for signed, vector in zip(own, vectors, strict=True)]
+        return tuple([*renewed, *others][:needed])
+
+    try:
+        shuttle = decode(ResultShuttle, payload)
+        return encode(replace(shuttle, result_proof=few(shuttle.result_proof)))
+    except MalformedMessage:
+        pass
+    try:
+        message = decode(ResultMessage, payload)
+    except MalformedMessage:  # another fault has made it unreadable already
+        return payload
+    return encode(replace(message, answer=replace(message.answer, proof=few(message.answer.proof))))
 
 
 def _spoil_entry(value: Any, place: int, chance: random.Random) -> None:

@@ -75,6 +75,8 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519") -> str:
     failures = [failure for failure in sorted(FAILURES) if lies or failure not in NO_ACCIDENTS]
     lines += _failures(chance, faulty, clients, failures)
     words = _simulation(chance, seed, replicas, clients, faulty, olympus_timeout)
+    if not lies and chance.happens(0.4):
+        words.append(f"flip({chance.one_of((5, 30, 100))})")
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in NO_ACCIDENTS)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")

@@ -24,6 +24,7 @@ WORDS: Mapping[str, tuple[Kind, ...]] = {
     "delay": ("microseconds", "microseconds"),
     "lose": ("permille",),
     "duplicate": ("permille",),
+    "flip": ("permille",),
     "until": ("milliseconds",),
     "cut": ("process", "process", "milliseconds", "milliseconds"),
     "crash": ("process", "milliseconds"),
@@ -33,6 +34,7 @@ WORDS: Mapping[str, tuple[Kind, ...]] = {
     "amnesia": ("position", "milliseconds"),
     "real_signatures": (),
 }
+SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
 FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i", "position": "i"}
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
@@ -60,7 +62,7 @@ def parse_simulation(
 
     items(text, item, "options", warn, tell)
     last = {word: calls[-1] for word, calls in found.items() if calls}
-    values: dict[str, object] = {word: last[word][0] for word in ("seed", "lose", "duplicate", "until") if word in last}
+    values: dict[str, object] = {word: last[word][0] for word in SINGLE if word in last}
     if "delay" in last:
         values["delay"] = tuple(sorted(map(int, last["delay"])))
     return Simulation(

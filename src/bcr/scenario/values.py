@@ -84,7 +84,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated run is told beyond the scenario.
 
     A message takes from `delay[0]` to `delay[1]` virtual microseconds. Up to virtual millisecond `until`, of a thousand
-    messages between replicas and clients so many are lost or doubled. `twins` are positions whose replicas run twice
+    messages between replicas and clients so many are lost or doubled, or have a bit flipped. `twins` are positions whose replicas run twice
     with one key.
     """
 
@@ -92,6 +92,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     delay: tuple[int, int] = (50, 2_000)
     lose: int = 0
     duplicate: int = 0
+    flip: int = 0
     until: int = 0
     cuts: tuple[Cut, ...] = ()
     crashes: tuple[Crash, ...] = ()
