@@ -35,14 +35,7 @@ def mutated(payload: bytes, chance: random.Random, position: int, key: Keys) -> 
     if not places:
         return payload
     if isinstance(key, MacKeys) and chance.random() < UNEVEN:
-        kind = chance.random()
-        if kind < 0.3 and value[0] in ("result_shuttle", "result_message"):
-            return _useless_to_clients(payload, position, key)
-        if kind < 0.6:
-            _sign_again(value, position, _unevenly(key, chance))
-        else:
-            _spoil_entry(value, int(chance.random() * (1 + len(key.circle.clients) + len(key.circle.replicas))), chance)
-        return msgspec.msgpack.encode(value)
+        return _useless_to_clients(payload, position, key) or _uneven(value, chance, position, key)
     holder, index = places[int(chance.random() * len(places))]
     holder[index] = _changed(holder[index], chance)
     if chance.random() < 0.5:
@@ -142,29 +135,44 @@ def _unevenly(key: MacKeys, chance: random.Random) -> Callable[[bytes], bytes]:
     return lambda message: key.vector(message, readers, spoiled)
 
 
-def _useless_to_clients(payload: bytes, position: int, key: MacKeys) -> bytes:
-    """A result with t+1 statements, which convince the replicas; but the replica's own convinces no client."""
-    needed = len(key.circle.replicas) // 2 + 1
-    readers = (key.circle.olympus, *_everybody(key))
-    spoiled = frozenset(range(1, 1 + len(key.circle.clients)))
+def _uneven(value: Any, chance: random.Random, position: int, key: MacKeys) -> bytes:
+    """The message with vectors that are wrong for some: the replica's own, or somebody's that it passes on."""
+    if chance.random() < 0.6:
+        _sign_again(value, position, _unevenly(key, chance))
+    else:
+        _spoil_entry(value, int(chance.random() * (1 + len(_everybody(key)))), chance)
+    return msgspec.msgpack.encode(value)
 
-    def few(proof: tuple[SignedResult, ...]) -> tuple[SignedResult, ...]:
-        own = [signed for signed in proof if signed.signer == position]
-        others = [signed for signed in proof if signed.signer != position]
-        vectors = (key.vector(signed.statement.signed_bytes(), readers, spoiled) for signed in own)
-        renewed = [replace(signed, signature=vector) for signed, vector in zip(own, vectors, strict=True)]
-        return tuple([*renewed, *others][:needed])
 
+def _useless_to_clients(payload: bytes, position: int, key: MacKeys) -> bytes | None:
+    """A result with t+1 statements, which convince the replicas; but the replica's own convinces no client.
+
+    Only of every other slot, so that what the tail tells the client and what it tells the chain go together.
+    """
     try:
         shuttle = decode(ResultShuttle, payload)
-        return encode(replace(shuttle, result_proof=few(shuttle.result_proof)))
+        proof = _useless(shuttle.result_proof, position, key)
+        return encode(replace(shuttle, result_proof=proof)) if shuttle.slot % 2 else None
     except MalformedMessage:
         pass
     try:
         message = decode(ResultMessage, payload)
-    except MalformedMessage:  # another fault has made it unreadable already
-        return payload
-    return encode(replace(message, answer=replace(message.answer, proof=few(message.answer.proof))))
+    except MalformedMessage:
+        return None
+    proof = _useless(message.answer.proof, position, key)
+    return encode(replace(message, answer=replace(message.answer, proof=proof))) if message.answer.slot % 2 else None
+
+
+def _useless(proof: tuple[SignedResult, ...], position: int, key: MacKeys) -> tuple[SignedResult, ...]:
+    readers = (key.circle.olympus, *_everybody(key))
+    spoiled = frozenset(range(1, 1 + len(key.circle.clients)))
+    own = [
+        replace(signed, signature=key.vector(signed.statement.signed_bytes(), readers, spoiled))
+        for signed in proof
+        if signed.signer == position
+    ]
+    others = [signed for signed in proof if signed.signer != position]
+    return tuple([*own, *others][: len(key.circle.replicas) // 2 + 1])
 
 
 def _spoil_entry(value: Any, place: int, chance: random.Random) -> None:
