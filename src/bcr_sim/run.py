@@ -38,6 +38,7 @@ LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
 REMEMBERED = 8  # requests of which a replica with amnesia hears again
 TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two twins
+SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -293,7 +294,7 @@ class _Run:
         clock, message = content
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
             position = self._position(sender)
-            if self.mutations_left.get(position, 0) and self.world.random.random() < 0.3:
+            if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
                 self.mutations_left[position] -= 1
                 self._tell_harness(sender.configuration or 0, position, "mutate")
                 state = sender.process._state

@@ -11,7 +11,8 @@ from bcr.messages import Shuttle
 from bcr.scenario.faults import FAILURES, NO_ACCIDENTS
 from bcr.scenario.reading import parse_scenario
 from bcr.violations import MalformedMessage
-from bcr_sim import hunt
+from bcr_sim import hunt, mutation
+from bcr_sim import run as simulator
 from bcr_sim.campaign import run_seeds, run_text, text_of
 from bcr_sim.mutation import mutated
 from bcr_sim.seeds import authentication_of, scenario_text
@@ -97,6 +98,22 @@ def test_a_hunt_with_checksums_refuses_a_file_with_lies(tmp_path, capsys):
     file.write_text(WORK + "failures[0,1] = shuttle(0,0),change_result()\n")
     assert hunt.main([str(file), "--seeds", "2", "--authentication", "crc"]) == 2
     assert "change_result is no accident" in capsys.readouterr().err
+
+
+def test_a_tail_whose_word_convinces_the_chain_and_no_client_is_replaced(monkeypatch):
+    """It tells client and chain a result with t+1 statements, its own among them, whose code for the client is wrong."""
+
+    def useless(payload, _chance, position, keys):
+        return mutation._useless_to_clients(payload, position, keys) or payload
+
+    monkeypatch.setattr(simulator, "SHARE_MUTATED", 1)
+    monkeypatch.setattr(simulator, "mutated", useless)
+    monkeypatch.setattr(simulator, "lying_answer", useless)
+    outcome = run_text(f"{WORK}{SHORT}authentication = hmac\nsimulation = seed(1); mutate(2,500)\n")
+    assert outcome.breaches == ()
+    assert outcome.result["operations"] == 16
+    assert outcome.result["reconfigurations"]
+    assert "no result statement of replicas" in str(outcome.result["notices"])
 
 
 def test_a_liar_of_the_simulator_makes_vectors_that_convince_a_replica_and_not_olympus():
