@@ -1,4 +1,10 @@
-"""The three authenticators, and what each takes and promises (paper, section 4.1; specification, section 11)."""
+"""The three authenticators, and what each takes and promises (paper, section 4.1; specification, section 11).
+
+`ed25519` holds whatever t replicas and any clients do, and its record convinces everybody. `hmac` holds against t
+replicas as well, but a client whose codes are right for some and wrong for others can force reconfigurations, and with
+one that is wrong for Olympus alone end the service; its record convinces who has Olympus's secret. `crc` shows accidents,
+and with every replica but t of t+1 gone goes on; a lie, or a replica whose own state is wrong, it does not show.
+"""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -17,13 +23,11 @@ KINDS: Mapping[str, type[SigningKey] | type[MacKeys] | type[ChecksumKeys]] = {
     "crc": ChecksumKeys,
 }
 
-# What holds, and what does not, with at most t replicas of a configuration faulty.
+# What `./bcr check` says of it: with at most t replicas of a configuration faulty it holds …
 PROMISES: Mapping[str, str] = {
-    "ed25519": "whatever faulty replicas and clients do; whoever has the record can check it",
-    "hmac": "whatever faulty replicas do, as long as clients are honest about their vectors: one that makes them right for "
-    "some and wrong for others can force reconfigurations, and with a wrong one for Olympus end the service; the record "
-    "can be checked, and forged, by whoever holds Olympus's secret",
-    "crc": "against crashes, bit flips on the way, and lost, late or repeated messages; against no lie and no wrong state",
+    "ed25519": "whatever they and clients do",
+    "hmac": "whatever they do, if clients are honest about their codes",
+    "crc": "against crashes, bit flips, and lost, late or repeated messages, and against no lie",
 }
 
 

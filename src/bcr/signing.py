@@ -7,7 +7,7 @@ who checks one needs to know: an `Author` tells for the process that asks whethe
 from collections.abc import Collection, Sequence
 from copy import copy
 from functools import lru_cache
-from typing import Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
 from nacl.exceptions import BadSignatureError, CryptoError
@@ -89,7 +89,7 @@ class Keys:
     `disclosed` holds what somebody must be told to check in this process's place, where that takes a secret.
     """
 
-    authentication = "ed25519"
+    authentication: ClassVar[str]
     is_transferable = True
     disclosed = b""
 
@@ -115,6 +115,8 @@ class Keys:
 
 class SigningKey(Keys):
     """A key pair whose signatures everybody can check: Ed25519, unless `use` said otherwise."""
+
+    authentication = "ed25519"
 
     def __init__(self, seed: bytes) -> None:
         super().__init__(seed, _scheme.public_key(seed))

@@ -77,11 +77,15 @@ def test_a_replicas_own_order_must_convince_olympus():
         validate(deceived(chain, 1, {1}), chain.configuration)
 
 
-def test_a_request_must_convince_olympus_for_clients_are_taken_to_be_honest():
+def test_a_client_that_lies_to_olympus_alone_makes_histories_invalid_which_is_why_clients_must_be_honest():
     chain = make_chain()
     honest = chain.wedged(1).statement
-    spoiled = changed(honest.history[0].requests[0], signature=bytes(len(honest.history[0].requests[0].signature)))
-    entries = (changed(honest.history[0], requests=(spoiled,)), *honest.history[1:])
+    request = honest.history[0].requests[0]
+    keys = chain.keys_of("client_0")
+    vector = keys.vector(request.statement.signed_bytes(), (keys.circle.olympus, *keys.circle.replicas), frozenset({0}))
+    lie = changed(request, signature=vector)
+    assert lie.is_authentic(seen_by(chain.keys_at(1), chain.configuration.issued).client_key(0))
+    entries = (changed(honest.history[0], requests=(lie,)), *honest.history[1:])
     with pytest.raises(InvalidSignature, match="client 0"):
         validate(chain.sign(changed(honest, history=entries), 1), chain.configuration)
 
