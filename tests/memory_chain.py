@@ -4,37 +4,46 @@ import hashlib
 
 import msgspec
 
-from bcr.configuration import Configuration, Member
+from bcr.authentication import keys_of, sizes
+from bcr.configuration import Configuration, Member, View
 from bcr.history import CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, Wedged
 from bcr.messages import ResultShuttle, Shuttle
 from bcr.object import Operation
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
-from bcr.signing import Signed, SigningKey
+from bcr.signing import Circle, Signed
 from bcr.slots import OpenSlot
 from bcr.state import RunningState
 from bcr.statements import Checkpoint, Request
 
 
-def key_of(name):
-    """The key pair of a process: the same in every test."""
-    return SigningKey(hashlib.sha256(name.encode()).digest())
+def key_of(name, authentication="ed25519"):
+    """The keys of a process, which knows Olympus: the same in every test."""
+    olympus = keys_of(authentication, hashlib.sha256(b"olympus").digest()).public
+    return keys_of(authentication, hashlib.sha256(name.encode()).digest(), olympus)
 
 
 OLYMPUS_KEY = key_of("olympus")
 
 
-def make_configuration(t=1, clients=2, number=0):
-    """A configuration whose replicas and clients have the keys that `key_of` gives to their names."""
-    members = tuple(Member(replica_key(i, number).public, f"host:{i}/{number:x}") for i in range(2 * t + 1))
-    return Configuration(number, t, members, tuple(client_key(k).public for k in range(clients)))
+def make_configuration(t=1, clients=2, number=0, authentication="ed25519"):
+    """A configuration whose replicas and clients have the keys that `key_of` gives to their names, as Olympus sees it."""
+    positions = range(sizes(t, authentication).replicas)
+    members = tuple(Member(replica_key(i, number, authentication).public, f"host:{i}/{number:x}") for i in positions)
+    customers = tuple(client_key(k, authentication).public for k in range(clients))
+    return seen_by(key_of("olympus", authentication), Configuration(number, t, members, customers, authentication))
 
 
-def replica_key(position, number=0):
-    return key_of(f"replica_{position} of {number}")
+def seen_by(keys, issued):
+    """The configuration through the eyes of the holder of these keys."""
+    return View(issued, key_of("olympus", issued.authentication).public, keys)
 
 
-def client_key(client):
-    return key_of(f"client_{client}")
+def replica_key(position, number=0, authentication="ed25519"):
+    return key_of(f"replica_{position} of {number}", authentication)
+
+
+def client_key(client, authentication="ed25519"):
+    return key_of(f"client_{client}", authentication)
 
 
 class MemoryChain:
@@ -43,8 +52,9 @@ class MemoryChain:
     Times are ticks of one clock; every step takes a tick.
     """
 
-    def __init__(self, t=1, clients=2, client_window=1):
+    def __init__(self, t=1, clients=2, client_window=1, authentication="ed25519"):
         self.t = t
+        self.authentication = authentication
         self.client_window = client_window
         self.state = RunningState(client_window)
         self.requests = {k: [] for k in range(clients)}
@@ -54,12 +64,20 @@ class MemoryChain:
         self.now_ns = 0
         self.reconfigure()
 
+    def keys_of(self, name):
+        """The keys of a process, which knows the others of the current configuration."""
+        return key_of(name, self.authentication).among(self.configuration.circle)
+
+    def keys_at(self, position):
+        """Those of a replica of the current configuration."""
+        return self.keys_of(f"replica_{position} of {self.configuration.number}")
+
     # -- the protocol's steps
 
     def reconfigure(self):
         """A new configuration, which starts from the running state."""
-        self.configuration = make_configuration(self.t, len(self.requests), len(self.issued))
-        self.issued.append(Signed.sign(self.configuration, 0, OLYMPUS_KEY))
+        self.configuration = make_configuration(self.t, len(self.requests), len(self.issued), self.authentication)
+        self.issued.append(Signed.sign(self.configuration.issued, 0, self.keys_of("olympus")))
         self.slots = []
         self.snapshots = [self.state.snapshot()]  # the running state after so many slots
 
@@ -67,7 +85,7 @@ class MemoryChain:
         """The client's next request, signed and sent."""
         self.now_ns += 1
         number = len(self.requests[client])
-        request = Signed.sign(Request(client, number, tuple(operations)), client, client_key(client))
+        request = Signed.sign(Request(client, number, tuple(operations)), client, self.keys_of(f"client_{client}"))
         self.requests[client].append(request)
         self.sent_ns[client, number] = self.now_ns
         return request
@@ -102,7 +120,7 @@ class MemoryChain:
     # -- what replicas sign
 
     def sign(self, statement, position):
-        return Signed.sign(statement, position, replica_key(position, self.configuration.number))
+        return Signed.sign(statement, position, self.keys_at(position))
 
     def positions(self):
         return range(len(self.configuration.replicas))
@@ -110,7 +128,17 @@ class MemoryChain:
     def result_proof(self, done, positions=None):
         """The result statements of these replicas, by default of the first t+1."""
         positions = range(self.t + 1) if positions is None else positions
-        return tuple(Signed.sign(done.result(), i, replica_key(i, done.configuration)) for i in positions)
+        keys = (key_of(f"replica_{i} of {done.configuration}", self.authentication) for i in positions)
+        return tuple(
+            Signed.sign(done.result(), i, each.among(self.circle_of(done.configuration)), done.clients())
+            for i, each in zip(positions, keys, strict=True)
+        )
+
+    def circle_of(self, number):
+        """All public keys of a configuration."""
+        issued = self.issued[number].statement
+        return Circle(key_of("olympus", self.authentication).public, tuple(each.public_key for each in issued.replicas),
+                      issued.clients)  # fmt: skip
 
     def order_proof(self, done, length):
         return tuple(self.sign(done.order(), i) for i in range(length))
@@ -172,7 +200,9 @@ class MemoryChain:
             for k, mine in self.exchanges.items()
         )
         reports = tuple(self.report(position) for position in self.positions())
-        return RunRecord(OLYMPUS_KEY.public, tuple(self.issued), clients, reports, self.state.snapshot())
+        olympus = self.keys_of("olympus")
+        return RunRecord(olympus.public, tuple(self.issued), clients, reports, self.state.snapshot(),
+                         authentication=self.authentication, olympus_secret=olympus.disclosed)  # fmt: skip
 
     def workloads(self):
         """The workloads that were sent: for each client, of each request, the operations."""

@@ -1,8 +1,11 @@
 """Configurations: which replicas, in which order, under which keys (paper, section 2)."""
 
+from collections.abc import Sequence
+
 import msgspec
 
-from bcr.signing import Signed, Statement
+from bcr.authentication import Authentication, sizes
+from bcr.signing import Author, Circle, Keys, Signed, Statement
 from bcr.statements import SignedRequest
 from bcr.violations import MalformedMessage, UnknownSigner
 
@@ -24,6 +27,31 @@ class Configuration(Statement, frozen=True, tag="configuration"):
     t: int
     replicas: tuple[Member, ...]
     clients: tuple[bytes, ...]
+    authentication: Authentication = "ed25519"
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.clients + circle.replicas
+
+
+class View:
+    """A configuration through the eyes of the process that holds `keys`: with all of its members as authors.
+
+    `quorum` equal statements make a result or a checkpoint certain: they hold at least one of a correct replica.
+    `histories` is how many wedged ones Olympus goes on from.
+    """
+
+    def __init__(self, issued: Configuration, olympus_key: bytes, keys: Keys) -> None:
+        self.issued = issued
+        self.number = issued.number
+        self.t = issued.t
+        self.replicas = issued.replicas
+        self.clients = issued.clients
+        size = sizes(issued.t, issued.authentication)
+        self.quorum, self.histories = size.statements, size.histories
+        self.is_transferable = keys.is_transferable
+        self.circle = Circle(olympus_key, tuple(member.public_key for member in issued.replicas), issued.clients)
+        self._replicas = [keys.author(key) for key in self.circle.replicas]
+        self._clients = [keys.author(key) for key in self.circle.clients]
 
     @property
     def head(self) -> int:
@@ -33,22 +61,17 @@ class Configuration(Statement, frozen=True, tag="configuration"):
     def tail(self) -> int:
         return len(self.replicas) - 1
 
-    @property
-    def quorum(self) -> int:
-        """t+1: so many statements hold at least one of a correct replica."""
-        return self.t + 1
-
-    def replica_key(self, position: int) -> bytes:
-        """The public key of a replica; raises UnknownSigner where the chain has no such position."""
+    def replica_key(self, position: int) -> Author:
+        """A replica as an author; raises UnknownSigner where the chain has no such position."""
         if not 0 <= position <= self.tail:
             raise UnknownSigner(f"no replica at position {position} of configuration {self.number}")
-        return self.replicas[position].public_key
+        return self._replicas[position]
 
-    def client_key(self, client: int) -> bytes:
-        """The public key of a client; raises UnknownSigner where there is no such client."""
+    def client_key(self, client: int) -> Author:
+        """A client as an author; raises UnknownSigner where there is no such client."""
         if not 0 <= client < len(self.clients):
             raise UnknownSigner(f"no client {client}")
-        return self.clients[client]
+        return self._clients[client]
 
     def demand_signed_by_client(self, request: SignedRequest) -> None:
         """Raises unless this is a request that the client named in it signed."""
@@ -62,15 +85,17 @@ class Configuration(Statement, frozen=True, tag="configuration"):
 SignedConfiguration = Signed[Configuration]
 
 
-def demand_issued(configuration: SignedConfiguration, olympus_key: bytes) -> Configuration:
-    """The configuration inside, once it is sure that Olympus signed it and that it is well formed.
+def demand_issued(configuration: SignedConfiguration, olympus_key: bytes, keys: Keys) -> View:
+    """The configuration inside as the holder of `keys` sees it, once it is sure that Olympus signed it.
 
-    Raises InvalidSignature or MalformedMessage.
+    Raises InvalidSignature, or MalformedMessage where it does not fit itself or the keys.
     """
-    configuration.demand_authentic(olympus_key, "Olympus")
+    configuration.demand_authentic(keys.author(olympus_key), "Olympus")
     issued = configuration.statement
-    if issued.t < 1 or len(issued.replicas) != 2 * issued.t + 1:
+    if issued.authentication != keys.authentication:
+        raise MalformedMessage(f"{issued.authentication}, where {keys.authentication} is used", evidence=(configuration,))
+    if issued.t < 1 or len(issued.replicas) != sizes(issued.t, issued.authentication).replicas:
         raise MalformedMessage(f"{len(issued.replicas)} replicas for t = {issued.t}", evidence=(configuration,))
-    return issued
+    return View(issued, olympus_key, keys)
 
 

@@ -1,16 +1,16 @@
 """Histories: slot by slot the order proofs since the last completed checkpoint (paper, sections 3.1 and 4.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from bcr.configuration import Configuration
+from bcr.configuration import View
 from bcr.messages import demand_configuration, demand_request
 from bcr.proofs import Answer, check_checkpoint_proof, demand_order_proof
-from bcr.signing import Signed, Statement
+from bcr.signing import Circle, Signed, Statement
 from bcr.state import Snapshot
 from bcr.statements import Checkpoint, Order, SignedCheckpoint, SignedOrder, SignedRequest, digest_of_requests
-from bcr.violations import Hole, MalformedMessage
+from bcr.violations import Hole, InvalidSignature, MalformedMessage
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -42,6 +42,9 @@ class CatchUp(Statement, frozen=True, tag="catch_up"):
     configuration: int
     attempt: int
     suffix: tuple[HistoryEntry, ...]
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas
 
 
 class LatestAnswer(msgspec.Struct, frozen=True, array_like=True):
@@ -75,13 +78,21 @@ class InitialHistory(Statement, frozen=True, tag="inithist"):
     configuration: int
     snapshot: Snapshot
 
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas
+
 
 class ValidHistory(msgspec.Struct, frozen=True):
-    """A wedged history that passed `validate`: slots `start` … `end - 1`, without holes."""
+    """A wedged history that passed `validate`: slots `start` … `end - 1`, without holes.
+
+    `disowned` are the replicas of which it holds statements that Olympus cannot check, where those that it could check
+    would convince nobody else: of the two, it and the replica whose history this is, one lies.
+    """
 
     position: int
     checkpoint: Checkpoint | None
     entries: tuple[HistoryEntry, ...]
+    disowned: frozenset[int] = frozenset()
 
     @property
     def start(self) -> int:
@@ -96,18 +107,22 @@ class ValidHistory(msgspec.Struct, frozen=True):
         return {entry.slot: entry.order_proof[0].statement for entry in self.entries}
 
 
-def validate(wedged: Signed[Wedged], configuration: Configuration) -> ValidHistory:
+def validate(wedged: Signed[Wedged], configuration: View) -> ValidHistory:
     """The history in a replica's `wedged`; raises a ProtocolViolation unless it is valid (section 3.3).
 
     Valid: signed by the replica; on a checkpoint that t+1 replicas signed, or from the first slot; without holes; the
     requests signed by their clients; every entry ordered by the replica and each of its predecessors.
+
+    Where statements do not convince everybody alike, others' that Olympus cannot check make nothing invalid: the replica
+    may have been deceived. That clients are honest is taken for granted there.
     """
     position, statement = wedged.signer, wedged.statement
     wedged.demand_authentic(configuration.replica_key(position), f"replica {position}")
     demand_configuration(statement.configuration, configuration)
     checkpoint = None
+    disowned: set[int] | None = None if configuration.is_transferable else set()
     if statement.checkpoint_proof:
-        checkpoint = check_checkpoint_proof(statement.checkpoint_proof, configuration)
+        checkpoint = check_checkpoint_proof(statement.checkpoint_proof, configuration, disowned)
     history = ValidHistory(position, checkpoint, statement.history)
     for slot, entry in enumerate(statement.history, start=history.start):
         if entry.slot != slot:
@@ -118,5 +133,10 @@ def validate(wedged: Signed[Wedged], configuration: Configuration) -> ValidHisto
             raise MalformedMessage(f"the history of replica {position} has no requests in slot {slot}")
         for request in entry.requests:
             demand_request(request, configuration)
-        demand_order_proof(entry.order_proof, entry.order(configuration.number), configuration, position + 1)
-    return history
+        expected = entry.order(configuration.number)
+        demand_order_proof(entry.order_proof, expected, configuration, position + 1, disowned)
+    if not disowned:
+        return history
+    if position in disowned:
+        raise InvalidSignature(f"a statement in the history of replica {position} with an invalid signature of its own")
+    return msgspec.structs.replace(history, disowned=frozenset(disowned))

@@ -10,22 +10,23 @@ from typing import Self
 
 import msgspec
 
-from bcr.configuration import Configuration
+from bcr.configuration import View
 from bcr.encoding import digest, encode
-from bcr.proofs import Answer, demand_order_proof
+from bcr.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof
 from bcr.signing import Statement
 from bcr.statements import (
     MAX_OPERATIONS_PER_REQUEST,
     MAX_REQUESTS_PER_SLOT,
     Order,
     Outcome,
+    Result,
     SignedCheckpoint,
     SignedOrder,
     SignedRequest,
     SignedResult,
     digest_of_requests,
 )
-from bcr.violations import DisagreeingResult, InvalidSignature, MalformedMessage, WrongConfiguration
+from bcr.violations import DisagreeingResult, IncompleteProof, InvalidSignature, MalformedMessage, WrongConfiguration
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -44,7 +45,7 @@ class Shuttle(Message, frozen=True, tag="shuttle"):
     order_proof: tuple[SignedOrder, ...]
     result_proof: tuple[SignedResult, ...]
 
-    def demand_valid(self, configuration: Configuration, position: int) -> None:
+    def demand_valid(self, configuration: View, position: int) -> None:
         """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (section 3.2).
 
         Checks everything but the holes, for which one must know the slots that are ordered already.
@@ -67,6 +68,19 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
     slot: int
     outcomes: tuple[Outcome, ...]
     result_proof: tuple[SignedResult, ...]
+
+    def check(self, expected: Result, configuration: View) -> ResultCheck:
+        """What the proof holds; raises NotEnoughStatements where too few agree with `expected`.
+
+        Where statements do not convince everybody alike, a lacking one is a violation too: t+1 that convince a replica
+        may hold t that do not convince the client, but all of them hold t+1 of correct replicas.
+        """
+        check = check_result_proof(self.result_proof, expected, configuration)
+        lacking = set(range(len(configuration.replicas))) - {signed.signer for signed in self.result_proof}
+        if configuration.is_transferable or not lacking:
+            return check
+        what = f"slot {self.slot}: no result statement of replicas {sorted(lacking)}"
+        return ResultCheck(check.agreeing, (*check.violations, IncompleteProof(what, evidence=(self,))))
 
 
 class CheckpointShuttle(Message, frozen=True, tag="checkpoint"):
@@ -99,7 +113,7 @@ class Accusation(Statement, frozen=True, tag="accusation"):
     request: SignedRequest
     answer: Answer
 
-    def demand_proved(self, configuration: Configuration) -> DisagreeingResult:
+    def demand_proved(self, configuration: View) -> DisagreeingResult:
         """The contradiction; raises a ProtocolViolation where the answer shows none (section 3.3).
 
         Two validly signed result statements for one slot of one configuration that differ cannot both be true.
@@ -157,13 +171,13 @@ def _enrolment_mac(name: str, key: bytes, secret: bytes) -> bytes:
     return hmac.digest(secret, digest("enrolment", (name, key)), "sha256")
 
 
-def demand_configuration(number: int, configuration: Configuration) -> None:
+def demand_configuration(number: int, configuration: View) -> None:
     """Raises WrongConfiguration unless the number is that of the configuration."""
     if number != configuration.number:
         raise WrongConfiguration(f"message of configuration {number}, not {configuration.number}")
 
 
-def demand_request(request: SignedRequest, configuration: Configuration) -> None:
+def demand_request(request: SignedRequest, configuration: View) -> None:
     """Raises a ProtocolViolation unless this is a request within the limits that its client signed."""
     if request.statement.number < 0 or not 1 <= len(request.statement.operations) <= MAX_OPERATIONS_PER_REQUEST:
         raise MalformedMessage("a request beyond the limits", evidence=(request,))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bcr.configuration import Configuration
+from bcr.configuration import View
 from bcr.merkle import root_above
 from bcr.statements import (
     MAX_REQUESTS_PER_SLOT,
@@ -32,10 +32,17 @@ from bcr.violations import (
 )
 
 
-def demand_order_proof(proof: Sequence[SignedOrder], expected: Order, configuration: Configuration, length: int) -> None:
+def demand_order_proof(
+    proof: Sequence[SignedOrder],
+    expected: Order,
+    configuration: View,
+    length: int,
+    disowned: set[int] | None = None,
+) -> None:
     """Raises unless the first `length` replicas of the chain, in turn, signed the expected order (section 3.2).
 
-    A statement that is validly signed but orders something else raises ContradictoryOrder, which is provable.
+    A statement that is validly signed but orders something else raises ContradictoryOrder, which is provable. Where
+    `disowned` is given, signatures that are not valid do not raise: whose they should be is added to it.
     """
     for position in range(length):
         if position >= len(proof) or proof[position].signer != position:
@@ -43,7 +50,10 @@ def demand_order_proof(proof: Sequence[SignedOrder], expected: Order, configurat
                 f"slot {expected.slot}: no order statement of replica {position}", evidence=tuple(proof)
             )
         signed = proof[position]
-        signed.demand_authentic(configuration.replica_key(position), f"replica {position}")
+        if disowned is None:
+            signed.demand_authentic(configuration.replica_key(position), f"replica {position}")
+        elif not signed.is_authentic(configuration.replica_key(position)):
+            disowned.add(position)
         if signed.statement != expected:
             raise ContradictoryOrder(
                 f"replica {position} ordered otherwise than the clients' requests of slot {expected.slot}",
@@ -61,7 +71,7 @@ class ResultCheck(msgspec.Struct, frozen=True):
     violations: tuple[ProtocolViolation, ...]
 
 
-def check_result_proof(proof: Sequence[SignedResult], expected: Result, configuration: Configuration) -> ResultCheck:
+def check_result_proof(proof: Sequence[SignedResult], expected: Result, configuration: View) -> ResultCheck:
     """Sort the statements of a result proof into those that agree with `expected` and violations.
 
     Raises NotEnoughStatements, with the violations as evidence, where fewer than t+1 agree. Beyond that a bad extra
@@ -86,7 +96,7 @@ def check_result_proof(proof: Sequence[SignedResult], expected: Result, configur
     return ResultCheck(tuple(agreeing), tuple(violations))
 
 
-def _demand_agreement(signed: SignedResult, expected: Result, configuration: Configuration, seen: set[int]) -> None:
+def _demand_agreement(signed: SignedResult, expected: Result, configuration: View, seen: set[int]) -> None:
     position = signed.signer
     if position in seen:
         raise UnknownSigner(f"two result statements of replica {position} in one proof", evidence=(signed,))
@@ -105,24 +115,41 @@ def _demand_agreement(signed: SignedResult, expected: Result, configuration: Con
         )
 
 
-def check_checkpoint_proof(proof: Sequence[SignedCheckpoint], configuration: Configuration) -> Checkpoint:
+def check_checkpoint_proof(
+    proof: Sequence[SignedCheckpoint], configuration: View, disowned: set[int] | None = None
+) -> Checkpoint:
     """The checkpoint that t+1 distinct replicas of the configuration validly signed, equal among them (section 4.2).
 
-    Raises NotEnoughStatements where there is none.
+    Raises NotEnoughStatements where there is none. Where `disowned` is given, signatures that are not valid are counted
+    all the same, and whose they should be is added to it.
     """
-    supporters: dict[Checkpoint, set[int]] = {}
+    support = checkpoint_support(proof, configuration, disowned is None)
+    if disowned is not None:
+        authors = ((signed, configuration.replica_key(signed.signer)) for signed in support)
+        disowned |= {signed.signer for signed, author in authors if not signed.is_authentic(author)}
+    return support[0].statement
+
+
+def checkpoint_support(
+    proof: Sequence[SignedCheckpoint], configuration: View, is_checked: bool = True
+) -> tuple[SignedCheckpoint, ...]:
+    """The equal statements of t+1 or more distinct replicas in the proof, validly signed where that is checked.
+
+    Raises NotEnoughStatements where there are none.
+    """
+    supporters: dict[Checkpoint, dict[int, SignedCheckpoint]] = {}
     for signed in proof:
         checkpoint, position = signed.statement, signed.signer
         if (
             checkpoint.configuration == configuration.number
             and 0 <= position <= configuration.tail
             and position not in supporters.get(checkpoint, ())
-            and signed.is_authentic(configuration.replica_key(position))
+            and (not is_checked or signed.is_authentic(configuration.replica_key(position)))
         ):
-            supporters.setdefault(checkpoint, set()).add(position)
-    for checkpoint, positions in supporters.items():
+            supporters.setdefault(checkpoint, {})[position] = signed
+    for positions in supporters.values():
         if len(positions) >= configuration.quorum:
-            return checkpoint
+            return tuple(positions.values())
     most = max(map(len, supporters.values()), default=0)
     raise NotEnoughStatements(
         f"{most} checkpoint statements agree, {configuration.quorum} are needed", evidence=tuple(proof)
@@ -157,7 +184,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         outcomes = root_above(OUTCOMES, self.outcome.digest(), self.index, self.size, self.outcome_path)
         return Result(self.configuration, self.slot, requests, outcomes)
 
-    def check(self, request: SignedRequest, configuration: Configuration) -> ResultCheck:
+    def check(self, request: SignedRequest, configuration: View) -> ResultCheck:
         """The replicas' agreement on this answer to `request`; raises a ProtocolViolation where there is none."""
         if self.configuration != configuration.number:
             raise WrongConfiguration(

@@ -23,7 +23,12 @@ class QuorumPlan(msgspec.Struct, frozen=True):
 
 
 def are_consistent(one: ValidHistory, other: ValidHistory) -> bool:
-    """Whether two histories order the same requests wherever both have a slot, and agree on a common checkpoint."""
+    """Whether two histories order the same requests wherever both have a slot, and agree on a common checkpoint.
+
+    And whether neither holds statements in the other's name that are not the other's, as far as Olympus can tell.
+    """
+    if one.position in other.disowned or other.position in one.disowned:
+        return False
     mine, theirs = one.checkpoint, other.checkpoint
     if mine and theirs and mine.slot == theirs.slot and mine != theirs:
         return False
@@ -68,6 +73,7 @@ def withheld(histories: Mapping[int, ValidHistory]) -> set[int]:
         for entry in history.entries
         for signed in entry.order_proof
         if signed.signer in histories
+        and signed.signer not in history.disowned
         and entry.slot >= histories[signed.signer].start
         and own[signed.signer].get(entry.slot) != signed.statement
     }

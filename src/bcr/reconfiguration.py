@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from bcr.configuration import Configuration
+from bcr.configuration import View
 from bcr.history import CaughtUp, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, validate
 from bcr.proofs import Answer
 from bcr.quorum import Quorum, QuorumPlan, choose_quorum, withheld
@@ -22,7 +22,7 @@ from bcr.violations import ProtocolViolation
 class Reconfiguration:
     """The move away from one configuration."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: View) -> None:
         self.configuration = configuration
         self.histories: dict[int, ValidHistory] = {}
         self.invalid: dict[int, str] = {}  # position -> why its wedged history is not valid
@@ -72,7 +72,7 @@ class Reconfiguration:
         A quorum with a replica that was silent once waits for that replica's answer.
         """
         usable = {position: history for position, history in self.histories.items() if position not in self.silent}
-        plan, why_not = choose_quorum(usable, self.configuration.quorum, self.failed, self.suspects())
+        plan, why_not = choose_quorum(usable, self.configuration.histories, self.failed, self.suspects())
         self.failed |= why_not
         if plan is not None:
             self.tried.append(plan.quorum)
@@ -124,7 +124,12 @@ class Reconfiguration:
                 self._forgiven.add(quorum)
 
     def results(self, plan: QuorumPlan) -> list[tuple[int, int, Answer]]:
-        """Client, request number and proved answer, wherever the whole quorum gives one and the same (step 6)."""
+        """Client, request number and proved answer, wherever the whole quorum gives one and the same (step 6).
+
+        None where the quorum is too small to prove anything: the clients then send their requests again.
+        """
+        if len(plan.quorum) < self.configuration.quorum:
+            return []
         by_request: dict[tuple[int, int], list[LatestAnswer]] = {}
         for position in plan.quorum:
             for latest in self._caught_up[position].answers:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bcr.authentication import Authentication
 from bcr.configuration import SignedConfiguration
 from bcr.figures import Sample
 from bcr.proofs import Answer
@@ -70,7 +71,9 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run, as recorded.
 
     `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had; `faults`
-    are those that struck. The samples of the harness are those of the process that collected this.
+    are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
+    statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
+    started it; and who holds it could have made them.
     """
 
     olympus_key: bytes
@@ -83,3 +86,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     olympus_notices: tuple[Notice, ...] = ()
     olympus_samples: tuple[Sample, ...] = ()
     harness_samples: tuple[Sample, ...] = ()
+    authentication: Authentication = "ed25519"
+    olympus_secret: bytes = b""

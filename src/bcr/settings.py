@@ -2,6 +2,8 @@
 
 import msgspec
 
+from bcr.authentication import Authentication, sizes
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a scenario that processes act on, and where they log. Times are milliseconds.
@@ -13,6 +15,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     t: int
     num_clients: int
+    authentication: Authentication = "ed25519"
     client_timeout_ms: int = 3_000
     head_timeout_ms: int = 3_000
     nonhead_timeout_ms: int = 3_000
@@ -31,4 +34,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def num_replicas(self) -> int:
-        return 2 * self.t + 1
+        return sizes(self.t, self.authentication).replicas

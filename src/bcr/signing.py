@@ -1,7 +1,13 @@
-"""Who said it: keys, and values that carry their author's signature."""
+"""Who said it: keys, and values that carry what their author has put below them.
 
+That is a signature, a vector of MACs or a checksum (bcr.authentication says which, and what each holds against). Nobody
+who checks one needs to know: an `Author` tells for the process that asks whether a message is the author's.
+"""
+
+from collections.abc import Collection, Sequence
+from copy import copy
 from functools import lru_cache
-from typing import Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
 from nacl.exceptions import BadSignatureError, CryptoError
@@ -61,20 +67,75 @@ def use(scheme: Scheme) -> None:
     _scheme = scheme
 
 
-class SigningKey:
-    """A key pair, made from KEY_SEED_SIZE random bytes; the private half never leaves the process."""
+class Circle(msgspec.Struct, frozen=True):
+    """The public keys of all who take part: Olympus's, the replicas' by position, the clients' by number."""
+
+    olympus: bytes = b""
+    replicas: tuple[bytes, ...] = ()
+    clients: tuple[bytes, ...] = ()
+
+
+class Author(Protocol):
+    """A process as another one sees it, which checks what the first has signed."""
+
+    def is_valid(self, message: bytes, signature: bytes) -> bool:
+        """Whether the author signed the message so; False, never an error, whatever the bytes."""
+
+
+class Keys:
+    """A process's own keys, made from KEY_SEED_SIZE random bytes; the private half never leaves the process.
+
+    `circle` is whom the process knows. `is_transferable` says whether what convinces one process convinces every other;
+    `disclosed` holds what somebody must be told to check in this process's place, where that takes a secret.
+    """
+
+    authentication: ClassVar[str]
+    is_transferable = True
+    disclosed = b""
+
+    def __init__(self, seed: bytes, public: bytes) -> None:
+        self.seed = seed
+        self.public = public
+        self.circle = Circle()
+
+    def among(self, circle: Circle) -> Self:
+        """The same keys, of a process that knows these others."""
+        other = copy(self)
+        other.circle = circle
+        return other
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        """What Olympus, and the holders of the public keys `readers`, can check to be this process's."""
+        raise NotImplementedError
+
+    def author(self, public_key: bytes) -> Author:
+        """The holder of `public_key`, as this process sees it; any bytes will do, and nobody may hold them."""
+        raise NotImplementedError
+
+
+class SigningKey(Keys):
+    """A key pair whose signatures everybody can check: Ed25519, unless `use` said otherwise."""
+
+    authentication = "ed25519"
 
     def __init__(self, seed: bytes) -> None:
-        self._seed = seed
-        self.public = _scheme.public_key(seed)
+        super().__init__(seed, _scheme.public_key(seed))
 
-    def sign(self, message: bytes) -> bytes:
-        return _scheme.sign(self._seed, message)
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        return _scheme.sign(self.seed, message)
+
+    def author(self, public_key: bytes) -> Author:
+        return Signer(public_key)
 
 
-def is_valid_signature(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether the holder of `public_key` signed `message`; False, never an error, whatever the bytes."""
-    return _scheme.is_valid(public_key, message, signature)
+class Signer:
+    """The author whose signatures fit a public key, whoever asks."""
+
+    def __init__(self, public_key: bytes) -> None:
+        self.public_key = public_key
+
+    def is_valid(self, message: bytes, signature: bytes) -> bool:
+        return _scheme.is_valid(self.public_key, message, signature)
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -85,6 +146,13 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
     def signed_bytes(self) -> bytes:
         return _DOMAIN + encode(self)
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        """The public keys of those who must be able to check this statement of `signer`, besides Olympus.
+
+        Each kind says so for itself, with as few as will do, and clients before replicas (bcr.macs says why).
+        """
+        return ()
 
 
 S = TypeVar("S", bound=Statement)
@@ -98,17 +166,22 @@ class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True):
     signature: bytes
 
     @classmethod
-    def sign(cls, statement: S, signer: int, key: SigningKey) -> Self:
-        return cls(statement, signer, key.sign(statement.signed_bytes()))
+    def sign(cls, statement: S, signer: int, keys: Keys, clients: Collection[int] | None = None) -> Self:
+        """The statement under these keys; of the clients only `clients`, by default all, will have to check it."""
+        circle = keys.circle
+        if clients is not None:
+            known = tuple(key for client, key in enumerate(circle.clients) if client in clients)
+            circle = Circle(circle.olympus, circle.replicas, known)
+        return cls(statement, signer, keys.sign(statement.signed_bytes(), statement.readers(circle, signer)))
 
-    def is_authentic(self, public_key: bytes) -> bool:
-        return is_valid_signature(public_key, self.statement.signed_bytes(), self.signature)
+    def is_authentic(self, author: Author) -> bool:
+        return author.is_valid(self.statement.signed_bytes(), self.signature)
 
-    def demand_authentic(self, public_key: bytes, author: str) -> None:
-        """Raises InvalidSignature unless the holder of `public_key` signed this; `author` names it in the error."""
-        if not self.is_authentic(public_key):
+    def demand_authentic(self, author: Author, name: str) -> None:
+        """Raises InvalidSignature unless `author`, whom the error calls `name`, signed this."""
+        if not self.is_authentic(author):
             kind = type(self.statement).__name__.lower()
-            raise InvalidSignature(f"{kind} with an invalid signature of {author}", evidence=(self,))
+            raise InvalidSignature(f"{kind} with an invalid signature of {name}", evidence=(self,))
 
     def digest(self) -> bytes:
         return digest("signed", self)

@@ -36,6 +36,10 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
         """Client and number of each request, in order."""
         return [(request.statement.client, request.statement.number) for request in self.requests]
 
+    def clients(self) -> set[int]:
+        """Whose requests these are."""
+        return {request.statement.client for request in self.requests}
+
     def answer(self, client: int, number: int, proof: Sequence[SignedResult]) -> Answer:
         """The answer to one of the requests; raises KeyError where the slot does not have it."""
         try:

@@ -7,7 +7,7 @@ import msgspec
 from bcr.encoding import digest
 from bcr.merkle import Tree
 from bcr.object import Operation
-from bcr.signing import Signed, Statement
+from bcr.signing import Circle, Signed, Statement
 
 MAX_OPERATIONS_PER_REQUEST = 1_000
 MAX_REQUESTS_PER_SLOT = 1_000
@@ -23,6 +23,9 @@ class Request(Statement, frozen=True, tag="request"):
     number: int
     operations: tuple[Operation, ...]
 
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas
+
 
 class Order(Statement, frozen=True, tag="order"):
     """A replica's promise that `slot` holds the requests with this digest, and no others, ever."""
@@ -30,6 +33,9 @@ class Order(Statement, frozen=True, tag="order"):
     configuration: int
     slot: int
     requests_digest: bytes
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas[signer + 1 :]
 
 
 class Result(Statement, frozen=True, tag="result"):
@@ -40,6 +46,9 @@ class Result(Statement, frozen=True, tag="result"):
     requests_digest: bytes
     outcomes_digest: bytes
 
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.clients + circle.replicas
+
 
 class Checkpoint(Statement, frozen=True, tag="checkpoint"):
     """A replica's word on its running state after `slot` (section 4.2)."""
@@ -48,6 +57,9 @@ class Checkpoint(Statement, frozen=True, tag="checkpoint"):
     slot: int
     state_digest: bytes
 
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas
+
 
 class Refusal(Statement, frozen=True, tag="refusal"):
     """An immutable replica's signed *error* in answer to a request (section 3.3)."""
@@ -55,6 +67,9 @@ class Refusal(Statement, frozen=True, tag="refusal"):
     configuration: int
     client: int
     number: int
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.clients[self.client : self.client + 1]
 
 
 class Ready(Statement, frozen=True, tag="ready"):
@@ -76,11 +91,17 @@ class WedgeRequest(Statement, frozen=True, tag="wedge_request"):
 
     configuration: int
 
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas
+
 
 class GetRunningState(Statement, frozen=True, tag="get_running_state"):
     """Olympus asks a member of the quorum for its running state."""
 
     configuration: int
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas
 
 
 SignedRequest = Signed[Request]

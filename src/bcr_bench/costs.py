@@ -45,9 +45,10 @@ def measure(value_bytes: int = 100) -> Costs:
     key = SigningKey(b"k" * KEY_SEED_SIZE)
     request = Signed.sign(Request(0, 0, (Operation("put", "key", "x" * value_bytes),)), 0, key)
     payload = encode(request)
+    author = key.author(key.public)
     return Costs(
         sign_us=_time_us(lambda: Signed.sign(request.statement, 0, key)),
-        verify_us=_time_us(lambda: request.is_authentic(key.public)),
+        verify_us=_time_us(lambda: request.is_authentic(author)),
         hash_us=_time_us(lambda: hashlib.sha256(payload).digest()),
         encode_us=_time_us(lambda: encode(request)),
         decode_us=_time_us(lambda: decode(SignedRequest, payload)),

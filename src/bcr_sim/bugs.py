@@ -101,7 +101,7 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     from bcr_sim.hunt import counterexample
 
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed])
+        tally = run_seeds([seed], None, bug.get("authentication"))
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

@@ -6,16 +6,18 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from bcr.authentication import Authentication
 from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Simulation
 from bcr_sim.run import Outcome, simulate
-from bcr_sim.seeds import scenario_text
+from bcr_sim.seeds import authentication_of, scenario_text
 
+FROM_THE_SEED = "any"  # in place of an authenticator
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
 
 
@@ -50,11 +52,18 @@ class Tally(msgspec.Struct):
         self.failures = self.failures + other.failures
 
 
-def text_of(seed: int, base: str | None) -> str:
-    """The scenario file of a seed: `base`, a file's text, with this seed, or the one that the seed expands to."""
+def text_of(seed: int, base: str | None, authentication: Authentication | Literal["any"] | None = None) -> str:
+    """The scenario file of a seed: `base`, a file's text, with this seed, or the one that the seed expands to.
+
+    Where `authentication` is None, that is the file's own, or ed25519.
+    """
+    chosen = authentication_of(seed) if authentication == FROM_THE_SEED else authentication
     if base is None:
-        return scenario_text(seed)
+        return scenario_text(seed, chosen or "ed25519")
     lines = base.splitlines()
+    if chosen is not None:
+        lines = [line for line in lines if line.partition("=")[0].strip().lower() != "authentication"]
+        lines.append(f"authentication = {chosen}")
     for number, line in enumerate(lines):
         key, equals, value = line.partition("=")
         if equals and key.strip().lower() == "simulation":
@@ -66,11 +75,13 @@ def text_of(seed: int, base: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run_seeds(seeds: Iterable[int], base: str | None = None) -> Tally:
+def run_seeds(
+    seeds: Iterable[int], base: str | None = None, authentication: Authentication | Literal["any"] | None = None
+) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally = Tally()
     for seed in seeds:
-        text = text_of(seed, base)
+        text = text_of(seed, base, authentication)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

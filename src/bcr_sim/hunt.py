@@ -15,9 +15,10 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bcr.scenario import ScenarioError, read_scenario
+from bcr.authentication import KINDS
+from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr_runtime.processes import PROJECT
-from bcr_sim.campaign import Failure, Tally, prepare, run_seeds, run_text
+from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
 from bcr_sim.diagram import diagram
 from bcr_sim.shrink import shrunk
 from bcr_tools.run import ScenarioNotFound, find_scenario
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("files", metavar="FILE", nargs="*", help="scenarios to run with each seed (default: one made of it)")
     parser.add_argument("--seeds", type=int, default=1_000, help="how many (default: 1000)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--authentication", choices=(*KINDS, FROM_THE_SEED), help="of all runs, or drawn from each seed "
+                        "(default: what FILE says, and ed25519 for scenarios that are made)")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
-        bases = [_text_of(name) for name in options.files] or [None]
+        bases = [_text_of(name, options.authentication) for name in options.files] or [None]
     except (ValueError, ScenarioError, ScenarioNotFound, OSError) as error:
         print(f"bcr hunt: {error}", file=sys.stderr)
         return 2
@@ -72,16 +75,23 @@ def _shard(seeds: range, shard: str) -> range:
     return seeds[int(number) - 1 :: int(count)]
 
 
-def _text_of(name: str) -> str:
+def _text_of(name: str, authentication: str | None) -> str:
     path = find_scenario(name)
     read_scenario(path)
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
-    return path.read_text()
+    text = path.read_text()
+    for chosen in KINDS if authentication == FROM_THE_SEED else (authentication,):
+        parse_scenario(text_of(0, text, chosen), name)  # with another authenticator it may be impossible
+    return text
 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
-    chunks = [(list(seeds[start : start + CHUNK]), base) for base in bases for start in range(0, len(seeds), CHUNK)]
+    chunks = [
+        (list(seeds[start : start + CHUNK]), base, options.authentication)
+        for base in bases
+        for start in range(0, len(seeds), CHUNK)
+    ]
     total = Tally()
     engine = _dask if options.engine == "dask" else _processes
     with _Progress(len(seeds) * len(bases)) as progress:
@@ -120,10 +130,10 @@ def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.N
                 own.close()
 
 
-def _on_dask(work: Callable[..., Tally], seeds: Sequence[int], base: str | None) -> Tally:
+def _on_dask(work: Callable[..., Tally], seeds: Sequence[int], base: str | None, authentication: Any) -> Tally:
     """One run at a time in a worker, which may have several threads: a run takes the whole OS process."""
     with _one_at_a_time:
-        return work(seeds, base)
+        return work(seeds, base, authentication)
 
 
 class _Progress:

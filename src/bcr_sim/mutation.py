@@ -1,7 +1,7 @@
 """Small changes to messages, which a lying replica may well send (the idea of ByzzFuzz: small, and few)."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -9,19 +9,24 @@ from msgspec.structs import replace
 
 from bcr.encoding import decode, encode
 from bcr.history import CatchUp, HistoryEntry
-from bcr.messages import ResultMessage
+from bcr.macs import ENTRY_SIZE, MacKeys
+from bcr.messages import ResultMessage, ResultShuttle
 from bcr.object import Operation
-from bcr.signing import Signed, SigningKey
-from bcr.statements import Request, WedgeRequest
+from bcr.signing import Keys, Signed
+from bcr.statements import Request, SignedResult, WedgeRequest
 from bcr.violations import MalformedMessage
 
 _DOMAIN = b"bcr statement\0"
-SIGNATURE_BYTES = 64
+UNEVEN = 0.4  # of the lies under MACs are in these alone
+SPOILED = 0.3  # of the entries of an uneven vector
 FORGED_NUMBER = 1_000_000
 
 
-def mutated(payload: bytes, chance: random.Random, position: int, key: SigningKey) -> bytes:
-    """The payload with one small change; half of the time whatever the replica signed in it is signed again."""
+def mutated(payload: bytes, chance: random.Random, position: int, key: Keys) -> bytes:
+    """The payload with one small change; half of the time whatever the replica signed in it is signed again.
+
+    Under MACs a lie may also be that they are right for some and wrong for others.
+    """
     try:
         value = msgspec.msgpack.decode(payload)
     except ValueError:  # another fault has made it unreadable already
@@ -29,14 +34,16 @@ def mutated(payload: bytes, chance: random.Random, position: int, key: SigningKe
     places = list(_places(value))
     if not places:
         return payload
+    if isinstance(key, MacKeys) and chance.random() < UNEVEN:
+        return _useless_to_clients(payload, position, key) or _uneven(value, chance, position, key)
     holder, index = places[int(chance.random() * len(places))]
     holder[index] = _changed(holder[index], chance)
     if chance.random() < 0.5:
-        _sign_again(value, position, key)
+        _sign_again(value, position, lambda message: key.sign(message, _everybody(key)))
     return msgspec.msgpack.encode(value)
 
 
-def lying_answer(payload: bytes, chance: random.Random, position: int, key: SigningKey) -> bytes:
+def lying_answer(payload: bytes, chance: random.Random, position: int, key: Keys) -> bytes:
     """A result message with another result, which the replica has signed.
 
     The other statements of its proof are left, or replaced by more of its own, or by forged ones.
@@ -61,9 +68,9 @@ def lying_answer(payload: bytes, chance: random.Random, position: int, key: Sign
     return encode(replace(message, answer=replace(answer, proof=proof)))
 
 
-def forged_commands(configuration: int, slot: int, key: SigningKey) -> list[tuple[Any, ...]]:
+def forged_commands(configuration: int, slot: int, key: Keys) -> list[tuple[Any, ...]]:
     """Messages that only Olympus may send, and a history of its own making in them, under a replica's signature."""
-    request = Signed(Request(0, FORGED_NUMBER, (Operation("put", "forged", "forged"),)), 0, bytes(SIGNATURE_BYTES))
+    request = Signed(Request(0, FORGED_NUMBER, (Operation("put", "forged", "forged"),)), 0, bytes(64))
     suffix = (HistoryEntry(slot, (request,), ()),)
     commands = Signed.sign(WedgeRequest(configuration), 0, key), Signed.sign(CatchUp(configuration, 1, suffix), 0, key)
     return [("wedge_request", encode(commands[0])), ("catch_up", FORGED_NUMBER, 0, 1, encode(commands[1]))]
@@ -98,12 +105,77 @@ def _changed(value: Any, chance: random.Random) -> Any:
     return value[:place] + [value[place]] + value[place:]
 
 
-def _sign_again(value: Any, position: int, key: SigningKey) -> None:
+def _sign_again(value: Any, position: int, sign: Callable[[bytes], bytes]) -> None:
     """Renew the signatures under the replica's own statements, innermost first."""
-    if not isinstance(value, list):
-        return
-    for each in value:
-        _sign_again(each, position, key)
-    is_signed = len(value) == 3 and isinstance(value[0], list) and value[1] == position
-    if is_signed and isinstance(value[2], bytes) and len(value[2]) == SIGNATURE_BYTES and value[0][:1] != ["request"]:
-        value[2] = key.sign(_DOMAIN + msgspec.msgpack.encode(value[0]))
+    for signed in _signed(value):
+        if signed[1] == position and signed[0][0] != "request":
+            signed[2] = sign(_DOMAIN + msgspec.msgpack.encode(signed[0]))
+
+
+def _signed(value: Any) -> Iterator[list[Any]]:
+    """Every statement with its signer and signature, innermost first."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _signed(each)
+        has_parts = len(value) == 3 and isinstance(value[0], list) and isinstance(value[2], bytes)
+        if has_parts and value[0] and isinstance(value[0][0], str):
+            yield value
+
+
+def _everybody(key: Keys) -> tuple[bytes, ...]:
+    return key.circle.clients + key.circle.replicas
+
+
+def _unevenly(key: MacKeys, chance: random.Random) -> Callable[[bytes], bytes]:
+    """Makes vectors that are wrong for some, always the same."""
+    readers = (key.circle.olympus, *_everybody(key))
+    spoiled = frozenset(place for place in range(len(readers)) if chance.random() < SPOILED)
+    return lambda message: key.vector(message, readers, spoiled)
+
+
+def _uneven(value: Any, chance: random.Random, position: int, key: MacKeys) -> bytes:
+    """The message with vectors that are wrong for some: the replica's own, or somebody's that it passes on."""
+    if chance.random() < 0.6:
+        _sign_again(value, position, _unevenly(key, chance))
+    else:
+        _spoil_entry(value, int(chance.random() * (1 + len(_everybody(key)))), chance)
+    return msgspec.msgpack.encode(value)
+
+
+def _useless_to_clients(payload: bytes, position: int, key: MacKeys) -> bytes | None:
+    """A result with t+1 statements, which convince the replicas; but the replica's own convinces no client.
+
+    Only of every other slot, so that what the tail tells the client and what it tells the chain go together.
+    """
+    try:
+        shuttle = decode(ResultShuttle, payload)
+        proof = _useless(shuttle.result_proof, position, key)
+        return encode(replace(shuttle, result_proof=proof)) if shuttle.slot % 2 else None
+    except MalformedMessage:
+        pass
+    try:
+        message = decode(ResultMessage, payload)
+    except MalformedMessage:
+        return None
+    proof = _useless(message.answer.proof, position, key)
+    return encode(replace(message, answer=replace(message.answer, proof=proof))) if message.answer.slot % 2 else None
+
+
+def _useless(proof: tuple[SignedResult, ...], position: int, key: MacKeys) -> tuple[SignedResult, ...]:
+    readers = (key.circle.olympus, *_everybody(key))
+    spoiled = frozenset(range(1, 1 + len(key.circle.clients)))
+    own = [
+        replace(signed, signature=key.vector(signed.statement.signed_bytes(), readers, spoiled))
+        for signed in proof
+        if signed.signer == position
+    ]
+    others = [signed for signed in proof if signed.signer != position]
+    return tuple([*own, *others][: len(key.circle.replicas) // 2 + 1])
+
+
+def _spoil_entry(value: Any, place: int, chance: random.Random) -> None:
+    """Make the MAC at one place wrong in some vectors, whoever made them."""
+    for signed in _signed(value):
+        last = (place + 1) * ENTRY_SIZE - 1
+        if last < len(signed[2]) and chance.random() < 0.5:
+            signed[2] = signed[2][:last] + bytes((signed[2][last] ^ 1,)) + signed[2][last + 1 :]

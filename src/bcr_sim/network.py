@@ -32,10 +32,23 @@ class Network:
                     copies = 0
                 elif chance < self._options.lose + self._options.duplicate:
                     copies = 2
+                if self._options.flip and self._world.random.random() * 1_000 < self._options.flip:
+                    message = self._flipped(message)
         if not copies:
             self._on_loss(sender, receiver, message)
         for _ in range(copies):
             self._world.at(self._arrival_ns(sender, receiver), receiver.take, message)
+
+    def _flipped(self, message: Any) -> Any:
+        """The message with one bit of its payload changed."""
+        source, (command, (clock, parts)) = message
+        payload = parts[-1]
+        if not isinstance(payload, bytes) or not payload:
+            return message
+        place = int(self._world.random.random() * len(payload))
+        bit = 1 << int(self._world.random.random() * 8)
+        payload = payload[:place] + bytes((payload[place] ^ bit,)) + payload[place + 1 :]
+        return source, (command, (clock, (*parts[:-1], payload)))
 
     def _is_cut(self, sender: str, receiver: str, now_ms: float) -> bool:
         return any(

@@ -134,7 +134,7 @@ class Oracle:
         for request in requests:
             statement = request.statement
             is_of_a_client = request.signer == statement.client and 0 <= statement.client < len(self._workloads)
-            if not is_of_a_client or not request.is_authentic(configuration.clients[statement.client]):
+            if not is_of_a_client or not request.is_authentic(configuration.client_key(statement.client)):
                 self._tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
             workload = self._workloads[statement.client]
@@ -167,11 +167,11 @@ class Oracle:
         configuration = container.process._state.configuration
         signers: dict[Checkpoint, set[int]] = {}
         for signed in proof:
-            if 0 <= signed.signer <= 2 * configuration.t and signed.is_authentic(
-                configuration.replicas[signed.signer].public_key
+            if 0 <= signed.signer <= configuration.tail and signed.is_authentic(
+                configuration.replica_key(signed.signer)
             ):
                 signers.setdefault(signed.statement, set()).add(signed.signer)
-        agreed = [checkpoint for checkpoint, positions in signers.items() if len(positions) > configuration.t]
+        agreed = [checkpoint for checkpoint, positions in signers.items() if len(positions) >= configuration.quorum]
         if not agreed:
             self._tell("checkpoint agreement", f"{container.name} cut its history on less than t+1 statements")
             return

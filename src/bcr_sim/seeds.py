@@ -2,13 +2,16 @@
 
 Every feature is left out of many scenarios: what always happens together hides what it does alone. No configuration
 gets more than t replicas with faults, so that every scenario has to be answered.
+
+A seed is one scenario for each authenticator: of signatures and of MACs the same, of checksums one without lies.
 """
 
 import random
 from collections.abc import Sequence
 from typing import TypeVar
 
-from bcr.scenario.faults import FAILURES, TRIGGERS
+from bcr.authentication import KINDS, Authentication, sizes
+from bcr.scenario.faults import FAILURES, NO_ACCIDENTS, TRIGGERS
 
 T = TypeVar("T")
 
@@ -20,7 +23,7 @@ ONCE = ("wedge_request", "catch_up", "get_running_state", "new_configuration")
 class Chance:
     """A seed's decisions; made of `random` alone, which is the same on every Python."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._random = random.Random(seed)
 
     def happens(self, probability: float) -> bool:
@@ -37,7 +40,13 @@ class Chance:
         return sorted((left.pop(self.number(0, len(left) - 1)) for _ in range(count)), key=values.index)
 
 
-def scenario_text(seed: int) -> str:
+def authentication_of(seed: int) -> Authentication:
+    """The authenticator that a seed draws, where it is left to it."""
+    drawn: Authentication = Chance(f"authentication {seed}").one_of(sorted(KINDS))  # type: ignore[assignment]
+    return drawn
+
+
+def scenario_text(seed: int, authentication: Authentication = "ed25519") -> str:
     """The scenario file that a seed stands for."""
     chance = Chance(seed)
     t = chance.one_of((1, 1, 1, 1, 2, 2, 3))
@@ -60,27 +69,35 @@ def scenario_text(seed: int) -> str:
     ]
     for client in range(clients):
         lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 10)})")
-    faulty = chance.some_of(range(2 * t + 1), chance.one_of((t, t, t, chance.number(0, t))))
-    lines += _failures(chance, faulty, clients)
-    lines.append(f"simulation = {'; '.join(_simulation(chance, seed, t, clients, faulty, olympus_timeout))}")
+    replicas = sizes(t, authentication).replicas
+    faulty = chance.some_of(range(replicas), chance.one_of((t, t, t, chance.number(0, t))))
+    lies = authentication != "crc"
+    failures = [failure for failure in sorted(FAILURES) if lies or failure not in NO_ACCIDENTS]
+    lines += _failures(chance, faulty, clients, failures)
+    words = _simulation(chance, seed, replicas, clients, faulty, olympus_timeout)
+    if not lies and chance.happens(0.4):
+        words.append(f"flip({chance.one_of((5, 30, 100))})")
+    lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in NO_ACCIDENTS)}")
+    if authentication != "ed25519":
+        lines.append(f"authentication = {authentication}")
     return "\n".join(lines) + "\n"
 
 
-def _failures(chance: Chance, faulty: Sequence[int], clients: int) -> list[str]:
+def _failures(chance: Chance, faulty: Sequence[int], clients: int, failures: Sequence[str]) -> list[str]:
     if not chance.happens(0.7):
         return []
     return [
         f"failures[{configuration},{position}] = "
-        + "; ".join(_pair(chance, configuration, clients) for _ in range(chance.number(1, 3)))
+        + "; ".join(_pair(chance, configuration, clients, failures) for _ in range(chance.number(1, 3)))
         for configuration in range(chance.number(1, 3))
         for position in faulty
         if chance.happens(0.8)
     ]
 
 
-def _pair(chance: Chance, configuration: int, clients: int) -> str:
+def _pair(chance: Chance, configuration: int, clients: int, failures: Sequence[str]) -> str:
     trigger = chance.one_of(sorted(TRIGGERS))
-    failure = chance.one_of(sorted(FAILURES))
+    failure = chance.one_of(failures)
     values = {
         "client": chance.number(0, clients - 1),
         "count": 0 if trigger in ONCE else configuration if trigger == "reconfiguration" else chance.number(0, 6),
@@ -93,11 +110,11 @@ def _pair(chance: Chance, configuration: int, clients: int) -> str:
 
 
 def _simulation(
-    chance: Chance, seed: int, t: int, clients: int, faulty: Sequence[int], olympus_timeout: int
+    chance: Chance, seed: int, replicas: int, clients: int, faulty: Sequence[int], olympus_timeout: int
 ) -> list[str]:
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 30_000)))
     until = chance.number(100, 1_500)
-    names = [f"replica_{i}" for i in range(2 * t + 1)] + [f"client_{k}" for k in range(clients)]
+    names = [f"replica_{i}" for i in range(replicas)] + [f"client_{k}" for k in range(clients)]
     words = [f"seed({seed})", f"delay({least},{most})"]
     if chance.happens(0.3):
         words += [f"lose({chance.one_of((5, 30, 100))})"]

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from bcr.authentication import PROMISES
 from bcr.scenario import ScenarioError, read_scenario
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
@@ -25,5 +26,9 @@ def main(arguments: list[str]) -> int:
         print(
             f"{name}: t = {scenario.t}, {scenario.num_clients} clients, {operations:,} operations, "
             f"{len(scenario.failures)} faults, {len(scenario.expectations)} expectations"
+        )
+        print(
+            f"  {scenario.num_replicas} replicas, authentication = {scenario.authentication}: with up to {scenario.t} of "
+            f"them faulty it holds {PROMISES[scenario.authentication]}"
         )
     return status

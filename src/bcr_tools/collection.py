@@ -113,7 +113,7 @@ class Collection:
         final = {place for place, report in self._reports.items() if report.statement.state_digest is not None}
         return owed <= final and self._final_state is not None
 
-    def record(self, olympus_key: bytes | None, samples: tuple[Sample, ...]) -> RunRecord:
+    def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
         """The record of the run, as far as it has been reported; `samples` are of the process that collected it."""
         return RunRecord(
             olympus_key or b"",
@@ -126,4 +126,6 @@ class Collection:
             self._olympus_notices,
             self._olympus_samples,
             samples,
+            self.settings.authentication,
+            olympus_secret,
         )

@@ -50,7 +50,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
 
 def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
     """The contents of `result.json`."""
-    tail = 2 * launch.settings.t
+    tail = launch.settings.num_replicas - 1
     return {
         "scenario": launch.scenario.name,
         "verdict": judgement.status,

@@ -1,7 +1,7 @@
 """Messages: what they show by themselves, before anything is known of the slot."""
 
 import pytest
-from memory_chain import MemoryChain, append, changed, client_key, get, put
+from memory_chain import MemoryChain, append, changed, client_key, get, make_configuration, put
 
 from bcr.describing import contents, identify
 from bcr.messages import Accusation, PublicKey, ResultMessage, demand_request
@@ -143,7 +143,7 @@ def test_an_accusation_of_a_replica_that_is_not_there_is_a_violation_and_no_erro
 
 def test_an_accusation_from_another_configuration_is_refused(chain):
     with pytest.raises(WrongConfiguration):
-        accusation(chain, 2).demand_proved(changed(chain.configuration, number=1))
+        accusation(chain, 2).demand_proved(make_configuration(number=1))
 
 
 # -- enrolment

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import MemoryChain, append, changed, get, put, replica_key
+from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_key
 
 from bcr.proofs import check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.signing import Signed
@@ -153,7 +153,7 @@ def test_a_checkpoint_is_complete_exactly_where_t_plus_1_replicas_validly_signed
 def test_checkpoint_statements_of_another_configuration_do_not_count(chain):
     proof = chain.checkpoint_proof(1)
     with pytest.raises(NotEnoughStatements):
-        check_checkpoint_proof(proof, changed(chain.configuration, number=1))
+        check_checkpoint_proof(proof, make_configuration(number=1))
     assert check_checkpoint_proof(proof, chain.configuration).slot == 1
 
 

@@ -15,10 +15,11 @@ from bcr.violations import Hole, InvalidSignature, ProtocolViolation
 HONEST = ("prompt", "late", "late at catch_up", "late at the end")
 FAULTY = ("silent", "invalid history", "truncated history", "silent at catch_up", "other digest", "other state",
           "silent at the end")  # fmt: skip
+ACCIDENTS = ("silent", "silent at catch_up", "silent at the end")
 
 
-def make_chain(t=1, slots=4):
-    chain = MemoryChain(t)
+def make_chain(t=1, slots=4, authentication="ed25519"):
+    chain = MemoryChain(t, authentication=authentication)
     chain.serve(0, put("k", ""))
     for slot in range(1, slots):
         chain.serve(slot % 2, append("k", str(slot)))
@@ -118,17 +119,25 @@ class Drive:
 
 
 @st.composite
-def drives(draw, most_faulty):
+def drives(draw, most_faulty, authentication="ed25519", faults=FAULTY, honest=HONEST):
     """A wedged chain: replica i has executed no more than its predecessor, and some have faults."""
     t = draw(st.sampled_from([1, 1, 2]))
     slots = draw(st.integers(1, 4))
-    chain = make_chain(t, slots)
-    ends = sorted(draw(st.lists(st.integers(0, slots), min_size=2 * t + 1, max_size=2 * t + 1)), reverse=True)
-    faulty = draw(st.sets(st.integers(0, 2 * t), max_size=most_faulty(t)))
-    kinds = [draw(st.sampled_from(FAULTY if i in faulty else HONEST)) for i in range(2 * t + 1)]
+    chain = make_chain(t, slots, authentication)
+    n = len(chain.positions())
+    ends = sorted(draw(st.lists(st.integers(0, slots), min_size=n, max_size=n)), reverse=True)
+    faulty = draw(st.sets(st.integers(0, n - 1), max_size=most_faulty(t)))
+    kinds = [draw(st.sampled_from(faults if i in faulty else honest)) for i in range(n)]
     # A checkpoint is completed at the tail, so every replica has executed its slot.
     checkpoint = draw(st.sampled_from([None, ends[-1] - 1])) if ends[-1] else None
     return Drive(chain, kinds, ends, checkpoint)
+
+
+@given(drives(most_faulty=lambda t: t, authentication="hmac", honest=HONEST[:3]))
+def test_with_macs_and_t_faulty_replicas_there_is_a_quorum_too(drive):
+    plan = drive.to_the_end()
+    assert plan is not None
+    assert drive.change.snapshot == drive.chain.snapshots[plan.slots]
 
 
 @given(drives(most_faulty=lambda t: t))
@@ -138,6 +147,27 @@ def test_with_t_faulty_replicas_there_is_a_quorum_and_its_state_is_the_right_one
     assert drive.change.snapshot == drive.chain.snapshots[plan.slots]
     honest_ends = [end for end, kind in zip(drive.ends, drive.kinds, strict=True) if kind in HONEST]
     assert plan.slots >= min(honest_ends)
+
+
+@given(drives(most_faulty=lambda t: t, authentication="crc", faults=ACCIDENTS))
+def test_with_checksums_one_replica_that_is_left_is_enough_and_the_longest_history_is_taken(drive):
+    plan = drive.to_the_end()
+    assert plan is not None
+    assert len(plan.quorum) == 1
+    assert drive.change.snapshot == drive.chain.snapshots[plan.slots]
+    # What a client has an answer to every replica has executed.
+    assert plan.slots >= min(drive.ends)
+    heard = [drive.ends[i] for i, kind in enumerate(drive.kinds) if kind == "prompt"]
+    assert plan.slots >= max(heard, default=0)
+
+
+def test_results_of_one_replica_alone_are_not_sent_where_more_are_needed():
+    chain = make_chain(authentication="crc")
+    change = ready(chain)
+    plan = change.next_plan()
+    catch_up(change, chain, plan)
+    assert len(plan.quorum) == 1
+    assert change.results(plan) == []
 
 
 @given(drives(most_faulty=lambda t: 2 * t + 1))

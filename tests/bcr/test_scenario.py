@@ -12,7 +12,7 @@ from bcr.encoding import encode
 from bcr.object import Operation
 from bcr.scenario import Failure, ScenarioError, Trigger, grammar, parse_scenario, read_scenario
 from bcr.scenario.entries import MAX_BYTES, lines_of
-from bcr.scenario.faults import FAILURES, TRIGGERS
+from bcr.scenario.faults import FAILURES, NO_ACCIDENTS, SIMULATED, TRIGGERS
 from bcr.scenario.values import MAX_OPERATIONS
 from bcr.workload import Uniform, Written, pseudorandom
 
@@ -390,3 +390,57 @@ def test_the_first_run_s_two_files_do_the_same():
 def test_every_scenario_that_comes_with_the_project_reads_without_warnings(file):
     _, warnings = read_scenario(file)
     assert not warnings
+
+
+# -- authenticators
+
+CHECKSUMS = "t = 2\nnum_client = 1\nauthentication = crc\nworkload[0] = get('k')\n"
+
+
+@pytest.mark.parametrize("authentication, replicas", [("ed25519", 5), ("hmac", 5), ("crc", 3)])
+def test_a_scenario_has_as_many_replicas_as_its_authenticator_needs(authentication, replicas):
+    scenario, warnings = read(CHECKSUMS.replace("crc", authentication))
+    assert (scenario.authentication, scenario.num_replicas, warnings) == (authentication, replicas, [])
+    yaml = f"t: 2\nnum_client: 1\nauthentication: {authentication}\n'workload[0]': get('k')\n"
+    assert read(yaml, "x.yaml")[0].num_replicas == replicas
+
+
+def test_signatures_are_the_default():
+    assert read(CHECKSUMS.replace("authentication = crc\n", ""))[0].authentication == "ed25519"
+
+
+def test_an_authenticator_that_there_is_not_is_told_with_the_nearest():
+    [error] = errors(CHECKSUMS.replace("crc", "hmca"))
+    assert error.startswith("3:18: authentication: no 'hmca'")
+    assert "hmac" in error
+
+
+def test_positions_are_those_of_the_authenticators_chain():
+    [error] = errors(CHECKSUMS + "failures[0,3] = shuttle(0,0),crash()\n")
+    assert error == "5:1: failures: no replica 3, positions are 0 to 2"
+    assert errors(CHECKSUMS + "links[0,3] = shuttle(0,0),fail()\n")
+    assert errors(CHECKSUMS + "simulation = crash(replica_3,5)\n")
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_lie_is_refused_with_its_reason_where_checksums_must_stand_it_and_an_accident_is_not(failure):
+    argument = "1" if FAILURES[failure].arguments else ""
+    text = CHECKSUMS + f"failures[0,1] = shuttle(0,0),drop(); shuttle(0,1),{failure}({argument})\n"
+    if failure in NO_ACCIDENTS:
+        [error] = errors(text)
+        assert error == f"5:51: {failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
+        assert not read(text.replace("crc", "hmac"))[1]
+    else:
+        assert read(text)[0].failures[1].failure.name == failure
+
+
+@pytest.mark.parametrize("word", ["twins(1)", "mutate(1,3)", "amnesia(1,50)"])
+def test_a_lie_of_the_simulator_is_refused_where_checksums_must_stand_it(word):
+    [error] = errors(CHECKSUMS + f"simulation = seed(1); {word}\n")
+    assert error.startswith(f"5:23: {word.partition('(')[0]} is no accident")
+
+
+def test_every_failure_is_an_accident_or_has_a_reason_why_it_is_none():
+    assert set(NO_ACCIDENTS) - set(FAILURES) == set(SIMULATED)
+    assert {"crash", "drop", "sleep", "delay", "duplicate", "corrupt", "replay", "stall", "pause", "invalid_order_sig",
+            "invalid_result_sig"} == set(FAILURES) - set(NO_ACCIDENTS)  # fmt: skip

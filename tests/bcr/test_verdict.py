@@ -76,6 +76,52 @@ def test_a_correct_run_is_judged_pass(chain):
     assert verdict(chain).status == "pass"
 
 
+@pytest.mark.parametrize("authentication", ["hmac", "crc"])
+def test_a_run_with_another_authenticator_is_judged_as_well(authentication):
+    chain = MemoryChain(authentication=authentication)
+    chain.serve(0, put("k", "a"))
+    chain.serve(1, append("k", "b"))
+    chain.reconfigure()
+    chain.serve(0, get("k"))
+    assert verdict(chain).status == "pass"
+    lie = with_exchange(chain.record(), 0, 1, lambda each: with_other_results(each, "a lie"))
+    assert fails(verdict(chain, lie), "client 0, request 1")
+
+
+def test_a_run_with_macs_cannot_be_checked_without_olympus_s_secret():
+    chain = MemoryChain(authentication="hmac")
+    chain.serve(0, put("k", "a"))
+    assert fails(verdict(chain, changed(chain.record(), olympus_secret=b"")), "not Olympus's")
+    assert fails(verdict(chain, changed(chain.record(), olympus_secret=bytes(32))), "not Olympus's")
+
+
+@pytest.mark.parametrize("wrong, is_enough", [((0,), True), ((0, 1), False)])
+def test_with_macs_one_statement_that_olympus_can_check_is_enough_of_those_that_convinced_the_client(wrong, is_enough):
+    chain = MemoryChain(authentication="hmac")
+    chain.serve(0, put("k", "a"))
+
+    def spoil(exchange):
+        proof = [changed(each, signature=bytes(len(each.signature))) if each.signer in wrong else each
+                 for each in exchange.answer.proof]  # fmt: skip
+        return with_answer(exchange, proof=tuple(proof))
+
+    judgement = verdict(chain, with_exchange(chain.record(), 0, 0, spoil))
+    assert judgement.status == "pass" if is_enough else fails(judgement, "NotEnoughStatements")
+
+
+def test_with_macs_a_request_that_is_ordered_again_has_another_digest_and_is_the_same_one():
+    chain = MemoryChain(authentication="hmac")
+    first, second = chain.send(0, put("k", "a")), chain.send(1, append("k", "b"))
+    chain.order(first, second)
+    chain.accept(second)
+    chain.reconfigure()
+    again = Signed.sign(first.statement, 0, chain.keys_of("client_0"))
+    chain.order(again)
+    chain.accept(again)
+    assert again.digest() != first.digest()
+    assert verdict(chain).status == "pass"
+
+
 def test_a_recorded_run_is_judged_pass(recorded_run):
     record, workloads = recorded_run
     assert judge(record, workloads, 1).status == "pass"

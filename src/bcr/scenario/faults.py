@@ -57,6 +57,24 @@ FAILURES: Mapping[str, Word] = {
 # Faults that the simulator, and no replica, injects into a replica.
 SIMULATED = ("twins", "mutate", "amnesia")
 
+# Failures that no checksum shows, and why: a scenario with `authentication = crc` cannot have them (specification,
+# section 11). The others are accidents: crashes, bits that flip, also in a checksum, and messages that are lost, late,
+# repeated or out of order.
+NO_ACCIDENTS: Mapping[str, str] = {
+    "change_operation": "it signs an operation that no client sent",
+    "change_result": "it signs a result that it did not get",
+    "drop_result_stmt": "a message arrives whole or not at all, and loses no statement on its way",
+    "drop_checkpt_stmts": "a message arrives whole or not at all, and loses no statement on its way",
+    "truncate_history": "it hides slots that it has signed, and may be the only one left that knows of them",
+    "increment_slot": "it signs a slot number that is not the next one",
+    "extra_op": "its state is wrong, and what it signs of it has a right checksum",
+    "equivocate": "it signs different things for different receivers",
+    "forge_request": "it signs what no client sent, and puts a right checksum in the client's name below it",
+    "twins": "two processes sign different things in one name",
+    "mutate": "what is changed gets a right checksum again",
+    "amnesia": "its state is wrong, and what it signs of it has a right checksum",
+}
+
 # What can be said of links: `links[a,b] = trigger,fail(); trigger,fix()`, `links = trigger,partition({0,1},{2})`.
 LINK_ACTIONS: Mapping[str, Word] = {
     "fail": Word((), "from now on nothing that replica a sends reaches replica b"),

@@ -261,12 +261,13 @@ def parse_strings(text: str, warn: Warn) -> tuple[str, ...]:
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """A `trigger,failure` pair: what it says, the file's own text, and where it stands."""
+    """A `trigger,failure` pair: what it says, the file's own text, and where it and its failure stand."""
 
     trigger: Trigger
     failure: Failure
     text: str
     offset: int
+    failure_offset: int
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -291,7 +292,7 @@ def _pair(cursor: Cursor, reading: Reading, tell: Tell) -> Pair | None:
     except Problem as problem:
         tell(problem)  # and go on: the failure may be wrong too
     failure = _failure(failure_call, reading, cursor.warn)
-    return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset)
+    return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset, failure_call.offset)
 
 
 def _two_calls(cursor: Cursor) -> tuple[Call, Call, str]:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bcr.authentication import KINDS, Authentication, sizes
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.expecting import parse_expectation
-from bcr.scenario.faults import Failure, FaultPlan
+from bcr.scenario.faults import NO_ACCIDENTS, Failure, FaultPlan
 from bcr.scenario.grammar import UNITS, milliseconds_of, parse_links, parse_pairs, parse_workload
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.simulation import parse_simulation
@@ -17,10 +18,12 @@ from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
 from bcr.workload import Workload
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
-TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation"}
+TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation",
+         "authentication"}  # fmt: skip
 COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
 INDEXED = ("workload", "failures", "links")
 CHOICES = {
+    "authentication": tuple(KINDS),
     "placement": ("processes", "nodes"),
     "log_level": ("quiet", "human", "debug"),
     "time_unit": ("ms", "s"),
@@ -153,7 +156,7 @@ class _Reading:
     def _choice(self, name: str) -> Any:
         entry = self._plain(name)
         if entry is None:
-            return {"placement": "processes", "log_level": "human", "time_unit": "ms"}[name]
+            return {"log_level": "human"}.get(name, CHOICES[name][0])
         value = entry.value.strip("'\"").lower()
         if value not in CHOICES[name]:
             self._say(entry, f"{name}: no {value!r}; {nearest(value, CHOICES[name])}", 0)
@@ -193,6 +196,8 @@ class _Reading:
         clients, t = numbers["num_client"], numbers["t"]
         label = self._plain("test_case_name")
         hosts = tuple(host for host, _ in self._list("hosts"))
+        authentication: Authentication = self._choice("authentication")
+        replicas = sizes(t, authentication).replicas
         return Scenario(
             source=self.source,
             name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
@@ -209,14 +214,15 @@ class _Reading:
             wedge_grace_ms=numbers["wedge_grace"],
             workloads=self._workloads(clients),
             client_rate=numbers["client_rate"],
-            failures=self._failures(clients, 2 * t + 1, unit_ms),
+            failures=self._failures(clients, replicas, unit_ms, authentication),
             expectations=self._expectations(clients),
+            authentication=authentication,
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
             client_hosts=self._host_indices("client_hosts", len(hosts)),
             replica_hosts=self._host_indices("replica_hosts", len(hosts)),
-            simulation=self._simulation(2 * t + 1, clients),
+            simulation=self._simulation(replicas, clients, authentication),
         )
 
     def _workloads(self, clients: int) -> tuple[Workload, ...]:
@@ -242,7 +248,9 @@ class _Reading:
             return None
         return tuple(map(int, index))
 
-    def _failures(self, clients: int, replicas: int, unit_ms: int) -> tuple[FaultPlan, ...]:
+    def _failures(
+        self, clients: int, replicas: int, unit_ms: int, authentication: Authentication
+    ) -> tuple[FaultPlan, ...]:
         reading = FileReading(clients, self._number("counters_start_at", COUNTERS), unit_ms)
         plans: list[FaultPlan] = []
         for index, entry in self._indexed("failures"):
@@ -253,8 +261,15 @@ class _Reading:
             if position >= replicas:
                 self._say(entry, f"failures: no replica {position}, positions are 0 to {replicas - 1}")
             for pair in parse_pairs(entry.value, reading, self._warner(entry), self._teller(entry)):
+                self._demand_accident(entry, pair.failure.name, pair.failure_offset, authentication)
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
         return (*plans, *self._links(replicas, reading))
+
+    def _demand_accident(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
+        """Say so where checksums are asked to stand against a lie."""
+        if authentication == "crc" and failure in NO_ACCIDENTS:
+            text = f"{failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
+            self._say(entry, text, offset)
 
     def _links(self, replicas: int, reading: FileReading) -> Iterator[FaultPlan]:
         """Faults of links: what configuration 0's replicas send along them is lost."""
@@ -277,11 +292,16 @@ class _Reading:
             return None
         return sender, receiver
 
-    def _simulation(self, replicas: int, clients: int) -> Simulation | None:
+    def _simulation(self, replicas: int, clients: int, authentication: Authentication) -> Simulation | None:
         entry = self._plain("simulation")
         if entry is None:
             return None
-        return parse_simulation(entry.value, replicas, clients, self._warner(entry), self._teller(entry))
+
+        def demand_accident(word: str, offset: int) -> None:
+            self._demand_accident(entry, word, offset, authentication)
+
+        warn, tell = self._warner(entry), self._teller(entry)
+        return parse_simulation(entry.value, replicas, clients, warn, tell, demand_accident)
 
     # -- expectations
 

@@ -1,7 +1,7 @@
 """What only a simulated run heeds: the seed, the network's behaviour, and faults that no replica injects itself."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from bcr.scenario.diagnostics import Problem
@@ -24,6 +24,7 @@ WORDS: Mapping[str, tuple[Kind, ...]] = {
     "delay": ("microseconds", "microseconds"),
     "lose": ("permille",),
     "duplicate": ("permille",),
+    "flip": ("permille",),
     "until": ("milliseconds",),
     "cut": ("process", "process", "milliseconds", "milliseconds"),
     "crash": ("process", "milliseconds"),
@@ -33,6 +34,7 @@ WORDS: Mapping[str, tuple[Kind, ...]] = {
     "amnesia": ("position", "milliseconds"),
     "real_signatures": (),
 }
+SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
 FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i", "position": "i"}
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
@@ -42,19 +44,25 @@ LIMITS: Mapping[Kind, int] = {
 }
 
 
-def parse_simulation(text: str, replicas: int, clients: int, warn: Warn, tell: Tell) -> Simulation:
-    """A `;`-separated set of the words above, each with its arguments."""
+def parse_simulation(
+    text: str, replicas: int, clients: int, warn: Warn, tell: Tell, demand_possible: Callable[[str, int], None]
+) -> Simulation:
+    """A `;`-separated set of the words above, each with its arguments.
+
+    `demand_possible` is given each word, and where it stands, and tells by itself if the scenario cannot have it.
+    """
     found: dict[str, list[tuple[int | str, ...]]] = {word: [] for word in WORDS}
 
     def item(cursor: Cursor) -> None:
         call = known(cursor.call(), WORDS, "option of the simulator", warn)
         kinds = WORDS[call.name]
+        demand_possible(call.name, call.offset)
         demand_count(call, len(kinds), f"{call.name}({','.join(FORMS[kind] for kind in kinds)})")
         found[call.name].append(tuple(_argument(call, i, kind, replicas, clients) for i, kind in enumerate(kinds)))
 
     items(text, item, "options", warn, tell)
     last = {word: calls[-1] for word, calls in found.items() if calls}
-    values: dict[str, object] = {word: last[word][0] for word in ("seed", "lose", "duplicate", "until") if word in last}
+    values: dict[str, object] = {word: last[word][0] for word in SINGLE if word in last}
     if "delay" in last:
         values["delay"] = tuple(sorted(map(int, last["delay"])))
     return Simulation(

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from bcr.authentication import Authentication, sizes
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.faults import FaultPlan
 from bcr.workload import Workload
@@ -85,7 +86,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated run is told beyond the scenario.
 
     A message takes from `delay[0]` to `delay[1]` virtual microseconds. Up to virtual millisecond `until`, of a thousand
-    messages between replicas and clients so many are lost or doubled. `twins` are positions whose replicas run twice
+    messages between replicas and clients so many are lost or doubled, or have a bit flipped. `twins` are positions whose replicas run twice
     with one key.
     """
 
@@ -93,6 +94,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     delay: tuple[int, int] = (50, 2_000)
     lose: int = 0
     duplicate: int = 0
+    flip: int = 0
     until: int = 0
     cuts: tuple[Cut, ...] = ()
     crashes: tuple[Crash, ...] = ()
@@ -123,6 +125,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     client_rate: int = 0
     failures: tuple[FaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    authentication: Authentication = "ed25519"
     placement: Placement = "processes"
     log_level: LogLevel = "human"
     hosts: tuple[str, ...] = ()
@@ -132,7 +135,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def num_replicas(self) -> int:
-        return 2 * self.t + 1
+        return sizes(self.t, self.authentication).replicas
 
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""

@@ -1,0 +1,112 @@
+"""The three authenticators: how many replicas each takes, what it promises, and who must be able to check what."""
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_chain import MemoryChain, key_of, make_configuration, put, seen_by
+
+from bcr.authentication import KINDS, PROMISES, Authentication, keys_of, sizes
+from bcr.configuration import demand_issued
+from bcr.history import CatchUp, InitialHistory
+from bcr.record import ReplicaReport
+from bcr.signing import Signed
+from bcr.state import RunningState
+from bcr.statements import (
+    Checkpoint,
+    GetRunningState,
+    Order,
+    Ready,
+    ReconfigurationRequest,
+    Refusal,
+    Request,
+    Result,
+    WedgeRequest,
+)
+from bcr.violations import InvalidSignature, MalformedMessage
+
+OLYMPUS, CLIENTS, REPLICAS = {"olympus"}, {"client_0", "client_1"}, {"replica_0", "replica_1", "replica_2"}
+READERS = {
+    "request": (Request(1, 0, (put("k", "v"),)), OLYMPUS | REPLICAS),
+    "order": (Order(0, 0, b""), OLYMPUS | {"replica_2"}),
+    "result": (Result(0, 0, b"", b""), OLYMPUS | REPLICAS | CLIENTS),
+    "checkpoint": (Checkpoint(0, 0, b""), OLYMPUS | REPLICAS),
+    "refusal": (Refusal(0, 1, 0), OLYMPUS | {"client_1"}),
+    "ready": (Ready(0), OLYMPUS),
+    "reconfiguration request": (ReconfigurationRequest(0, ""), OLYMPUS),
+    "report": (ReplicaReport(0, 0, None, 0, 0, 0, ()), OLYMPUS),
+    "wedge request": (WedgeRequest(0), OLYMPUS | REPLICAS),
+    "running state asked for": (GetRunningState(0), OLYMPUS | REPLICAS),
+    "catch-up": (CatchUp(0, 1, ()), OLYMPUS | REPLICAS),
+    "initial history": (InitialHistory(0, RunningState(1).snapshot()), OLYMPUS | REPLICAS),
+    "configuration": (make_configuration(authentication="hmac").issued, OLYMPUS | CLIENTS | REPLICAS),
+}
+
+
+def test_every_authenticator_has_keys_and_says_what_it_promises():
+    assert set(KINDS) == set(PROMISES) == set(get_args(Authentication))
+    for authentication in KINDS:
+        assert keys_of(authentication, bytes(32)).authentication == authentication
+
+
+@given(st.integers(1, 10), st.sampled_from(["ed25519", "hmac"]))
+def test_liars_are_outvoted_and_two_quorums_meet(t, authentication):
+    size = sizes(t, authentication)
+    assert size.replicas - t >= size.statements > t
+    assert size.statements + size.histories > size.replicas
+
+
+@given(st.integers(1, 10))
+def test_where_nobody_lies_all_sign_a_result_and_any_one_that_is_left_knows_it(t):
+    size = sizes(t, "crc")
+    assert size.replicas == size.statements == t + 1
+    assert size.replicas - t >= size.histories == 1
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_statement_can_be_checked_by_those_who_need_it_and_by_no_others(kind):
+    statement, expected = READERS[kind]
+    chain = MemoryChain(authentication="hmac")
+    names = {"olympus": "olympus"} | {name: name for name in CLIENTS} | {name: f"{name} of 0" for name in REPLICAS}
+    author = chain.keys_of("replica_1 of 0")
+    signed = Signed.sign(statement, 1, author)
+    assert {name for name, key in names.items() if signed.is_authentic(chain.keys_of(key).author(author.public))} == expected
+
+
+def test_of_a_result_only_the_clients_of_its_slot_need_a_code():
+    chain = MemoryChain(authentication="hmac")
+    keys = chain.keys_at(0)
+    signed = Signed.sign(Result(0, 0, b"", b""), 0, keys, {1})
+    assert signed.is_authentic(chain.keys_of("client_1").author(keys.public))
+    assert not signed.is_authentic(chain.keys_of("client_0").author(keys.public))
+
+
+@pytest.mark.parametrize("authentication", KINDS)
+def test_a_configuration_is_taken_by_those_whose_keys_are_of_its_kind(authentication):
+    chain = MemoryChain(authentication=authentication)
+    [signed] = chain.issued
+    olympus = key_of("olympus", authentication).public
+    view = demand_issued(signed, olympus, chain.keys_of("client_0"))
+    assert (view.number, view.tail + 1) == (0, sizes(1, authentication).replicas)
+    others = key_of("client_0", next(each for each in KINDS if each != authentication))
+    with pytest.raises((InvalidSignature, MalformedMessage)):
+        demand_issued(signed, olympus, others)
+
+
+@pytest.mark.parametrize("authentication", KINDS)
+def test_a_chain_of_another_length_is_refused(authentication):
+    chain = MemoryChain(authentication=authentication)
+    issued = chain.configuration.issued
+    shorter = type(issued)(issued.number, issued.t, issued.replicas[1:], issued.clients, authentication)
+    keys = chain.keys_of("olympus")
+    with pytest.raises(MalformedMessage, match="replicas for t = 1"):
+        demand_issued(Signed.sign(shorter, 0, keys), keys.public, keys)
+
+
+def test_a_view_is_of_the_process_that_looks():
+    chain = MemoryChain(authentication="hmac")
+    request = chain.send(0, put("k", "v"))
+    for reader, may_check in (("replica_2 of 0", True), ("olympus", True), ("client_1", False)):
+        view = seen_by(chain.keys_of(reader), chain.configuration.issued)
+        assert request.is_authentic(view.client_key(0)) == may_check
