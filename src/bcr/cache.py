@@ -1,9 +1,27 @@
-"""What a replica remembers of each client's latest requests (paper, section 3.3)."""
+"""What processes remember: what they have checked, and of each client the latest requests (paper, section 3.3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
+
+
+class Known(Generic[V]):
+    """Things that were found right, the latest `limit` of them, so that none is checked twice."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._things: dict[V, None] = {}
+
+    def add(self, things: Iterable[V]) -> None:
+        for thing in things:
+            self._things.pop(thing, None)
+            self._things[thing] = None
+        while len(self._things) > self.limit:
+            del self._things[next(iter(self._things))]
+
+    def __contains__(self, thing: object) -> bool:
+        return thing in self._things
 
 
 class LatestRequests(Generic[V]):

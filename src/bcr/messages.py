@@ -69,13 +69,21 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
     outcomes: tuple[Outcome, ...]
     result_proof: tuple[SignedResult, ...]
 
-    def check(self, expected: Result, configuration: View) -> ResultCheck:
-        """What the proof holds; raises NotEnoughStatements where too few agree with `expected`.
+    def check(self, expected: Result, configuration: View, own: SignedResult) -> ResultCheck:
+        """What the proof holds for the replica whose `own` statement is known; NotEnoughStatements where too few agree.
+
+        Not all need to be checked, so each replica begins with its successor's, and the tail's comes last: the tail's are
+        told to the client, and each of the others is then checked by somebody.
 
         Where statements do not convince everybody alike, a lacking one is a violation too: t+1 that convince a replica
         may hold t that do not convince the client, but all of them hold t+1 of correct replicas.
         """
-        check = check_result_proof(self.result_proof, expected, configuration)
+        size = len(configuration.replicas)
+        proof = sorted(
+            self.result_proof,
+            key=lambda signed: (signed.signer == configuration.tail, (signed.signer - own.signer - 1) % size),
+        )
+        check = check_result_proof(proof, expected, configuration, (own,))
         lacking = set(range(len(configuration.replicas))) - {signed.signer for signed in self.result_proof}
         if configuration.is_transferable or not lacking:
             return check

@@ -1,6 +1,6 @@
 """Proofs: sets of statements by distinct replicas of one configuration, and what they show (paper, section 3.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
@@ -71,18 +71,23 @@ class ResultCheck(msgspec.Struct, frozen=True):
     violations: tuple[ProtocolViolation, ...]
 
 
-def check_result_proof(proof: Sequence[SignedResult], expected: Result, configuration: View) -> ResultCheck:
+def check_result_proof(
+    proof: Sequence[SignedResult], expected: Result, configuration: View, known: Container[SignedResult] = ()
+) -> ResultCheck:
     """Sort the statements of a result proof into those that agree with `expected` and violations.
 
     Raises NotEnoughStatements, with the violations as evidence, where fewer than t+1 agree. Beyond that a bad extra
-    statement is evidence, not a reason to stop (section 3.2).
+    statement is evidence, not a reason to stop (section 3.2); one that says the same is left unchecked, where a signature
+    convinces everybody alike. What is `known` to be authentic is not checked again.
     """
     agreeing: list[SignedResult] = []
     violations: list[ProtocolViolation] = []
     seen: set[int] = set()
-    for signed in proof:
+    for signed in sorted(proof, key=lambda signed: signed not in known):
+        if len(agreeing) >= configuration.quorum and configuration.is_transferable and signed.statement == expected:
+            continue
         try:
-            _demand_agreement(signed, expected, configuration, seen)
+            _demand_agreement(signed, expected, configuration, seen, signed in known)
         except ProtocolViolation as violation:
             violations.append(violation)
         else:
@@ -96,7 +101,9 @@ def check_result_proof(proof: Sequence[SignedResult], expected: Result, configur
     return ResultCheck(tuple(agreeing), tuple(violations))
 
 
-def _demand_agreement(signed: SignedResult, expected: Result, configuration: View, seen: set[int]) -> None:
+def _demand_agreement(
+    signed: SignedResult, expected: Result, configuration: View, seen: set[int], is_known: bool
+) -> None:
     position = signed.signer
     if position in seen:
         raise UnknownSigner(f"two result statements of replica {position} in one proof", evidence=(signed,))
@@ -105,7 +112,7 @@ def _demand_agreement(signed: SignedResult, expected: Result, configuration: Vie
             f"result statement of configuration {signed.statement.configuration}, not {configuration.number}",
             evidence=(signed,),
         )
-    if not signed.is_authentic(configuration.replica_key(position)):
+    if not is_known and not signed.is_authentic(configuration.replica_key(position)):
         raise InvalidSignature(f"result with an invalid signature of replica {position}", evidence=(signed,))
     if signed.statement != expected:
         raise DisagreeingResult(
@@ -184,7 +191,9 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
         outcomes = root_above(OUTCOMES, self.outcome.digest(), self.index, self.size, self.outcome_path)
         return Result(self.configuration, self.slot, requests, outcomes)
 
-    def check(self, request: SignedRequest, configuration: View) -> ResultCheck:
+    def check(
+        self, request: SignedRequest, configuration: View, known: Container[SignedResult] = ()
+    ) -> ResultCheck:
         """The replicas' agreement on this answer to `request`; raises a ProtocolViolation where there is none."""
         if self.configuration != configuration.number:
             raise WrongConfiguration(
@@ -194,4 +203,4 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
             raise MalformedMessage("an answer to another request", evidence=(self, request))
         if len(self.outcome.results) != len(request.statement.operations):
             raise MalformedMessage("an answer with too few or too many results", evidence=(self, request))
-        return check_result_proof(self.proof, self.result(), configuration)
+        return check_result_proof(self.proof, self.result(), configuration, known)

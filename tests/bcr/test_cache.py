@@ -1,9 +1,9 @@
-"""What is remembered of each client's latest requests."""
+"""What is remembered: what was checked, and of each client the latest requests."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.cache import LatestRequests
+from bcr.cache import Known, LatestRequests
 
 PUTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers()), max_size=30)
 
@@ -35,3 +35,13 @@ def test_one_client_does_not_push_out_another_s():
     cache.put(1, 900, "yours")
     assert cache.get(0, 5) == "mine"
     assert cache.get(0, 4) is cache.get(7, 0) is None
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=9), st.integers(1, 5))
+def test_the_latest_things_that_were_found_right_are_known(batches, limit):
+    known, latest = Known(limit), []
+    for batch in batches:
+        known.add(batch)
+        for thing in batch:
+            latest = [*(each for each in latest if each != thing), thing]
+    assert {thing for thing in range(10) if thing in known} == set(latest[-limit:])

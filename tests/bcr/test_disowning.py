@@ -148,9 +148,10 @@ def test_a_result_shuttle_lacks_nobody_where_what_convinces_a_replica_need_not_c
     for each, expected in ((chain, [IncompleteProof]), (signatures, [])):
         shuttle = each.result_shuttle(0)
         view = seen_by(each.keys_at(0), each.configuration.issued)
-        assert shuttle.check(each.slots[0].result(), view).violations == ()
+        assert shuttle.check(each.slots[0].result(), view, shuttle.result_proof[0]).violations == ()
         fewer = changed(shuttle, result_proof=shuttle.result_proof[1:])
-        assert [type(found) for found in fewer.check(each.slots[0].result(), view).violations] == expected
+        found = fewer.check(each.slots[0].result(), view, shuttle.result_proof[0]).violations
+        assert [type(violation) for violation in found] == expected
 
 
 def test_t_plus_1_statements_may_convince_a_replica_and_not_the_client():

@@ -1,10 +1,13 @@
 """Proofs: what they show, and whom they blame where they do not."""
 
+from copy import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_key
 
+from bcr.messages import ResultShuttle
 from bcr.proofs import check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.signing import Signed
 from bcr.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order
@@ -77,7 +80,7 @@ def test_t_plus_1_statements_of_distinct_replicas_suffice_and_fewer_do_not(order
     proof = chain.result_proof(done, order[:count])
     if count >= 3:
         check = check_result_proof(proof, done.result(), chain.configuration)
-        assert (check.agreeing, check.violations) == (proof, ())
+        assert (check.agreeing, check.violations) == (proof[:3], ())
     else:
         with pytest.raises(NotEnoughStatements, match=f"{count} result statements agree, 3 are needed"):
             check_result_proof(proof, done.result(), chain.configuration)
@@ -108,8 +111,52 @@ def test_a_bad_extra_statement_is_evidence_and_not_a_reason_to_stop(chain, which
     good = chain.result_proof(done)
     check = check_result_proof((bad, *good) if at_start else (*good, bad), done.result(), chain.configuration)
     assert check.agreeing == good
-    # In replica 1's name but not signed by it: a second statement, or, before there is a first, a bad signature.
-    assert kinds(check) == [InvalidSignature if at_start and bad.signer == 1 else kind]
+    if not at_start and bad.statement == done.result():
+        kind = None  # it says what t+1 valid ones have said before it
+    elif bad.signer == 1:
+        kind = InvalidSignature  # in replica 1's name but not signed by it, before there is a good one
+    assert kinds(check) == ([] if kind is None else [kind])
+
+
+def test_what_says_the_same_as_t_plus_1_valid_statements_is_not_checked_where_signatures_convince_everybody(chain):
+    done = chain.slots[0]
+    bad = changed(chain.sign(done.result(), 2), signature=bytes(64))
+    assert kinds(check_result_proof((*chain.result_proof(done), bad), done.result(), chain.configuration)) == []
+    macs = copy(chain.configuration)
+    macs.is_transferable = False
+    assert kinds(check_result_proof((*chain.result_proof(done), bad), done.result(), macs)) == [InvalidSignature]
+
+
+def test_what_is_known_is_not_checked_again_and_counts_first(chain):
+    done = chain.slots[0]
+    good = chain.result_proof(done)
+    known = changed(chain.sign(done.result(), 2), signature=b"not checked")
+    check = check_result_proof((*good, known), done.result(), chain.configuration, (known,))
+    assert check.agreeing == (known, good[0])
+
+
+def test_a_known_statement_that_disagrees_is_evidence_all_the_same(chain):
+    done = chain.slots[0]
+    lie = chain.sign(changed(done.result(), outcomes_digest=bytes(32)), 2)
+    check = check_result_proof((*chain.result_proof(done), lie), done.result(), chain.configuration, (lie,))
+    assert kinds(check) == [DisagreeingResult]
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_each_replica_s_statement_but_the_tail_s_is_checked_by_some_replica_that_the_result_comes_back_to(t):
+    chain = MemoryChain(t=t)
+    chain.serve(0, put("k", "v"))
+    done = chain.slots[0]
+    proof = chain.result_proof(done, range(2 * t + 1))
+    for bad in range(2 * t):
+        spoiled = tuple(changed(each, signature=bytes(64)) if each.signer == bad else each for each in proof)
+        shuttle = ResultShuttle(0, 0, done.outcomes, spoiled)
+        noticed = [
+            position
+            for position in range(2 * t)
+            if position != bad and kinds(shuttle.check(done.result(), chain.configuration, proof[position]))
+        ]
+        assert noticed
 
 
 @pytest.mark.parametrize("which", range(9))

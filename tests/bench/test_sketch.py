@@ -62,7 +62,7 @@ def test_an_operation_takes_its_hops_and_the_cryptography_that_it_waits_for():
     costs = Costs(sign_us=10, verify_us=100, hash_us=0, encode_us=0, decode_us=0, hop_us=1_000)
     part = sketch(1)
     assert part.hops == 4
-    assert path_us(costs, part) == 4_000 + 7 * 10 + (3 + 3 + 3) * 100
+    assert path_us(costs, part) == 4_000 + 7 * 10 + (3 + 3 + 2) * 100
     assert cpu_us(costs, part) == 7 * 10 + (3 + 3 + 6 + 3) * 100
 
 
