@@ -52,7 +52,7 @@ def test_a_tail_that_answers_late_brings_results_from_the_caches(tmp_path):
 
 
 def test_a_tail_that_stands_still_makes_the_others_timers_expire_and_is_replaced(tmp_path):
-    keys = {"client_timeout": 300, "head_timeout": 300, "nonhead_timeout": 300}
+    keys = {"client_timeout": 300, "head_timeout": 300, "nonhead_timeout": 300, "client_rate": 20}
     with start(tmp_path, scenario("put('k','a'); " + "append('k','b'); " * 30 + "get('k')", **keys)) as run:
         run.await_line("replica_2-configuration_0", event="executed")
         os.kill(run.pid_of("replica_2-configuration_0"), signal.SIGSTOP)
@@ -68,7 +68,7 @@ def test_a_tail_that_stands_still_makes_the_others_timers_expire_and_is_replaced
 
 
 def test_a_head_that_is_killed_is_replaced_and_the_run_passes(tmp_path):
-    keys = {"client_timeout": 300, "head_timeout": 300, "nonhead_timeout": 300}
+    keys = {"client_timeout": 300, "head_timeout": 300, "nonhead_timeout": 300, "client_rate": 20}
     with start(tmp_path, scenario("put('k','a'); " + "append('k','b'); " * 30 + "get('k')", **keys)) as run:
         run.await_line("replica_0-configuration_0", event="executed")
         os.kill(run.pid_of("replica_0-configuration_0"), signal.SIGKILL)
