@@ -50,7 +50,7 @@ def test_a_scenario_without_faults_loads_nothing_byzantine(tmp_path):
 
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_replica_that_is_killed_while_ten_clients_work_is_replaced(tmp_path, victim):
-    with start(tmp_path, scenario(*pseudorandom(10, 60), **SHORT)) as run:
+    with start(tmp_path, scenario(*pseudorandom(10, 60), client_rate=40, **SHORT)) as run:
         run.await_line("client_5", event="accepted", number="5")
         os.kill(run.pid_of(f"replica_{victim}-configuration_0"), signal.SIGKILL)
         run.status = run.finish()

@@ -32,7 +32,8 @@ def test_a_tiny_client_timeout_brings_results_from_the_caches_and_executes_nothi
 
 
 def test_a_tail_that_answers_late_brings_results_from_the_caches(tmp_path):
-    with start(tmp_path, scenario("put('k','a'); " + "append('k','b'); " * 30 + "get('k')", client_timeout=300)) as run:
+    workload = "put('k','a'); " + "append('k','b'); " * 30 + "get('k')"
+    with start(tmp_path, scenario(workload, client_timeout=300, client_rate=20)) as run:
         tail = run.pid_of("replica_2-configuration_0")
         run.await_line("replica_2-configuration_0", event="executed")
         os.kill(tail, signal.SIGSTOP)
