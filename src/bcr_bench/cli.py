@@ -15,7 +15,7 @@ from bcr_bench.machine import describe
 from bcr_bench.plans import Plan, PlanError, Sweep, read_plan
 from bcr_bench.raft import against_raft
 from bcr_bench.running import run_plan
-from bcr_bench.summary import print_summary
+from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
 from bcr_runtime.processes import PROJECT, default_log_base
 
@@ -30,8 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         given.insert(0, "run")
     options = _parser().parse_args(given)
     if options.command == "costs":
-        print_costs(measure())
-        return 0
+        return _costs()
     if options.command == "raft":
         return against_raft(PROJECT / "config" / "perform900.config", options.times)
     if options.command == "page":
@@ -70,6 +69,18 @@ def _chosen(plan: Plan, names: Sequence[str]) -> list[Sweep]:
         if name not in there_are:
             raise PlanError(f"no sweep {name}; {nearest(name, there_are)}")
     return [sweep for sweep in plan.sweeps if not names or sweep.name in names]
+
+
+def _costs() -> int:
+    costs = measure()
+    print_costs(costs)
+    try:
+        layer = measure_layer()
+    except LayerError as error:
+        print(f"bcr bench: {error}", file=sys.stderr)
+        return 1
+    print_foretold(costs, layer, int(describe()["cores"]))
+    return 0
 
 
 def draw(folder: Path, for_docs: bool) -> None:

@@ -5,6 +5,7 @@ how much of the time goes into what the protocol does not ask for.
 """
 
 from collections.abc import Mapping
+from itertools import product
 
 import msgspec
 
@@ -110,3 +111,21 @@ def predict(costs: Costs, layer: Layer, shape: Shape, cores: int) -> Prediction:
     if shape.rate:
         limits.append(shape.rate)
     return Prediction(min(limits), latency_us / 1_000, cpu_us)
+
+
+AUTHENTICATORS = ("ed25519", "hmac", "crc")
+FORETOLD_LINKS_MS = (0, 1, 10)
+
+
+def foretold(costs: Costs, layer: Layer, cores: int) -> list[list[str]]:
+    """Rows of predictions by t, batch and authenticator: rates and latencies with links of FORETOLD_LINKS_MS."""
+    rows = []
+    for t, batch, authenticator in product((1, 2, 3, 4, 5), (1, 16), AUTHENTICATORS):
+        shape = Shape(t=t, batch=batch, authenticator=authenticator, clients=16, window=16)
+        each = [
+            predict(costs, layer, msgspec.structs.replace(shape, link_us=1_000.0 * link_ms), cores)
+            for link_ms in FORETOLD_LINKS_MS
+        ]
+        numbers = [f"{one.rate:,.0f}" for one in each] + [f"{one.latency_ms:.2f}" for one in each]
+        rows.append([f"{t}, {batch}, {authenticator}", *numbers])
+    return rows

@@ -59,6 +59,7 @@ def test_figures_are_those_of_result_json_and_cpu_is_of_one_operation():
     found = Measured.of_result(result())
     assert (found.rate, found.problem) == (250.0, "")
     assert found.cpu_us == {"replica_0": pytest.approx(500.0)}
+    assert set(found.memory) == {"replica_0", "harness"}
 
 
 @pytest.mark.parametrize(
