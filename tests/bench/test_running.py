@@ -17,7 +17,12 @@ def measured(rate):
 def test_all_points_are_run_in_turn_before_any_is_run_again():
     sweeps = [Sweep("a", "A", vary={"t": [1, 2]}), Sweep("b", "B", times=1)]
     done = []
-    series = run_plan(Plan(2, BASE, sweeps), sweeps, lambda point: done.append(point.label) or measured(5.0))
+    kept = []
+    series = run_plan(
+        Plan(2, BASE, sweeps), sweeps, lambda point: done.append(point.label) or measured(5.0),
+        lambda series: kept.append([len(each.runs) for each in series]),
+    )  # fmt: skip
+    assert kept == [[1, 1, 1], [2, 2, 1]]
     assert done == ["t = 1", "t = 2", "bcr", "t = 1", "t = 2"]
     assert [len(each.runs) for each in series] == [2, 2, 1]
 
