@@ -10,7 +10,7 @@ from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
 from bcr_bench.model import FORETOLD_LINKS_MS, foretold
 
-COLUMNS = ("operations/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs")
+COLUMNS = ("ops/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs")
 
 
 def print_summary(contents: Mapping[str, Any], titles: Mapping[str, str]) -> None:
