@@ -140,7 +140,7 @@ def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]], tol
     if len(systems) > 1:
         lines = [f"**{system}**: {SYSTEMS[system]}." for system in SYSTEMS if system in systems - told]
         told |= systems
-        yield Text("\n\n".join(lines))
+        yield from (Text(line) for line in lines)
     if not plots.good(points):
         return
     if sweep["rates"]:
