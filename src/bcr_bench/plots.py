@@ -151,13 +151,14 @@ def sweep(points: Sequence[Point], key: str, label: str) -> str:
         places = range(len(rows))
         values = [point["settings"][key] if key else point["system"] for point in rows]
         rates = [point["median"]["rate"] for point in rows]
+        fastest = max((run["rate"] for point in rows for run in point["runs"] if not run["problem"]), default=1.0)
         left.bar(places, rates, color=COLOURS[0], width=0.62)
         for place, point in enumerate(rows):
             runs = [run["rate"] for run in point["runs"] if not run["problem"]]
             left.plot([place] * len(runs), runs, "_", color="black", alpha=0.5)
             left.text(place, max(runs), f"{point['median']['rate']:,.0f}\n", ha="center", va="center", fontsize=7.5)
         left.set_ylabel("operations per second")
-        left.set_ylim(0, max(rates, default=1.0) * 1.18)
+        left.set_ylim(0, fastest * 1.15)
         if right is not None:
             for colour, (percentile, name) in zip(COLOURS, PERCENTILES.items(), strict=False):
                 latencies = [point["median"]["latency_ms"].get(percentile, nan) for point in rows]
