@@ -14,8 +14,8 @@ from bcr_bench.links import links
 from bcr_bench.machine import describe
 from bcr_bench.plans import Plan, PlanError, Sweep, read_plan
 from bcr_bench.raft import against_raft
-from bcr_bench.running import run_plan
-from bcr_bench.summary import print_summary
+from bcr_bench.running import Series, run_plan
+from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
 from bcr_runtime.processes import PROJECT, default_log_base
 
@@ -30,8 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         given.insert(0, "run")
     options = _parser().parse_args(given)
     if options.command == "costs":
-        print_costs(measure())
-        return 0
+        return _costs()
     if options.command == "raft":
         return against_raft(PROJECT / "config" / "perform900.config", options.times)
     if options.command == "page":
@@ -72,6 +71,18 @@ def _chosen(plan: Plan, names: Sequence[str]) -> list[Sweep]:
     return [sweep for sweep in plan.sweeps if not names or sweep.name in names]
 
 
+def _costs() -> int:
+    costs = measure()
+    print_costs(costs)
+    try:
+        layer = measure_layer()
+    except LayerError as error:
+        print(f"bcr bench: {error}", file=sys.stderr)
+        return 1
+    print_foretold(costs, layer, int(describe()["cores"]))
+    return 0
+
+
 def draw(folder: Path, for_docs: bool) -> None:
     """Plots and page from the folder's `bench.json`. Raises OSError and ValueError where there is none."""
     from bcr_bench.page import write_page  # loads the drawing library, which takes a while
@@ -102,10 +113,15 @@ def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given
     except LayerError as error:
         print(f"bcr bench: {error}", file=sys.stderr)
         return 1
-    series = run_plan(plan, sweeps)
-    contents = as_json(["./bcr", "bench", *given], f"{began:%Y-%m-%d %H:%M} UTC", basis, sweeps, series)
-    write(folder, contents, series)
+
+    def keep(series: list[Series]) -> None:
+        contents = as_json(["./bcr", "bench", *given], f"{began:%Y-%m-%d %H:%M} UTC", basis, sweeps, series)
+        write(folder, contents, series)
+        draw(folder, False)
+
+    series = run_plan(plan, sweeps, keep=keep)
     draw(folder, options.docs)
+    contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
     print_summary(contents, {sweep.name: sweep.title for sweep in sweeps})
     print(f"figures, plots and page: {folder}/index.html")
     return 1 if any(each.median.problem for each in series) else 0

@@ -28,12 +28,16 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
             return cls(problem=f"{result['verdict']}: {'; '.join(result['reasons'][:2])}")
         if result["retransmissions"] or result["reconfigurations"]:
             return cls(problem=f"{result['retransmissions']} requests sent again: timers expired under load")
-        processes = {name: each for name, each in result["processes"].items() if name != "harness"}
+        processes = result["processes"]
         return cls(
             operations=result["operations"],
             rate=result["operations_per_second"],
             latency_ms=result["latency_ms"],
-            cpu_us={name: each["cpu_s"] / result["operations"] * 1e6 for name, each in processes.items()},
+            cpu_us={
+                name: each["cpu_s"] / result["operations"] * 1e6
+                for name, each in processes.items()
+                if name != "harness"  # which waits, and then judges
+            },
             memory={name: each["samples"] for name, each in processes.items()},
         )
 

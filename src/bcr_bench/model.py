@@ -5,6 +5,7 @@ how much of the time goes into what the protocol does not ask for.
 """
 
 from collections.abc import Mapping
+from itertools import product
 
 import msgspec
 
@@ -71,20 +72,21 @@ def slot_cpu_us(costs: Costs, layer: Layer, shape: Shape) -> dict[str, float]:
     n, requests = shape.replicas, shape.requests_in_slot
     sign_us, verify_us = authentication_us(costs, shape)
     side_us = layer.message_cpu_us / 2
-    digests_us = requests * 2 * (costs.encode_us + costs.hash_us)  # of each request and of its outcome
-    carried_us = requests * (costs.encode_us + costs.decode_us)  # what a shuttle holds
-    cpu_us = {"clients": requests * (sign_us + n * verify_us + 2 * side_us + costs.encode_us + costs.decode_us)}
+    held = requests * shape.operations  # encoding and hashing were measured for a request of one operation
+    digests_us = held * 2 * (costs.encode_us + costs.hash_us)  # of each request and of its outcome
+    carried_us = held * (costs.encode_us + costs.decode_us)  # what a shuttle holds
+    cpu_us = {"clients": requests * (sign_us + n * verify_us + 2 * side_us) + held * (costs.encode_us + costs.decode_us)}
     for position in range(n):
         own_us = 2 * sign_us + requests * verify_us + digests_us + carried_us
         own_us += position * verify_us  # the order statements of its predecessors
         if position < n - 1:
             own_us += n * verify_us + carried_us  # the result shuttle
         if position == 0:
-            own_us += (requests + 2) * side_us + requests * costs.decode_us
+            own_us += (requests + 2) * side_us + held * costs.decode_us
         elif position < n - 1:
             own_us += 4 * side_us
         else:
-            own_us += (requests + 2) * side_us + requests * costs.encode_us
+            own_us += (requests + 2) * side_us + held * costs.encode_us
         name = "head" if position == 0 else "tail" if position == n - 1 else f"middle_{position}"
         cpu_us[name] = own_us
     return cpu_us
@@ -110,3 +112,21 @@ def predict(costs: Costs, layer: Layer, shape: Shape, cores: int) -> Prediction:
     if shape.rate:
         limits.append(shape.rate)
     return Prediction(min(limits), latency_us / 1_000, cpu_us)
+
+
+AUTHENTICATORS = ("ed25519", "hmac", "crc")
+FORETOLD_LINKS_MS = (0, 1, 10)
+
+
+def foretold(costs: Costs, layer: Layer, cores: int) -> list[list[str]]:
+    """Rows of predictions by t, batch and authenticator: rates and latencies with links of FORETOLD_LINKS_MS."""
+    rows = []
+    for t, batch, authenticator in product((1, 2, 3, 4, 5), (1, 16), AUTHENTICATORS):
+        shape = Shape(t=t, batch=batch, authenticator=authenticator, clients=16, window=16)
+        each = [
+            predict(costs, layer, msgspec.structs.replace(shape, link_us=1_000.0 * link_ms), cores)
+            for link_ms in FORETOLD_LINKS_MS
+        ]
+        numbers = [f"{one.rate:,.0f}" for one in each] + [f"{one.latency_ms:.2f}" for one in each]
+        rows.append([f"{t}, {batch}, {authenticator}", *numbers])
+    return rows

@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 
 from bcr_bench import plots
+from bcr_bench.costs import Costs
+from bcr_bench.layer import Layer
+from bcr_bench.model import FORETOLD_LINKS_MS, foretold
 from bcr_bench.sketch import sketch
 from bcr_bench.summary import COLUMNS, rows_of
 
@@ -89,11 +92,12 @@ def _blocks(contents: Mapping[str, Any]) -> Iterator[Block]:
     )
     yield Table(("machine", ""), list(machine.items()))
     yield from _sketched(contents)
+    told: set[str] = set()
     for sweep in contents["sweeps"]:
         points = [point for point in contents["points"] if point["sweep"] == sweep["name"]]
         if points:
             yield Heading(sweep["title"])
-            yield from _of_sweep(sweep, points)
+            yield from _of_sweep(sweep, points, told)
     yield from _predicted(contents)
 
 
@@ -127,23 +131,27 @@ PARTS = {
 }
 
 
-def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
+def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]], told: set[str]) -> Iterator[Block]:
+    """What a sweep shows; `told` are the systems that the page has explained, to which its own are added."""
     yield Text(_conditions(points))
     name, key = sweep["name"], next(iter(sweep["vary"]), "")
     yield Table(("", *COLUMNS), rows_of(points))
     systems = {point["system"] for point in points}
     if len(systems) > 1:
-        lines = [f"{system}: {SYSTEMS[system]}." for system in SYSTEMS if system in systems]
-        yield Text("\n\n".join(f"**{line.partition(':')[0]}**:{line.partition(':')[2]}" for line in lines))
+        lines = [f"**{system}**: {SYSTEMS[system]}." for system in SYSTEMS if system in systems - told]
+        told |= systems
+        yield from (Text(line) for line in lines)
     if not plots.good(points):
         return
     if sweep["rates"]:
-        yield Plot(name, plots.throughput_latency({"all": points}), "latency against throughput, up to saturation")
+        yield Plot(name, plots.throughput_latency(points), "latency against throughput, up to saturation")
         yield Plot(f"{name}-percentiles", plots.percentiles(points), "latency percentiles against the rate that is offered")
     elif int(points[0]["settings"]["operations"]) >= 1_000_000:
         yield from _memory(name, points)
         return
-    elif len(systems) == 1 and key in LABELS:
+    elif len(systems) > 1:
+        yield Plot(name, plots.sweep(points, "", ""), "throughput and latency by system")
+    elif key in LABELS:
         yield Plot(name, plots.sweep(points, key, LABELS[key]), f"throughput and latency by {LABELS[key]}")
     yield Plot(f"{name}-cpu", plots.cpu_by_process(points), "CPU time per operation, by process")
 
@@ -190,9 +198,20 @@ def _predicted(contents: Mapping[str, Any]) -> Iterator[Block]:
         rows.append(row)
     headings = ("", "rate, predicted", "measured", "ratio", "CPU µs/op, predicted", "measured", "ratio")
     yield Table(headings, rows)
+    yield from _foretold(contents)
     if contents["links"]:
         yield Text("With slow links the hops are what counts. Simulated, because all processes are on one machine here:")
         yield Plot("links", plots.link_latency(contents["links"]), "latency with slow links, as predicted and as simulated")
+
+
+def _foretold(contents: Mapping[str, Any]) -> Iterator[Block]:
+    costs, layer = msgspec.convert(contents["costs"], Costs), msgspec.convert(contents["layer"], Layer)
+    yield Text(
+        "What the model says of each authenticator, with 16 clients that have 16 requests outstanding each: operations a "
+        "second, and milliseconds of a request alone, with links that take no time, 1 ms and 10 ms."
+    )
+    headings = ["t, batch, authenticator", *(f"{what}, links {link_ms} ms" for what in ("rate", "alone") for link_ms in FORETOLD_LINKS_MS)]
+    yield Table(headings, foretold(costs, layer, int(contents["machine"]["cores"])))
 
 
 # -- its two forms

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
+from math import nan
 from typing import Any
 
 import matplotlib
@@ -10,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 Point = Mapping[str, Any]
 
@@ -42,29 +43,36 @@ def drawn(draw: Callable[[Figure], None], width: float = 7.0, height: float = 3.
     return text.getvalue()
 
 
+ROLES = dict(zip(("clients", "head", "replicas between", "tail", "servers"), COLOURS, strict=False))
+
+
 def good(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if not point["median"]["problem"]]
 
 
 def _plain(axis: Any) -> None:
-    """Numbers as people write them, on a logarithmic axis too."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
-    axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    """Numbers as people write them, and on a logarithmic axis enough of them."""
+    if axis.get_scale() == "log":
+        low, high = axis.get_view_interval()
+        marks = (1, 1.5, 2, 3, 5, 7) if high < 8 * low else (1, 2, 5) if high < 200 * low else (1,)
+        axis.set_major_locator(LogLocator(subs=marks))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
 
 
-def throughput_latency(series: Mapping[str, Sequence[Point]]) -> str:
-    """Latency against what is answered a second, up to saturation; the spread of the runs as thin marks."""
+def throughput_latency(points: Sequence[Point]) -> str:
+    """Latency against what is answered a second, up to saturation; single runs as faint dots."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for colour, (name, points) in zip(COLOURS, series.items(), strict=False):
-            for percentile, style in (("p50", "-"), ("p99", "--")):
-                rates = [point["median"]["rate"] for point in good(points)]
-                latencies = [point["median"]["latency_ms"][percentile] for point in good(points)]
-                label = f"{name}, {PERCENTILES[percentile]}"
-                axes.plot(rates, latencies, style, color=colour, marker="o", markersize=3.5, linewidth=1.4, label=label)
-            runs = [run for point in points for run in point["runs"] if not run["problem"]]
-            axes.plot([run["rate"] for run in runs], [run["latency_ms"]["p50"] for run in runs], "|", color=colour, alpha=0.4)
+        runs = [run for point in points for run in point["runs"] if not run["problem"]]
+        for colour, percentile in zip(COLOURS, ("p50", "p99"), strict=False):
+            rates = [point["median"]["rate"] for point in good(points)]
+            latencies = [point["median"]["latency_ms"][percentile] for point in good(points)]
+            label = f"{PERCENTILES[percentile]} of requests within"
+            axes.plot(rates, latencies, color=colour, marker="o", markersize=4, linewidth=1.4, label=label)
+            single = [run["latency_ms"][percentile] for run in runs]
+            axes.plot([run["rate"] for run in runs], single, ".", color=colour, alpha=0.35, markersize=4)
         axes.set_yscale("log")
         axes.set_xlim(left=0)
         axes.set_xlabel("operations answered per second")
@@ -102,12 +110,11 @@ def cpu_by_process(points: Sequence[Point]) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         rows = [(point["label"], shares(point["median"]["cpu_us"])) for point in reversed(good(points))]
-        names = list(dict.fromkeys(name for _, each in reversed(rows) for name in each))
+        names = [name for name in ROLES if any(name in each for _, each in rows)]
         left = [0.0] * len(rows)
-        for index, name in enumerate(names):
+        for name in names:
             widths = [each.get(name, 0.0) for _, each in rows]
-            axes.barh([label for label, _ in rows], widths, left=left, height=0.62, label=name,
-                      color=COLOURS[index % len(COLOURS)], alpha=1.0 if index < len(COLOURS) else 0.6)  # fmt: skip
+            axes.barh([label for label, _ in rows], widths, left=left, height=0.62, label=name, color=ROLES[name])
             left = [start + width for start, width in zip(left, widths, strict=True)]
         for place, total in enumerate(left):
             axes.text(total, place, f" {total:,.0f}", va="center", fontsize=8)
@@ -115,50 +122,59 @@ def cpu_by_process(points: Sequence[Point]) -> str:
         axes.set_xlim(0, max(left, default=1.0) * 1.12)
         axes.set_xlabel("CPU time per operation, µs")
         _plain(axes.xaxis)
-        figure.legend(loc="outside lower center", ncols=min(6, len(names)))
+        figure.legend(loc="outside lower center", ncols=max(1, len(names)))
 
     return drawn(draw, height=1.6 + 0.36 * max(1, len(good(points))))
 
 
 def shares(cpu_us: Mapping[str, float]) -> dict[str, float]:
-    """By process, in the order of the chain, with the clients as one and without what takes next to nothing."""
-    found = {"clients": 0.0}
-    for name, each in sorted(cpu_us.items()):
-        key = "clients" if name.startswith("client") else name.replace("_", " ")
-        found[key] = found.get(key, 0.0) + each
-    total = sum(found.values())
-    return {name: each for name, each in found.items() if each > total / 1_000}
+    """By role: all clients as one, and so the replicas between head and tail, or servers; without Olympus, which idles."""
+    tail = max((name for name in cpu_us if name.startswith("replica")), key=lambda name: int(name[8:]), default="")
+    found: dict[str, float] = {}
+    for name, each in cpu_us.items():
+        kind = name.partition("_")[0]
+        role = "clients" if kind == "client" else "servers"
+        if kind == "replica":
+            role = "head" if name == "replica_0" else "tail" if name == tail else "replicas between"
+        if kind != "olympus":
+            found[role] = found.get(role, 0.0) + each
+    return found
 
 
 def sweep(points: Sequence[Point], key: str, label: str) -> str:
-    """Throughput as bars and latency as points, for each value of one setting."""
+    """Throughput as bars and latency as points, for each value of one setting, or without `key` for each system."""
 
     def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
         rows = good(points)
+        timed = [point for point in rows if point["median"]["latency_ms"]]
+        left, right = figure.subplots(1, 2) if len(timed) > 1 else (figure.subplots(), None)
         places = range(len(rows))
-        values = [f"{point['settings'][key]:,}" if isinstance(point["settings"][key], int) else point["settings"][key] for point in rows]
+        values = [point["settings"][key] if key else point["system"] for point in rows]
         rates = [point["median"]["rate"] for point in rows]
+        fastest = max((run["rate"] for point in rows for run in point["runs"] if not run["problem"]), default=1.0)
         left.bar(places, rates, color=COLOURS[0], width=0.62)
         for place, point in enumerate(rows):
             runs = [run["rate"] for run in point["runs"] if not run["problem"]]
             left.plot([place] * len(runs), runs, "_", color="black", alpha=0.5)
             left.text(place, max(runs), f"{point['median']['rate']:,.0f}\n", ha="center", va="center", fontsize=7.5)
         left.set_ylabel("operations per second")
-        left.set_ylim(0, max(rates, default=1.0) * 1.18)
-        for colour, (percentile, name) in zip(COLOURS, PERCENTILES.items(), strict=False):
-            right.plot(places, [point["median"]["latency_ms"][percentile] for point in rows], "o-", color=colour,
-                       markersize=3.5, linewidth=1.2, label=name)  # fmt: skip
-        right.set_yscale("log")
-        right.set_ylabel("latency, ms")
-        right.legend(fontsize=7.5, ncols=2)
-        for axes in (left, right):
-            axes.set_xticks(list(places), values)
+        left.set_ylim(0, fastest * 1.15)
+        if right is not None:
+            for colour, (percentile, name) in zip(COLOURS, PERCENTILES.items(), strict=False):
+                latencies = [point["median"]["latency_ms"].get(percentile, nan) for point in rows]
+                right.plot(places, latencies, "o-" if key else "o", color=colour, markersize=3.5, linewidth=1.2, label=name)
+            right.set_yscale("log")
+            right.set_ylabel("latency, ms")
+            right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize=8, columnspacing=1.0)
+        for axes in filter(None, (left, right)):
+            names = [f"{value:,}" if isinstance(value, int) else value for value in values]
+            axes.set_xticks(list(places), names, **({} if key else {"rotation": 25, "ha": "right", "fontsize": 8}))
+            axes.set_xlim(-0.6, len(rows) - 0.4)
             axes.set_xlabel(label)
             axes.grid(axis="x", visible=False)
             _plain(axes.yaxis)
 
-    return drawn(draw, height=3.2)
+    return drawn(draw, height=3.2 if key else 3.6)
 
 
 def predictions(points: Sequence[Point]) -> str:
@@ -197,7 +213,7 @@ def _compare(axes: Axes, what: str, pairs: Mapping[str, Sequence[tuple[float, fl
     low, high = min(values) / 1.5, max(values) * 1.5
     axes.plot([low, high], [low, high], color="#999999", linewidth=0.9)
     for index, (name, each) in enumerate(pairs.items()):
-        axes.plot([one for one, _ in each], [other for _, other in each], "osD^vPX*"[index % 8], color=COLOURS[index % 8],
+        axes.plot([one for one, _ in each], [other for _, other in each], "osD^vPX"[index % 7], color=COLOURS[index % 8],
                   markersize=4.5, label=name, alpha=0.85, linestyle="none")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -239,7 +255,8 @@ def memory(point: Point) -> str:
         for index, (name, samples) in enumerate(sorted(point["median"]["memory"].items())):
             axes.plot([second for second, _, _ in samples], [mib for _, mib, _ in samples], label=name.replace("_", " "),
                       color=COLOURS[index % len(COLOURS)], linewidth=1.4)  # fmt: skip
-        axes.set_ylim(bottom=0)
+        highest = max((mib for samples in point["median"]["memory"].values() for _, mib, _ in samples), default=1.0)
+        axes.set_ylim(0, highest * 1.15)
         axes.set_xlim(left=0)
         axes.set_xlabel(f"seconds, of {point['median']['operations']:,} operations")
         axes.set_ylabel("resident memory, MiB")

@@ -26,8 +26,16 @@ class Series(msgspec.Struct):
         return together(self.runs)
 
 
-def run_plan(plan: Plan, sweeps: Sequence[Sweep], run: Callable[[Point], Measured] = run_point) -> list[Series]:
-    """All points of these sweeps with their runs, in the order of the plan. Raises Interrupted."""
+def run_plan(
+    plan: Plan,
+    sweeps: Sequence[Sweep],
+    run: Callable[[Point], Measured] = run_point,
+    keep: Callable[[list[Series]], None] = lambda _: None,
+) -> list[Series]:
+    """All points of these sweeps with their runs, in the order of the plan. Raises Interrupted.
+
+    `keep` gets what there is whenever every point has been run once more.
+    """
     measured: dict[str, list[Series]] = {
         sweep.name: [Series(point, []) for point in points_of(plan, sweep)] if sweep.rates is None else []
         for sweep in sweeps
@@ -60,6 +68,7 @@ def run_plan(plan: Plan, sweeps: Sequence[Sweep], run: Callable[[Point], Measure
                 else:
                     for series in found:
                         measure(series, repetition)
+            keep([series for sweep in sweeps for series in measured[sweep.name]])
     return [series for sweep in sweeps for series in measured[sweep.name]]
 
 

@@ -6,7 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-COLUMNS = ("operations/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs")
+from bcr_bench.costs import Costs
+from bcr_bench.layer import Layer
+from bcr_bench.model import FORETOLD_LINKS_MS, foretold
+
+COLUMNS = ("ops/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs")
 
 
 def print_summary(contents: Mapping[str, Any], titles: Mapping[str, str]) -> None:
@@ -42,3 +46,18 @@ def rows_of(points: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         cpu_us = sum(median["cpu_us"].values())
         rows.append([point["label"], *numbers, f"{cpu_us:,.0f}" if cpu_us else "", good])
     return rows
+
+
+def print_foretold(costs: Costs, layer: Layer, cores: int) -> None:
+    """What the model says, by t, batch and authenticator."""
+    console = Console()
+    table = Table(title=f"predicted, {cores} cores, 16 clients with 16 requests outstanding", title_justify="left")
+    table.add_column("t, batch, authenticator", no_wrap=True)
+    for what in ("a second", "ms alone"):
+        for link_ms in FORETOLD_LINKS_MS:
+            table.add_column(f"{what},\nlinks\n{link_ms} ms", justify="right")
+    for row in foretold(costs, layer, cores):
+        table.add_row(*row)
+    console.print(table)
+    text = f"a DistAlgo message: {layer.message_cpu_us:.0f} µs of CPU time, {layer.hop_us:.0f} µs to an idle process"
+    console.print(text, highlight=False)

@@ -42,6 +42,13 @@ def test_cores_help_until_the_busiest_process_is_the_limit():
     assert rate(cores=64) == rate(cores=128) < 64 * rate(cores=1)
 
 
+def test_operations_in_a_request_share_its_statements_but_not_its_bytes():
+    costs = Costs(sign_us=20, verify_us=60, hash_us=1, encode_us=1, decode_us=1, hop_us=100)
+    one, many, more = (sum(predict(costs, LAYER, Shape(operations=count), 2).cpu_us.values()) for count in (1, 100, 10_000))
+    assert one > 20 * many
+    assert many > more > 10  # three replicas and the client encode, decode and hash each
+
+
 def test_slow_links_delay_by_the_hops_and_limit_a_closed_loop():
     near, far = (predict(CRYPTOGRAPHY, LAYER, Shape(link_us=link_us), 2) for link_us in (0, 10_000))
     assert far.latency_ms - near.latency_ms == pytest.approx(4 * 10)

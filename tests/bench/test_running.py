@@ -17,7 +17,12 @@ def measured(rate):
 def test_all_points_are_run_in_turn_before_any_is_run_again():
     sweeps = [Sweep("a", "A", vary={"t": [1, 2]}), Sweep("b", "B", times=1)]
     done = []
-    series = run_plan(Plan(2, BASE, sweeps), sweeps, lambda point: done.append(point.label) or measured(5.0))
+    kept = []
+    series = run_plan(
+        Plan(2, BASE, sweeps), sweeps, lambda point: done.append(point.label) or measured(5.0),
+        lambda series: kept.append([len(each.runs) for each in series]),
+    )  # fmt: skip
+    assert kept == [[1, 1, 1], [2, 2, 1]]
     assert done == ["t = 1", "t = 2", "bcr", "t = 1", "t = 2"]
     assert [len(each.runs) for each in series] == [2, 2, 1]
 
@@ -59,6 +64,7 @@ def test_figures_are_those_of_result_json_and_cpu_is_of_one_operation():
     found = Measured.of_result(result())
     assert (found.rate, found.problem) == (250.0, "")
     assert found.cpu_us == {"replica_0": pytest.approx(500.0)}
+    assert set(found.memory) == {"replica_0", "harness"}
 
 
 @pytest.mark.parametrize(

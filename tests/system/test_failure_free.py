@@ -1,6 +1,7 @@
 """Whole runs without failures: every operation answered, proved and in one history."""
 
 import ast
+from itertools import pairwise
 
 import pytest
 from whole_runs import Run, lines, passed, perform, pseudorandom, scenario
@@ -98,3 +99,27 @@ def test_operations_of_one_client_take_effect_in_their_order(tmp_path):
         assert passed(run)
         assert run.result()["results"][0] == ["OK"] * 11 + [letters]
         assert run.result()["final_state"] == {"k": letters}
+
+
+def test_clients_that_send_at_a_rate_are_answered_and_measured_from_when_each_request_was_due(tmp_path):
+    load = ["uniform(1,30,20,50)", "uniform(2,30,20,50)"]
+    run = perform(tmp_path, scenario(*load, client_rate=100, client_window=20, batch_limit=8, operations_per_request=2))
+    assert passed(run)
+    result = run.result()
+    assert result["operations"] == 60
+    assert result["elapsed_s"] >= 14 * 0.02  # 15 requests of each client, 20 ms apart
+    assert 0 < result["latency_ms"]["p50"] <= result["latency_ms"]["p99_9"] <= result["latency_ms"]["max"]
+    for client in run.record().clients:
+        due = [exchange.due_ns for exchange in client.exchanges]
+        assert [after - before for before, after in pairwise(due)] == [20_000_000] * 14
+        assert all(exchange.sent_ns >= exchange.due_ns for exchange in client.exchanges)
+
+
+def test_every_process_accounts_for_its_cpu_time_and_memory(published_run):
+    run, _ = published_run
+    processes = run.result()["processes"]
+    clients = 3 if "perform" in run.result()["scenario"] else 10
+    expected = {f"replica_{i}" for i in range(5)} | {f"client_{k}" for k in range(clients)} | {"olympus", "harness"}
+    assert set(processes) == expected
+    assert all(each["cpu_s"] > 0 for name, each in processes.items() if name.startswith("replica"))
+    assert all(mib > 1 for each in processes.values() for _, mib, _ in each["samples"])
