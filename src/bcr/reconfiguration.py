@@ -137,11 +137,15 @@ class Reconfiguration:
         proved = []
         for (client, number), answers in sorted(by_request.items()):
             first = answers[0].answer
+            try:
+                expected = first.result()
+            except ProtocolViolation:  # of a liar's making, so the others' is another one
+                continue
             statements = tuple(statement for latest in answers for statement in latest.answer.proof[:1])
             supporters = {
                 statement.signer
                 for statement in statements
-                if statement.statement == first.result() and self._is_authentic(statement)
+                if statement.statement == expected and self._is_authentic(statement)
             }
             if supporters == set(plan.quorum):
                 proved.append((client, number, msgspec.structs.replace(first, proof=statements)))

@@ -154,6 +154,16 @@ def test_a_result_shuttle_lacks_nobody_where_what_convinces_a_replica_need_not_c
         assert [type(violation) for violation in found] == expected
 
 
+def test_where_all_statements_are_needed_a_replica_checks_its_own_too():
+    chain = make_chain(authentication="crc")
+    shuttle, view = chain.result_shuttle(0), seen_by(chain.keys_at(0), chain.configuration.issued)
+    own = changed(shuttle.result_proof[0], signature=bytes(4))
+    flipped = changed(shuttle, result_proof=(own, *shuttle.result_proof[1:]))
+    with pytest.raises(NotEnoughStatements):
+        flipped.check(chain.slots[0].result(), view, own)
+    assert shuttle.check(chain.slots[0].result(), view, shuttle.result_proof[0]).violations == ()
+
+
 def test_t_plus_1_statements_may_convince_a_replica_and_not_the_client():
     chain = make_chain()
     done = chain.slots[0]

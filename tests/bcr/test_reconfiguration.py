@@ -354,3 +354,22 @@ def test_a_running_state_with_another_digest_than_the_quorum_s_is_refused():
     assert change.snapshot is None
     assert change.add_running_state(chain.running_state(1), digest)
     assert change.snapshot == chain.state.snapshot()
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+def test_an_answer_that_makes_no_sense_ends_nothing_and_is_nobody_s_result(liar):
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    for position in plan.quorum:
+        honest = chain.caught_up(position, plan.slots).statement
+        answers = honest.answers
+        if position == plan.quorum[liar]:
+            answers = tuple(changed(each, answer=changed(each.answer, size=0)) for each in answers)
+        change.add_caught_up(chain.sign(changed(honest, answers=answers), position))
+    sent = [(client, number) for client, number, _ in change.results(plan)]
+    assert sent == ([] if liar == 0 else [(each.client, each.number) for each in sorted_answers(honest)])
+
+
+def sorted_answers(caught_up):
+    return sorted(caught_up.answers, key=lambda each: (each.client, each.number))
