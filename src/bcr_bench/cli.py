@@ -12,6 +12,7 @@ from bcr_bench.costs import measure, print_costs
 from bcr_bench.layer import LayerError, measure_layer
 from bcr_bench.links import links
 from bcr_bench.machine import describe
+from bcr_bench.messages import compare_messages
 from bcr_bench.plans import Plan, PlanError, Sweep, read_plan
 from bcr_bench.raft import against_raft
 from bcr_bench.running import Series, run_plan
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         return _costs()
     if options.command == "raft":
         return against_raft(PROJECT / "config" / "perform900.config", options.times)
+    if options.command == "messages":
+        return compare_messages(options.times)
     if options.command == "page":
         return _draw_again(options.folder, options.docs)
     try:
@@ -58,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("folder", type=Path, metavar="FOLDER")
     page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
     commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
+    messages = commands.add_parser("messages", help="a DistAlgo message, with this project's layer and with stock DistAlgo")
+    messages.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
     raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
     raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
     return parser
