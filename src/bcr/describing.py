@@ -1,6 +1,6 @@
 """Messages and statements in a line: which configuration, slot, client and request they are about."""
 
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
@@ -14,15 +14,31 @@ def identify(message: Any) -> dict[str, object]:
     if isinstance(message, Signed):
         return identify(message.statement) | {"signer": message.signer}
     values: dict[str, object] = {}
-    for name in getattr(message, "__struct_fields__", ()):
+    for name in _telling(type(message)):
         value = getattr(message, name)
         if name == "requests":
-            values[name] = ",".join(f"{each.statement.client}:{each.statement.number}" for each in value)
+            values[name] = ",".join([f"{each.statement.client}:{each.statement.number}" for each in value])
         elif name == "answer":
-            values |= {"configuration": value.configuration, "slot": value.slot}
+            values["configuration"] = value.configuration
+            values["slot"] = value.slot
         elif type(value) in _SCALARS:
             values[name] = value
     return values
+
+
+_known: dict[type, tuple[str, ...]] = {}  # kind of message -> what `_telling` found
+
+
+def _telling(kind: type) -> tuple[str, ...]:
+    """The fields of such messages that may hold what identifies them."""
+    if kind not in _known:
+        fields = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else ()
+        _known[kind] = tuple(
+            field.name
+            for field in fields
+            if field.name in ("requests", "answer") or field.type is not bytes and get_origin(field.type) is not tuple
+        )
+    return _known[kind]
 
 
 def contents(message: Any) -> str:
