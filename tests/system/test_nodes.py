@@ -21,7 +21,7 @@ def run(tmp_path):
     file = tmp_path / "scenario.config"
     file.write_text(scenario(WORKLOAD, failures=EXPECTED))
 
-    def one(name, *options, prefix=(), limit_s=60):
+    def one(name, *options, prefix=(), limit_s=60, file=file):
         behind = ["RunSystem.da"]
         if name == "onode":
             behind += ["-i", file, "--placement", "nodes", "--node-limit", limit_s]
@@ -50,6 +50,15 @@ def assert_all_passed(nodes, folder):
 def test_five_nodes_on_one_host_in_any_order_make_a_run_and_end_with_it(run, tmp_path, order):
     master = ("-H", "localhost", "--default-master-port", free_port())
     assert_all_passed({name: run(name, *master) for name in order}, tmp_path)
+
+
+def test_replicas_on_nodes_have_their_faults(run, tmp_path):
+    master = ("-H", "localhost", "--default-master-port", free_port())
+    file = tmp_path / "faulty.config"
+    expected = ("failures[0,1] = shuttle(0,1), change_operation()", "expect[reconfigurations] = 1", EXPECTED[0])
+    file.write_text(scenario(WORKLOAD, failures=expected, client_timeout=300, head_timeout=300, nonhead_timeout=300))
+    assert_all_passed({name: run(name, *master, file=file) for name in FIVE}, tmp_path)
+    assert [each["position"] for each in result(tmp_path)["faults_injected"]] == [1]
 
 
 def test_nodes_that_do_not_come_are_named_and_the_others_end_with_the_run(run, tmp_path):
