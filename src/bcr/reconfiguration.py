@@ -1,10 +1,11 @@
 """One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (paper, section 3.3).
 
 Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
-remembered, there are finitely many, and one is tried again only if all that it lacked came late, and only once; so no
-order of answers makes it loop.
+remembered, there are finitely many, and one is tried again only if all that it lacked came late, and as often as it has
+members at the most, each of whom may be late for another thing; so no order of answers makes it loop.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -28,7 +29,7 @@ class Reconfiguration:
         self.invalid: dict[int, str] = {}  # position -> why its wedged history is not valid
         self.silent: set[int] = set()  # positions that owe an answer whose time has passed
         self._late: dict[Quorum, set[int]] = {}  # failed by silence alone, and not given another chance yet -> whose
-        self._forgiven: set[Quorum] = set()
+        self._forgiven: Counter[Quorum] = Counter()
         self.failed: dict[Quorum, str] = {}
         self.tried: list[Quorum] = []
         self.attempt = 0  # at a quorum, counted from 1
@@ -58,7 +59,7 @@ class Reconfiguration:
 
     def heard_from(self) -> tuple[int, int, int]:
         """Changes whenever an answer arrives that may make another quorum possible."""
-        return self.answered(), len(self._caught_up), len(self._forgiven)
+        return self.answered(), len(self._caught_up), self._forgiven.total()
 
     def suspects(self) -> set[int]:
         """Replicas whose own signatures prove that they hide orders."""
@@ -111,17 +112,17 @@ class Reconfiguration:
         """The quorum will not do; `silent` names the members that did not answer in time."""
         self.failed[plan.quorum] = why
         self.silent.update(silent)
-        if silent and plan.quorum not in self._forgiven:
+        if silent and self._forgiven[plan.quorum] < len(plan.quorum):
             self._late[plan.quorum] = set(silent)
 
     def _hear(self, position: int) -> None:
-        """A replica that owed an answer gave it: what failed by its silence gets one more chance, and no third."""
+        """A replica that owed an answer gave it: what failed by its silence gets another chance."""
         self.silent.discard(position)
         for quorum, silent in list(self._late.items()):
             silent.discard(position)
             if not silent:
                 del self._late[quorum], self.failed[quorum]
-                self._forgiven.add(quorum)
+                self._forgiven[quorum] += 1
 
     def results(self, plan: QuorumPlan) -> list[tuple[int, int, Answer]]:
         """Client, request number and proved answer, wherever the whole quorum gives one and the same (step 6).
