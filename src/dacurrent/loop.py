@@ -141,9 +141,11 @@ class SelectorLoop:
             if deadline_s is not None and limit_s <= 0:
                 return  # the network thread sees to them
             self._is_wanted = True
-            self.wake()
-            self._turn.acquire()
-            self._is_wanted = False
+            try:
+                self.wake()
+                self._turn.acquire()
+            finally:
+                self._is_wanted = False
         try:
             while not is_done() and not self._is_stopping:
                 left_s = TICK_S if deadline_s is None else min(TICK_S, deadline_s - time.monotonic())
