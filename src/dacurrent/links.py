@@ -125,13 +125,25 @@ class Links:
 
     def flush(self):
         """Write what was gathered; what cannot be written is told in the log."""
-        while self._unflushed:
-            link = self._unflushed.popleft()
-            with link.room:
-                try:
+        # The network thread neither connects nor waits for who does: the other side may wait for this thread in turn.
+        is_patient = threading.get_ident() == self._gathering
+        for _ in range(len(self._unflushed)):
+            try:
+                link = self._unflushed.popleft()
+            except IndexError:  # another thread has written it
+                return
+            if not link.room.acquire(blocking=is_patient):
+                self._unflushed.append(link)
+                continue
+            try:
+                if link.sock is None and not is_patient:
+                    self._unflushed.append(link)
+                else:
                     self._write_gathered(link)
-                except base.TransportException as error:
-                    _log.log(logging.WARNING, link.target, "Messages are not sent: %s", error)
+            except base.TransportException as error:
+                _log.log(logging.WARNING, link.target, "Messages are not sent: %s", error)
+            finally:
+                link.room.release()
 
     def _write_gathered(self, link):
         data = b"".join(link.gathered)
