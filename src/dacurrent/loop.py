@@ -137,23 +137,22 @@ class SelectorLoop:
         """See to the sockets until `is_done()`, for at most `limit_s` seconds (None: for ever; 0: those ready now)."""
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         self._turns_wanted += 1
-        if not self._turn.acquire(blocking=False):
-            if deadline_s is not None and limit_s <= 0:
-                return  # the network thread sees to them
-            self._is_wanted = True
-            try:
-                self.wake()
-                self._turn.acquire()
-            finally:
-                self._is_wanted = False
+        if limit_s is not None and limit_s <= 0 and self._turn.locked():
+            return  # the network thread sees to them
         try:
-            while not is_done() and not self._is_stopping:
-                left_s = TICK_S if deadline_s is None else min(TICK_S, deadline_s - time.monotonic())
-                self._take_turn(max(left_s, 0))
-                if left_s <= 0:
-                    return
+            self._is_wanted = True
+            if self._turn.locked():
+                self.wake()
+            # By `with`, and not by `acquire`: nothing that a signal raises comes between having it and giving it back.
+            with self._turn:
+                self._is_wanted = False
+                while not is_done() and not self._is_stopping:
+                    left_s = TICK_S if deadline_s is None else min(TICK_S, deadline_s - time.monotonic())
+                    self._take_turn(max(left_s, 0))
+                    if left_s <= 0:
+                        return
         finally:
-            self._turn.release()
+            self._is_wanted = False
 
     @property
     def has_stopped(self):

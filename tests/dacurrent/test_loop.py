@@ -1,13 +1,14 @@
 """Who sees to the sockets: the process's own thread while it waits, and the network thread while it does not."""
 
 import socket
+import sys
 import threading
 
 import pytest
 
 from dacurrent.loop import SelectorLoop
 
-LIMIT_S = 20
+LIMIT_S = 5
 
 
 @pytest.fixture
@@ -89,3 +90,35 @@ def test_what_was_sent_is_flushed_when_the_network_thread_takes_over(loop):
     loop.wait_until(lambda: True, LIMIT_S)
     loop.hand_over()
     assert flushed.wait(LIMIT_S)
+
+
+class Signalled(BaseException):
+    """What a signal's handler raises, wherever the process is."""
+
+
+@pytest.mark.parametrize("place", range(12))  # more lines than a wait has
+@pytest.mark.parametrize("limit_s", [None, 0, 0.01])
+def test_whatever_a_signal_interrupts_the_sockets_are_seen_to_afterwards(loop, pair, place, limit_s):
+    lines = []
+
+    def trace(frame, event, _argument):
+        if frame.f_code.co_name != "wait_until":
+            return None
+        if event == "line":
+            lines.append(frame.f_lineno)
+            if len(lines) == place + 1:
+                raise Signalled
+        return trace
+
+    done = iter([False, True])
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        loop.wait_until(lambda: next(done, True), limit_s)
+    except Signalled:
+        pass
+    finally:
+        sys.settrace(before)
+    theirs, _, came = pair
+    theirs.send(b"x")
+    assert came.wait(LIMIT_S)
