@@ -8,6 +8,7 @@ stands by: it takes over when that process has been busy with something else for
 import collections
 import logging
 import selectors
+import signal
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ TICK_S = 1.0
 STOP_LIMIT_S = 2.0
 STANDBY_S = 0.02
 WAKE_BYTES = 4_096
+WAKE = b"\xff"  # no signal's number
 
 _log = LimitedLog(logging.getLogger("da.transport"))
 
@@ -45,6 +47,7 @@ class SelectorLoop:
         self.turning = set()  # the threads that take turns; while one of them runs, none of them waits for sockets
         self._is_wanted = False  # the turn, by the process's own thread
         self._turns_wanted = 0
+        self.is_signalled = False
         self._take_over = threading.Event()
         self._next_tick_s = 0.0
         self.ticks = []  # called every TICK_S
@@ -147,12 +150,27 @@ class SelectorLoop:
             with self._turn:
                 self._is_wanted = False
                 while not is_done() and not self._is_stopping:
+                    if self.is_signalled:
+                        return
                     left_s = TICK_S if deadline_s is None else min(TICK_S, deadline_s - time.monotonic())
                     self._take_turn(max(left_s, 0))
                     if left_s <= 0:
                         return
         finally:
             self._is_wanted = False
+
+    def end_waits_at_signals(self):
+        """Let a signal end this thread's waiting, also one that comes just before it; for the main thread only."""
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+
+    def heed_signals(self):
+        """On the main thread: run the handlers of signals that have come.
+
+        Python 3.13 does not by itself in a process that another thread than the main one has forked: what a signal sets
+        there is looked at only when a call of the system was interrupted, or by a function that asks, as this one does.
+        """
+        self.is_signalled = False
+        signal.pthread_kill(threading.get_ident(), 0)
 
     @property
     def has_stopped(self):
@@ -182,12 +200,13 @@ class SelectorLoop:
     def wake(self):
         """End the waiting of whoever has the turn."""
         try:
-            self._waker.send(b"x")
+            self._waker.send(WAKE)
         except OSError:
             pass  # full, so it will wake up anyway; or closed
 
     def _wake_up(self, _events):
-        self._woken.recv(WAKE_BYTES)
+        if self._woken.recv(WAKE_BYTES).strip(WAKE):
+            self.is_signalled = True  # that was the number of one, see `end_waits_at_signals`
 
     def _close(self):
         self._is_stopping = True

@@ -27,6 +27,8 @@ def cure_common(module):
             self._loop = loop
             if loop is not None:
                 loop.turning.add(threading.get_ident())
+                if threading.current_thread() is threading.main_thread():
+                    loop.end_waits_at_signals()
 
         def append(self, item):
             self._q.append(item)
@@ -44,6 +46,8 @@ def cure_common(module):
             loop = self._loop
             if loop is not None:
                 loop.flush()
+                if loop.is_signalled:
+                    loop.heed_signals()
             if not self._q:
                 if loop is not None and not loop.has_stopped:
                     loop.wait_until(self.__len__, timeout if block else 0)

@@ -1,5 +1,7 @@
 """Who sees to the sockets: the process's own thread while it waits, and the network thread while it does not."""
 
+import os
+import signal
 import socket
 import sys
 import threading
@@ -122,3 +124,18 @@ def test_whatever_a_signal_interrupts_the_sockets_are_seen_to_afterwards(loop, p
     theirs, _, came = pair
     theirs.send(b"x")
     assert came.wait(LIMIT_S)
+
+
+def test_a_signal_ends_a_wait_and_its_handler_is_run(loop):
+    handled = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _frame: handled.append(number))
+    loop.end_waits_at_signals()
+    try:
+        threading.Timer(0, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+        loop.wait_until(lambda: False, None)
+        assert loop.is_signalled
+        loop.heed_signals()
+        assert handled == [signal.SIGUSR1] and not loop.is_signalled
+    finally:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGUSR1, before)
