@@ -5,9 +5,7 @@ The stock run time gets of the layer only what it takes to load on a current Pyt
 
 import json
 import os
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +14,8 @@ from statistics import median
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+from bcr_tools.supervising import TimeLimitReached, supervise
 
 PROGRAM = Path(__file__).parent / "Messages.da"
 MESSAGES = 20_000
@@ -71,7 +71,7 @@ def _together(costs: list[MessageCost | None]) -> MessageCost:
 
 
 def message_cost(size: int, is_stock: bool, messages: int = MESSAGES) -> MessageCost | None:
-    """What messages of `size` bytes cost; None where no attempt ended within its limit."""
+    """What messages of `size` bytes cost; None where no attempt ended within its limit. Raises Interrupted."""
     start = [sys.executable, "-c", RUN_STOCK] if is_stock else [sys.executable, "-m", "da"]
     for _ in range(ATTEMPTS):
         with tempfile.TemporaryDirectory() as folder:
@@ -80,16 +80,10 @@ def message_cost(size: int, is_stock: bool, messages: int = MESSAGES) -> Message
             options = ["-L", "error", "-M", "-n", "messages", "-H", "localhost", "-p", port, "--message-buffer-size", "200000"]
             command = [*start, *options, str(PROGRAM), str(messages), str(size), str(file)]
             try:
-                # A session of its own, whose processes can be ended together if it hangs.
-                with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                      start_new_session=True) as process:  # fmt: skip
-                    try:
-                        process.wait(LIMIT_S)
-                    except subprocess.TimeoutExpired:
-                        os.killpg(process.pid, signal.SIGKILL)
-                        continue
+                with open(os.devnull, "wb") as nowhere:
+                    supervise(command, Path(folder), LIMIT_S, output=nowhere)
                 return MessageCost(**json.loads(file.read_text()))
-            except OSError:
+            except (TimeLimitReached, OSError):
                 continue
     return None
 

@@ -60,6 +60,17 @@ def _plain(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
 
 
+def _against_rate(axes: Axes, rates: str) -> None:
+    """Latencies upwards, and the rates that the text says to the right."""
+    axes.set_yscale("log")
+    axes.set_xlim(left=0)
+    axes.set_xlabel(rates)
+    axes.set_ylabel("latency from when it was due, ms")
+    _plain(axes.xaxis)
+    _plain(axes.yaxis)
+    axes.legend(loc="upper left")
+
+
 def throughput_latency(points: Sequence[Point]) -> str:
     """Latency against what is answered a second, up to saturation; single runs as faint dots."""
 
@@ -73,13 +84,7 @@ def throughput_latency(points: Sequence[Point]) -> str:
             axes.plot(rates, latencies, color=colour, marker="o", markersize=4, linewidth=1.4, label=label)
             single = [run["latency_ms"][percentile] for run in runs]
             axes.plot([run["rate"] for run in runs], single, ".", color=colour, alpha=0.35, markersize=4)
-        axes.set_yscale("log")
-        axes.set_xlim(left=0)
-        axes.set_xlabel("operations answered per second")
-        axes.set_ylabel("latency from when it was due, ms")
-        _plain(axes.xaxis)
-        _plain(axes.yaxis)
-        axes.legend(loc="upper left")
+        _against_rate(axes, "operations answered per second")
 
     return drawn(draw)
 
@@ -93,13 +98,7 @@ def percentiles(points: Sequence[Point]) -> str:
         for colour, (key, label) in zip(COLOURS, PERCENTILES.items(), strict=False):
             latencies = [point["median"]["latency_ms"][key] for point in good(points)]
             axes.plot(offered, latencies, color=colour, marker="o", markersize=3.5, linewidth=1.4, label=f"{label} of requests within")
-        axes.set_yscale("log")
-        axes.set_xlim(left=0)
-        axes.set_xlabel("operations offered per second, all clients")
-        axes.set_ylabel("latency from when it was due, ms")
-        _plain(axes.xaxis)
-        _plain(axes.yaxis)
-        axes.legend(loc="upper left")
+        _against_rate(axes, "operations offered per second, all clients")
 
     return drawn(draw)
 
