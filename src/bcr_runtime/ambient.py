@@ -14,13 +14,15 @@ from typing import BinaryIO, Protocol, TextIO
 
 import psutil
 
+from dacurrent import logfiles
+
 
 class Source(Protocol):
     """What stands behind the functions of this module."""
 
     def monotonic_ns(self) -> int: ...
 
-    def wall_clock(self) -> datetime: ...
+    def wall_clock_ns(self) -> int: ...
 
     def random_bytes(self, count: int) -> bytes: ...
 
@@ -43,8 +45,8 @@ class SystemSource:
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
 
-    def wall_clock(self) -> datetime:
-        return datetime.now(UTC)
+    def wall_clock_ns(self) -> int:
+        return time.time_ns()
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
@@ -62,8 +64,9 @@ class SystemSource:
 
     def open_log(self, path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Line-buffered: a process that is killed leaves everything up to its last step.
-        return open(path, "a", buffering=1, encoding="utf-8")
+        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the process
+        logfiles.write_before_messages(file)
+        return file
 
     def open_spool(self, folder: Path) -> BinaryIO:
         return tempfile.TemporaryFile(dir=folder)
@@ -99,9 +102,14 @@ def now_s() -> float:
     return _source.monotonic_ns() / 1e9
 
 
+def wall_clock_ns() -> int:
+    """Nanoseconds since the beginning of 1970, in UTC."""
+    return _source.wall_clock_ns()
+
+
 def wall_clock() -> datetime:
     """The date and time, in UTC."""
-    return _source.wall_clock()
+    return datetime.fromtimestamp(_source.wall_clock_ns() / 1e9, UTC)
 
 
 def random_bytes(count: int) -> bytes:

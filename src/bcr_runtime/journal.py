@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from bcr_runtime import ambient
 LEVELS: Mapping[str, int] = {"quiet": 0, "human": 1, "debug": 2}
 
 _render = LogfmtRenderer()
-_is_plain = re.compile(r"[!-<>-~]+").fullmatch  # printable ASCII without blanks and `=` …
-_QUOTED = '"\\'  # … and without these, which are escaped
+_is_plain = re.compile(r"[!#-<>-\[\]-~]+").fullmatch  # printable ASCII without blanks, `=`, and what is escaped
 
 
 class Journal:
@@ -30,6 +30,8 @@ class Journal:
         self._file = ambient.open_log(path)
         self._tells_steps = LEVELS[level] >= LEVELS["human"]
         self.is_detailed = level == "debug"
+        self._second = -1
+        self._until_second = ""  # how lines of this second begin
 
     def step(self, event: str, **values: Any) -> None:
         if self._tells_steps:
@@ -57,16 +59,18 @@ class Journal:
             self._write("contents", {"message": message_name, "contents": contents(message)})
 
     def _write(self, event: str, values: Mapping[str, Any]) -> None:
-        time = ambient.wall_clock().isoformat(timespec="microseconds")
-        parts = [f"time={time} event={event}"]
-        parts += [f"{name}={value}" if type(value) is int else _named(name, value) for name, value in values.items()]
-        self._file.write(" ".join(parts) + "\n")
+        second, ns = divmod(ambient.wall_clock_ns(), 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._until_second = f"time={datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}."
+        line = f"{self._until_second}{ns // 1_000:06d}+00:00 event={event}"
+        for name, value in values.items():
+            if type(value) is int or type(value) is str and _is_plain(value):
+                line += f" {name}={value}"  # the renderer comes to the same, in twenty times the time
+            else:
+                line += " " + str(_render(None, "", {name: value}))
+        self._file.write(line + "\n")
 
     def close(self) -> None:
         self._file.close()
 
-
-def _named(name: str, value: Any) -> str:
-    if type(value) is str and _is_plain(value) and not any(each in value for each in _QUOTED):
-        return f"{name}={value}"  # the renderer comes to the same, in twenty times the time
-    return str(_render(None, "", {name: value}))

@@ -7,7 +7,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -41,7 +40,7 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
-BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +76,8 @@ class _Source:
     def monotonic_ns(self) -> int:
         return self._run.world.now_ns
 
-    def wall_clock(self) -> datetime:
-        return BEGINNING + timedelta(microseconds=self._run.world.now_ns // 1_000)
+    def wall_clock_ns(self) -> int:
+        return BEGINNING_NS + self._run.world.now_ns
 
     def random_bytes(self, count: int) -> bytes:
         task = current_task()

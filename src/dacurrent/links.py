@@ -17,7 +17,7 @@ import time
 
 from da.transport import base
 
-from dacurrent import handshake
+from dacurrent import handshake, logfiles
 from dacurrent.limited import LimitedLog
 
 CONNECT_LIMIT_S = 10.0
@@ -124,7 +124,8 @@ class Links:
         self._gathering = thread
 
     def flush(self):
-        """Write what was gathered; what cannot be written is told in the log."""
+        """Write what was gathered, and the process's own logs before it; what cannot be written is told in the log."""
+        logfiles.flush()
         # The network thread neither connects nor waits for who does: the other side may wait for this thread in turn.
         is_patient = threading.get_ident() == self._gathering
         for _ in range(len(self._unflushed)):
