@@ -34,13 +34,18 @@ class LatestRequests(Generic[V]):
     def __init__(self, client_window: int) -> None:
         self.client_window = client_window
         self._latest: dict[int, dict[int, V]] = {}
+        self._newest: dict[int, int] = {}
 
     def put(self, client: int, number: int, value: V) -> None:
+        newest = self._newest.setdefault(client, number)
+        if number <= newest - self.client_window:
+            return
         latest = self._latest.setdefault(client, {})
         latest[number] = value
-        oldest_kept = max(latest) - self.client_window + 1
-        for old in [old for old in latest if old < oldest_kept]:
-            del latest[old]
+        if number > newest:
+            self._newest[client] = number
+            for old in range(newest - self.client_window + 1, min(newest, number - self.client_window) + 1):
+                latest.pop(old, None)
 
     def get(self, client: int, number: int) -> V | None:
         return self._latest.get(client, {}).get(number)
@@ -49,6 +54,7 @@ class LatestRequests(Generic[V]):
         """The same memory, which goes its own way from here."""
         other = LatestRequests[V](self.client_window)
         other._latest = {client: dict(latest) for client, latest in self._latest.items()}
+        other._newest = dict(self._newest)
         return other
 
     def items(self) -> Iterator[tuple[int, int, V]]:

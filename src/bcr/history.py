@@ -13,7 +13,7 @@ from bcr.statements import Checkpoint, Order, SignedCheckpoint, SignedOrder, Sig
 from bcr.violations import Hole, InvalidSignature, MalformedMessage
 
 
-class HistoryEntry(msgspec.Struct, frozen=True, array_like=True):
+class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A slot of a replica's history: its requests, and the order statements of the replica and its predecessors."""
 
     slot: int
@@ -47,7 +47,7 @@ class CatchUp(Statement, frozen=True, tag="catch_up"):
         return circle.replicas
 
 
-class LatestAnswer(msgspec.Struct, frozen=True, array_like=True):
+class LatestAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A replica's answer, with its own result statement as the only one, to one of a client's latest requests."""
 
     client: int

@@ -14,6 +14,7 @@ class Tree:
     """The tree over at least one digest; `domain` keeps trees of one purpose from serving another."""
 
     def __init__(self, domain: str, leaves: Sequence[bytes]) -> None:
+        self.leaves = leaves
         self._levels = [list(leaves)]
         while len(level := self._levels[-1]) > 1:
             above = [_parent(domain, *level[at : at + 2]) for at in range(0, len(level) - 1, 2)]

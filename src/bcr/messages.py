@@ -6,12 +6,14 @@ about its sender: what counts is signed inside.
 
 import hmac
 from collections import Counter
+from functools import cached_property
 from typing import Self
 
 import msgspec
 
 from bcr.configuration import View
 from bcr.encoding import digest, encode
+from bcr.merkle import Tree
 from bcr.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof
 from bcr.signing import Statement
 from bcr.statements import (
@@ -24,19 +26,19 @@ from bcr.statements import (
     SignedOrder,
     SignedRequest,
     SignedResult,
-    digest_of_requests,
+    tree_of_requests,
 )
 from bcr.violations import DisagreeingResult, IncompleteProof, InvalidSignature, MalformedMessage, WrongConfiguration
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     """A message of the protocol."""
 
     def encode(self) -> bytes:
         return encode(self)
 
 
-class Shuttle(Message, frozen=True, tag="shuttle"):
+class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
     """What travels head to tail: the requests of a slot, and both proofs as far as they have grown (section 3.2)."""
 
     configuration: int
@@ -57,8 +59,13 @@ class Shuttle(Message, frozen=True, tag="shuttle"):
             raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
         for request in self.requests:
             demand_request(request, configuration)
-        expected = Order(self.configuration, self.slot, digest_of_requests(self.requests))
+        expected = Order(self.configuration, self.slot, self.request_tree.root)
         demand_order_proof(self.order_proof, expected, configuration, position)
+
+    @cached_property
+    def request_tree(self) -> Tree:
+        """The tree over the requests, whose root the order statements hold."""
+        return tree_of_requests([request.digest() for request in self.requests])
 
 
 class ResultShuttle(Message, frozen=True, tag="result_shuttle"):

@@ -163,7 +163,7 @@ def checkpoint_support(
     )
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True):
+class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a client gets for a request: its outcome, its place in the slot, and the proof (section 3.2, step 5).
 
     The request stands at `index` among the `size` of the slot; the paths lead from its digest, and from that of its

@@ -14,7 +14,7 @@ from bcr.statements import SignedRequest
 from bcr.violations import Notice
 
 
-class Exchange(msgspec.Struct, frozen=True, array_like=True):
+class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One request of a client and the answer that it accepted.
 
     Times are nanoseconds on the clock named in the client's record; `attempts` counts the times that the request was

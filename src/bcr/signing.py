@@ -10,9 +10,14 @@ from functools import lru_cache
 from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
-from nacl.exceptions import BadSignatureError, CryptoError
-from nacl.signing import SigningKey as _Ed25519Key
-from nacl.signing import VerifyKey as _Ed25519VerifyKey
+from nacl.bindings import (
+    crypto_sign,
+    crypto_sign_BYTES,
+    crypto_sign_open,
+    crypto_sign_PUBLICKEYBYTES,
+    crypto_sign_seed_keypair,
+)
+from nacl.exceptions import CryptoError
 
 from bcr.encoding import digest, encode
 from bcr.violations import InvalidSignature
@@ -35,27 +40,25 @@ class Ed25519:
     """The scheme of every real run."""
 
     def public_key(self, seed: bytes) -> bytes:
-        return bytes(_key(seed).verify_key)
+        return crypto_sign_seed_keypair(seed)[0]
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
-        return _key(seed).sign(message).signature
+        return crypto_sign(message, _signing_key(seed))[:crypto_sign_BYTES]
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         try:
-            _verify_key(public_key).verify(message, signature)
-        except (BadSignatureError, CryptoError, ValueError, TypeError):
+            if len(public_key) != crypto_sign_PUBLICKEYBYTES or len(signature) != crypto_sign_BYTES:
+                return False
+            crypto_sign_open(signature + message, public_key)
+        except (CryptoError, TypeError):
             return False
         return True
 
 
 @lru_cache(maxsize=64)
-def _key(seed: bytes) -> _Ed25519Key:
-    return _Ed25519Key(seed)
-
-
-@lru_cache(maxsize=1024)
-def _verify_key(public_key: bytes) -> _Ed25519VerifyKey:
-    return _Ed25519VerifyKey(public_key)
+def _signing_key(seed: bytes) -> bytes:
+    """Both halves of the key, as libsodium wants them to sign."""
+    return crypto_sign_seed_keypair(seed)[1]
 
 
 _scheme: Scheme = Ed25519()
@@ -138,7 +141,7 @@ class Signer:
         return _scheme.is_valid(self.public_key, message, signature)
 
 
-class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     """Something that a process signs.
 
     The encoding starts with the name of the kind, so one kind of statement never passes for another.
@@ -158,7 +161,7 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True):
 S = TypeVar("S", bound=Statement)
 
 
-class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True):
+class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True, gc=False):
     """A statement with its signer, a chain position or client number, and signature."""
 
     statement: S
@@ -169,6 +172,8 @@ class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True):
     def sign(cls, statement: S, signer: int, keys: Keys, clients: Collection[int] | None = None) -> Self:
         """The statement under these keys; of the clients only `clients`, by default all, will have to check it."""
         circle = keys.circle
+        if keys.is_transferable:
+            return cls(statement, signer, keys.sign(statement.signed_bytes()))
         if clients is not None:
             known = tuple(key for client, key in enumerate(circle.clients) if client in clients)
             circle = Circle(circle.olympus, circle.replicas, known)

@@ -17,12 +17,13 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
     slot: int
     requests: tuple[SignedRequest, ...]
     outcomes: tuple[Outcome, ...]
+    known_tree: Tree | None = None  # over the requests, where somebody has made it already
 
     def agreed(self, outcomes: Sequence[Outcome]) -> "OpenSlot":
         """The same slot with the outcomes that others say it has."""
         if tuple(outcomes) == self.outcomes:
             return self
-        return OpenSlot(self.configuration, self.slot, self.requests, tuple(outcomes))
+        return OpenSlot(self.configuration, self.slot, self.requests, tuple(outcomes), self.known_tree)
 
     def order(self) -> Order:
         """What a replica signs when it puts these requests into this slot."""
@@ -51,7 +52,7 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
             self.slot,
             index,
             len(self.requests),
-            self._request_digests[index],
+            self._request_tree.leaves[index],
             self._request_tree.path(index),
             self.outcomes[index],
             self._outcome_tree.path(index),
@@ -63,12 +64,8 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
         return {key: index for index, key in enumerate(self.keys())}
 
     @cached_property
-    def _request_digests(self) -> list[bytes]:
-        return [request.digest() for request in self.requests]
-
-    @cached_property
     def _request_tree(self) -> Tree:
-        return tree_of_requests(self._request_digests)
+        return self.known_tree or tree_of_requests([request.digest() for request in self.requests])
 
     @cached_property
     def _outcome_tree(self) -> Tree:

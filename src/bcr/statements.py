@@ -110,7 +110,7 @@ SignedResult = Signed[Result]
 SignedCheckpoint = Signed[Checkpoint]
 
 
-class Outcome(msgspec.Struct, frozen=True, array_like=True):
+class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one request gave, one result an operation, and where it was executed: configuration, slot, place in it.
 
     A request that is ordered a second time, as after a reconfiguration, keeps the outcome of its only execution.

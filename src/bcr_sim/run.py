@@ -407,7 +407,7 @@ def _observe_replicas() -> None:
 
         setattr(Replica, method, observed)
 
-    after("execute", lambda oracle, container, arguments, done: oracle.executed(container, *arguments, done))
+    after("execute", lambda oracle, container, _, done: oracle.executed(container, done.slot, done.requests, done))
     after("go_back", lambda oracle, container, *_: oracle.went_back(container))
     after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
     after("on_completed_checkpoint", _tell_checkpoint)
