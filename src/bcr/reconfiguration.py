@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from bcr.configuration import View
-from bcr.history import CaughtUp, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, validate
+from bcr.history import CaughtUp, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, WithState, validate
 from bcr.proofs import Answer
 from bcr.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signing import Signed
@@ -158,13 +158,14 @@ class Reconfiguration:
 
     # -- the running state
 
-    def add_running_state(self, signed: Signed[RunningStateHandover], digest: bytes | None) -> bool:
+    def add_running_state(self, handover: WithState[RunningStateHandover], digest: bytes | None) -> bool:
         """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7)."""
+        signed = handover.signed
         signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
         self._hear(signed.signer)
-        if digest is None or signed.statement.snapshot.digest() != digest:
+        if digest is None or handover.snapshot.digest() != digest:
             return False
-        self.snapshot = signed.statement.snapshot
+        self.snapshot = handover.snapshot
         return True
 
     def why_not(self) -> Mapping[Quorum, str]:

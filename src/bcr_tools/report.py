@@ -65,7 +65,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
             for fault in record.faults
         ],
         "notices": _notices(record),
-        "final_state": None if record.final_state is None else dict(record.final_state.dictionary),
+        "final_state": None if record.final_state is None else record.final_state.dictionary,
         "elapsed_s": elapsed_s(record),
         "operations_per_second": rate_of(record),
         "latency_ms": latency_ms(record),

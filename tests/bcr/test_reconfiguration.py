@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
+from bcr.history import WithState
 from bcr.reconfiguration import Reconfiguration
 from bcr.violations import Hole, InvalidSignature, ProtocolViolation
 
@@ -217,7 +218,8 @@ def test_answers_of_replicas_that_are_not_there_are_violations_and_no_errors(pos
     for take, answer in (
         (change.add_wedged, chain.wedged(1)),
         (change.add_caught_up, chain.caught_up(1)),
-        (lambda signed: change.add_running_state(signed, b""), chain.running_state(1)),
+        (lambda signed: change.add_running_state(WithState(signed, chain.snapshots[-1]), b""),
+         chain.running_state(1).signed),
     ):
         with pytest.raises(ProtocolViolation):
             take(changed(answer, signer=position))
