@@ -176,8 +176,10 @@ class Reconfiguration:
 class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the result of a run says of a reconfiguration.
 
-    `detected_ms` counts from the start of the service; `wedged_ms` and `active_ms`, None where it never came to that,
-    from the detection. `quorum` is None where no quorum would do, and `why_not` then says of each why.
+    `detected_ms` counts from the start of the service, and `detected_ns` is the same moment on Olympus's `clock`: when the
+    request for it arrived. From then on count, None where it never came to that, `wedged_ms`, until Olympus had the
+    histories that it waited for; `caught_up_ms`, until a quorum had one digest; `fetched_ms`, until its running state was
+    there; and `active_ms`. `quorum` is None where no quorum would do, and `why_not` then says of each why.
     """
 
     source: int = msgspec.field(name="from")
@@ -190,6 +192,10 @@ class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     why_not: tuple[tuple[Quorum, str], ...]
     invalid_histories: dict[str, str]
     olympus_results: tuple[tuple[int, int], ...]
+    clock: str
+    detected_ns: int
     detected_ms: float
     wedged_ms: float | None
+    caught_up_ms: float | None
+    fetched_ms: float | None
     active_ms: float | None
