@@ -57,6 +57,11 @@ class Reconfiguration:
         """How many replicas have answered the wedge request."""
         return len(self.histories) + len(self.invalid)
 
+    def owing(self) -> list[int]:
+        """The positions of the replicas that have not answered it."""
+        positions = range(len(self.configuration.replicas))
+        return [position for position in positions if position not in self.histories and position not in self.invalid]
+
     def heard_from(self) -> tuple[int, int, int]:
         """Changes whenever an answer arrives that may make another quorum possible."""
         return self.answered(), len(self._caught_up), self._forgiven.total()

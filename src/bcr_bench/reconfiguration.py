@@ -32,10 +32,12 @@ STEPS: Mapping[str, str] = {
 
 
 def scenario_text(keys: int, is_crash: bool) -> str:
-    """A client puts so many keys, and one of them again; this last request the fault strikes, and so it comes twice."""
-    last = -(-keys // PER_REQUEST)
-    # The head's order is not validly signed, which its successor sees at once; or the successor is gone.
-    fault = f"failures[0,1] = shuttle(0,{last}),crash()" if is_crash else f"failures[0,0] = client_request(0,{last}),invalid_order_sig()"
+    """A client puts so many keys, and some of them again in two more requests, the first of which the fault strikes.
+
+    The head's order is not validly signed, which its successor sees at once; or the successor is gone.
+    """
+    full = -(-keys // PER_REQUEST)
+    fault = f"client_request(0,{full}),invalid_order_sig()" if not is_crash else f"shuttle(0,{full}),crash()"
     return "\n".join(
         [
             "test_case_name = reconfiguration",
@@ -43,17 +45,17 @@ def scenario_text(keys: int, is_crash: bool) -> str:
             "num_client = 1",
             f"operations_per_request = {PER_REQUEST}",
             f"checkpt_interval = {CHECKPOINT_INTERVAL}",
-            f"workload[0] = {'; '.join(_puts(keys, last))}",
-            fault,
+            f"workload[0] = {'; '.join(_puts(keys, (full + 1) * PER_REQUEST + 1))}",
+            f"failures[0,{int(is_crash)}] = {fault}",
             "expect[verdict] = pass",
             "expect[reconfigurations] = 1",
         ]
     )
 
 
-def _puts(keys: int, last: int) -> Iterator[str]:
-    for number in (*range(keys), *range(last * PER_REQUEST - keys), 0):  # the last request has one operation
-        yield f"put('key{number:06d}','{VALUE.format(number)}')"
+def _puts(keys: int, count: int) -> Iterator[str]:
+    for number in range(count):
+        yield f"put('key{number % keys:06d}','{VALUE.format(number)}')"
 
 
 def measure_reconfiguration(keys: int, times: int, is_crash: bool) -> int:
