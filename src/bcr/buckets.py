@@ -5,6 +5,7 @@ is read as far as somebody asks for it.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
@@ -13,7 +14,7 @@ from bcr.object import Operation, apply
 
 # Of 100,000 keys a bucket has 25. Who chooses keys of one bucket makes digests slow, and never wrong.
 BUCKETS = 4_096
-MAX_UNSORTED = 1_000  # requests whose writes have yet to be sorted into buckets
+MAX_UNSORTED = 100  # requests that are held until it is noted what they wrote
 
 _DOMAIN = b"bcr bucket\0"
 _Values = dict[str, str]
@@ -40,14 +41,15 @@ class Buckets:
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet
         self._values: _Values = {}
         self._executed: list[Sequence[Operation]] = []  # of which `_written` knows nothing yet
-        self._written: set[str] = set()  # keys that `_encoded` may have other values of
+        # Keys that `_encoded` may have other values of; in the order of writing, in which memory is read faster.
+        self._written: dict[str, None] = {}
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> "Buckets":
         """The same dictionary in buckets."""
         buckets = cls()
         buckets._values.update(values)
-        buckets._written.update(values)
+        buckets._written = dict.fromkeys(values)
         return buckets
 
     def execute(self, operations: Sequence[Operation]) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ class Buckets:
         other._digests = dict(self._digests)
         other._unread = set(self._unread)
         other._values = dict(self._values)
-        other._written = set(self._written)
+        other._written = dict(self._written)
         return other
 
     def _read(self, indexes: Iterable[int]) -> None:
@@ -95,15 +97,18 @@ class Buckets:
             self._unread.discard(index)
 
     def _note_written(self) -> None:
-        self._written.update(each.key for operations in self._executed for each in operations if each.name != "get")
+        keys = [each.key for operations in self._executed for each in operations if each.name != "get"]
+        self._written.update(dict.fromkeys(keys))
         self._executed.clear()
 
     def _renew(self) -> None:
         """Encode anew where something was written; whatever was written has been read before."""
         self._note_written()
-        changes: dict[int, _Values] = {}
-        for key in self._written & self._values.keys():  # a slice or append of an absent key writes nothing
-            changes.setdefault(bucket_of(key), {})[key] = self._values[key]
+        changes: defaultdict[int, _Values] = defaultdict(dict)
+        for key in self._written:
+            value = self._values.get(key)
+            if value is not None:  # a slice or append of an absent key writes nothing
+                changes[crc32(key.encode()) % BUCKETS][key] = value  # `bucket_of`, without the call
         self._written.clear()
         for index, changed in changes.items():
             before = self._encoded.get(index)

@@ -164,9 +164,13 @@ class Reconfiguration:
     # -- the running state
 
     def add_running_state(self, handover: WithState[RunningStateHandover], digest: bytes | None) -> bool:
-        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7)."""
+        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7).
+
+        Raises a ProtocolViolation unless it is what the replica signed: anybody may have put another state beside that.
+        """
         signed = handover.signed
         signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        handover.demand_fitting()
         self._hear(signed.signer)
         if digest is None or handover.snapshot.digest() != digest:
             return False
