@@ -6,7 +6,7 @@ import msgspec
 
 from bcr.authentication import keys_of, sizes
 from bcr.configuration import Configuration, Member, View
-from bcr.history import CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, Wedged
+from bcr.history import CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, Wedged, WithState
 from bcr.messages import ResultShuttle, Shuttle
 from bcr.object import Operation
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
@@ -185,7 +185,9 @@ class MemoryChain:
 
     def running_state(self, position, slots=None):
         slots = len(self.slots) if slots is None else slots
-        return self.sign(RunningStateHandover(self.configuration.number, self.snapshots[slots]), position)
+        snapshot = self.snapshots[slots]
+        handover = RunningStateHandover(self.configuration.number, snapshot.digest())
+        return WithState(self.sign(handover, position), snapshot)
 
     # -- what is left of the run
 

@@ -4,6 +4,7 @@ from typing import Any, get_origin
 
 import msgspec
 
+from bcr.history import WithState
 from bcr.signing import Signed
 
 _SCALARS = (int, str, bool)
@@ -13,6 +14,8 @@ def identify(message: Any) -> dict[str, object]:
     """The values by which a log tells this message from others, by name; no signatures, digests or contents."""
     if isinstance(message, Signed):
         return identify(message.statement) | {"signer": message.signer}
+    if isinstance(message, WithState):
+        return identify(message.signed)
     values: dict[str, object] = {}
     for name in _telling(type(message)):
         value = getattr(message, name)

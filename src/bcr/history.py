@@ -1,6 +1,7 @@
 """Histories: slot by slot the order proofs since the last completed checkpoint (paper, sections 3.1 and 4.2)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -66,20 +67,35 @@ class CaughtUp(Statement, frozen=True, tag="caught_up"):
 
 
 class RunningStateHandover(Statement, frozen=True, tag="running_state"):
-    """A replica's running state, for Olympus."""
+    """A replica's running state, for Olympus; it stands beside the statement, whose signature covers its digest."""
 
     configuration: int
-    snapshot: Snapshot
+    state_digest: bytes
 
 
 class InitialHistory(Statement, frozen=True, tag="inithist"):
-    """Olympus's word on the running state from which a configuration starts."""
+    """Olympus's word on the running state from which a configuration starts, which stands beside it likewise."""
 
     configuration: int
-    snapshot: Snapshot
+    state_digest: bytes
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
         return circle.replicas
+
+
+S = TypeVar("S", RunningStateHandover, InitialHistory)
+
+
+class WithState(msgspec.Struct, Generic[S], frozen=True, array_like=True):
+    """A signed statement on the digest of a running state, and that state: nobody hashes or copies it to sign it."""
+
+    signed: Signed[S]
+    snapshot: Snapshot
+
+    def demand_fitting(self) -> None:
+        """Raises MalformedMessage unless the state is the one that was signed."""
+        if self.snapshot.digest() != self.signed.statement.state_digest:
+            raise MalformedMessage("a running state with another digest than the signed one", evidence=(self.signed,))
 
 
 class ValidHistory(msgspec.Struct, frozen=True):

@@ -81,4 +81,4 @@ class Model:
             if number > self.latest[client] - self._client_window:
                 outcomes.setdefault(client, []).append((number, Outcome(*place, results)))
         kept = tuple((client, tuple(latest)) for client, latest in sorted(outcomes.items()))
-        return Snapshot(tuple(sorted(self.dictionary.items())), kept)
+        return Snapshot.of(self.dictionary, kept)

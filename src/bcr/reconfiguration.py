@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from bcr.configuration import View
-from bcr.history import CaughtUp, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, validate
+from bcr.history import CaughtUp, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, WithState, validate
 from bcr.proofs import Answer
 from bcr.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signing import Signed
@@ -56,6 +56,11 @@ class Reconfiguration:
     def answered(self) -> int:
         """How many replicas have answered the wedge request."""
         return len(self.histories) + len(self.invalid)
+
+    def owing(self) -> list[int]:
+        """The positions of the replicas that have not answered it."""
+        positions = range(len(self.configuration.replicas))
+        return [position for position in positions if position not in self.histories and position not in self.invalid]
 
     def heard_from(self) -> tuple[int, int, int]:
         """Changes whenever an answer arrives that may make another quorum possible."""
@@ -158,13 +163,18 @@ class Reconfiguration:
 
     # -- the running state
 
-    def add_running_state(self, signed: Signed[RunningStateHandover], digest: bytes | None) -> bool:
-        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7)."""
+    def add_running_state(self, handover: WithState[RunningStateHandover], digest: bytes | None) -> bool:
+        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7).
+
+        Raises a ProtocolViolation unless it is what the replica signed: anybody may have put another state beside that.
+        """
+        signed = handover.signed
         signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        handover.demand_fitting()
         self._hear(signed.signer)
-        if digest is None or signed.statement.snapshot.digest() != digest:
+        if digest is None or handover.snapshot.digest() != digest:
             return False
-        self.snapshot = signed.statement.snapshot
+        self.snapshot = handover.snapshot
         return True
 
     def why_not(self) -> Mapping[Quorum, str]:
@@ -175,8 +185,10 @@ class Reconfiguration:
 class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the result of a run says of a reconfiguration.
 
-    `detected_ms` counts from the start of the service; `wedged_ms` and `active_ms`, None where it never came to that,
-    from the detection. `quorum` is None where no quorum would do, and `why_not` then says of each why.
+    `detected_ms` counts from the start of the service, and `detected_ns` is the same moment on Olympus's `clock`: when the
+    request for it arrived. From then on count, None where it never came to that, `wedged_ms`, until Olympus had the
+    histories that it waited for; `caught_up_ms`, until a quorum had one digest; `fetched_ms`, until its running state was
+    there; and `active_ms`. `quorum` is None where no quorum would do, and `why_not` then says of each why.
     """
 
     source: int = msgspec.field(name="from")
@@ -189,6 +201,10 @@ class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     why_not: tuple[tuple[Quorum, str], ...]
     invalid_histories: dict[str, str]
     olympus_results: tuple[tuple[int, int], ...]
+    clock: str
+    detected_ns: int
     detected_ms: float
     wedged_ms: float | None
+    caught_up_ms: float | None
+    fetched_ms: float | None
     active_ms: float | None

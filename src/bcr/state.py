@@ -1,12 +1,16 @@
 """The running state that every replica holds: the object, and what was executed for whom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import msgspec
 
-from bcr import object
-from bcr.encoding import digest
+from bcr.buckets import Buckets, digest_of_bucket
+from bcr.encoding import decode, digest, encode
+from bcr.object import Operation
 from bcr.statements import Outcome, Request
+
+_Outcomes = tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]  # by client, by number
 
 
 class RunningState:
@@ -19,13 +23,18 @@ class RunningState:
 
     def __init__(self, client_window: int) -> None:
         self.client_window = client_window
-        self.dictionary: dict[str, str] = {}
+        self._buckets = Buckets()
         self.outcomes: dict[int, dict[int, Outcome]] = {}
+        self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
+
+    @property
+    def dictionary(self) -> Mapping[str, str]:
+        return self._buckets.values()
 
     def is_stale(self, request: Request) -> bool:
         """Whether the request is so old that its client has accepted an answer to it, or is breaking its window."""
         latest = self.outcomes.get(request.client)
-        return bool(latest) and request.number <= max(latest or ()) - self.client_window
+        return bool(latest) and request.number <= self._highest[request.client] - self.client_window
 
     def execute(self, configuration: int, slot: int, requests: Iterable[Request]) -> tuple[Outcome, ...]:
         """Execute the requests of a slot in order and return their outcomes, in order.
@@ -44,44 +53,92 @@ class RunningState:
             return recorded
         if self.is_stale(request):
             return Outcome(configuration, slot, index, ())
-        results = tuple(object.apply(self.dictionary, operation) for operation in request.operations)
-        outcome = latest[request.number] = Outcome(configuration, slot, index, results)
-        oldest_kept = max(latest) - self.client_window + 1
-        for number in [number for number in latest if number < oldest_kept]:
-            del latest[number]
+        outcome = Outcome(configuration, slot, index, self._buckets.execute(request.operations))
+        before = self._highest[request.client] if latest else request.number
+        latest[request.number] = outcome
+        if request.number > before:
+            self._highest[request.client] = request.number
+            self._forget(latest, before, request.number)
+        elif len(latest) == 1:
+            self._highest[request.client] = request.number
         return outcome
 
+    def _forget(self, latest: dict[int, Outcome], before: int, highest: int) -> None:
+        """Drop what falls out of the window when its highest number rises."""
+        oldest_kept = highest - self.client_window + 1
+        falling: Iterable[int] = range(before - self.client_window + 1, oldest_kept)
+        if highest - before > len(latest):  # a number may be as high as a client likes
+            falling = [number for number in latest if number < oldest_kept]
+        for number in falling:
+            latest.pop(number, None)
+
+    def apply(self, operation: Operation) -> str:
+        """Execute an operation that nobody has ordered, as only a faulty replica does."""
+        return self._buckets.execute((operation,))[0]
+
     def snapshot(self) -> "Snapshot":
-        return Snapshot(
-            tuple(sorted(self.dictionary.items())),
-            tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())),
-        )
+        return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
 
     @classmethod
     def restored(cls, snapshot: "Snapshot", client_window: int) -> "RunningState":
-        """The running state that the snapshot was taken of."""
+        """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
         state = cls(client_window)
-        state.dictionary = dict(snapshot.dictionary)
-        state.outcomes = {client: dict(latest) for client, latest in snapshot.outcomes}
+        state._buckets = Buckets(dict(snapshot.buckets))
+        state.outcomes = {client: dict(latest) for client, latest in decode(_Outcomes, snapshot.outcomes)}
+        state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
         return state
 
     def copy(self) -> "RunningState":
         """The same running state, which goes its own way from here."""
         other = RunningState(self.client_window)
-        other.dictionary = dict(self.dictionary)
+        other._buckets = self._buckets.copy()
         other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
+        other._highest = dict(self._highest)
         return other
 
     def digest(self) -> bytes:
-        """The digest of the running state: equal exactly where the states are equal."""
-        return self.snapshot().digest()
+        """The digest of the running state: equal exactly where the states are equal.
+
+        Costs what was executed since the last one, and not the whole state.
+        """
+        return _digest(self._buckets.digests(), self._encoded_outcomes())
+
+    def _encoded_outcomes(self) -> bytes:
+        return encode(tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())))
 
 
-class Snapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A running state as a value, in canonical order."""
+class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
+    """A running state as a value, and as it travels: encoded, so that whoever only passes it on never decodes it.
 
-    dictionary: tuple[tuple[str, str], ...]
-    outcomes: tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]
+    `buckets` are index and encoding of those that are not empty, in order (bcr.buckets). Of a snapshot that has the
+    digest which a correct replica signed, these are what that replica had.
+    """
+
+    buckets: tuple[tuple[int, bytes], ...]
+    outcomes: bytes
+
+    @classmethod
+    def of(cls, dictionary: Mapping[str, str], outcomes: _Outcomes) -> "Snapshot":
+        """The snapshot of a state with this dictionary, and these outcomes by client and number, both in order."""
+        return cls(tuple(Buckets.of(dictionary).encoded().items()), encode(outcomes))
+
+    @property
+    def dictionary(self) -> dict[str, str]:
+        """In the order of its keys. Raises MalformedMessage where a bucket is none."""
+        return dict(sorted(Buckets(dict(self.buckets)).values().items()))
+
+    def demand_readable(self) -> None:
+        """Raises MalformedMessage unless this is a running state and no mere bytes."""
+        Buckets(dict(self.buckets)).values()
+        decode(_Outcomes, self.outcomes)
 
     def digest(self) -> bytes:
-        return digest("running state", self)
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
+        return _digest({index: digest_of_bucket(encoded) for index, encoded in self.buckets}, self.outcomes)
+
+
+def _digest(buckets: Mapping[int, bytes], outcomes: bytes) -> bytes:
+    return digest("running state", (tuple(buckets.items()), outcomes))

@@ -15,6 +15,7 @@ from bcr_bench.machine import describe
 from bcr_bench.messages import compare_messages
 from bcr_bench.plans import Plan, PlanError, Sweep, read_plan
 from bcr_bench.raft import against_raft
+from bcr_bench.reconfiguration import KEYS, MOST_KEYS, measure_reconfiguration
 from bcr_bench.running import Series, run_plan
 from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         return against_raft(PROJECT / "config" / "perform900.config", options.times)
     if options.command == "messages":
         return compare_messages(options.times)
+    if options.command == "reconfiguration":
+        return measure_reconfiguration(options.keys, options.times, options.crash)
     if options.command == "page":
         return _draw_again(options.folder, options.docs)
     try:
@@ -65,7 +68,25 @@ def _parser() -> argparse.ArgumentParser:
     messages.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
     raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
     raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
+    change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
+    change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
+    change.add_argument("--times", type=_times, default=5, help="runs (default: 5)")
+    change.add_argument("--crash", action="store_true", help="of one replica, which then answers nothing")
     return parser
+
+
+def _keys(text: str) -> int:
+    return _number(text, MOST_KEYS, "keys")
+
+
+def _times(text: str) -> int:
+    return _number(text, 1_000, "runs")
+
+
+def _number(text: str, most: int, what: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text}: not 1 to {most:,} {what}")
+    return int(text)
 
 
 def _chosen(plan: Plan, names: Sequence[str]) -> list[Sweep]:

@@ -8,9 +8,10 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 import psutil
 
@@ -35,6 +36,8 @@ class Source(Protocol):
     def open_spool(self, folder: Path) -> BinaryIO: ...
 
     def consumption(self) -> tuple[float, int]: ...
+
+    def gone(self, children: Sequence[Any]) -> list[Any]: ...
 
     def end_children(self, limit_s: float) -> None: ...
 
@@ -73,6 +76,11 @@ class SystemSource:
 
     def consumption(self) -> tuple[float, int]:
         return time.process_time(), psutil.Process().memory_info().rss
+
+    def gone(self, children: Sequence[Any]) -> list[Any]:
+        alive = [getattr(child, "dapid", None) for child in multiprocessing.active_children()]
+        # Where there is none they may be threads, of which nothing is known.
+        return [child for child in children if child not in alive] if alive else []
 
     def end_children(self, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s
@@ -140,6 +148,11 @@ def open_spool(folder: Path) -> BinaryIO:
 def consumption() -> tuple[float, int]:
     """What this OS process has taken so far: CPU seconds of all its threads; and the bytes of memory it now holds."""
     return _source.consumption()
+
+
+def gone(children: Sequence[Any]) -> list[Any]:
+    """Those of the DistAlgo processes, all made by this OS process and on its node, that have ended."""
+    return _source.gone(children)
 
 
 def end_children(limit_s: float) -> None:

@@ -5,7 +5,7 @@ import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -110,6 +110,9 @@ class _Source:
     def close(self) -> None:
         for file in self._files:
             file.close()
+
+    def gone(self, children: Sequence[Any]) -> list[Any]:
+        return self._run.system.dead(children)
 
     def end_children(self, limit_s: float) -> None:
         """They end with the world."""

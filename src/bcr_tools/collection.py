@@ -91,7 +91,9 @@ class Collection:
         place = (self.configurations[-1].statement.number, position)
         if payload is not None and self._final_state is None and place not in spoiled_by(self.faults):
             try:
-                self._final_state = decode(Snapshot, payload)
+                snapshot = decode(Snapshot, payload)
+                snapshot.demand_readable()
+                self._final_state = snapshot
             except MalformedMessage as violation:
                 self.problems.append(f"replica {position}: its final state cannot be read: {violation}")
 

@@ -5,6 +5,7 @@ from math import ceil
 from typing import Any
 
 from bcr.figures import Sample
+from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9, "max": 100.0}
@@ -19,6 +20,21 @@ def elapsed_s(record: RunRecord) -> float:
             first_ns = min(each.sent_ns for each in exchanges)
             longest_ns = max(longest_ns, max(each.accepted_ns for each in exchanges) - first_ns)
     return round(longest_ns / 1e9, 6)
+
+
+def first_result_ms(record: RunRecord, change: ReconfigurationReport) -> float | None:
+    """From the detection to the first result of the new configuration that a client accepted.
+
+    None where there is none, or where client and Olympus have no clock in common.
+    """
+    accepted_ns = [
+        exchange.accepted_ns
+        for client in record.clients
+        if client.clock == change.clock
+        for exchange in client.exchanges
+        if exchange.answer.configuration == change.target
+    ]
+    return round((min(accepted_ns) - change.detected_ns) / 1e6, 3) if accepted_ns else None
 
 
 def rate_of(record: RunRecord) -> float:

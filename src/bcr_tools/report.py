@@ -15,7 +15,7 @@ from rich.table import Table
 from bcr.encoding import encode
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
-from bcr_tools.figures import elapsed_s, latency_ms, processes, rate_of
+from bcr_tools.figures import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_tools.launch import Launch
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
@@ -59,13 +59,16 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "results": _results(record),
         "results_by_tail": sum(report.results_sent for report in _reports(record) if report.position == tail),
         "retransmissions": sum(client.retransmissions for client in record.clients),
-        "reconfigurations": [msgspec.to_builtins(each) for each in record.reconfigurations],
+        "reconfigurations": [
+            msgspec.to_builtins(each) | {"first_result_ms": first_result_ms(record, each)}
+            for each in record.reconfigurations
+        ],
         "faults_injected": [
             {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
             for fault in record.faults
         ],
         "notices": _notices(record),
-        "final_state": None if record.final_state is None else dict(record.final_state.dictionary),
+        "final_state": None if record.final_state is None else record.final_state.dictionary,
         "elapsed_s": elapsed_s(record),
         "operations_per_second": rate_of(record),
         "latency_ms": latency_ms(record),

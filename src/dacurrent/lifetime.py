@@ -23,6 +23,7 @@ FAILURE_STATUS = 70
 END_LIMIT_S = 5.0
 WATCH_PAUSE_S = 0.5
 CHECK_PAUSE_S = 1.0
+FORK_PAUSE_S = 0.01
 
 _log = logging.getLogger("da.lifetime")
 
@@ -108,6 +109,13 @@ def cure_sim(sim):
 
         return start_and_count
 
+    def join(self, timeout=None):
+        # Stock stands still for this long behind every fork, to see whether the child dies at once. `new` awaits the
+        # child's answer anyway, and hears of its death then.
+        if timeout != FORK_PAUSE_S:
+            multiprocessing.Process.join(self, timeout)
+
+    sim.OSProcessContainer.join = join
     sim.OSThreadContainer.run = run_in_thread
     sim.OSProcessContainer.run = run_in_process
     sim.OSThreadContainer.start = counted(start_thread)

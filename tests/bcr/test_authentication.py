@@ -39,7 +39,7 @@ READERS = {
     "wedge request": (WedgeRequest(0), OLYMPUS | REPLICAS),
     "running state asked for": (GetRunningState(0), OLYMPUS | REPLICAS),
     "catch-up": (CatchUp(0, 1, ()), OLYMPUS | REPLICAS),
-    "initial history": (InitialHistory(0, RunningState(1).snapshot()), OLYMPUS | REPLICAS),
+    "initial history": (InitialHistory(0, RunningState(1).digest()), OLYMPUS | REPLICAS),
     "configuration": (make_configuration(authentication="hmac").issued, OLYMPUS | CLIENTS | REPLICAS),
 }
 

@@ -3,7 +3,8 @@
 import pytest
 from memory_chain import MemoryChain, append, changed, get, put, replica_key
 
-from bcr.history import validate
+from bcr.encoding import decode, encode
+from bcr.history import InitialHistory, RunningStateHandover, WithState, validate
 from bcr.signing import Signed
 from bcr.violations import (
     ContradictoryOrder,
@@ -134,3 +135,27 @@ def test_a_history_of_another_configuration_is_not_valid(wedging):
     wedging.serve(0, get("k"))
     with pytest.raises(WrongConfiguration):
         validate(wedging.sign(earlier, 1), wedging.configuration)
+
+
+def test_a_state_beside_a_statement_is_taken_only_with_the_digest_that_was_signed(wedging):
+    one, other = wedging.snapshots[-1], wedging.snapshots[-2]
+    signed = Signed.sign(InitialHistory(1, one.digest()), 0, wedging.keys_of("olympus"))
+    WithState(signed, one).demand_fitting()
+    [(index, encoded), *_] = one.buckets
+    for wrong in (other, changed(one, buckets=()), changed(one, outcomes=b""), changed(one, buckets=((index, encoded[:-1]),))):
+        with pytest.raises(MalformedMessage):
+            WithState(signed, wrong).demand_fitting()
+
+
+def test_a_state_travels_beside_a_statement_of_its_own_kind_only(wedging):
+    message = encode(wedging.running_state(0))
+    assert decode(WithState[RunningStateHandover], message) == wedging.running_state(0)
+    with pytest.raises(MalformedMessage):
+        decode(WithState[InitialHistory], message)
+
+
+@pytest.mark.parametrize("state", [None, 5, [], [[], 5], [[[0]], b""], [[[0, "text"]], b""], [[["0", b""]], b""]])
+def test_what_is_no_state_is_malformed(wedging, state):
+    signed = encode(wedging.running_state(0).signed)
+    with pytest.raises(MalformedMessage):
+        decode(WithState[RunningStateHandover], b"\x92" + signed + encode(state))

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
+from bcr.history import WithState
 from bcr.reconfiguration import Reconfiguration
-from bcr.violations import Hole, InvalidSignature, ProtocolViolation
+from bcr.violations import Hole, InvalidSignature, MalformedMessage, ProtocolViolation
 
 # A replica that answers later than Olympus waits is as correct as others: what failed by its silence is tried again.
 HONEST = ("prompt", "late", "late at catch_up", "late at the end")
@@ -217,7 +218,8 @@ def test_answers_of_replicas_that_are_not_there_are_violations_and_no_errors(pos
     for take, answer in (
         (change.add_wedged, chain.wedged(1)),
         (change.add_caught_up, chain.caught_up(1)),
-        (lambda signed: change.add_running_state(signed, b""), chain.running_state(1)),
+        (lambda signed: change.add_running_state(WithState(signed, chain.snapshots[-1]), b""),
+         chain.running_state(1).signed),
     ):
         with pytest.raises(ProtocolViolation):
             take(changed(answer, signer=position))
@@ -370,6 +372,17 @@ def test_a_running_state_with_another_digest_than_the_quorum_s_is_refused():
     assert change.snapshot == chain.state.snapshot()
 
 
+def test_a_state_that_a_replica_did_not_sign_says_nothing_of_the_replica():
+    chain = make_chain()
+    change = ready(chain)
+    own, other = chain.running_state(0), chain.running_state(0, slots=2)
+    for wrong in (WithState(own.signed, other.snapshot), WithState(other.signed, own.snapshot)):
+        with pytest.raises(MalformedMessage):
+            change.add_running_state(wrong, own.snapshot.digest())
+        assert change.snapshot is None
+    assert change.add_running_state(own, own.snapshot.digest())
+
+
 @pytest.mark.parametrize("liar", [0, 1])
 def test_an_answer_that_makes_no_sense_ends_nothing_and_is_nobody_s_result(liar):
     chain = make_chain()
@@ -387,3 +400,13 @@ def test_an_answer_that_makes_no_sense_ends_nothing_and_is_nobody_s_result(liar)
 
 def sorted_answers(caught_up):
     return sorted(caught_up.answers, key=lambda each: (each.client, each.number))
+
+
+def test_who_owes_a_history_is_known_whatever_the_others_sent():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration)
+    assert change.owing() == [0, 1, 2]
+    change.add_wedged(chain.wedged(2))
+    with pytest.raises(ProtocolViolation):
+        change.add_wedged(chain.sign(changed(chain.wedged(0).statement, history=chain.wedged(0).statement.history[1:]), 0))
+    assert change.owing() == [1]

@@ -1,12 +1,14 @@
 """The running state: at most once, whatever is ordered again, and the same on every replica."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import append, get, put
+from memory_chain import append, changed, get, put
 
 from bcr.encoding import decode, encode
 from bcr.state import RunningState, Snapshot
 from bcr.statements import Request
+from bcr.violations import MalformedMessage
 
 
 def request(client, number, *operations):
@@ -104,9 +106,46 @@ def test_what_was_executed_for_whom_is_part_of_the_state():
     assert one.digest() != other.digest()
 
 
+@given(SLOTS, SLOTS)
+def test_a_digest_asked_for_on_the_way_changes_nothing(slots, more):
+    state, _ = executed(slots)
+    state.digest()
+    state.copy().execute(1, 0, [request(5, 0, put("k", "of the copy"))])
+    state.digest()
+    state, _ = executed(more, state=state)
+    once, _ = executed(more, state=executed(slots)[0])
+    assert state.digest() == once.digest() == state.snapshot().digest() == once.copy().digest()
+
+
 def test_a_snapshot_does_not_change_with_the_state():
     state, _ = executed([[request(0, 0, put("k", "v"))]])
     snapshot = state.snapshot()
-    RunningState.restored(snapshot, 1).dictionary["k"] = "w"
-    state.dictionary["k"] = "x"
-    assert dict(snapshot.dictionary) == {"k": "v"}
+    RunningState.restored(snapshot, 1).apply(put("k", "w"))
+    state.apply(put("k", "x"))
+    assert snapshot.dictionary == {"k": "v"}
+    assert state.dictionary == {"k": "x"}
+
+
+def test_a_snapshot_is_readable_or_malformed():
+    snapshot = executed([[request(0, 0, put("k", "v"))]])[0].snapshot()
+    snapshot.demand_readable()
+    for wrong in (changed(snapshot, buckets=((7, b"\xc1"),)), changed(snapshot, outcomes=b"")):
+        with pytest.raises(MalformedMessage):
+            wrong.demand_readable()
+        assert wrong.digest() != snapshot.digest()
+
+
+@given(st.lists(st.integers(0, 40), max_size=30), st.integers(1, 4))
+def test_of_numbers_in_any_order_the_window_s_highest_are_remembered(numbers, window):
+    state, kept = RunningState(window), set()
+    for slot, number in enumerate(numbers):
+        state.execute(0, slot, [request(0, number, get("k"))])
+        kept = {each for each in kept | {number} if each > max(kept | {number}) - window}
+        assert set(state.outcomes[0]) == kept
+
+
+def test_a_number_as_high_as_a_client_likes_takes_no_longer():
+    state = RunningState(2)
+    for slot, number in enumerate((0, 1, 2**62)):
+        state.execute(0, slot, [request(0, number, get("k"))])
+    assert list(state.outcomes[0]) == [2**62]

@@ -11,7 +11,7 @@ from bcr.record import RunRecord
 from bcr.scenario.faults import Failure, FaultPlan, Trigger
 from bcr.signing import Signed
 from bcr.slots import OpenSlot
-from bcr.state import RunningState
+from bcr.state import RunningState, Snapshot
 from bcr.statements import Outcome, Request
 from bcr.verdict import MAX_REASONS, judge
 from bcr.violations import MalformedMessage
@@ -187,7 +187,8 @@ def test_a_statement_of_another_slot_in_a_proof_is_judged_fail(recorded_run):
 
 def test_another_final_state_of_a_recorded_run_is_judged_fail(recorded_run):
     record, workloads = recorded_run
-    snapshot = changed(record.final_state, dictionary=(*record.final_state.dictionary, ("zz", "intruder")))
+    other = Snapshot.of(record.final_state.dictionary | {"zz": "intruder"}, ())
+    snapshot = changed(other, outcomes=record.final_state.outcomes)
     assert fails(judge(changed(record, final_state=snapshot), workloads, 1), "recorded final state")
 
 
@@ -343,7 +344,7 @@ def test_the_account_of_a_wedged_replica_is_no_final_report(chain):
 
 
 def test_all_replicas_in_one_wrong_state_are_judged_fail(chain):
-    chain.state.dictionary["a"] = "a"
+    chain.state.apply(put("a", "a"))
     assert fails(verdict(chain), "final state is not the one that a replay")
 
 

@@ -35,6 +35,13 @@ def test_a_child_that_is_killed_is_told_and_waited_for_no_longer(tmp_path):
     assert "was ended by SIGKILL" in done.stdout
 
 
+def test_a_child_that_dies_before_it_has_answered_is_told_and_waited_for_no_longer(tmp_path):
+    done = run_da(tmp_path, ENDS, "unborn", limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS, done.stdout
+    assert "main ends" in done.stdout
+    assert done.stdout.count("was ended by SIGKILL") == 2, done.stdout
+
+
 @pytest.mark.parametrize("size", [4_096, 20_000])
 def test_a_message_that_is_too_large_fails_the_run_and_names_the_option(tmp_path, size):
     done = run_da(tmp_path, "--message-buffer-size", size, ENDS, "big", limit_s=LIMIT_S)

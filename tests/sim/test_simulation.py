@@ -123,3 +123,27 @@ def test_a_run_that_is_not_answered_although_it_must_be_is_a_breach():
                                  "cut(client_0,replica_1,0,90000); cut(client_0,replica_2,0,90000)\n", "x.config")  # fmt: skip
     outcome = simulate(replace(scenario, client_timeout_ms=100, head_timeout_ms=100, nonhead_timeout_ms=100))
     assert outcome.kind == "liveness"
+
+
+GRACE = """\
+t = 1
+num_client = 1
+head_timeout = 100
+nonhead_timeout = 100
+client_timeout = 100
+olympus_timeout = 1000
+wedge_grace = 5000
+workload[0] = put('a','b'); put('a','c'); get('a')
+failures[0,2] = shuttle(0,1),{failure}
+"""
+
+
+@pytest.mark.parametrize(("failure", "is_known"), [("crash()", True), ("stall()", False)])
+def test_olympus_waits_for_no_history_of_a_replica_that_is_known_to_be_gone(failure, is_known):
+    outcome = simulate(parse_scenario(GRACE.format(failure=failure), "grace")[0])
+    assert outcome.breaches == ()
+    [change] = outcome.result["reconfigurations"]
+    assert change["quorum"] == (0, 1)
+    assert (change["wedged_ms"] < 1_000) == is_known
+    order = [change[f"{step}_ms"] for step in ("wedged", "caught_up", "fetched", "active", "first_result")]
+    assert order == sorted(order)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from memory_chain import MemoryChain, put
 
 from bcr.figures import Sample
+from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import ClientRecord, RunRecord
-from bcr_tools.figures import latency_ms, percentile, processes, rate_of
+from bcr_tools.figures import first_result_ms, latency_ms, percentile, processes, rate_of
 
 MILLISECOND_NS = 1_000_000
 
@@ -70,3 +71,27 @@ def test_a_process_is_measured_from_its_first_sample_to_its_last():
         "client_3": {"cpu_s": 1.25, "samples": [[0.0, 10.0, 0], [2.0, 12.0, 90]]},
         "olympus": {"cpu_s": 0.0, "samples": [[0.0, 10.0, 0]]},
     }
+
+
+def change_at(detected_ns, clock, target=1):
+    return ReconfigurationReport(
+        source=target - 1, target=target, requested_by="", reason="", blamed=None, quorums_tried=(), quorum=None, why_not=(),
+        invalid_histories={}, olympus_results=(), clock=clock, detected_ns=detected_ns, detected_ms=0.0, wedged_ms=None,
+        caught_up_ms=None, fetched_ms=None, active_ms=None,
+    )  # fmt: skip
+
+
+def test_the_first_new_result_is_the_first_that_a_client_accepted_of_the_new_configuration():
+    chain = MemoryChain(clients=1)
+    chain.serve(0, put("k", "before"))
+    detected_ns = chain.now_ns
+    chain.reconfigure()
+    chain.serve(0, put("k", "after"))
+    first_ns = chain.now_ns
+    chain.serve(0, put("k", "later"))
+    record = chain.record()
+    clock = record.clients[0].clock
+    assert first_result_ms(record, change_at(detected_ns, clock)) == round((first_ns - detected_ns) / 1e6, 3)
+    assert first_result_ms(record, change_at(detected_ns - 7_000_000, clock)) >= 7
+    assert first_result_ms(record, change_at(detected_ns, clock, target=2)) is None
+    assert first_result_ms(record, change_at(detected_ns, "another clock")) is None

@@ -1,0 +1,80 @@
+"""The dictionary in buckets: a digest that costs what was written, and is that of the contents alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_chain import append, get, put
+
+from bcr.buckets import BUCKETS, Buckets, bucket_of
+from bcr.object import Operation, apply
+from bcr.violations import MalformedMessage
+
+KEYS = st.sampled_from(["a", "b", "plumless", "buckeroo", "ü", ""])  # the third and fourth are of one bucket
+OPERATIONS = st.builds(
+    Operation, st.sampled_from(["put", "get", "append", "slice"]), KEYS, st.sampled_from(["", "x", "yz", "0:1"])
+)
+BATCHES = st.lists(st.lists(OPERATIONS, max_size=4).map(tuple), max_size=6)
+STEPS = st.lists(st.tuples(st.sampled_from(["digests", "encoded", "copy", "values", "send"]), st.integers(0, 5)))
+
+
+def after(batches):
+    buckets = Buckets()
+    for operations in batches:
+        buckets.execute(operations)
+    return buckets
+
+
+def test_the_place_of_a_key_is_the_same_on_every_platform():
+    assert [bucket_of(key) for key in ("", "a", "key1", "ü")] == [0, 3651, 1104, 2517]
+    assert bucket_of("plumless") == bucket_of("buckeroo")
+    assert all(0 <= bucket_of(str(number)) < BUCKETS for number in range(100))
+
+
+@given(BATCHES, STEPS)
+def test_whatever_is_asked_in_between_it_is_the_dictionary_that_the_operations_make(batches, steps):
+    """`send` goes on with what somebody makes of the encoding; the batch at the number is executed next."""
+    plain, buckets = {}, Buckets()
+    for step, number in steps:
+        if step == "copy":
+            buckets.copy().execute((put("a", "of the copy"),))
+            buckets = buckets.copy()
+        elif step == "send":
+            buckets = Buckets(buckets.encoded())
+        else:
+            getattr(buckets, step)()
+        for operations in batches[number : number + 1]:
+            assert buckets.execute(operations) == tuple(apply(plain, each) for each in operations)
+    assert buckets.values() == plain
+    fresh = Buckets.of(plain)
+    assert (buckets.encoded(), buckets.digests()) == (fresh.encoded(), fresh.digests())
+
+
+@given(BATCHES, BATCHES)
+def test_digests_are_equal_exactly_where_the_dictionaries_are(batches, others):
+    one, other = after(batches), after(others)
+    assert (one.digests() == other.digests()) == (one.values() == other.values())
+    assert (one.encoded() == other.encoded()) == (one.values() == other.values())
+
+
+def test_the_order_in_which_keys_were_written_leaves_no_trace():
+    pairs = [(f"key{number}", str(number)) for number in range(3 * BUCKETS)]
+    one, other = after([tuple(put(*pair) for pair in pairs)]), after([(put(*pair),) for pair in reversed(pairs)])
+    assert one.encoded() == other.encoded()
+    assert list(one.encoded()) == sorted(one.encoded())
+    assert list(one.digests().items()) == list(other.digests().items())
+
+
+def test_reading_and_failing_leave_the_digests_as_they_are():
+    buckets = after([(put("k", "v"),)])
+    before = buckets.digests()
+    buckets.execute((get("k"), get("absent"), append("absent", "x"), Operation("slice", "k", "7:9")))
+    assert buckets.digests() == before
+
+
+def test_an_encoding_that_is_none_is_malformed_only_for_who_reads_it():
+    buckets = Buckets({bucket_of("a"): b"\xc1", **after([(put("k", "v"),)]).encoded()})
+    assert buckets.execute((get("k"),)) == ("v",)
+    with pytest.raises(MalformedMessage):
+        buckets.execute((get("a"),))
+    with pytest.raises(MalformedMessage):
+        buckets.values()
