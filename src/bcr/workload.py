@@ -104,6 +104,11 @@ class Requests:
         return request
 
 
+def due_after_ns(number: int, operations_per_request: int, client_rate: int) -> int:
+    """How long after the first request number `number` is due, where a client sends `client_rate` operations a second."""
+    return number * operations_per_request * 1_000_000_000 // client_rate
+
+
 class _Stream:
     """Bits that are a pure function of the seed on every platform: SHA-256 in counter mode."""
 

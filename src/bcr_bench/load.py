@@ -8,7 +8,7 @@ import msgspec
 
 from bcr.object import Operation
 from bcr.signing import Statement
-from bcr.workload import Uniform, Workload
+from bcr.workload import Uniform, Workload, due_after_ns
 from bcr_bench.plans import SEED
 from bcr_tools.figures import PERCENTILES, percentile
 
@@ -67,7 +67,7 @@ class Pacer:
             return inf
         if self._load.client_rate == 0:
             return 0
-        return self._start_ns + self._next * self._load.operations_per_request * 1_000_000_000 // self._load.client_rate
+        return self._start_ns + due_after_ns(self._next, self._load.operations_per_request, self._load.client_rate)
 
     def take(self, now_ns: int) -> tuple[int, tuple[Operation, ...]] | None:
         """The number and operations of a request to be sent now, or None."""
