@@ -89,7 +89,7 @@ def _blocks(contents: Mapping[str, Any]) -> Iterator[Block]:
         "a whole one, judged like any other, and counts only with the verdict `pass` and no request sent again. The points "
         "of a table are run in turn, then all of them again; a figure is the median of its runs, and what compares is the "
         "ratio within a table. Latency counts from when a request was due, so one that had to wait counts that too. Logs "
-        "hold warnings only; at the default level they cost a run without batches a sixth of its time."
+        "hold warnings only; at the default level they cost a run without batches a twentieth of its time."
     )
     yield Table(("machine", ""), list(machine.items()))
     yield from _sketched(contents)
