@@ -108,7 +108,7 @@ class Buckets:
         for key in self._written:
             value = self._values.get(key)
             if value is not None:  # a slice or append of an absent key writes nothing
-                changes[crc32(key.encode()) % BUCKETS][key] = value  # `bucket_of`, without the call
+                changes[bucket_of(key)][key] = value
         self._written.clear()
         for index, changed in changes.items():
             before = self._encoded.get(index)

@@ -24,6 +24,15 @@ class Known(Generic[V]):
         return thing in self._things
 
 
+def drop_fallen(latest: dict[int, V], before: int, newest: int, client_window: int) -> None:
+    """Drop from what is kept by request number what falls out of the window when the newest number rises from `before`.
+
+    Takes at most `client_window` steps, however far a client lets its numbers rise.
+    """
+    for number in range(before - client_window + 1, min(before, newest - client_window) + 1):
+        latest.pop(number, None)
+
+
 class LatestRequests(Generic[V]):
     """A value for each of a client's latest requests, at most `client_window` a client.
 
@@ -44,8 +53,7 @@ class LatestRequests(Generic[V]):
         latest[number] = value
         if number > newest:
             self._newest[client] = number
-            for old in range(newest - self.client_window + 1, min(newest, number - self.client_window) + 1):
-                latest.pop(old, None)
+            drop_fallen(latest, newest, number, self.client_window)
 
     def get(self, client: int, number: int) -> V | None:
         return self._latest.get(client, {}).get(number)

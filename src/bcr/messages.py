@@ -26,7 +26,7 @@ from bcr.statements import (
     SignedOrder,
     SignedRequest,
     SignedResult,
-    tree_of_requests,
+    tree_over,
 )
 from bcr.violations import DisagreeingResult, IncompleteProof, InvalidSignature, MalformedMessage, WrongConfiguration
 
@@ -65,7 +65,7 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
     @cached_property
     def request_tree(self) -> Tree:
         """The tree over the requests, whose root the order statements hold."""
-        return tree_of_requests([request.digest() for request in self.requests])
+        return tree_over(self.requests)
 
 
 class ResultShuttle(Message, frozen=True, tag="result_shuttle"):

@@ -7,7 +7,7 @@ import msgspec
 
 from bcr.merkle import Tree
 from bcr.proofs import Answer
-from bcr.statements import Order, Outcome, Result, SignedRequest, SignedResult, tree_of_outcomes, tree_of_requests
+from bcr.statements import Order, Outcome, Result, SignedRequest, SignedResult, tree_of_outcomes, tree_over
 
 
 class OpenSlot(msgspec.Struct, frozen=True, dict=True):
@@ -65,7 +65,7 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _request_tree(self) -> Tree:
-        return self.known_tree or tree_of_requests([request.digest() for request in self.requests])
+        return self.known_tree or tree_over(self.requests)
 
     @cached_property
     def _outcome_tree(self) -> Tree:

@@ -6,6 +6,7 @@ from functools import cached_property
 import msgspec
 
 from bcr.buckets import Buckets, digest_of_bucket
+from bcr.cache import drop_fallen
 from bcr.encoding import decode, digest, encode
 from bcr.object import Operation
 from bcr.statements import Outcome, Request
@@ -58,19 +59,10 @@ class RunningState:
         latest[request.number] = outcome
         if request.number > before:
             self._highest[request.client] = request.number
-            self._forget(latest, before, request.number)
+            drop_fallen(latest, before, request.number, self.client_window)
         elif len(latest) == 1:
             self._highest[request.client] = request.number
         return outcome
-
-    def _forget(self, latest: dict[int, Outcome], before: int, highest: int) -> None:
-        """Drop what falls out of the window when its highest number rises."""
-        oldest_kept = highest - self.client_window + 1
-        falling: Iterable[int] = range(before - self.client_window + 1, oldest_kept)
-        if highest - before > len(latest):  # a number may be as high as a client likes
-            falling = [number for number in latest if number < oldest_kept]
-        for number in falling:
-            latest.pop(number, None)
 
     def apply(self, operation: Operation) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""

@@ -143,9 +143,14 @@ def tree_of_outcomes(digests: Sequence[bytes]) -> Tree:
     return Tree(OUTCOMES, digests)
 
 
+def tree_over(requests: Sequence[SignedRequest]) -> Tree:
+    """The tree over a slot's signed requests."""
+    return tree_of_requests([request.digest() for request in requests])
+
+
 def digest_of_requests(requests: Sequence[SignedRequest]) -> bytes:
     """The digest that stands for a slot's requests."""
-    return tree_of_requests([request.digest() for request in requests]).root
+    return tree_over(requests).root
 
 
 def digest_of_outcomes(outcomes: Sequence[Outcome]) -> bytes:

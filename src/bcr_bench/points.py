@@ -30,18 +30,23 @@ def run_point(point: Point) -> Measured:
 
 
 def _run_bcr(point: Point, folder: Path) -> Measured:
-    file = folder / f"{point.sweep}.config"
-    file.write_text(point.scenario_text(), encoding="utf-8")
-    options = argparse.Namespace(port=None, placement=None, log_level=None, log_dir=folder / "logs")
-    result = _result_of(command_for(file, options, folder / "result.json"), PROJECT / "src", folder)
+    result = run_scenario(point.scenario_text(), point.sweep, folder)
     return result if isinstance(result, Measured) else Measured.of_result(result)
 
 
-def _result_of(command: list[str], cwd: Path, folder: Path) -> Mapping[str, Any] | Measured:
+def run_scenario(text: str, name: str, folder: Path, limit_s: float = LIMIT_S) -> Mapping[str, Any] | Measured:
+    """The result of one run of the scenario, made in a folder of its own, or what the problem was. Raises Interrupted."""
+    file = folder / f"{name}.config"
+    file.write_text(text, encoding="utf-8")
+    options = argparse.Namespace(port=None, placement=None, log_level=None, log_dir=folder / "logs")
+    return _result_of(command_for(file, options, folder / "result.json"), PROJECT / "src", folder, limit_s)
+
+
+def _result_of(command: list[str], cwd: Path, folder: Path, limit_s: float = LIMIT_S) -> Mapping[str, Any] | Measured:
     """What the command wrote to `result.json` in the folder; where it wrote none, what it said last."""
     with open(folder / "output", "wb") as output:
         try:
-            supervise(command, cwd, LIMIT_S, output=output)
+            supervise(command, cwd, limit_s, output=output)
         except TimeLimitReached as limit:
             return Measured(problem=str(limit))
     try:

@@ -1,7 +1,5 @@
 """How long a service with much state is away when it is reconfigured: from the detection to the first new result."""
 
-import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,9 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bcr_runtime.processes import PROJECT
-from bcr_tools.run import command_for
-from bcr_tools.supervising import TimeLimitReached, supervise
+from bcr_bench.measured import Measured
+from bcr_bench.points import run_scenario
 
 LIMIT_S = 600.0
 KEYS = 100_000
@@ -83,17 +80,9 @@ def measure_reconfiguration(keys: int, times: int, is_crash: bool) -> int:
     return 0
 
 
-def _run(text: str, folder: Path) -> dict[str, Any] | str:
+def _run(text: str, folder: Path) -> Mapping[str, Any] | str:
     """What one run leaves, or what is wrong with it."""
-    file, result_file = folder / "reconfiguration.config", folder / "result.json"
-    file.write_text(text, encoding="utf-8")
-    options = argparse.Namespace(port=None, placement=None, log_level=None, log_dir=folder / "logs")
-    with open(folder / "output", "wb") as output:
-        try:
-            supervise(command_for(file, options, result_file), PROJECT / "src", LIMIT_S, output=output)
-        except TimeLimitReached as limit:
-            return str(limit)
-    if not result_file.exists():
-        return "no result: " + (folder / "output").read_text(encoding="utf-8", errors="replace")
-    result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
+    result = run_scenario(text, "reconfiguration", folder, LIMIT_S)
+    if isinstance(result, Measured):
+        return result.problem
     return result if result["verdict"] == "pass" else f"{result['verdict']}: {'; '.join(result['reasons'])}"
