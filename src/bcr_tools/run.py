@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bcr.scenario.diagnostics import nearest
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.processes import PROJECT
 from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
@@ -49,9 +49,15 @@ def find_scenario(name: str) -> Path:
     for folder in folders:
         if _is_file(folder / name):
             return folder / name
+    if name and _exists(Path(name)):
+        return Path.cwd() / name  # a folder, a FIFO …: whoever reads it says so
     near_by = {Path(name).parent / path.name for folder in folders for path in _scenarios(folder / Path(name).parent)}
     there_are = [str(path) for path in near_by] or [path.name for path in _scenarios(PROJECT / "config")]
-    hint = f"; {nearest(name, there_are)}" if there_are else ""
+    # By their stems: every name is a little like another that ends in .config too.
+    there_are.sort(key=lambda each: (Path(each).suffix == Path(name).suffix, each))
+    stems = {str(Path(each).with_suffix("")): each for each in there_are}
+    close = get_close_matches(str(Path(name).with_suffix("")) if name else "", stems, n=1)
+    hint = f"; did you mean {stems[close[0]]}?" if close else ""
     raise ScenarioNotFound(f"no scenario file {name} (looked in {', '.join(map(str, folders))}){hint}")
 
 
@@ -62,9 +68,16 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def _scenarios(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if path.suffix in (".config", ".yaml")]
+        return [path for path in folder.iterdir() if path.suffix.lower() in (".config", ".yaml", ".yml")]
     except OSError:
         return []
 
