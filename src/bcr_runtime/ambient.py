@@ -42,6 +42,11 @@ class Source(Protocol):
     def end_children(self, limit_s: float) -> None: ...
 
 
+def _for_its_owner(path: str, flags: int) -> int:
+    """Open a file that nobody else may read: it tells what clients wrote and read."""
+    return os.open(path, flags, 0o600)
+
+
 class SystemSource:
     """The machine's own clocks and random bytes."""
 
@@ -67,7 +72,9 @@ class SystemSource:
 
     def open_log(self, path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the process
+        file = open(  # noqa: SIM115 - open as long as the process
+            path, "a", encoding="utf-8", errors="backslashreplace", opener=_for_its_owner
+        )
         logfiles.write_before_messages(file)
         return file
 

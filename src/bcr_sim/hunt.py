@@ -12,7 +12,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bcr.authentication import KINDS
@@ -21,6 +20,7 @@ from bcr_runtime.processes import PROJECT
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
 from bcr_sim.diagram import diagram
 from bcr_sim.shrink import shrunk
+from bcr_tools.output import Terminal
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 CHUNK = 20
@@ -142,7 +142,7 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._began_s = self._shown_s = time.monotonic()
-        self._console = Console(stderr=True)
+        self._console = Terminal(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("seeds", total=total)

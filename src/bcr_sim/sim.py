@@ -5,13 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from bcr.scenario import ScenarioError, read_scenario
 from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
 from bcr_sim.run import Outcome, simulate
+from bcr_tools.output import Terminal
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print(name: str, outcome: Outcome) -> None:
-    console = Console()
+    console = Terminal()
     table = Table(title=name, title_justify="left", show_header=False)
     for label, value in (
         ("operations answered", f"{outcome.result['operations']:,}"),

@@ -1,11 +1,17 @@
 """The command line: `./bcr COMMAND …`."""
 
+import errno
+import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.metadata import version
 
 from bcr.scenario.diagnostics import nearest
-from bcr_tools.supervising import Interrupted
+from bcr_tools import output
+from bcr_tools.scratch import scratch_folder
+from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
 
 # Command -> the module whose `main(arguments)` does it and returns the exit status, and what it is for.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -23,6 +29,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),
     "lock": ("bcr_tools.lock", "renew requirements.lock"),
 }
+
+# Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
+# of their own, and whatever ends us ends these.
+SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
+IS_SUPERVISED = "BCR_IS_SUPERVISED"  # the environment's variable that says so
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+COMMAND_LIMIT_S = 30 * 24 * 3_600.0
 
 
 def usage() -> str:
@@ -43,20 +56,57 @@ def usage() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
+    output.prepare()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        status = _run(name, rest)
+    except Interrupted as interruption:
+        status = interruption.status
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except BrokenPipeError:
+        output.abandon(sys.stdout)
+        status = output.CUT_OFF
+    except OSError as error:
+        about = "" if error.filename is None else f"{error.filename}: "
+        if isinstance(error, FileNotFoundError) and not about:
+            about = "the current directory is gone: "
+        if error.errno in NO_ROOM and not about:
+            about = "what it has to write cannot be written: "
+        output.complain(f"bcr {name}: {about}{error.strerror or error}")
+        output.abandon(sys.stdout)
+        status = 2
+    return output.flushed(status)
+
+
+def _run(name: str, rest: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0
+    if name == "--version":
+        print(f"bcr {version('byzantine-chain-replication')}")
+        return 0
     if name not in COMMANDS:
-        print(f"bcr: no command {name}; {nearest(name, COMMANDS)}", file=sys.stderr)
+        output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
         return 2
+    if name in SUPERVISED and IS_SUPERVISED not in os.environ:
+        return _supervised([name, *rest])
     command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
-    try:
-        return command(rest)
-    except Interrupted as interruption:
-        return interruption.status
-    except KeyboardInterrupt:
-        return 130
+    return command(rest)
+
+
+def _supervised(arguments: list[str]) -> int:
+    """Run the command in a process of its own. Raises Interrupted, when nothing of it is left."""
+    with scratch_folder() as folder:
+        environment = {**os.environ, IS_SUPERVISED: "1", "TMPDIR": str(folder)}
+        try:
+            status = supervise(
+                [sys.executable, "-P", "-m", "bcr_tools.cli", *arguments], None, COMMAND_LIMIT_S, environment=environment
+            )
+        except TimeLimitReached as limit:
+            output.complain(f"bcr {arguments[0]}: {limit}")
+            return 2
+    return status if status >= 0 else 128 - status
 
 
 if __name__ == "__main__":

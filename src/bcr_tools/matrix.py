@@ -15,8 +15,9 @@ import sys
 import threading
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+
+from bcr_tools.output import Terminal
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 LOCK = "requirements.lock"
@@ -146,7 +147,7 @@ def print_table(results: dict[str, tuple[str, bool, str]]) -> None:
         table.add_column(heading)
     for version, (kind, passed, closing) in results.items():
         table.add_row(version, kind, "pass" if passed else "FAIL", closing)
-    Console().print(table)
+    Terminal().print(table)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The end of a run: the verdict, `result.json`, the record, and what the user reads."""
 
+import contextlib
 import json
+import os
 import platform
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from itertools import islice
@@ -9,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from bcr.encoding import encode
@@ -17,6 +19,7 @@ from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
 from bcr_tools.figures import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_tools.launch import Launch
+from bcr_tools.output import UNPRINTED, Terminal, abandon, complain
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
@@ -29,7 +32,8 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     `failure` says why the run was given up, where it was.
     """
     launch.folder.mkdir(parents=True, exist_ok=True)
-    (launch.folder / "record.msgpack").write_bytes(encode(record))
+    # First, and free to be large: the result says where it is.
+    problems = _written(encode(record), launch.folder / "record.msgpack")
     judgement = judge(record, launch.workloads, launch.settings.client_window)
     if failure is not None and judgement.status != "fail":
         judgement = Judgement("unknown", (failure, *judgement.reasons))
@@ -43,9 +47,32 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         outcome |= {"verdict": status, "reasons": [*judgement.reasons, *unmet]}
     text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
-        path.write_text(text, encoding="utf-8")
-    _print(outcome, launch.folder)
-    return EXIT_STATUS[outcome["verdict"]]
+        problems += _written(text.encode("utf-8", errors="backslashreplace"), path)
+    try:
+        _print(outcome, launch.folder)
+    except OSError as error:
+        abandon(sys.stdout)
+        problems.append(f"standard output cannot be written: {error.strerror}")
+    for problem in problems:
+        complain(f"RunSystem.da: {problem}")
+    return EXIT_STATUS[outcome["verdict"]] or (UNPRINTED if problems else 0)
+
+
+def _written(data: bytes, path: Path) -> list[str]:
+    """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe or a device, in whose place no file may be put
+            return []
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+        os.replace(draft, path.resolve())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        return [f"{path} cannot be written: {error.strerror}"]
+    return []
 
 
 def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
@@ -115,7 +142,7 @@ def _reports(record: RunRecord) -> Iterator[ReplicaReport]:
 
 
 def _print(outcome: Mapping[str, Any], folder: Path) -> None:
-    console = Console()
+    console = Terminal()
     table = Table(title=outcome["scenario"], title_justify="left", show_header=False)
     rate = f"{outcome['operations_per_second']:,.0f} a second" if outcome["elapsed_s"] else "-"
     for name, value in (
