@@ -45,13 +45,19 @@ class Journal:
     """
 
     def __init__(self, path: Path, level: str) -> None:
-        """Opens, and if need be makes, the file; `level` is a key of LEVELS. Raises OSError where that cannot be."""
+        """Opens, and if need be makes, the file; `level` is a key of LEVELS."""
         self.path = path
         self._file = ambient.open_log(path)
         self._tells_steps = LEVELS[level] >= LEVELS["human"]
         self.is_detailed = level == "debug"
+        self._told = False  # that there is a problem
         self._second = -1
         self._until_second = ""  # how lines of this second begin
+
+    def take_problem(self) -> str | None:
+        """Why the file cannot be written, told once; None while it can."""
+        problem, self._told = (None if self._told else self._file.problem), self._told or self._file.problem is not None
+        return problem
 
     def step(self, event: str, **values: Any) -> None:
         if self._tells_steps:

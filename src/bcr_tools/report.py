@@ -32,8 +32,6 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     `failure` says why the run was given up, where it was.
     """
     launch.folder.mkdir(parents=True, exist_ok=True)
-    # First, and free to be large: the result says where it is.
-    problems = _written(encode(record), launch.folder / "record.msgpack")
     judgement = judge(record, launch.workloads, launch.settings.client_window)
     if failure is not None and judgement.status != "fail":
         judgement = Judgement("unknown", (failure, *judgement.reasons))
@@ -46,8 +44,10 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         status = "unknown" if judgement.status == "unknown" else "fail"
         outcome |= {"verdict": status, "reasons": [*judgement.reasons, *unmet]}
     text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
+    problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
         problems += _written(text.encode("utf-8", errors="backslashreplace"), path)
+    problems += _written(encode(record), launch.folder / "record.msgpack")  # last, because it is large
     try:
         _print(outcome, launch.folder)
     except OSError as error:
@@ -156,6 +156,6 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
         table.add_row(name, value)
     console.print(table)
     for reason in outcome["reasons"]:
-        console.print(f"  {reason}", markup=False, highlight=False)
+        console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"logs and result.json: {folder}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)
