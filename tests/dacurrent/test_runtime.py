@@ -166,7 +166,7 @@ def test_the_debug_log_tells_no_argument_of_setup(tmp_path):
         "    keepers = list(new(Keeper, num=2))\n"
         "    for (index, keeper) in enumerate(keepers):\n"
         "        setup(keeper, ('a ' + 'secret', index == 1))\n"
-        "    start(keepers[0])\n"
+        "    start(keepers)\n"
     )
     done = run_da(tmp_path, "-L", "debug", "-H", "localhost", program)
     assert "Running `setup` with args" in done.stdout and "<2 arguments>" in done.stdout

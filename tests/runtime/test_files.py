@@ -68,7 +68,8 @@ def test_a_log_that_cannot_be_made_hinders_nobody_and_is_told_once(tmp_path):
 
 
 def test_a_log_on_a_full_disk_is_told_with_its_name(tmp_path):
-    file = LogFile(Path("/dev/full").open("a").__enter__, tmp_path / "process.log")
+    full = Path("/dev/full")
+    file = LogFile(lambda: full.open("a"), tmp_path / "process.log")
     file.write("a line\n")
     assert file.problem is None
     file.flush()
