@@ -16,6 +16,8 @@ import msgspec
 from bcr import signing
 from bcr.cache import LatestRequests
 from bcr.encoding import encode
+from bcr.limits import most_in_flight_of_a_client
+from bcr.queue import RequestQueue
 from bcr.record import RunRecord
 from bcr.scenario import Scenario
 from bcr.scenario.faults import Failure, FaultPlan, Trigger
@@ -282,7 +284,7 @@ class _Run:
             self._tell_harness(container.configuration or 0, position, "amnesia")
             state.state.outcomes.clear()
             state.cache = LatestRequests(self.scenario.client_window)
-            state.in_progress.clear()
+            state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
             for message in list(self._requests.get(container, ())):
                 container.take(message)
 
