@@ -14,12 +14,12 @@ from bcr.configuration import View, demand_issued
 from bcr.linearizability import is_linearizable
 from bcr.model import Model
 from bcr.object import Operation
-from bcr.proofs import Answer
+from bcr.proofs import Answer, Vouched
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import KEY_SEED_SIZE, Signed
 from bcr.statements import Result
-from bcr.violations import NotEnoughStatements, ProtocolViolation
+from bcr.violations import NotEnoughStatements, NotFinal, ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
 
@@ -142,9 +142,12 @@ def _demand_answer(exchange: Exchange, configuration: View) -> None:
     correct replica, and the client's t+1 hold one, convinces Olympus too.
     """
     answer = exchange.answer
+    if isinstance(answer, Vouched):
+        answer.demand_for(exchange.request, configuration.olympus)
+        return
     try:
         answer.check(exchange.request, configuration)
-    except NotEnoughStatements:
+    except (NotEnoughStatements, NotFinal):
         if configuration.is_transferable or not _is_vouched_for(answer, configuration):
             raise
 
@@ -167,6 +170,10 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
     requests: dict[tuple[int, int, int], bytes] = {}  # place in a slot -> digest of the request that stands there
     for exchange in history:
         answer = exchange.answer
+        if isinstance(answer, Vouched):
+            if answer.outcome.place[:2] > (answer.configuration, answer.slot):
+                yield f"{_name(exchange)}: vouched for in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
+            continue
         try:
             result = answer.result()
         except ProtocolViolation:
@@ -178,7 +185,7 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
         requests[answer.configuration, answer.slot, answer.index] = answer.request_digest
     for exchange in history:
         place = exchange.answer.outcome.place
-        if is_resigned and place[0] != exchange.answer.configuration:
+        if isinstance(exchange.answer, Vouched) or is_resigned and place[0] != exchange.answer.configuration:
             continue
         if requests.get(place, exchange.answer.request_digest) != exchange.answer.request_digest:
             yield f"{_name(exchange)}: executed at {_place(place)}, where another request stands"
@@ -198,7 +205,8 @@ def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
             return history[:known]
         slot, index = place[1], place[2] + 1
         # An answer from another slot, where the request was ordered once more, does not tell the size of this one.
-        size = answer.size if (answer.configuration, answer.slot) == place[:2] else -1
+        is_of_this_slot = isinstance(answer, Answer) and (answer.configuration, answer.slot) == place[:2]
+        size = answer.size if isinstance(answer, Answer) and is_of_this_slot else -1
     return history
 
 

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -15,6 +16,8 @@ import msgspec
 from bcr import signing
 from bcr.cache import LatestRequests
 from bcr.encoding import encode
+from bcr.limits import most_in_flight_of_a_client
+from bcr.queue import RequestQueue
 from bcr.record import RunRecord
 from bcr.scenario import Scenario
 from bcr.scenario.faults import Failure, FaultPlan, Trigger
@@ -24,7 +27,7 @@ from bcr_runtime import ambient
 from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
-from bcr_sim.mutation import forged_commands, lying_answer, mutated
+from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import Network
 from bcr_sim.oracle import Oracle
 from bcr_sim.signatures import StandIn
@@ -202,7 +205,7 @@ class _Run:
 
         pid = self.system.create(Harness, self.system.root)
         [self.harness] = self.system.containers[pid]
-        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root)))
+        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
         self.system.command(pid, distalgo.sim.Command.Start, 0)
         for crash in self.options.crashes:
             self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
@@ -281,7 +284,7 @@ class _Run:
             self._tell_harness(container.configuration or 0, position, "amnesia")
             state.state.outcomes.clear()
             state.cache = LatestRequests(self.scenario.client_window)
-            state.in_progress.clear()
+            state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
             for message in list(self._requests.get(container, ())):
                 container.take(message)
 
@@ -309,7 +312,12 @@ class _Run:
                 changed = mutated
                 if message[0] == "result_message" and self.world.random.random() < 0.5:
                     changed = lying_answer
-                message = (*message[:-1], changed(message[-1], self.world.random, position, state.keys))
+                change = partial(changed, chance=self.world.random, position=position, key=state.keys)
+                reader = None
+                if receiver.name.startswith("replica_") and state.keys.circle.replicas:
+                    reader = state.keys.circle.replicas[self._position(receiver)]
+                payload = changed_payload(message[0], message[-1], change, position, state.keys, reader)
+                message = (*message[:-1], payload)
                 content = clock, message
                 self.trace.befell(sender.name, f"mutates {message[0]}")
                 if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
@@ -322,10 +330,12 @@ class _Run:
     def _tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
         assert self.harness is not None
-        message = ("fault_injected", encode(plan))
         # As an event of its own: this may be in the middle of another process's step.
-        arrival = (self.system.root, (distalgo.sim.Command.Message, (None, message)))
-        self.world.at(self.world.now_ns, self.harness.take, arrival)
+        self.world.at(self.world.now_ns, self._add_fault, plan)
+
+    def _add_fault(self, plan: FaultPlan) -> None:
+        assert self.harness is not None
+        self.harness.process._state.collection.add_fault(encode(plan))
 
     # -- what happens
 
