@@ -5,6 +5,7 @@ import sys
 
 from bcr.authentication import PROMISES
 from bcr.scenario import ScenarioError, read_scenario
+from bcr.scenario.sizing import sizes_of
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 
@@ -31,4 +32,6 @@ def main(arguments: list[str]) -> int:
             f"  {scenario.num_replicas} replicas, authentication = {scenario.authentication}: with up to {scenario.t} of "
             f"them faulty it holds {PROMISES[scenario.authentication]}"
         )
+        for sentence in sizes_of(scenario).told(scenario):
+            print(f"  {sentence}")
     return status

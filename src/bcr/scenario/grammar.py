@@ -11,6 +11,7 @@ from bcr.object import Operation
 from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
 from bcr.scenario.faults import FAILURES, LINK_ACTIONS, TRIGGERS, Failure, Trigger, Word
 from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES, MILLISECONDS_MOST
+from bcr.sizes import VALUE_LIMIT_BYTES, bytes_of
 from bcr.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
 
 Warn = Callable[[str, int], None]
@@ -273,6 +274,9 @@ def _part(call: Call, most: int) -> Written | Pseudorandom | Uniform:
         raise Problem(f"slice: expected a range such as '0:4', found {call.arguments[1]!r}", call.offsets[1])
     key, *rest = call.arguments
     argument = "".join(rest[0].split()) if call.name == "slice" else "".join(rest)
+    if bytes_of(argument) > VALUE_LIMIT_BYTES:
+        what = f"{call.name}: {bytes_of(argument):,} bytes, and a value has at most {VALUE_LIMIT_BYTES:,}"
+        raise Problem(what, call.offsets[1])
     return Written((Operation(call.name, key, argument),))  # type: ignore[arg-type]
 
 

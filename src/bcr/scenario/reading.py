@@ -15,6 +15,7 @@ from bcr.scenario.faults import NO_ACCIDENTS, Failure, FaultPlan
 from bcr.scenario.grammar import UNITS, milliseconds_of, parse_links, parse_pairs, parse_workload, unit_hint
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.simulation import parse_simulation
+from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
 from bcr.workload import Workload
 
@@ -242,7 +243,7 @@ class _Reading:
             operations_per_request=numbers["operations_per_request"],
             olympus_timeout_ms=numbers["olympus_timeout"],
             wedge_grace_ms=numbers["wedge_grace"],
-            workloads=self._workloads(reading),
+            workloads=self._workloads(reading, numbers["operations_per_request"]),
             client_rate=numbers["client_rate"],
             failures=self._failures(reading, replicas, authentication),
             expectations=self._expectations(reading),
@@ -255,7 +256,7 @@ class _Reading:
             simulation=self._simulation(replicas, clients, authentication),
         )
 
-    def _workloads(self, reading: FileReading) -> tuple[Workload, ...]:
+    def _workloads(self, reading: FileReading, per_request: int) -> tuple[Workload, ...]:
         workloads: dict[int, Workload] = {}
         first, beyond = reading.indices_start_at, reading.indices_start_at + reading.clients
         for index, entry in self._indexed("workload"):
@@ -266,7 +267,11 @@ class _Reading:
             if not first <= number[0] < beyond and not self.unread & {"num_client", "indices_start_at"}:
                 text = f"workload[{number[0]}] is ignored: no such client, {reading.clients_are}"
                 self._say(entry, text, severity="warning")
-            workloads[number[0]] = parse_workload(entry.value, self._warner(entry), self._teller(entry))
+            workload = parse_workload(entry.value, self._warner(entry), self._teller(entry))
+            workloads[number[0]] = workload
+            too_much = oversized_request(workload, per_request)
+            if too_much is not None and "operations_per_request" not in self.unread:
+                self._say(entry, f"workload[{number[0]}]: {too_much}")
         if not self.unread & {"num_client", "workload", "indices_start_at"}:
             for client in range(first, beyond):
                 if client not in workloads:
