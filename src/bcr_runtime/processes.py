@@ -1,8 +1,10 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
 import os
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,14 @@ def _cwd_and_above() -> Iterator[Path]:
 
 
 PROJECT = _project()
+
+
+def own_version() -> str:
+    """The version of the project, installed or not."""
+    try:
+        return version("byzantine-chain-replication")
+    except PackageNotFoundError:  # ./bcr puts the checkout on the path and installs only what it needs
+        return str(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def run_folder(settings: Settings) -> Path:

@@ -22,6 +22,7 @@ from bcr_sim.diagram import diagram
 from bcr_sim.shrink import shrunk
 from bcr_tools.output import Terminal
 from bcr_tools.run import ScenarioNotFound, find_scenario
+from bcr_tools.setting_up import demand
 
 CHUNK = 20
 MAX_COUNTEREXAMPLES = 10  # made of each kind of failure; the rest is listed
@@ -115,6 +116,7 @@ def _processes(work: Callable[..., Tally], chunks: Sequence[Any], options: argpa
 
 
 def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[Tally]:
+    demand("dask")
     from distributed import Client, LocalCluster
     from distributed import as_completed as as_they_come
 

@@ -6,11 +6,12 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import version
 
 from bcr.scenario.diagnostics import nearest
+from bcr_runtime.processes import own_version
 from bcr_tools import output
 from bcr_tools.scratch import scratch_folder
+from bcr_tools.setting_up import NotSetUp, demand
 from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
 
 # Command -> the module whose `main(arguments)` does it and returns the exit status, and what it is for.
@@ -27,12 +28,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
     "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
     "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),
-    "lock": ("bcr_tools.lock", "renew requirements.lock"),
+    "lock": ("bcr_tools.lock", "renew the locked versions, in requirements*.lock"),
 }
 
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
+# Command -> the extras of pyproject.toml that it needs.
+NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
 IS_SUPERVISED = "BCR_IS_SUPERVISED"  # the environment's variable that says so
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
 COMMAND_LIMIT_S = 30 * 24 * 3_600.0
@@ -62,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
         status = _run(name, rest)
     except Interrupted as interruption:
         status = interruption.status
+    except NotSetUp as problem:
+        output.complain(f"bcr {name}: {problem}")
+        status = 2
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     except BrokenPipeError:
@@ -84,11 +90,13 @@ def _run(name: str, rest: list[str]) -> int:
         print(usage())
         return 0
     if name == "--version":
-        print(f"bcr {version('byzantine-chain-replication')}")
+        print(f"bcr {own_version()}")
         return 0
     if name not in COMMANDS:
         output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
         return 2
+    if rest[:1] not in (["-h"], ["--help"]):
+        demand(*NEEDS.get(name, ()))
     if name in SUPERVISED and IS_SUPERVISED not in os.environ:
         return _supervised([name, *rest])
     command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main

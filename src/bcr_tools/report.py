@@ -17,13 +17,14 @@ from rich.table import Table
 from bcr.encoding import encode
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
+from bcr_runtime.processes import own_version
 from bcr_tools.figures import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_tools.launch import Launch
 from bcr_tools.output import UNPRINTED, Terminal, abandon, complain
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
-PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "msgspec")
+PACKAGES = ("pyDistAlgo", "PyNaCl", "msgspec")
 
 
 def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
@@ -100,7 +101,8 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "operations_per_second": rate_of(record),
         "latency_ms": latency_ms(record),
         "processes": processes(record),
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
+        | {package: version(package) for package in PACKAGES},
         "settings": launch.scenario.settings(),
         "log_folder": str(launch.folder),
     }
