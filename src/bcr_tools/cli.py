@@ -95,9 +95,10 @@ def _run(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
         output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
         return 2
-    if rest[:1] not in (["-h"], ["--help"]):
+    asks_for_help = any(each in ("-h", "--help") for each in rest)
+    if not asks_for_help:
         demand(*NEEDS.get(name, ()))
-    if name in SUPERVISED and IS_SUPERVISED not in os.environ:
+    if name in SUPERVISED and not asks_for_help and IS_SUPERVISED not in os.environ:
         return _supervised([name, *rest])
     command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
     return command(rest)
