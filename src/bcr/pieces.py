@@ -46,6 +46,10 @@ class Assembler:
     def __init__(self) -> None:
         self._unfinished: dict[Hashable, tuple[int, Pieces]] = {}
 
+    def __len__(self) -> int:
+        """How many payloads are unfinished."""
+        return len(self._unfinished)
+
     def add(self, sender: Hashable, tag: int, index: int, count: int, piece: bytes) -> bytes | None:
         """Add a piece; returns the whole payload when it was the last one that was missing."""
         current, pieces = self._unfinished.get(sender, (None, Pieces()))
