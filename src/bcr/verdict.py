@@ -148,18 +148,20 @@ def _what_is_wrong(
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
     is_answered = is_whole = _is_complete(record, workloads)
     if recorded_by_liars is not None:
-        proved = [each for each in recorded_by_liars if _is_proved(each, configurations)]
-        unjudged = {each.request.statement.client for each in proved}
-        history = sorted((*history, *proved), key=lambda exchange: exchange.answer.outcome.place)
+        proved = {_own_place(each): each for each in recorded_by_liars if _is_proved(each, configurations)}
+        unjudged = {each.request.statement.client for each in proved.values()}
+        history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
         is_whole = is_answered and _explains(history, record, client_window)
     else:
         unjudged = set()
     replayed = Model(client_window)
     replayable = history if is_whole else _known_prefix(history)
     yield from _wrong_replay(replayable, replayed, unjudged)
-    if recorded_by_liars is not None and len(replayable) < len(history):
+    if recorded_by_liars is not None and not is_whole:
+        judged = [each.request.statement.client not in unjudged for each in history]
         unreplayed.append(
-            f"{len(replayable)} of {len(history)} results replayed: what stands behind these only clients know that lie"
+            f"{sum(judged[: len(replayable)])} of {sum(judged)} results replayed, and not the final state: "
+            "what else was executed only clients know that lie"
         )
     yield from _wrong_order_in_time(record.clients)
     if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history):

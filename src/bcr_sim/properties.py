@@ -39,12 +39,17 @@ class Bounds:
     no message is lost. The client sends it to all when its time has passed, the replicas give it to the head and watch;
     if the head watches it in their place they ask after its time. A replica may have asked while Olympus was
     busy with the last configuration, so the client may have to send a second time, after twice the time.
+
+    `reconfiguring_ns`: until a reconfiguration that tried so many quorums is over. Olympus waits once for the histories, once
+    for every answer that may make another quorum possible, for each quorum's replicas to catch up and for a running state
+    of each of its members, and three times for the new configuration: never longer than its timeout.
     """
 
     def __init__(self, scenario: Scenario, options: Simulation) -> None:
         requests = scenario.client_window * scenario.num_clients
         self.requests = requests
         self.in_flight = 2 * requests
+        self.in_progress = self.in_flight + requests  # with as many that wait their turn as clients may have outstanding
         self.history = 2 * scenario.checkpoint_interval + self.in_flight
         self.checkpoint_lag = max(2 * scenario.checkpoint_interval, scenario.checkpoint_interval + self.in_flight + 1)
         # Requests that somebody waits for, result shuttles that are watched, and a few of the replica's own.
@@ -56,7 +61,14 @@ class Bounds:
         self.is_late = 2 * self.path_ns >= shortest * MILLISECOND_NS
         self.client_ns = scenario.client_timeout_ms * MILLISECOND_NS
         watching = scenario.head_timeout_ms + scenario.nonhead_timeout_ms
+        self._grace_ns = scenario.wedge_grace_ms * MILLISECOND_NS
+        self._olympus_ns = scenario.olympus_timeout_ms * MILLISECOND_NS
+        self._replicas, self._quorum = scenario.num_replicas, scenario.t + 1
         self.noticing_ns = 3 * self.client_ns + 2 * watching * MILLISECOND_NS + 3 * self.path_ns
+
+    def reconfiguring_ns(self, quorums_tried: int) -> int:
+        waits = 2 * self._replicas + quorums_tried * (1 + self._quorum) + 3
+        return self._grace_ns + waits * self._olympus_ns + self.path_ns
 
 
 class _Span(NamedTuple):
@@ -150,12 +162,14 @@ def check_work(reports: Sequence[ReconfigurationReport], bounds: Bounds, interfe
 def check_time(
     record: RunRecord, bounds: Bounds, interference: Interference, liars: Collection[int], tell: Tell
 ) -> None:
-    """Every request was answered in time; those that have no answer at all are the verdict's business.
+    """Every request was answered in time, and every reconfiguration was; what has no answer at all is the verdict's business.
 
-    Its time begins with its sending, or when what happened to network and processes last before its answer is over.
+    A request's time begins with its sending, or when what happened to network and processes last before its answer is over.
     Each configuration may keep it for `noticing_ns`, longer by the client's backoff where messages had been lost; and
     for as long as its reconfiguration takes, and as replicas are made to stand still by faults.
     """
+    for report in record.reconfigurations:
+        _check_reconfiguration(report, bounds, interference, tell)
     for client in record.clients:
         if client.client in liars:
             continue
@@ -177,6 +191,19 @@ def check_time(
                 name = f"request {exchange.request.statement.number} of client {client.client}"
                 what = f"{name} was answered {took:.1f} ms after nothing hindered it any more, "
                 tell("liveness", what + f"through {len(changes)} reconfigurations; {most:.1f} ms would have been in time")
+
+
+def _check_reconfiguration(
+    report: ReconfigurationReport, bounds: Bounds, interference: Interference, tell: Tell
+) -> None:
+    if report.active_ms is None:
+        return
+    ends_ns = report.detected_ns + round(report.active_ms * MILLISECOND_NS)
+    begins_ns = max(report.detected_ns, interference.last_before(ends_ns) or 0)
+    allowed_ns = bounds.reconfiguring_ns(len(report.quorums_tried)) + interference.standing_still_ns(report.target)
+    if ends_ns > begins_ns + allowed_ns:
+        what = f"the reconfiguration from configuration {report.source} took {report.active_ms:.0f} ms; "
+        tell("liveness", what + f"{allowed_ns / MILLISECOND_NS:.0f} ms would have been in time")
 
 
 def _overlapping(reports: Sequence[ReconfigurationReport], since_ns: int, until_ns: int) -> Iterator[int]:
@@ -222,10 +249,12 @@ class Memory:
             self._say(container, "memory", f"{length} slots in the history, more than {bounds.history}")
         if len(state.in_flight) > bounds.in_flight:
             self._say(container, "memory", f"{len(state.in_flight)} slots in flight, more than {bounds.in_flight}")
+        if len(state.own_results) > bounds.in_flight:
+            self._say(container, "memory", f"{len(state.own_results)} own results, more than {bounds.in_flight}")
         if len(state.timers) > bounds.timers:
             self._say(container, "memory", f"{len(state.timers)} timers, more than {bounds.timers}")
-        if len(state.in_progress) > bounds.in_flight:
-            self._say(container, "memory", f"{len(state.in_progress)} requests in progress, more than {bounds.in_flight}")
+        if len(state.in_progress) > bounds.in_progress:
+            self._say(container, "memory", f"{len(state.in_progress)} requests in progress, more than {bounds.in_progress}")
         if state.mode == "active":
             if length > bounds.checkpoint_lag:
                 self._unless_hindered(container, now_ns, "checkpoints", f"{length} slots behind the last completed checkpoint")
@@ -236,7 +265,7 @@ class Memory:
             self._sweep(container, state)
 
     def ended(self, container: Any, now_ns: int) -> None:
-        """At the end of the run, for each replica of the last configuration that is correct."""
+        """At the end of a run in which all is answered, for each correct replica of the last configuration."""
         state = container.process._state
         _, oldest, since_ns = self._oldest.get(container, (0, -1, now_ns))
         self._sweep(container, state)

@@ -192,6 +192,8 @@ class _Run:
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
+            if judgement.status == "pass":
+                self._look_at_what_is_left(max(signed.statement.number for signed in record.configurations))
         is_owed = judgement.status == "unknown" and self._must_answer(record)
         if self.failure is not None and judgement.status != "fail":
             judgement = Judgement("fail" if is_owed else "unknown", (self.failure, *judgement.reasons))
@@ -246,6 +248,11 @@ class _Run:
                 unmet = expectation.check(result)
                 if unmet is not None:
                     yield f"expectation: {unmet}"
+
+    def _look_at_what_is_left(self, last: int) -> None:
+        for container in self.system.all():
+            if container.configuration == last and (last, self._position(container)) not in self.interference.faulty:
+                self.memory.ended(container, self.world.now_ns)
 
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether faults struck no more than t replicas of each configuration, and nothing hindered to the end.
