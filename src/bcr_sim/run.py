@@ -5,7 +5,7 @@ import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -15,8 +15,8 @@ import msgspec
 from bcr import signing
 from bcr.cache import LatestRequests
 from bcr.encoding import decode, encode
-from bcr.messages import ResultMessage
 from bcr.proofs import Answer
+from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
 from bcr.scenario import Scenario
 from bcr.scenario.faults import Failure, FaultPlan, Trigger, faulty_by
@@ -28,6 +28,7 @@ from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import forged_commands, lying_answer, mutated
 from bcr_sim.network import Network
+from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
 from bcr_sim.signatures import StandIn
@@ -43,6 +44,7 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
+TOLD_TO_HARNESS = {"fault_injected", "reconfiguration", "stop"}
 BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
@@ -134,7 +136,7 @@ def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: boo
 class _Run:
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         distalgo.set_options()
-        _observe_processes()
+        observe_processes()
         self.scenario = scenario
         self.options = scenario.simulation or Simulation()
         self.world = World(self.options.seed)
@@ -152,6 +154,8 @@ class _Run:
         self.record: RunRecord | None = None
         self.failure: str | None = None
         self.harness: Container | None = None
+        self.is_stopped = False  # the run is given up, or over
+        self.has_service_given_up = False  # and Olympus was the first to
         self.launch = self._launch()
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.lying_clients
@@ -257,12 +261,14 @@ class _Run:
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether faults struck no more than t replicas of each configuration, and nothing hindered to the end.
 
-        Whoever gave the run up did so when nothing had moved for the stall limit; that counts from what hindered last.
+        The harness gives a run up when nothing has moved for the stall limit, which counts from what hindered last. Olympus
+        has to wait for whoever is only late, so there what hinders is no excuse.
         """
         limit_ns = round(self.launch.stall_limit_s * SECOND_NS)
         faulty = faulty_by(record.faults, limit_ns // MILLISECOND_NS)
         hindered_ns = self.interference.last_before(self.world.now_ns)
-        is_hindered = self.failure is not None and hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns
+        is_hindered = hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns
+        is_hindered = is_hindered and self.failure is not None and not self.has_service_given_up
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         return max(map(len, faulty.values()), default=0) <= self.scenario.t and not is_hindered and not is_client_gone
 
@@ -324,8 +330,8 @@ class _Run:
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
         clock, message = content
-        if message[0] == "fault_injected" and sender.name.startswith("replica_"):
-            self.interference.struck(decode(FaultPlan, message[1]))
+        if message[0] in TOLD_TO_HARNESS:
+            self._hear(sender, message)
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
@@ -344,6 +350,15 @@ class _Run:
                         self.system.network.transmit(sender, receiver, forged, False)
         self.trace.sending(message)
         return content
+
+    def _hear(self, sender: Container, message: tuple[Any, ...]) -> None:
+        """What the harness is told, or tells, at the moment at which that is sent."""
+        if message[0] == "stop":
+            self.is_stopped = True
+        elif message[0] == "reconfiguration":
+            self.has_service_given_up |= not self.is_stopped and decode(ReconfigurationReport, message[1]).active_ms is None
+        elif sender.name.startswith("replica_"):
+            self.interference.struck(decode(FaultPlan, message[1]))
 
     def _tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
@@ -396,12 +411,12 @@ class _Run:
         logger.addHandler(handler)
         ambient.install(own := _Source(self, self.folder))
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
-        _observers.append(self)
+        observers.append(self)
         try:
             with distalgo.installed(self.system):
                 yield
         finally:
-            _observers.remove(self)
+            observers.remove(self)
             signing.use(signing.Ed25519())
             ambient.install(ambient.SystemSource())
             own.close()
@@ -423,61 +438,3 @@ class _Complaints(logging.Handler):
                 last = last.tb_next
             trace = f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
         self._complaints.append(record.getMessage() + trace)
-
-
-# -- observation: the methods by which a replica's state moves tell the run that is going on
-
-_observers: list[_Run] = []
-_observed: set[type] = set()
-
-
-def _observe_processes() -> None:
-    """Once an OS process: let `Replica` and `Client` tell what they have done, and do exactly that."""
-    source = str(PROJECT / "src")
-    if source not in sys.path:
-        sys.path.insert(0, source)
-    from Client import Client
-    from Replica import Replica
-
-    if Replica in _observed:
-        return
-    _observed.add(Replica)
-
-    def after(method: str, tell: Callable[..., None]) -> None:
-        stock = getattr(Replica, method)
-
-        def observed(process: Any, *arguments: Any) -> Any:
-            done = stock(process, *arguments)
-            for run in _observers:
-                tell(run.oracle, process._DistProcess__procimpl, arguments, done)
-            return done
-
-        setattr(Replica, method, observed)
-
-    stock_accept, stock_result = Replica.accept, Client.on_result_message
-
-    def accept(process: Any, *arguments: Any) -> None:
-        stock_accept(process, *arguments)
-        for run in _observers:
-            run.handled(process._DistProcess__procimpl)
-
-    def on_result_message(process: Any, message: ResultMessage, sender: Any) -> None:
-        outstanding = process._state.outstanding
-        was_outstanding = message.number in outstanding
-        stock_result(process, message, sender)
-        if was_outstanding and message.number not in outstanding and sender in process._state.replicas:
-            for run in _observers:
-                run.accepted(process._DistProcess__procimpl, message.answer)
-
-    Replica.accept, Client.on_result_message = accept, on_result_message
-
-    after("execute", lambda oracle, container, _, done: oracle.executed(container, done.slot, done.requests, done))
-    after("go_back", lambda oracle, container, *_: oracle.went_back(container))
-    after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
-    after("on_completed_checkpoint", _tell_checkpoint)
-
-
-def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done: Any) -> None:
-    proof = container.process._state.checkpoint_proof
-    if proof and set(proof) <= set(arguments[0].proof):
-        oracle.checkpointed(container, proof)

@@ -20,9 +20,10 @@ from bcr.statements import Outcome, Request
 from bcr.timers import Timers
 from bcr_runtime.processes import PROJECT
 from bcr_sim.campaign import run_text
+from bcr_sim.observing import observe_processes
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
-from bcr_sim.run import _observe_processes, simulate
+from bcr_sim.run import simulate
 
 MS = 1_000_000
 WORK = "t = 1\nnum_client = 1\nworkload[0] = pseudorandom(4,20)\nclient_timeout = 300\nhead_timeout = 300\nnonhead_timeout = 300\n"
@@ -56,7 +57,7 @@ def change(source=0, detected_ms=100, active_ms=50.0, **more):
 @pytest.fixture
 def replica_class():
     """`Replica`, as a simulated run has it."""
-    _observe_processes()
+    observe_processes()
     from Replica import Replica
 
     return Replica
@@ -190,6 +191,14 @@ def test_sleeping_replicas_are_not_among_the_t_that_excuse(replica_class, monkey
     monkeypatch.setattr(replica_class, "reply", lambda process, request, settled: None)
     asleep = "".join(f"failures[0,{i}] = after(1),sleep(20)\n" for i in range(3))
     assert simulated(WORK + QUIET + asleep).kind == "liveness"
+
+
+def test_that_replicas_only_stand_still_is_no_excuse_for_giving_up(replica_class, monkeypatch):
+    monkeypatch.setattr(replica_class, "on_wedge_request", lambda process, signed: None)
+    still = "pause(replica_1,10,7000); pause(replica_2,10,7000)"
+    outcome = simulated(WORK.replace("(4,20)", "(4,200)") + f"simulation = seed(5); delay(50,300); {still}\n")
+    assert outcome.kind == "liveness"
+    assert outcome.judgement.status == "fail"
 
 
 def test_who_is_cut_off_to_the_end_is_owed_nothing():
