@@ -1,5 +1,6 @@
 """The vocabulary of fault injection: triggers, failures, and what each is called with (specification, section 9)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -53,6 +54,25 @@ FAILURES: Mapping[str, Word] = {
     "pause": Word(("milliseconds",), "the process stands still for so long"),
 }
 
+
+# How far a fault goes. "timing": what the replica says and holds is right, only late, or again, or lost on a link.
+# "omission": it leaves out what it owes, and what it says and holds is right. "lie": what it says may be wrong, and its
+# running state is right. "state": that may be wrong too, or another than the one that it answered from.
+Effect = Literal["timing", "omission", "lie", "state"]
+EFFECTS: Mapping[str, Effect] = {
+    **dict.fromkeys(("sleep", "pause", "delay", "duplicate", "fail_link", "fix_link"), "timing"),
+    **dict.fromkeys(("drop", "crash", "stall", "drop_all", "no_checkpoints", "no_result_shuttles", "withhold_ready",
+                     "mute_clients"), "omission"),
+    **dict.fromkeys(("change_operation", "change_result", "drop_result_stmt", "drop_checkpt_stmts", "invalid_order_sig",
+                     "invalid_result_sig", "truncate_history", "corrupt", "replay", "equivocate", "forge_request",
+                     "ask", "garbage", "misdirect", "extend_wedged", "lie_caught_up", "replay_catch_up", "impersonate",
+                     "mutate", "useless_macs", "forge", "replay_old"), "lie"),
+    **dict.fromkeys(("extra_op", "increment_slot", "answer_early", "bounce_result", "bounce_checkpoint", "spin",
+                     "twins", "amnesia"), "state"),
+}  # fmt: skip
+
+# What makes a replica miss slots that all others execute: its state is right, and not theirs.
+LEFT_BEHIND = ("drop", "crash", "drop_all")
 
 # Faults that the simulator, and no replica, injects into a replica.
 SIMULATED = ("twins", "mutate", "amnesia")
@@ -119,9 +139,14 @@ class FaultPlan(msgspec.Struct, frozen=True, array_like=True):
         return self.failure.name in ("fail_link", "fix_link")
 
     @property
+    def effect(self) -> Effect:
+        """What is left of the replica's correctness once the fault has struck; of an unknown failure the worst."""
+        return EFFECTS.get(self.failure.name, "state")
+
+    @property
     def spoils_state(self) -> bool:
-        """Whether the replica that has the fault may hold a wrong running state, and not only tell wrong things."""
-        return self.failure.name in ("extra_op", "increment_slot", "drop", "crash", *SIMULATED)
+        """Whether the replica that has the fault may hold a wrong running state, or one that others have long left."""
+        return self.effect == "state" or self.failure.name in LEFT_BEHIND
 
 
 def struck_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
@@ -132,3 +157,20 @@ def struck_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
 def spoiled_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
     """Configuration and position of the replicas whose own running state one of these faults may have made wrong."""
     return {(fault.configuration, fault.position) for fault in faults if fault.spoils_state}
+
+
+def faulty_by(faults: Iterable[FaultPlan], patience_ms: int) -> dict[int, set[int]]:
+    """By configuration, the positions whose faults count among its t.
+
+    A replica that was only late, or had something repeated, is as correct as any in an asynchronous network, unless it
+    stood still for longer than `patience_ms` in all: who does not answer for so long is as good as crashed.
+    """
+    late_ms: Counter[tuple[int, int]] = Counter()
+    faulty: dict[int, set[int]] = {}
+    for fault in faults:
+        place = fault.configuration, fault.position
+        if fault.effect == "timing" and not fault.is_of_a_link:
+            late_ms[place] += fault.failure.argument or 0
+        if fault.effect != "timing" or late_ms[place] > patience_ms:
+            faulty.setdefault(fault.configuration, set()).add(fault.position)
+    return faulty

@@ -137,6 +137,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def num_replicas(self) -> int:
         return sizes(self.t, self.authentication).replicas
 
+    @property
+    def lying_clients(self) -> frozenset[int]:
+        """Clients with faults of their own, to whom nothing is owed."""
+        return frozenset(plan.client for plan in getattr(self, "client_failures", ()))
+
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""
         return msgspec.structs.replace(self, placement=placement)
