@@ -1,5 +1,7 @@
 """What start-up tells every process: the scenario's numbers that it acts on."""
 
+from typing import Literal
+
 import msgspec
 
 from bcr.authentication import Authentication, sizes
@@ -8,6 +10,7 @@ from bcr.authentication import Authentication, sizes
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a scenario that processes act on, and where they log. Times are milliseconds.
 
+    `acceptance` says whether a result is accepted with statements of `all` replicas, or of a `quorum` of t+1.
     `client_rate` is the operations a second that each client is to send, or 0: the next whenever one is answered.
     `run_name` names the folder of this run's logs below `log_base`, or below the project's `logs` where that is empty,
     as it must be on other hosts. `message_limit_bytes` is the size that no message may exceed.
@@ -16,6 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     t: int
     num_clients: int
     authentication: Authentication = "ed25519"
+    acceptance: Literal["all", "quorum"] = "all"
     client_timeout_ms: int = 3_000
     head_timeout_ms: int = 3_000
     nonhead_timeout_ms: int = 3_000
