@@ -32,7 +32,7 @@ class RequestsOfClient(Protocol):
     def __getitem__(self, number: int, /) -> Sequence[Operation]: ...
 
 
-Workloads = Sequence[RequestsOfClient]  # by client
+Workloads = Sequence[RequestsOfClient | None]  # by client, None where it is faulty
 
 MAX_REASONS = 20
 MAX_SEARCHED = 12  # requests, of which every order is tried
@@ -51,8 +51,9 @@ class Judgement(msgspec.Struct, frozen=True):
 def judge(record: RunRecord, workloads: Workloads, client_window: int) -> Judgement:
     """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
 
-    A replica that a fault struck owes no final report, and one whose state it spoiled is not held to it. Never raises,
-    whatever the record holds.
+    A replica that a fault struck owes no final report, and one whose state it spoiled is not held to it. A client that is
+    faulty, whose workload is None, is owed nothing; what it has signed is a request all the same, and where it was
+    answered tells what the service executed in between the others' requests. Never raises, whatever the record holds.
     """
     wrong = list(_first(_what_is_wrong(record, workloads, client_window)))
     if wrong:
@@ -85,6 +86,7 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, client_window: int) 
         if configurations.setdefault(issued.number, issued).issued != issued.issued:
             yield f"there are two configurations {issued.number}"
             return
+    record = _believable(record, workloads, configurations)
     yield from _wrong_exchanges(record, workloads, configurations)
     history = sorted(
         (exchange for client in record.clients for exchange in client.exchanges),
@@ -106,6 +108,38 @@ def _can_be_searched(record: RunRecord) -> bool:
     return is_short and len({client.clock for client in record.clients}) == 1
 
 
+def _believable(record: RunRecord, workloads: Workloads, configurations: Mapping[int, View]) -> RunRecord:
+    """The record with, of a faulty client, only answers that prove where its request was executed.
+
+    The other requests, of which it may tell what it likes, are among those that it got no answer to.
+    """
+    clients = []
+    for client in record.clients:
+        if 0 <= client.client < len(workloads) and workloads[client.client] is None:
+            proved = tuple(each for each in client.exchanges if _is_proved(each, client.client, configurations))
+            numbers = {each.request.statement.number for each in proved}
+            others = (*client.unanswered, *(each.request for each in client.exchanges if each not in proved))
+            # Of the requests under one number only one is ever executed.
+            unanswered = tuple(each for each in others if each.statement.number not in numbers)
+            client = msgspec.structs.replace(client, exchanges=proved, unanswered=unanswered)
+        clients.append(client)
+    return msgspec.structs.replace(record, clients=tuple(clients))
+
+
+def _is_proved(exchange: Exchange, client: int, configurations: Mapping[int, View]) -> bool:
+    answer = exchange.answer
+    configuration = configurations.get(answer.configuration)
+    is_first = answer.outcome.place == (answer.configuration, answer.slot, answer.index)
+    if configuration is None or not is_first or exchange.request.statement.client != client:
+        return False
+    try:
+        configuration.demand_signed_by_client(exchange.request)
+        _demand_answer(exchange, configuration)
+    except ProtocolViolation:
+        return False
+    return True
+
+
 def _wrong_exchanges(
     record: RunRecord, workloads: Workloads, configurations: Mapping[int, View]
 ) -> Iterator[str]:
@@ -121,9 +155,12 @@ def _wrong_exchanges(
             if (request.client, request.number) in seen:
                 yield f"{name}: stands in the record twice"
             seen.add((request.client, request.number))
-            if not 0 <= request.number < len(workloads[request.client]):
-                yield f"{name}: the workload has {len(workloads[request.client])} requests"
-            elif request.operations != tuple(workloads[request.client][request.number]):
+            workload = workloads[request.client]
+            if workload is None:
+                continue  # it has been checked whether it is to be believed
+            if not 0 <= request.number < len(workload):
+                yield f"{name}: the workload has {len(workload)} requests"
+            elif request.operations != tuple(workload[request.number]):
                 yield f"{name}: the operations are not those of the workload"
             configuration = configurations.get(exchange.answer.configuration)
             if configuration is None:
@@ -270,6 +307,8 @@ def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: View
 def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     answered = _answered(record)
     for client, workload in enumerate(workloads):
+        if workload is None:
+            continue
         count = sum((client, number) in answered for number in range(len(workload)))
         if count < len(workload):
             yield f"client {client}: {count} of {len(workload)} requests answered"
@@ -299,8 +338,13 @@ def _answered(record: RunRecord) -> set[tuple[int, int]]:
 
 
 def _is_complete(record: RunRecord, workloads: Workloads) -> bool:
-    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
-    return _answered(record).issuperset(expected)
+    """Whether every request that may have been executed has an answer on record."""
+    expected = (
+        (client, number) for client, workload in enumerate(workloads) for number in range(len(workload or ()))
+    )
+    is_known = {client.client: not client.unanswered for client in record.clients}
+    faulty = (client for client, workload in enumerate(workloads) if workload is None)
+    return _answered(record).issuperset(expected) and all(is_known.get(client, False) for client in faulty)
 
 
 def _name(exchange: Exchange) -> str:

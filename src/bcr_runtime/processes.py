@@ -56,3 +56,8 @@ def addresses_of(processes: Any) -> tuple[str, ...]:
 def byzantine_replica() -> Any:
     """The process class of replicas that misbehave; loaded only when a scenario has faults."""
     return import_module("Byzantine").ByzantineReplica
+
+
+def byzantine_client() -> Any:
+    """The process class of clients that misbehave; loaded only when a scenario has any."""
+    return import_module("ByzantineClient").ByzantineClient

@@ -138,6 +138,8 @@ class Oracle:
                 self._tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
             workload = self._workloads[statement.client]
+            if workload is None:
+                continue  # of a faulty client, and whatever that has signed is a request
             if not 0 <= statement.number < len(workload) or tuple(workload[statement.number]) != statement.operations:
                 self._tell("validity", f"{who} executed in slot {slot} what client {statement.client} was not to send")
 
@@ -189,6 +191,8 @@ class Oracle:
         tip = max(self._nodes[last], key=lambda node: node.slots)
         executed = (tip.model or self._replayed(tip)).executed
         for client in record.clients:
+            if self._workloads[client.client] is None:
+                continue  # it is owed nothing
             for exchange in client.exchanges:
                 request, outcome = exchange.request.statement, exchange.answer.outcome
                 true = executed.get((request.client, request.number))

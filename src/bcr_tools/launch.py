@@ -57,9 +57,13 @@ class Launch:
     conclude: Conclude
 
     @property
-    def workloads(self) -> tuple[Requests, ...]:
-        """For each client its requests by number."""
-        return tuple(Requests(each, self.settings.operations_per_request) for each in self.scenario.workloads)
+    def workloads(self) -> tuple[Requests | None, ...]:
+        """For each client its requests by number, and None for a faulty one, which is owed nothing."""
+        size, faulty = self.settings.operations_per_request, self.scenario.faulty_clients
+        return tuple(
+            None if client in faulty else Requests(workload, size)
+            for client, workload in enumerate(self.scenario.workloads)
+        )
 
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""
@@ -107,9 +111,15 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
         options.result_file,
         stall_limit_s(scenario),
         options.node_limit,
-        partial(Progress, scenario.name, sum(map(len, scenario.workloads))),
+        partial(Progress, scenario.name, _operations_owed(scenario)),
         conclude,
     )
+
+
+def _operations_owed(scenario: Scenario) -> int:
+    """How many operations of correct clients are to be answered."""
+    faulty = scenario.faulty_clients
+    return sum(len(workload) for client, workload in enumerate(scenario.workloads) if client not in faulty)
 
 
 def _demand_writable(folder: Path, result_file: Path | None) -> None:
