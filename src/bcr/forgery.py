@@ -12,13 +12,11 @@ import msgspec
 from bcr.configuration import Configuration, View
 from bcr.encoding import encode
 from bcr.history import CatchUp, CaughtUp, HistoryEntry, InitialHistory, RunningStateHandover, Wedged, WithState
-from bcr.macs import MacKeys
 from bcr.messages import (
     Accusation,
     CheckpointShuttle,
     CompletedCheckpoint,
     ConfigurationQuery,
-    Message,
     PublicKey,
     ResultMessage,
     ResultShuttle,
@@ -76,21 +74,6 @@ class Liar(msgspec.Struct, frozen=True):
         return range(len(self.configuration.clients))
 
 
-class UselessMacKeys(MacKeys):
-    """Keys whose codes are right for Olympus and all replicas, and wrong for all clients (see bcr.macs)."""
-
-    @classmethod
-    def of(cls, keys: Keys) -> "UselessMacKeys":
-        useless = cls(keys.seed)
-        useless.circle = keys.circle
-        return useless
-
-    def sign(self, message: bytes, readers: Any = ()) -> bytes:
-        everybody = (self.circle.olympus or self.public, *readers)
-        spoiled = frozenset(place for place, reader in enumerate(everybody) if reader in self.circle.clients)
-        return self.vector(message, everybody, spoiled)
-
-
 Sign = Callable[[Statement, int], Signed[Any]]
 Forged = Iterator[tuple[ToWhom, Any]]
 
@@ -108,7 +91,7 @@ def forgeries(kind: str, liar: Liar) -> list[tuple[ToWhom, tuple[Any, ...]]]:
     def unsigned(statement: Statement, signer: int) -> Signed[Any]:
         return Signed(statement, signer, b"")
 
-    found = []
+    found: list[tuple[ToWhom, tuple[Any, ...]]] = []
     for sign in (own, unsigned):
         for to, message in forge(liar, sign):
             if kind in _LARGE:
@@ -131,7 +114,9 @@ def _open_slot(liar: Liar, sign: Sign, slot: int) -> OpenSlot:
     """A slot with a request that a client made, where the liar knows one, and a result that it has not."""
     request = liar.known or _request(liar, sign, 0)
     results = ("a lie",) * len(request.statement.operations)
-    return OpenSlot(liar.configuration.number, slot, (request,), (Outcome(liar.configuration.number, slot, 0, results),))
+    return OpenSlot(
+        liar.configuration.number, slot, (request,), (Outcome(liar.configuration.number, slot, 0, results),)
+    )
 
 
 def _requests(liar: Liar, sign: Sign) -> Forged:

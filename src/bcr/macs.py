@@ -71,6 +71,22 @@ class UnevenMacKeys(MacKeys):
         return self.vector(message, (self.circle.olympus or self.public, *readers), spoiled)
 
 
+class UselessMacKeys(MacKeys):
+    """The keys of a liar: what it signs convinces Olympus and all replicas, and no client."""
+
+    @classmethod
+    def of(cls, keys: Keys) -> "UselessMacKeys":
+        """The same keys, put to bad use."""
+        other = cls(keys.seed)
+        other.circle = keys.circle
+        return other
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        everybody = (self.circle.olympus or self.public, *readers)
+        spoiled = frozenset(place for place, reader in enumerate(everybody) if reader in self.circle.clients)
+        return self.vector(message, everybody, spoiled)
+
+
 class MacAuthor:
     """An author as the holder of a key pair sees it."""
 

@@ -65,7 +65,7 @@ def _let_outlive(cls: Any) -> None:
     """Processes of the class that say so are not ended by whoever made them: to a liar that is one more message."""
     stock = cls._cmd_End
 
-    def _cmd_End(self: Any, source: Any, arguments: Any) -> None:  # noqa: N802 - DistAlgo's name
+    def _cmd_End(self: Any, source: Any, arguments: Any) -> None:
         if not self.outlives_its_end():
             stock(self, source, arguments)
 
