@@ -69,6 +69,6 @@ _of_worlds: WeakKeyDictionary[ambient.Source, MemoryDen] = WeakKeyDictionary()
 def den_in(folder: Path) -> Den:
     """The den of the run whose logs are in this folder; of a simulated run, which may have none, that of its world."""
     world = ambient.source()
-    if isinstance(world, ambient.SystemSource):
+    if type(world) is ambient.SystemSource:
         return FolderDen(folder / "den")
     return _of_worlds.setdefault(world, MemoryDen())
