@@ -16,8 +16,8 @@ from bcr import signing
 from bcr.cache import LatestRequests
 from bcr.encoding import encode
 from bcr.record import RunRecord
-from bcr.scenario import Scenario
-from bcr.scenario.faults import Failure, FaultPlan, Trigger
+from bcr.scenario import Diagnostic, Scenario, ScenarioError
+from bcr.scenario.faults import NOT_SIMULATED, Failure, FaultPlan, Trigger
 from bcr.scenario.values import Simulation
 from bcr.verdict import Judgement, judge
 from bcr_runtime import ambient
@@ -123,8 +123,26 @@ class _NoProgress:
     def finish(self) -> None: ...
 
 
+def demand_simulable(scenario: Scenario) -> None:
+    """Raises ScenarioError, which tells all of them at once, where it has faults that the simulator has no place for."""
+    remarks = [
+        Diagnostic(
+            scenario.source, 1, 1, "error",
+            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {NOT_SIMULATED[plan.failure.name]}",
+        )
+        for plan in scenario.failures
+        if plan.failure.name in NOT_SIMULATED
+    ]  # fmt: skip
+    if remarks:
+        raise ScenarioError(remarks)
+
+
 def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> Outcome:
-    """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere."""
+    """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere.
+
+    Raises ScenarioError where it cannot be simulated (`demand_simulable`).
+    """
+    demand_simulable(scenario)
     return _Run(scenario, folder, keeps_steps).outcome()
 
 
@@ -143,6 +161,7 @@ class _Run:
         self.system.is_twin = self._is_twin
         self.chances: dict[Any, random.Random] = {}
         self.liars = {*self.options.twins, *(each.position for each in self.options.amnesias)}
+        self.liars |= {*self.options.free}
         self.liars |= {mutation.position for mutation in self.options.mutations}
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
         self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
@@ -233,7 +252,14 @@ class _Run:
                     yield f"expectation: {unmet}"
 
     def _must_answer(self) -> bool:
-        """Whether no configuration has more than t replicas with faults, and all clients live."""
+        """Whether no configuration has more than t replicas with faults, all clients live, and Olympus hears and is heard.
+
+        A client whose codes are right for some and wrong for others may end the service (see the README on hmac).
+        """
+        if any("olympus" in (cut.sender, cut.receiver) for cut in self.options.cuts):
+            return False
+        if any(plan.failure.name == "uneven_macs" for plan in self.scenario.client_failures):
+            return False
         always = self.liars | {int(crash.process.removeprefix("replica_")) for crash in self._crashes("replica_")}
         configurations = {configuration for configuration, _ in self.lies} | {0}
         most = max(len(always | {p for c, p in self.lies if c == number}) for number in configurations)
