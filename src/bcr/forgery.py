@@ -81,9 +81,9 @@ Forged = Iterator[tuple[ToWhom, Any]]
 def forgeries(kind: str, liar: Liar) -> list[tuple[ToWhom, tuple[Any, ...]]]:
     """To whom the liar sends which message of this kind: name and payload, behind a number and a place if it is large.
 
-    A `configuration` lacks the processes that travel beside it. Raises KeyError where nobody sends such a message.
+    A `configuration` lacks the processes that travel beside it. Of a kind that nobody sends there is none.
     """
-    forge = _FORGERS[kind]
+    forge = _FORGERS.get(kind, _nothing)
 
     def own(statement: Statement, signer: int) -> Signed[Any]:
         return Signed.sign(statement, signer, liar.keys)
@@ -103,6 +103,10 @@ def forgeries(kind: str, liar: Liar) -> list[tuple[ToWhom, tuple[Any, ...]]]:
 
 _LARGE = {"inithist", "catch_up", "wedged", "caught_up", "running_state"}  # travel in numbered pieces
 FORGED_NUMBER = 1_000_000  # of a payload
+
+
+def _nothing(_liar: Liar, _sign: Sign) -> Forged:
+    return iter(())
 
 
 def _request(liar: Liar, sign: Sign, client: int) -> SignedRequest:
