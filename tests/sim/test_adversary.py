@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from bcr.scenario.faults import MESSAGES
+from bcr.scenario.faults import FAILURES, MESSAGES, NOT_SIMULATED, TRIGGERS
 from bcr.scenario.reading import parse_scenario
 from bcr_sim.run import simulate
 
@@ -47,6 +47,34 @@ def play(tmp_path):
         return Played(tmp_path, failures, **keys)
 
     return played
+
+
+# -- every word, whatever triggers it
+
+NEW = [name for name in list(FAILURES)[list(FAILURES).index("answer_early") :] if name not in NOT_SIMULATED]
+MET_BY = {"client_request": (0, "0,1"), "forwarded_request": (0, "0,0"), "shuttle": (1, "0,1"), "result_shuttle": (1, "0,1"),
+          "checkpoint": (1, "0"), "completed_checkpoint": (1, "0"), "wedge_request": (2, "0"), "catch_up": (0, "0"),
+          "get_running_state": (0, "0"), "new_configuration": (1, "0"), "reconfiguration": (1, "0"), "after": (2, "5")}  # fmt: skip
+ARGUMENTS = {"number": "2", "message": "caught_up"}
+
+
+@pytest.mark.parametrize("failure", NEW)
+def test_whatever_triggers_a_word_it_strikes_and_no_process_stumbles(play, failure):
+    assert set(MET_BY) == set(TRIGGERS)
+    arguments = ",".join(ARGUMENTS[kind] for kind in FAILURES[failure].arguments)
+    keys = {"authentication": "hmac"} if failure == "useless_macs" else {}
+    for trigger, (position, counts) in MET_BY.items():
+        number = int(trigger == "new_configuration")
+        pair = f"{trigger}({counts}),{failure}({arguments})"
+        # It asks for the next configuration by itself; and of a request that is forwarded the head hears late.
+        is_late = trigger == "forwarded_request"
+        asking = f"after({330 if is_late else 25}),ask()"
+        faults = {f"0,{position}": asking}
+        faults[f"{number},{position}"] = pair if number else f"{pair}; {asking}"
+        simulation = "seed(3); delay(500,2000)" + ("; cut(client_0,replica_0,0,40)" if is_late else "")
+        run = play(faults, simulation=simulation, checkpt_interval=2, work=("pseudorandom(1,8)", "pseudorandom(2,8)"), **keys)
+        assert not [breach for breach in run.outcome.breaches if breach.startswith("error")], trigger
+        assert pair in [each["fault"] for each in run.result["faults_injected"]], trigger
 
 
 # -- slots that are kept from others
