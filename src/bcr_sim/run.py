@@ -25,9 +25,10 @@ from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import forged_commands, lying_answer, mutated
-from bcr_sim.network import Network
+from bcr_sim.network import UNRELIABLE, Network
 from bcr_sim.oracle import Oracle
 from bcr_sim.signatures import StandIn
+from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
 from bcr_tools.launch import Launch, settings_of, stall_limit_s
@@ -164,6 +165,9 @@ class _Run:
         self.liars |= {*self.options.free}
         self.liars |= {mutation.position for mutation in self.options.mutations}
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
+        self.free_liars = FreeLiars(
+            self.options.free, self.options.seed, self._inject, lambda: self.system.all(), self._tell_of_free_liar
+        )
         self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
         self.folder = folder
         self.record: RunRecord | None = None
@@ -324,8 +328,20 @@ class _Run:
         chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
         return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
 
-    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
+        """Let a liar send what its process does not."""
+        self.trace.befell(sender.name, f"sends {parts[0]} of its own")
+        self.system.network.transmit(sender, receiver, (sender.dapid, (distalgo.sim.Command.Message, (None, parts))), False)
+
+    def _tell_of_free_liar(self, container: Container) -> None:
+        self._tell_harness(container.configuration or 0, self._position(container), "free")
+
+    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
+        is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
+        if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):
+            self.trace.befell(sender.name, f"keeps back {message[0]}")
+            return None
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
@@ -340,8 +356,7 @@ class _Run:
                 self.trace.befell(sender.name, f"mutates {message[0]}")
                 if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
                     for command in forged_commands(sender.configuration or 0, state.next_slot, state.keys):
-                        forged = (sender.dapid, (distalgo.sim.Command.Message, (None, command)))
-                        self.system.network.transmit(sender, receiver, forged, False)
+                        self._inject(sender, receiver, command)
         self.trace.sending(message)
         return content
 
@@ -358,9 +373,11 @@ class _Run:
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
         if self.options.amnesias and command is distalgo.sim.Command.Message and content[1][0] == "client_request":
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
+        is_message = command is distalgo.sim.Command.Message
+        if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
+            self.free_liars.arrived(receiver, content[1])
         senders = self.system.containers.get(source)
         sender = senders[0].name if senders else "root"
-        is_message = command is distalgo.sim.Command.Message
         self.trace.arrived(receiver, sender, content[1] if is_message else (command.name,))
 
     def _lost(self, sender: Container, receiver: Container, message: Any) -> None:
@@ -431,18 +448,24 @@ def _observe_replicas() -> None:
         def observed(process: Any, *arguments: Any) -> Any:
             done = stock(process, *arguments)
             for run in _observers:
-                tell(run.oracle, process._DistProcess__procimpl, arguments, done)
+                tell(run, process._DistProcess__procimpl, arguments, done)
             return done
 
         setattr(Replica, method, observed)
 
-    after("execute", lambda oracle, container, _, done: oracle.executed(container, done.slot, done.requests, done))
-    after("go_back", lambda oracle, container, *_: oracle.went_back(container))
-    after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
+    after("execute", _tell_of_slot)
+    after("go_back", lambda run, container, *_: run.oracle.went_back(container))
+    after("on_initial_history", lambda run, container, *_: run.oracle.restored(container))
     after("on_completed_checkpoint", _tell_checkpoint)
 
 
-def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done: Any) -> None:
+def _tell_of_slot(run: _Run, container: Container, _arguments: Any, done: Any) -> None:
+    run.oracle.executed(container, done.slot, done.requests, done)
+    if run.free_liars.is_one(container):
+        run.free_liars.executed(container)
+
+
+def _tell_checkpoint(run: _Run, container: Container, arguments: Any, _done: Any) -> None:
     proof = container.process._state.checkpoint_proof
     if proof and set(proof) <= set(arguments[0].proof):
-        oracle.checkpointed(container, proof)
+        run.oracle.checkpointed(container, proof)
