@@ -96,14 +96,17 @@ class Injector:
         )
 
 
+OF_FAULTS = ("after", "delayed", "replay_catch_up")
+
+
 class LiarsTimers(Timers[tuple[Hashable, Hashable]]):
     """A replica's timers with those of its faults among them, which run on when the replica is wedged.
 
-    A fault's has a name that begins with a word, and a request's one that begins with a client's number.
+    A fault's has a name that begins with one of the words OF_FAULTS.
     """
 
     def stop_all(self) -> None:
-        self._deadlines = {name: until_s for name, until_s in self._deadlines.items() if isinstance(name[0], str)}
+        self._deadlines = {name: until_s for name, until_s in self._deadlines.items() if name[0] in OF_FAULTS}
 
 
 def own_plans(plans: Sequence[FaultPlan], configuration: int, position: int) -> tuple[FaultPlan, ...]:

@@ -78,5 +78,6 @@ def test_timers_of_faults_run_on_when_those_of_requests_stop():
     timers = LiarsTimers(10)
     timers.start(("after", 0), 0.0, 5)
     timers.start((0, 7), 0.0, 5)
+    timers.start(("result shuttle", 7), 0.0, 5)
     timers.stop_all()
     assert timers.take_expired(1.0) == [("after", 0)]
