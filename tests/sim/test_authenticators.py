@@ -1,6 +1,7 @@
 """The other two authenticators in simulation: every fault that they promise to stand, seeds, and their own lies."""
 
 import random
+import re
 
 import pytest
 from memory_chain import MemoryChain, put, seen_by
@@ -68,9 +69,15 @@ def test_the_chain_has_the_length_that_its_authenticator_needs(authentication):
     assert bool(outcome.record.olympus_secret) == (authentication == "hmac")
 
 
+def without_uneven_macs(text):
+    """The scenario without what only codes can be made to do."""
+    text = re.sub(r"(; )?(after\(20\),uneven_macs|shuttle\(\d,\d\),useless_macs)\(\)", "", text)
+    return re.sub(r"failures\[\d,\d\] = \n", "", text)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_seed_is_the_same_scenario_with_macs_and_one_without_lies_with_checksums(seed):
-    assert scenario_text(seed, "hmac") == scenario_text(seed) + "authentication = hmac\n"
+    assert without_uneven_macs(scenario_text(seed, "hmac")) == scenario_text(seed) + "authentication = hmac\n"
     assert scenario_text(seed, "ed25519") == scenario_text(seed)
     scenario, warnings = parse_scenario(scenario_text(seed, "crc"), "seed.config")
     assert (scenario.authentication, warnings) == ("crc", ())
