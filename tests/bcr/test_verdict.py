@@ -573,3 +573,63 @@ def test_a_request_number_out_of_turn_is_judged_fail(chain):
     chain.order(request)
     chain.accept(request)
     assert fails(verdict(chain), "client 0, request 7", "the workload has 2 requests")
+
+
+# -- faulty clients
+
+
+def owing_nothing_to(client, workloads):
+    """The workloads where that client is faulty."""
+    return [None if number == client else workload for number, workload in enumerate(workloads)]
+
+
+def test_what_a_faulty_client_signed_is_part_of_what_is_replayed(chain):
+    record, workloads = chain.record(), owing_nothing_to(1, chain.workloads())
+    assert judge(record, workloads, chain.client_window).status == "pass"
+    altered = with_exchange(record, 0, 1, lambda exchange: resigned(exchange, results=("a",)))
+    assert fails(judge(altered, workloads, chain.client_window), "client 0, request 1", "a replay gives ('ab',)")
+
+
+def test_a_faulty_client_may_send_what_is_not_its_workload_and_is_owed_no_answer(chain):
+    chain.serve(1, put("k", "x"))
+    record = chain.record()
+    mine = record.clients[1].exchanges
+    unanswered = with_exchanges(record, 1, mine[:1])
+    unanswered = changed(
+        unanswered,
+        clients=(unanswered.clients[0], changed(unanswered.clients[1], unanswered=(mine[1].request,))),
+    )
+    workloads = [chain.workloads()[0], [(put("other", "work"),)]]
+    assert judge(record, workloads, chain.client_window).status == "fail"
+    assert judge(record, owing_nothing_to(1, workloads), chain.client_window).status == "pass"
+    assert judge(unanswered, owing_nothing_to(1, workloads), chain.client_window).status == "pass"
+
+
+def test_what_a_faulty_client_may_have_had_executed_after_the_last_answer_excuses_another_final_state(chain):
+    """Its request is on record without an answer: nobody knows whether it was executed."""
+    chain.serve(1, put("k", "x"))
+    record = chain.record()
+    request = record.clients[1].exchanges[1].request
+    cut = with_exchanges(record, 1, record.clients[1].exchanges[:1])
+    assert fails(judge(cut, owing_nothing_to(1, chain.workloads()), chain.client_window), "final state")
+    told = changed(cut, clients=(cut.clients[0], changed(cut.clients[1], unanswered=(request,))))
+    assert judge(told, owing_nothing_to(1, chain.workloads()), chain.client_window).status == "pass"
+
+
+def test_a_faulty_client_is_not_believed_without_proof(chain):
+    """Neither that something was executed, nor that it was not: another correct client's results are judged all the same."""
+    record, workloads = chain.record(), owing_nothing_to(1, chain.workloads())
+    lie = with_exchange(record, 1, 0, lambda exchange: with_other_results(exchange, "a lie"))
+    assert judge(lie, workloads, chain.client_window).status == "pass"
+    assert judge(lie, chain.workloads(), chain.client_window).status == "fail"
+    other = with_exchange(record, 1, 0, lambda exchange: changed(exchange, request=record.clients[0].exchanges[0].request))
+    assert judge(other, workloads, chain.client_window).status == "pass"
+
+
+def test_a_correct_client_s_loss_is_found_beside_a_faulty_client(chain):
+    record, workloads = chain.record(), owing_nothing_to(1, chain.workloads())
+    lost = with_exchange(record, 0, 1, lambda exchange: resigned(exchange, results=("",)))
+    assert judge(lost, workloads, chain.client_window).status == "fail"
+    unanswered = with_exchanges(record, 0, record.clients[0].exchanges[:1])
+    judgement = judge(unanswered, workloads, chain.client_window)
+    assert judgement.status == "unknown" and "client 0: 1 of 2 requests answered" in judgement.reasons
