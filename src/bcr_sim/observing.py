@@ -16,6 +16,9 @@ class Observer(Protocol):
 
     oracle: Oracle
 
+    def executed(self, container: Container) -> None:
+        """A replica has executed a slot."""
+
     def handled(self, container: Container) -> None:
         """A replica has handled a message."""
 
@@ -69,7 +72,15 @@ def observe_processes() -> None:
 
     Replica.understand, Client.on_result_message = understand, on_result_message
 
-    after("execute", lambda oracle, container, _, done: oracle.executed(container, done.slot, done.requests, done))
+    def execute(process: Any, *arguments: Any) -> Any:
+        done = stock_execute(process, *arguments)
+        container = process._DistProcess__procimpl
+        for run in observers:
+            run.oracle.executed(container, done.slot, done.requests, done)
+            run.executed(container)
+        return done
+
+    stock_execute, Replica.execute = Replica.execute, execute
     after("go_back", lambda oracle, container, *_: oracle.went_back(container))
     after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
     after("on_completed_checkpoint", _tell_checkpoint)
