@@ -11,8 +11,17 @@ from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioEr
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.expecting import parse_expectation
-from bcr.scenario.faults import NO_ACCIDENTS, Failure, FaultPlan
-from bcr.scenario.grammar import UNITS, milliseconds_of, parse_links, parse_pairs, parse_workload, unit_hint
+from bcr.scenario.faults import NO_ACCIDENTS, ONLY_WITH, ClientFaultPlan, Failure, FaultPlan
+from bcr.scenario.grammar import (
+    OF_CLIENTS,
+    OF_REPLICAS,
+    UNITS,
+    milliseconds_of,
+    parse_links,
+    parse_pairs,
+    parse_workload,
+    unit_hint,
+)
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
@@ -21,12 +30,13 @@ from bcr.workload import Workload
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
 TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation",
-         "authentication"}  # fmt: skip
+         "authentication", "acceptance"}  # fmt: skip
 COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
 INDICES = Range(0, 0, 1, "the number that clients and positions of replicas start at in this file")
-INDEXED = ("workload", "failures", "links")
+INDEXED = ("workload", "failures", "client_failures", "links")
 CHOICES = {
     "authentication": tuple(KINDS),
+    "acceptance": ("all", "quorum"),
     "placement": ("processes", "nodes"),
     "log_level": ("quiet", "human", "debug"),
     "time_unit": ("ms", "s"),
@@ -228,7 +238,7 @@ class _Reading:
         authentication: Authentication = self._choice("authentication")
         replicas = sizes(t, authentication).replicas
         counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
-        reading = FileReading(clients, counters, unit_ms, indices)
+        reading = FileReading(clients, replicas, counters, unit_ms, indices)
         return Scenario(
             source=self.source,
             name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
@@ -245,9 +255,11 @@ class _Reading:
             wedge_grace_ms=numbers["wedge_grace"],
             workloads=self._workloads(reading, numbers["operations_per_request"]),
             client_rate=numbers["client_rate"],
-            failures=self._failures(reading, replicas, authentication),
+            failures=self._failures(reading, authentication),
+            client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(reading),
             authentication=authentication,
+            acceptance=self._choice("acceptance"),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -283,56 +295,73 @@ class _Reading:
 
     def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
-            form = {"workload": "workload[i]", "failures": "failures[c,r]", "links": "links[a,b]"}[name]
+            forms = {"workload": "workload[i]", "failures": "failures[c,r]", "client_failures": "client_failures[k]",
+                     "links": "links[a,b]"}  # fmt: skip
+            form = forms[name]
             self._say(entry, f"expected {form} with whole numbers, found {entry.key!r}")
             return None
         return tuple(map(int, index))
 
-    def _failures(
-        self, reading: FileReading, replicas: int, authentication: Authentication
-    ) -> tuple[FaultPlan, ...]:
+    def _failures(self, reading: FileReading, authentication: Authentication) -> tuple[FaultPlan, ...]:
         plans: list[FaultPlan] = []
         for index, entry in self._indexed("failures"):
             place = self._index(entry, "failures", index, 2)
             if place is None:
                 continue
             configuration, position = place[0], place[1] - reading.indices_start_at
-            if not 0 <= position < replicas:
-                text = f"failures: no replica {place[1]}, positions are {reading.positions_are(replicas)}"
-                if place[1] == replicas and not reading.indices_start_at:
+            if not 0 <= position < reading.replicas:
+                text = f"failures: no replica {place[1]}, positions are {reading.positions_are}"
+                if place[1] == reading.replicas and not reading.indices_start_at:
                     text += "; if clients and positions count from 1 in this file, say indices_start_at = 1"
                 self._say(entry, text)
-            for pair in parse_pairs(entry.value, reading, self._warner(entry), self._teller(entry)):
-                self._demand_accident(entry, pair.failure.name, pair.failure_offset, authentication)
+            for pair in parse_pairs(entry.value, OF_REPLICAS, reading, self._warner(entry), self._teller(entry)):
+                self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
-        return (*plans, *self._links(replicas, reading))
+        return (*plans, *self._links(reading))
 
-    def _demand_accident(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
-        """Say so where checksums are asked to stand against a lie."""
-        if authentication == "crc" and failure in NO_ACCIDENTS:
+    def _client_failures(
+        self, reading: FileReading, authentication: Authentication
+    ) -> tuple[ClientFaultPlan, ...]:
+        plans: list[ClientFaultPlan] = []
+        for index, entry in self._indexed("client_failures"):
+            place = self._index(entry, "client_failures", index, 1)
+            if place is None:
+                continue
+            client = place[0] - reading.indices_start_at
+            if not 0 <= client < reading.clients:
+                self._say(entry, f"client_failures: no client {place[0]}, {reading.clients_are}")
+            for pair in parse_pairs(entry.value, OF_CLIENTS, reading, self._warner(entry), self._teller(entry)):
+                self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
+                plans.append(ClientFaultPlan(client, pair.trigger, pair.failure, pair.text))
+        return tuple(plans)
+
+    def _demand_possible(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
+        """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""
+        if failure in ONLY_WITH and authentication != ONLY_WITH[failure][0]:
+            needed, why = ONLY_WITH[failure]
+            self._say(entry, f"{failure} needs authentication = {needed}, which is {authentication}: {why}", offset)
+        elif authentication == "crc" and failure in NO_ACCIDENTS:
             text = f"{failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
             self._say(entry, text, offset)
 
-    def _links(self, replicas: int, reading: FileReading) -> Iterator[FaultPlan]:
+    def _links(self, reading: FileReading) -> Iterator[FaultPlan]:
         """Faults of links: what configuration 0's replicas send along them is lost."""
         for index, entry in self._indexed("links"):
-            link = self._link(entry, index, replicas, reading) if index else None
+            link = self._link(entry, index, reading) if index else None
             if index and link is None:
                 continue
             warn, tell = self._warner(entry), self._teller(entry)
-            for fault in parse_links(entry.value, link, replicas, reading, warn, tell):
+            for fault in parse_links(entry.value, link, reading, warn, tell):
                 failure = Failure("fail_link" if fault.fails else "fix_link", fault.receiver)
                 yield FaultPlan(0, fault.sender, fault.trigger, failure, fault.text)
 
-    def _link(
-        self, entry: Entry, index: tuple[str, ...], replicas: int, reading: FileReading
-    ) -> tuple[int, int] | None:
+    def _link(self, entry: Entry, index: tuple[str, ...], reading: FileReading) -> tuple[int, int] | None:
         numbers = self._index(entry, "links", index, 2)
         if numbers is None:
             return None
         sender, receiver = (number - reading.indices_start_at for number in numbers)
-        if min(sender, receiver) < 0 or max(sender, receiver) >= replicas or sender == receiver:
-            there_are = f"replicas are {reading.positions_are(replicas)}"
+        if min(sender, receiver) < 0 or max(sender, receiver) >= reading.replicas or sender == receiver:
+            there_are = f"replicas are {reading.positions_are}"
             self._say(entry, f"links: no link from {numbers[0]} to {numbers[1]}, {there_are}")
             return None
         return sender, receiver
@@ -342,11 +371,11 @@ class _Reading:
         if entry is None:
             return None
 
-        def demand_accident(word: str, offset: int) -> None:
-            self._demand_accident(entry, word, offset, authentication)
+        def demand_possible(word: str, offset: int) -> None:
+            self._demand_possible(entry, word, offset, authentication)
 
         warn, tell = self._warner(entry), self._teller(entry)
-        return parse_simulation(entry.value, replicas, clients, warn, tell, demand_accident)
+        return parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
 
     # -- expectations
 
