@@ -4,6 +4,8 @@ import errno
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
@@ -36,7 +38,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
-IS_SUPERVISED = "BCR_IS_SUPERVISED"  # the environment's variable that says so
+IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
+WATCH_PAUSE_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
 COMMAND_LIMIT_S = 30 * 24 * 3_600.0
 
@@ -98,16 +101,30 @@ def _run(name: str, rest: list[str]) -> int:
     asks_for_help = any(each in ("-h", "--help") for each in rest)
     if not asks_for_help:
         demand(*NEEDS.get(name, ()))
-    if name in SUPERVISED and not asks_for_help and IS_SUPERVISED not in os.environ:
+    supervisor = os.environ.pop(IS_SUPERVISED, None)  # for us alone, and not for what we start
+    if supervisor is not None:
+        _end_with(int(supervisor))
+    elif name in SUPERVISED and not asks_for_help:
         return _supervised([name, *rest])
     command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
     return command(rest)
 
 
+def _end_with(supervisor: int) -> None:
+    """End this process and all of its group when the supervisor has ended without ending them, as when it was killed."""
+
+    def watch() -> None:
+        while os.getppid() == supervisor:
+            time.sleep(WATCH_PAUSE_S)
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _supervised(arguments: list[str]) -> int:
     """Run the command in a process of its own. Raises Interrupted, when nothing of it is left."""
     with scratch_folder() as folder:
-        environment = {**os.environ, IS_SUPERVISED: "1", "TMPDIR": str(folder)}
+        environment = {**os.environ, IS_SUPERVISED: str(os.getpid()), "TMPDIR": str(folder)}
         try:
             status = supervise(
                 [sys.executable, "-P", "-m", "bcr_tools.cli", *arguments], None, COMMAND_LIMIT_S, environment=environment

@@ -14,6 +14,7 @@ from typing import NoReturn
 import msgspec
 from da.common import get_runtime_option
 
+from bcr.missed import told_of_too_many
 from bcr.record import RunRecord
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.settings import Settings
@@ -22,14 +23,13 @@ from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.processes import default_log_base
 from bcr_tools import output
+from bcr_tools.patience import patience_ms, stall_limit_s
 from bcr_tools.progress import Progress
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 DEFAULT_SCENARIO = "first_run.config"
 NODE_LIMIT_S = 60
 MESSAGE_OVERHEAD_BYTES = 1_024
-STALL_TIMEOUTS = 5
-STALL_EXTRA_S = 10
 
 
 Conclude = Callable[["Launch", RunRecord, str | None], int]
@@ -97,6 +97,8 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
         output.complain(str(warning))
     if scenario.simulation is not None:
         output.complain(f"{scenario.source}: simulation is heeded by ./bcr sim only")
+    for sentence in told_of_too_many(msgspec.structs.replace(scenario, simulation=None), patience_ms(scenario)):
+        output.complain(f"{scenario.source}: {sentence}")
     if options.placement:
         scenario = scenario.placed(options.placement)
     settings = _settings(scenario, options)
@@ -158,13 +160,6 @@ def _allow_descriptors(scenario: Scenario) -> None:
             f"{scenario.num_clients} clients and {scenario.num_replicas} replicas need {needed} open files a process, "
             f"and {soft} are allowed: raise it with ulimit -n {needed}"
         )
-
-
-def stall_limit_s(scenario: Scenario) -> float:
-    """How long no client may report anything before a run of the scenario is given up."""
-    longest_ms = max(scenario.client_timeout_ms, scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
-    # Somebody's timer, and then a reconfiguration in which Olympus waits in vain more than once.
-    return STALL_EXTRA_S + STALL_TIMEOUTS * (longest_ms + scenario.olympus_timeout_ms) / 1000
 
 
 def settings_of(scenario: Scenario, **more: object) -> Settings:

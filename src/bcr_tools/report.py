@@ -15,12 +15,14 @@ import msgspec
 from rich.table import Table
 
 from bcr.encoding import encode
+from bcr.missed import Missed, missed_faults
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
 from bcr_runtime.processes import own_version
 from bcr_tools.figures import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_tools.launch import Launch
 from bcr_tools.output import UNPRINTED, Terminal, abandon, complain
+from bcr_tools.patience import patience_ms
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
@@ -39,7 +41,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         launch.settings.client_window,
         liars=launch.scenario.faulty_clients,
         given_up=failure,
-        patience_ms=round(launch.stall_limit_s * 1000),
+        patience_ms=patience_ms(launch.scenario),
     )
     outcome = outcome_of(launch, record, judgement)
     unmet = [
@@ -101,6 +103,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
             for fault in record.faults
         ]
         + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
+        "faults_missed": [msgspec.structs.asdict(each) for each in missed_faults(launch.scenario, record)],
         "notices": _notices(record),
         "final_state": None if record.final_state is None else record.final_state.dictionary,
         "elapsed_s": elapsed_s(record),
@@ -165,5 +168,7 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
     console.print(table)
     for reason in outcome["reasons"]:
         console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    for missed in outcome["faults_missed"]:
+        console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"logs and result.json: {folder}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)

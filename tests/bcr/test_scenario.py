@@ -320,7 +320,7 @@ def test_the_published_example_is_refused_for_its_unknown_failure_alone():
     text = (CONFIG / "published_example.config").read_text().split("\n")
     assert warning.text == "a quote is missing behind 'jedi'"
     assert text[error.line - 1][error.column - 1 :].startswith("omit_send()")
-    assert error.text.startswith("no failure omit_send; the nearest is mute_clients, valid are ")
+    assert error.text.startswith("no failure omit_send; the nearest are ")
 
 
 def test_errors_of_a_file_whose_number_of_clients_is_missing_are_no_consequences_of_that():

@@ -236,7 +236,8 @@ def test_a_folder_in_use_and_what_is_not_ours_stay(temporary):
 # -- interrupts
 
 
-def test_an_interrupted_hunt_leaves_no_process_and_no_temporary_folder(environment, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_hunt_leaves_no_process_and_no_temporary_folder(environment, tmp_path, number):
     started = subprocess.Popen(
         command("hunt", "--seeds", "1000000", "--jobs", "2", "--into", tmp_path / "hunt"), env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -244,11 +245,12 @@ def test_an_interrupted_hunt_leaves_no_process_and_no_temporary_folder(environme
     family = set()
     while len(family) < 4:  # the command, what keeps the resources of its workers, and two of these
         family |= set(psutil.Process(started.pid).children(recursive=True))
-    started.send_signal(signal.SIGTERM)
-    started.communicate(timeout=LIMIT_S)
-    assert started.returncode == 128 + signal.SIGTERM
-    assert not [each for each in family if supervising._is_alive(each)]
-    assert not list((tmp_path / "tmp").iterdir())
+    started.send_signal(number)
+    started.communicate(timeout=LIMIT_S)  # to the end of what they all write
+    assert started.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert not psutil.wait_procs([each for each in family if supervising._is_alive(each)], timeout=LIMIT_S)[1]
+    if number != signal.SIGKILL:  # else the next start sees to it
+        assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_progress_hides_no_cursor_that_nobody_would_show_again(monkeypatch):
