@@ -16,6 +16,7 @@ from bcr.macs import MacKeys
 from bcr.signing import Circle, Keys, SigningKey
 
 Authentication = Literal["ed25519", "hmac", "crc"]
+Acceptance = Literal["all", "quorum"]  # whose testimony makes a result final: every replica's, or t+1
 
 KINDS: Mapping[str, type[SigningKey] | type[MacKeys] | type[ChecksumKeys]] = {
     "ed25519": SigningKey,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from zlib import crc32
 
-from bcr.signing import Author, Keys
+from bcr.signing import SEAL_SIZE, Author, Keys
 
 CHECKSUM_SIZE = 4
 
@@ -19,15 +19,22 @@ class ChecksumKeys(Keys):
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
         return _checksum(self.public, message)
 
+    def seal(self, message: bytes, reader: bytes) -> bytes:
+        return _checksum(self.public, reader + message).ljust(SEAL_SIZE, b"\0")
+
     def author(self, public_key: bytes) -> Author:
-        return ChecksumAuthor(public_key)
+        return ChecksumAuthor(public_key, self)
 
 
 class ChecksumAuthor:
     """Whoever goes by a name."""
 
-    def __init__(self, public_key: bytes) -> None:
+    def __init__(self, public_key: bytes, reader: Keys) -> None:
         self._public_key = public_key
+        self._reader = reader
+
+    def is_sealed(self, message: bytes, seal: bytes) -> bool:
+        return seal == _checksum(self._public_key, self._reader.public + message).ljust(SEAL_SIZE, b"\0")
 
     def is_valid(self, message: bytes, signature: bytes) -> bool:
         return signature == _checksum(self._public_key, message)

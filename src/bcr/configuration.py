@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bcr.authentication import Authentication, sizes
+from bcr.authentication import Acceptance, Authentication, sizes
 from bcr.signing import Author, Circle, Keys, Signed, Statement
 from bcr.statements import SignedRequest
 from bcr.violations import MalformedMessage, UnknownSigner
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
-    """A replica of a configuration: its public key, and the address of its process as text."""
+    """A replica or client of a configuration: its public key, and the address of its process as text."""
 
     public_key: bytes
     address: str
@@ -20,14 +20,16 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
 class Configuration(Statement, frozen=True, tag="configuration"):
     """What Olympus issues: everything that a process must know to take part.
 
-    `replicas` stand in chain order, head first; `clients` are the clients' public keys by client number.
+    `replicas` stand in chain order, head first, and `clients` by client number. With their addresses: whoever passes the
+    configuration on could otherwise put itself in a client's place. `acceptance` says what makes a result final.
     """
 
     number: int
     t: int
     replicas: tuple[Member, ...]
-    clients: tuple[bytes, ...]
+    clients: tuple[Member, ...]
     authentication: Authentication = "ed25519"
+    acceptance: Acceptance = "all"
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
         return circle.clients + circle.replicas
@@ -36,7 +38,9 @@ class Configuration(Statement, frozen=True, tag="configuration"):
 class View:
     """A configuration through the eyes of the process that holds `keys`: with all of its members as authors.
 
-    `quorum` equal statements make a result or a checkpoint certain: they hold at least one of a correct replica.
+    `quorum` equal statements make a result or a checkpoint right: they hold at least one of a correct replica. `needed`
+    are the replicas that must all have testified to a slot before its result, or its checkpoint, is final: with
+    `acceptance = quorum`, which is unsafe, any t+1 will do, and it is empty (specification, section 3.6).
     `histories` is how many wedged ones Olympus goes on from.
     """
 
@@ -48,8 +52,14 @@ class View:
         self.clients = issued.clients
         size = sizes(issued.t, issued.authentication)
         self.quorum, self.histories = size.statements, size.histories
+        self.needed = frozenset(range(len(issued.replicas)) if issued.acceptance == "all" else ())
         self.is_transferable = keys.is_transferable
-        self.circle = Circle(olympus_key, tuple(member.public_key for member in issued.replicas), issued.clients)
+        self.circle = Circle(
+            olympus_key,
+            tuple(member.public_key for member in issued.replicas),
+            tuple(member.public_key for member in issued.clients),
+        )
+        self.olympus = keys.author(olympus_key)
         self._replicas = [keys.author(key) for key in self.circle.replicas]
         self._clients = [keys.author(key) for key in self.circle.clients]
 

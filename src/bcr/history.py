@@ -7,11 +7,20 @@ import msgspec
 
 from bcr.configuration import View
 from bcr.messages import demand_configuration, demand_request
-from bcr.proofs import Answer, check_checkpoint_proof, demand_order_proof
+from bcr.proofs import check_checkpoint_proof, demand_order_proof
 from bcr.signing import Circle, Signed, Statement
 from bcr.state import Snapshot
-from bcr.statements import Checkpoint, Order, SignedCheckpoint, SignedOrder, SignedRequest, digest_of_requests
-from bcr.violations import Hole, InvalidSignature, MalformedMessage
+from bcr.statements import (
+    MAX_REQUESTS_PER_SLOT,
+    Checkpoint,
+    Order,
+    Outcome,
+    SignedCheckpoint,
+    SignedOrder,
+    SignedRequest,
+    digest_of_requests,
+)
+from bcr.violations import Hole, InvalidSignature, MalformedMessage, OverLimit, SecondOrder
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -37,11 +46,13 @@ class Wedged(Statement, frozen=True, tag="wedged"):
 class CatchUp(Statement, frozen=True, tag="catch_up"):
     """Olympus sends a replica of the quorum what its wedged history lacks of the longest one.
 
-    Olympus may try several quorums, with different longest histories; `attempt` counts them.
+    Olympus may try several quorums, with different longest histories; `attempt` counts them. `receiver` is the position of
+    the replica that this is for: what is meant for one would lead another astray.
     """
 
     configuration: int
     attempt: int
+    receiver: int
     suffix: tuple[HistoryEntry, ...]
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
@@ -49,11 +60,16 @@ class CatchUp(Statement, frozen=True, tag="catch_up"):
 
 
 class LatestAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A replica's answer, with its own result statement as the only one, to one of a client's latest requests."""
+    """What one of a client's latest requests gave, in which slot, and the request's digest (`Request.digest`).
+
+    No result statement: of several attempts these could be collected into a proof of what was never decided.
+    """
 
     client: int
     number: int
-    answer: Answer
+    request_digest: bytes
+    slot: int
+    outcome: Outcome
 
 
 class CaughtUp(Statement, frozen=True, tag="caught_up"):
@@ -64,6 +80,14 @@ class CaughtUp(Statement, frozen=True, tag="caught_up"):
     slots: int
     state_digest: bytes
     answers: tuple[LatestAnswer, ...]
+
+
+class CatchingUp(Statement, frozen=True, tag="catching_up"):
+    """A replica's word that it is at a long catch-up, and has executed the slots below `slots`."""
+
+    configuration: int
+    attempt: int
+    slots: int
 
 
 class RunningStateHandover(Statement, frozen=True, tag="running_state"):
@@ -123,36 +147,90 @@ class ValidHistory(msgspec.Struct, frozen=True):
         return {entry.slot: entry.order_proof[0].statement for entry in self.entries}
 
 
-def validate(wedged: Signed[Wedged], configuration: View) -> ValidHistory:
-    """The history in a replica's `wedged`; raises a ProtocolViolation unless it is valid (section 3.3).
+class Validation:
+    """The check of a replica's `wedged`, which may be long, a few slots at a time (section 3.3).
 
-    Valid: signed by the replica; on a checkpoint that t+1 replicas signed, or from the first slot; without holes; the
-    requests signed by their clients; every entry ordered by the replica and each of its predecessors.
+    Valid: signed by the replica; on a complete checkpoint, or from the first slot; not longer than the history of a
+    correct replica, `most_slots`, ever is; without holes; the requests signed by their clients, and none ordered twice;
+    every entry ordered by the replica and each of its predecessors.
 
     Where statements do not convince everybody alike, others' that Olympus cannot check make nothing invalid: the replica
     may have been deceived. That clients are honest is taken for granted there.
     """
-    position, statement = wedged.signer, wedged.statement
-    wedged.demand_authentic(configuration.replica_key(position), f"replica {position}")
-    demand_configuration(statement.configuration, configuration)
-    checkpoint = None
-    disowned: set[int] | None = None if configuration.is_transferable else set()
-    if statement.checkpoint_proof:
-        checkpoint = check_checkpoint_proof(statement.checkpoint_proof, configuration, disowned)
-    history = ValidHistory(position, checkpoint, statement.history)
-    for slot, entry in enumerate(statement.history, start=history.start):
+
+    def __init__(self, wedged: Signed[Wedged], configuration: View, most_slots: int) -> None:
+        """Raises a ProtocolViolation where the replica did not sign this, or it is wrong from the beginning."""
+        position, statement = wedged.signer, wedged.statement
+        wedged.demand_authentic(configuration.replica_key(position), f"replica {position}")
+        self.position = position
+        self._configuration = configuration
+        self._wedged = statement
+        self._most_slots = most_slots
+        self._disowned: set[int] | None = None if configuration.is_transferable else set()
+        self._checkpoint: Checkpoint | None = None
+        self._seen: set[tuple[int, int]] = set()  # client and number of the requests so far
+        self._next = 0  # index of the entry to be checked next
+        self._has_begun = False
+
+    def advance(self, requests: int | None = None) -> ValidHistory | None:
+        """Check slots with about so many requests more, by default all: the history when that was the rest of it.
+
+        Raises a ProtocolViolation where it is invalid.
+        """
+        entries = self._wedged.history
+        if not self._has_begun:
+            self._begin()
+        history = ValidHistory(self.position, self._checkpoint, entries)
+        checked = 0
+        while self._next < len(entries) and (requests is None or checked < requests):
+            self._check(history.start + self._next, entries[self._next])
+            checked += len(entries[self._next].requests)
+            self._next += 1
+        if self._next < len(entries):
+            return None
+        if not self._disowned:
+            return history
+        if self.position in self._disowned:
+            raise InvalidSignature(
+                f"a statement in the history of replica {self.position} with an invalid signature of its own"
+            )
+        return msgspec.structs.replace(history, disowned=frozenset(self._disowned))
+
+    def _begin(self) -> None:
+        self._has_begun = True
+        statement, configuration = self._wedged, self._configuration
+        demand_configuration(statement.configuration, configuration)
+        if len(statement.history) > self._most_slots:
+            raise OverLimit(
+                f"the history of replica {self.position} has {len(statement.history)} slots, and never has to have more "
+                f"than {self._most_slots}",
+                position=self.position,
+            )
+        if statement.checkpoint_proof:
+            self._checkpoint = check_checkpoint_proof(statement.checkpoint_proof, configuration, self._disowned)
+
+    def _check(self, slot: int, entry: HistoryEntry) -> None:
+        position, configuration = self.position, self._configuration
         if entry.slot != slot:
             raise Hole(
                 f"the history of replica {position} has slot {entry.slot} where slot {slot} must be", position=position
             )
-        if not entry.requests:
-            raise MalformedMessage(f"the history of replica {position} has no requests in slot {slot}")
+        if not 1 <= len(entry.requests) <= MAX_REQUESTS_PER_SLOT:
+            raise MalformedMessage(f"the history of replica {position} has {len(entry.requests)} requests in slot {slot}")
         for request in entry.requests:
             demand_request(request, configuration)
+            key = request.statement.client, request.statement.number
+            if key in self._seen:
+                raise SecondOrder(
+                    f"the history of replica {position} orders request {key[1]} of client {key[0]} twice", position=position
+                )
+            self._seen.add(key)
         expected = entry.order(configuration.number)
-        demand_order_proof(entry.order_proof, expected, configuration, position + 1, disowned)
-    if not disowned:
-        return history
-    if position in disowned:
-        raise InvalidSignature(f"a statement in the history of replica {position} with an invalid signature of its own")
-    return msgspec.structs.replace(history, disowned=frozenset(disowned))
+        demand_order_proof(entry.order_proof, expected, configuration, position + 1, self._disowned)
+
+
+def validate(wedged: Signed[Wedged], configuration: View, most_slots: int) -> ValidHistory:
+    """The history in a replica's `wedged`, checked at once; raises a ProtocolViolation unless it is valid."""
+    history = Validation(wedged, configuration, most_slots).advance()
+    assert history is not None
+    return history

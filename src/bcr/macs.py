@@ -18,12 +18,13 @@ from functools import lru_cache
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 
-from bcr.signing import Author, Keys
+from bcr.signing import Author, Keys, is_seal, seal_under
 
 MAC_SIZE = 16
 HINT_SIZE = 2  # bytes of the reader's public key, which spare the reader to try every entry
 ENTRY_SIZE = HINT_SIZE + MAC_SIZE
 MAX_ENTRIES = 256
+_SEAL = b"bcr seal\0"
 
 
 class MacKeys(Keys):
@@ -52,6 +53,9 @@ class MacKeys(Keys):
             entries += reader[:HINT_SIZE].ljust(HINT_SIZE, b"\0") + mac
         return entries
 
+    def seal(self, message: bytes, reader: bytes) -> bytes:
+        return seal_under(_key_between(self.seed, reader, self.public, reader), _SEAL + message)
+
     def author(self, public_key: bytes) -> Author:
         return MacAuthor(self, public_key)
 
@@ -78,6 +82,11 @@ class MacAuthor:
             )
             for place in range(0, len(signature), ENTRY_SIZE)
         )
+
+
+    def is_sealed(self, message: bytes, seal: bytes) -> bool:
+        key = _key_between(self._reader.seed, self._public_key, self._public_key, self._reader.public)
+        return is_seal(key, _SEAL + message, seal)
 
 
 def _mac(key: bytes, hashed: bytes, before: bytes) -> bytes:

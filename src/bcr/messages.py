@@ -57,10 +57,12 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
             raise MalformedMessage("a shuttle for the head, which has no predecessor", evidence=(self,))
         if not 1 <= len(self.requests) <= MAX_REQUESTS_PER_SLOT:
             raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
-        for request in self.requests:
-            demand_request(request, configuration)
+        if max(len(self.order_proof), len(self.result_proof)) > position:
+            raise MalformedMessage(f"more statements than the {position} predecessors", evidence=(self,))
         expected = Order(self.configuration, self.slot, self.request_tree.root)
         demand_order_proof(self.order_proof, expected, configuration, position)
+        for request in self.requests:
+            demand_request(request, configuration)
 
     @cached_property
     def request_tree(self) -> Tree:
@@ -75,29 +77,31 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
     slot: int
     outcomes: tuple[Outcome, ...]
     result_proof: tuple[SignedResult, ...]
+    orders: tuple[SignedOrder, ...] = ()
 
     def check(self, expected: Result, configuration: View, own: SignedResult) -> ResultCheck:
-        """What the proof holds for the replica whose `own` statement is known; NotEnoughStatements where too few agree.
+        """What the proof holds for the replica whose `own` statement is known; raises where it makes nothing final.
 
-        Not all need to be checked, so each replica begins with its successor's, and the tail's comes last: the tail's are
-        told to the client, and each of the others is then checked by somebody.
+        Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need;
+        each begins with its successor's. With `acceptance = quorum` the tail's comes last: it is told to the client, and
+        each of the others is then checked by somebody.
 
         Where statements do not convince everybody alike, a lacking one is a violation too: t+1 that convince a replica
         may hold t that do not convince the client, but all of them hold t+1 of correct replicas.
         """
         size = len(configuration.replicas)
-        proof = sorted(
-            self.result_proof,
-            key=lambda signed: (signed.signer == configuration.tail, (signed.signer - own.signer - 1) % size),
-        )
+        tail = None if configuration.needed else configuration.tail
+        proof = sorted(self.result_proof, key=lambda signed: (signed.signer == tail, (signed.signer - own.signer - 1) % size))
         # Where all are needed nobody would notice that a bit of the own one has flipped.
         known = (own,) if configuration.quorum < size else ()
-        check = check_result_proof(proof, expected, configuration, known)
-        lacking = set(range(len(configuration.replicas))) - {signed.signer for signed in self.result_proof}
+        testified = frozenset(range(own.signer + 1)) if configuration.quorum < size else frozenset()
+        check = check_result_proof(proof, expected, configuration, known, self.orders, testified)
+        lacking = set(range(size)) - {signed.signer for signed in self.result_proof}
         if configuration.is_transferable or not lacking:
             return check
         what = f"slot {self.slot}: no result statement of replicas {sorted(lacking)}"
-        return ResultCheck(check.agreeing, (*check.violations, IncompleteProof(what, evidence=(self,))))
+        violations = (*check.violations, IncompleteProof(what, evidence=(self,)))
+        return ResultCheck(check.agreeing, check.disagreeing, check.orders, violations)
 
 
 class CheckpointShuttle(Message, frozen=True, tag="checkpoint"):
@@ -136,11 +140,14 @@ class Accusation(Statement, frozen=True, tag="accusation"):
         Two validly signed result statements for one slot of one configuration that differ cannot both be true.
         """
         demand_configuration(self.answer.configuration, configuration)
+        if len(self.answer.proof) > len(configuration.replicas):
+            raise MalformedMessage("an accusation with more statements than replicas", evidence=(self,))
         demand_request(self.request, configuration)
         valid = [
             signed
             for signed in self.answer.proof
-            if (signed.statement.configuration, signed.statement.slot) == (configuration.number, self.answer.slot)
+            if 0 <= signed.signer <= configuration.tail  # a stranger's name must not hide what the others show
+            and (signed.statement.configuration, signed.statement.slot) == (configuration.number, self.answer.slot)
             and signed.is_authentic(configuration.replica_key(signed.signer))
         ]
         votes = Counter(signed.statement for signed in valid)
@@ -154,13 +161,6 @@ class Accusation(Statement, frozen=True, tag="accusation"):
             position=accused.signer if most > next_most else None,
             evidence=tuple(valid),
         )
-
-
-class ConfigurationQuery(Message, frozen=True, tag="configuration_query"):
-    """A client's question which configuration is the current one; it knows number `known`."""
-
-    client: int
-    known: int
 
 
 ENROLMENT_SECRET_SIZE = 32  # bytes

@@ -1,13 +1,141 @@
-"""Payloads larger than a message: sent in numbered pieces, put together again within limits."""
+"""Payloads larger than a message: sent in pieces that are authenticated before they are put together, within limits.
 
-from collections.abc import Hashable
+The sender signs a manifest of the whole, and each piece comes with its path to the root in it. So nobody else's piece is
+ever put beside a signer's, whatever sender the message names, and what a signer can make others hold is bounded.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from bcr.merkle import Tree, root_above
+from bcr.signing import Author, Circle, Keys, Signed, Statement
+from bcr.violations import MalformedMessage, OverLimit
 
 MAX_PIECES = 100_000
 MAX_PAYLOAD_BYTES = 1 << 30
+PIECE_OVERHEAD_BYTES = 1_024  # for what stands beside the data of a piece
+LEAST_PIECE_BYTES = 256
+PROGRESS_STEPS = 16  # that a payload on its way, or a long catch-up, counts as at the most
+
+_PIECES = "pieces"  # domain of the trees over them
+_DOMAIN = b"bcr piece\0"
+
+
+class Manifest(Statement, frozen=True, tag="manifest"):
+    """What a process sends in pieces: which message, of which configuration, how large and in how many pieces.
+
+    `serial` rises with everything that its signer sends in pieces; `root` is that of the Merkle tree over the pieces.
+    """
+
+    message: str
+    configuration: int
+    serial: int
+    size: int
+    count: int
+    root: bytes
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.replicas
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The piece at `index`, and its path to the root in the manifest."""
+
+    manifest: Signed[Manifest]
+    index: int
+    path: tuple[bytes, ...]
+    data: bytes
+
+
+def pieces_of(payload: bytes, size: int) -> list[bytes]:
+    """The payload in pieces of at most `size` bytes; at least one piece."""
+    return [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]
+
+
+def signed_pieces(
+    message: str, configuration: int, serial: int, payload: bytes, message_limit_bytes: int, signer: int, keys: Keys
+) -> Iterator[Piece]:
+    """The payload as pieces that fit into messages of that size, under one signature."""
+    parts = pieces_of(payload, max(LEAST_PIECE_BYTES, message_limit_bytes - PIECE_OVERHEAD_BYTES))
+    tree = Tree(_PIECES, [_leaf(part) for part in parts])
+    manifest = Signed.sign(Manifest(message, configuration, serial, len(payload), len(parts), tree.root), signer, keys)
+    return (Piece(manifest, index, tree.path(index), part) for index, part in enumerate(parts))
+
+
+def _leaf(data: bytes) -> bytes:
+    return hashlib.sha256(_DOMAIN + data).digest()
+
+
+class Assembler:
+    """Puts payloads together that several signers send in pieces; of each signer one at a time, the latest.
+
+    Whoever begins another payload drops its unfinished one, and none with an older serial is heard of any more. So it
+    holds at most MAX_PAYLOAD_BYTES a signer, and a signer is who the caller knows.
+    """
+
+    def __init__(self) -> None:
+        self._serials: dict[int, int] = {}  # signer -> of the latest payload, finished or not
+        self._unfinished: dict[int, tuple[Signed[Manifest], dict[int, bytes]]] = {}
+        self._finished = 0
+        self._held: dict[int, int] = {}  # signer -> bytes of its unfinished payload
+
+    def __len__(self) -> int:
+        """How many payloads are unfinished."""
+        return len(self._unfinished)
+
+    def add(self, piece: Piece, author: Author, name: str) -> bytes | None:
+        """Take a piece of `author`, whom errors call `name`; the whole payload when it was the last that was missing.
+
+        Raises a ProtocolViolation where the author did not send it so, and OverLimit where it is too much.
+        """
+        signed = piece.manifest
+        manifest, signer = signed.statement, signed.signer
+        known, parts = self._unfinished.get(signer, (None, {}))
+        if signed != known:
+            if manifest.serial <= self._serials.get(signer, -1):
+                return None  # of a payload that is there already, or was given up
+            if not (0 < manifest.count <= MAX_PIECES and 0 <= manifest.size <= MAX_PAYLOAD_BYTES):
+                raise OverLimit(f"{manifest.message} of {manifest.size} bytes in {manifest.count} pieces")
+            signed.demand_authentic(author, name)
+            parts = {}
+            self._unfinished[signer] = signed, parts
+            self._serials[signer] = manifest.serial
+            self._held[signer] = 0
+        if root_above(_PIECES, _leaf(piece.data), piece.index, manifest.count, piece.path) != manifest.root:
+            raise MalformedMessage(f"not piece {piece.index} of this {manifest.message}")
+        if piece.index in parts:
+            return None
+        if self._held[signer] + len(piece.data) > manifest.size:
+            raise OverLimit(f"{manifest.message}: more than the {manifest.size} bytes that its manifest says")
+        parts[piece.index] = piece.data
+        self._held[signer] += len(piece.data)
+        if len(parts) < manifest.count:
+            return None
+        del self._unfinished[signer], self._held[signer]
+        self._finished += 1
+        return b"".join(parts[index] for index in range(manifest.count))
+
+    def steps(self, signers: Iterable[int]) -> int:
+        """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever."""
+        unfinished = (self._unfinished[signer] for signer in signers if signer in self._unfinished)
+        arrived = sum(PROGRESS_STEPS * len(parts) // signed.statement.count for signed, parts in unfinished)
+        return arrived + PROGRESS_STEPS * self._finished
+
+    def held_bytes(self) -> int:
+        """What it holds of unfinished payloads."""
+        return sum(self._held.values())
+
+    def forget(self) -> None:
+        """Drop everything: the signers are others from now on."""
+        self._unfinished.clear()
+        self._held.clear()
+        self._serials.clear()
 
 
 class Pieces:
-    """A payload that arrives in numbered pieces, in any order."""
+    """A payload whose numbered pieces arrive in any order on a connection that authenticates each of them."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, bytes] = {}
@@ -34,35 +162,3 @@ class Pieces:
         if self._count is None or len(self._pieces) < self._count:
             return None
         return b"".join(self._pieces[index] for index in range(self._count))
-
-
-class Assembler:
-    """Puts payloads together that several senders send in pieces; of each sender the latest payload only.
-
-    A sender gives each payload another tag. Pieces of an unfinished payload are dropped when the sender begins the
-    next, so a sender that never finishes holds the memory of one payload.
-    """
-
-    def __init__(self) -> None:
-        self._unfinished: dict[Hashable, tuple[int, Pieces]] = {}
-
-    def __len__(self) -> int:
-        """How many payloads are unfinished."""
-        return len(self._unfinished)
-
-    def add(self, sender: Hashable, tag: int, index: int, count: int, piece: bytes) -> bytes | None:
-        """Add a piece; returns the whole payload when it was the last one that was missing."""
-        current, pieces = self._unfinished.get(sender, (None, Pieces()))
-        if current != tag:
-            pieces = Pieces()
-            self._unfinished[sender] = (tag, pieces)
-        pieces.add(index, count, piece)
-        payload = pieces.payload()
-        if payload is not None:
-            del self._unfinished[sender]
-        return payload
-
-
-def pieces_of(payload: bytes, size: int) -> list[bytes]:
-    """The payload in pieces of at most `size` bytes; at least one piece."""
-    return [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]

@@ -1,6 +1,6 @@
 """Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (paper, section 3.3)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import combinations
 
@@ -101,9 +101,11 @@ def choose_quorum(
     size: int,
     failed: Mapping[Quorum, str],
     suspects: AbstractSet[int] = frozenset(),
+    forgiven: Container[Quorum] = (),
 ) -> tuple[QuorumPlan | None, dict[Quorum, str]]:
     """The first quorum that has not failed and can be caught up, with the plan for it; None where there is none.
 
+    Those that were `forgiven` an earlier failure come last: who is late again and again must not keep the others waiting.
     Also returns, by quorum, why those before it cannot be.
     """
     why_not: dict[Quorum, str] = {}
@@ -113,7 +115,17 @@ def choose_quorum(
         for one, other in combinations(sorted(histories), 2)
         if not are_consistent(histories[one], histories[other])
     }
-    for quorum in candidates(histories, size, suspects):
+    late: list[Quorum] = []
+
+    def in_turn() -> Iterator[Quorum]:
+        for quorum in candidates(histories, size, suspects):
+            if quorum in forgiven:
+                late.append(quorum)
+            else:
+                yield quorum
+        yield from late
+
+    for quorum in in_turn():
         if quorum in failed:
             continue
         contradiction = next((pair for pair in combinations(quorum, 2) if pair in contradicting), None)

@@ -1,8 +1,10 @@
 """One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (paper, section 3.3).
 
 Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
-remembered, there are finitely many, and one is tried again only if all that it lacked came late, and as often as it has
-members at the most, each of whom may be late for another thing; so no order of answers makes it loop.
+remembered, there are finitely many, and one is tried again only if all that it lacked came late, behind those that have
+not failed, and as often as it has members at the most, each of whom may be late for another thing; so no order of answers
+makes it loop. That begins anew when Olympus has waited in vain for so long that it wedges the replicas again: they may
+be correct and have been slow.
 """
 
 from collections import Counter
@@ -11,25 +13,38 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from bcr.configuration import View
-from bcr.history import CaughtUp, LatestAnswer, RunningStateHandover, ValidHistory, Wedged, WithState, validate
-from bcr.proofs import Answer
+from bcr.history import (
+    CatchingUp,
+    CaughtUp,
+    LatestAnswer,
+    RunningStateHandover,
+    Validation,
+    ValidHistory,
+    Wedged,
+    WithState,
+)
+from bcr.pieces import PROGRESS_STEPS
 from bcr.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signing import Signed
 from bcr.state import Snapshot
-from bcr.statements import SignedResult
+from bcr.statements import Voucher
 from bcr.violations import ProtocolViolation
 
 
 class Reconfiguration:
-    """The move away from one configuration."""
+    """The move away from one configuration, whose correct replicas never hold histories of more than `most_slots` slots."""
 
-    def __init__(self, configuration: View) -> None:
+    def __init__(self, configuration: View, most_slots: int) -> None:
         self.configuration = configuration
+        self._most_slots = most_slots
+        self._checking: dict[int, Validation] = {}  # position -> of a history that has come, and is long
+        self._executed: dict[int, int] = {}  # position -> slots of which it said that it has caught up to them, in this attempt
         self.histories: dict[int, ValidHistory] = {}
         self.invalid: dict[int, str] = {}  # position -> why its wedged history is not valid
         self.silent: set[int] = set()  # positions that owe an answer whose time has passed
-        self._late: dict[Quorum, set[int]] = {}  # failed by silence alone, and not given another chance yet -> whose
+        self._late: dict[Quorum, set[int]] = {}  # failed by silence alone -> whose, as long as that lasts
         self._forgiven: Counter[Quorum] = Counter()
+        self._chances = 0  # that were given in all
         self.failed: dict[Quorum, str] = {}
         self.tried: list[Quorum] = []
         self.attempt = 0  # at a quorum, counted from 1
@@ -39,32 +54,57 @@ class Reconfiguration:
     # -- wedging
 
     def add_wedged(self, wedged: Signed[Wedged]) -> None:
-        """Take a replica's history, the first that it sends.
+        """Take a replica's history, the first that it sends, to be checked; a later one only says that the replica lives.
 
-        Raises a ProtocolViolation unless it is valid; one that the replica signed is its answer all the same.
+        Raises a ProtocolViolation where the replica did not sign it: anybody can have sent that.
         """
-        position = wedged.signer
-        if position in self.histories or position in self.invalid:
-            return
+        validation = Validation(wedged, self.configuration, self._most_slots)
+        position = validation.position
+        self._hear(position)
+        if position not in self.histories and position not in self.invalid:
+            self._checking.setdefault(position, validation)
+
+    def is_checking(self) -> bool:
+        """Whether a history that has come has not been checked to its end."""
+        return bool(self._checking)
+
+    def check_some(self, requests: int) -> None:
+        """Check slots with about so many requests of a history that has come.
+
+        Raises a ProtocolViolation where it is not valid: then that, too, was the replica's answer.
+        """
+        position, validation = next(iter(self._checking.items()))
         try:
-            self.histories[position] = validate(wedged, self.configuration)
+            history = validation.advance(requests)
         except ProtocolViolation as violation:
-            if wedged.is_authentic(self.configuration.replica_key(position)):  # else anybody can have sent this
-                self.invalid[position] = f"{violation.kind}: {violation}"
+            del self._checking[position]
+            self.invalid[position] = f"{violation.kind}: {violation}"
             raise
+        if history is not None:
+            del self._checking[position]
+            self.histories[position] = history
 
     def answered(self) -> int:
         """How many replicas have answered the wedge request."""
-        return len(self.histories) + len(self.invalid)
+        return len(self.histories) + len(self.invalid) + len(self._checking)
 
     def owing(self) -> list[int]:
         """The positions of the replicas that have not answered it."""
-        positions = range(len(self.configuration.replicas))
-        return [position for position in positions if position not in self.histories and position not in self.invalid]
+        answered = self.histories.keys() | self.invalid.keys() | self._checking.keys()
+        return [position for position in range(len(self.configuration.replicas)) if position not in answered]
 
     def heard_from(self) -> tuple[int, int, int]:
         """Changes whenever an answer arrives that may make another quorum possible."""
-        return self.answered(), len(self._caught_up), self._forgiven.total()
+        return self.answered(), len(self._caught_up), self._chances
+
+    def begin_anew(self) -> None:
+        """What was late may be late again: every quorum may be forgiven as often as at the beginning."""
+        self._forgiven.clear()
+        self._give_chances()
+
+    def awaits(self) -> set[int]:
+        """The positions from which something may yet come that makes another quorum possible."""
+        return set(self.owing()) | self.silent
 
     def suspects(self) -> set[int]:
         """Replicas whose own signatures prove that they hide orders."""
@@ -78,12 +118,13 @@ class Reconfiguration:
         A quorum with a replica that was silent once waits for that replica's answer.
         """
         usable = {position: history for position, history in self.histories.items() if position not in self.silent}
-        plan, why_not = choose_quorum(usable, self.configuration.histories, self.failed, self.suspects())
+        plan, why_not = choose_quorum(usable, self.configuration.histories, self.failed, self.suspects(), self._forgiven)
         self.failed |= why_not
         if plan is not None:
             self.tried.append(plan.quorum)
             self.attempt += 1
             self._caught_up = {}
+            self._executed = {}
         return plan
 
     def add_caught_up(self, signed: Signed[CaughtUp]) -> None:
@@ -97,6 +138,22 @@ class Reconfiguration:
         self._hear(signed.signer)
         if self.tried and signed.signer in self.tried[-1] and signed.statement.attempt == self.attempt:
             self._caught_up.setdefault(signed.signer, signed.statement)
+
+    def add_catching_up(self, signed: Signed[CatchingUp]) -> None:
+        """Take a replica's word on how far it is in this attempt. Raises InvalidSignature unless the replica signed it."""
+        signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        statement = signed.statement
+        if (statement.configuration, statement.attempt) == (self.configuration.number, self.attempt):
+            self._executed[signed.signer] = max(statement.slots, self._executed.get(signed.signer, 0))
+
+    def catch_up_steps(self, plan: QuorumPlan) -> int:
+        """Rises while members of the quorum execute what they lack, by PROGRESS_STEPS for each at the most."""
+        steps = 0
+        for position in self.lacking(plan):
+            to_do = len(plan.suffixes[position])
+            done = self._executed.get(position, 0) - (plan.slots - to_do)
+            steps += PROGRESS_STEPS * min(max(done, 0), to_do) // max(to_do, 1)
+        return steps + PROGRESS_STEPS * len(self._caught_up)
 
     def lacking(self, plan: QuorumPlan) -> list[int]:
         """The members of the quorum that have not said that they are where the plan wants them."""
@@ -117,49 +174,41 @@ class Reconfiguration:
         """The quorum will not do; `silent` names the members that did not answer in time."""
         self.failed[plan.quorum] = why
         self.silent.update(silent)
-        if silent and self._forgiven[plan.quorum] < len(plan.quorum):
+        if silent:
             self._late[plan.quorum] = set(silent)
 
     def _hear(self, position: int) -> None:
         """A replica that owed an answer gave it: what failed by its silence gets another chance."""
         self.silent.discard(position)
-        for quorum, silent in list(self._late.items()):
+        for silent in self._late.values():
             silent.discard(position)
-            if not silent:
+        self._give_chances()
+
+    def _give_chances(self) -> None:
+        for quorum, silent in list(self._late.items()):
+            if not silent and self._forgiven[quorum] < len(quorum):
                 del self._late[quorum], self.failed[quorum]
                 self._forgiven[quorum] += 1
+                self._chances += 1
 
-    def results(self, plan: QuorumPlan) -> list[tuple[int, int, Answer]]:
-        """Client, request number and proved answer, wherever the whole quorum gives one and the same (step 6).
+    def vouchers(self, plan: QuorumPlan) -> list[Voucher]:
+        """What Olympus can tell clients: their requests to which the whole quorum gives one and the same answer (step 6).
 
-        None where the quorum is too small to prove anything: the clients then send their requests again.
+        The quorum holds a correct replica, so that is what they gave. None where the quorum is too small to show anything:
+        the clients then send their requests again.
         """
         if len(plan.quorum) < self.configuration.quorum:
             return []
-        by_request: dict[tuple[int, int], list[LatestAnswer]] = {}
-        for position in plan.quorum:
-            for latest in self._caught_up[position].answers:
-                by_request.setdefault((latest.client, latest.number), []).append(latest)
-        proved = []
-        for (client, number), answers in sorted(by_request.items()):
-            first = answers[0].answer
-            try:
-                expected = first.result()
-            except ProtocolViolation:  # of a liar's making, so the others' is another one
-                continue
-            statements = tuple(statement for latest in answers for statement in latest.answer.proof[:1])
-            supporters = {
-                statement.signer
-                for statement in statements
-                if statement.statement == expected and self._is_authentic(statement)
-            }
-            if supporters == set(plan.quorum):
-                proved.append((client, number, msgspec.structs.replace(first, proof=statements)))
-        return proved
-
-    def _is_authentic(self, statement: SignedResult) -> bool:
-        position = statement.signer
-        return position in self.histories and statement.is_authentic(self.configuration.replica_key(position))
+        by_member = [
+            {(latest.client, latest.number): latest for latest in self._caught_up[position].answers}
+            for position in plan.quorum
+        ]
+        first, *others = by_member
+        return [
+            Voucher(self.configuration.number, latest.slot, client, number, latest.request_digest, latest.outcome)
+            for (client, number), latest in sorted(first.items())
+            if 0 <= client < len(self.configuration.clients) and all(each.get((client, number)) == latest for each in others)
+        ]
 
     # -- the running state
 

@@ -5,7 +5,7 @@ import msgspec
 from bcr.authentication import Authentication
 from bcr.configuration import SignedConfiguration
 from bcr.figures import Sample
-from bcr.proofs import Answer
+from bcr.proofs import Answer, Vouched
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.scenario.faults import FaultPlan
 from bcr.signing import Signed, Statement
@@ -23,7 +23,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     request: SignedRequest
-    answer: Answer
+    answer: Answer | Vouched
     sent_ns: int
     accepted_ns: int
     attempts: int

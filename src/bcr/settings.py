@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bcr.authentication import Authentication, sizes
+from bcr.authentication import Acceptance, Authentication, sizes
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     t: int
     num_clients: int
     authentication: Authentication = "ed25519"
+    acceptance: Acceptance = "all"
     client_timeout_ms: int = 3_000
     head_timeout_ms: int = 3_000
     nonhead_timeout_ms: int = 3_000

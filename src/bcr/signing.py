@@ -1,18 +1,26 @@
 """Who said it: keys, and values that carry what their author has put below them.
 
-That is a signature, a vector of MACs or a checksum (bcr.authentication says which, and what each holds against). Nobody
+What is passed on carries a signature or its like below each statement. A message that two replicas exchange carries beside
+that a seal, which convinces only the one it is for that the other sent it, and costs next to nothing.
+
+Below a statement stands a signature, a vector of MACs or a checksum (bcr.authentication says which, and what each holds against). Nobody
 who checks one needs to know: an `Author` tells for the process that asks whether a message is the author's.
 """
 
+import hashlib
+import hmac
 from collections.abc import Collection, Sequence
 from copy import copy
 from functools import lru_cache
-from typing import ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
 from nacl.bindings import (
+    crypto_scalarmult,
     crypto_sign,
     crypto_sign_BYTES,
+    crypto_sign_ed25519_pk_to_curve25519,
+    crypto_sign_ed25519_sk_to_curve25519,
     crypto_sign_open,
     crypto_sign_PUBLICKEYBYTES,
     crypto_sign_seed_keypair,
@@ -23,17 +31,23 @@ from bcr.encoding import digest, encode
 from bcr.violations import InvalidSignature
 
 KEY_SEED_SIZE = 32
+SEAL_SIZE = 16  # bytes
 _DOMAIN = b"bcr statement\0"
 
 
 class Scheme(Protocol):
     """A way to sign; keys are made from KEY_SEED_SIZE random bytes."""
 
+    def __hash__(self) -> int: ...
+
     def public_key(self, seed: bytes) -> bytes: ...
 
     def sign(self, seed: bytes, message: bytes) -> bytes: ...
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool: ...
+
+    def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
+        """What the holders of this seed and of that public key alone can compute; None where that is no public key."""
 
 
 class Ed25519:
@@ -53,6 +67,14 @@ class Ed25519:
         except (CryptoError, TypeError):
             return False
         return True
+
+    def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
+        """That of the X25519 keys which belong to the Ed25519 keys."""
+        try:
+            other = crypto_sign_ed25519_pk_to_curve25519(public_key)
+            return crypto_scalarmult(crypto_sign_ed25519_sk_to_curve25519(_signing_key(seed)), other)
+        except (CryptoError, ValueError, TypeError, RuntimeError):
+            return None
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +106,9 @@ class Author(Protocol):
     def is_valid(self, message: bytes, signature: bytes) -> bool:
         """Whether the author signed the message so; False, never an error, whatever the bytes."""
 
+    def is_sealed(self, message: bytes, seal: bytes) -> bool:
+        """Whether the author sealed the message so for the process that asks; False, never an error."""
+
 
 class Keys:
     """A process's own keys, made from KEY_SEED_SIZE random bytes; the private half never leaves the process.
@@ -111,9 +136,35 @@ class Keys:
         """What Olympus, and the holders of the public keys `readers`, can check to be this process's."""
         raise NotImplementedError
 
+    def seal(self, message: bytes, reader: bytes) -> bytes:
+        """SEAL_SIZE bytes that tell the holder of the public key `reader`, and nobody else, who sent it this message."""
+        raise NotImplementedError
+
     def author(self, public_key: bytes) -> Author:
         """The holder of `public_key`, as this process sees it; any bytes will do, and nobody may hold them."""
         raise NotImplementedError
+
+
+def seal_under(key: bytes | None, message: bytes) -> bytes:
+    """The seal under a key of two processes; one that nobody takes for right where there is no such key."""
+    return bytes(SEAL_SIZE) if key is None else hashlib.blake2b(message, digest_size=SEAL_SIZE, key=key).digest()
+
+
+def is_seal(key: bytes | None, message: bytes, seal: bytes) -> bool:
+    return key is not None and hmac.compare_digest(seal_under(key, message), seal)
+
+
+def direction_key(secret: bytes | None, author: bytes, reader: bytes) -> bytes | None:
+    """The key for what `author` says to `reader`: another one each way, or what one says could be sent back to it."""
+    if secret is None:
+        return None
+    return hashlib.blake2b(secret + author + reader, digest_size=32, person=b"bcr seal").digest()
+
+
+@lru_cache(maxsize=8192)
+def _seal_key(scheme: Any, seed: bytes, other: bytes, author: bytes, reader: bytes) -> bytes | None:
+    secret: bytes | None = scheme.shared_secret(seed, other)
+    return direction_key(secret, author, reader)
 
 
 class SigningKey(Keys):
@@ -127,15 +178,23 @@ class SigningKey(Keys):
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
         return _scheme.sign(self.seed, message)
 
+    def seal(self, message: bytes, reader: bytes) -> bytes:
+        return seal_under(_seal_key(_scheme, self.seed, reader, self.public, reader), message)
+
     def author(self, public_key: bytes) -> Author:
-        return Signer(public_key)
+        return Signer(public_key, self)
 
 
 class Signer:
-    """The author whose signatures fit a public key, whoever asks."""
+    """The author whose signatures fit a public key, whoever asks; `reader` is whom its seals are for."""
 
-    def __init__(self, public_key: bytes) -> None:
+    def __init__(self, public_key: bytes, reader: Keys) -> None:
         self.public_key = public_key
+        self._reader = reader
+
+    def is_sealed(self, message: bytes, seal: bytes) -> bool:
+        reader = self._reader
+        return is_seal(_seal_key(_scheme, reader.seed, self.public_key, self.public_key, reader.public), message, seal)
 
     def is_valid(self, message: bytes, signature: bytes) -> bool:
         return _scheme.is_valid(self.public_key, message, signature)

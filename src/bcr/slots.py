@@ -5,9 +5,22 @@ from functools import cached_property
 
 import msgspec
 
+from bcr.history import LatestAnswer
 from bcr.merkle import Tree
+from bcr.messages import ResultShuttle
 from bcr.proofs import Answer
-from bcr.statements import Order, Outcome, Result, SignedRequest, SignedResult, tree_of_outcomes, tree_over
+from bcr.statements import (
+    Order,
+    Outcome,
+    Result,
+    SignedOrder,
+    SignedRequest,
+    SignedResult,
+    tree_of_outcomes,
+    tree_over,
+)
+
+MOST_REPLICAS = 21  # of a configuration: t is 10 at the most
 
 
 class OpenSlot(msgspec.Struct, frozen=True, dict=True):
@@ -41,7 +54,9 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
         """Whose requests these are."""
         return {request.statement.client for request in self.requests}
 
-    def answer(self, client: int, number: int, proof: Sequence[SignedResult]) -> Answer:
+    def answer(
+        self, client: int, number: int, proof: Sequence[SignedResult], orders: Sequence[SignedOrder] = ()
+    ) -> Answer:
         """The answer to one of the requests; raises KeyError where the slot does not have it."""
         try:
             index = self._places[client, number]
@@ -57,7 +72,14 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
             self.outcomes[index],
             self._outcome_tree.path(index),
             tuple(proof),
+            tuple(orders),
         )
+
+    def latest_answer(self, client: int, number: int) -> LatestAnswer:
+        """What one of the requests gave, for Olympus; raises KeyError where the slot does not have it."""
+        index = self._places[client, number]
+        digest = self.requests[index].statement.digest()
+        return LatestAnswer(client, number, digest, self.slot, self.outcomes[index])
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], int]:
@@ -73,11 +95,40 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
 
 
 class SettledSlot(msgspec.Struct, frozen=True):
-    """A slot whose result t+1 replicas signed: what a replica caches to answer its requests again."""
+    """A slot whose result is final: what a replica caches to answer its requests again.
+
+    `orders` stand in for what may be missing, or not hold, among the result statements of the proof.
+    """
 
     slot: OpenSlot
     proof: tuple[SignedResult, ...]
+    orders: tuple[SignedOrder, ...]
 
     def answer(self, client: int, number: int) -> Answer:
         """The answer to one of its requests, with the proof; raises KeyError where the slot does not have it."""
-        return self.slot.answer(client, number, self.proof)
+        return self.slot.answer(client, number, self.proof, self.orders)
+
+
+class SeenSlot(msgspec.Struct, frozen=True):
+    """A slot that is in flight, with the statements that went by on its way to the tail, the own ones last.
+
+    Of the order statements each is known to be valid, of the result statements only the own one.
+    """
+
+    done: OpenSlot
+    orders: tuple[SignedOrder, ...]
+    results: tuple[SignedResult, ...]
+
+    @property
+    def own_result(self) -> SignedResult:
+        return self.results[-1]
+
+    def filled_up(self, shuttle: ResultShuttle) -> ResultShuttle:
+        """What came back, with what was seen here in place of what a liar has left out of it."""
+        if len(shuttle.result_proof) + len(shuttle.orders) > 4 * MOST_REPLICAS:
+            return shuttle  # no need to look at it any closer: it will not pass
+        here = {signed.signer for signed in shuttle.result_proof}
+        results = shuttle.result_proof + tuple(signed for signed in self.results if signed.signer not in here)
+        seen = {signed.signer for signed in self.orders}
+        orders = self.orders + tuple(signed for signed in shuttle.orders if signed.signer not in seen)
+        return msgspec.structs.replace(shuttle, result_proof=results, orders=orders)

@@ -34,8 +34,16 @@ class RunningState:
 
     def is_stale(self, request: Request) -> bool:
         """Whether the request is so old that its client has accepted an answer to it, or is breaking its window."""
-        latest = self.outcomes.get(request.client)
-        return bool(latest) and request.number <= self._highest[request.client] - self.client_window
+        return self.is_stale_number(request.client, request.number)
+
+    def is_stale_number(self, client: int, number: int) -> bool:
+        """The same of a request of which only client and number are known."""
+        return bool(self.outcomes.get(client)) and number <= self._highest[client] - self.client_window
+
+    def is_beyond(self, request: Request) -> bool:
+        """Whether its client breaks its window upwards: it cannot have an answer to what it sent so many before this."""
+        highest = self._highest[request.client] if self.outcomes.get(request.client) else -1
+        return request.number > highest + self.client_window
 
     def execute(self, configuration: int, slot: int, requests: Iterable[Request]) -> tuple[Outcome, ...]:
         """Execute the requests of a slot in order and return their outcomes, in order.
@@ -93,7 +101,7 @@ class RunningState:
 
         Costs what was executed since the last one, and not the whole state.
         """
-        return _digest(self._buckets.digests(), self._encoded_outcomes())
+        return _digest(self._buckets.digests().items(), self._encoded_outcomes())
 
     def _encoded_outcomes(self) -> bytes:
         return encode(tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())))
@@ -129,8 +137,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     @cached_property
     def _digest(self) -> bytes:
-        return _digest({index: digest_of_bucket(encoded) for index, encoded in self.buckets}, self.outcomes)
+        # Of every bucket that is there: one that stood there twice would go along unseen otherwise.
+        return _digest([(index, digest_of_bucket(encoded)) for index, encoded in self.buckets], self.outcomes)
 
 
-def _digest(buckets: Mapping[int, bytes], outcomes: bytes) -> bytes:
-    return digest("running state", (tuple(buckets.items()), outcomes))
+def _digest(buckets: Iterable[tuple[int, bytes]], outcomes: bytes) -> bytes:
+    return digest("running state", (tuple(buckets), outcomes))

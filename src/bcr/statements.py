@@ -26,6 +26,10 @@ class Request(Statement, frozen=True, tag="request"):
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
+    def digest(self) -> bytes:
+        """What the request is known by whoever signed it how."""
+        return digest("request", self)
+
 
 class Order(Statement, frozen=True, tag="order"):
     """A replica's promise that `slot` holds the requests with this digest, and no others, ever."""
@@ -35,7 +39,8 @@ class Order(Statement, frozen=True, tag="order"):
     requests_digest: bytes
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
-        return circle.replicas[signer + 1 :]
+        # Everybody, for it stands in for a result statement that is missing (specification, section 3.6).
+        return circle.clients + circle.replicas
 
 
 class Result(Statement, frozen=True, tag="result"):
@@ -70,6 +75,50 @@ class Refusal(Statement, frozen=True, tag="refusal"):
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
         return circle.clients[self.client : self.client + 1]
+
+
+class Stale(Statement, frozen=True, tag="stale"):
+    """A replica's signed answer to a request so old that nobody remembers what it gave (specification, section 7a)."""
+
+    configuration: int
+    client: int
+    number: int
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.clients[self.client : self.client + 1]
+
+
+class Voucher(Statement, frozen=True, tag="voucher"):
+    """Olympus's word on what a request gave, once it is decided that the next configuration begins behind it (section 3.3).
+
+    `request_digest` is that of the request itself, without its signature.
+    """
+
+    configuration: int
+    slot: int
+    client: int
+    number: int
+    request_digest: bytes
+    outcome: "Outcome"
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.clients[self.client : self.client + 1]
+
+
+class ConfigurationQuery(Statement, frozen=True, tag="configuration_query"):
+    """A client's question which configuration is the current one; it knows number `known`."""
+
+    known: int
+
+
+class Complaint(Statement, frozen=True, tag="complaint"):
+    """A client's word that whatever replicas answer to its request does not convince it.
+
+    Heeded only where what convinces a replica need not convince a client: codes can be uneven, and nobody can prove it.
+    """
+
+    configuration: int
+    number: int
 
 
 class Ready(Statement, frozen=True, tag="ready"):

@@ -22,6 +22,9 @@ class Timers(Generic[K]):
         """Stop a timer and say whether it was running."""
         return self._deadlines.pop(name, None) is not None
 
+    def is_running(self, name: K) -> bool:
+        return name in self._deadlines
+
     def stop_all(self) -> None:
         self._deadlines.clear()
 

@@ -15,13 +15,13 @@ from bcr.linearizability import is_linearizable
 from bcr.model import Model
 from bcr.object import Operation
 from bcr.owing import why_nothing_is_owed
-from bcr.proofs import Answer
+from bcr.proofs import Answer, Vouched
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import KEY_SEED_SIZE, Signed
 from bcr.state import RunningState
 from bcr.statements import Result
-from bcr.violations import NotEnoughStatements, ProtocolViolation
+from bcr.violations import NotEnoughStatements, NotFinal, ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
 
@@ -95,17 +95,17 @@ def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
 def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
     """What liars recorded of slots in which their request was executed; None where nobody lies.
 
-    Its proofs are yet to be checked. An answer that tells of an execution in another slot does not show what was
+    Its proofs are yet to be checked. A voucher does not show in whose place it stands, and an answer that tells of an execution in another slot does not show what was
     executed there: a liar gives several requests one number.
     """
     if not liars:
         return None
     recorded = (each for client in record.clients if client.client in liars for each in client.exchanges)
-    return [each for each in recorded if each.answer.outcome.place == _own_place(each)]
+    return [each for each in recorded if isinstance(each.answer, Answer) and _is_of_its_slot(each.answer)]
 
 
-def _own_place(exchange: Exchange) -> tuple[int, int, int]:
-    return exchange.answer.configuration, exchange.answer.slot, exchange.answer.index
+def _is_of_its_slot(answer: Answer) -> bool:
+    return answer.outcome.place == (answer.configuration, answer.slot, answer.index)
 
 
 def _first(reasons: Iterator[str]) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _what_is_wrong(
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
     is_answered = is_whole = _is_complete(record, workloads)
     if recorded_by_liars is not None:
-        proved = {_own_place(each): each for each in recorded_by_liars if _is_proved(each, configurations)}
+        proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
         history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
         is_whole = is_answered and _explains(history, record, client_window)
@@ -172,12 +172,13 @@ def _what_is_wrong(
 
 def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
     """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
-    configuration = configurations.get(exchange.answer.configuration)
-    if configuration is None:
+    answer = exchange.answer
+    configuration = configurations.get(answer.configuration)
+    if configuration is None or not isinstance(answer, Answer):
         return False
     try:
         configuration.demand_signed_by_client(exchange.request)
-        exchange.answer.check(exchange.request, configuration)
+        answer.check(exchange.request, configuration)
     except ProtocolViolation:
         return False
     return True
@@ -233,9 +234,12 @@ def _demand_answer(exchange: Exchange, configuration: View) -> None:
     correct replica, and the client's t+1 hold one, convinces Olympus too.
     """
     answer = exchange.answer
+    if isinstance(answer, Vouched):
+        answer.demand_for(exchange.request, configuration.olympus)
+        return
     try:
         answer.check(exchange.request, configuration)
-    except NotEnoughStatements:
+    except (NotEnoughStatements, NotFinal):
         if configuration.is_transferable or not _is_vouched_for(answer, configuration):
             raise
 
@@ -258,6 +262,10 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
     requests: dict[tuple[int, int, int], bytes] = {}  # place in a slot -> digest of the request that stands there
     for exchange in history:
         answer = exchange.answer
+        if isinstance(answer, Vouched):
+            if answer.outcome.place[:2] > (answer.configuration, answer.slot):
+                yield f"{_name(exchange)}: vouched for in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
+            continue
         try:
             result = answer.result()
         except ProtocolViolation:
@@ -269,7 +277,7 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
         requests[answer.configuration, answer.slot, answer.index] = answer.request_digest
     for exchange in history:
         place = exchange.answer.outcome.place
-        if is_resigned and place[0] != exchange.answer.configuration:
+        if isinstance(exchange.answer, Vouched) or is_resigned and place[0] != exchange.answer.configuration:
             continue
         if requests.get(place, exchange.answer.request_digest) != exchange.answer.request_digest:
             yield f"{_name(exchange)}: executed at {_place(place)}, where another request stands"
@@ -289,7 +297,8 @@ def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
             return history[:known]
         slot, index = place[1], place[2] + 1
         # An answer from another slot, where the request was ordered once more, does not tell the size of this one.
-        size = answer.size if (answer.configuration, answer.slot) == place[:2] else -1
+        is_of_this_slot = isinstance(answer, Answer) and (answer.configuration, answer.slot) == place[:2]
+        size = answer.size if isinstance(answer, Answer) and is_of_this_slot else -1
     return history
 
 

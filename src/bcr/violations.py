@@ -79,6 +79,22 @@ class NotEnoughStatements(ProtocolViolation):
     """Fewer than t+1 valid statements agree."""
 
 
+class NotFinal(ProtocolViolation):
+    """Some replica has not testified to a slot, so what it gave may yet be lost."""
+
+
+class SecondOrder(ProtocolViolation):
+    """A head ordered a request twice in one configuration, or one that no correct head orders."""
+
+
+class Overdue(ProtocolViolation):
+    """A checkpoint that should have come has not: the history must not grow without bound."""
+
+
+class OverLimit(ProtocolViolation):
+    """More than the protocol ever needs at once."""
+
+
 class Notice(msgspec.Struct, frozen=True, array_like=True):
     """That a process noticed misbehaviour: the kind of violation, what it was, whom it blames, and in which message."""
 

@@ -12,14 +12,43 @@ from bcr.history import CatchUp, HistoryEntry
 from bcr.macs import ENTRY_SIZE, MacKeys
 from bcr.messages import ResultMessage, ResultShuttle
 from bcr.object import Operation
-from bcr.signing import Keys, Signed
+from bcr.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
+from bcr.signing import SEAL_SIZE, Keys, Signed
 from bcr.statements import Request, SignedResult, WedgeRequest
 from bcr.violations import MalformedMessage
 
+SEALED = ("shuttle", "result_shuttle", "checkpoint", "completed_checkpoint")
+IN_PIECES = ("wedged", "caught_up", "running_state", "inithist", "catch_up")
 _DOMAIN = b"bcr statement\0"
 UNEVEN = 0.4  # of the lies under MACs are in these alone
 SPOILED = 0.3  # of the entries of an uneven vector
 FORGED_NUMBER = 1_000_000
+
+
+def changed_payload(
+    message_name: str, payload: bytes, change: Callable[[bytes], bytes], position: int, key: Keys, reader: bytes | None
+) -> bytes:
+    """The payload of a message of this name with its contents changed, under the seal or the manifest of the same replica.
+
+    `reader` is the public key of the replica that the message is for, where it is for one. A payload in several pieces is
+    left as it is.
+    """
+    if message_name in SEALED and reader is not None:
+        contents = change(payload[SEAL_SIZE:])
+        return key.seal(contents, reader) + contents
+    if message_name not in IN_PIECES:
+        return change(payload)
+    try:
+        piece = decode(Piece, payload)
+    except MalformedMessage:  # another fault has made it unreadable already
+        return payload
+    manifest = piece.manifest.statement
+    if manifest.count > 1:
+        return payload
+    contents = change(piece.data)
+    limit = len(contents) + PIECE_OVERHEAD_BYTES + 1
+    [other] = signed_pieces(manifest.message, manifest.configuration, manifest.serial, contents, limit, position, key)
+    return encode(other)
 
 
 def mutated(payload: bytes, chance: random.Random, position: int, key: Keys) -> bytes:
@@ -72,8 +101,13 @@ def forged_commands(configuration: int, slot: int, key: Keys) -> list[tuple[Any,
     """Messages that only Olympus may send, and a history of its own making in them, under a replica's signature."""
     request = Signed(Request(0, FORGED_NUMBER, (Operation("put", "forged", "forged"),)), 0, bytes(64))
     suffix = (HistoryEntry(slot, (request,), ()),)
-    commands = Signed.sign(WedgeRequest(configuration), 0, key), Signed.sign(CatchUp(configuration, 1, suffix), 0, key)
-    return [("wedge_request", encode(commands[0])), ("catch_up", FORGED_NUMBER, 0, 1, encode(commands[1]))]
+    wedge = encode(Signed.sign(WedgeRequest(configuration), 0, key))
+    forged = [("wedge_request", wedge)]
+    for receiver in range(len(key.circle.replicas)):
+        catch_up = encode(Signed.sign(CatchUp(configuration, FORGED_NUMBER, receiver, suffix), 0, key))
+        pieces = signed_pieces("catch_up", configuration, FORGED_NUMBER, catch_up, 1 << 20, 0, key)
+        forged += [("catch_up", encode(piece)) for piece in pieces]
+    return forged
 
 
 def _places(value: Any) -> Iterator[tuple[list[Any], int]]:

@@ -1,7 +1,7 @@
 """The methods by which the processes' states move tell the runs that are going on what has been done, and do exactly that."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from bcr.messages import ResultMessage
@@ -16,6 +16,9 @@ class Observer(Protocol):
 
     oracle: Oracle
 
+    def told_harness(self, container: Container, verb: str, parts: Sequence[Any]) -> None:
+        """A replica, or Olympus, is about to tell the harness something."""
+
     def handled(self, container: Container) -> None:
         """A replica has handled a message."""
 
@@ -28,11 +31,12 @@ _observed: set[type] = set()
 
 
 def observe_processes() -> None:
-    """Once an OS process: let `Replica` and `Client` tell what they have done, and do exactly that."""
+    """Once an OS process: let the processes tell what they have done, and do exactly that."""
     source = str(PROJECT / "src")
     if source not in sys.path:
         sys.path.insert(0, source)
     from Client import Client
+    from Olympus import Olympus
     from Replica import Replica
 
     if Replica in _observed:
@@ -50,22 +54,28 @@ def observe_processes() -> None:
 
         setattr(Replica, method, observed)
 
-    stock_accept, stock_result = Replica.accept, Client.on_result_message
+    stock_handle, stock_result, stock_tell = Replica.handle, Client.on_result_message, Replica.tell_harness
 
-    def accept(process: Any, *arguments: Any) -> None:
-        stock_accept(process, *arguments)
+    def handle(process: Any, *arguments: Any) -> None:
+        stock_handle(process, *arguments)
         for run in observers:
             run.handled(process._DistProcess__procimpl)
 
-    def on_result_message(process: Any, message: ResultMessage, sender: Any) -> None:
+    def on_result_message(process: Any, message: ResultMessage) -> None:
         outstanding = process._state.outstanding
         was_outstanding = message.number in outstanding
-        stock_result(process, message, sender)
-        if was_outstanding and message.number not in outstanding and sender in process._state.replicas:
+        stock_result(process, message)
+        if was_outstanding and message.number not in outstanding:
             for run in observers:
                 run.accepted(process._DistProcess__procimpl, message.answer)
 
-    Replica.accept, Client.on_result_message = accept, on_result_message
+    def tell_harness(process: Any, verb: str, *parts: Any) -> None:
+        for run in observers:
+            run.told_harness(process._DistProcess__procimpl, verb, parts)
+        stock_tell(process, verb, *parts)
+
+    Replica.handle, Client.on_result_message = handle, on_result_message
+    Replica.tell_harness = Olympus.tell_harness = tell_harness
 
     after("execute", lambda oracle, container, _, done: oracle.executed(container, done.slot, done.requests, done))
     after("go_back", lambda oracle, container, *_: oracle.went_back(container))

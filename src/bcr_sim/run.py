@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -15,7 +16,9 @@ import msgspec
 from bcr import signing
 from bcr.cache import LatestRequests
 from bcr.encoding import decode, encode
+from bcr.limits import most_in_flight_of_a_client
 from bcr.proofs import Answer
+from bcr.queue import RequestQueue
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
 from bcr.scenario import Scenario
@@ -26,7 +29,7 @@ from bcr_runtime import ambient
 from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
-from bcr_sim.mutation import forged_commands, lying_answer, mutated
+from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import Network
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
@@ -44,7 +47,6 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
-TOLD_TO_HARNESS = {"fault_injected", "reconfiguration", "stop"}
 BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
@@ -154,15 +156,14 @@ class _Run:
         self.record: RunRecord | None = None
         self.failure: str | None = None
         self.harness: Container | None = None
-        self.is_stopped = False  # the run is given up, or over
-        self.has_service_given_up = False  # and Olympus was the first to
+        self.has_service_given_up = False  # by Olympus, before anybody told it that the run is over
         self.launch = self._launch()
-        self.bounds = Bounds(scenario, self.options)
-        liars = scenario.lying_clients
+        self.bounds = Bounds(self.launch.settings, self.options, len(scenario.failures))
+        liars = scenario.faulty_clients
         self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
-        self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
+        self.has_acceptance_of_all = self.launch.settings.acceptance == "all"
 
     def container_of(self, task: Any) -> Container:
         return next(each for each in self.system.all() if each.task is task)
@@ -191,7 +192,7 @@ class _Run:
         with self._installed(complaints):
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
-            liars = self.scenario.lying_clients
+            liars = self.scenario.faulty_clients
             judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars)
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
@@ -218,7 +219,7 @@ class _Run:
 
         pid = self.system.create(Harness, self.system.root)
         [self.harness] = self.system.containers[pid]
-        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root)))
+        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
         self.system.command(pid, distalgo.sim.Command.Start, 0)
         for crash in self.options.crashes:
             self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
@@ -311,7 +312,7 @@ class _Run:
             self._tell_harness(container.configuration or 0, position, "amnesia")
             state.state.outcomes.clear()
             state.cache = LatestRequests(self.scenario.client_window)
-            state.in_progress.clear()
+            state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
             for message in list(self._requests.get(container, ())):
                 container.take(message)
 
@@ -330,8 +331,6 @@ class _Run:
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
         clock, message = content
-        if message[0] in TOLD_TO_HARNESS:
-            self._hear(sender, message)
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
@@ -341,7 +340,12 @@ class _Run:
                 changed = mutated
                 if message[0] == "result_message" and self.world.random.random() < 0.5:
                     changed = lying_answer
-                message = (*message[:-1], changed(message[-1], self.world.random, position, state.keys))
+                change = partial(changed, chance=self.world.random, position=position, key=state.keys)
+                reader = None
+                if receiver.name.startswith("replica_") and state.keys.circle.replicas:
+                    reader = state.keys.circle.replicas[self._position(receiver)]
+                payload = changed_payload(message[0], message[-1], change, position, state.keys, reader)
+                message = (*message[:-1], payload)
                 content = clock, message
                 self.trace.befell(sender.name, f"mutates {message[0]}")
                 if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
@@ -351,23 +355,16 @@ class _Run:
         self.trace.sending(message)
         return content
 
-    def _hear(self, sender: Container, message: tuple[Any, ...]) -> None:
-        """What the harness is told, or tells, at the moment at which that is sent."""
-        if message[0] == "stop":
-            self.is_stopped = True
-        elif message[0] == "reconfiguration":
-            self.has_service_given_up |= not self.is_stopped and decode(ReconfigurationReport, message[1]).active_ms is None
-        elif sender.name.startswith("replica_"):
-            self.interference.struck(decode(FaultPlan, message[1]))
-
     def _tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
         self.interference.struck(plan)
         assert self.harness is not None
-        message = ("fault_injected", encode(plan))
         # As an event of its own: this may be in the middle of another process's step.
-        arrival = (self.system.root, (distalgo.sim.Command.Message, (None, message)))
-        self.world.at(self.world.now_ns, self.harness.take, arrival)
+        self.world.at(self.world.now_ns, self._add_fault, plan)
+
+    def _add_fault(self, plan: FaultPlan) -> None:
+        assert self.harness is not None
+        self.harness.process._state.collection.add_fault(encode(plan))
 
     # -- what happens
 
@@ -382,6 +379,15 @@ class _Run:
     def _lost(self, sender: Container, receiver: Container, message: Any) -> None:
         self.trace.lost(sender, receiver, message[1][1][1])
         self.interference.happened(self.world.now_ns, f"a message from {sender.name} to {receiver.name} was lost")
+
+    def told_harness(self, container: Container, verb: str, parts: Sequence[Any]) -> None:
+        """A replica, or Olympus, is about to tell the harness something."""
+        if verb == "fault_injected":
+            self.interference.struck(decode(FaultPlan, parts[0]))
+        elif verb == "reconfiguration":
+            olympus = container.process._state
+            is_over = olympus.ended or olympus.is_closing
+            self.has_service_given_up |= not is_over and decode(ReconfigurationReport, parts[0]).active_ms is None
 
     def handled(self, container: Container) -> None:
         """A replica has handled a message."""

@@ -25,3 +25,7 @@ class StandIn:
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         seed = self._seeds.get(public_key)
         return seed is not None and hmac.compare_digest(self.sign(seed, message), signature)
+
+    def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
+        other = self._seeds.get(public_key)
+        return None if other is None else b"".join(sorted((seed, other)))

@@ -34,7 +34,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         record,
         launch.workloads,
         launch.settings.client_window,
-        liars=launch.scenario.lying_clients,
+        liars=launch.scenario.faulty_clients,
         given_up=failure,
         patience_ms=round(launch.stall_limit_s * 1000),
     )

@@ -138,7 +138,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return sizes(self.t, self.authentication).replicas
 
     @property
-    def lying_clients(self) -> frozenset[int]:
+    def faulty_clients(self) -> frozenset[int]:
         """Clients with faults of their own, to whom nothing is owed."""
         return frozenset(plan.client for plan in getattr(self, "client_failures", ()))
 
