@@ -81,10 +81,6 @@ class Assembler:
         self._finished = 0
         self._held: dict[int, int] = {}  # signer -> bytes of its unfinished payload
 
-    def __len__(self) -> int:
-        """How many payloads are unfinished."""
-        return len(self._unfinished)
-
     def add(self, piece: Piece, author: Author, name: str) -> bytes | None:
         """Take a piece of `author`, whom errors call `name`; the whole payload when it was the last that was missing.
 
@@ -116,6 +112,10 @@ class Assembler:
         del self._unfinished[signer], self._held[signer]
         self._finished += 1
         return b"".join(parts[index] for index in range(manifest.count))
+
+    def __len__(self) -> int:
+        """How many payloads are unfinished."""
+        return len(self._unfinished)
 
     def steps(self, signers: Iterable[int]) -> int:
         """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever."""

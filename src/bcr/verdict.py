@@ -95,7 +95,7 @@ def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
 def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
     """What liars recorded of slots in which their request was executed; None where nobody lies.
 
-    Its proofs are yet to be checked. A voucher does not show in whose place it stands, and an answer that tells of an execution in another slot does not show what was
+    Its proofs are yet to be checked. A voucher, or an answer from another slot, does not show what was
     executed there: a liar gives several requests one number.
     """
     if not liars:

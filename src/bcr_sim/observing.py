@@ -1,7 +1,7 @@
 """The methods by which the processes' states move tell the runs that are going on what has been done, and do exactly that."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from bcr.messages import ResultMessage
@@ -16,8 +16,8 @@ class Observer(Protocol):
 
     oracle: Oracle
 
-    def told_harness(self, container: Container, verb: str, parts: Sequence[Any]) -> None:
-        """A replica, or Olympus, is about to tell the harness something."""
+    def executed(self, container: Container) -> None:
+        """A replica has executed a slot."""
 
     def handled(self, container: Container) -> None:
         """A replica has handled a message."""
@@ -31,12 +31,11 @@ _observed: set[type] = set()
 
 
 def observe_processes() -> None:
-    """Once an OS process: let the processes tell what they have done, and do exactly that."""
+    """Once an OS process: let `Replica` and `Client` tell what they have done, and do exactly that."""
     source = str(PROJECT / "src")
     if source not in sys.path:
         sys.path.insert(0, source)
     from Client import Client
-    from Olympus import Olympus
     from Replica import Replica
 
     if Replica in _observed:
@@ -54,12 +53,14 @@ def observe_processes() -> None:
 
         setattr(Replica, method, observed)
 
-    stock_handle, stock_result, stock_tell = Replica.handle, Client.on_result_message, Replica.tell_harness
+    stock_understand, stock_result = Replica.understand, Client.on_result_message
 
-    def handle(process: Any, *arguments: Any) -> None:
-        stock_handle(process, *arguments)
-        for run in observers:
-            run.handled(process._DistProcess__procimpl)
+    def understand(process: Any, *arguments: Any) -> None:
+        try:
+            stock_understand(process, *arguments)
+        finally:
+            for run in observers:
+                run.handled(process._DistProcess__procimpl)
 
     def on_result_message(process: Any, message: ResultMessage) -> None:
         outstanding = process._state.outstanding
@@ -69,15 +70,17 @@ def observe_processes() -> None:
             for run in observers:
                 run.accepted(process._DistProcess__procimpl, message.answer)
 
-    def tell_harness(process: Any, verb: str, *parts: Any) -> None:
+    Replica.understand, Client.on_result_message = understand, on_result_message
+
+    def execute(process: Any, *arguments: Any) -> Any:
+        done = stock_execute(process, *arguments)
+        container = process._DistProcess__procimpl
         for run in observers:
-            run.told_harness(process._DistProcess__procimpl, verb, parts)
-        stock_tell(process, verb, *parts)
+            run.oracle.executed(container, done.slot, done.requests, done)
+            run.executed(container)
+        return done
 
-    Replica.handle, Client.on_result_message = handle, on_result_message
-    Replica.tell_harness = Olympus.tell_harness = tell_harness
-
-    after("execute", lambda oracle, container, _, done: oracle.executed(container, done.slot, done.requests, done))
+    stock_execute, Replica.execute = Replica.execute, execute
     after("go_back", lambda oracle, container, *_: oracle.went_back(container))
     after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
     after("on_completed_checkpoint", _tell_checkpoint)

@@ -155,6 +155,8 @@ class Oracle:
         state, number = container.process._state.state, container.configuration
         if not self._is_correct(container) or number is None or not container.process._state.has_initial_history:
             return
+        if container.process._state.mode != "pending":
+            return  # it comes again to a replica that has gone on from it, and is ignored
         digest = state.digest()
         if number not in self._roots:
             origin = next((node for node in self._nodes.get(number - 1, ()) if node.digest == digest), None)

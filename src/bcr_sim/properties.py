@@ -10,26 +10,28 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bcr.cache import LatestRequests
-from bcr.limits import MAX_EARLY_MESSAGES, most_in_flight, most_settled, most_slots_of_a_history
+from bcr.limits import MAX_EARLY_MESSAGES
+from bcr.pauses import MOST_MS
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
+from bcr.scenario import Scenario
 from bcr.scenario.faults import FaultPlan
 from bcr.scenario.values import Simulation
-from bcr.settings import Settings
 from bcr.violations import MAX_NOTICES_KEPT
 from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS
 
-LIMITS = {"notices": MAX_NOTICES_KEPT, "early": MAX_EARLY_MESSAGES}
 BACKOFF = 16  # times its timeout a client waits at the most before it sends a request again
 SWEEP = 32  # messages of a replica between two looks at everything that it holds
-MOST_PAUSE_NS = 3_200 * MILLISECOND_NS  # before a reconfiguration, as Olympus.da has it
 SPARE = 64  # things that a replica may hold whose number depends on nothing that this knows of
 
 
 class Bounds:
     """What follows from a scenario's numbers; times are virtual nanoseconds.
 
-    `in_flight`, `history`: what no correct replica goes beyond (bcr.limits).
+    `in_flight`: slots that are executed and whose result shuttle is not back. The head orders no more than
+    2 * client_window requests of each client before, and a slot holds one at least.
+
+    `history`: two checkpoint intervals, for the checkpoint of one is under way while the next fills, and what is in flight.
 
     `path_ns`: from a request's sending to its result shuttle's return to the head on a network that loses nothing. It
     waits at most for the requests that all clients may have outstanding; each takes one hop to the head, one more where
@@ -40,37 +42,36 @@ class Bounds:
     if the head watches it in their place they ask after its time. A replica may have asked while Olympus was
     busy with the last configuration, so the client may have to send a second time, after twice the time.
 
-    `reconfiguring_ns`: until a reconfiguration that tried so many quorums is over. Olympus pauses before it, waits once for
-    the histories, once for every answer that may make another quorum possible, for each quorum's replicas to catch up and
-    for a running state of each of its members, and three times for the new configuration: never longer than its timeout,
-    and once more where something has come meanwhile.
+    `reconfiguring_ns`: until a reconfiguration that tried so many quorums is over. Olympus waits once for the histories, once
+    for every answer that may make another quorum possible, for each quorum's replicas to catch up and for a running state
+    of each of its members, and three times for the new configuration: never longer than its timeout. Before it begins it may
+    let the configuration serve for a pause.
     """
 
-    def __init__(self, settings: Settings, options: Simulation, faults: int = 0) -> None:
-        """`faults` are planned for replicas, each of whom may have timers for all of its own."""
-        requests = settings.client_window * settings.num_clients
+    def __init__(self, scenario: Scenario, options: Simulation) -> None:
+        requests = scenario.client_window * scenario.num_clients
         self.requests = requests
-        self.in_flight = most_in_flight(settings)
-        self.in_progress = self.in_flight + 2 * requests  # with those that wait: a window on either side of the newest
-        self.history = most_slots_of_a_history(settings)
-        self.checkpoint_lag = max(most_settled(settings), settings.checkpoint_interval + self.in_flight + 1)
+        self.in_flight = 2 * requests
+        self.in_progress = self.in_flight + requests  # with as many that wait their turn as clients may have outstanding
+        self.history = 2 * scenario.checkpoint_interval + self.in_flight
+        self.checkpoint_lag = max(2 * scenario.checkpoint_interval, scenario.checkpoint_interval + self.in_flight + 1)
         # Requests that somebody waits for, result shuttles that are watched, and a few of the replica's own.
-        self.timers = 2 * self.in_flight + 4 + faults
-        self.unfinished_payloads = settings.num_replicas + 1
+        self.timers = 2 * self.in_flight + 4 + len(scenario.failures)
+        self.unfinished_payloads = 2 * (scenario.num_replicas + 1)
         self.anything = self.history + 4 * self.in_flight + SPARE
-        self.path_ns = (requests + 1) * 2 * (settings.num_replicas + 1) * options.delay[1] * MICROSECOND_NS
-        shortest = min(settings.head_timeout_ms, settings.nonhead_timeout_ms)
+        self.path_ns = (requests + 1) * 2 * (scenario.num_replicas + 1) * options.delay[1] * MICROSECOND_NS
+        shortest = min(scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
         self.is_late = 2 * self.path_ns >= shortest * MILLISECOND_NS
-        self.client_ns = settings.client_timeout_ms * MILLISECOND_NS
-        watching = settings.head_timeout_ms + settings.nonhead_timeout_ms
-        self._grace_ns = settings.wedge_grace_ms * MILLISECOND_NS
-        self._olympus_ns = settings.olympus_timeout_ms * MILLISECOND_NS
-        self._replicas, self._quorum = settings.num_replicas, settings.t + 1
+        self.client_ns = scenario.client_timeout_ms * MILLISECOND_NS
+        watching = scenario.head_timeout_ms + scenario.nonhead_timeout_ms
+        self._grace_ns = scenario.wedge_grace_ms * MILLISECOND_NS
+        self._olympus_ns = scenario.olympus_timeout_ms * MILLISECOND_NS
+        self._replicas, self._quorum = scenario.num_replicas, scenario.t + 1
         self.noticing_ns = 3 * self.client_ns + 2 * watching * MILLISECOND_NS + 3 * self.path_ns
 
     def reconfiguring_ns(self, quorums_tried: int) -> int:
         waits = 2 * self._replicas + quorums_tried * (1 + self._quorum) + 3
-        return MOST_PAUSE_NS + 2 * self._grace_ns + 2 * waits * self._olympus_ns + self.path_ns
+        return 2 * self._grace_ns + waits * self._olympus_ns + self.path_ns + round(MOST_MS * MILLISECOND_NS)
 
 
 class _Span(NamedTuple):
@@ -89,7 +90,7 @@ class Interference:
         ]
         self._spans += [
             _Span(hold.since * MILLISECOND_NS, hold.until * MILLISECOND_NS, f"{hold.sender} was kept from {hold.receiver}")
-            for hold in getattr(options, "holds", ())
+            for hold in options.holds
         ]
         if options.flip:
             self._spans.append(_Span(0, options.until * MILLISECOND_NS, "bits were flipped"))
@@ -223,8 +224,8 @@ def _overlapping(reports: Sequence[ReconfigurationReport], since_ns: int, until_
 class Memory:
     """Looks at what a correct replica holds after each message that it has handled.
 
-    Bounded at any time (see Bounds): history, slots in flight, requests queued and in progress, timers, payloads that
-    arrive in pieces, messages that came early, notices; of each client the executed requests, answers and outcomes that are
+    Bounded at any time (see Bounds): history, slots in flight, requests queued and in progress, timers,
+    payloads that arrive in pieces, notices; of each client the executed requests, answers and outcomes that are
     remembered, client_window each. Whatever else it holds is looked at now and then against a bound for anything.
 
     Where nothing befell its configuration, a completed checkpoint is never more than two intervals behind, and no slot
@@ -277,7 +278,7 @@ class Memory:
             return
         if oldest in state.in_flight:
             self._unless_hindered(container, now_ns, "memory", f"slot {oldest} is in flight at the end, and all is quiet")
-        elif len(state.queue):
+        if state.queue:
             self._unless_hindered(container, now_ns, "memory", f"{len(state.queue)} requests in progress at the end")
 
     def _sweep(self, container: Any, state: Any) -> None:
@@ -292,7 +293,7 @@ class Memory:
         if len(state.arriving) > bounds.unfinished_payloads:
             self._say(container, "memory", f"{len(state.arriving)} payloads in pieces, more than {bounds.unfinished_payloads}")
         for name, value in vars(state).items():
-            most = LIMITS.get(name, bounds.anything)
+            most = {"notices": MAX_NOTICES_KEPT, "early": MAX_EARLY_MESSAGES}.get(name, bounds.anything)
             if hasattr(value, "__len__") and len(value) > most and not isinstance(value, str | bytes):
                 self._say(container, "memory", f"{len(value)} things in {name}, more than {most}")
 

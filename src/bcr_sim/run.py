@@ -15,14 +15,15 @@ import msgspec
 
 from bcr import signing
 from bcr.cache import LatestRequests
+from bcr.control import said
 from bcr.encoding import decode, encode
 from bcr.limits import most_in_flight_of_a_client
 from bcr.proofs import Answer
 from bcr.queue import RequestQueue
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
-from bcr.scenario import Scenario
-from bcr.scenario.faults import Failure, FaultPlan, Trigger, faulty_by
+from bcr.scenario import Diagnostic, Scenario, ScenarioError
+from bcr.scenario.faults import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
 from bcr.scenario.values import Simulation
 from bcr.verdict import Judgement, judge
 from bcr_runtime import ambient
@@ -30,11 +31,12 @@ from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
-from bcr_sim.network import Network
+from bcr_sim.network import UNRELIABLE, Network
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
 from bcr_sim.signatures import StandIn
+from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
 from bcr_tools.launch import Launch, settings_of, stall_limit_s
@@ -130,8 +132,26 @@ class _NoProgress:
     def finish(self) -> None: ...
 
 
+def demand_simulable(scenario: Scenario) -> None:
+    """Raises ScenarioError, which tells all of them at once, where it has faults that the simulator has no place for."""
+    remarks = [
+        Diagnostic(
+            scenario.source, 1, 1, "error",
+            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {NOT_SIMULATED[plan.failure.name]}",
+        )
+        for plan in scenario.failures
+        if plan.failure.name in NOT_SIMULATED
+    ]  # fmt: skip
+    if remarks:
+        raise ScenarioError(remarks)
+
+
 def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> Outcome:
-    """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere."""
+    """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere.
+
+    Raises ScenarioError where it cannot be simulated (`demand_simulable`).
+    """
+    demand_simulable(scenario)
     return _Run(scenario, folder, keeps_steps).outcome()
 
 
@@ -151,19 +171,23 @@ class _Run:
         self.chances: dict[Any, random.Random] = {}
         self.interference = Interference(self.options)
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
+        self.free_liars = FreeLiars(
+            self.options.free, self.options.seed, self._inject, lambda: self.system.all(), self._tell_of_free_liar
+        )
         self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
         self.folder = folder
         self.record: RunRecord | None = None
         self.failure: str | None = None
         self.harness: Container | None = None
-        self.has_service_given_up = False  # by Olympus, before anybody told it that the run is over
+        self.is_stopped = False  # the run is given up, or over
+        self.has_service_given_up = False  # and Olympus was the first to
         self.launch = self._launch()
-        self.bounds = Bounds(self.launch.settings, self.options, len(scenario.failures))
+        self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
         self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
-        self.has_acceptance_of_all = self.launch.settings.acceptance == "all"
+        self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
 
     def container_of(self, task: Any) -> Container:
         return next(each for each in self.system.all() if each.task is task)
@@ -270,6 +294,9 @@ class _Run:
         hindered_ns = self.interference.last_before(self.world.now_ns)
         is_hindered = hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns
         is_hindered = is_hindered and self.failure is not None and not self.has_service_given_up
+        # A client whose codes are right for some and wrong for others may end the service (see the README on hmac).
+        if any(plan.failure.name == "uneven_macs" for plan in self.scenario.client_failures):
+            return False
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         return max(map(len, faulty.values()), default=0) <= self.scenario.t and not is_hindered and not is_client_gone
 
@@ -329,8 +356,22 @@ class _Run:
         chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
         return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
 
-    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
+        """Let a liar send what its process does not."""
+        self.trace.befell(sender.name, f"sends {parts[0]} of its own")
+        self.system.network.transmit(sender, receiver, (sender.dapid, (distalgo.sim.Command.Message, (None, parts))), False)
+
+    def _tell_of_free_liar(self, container: Container) -> None:
+        self._tell_harness(container.configuration or 0, self._position(container), "free")
+
+    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
+        if message[0] == "control":
+            self._hear(*said(message[2 if len(message) > 2 else 1]))
+        is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
+        if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):
+            self.trace.befell(sender.name, f"keeps back {message[0]}")
+            return None
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
@@ -350,10 +391,18 @@ class _Run:
                 self.trace.befell(sender.name, f"mutates {message[0]}")
                 if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
                     for command in forged_commands(sender.configuration or 0, state.next_slot, state.keys):
-                        forged = (sender.dapid, (distalgo.sim.Command.Message, (None, command)))
-                        self.system.network.transmit(sender, receiver, forged, False)
+                        self._inject(sender, receiver, command)
         self.trace.sending(message)
         return content
+
+    def _hear(self, verb: str, parts: list[Any]) -> None:
+        """What the harness is told, or tells, at the moment at which that is sent."""
+        if verb == "stop":
+            self.is_stopped = True
+        elif verb == "reconfiguration":
+            self.has_service_given_up |= not self.is_stopped and decode(ReconfigurationReport, parts[0]).active_ms is None
+        elif verb == "fault_injected":
+            self.interference.struck(decode(FaultPlan, parts[0]))
 
     def _tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
@@ -371,23 +420,21 @@ class _Run:
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
         if self.options.amnesias and command is distalgo.sim.Command.Message and content[1][0] == "client_request":
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
+        is_message = command is distalgo.sim.Command.Message
+        if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
+            self.free_liars.arrived(receiver, content[1])
         senders = self.system.containers.get(source)
         sender = senders[0].name if senders else "root"
-        is_message = command is distalgo.sim.Command.Message
         self.trace.arrived(receiver, sender, content[1] if is_message else (command.name,))
 
     def _lost(self, sender: Container, receiver: Container, message: Any) -> None:
         self.trace.lost(sender, receiver, message[1][1][1])
         self.interference.happened(self.world.now_ns, f"a message from {sender.name} to {receiver.name} was lost")
 
-    def told_harness(self, container: Container, verb: str, parts: Sequence[Any]) -> None:
-        """A replica, or Olympus, is about to tell the harness something."""
-        if verb == "fault_injected":
-            self.interference.struck(decode(FaultPlan, parts[0]))
-        elif verb == "reconfiguration":
-            olympus = container.process._state
-            is_over = olympus.ended or olympus.is_closing
-            self.has_service_given_up |= not is_over and decode(ReconfigurationReport, parts[0]).active_ms is None
+    def executed(self, container: Container) -> None:
+        """A replica has executed a slot."""
+        if self.free_liars.is_one(container):
+            self.free_liars.executed(container)
 
     def handled(self, container: Container) -> None:
         """A replica has handled a message."""

@@ -71,7 +71,8 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "faults_injected": [
             {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
             for fault in record.faults
-        ],
+        ]
+        + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
         "notices": _notices(record),
         "final_state": None if record.final_state is None else record.final_state.dictionary,
         "elapsed_s": elapsed_s(record),
