@@ -89,7 +89,7 @@ class Interference:
             for pause in options.pauses
         ]
         self._spans += [
-            _Span(hold.since * MILLISECOND_NS, hold.until * MILLISECOND_NS, f"{hold.sender} was heard late by {hold.receiver}")
+            _Span(hold.since * MILLISECOND_NS, hold.until * MILLISECOND_NS, f"{hold.sender} was kept from {hold.receiver}")
             for hold in options.holds
         ]
         if options.flip:
