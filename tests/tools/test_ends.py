@@ -281,7 +281,7 @@ def test_a_full_disk_ends_the_run_within_seconds_and_is_told_by_whom_it_met(envi
     done = bcr("run", file, "--log-dir", tmp_path / "logs", environment=environment, preexec_fn=little_room)
     assert done.returncode == 2
     [reason] = [line for line in done.stdout.splitlines() if "cannot be written" in line]
-    assert re.fullmatch(r"  (client|replica)_\d: .*(long-|a file in).* cannot be written: File too large", reason)
+    assert re.fullmatch(r"  (client_\d|replica_\d of 0|olympus): .*(long-|a file in).* cannot be written: File too large", reason)
     assert "verdict: unknown" in done.stdout
     assert "Traceback" not in done.stderr + done.stdout
     [folder] = (tmp_path / "logs").iterdir()
