@@ -113,6 +113,10 @@ class Assembler:
         self._finished += 1
         return b"".join(parts[index] for index in range(manifest.count))
 
+    def __len__(self) -> int:
+        """How many payloads are unfinished."""
+        return len(self._unfinished)
+
     def steps(self, signers: Iterable[int]) -> int:
         """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever."""
         unfinished = (self._unfinished[signer] for signer in signers if signer in self._unfinished)
