@@ -188,6 +188,18 @@ def file_of(page):
     return SOURCES / f"{page.stem.capitalize()}.da"
 
 
+def source_of(page):
+    """The text of the page's file, behind that of the files whose process classes it is made from."""
+    return "\n".join(path.read_text() for path in with_bases(file_of(page)))
+
+
+def with_bases(path):
+    text = path.read_text()
+    bases = {base.id for process in processes(parsed(text)) for base in process.bases if isinstance(base, ast.Name)}
+    files = [SOURCES / f"{base}.da" for base in sorted(bases - {"process"})]
+    return [each for file in files for each in with_bases(file)] + [path]
+
+
 def messages_of(source):
     """The message names of a .da text: patterns' first words, and what is given as a message's name."""
     return set(re.findall(r"'([a-z]+(?:_[a-z]+)*)'", source))
@@ -200,9 +212,9 @@ def test_each_protocol_file_has_its_page():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_labels_of_a_page_are_those_of_its_file(page):
     on_page = re.findall(r"(?m)^\s*-- (\w+)", page.read_text())
-    in_file = re.findall(r"(?m)^\s*-- (\w+)", file_of(page).read_text())
+    in_file = re.findall(r"(?m)^\s*-- (\w+)", source_of(page))
     assert on_page
-    assert set(on_page) <= set(in_file)
+    assert set(on_page) == set(in_file)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -210,7 +222,7 @@ def test_messages_of_a_page_are_those_of_its_file(page):
     text = re.sub(r"\([^)]*\)", "", page.read_text())  # remarks, not rules
     on_page = set(re.findall(r"(?m)^on (\w+)", text)) | set(re.findall(r"\bsend ([a-z]+(?:_[a-z]+)*)", text))
     assert on_page
-    assert on_page <= messages_of(file_of(page).read_text())
+    assert on_page <= messages_of(source_of(page))
 
 
 # -- every file
