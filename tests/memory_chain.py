@@ -29,7 +29,7 @@ def make_configuration(t=1, clients=2, number=0, authentication="ed25519"):
     """A configuration whose replicas and clients have the keys that `key_of` gives to their names, as Olympus sees it."""
     positions = range(sizes(t, authentication).replicas)
     members = tuple(Member(replica_key(i, number, authentication).public, f"host:{i}/{number:x}") for i in positions)
-    customers = tuple(client_key(k, authentication).public for k in range(clients))
+    customers = tuple(Member(client_key(k, authentication).public, f"host:client {k}") for k in range(clients))
     return seen_by(key_of("olympus", authentication), Configuration(number, t, members, customers, authentication))
 
 
@@ -126,8 +126,8 @@ class MemoryChain:
         return range(len(self.configuration.replicas))
 
     def result_proof(self, done, positions=None):
-        """The result statements of these replicas, by default of the first t+1."""
-        positions = range(self.t + 1) if positions is None else positions
+        """The result statements of these replicas, by default of all."""
+        positions = self.positions() if positions is None else positions
         keys = (key_of(f"replica_{i} of {done.configuration}", self.authentication) for i in positions)
         return tuple(
             Signed.sign(done.result(), i, each.among(self.circle_of(done.configuration)), done.clients())
@@ -138,7 +138,7 @@ class MemoryChain:
         """All public keys of a configuration."""
         issued = self.issued[number].statement
         return Circle(key_of("olympus", self.authentication).public, tuple(each.public_key for each in issued.replicas),
-                      issued.clients)  # fmt: skip
+                      tuple(each.public_key for each in issued.clients))  # fmt: skip
 
     def order_proof(self, done, length):
         return tuple(self.sign(done.order(), i) for i in range(length))

@@ -95,18 +95,17 @@ def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
 def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
     """What liars recorded of slots in which their request was executed; None where nobody lies.
 
-    Its proofs are yet to be checked. An answer that tells of an execution in another slot does not show what was
+    Its proofs are yet to be checked. A voucher, or an answer from another slot, does not show what was
     executed there: a liar gives several requests one number.
     """
     if not liars:
         return None
     recorded = (each for client in record.clients if client.client in liars for each in client.exchanges)
-    return [each for each in recorded if each.answer.outcome.place == _own_place(each)]
+    return [each for each in recorded if isinstance(each.answer, Answer) and _is_of_its_slot(each.answer)]
 
 
-def _own_place(exchange: Exchange) -> tuple[int, int, int]:
-    answer = exchange.answer
-    return answer.configuration, answer.slot, answer.outcome.index if isinstance(answer, Vouched) else answer.index
+def _is_of_its_slot(answer: Answer) -> bool:
+    return answer.outcome.place == (answer.configuration, answer.slot, answer.index)
 
 
 def _first(reasons: Iterator[str]) -> Iterator[str]:
@@ -149,7 +148,7 @@ def _what_is_wrong(
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
     is_answered = is_whole = _is_complete(record, workloads)
     if recorded_by_liars is not None:
-        proved = {_own_place(each): each for each in recorded_by_liars if _is_proved(each, configurations)}
+        proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
         history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
         is_whole = is_answered and _explains(history, record, client_window)
@@ -173,12 +172,13 @@ def _what_is_wrong(
 
 def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
     """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
-    configuration = configurations.get(exchange.answer.configuration)
-    if configuration is None:
+    answer = exchange.answer
+    configuration = configurations.get(answer.configuration)
+    if configuration is None or not isinstance(answer, Answer):
         return False
     try:
         configuration.demand_signed_by_client(exchange.request)
-        _demand_answer(exchange, configuration)
+        answer.check(exchange.request, configuration)
     except ProtocolViolation:
         return False
     return True

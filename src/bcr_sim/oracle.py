@@ -159,7 +159,9 @@ class Oracle:
             return  # it comes again to a replica that has gone on from it, and is ignored
         digest = state.digest()
         if number not in self._roots:
-            origin = next((node for node in self._nodes.get(number - 1, ()) if node.digest == digest), None)
+            # Between the two there may be numbers that were given up before anybody heard of them.
+            before = max((each for each in self._nodes if each < number), default=0)
+            origin = next((node for node in self._nodes.get(before, ()) if node.digest == digest), None)
             if origin is None:
                 self.tell("state transfer", f"configuration {number} begins with a state that no correct replica had")
                 return

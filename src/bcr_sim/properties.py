@@ -88,6 +88,10 @@ class Interference:
             _Span(pause.since * MILLISECOND_NS, pause.until * MILLISECOND_NS, f"{pause.process} stood still")
             for pause in options.pauses
         ]
+        self._spans += [
+            _Span(hold.since * MILLISECOND_NS, hold.until * MILLISECOND_NS, f"{hold.sender} was kept from {hold.receiver}")
+            for hold in options.holds
+        ]
         if options.flip:
             self._spans.append(_Span(0, options.until * MILLISECOND_NS, "bits were flipped"))
         self._moments_ns: list[int] = []  # of single events, in order

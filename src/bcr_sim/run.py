@@ -366,7 +366,7 @@ class _Run:
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
-        if message[0] == "control":
+        if message[0] == "control" and self.harness in (sender, receiver):
             self._hear(*said(message[2 if len(message) > 2 else 1]))
         is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
         if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):

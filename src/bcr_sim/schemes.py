@@ -12,7 +12,9 @@ T = TypeVar("T")
 
 Place = tuple[int, int]  # configuration, position
 Pairs = dict[Place, list[str]]  # what a replica does there: pairs of trigger and failure
-LATEST_MS = 400  # since the start of a run, for what a scheme has the network do
+# When a scheme has the network begin to do something: when the first configuration is there, which takes some of its
+# delays, and while there is still something to do.
+BEGUN_MS, LATEST_MS = 15, 150
 
 
 class Chance(Protocol):
@@ -34,11 +36,15 @@ class Coalition:
         self.correct = [position for position in range(replicas) if position not in faulty]
         self.replicas = replicas
         self.clients = clients
-        self.configuration = chance.one_of((0, 0, 0, 1))
         self.client = chance.number(0, clients - 1)
-        self.number = chance.number(0, 4)
+        self.number = chance.one_of((0, 1, 1, 2, 2, 3))
         self.pairs: Pairs = {}
         self.words: list[str] = []  # what the simulator is told
+        self.configuration = 0
+        if chance.happens(0.2):
+            self.add(faulty[0], self.slot(faulty[0]), "ask()")
+            self.configuration = 1
+            self.number += 1
 
     def add(self, position: int, trigger: str, failure: str) -> None:
         self.pairs.setdefault((self.configuration, position), []).append(f"{trigger},{failure}")
@@ -55,12 +61,16 @@ class Coalition:
     def of_those_before_the_tail(self) -> list[int]:
         return [position for position in self.faulty if position != self.replicas - 1] or list(self.faulty)
 
+    def witnesses(self) -> list[int]:
+        """The correct replicas that have seen a slot which a liar behind them tells nobody of."""
+        return [position for position in self.correct if position < self.of_those_before_the_tail()[-1]]
+
     def hold(self, sender: str, receiver: str) -> None:
-        since = self.chance.number(0, LATEST_MS)
+        since = self.chance.number(BEGUN_MS, LATEST_MS)
         self.words.append(f"hold({sender},{receiver},{since},{since + self.chance.number(50, 3_000)})")
 
     def stand_still(self, process: str) -> None:
-        since = self.chance.number(0, LATEST_MS)
+        since = self.chance.number(BEGUN_MS, LATEST_MS)
         self.words.append(f"pause({process},{since},{since + self.chance.number(50, 1_500)})")
 
 
@@ -72,11 +82,12 @@ def _hide(coalition: Coalition) -> None:
         coalition.maybe(position, coalition.slot(position), "ask()")
         coalition.maybe(position, coalition.slot(position), "bounce_checkpoint()")
         coalition.maybe(position, "wedge_request(0)", "crash()", 0.1)
-    late = coalition.chance.one_of(coalition.correct)
-    if coalition.chance.happens(0.5):
-        coalition.stand_still(f"replica_{late}")
-    elif coalition.chance.happens(0.5):
-        coalition.hold(f"replica_{late}", "olympus")
+    if coalition.chance.happens(0.7):
+        for position in coalition.witnesses():
+            if coalition.chance.happens(0.8):
+                coalition.hold(f"replica_{position}", "olympus")
+            elif coalition.chance.happens(0.5):
+                coalition.stand_still(f"replica_{position}")
 
 
 def _bounce(coalition: Coalition) -> None:

@@ -27,7 +27,8 @@ from bcr_sim.schemes import Pairs, scheme
 T = TypeVar("T")
 
 REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
-SCHEMES = 0.4  # of the seeds with lies follow one that is known to be worth trying
+SCHEMES = 0.5  # of the seeds with lies follow one that is known to be worth trying
+UNDISTURBED = 0.7  # of those have the liars do nothing else, which would mostly give them away before
 MILLISECONDS = (5, 60, 400, 1_500)
 ONCE = ("wedge_request", "catch_up", "get_running_state", "new_configuration")
 ACCEPTANCES: Sequence[Acceptance] = ("all", "quorum")
@@ -94,7 +95,7 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
     replicas = sizes(t, authentication).replicas
     faulty = chance.some_of(range(replicas), chance.one_of((t, t, t, chance.number(0, t))))
     lies = authentication != "crc"
-    pairs, planned = _failures(chance, replicas, faulty, clients, lies)
+    pairs, planned, is_scheme = _failures(chance, replicas, faulty, clients, lies)
     if authentication == "hmac" and faulty:
         _add_useless_macs(Chance(f"macs {seed}"), pairs, faulty, clients)
     lines += [
@@ -102,7 +103,8 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
         for (configuration, position), mine in sorted(pairs.items())
     ]
     lines += _client_failures(chance, clients, authentication)
-    words = [*_simulation(chance, seed, replicas, clients, faulty, olympus_timeout), *planned]
+    disturbed = [] if is_scheme and chance.happens(UNDISTURBED) else faulty
+    words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
     if not lies and chance.happens(0.4):
         words.append(f"flip({chance.one_of((5, 30, 100))})")
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in NO_ACCIDENTS)}")
@@ -115,12 +117,12 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
 
 def _failures(
     chance: Chance, replicas: int, faulty: Sequence[int], clients: int, lies: bool
-) -> tuple[Pairs, list[str]]:
-    """What the faulty replicas do, by configuration and position, and what the simulator does for them."""
+) -> tuple[Pairs, list[str], bool]:
+    """What the faulty replicas do, by configuration and position, what the simulator does for them, and if it is a scheme."""
     if not chance.happens(0.8):
-        return {}, []
+        return {}, [], False
     if lies and faulty and chance.happens(SCHEMES):
-        return scheme(chance, replicas, faulty, clients)
+        return (*scheme(chance, replicas, faulty, clients), True)
     failures = [
         failure
         for failure in sorted(FAILURES)
@@ -132,7 +134,7 @@ def _failures(
         for position in faulty
         if chance.happens(0.8)
     }
-    return pairs, []
+    return pairs, [], False
 
 
 def _pair(chance: Chance, configuration: int, clients: int, failures: Sequence[str]) -> str:

@@ -41,8 +41,8 @@ def with_other_results(exchange, *results):
     return with_answer(exchange, outcome=changed(exchange.answer.outcome, results=results))
 
 
-def resigned(exchange, slot=None, results=None, signers=(0, 1)):
-    """The exchange as t+1 replicas would have signed it that agree on a lie."""
+def resigned(exchange, slot=None, results=None, signers=(0, 1, 2)):
+    """The exchange as all replicas would have signed it that agree on a lie."""
     answer = exchange.answer
     outcome = answer.outcome
     place = answer.slot if slot is None else slot
@@ -95,7 +95,7 @@ def test_a_run_with_macs_cannot_be_checked_without_olympus_s_secret():
     assert fails(verdict(chain, changed(chain.record(), olympus_secret=bytes(32))), "not Olympus's")
 
 
-@pytest.mark.parametrize("wrong, is_enough", [((0,), True), ((0, 1), False)])
+@pytest.mark.parametrize("wrong, is_enough", [((0, 1), True), ((0, 1, 2), False)])
 def test_with_macs_one_statement_that_olympus_can_check_is_enough_of_those_that_convinced_the_client(wrong, is_enough):
     chain = MemoryChain(authentication="hmac")
     chain.serve(0, put("k", "a"))

@@ -114,7 +114,7 @@ EFFECTS: Mapping[str, Effect] = {
                      "ask", "garbage", "misdirect", "extend_wedged", "lie_caught_up", "replay_catch_up", "impersonate",
                      "mutate", "useless_macs", "forge", "replay_old"), "lie"),
     **dict.fromkeys(("extra_op", "increment_slot", "answer_early", "bounce_result", "bounce_checkpoint", "spin",
-                     "twins", "amnesia"), "state"),
+                     "twins", "amnesia", "free"), "state"),
 }  # fmt: skip
 
 # What makes a replica miss slots that all others execute: its state is right, and not theirs.
