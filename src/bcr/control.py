@@ -9,9 +9,7 @@ import hashlib
 import hmac
 from typing import Any, Literal
 
-import msgspec
-
-from bcr.encoding import encode
+from bcr.encoding import decode, encode
 from bcr.violations import InvalidSignature, MalformedMessage
 
 MAC_SIZE = 16  # bytes
@@ -46,7 +44,7 @@ class Control:
         mac, payload = sealed[:MAC_SIZE], sealed[MAC_SIZE:]
         if not hmac.compare_digest(mac, _mac(self._other, payload)):
             raise InvalidSignature("a command of somebody who may not give it")
-        number, verb, parts = msgspec.msgpack.decode(payload, type=tuple[int, str, list[Any]])
+        number, verb, parts = decode(tuple[int, str, list[Any]], payload)
         if number <= self._received:
             raise MalformedMessage(f"{verb} again")
         self._received = number
