@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.control import MAC_SIZE, Control, secret_of
+from bcr.control import MAC_SIZE, REPORTS, Control, demand_report, secret_of
 from bcr.encoding import encode
 from bcr.violations import InvalidSignature, MalformedMessage, ProtocolViolation
 
@@ -89,3 +89,17 @@ def test_what_the_other_end_said_that_means_nothing_is_a_violation_and_no_error(
 def test_a_command_is_its_mac_and_what_it_says():
     start_up, _ = ends()
     assert start_up.seal("verb", 1)[MAC_SIZE:] == encode((1, "verb", (1,)))
+
+
+@pytest.mark.parametrize("kind, verb", REPORTS)
+def test_of_each_kind_of_process_only_what_it_has_to_tell_is_heard(kind, verb):
+    examples = {bytes: b"x", int: 1, str: "x"}
+    parts = [examples[part] for part in REPORTS[kind, verb].__args__]
+    demand_report(kind, verb, parts)
+    for other in {kind for kind, _ in REPORTS} - {kind}:
+        with pytest.raises(MalformedMessage):
+            demand_report(other, verb, parts)
+    wrong = [[*parts, 1], [None] * max(1, len(parts)), [b"x" if part == 1 else 1 for part in parts] or [1], parts[:-1] if parts else [1]]
+    for each in wrong:
+        with pytest.raises(MalformedMessage):
+            demand_report(kind, verb, each)
