@@ -120,13 +120,29 @@ def assigned_over_methods(source, inherited=frozenset()):
     )
 
 
+def ancestors(path):
+    """The processes of other files that those of this file are made from."""
+    found = []
+    bases = {base.id for process in processes(parsed(path.read_text())) for base in process.bases} - {"process"}
+    for other in PROTOCOL:
+        for process in processes(parsed(other.read_text())) if other != path else ():
+            if process.name in bases:
+                found += [process, *ancestors(other)]
+    return found
+
+
+def test_the_processes_that_misbehave_are_made_from_those_that_do_not():
+    names = {path.name: [process.name for process in ancestors(path)] for path in PROTOCOL}
+    assert names["Replica.da"] == []
+    assert names["Byzantine.da"] == ["Replica"]
+    assert names["Adversary.da"] == ["ByzantineReplica", "Replica"]
+    assert names["ByzantineClient.da"] == ["Client"]
+
+
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
 def test_nothing_is_assigned_to_the_name_of_a_method(path):
     """To DistAlgo that name is the process's from then on: `record = …` in one method takes `record(…)` from all."""
-    inherited = set()
-    if path.name == "Byzantine.da":
-        [replica] = processes(parsed((SOURCES / "Replica.da").read_text()))
-        inherited = methods_of(replica)
+    inherited = {name for process in ancestors(path) for name in methods_of(process)}
     assert not assigned_over_methods(path.read_text(), inherited)
 
 
@@ -138,10 +154,7 @@ def test_the_check_finds_a_method_that_is_assigned_over():
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
 def test_no_local_name_of_a_process_method_is_a_state_variable(path):
     """DistAlgo would assign the state variable: `for (client, number) in …` sets self.number where number is state."""
-    inherited = set()
-    if path.name == "Byzantine.da":
-        [replica] = processes(parsed((SOURCES / "Replica.da").read_text()))
-        inherited = state_of(replica)
+    inherited = {name for process in ancestors(path) for name in state_of(process)}
     assert not shadowing(path.read_text(), inherited)
 
 

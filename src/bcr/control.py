@@ -79,5 +79,11 @@ class Control:
         return verb, parts
 
 
+def said(sealed: bytes) -> tuple[str, list[Any]]:
+    """Verb and parts of a message, for somebody who looks on and has no secret."""
+    _, verb, parts = msgspec.msgpack.decode(sealed[MAC_SIZE:], type=tuple[int, str, list[Any]])
+    return verb, parts
+
+
 def _mac(key: bytes, payload: bytes) -> bytes:
     return hashlib.blake2b(payload, digest_size=MAC_SIZE, key=key).digest()

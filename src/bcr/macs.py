@@ -60,6 +60,37 @@ class MacKeys(Keys):
         return MacAuthor(self, public_key)
 
 
+class UnevenMacKeys(MacKeys):
+    """The keys of a liar: what it signs convinces Olympus and every second of the other readers, the first among them."""
+
+    @classmethod
+    def of(cls, keys: Keys) -> "UnevenMacKeys":
+        """The same keys, put to bad use."""
+        other = cls(keys.seed)
+        other.circle = keys.circle
+        return other
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        spoiled = frozenset(range(2, 1 + len(readers), 2))
+        return self.vector(message, (self.circle.olympus or self.public, *readers), spoiled)
+
+
+class UselessMacKeys(MacKeys):
+    """The keys of a liar: what it signs convinces Olympus and all replicas, and no client."""
+
+    @classmethod
+    def of(cls, keys: Keys) -> "UselessMacKeys":
+        """The same keys, put to bad use."""
+        other = cls(keys.seed)
+        other.circle = keys.circle
+        return other
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        everybody = (self.circle.olympus or self.public, *readers)
+        spoiled = frozenset(place for place, reader in enumerate(everybody) if reader in self.circle.clients)
+        return self.vector(message, everybody, spoiled)
+
+
 class MacAuthor:
     """An author as the holder of a key pair sees it."""
 

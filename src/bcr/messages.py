@@ -30,6 +30,13 @@ from bcr.statements import (
 )
 from bcr.violations import DisagreeingResult, IncompleteProof, InvalidSignature, MalformedMessage, WrongConfiguration
 
+# What neighbours in the chain send each other, under a seal, and what comes from the one before.
+SEALED = frozenset({"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint"})
+FROM_PREDECESSOR = frozenset({"shuttle", "checkpoint"})
+
+# What may be larger than a message and comes in signed pieces (bcr.pieces).
+IN_PIECES = frozenset({"inithist", "wedged", "catch_up", "caught_up", "running_state"})
+
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     """A message of the protocol."""

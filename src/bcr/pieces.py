@@ -122,6 +122,10 @@ class Assembler:
         del self._unfinished[signer], self._held[signer]
         return b"".join(parts[index] for index in range(manifest.count))
 
+    def __len__(self) -> int:
+        """How many payloads are unfinished."""
+        return len(self._unfinished)
+
     def steps(self, signers: Iterable[int]) -> int:
         """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever.
 

@@ -16,7 +16,6 @@ from bcr.configuration import View
 from bcr.history import (
     CatchingUp,
     CaughtUp,
-    LatestAnswer,
     RunningStateHandover,
     Validation,
     ValidHistory,

@@ -7,7 +7,7 @@ from bcr.configuration import SignedConfiguration
 from bcr.figures import Sample
 from bcr.proofs import Answer, Vouched
 from bcr.reconfiguration import ReconfigurationReport
-from bcr.scenario.faults import FaultPlan
+from bcr.scenario.faults import ClientFaultPlan, FaultPlan
 from bcr.signing import Signed, Statement
 from bcr.state import Snapshot
 from bcr.statements import SignedRequest
@@ -39,7 +39,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     """A client's exchanges in request order, and the requests that it got no answer to.
 
-    Times of clients with the same `clock` can be compared: it names a monotonic clock.
+    `faults` are those of its own that struck. Times of clients with the same `clock` can be compared: it names a monotonic clock.
     """
 
     client: int
@@ -49,6 +49,7 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     retransmissions: int = 0
     notices: tuple[Notice, ...] = ()
     samples: tuple[Sample, ...] = ()
+    faults: tuple[ClientFaultPlan, ...] = ()
 
 
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):

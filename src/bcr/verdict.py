@@ -4,7 +4,7 @@ Nothing here believes a log or a counter. The clients' signed requests and the r
 again, put in the order of the history, and replayed on a fresh state.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -15,10 +15,12 @@ from bcr.configuration import View, demand_issued
 from bcr.linearizability import is_linearizable
 from bcr.model import Model
 from bcr.object import Operation
+from bcr.owing import why_nothing_is_owed
 from bcr.proofs import Answer, Vouched
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import KEY_SEED_SIZE, Signed
+from bcr.state import RunningState
 from bcr.statements import Order, Result
 from bcr.violations import NotEnoughStatements, NotFinal, ProtocolViolation
 
@@ -49,19 +51,62 @@ class Judgement(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-def judge(record: RunRecord, workloads: Workloads, client_window: int) -> Judgement:
+def judge(
+    record: RunRecord,
+    workloads: Workloads,
+    client_window: int,
+    *,
+    liars: Collection[int] = (),
+    given_up: str | None = None,
+    patience_ms: int = 0,
+) -> Judgement:
     """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
 
-    A replica that a fault struck owes no final report, and one whose state it spoiled is not held to it. Never raises,
-    whatever the record holds.
+    A replica that a fault struck owes no final report, and one whose state it spoiled is not held to it. `liars` are
+    clients with faults of their own: nothing is owed to them and nothing that they recorded is judged. What they had
+    executed may be on no record, and then the replay ends there, which the reasons say of a pass too.
+
+    `given_up` says why the run did not go to its end, where it did not: a `fail` if a request is unanswered that
+    is owed an answer (bcr.owing). `patience_ms` is how long faults may make a replica stand still before it
+    counts as one of the t. Never raises, whatever the record holds.
     """
-    wrong = list(_first(_what_is_wrong(record, workloads, client_window)))
+    believed = _without(record, liars)
+    owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
+    unreplayed: list[str] = []
+    wrong = list(_first(_what_is_wrong(believed, owed, client_window, _proved(record, liars), unreplayed)))
     if wrong:
         return Judgement("fail", tuple(wrong))
-    missing = list(_first(_what_is_missing(record, workloads)))
-    if missing:
-        return Judgement("unknown", tuple(missing))
-    return Judgement("pass")
+    missing = list(_first(_what_is_missing(believed, owed)))
+    if given_up is not None:
+        excuse = "all requests are answered" if _is_complete(believed, owed) else None
+        excuse = excuse or why_nothing_is_owed(believed, {k for k, each in enumerate(owed) if len(each)}, patience_ms)
+        if excuse is None:
+            return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *missing))
+        return Judgement("unknown", (given_up, excuse, *missing))
+    return Judgement("unknown", tuple(missing)) if missing else Judgement("pass", tuple(unreplayed))
+
+
+def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
+    """The record without what these clients recorded."""
+    if not liars:
+        return record
+    return msgspec.structs.replace(record, clients=tuple(each for each in record.clients if each.client not in liars))
+
+
+def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
+    """What liars recorded of slots in which their request was executed; None where nobody lies.
+
+    Its proofs are yet to be checked. A voucher, or an answer from another slot, does not show what was
+    executed there: a liar gives several requests one number.
+    """
+    if not liars:
+        return None
+    recorded = (each for client in record.clients if client.client in liars for each in client.exchanges)
+    return [each for each in recorded if isinstance(each.answer, Answer) and _is_of_its_slot(each.answer)]
+
+
+def _is_of_its_slot(answer: Answer) -> bool:
+    return answer.outcome.place == (answer.configuration, answer.slot, answer.index)
 
 
 def _first(reasons: Iterator[str]) -> Iterator[str]:
@@ -72,7 +117,17 @@ def _first(reasons: Iterator[str]) -> Iterator[str]:
         yield reason
 
 
-def _what_is_wrong(record: RunRecord, workloads: Workloads, client_window: int) -> Iterator[str]:
+def _what_is_wrong(
+    record: RunRecord,
+    workloads: Workloads,
+    client_window: int,
+    recorded_by_liars: Sequence[Exchange] | None,
+    unreplayed: list[str],
+) -> Iterator[str]:
+    """Everything that is wrong with a record of clients that do not lie.
+
+    `recorded_by_liars` is None where all clients are such; `unreplayed` gets a word on results that no replay reached.
+    """
     # With Olympus's eyes, where that takes a secret; otherwise with anybody's.
     seed = record.olympus_secret if len(record.olympus_secret) == KEY_SEED_SIZE else bytes(KEY_SEED_SIZE)
     keys = keys_of(record.authentication, seed)
@@ -92,13 +147,50 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, client_window: int) 
         key=lambda exchange: exchange.answer.outcome.place,
     )
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
-    is_complete = _is_complete(record, workloads)
+    is_answered = is_whole = _is_complete(record, workloads)
+    if recorded_by_liars is not None:
+        proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
+        unjudged = {each.request.statement.client for each in proved.values()}
+        history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
+        is_whole = is_answered and _explains(history, record, client_window)
+    else:
+        unjudged = set()
     replayed = Model(client_window)
-    yield from _wrong_replay(history if is_complete else _known_prefix(history), replayed)
+    replayable = history if is_whole else _known_prefix(history)
+    yield from _wrong_replay(replayable, replayed, unjudged)
+    if recorded_by_liars is not None and not is_whole:
+        judged = [each.request.statement.client not in unjudged for each in history]
+        unreplayed.append(
+            f"{sum(judged[: len(replayable)])} of {sum(judged)} results replayed, and not the final state: "
+            "what else was executed only clients know that lie"
+        )
     yield from _wrong_order_in_time(record.clients)
-    if is_complete and _can_be_searched(record) and not is_linearizable(history):
+    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history):
         yield "no order of the operations explains their results"
-    yield from _wrong_final_states(record, configurations, replayed if is_complete else None)
+    yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
+    yield from _wrong_final_outcomes(record, client_window, is_answered)
+
+
+def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
+    """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
+    answer = exchange.answer
+    configuration = configurations.get(answer.configuration)
+    if configuration is None or not isinstance(answer, Answer):
+        return False
+    try:
+        configuration.demand_signed_by_client(exchange.request)
+        answer.check(exchange.request, configuration)
+    except ProtocolViolation:
+        return False
+    return True
+
+
+def _explains(history: Sequence[Exchange], record: RunRecord, client_window: int) -> bool:
+    """Whether these requests and no others give the recorded final state, so that none is missing among them."""
+    model = Model(client_window)
+    for exchange in history:
+        model.execute(exchange.answer.outcome.place, exchange.request.statement)
+    return record.final_state is not None and record.final_state.digest() == model.snapshot().digest()
 
 
 def _can_be_searched(record: RunRecord) -> bool:
@@ -219,8 +311,11 @@ def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
     return history
 
 
-def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
-    """Results that replaying the history, on `model`, does not give; two requests executed at one place."""
+def _wrong_replay(history: Sequence[Exchange], model: Model, unjudged: Collection[int]) -> Iterator[str]:
+    """Results that replaying the history, on `model`, does not give; two requests executed at one place.
+
+    Clients that are `unjudged` have their requests executed, and their results are not looked at.
+    """
     previous = None
     for exchange in history:
         request, outcome, name = exchange.request.statement, exchange.answer.outcome, _name(exchange)
@@ -228,7 +323,7 @@ def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
             yield f"{name}: executed at the place of another request, {_place(outcome.place)}"
         previous = outcome.place
         _, expected = model.execute(outcome.place, request)
-        if expected != outcome.results:
+        if expected != outcome.results and request.client not in unjudged:
             yield f"{name}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
 
 
@@ -277,6 +372,31 @@ def _wrong_final_states(
             yield f"{name}: its final state is not that of another replica behind the same slot"
     if expected is not None and record.final_state is not None and record.final_state.digest() != expected:
         yield "the recorded final state is not the one that a replay of the history gives"
+
+
+def _wrong_final_outcomes(record: RunRecord, client_window: int, is_answered: bool) -> Iterator[str]:
+    """Accepted results that the final state knows otherwise, or not at all where all have been answered.
+
+    It holds the outcomes of each client's latest requests, so this needs no account of what else was executed.
+    """
+    if record.final_state is None:
+        return
+    try:
+        outcomes = RunningState.restored(record.final_state, client_window).outcomes
+    except ProtocolViolation as violation:
+        yield f"the recorded final state cannot be read: {violation}"
+        return
+    for client in record.clients:
+        held = outcomes.get(client.client, {})
+        newest = max((exchange.request.statement.number for exchange in client.exchanges), default=0)
+        for exchange in client.exchanges:
+            number = exchange.request.statement.number
+            outcome = held.get(number)
+            if outcome is None:
+                if is_answered and number > newest - client_window:
+                    yield f"{_name(exchange)}: accepted, and not in the recorded final state"
+            elif outcome != exchange.answer.outcome:
+                yield f"{_name(exchange)}: accepted as {exchange.answer.outcome}, and the final state holds {outcome}"
 
 
 def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: View) -> bool:

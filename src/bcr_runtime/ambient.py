@@ -100,6 +100,11 @@ def install(source: Source) -> None:
     _source = source
 
 
+def source() -> Source:
+    """What time and randomness are taken from now."""
+    return _source
+
+
 def monotonic_ns() -> int:
     """Nanoseconds on a clock that never goes back; comparable where `clock_name` is the same."""
     return _source.monotonic_ns()

@@ -55,4 +55,24 @@ def addresses_of(processes: Any) -> tuple[str, ...]:
 
 def byzantine_replica() -> Any:
     """The process class of replicas that misbehave; loaded only when a scenario has faults."""
-    return import_module("Byzantine").ByzantineReplica
+    cls = import_module("Adversary").AdversarialReplica
+    if not getattr(cls, "may_outlive", False):
+        _let_outlive(cls)
+    return cls
+
+
+def _let_outlive(cls: Any) -> None:
+    """Processes of the class that say so are not ended by whoever made them: to a liar that is one more message."""
+    stock = cls._cmd_End
+
+    def _cmd_End(self: Any, source: Any, arguments: Any) -> None:
+        if not self.outlives_its_end():
+            stock(self, source, arguments)
+
+    cls._cmd_End = _cmd_End
+    cls.may_outlive = True
+
+
+def byzantine_client() -> Any:
+    """The process class of clients that misbehave; loaded only when a scenario has any."""
+    return import_module("ByzantineClient").ByzantineClient

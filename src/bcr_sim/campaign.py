@@ -13,11 +13,11 @@ import msgspec
 from bcr.authentication import Authentication
 from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario
-from bcr.scenario.values import Simulation
+from bcr.scenario.values import Acceptance, Simulation
 from bcr_sim.run import Outcome, simulate
-from bcr_sim.seeds import authentication_of, scenario_text
+from bcr_sim.seeds import acceptance_of, authentication_of, scenario_text
 
-FROM_THE_SEED = "any"  # in place of an authenticator
+FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
 
 
@@ -52,18 +52,25 @@ class Tally(msgspec.Struct):
         self.failures = self.failures + other.failures
 
 
-def text_of(seed: int, base: str | None, authentication: Authentication | Literal["any"] | None = None) -> str:
+def text_of(
+    seed: int,
+    base: str | None,
+    authentication: Authentication | Literal["any"] | None = None,
+    acceptance: Acceptance | Literal["any"] | None = None,
+) -> str:
     """The scenario file of a seed: `base`, a file's text, with this seed, or the one that the seed expands to.
 
-    Where `authentication` is None, that is the file's own, or ed25519.
+    Where `authentication` or `acceptance` is None, that is the file's own, or the default.
     """
     chosen = authentication_of(seed) if authentication == FROM_THE_SEED else authentication
+    accepting = acceptance_of(seed) if acceptance == FROM_THE_SEED else acceptance
     if base is None:
-        return scenario_text(seed, chosen or "ed25519")
+        return scenario_text(seed, chosen or "ed25519", accepting or "all")
     lines = base.splitlines()
-    if chosen is not None:
-        lines = [line for line in lines if line.partition("=")[0].strip().lower() != "authentication"]
-        lines.append(f"authentication = {chosen}")
+    for key, value in (("authentication", chosen), ("acceptance", accepting)):
+        if value is not None:
+            lines = [line for line in lines if line.partition("=")[0].strip().lower() != key]
+            lines.append(f"{key} = {value}")
     for number, line in enumerate(lines):
         key, equals, value = line.partition("=")
         if equals and key.strip().lower() == "simulation":
@@ -76,12 +83,15 @@ def text_of(seed: int, base: str | None, authentication: Authentication | Litera
 
 
 def run_seeds(
-    seeds: Iterable[int], base: str | None = None, authentication: Authentication | Literal["any"] | None = None
+    seeds: Iterable[int],
+    base: str | None = None,
+    authentication: Authentication | Literal["any"] | None = None,
+    acceptance: Acceptance | Literal["any"] | None = None,
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally = Tally()
     for seed in seeds:
-        text = text_of(seed, base, authentication)
+        text = text_of(seed, base, authentication, acceptance)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

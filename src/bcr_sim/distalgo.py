@@ -184,6 +184,8 @@ class System:
             targets = self.route(sender, targets)
         for target in targets:
             changed = content if is_control else self.on_sending(sender, target, content)
+            if changed is None:
+                continue  # a liar keeps it to itself
             self.network.transmit(sender, target, (sender.dapid, (command, changed)), is_control)
 
     def command(self, receiver: ProcessId, command: sim.Command, content: Any) -> None:

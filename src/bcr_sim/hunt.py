@@ -20,6 +20,7 @@ from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr_runtime.processes import PROJECT
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
 from bcr_sim.diagram import diagram
+from bcr_sim.run import demand_simulable
 from bcr_sim.shrink import shrunk
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--authentication", choices=(*KINDS, FROM_THE_SEED), help="of all runs, or drawn from each seed "
                         "(default: what FILE says, and ed25519 for scenarios that are made)")  # fmt: skip
+    parser.add_argument("--acceptance", choices=("all", "quorum", FROM_THE_SEED), help="what results are accepted on in all "
+                        "runs, or drawn from each seed (default: what FILE says, and all)")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -77,7 +80,7 @@ def _shard(seeds: range, shard: str) -> range:
 
 def _text_of(name: str, authentication: str | None) -> str:
     path = find_scenario(name)
-    read_scenario(path)
+    demand_simulable(read_scenario(path)[0])
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
     text = path.read_text()
@@ -88,7 +91,7 @@ def _text_of(name: str, authentication: str | None) -> str:
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication)
+        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance)
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]
@@ -130,10 +133,10 @@ def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.N
                 own.close()
 
 
-def _on_dask(work: Callable[..., Tally], seeds: Sequence[int], base: str | None, authentication: Any) -> Tally:
+def _on_dask(work: Callable[..., Tally], *chunk: Any) -> Tally:
     """One run at a time in a worker, which may have several threads: a run takes the whole OS process."""
     with _one_at_a_time:
-        return work(seeds, base, authentication)
+        return work(*chunk)
 
 
 class _Progress:

@@ -10,15 +10,13 @@ from msgspec.structs import replace
 from bcr.encoding import decode, encode
 from bcr.history import CatchUp, HistoryEntry
 from bcr.macs import ENTRY_SIZE, MacKeys
-from bcr.messages import ResultMessage, ResultShuttle
+from bcr.messages import IN_PIECES, SEALED, ResultMessage, ResultShuttle
 from bcr.object import Operation
 from bcr.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
 from bcr.signing import SEAL_SIZE, Keys, Signed
 from bcr.statements import Request, SignedResult, WedgeRequest
 from bcr.violations import MalformedMessage
 
-SEALED = ("shuttle", "result_shuttle", "checkpoint", "completed_checkpoint")
-IN_PIECES = ("wedged", "caught_up", "running_state", "inithist", "catch_up")
 _DOMAIN = b"bcr statement\0"
 UNEVEN = 0.4  # of the lies under MACs are in these alone
 SPOILED = 0.3  # of the entries of an uneven vector
@@ -60,15 +58,15 @@ def mutated(payload: bytes, chance: random.Random, position: int, key: Keys) -> 
         value = msgspec.msgpack.decode(payload)
     except ValueError:  # another fault has made it unreadable already
         return payload
-    places = list(_places(value))
-    if not places:
+    found = list(places(value))
+    if not found:
         return payload
     if isinstance(key, MacKeys) and chance.random() < UNEVEN:
         return _useless_to_clients(payload, position, key) or _uneven(value, chance, position, key)
-    holder, index = places[int(chance.random() * len(places))]
-    holder[index] = _changed(holder[index], chance)
+    holder, index = found[int(chance.random() * len(found))]
+    holder[index] = changed(holder[index], chance)
     if chance.random() < 0.5:
-        _sign_again(value, position, lambda message: key.sign(message, _everybody(key)))
+        sign_again(value, position, lambda message: key.sign(message, to_everybody(key)))
     return msgspec.msgpack.encode(value)
 
 
@@ -110,16 +108,17 @@ def forged_commands(configuration: int, slot: int, key: Keys) -> list[tuple[Any,
     return forged
 
 
-def _places(value: Any) -> Iterator[tuple[list[Any], int]]:
+def places(value: Any) -> Iterator[tuple[list[Any], int]]:
     """Every place in nested lists but the first, which names the kind."""
     if isinstance(value, list):
         for index, each in enumerate(value):
             if not isinstance(each, str) or index:
                 yield value, index
-            yield from _places(each)
+            yield from places(each)
 
 
-def _changed(value: Any, chance: random.Random) -> Any:
+def changed(value: Any, chance: random.Random) -> Any:
+    """Another value of the kind, near the first."""
     if isinstance(value, bool) or value is None:
         return 0
     if isinstance(value, int):
@@ -139,7 +138,7 @@ def _changed(value: Any, chance: random.Random) -> Any:
     return value[:place] + [value[place]] + value[place:]
 
 
-def _sign_again(value: Any, position: int, sign: Callable[[bytes], bytes]) -> None:
+def sign_again(value: Any, position: int, sign: Callable[[bytes], bytes]) -> None:
     """Renew the signatures under the replica's own statements, innermost first."""
     for signed in _signed(value):
         if signed[1] == position and signed[0][0] != "request":
@@ -156,13 +155,14 @@ def _signed(value: Any) -> Iterator[list[Any]]:
             yield value
 
 
-def _everybody(key: Keys) -> tuple[bytes, ...]:
+def to_everybody(key: Keys) -> tuple[bytes, ...]:
+    """All clients and replicas that the holder of the keys knows, as readers."""
     return key.circle.clients + key.circle.replicas
 
 
 def _unevenly(key: MacKeys, chance: random.Random) -> Callable[[bytes], bytes]:
     """Makes vectors that are wrong for some, always the same."""
-    readers = (key.circle.olympus, *_everybody(key))
+    readers = (key.circle.olympus, *to_everybody(key))
     spoiled = frozenset(place for place in range(len(readers)) if chance.random() < SPOILED)
     return lambda message: key.vector(message, readers, spoiled)
 
@@ -170,9 +170,9 @@ def _unevenly(key: MacKeys, chance: random.Random) -> Callable[[bytes], bytes]:
 def _uneven(value: Any, chance: random.Random, position: int, key: MacKeys) -> bytes:
     """The message with vectors that are wrong for some: the replica's own, or somebody's that it passes on."""
     if chance.random() < 0.6:
-        _sign_again(value, position, _unevenly(key, chance))
+        sign_again(value, position, _unevenly(key, chance))
     else:
-        _spoil_entry(value, int(chance.random() * (1 + len(_everybody(key)))), chance)
+        _spoil_entry(value, int(chance.random() * (1 + len(to_everybody(key)))), chance)
     return msgspec.msgpack.encode(value)
 
 
@@ -196,7 +196,7 @@ def _useless_to_clients(payload: bytes, position: int, key: MacKeys) -> bytes | 
 
 
 def _useless(proof: tuple[SignedResult, ...], position: int, key: MacKeys) -> tuple[SignedResult, ...]:
-    readers = (key.circle.olympus, *_everybody(key))
+    readers = (key.circle.olympus, *to_everybody(key))
     spoiled = frozenset(range(1, 1 + len(key.circle.clients)))
     own = [
         replace(signed, signature=key.vector(signed.statement.signed_bytes(), readers, spoiled))

@@ -6,7 +6,8 @@ from typing import Any
 from bcr.scenario.values import Simulation
 from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS, World
 
-# Olympus is an oracle to the paper, and the harness no part of the protocol: what they send and get is not lost.
+# Olympus is an oracle to the paper, and the harness no part of the protocol: what they send and get is lost only where
+# a link is cut by name.
 UNRELIABLE = ("replica_", "client_")
 
 
@@ -23,21 +24,26 @@ class Network:
         """Let `receiver.take(message)` happen later; both have a `name` and an identity of their own."""
         now_ms = self._world.now_ns / MILLISECOND_NS
         copies = 1
-        if not is_control and sender.name.startswith(UNRELIABLE) and receiver.name.startswith(UNRELIABLE):
-            if self._is_cut(sender.name, receiver.name, now_ms):
-                copies = 0
-            elif now_ms < self._options.until:
-                chance = self._world.random.random() * 1_000
-                if chance < self._options.lose:
-                    copies = 0
-                elif chance < self._options.lose + self._options.duplicate:
-                    copies = 2
-                if self._options.flip and self._world.random.random() * 1_000 < self._options.flip:
-                    message = self._flipped(message)
+        if not is_control and self._is_cut(sender.name, receiver.name, now_ms):
+            copies = 0
+        elif not is_control and sender.name.startswith(UNRELIABLE) and receiver.name.startswith(UNRELIABLE):
+            copies, message = self._tried(message, now_ms)
         if not copies:
             self._on_loss(sender, receiver, message)
+        held_until_ns = 0 if is_control else self._held_until_ns(sender.name, receiver.name, now_ms)
         for _ in range(copies):
-            self._world.at(self._arrival_ns(sender, receiver), receiver.take, message)
+            self._world.at(self._arrival_ns(sender, receiver, held_until_ns), receiver.take, message)
+
+    def _tried(self, message: Any, now_ms: float) -> tuple[int, Any]:
+        """How many times a message arrives on a link that may lose and double some, and the message that does."""
+        if now_ms >= self._options.until:
+            return 1, message
+        chance = self._world.random.random() * 1_000
+        if self._options.flip and self._world.random.random() * 1_000 < self._options.flip:
+            message = self._flipped(message)
+        if chance < self._options.lose:
+            return 0, message
+        return (2 if chance < self._options.lose + self._options.duplicate else 1), message
 
     def _flipped(self, message: Any) -> Any:
         """The message with one bit of its payload changed."""
@@ -56,10 +62,19 @@ class Network:
             for cut in self._options.cuts
         )
 
-    def _arrival_ns(self, sender: Any, receiver: Any) -> int:
+    def _held_until_ns(self, sender: str, receiver: str, now_ms: float) -> int:
+        """When what is sent now may arrive at the earliest: where the link is held, at the end of that."""
+        ends = (
+            hold.until
+            for hold in self._options.holds
+            if (hold.sender, hold.receiver) == (sender, receiver) and hold.since <= now_ms < hold.until
+        )
+        return max(ends, default=0) * MILLISECOND_NS
+
+    def _arrival_ns(self, sender: Any, receiver: Any, held_until_ns: int) -> int:
         least, most = self._options.delay
         delay_ns = (least + int(self._world.random.random() * (most - least + 1))) * MICROSECOND_NS
         link = (sender, receiver)
-        arrival_ns = max(self._world.now_ns + delay_ns, self._arrives_ns.get(link, 0))
+        arrival_ns = max(self._world.now_ns + delay_ns, held_until_ns, self._arrives_ns.get(link, 0))
         self._arrives_ns[link] = arrival_ns
         return arrival_ns

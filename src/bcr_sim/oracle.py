@@ -1,16 +1,17 @@
 """What must hold at every step of a run, checked against the processes themselves and not against their logs.
 
 Beside the replicas runs a model, which executes what correct replicas have ordered: they have to agree with each other
-in the orders, and with it in the results, in checkpoints, and in the state that a new configuration begins with.
-At the end `bcr.verdict` judges the record as it does that of a real run.
+in the orders, and with it in the results, in checkpoints, and in the state that a new configuration begins with; and
+what a client accepts, all of them have to hold. At the end `bcr.verdict` judges the record as it does that of a real run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from bcr.model import Executed, Model
+from bcr.proofs import Answer
 from bcr.record import RunRecord
 from bcr.state import RunningState
 from bcr.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
@@ -36,6 +37,7 @@ class _Node(msgspec.Struct):
     """
 
     configuration: int
+    order: bytes
     parent: "_Node | None"
     slots: int
     requests: tuple[Request, ...]
@@ -46,7 +48,9 @@ class _Node(msgspec.Struct):
 
 
 class Oracle:
-    """Watches the replicas of one run. `is_correct` says which replicas are; only these are held to anything.
+    """Watches the replicas of one run. `is_correct` says which replicas are, so far; only these are held to anything.
+
+    What a client of `liars` has signed is a legal request, whatever it is, and what it says that it accepted is nothing.
 
     Correct replicas execute along the branches of a tree of histories. While they are active there is one branch for all
     of them: a replica signs one order a slot, and goes on only behind its predecessors. A replica that is caught up may
@@ -59,17 +63,20 @@ class Oracle:
         workloads: Workloads,
         client_window: int,
         is_correct: Callable[[Container], bool],
+        liars: Collection[int] = (),
     ) -> None:
+        self._liars = liars
         self._workloads = workloads
         self._is_correct = is_correct
         self._beginnings = {0: Model(client_window)}
-        self._roots = {0: _Node(0, None, 0, (), (), RunningState(client_window).digest(), Model(client_window), {})}
+        self._roots = {0: _Node(0, b"", None, 0, (), (), RunningState(client_window).digest(), Model(client_window), {})}
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
         self.breaches: list[Breach] = []
 
-    def _tell(self, name: str, what: str) -> None:
+    def tell(self, name: str, what: str) -> None:
+        """Put down that a property does not hold."""
         if len(self.breaches) < MAX_BREACHES:
             self.breaches.append(Breach(name, what))
 
@@ -81,7 +88,7 @@ class Oracle:
         who = f"{container.name} of configuration {number}"
         tip = self._tips.get(container, self._roots.get(number))
         if tip is None or slot != tip.slots:
-            self._tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
+            self.tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
             return
         state = container.process._state.state
         order = done.order().requests_digest
@@ -91,13 +98,13 @@ class Oracle:
             node = self._grown(tip, order, tuple(request.statement for request in requests), state.digest())
         self._tips[container] = node
         if container.process._state.mode == "active" and self._active.setdefault((number, slot), order) != order:
-            self._tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
+            self.tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
         if tuple((outcome.place, outcome.results) for outcome in done.outcomes) != node.outcomes:
-            self._tell("replay", f"{who}: slot {slot} gave {done.outcomes}, and should have given {node.outcomes}")
+            self.tell("replay", f"{who}: slot {slot} gave {done.outcomes}, and should have given {node.outcomes}")
         elif node.model is not None and node.model.difference(state):
-            self._tell("replay", f"{who} behind slot {slot} holds {node.model.difference(state)}")
+            self.tell("replay", f"{who} behind slot {slot} holds {node.model.difference(state)}")
         elif state.digest() != node.digest:
-            self._tell("agreement", f"{who} behind slot {slot} has another digest of its state")
+            self.tell("agreement", f"{who} behind slot {slot} has another digest of its state")
 
     def went_back(self, container: Container) -> None:
         """A replica is where it was when it was wedged, to be caught up from there."""
@@ -112,7 +119,7 @@ class Oracle:
         parent.model = None
         places = ((parent.configuration, parent.slots, index) for index in range(len(requests)))
         outcomes = tuple(model.execute(place, request) for place, request in zip(places, requests, strict=True))
-        node = _Node(parent.configuration, parent, parent.slots + 1, requests, outcomes, digest, model, {})
+        node = _Node(parent.configuration, order, parent, parent.slots + 1, requests, outcomes, digest, model, {})
         self._nodes[parent.configuration].append(node)
         parent.children[order] = node
         return node
@@ -134,31 +141,42 @@ class Oracle:
         for request in requests:
             statement = request.statement
             is_of_a_client = request.signer == statement.client and 0 <= statement.client < len(self._workloads)
-            if not is_of_a_client or not request.is_authentic(configuration.client_key(statement.client)):
-                self._tell("validity", f"{who} executed in slot {slot} what no client signed")
+            is_liar = is_of_a_client and statement.client in self._liars
+            # A liar's codes may convince Olympus, who has the others catch up with the request, and not this replica.
+            may_be_uneven = is_liar and not configuration.is_transferable
+            if not is_of_a_client or not (
+                may_be_uneven or request.is_authentic(configuration.client_key(statement.client))
+            ):
+                self.tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
+            if is_liar:
+                continue  # whatever that has signed is a request
             workload = self._workloads[statement.client]
             if not 0 <= statement.number < len(workload) or tuple(workload[statement.number]) != statement.operations:
-                self._tell("validity", f"{who} executed in slot {slot} what client {statement.client} was not to send")
+                self.tell("validity", f"{who} executed in slot {slot} what client {statement.client} was not to send")
 
     def restored(self, container: Container) -> None:
         """A replica of a new configuration has taken the running state that it is to begin with."""
         state, number = container.process._state.state, container.configuration
         if not self._is_correct(container) or number is None or not container.process._state.has_initial_history:
             return
+        if container.process._state.mode != "pending":
+            return  # it comes again to a replica that has gone on from it, and is ignored
         digest = state.digest()
         if number not in self._roots:
-            origin = next((node for node in self._nodes.get(number - 1, ()) if node.digest == digest), None)
+            # Between the two there may be numbers that were given up before anybody heard of them.
+            before = max((each for each in self._nodes if each < number), default=0)
+            origin = next((node for node in self._nodes.get(before, ()) if node.digest == digest), None)
             if origin is None:
-                self._tell("state transfer", f"configuration {number} begins with a state that no correct replica had")
+                self.tell("state transfer", f"configuration {number} begins with a state that no correct replica had")
                 return
             model = (origin.model or self._replayed(origin)).copy()
             self._beginnings[number] = model.copy()
-            self._roots[number] = _Node(number, None, 0, (), (), digest, model, {})
+            self._roots[number] = _Node(number, b"", None, 0, (), (), digest, model, {})
             self._nodes[number] = [self._roots[number]]
         difference = self._beginnings[number].difference(state)
         if difference:
-            self._tell("state transfer", f"{container.name} of configuration {number} begins with {difference}")
+            self.tell("state transfer", f"{container.name} of configuration {number} begins with {difference}")
 
     def checkpointed(self, container: Container, proof: Sequence[SignedCheckpoint]) -> None:
         """A replica has cut its history at a completed checkpoint, on this proof."""
@@ -173,7 +191,7 @@ class Oracle:
                 signers.setdefault(signed.statement, set()).add(signed.signer)
         agreed = [checkpoint for checkpoint, positions in signers.items() if len(positions) >= configuration.quorum]
         if not agreed:
-            self._tell("checkpoint agreement", f"{container.name} cut its history on less than t+1 statements")
+            self.tell("checkpoint agreement", f"{container.name} cut its history on less than t+1 statements")
             return
         slot = agreed[0].slot
         node: _Node | None = self._tips.get(container)
@@ -181,7 +199,20 @@ class Oracle:
             node = node.parent
         if node is None or node.slots != slot + 1 or node.digest != agreed[0].state_digest:
             what = f"{container.name} cut its history at a checkpoint of slot {slot} whose state is not that of the slot"
-            self._tell("checkpoint agreement", what)
+            self.tell("checkpoint agreement", what)
+
+    def accepted(self, answer: Answer, who: str, replicas: Iterable[Container]) -> None:
+        """A client accepts an answer of replicas; `replicas` are those of its configuration that are there."""
+        result = answer.result()
+        for container in replicas:
+            if not self._is_correct(container):
+                continue
+            node: _Node | None = self._tips.get(container)
+            while node is not None and node.slots > result.slot + 1:
+                node = node.parent
+            if node is None or node.slots != result.slot + 1 or node.order != result.requests_digest:
+                what = f"{who} accepted an answer from slot {result.slot} of configuration {result.configuration}"
+                self.tell("final", f"{what}, which {container.name} does not hold")
 
     def concluded(self, record: RunRecord) -> None:
         """At the end: what each client accepted is what its request returned where the service executed it."""
@@ -189,9 +220,9 @@ class Oracle:
         tip = max(self._nodes[last], key=lambda node: node.slots)
         executed = (tip.model or self._replayed(tip)).executed
         for client in record.clients:
-            for exchange in client.exchanges:
+            for exchange in () if client.client in self._liars else client.exchanges:
                 request, outcome = exchange.request.statement, exchange.answer.outcome
                 true = executed.get((request.client, request.number))
                 if true != (outcome.place, outcome.results):
                     name = f"client {request.client}, request {request.number}"
-                    self._tell("results", f"{name}: accepted {outcome.results} at {outcome.place}, and it was {true}")
+                    self.tell("results", f"{name}: accepted {outcome.results} at {outcome.place}, and it was {true}")

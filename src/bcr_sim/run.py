@@ -5,7 +5,7 @@ import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,15 @@ import msgspec
 
 from bcr import signing
 from bcr.cache import LatestRequests
-from bcr.encoding import encode
+from bcr.control import said
+from bcr.encoding import decode, encode
 from bcr.limits import most_in_flight_of_a_client
+from bcr.proofs import Answer
 from bcr.queue import RequestQueue
+from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
-from bcr.scenario import Scenario
-from bcr.scenario.faults import Failure, FaultPlan, Trigger
+from bcr.scenario import Diagnostic, Scenario, ScenarioError
+from bcr.scenario.faults import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
 from bcr.scenario.values import Simulation
 from bcr.verdict import Judgement, judge
 from bcr_runtime import ambient
@@ -28,9 +31,12 @@ from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
-from bcr_sim.network import Network
+from bcr_sim.network import UNRELIABLE, Network
+from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
+from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
 from bcr_sim.signatures import StandIn
+from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
 from bcr_tools.launch import Launch, settings_of, stall_limit_s
@@ -126,15 +132,33 @@ class _NoProgress:
     def finish(self) -> None: ...
 
 
+def demand_simulable(scenario: Scenario) -> None:
+    """Raises ScenarioError, which tells all of them at once, where it has faults that the simulator has no place for."""
+    remarks = [
+        Diagnostic(
+            scenario.source, 1, 1, "error",
+            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {NOT_SIMULATED[plan.failure.name]}",
+        )
+        for plan in scenario.failures
+        if plan.failure.name in NOT_SIMULATED
+    ]  # fmt: skip
+    if remarks:
+        raise ScenarioError(remarks)
+
+
 def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> Outcome:
-    """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere."""
+    """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere.
+
+    Raises ScenarioError where it cannot be simulated (`demand_simulable`).
+    """
+    demand_simulable(scenario)
     return _Run(scenario, folder, keeps_steps).outcome()
 
 
 class _Run:
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         distalgo.set_options()
-        _observe_replicas()
+        observe_processes()
         self.scenario = scenario
         self.options = scenario.simulation or Simulation()
         self.world = World(self.options.seed)
@@ -145,17 +169,25 @@ class _Run:
         self.system.route = self._route
         self.system.is_twin = self._is_twin
         self.chances: dict[Any, random.Random] = {}
-        self.liars = {*self.options.twins, *(each.position for each in self.options.amnesias)}
-        self.liars |= {mutation.position for mutation in self.options.mutations}
+        self.interference = Interference(self.options)
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
+        self.free_liars = FreeLiars(
+            self.options.free, self.options.seed, self._inject, lambda: self.system.all(), self._tell_of_free_liar
+        )
         self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
         self.folder = folder
         self.record: RunRecord | None = None
         self.failure: str | None = None
         self.harness: Container | None = None
+        self.is_stopped = False  # the run is given up, or over
+        self.has_service_given_up = False  # and Olympus was the first to
         self.launch = self._launch()
-        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct)
-        self.lies = {(plan.configuration, plan.position) for plan in scenario.failures if not plan.is_of_a_link}
+        self.bounds = Bounds(scenario, self.options)
+        liars = scenario.faulty_clients
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
+        self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
+        self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
+        self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
 
     def container_of(self, task: Any) -> Container:
         return next(each for each in self.system.all() if each.task is task)
@@ -184,13 +216,19 @@ class _Run:
         with self._installed(complaints):
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
-            judgement = judge(record, self.launch.workloads, self.scenario.client_window)
+            liars = self.scenario.faulty_clients
+            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars)
             self.oracle.concluded(record)
+            check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
+            check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
+            if judgement.status == "pass":
+                self._look_at_what_is_left(max(signed.statement.number for signed in record.configurations))
+        is_owed = judgement.status == "unknown" and self._must_answer(record)
         if self.failure is not None and judgement.status != "fail":
-            judgement = Judgement("unknown", (self.failure, *judgement.reasons))
+            judgement = Judgement("fail" if is_owed else "unknown", (self.failure, *judgement.reasons))
         result = outcome_of(self.launch, record, judgement)
         return Outcome(
-            breaches=tuple(self._breaches(judgement, what_hinders, complaints, result)),
+            breaches=tuple(self._breaches(judgement, what_hinders, is_owed, complaints, result)),
             judgement=judgement,
             trace=self.trace.digest(),
             events=self.world.events,
@@ -216,42 +254,58 @@ class _Run:
         return self.world.run(lambda: self.record is not None or self.system.failures != [], LIMIT_NS, LIMIT_EVENTS)
 
     def _breaches(
-        self, judgement: Judgement, what_hinders: str | None, complaints: list[str], result: dict[str, Any]
+        self,
+        judgement: Judgement,
+        what_hinders: str | None,
+        is_owed: bool,
+        complaints: list[str],
+        result: dict[str, Any],
     ) -> Iterator[str]:
         yield from map(str, self.oracle.breaches)
         # Of a process that was made to crash its parent hears, and says so.
         surprising = [complaint for complaint in complaints if "has died; its answer" not in complaint]
         for failure in (*self.system.failures, *surprising):
             yield f"error: {failure}"
-        if judgement.status == "fail":
+        if is_owed:
+            yield from (f"liveness: {reason}" for reason in judgement.reasons[:3])
+        elif judgement.status == "fail":
             yield from (f"verdict: {reason}" for reason in judgement.reasons)
         elif what_hinders is not None:
             yield f"liveness: {what_hinders}"
-        elif judgement.status == "unknown" and self._must_answer():
-            yield from (f"liveness: {reason}" for reason in judgement.reasons[:3])
         else:
             for expectation in self.scenario.expectations:
                 unmet = expectation.check(result)
                 if unmet is not None:
                     yield f"expectation: {unmet}"
 
-    def _must_answer(self) -> bool:
-        """Whether no configuration has more than t replicas with faults, and all clients live."""
-        always = self.liars | {int(crash.process.removeprefix("replica_")) for crash in self._crashes("replica_")}
-        configurations = {configuration for configuration, _ in self.lies} | {0}
-        most = max(len(always | {p for c, p in self.lies if c == number}) for number in configurations)
-        return most <= self.scenario.t and not self._crashes("client_")
+    def _look_at_what_is_left(self, last: int) -> None:
+        for container in self.system.all():
+            if container.configuration == last and (last, self._position(container)) not in self.interference.faulty:
+                self.memory.ended(container, self.world.now_ns)
 
-    def _crashes(self, kind: str) -> list[Any]:
-        return [crash for crash in self.options.crashes if crash.process.startswith(kind)]
+    def _must_answer(self, record: RunRecord) -> bool:
+        """Whether faults struck no more than t replicas of each configuration, and nothing hindered to the end.
+
+        The harness gives a run up when nothing has moved for the stall limit, which counts from what hindered last. Olympus
+        has to wait for whoever is only late, so there what hinders is no excuse.
+        """
+        limit_ns = round(self.launch.stall_limit_s * SECOND_NS)
+        faulty = faulty_by(record.faults, limit_ns // MILLISECOND_NS)
+        hindered_ns = self.interference.last_before(self.world.now_ns)
+        is_hindered = hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns
+        is_hindered = is_hindered and self.failure is not None and not self.has_service_given_up
+        # A client whose codes are right for some and wrong for others may end the service (see the README on hmac).
+        if any(plan.failure.name == "uneven_macs" for plan in self.scenario.client_failures):
+            return False
+        is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
+        return max(map(len, faulty.values()), default=0) <= self.scenario.t and not is_hindered and not is_client_gone
 
     # -- faults
 
     def _is_correct(self, container: Container) -> bool:
         if self.scenario.authentication == "crc":
             return True  # no accident makes a replica say or hold what is wrong
-        place = container.configuration, self._position(container)
-        return place not in self.lies and place[1] not in self.liars
+        return (container.configuration, self._position(container)) not in self.interference.unsound
 
     @staticmethod
     def _position(container: Container) -> int:
@@ -266,6 +320,7 @@ class _Run:
     def _crash(self, name: str) -> None:
         for container in self._living(name):
             self.trace.befell(name, "crash")
+            self.interference.happened(self.world.now_ns, f"{name} crashed")
             container.task.kill()
             if container.configuration is not None:
                 self._tell_harness(container.configuration, self._position(container), "crash")
@@ -301,8 +356,22 @@ class _Run:
         chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
         return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
 
-    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
+        """Let a liar send what its process does not."""
+        self.trace.befell(sender.name, f"sends {parts[0]} of its own")
+        self.system.network.transmit(sender, receiver, (sender.dapid, (distalgo.sim.Command.Message, (None, parts))), False)
+
+    def _tell_of_free_liar(self, container: Container) -> None:
+        self._tell_harness(container.configuration or 0, self._position(container), "free")
+
+    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
+        if message[0] == "control" and self.harness in (sender, receiver):
+            self._hear(*said(message[2 if len(message) > 2 else 1]))
+        is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
+        if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):
+            self.trace.befell(sender.name, f"keeps back {message[0]}")
+            return None
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
@@ -322,13 +391,22 @@ class _Run:
                 self.trace.befell(sender.name, f"mutates {message[0]}")
                 if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
                     for command in forged_commands(sender.configuration or 0, state.next_slot, state.keys):
-                        forged = (sender.dapid, (distalgo.sim.Command.Message, (None, command)))
-                        self.system.network.transmit(sender, receiver, forged, False)
+                        self._inject(sender, receiver, command)
         self.trace.sending(message)
         return content
 
+    def _hear(self, verb: str, parts: list[Any]) -> None:
+        """What the harness is told, or tells, at the moment at which that is sent."""
+        if verb == "stop":
+            self.is_stopped = True
+        elif verb == "reconfiguration":
+            self.has_service_given_up |= not self.is_stopped and decode(ReconfigurationReport, parts[0]).active_ms is None
+        elif verb == "fault_injected":
+            self.interference.struck(decode(FaultPlan, parts[0]))
+
     def _tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
+        self.interference.struck(plan)
         assert self.harness is not None
         # As an event of its own: this may be in the middle of another process's step.
         self.world.at(self.world.now_ns, self._add_fault, plan)
@@ -342,13 +420,36 @@ class _Run:
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
         if self.options.amnesias and command is distalgo.sim.Command.Message and content[1][0] == "client_request":
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
+        is_message = command is distalgo.sim.Command.Message
+        if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
+            self.free_liars.arrived(receiver, content[1])
         senders = self.system.containers.get(source)
         sender = senders[0].name if senders else "root"
-        is_message = command is distalgo.sim.Command.Message
         self.trace.arrived(receiver, sender, content[1] if is_message else (command.name,))
 
     def _lost(self, sender: Container, receiver: Container, message: Any) -> None:
         self.trace.lost(sender, receiver, message[1][1][1])
+        self.interference.happened(self.world.now_ns, f"a message from {sender.name} to {receiver.name} was lost")
+
+    def executed(self, container: Container) -> None:
+        """A replica has executed a slot."""
+        if self.free_liars.is_one(container):
+            self.free_liars.executed(container)
+
+    def handled(self, container: Container) -> None:
+        """A replica has handled a message."""
+        place = container.configuration, self._position(container)
+        if place not in self.interference.faulty:
+            self.memory.handled(container, self.world.now_ns)
+
+    def accepted(self, container: Container, answer: Answer) -> None:
+        """A client has accepted an answer of replicas."""
+        if self.has_acceptance_of_all:
+            number = answer.configuration
+            if number not in self.members:
+                self.members[number] = [each for each in self.system.all() if each.configuration == number]
+            living = (each for each in self.members[number] if not each.task.is_dead)
+            self.oracle.accepted(answer, container.name, living)
 
     @contextmanager
     def _installed(self, complaints: list[str]) -> Iterator[None]:
@@ -363,12 +464,12 @@ class _Run:
         logger.addHandler(handler)
         ambient.install(own := _Source(self, self.folder))
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
-        _observers.append(self)
+        observers.append(self)
         try:
             with distalgo.installed(self.system):
                 yield
         finally:
-            _observers.remove(self)
+            observers.remove(self)
             signing.use(signing.Ed25519())
             ambient.install(ambient.SystemSource())
             own.close()
@@ -390,43 +491,3 @@ class _Complaints(logging.Handler):
                 last = last.tb_next
             trace = f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
         self._complaints.append(record.getMessage() + trace)
-
-
-# -- observation: the methods by which a replica's state moves tell the run that is going on
-
-_observers: list[_Run] = []
-_observed: set[type] = set()
-
-
-def _observe_replicas() -> None:
-    """Once an OS process: let `Replica` tell what it has done, and do exactly that."""
-    source = str(PROJECT / "src")
-    if source not in sys.path:
-        sys.path.insert(0, source)
-    from Replica import Replica
-
-    if Replica in _observed:
-        return
-    _observed.add(Replica)
-
-    def after(method: str, tell: Callable[..., None]) -> None:
-        stock = getattr(Replica, method)
-
-        def observed(process: Any, *arguments: Any) -> Any:
-            done = stock(process, *arguments)
-            for run in _observers:
-                tell(run.oracle, process._DistProcess__procimpl, arguments, done)
-            return done
-
-        setattr(Replica, method, observed)
-
-    after("execute", lambda oracle, container, _, done: oracle.executed(container, done.slot, done.requests, done))
-    after("go_back", lambda oracle, container, *_: oracle.went_back(container))
-    after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
-    after("on_completed_checkpoint", _tell_checkpoint)
-
-
-def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done: Any) -> None:
-    proof = container.process._state.checkpoint_proof
-    if proof and set(proof) <= set(arguments[0].proof):
-        oracle.checkpointed(container, proof)

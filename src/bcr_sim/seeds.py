@@ -1,9 +1,10 @@
 """From a number to a scenario: sizes, workload, network and faults, written out in the grammar of scenario files.
 
 Every feature is left out of many scenarios: what always happens together hides what it does alone. No configuration
-gets more than t replicas with faults, so that every scenario has to be answered.
+gets more than t replicas with faults, and one client at least is correct, so that every scenario has to be answered.
 
-A seed is one scenario for each authenticator: of signatures and of MACs the same, of checksums one without lies.
+A seed is one scenario for each authenticator: of signatures and of MACs the same, but for lies in the MACs, of checksums
+one without lies.
 """
 
 import random
@@ -11,13 +12,30 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from bcr.authentication import KINDS, Authentication, sizes
-from bcr.scenario.faults import FAILURES, NO_ACCIDENTS, TRIGGERS
+from bcr.scenario.faults import (
+    CLIENT_FAILURES,
+    FAILURES,
+    MESSAGES,
+    NO_ACCIDENTS,
+    NOT_SIMULATED,
+    ONLY_WITH,
+    TRIGGERS,
+)
+from bcr.scenario.values import Acceptance
+from bcr_sim.schemes import Pairs, scheme
 
 T = TypeVar("T")
 
 REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
+SCHEMES = 0.5  # of the seeds with lies follow one that is known to be worth trying
+UNDISTURBED = 0.7  # of those have the liars do nothing else, which would mostly give them away before
 MILLISECONDS = (5, 60, 400, 1_500)
 ONCE = ("wedge_request", "catch_up", "get_running_state", "new_configuration")
+ACCEPTANCES: Sequence[Acceptance] = ("all", "quorum")
+# How often a failure strikes that says so itself.
+NUMBERS = {"garbage": (1, 12), "spin": (1, 20), "lie_caught_up": (1, 100), "replay_catch_up": (1, 100)}
+CLIENT_NUMBERS = {"flood": (5, 60), "garbage": (1, 12)}
+FEW = (1, 3)
 
 
 class Chance:
@@ -46,7 +64,12 @@ def authentication_of(seed: int) -> Authentication:
     return drawn
 
 
-def scenario_text(seed: int, authentication: Authentication = "ed25519") -> str:
+def acceptance_of(seed: int) -> Acceptance:
+    """What a seed draws results to be accepted on, where it is left to it."""
+    return Chance(f"acceptance {seed}").one_of(ACCEPTANCES)
+
+
+def scenario_text(seed: int, authentication: Authentication = "ed25519", acceptance: Acceptance = "all") -> str:
     """The scenario file that a seed stands for."""
     chance = Chance(seed)
     t = chance.one_of((1, 1, 1, 1, 2, 2, 3))
@@ -72,27 +95,46 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519") -> str:
     replicas = sizes(t, authentication).replicas
     faulty = chance.some_of(range(replicas), chance.one_of((t, t, t, chance.number(0, t))))
     lies = authentication != "crc"
-    failures = [failure for failure in sorted(FAILURES) if lies or failure not in NO_ACCIDENTS]
-    lines += _failures(chance, faulty, clients, failures)
-    words = _simulation(chance, seed, replicas, clients, faulty, olympus_timeout)
+    pairs, planned, is_scheme = _failures(chance, replicas, faulty, clients, lies)
+    if authentication == "hmac" and faulty:
+        _add_useless_macs(Chance(f"macs {seed}"), pairs, faulty, clients)
+    lines += [
+        f"failures[{configuration},{position}] = {'; '.join(mine)}"
+        for (configuration, position), mine in sorted(pairs.items())
+    ]
+    lines += _client_failures(chance, clients, authentication)
+    disturbed = [] if is_scheme and chance.happens(UNDISTURBED) else faulty
+    words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
     if not lies and chance.happens(0.4):
         words.append(f"flip({chance.one_of((5, 30, 100))})")
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in NO_ACCIDENTS)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
+    if acceptance != "all":
+        lines.append(f"acceptance = {acceptance}")
     return "\n".join(lines) + "\n"
 
 
-def _failures(chance: Chance, faulty: Sequence[int], clients: int, failures: Sequence[str]) -> list[str]:
-    if not chance.happens(0.7):
-        return []
-    return [
-        f"failures[{configuration},{position}] = "
-        + "; ".join(_pair(chance, configuration, clients, failures) for _ in range(chance.number(1, 3)))
+def _failures(
+    chance: Chance, replicas: int, faulty: Sequence[int], clients: int, lies: bool
+) -> tuple[Pairs, list[str], bool]:
+    """What the faulty replicas do, by configuration and position, what the simulator does for them, and if it is a scheme."""
+    if not chance.happens(0.8):
+        return {}, [], False
+    if lies and faulty and chance.happens(SCHEMES):
+        return (*scheme(chance, replicas, faulty, clients), True)
+    failures = [
+        failure
+        for failure in sorted(FAILURES)
+        if failure not in NOT_SIMULATED and failure not in ONLY_WITH and (lies or failure not in NO_ACCIDENTS)
+    ]
+    pairs = {
+        (configuration, position): [_pair(chance, configuration, clients, failures) for _ in range(chance.number(1, 3))]
         for configuration in range(chance.number(1, 3))
         for position in faulty
         if chance.happens(0.8)
-    ]
+    }
+    return pairs, [], False
 
 
 def _pair(chance: Chance, configuration: int, clients: int, failures: Sequence[str]) -> str:
@@ -103,10 +145,48 @@ def _pair(chance: Chance, configuration: int, clients: int, failures: Sequence[s
         "count": 0 if trigger in ONCE else configuration if trigger == "reconfiguration" else chance.number(0, 6),
         "milliseconds": chance.number(1, 300),
     }
-    amounts = {"milliseconds": chance.one_of(MILLISECONDS), "number": chance.number(1, 3)}
     trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
-    failure_arguments = ",".join(str(amounts[kind]) for kind in FAILURES[failure].arguments)
-    return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
+    arguments = _arguments(chance, FAILURES[failure].arguments, NUMBERS.get(failure, FEW))
+    return f"{trigger}({trigger_arguments}),{failure}({arguments})"
+
+
+def _arguments(chance: Chance, kinds: Sequence[str], limits: tuple[int, int]) -> str:
+    amounts = {
+        "milliseconds": chance.one_of(MILLISECONDS),
+        "number": chance.number(*limits),
+        "message": chance.one_of(MESSAGES),
+    }
+    return ",".join(str(amounts[kind]) for kind in kinds)
+
+
+def _add_useless_macs(chance: Chance, pairs: Pairs, faulty: Sequence[int], clients: int) -> None:
+    if chance.happens(0.3):
+        pair = f"shuttle({chance.number(0, clients - 1)},{chance.number(0, 3)}),useless_macs()"
+        pairs.setdefault((0, chance.one_of(faulty)), []).append(pair)
+
+
+def _client_failures(chance: Chance, clients: int, authentication: Authentication) -> list[str]:
+    if clients < 2 or not chance.happens(0.4):
+        return []
+    faulty = chance.some_of(range(clients), chance.number(1, clients - 1))
+    failures = [
+        failure
+        for failure in sorted(CLIENT_FAILURES)
+        if failure not in ONLY_WITH and (authentication != "crc" or failure not in NO_ACCIDENTS)
+    ]
+    lines = []
+    for client in faulty:
+        pairs = []
+        for _ in range(chance.number(1, 3)):
+            trigger = chance.one_of((f"reconfiguration({chance.one_of((0, 0, 1, 2))})", f"after({chance.number(0, 300)})"))
+            failure = chance.one_of(failures)
+            arguments = _arguments(chance, CLIENT_FAILURES[failure].arguments, CLIENT_NUMBERS.get(failure, FEW))
+            pairs.append(f"{trigger},{failure}({arguments})")
+        # Of its own chance, so that the rest of the scenario is the same with signatures.
+        if authentication == "hmac" and Chance(f"{client} {pairs}").happens(0.2):
+            pairs.append("after(20),uneven_macs()")
+        lines.append(f"client_failures[{client}] = {'; '.join(pairs)}")
+    return lines
 
 
 def _simulation(
@@ -115,22 +195,26 @@ def _simulation(
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 30_000)))
     until = chance.number(100, 1_500)
     names = [f"replica_{i}" for i in range(replicas)] + [f"client_{k}" for k in range(clients)]
+    everybody = [*names, "olympus"]
     words = [f"seed({seed})", f"delay({least},{most})"]
     if chance.happens(0.3):
         words += [f"lose({chance.one_of((5, 30, 100))})"]
     if chance.happens(0.3):
         words += [f"duplicate({chance.one_of((10, 100))})"]
+    for word, most_ms, who in (("cut", 500, everybody if chance.happens(0.1) else names), ("hold", 3_000, everybody)):
+        if chance.happens(0.3):
+            for _ in range(chance.number(1, 3)):
+                one, other = chance.some_of(who, 2)
+                if chance.happens(0.5):
+                    one, other = other, one
+                since = chance.number(0, until)
+                words.append(f"{word}({one},{other},{since},{since + chance.number(20, most_ms)})")
     if chance.happens(0.3):
-        for _ in range(chance.number(1, 3)):
-            one, other = chance.some_of(names, 2)
-            since = chance.number(0, until)
-            words.append(f"cut({one},{other},{since},{since + chance.number(20, 500)})")
-    if chance.happens(0.3):
+        # Olympus takes whoever does not answer for longer than it waits for one that is gone; a few outlast that.
+        most_ms = 3 * olympus_timeout if chance.happens(0.2) else min(900, olympus_timeout // 2)
         for _ in range(chance.number(1, 2)):
             since = chance.number(0, until)
-            # Whoever does not answer for longer than Olympus waits is as good as crashed.
-            duration = chance.number(20, min(900, olympus_timeout // 2))
-            words.append(f"pause({chance.one_of(names)},{since},{since + duration})")
+            words.append(f"pause({chance.one_of(everybody)},{since},{since + chance.number(20, most_ms)})")
     words.append(f"until({until})")
     if faulty:
         if chance.happens(0.25):
@@ -141,6 +225,8 @@ def _simulation(
             words.append(f"mutate({chance.one_of(faulty)},{chance.number(1, 8)})")
         if chance.happens(0.25):
             words.append(f"amnesia({chance.one_of(faulty)},{chance.number(10, until)})")
+        if chance.happens(0.25):
+            words += [f"free({position})" for position in faulty]
     if chance.happens(REAL_SIGNATURES):
         words.append("real_signatures()")
     return words

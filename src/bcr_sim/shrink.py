@@ -7,7 +7,10 @@ from bcr.scenario import ScenarioError
 
 MAX_RUNS = 400
 OTHER_SEEDS = 3  # a smaller scenario has another schedule, so others are tried too
-DEFAULTS = ("client_window", "batch_limit", "operations_per_request", "wedge_grace", "olympus_timeout", "checkpt_interval")
+DEFAULTS = ("client_window", "batch_limit", "operations_per_request", "wedge_grace", "olympus_timeout", "checkpt_interval",
+            "acceptance")  # fmt: skip
+FAULTS = ("failures[", "client_failures[")
+_OFTEN = re.compile(r"(,\w+\()([2-9]|\d{2,})\)$")  # a pair whose failure strikes several times, or for long
 
 
 def shrunk(text: str, kind: str, kind_of: Callable[[str], str], max_runs: int = MAX_RUNS) -> str:
@@ -44,10 +47,10 @@ def _smaller(text: str) -> Iterator[str]:
     lines = text.splitlines()
     values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     for number, line in enumerate(lines):
-        if line.startswith("failures["):
+        if line.startswith(FAULTS):
             yield _joined(lines[:number] + lines[number + 1 :])
     for number, line in enumerate(lines):
-        if line.startswith(("failures[", "simulation")):
+        if line.startswith((*FAULTS, "simulation")):
             key, _, value = line.partition(" = ")
             items = [item for item in value.split("; ") if item]
             for index, item in enumerate(items):
@@ -56,7 +59,8 @@ def _smaller(text: str) -> Iterator[str]:
                     yield _joined([*lines[:number], f"{key} = {rest}", *lines[number + 1 :]])
     clients = int(values["num_client"])
     if clients > 1:
-        fewer = [line for line in lines if not line.startswith(f"workload[{clients - 1}]")]
+        last = (f"workload[{clients - 1}]", f"client_failures[{clients - 1}]")
+        fewer = [line for line in lines if not line.startswith(last)]
         yield _joined(_with(fewer, "num_client", clients - 1))
     if int(values["t"]) > 1:
         yield _joined(_with(lines, "t", int(values["t"]) - 1))
@@ -65,6 +69,14 @@ def _smaller(text: str) -> Iterator[str]:
         if count and int(count[2]) > 1:
             for fewer_operations in dict.fromkeys((1, int(count[2]) // 2, int(count[2]) - 1)):
                 yield _joined([*lines[:number], f"{count[1]}{fewer_operations})", *lines[number + 1 :]])
+    for number, line in enumerate(lines):
+        if line.startswith(FAULTS):
+            key, _, value = line.partition(" = ")
+            items = value.split("; ")
+            for index, item in enumerate(items):
+                if _OFTEN.search(item):
+                    fewer_times = "; ".join([*items[:index], _OFTEN.sub(r"\g<1>1)", item), *items[index + 1 :]])
+                    yield _joined([*lines[:number], f"{key} = {fewer_times}", *lines[number + 1 :]])
     for key in DEFAULTS:
         if key in values:
             yield _joined([line for line in lines if not line.startswith(f"{key} =")])

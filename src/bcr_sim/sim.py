@@ -11,7 +11,7 @@ from rich.table import Table
 from bcr.scenario import ScenarioError, read_scenario
 from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
-from bcr_sim.run import Outcome, simulate
+from bcr_sim.run import Outcome, demand_simulable, simulate
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--diagram and --logs take one FILE")
     try:
         scenarios = [read_scenario(find_scenario(name))[0] for name in options.files]
+        for scenario in scenarios:
+            demand_simulable(scenario)
         if options.logs:
             options.logs.mkdir(parents=True)
     except (ScenarioNotFound, ScenarioError, OSError) as error:

@@ -1,5 +1,6 @@
 """Gathers what the processes report into the record of the run."""
 
+from collections.abc import Collection as Collection_
 from typing import Any
 
 from bcr.configuration import SignedConfiguration
@@ -15,16 +16,17 @@ from bcr.spool import record_of
 from bcr.state import Snapshot
 from bcr.violations import MalformedMessage, Notice
 
-
 MAX_PROBLEMS = 100
 MAX_PROBLEM_CHARACTERS = 200
 
 
 class Collection:
-    """What has been reported so far."""
+    """What has been reported so far; a run is done when the clients that are not `faulty` are, if there are any."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, faulty: Collection_[int] = ()) -> None:
         self.settings = settings
+        everybody = set(range(settings.num_clients))
+        self.owed = frozenset(everybody.difference(faulty) or everybody)  # clients
         self.clients: tuple[Any, ...] = ()
         self.configurations: list[SignedConfiguration] = []
         self.reconfigurations: list[ReconfigurationReport] = []
@@ -59,8 +61,8 @@ class Collection:
         self._progress[client] = answered
 
     def answered(self) -> int:
-        """Operations that clients have said to be answered."""
-        return sum(self._progress.values())
+        """Operations that clients which are owed that have said to be answered."""
+        return sum(count for client, count in self._progress.items() if client in self.owed)
 
     def add_client_piece(self, client: int, index: int, count: int, piece: bytes) -> None:
         if client in self._client_records:
@@ -109,6 +111,10 @@ class Collection:
                 self.add_problem(f"replica {position}: its final state cannot be read: {violation}")
 
     def has_all_clients(self) -> bool:
+        """Whether every client that is owed something has handed over its record."""
+        return self.owed <= set(self._client_records)
+
+    def has_all_records(self) -> bool:
         return len(self._client_records) == self.settings.num_clients
 
     def witnesses(self) -> list[int]:

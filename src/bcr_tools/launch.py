@@ -107,9 +107,15 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
         options.result_file,
         stall_limit_s(scenario),
         options.node_limit,
-        partial(Progress, scenario.name, sum(map(len, scenario.workloads))),
+        partial(Progress, scenario.name, _operations_owed(scenario)),
         conclude,
     )
+
+
+def _operations_owed(scenario: Scenario) -> int:
+    """How many operations of correct clients are to be answered."""
+    faulty = scenario.faulty_clients
+    return sum(len(workload) for client, workload in enumerate(scenario.workloads) if client not in faulty)
 
 
 def _demand_writable(folder: Path, result_file: Path | None) -> None:

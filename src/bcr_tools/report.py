@@ -30,9 +30,14 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     """
     launch.folder.mkdir(parents=True, exist_ok=True)
     (launch.folder / "record.msgpack").write_bytes(encode(record))
-    judgement = judge(record, launch.workloads, launch.settings.client_window)
-    if failure is not None and judgement.status != "fail":
-        judgement = Judgement("unknown", (failure, *judgement.reasons))
+    judgement = judge(
+        record,
+        launch.workloads,
+        launch.settings.client_window,
+        liars=launch.scenario.faulty_clients,
+        given_up=failure,
+        patience_ms=round(launch.stall_limit_s * 1000),
+    )
     outcome = outcome_of(launch, record, judgement)
     unmet = [
         text for text in (expectation.check(outcome) for expectation in launch.scenario.expectations) if text is not None
@@ -66,7 +71,8 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "faults_injected": [
             {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
             for fault in record.faults
-        ],
+        ]
+        + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
         "notices": _notices(record),
         "final_state": None if record.final_state is None else record.final_state.dictionary,
         "elapsed_s": elapsed_s(record),

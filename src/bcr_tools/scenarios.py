@@ -69,12 +69,13 @@ def _section(file: Path, folder: Path) -> str:
 
 def _struck(scenario: Scenario, faults: Sequence[dict[str, object]]) -> list[str]:
     """The faults of the file, and whether they struck."""
-    struck = {(fault["configuration"], fault["position"], fault["fault"]) for fault in faults}
-    return [
-        f"fault:    replica {plan.position} of configuration {plan.configuration}: {plan.text}: "
-        + ("struck" if (plan.configuration, plan.position, plan.text) in struck else "never met")
+    struck = {(fault.get("configuration"), fault.get("position"), fault.get("client"), fault["fault"]) for fault in faults}
+    plans = [
+        (f"replica {plan.position} of configuration {plan.configuration}", (plan.configuration, plan.position, None, plan.text))
         for plan in scenario.failures
     ]
+    plans += [(f"client {plan.client}", (None, None, plan.client, plan.text)) for plan in scenario.client_failures]
+    return [f"fault:    {who}: {place[-1]}: {'struck' if place in struck else 'never met'}" for who, place in plans]
 
 
 def _why(file: Path) -> list[str]:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bcr.scenario.faults import FAILURES, TRIGGERS
+from bcr.scenario.faults import FAILURES, MESSAGES, ONLY_WITH, TRIGGERS
 from bcr_runtime.processes import PROJECT
 from bcr_tools.run import command_for
 
@@ -45,20 +45,25 @@ def scenario_text(seed: int) -> str:
     lines += [f"workload[{client}] = pseudorandom({chance.randrange(10**6)},{PER_CLIENT})" for client in range(clients)]
     for configuration in range(chance.randint(1, 3)):
         for position in chance.sample(range(2 * t + 1), chance.randint(1, t)):
-            pairs = [_pair(chance, configuration, clients) for _ in range(chance.randint(1, 2))]
+            pairs = [_pair(chance, configuration, clients, 2 * t + 1) for _ in range(chance.randint(1, 2))]
             lines.append(f"failures[{configuration},{position}] = {'; '.join(pairs)}")
     return "\n".join(lines) + "\n"
 
 
-def _pair(chance: random.Random, configuration: int, clients: int) -> str:
+def _pair(chance: random.Random, configuration: int, clients: int, replicas: int) -> str:
     trigger = chance.choice(sorted(TRIGGERS))
     values = {"client": chance.randrange(clients), "count": chance.randrange(PER_CLIENT), "milliseconds": 50}
     if trigger in ("wedge_request", "catch_up", "get_running_state", "new_configuration"):
         values["count"] = 0
     if trigger == "reconfiguration":
         values["count"] = configuration
-    failure = chance.choice(sorted(FAILURES))
-    amounts = {"milliseconds": chance.choice(MILLISECONDS), "number": chance.randint(1, 3)}
+    failure = chance.choice(sorted(set(FAILURES) - set(ONLY_WITH)))
+    amounts: dict[str, int | str] = {
+        "milliseconds": chance.choice(MILLISECONDS),
+        "number": chance.randint(1, 3),
+        "position": chance.randrange(replicas),
+        "message": chance.choice(MESSAGES),
+    }
     trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
     failure_arguments = ",".join(str(amounts[kind]) for kind in FAILURES[failure].arguments)
     return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"

@@ -48,6 +48,8 @@ MET = [
     ("expect[quorum_includes,0]", "{1,2}"),
     ("expect[quorum_excludes,0]", "0,3"),
     ("expect[blamed,0]", "0,1"),
+    ("expect[blamed]", "0"),
+    ("expect[blamed]", "1,0"),
 ]
 UNMET = [
     ("expect[verdict]", "fail"),
@@ -73,6 +75,7 @@ UNMET = [
     ("expect[quorum_excludes,7]", "0"),
     ("expect[blamed,0]", "1,2"),
     ("expect[blamed,1]", "0"),
+    ("expect[blamed]", "1,2"),
 ]
 
 
@@ -89,6 +92,13 @@ def test_an_expectation_that_is_met_says_nothing(key, value):
 @pytest.mark.parametrize("key, value", UNMET)
 def test_an_expectation_that_is_not_met_says_what_was_expected_in_the_file_s_own_words(key, value):
     assert expectation(key, value).check(OUTCOME).startswith(f"expected {key} = {value}")
+
+
+def test_nobody_is_blamed_where_nothing_was_reconfigured():
+    quiet = OUTCOME | {"reconfigurations": []}
+    assert "nothing of the kind" in expectation("expect[blamed]", "0").check(quiet)
+    with pytest.raises(ScenarioError, match=r"expect\[blamed\]: takes 1 or no further arguments, has 2"):
+        expectation("expect[blamed,0,1]", "0")
 
 
 @pytest.mark.parametrize("key", ["results,0", "final,'k'"])

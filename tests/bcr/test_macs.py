@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import key_of, replica_key
 
-from bcr.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MacKeys
+from bcr.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MacKeys, UselessMacKeys
 from bcr.signing import Circle
 
 OLYMPUS, AUTHOR, OTHER = (key_of(name, "hmac") for name in ("olympus", "author", "other"))
@@ -94,3 +94,10 @@ def test_entries_whose_hints_are_alike_do_not_hide_each_other():
     disguised = twin.public[:1] + OTHER.public[1:HINT_SIZE] + twin.public[HINT_SIZE:]
     signature = AUTHOR.sign(MESSAGE, (disguised, OTHER.public))
     assert is_convinced(OTHER, MESSAGE, signature)
+
+
+def test_useless_codes_convince_olympus_and_all_replicas_and_no_client():
+    circle = Circle(OLYMPUS.public, tuple(each.public for each in REPLICAS), tuple(each.public for each in CLIENTS))
+    signature = UselessMacKeys.of(AUTHOR.among(circle)).sign(MESSAGE, circle.clients + circle.replicas)
+    assert all(is_convinced(reader, MESSAGE, signature) for reader in (OLYMPUS, *REPLICAS))
+    assert not any(is_convinced(reader, MESSAGE, signature) for reader in CLIENTS)

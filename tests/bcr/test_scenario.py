@@ -1,6 +1,7 @@
 """Scenario files: what real files of the format hold is read, and what makes no sense is told with its place."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,17 @@ from bcr.encoding import encode
 from bcr.object import Operation
 from bcr.scenario import Failure, ScenarioError, Trigger, grammar, parse_scenario, read_scenario
 from bcr.scenario.entries import MAX_BYTES, lines_of
-from bcr.scenario.faults import FAILURES, NO_ACCIDENTS, SIMULATED, TRIGGERS
-from bcr.scenario.values import MAX_OPERATIONS
+from bcr.scenario.faults import (
+    CLIENT_FAILURES,
+    CLIENT_TRIGGERS,
+    FAILURES,
+    MESSAGES,
+    NO_ACCIDENTS,
+    ONLY_WITH,
+    SIMULATED,
+    TRIGGERS,
+)
+from bcr.scenario.values import MAX_OPERATIONS, Cut, Hold, Pause
 from bcr.workload import Uniform, Written, pseudorandom
 
 HERE = Path(__file__).parent
@@ -48,6 +58,14 @@ def errors(text, source="x.config"):
     with pytest.raises(ScenarioError) as caught:
         parse_scenario(text, source)
     return [f"{each.line}:{each.column}: {each.text}" for each in caught.value.diagnostics if each.severity == "error"]
+
+
+ARGUMENTS = {"number": "1", "milliseconds": "1", "position": "1", "message": "shuttle"}
+
+
+def call(name, words):
+    """The word with arguments that it may have."""
+    return f"{name}({','.join(ARGUMENTS[kind] for kind in words[name].arguments)})"
 
 
 DROP = (Trigger("shuttle", 0, 1), Failure("drop"))
@@ -185,12 +203,84 @@ def test_failures_are_a_set_of_pairs_each_with_the_exact_text_of_the_file():
 
 def test_every_trigger_and_failure_is_read():
     triggers = {name: f"{name}({','.join('0' for _ in word.arguments)})" for name, word in TRIGGERS.items()}
-    failures = {name: f"{name}({'7' if word.arguments else ''})" for name, word in FAILURES.items()}
-    expected = [(trigger, 0, failure) for trigger in triggers for failure in failures]
-    found, warnings = faults(";".join(f"{triggers[trigger]},{failures[failure]}" for trigger, _, failure in expected))
+    expected = [(trigger, 0, failure) for trigger in triggers for failure in FAILURES]
+    text = ";".join(f"{triggers[trigger]},{call(failure, FAILURES)}" for trigger, _, failure in expected)
+    found, warnings = faults(text, "authentication = hmac\n")
     assert [(trigger.name, trigger.count, failure.name) for trigger, failure, _ in found] == expected
-    assert {failure.argument for _, failure, _ in found if FAILURES[failure.name].arguments} == {7}
+    kinds = {failure.name: FAILURES[failure.name].arguments for _, failure, _ in found}
+    assert all((failure.argument is None) == (kinds[failure.name] == ()) for _, failure, _ in found)
+    assert {failure.argument for _, failure, _ in found if "message" in kinds[failure.name]} == {"shuttle"}
     assert not warnings
+
+
+def test_every_failure_of_a_client_is_read():
+    expected = [(trigger, failure) for trigger in CLIENT_TRIGGERS for failure in CLIENT_FAILURES]
+    text = "; ".join(f"{trigger}(2),{call(failure, CLIENT_FAILURES)}" for trigger, failure in expected)
+    scenario, warnings = read(f"t = 1\nnum_client = 2\nauthentication = hmac\n{WORKLOAD}workload[1] = get('k')\n"
+                              f"client_failures[1] = {text}\n")  # fmt: skip
+    assert [(each.client, each.trigger.name, each.failure.name) for each in scenario.client_failures] == [
+        (1, *each) for each in expected
+    ]
+    assert {each.trigger.count for each in scenario.client_failures} == {2}
+    assert "; ".join(each.text for each in scenario.client_failures) == text
+    assert (scenario.faulty_clients, warnings) == ({1}, [])
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_every_message_can_be_forged_and_sent_again(kind):
+    found, warnings = faults(f"shuttle(0,0),forge({kind}); shuttle(0,1),replay_old({kind.upper()})")
+    assert [failure for _, failure, _ in found] == [Failure("forge", kind), Failure("replay_old", kind)]
+    assert not warnings
+
+
+def test_words_for_an_adversary_that_make_no_sense_are_told_all_at_once_with_their_places_and_the_nearest_word():
+    found = errors(
+        f"{START}{WORKLOAD}"
+        "failures[0,1] = shuttle(0,0),anser_early(1); shuttle(0,0),forge(shutle); shuttle(0,0),impersonate(3)\n"
+        "client_failures[0] = reconfigration(0),flod(3); shuttle(0,0),garbage(1)\n"
+        "client_failures[1] = after(1),future(2)\n"
+        "client_failures[0,1] = after(1),future()\n"
+        "simulation = hold(replica_0,olympos,1,2); crash(olympus,3); fre(1)\n"
+        "acceptance = som\n"
+    )
+    assert [re.sub(r"; (the nearest is .*|valid .*)", "", each) for each in found] == [
+        "4:30: no failure anser_early; did you mean answer_early?",
+        "4:65: forge: no message 'shutle'; did you mean shuttle?",
+        "4:99: impersonate: no replica 3, positions are 0 to 2",
+        "5:22: no trigger of a client reconfigration; did you mean reconfiguration?",
+        "5:40: no failure of a client flod; did you mean flood?",
+        "5:49: no trigger of a client shuttle",
+        "6:1: client_failures: no client 1, clients are 0 to 0",
+        "6:31: future takes 0 arguments, not 1: future()",
+        "7:1: expected client_failures[k] with whole numbers, found 'client_failures[0,1]'",
+        "8:29: hold: expected replica_0 to replica_2, client_0 to client_0 or olympus, found 'olympos'",
+        "8:49: crash: expected replica_0 to replica_2 or client_0 to client_0, found 'olympus'",
+        "8:61: no option of the simulator fre; did you mean free?",
+        "9:14: acceptance: no 'som'",
+    ]
+
+
+def test_what_a_result_is_accepted_on_is_a_choice_with_a_safe_default():
+    assert read(f"{START}{WORKLOAD}")[0].acceptance == "all"
+    assert read(f"{START}{WORKLOAD}acceptance = quorum\n")[0].acceptance == "quorum"
+
+
+def test_asynchrony_may_reach_olympus():
+    scenario, _ = read(f"{START}{WORKLOAD}simulation = hold(olympus,replica_1,5,90); cut(client_0,olympus,1,2); pause(olympus,3,9000)\n")
+    simulation = scenario.simulation
+    assert simulation.holds == (Hold("olympus", "replica_1", 5, 90),)
+    assert simulation.cuts == (Cut("client_0", "olympus", 1, 2),)
+    assert simulation.pauses == (Pause("olympus", 3, 9_000),)
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "crc"])
+def test_uneven_codes_need_an_authenticator_that_has_codes(authentication):
+    found = errors(
+        f"{START}{WORKLOAD}authentication = {authentication}\n"
+        "failures[0,1] = shuttle(0,0),useless_macs()\nclient_failures[0] = after(1),uneven_macs()\n"
+    )
+    why = f"needs authentication = hmac, which is {authentication}: only a vector of codes can convince one reader and not another"
+    assert found == [f"5:30: useless_macs {why}", f"6:31: uneven_macs {why}"]
 
 
 def test_counting_from_1_and_times_in_seconds_are_settings_and_never_guessed():
@@ -230,7 +320,7 @@ def test_the_published_example_is_refused_for_its_unknown_failure_alone():
     text = (CONFIG / "published_example.config").read_text().split("\n")
     assert warning.text == "a quote is missing behind 'jedi'"
     assert text[error.line - 1][error.column - 1 :].startswith("omit_send()")
-    assert error.text.startswith("no failure omit_send; the nearest is increment_slot, valid are ")
+    assert error.text.startswith("no failure omit_send; the nearest is mute_clients, valid are ")
 
 
 def test_errors_of_a_file_whose_number_of_clients_is_missing_are_no_consequences_of_that():
@@ -424,9 +514,11 @@ def test_positions_are_those_of_the_authenticators_chain():
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_lie_is_refused_with_its_reason_where_checksums_must_stand_it_and_an_accident_is_not(failure):
-    argument = "1" if FAILURES[failure].arguments else ""
-    text = CHECKSUMS + f"failures[0,1] = shuttle(0,0),drop(); shuttle(0,1),{failure}({argument})\n"
-    if failure in NO_ACCIDENTS:
+    text = CHECKSUMS + f"failures[0,1] = shuttle(0,0),drop(); shuttle(0,1),{call(failure, FAILURES)}\n"
+    if failure in ONLY_WITH:
+        [error] = errors(text)
+        assert error.startswith(f"5:51: {failure} needs authentication = hmac")
+    elif failure in NO_ACCIDENTS:
         [error] = errors(text)
         assert error == f"5:51: {failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
         assert not read(text.replace("crc", "hmac"))[1]
@@ -434,13 +526,17 @@ def test_a_lie_is_refused_with_its_reason_where_checksums_must_stand_it_and_an_a
         assert read(text)[0].failures[1].failure.name == failure
 
 
-@pytest.mark.parametrize("word", ["twins(1)", "mutate(1,3)", "amnesia(1,50)"])
+@pytest.mark.parametrize("word", ["twins(1)", "mutate(1,3)", "amnesia(1,50)", "free(1)"])
 def test_a_lie_of_the_simulator_is_refused_where_checksums_must_stand_it(word):
     [error] = errors(CHECKSUMS + f"simulation = seed(1); {word}\n")
     assert error.startswith(f"5:23: {word.partition('(')[0]} is no accident")
 
 
 def test_every_failure_is_an_accident_or_has_a_reason_why_it_is_none():
-    assert set(NO_ACCIDENTS) - set(FAILURES) == set(SIMULATED)
+    assert set(NO_ACCIDENTS) - set(FAILURES) - set(CLIENT_FAILURES) == set(SIMULATED)
     assert {"crash", "drop", "sleep", "delay", "duplicate", "corrupt", "replay", "stall", "pause", "invalid_order_sig",
-            "invalid_result_sig"} == set(FAILURES) - set(NO_ACCIDENTS)  # fmt: skip
+            "invalid_result_sig", "ask", "garbage", "withhold_ready", "mute_clients", "drop_all", "no_checkpoints",
+            "no_result_shuttles"} == set(FAILURES) - set(NO_ACCIDENTS) - set(ONLY_WITH)  # fmt: skip
+    assert {"garbage", "flood", "stale_pairs", "future", "accuse_early"} == (
+        set(CLIENT_FAILURES) - set(NO_ACCIDENTS) - set(ONLY_WITH)
+    )

@@ -43,7 +43,7 @@ def with_other_results(exchange, *results):
 
 
 def resigned(exchange, slot=None, results=None, signers=(0, 1, 2)):
-    """The exchange as replicas would have signed it that agree on a lie."""
+    """The exchange as all replicas would have signed it that agree on a lie."""
     answer = exchange.answer
     outcome = answer.outcome
     place = answer.slot if slot is None else slot
@@ -687,3 +687,145 @@ def test_a_request_number_out_of_turn_is_judged_fail(chain):
     chain.order(request)
     chain.accept(request)
     assert fails(verdict(chain), "client 0, request 7", "the workload has 2 requests")
+
+
+# -- a run that was given up
+
+
+def given_up(chain, record=None, **more):
+    return judge(record or chain.record(), chain.workloads(), chain.client_window, given_up="nothing moved", **more)
+
+
+@pytest.fixture
+def stalled(chain):
+    """A run in which one request was sent and never answered, though all clients and replicas accounted for themselves."""
+    chain.requests[1].append(chain.requests[1][0])
+    return chain
+
+
+def test_a_run_that_was_given_up_though_answers_are_owed_is_judged_fail(stalled):
+    assert verdict(stalled).status == "unknown"
+    assert fails(given_up(stalled), "nothing moved, and the protocol owes the answers")
+    assert fails(given_up(stalled), "client 1: 1 of 2 requests answered")
+
+
+def test_t_faults_are_no_excuse_and_more_are(stalled):
+    one, both = (struck(2, "crash"),), (struck(2, "crash"), struck(1, "change_result"))
+    assert fails(given_up(stalled, changed(stalled.record(), faults=one)), "owes")
+    judgement = given_up(stalled, changed(stalled.record(), faults=both))
+    assert judgement.status == "unknown"
+    assert "more than t = 1 replicas of configuration 0 were faulty or gave no account: 1, 2" in judgement.reasons
+
+
+def test_faults_of_different_configurations_are_not_added_up(stalled):
+    stalled.reconfigure()
+    faults = (struck(2, "crash"), struck(1, "change_result", configuration=1))
+    assert fails(given_up(stalled, changed(stalled.record(), faults=faults)), "owes")
+
+
+def test_who_only_slept_is_not_faulty_unless_it_slept_to_the_end(stalled):
+    asleep = tuple(changed(struck(i, "sleep"), failure=Failure("sleep", 900)) for i in range(3))
+    record = changed(stalled.record(), faults=asleep)
+    assert fails(given_up(stalled, record, patience_ms=900), "owes")
+    assert given_up(stalled, record, patience_ms=899).status == "unknown"
+    twice = changed(record, faults=asleep * 2)
+    assert given_up(stalled, twice, patience_ms=900).status == "unknown"
+
+
+def test_who_gave_no_account_may_have_been_killed(stalled):
+    one, two = stalled.record().replicas[1:], stalled.record().replicas[2:]
+    assert fails(given_up(stalled, changed(stalled.record(), replicas=one)), "owes")
+    judgement = given_up(stalled, changed(stalled.record(), replicas=two))
+    assert judgement.status == "unknown"
+    assert any("gave no account: 0, 1" in reason for reason in judgement.reasons)
+
+
+def test_a_client_that_did_not_live_to_the_end_is_owed_nothing(stalled):
+    without_one = changed(stalled.record(), clients=stalled.record().clients[:1])
+    judgement = given_up(stalled, without_one)
+    assert judgement.status == "unknown"
+    assert "client 1 did not live to the end" in judgement.reasons
+
+
+def test_a_service_that_did_not_begin_owes_nothing():
+    judgement = judge(RunRecord(b"", (), (), ()), [[(get("k"),)]], 1, given_up="no node")
+    assert judgement.status == "unknown"
+    assert judgement.reasons[:2] == ("no node", "the service did not begin")
+
+
+def test_a_run_that_was_given_up_when_all_was_answered_is_unknown(chain):
+    assert given_up(chain).status == "unknown"
+
+
+# -- clients that lie
+
+
+def chain_with_a_liar():
+    """Client 0 is honest; client 1 has put something in between that is not in its workload."""
+    chain = MemoryChain()
+    chain.serve(0, put("k", "a"))
+    chain.serve(1, append("k", "!"))
+    chain.serve(0, get("k"))
+    return chain
+
+
+def judged_with_a_liar(chain, record=None):
+    workloads = [chain.workloads()[0], [(get("something else"),)]]
+    return judge(record or chain.record(), workloads, chain.client_window, liars={1})
+
+
+def test_what_a_lying_client_had_executed_and_recorded_with_its_proof_is_replayed():
+    chain = chain_with_a_liar()
+    assert judge(chain.record(), [chain.workloads()[0], []], 1).status == "fail"
+    assert judged_with_a_liar(chain) == judge(chain.record(), chain.workloads(), 1)  # a pass without reservations
+    lie = with_exchange(chain.record(), 0, 1, lambda each: resigned(each, results=("a",)))
+    assert fails(judged_with_a_liar(chain, lie), "client 0, request 1", "returned ('a',), a replay gives ('a!',)")
+
+
+def test_what_a_lying_client_keeps_from_the_record_ends_the_replay_and_the_pass_says_so():
+    chain = chain_with_a_liar()
+    silent = with_exchanges(chain.record(), 1, [])
+    judgement = judged_with_a_liar(chain, silent)
+    assert judgement.status == "pass"
+    assert judgement.reasons == (
+        "1 of 2 results replayed, and not the final state: what else was executed only clients know that lie",
+    )
+
+
+def test_a_result_behind_the_end_of_the_replay_has_to_be_that_of_the_final_state():
+    chain = chain_with_a_liar()
+    silent = with_exchanges(chain.record(), 1, [])
+    lie = with_exchange(silent, 0, 1, lambda each: resigned(each, results=("a",)))
+    assert fails(judged_with_a_liar(chain, lie), "client 0, request 1: accepted as", "the final state holds")
+
+
+def test_an_accepted_result_that_the_final_state_has_lost_is_judged_fail():
+    chain = chain_with_a_liar()
+    chain.state.outcomes.pop(0)
+    silent = with_exchanges(chain.record(), 1, [])
+    assert fails(judged_with_a_liar(chain, silent), "client 0, request 1: accepted, and not in the recorded final state")
+
+
+@pytest.mark.parametrize("alteration", EXCHANGE_ALTERATIONS)
+def test_nothing_that_a_lying_client_recorded_makes_a_run_fail(alteration):
+    chain = chain_with_a_liar()
+    altered = with_exchange(chain.record(), 1, 0, EXCHANGE_ALTERATIONS[alteration])
+    assert altered != chain.record()
+    assert judged_with_a_liar(chain, altered).status == "pass"
+
+
+def test_requests_of_a_lying_client_with_one_number_do_not_stand_in_each_other_s_place():
+    chain = chain_with_a_liar()
+    again = chain.record().clients[1].exchanges[0]
+    twice = with_exchanges(chain.record(), 1, [again, again])
+    assert judged_with_a_liar(chain, twice).status == "pass"
+
+
+def test_a_lying_client_that_did_nothing_leaves_nothing_unchecked(chain):
+    workloads = [*chain.workloads(), [(get("k"),)]]
+    assert judge(chain.record(), workloads, chain.client_window, liars={2}) == verdict(chain)
+    chain.state.apply(put("a", "a"))
+    final = changed(chain.record(), final_state=chain.state.snapshot())
+    judgement = judge(final, workloads, chain.client_window, liars={2})
+    assert judgement.status == "pass"  # it may have put that there, for all that anybody knows
+    assert "3 of 3 results replayed, and not the final state" in judgement.reasons[0]

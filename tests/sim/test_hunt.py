@@ -51,7 +51,7 @@ def test_a_hunt_over_a_file_that_fails_leaves_a_small_scenario_that_fails_too(tm
 
 
 def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():
-    text = scenario_text(16)
+    text = scenario_text(27)
 
     def kind_of(candidate):
         return "lie" if "mutate" in candidate and "num_client = " in candidate else ""
@@ -61,6 +61,22 @@ def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():
     assert "num_client = 1" in small and "t = 1" in small
     [line] = [line for line in small.splitlines() if line.startswith("simulation")]
     assert {word.partition("(")[0] for word in line.removeprefix("simulation = ").split("; ")} == {"seed", "mutate"}
+
+
+def test_shrinking_lets_go_of_lying_clients_of_asynchrony_and_of_how_often_a_failure_strikes():
+    text = scenario_text(27, acceptance="quorum")
+    assert text.count("client_failures[") == 2 and "garbage(7)" in text and text.count("hold(") == 2
+
+    def kind_of(candidate):
+        parse_scenario(candidate, "candidate.config")
+        return "lie" if "garbage(" in candidate and "hold(" in candidate and "quorum" in candidate else ""
+
+    small = shrunk(text, "lie", kind_of)
+    [lie] = [line for line in small.splitlines() if line.startswith("client_failures")]
+    assert lie == "client_failures[1] = reconfiguration(0),garbage(1)"
+    assert small.count("hold(") == 1 and "free" not in small and "mutate" not in small
+    assert "num_client = 2" in small
+    assert "acceptance" not in shrunk(text, "lie", lambda candidate: "lie" if "num_client" in candidate else "")
 
 
 def test_a_diagram_has_an_arrow_for_each_message_and_a_line_for_each_process():

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from bcr.scenario import ScenarioError, read_scenario
 from bcr.scenario.reading import parse_scenario
@@ -116,13 +115,6 @@ def test_more_faults_than_t_may_end_unknown_and_are_no_breach():
     outcome = run_text(text)
     assert outcome.breaches == ()
     assert outcome.judgement.status == "unknown"
-
-
-def test_a_run_that_is_not_answered_although_it_must_be_is_a_breach():
-    scenario, _ = parse_scenario("t = 1\nnum_client = 1\nworkload[0] = put('a','b')\nsimulation = cut(client_0,replica_0,0,90000); "
-                                 "cut(client_0,replica_1,0,90000); cut(client_0,replica_2,0,90000)\n", "x.config")  # fmt: skip
-    outcome = simulate(replace(scenario, client_timeout_ms=100, head_timeout_ms=100, nonhead_timeout_ms=100))
-    assert outcome.kind == "liveness"
 
 
 GRACE = """\

@@ -61,6 +61,14 @@ def test_replicas_on_nodes_have_their_faults(run, tmp_path):
     assert [each["position"] for each in result(tmp_path)["faults_injected"]] == [1]
 
 
+def test_clients_on_nodes_have_their_faults_and_nothing_is_owed_to_them(run, tmp_path):
+    master = ("-H", "localhost", "--default-master-port", free_port())
+    file = tmp_path / "faulty.config"
+    file.write_text(scenario(WORKLOAD, "pseudorandom(1,1000000)", failures=("client_failures[1] = reconfiguration(0),flood(20)", EXPECTED[0])))
+    assert_all_passed({name: run(name, *master, file=file) for name in (*FIVE, "client_1")}, tmp_path)
+    assert result(tmp_path)["faults_injected"] == [{"client": 1, "fault": "reconfiguration(0),flood(20)"}]
+
+
 def test_nodes_that_do_not_come_are_named_and_the_others_end_with_the_run(run, tmp_path):
     master = ("-H", "localhost", "--default-master-port", free_port())
     nodes = {name: run(name, *master) for name in ("replica_0", "client_0")}

@@ -2,11 +2,12 @@
 
 from bcr.scenario.diagnostics import Diagnostic, ScenarioError
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.faults import Failure, FaultPlan, Trigger
+from bcr.scenario.faults import ClientFaultPlan, Failure, FaultPlan, Trigger
 from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Scenario
 
 __all__ = [
+    "ClientFaultPlan",
     "Diagnostic",
     "Expectation",
     "Failure",

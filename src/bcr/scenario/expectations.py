@@ -30,11 +30,15 @@ VERDICTS = ("pass", "fail", "unknown")
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Something that can be expected: the kinds of its arguments and of its value, and what it means."""
+    """Something that can be expected: the kinds of its arguments and of its value, and what it means.
+
+    With `of_any` it may be expected without its arguments too, of any that there is.
+    """
 
     arguments: tuple[Literal["client", "number", "string"], ...]
     value: Kind
     meaning: str
+    of_any: bool = False
 
 
 SUBJECTS: Mapping[str, Subject] = {
@@ -49,7 +53,8 @@ SUBJECTS: Mapping[str, Subject] = {
     "final": Subject(("string",), "string", "the value of a key in the final dictionary; `absent` for none"),
     "quorum_includes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, all of these"),
     "quorum_excludes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, none of these"),
-    "blamed": Subject(("number",), "positions", "blamed by the request for the i-th reconfiguration, one of these"),
+    "blamed": Subject(("number",), "positions", "blamed by the request for the i-th reconfiguration, or for any, one of these",
+                      of_any=True),
 }
 
 
@@ -95,6 +100,10 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
         if outcome["final_state"] is None:
             raise LookupError("a run that knows no final state knows nothing of its keys")
         return outcome["final_state"].get(arguments[0])
+    if name == "blamed" and not arguments:
+        if not reconfigurations:
+            raise LookupError("no reconfiguration: nobody was blamed")
+        return [entry["blamed"] for entry in reconfigurations]
     if name == "blamed":
         return reconfigurations[int(arguments[0])]["blamed"]
     if name in ("quorum_includes", "quorum_excludes"):
@@ -107,5 +116,5 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
 
 def _positions_fit(name: str, expected: set[int], actual: Any) -> bool:
     if name == "blamed":
-        return actual in expected
+        return bool(expected & set(actual)) if isinstance(actual, list) else actual in expected
     return expected <= set(actual) if name == "quorum_includes" else not expected & set(actual)

@@ -21,9 +21,10 @@ def parse_expectation(index: Sequence[str], entry: Entry, clients: int, warn: Wa
     if name not in SUBJECTS:
         raise KeyProblem(f"expect: nothing is called {name!r}; {nearest(name, SUBJECTS)}")
     kinds = SUBJECTS[name].arguments
-    if len(given) != len(kinds):
-        raise KeyProblem(f"expect[{name}]: takes {len(kinds)} further arguments, has {len(given)}")
-    arguments = tuple(_argument(name, kind, text, clients) for kind, text in zip(kinds, given, strict=True))
+    if len(given) != len(kinds) and (given or not SUBJECTS[name].of_any):
+        possible = f"{len(kinds)} or no" if SUBJECTS[name].of_any else str(len(kinds))
+        raise KeyProblem(f"expect[{name}]: takes {possible} further arguments, has {len(given)}")
+    arguments = tuple(_argument(name, kind, text, clients) for kind, text in zip(kinds, given, strict=False))
     found = _COMPARISON.match(entry.value)
     comparison, offset = ((found[1] or "=="), found.end()) if found else ("==", 0)
     kind = SUBJECTS[name].value

@@ -1,11 +1,12 @@
 """The vocabulary of fault injection: triggers, failures, and what each is called with (specification, section 9)."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-ArgumentKind = Literal["client", "count", "number", "milliseconds", "group"]
+ArgumentKind = Literal["client", "count", "number", "milliseconds", "group", "position", "message"]
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -14,6 +15,14 @@ class Word(msgspec.Struct, frozen=True):
     arguments: tuple[ArgumentKind, ...]
     meaning: str
 
+
+# Every message that anybody sends, by the name that it travels under: what a liar can forge, or send again.
+MESSAGES: Sequence[str] = (
+    "client_request", "forwarded_request", "shuttle", "result_shuttle", "checkpoint", "completed_checkpoint",
+    "result_message", "voucher", "stale", "error", "wedge_request", "wedged", "catch_up", "catching_up", "caught_up",
+    "get_running_state", "running_state", "inithist", "configuration", "ready", "public_key", "configuration_query",
+    "reconfiguration_request", "accusation", "complaint", "control",
+)  # fmt: skip
 
 TRIGGERS: Mapping[str, Word] = {
     "client_request": Word(("client", "count"), "the m-th request that comes directly from client c"),
@@ -51,11 +60,68 @@ FAILURES: Mapping[str, Word] = {
     "forge_request": Word((), "the next shuttle carries an operation that no client sent"),
     "stall": Word((), "nothing leaves any more"),
     "pause": Word(("milliseconds",), "the process stands still for so long"),
+    "answer_early": Word(("number",), "the next n shuttles are answered to clients at once, go nowhere, and are forgotten when "
+                         "wedged"),
+    "bounce_result": Word(("number",), "the next n shuttles go back as result shuttles, nowhere else, and are forgotten when wedged"),
+    "bounce_checkpoint": Word((), "the next checkpoint shuttle goes back as completed, and nowhere else"),
+    "ask": Word((), "asks for reconfiguration without a reason"),
+    "garbage": Word(("number",), "n messages to each other replica that nobody can read"),
+    "withhold_ready": Word((), "Olympus never gets ready"),
+    "mute_clients": Word((), "clients get nothing"),
+    "drop_all": Word((), "from now on requests, shuttles and result shuttles are ignored"),
+    "no_checkpoints": Word((), "from now on checkpoint shuttles are ignored"),
+    "no_result_shuttles": Word((), "from now on result shuttles are ignored"),
+    "misdirect": Word((), "the configuration goes to the other replicas with the replica itself in every client's place"),
+    "extend_wedged": Word(("number",), "the next wedged has n more slots, which the replica alone ordered"),
+    "lie_caught_up": Word(("number",), "another digest in caught_up in the first n attempts"),
+    "replay_catch_up": Word(("number",), "the first catch-up goes on to all others n times, a millisecond apart"),
+    "spin": Word(("number",), "the head orders the request that it executed last in n more slots"),
+    "impersonate": Word(("position",), "Olympus gets the first piece of two of a wedged in the name of replica i"),
+    "useless_macs": Word((), "its statements convince all replicas and no client"),
+    "forge": Word(("message",), "a message of that kind in another's name, once under its own key and once under none"),
+    "replay_old": Word(("message",), "the newest message of that kind of an earlier configuration or attempt, to all who take such"),
+}
+
+# What a client's process does, which is faulty from the start where a file has some of it.
+CLIENT_TRIGGERS: Mapping[str, Word] = {
+    "reconfiguration": Word(("count",), "the client has learned of configuration number c"),
+    "after": Word(("milliseconds",), "so long after the client began"),
+}
+
+CLIENT_FAILURES: Mapping[str, Word] = {
+    "garbage": Word(("number",), "n messages that nobody can read to a replica, another one in each configuration"),
+    "flood": Word(("number",), "n signed requests of rising numbers to the head at once"),
+    "stale_pairs": Word(("number",), "n times a request to the second replica alone, and the next one to the head"),
+    "double": Word(("number",), "n numbers, each with another operation at each replica"),
+    "future": Word((), "requests of numbers 2^63 and 2^64-1, and then one of number 0"),
+    "accuse_early": Word((), "an accusation that concerns a configuration which is yet to come"),
+    "accuse_falsely": Word(("number",), "n accusations that prove nothing"),
+    "forge": Word(("message",), "a message of that kind in another's name, once under its own key and once under none"),
+    "uneven_macs": Word((), "from now on its requests convince some replicas and not others"),
 }
 
 
+# How far a fault goes. "timing": what the replica says and holds is right, only late, or again, or lost on a link.
+# "omission": it leaves out what it owes, and what it says and holds is right. "lie": what it says may be wrong, and its
+# running state is right. "state": that may be wrong too, or another than the one that it answered from.
+Effect = Literal["timing", "omission", "lie", "state"]
+EFFECTS: Mapping[str, Effect] = {
+    **dict.fromkeys(("sleep", "pause", "delay", "duplicate", "fail_link", "fix_link"), "timing"),
+    **dict.fromkeys(("drop", "crash", "stall", "drop_all", "no_checkpoints", "no_result_shuttles", "withhold_ready",
+                     "mute_clients"), "omission"),
+    **dict.fromkeys(("change_operation", "change_result", "drop_result_stmt", "drop_checkpt_stmts", "invalid_order_sig",
+                     "invalid_result_sig", "truncate_history", "corrupt", "replay", "equivocate", "forge_request",
+                     "ask", "garbage", "misdirect", "extend_wedged", "lie_caught_up", "replay_catch_up", "impersonate",
+                     "mutate", "useless_macs", "forge", "replay_old"), "lie"),
+    **dict.fromkeys(("extra_op", "increment_slot", "answer_early", "bounce_result", "bounce_checkpoint", "spin",
+                     "twins", "amnesia", "free"), "state"),
+}  # fmt: skip
+
+# What makes a replica miss slots that all others execute: its state is right, and not theirs.
+LEFT_BEHIND = ("drop", "crash", "drop_all")
+
 # Faults that the simulator, and no replica, injects into a replica.
-SIMULATED = ("twins", "mutate", "amnesia")
+SIMULATED = ("twins", "mutate", "amnesia", "free")
 
 # Failures that no checksum shows, and why: a scenario with `authentication = crc` cannot have them (specification,
 # section 11). The others are accidents: crashes, bits that flip, also in a checksum, and messages that are lost, late,
@@ -73,6 +139,31 @@ NO_ACCIDENTS: Mapping[str, str] = {
     "twins": "two processes sign different things in one name",
     "mutate": "what is changed gets a right checksum again",
     "amnesia": "its state is wrong, and what it signs of it has a right checksum",
+    "free": "it sends whatever it likes, with a right checksum",
+    "answer_early": "it tells clients of a slot that it keeps from the other replicas, and forgets it",
+    "bounce_result": "it keeps a slot from its successor, and forgets it",
+    "bounce_checkpoint": "it calls a checkpoint completed that its successor has not seen",
+    "misdirect": "it puts itself in the clients' place",
+    "extend_wedged": "it signs slots that its predecessors have not ordered",
+    "lie_caught_up": "it signs a digest that is not that of its state",
+    "replay_catch_up": "it passes on what was sent to it alone",
+    "spin": "it signs further orders of a request that is executed",
+    "impersonate": "it sends in another's name",
+    "forge": "it signs in another's name, and puts a right checksum below it",
+    "replay_old": "it passes on what others signed for another occasion",
+    "double": "it signs different requests under one number",
+    "accuse_falsely": "it signs accusations that it knows to be wrong",
+}
+
+# Failures that only one authenticator has a place for, and why.
+ONLY_WITH: Mapping[str, tuple[str, str]] = {
+    "useless_macs": ("hmac", "only a vector of codes can convince one reader and not another"),
+    "uneven_macs": ("hmac", "only a vector of codes can convince one reader and not another"),
+}
+
+# Failures that have no place in the simulator, and why.
+NOT_SIMULATED: Mapping[str, str] = {
+    "impersonate": "the sender beside a message is what DistAlgo's layer is told it is, and the simulator has no such layer",
 }
 
 # What can be said of links: `links[a,b] = trigger,fail(); trigger,fix()`, `links = trigger,partition({0,1},{2})`.
@@ -95,13 +186,15 @@ class Trigger(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True):
-    """What: a failure and its argument, a number of entries or milliseconds, where it takes one.
+    """What: a failure and its argument where it takes one: a number of entries or milliseconds, a kind of message.
 
     Failures of links are `fail_link` and `fix_link`, whose argument is the receiver's position, or None for all.
     """
 
     name: str
-    argument: int | None = None
+    argument: int | str | None = None
+
+
 
 
 class FaultPlan(msgspec.Struct, frozen=True, array_like=True):
@@ -119,9 +212,23 @@ class FaultPlan(msgspec.Struct, frozen=True, array_like=True):
         return self.failure.name in ("fail_link", "fix_link")
 
     @property
+    def effect(self) -> Effect:
+        """What is left of the replica's correctness once the fault has struck; of an unknown failure the worst."""
+        return EFFECTS.get(self.failure.name, "state")
+
+    @property
     def spoils_state(self) -> bool:
-        """Whether the replica that has the fault may hold a wrong running state, and not only tell wrong things."""
-        return self.failure.name in ("extra_op", "increment_slot", "drop", "crash", *SIMULATED)
+        """Whether the replica that has the fault may hold a wrong running state, or one that others have long left."""
+        return self.effect == "state" or self.failure.name in LEFT_BEHIND
+
+
+class ClientFaultPlan(msgspec.Struct, frozen=True, array_like=True):
+    """One `trigger,failure` pair of a file for a client; `text` is the file's own."""
+
+    client: int
+    trigger: Trigger
+    failure: Failure
+    text: str
 
 
 def struck_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
@@ -132,3 +239,20 @@ def struck_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
 def spoiled_by(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
     """Configuration and position of the replicas whose own running state one of these faults may have made wrong."""
     return {(fault.configuration, fault.position) for fault in faults if fault.spoils_state}
+
+
+def faulty_by(faults: Iterable[FaultPlan], patience_ms: int) -> dict[int, set[int]]:
+    """By configuration, the positions whose faults count among its t.
+
+    A replica that was only late, or had something repeated, is as correct as any in an asynchronous network, unless it
+    stood still for longer than `patience_ms` in all: who does not answer for so long is as good as crashed.
+    """
+    late_ms: Counter[tuple[int, int]] = Counter()
+    faulty: dict[int, set[int]] = {}
+    for fault in faults:
+        place = fault.configuration, fault.position
+        if fault.effect == "timing" and not fault.is_of_a_link:
+            late_ms[place] += fault.failure.argument if isinstance(fault.failure.argument, int) else 0
+        if fault.effect != "timing" or late_ms[place] > patience_ms:
+            faulty.setdefault(fault.configuration, set()).add(fault.position)
+    return faulty

@@ -1,7 +1,7 @@
 """The grammar inside values: lists, calls, strings; generous where only one reading is possible."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, groupby, product
 from typing import TypeVar
 
@@ -9,7 +9,17 @@ import msgspec
 
 from bcr.object import Operation
 from bcr.scenario.diagnostics import Problem, nearest
-from bcr.scenario.faults import FAILURES, LINK_ACTIONS, TRIGGERS, Failure, Trigger, Word
+from bcr.scenario.faults import (
+    CLIENT_FAILURES,
+    CLIENT_TRIGGERS,
+    FAILURES,
+    LINK_ACTIONS,
+    MESSAGES,
+    TRIGGERS,
+    Failure,
+    Trigger,
+    Word,
+)
 from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES, MILLISECONDS_MOST
 from bcr.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
 
@@ -271,27 +281,40 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a file says about its own numbers: how many clients, where counters start, the unit of time."""
+    """What a file says about its own numbers: clients and replicas, where counters start, the unit of time."""
 
     clients: int
+    replicas: int
     counters_start_at: int
     unit_ms: int
 
 
-def parse_pairs(text: str, reading: Reading, warn: Warn, tell: Tell) -> list[Pair]:
+class Vocabulary(msgspec.Struct, frozen=True):
+    """Whose faults a value is about, and the words that there are for them."""
+
+    whose: str
+    triggers: Mapping[str, Word]
+    failures: Mapping[str, Word]
+
+
+OF_REPLICAS = Vocabulary("", TRIGGERS, FAILURES)
+OF_CLIENTS = Vocabulary(" of a client", CLIENT_TRIGGERS, CLIENT_FAILURES)
+
+
+def parse_pairs(text: str, words: Vocabulary, reading: Reading, warn: Warn, tell: Tell) -> list[Pair]:
     """A `;`-separated set of `trigger,failure`."""
-    pairs = items(text, lambda cursor: _pair(cursor, reading, tell), "pairs of trigger and failure", warn, tell)
+    pairs = items(text, lambda cursor: _pair(cursor, words, reading, tell), "pairs of trigger and failure", warn, tell)
     return [pair for pair in pairs if pair is not None]
 
 
-def _pair(cursor: Cursor, reading: Reading, tell: Tell) -> Pair | None:
+def _pair(cursor: Cursor, words: Vocabulary, reading: Reading, tell: Tell) -> Pair | None:
     trigger_call, failure_call, exact = _two_calls(cursor)
     trigger = None
     try:
-        trigger = _trigger(trigger_call, reading, cursor.warn)
+        trigger = _trigger(trigger_call, words, reading, cursor.warn)
     except Problem as problem:
         tell(problem)  # and go on: the failure may be wrong too
-    failure = _failure(failure_call, reading, cursor.warn)
+    failure = _failure(failure_call, words, reading, cursor.warn)
     return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset, failure_call.offset)
 
 
@@ -315,21 +338,21 @@ class LinkFault(msgspec.Struct, frozen=True):
 
 
 def parse_links(
-    text: str, link: tuple[int, int] | None, replicas: int, reading: Reading, warn: Warn, tell: Tell
+    text: str, link: tuple[int, int] | None, reading: Reading, warn: Warn, tell: Tell
 ) -> list[LinkFault]:
     """A `;`-separated set of `trigger,fail()` and the like, for one link or, with None, for all of them."""
-    found = items(text, lambda cursor: _link_faults(cursor, link, replicas, reading), "pairs", warn, tell)
+    found = items(text, lambda cursor: _link_faults(cursor, link, reading), "pairs", warn, tell)
     return list(chain.from_iterable(found))
 
 
-def _link_faults(cursor: Cursor, link: tuple[int, int] | None, replicas: int, reading: Reading) -> list[LinkFault]:
+def _link_faults(cursor: Cursor, link: tuple[int, int] | None, reading: Reading) -> list[LinkFault]:
     trigger_call, action, exact = _two_calls(cursor)
-    trigger = _trigger(trigger_call, reading, cursor.warn)
+    trigger = _trigger(trigger_call, OF_REPLICAS, reading, cursor.warn)
     action = known(action, LINK_ACTIONS, "fault of a link", cursor.warn)
     arguments = LINK_ACTIONS[action.name].arguments
     demand_count(action, len(arguments), "partition({0,1},{2})" if arguments else f"{action.name}()")
     if action.name == "partition":
-        one, other = (_group(action, index, replicas) for index in (0, 1))
+        one, other = (_group(action, index, reading.replicas) for index in (0, 1))
         if one & other:
             raise Problem(f"partition: replicas {sorted(one & other)} are in both groups", action.offset)
         both_ways = [*product(sorted(one), sorted(other)), *product(sorted(other), sorted(one))]
@@ -338,7 +361,7 @@ def _link_faults(cursor: Cursor, link: tuple[int, int] | None, replicas: int, re
         return [LinkFault(*link, trigger, action.name == "fail", exact)]
     if action.name == "fail":
         raise Problem("fail() needs the link: links[a,b] = trigger,fail()", action.offset)
-    return [LinkFault(sender, None, trigger, False, exact) for sender in range(replicas)]
+    return [LinkFault(sender, None, trigger, False, exact) for sender in range(reading.replicas)]
 
 
 def _group(call: Call, index: int, replicas: int) -> set[int]:
@@ -360,13 +383,13 @@ def known(call: Call, words: Collection[str], what: str, warn: Warn) -> Call:
 
 
 def _form(name: str, word: Word) -> str:
-    letters = {"client": "c", "count": "m", "number": "n", "milliseconds": "ms"}
+    letters = {"client": "c", "count": "m", "number": "n", "milliseconds": "ms", "position": "i", "message": "kind"}
     return f"{name}({','.join(letters[kind] for kind in word.arguments)})"
 
 
-def _trigger(call: Call, reading: Reading, warn: Warn) -> Trigger:
-    call = known(call, TRIGGERS, "trigger", warn)
-    word = TRIGGERS[call.name]
+def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Trigger:
+    call = known(call, words.triggers, f"trigger{words.whose}", warn)
+    word = words.triggers[call.name]
     if len(call.arguments) == 2 and word.arguments == ("count",) and call.arguments[0].strip() == "-1":
         call = Call(call.name, call.arguments[1:], call.offsets[1:], call.offset, call.text)  # a client of -1: none
     demand_count(call, len(word.arguments), _form(call.name, word))
@@ -382,11 +405,24 @@ def _trigger(call: Call, reading: Reading, warn: Warn) -> Trigger:
     return Trigger(call.name, client, whole_number(call, last, least=first) - first)
 
 
-def _failure(call: Call, reading: Reading, warn: Warn) -> Failure:
-    call = known(call, FAILURES, "failure", warn)
-    word = FAILURES[call.name]
+def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Failure:
+    call = known(call, words.failures, f"failure{words.whose}", warn)
+    word = words.failures[call.name]
     demand_count(call, len(word.arguments), _form(call.name, word))
     if not word.arguments:
         return Failure(call.name)
-    in_time = word.arguments[0] == "milliseconds"
-    return Failure(call.name, _milliseconds(call, 0, reading.unit_ms) if in_time else whole_number(call, 0))
+    [kind] = word.arguments
+    if kind == "message":
+        return Failure(call.name, _message(call))
+    value = _milliseconds(call, 0, reading.unit_ms) if kind == "milliseconds" else whole_number(call, 0)
+    if kind == "position" and value >= reading.replicas:
+        what = f"no replica {value}, positions are 0 to {reading.replicas - 1}"
+        raise Problem(f"{call.name}: {what}", call.offsets[0])
+    return Failure(call.name, value)
+
+
+def _message(call: Call) -> str:
+    kind = call.arguments[0].strip().lower()
+    if kind not in MESSAGES:
+        raise Problem(f"{call.name}: no message {call.arguments[0]!r}; {nearest(kind, MESSAGES)}", call.offsets[0])
+    return kind

@@ -10,8 +10,16 @@ from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioEr
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.expecting import parse_expectation
-from bcr.scenario.faults import NO_ACCIDENTS, Failure, FaultPlan
-from bcr.scenario.grammar import UNITS, milliseconds_of, parse_links, parse_pairs, parse_workload
+from bcr.scenario.faults import NO_ACCIDENTS, ONLY_WITH, ClientFaultPlan, Failure, FaultPlan
+from bcr.scenario.grammar import (
+    OF_CLIENTS,
+    OF_REPLICAS,
+    UNITS,
+    milliseconds_of,
+    parse_links,
+    parse_pairs,
+    parse_workload,
+)
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
@@ -19,11 +27,12 @@ from bcr.workload import Workload
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
 TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation",
-         "authentication"}  # fmt: skip
+         "authentication", "acceptance"}  # fmt: skip
 COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
-INDEXED = ("workload", "failures", "links")
+INDEXED = ("workload", "failures", "client_failures", "links")
 CHOICES = {
     "authentication": tuple(KINDS),
+    "acceptance": ("all", "quorum"),
     "placement": ("processes", "nodes"),
     "log_level": ("quiet", "human", "debug"),
     "time_unit": ("ms", "s"),
@@ -198,6 +207,7 @@ class _Reading:
         hosts = tuple(host for host, _ in self._list("hosts"))
         authentication: Authentication = self._choice("authentication")
         replicas = sizes(t, authentication).replicas
+        reading = FileReading(clients, replicas, self._number("counters_start_at", COUNTERS), unit_ms)
         return Scenario(
             source=self.source,
             name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
@@ -214,9 +224,11 @@ class _Reading:
             wedge_grace_ms=numbers["wedge_grace"],
             workloads=self._workloads(clients),
             client_rate=numbers["client_rate"],
-            failures=self._failures(clients, replicas, unit_ms, authentication),
+            failures=self._failures(reading, authentication),
+            client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(clients),
             authentication=authentication,
+            acceptance=self._choice("acceptance"),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -243,42 +255,60 @@ class _Reading:
 
     def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
-            form = {"workload": "workload[i]", "failures": "failures[c,r]", "links": "links[a,b]"}[name]
+            forms = {"workload": "workload[i]", "failures": "failures[c,r]", "client_failures": "client_failures[k]",
+                     "links": "links[a,b]"}  # fmt: skip
+            form = forms[name]
             self._say(entry, f"expected {form} with whole numbers, found {entry.key!r}")
             return None
         return tuple(map(int, index))
 
-    def _failures(
-        self, clients: int, replicas: int, unit_ms: int, authentication: Authentication
-    ) -> tuple[FaultPlan, ...]:
-        reading = FileReading(clients, self._number("counters_start_at", COUNTERS), unit_ms)
+    def _failures(self, reading: FileReading, authentication: Authentication) -> tuple[FaultPlan, ...]:
         plans: list[FaultPlan] = []
         for index, entry in self._indexed("failures"):
             place = self._index(entry, "failures", index, 2)
             if place is None:
                 continue
             configuration, position = place
-            if position >= replicas:
-                self._say(entry, f"failures: no replica {position}, positions are 0 to {replicas - 1}")
-            for pair in parse_pairs(entry.value, reading, self._warner(entry), self._teller(entry)):
-                self._demand_accident(entry, pair.failure.name, pair.failure_offset, authentication)
+            if position >= reading.replicas:
+                self._say(entry, f"failures: no replica {position}, positions are 0 to {reading.replicas - 1}")
+            for pair in parse_pairs(entry.value, OF_REPLICAS, reading, self._warner(entry), self._teller(entry)):
+                self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
-        return (*plans, *self._links(replicas, reading))
+        return (*plans, *self._links(reading))
 
-    def _demand_accident(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
-        """Say so where checksums are asked to stand against a lie."""
-        if authentication == "crc" and failure in NO_ACCIDENTS:
+    def _client_failures(
+        self, reading: FileReading, authentication: Authentication
+    ) -> tuple[ClientFaultPlan, ...]:
+        plans: list[ClientFaultPlan] = []
+        for index, entry in self._indexed("client_failures"):
+            place = self._index(entry, "client_failures", index, 1)
+            if place is None:
+                continue
+            [client] = place
+            if client >= reading.clients:
+                self._say(entry, f"client_failures: no client {client}, clients are 0 to {reading.clients - 1}")
+            for pair in parse_pairs(entry.value, OF_CLIENTS, reading, self._warner(entry), self._teller(entry)):
+                self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
+                plans.append(ClientFaultPlan(client, pair.trigger, pair.failure, pair.text))
+        return tuple(plans)
+
+    def _demand_possible(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
+        """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""
+        if failure in ONLY_WITH and authentication != ONLY_WITH[failure][0]:
+            needed, why = ONLY_WITH[failure]
+            self._say(entry, f"{failure} needs authentication = {needed}, which is {authentication}: {why}", offset)
+        elif authentication == "crc" and failure in NO_ACCIDENTS:
             text = f"{failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
             self._say(entry, text, offset)
 
-    def _links(self, replicas: int, reading: FileReading) -> Iterator[FaultPlan]:
+    def _links(self, reading: FileReading) -> Iterator[FaultPlan]:
         """Faults of links: what configuration 0's replicas send along them is lost."""
         for index, entry in self._indexed("links"):
-            link = self._link(entry, index, replicas) if index else None
+            link = self._link(entry, index, reading.replicas) if index else None
             if index and link is None:
                 continue
             warn, tell = self._warner(entry), self._teller(entry)
-            for fault in parse_links(entry.value, link, replicas, reading, warn, tell):
+            for fault in parse_links(entry.value, link, reading, warn, tell):
                 failure = Failure("fail_link" if fault.fails else "fix_link", fault.receiver)
                 yield FaultPlan(0, fault.sender, fault.trigger, failure, fault.text)
 
@@ -297,11 +327,11 @@ class _Reading:
         if entry is None:
             return None
 
-        def demand_accident(word: str, offset: int) -> None:
-            self._demand_accident(entry, word, offset, authentication)
+        def demand_possible(word: str, offset: int) -> None:
+            self._demand_possible(entry, word, offset, authentication)
 
         warn, tell = self._warner(entry), self._teller(entry)
-        return parse_simulation(entry.value, replicas, clients, warn, tell, demand_accident)
+        return parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
 
     # -- expectations
 

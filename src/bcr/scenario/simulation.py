@@ -11,12 +11,13 @@ from bcr.scenario.values import (
     Amnesia,
     Crash,
     Cut,
+    Hold,
     Mutation,
     Pause,
     Simulation,
 )
 
-Kind = Literal["number", "milliseconds", "microseconds", "permille", "process", "position"]
+Kind = Literal["number", "milliseconds", "microseconds", "permille", "process", "party", "position"]
 
 # Word -> the kinds of its arguments. What they do is said in the README's table of the simulator.
 WORDS: Mapping[str, tuple[Kind, ...]] = {
@@ -26,16 +27,19 @@ WORDS: Mapping[str, tuple[Kind, ...]] = {
     "duplicate": ("permille",),
     "flip": ("permille",),
     "until": ("milliseconds",),
-    "cut": ("process", "process", "milliseconds", "milliseconds"),
+    "cut": ("party", "party", "milliseconds", "milliseconds"),
+    "hold": ("party", "party", "milliseconds", "milliseconds"),
     "crash": ("process", "milliseconds"),
-    "pause": ("process", "milliseconds", "milliseconds"),
+    "pause": ("party", "milliseconds", "milliseconds"),
     "twins": ("position",),
+    "free": ("position",),
     "mutate": ("position", "number"),
     "amnesia": ("position", "milliseconds"),
     "real_signatures": (),
 }
 SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
-FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i", "position": "i"}
+FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i",
+         "party": "replica_i", "position": "i"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
     "milliseconds": MILLISECONDS_MOST,
@@ -68,9 +72,11 @@ def parse_simulation(
     return Simulation(
         **values,  # type: ignore[arg-type]
         cuts=tuple(Cut(*call) for call in found["cut"]),  # type: ignore[arg-type]
+        holds=tuple(Hold(*call) for call in found["hold"]),  # type: ignore[arg-type]
         crashes=tuple(Crash(*call) for call in found["crash"]),  # type: ignore[arg-type]
         pauses=tuple(Pause(*call) for call in found["pause"]),  # type: ignore[arg-type]
         twins=tuple(sorted({int(position) for (position,) in found["twins"]})),
+        free=tuple(sorted({int(position) for (position,) in found["free"]})),
         mutations=tuple(Mutation(*call) for call in found["mutate"]),  # type: ignore[arg-type]
         amnesias=tuple(Amnesia(*call) for call in found["amnesia"]),  # type: ignore[arg-type]
         real_signatures=bool(found["real_signatures"]),
@@ -78,8 +84,8 @@ def parse_simulation(
 
 
 def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -> int | str:
-    if kind == "process":
-        return _process(call, index, replicas, clients)
+    if kind in ("process", "party"):
+        return _process(call, index, replicas, clients, may_be_olympus=kind == "party")
     value = whole_number(call, index)
     most = replicas - 1 if kind == "position" else LIMITS[kind]
     if value > most:
@@ -87,10 +93,13 @@ def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -
     return value
 
 
-def _process(call: Call, index: int, replicas: int, clients: int) -> str:
+def _process(call: Call, index: int, replicas: int, clients: int, may_be_olympus: bool) -> str:
+    """The name of a process; `olympus` is one only where that may be, since nothing goes on when it has crashed."""
     name = call.arguments[index]
+    if may_be_olympus and name == "olympus":
+        return name
     found = re.fullmatch(r"(replica|client)_(\d{1,9})", name)
     if found is None or int(found[2]) >= {"replica": replicas, "client": clients}[found[1]]:
-        what = f"expected replica_0 to replica_{replicas - 1} or client_0 to client_{clients - 1}, found {name!r}"
-        raise Problem(f"{call.name}: {what}", call.offsets[index])
+        others = f", client_0 to client_{clients - 1} or olympus" if may_be_olympus else f" or client_0 to client_{clients - 1}"
+        raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{others}, found {name!r}", call.offsets[index])
     return name

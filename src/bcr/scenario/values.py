@@ -6,11 +6,12 @@ import msgspec
 
 from bcr.authentication import Authentication, sizes
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.faults import FaultPlan
+from bcr.scenario.faults import ClientFaultPlan, FaultPlan
 from bcr.workload import Workload
 
 Placement = Literal["processes", "nodes"]
 LogLevel = Literal["quiet", "human", "debug"]
+Acceptance = Literal["all", "quorum"]
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -41,11 +42,21 @@ NUMBERS = {
 }
 MAX_OPERATIONS = 1_000_000
 MAX_VALUE_BYTES = 100_000
-NO_SETTINGS = {"workloads", "failures", "expectations", "hosts", "client_hosts", "replica_hosts", "simulation"}
+NO_SETTINGS = {"workloads", "failures", "client_failures", "expectations", "hosts", "client_hosts", "replica_hosts",
+               "simulation"}  # fmt: skip
 
 
 class Cut(msgspec.Struct, frozen=True, array_like=True):
     """From `since` to `until` nothing that process `sender` sends reaches process `receiver`; virtual milliseconds."""
+
+    sender: str
+    receiver: str
+    since: int
+    until: int
+
+
+class Hold(msgspec.Struct, frozen=True, array_like=True):
+    """What process `sender` sends process `receiver` from `since` to `until`, virtual milliseconds, arrives at the end."""
 
     sender: str
     receiver: str
@@ -87,7 +98,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 
     A message takes from `delay[0]` to `delay[1]` virtual microseconds. Up to virtual millisecond `until`, of a thousand
     messages between replicas and clients so many are lost or doubled, or have a bit flipped. `twins` are positions whose replicas run twice
-    with one key.
+    with one key; `free` ones send, at each of their steps, any message that they could sign or have seen.
     """
 
     seed: int = 0
@@ -97,16 +108,21 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     flip: int = 0
     until: int = 0
     cuts: tuple[Cut, ...] = ()
+    holds: tuple[Hold, ...] = ()
     crashes: tuple[Crash, ...] = ()
     pauses: tuple[Pause, ...] = ()
     twins: tuple[int, ...] = ()
+    free: tuple[int, ...] = ()
     mutations: tuple[Mutation, ...] = ()
     amnesias: tuple[Amnesia, ...] = ()
     real_signatures: bool = False
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one run needs to be told. Times are milliseconds; `source` names the file."""
+    """Everything that one run needs to be told. Times are milliseconds; `source` names the file.
+
+    A result is accepted with statements of all replicas, or of a quorum of t+1, as `acceptance` says.
+    """
 
     source: str
     name: str
@@ -124,8 +140,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     workloads: tuple[Workload, ...]
     client_rate: int = 0
     failures: tuple[FaultPlan, ...] = ()
+    client_failures: tuple[ClientFaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     authentication: Authentication = "ed25519"
+    acceptance: Acceptance = "all"
     placement: Placement = "processes"
     log_level: LogLevel = "human"
     hosts: tuple[str, ...] = ()
@@ -136,6 +154,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def num_replicas(self) -> int:
         return sizes(self.t, self.authentication).replicas
+
+    @property
+    def faulty_clients(self) -> frozenset[int]:
+        """The clients that a fault is planned for: nothing is owed to them."""
+        return frozenset(plan.client for plan in self.client_failures)
 
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""
