@@ -110,10 +110,13 @@ def test_a_hunt_with_checksums_refuses_a_file_with_lies(tmp_path, capsys):
 
 
 def test_a_tail_whose_word_convinces_the_chain_and_no_client_is_replaced(monkeypatch):
-    """It tells client and chain a result with t+1 statements, its own among them, whose code for the client is wrong."""
+    """It tells client and chain a result with t+1 statements, its own among them, whose code for the client is wrong.
 
-    def useless(payload, _chance, position, keys):
-        return mutation._useless_to_clients(payload, position, keys) or payload
+    What it leaves out its predecessors fill in; but of itself there is nothing that convinces the client, who complains.
+    """
+
+    def useless(payload, chance, position, key):
+        return mutation._useless_to_clients(payload, position, key) or payload
 
     monkeypatch.setattr(simulator, "SHARE_MUTATED", 1)
     monkeypatch.setattr(simulator, "mutated", useless)
@@ -122,7 +125,7 @@ def test_a_tail_whose_word_convinces_the_chain_and_no_client_is_replaced(monkeyp
     assert outcome.breaches == ()
     assert outcome.result["operations"] == 16
     assert outcome.result["reconfigurations"]
-    assert "no result statement of replicas" in str(outcome.result["notices"])
+    assert "convinces its client" in outcome.result["reconfigurations"][0]["reason"]
 
 
 def test_a_liar_of_the_simulator_makes_vectors_that_convince_a_replica_and_not_olympus():
