@@ -31,7 +31,7 @@ from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
-from bcr_sim.network import UNRELIABLE, Network
+from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
@@ -41,9 +41,7 @@ from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
 from bcr_tools.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
 from bcr_tools.report import outcome_of
-from dacurrent.logs import DEFAULT_MESSAGE_BUFFER_SIZE
 
-MESSAGE_LIMIT_BYTES = DEFAULT_MESSAGE_BUFFER_SIZE  # as in a run that is told no other
 LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
 REMEMBERED = 8  # requests of which a replica with amnesia hears again
@@ -366,15 +364,9 @@ class _Run:
     def _tell_of_free_liar(self, container: Container) -> None:
         self._tell_harness(container.configuration or 0, self._position(container), "free")
 
-    def _demand_sendable(self, sender: Container, message: tuple[Any, ...]) -> None:
-        """End the run where somebody sends what a real run could not."""
-        size = sum(len(part) for part in message if isinstance(part, bytes))
-        if size > MESSAGE_LIMIT_BYTES:
-            self.system.failures.append(f"{sender.name} sends {message[0]} of {size:,} bytes, more than a message may have")
-
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
-        self._demand_sendable(sender, message)
+        self.system.failures.extend(too_large(sender.name, message))
         if message[0] == "control" and self.harness in (sender, receiver):
             self._hear(*said(message[2 if len(message) > 2 else 1]))
         is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
