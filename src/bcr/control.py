@@ -28,6 +28,7 @@ def secret_of(root: bytes, name: str) -> bytes:
 # What each kind of process reports, by its verb, and the parts of each. A replica that lies may say anything under its secret.
 REPORTS: Mapping[tuple[str, str], Any] = {
     ("loader", "faults_loaded"): tuple[()],
+    **{(kind, "cannot_write"): tuple[str] for kind in ("client", "replica", "olympus")},
     ("client", "progress"): tuple[int],
     ("client", "client_record"): tuple[int, int, bytes],
     ("replica", "replica_report"): tuple[bytes],
