@@ -17,7 +17,7 @@ HIDDEN_BUT_OURS = {".ci", ".gitignore"}
 # Package -> what its modules may import beside the standard library and themselves.
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
-    "bcr_runtime": {"bcr", "dacurrent", "psutil", "structlog"},
+    "bcr_runtime": {"bcr", "dacurrent", "psutil"},
     "dacurrent": {"da", "msgspec"},
     "bcr_tools": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich", "yaml"},
 }

@@ -41,6 +41,7 @@ AFTER = {
         "dacurrent.router:cure_sim",
         "dacurrent.authority:cure_sim",
         "dacurrent.events:cure_sim",
+        "dacurrent.discretion:cure_sim",
         "dacurrent.lifetime:cure_sim",
     ),
     "da.api": ("dacurrent.cookie:cure_api", "dacurrent.lifetime:cure_api"),

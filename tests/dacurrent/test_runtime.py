@@ -99,6 +99,12 @@ def test_a_cookie_that_others_can_read_is_told(tmp_path):
     assert done.returncode == 0 and f"{cookie}: chmod 600" in done.stdout
 
 
+def test_a_cookie_on_the_command_line_is_warned_about(tmp_path):
+    done = run_da(tmp_path, "-n", "a", "-M", "-H", "localhost", "-p", free_port(), "--cookie", "secret", MEETING, HOME=str(tmp_path))
+    assert done.returncode == 0 and "Everybody on this host can read --cookie" in done.stdout
+    assert not (tmp_path / ".da.cookie").exists()
+
+
 @pytest.mark.parametrize("cookie", ["", "--cookie="])
 def test_an_empty_cookie_is_refused(tmp_path, cookie):
     (tmp_path / ".da.cookie").touch()
@@ -145,3 +151,24 @@ def test_a_second_run_with_the_same_node_name_stays_to_itself(start):
     assert "another node is called onode" in second.output
     friend = start("-n", "friend", *master, MEETING, "onode")
     assert friend.end() == 0 and first.end() == 0
+
+
+def test_the_debug_log_tells_no_argument_of_setup(tmp_path):
+    program = tmp_path / "secretive.da"
+    program.write_text(
+        "class Keeper(process):\n"
+        "    def setup(secret, fails):\n"
+        "        if fails:\n"
+        "            raise ValueError('for a test')\n"
+        "    def run():\n"
+        "        output('kept')\n"
+        "def main():\n"
+        "    keepers = list(new(Keeper, num=2))\n"
+        "    for (index, keeper) in enumerate(keepers):\n"
+        "        setup(keeper, ('a ' + 'secret', index == 1))\n"
+        "    start(keepers)\n"
+    )
+    done = run_da(tmp_path, "-L", "debug", "-H", "localhost", program)
+    assert "Running `setup` with args" in done.stdout and "<2 arguments>" in done.stdout
+    assert "kept" in done.stdout and "ValueError('for a test')" in done.stdout
+    assert "a secret" not in done.stdout
