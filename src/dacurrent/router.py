@@ -219,7 +219,12 @@ class Router(_stock_router):
         return self._dispatch(common.pid_of_node(), node, (command, arguments), flags=flags)
 
     def _is_alive(self, node):
-        return self._tell(node, RouterCommands.PING, ())
+        """Whether it answers now; on the router's thread, which may wait for that."""
+        try:
+            self.transport_manager.transports[0].links.probe((node.hostname, node.transports[0]))
+            return True
+        except base.TransportException:
+            return False
 
     def forget(self, node):
         """A node has left, or does not answer any more."""
@@ -227,7 +232,7 @@ class Router(_stock_router):
         membership.forget(node)
 
     def _peer_lost(self, address):
-        """On the router's thread: a process that sent to this one has ended, or closed its connection."""
+        """On the router's thread: a process that sent to this one has ended, or its host is silent."""
         for node in self.nodes:
             if (node.hostname, node.transports[0]) == address and not self._is_alive(node):
                 self.log.info("%s does not answer any more.", node)
@@ -264,6 +269,7 @@ class Router(_stock_router):
         with self._join_lock:
             nonce = self._greeting.begin()
             hello = (RouterCommands.HELLO, (nonce, tuple(ProcessId.all_named_ids())))
+            transport.links.connect(address)
             transport.send(codec.encode((node, None, hello)), address)
             peer, nodes = self._greeting.wait(timeout)
         self.bootstrap_peer = peer

@@ -102,6 +102,8 @@ def test_a_holder_of_another_cookie_does_nothing(target):
     channel.start([], stock.SelectorLoop())
     for pid in target.both:
         with pytest.raises(base.AuthenticationException, match="cookie"):
+            channel.links.connect((pid.hostname, pid.transports[0]))
+        with pytest.raises(base.AuthenticationException, match="cookie"):
             channel.send(codec.encode((pid, pid, (Command.End, 1))), (pid.hostname, pid.transports[0]))
     channel.close()
     channel.mesgloop.stop()
