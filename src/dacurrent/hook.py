@@ -27,6 +27,7 @@ REPLACED = {
 
 AFTER = {
     "da.common": (
+        "dacurrent.clock:cure",
         "dacurrent.startup:cure_common",
         "dacurrent.traces:cure_common",
         "dacurrent.forks:cure_common",
@@ -36,6 +37,7 @@ AFTER = {
     "da.transport.manager": ("dacurrent.manager:cure_manager",),
     "da.transport.sock": ("dacurrent.manager:cure_sock",),
     "da.sim": (
+        "dacurrent.clock:cure",
         "dacurrent.awaits:cure_sim",
         "dacurrent.traces:cure_sim",
         "dacurrent.router:cure_sim",

@@ -16,10 +16,11 @@ import time
 from da import common, sim
 from da.transport import base
 
-from dacurrent import codec, envelopes, membership
+from dacurrent import authority, codec, envelopes, forks, membership
 from dacurrent.limited import LimitedLog
 
 EARLY_LIMIT = 10_000
+HEAVY_BYTES = 64 * 1024  # what is larger may take a while to decode
 UNREACHABLE_LIMIT = 1_000
 REJOIN_PAUSE_S = 1.0
 REJOIN_LIMIT_S = 3_600.0
@@ -118,7 +119,7 @@ class Router(_stock_router):
         """Take one message from a transport: (transport, bytes, address of the sender)."""
         _transport, data, address = item
         try:
-            source, destination, message, named = envelopes.decode(data)
+            source, destination, message, named, ticket = self._decode(data)
         except codec.CodecError as error:
             self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *address, error)
             return
@@ -130,6 +131,8 @@ class Router(_stock_router):
             text = "%s from %s:%d is dropped: it claims to be from a process of this very one"
             self._told.log(logging.WARNING, "forged", text, command, *address)
             return
+        if command is not Command.Message and not self._may(command, source, destination, arguments, ticket):
+            return
         if named:
             self._know(named)
         if self._early is not None:
@@ -139,6 +142,33 @@ class Router(_stock_router):
                         self._early.append((source, destination, message))
                     return
         self._deliver(source, destination, message)
+
+    def _decode(self, data):
+        if len(data) < HEAVY_BYTES:
+            return envelopes.decode(data)
+        with forks.let_go():  # nothing here is in the middle of anything that a fork could disturb
+            return envelopes.decode(data)
+
+    def _may(self, command, source, destination, arguments, ticket):
+        """Whether the command is taken from there; who waits for an answer is told if it is not."""
+        if command is Command.NodeLeave and not authority.is_employer(source, ticket):
+            self._jobs.put(functools.partial(self._peer_lost, (source.hostname, source.transports[0])))
+            return False
+        if command.name not in authority.TICKETED:
+            return True
+        try:
+            authority.demand_ticket(command.name, source, destination, ticket)
+            return True
+        except authority.Refused as why:
+            text = "command %s from %s is ignored: %s"
+            self._told.log(logging.WARNING, ("refused", command), text, command.name, source, why)
+            if command is Command.New:
+                self._jobs.put(functools.partial(self._refuse, source, arguments, str(why)))
+            return False
+
+    def _refuse(self, source, arguments, why):
+        _, _, _, _, seqno, _ = arguments
+        self._dispatch(common.pid_of_node(), source, (Command.RPCReply, (seqno, why)), flags=RELIABLE)
 
     def _know(self, named):
         for pid in named:
@@ -181,7 +211,9 @@ class Router(_stock_router):
         hostname, [port] = dest.hostname, dest.transports
         if port == transport.port and hostname == self.hostname:
             raise sim.CircularRoutingException(f"{dest} has ended")
-        data = envelopes.encode(src, None if flags & BROADCAST else dest, mesg)
+        command = mesg[0]
+        ticket = None if command is Command.Message else authority.ticket_for(command.name, dest)
+        data = envelopes.encode(src, None if flags & BROADCAST else dest, mesg, ticket)
         transport.send(data, None if port is None else (hostname, port), **params)
 
     # -- between the routers of nodes, on the router's thread
@@ -199,7 +231,7 @@ class Router(_stock_router):
             if membership.is_node(source):
                 self.nodes.add(source)
         elif command is RouterCommands.BYE:
-            self.forget(source)
+            self._peer_lost((source.hostname, source.transports[0]))
 
     def _be_greeted(self, source, arguments, named):
         nonce, _names = arguments
