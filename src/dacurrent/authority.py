@@ -213,7 +213,7 @@ def cure_sim(sim):
             if command is not sim.Command.Sentinel:
                 stock_command = table[command.value]
                 wanted = checks.get(command.name) if stock_command is not None else None
-                table[command.value] = _checked(self, command.name, stock_command, wanted or (not_here,))
+                table[command.value] = _checked(sim, self, command.name, stock_command, wanted or (not_here,))
 
     sim.DistProcess._init_dispatch_table = _init_dispatch_table
 
@@ -223,15 +223,23 @@ def _require(condition, form):
         raise Refused(f"it is malformed: not {form}")
 
 
-def _checked(process, name, command, wanted):
+def _checked(sim, process, name, command, wanted):
     def call(source, arguments):
         try:
             for check in wanted:
                 check(process, source, arguments)
         except (Refused, TypeError, ValueError) as why:
             _log.log(logging.WARNING, name, "%s: command %s from %s is ignored: %s", process._id, name, source, why)
+            if name == "New" and type(arguments) is tuple and len(arguments) == 6:
+                # Whoever asked with good reason, and too much, waits for an answer.
+                number = arguments[4]
+                process._send1(sim.Command.RPCReply, (number, str(why)), to=source, flags=sim.ChannelCaps.RELIABLEFIFO)
             return None
-        return command(source, arguments)
+        try:
+            return command(source, arguments)
+        except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
+            _log.log(logging.ERROR, (name, type(error)), "%s: %s from %s failed: %.1000r", process._id, name, source, error)
+            return None
 
     return call
 

@@ -183,6 +183,7 @@ def _stop_waiting_for_the_dead(sim):
             if msgtype in _OF_NEW and time.monotonic() > deadline_s:
                 self._deregister_async_event(msgtype, seqno)
                 late = ", ".join(map(str, remaining))
+                _give_up(remaining)
                 raise NewFailed(f"new: no answer within {NEW_LIMIT_S:g} s from {late}")
             self._DistProcess__process_event(block=True, timeout=CHECK_PAUSE_S)
             for pid in _dead(remaining):
@@ -197,6 +198,13 @@ def _stop_waiting_for_the_dead(sim):
 
     _OF_NEW = (sim.Command.NewAck, sim.Command.RPCReply)
     sim.DistProcess._sync_async_event = sim.internal(_sync_async_event)
+
+
+def _give_up(pids):
+    """Those of them that are children of this OS process have not come to life; nobody knows them, so nobody ends them."""
+    for each in list(_ours().containers):
+        if each.dapid in pids and isinstance(each, multiprocessing.Process):
+            each.kill()
 
 
 def _dead(pids):

@@ -3,7 +3,7 @@
 Nobody who sends waits for a connection: it is made on the network thread, and until it stands, messages queue, in order.
 A peer that is there and does not answer, because it stands still or the network is cut, is tried again and again
 behind the sender's back.  What a queue holds is bounded in messages and bytes; what does not fit is refused, told once
-and counted.  `send` waits for a peer that reads, a moment at most, and never for one that does not.
+and counted.  `send` waits for room at a peer that reads, a moment at most, and never for one that does not.
 
 `send` writes at once what the system takes; the rest waits for the network thread to write it.  A thread that calls
 `flush` before it waits is written for only then, so that what it sends in a row goes as one frame (`gather`).  Nothing
@@ -38,8 +38,8 @@ QUEUE_LIMIT_BYTES = 64 * 1024 * 1024  # for each peer
 QUEUE_LIMIT_MESSAGES = 65_536
 SILENT_LIMIT_BYTES = 8 * 1024 * 1024  # the same while there is no connection
 SILENT_LIMIT_MESSAGES = 8_192
-READING_S = 0.05  # a peer that took something within it reads
-ROOM_LIMIT_S = 0.25  # for which a message waits for room at a peer that reads
+ROOM_LIMIT_S = 0.5  # for which a message waits for room at a peer that has taken something within it
+LOOK_PAUSE_S = 0.01
 END_SILENCE_S = 1.0  # when this process ends: for a peer that takes nothing
 SILENCE_LIMIT_S = 20  # after which a peer whose host does not answer any more counts as gone
 SIZE_OPTION = "--message-buffer-size"
@@ -133,7 +133,7 @@ class Links:
         for link in links:
             with link.room:
                 while link.messages() and time.monotonic() < min(deadline_s, link.moved_s + END_SILENCE_S):
-                    link.room.wait(READING_S)
+                    link.room.wait(LOOK_PAUSE_S)
         self._is_closed = True
         for link in links:
             with link.room:
@@ -236,13 +236,14 @@ class Links:
         self._loop.hand_over()
         while not link.has_room(size):
             now_s = time.monotonic()
-            if now_s >= deadline_s or now_s - link.moved_s > READING_S:
+            # Once something has fallen out, nobody waits until half of the queue is empty.
+            if link.fallen_out or now_s >= deadline_s or now_s - link.moved_s > ROOM_LIMIT_S:
                 link.fallen_out += 1
                 if link.fallen_out == 1:
                     text = "%s takes nothing: its queue is full with %d messages, and what does not fit falls out"
                     _log.log(logging.ERROR, "full", text, _name(link.target), link.messages())
                 raise base.TransportException(f"the queue of {_name(link.target)} is full")
-            link.room.wait(READING_S / 4)
+            link.room.wait(LOOK_PAUSE_S)
         if link.stage == IDLE and not link.is_retrying and link.refusal is not None:
             raise link.refusal
 
@@ -452,7 +453,7 @@ class Links:
                 link.outbox[0][0] = data[sent:]
                 break
             link.outbox_messages -= link.outbox.popleft()[1]
-        if link.fallen_out and link.has_room(link.limit_bytes):
+        if link.fallen_out and link.has_room(QUEUE_LIMIT_BYTES // 2):
             self._tell_fallen_out(link)
 
     def _tell_fallen_out(self, link):

@@ -155,7 +155,7 @@ class Router(_stock_router):
             self._jobs.put(functools.partial(self._peer_lost, (source.hostname, source.transports[0])))
             return False
         if command.name not in authority.TICKETED:
-            return True
+            return command is not Command.Sentinel  # it stands for the number of commands
         try:
             authority.demand_ticket(command.name, source, destination, ticket)
             return True

@@ -1,6 +1,7 @@
 """How runs begin, fail and end."""
 
 import os
+import re
 import signal
 import stat
 import time
@@ -40,6 +41,12 @@ def test_a_child_that_dies_before_it_has_answered_is_told_and_waited_for_no_long
     assert done.returncode == FAILURE_STATUS, done.stdout
     assert "main ends" in done.stdout
     assert done.stdout.count("was ended by SIGKILL") == 2, done.stdout
+
+
+def test_a_child_that_never_says_that_it_is_there_is_named_and_waited_for_no_longer(tmp_path):
+    done = run_da(tmp_path, ENDS, "stopped", limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS, done.stdout
+    assert re.search(r"new: no answer within 1 s from <Stopped:\w+>", done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("size", [4_096, 20_000])
