@@ -15,6 +15,7 @@ The sender proves first: whoever listens gives nothing to strangers that could b
 """
 
 import hmac
+import itertools
 import os
 import socket
 import struct
@@ -34,6 +35,8 @@ REFUSED = bytes(PROOF_BYTES)
 CODE_BYTES = lib.crypto_aead_aegis128l_abytes()
 _KEY_BYTES = lib.crypto_aead_aegis128l_keybytes()
 _COUNTER = struct.Struct("<QQ")
+
+_tag, _view, _NULL, _is_same = lib.crypto_aead_aegis128l_encrypt, ffi.from_buffer, ffi.NULL, hmac.compare_digest
 
 if lib.sodium_init() < 0:
     raise ImportError("libsodium cannot be used here")
@@ -106,23 +109,23 @@ class Seal:
 
     def __init__(self, key):
         self._key = hmac.digest(key, b"frames", "sha256")[:_KEY_BYTES]
-        self._frames = 0
+        self._count = itertools.count()
         self._code = ffi.new("unsigned char[]", CODE_BYTES)
         self._bytes = ffi.buffer(self._code, CODE_BYTES)
 
     def next(self, data, at=0, stop=None):
-        """The code of the next frame, which is `data[at:stop]` of bytes or of a bytearray."""
-        size = (len(data) if stop is None else stop) - at
-        nonce = _COUNTER.pack(self._frames, 0)
-        self._frames += 1
-        lib.crypto_aead_aegis128l_encrypt(
-            self._code, ffi.NULL, ffi.NULL, 0, ffi.from_buffer(data) + at, size, ffi.NULL, nonce, self._key
-        )
+        """The code of the next frame, which is `data[at:stop]`: bytes or a bytearray."""
+        if stop is None:
+            frame, size = data, len(data)
+        else:
+            frame, size = _view(data) + at, stop - at
+        nonce = _COUNTER.pack(next(self._count), 0)
+        _tag(self._code, _NULL, _NULL, 0, frame, size, _NULL, nonce, self._key)
         return self._bytes[:]
 
     def is_next(self, data, at, stop):
         """Whether `data[at:stop]` is the next frame, by the code that stands behind it."""
-        return hmac.compare_digest(self.next(data, at, stop), data[stop : stop + CODE_BYTES])
+        return _is_same(self.next(data, at, stop), data[stop : stop + CODE_BYTES])
 
 
 def _name(address):

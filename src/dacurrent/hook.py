@@ -29,6 +29,7 @@ REPLACED = {
 AFTER = {
     "da.common": (
         "dacurrent.clock:cure",
+        "dacurrent.addresses:cure_common",
         "dacurrent.startup:cure_common",
         "dacurrent.traces:cure_common",
         "dacurrent.forks:cure_common",

@@ -45,6 +45,7 @@ SILENCE_LIMIT_S = 20  # after which a peer whose host does not answer any more c
 SIZE_OPTION = "--message-buffer-size"
 FRAME = struct.Struct(">I")  # before a frame, the size of what is in it; before each message in it, its size
 FRAME_BYTES = 16 * 1024  # a frame gets no more messages when it has so many
+SHORT_BYTES = 4 * 1024  # what is copied sooner than seen to
 FRAME_LIMIT_BYTES = FRAME_BYTES + 2 * FRAME.size  # beside its last message
 
 _NO_CODE = bytes(handshake.CODE_BYTES)
@@ -61,7 +62,8 @@ class Link:
     def __init__(self, target, purpose=handshake.MESSAGES):
         self.target = target
         self.purpose = purpose
-        self.room = threading.Condition()  # held for what is done with the link; notified when its state changes
+        self.lock = threading.RLock()  # held for what is done with the link
+        self.room = threading.Condition(self.lock)  # notified when its state changes
         self.stage = IDLE
         self.sock = None
         self.seal = None
@@ -77,21 +79,22 @@ class Link:
         self.refused_until_s = 0.0
         self.waiting = collections.deque()  # messages that are in no frame yet
         self.waiting_bytes = 0
-        self.outbox = collections.deque()  # [what is left of a frame, its messages]
+        self.outbox = collections.deque()  # [what is left of some frames, their messages]
         self.outbox_bytes = 0
         self.outbox_messages = 0
         self.moved_s = 0.0  # when the peer last took something, or was first asked
         self.fallen_out = 0  # messages for which there was no room
 
-    def has_room(self, size):
-        is_up = self.stage == UP
-        return (
-            self.waiting_bytes + self.outbox_bytes + size <= (QUEUE_LIMIT_BYTES if is_up else SILENT_LIMIT_BYTES)
-            and self.messages() < (QUEUE_LIMIT_MESSAGES if is_up else SILENT_LIMIT_MESSAGES)
-        )
-
-    def messages(self):
+    def queued(self):
+        """How many messages are in the queue."""
         return len(self.waiting) + self.outbox_messages
+
+    def has_room(self, size):
+        """Whether a message of this size fits into the queue."""
+        size += self.waiting_bytes + self.outbox_bytes
+        if self.stage == UP:
+            return self.queued() < QUEUE_LIMIT_MESSAGES and size <= QUEUE_LIMIT_BYTES
+        return self.queued() < SILENT_LIMIT_MESSAGES and size <= SILENT_LIMIT_BYTES
 
 
 class Links:
@@ -131,12 +134,12 @@ class Links:
         self.flush()
         self._loop.hand_over()
         for link in links:
-            with link.room:
-                while link.messages() and time.monotonic() < min(deadline_s, link.moved_s + END_SILENCE_S):
+            with link.lock:
+                while link.queued() and time.monotonic() < min(deadline_s, link.moved_s + END_SILENCE_S):
                     link.room.wait(LOOK_PAUSE_S)
         self._is_closed = True
         for link in links:
-            with link.room:
+            with link.lock:
                 self._disconnect(link)
                 self._tell_lost(link, "this process ends")
 
@@ -160,16 +163,11 @@ class Links:
         if size > self.limit_bytes:
             raise _too_large(size, self.limit_bytes, "here")
         link = self._links.get(target) or self.to(target)
-        with link.room:
-            if link.stage == UP:
-                if size > link.limit_bytes:
-                    raise _too_large(size, link.limit_bytes, f"at {_name(target)}")
-            elif link.stage == IDLE and not link.is_retrying:
-                self._demand_not_refused(link)
-                link.refused_attempts = REFUSED_ATTEMPTS if is_patient else 1
-                self._begin(link)
-            if not link.has_room(size):
-                self._await_room(link, size)
+        with link.lock:
+            if link.stage != UP or link.outbox:
+                self._prepare(link, size, is_patient)
+            if size > link.limit_bytes and link.stage == UP:
+                raise _too_large(size, link.limit_bytes, f"at {_name(target)}")
             link.waiting.append(chunk)
             link.waiting_bytes += size
             if link.stage != UP:
@@ -178,6 +176,15 @@ class Links:
                 self._write_waiting(link)
             elif len(link.waiting) == 1:
                 self._unflushed.append(link)
+
+    def _prepare(self, link, size, is_patient):
+        """Let there be a connection, or one that is being made, and room for a message of this size."""
+        if link.stage == IDLE and not link.is_retrying:
+            self._demand_not_refused(link)
+            link.refused_attempts = REFUSED_ATTEMPTS if is_patient else 1
+            self._begin(link)
+        if not link.has_room(size):
+            self._await_room(link, size)
 
     def gather(self, thread):
         """Write what the thread of this id sends only when it calls `flush`, or when there is much of it."""
@@ -191,7 +198,7 @@ class Links:
                 link = self._unflushed.popleft()
             except IndexError:  # another thread has written it
                 return
-            with link.room:
+            with link.lock:
                 self._write_waiting(link)
 
     def connect(self, target, limit_s=CONNECT_LIMIT_S):
@@ -208,13 +215,13 @@ class Links:
         try:
             self._await_up(link, limit_s)
         finally:
-            with link.room:
+            with link.lock:
                 self._disconnect(link)
 
     def _await_up(self, link, limit_s):
         deadline_s = time.monotonic() + limit_s
         self._loop.hand_over()
-        with link.room:
+        with link.lock:
             if link.stage == IDLE and not link.is_retrying:
                 self._demand_not_refused(link)
                 link.refused_attempts = 1
@@ -241,7 +248,7 @@ class Links:
                 link.fallen_out += 1
                 if link.fallen_out == 1:
                     text = "%s takes nothing: its queue is full with %d messages, and what does not fit falls out"
-                    _log.log(logging.ERROR, "full", text, _name(link.target), link.messages())
+                    _log.log(logging.ERROR, "full", text, _name(link.target), link.queued())
                 raise base.TransportException(f"the queue of {_name(link.target)} is full")
             link.room.wait(LOOK_PAUSE_S)
         if link.stage == IDLE and not link.is_retrying and link.refusal is not None:
@@ -265,25 +272,34 @@ class Links:
 
     def _take_frames(self, link):
         """(messages, frames): what is to be written together, which stands in `waiting` no longer."""
+        waiting, pack = link.waiting, FRAME.pack
+        if len(waiting) == 1 and link.waiting_bytes <= min(SHORT_BYTES, link.limit_bytes):
+            chunk = waiting.popleft()
+            link.waiting_bytes = 0
+            body = pack(len(chunk)) + chunk
+            return [chunk], b"".join((pack(len(body)), body, link.seal.next(body)))
         chunks, parts, frames, total = [], [], [], 0
-        while link.waiting and total < GATHER_LIMIT_BYTES:
+        while waiting and total < GATHER_LIMIT_BYTES:
             place, size = len(parts), 0
             parts.append(None)
-            while link.waiting and size < FRAME_BYTES:
-                chunk = link.waiting.popleft()
-                link.waiting_bytes -= len(chunk)
-                if len(chunk) > link.limit_bytes:  # it was taken before that was known
-                    error = _too_large(len(chunk), link.limit_bytes, f"at {_name(link.target)}")
+            while waiting and size < FRAME_BYTES:
+                chunk = waiting.popleft()
+                length = len(chunk)
+                link.waiting_bytes -= length
+                if length > link.limit_bytes:  # it was taken before that was known
+                    error = _too_large(length, link.limit_bytes, f"at {_name(link.target)}")
                     _log.log(logging.ERROR, "size", "A message is lost: %s", error)
                     continue
                 chunks.append(chunk)
-                parts += FRAME.pack(len(chunk)), chunk
-                size += FRAME.size + len(chunk)
-            parts[place] = FRAME.pack(size)
+                parts += pack(length), chunk
+                size += FRAME.size + length
+            parts[place] = pack(size)
             parts.append(_NO_CODE)
             at = total + FRAME.size
             total = at + size + handshake.CODE_BYTES
             frames.append((at, at + size))
+        if not chunks:
+            return [], b""
         data = bytearray().join(parts)
         for at, stop in frames:
             data[stop : stop + handshake.CODE_BYTES] = link.seal.next(data, at, stop)
@@ -295,6 +311,8 @@ class Links:
             try:
                 sent = link.sock.send(data)
                 link.moved_s = time.monotonic()
+                if sent == len(data):
+                    return
             except BlockingIOError:
                 pass
             except OSError as error:
@@ -303,12 +321,11 @@ class Links:
                 self._disconnect(link)
                 _log.log(logging.DEBUG, "ended", "The connection to %s ended: %s", _name(link.target), error)
                 return
-        if sent < len(data):
-            link.outbox.append([memoryview(data)[sent:], len(chunks)])
-            link.outbox_bytes += len(data) - sent
-            link.outbox_messages += len(chunks)
-            if len(link.outbox) == 1:
-                self._loop.call(self._watch, link, link.sock)
+        link.outbox.append([memoryview(data)[sent:], len(chunks)])
+        link.outbox_bytes += len(data) - sent
+        link.outbox_messages += len(chunks)
+        if len(link.outbox) == 1:
+            self._loop.call(self._watch, link, link.sock)
 
     # -- connecting, with the link's lock held
 
@@ -341,7 +358,7 @@ class Links:
         self._loop.later(CONNECT_LIMIT_S, self._end_attempt, link, connection, began_s)
 
     def _end_attempt(self, link, connection, began_s):
-        with link.room:
+        with link.lock:
             if link.sock is connection and link.stage != UP:
                 self._disconnect(link)
                 self._attempt_failed(link, TimeoutError(errno.ETIMEDOUT, f"no answer within {CONNECT_LIMIT_S:g} s"))
@@ -376,7 +393,7 @@ class Links:
         self._loop.later(pause_s, self._retry, link)
 
     def _retry(self, link):
-        with link.room:
+        with link.lock:
             if not link.is_retrying or self._is_closed:
                 return
             try:
@@ -388,7 +405,7 @@ class Links:
         link.attempts = 0
         link.is_silent = False
         link.refusal = refusal
-        if memory_s == 0.0 and link.messages():
+        if memory_s == 0.0 and link.queued():
             memory_s = REFUSED_MEMORY_S  # senders could not be told at once, so they are for a while
         link.refused_until_s = time.monotonic() + memory_s
         self._tell_lost(link, str(refusal))
@@ -406,7 +423,7 @@ class Links:
         link.room.notify_all()
 
     def _tell_lost(self, link, why):
-        lost = link.messages() + link.fallen_out
+        lost = link.queued() + link.fallen_out
         link.waiting.clear()
         link.waiting_bytes = link.fallen_out = 0
         if lost:
@@ -420,7 +437,7 @@ class Links:
             self._loop.watch(connection, lambda events: self._serve(link, connection, events), is_writing)
 
     def _serve(self, link, connection, events):
-        with link.room:
+        with link.lock:
             if link.sock is not connection:
                 return
             try:

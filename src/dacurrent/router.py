@@ -113,6 +113,10 @@ class Router(_stock_router):
         if inbox is not None:
             inbox.append((source, message))
 
+    def __len__(self):
+        """How many messages wait for the processes here."""
+        return sum(map(len, list(self.local_procs.values()))) + len(self._early or ())
+
     # -- what arrives, on the network thread
 
     def append(self, item):

@@ -12,6 +12,7 @@ which loses them.  A channel that promises nothing may as well be reliable, so t
 - The socket listens before the process that owns it is forked, so nobody's first message comes too early.
 """
 
+import collections
 import logging
 import random
 import socket
@@ -30,6 +31,13 @@ PENDING_LIMIT = 64  # connections that have not proved their cookie yet
 PENDING_LIMIT_S = 10.0
 CONNECTION_LIMIT = 4_096
 FLUSH_LIMIT_S = 5.0
+# Of what one peer has sent, and what all have: beyond it no more is read until the process has taken some.
+PEER_LIMIT_BYTES = 16 * 1024 * 1024
+ALL_LIMIT_BYTES = 256 * 1024 * 1024
+MESSAGE_BYTES = 400  # what a message takes in memory beside its content
+FULL_PAUSE_S = 0.02
+HEAD_BYTES, CODE_BYTES = links.FRAME.size, handshake.CODE_BYTES
+unpack_size = links.FRAME.unpack_from
 RECEIVE_BYTES = 256 * 1024
 
 _log = LimitedLog(logging.getLogger("da.transport"))
@@ -50,6 +58,7 @@ class Inbound:
         self.seal = None
         self.is_peer = False
         self.is_probe = False
+        self.untaken_bytes = 0  # of what it sent and the process has not taken
 
 
 class TcpTransport(sock.SocketTransport):
@@ -67,6 +76,9 @@ class TcpTransport(sock.SocketTransport):
         self._pending = 0
         self._is_paused = False
         self._is_closed = False
+        self._passed_on = 0  # messages, in all
+        self._untaken = collections.deque()  # (number of the last message, connection, bytes), for each time something was read
+        self._untaken_bytes = 0
         self.on_peer_lost = None  # called with the address of a peer whose connection has ended
         _live.add(self)
 
@@ -256,30 +268,68 @@ class TcpTransport(sock.SocketTransport):
 
     def _take_frames(self, inbound, data, start):
         """Pass on the messages of every whole frame in `data`; returns where the rest begins."""
-        end, head, code = len(data), links.FRAME.size, handshake.CODE_BYTES
-        while True:
-            inbound.needed = head
-            if end - start < head:
-                return start
-            size = links.FRAME.unpack_from(data, start)[0]
-            if size > self.buffer_size + links.FRAME_LIMIT_BYTES:
+        end, count, limit_bytes = len(data), 0, self.buffer_size
+        address, pass_on, is_next = inbound.address, self.queue.append, inbound.seal.is_next
+        while end - start >= HEAD_BYTES:
+            (size,) = unpack_size(data, start)
+            if size > limit_bytes + links.FRAME_LIMIT_BYTES:
                 raise handshake.HandshakeError(self._too_large(size))
-            at, stop = start + head, start + head + size
-            inbound.needed += size + code
-            if stop + code > end:
-                return start
-            if not inbound.seal.is_next(data, at, stop):
+            at = start + HEAD_BYTES
+            stop = at + size
+            if stop + CODE_BYTES > end:
+                inbound.needed = stop + CODE_BYTES - start
+                break
+            if not is_next(data, at, stop):
                 raise handshake.HandshakeError("a frame is not the next one that its sender made")
             while at < stop:
-                size = links.FRAME.unpack_from(data, at)[0]
-                at += head
-                if at + size > stop:
+                begin = at + HEAD_BYTES
+                at = begin + unpack_size(data, at)[0]
+                if at > stop:
                     raise handshake.HandshakeError("a frame is malformed")
-                if size > self.buffer_size:
-                    raise handshake.HandshakeError(self._too_large(size))
-                self.queue.append((self, data[at : at + size], inbound.address))
-                at += size
-            start = stop + code
+                if at - begin > limit_bytes:
+                    raise handshake.HandshakeError(self._too_large(at - begin))
+                pass_on((self, data[begin:at], address))
+                count += 1
+            start = stop + CODE_BYTES
+        else:
+            inbound.needed = HEAD_BYTES
+        if count:
+            self._note_untaken(inbound, count, start + MESSAGE_BYTES * count)
+        return start
+
+    # What waits in memory for a process that is slower than its peers is bounded for each of them, so that one that
+    # sends without end holds up itself and nobody else.
+
+    def _note_untaken(self, inbound, count, size):
+        self._passed_on += count
+        self._untaken.append((self._passed_on, inbound, size))
+        inbound.untaken_bytes += size
+        self._untaken_bytes += size
+        if inbound.untaken_bytes < PEER_LIMIT_BYTES // 2 and self._untaken_bytes < ALL_LIMIT_BYTES // 2:
+            return  # it is not counted each time
+        self._count_taken()
+        if not self._has_room(inbound):
+            self.mesgloop.forget(inbound.sock)
+            self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
+
+    def _count_taken(self):
+        taken = self._passed_on - len(self.queue)
+        while self._untaken and self._untaken[0][0] <= taken:
+            _, inbound, size = self._untaken.popleft()
+            inbound.untaken_bytes -= size
+            self._untaken_bytes -= size
+
+    def _has_room(self, inbound):
+        return inbound.untaken_bytes <= PEER_LIMIT_BYTES and self._untaken_bytes <= ALL_LIMIT_BYTES
+
+    def _read_on(self, inbound):
+        if inbound not in self._inbound:
+            return
+        self._count_taken()
+        if self._has_room(inbound):
+            self.mesgloop.watch(inbound.sock, lambda _events: self._read(inbound))
+        else:
+            self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
 
     def _too_large(self, size):
         return f"a message of {size} bytes, while {links.SIZE_OPTION} is {self.buffer_size} here; none can follow"

@@ -113,6 +113,21 @@ def test_an_empty_cookie_is_refused(tmp_path, cookie):
     assert done.returncode == 1 and "cookie" in done.stdout
 
 
+@pytest.mark.parametrize("address", ["::1", "[::1]:15000", "fe80::1%eth0", "2001:db8::1"])
+@pytest.mark.parametrize("option", ["-H", "-R"])
+def test_there_is_no_ipv6_and_who_asks_for_it_is_told(tmp_path, option, address):
+    done = run_da(tmp_path, "-n", "a", option, address, MEETING, HOME=str(tmp_path), limit_s=LIMIT_S)
+    assert done.returncode == 10
+    assert f"{option} {address}: there is no IPv6 here; give an IPv4 address" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("peer", ["a:b", "localhost:0", "localhost:70000", "localhost:", "no.such.host.invalid"])
+def test_a_peer_that_is_no_address_is_told_in_one_line(tmp_path, peer):
+    done = run_da(tmp_path, "-n", "a", "-H", "localhost", "-R", peer, MEETING, HOME=str(tmp_path), limit_s=LIMIT_S)
+    assert done.returncode == 10 and f"-R {peer}: " in done.stdout and "Traceback" not in done.stdout
+
+
 def test_a_port_that_is_taken_is_an_error(start, tmp_path):
     port = free_port()
     start("-n", "first", "-M", "-H", "localhost", "-p", port, "-D", MEETING).await_line("Running")

@@ -23,7 +23,7 @@ Command, RouterCommands = sim.Command, sim.RouterCommands
 
 
 class Inbox(queue.Queue):
-    append = queue.Queue.put
+    append, __len__ = queue.Queue.put, queue.Queue.qsize
 
 
 class Target:
@@ -55,7 +55,7 @@ class Target:
     def flush(self, to):
         """Wait until what was sent to it so far has left: it is much, and nobody waits for that by itself."""
         link = self.channel.links.to((to.hostname, to.transports[0]))
-        while link.messages():
+        while link.queued():
             time.sleep(0.01)
 
     def send(self, to, command, arguments, source, ticket=None):

@@ -21,6 +21,9 @@ LIMIT_S = 20
 class Inbox(queue.Queue):
     """Takes what a transport passes on."""
 
+    def __len__(self):
+        return self.qsize()
+
     def append(self, item):
         self.put(item)
 
@@ -229,6 +232,21 @@ def test_what_does_not_fit_into_the_queue_of_a_receiver_that_never_moves_is_refu
         assert [still.queue.take()[1_000_000:] for _ in range(taken)] == [b"%d" % each for each in range(taken)]
         exchange(sender, still)
         assert await_that(lambda: f"{refused} messages to it have fallen out" in caplog.text), caplog.text
+
+
+def test_of_a_peer_that_sends_without_end_so_much_is_read_and_others_are_read_all_the_same(make, monkeypatch):
+    monkeypatch.setattr(transport, "PEER_LIMIT_BYTES", 1 << 20)
+    sender, other, slow = make(), make(), make()
+    for number in range(400):
+        sender.send(bytes(100_000) + b"%d" % number, slow.target)
+    [inbound] = [each for each in slow._inbound] or [None]
+    assert await_that(lambda: inbound.untaken_bytes > 1 << 20)
+    other.send(b"short", slow.target)
+    assert await_that(lambda: slow._passed_on > 5 and len(slow._inbound) == 2)
+    assert slow._untaken_bytes < 2 << 20
+    numbers = [slow.queue.take()[100_000:] for _ in range(401)]
+    assert sorted(numbers) == sorted([b"", *(b"%d" % number for number in range(400))])
+    assert numbers.index(b"") < 50
 
 
 def test_a_queue_is_bounded_in_messages_too(make, monkeypatch):
