@@ -59,7 +59,11 @@ def _telling(process, function, where, goes_on=True):
         except Exception as error:
             lifetime.note_failure()
             # Whoever sends what a handler does not expect must not fill a disk with what is said of it.
-            log.log(logging.ERROR, type(error), "%s: %s\n%s", where, _cut(repr(error)), _cut(traceback.format_exc()))
+            text = traceback.format_exc()
+            if len(text) <= TEXT_LIMIT:
+                log.log(logging.ERROR, type(error), "%s: %r", where, error, exc_info=True)
+            else:
+                log.log(logging.ERROR, type(error), "%s: %s\n%s", where, _cut(repr(error)), _cut(text))
             if not goes_on:
                 raise
 
