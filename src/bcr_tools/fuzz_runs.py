@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import logging
 import os
 import random
 import signal
@@ -224,6 +225,7 @@ def _channel() -> Iterator["TcpTransport"]:
 
     from dacurrent import transport
 
+    logging.getLogger("da.transport").setLevel(logging.CRITICAL)  # that runs end is no news
     kept = common.GlobalOptions
     options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
     common.GlobalOptions = options
