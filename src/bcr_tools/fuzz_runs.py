@@ -208,7 +208,8 @@ def _elsewhere(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
         return
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = probe.getsockname()
-    node = ["-L", "critical", "-n", "elsewhere", "-M", "-p", str(address[1]), "-H", "localhost", "--cookie", COOKIE, "-D"]
+    node = ["-L", "critical", "-n", "elsewhere", "-M", "-p", str(address[1]), "-H", "localhost", "--cookie", COOKIE]
+    node += ["-D", "-m", "da.examples.pingpong.ping"]
     process = subprocess.Popen([sys.executable, "-m", "da", *node], stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         yield address

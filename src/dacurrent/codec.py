@@ -29,6 +29,7 @@ DEPTH_LIMIT = 100
 PROCESS_ID_LIMIT_BYTES = 2_000
 CACHE_LIMIT = 4_096
 STAND_IN_LIMIT = 256
+TEXT_LIMIT = 200  # characters of what is told of an error, which may quote what was sent
 NAME_LIMIT = 255  # characters of each name within a process id
 LONG_INT_LIMIT_BYTES = 64 * 1024
 COLLISION_LIMIT = 32  # keys of one dictionary or set whose hashes are those of others in it
@@ -242,7 +243,7 @@ def decode(data, named=None):
     except RecursionError:
         raise CodecError("malformed: nested too deeply") from None
     except _MALFORMED as error:
-        raise CodecError(f"malformed: {error!r}") from None
+        raise CodecError(f"malformed: {error!r:.{TEXT_LIMIT}}") from None
 
 
 def _get_whole(data):

@@ -84,7 +84,7 @@ def _decode_plain(data):
     try:
         values = _decoder.decode(memoryview(data)[end:])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise codec.CodecError(f"malformed: {error}") from None
+        raise codec.CodecError(f"malformed: {error!r:.{codec.TEXT_LIMIT}}") from None
     if not values or not _SCALARS.issuperset(map(type, values)):
         raise codec.CodecError("malformed: not a message of scalars")
     return source, destination, (Command.Message, (values[0], tuple(values[1:]))), named, None

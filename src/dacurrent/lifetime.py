@@ -193,7 +193,7 @@ def _stop_waiting_for_the_dead(sim):
         self._deregister_async_event(msgtype, seqno)
         for pid, answer in results.items():
             if msgtype is sim.Command.RPCReply and type(answer) is str:
-                raise NewFailed(f"new: {pid} refuses: {answer}")
+                raise NewFailed(f"new: {pid} refuses: {answer!r:.500}")
         return results
 
     _OF_NEW = (sim.Command.NewAck, sim.Command.RPCReply)

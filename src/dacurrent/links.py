@@ -13,6 +13,7 @@ is ever sent in the other direction, so that something can be read there means t
 import collections
 import errno
 import logging
+import os
 import secrets
 import selectors
 import socket
@@ -345,10 +346,10 @@ class Links:
                 # On the same host it is decided already; elsewhere this says nothing yet.
                 error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
-                raise OSError(error, errno.errorcode.get(error, ""))
+                raise OSError(error, os.strerror(error))
         except OSError as error:
             connection.close()
-            self._attempt_failed(link, error)
+            self._attempt_failed(link, error, memory_s=0.0)
             if link.refusal is not None:
                 raise link.refusal from error
             return
@@ -363,8 +364,8 @@ class Links:
                 self._disconnect(link)
                 self._attempt_failed(link, TimeoutError(errno.ETIMEDOUT, f"no answer within {CONNECT_LIMIT_S:g} s"))
 
-    def _attempt_failed(self, link, error):
-        """Try again later, or give up: then `refusal` says why."""
+    def _attempt_failed(self, link, error, memory_s=REFUSED_MEMORY_S):
+        """Try again later, or give up: then `refusal` says why, and is remembered where a sender was not told at once."""
         link.attempts += 1
         name = _name(link.target)
         if isinstance(error, handshake.HandshakeError):
@@ -380,7 +381,7 @@ class Links:
             if link.attempts < link.refused_attempts:
                 self._try_again(link, REFUSED_PAUSE_S)
             else:
-                self._give_up(link, base.TransportException(f"nobody answers at {name}: {error}"), 0.0)
+                self._give_up(link, base.TransportException(f"nobody answers at {name}: {error}"), memory_s)
         elif link.attempts < BROKEN_ATTEMPTS:
             self._try_again(link, BROKEN_PAUSE_S)
         else:
@@ -405,8 +406,6 @@ class Links:
         link.attempts = 0
         link.is_silent = False
         link.refusal = refusal
-        if memory_s == 0.0 and link.queued():
-            memory_s = REFUSED_MEMORY_S  # senders could not be told at once, so they are for a while
         link.refused_until_s = time.monotonic() + memory_s
         self._tell_lost(link, str(refusal))
 
@@ -427,7 +426,7 @@ class Links:
         link.waiting.clear()
         link.waiting_bytes = link.fallen_out = 0
         if lost:
-            _log.log(logging.ERROR, "lost", "%d messages to %s are lost: %s", lost, _name(link.target), why)
+            _log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, _name(link.target), why)
 
     # -- the sender's connections, on the network thread
 
@@ -484,7 +483,7 @@ class Links:
         if link.stage == CONNECTING:
             error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
-                raise OSError(error, errno.errorcode.get(error, ""))
+                raise OSError(error, os.strerror(error))
             if connection.getsockname() == link.target:
                 raise ConnectionRefusedError("only this very connection is at that port")
             own = (self.hostname, self.port)

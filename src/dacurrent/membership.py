@@ -86,7 +86,7 @@ class Greeting:
             accept()
             self._answers.put((source, nodes))
         else:
-            self._answers.put((None, str(content)))
+            self._answers.put((None, f"{content!r:.200}"))
 
     def wait(self, limit_s):
         """The node that answered, and those it knows.

@@ -28,6 +28,8 @@ REJOIN_LIMIT_S = 3_600.0
 Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
 RELIABLE, BROADCAST = base.ChannelCaps.RELIABLEFIFO, base.ChannelCaps.BROADCAST
 
+_PAIRED = (RouterCommands.HELLO, RouterCommands.ACK)  # their arguments are (number, something)
+
 _stock_router = sim.Router
 
 
@@ -73,7 +75,7 @@ class Router(_stock_router):
             try:
                 job()
             except Exception as error:  # noqa: BLE001 - whatever a peer's command causes
-                self._told.log(logging.ERROR, "job", "Router: %r", error, exc_info=True)
+                self._told.log(logging.ERROR, "job", "Router: %.500r", error, exc_info=len(str(error)) < 500)
 
     def stop(self):
         super().stop()
@@ -171,8 +173,9 @@ class Router(_stock_router):
             return False
 
     def _refuse(self, source, arguments, why):
-        _, _, _, _, seqno, _ = arguments
-        self._dispatch(common.pid_of_node(), source, (Command.RPCReply, (seqno, why)), flags=RELIABLE)
+        if type(arguments) is tuple and len(arguments) == 6:
+            answer = (arguments[4], why)
+            self._dispatch(common.pid_of_node(), source, (Command.RPCReply, answer), flags=RELIABLE)
 
     def _know(self, named):
         for pid in named:
@@ -226,6 +229,8 @@ class Router(_stock_router):
         """Do what another router asks for, if it is well-formed."""
         if not membership.is_node(source) and command is not RouterCommands.PING:
             self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is no node", command, source)
+        elif command in _PAIRED and not (type(arguments) is tuple and len(arguments) == 2 and type(arguments[0]) is int):
+            self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is malformed", command, source)
         elif command is RouterCommands.HELLO:
             self._be_greeted(source, arguments, named)
         elif command is RouterCommands.ACK:
@@ -270,7 +275,8 @@ class Router(_stock_router):
     def _peer_lost(self, address):
         """On the router's thread: a process that sent to this one has ended, or its host is silent."""
         for node in self.nodes:
-            if (node.hostname, node.transports[0]) == address and not self._is_alive(node):
+            is_other = node != common.pid_of_node() and (node.hostname, node.transports[0]) == address
+            if is_other and not self._is_alive(node):
                 self.log.info("%s does not answer any more.", node)
                 self.forget(node)
                 for pid, inbox in list(self.local_procs.items()):

@@ -226,6 +226,13 @@ def test_keys_that_differ_in_high_bits_alone_are_taken_quickly():
     assert time.process_time() - began_s < 2
 
 
+@pytest.mark.parametrize("data", [b"s\0\1\0\0" + b"x" * 65_535 + b"\xff", b"m\0\1\0\0" + b"\xff" * 65_536])
+def test_what_is_told_of_malformed_bytes_is_short(data):
+    with pytest.raises(CodecError) as told:
+        decode(data)
+    assert len(str(told.value)) < 300 and str(told.value).isprintable()
+
+
 def test_an_int_beyond_the_limit_is_refused_on_both_sides():
     limit = codec.LONG_INT_LIMIT_BYTES
     assert decode(encode(2 ** (8 * limit - 2))) == 2 ** (8 * limit - 2)

@@ -226,6 +226,11 @@ def test_what_no_process_takes_is_ignored_in_few_words(target):
             target.send(pid, Command.Message, (2**64, ("go",)), stranger)
             for command in set(Command) - {Command.Message}:
                 target.send(pid, command, long, stranger)
+            for command in RouterCommands:
+                for source in (stranger, pid_of("o", name="o")):
+                    target.send(pid, command, long, source)
+                    target.send(pid, command, (long, long), source)
+            target.send_bytes(pid, b"s" + len(long).to_bytes(4, "big") + b"\xff" * len(long))
     assert target.goes_on_to_its_end()
     assert len(target.node.output) < 100_000
 
