@@ -190,6 +190,18 @@ def file_of(page):
     return SOURCES / f"{page.stem.capitalize()}.da"
 
 
+def source_of(page):
+    """The text of the page's file, behind that of the files whose process classes it is made from."""
+    return "\n".join(path.read_text() for path in with_bases(file_of(page)))
+
+
+def with_bases(path):
+    text = path.read_text()
+    bases = {base.id for process in processes(parsed(text)) for base in process.bases if isinstance(base, ast.Name)}
+    files = [SOURCES / f"{base}.da" for base in sorted(bases - {"process"})]
+    return [each for file in files for each in with_bases(file)] + [path]
+
+
 def messages_of(source):
     """The message names of a .da text: patterns' first words, and what is given as a message's name."""
     return set(re.findall(r"'([a-z]+(?:_[a-z]+)*)'", source))
@@ -202,9 +214,9 @@ def test_each_protocol_file_has_its_page():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_labels_of_a_page_are_those_of_its_file(page):
     on_page = re.findall(r"(?m)^\s*-- (\w+)", page.read_text())
-    in_file = re.findall(r"(?m)^\s*-- (\w+)", file_of(page).read_text())
+    in_file = re.findall(r"(?m)^\s*-- (\w+)", source_of(page))
     assert on_page
-    assert set(on_page) <= set(in_file)
+    assert set(on_page) == set(in_file)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -212,7 +224,71 @@ def test_messages_of_a_page_are_those_of_its_file(page):
     text = re.sub(r"\([^)]*\)", "", page.read_text())  # remarks, not rules
     on_page = set(re.findall(r"(?m)^on (\w+)", text)) | set(re.findall(r"\bsend ([a-z]+(?:_[a-z]+)*)", text))
     assert on_page
-    assert on_page <= messages_of(file_of(page).read_text())
+    assert on_page <= messages_of(source_of(page))
+
+
+# -- the argument why it is safe
+
+SAFETY = PROJECT / "docs" / "safety.md"
+
+
+def owners_and_names():
+    """What the source defines: (class or module, name) of each function, class, field and constant, and names alone."""
+    pairs, bases = set(), {}
+    for path in [*PROTOCOL, *(SOURCES / "bcr").rglob("*.py"), *(SOURCES / "bcr_sim").glob("*.py")]:
+        tree = parsed(path.read_text()) if path.suffix == ".da" else ast.parse(path.read_text())
+        pairs |= {(path.stem, name) for node in tree.body for name in defined_by(node)}
+        for owner in [node for node in tree.body if isinstance(node, ast.ClassDef)]:
+            pairs |= {(owner.name, name) for node in owner.body for name in defined_by(node)}
+            pairs |= {(owner.name, node.attr) for node in ast.walk(owner)
+                      if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}  # fmt: skip
+            bases[owner.name] = [base.id for base in owner.bases if isinstance(base, ast.Name)]
+    return pairs, bases
+
+
+def defined_by(node):
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def unknown_names(text):
+    """Backticked names of the text that the source does not have: `owner.name`, or a name with an underscore alone."""
+    pairs, bases = owners_and_names()
+    names = {name for pair in pairs for name in pair}
+
+    def has(owner, name):
+        return (owner, name) in pairs or any(has(base, name) for base in bases.get(owner, ()))
+
+    words = set(re.findall(r"`([A-Za-z_]+(?:\.[A-Za-z_]+)?)`", text))
+    dotted = {word for word in words if "." in word and not word.endswith(".py")}
+    alone = {word for word in words if "_" in word and "." not in word} - names
+    keys = set(re.findall(r'"([a-z_]+)"', (SOURCES / "bcr" / "scenario" / "reading.py").read_text()))
+    return {word for word in dotted if not has(*word.split("."))} | alone - keys
+
+
+def test_the_functions_on_which_the_argument_rests_are_there():
+    assert not unknown_names(SAFETY.read_text())
+
+
+def test_the_check_finds_a_function_that_is_not_there():
+    assert unknown_names("`Replica.extend`, `Replica.record`, `on_shuttle`") == set()
+    assert unknown_names("`Replica.exceed`, `proofs.check`, `on_nothing`") == {"Replica.exceed", "proofs.check", "on_nothing"}
+
+
+def test_the_checks_that_the_argument_names_are_there():
+    text = SAFETY.read_text()
+    noticed = " ".join(re.findall(r"(?s)\*Noticed by:\* (.*?)\n\n", text))
+    bugs = {re.sub(r"\s+", " ", name) for name in re.findall(r'"([^"]+)"', noticed)}
+    known = set(re.findall(r"(?m)^- name: (.*)$", (SOURCES / "bcr_sim" / "bugs.yaml").read_text()))
+    assert bugs
+    assert bugs <= known
+    told = "".join((SOURCES / "bcr_sim" / name).read_text() for name in ("oracle.py", "properties.py"))
+    properties = {name for name in re.findall(r"`([a-z]+(?: [a-z]+)*)`", noticed) if name != "linearizability"}
+    assert properties
+    assert properties <= set(re.findall(r'tell\(\s*"([a-z ]+)"', told))
+    assert all((PROJECT / path).is_file() for path in re.findall(r"`((?:config|tests|src)/[\w/.]+)`", text))
 
 
 # -- every file

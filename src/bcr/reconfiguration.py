@@ -105,6 +105,10 @@ class Reconfiguration:
         """The positions from which something may yet come that makes another quorum possible."""
         return set(self.owing()) | self.silent
 
+    def is_unforgiving(self) -> bool:
+        """Whether a quorum failed by silence that is over, and only as often as to have no more chances until `begin_anew`."""
+        return any(not silent for silent in self._late.values())
+
     def suspects(self) -> set[int]:
         """Replicas whose own signatures prove that they hide orders."""
         return withheld(self.histories)
@@ -124,6 +128,7 @@ class Reconfiguration:
             self.attempt += 1
             self._caught_up = {}
             self._executed = {}
+            self.snapshot = None  # another quorum may have agreed on another digest, and given its state late
         return plan
 
     def add_caught_up(self, signed: Signed[CaughtUp]) -> None:

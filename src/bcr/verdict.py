@@ -95,17 +95,18 @@ def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
 def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
     """What liars recorded of slots in which their request was executed; None where nobody lies.
 
-    Its proofs are yet to be checked. A voucher, or an answer from another slot, does not show what was
-    executed there: a liar gives several requests one number.
+    Its proofs are yet to be checked. An answer from another slot does not show what was executed there: a liar gives several
+    requests one number.
     """
     if not liars:
         return None
     recorded = (each for client in record.clients if client.client in liars for each in client.exchanges)
-    return [each for each in recorded if isinstance(each.answer, Answer) and _is_of_its_slot(each.answer)]
+    return [each for each in recorded if _is_of_its_slot(each.answer)]
 
 
-def _is_of_its_slot(answer: Answer) -> bool:
-    return answer.outcome.place == (answer.configuration, answer.slot, answer.index)
+def _is_of_its_slot(answer: Answer | Vouched) -> bool:
+    index = answer.index if isinstance(answer, Answer) else answer.outcome.index
+    return answer.outcome.place == (answer.configuration, answer.slot, index)
 
 
 def _first(reasons: Iterator[str]) -> Iterator[str]:
@@ -151,7 +152,7 @@ def _what_is_wrong(
         proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
         history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
-        is_whole = is_answered and _explains(history, record, client_window)
+        is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, client_window)
     else:
         unjudged = set()
     replayed = Model(client_window)
@@ -174,14 +175,35 @@ def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
     """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
     answer = exchange.answer
     configuration = configurations.get(answer.configuration)
-    if configuration is None or not isinstance(answer, Answer):
+    if configuration is None:
         return False
     try:
         configuration.demand_signed_by_client(exchange.request)
-        answer.check(exchange.request, configuration)
+        if isinstance(answer, Answer):
+            answer.check(exchange.request, configuration)
+        else:
+            answer.demand_for(exchange.request, configuration.olympus)
     except ProtocolViolation:
         return False
     return True
+
+
+def _has_every_slot(history: Sequence[Exchange], record: RunRecord) -> bool:
+    """Whether there is a request for every place of every slot that replicas say they have executed."""
+    known: dict[tuple[int, int], set[int]] = {}  # places, by configuration and slot
+    sizes: dict[tuple[int, int], int] = {}
+    for exchange in history:
+        answer = exchange.answer
+        configuration, slot, index = answer.outcome.place
+        known.setdefault((configuration, slot), set()).add(index)
+        if isinstance(answer, Answer):
+            known.setdefault((answer.configuration, answer.slot), set()).add(answer.index)
+            sizes[answer.configuration, answer.slot] = answer.size
+    said: dict[int, int] = {}  # by configuration, slots that somebody says it has executed
+    for report in (signed.statement for signed in record.replicas):
+        said[report.configuration] = max(report.slots, said.get(report.configuration, 0))
+    places = ((configuration, slot) for configuration, slots in said.items() for slot in range(min(slots, len(known) + 1)))
+    return all(len(known.get(place, ())) == sizes.get(place) for place in places)
 
 
 def _explains(history: Sequence[Exchange], record: RunRecord, client_window: int) -> bool:

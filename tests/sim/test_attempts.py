@@ -1,0 +1,158 @@
+"""Attempts at a quorum, and configurations, that follow each other: what belongs to one is nothing to the next."""
+
+import pytest
+from msgspec.structs import replace
+
+from bcr.scenario.reading import parse_scenario
+from bcr.signing import Signed
+from bcr.statements import Ready, ReconfigurationRequest
+from bcr.violations import WrongConfiguration
+from bcr_runtime.ambient import now_s, sleep_s
+from bcr_sim.observing import observe_processes
+from bcr_sim.run import simulate
+
+APPENDS = """t = 1
+num_client = 1
+workload[0] = put('a','x'); append('a','y'); append('a','z'); get('a'); get('a')
+"""
+MIDDLE = "failures[0,1] = shuttle(0,2),drop()\n"  # keeps the third request from the tail
+
+
+@pytest.fixture
+def replica_class():
+    """`Replica`, as a simulated run has it."""
+    observe_processes()
+    from Replica import Replica
+
+    return Replica
+
+
+def simulated(text):
+    return simulate(parse_scenario(text, "x.config")[0])
+
+
+def is_middle(process):
+    return (process._state.configuration_number, process._state.position) == (0, 1)
+
+
+def test_a_running_state_that_a_failed_quorum_agreed_on_is_not_what_another_quorum_goes_on_from(replica_class, monkeypatch):
+    """The middle gives it late, when Olympus has no other quorum; the head, which alone has a slot more, wakes up then."""
+    stock_state, stock_catch_up = replica_class.on_get_running_state, replica_class.on_catch_up
+    stock_expire = replica_class.expire
+
+    def gives_late(process, signed):
+        if is_middle(process):
+            process._state.timers.start(("late", signed), now_s(), 5_200)
+        else:
+            stock_state(process, signed)
+
+    def catches_up_once(process, signed):
+        if not is_middle(process) or signed.statement.attempt == 1:
+            stock_catch_up(process, signed)
+
+    def expire(process, kind, which):
+        if kind == "late":
+            stock_state(process, which)
+        else:
+            stock_expire(process, kind, which)
+
+    monkeypatch.setattr(replica_class, "on_get_running_state", gives_late)
+    monkeypatch.setattr(replica_class, "on_catch_up", catches_up_once)
+    monkeypatch.setattr(replica_class, "expire", expire)
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000); pause(replica_0,6000,14000)\n")
+    assert outcome.breaches == ()
+    [report, *_] = outcome.record.reconfigurations
+    assert report.quorums_tried == ((1, 2), (1, 2), (0, 2))
+    assert [exchange.answer.outcome.results for exchange in outcome.record.clients[0].exchanges][2:] == [
+        ("OK",), ("xyz",), ("xyz",)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def olympus_class():
+    observe_processes()
+    from Olympus import Olympus
+
+    return Olympus
+
+
+def test_while_a_configuration_is_being_started_the_replicas_of_the_one_before_have_no_say_in_it(
+    replica_class, olympus_class, monkeypatch
+):
+    stock_catch_up, stock_enrol = replica_class.on_catch_up, olympus_class.enrol
+    said = []
+
+    def speaks_for_the_next(process, signed):
+        stock_catch_up(process, signed)
+        if is_middle(process):
+            said.append(Signed.sign(ReconfigurationRequest(1, "spite"), 1, process._state.keys))
+            said.append(Signed.sign(Ready(0), 1, process._state.keys))
+
+    def enrol(process, *arguments):
+        if process._state.number == 1:
+            request, ready = said
+            with pytest.raises(WrongConfiguration):
+                process.on_reconfiguration_request(request)
+            process.on_ready(ready)
+        return stock_enrol(process, *arguments)
+
+    def issue_configuration(process, *arguments):
+        stock_issue(process, *arguments)
+        assert process._state.ready == set()
+
+    stock_issue = olympus_class.issue_configuration
+    monkeypatch.setattr(replica_class, "on_catch_up", speaks_for_the_next)
+    monkeypatch.setattr(olympus_class, "enrol", enrol)
+    monkeypatch.setattr(olympus_class, "issue_configuration", issue_configuration)
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.breaches == ()
+    assert [report.source for report in outcome.record.reconfigurations] == [0]
+
+
+def test_what_a_client_proves_of_a_configuration_is_not_held_against_the_next_one(olympus_class, monkeypatch):
+    """An accusation that arrives when that configuration is gone and the next one is not there yet."""
+    stock_accusation, stock_enrol = olympus_class.on_accusation, olympus_class.enrol
+    on_their_way = []
+
+    def arrives_late(process, accusation):
+        on_their_way.append(accusation)
+
+    def enrol(process, *arguments):
+        if process._state.number == 1:
+            assert on_their_way
+            for accusation in on_their_way:
+                stock_accusation(process, accusation)
+        return stock_enrol(process, *arguments)
+
+    monkeypatch.setattr(olympus_class, "on_accusation", arrives_late)
+    monkeypatch.setattr(olympus_class, "enrol", enrol)
+    lie = "failures[0,2] = shuttle(0,2),change_result()\n"
+    outcome = simulated(APPENDS + lie + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.breaches == ()
+    assert [report.source for report in outcome.record.reconfigurations] == [0]
+
+
+def test_olympus_waits_on_for_a_correct_replica_that_is_late_more_often_than_it_has_chances(replica_class, monkeypatch):
+    """The tail lies about its digest. The middle is correct, and needs longer than Olympus's limit the first five times."""
+    stock_catch_up, stock_transmit = replica_class.on_catch_up, replica_class.transmit_large
+    times = []
+
+    def stands_still(process, signed):
+        if is_middle(process):
+            times.append(signed.statement.attempt)
+            if len(times) <= 5:
+                sleep_s(1.1)
+        stock_catch_up(process, signed)
+
+    def lies(process, name, message):
+        if name == "caught_up" and (process._state.configuration_number, process._state.position) == (0, 2):
+            statement = replace(message.statement, state_digest=bytes(32))
+            message = Signed.sign(statement, 2, process._state.keys)
+        stock_transmit(process, name, message)
+
+    monkeypatch.setattr(replica_class, "on_catch_up", stands_still)
+    monkeypatch.setattr(replica_class, "transmit_large", lies)
+    lie = "failures[0,2] = shuttle(0,2),change_result()\n"
+    outcome = simulated(APPENDS + lie + "olympus_timeout = 500\nsimulation = seed(7); delay(50,3000)\n")
+    assert outcome.breaches == ()
+    assert len(times) > 5
