@@ -6,14 +6,15 @@ import msgspec
 
 from bcr.authentication import keys_of, sizes
 from bcr.configuration import Configuration, Member, View
-from bcr.history import CaughtUp, HistoryEntry, LatestAnswer, RunningStateHandover, Wedged, WithState
+from bcr.history import CaughtUp, HistoryEntry, RunningStateHandover, Wedged, WithState
 from bcr.messages import ResultShuttle, Shuttle
 from bcr.object import Operation
+from bcr.proofs import Vouched
 from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.signing import Circle, Signed
 from bcr.slots import OpenSlot
 from bcr.state import RunningState
-from bcr.statements import Checkpoint, Request
+from bcr.statements import Checkpoint, Request, Voucher
 
 
 def key_of(name, authentication="ed25519"):
@@ -25,12 +26,13 @@ def key_of(name, authentication="ed25519"):
 OLYMPUS_KEY = key_of("olympus")
 
 
-def make_configuration(t=1, clients=2, number=0, authentication="ed25519"):
+def make_configuration(t=1, clients=2, number=0, authentication="ed25519", acceptance="all"):
     """A configuration whose replicas and clients have the keys that `key_of` gives to their names, as Olympus sees it."""
     positions = range(sizes(t, authentication).replicas)
     members = tuple(Member(replica_key(i, number, authentication).public, f"host:{i}/{number:x}") for i in positions)
-    customers = tuple(Member(client_key(k, authentication).public, f"host:client {k}") for k in range(clients))
-    return seen_by(key_of("olympus", authentication), Configuration(number, t, members, customers, authentication))
+    customers = tuple(Member(client_key(k, authentication).public, f"host:{k}/c") for k in range(clients))
+    issued = Configuration(number, t, members, customers, authentication, acceptance)
+    return seen_by(key_of("olympus", authentication), issued)
 
 
 def seen_by(keys, issued):
@@ -52,8 +54,9 @@ class MemoryChain:
     Times are ticks of one clock; every step takes a tick.
     """
 
-    def __init__(self, t=1, clients=2, client_window=1, authentication="ed25519"):
+    def __init__(self, t=1, clients=2, client_window=1, authentication="ed25519", acceptance="all"):
         self.t = t
+        self.acceptance = acceptance
         self.authentication = authentication
         self.client_window = client_window
         self.state = RunningState(client_window)
@@ -76,7 +79,9 @@ class MemoryChain:
 
     def reconfigure(self):
         """A new configuration, which starts from the running state."""
-        self.configuration = make_configuration(self.t, len(self.requests), len(self.issued), self.authentication)
+        self.configuration = make_configuration(
+            self.t, len(self.requests), len(self.issued), self.authentication, self.acceptance
+        )
         self.issued.append(Signed.sign(self.configuration.issued, 0, self.keys_of("olympus")))
         self.slots = []
         self.snapshots = [self.state.snapshot()]  # the running state after so many slots
@@ -106,9 +111,22 @@ class MemoryChain:
         self.now_ns += 1
         client, number = request.statement.client, request.statement.number
         done = done or next(slot for slot in reversed(self.slots) if request in slot.requests)
-        answer = done.answer(client, number, self.result_proof(done))
+        self.take(request, done.answer(client, number, self.result_proof(done)))
+
+    def take(self, request, answer):
+        """The client takes this for the answer to its request."""
+        client, number = request.statement.client, request.statement.number
         sent_ns = self.sent_ns[client, number]
         self.exchanges[client].append(Exchange(request, answer, sent_ns, self.now_ns, 1, "replica_2"))
+
+    def vouch(self, request, done, **changes):
+        """Olympus answers the request, ordered in this slot, in the place of replicas; `changes` are other fields."""
+        self.now_ns += 1
+        client, number = request.statement.client, request.statement.number
+        found = done.latest_answer(client, number)
+        voucher = Voucher(done.configuration, done.slot, client, number, found.request_digest, found.outcome)
+        voucher = msgspec.structs.replace(voucher, **changes)
+        self.take(request, Vouched(Signed.sign(voucher, 0, self.keys_of("olympus"))))
 
     def serve(self, client, *operations):
         """All of it for one request: sent, ordered in a slot of its own, answered."""
@@ -141,7 +159,11 @@ class MemoryChain:
                       tuple(each.public_key for each in issued.clients))  # fmt: skip
 
     def order_proof(self, done, length):
-        return tuple(self.sign(done.order(), i) for i in range(length))
+        return self.orders_of(done, range(length))
+
+    def orders_of(self, done, positions):
+        """The order statements of these replicas."""
+        return tuple(self.sign(done.order(), i) for i in positions)
 
     def shuttle(self, slot, position):
         """The shuttle as the replica at `position` receives it."""
@@ -150,8 +172,10 @@ class MemoryChain:
                        self.result_proof(done, range(position)))
 
     def result_shuttle(self, slot):
+        """What comes back from the tail: its predecessors' orders beside the results."""
         done = self.slots[slot]
-        return ResultShuttle(done.configuration, slot, done.outcomes, self.result_proof(done, self.positions()))
+        orders = self.order_proof(done, self.configuration.tail)
+        return ResultShuttle(done.configuration, slot, done.outcomes, self.result_proof(done), orders)
 
     def checkpoint_proof(self, slot):
         """The proof of the completed checkpoint after a slot."""
@@ -177,9 +201,7 @@ class MemoryChain:
         answers = []
         for done in self.slots[:slots]:
             for request in done.requests:
-                client, number = request.statement.client, request.statement.number
-                own = (self.sign(done.result(), position),)
-                answers.append(LatestAnswer(client, number, done.answer(client, number, own)))
+                answers.append(done.latest_answer(request.statement.client, request.statement.number))
         digest = state_digest or self.snapshots[slots].digest()
         return self.sign(CaughtUp(self.configuration.number, attempt, slots, digest, tuple(answers)), position)
 

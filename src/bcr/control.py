@@ -7,11 +7,12 @@ replica's own reports are as true as the replica is.
 
 import hashlib
 import hmac
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from bcr.encoding import encode
+from bcr.encoding import decode, encode
 from bcr.violations import InvalidSignature, MalformedMessage
 
 MAC_SIZE = 16  # bytes
@@ -22,6 +23,31 @@ End = Literal["start-up", "process"]
 def secret_of(root: bytes, name: str) -> bytes:
     """The 32-byte secret of the process of this name, from that of whom the start-up lets make processes."""
     return hashlib.blake2b(name.encode(), digest_size=32, key=root, person=b"bcr enrolment").digest()
+
+
+# What each kind of process reports, by its verb, and the parts of each. A replica that lies may say anything under its secret.
+REPORTS: Mapping[tuple[str, str], Any] = {
+    ("loader", "faults_loaded"): tuple[()],
+    ("client", "progress"): tuple[int],
+    ("client", "client_record"): tuple[int, int, bytes],
+    ("replica", "replica_report"): tuple[bytes],
+    ("replica", "replica_state"): tuple[int, int, bytes],
+    ("replica", "fault_injected"): tuple[bytes],
+    ("olympus", "olympus_key"): tuple[bytes, bytes],
+    ("olympus", "started"): tuple[bytes],
+    ("olympus", "start_failed"): tuple[str, str],
+    ("olympus", "reconfiguration"): tuple[bytes],
+    ("olympus", "closed"): tuple[()],
+    ("olympus", "ended"): tuple[bytes, bytes],
+}
+
+
+def demand_report(kind: str, verb: str, parts: Sequence[Any]) -> None:
+    """Raises MalformedMessage unless a process of this kind reports such things."""
+    try:
+        msgspec.convert(parts, REPORTS[kind, verb])
+    except (KeyError, msgspec.ValidationError) as error:
+        raise MalformedMessage(f"{verb[:40]} so, which no {kind} reports") from error
 
 
 class Control:
@@ -46,7 +72,7 @@ class Control:
         mac, payload = sealed[:MAC_SIZE], sealed[MAC_SIZE:]
         if not hmac.compare_digest(mac, _mac(self._other, payload)):
             raise InvalidSignature("a command of somebody who may not give it")
-        number, verb, parts = msgspec.msgpack.decode(payload, type=tuple[int, str, list[Any]])
+        number, verb, parts = decode(tuple[int, str, list[Any]], payload)
         if number <= self._received:
             raise MalformedMessage(f"{verb} again")
         self._received = number

@@ -5,6 +5,7 @@ ever put beside a signer's, whatever sender the message names, and what a signer
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -18,6 +19,7 @@ MAX_PAYLOAD_BYTES = 1 << 30
 PIECE_OVERHEAD_BYTES = 1_024  # for what stands beside the data of a piece
 LEAST_PIECE_BYTES = 256
 PROGRESS_STEPS = 16  # that a payload on its way, or a long catch-up, counts as at the most
+PAYLOADS_WITH_STEPS = 4  # of a signer and kind; with more it would be waited for as long as it likes to begin others
 
 _PIECES = "pieces"  # domain of the trees over them
 _DOMAIN = b"bcr piece\0"
@@ -68,6 +70,10 @@ def _leaf(data: bytes) -> bytes:
     return hashlib.sha256(_DOMAIN + data).digest()
 
 
+def _steps(arrived: int, count: int) -> int:
+    return PROGRESS_STEPS * arrived // count
+
+
 class Assembler:
     """Puts payloads together that several signers send in pieces; of each signer one at a time, the latest.
 
@@ -78,7 +84,8 @@ class Assembler:
     def __init__(self) -> None:
         self._serials: dict[int, int] = {}  # signer -> of the latest payload, finished or not
         self._unfinished: dict[int, tuple[Signed[Manifest], dict[int, bytes]]] = {}
-        self._finished = 0
+        self._begun: Counter[tuple[int, str]] = Counter()  # payloads, by signer and kind
+        self._steps: Counter[int] = Counter()  # by signer
         self._held: dict[int, int] = {}  # signer -> bytes of its unfinished payload
 
     def add(self, piece: Piece, author: Author, name: str) -> bytes | None:
@@ -96,6 +103,7 @@ class Assembler:
                 raise OverLimit(f"{manifest.message} of {manifest.size} bytes in {manifest.count} pieces")
             signed.demand_authentic(author, name)
             parts = {}
+            self._begun[signer, manifest.message] += 1
             self._unfinished[signer] = signed, parts
             self._serials[signer] = manifest.serial
             self._held[signer] = 0
@@ -107,10 +115,11 @@ class Assembler:
             raise OverLimit(f"{manifest.message}: more than the {manifest.size} bytes that its manifest says")
         parts[piece.index] = piece.data
         self._held[signer] += len(piece.data)
+        if self._begun[signer, manifest.message] <= PAYLOADS_WITH_STEPS:
+            self._steps[signer] += _steps(len(parts), manifest.count) - _steps(len(parts) - 1, manifest.count)
         if len(parts) < manifest.count:
             return None
         del self._unfinished[signer], self._held[signer]
-        self._finished += 1
         return b"".join(parts[index] for index in range(manifest.count))
 
     def __len__(self) -> int:
@@ -118,10 +127,11 @@ class Assembler:
         return len(self._unfinished)
 
     def steps(self, signers: Iterable[int]) -> int:
-        """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever."""
-        unfinished = (self._unfinished[signer] for signer in signers if signer in self._unfinished)
-        arrived = sum(PROGRESS_STEPS * len(parts) // signed.statement.count for signed, parts in unfinished)
-        return arrived + PROGRESS_STEPS * self._finished
+        """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever.
+
+        Only for a signer's first PAYLOADS_WITH_STEPS of a kind, and never falls.
+        """
+        return sum(self._steps[signer] for signer in signers)
 
     def held_bytes(self) -> int:
         """What it holds of unfinished payloads."""
@@ -132,6 +142,8 @@ class Assembler:
         self._unfinished.clear()
         self._held.clear()
         self._serials.clear()
+        self._begun.clear()
+        self._steps.clear()
 
 
 class Pieces:

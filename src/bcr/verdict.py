@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from bcr.authentication import keys_of
 from bcr.configuration import View, demand_issued
@@ -20,7 +21,7 @@ from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import KEY_SEED_SIZE, Signed
 from bcr.state import RunningState
-from bcr.statements import Result
+from bcr.statements import Order, Result
 from bcr.violations import NotEnoughStatements, NotFinal, ProtocolViolation
 
 Status = Literal["pass", "fail", "unknown"]
@@ -253,7 +254,7 @@ def _demand_answer(exchange: Exchange, configuration: View) -> None:
     """Raises a ProtocolViolation unless the client was right to accept this answer.
 
     Where statements do not convince everybody alike, a liar's may have convinced the client and nobody else. That of a
-    correct replica, and the client's t+1 hold one, convinces Olympus too.
+    correct replica, and the client's t+1 hold one, convinces Olympus too; and a statement of every replica must be there.
     """
     answer = exchange.answer
     if isinstance(answer, Vouched):
@@ -267,7 +268,15 @@ def _demand_answer(exchange: Exchange, configuration: View) -> None:
 
 
 def _is_vouched_for(answer: Answer, configuration: View) -> bool:
-    equal = [signed for signed in answer.proof if signed.statement == answer.result()]
+    result = answer.result()
+    order = Order(result.configuration, result.slot, result.requests_digest)
+    named = {signed.signer for signed in answer.orders if signed.statement == order}
+    named |= {
+        signed.signer for signed in answer.proof if replace(signed.statement, outcomes_digest=result.outcomes_digest) == result
+    }
+    if not configuration.needed <= named:
+        return False
+    equal = [signed for signed in answer.proof if signed.statement == result]
     signers = {signed.signer for signed in equal if 0 <= signed.signer <= configuration.tail}
     return len(signers) >= configuration.quorum and any(
         signed.is_authentic(configuration.replica_key(signed.signer)) for signed in equal if signed.signer in signers

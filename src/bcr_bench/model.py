@@ -31,10 +31,13 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         """For accidental faults a checksum does, and one replica that is left."""
         return self.t + 1 if self.authenticator == "crc" else 2 * self.t + 1
 
-    @property
-    def results_checked(self) -> int:
-        """Statements of a slot's proof that a client checks: t+1, or all where not every reader is convinced alike."""
-        return self.t + 1 if self.authenticator == "ed25519" else self.replicas
+    def results_checked_at(self, position: int) -> int:
+        """Result statements that a replica before the tail checks when they come back; a client checks all."""
+        if self.authenticator == "crc":
+            return self.replicas
+        if self.authenticator == "hmac":
+            return self.replicas - 1  # all but its own
+        return max(self.t, self.replicas - 1 - position)
 
     @property
     def requests_in_slot(self) -> float:
@@ -81,14 +84,13 @@ def slot_cpu_us(costs: Costs, layer: Layer, shape: Shape) -> dict[str, float]:
     digests_us = held * 2 * (costs.encode_us + costs.hash_us)  # of each request and of its outcome
     carried_us = held * (costs.encode_us + costs.decode_us)  # what a shuttle holds
     # A client checks the statements of a slot once, however many of its requests are there.
-    proofs_us = min(shape.clients, requests) * shape.results_checked * verify_us
+    proofs_us = min(shape.clients, requests) * n * verify_us
     cpu_us = {"clients": requests * (sign_us + 2 * side_us) + proofs_us + held * (costs.encode_us + costs.decode_us)}
     for position in range(n):
         own_us = 2 * sign_us + requests * verify_us + digests_us + carried_us
         own_us += position * verify_us  # the order statements of its predecessors
         if position < n - 1:
-            known = 0 if shape.authenticator == "crc" else 1  # its own statement
-            own_us += (shape.results_checked - known) * verify_us + carried_us  # the result shuttle
+            own_us += shape.results_checked_at(position) * verify_us + carried_us  # the result shuttle
         if position == 0:
             own_us += (requests + 2) * side_us + held * costs.decode_us
         elif position < n - 1:
@@ -105,7 +107,7 @@ def alone_us(costs: Costs, layer: Layer, shape: Shape) -> float:
     n = shape.replicas
     sign_us, verify_us = authentication_us(costs, shape)
     made = 1 + 2 * n
-    checked = n + n * (n - 1) // 2 + shape.results_checked  # the request at each replica, the orders before it, the results at the client
+    checked = n + n * (n - 1) // 2 + n  # the request at each replica, the orders before it, the results at the client
     return (n + 1) * (layer.hop_us + shape.link_us) + made * sign_us + checked * verify_us
 
 

@@ -8,7 +8,7 @@ from bcr.configuration import Configuration, Member
 from bcr.encoding import encode
 from bcr.messages import ResultMessage, ResultShuttle, Shuttle
 from bcr.object import Operation
-from bcr.signing import KEY_SEED_SIZE, Signed, SigningKey
+from bcr.signing import KEY_SEED_SIZE, SEAL_SIZE, Signed, SigningKey
 from bcr.slots import OpenSlot
 from bcr.state import RunningState
 from bcr.statements import Request
@@ -34,21 +34,27 @@ def sketch(t: int, batch: int = 1, operations: int = 1, value_bytes: int = 100) 
     """The costs with batches of so many requests of so many operations, each with a value of so many bytes.
 
     On the path, a replica at position i verifies its clients' requests and i order statements, and signs an order and
-    a result; the client signs a request and verifies t+1 result statements, once where its requests share a slot.
+    a result; the client signs a request and verifies the result statements of all, once where its requests share a slot.
     """
     n = 2 * t + 1
     per_slot = batch * operations
     orders = n * (n - 1) // 2
-    results = (n - 1) * t  # each replica but the tail, on the way back: t and its own are enough
+    # Each replica but the tail, on the way back: those of all behind it, and of t at least beside its own.
+    results = sum(max(t, n - 1 - position) for position in range(n - 1))
     return Sketch(
         signatures=(batch + 2 * n) / per_slot,
-        verifications=(n * batch + orders + results + t + 1) / per_slot,
+        verifications=(n * batch + orders + results + n) / per_slot,
         messages=(2 * batch + 2 * (n - 1)) / per_slot,
         payload_bytes=sum(map(len, payloads(t, batch, operations, value_bytes))) / per_slot,
         hops=n + 1,
         path_signatures=1 + 2 * n,
-        path_verifications=n * batch + orders + t + 1,
+        path_verifications=n * batch + orders + n,
     )
+
+
+def sealed(message: Shuttle | ResultShuttle) -> bytes:
+    """The message as neighbours send it to each other, under some seal."""
+    return bytes(SEAL_SIZE) + encode(message)
 
 
 def payloads(t: int, batch: int, operations: int, value_bytes: int) -> Sequence[bytes]:
@@ -57,7 +63,7 @@ def payloads(t: int, batch: int, operations: int, value_bytes: int) -> Sequence[
     keys = [SigningKey(bytes([position]) * KEY_SEED_SIZE) for position in range(n)]
     client = SigningKey(b"c" * KEY_SEED_SIZE)
     members = tuple(Member(key.public, f"replica {position}") for position, key in enumerate(keys))
-    configuration = Configuration(0, t, members, (client.public,))
+    configuration = Configuration(0, t, members, (Member(client.public, "client 0"),))
     puts = tuple(Operation("put", f"key{index}", "x" * value_bytes) for index in range(operations))
     requests = tuple(Signed.sign(Request(0, number, puts), 0, client) for number in range(batch))
     outcomes = RunningState(batch).execute(0, 0, [request.statement for request in requests])
@@ -65,7 +71,8 @@ def payloads(t: int, batch: int, operations: int, value_bytes: int) -> Sequence[
     orders = tuple(Signed.sign(done.order(), position, key) for position, key in enumerate(keys))
     results = tuple(Signed.sign(done.result(), position, key) for position, key in enumerate(keys))
     sent = [encode(request) for request in requests]
-    sent += [encode(Shuttle(0, 0, requests, orders[:i], results[:i])) for i in range(1, n)]
-    sent += [encode(ResultMessage(0, number, done.answer(0, number, results))) for number in range(batch)]
-    sent += [encode(ResultShuttle(0, 0, outcomes, results))] * (n - 1)
+    sent += [sealed(Shuttle(0, 0, requests, orders[:i], results[:i])) for i in range(1, n)]
+    seen = orders[:-1]  # by the tail, which passes them on
+    sent += [encode(ResultMessage(0, number, done.answer(0, number, results, seen))) for number in range(batch)]
+    sent += [sealed(ResultShuttle(0, 0, outcomes, results, seen))] * (n - 1)
     return sent

@@ -16,6 +16,9 @@ from bcr.spool import record_of
 from bcr.state import Snapshot
 from bcr.violations import MalformedMessage, Notice
 
+MAX_PROBLEMS = 100
+MAX_PROBLEM_CHARACTERS = 200
+
 
 class Collection:
     """What has been reported so far; a run is done when the clients that are not `faulty` are, if there are any."""
@@ -37,6 +40,11 @@ class Collection:
         self._progress: dict[int, int] = {}
         self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
+
+    def add_problem(self, problem: str) -> None:
+        """Take note of a report that could not be taken; of very many the first."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem[:MAX_PROBLEM_CHARACTERS])
 
     def add_configuration(self, signed: SignedConfiguration) -> None:
         self.configurations.append(signed)
@@ -66,7 +74,7 @@ class Collection:
             try:
                 record = record_of(payload)
             except MalformedMessage as violation:
-                self.problems.append(f"client {client}: its record cannot be read: {violation}")
+                self.add_problem(f"client {client}: its record cannot be read: {violation}")
                 return
             self._client_records[client] = record
             del self._client_pieces[client]
@@ -77,7 +85,7 @@ class Collection:
         try:
             self._reports[configuration, position] = decode(Signed[ReplicaReport], payload)
         except MalformedMessage as violation:
-            self.problems.append(f"replica {position}: its report cannot be read: {violation}")
+            self.add_problem(f"replica {position}: its report cannot be read: {violation}")
 
     def add_olympus_account(self, notices: bytes, samples: bytes) -> None:
         self._olympus_notices = decode(tuple[Notice, ...], notices)
@@ -88,6 +96,8 @@ class Collection:
 
         Links are FIFO, and a fault is told before it strikes: one that is told later struck later.
         """
+        if not self.configurations:
+            raise MalformedMessage(f"the state of replica {position} before the first configuration")
         pieces = self._state_pieces.setdefault(position, Pieces())
         pieces.add(index, count, piece)
         payload = pieces.payload()
@@ -98,7 +108,7 @@ class Collection:
                 snapshot.demand_readable()
                 self._final_state = snapshot
             except MalformedMessage as violation:
-                self.problems.append(f"replica {position}: its final state cannot be read: {violation}")
+                self.add_problem(f"replica {position}: its final state cannot be read: {violation}")
 
     def has_all_clients(self) -> bool:
         """Whether every client that is owed something has handed over its record."""

@@ -9,19 +9,25 @@ from memory_chain import MemoryChain, key_of, make_configuration, put, seen_by
 
 from bcr.authentication import KINDS, PROMISES, Authentication, keys_of, sizes
 from bcr.configuration import demand_issued
-from bcr.history import CatchUp, InitialHistory
+from bcr.history import CatchingUp, CatchUp, InitialHistory
+from bcr.pieces import Manifest
 from bcr.record import ReplicaReport
 from bcr.signing import Signed
 from bcr.state import RunningState
 from bcr.statements import (
     Checkpoint,
+    Complaint,
+    ConfigurationQuery,
     GetRunningState,
     Order,
+    Outcome,
     Ready,
     ReconfigurationRequest,
     Refusal,
     Request,
     Result,
+    Stale,
+    Voucher,
     WedgeRequest,
 )
 from bcr.violations import InvalidSignature, MalformedMessage
@@ -29,16 +35,22 @@ from bcr.violations import InvalidSignature, MalformedMessage
 OLYMPUS, CLIENTS, REPLICAS = {"olympus"}, {"client_0", "client_1"}, {"replica_0", "replica_1", "replica_2"}
 READERS = {
     "request": (Request(1, 0, (put("k", "v"),)), OLYMPUS | REPLICAS),
-    "order": (Order(0, 0, b""), OLYMPUS | {"replica_2"}),
+    "order": (Order(0, 0, b""), OLYMPUS | REPLICAS | CLIENTS),
     "result": (Result(0, 0, b"", b""), OLYMPUS | REPLICAS | CLIENTS),
     "checkpoint": (Checkpoint(0, 0, b""), OLYMPUS | REPLICAS),
     "refusal": (Refusal(0, 1, 0), OLYMPUS | {"client_1"}),
+    "stale": (Stale(0, 1, 0), OLYMPUS | {"client_1"}),
+    "voucher": (Voucher(0, 0, 1, 0, b"", Outcome(0, 0, 0, ())), OLYMPUS | {"client_1"}),
+    "configuration query": (ConfigurationQuery(0), OLYMPUS),
+    "complaint": (Complaint(0, 0), OLYMPUS),
+    "catching up": (CatchingUp(0, 1, 5), OLYMPUS),
+    "manifest": (Manifest("catch_up", 0, 1, 5, 1, bytes(32)), OLYMPUS | REPLICAS),
     "ready": (Ready(0), OLYMPUS),
     "reconfiguration request": (ReconfigurationRequest(0, ""), OLYMPUS),
     "report": (ReplicaReport(0, 0, None, 0, 0, 0, ()), OLYMPUS),
     "wedge request": (WedgeRequest(0), OLYMPUS | REPLICAS),
     "running state asked for": (GetRunningState(0), OLYMPUS | REPLICAS),
-    "catch-up": (CatchUp(0, 1, ()), OLYMPUS | REPLICAS),
+    "catch-up": (CatchUp(0, 1, 2, ()), OLYMPUS | REPLICAS),
     "initial history": (InitialHistory(0, RunningState(1).digest()), OLYMPUS | REPLICAS),
     "configuration": (make_configuration(authentication="hmac").issued, OLYMPUS | CLIENTS | REPLICAS),
 }
@@ -74,10 +86,11 @@ def test_a_statement_can_be_checked_by_those_who_need_it_and_by_no_others(kind):
     assert {name for name, key in names.items() if signed.is_authentic(chain.keys_of(key).author(author.public))} == expected
 
 
-def test_of_a_result_only_the_clients_of_its_slot_need_a_code():
+@pytest.mark.parametrize("statement", [Result(0, 0, b"", b""), Order(0, 0, b"")])
+def test_of_a_result_or_order_only_the_clients_of_its_slot_need_a_code(statement):
     chain = MemoryChain(authentication="hmac")
     keys = chain.keys_at(0)
-    signed = Signed.sign(Result(0, 0, b"", b""), 0, keys, {1})
+    signed = Signed.sign(statement, 0, keys, {1})
     assert signed.is_authentic(chain.keys_of("client_1").author(keys.public))
     assert not signed.is_authentic(chain.keys_of("client_0").author(keys.public))
 

@@ -8,15 +8,24 @@ from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, put, seen_by
 
 from bcr.history import HistoryEntry, Wedged, validate
-from bcr.proofs import check_result_proof, checkpoint_support
+from bcr.proofs import check_checkpoint_proof, check_result_proof
 from bcr.quorum import are_consistent
 from bcr.reconfiguration import Reconfiguration
 from bcr.signing import Signed
-from bcr.violations import IncompleteProof, InvalidSignature, NotEnoughStatements
+from bcr.violations import IncompleteProof, InvalidSignature, NotEnoughStatements, NotFinal
+
+MOST_SLOTS = 10
 
 
-def make_chain(t=1, authentication="hmac"):
-    chain = MemoryChain(t, authentication=authentication)
+def hear(change, wedged):
+    """Olympus hears and checks a history."""
+    change.add_wedged(wedged)
+    while change.is_checking():
+        change.check_some(1)
+
+
+def make_chain(t=1, authentication="hmac", acceptance="all"):
+    chain = MemoryChain(t, authentication=authentication, acceptance=acceptance)
     chain.serve(0, put("k", ""))
     for number in range(3):
         chain.serve(number % 2, append("k", str(number)))
@@ -53,15 +62,15 @@ def test_where_everybody_is_convinced_alike_a_history_with_an_order_of_nobody_is
     forged = changed(first, order_proof=(changed(first.order_proof[0], signature=bytes(4)), *first.order_proof[1:]))
     wedged = chain.sign(changed(honest, history=(forged, *honest.history[1:])), 1)
     with pytest.raises(InvalidSignature, match="replica 0"):
-        validate(wedged, chain.configuration)
+        validate(wedged, chain.configuration, MOST_SLOTS)
 
 
 def test_a_deceived_history_is_valid_and_names_whom_it_contradicts():
     chain = make_chain()
-    history = validate(deceived(chain, 2, {0}), chain.configuration)
+    history = validate(deceived(chain, 2, {0}), chain.configuration, MOST_SLOTS)
     assert history.disowned == {0}
     assert history.end == 4
-    assert validate(chain.wedged(2), chain.configuration).disowned == frozenset()
+    assert validate(chain.wedged(2), chain.configuration, MOST_SLOTS).disowned == frozenset()
 
 
 def test_what_deceives_olympus_did_convince_the_replica():
@@ -74,7 +83,7 @@ def test_what_deceives_olympus_did_convince_the_replica():
 def test_a_replicas_own_order_must_convince_olympus():
     chain = make_chain()
     with pytest.raises(InvalidSignature, match="history of replica 1"):
-        validate(deceived(chain, 1, {1}), chain.configuration)
+        validate(deceived(chain, 1, {1}), chain.configuration, MOST_SLOTS)
 
 
 def test_a_client_that_lies_to_olympus_alone_makes_histories_invalid_which_is_why_clients_must_be_honest():
@@ -87,7 +96,7 @@ def test_a_client_that_lies_to_olympus_alone_makes_histories_invalid_which_is_wh
     assert lie.is_authentic(seen_by(chain.keys_at(1), chain.configuration.issued).client_key(0))
     entries = (changed(honest.history[0], requests=(lie,)), *honest.history[1:])
     with pytest.raises(InvalidSignature, match="client 0"):
-        validate(chain.sign(changed(honest, history=entries), 1), chain.configuration)
+        validate(chain.sign(changed(honest, history=entries), 1), chain.configuration, MOST_SLOTS)
 
 
 @given(st.integers(1, 2), st.data())
@@ -95,12 +104,12 @@ def test_whatever_t_liars_deceive_the_correct_ones_make_a_quorum_and_no_quorum_h
     chain = make_chain(t)
     positions = list(chain.positions())
     liars = data.draw(st.sets(st.sampled_from(positions), min_size=t, max_size=t))
-    change = Reconfiguration(chain.configuration)
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
     for position in positions:
         # A liar may disown anybody before it; a correct replica can only have been deceived by a liar.
         could = [each for each in positions[:position] if position in liars or each in liars]
         told = data.draw(st.sets(st.sampled_from(could))) if could else set()
-        change.add_wedged(deceived(chain, position, told))
+        hear(change, deceived(chain, position, told))
     correct = [position for position in positions if position not in liars]
     assert all(are_consistent(change.histories[one], change.histories[other]) for one, other in combinations(correct, 2))
     seen = []
@@ -115,13 +124,13 @@ def test_whatever_t_liars_deceive_the_correct_ones_make_a_quorum_and_no_quorum_h
 
 def test_an_order_that_olympus_cannot_check_makes_nobody_a_suspect():
     chain = make_chain()
-    change = Reconfiguration(chain.configuration)
-    change.add_wedged(deceived(chain, 2, {0}))
-    change.add_wedged(chain.wedged(0, end=1))
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
+    hear(change, deceived(chain, 2, {0}))
+    hear(change, chain.wedged(0, end=1))
     assert change.suspects() == set()
-    other = Reconfiguration(chain.configuration)
-    other.add_wedged(chain.wedged(2))
-    other.add_wedged(chain.wedged(0, end=1))
+    other = Reconfiguration(chain.configuration, MOST_SLOTS)
+    hear(other, chain.wedged(2))
+    hear(other, chain.wedged(0, end=1))
     assert other.suspects() == {0}
 
 
@@ -129,18 +138,26 @@ def test_a_checkpoint_that_olympus_cannot_check_counts_and_names_whom_it_contrad
     chain = make_chain()
     honest = chain.wedged(1, checkpoint=1).statement
     proof = tuple(deceiving(chain, each) if each.signer == 2 else each for each in honest.checkpoint_proof)
-    history = validate(chain.sign(changed(honest, checkpoint_proof=proof[1:]), 1), chain.configuration)
+    history = validate(chain.sign(changed(honest, checkpoint_proof=proof), 1), chain.configuration, MOST_SLOTS)
     assert (history.start, history.disowned) == (2, {2})
+    with pytest.raises(NotFinal):
+        validate(chain.sign(changed(honest, checkpoint_proof=proof[1:]), 1), chain.configuration, MOST_SLOTS)
     with pytest.raises(NotEnoughStatements):
-        validate(chain.sign(changed(honest, checkpoint_proof=proof[2:]), 1), chain.configuration)
+        validate(chain.sign(changed(honest, checkpoint_proof=proof[2:]), 1), chain.configuration, MOST_SLOTS)
 
 
-def test_a_replica_keeps_of_a_checkpoint_only_what_convinces_it():
-    chain = make_chain()
-    proof = chain.checkpoint_proof(1)
+def test_a_replica_counts_of_a_checkpoint_only_what_convinces_it():
+    proof = make_chain().checkpoint_proof(1)
     spoiled = changed(proof[2], signature=bytes(len(proof[2].signature)))
-    view = seen_by(chain.keys_at(0), chain.configuration.issued)
-    assert checkpoint_support((*proof[:2], spoiled), view) == proof[:2]
+    for acceptance, is_complete in (("all", False), ("quorum", True)):
+        chain = make_chain(acceptance=acceptance)
+        view = seen_by(chain.keys_at(0), chain.configuration.issued)
+        assert check_checkpoint_proof(proof, view).slot == 1
+        if is_complete:
+            assert check_checkpoint_proof((*proof[:2], spoiled), view).slot == 1
+        else:
+            with pytest.raises(NotFinal, match=r"\[2\]"):
+                check_checkpoint_proof((*proof[:2], spoiled), view)
 
 
 def test_a_result_shuttle_lacks_nobody_where_what_convinces_a_replica_need_not_convince_a_client():
@@ -164,14 +181,28 @@ def test_where_all_statements_are_needed_a_replica_checks_its_own_too():
     assert shuttle.check(chain.slots[0].result(), view, shuttle.result_proof[0]).violations == ()
 
 
-def test_t_plus_1_statements_may_convince_a_replica_and_not_the_client():
-    chain = make_chain()
+@pytest.mark.parametrize("acceptance", ["all", "quorum"])
+def test_what_convinces_a_replica_may_not_convince_the_client(acceptance):
+    chain = make_chain(acceptance=acceptance)
     done = chain.slots[0]
     own = Signed.sign(done.result(), 2, chain.keys_at(2), done.clients())
     lie = deceiving(chain, own, spoiled=(1, 2))
     proof = (chain.result_proof(done, [1])[0], lie)
+    orders = chain.order_proof(done, 1)
     replica = seen_by(chain.keys_at(0), chain.configuration.issued)
     client = seen_by(chain.keys_of("client_0"), chain.configuration.issued)
-    assert len(check_result_proof(proof, done.result(), replica).agreeing) == 2
+    assert len(check_result_proof(proof, done.result(), replica, orders=orders).agreeing) == 2
     with pytest.raises(NotEnoughStatements):
-        check_result_proof(proof, done.result(), client)
+        check_result_proof(proof, done.result(), client, orders=orders)
+
+
+def test_an_order_that_a_replica_can_check_and_a_client_cannot_covers_its_signer_for_the_replica_alone():
+    chain = make_chain()
+    done = chain.slots[0]
+    proof = chain.result_proof(done, [1, 2])
+    order = deceiving(chain, Signed.sign(done.order(), 0, chain.keys_at(0), done.clients()), spoiled=(1, 2))
+    replica = seen_by(chain.keys_at(1), chain.configuration.issued)
+    client = seen_by(chain.keys_of("client_0"), chain.configuration.issued)
+    assert check_result_proof(proof, done.result(), replica, orders=(order,)).orders == (order,)
+    with pytest.raises(NotFinal, match=r"\[0\]"):
+        check_result_proof(proof, done.result(), client, orders=(order,))

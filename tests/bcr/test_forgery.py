@@ -4,22 +4,36 @@ import pytest
 from memory_chain import MemoryChain, key_of, put, replica_key
 
 from bcr.configuration import Configuration
+from bcr.control import Control
 from bcr.encoding import decode
 from bcr.forgery import TAKERS, Liar, forgeries
-from bcr.history import CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
+from bcr.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
 from bcr.messages import (
+    IN_PIECES,
+    SEALED,
     Accusation,
     CheckpointShuttle,
     CompletedCheckpoint,
-    ConfigurationQuery,
     PublicKey,
     ResultMessage,
     ResultShuttle,
     Shuttle,
 )
+from bcr.pieces import Piece
 from bcr.scenario.faults import MESSAGES
-from bcr.signing import Signed
-from bcr.statements import GetRunningState, Ready, ReconfigurationRequest, Refusal, Request, WedgeRequest
+from bcr.signing import SEAL_SIZE, Signed
+from bcr.statements import (
+    Complaint,
+    ConfigurationQuery,
+    GetRunningState,
+    Ready,
+    ReconfigurationRequest,
+    Refusal,
+    Request,
+    Stale,
+    Voucher,
+    WedgeRequest,
+)
 from bcr.violations import InvalidSignature, ProtocolViolation
 
 FORMS = {
@@ -29,7 +43,8 @@ FORMS = {
     "wedged": Signed[Wedged], "catch_up": Signed[CatchUp], "caught_up": Signed[CaughtUp],
     "get_running_state": Signed[GetRunningState], "running_state": WithState[RunningStateHandover],
     "inithist": WithState[InitialHistory], "configuration": Signed[Configuration], "ready": Signed[Ready],
-    "public_key": PublicKey, "configuration_query": ConfigurationQuery,
+    "public_key": PublicKey, "configuration_query": Signed[ConfigurationQuery], "complaint": Signed[Complaint],
+    "voucher": Signed[Voucher], "stale": Signed[Stale], "catching_up": Signed[CatchingUp],
     "reconfiguration_request": Signed[ReconfigurationRequest], "accusation": Signed[Accusation],
 }  # fmt: skip
 POSITION = 1
@@ -43,6 +58,13 @@ def liar(request):
     return Liar(chain.configuration, POSITION, keys, b"its secret", 1, chain.slots[0].requests[0])
 
 
+def content(parts):
+    """What is in a message, without its seal, or the piece around it."""
+    if parts[0] in SEALED:
+        return parts[-1][SEAL_SIZE:]
+    return decode(Piece, parts[-1]).data if parts[0] in IN_PIECES else parts[-1]
+
+
 def test_every_message_has_somebody_who_takes_it():
     assert set().union(*TAKERS.values()) == set(MESSAGES)
 
@@ -53,7 +75,7 @@ def test_what_is_forged_has_the_form_of_its_kind_and_goes_to_those_who_take_it(l
     assert forged
     for (whose, place), parts in forged:
         assert parts[0] == kind
-        decode(FORMS[kind], parts[-1])
+        decode(FORMS[kind], content(parts))
         assert (whose, place) != ("replica", POSITION)
         assert kind in TAKERS["olympus" if whose == "olympus" else f"{whose}s"]
 
@@ -70,12 +92,12 @@ def signed_in(value):
             yield from signed_in(getattr(value, field))
 
 
-@pytest.mark.parametrize("kind", sorted(set(FORMS) - {"public_key", "configuration_query"}))
+@pytest.mark.parametrize("kind", sorted(set(FORMS) - {"public_key"}))
 def test_a_forgery_holds_a_statement_of_another_once_under_the_liars_own_key_and_once_under_none(liar, kind):
     own = liar.keys.author(liar.keys.public)
     signatures = set()
     for _, parts in forgeries(kind, liar):
-        statements = list(signed_in(decode(FORMS[kind], parts[-1])))
+        statements = list(signed_in(decode(FORMS[kind], content(parts))))
         forged = [each for each in statements if each != liar.known and not is_authentic(each, liar, kind)]
         if kind not in ("checkpoint", "shuttle") or statements:  # the second replica's predecessor is the liar itself
             signatures |= {bool(each.signature) for each in forged}
@@ -86,8 +108,8 @@ def test_a_forgery_holds_a_statement_of_another_once_under_the_liars_own_key_and
 
 def is_authentic(signed, liar, kind):
     name = type(signed.statement).__name__
-    by_client = name in ("Request", "Accusation")
-    by_olympus = name in ("WedgeRequest", "CatchUp", "GetRunningState", "InitialHistory", "Configuration")
+    by_client = name in ("Request", "Accusation", "Complaint", "ConfigurationQuery")
+    by_olympus = name in ("WedgeRequest", "CatchUp", "GetRunningState", "InitialHistory", "Configuration", "Voucher")
     keys = key_of("olympus", liar.keys.authentication) if by_olympus else None
     try:
         if by_client:
@@ -113,5 +135,21 @@ def test_a_forged_accusation_proves_nothing(liar):
             decode(Signed[Accusation], parts[-1]).statement.demand_proved(liar.configuration)
 
 
-def test_the_harness_is_forged_too(liar):
-    assert {parts[0] for _, parts in forgeries("control", liar)} == {"close", "end_run", "stop", "report_query"}
+@pytest.mark.parametrize("kind", sorted(SEALED))
+def test_a_forged_chain_message_is_sealed_by_the_liar_and_by_nobody_else(liar, kind):
+    own = {sealed_by_liar(liar, place, parts[-1]) for (_, place), parts in forgeries(kind, liar)}
+    assert own == {True, False}
+
+
+def sealed_by_liar(liar, place, sealed):
+    reader = replica_key(place, 0, liar.keys.authentication).among(liar.configuration.circle)
+    author = reader.author(liar.keys.public)
+    return author.is_sealed(sealed[SEAL_SIZE:], sealed[:SEAL_SIZE])
+
+
+def test_the_start_up_is_forged_too_and_nobody_obeys_but_the_holder_of_the_secret(liar):
+    forged = [parts for _, parts in forgeries("control", liar)]
+    assert {parts[0] for parts in forged} == {"control"}
+    for _, sealed in forged:
+        with pytest.raises(InvalidSignature):
+            Control(b"another's secret", "process").open(sealed)

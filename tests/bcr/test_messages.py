@@ -6,6 +6,7 @@ from memory_chain import MemoryChain, append, changed, client_key, get, make_con
 from bcr.describing import contents, identify
 from bcr.messages import Accusation, PublicKey, ResultMessage, demand_request
 from bcr.signing import Signed
+from bcr.slots import OpenSlot
 from bcr.statements import MAX_OPERATIONS_PER_REQUEST, MAX_REQUESTS_PER_SLOT, Request
 from bcr.violations import (
     ContradictoryOrder,
@@ -53,8 +54,11 @@ def test_a_shuttle_whose_order_contradicts_the_client_s_signed_request_blames_wh
 def test_a_shuttle_with_a_request_that_its_client_did_not_sign_is_refused(chain):
     shuttle = chain.shuttle(1, 1)
     forged = changed(shuttle.requests[0], statement=Request(1, 0, (put("k", "forged"),)))
-    with pytest.raises(InvalidSignature):
+    with pytest.raises(ContradictoryOrder):
         changed(shuttle, requests=(forged,)).demand_valid(chain.configuration, 1)
+    lie = OpenSlot(0, 1, (forged,), chain.slots[1].outcomes)  # which the head has ordered all the same
+    with pytest.raises(InvalidSignature, match="client 1"):
+        changed(shuttle, requests=(forged,), order_proof=chain.order_proof(lie, 1)).demand_valid(chain.configuration, 1)
 
 
 # -- requests
@@ -127,7 +131,7 @@ def test_a_forged_statement_is_no_contradiction(chain):
 
 
 def test_statements_of_different_slots_are_no_contradiction(chain):
-    proof = (*chain.result_proof(chain.slots[0]), chain.sign(chain.slots[1].result(), 2))
+    proof = (*chain.result_proof(chain.slots[0], [0, 1]), chain.sign(chain.slots[1].result(), 2))
     accused = accusation(chain)
     with pytest.raises(MalformedMessage, match="without a contradiction"):
         changed(accused, answer=changed(accused.answer, proof=proof)).demand_proved(chain.configuration)
@@ -138,6 +142,24 @@ def test_an_accusation_of_a_replica_that_is_not_there_is_a_violation_and_no_erro
     accused = accusation(chain, 2)
     proof = (*accused.answer.proof[:2], changed(accused.answer.proof[2], signer=signer))
     with pytest.raises(ProtocolViolation):
+        changed(accused, answer=changed(accused.answer, proof=proof)).demand_proved(chain.configuration)
+
+
+@pytest.mark.parametrize("signer", [-1, 3, 10**6])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_stranger_s_statement_beside_a_contradiction_does_not_hide_it(chain, signer, place):
+    accused = accusation(chain, 2)
+    honest, _, lie = accused.answer.proof
+    proof = [honest, lie]
+    proof.insert(place, changed(honest, signer=signer))
+    found = changed(accused, answer=changed(accused.answer, proof=tuple(proof))).demand_proved(chain.configuration)
+    assert set(found.evidence) == {honest, lie}
+
+
+def test_an_accusation_with_more_statements_than_replicas_is_not_looked_at(chain):
+    accused = accusation(chain, 2)
+    proof = (*accused.answer.proof, accused.answer.proof[0])
+    with pytest.raises(MalformedMessage, match="more statements than replicas"):
         changed(accused, answer=changed(accused.answer, proof=proof)).demand_proved(chain.configuration)
 
 

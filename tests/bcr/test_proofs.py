@@ -1,5 +1,7 @@
 """Proofs: what they show, and whom they blame where they do not."""
 
+import re
+from collections import Counter
 from copy import copy
 
 import pytest
@@ -8,9 +10,9 @@ from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_key
 
 from bcr.messages import ResultShuttle
-from bcr.proofs import check_checkpoint_proof, check_result_proof, demand_order_proof
+from bcr.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.signing import Signed
-from bcr.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order
+from bcr.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Voucher
 from bcr.violations import (
     ContradictoryOrder,
     DisagreeingResult,
@@ -18,6 +20,7 @@ from bcr.violations import (
     InvalidSignature,
     MalformedMessage,
     NotEnoughStatements,
+    NotFinal,
     ProtocolViolation,
     UnknownSigner,
     WrongConfiguration,
@@ -72,9 +75,169 @@ def test_a_signed_order_of_something_else_is_provable_and_blames_its_signer(chai
 # -- result proofs
 
 
+def one_slot(t=1, acceptance="all"):
+    """A chain whose first slot holds one request."""
+    chain = MemoryChain(t, acceptance=acceptance)
+    chain.serve(0, put("k", "v"))
+    return chain
+
+
+RESULTS_OF_A_REPLICA = ("none", "agreeing", "agreeing", "agreeing", "disagreeing", "of other requests", "forged",
+                        "of another slot", "of another configuration", "another's")  # fmt: skip
+ORDERS_OF_A_REPLICA = ("none", "valid", "valid", "forged", "of other requests", "of another slot", "another's")
+
+
+def result_of(chain, position, kind):
+    """What a replica of this kind has in the result proof of the first slot."""
+    honest = chain.slots[0].result()
+    statements = {
+        "disagreeing": changed(honest, outcomes_digest=bytes([position]) * 32),
+        "of other requests": changed(honest, requests_digest=bytes(32)),
+        "of another slot": changed(honest, slot=1),
+        "of another configuration": changed(honest, configuration=1),
+    }
+    signed = chain.sign(statements.get(kind, honest), position)
+    if kind == "forged":
+        return changed(signed, signature=bytes(64))
+    if kind == "another's":
+        return changed(chain.sign(honest, (position + 1) % len(chain.positions())), signer=position)
+    return signed
+
+
+def order_of(chain, position, kind):
+    honest = chain.slots[0].order()
+    statements = {
+        "of other requests": changed(honest, requests_digest=bytes(32)),
+        "of another slot": changed(honest, slot=1),
+    }
+    signed = chain.sign(statements.get(kind, honest), position)
+    if kind == "forged":
+        return changed(signed, signature=bytes(64))
+    if kind == "another's":
+        return changed(chain.sign(honest, (position + 1) % len(chain.positions())), signer=position)
+    return signed
+
+
+@st.composite
+def drawn_testimonies(draw):
+    """t, acceptance, and for every replica what it has in the result proof and among the orders, in some order."""
+    t = draw(st.integers(1, 3))
+    n = 2 * t + 1
+    results = [draw(st.sampled_from(RESULTS_OF_A_REPLICA)) for _ in range(n)]
+    orders = [draw(st.sampled_from(ORDERS_OF_A_REPLICA)) for _ in range(n)]
+    if draw(st.booleans()):  # mostly right, or nothing would ever be final
+        results = [each if draw(st.integers(0, 3)) == 0 else "agreeing" for each in results]
+        orders = [each if draw(st.integers(0, 3)) == 0 else "valid" for each in orders]
+    testified = draw(st.sets(st.integers(0, n - 1), max_size=t))
+    return t, draw(st.sampled_from(["all", "all", "quorum"])), results, orders, frozenset(testified), draw(st.permutations(range(n)))
+
+
+@given(drawn_testimonies())
+def test_a_result_is_final_exactly_where_t_plus_1_agree_and_every_replica_has_testified_to_the_slot(drawn):
+    t, acceptance, results, orders, testified, turn = drawn
+    chain = one_slot(t, acceptance)
+    done = chain.slots[0]
+    proof = [result_of(chain, i, results[i]) for i in turn if results[i] != "none"]
+    beside = [order_of(chain, i, orders[i]) for i in turn if orders[i] != "none"]
+    agreeing = {i for i in chain.positions() if results[i] == "agreeing"}
+    witnesses = agreeing | {i for i in chain.positions() if results[i] == "disagreeing" or orders[i] == "valid"} | testified
+
+    def check():
+        return check_result_proof(proof, done.result(), chain.configuration, (), beside, testified)
+
+    if len(agreeing) <= t:
+        with pytest.raises(NotEnoughStatements):
+            check()
+        return
+    if acceptance == "all" and witnesses < set(chain.positions()):
+        missing = sorted(set(chain.positions()) - witnesses)
+        with pytest.raises(NotFinal, match=re.escape(f"no valid statement of replicas {missing}")):
+            check()
+        return
+    found = check()
+    assert len(found.agreeing) > t
+    assert {each.signer for each in found.agreeing} <= agreeing
+    assert all(each.statement == done.result() for each in found.agreeing)
+    if acceptance == "all":
+        named = {each.signer for each in (*found.agreeing, *found.disagreeing, *found.orders)}
+        assert named | testified == set(chain.positions())
+        # What it rests on is enough by itself, and for whoever has seen the same.
+        again = check_result_proof(
+            found.agreeing + found.disagreeing, done.result(), chain.configuration, (), found.orders, testified
+        )
+        assert (again.agreeing, again.disagreeing, again.orders) == (found.agreeing, found.disagreeing, found.orders)
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_t_plus_1_equal_results_are_not_final_while_one_replica_has_not_testified(t):
+    chain = one_slot(t)
+    done = chain.slots[0]
+    for silent in chain.positions():
+        proof = chain.result_proof(done, [i for i in chain.positions() if i != silent])
+        with pytest.raises(NotFinal, match=rf"\[{silent}\]"):
+            check_result_proof(proof, done.result(), chain.configuration)
+        standing_in = chain.orders_of(done, [silent])
+        found = check_result_proof(proof, done.result(), chain.configuration, orders=standing_in)
+        assert (found.orders, found.violations) == (standing_in, ())
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_orders_alone_show_no_result_to_be_right(t):
+    chain = one_slot(t)
+    done = chain.slots[0]
+    proof = chain.result_proof(done, range(t))
+    with pytest.raises(NotEnoughStatements, match=f"{t} result statements agree, {t + 1} are needed"):
+        check_result_proof(proof, done.result(), chain.configuration, orders=chain.orders_of(done, chain.positions()))
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_t_replicas_that_name_another_outcome_testify_and_are_evidence_and_no_reason_to_stop(t):
+    chain = one_slot(t)
+    done = chain.slots[0]
+    lies = tuple(result_of(chain, i, "disagreeing") for i in range(t))
+    found = check_result_proof((*lies, *chain.result_proof(done, range(t, 2 * t + 1))), done.result(), chain.configuration)
+    assert set(found.disagreeing) == set(lies)
+    assert kinds(found) == [DisagreeingResult] * t
+
+
+@pytest.mark.parametrize("kind", ["forged", "of other requests", "of another slot", "another's"])
+def test_an_order_that_is_none_of_this_slot_and_its_replica_stands_in_for_nothing(kind):
+    chain = one_slot()
+    done = chain.slots[0]
+    proof = chain.result_proof(done, [0, 1])
+    wrong = order_of(chain, 2, kind)
+    with pytest.raises(NotFinal):
+        check_result_proof(proof, done.result(), chain.configuration, orders=[wrong])
+    right = order_of(chain, 2, "valid")
+    for orders in ([wrong, right], [right, wrong]):
+        assert check_result_proof(proof, done.result(), chain.configuration, orders=orders).orders == (right,)
+
+
+@pytest.mark.parametrize("what", ["results", "orders"])
+def test_more_statements_than_replicas_are_not_looked_at(what):
+    chain = one_slot()
+    done = chain.slots[0]
+    proof, orders = chain.result_proof(done), chain.orders_of(done, chain.positions())
+    with pytest.raises(MalformedMessage, match="more statements than replicas"):
+        check_result_proof(
+            proof + proof[: what == "results"], done.result(), chain.configuration, (), orders + orders[: what == "orders"]
+        )
+
+
+def test_with_checksums_a_result_takes_the_statements_of_all_whatever_orders_there_are():
+    chain = MemoryChain(authentication="crc")
+    chain.serve(0, put("k", "v"))
+    done = chain.slots[0]
+    with pytest.raises(NotEnoughStatements):
+        check_result_proof(
+            chain.result_proof(done, [0]), done.result(), chain.configuration, (), chain.orders_of(done, [0, 1])
+        )
+    assert len(check_result_proof(chain.result_proof(done), done.result(), chain.configuration).agreeing) == 2
+
+
 @given(st.permutations(range(5)), st.integers(0, 5))
-def test_t_plus_1_statements_of_distinct_replicas_suffice_and_fewer_do_not(order, count):
-    chain = MemoryChain(t=2)
+def test_with_acceptance_quorum_t_plus_1_statements_of_distinct_replicas_suffice_and_fewer_do_not(order, count):
+    chain = MemoryChain(t=2, acceptance="quorum")
     chain.serve(0, put("k", "v"))
     done = chain.slots[0]
     proof = chain.result_proof(done, order[:count])
@@ -96,24 +259,28 @@ def bad_statements(chain):
         (changed(good, signer=3), UnknownSigner),
         (changed(good, signer=-1), UnknownSigner),
         (chain.sign(changed(result, configuration=1), 2), WrongConfiguration),
-        (chain.sign(changed(result, slot=1), 2), DisagreeingResult),
+        (chain.sign(changed(result, slot=1), 2), WrongConfiguration),
         (chain.sign(changed(result, requests_digest=b""), 2), DisagreeingResult),
         (chain.sign(changed(result, outcomes_digest=b""), 2), DisagreeingResult),
         (Signed.sign(result, 2, replica_key(2, number=1)), InvalidSignature),
     ]
 
 
+@pytest.mark.parametrize("acceptance", ["all", "quorum"])
 @pytest.mark.parametrize("which", range(9))
 @pytest.mark.parametrize("at_start", [False, True])
-def test_a_bad_extra_statement_is_evidence_and_not_a_reason_to_stop(chain, which, at_start):
+def test_a_bad_extra_statement_is_evidence_and_not_a_reason_to_stop(which, at_start, acceptance):
+    chain = one_slot(acceptance=acceptance)
     bad, kind = bad_statements(chain)[which]
     done = chain.slots[0]
-    good = chain.result_proof(done)
-    check = check_result_proof((bad, *good) if at_start else (*good, bad), done.result(), chain.configuration)
+    good = chain.result_proof(done, [0, 1])
+    proof = (bad, *good) if at_start else (*good, bad)
+    check = check_result_proof(proof, done.result(), chain.configuration, orders=chain.orders_of(done, [2]))
     assert check.agreeing == good
-    if not at_start and bad.statement == done.result():
+    is_owed = acceptance == "all" and 0 <= bad.signer <= 2
+    if not at_start and bad.statement == done.result() and not is_owed:
         kind = None  # it says what t+1 valid ones have said before it
-    elif bad.signer == 1:
+    elif bad.signer == 1 and at_start:
         kind = InvalidSignature  # in replica 1's name but not signed by it, before there is a good one
     assert kinds(check) == ([] if kind is None else [kind])
 
@@ -121,42 +288,73 @@ def test_a_bad_extra_statement_is_evidence_and_not_a_reason_to_stop(chain, which
 def test_what_says_the_same_as_t_plus_1_valid_statements_is_not_checked_where_signatures_convince_everybody(chain):
     done = chain.slots[0]
     bad = changed(chain.sign(done.result(), 2), signature=bytes(64))
-    assert kinds(check_result_proof((*chain.result_proof(done), bad), done.result(), chain.configuration)) == []
+    proof = (*chain.result_proof(done, [0, 1]), bad)
+    # Of replica 2 the caller has seen an order already; else it would be checked, for all must testify.
+    assert kinds(check_result_proof(proof, done.result(), chain.configuration, testified=frozenset({2}))) == []
+    with pytest.raises(NotFinal):
+        check_result_proof(proof, done.result(), chain.configuration)
     macs = copy(chain.configuration)
     macs.is_transferable = False
-    assert kinds(check_result_proof((*chain.result_proof(done), bad), done.result(), macs)) == [InvalidSignature]
+    found = check_result_proof(proof, done.result(), macs, testified=frozenset({2}))
+    assert kinds(found) == [InvalidSignature]
 
 
-def test_what_is_known_is_not_checked_again_and_counts_first(chain):
+@pytest.mark.parametrize("acceptance", ["all", "quorum"])
+def test_what_is_known_is_not_checked_again_and_counts_first(acceptance):
+    chain = one_slot(acceptance=acceptance)
     done = chain.slots[0]
-    good = chain.result_proof(done)
+    good = chain.result_proof(done, [0, 1])
     known = changed(chain.sign(done.result(), 2), signature=b"not checked")
     check = check_result_proof((*good, known), done.result(), chain.configuration, (known,))
-    assert check.agreeing == (known, good[0])
+    assert check.agreeing == ((known, *good) if acceptance == "all" else (known, good[0]))
 
 
 def test_a_known_statement_that_disagrees_is_evidence_all_the_same(chain):
     done = chain.slots[0]
     lie = chain.sign(changed(done.result(), outcomes_digest=bytes(32)), 2)
-    check = check_result_proof((*chain.result_proof(done), lie), done.result(), chain.configuration, (lie,))
+    proof = (*chain.result_proof(done, [0, 1]), lie)
+    check = check_result_proof(proof, done.result(), chain.configuration, (lie,))
     assert kinds(check) == [DisagreeingResult]
 
 
 @pytest.mark.parametrize("t", [1, 2, 3])
-def test_each_replica_s_statement_but_the_tail_s_is_checked_by_some_replica_that_the_result_comes_back_to(t):
-    chain = MemoryChain(t=t)
-    chain.serve(0, put("k", "v"))
+def test_the_client_checks_each_replica_s_statement(t):
+    chain = one_slot(t)
     done = chain.slots[0]
-    proof = chain.result_proof(done, range(2 * t + 1))
+    orders = chain.orders_of(done, chain.positions())
+    for bad in chain.positions():
+        spoiled = [changed(each, signature=bytes(64)) if each.signer == bad else each for each in chain.result_proof(done)]
+        found = done.answer(0, 0, spoiled, orders).check(chain.requests[0][0], chain.configuration)
+        assert kinds(found) == [InvalidSignature]
+        assert [each.signer for each in found.orders] == [bad]
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_with_acceptance_quorum_each_replica_s_statement_but_the_tail_s_is_checked_by_some_replica_it_comes_back_to(t):
+    chain = one_slot(t, "quorum")
+    done = chain.slots[0]
+    proof = chain.result_proof(done)
     for bad in range(2 * t):
         spoiled = tuple(changed(each, signature=bytes(64)) if each.signer == bad else each for each in proof)
-        shuttle = ResultShuttle(0, 0, done.outcomes, spoiled)
+        shuttle = ResultShuttle(0, 0, done.outcomes, spoiled, chain.order_proof(done, 2 * t))
         noticed = [
             position
             for position in range(2 * t)
             if position != bad and kinds(shuttle.check(done.result(), chain.configuration, proof[position]))
         ]
         assert noticed
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_every_replica_that_the_result_comes_back_to_demands_what_the_tail_signed(t):
+    chain = one_slot(t)
+    done = chain.slots[0]
+    proof = chain.result_proof(done)
+    forged = (*proof[:-1], changed(proof[-1], signature=bytes(64)))
+    shuttle = ResultShuttle(0, 0, done.outcomes, forged, chain.order_proof(done, 2 * t))
+    for position in range(2 * t):
+        with pytest.raises(NotFinal, match=rf"\[{2 * t}\]"):
+            shuttle.check(done.result(), chain.configuration, proof[position])
 
 
 @pytest.mark.parametrize("which", range(9))
@@ -171,30 +369,59 @@ def test_a_bad_statement_does_not_count(chain, which):
 def test_a_signed_result_that_disagrees_is_provable_and_blames_its_signer(chain):
     done = chain.slots[0]
     lie = chain.sign(changed(done.result(), outcomes_digest=bytes(32)), 2)
-    [violation] = check_result_proof((*chain.result_proof(done), lie), done.result(), chain.configuration).violations
+    proof = (*chain.result_proof(done, [0, 1]), lie)
+    [violation] = check_result_proof(proof, done.result(), chain.configuration).violations
     assert (violation.position, violation.provable) == (2, True)
 
 
 # -- checkpoint proofs
 
 
-@given(st.lists(st.tuples(st.integers(-1, 5), st.sampled_from("ab"), st.booleans()), max_size=8))
-def test_a_checkpoint_is_complete_exactly_where_t_plus_1_replicas_validly_signed_the_same(votes):
-    chain = MemoryChain(t=2)
+VOTES = st.tuples(st.integers(-1, 5), st.integers(1, 2), st.sampled_from("ab"), st.booleans())
+AGREEING = st.permutations(range(5)).map(lambda order: [(position, 1, "a", True) for position in order])
+
+
+@given(st.one_of(st.lists(VOTES, max_size=6), AGREEING), st.data(), st.sampled_from(["all", "quorum"]))
+def test_a_checkpoint_is_complete_exactly_where_t_plus_1_replicas_validly_signed_the_same_and_all_signed_for_its_slot(
+    votes, data, acceptance
+):
+    chain = MemoryChain(t=2, acceptance=acceptance)
+    for _ in range(data.draw(st.integers(0, 2))):
+        if votes:
+            votes = list(votes)
+            votes[data.draw(st.integers(0, len(votes) - 1))] = data.draw(VOTES)
     proof = []
-    for position, state, is_valid in votes:
-        signed = Signed.sign(Checkpoint(0, 1, state.encode()), position, replica_key(position))
+    for position, slot, state, is_valid in votes:
+        signed = Signed.sign(Checkpoint(0, slot, state.encode()), position, replica_key(position))
         proof.append(signed if is_valid else changed(signed, signature=bytes(64)))
-    supporters = {
-        state: {position for position, mine, is_valid in votes if mine == state and is_valid and 0 <= position < 5}
-        for state in "ab"
-    }
-    agreed = [state for state in "ab" if len(supporters[state]) >= 3]
-    if agreed:
-        assert check_checkpoint_proof(proof, chain.configuration).state_digest in [each.encode() for each in agreed]
+    valid = {(slot, state, position) for position, slot, state, is_valid in votes if is_valid and 0 <= position < 5}
+    groups = Counter((slot, state) for slot, state, _ in valid)
+    agreed = [group for group, count in groups.items() if count >= 3]
+    if len(votes) > 5:
+        expected = MalformedMessage
+    elif not agreed:
+        expected = NotEnoughStatements
+    elif acceptance == "all" and len({position for slot, _, position in valid if slot == agreed[0][0]}) < 5:
+        expected = NotFinal
     else:
-        with pytest.raises(NotEnoughStatements):
-            check_checkpoint_proof(proof, chain.configuration)
+        [(slot, state)] = agreed
+        assert check_checkpoint_proof(proof, chain.configuration) == Checkpoint(0, slot, state.encode())
+        return
+    with pytest.raises(expected):
+        check_checkpoint_proof(proof, chain.configuration)
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_who_names_another_digest_at_a_checkpoint_testifies_that_it_was_there(t):
+    chain = one_slot(t)
+    proof = chain.checkpoint_proof(0)
+    lies = tuple(chain.sign(changed(each.statement, state_digest=bytes(32)), each.signer) for each in proof[:t])
+    assert check_checkpoint_proof((*lies, *proof[t:]), chain.configuration) == proof[0].statement
+    with pytest.raises(NotFinal):
+        check_checkpoint_proof((*lies[1:], *proof[t:]), chain.configuration)
+    elsewhere = chain.sign(changed(proof[0].statement, slot=1), 0)  # for another slot it says nothing of this one
+    with pytest.raises(NotFinal):
+        check_checkpoint_proof((elsewhere, *lies[1:], *proof[t:]), chain.configuration)
 
 
 def test_checkpoint_statements_of_another_configuration_do_not_count(chain):
@@ -217,8 +444,68 @@ def batch():
 
 def test_each_client_can_check_its_request_in_a_slot_without_the_others():
     chain, _, request, answer = batch()
-    assert len(answer.check(request, chain.configuration).agreeing) == 2
+    assert len(answer.check(request, chain.configuration).agreeing) == 3
     assert answer.outcome.results == ("OK", "vw")
+
+
+@pytest.mark.parametrize("acceptance", ["all", "quorum"])
+def test_an_answer_rests_on_what_makes_it_final_and_on_no_more(acceptance):
+    chain = MemoryChain(acceptance=acceptance)
+    request = chain.serve(0, put("k", "v"))
+    done = chain.slots[0]
+    lie = chain.sign(changed(done.result(), outcomes_digest=bytes(32)), 2)
+    forged = changed(chain.sign(done.result(), 1), signature=bytes(64))
+    answers = [
+        (chain.result_proof(done), chain.orders_of(done, range(3)), (3, 0)),
+        ((*chain.result_proof(done, [0, 1]), lie), (), (3, 0)),
+        ((*chain.result_proof(done, [0, 2]), forged), chain.orders_of(done, range(3)), (2, 1)),
+    ]
+    for proof, orders, (statements, standing_in) in answers:
+        answer = done.answer(0, 0, proof, orders)
+        resting = answer.resting_on(answer.check(request, chain.configuration), chain.configuration)
+        sizes = (len(resting.proof), len(resting.orders))
+        assert sizes == ((statements, standing_in) if acceptance == "all" else (2, 0))
+        resting.check(request, chain.configuration)
+
+
+# -- vouchers
+
+
+def voucher(chain, **changes):
+    done = chain.slots[0]
+    found = done.latest_answer(0, 0)
+    honest = Voucher(0, 0, 0, 0, found.request_digest, found.outcome)
+    return Vouched(Signed.sign(changed(honest, **changes), 0, chain.keys_of("olympus")))
+
+
+def test_a_voucher_for_a_request_is_olympus_s_word_on_its_outcome():
+    chain = one_slot()
+    vouched = voucher(chain)
+    vouched.demand_for(chain.requests[0][0], chain.configuration.olympus)
+    assert (vouched.configuration, vouched.slot, vouched.outcome.results) == (0, 0, ("OK",))
+
+
+def test_a_voucher_that_olympus_did_not_sign_is_refused():
+    chain = one_slot()
+    signed = voucher(chain).signed
+    for forged in (changed(signed, signature=bytes(64)), chain.sign(signed.statement, 0)):
+        with pytest.raises(InvalidSignature):
+            Vouched(forged).demand_for(chain.requests[0][0], chain.configuration.olympus)
+
+
+@pytest.mark.parametrize("change", [{"client": 1}, {"number": 1}, {"request_digest": bytes(32)}])
+def test_a_voucher_for_another_request_is_refused(change):
+    chain = one_slot()
+    with pytest.raises(MalformedMessage, match="another request"):
+        voucher(chain, **change).demand_for(chain.requests[0][0], chain.configuration.olympus)
+
+
+@pytest.mark.parametrize("results", [(), ("OK", "OK")])
+def test_a_voucher_with_too_few_or_too_many_results_is_refused(results):
+    chain = one_slot()
+    outcome = changed(chain.slots[0].outcomes[0], results=results)
+    with pytest.raises(MalformedMessage, match="too few or too many"):
+        voucher(chain, outcome=outcome).demand_for(chain.requests[0][0], chain.configuration.olympus)
 
 
 ALTERED = {

@@ -211,3 +211,29 @@ def test_very_many_quorums_that_contradict_each_other_are_gone_through_in_a_mome
     plan, why_not = choose_quorum(found, 7, {})
     assert plan is None
     assert len(why_not) == comb(13, 7)
+
+
+@given(many_histories(), st.data())
+def test_quorums_that_were_forgiven_come_behind_all_others_and_are_tried_all_the_same(found_and_size, data):
+    found, size = found_and_size
+    everyone = list(combinations(sorted(found), size))
+    forgiven = data.draw(st.sets(st.sampled_from(everyone))) if everyone else set()
+    suspects = data.draw(st.sets(st.integers(0, 4)))
+    failed, chosen = {}, []
+    while (answer := choose_quorum(found, size, failed, suspects, forgiven))[0] is not None:
+        plan, why_not = answer
+        chosen.append(plan.quorum)
+        failed |= why_not | {plan.quorum: "did not answer"}
+    usable = [quorum for quorum in everyone if is_usable([found[i] for i in quorum])]
+    assert sorted(chosen) == usable
+    was_forgiven = [quorum in forgiven for quorum in chosen]
+    assert was_forgiven == sorted(was_forgiven)
+    for turn in (True, False):
+        counts = [len(suspects & set(quorum)) for quorum in chosen if (quorum in forgiven) == turn]
+        assert counts == sorted(counts)
+
+
+def test_who_is_late_again_and_again_does_not_keep_a_quorum_of_others_waiting():
+    found = {position: history(position, 2) for position in range(3)}
+    assert choose_quorum(found, 2, {}, forgiven={(0, 1)})[0].quorum == (0, 2)
+    assert choose_quorum(found, 2, {(0, 2): "", (1, 2): ""}, forgiven={(0, 1)})[0].quorum == (0, 1)

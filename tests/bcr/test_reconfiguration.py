@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
-from bcr.history import WithState
+from bcr.history import CatchingUp, WithState
+from bcr.pieces import PROGRESS_STEPS
+from bcr.proofs import Vouched
+from bcr.quorum import plan_for
 from bcr.reconfiguration import Reconfiguration
-from bcr.violations import Hole, InvalidSignature, MalformedMessage, ProtocolViolation
+from bcr.signing import Signed
+from bcr.statements import Outcome
+from bcr.violations import Hole, InvalidSignature, MalformedMessage, OverLimit, ProtocolViolation
 
 # A replica that answers later than Olympus waits is as correct as others: what failed by its silence is tried again.
+MOST_SLOTS = 10
 HONEST = ("prompt", "late", "late at catch_up", "late at the end")
 FAULTY = ("silent", "invalid history", "truncated history", "silent at catch_up", "other digest", "other state",
           "silent at the end")  # fmt: skip
@@ -29,10 +35,17 @@ def make_chain(t=1, slots=4, authentication="ed25519"):
 
 def ready(chain, positions=None, ends=None):
     """The reconfiguration once these replicas' histories are in."""
-    change = Reconfiguration(chain.configuration)
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
     for position in chain.positions() if positions is None else positions:
-        change.add_wedged(chain.wedged(position, (ends or {}).get(position)))
+        hear(change, chain.wedged(position, (ends or {}).get(position)))
     return change
+
+
+def hear(change, wedged):
+    """A history comes in and is checked, slot by slot. Raises a ProtocolViolation where it is not valid."""
+    change.add_wedged(wedged)
+    while change.is_checking():
+        change.check_some(1)
 
 
 def catch_up(change, chain, plan):
@@ -45,7 +58,7 @@ class Drive:
 
     def __init__(self, chain, kinds, ends, checkpoint):
         self.chain, self.kinds, self.ends, self.checkpoint = chain, kinds, ends, checkpoint
-        self.change = Reconfiguration(chain.configuration)
+        self.change = Reconfiguration(chain.configuration, MOST_SLOTS)
         self.pending = []
         self.answered = set()
 
@@ -65,7 +78,7 @@ class Drive:
 
     def add_wedged(self, wedged):
         with suppress(ProtocolViolation):
-            self.change.add_wedged(wedged)
+            hear(self.change, wedged)
 
     def to_the_end(self):
         """The plan that was agreed on, or None; never more steps than there can be."""
@@ -162,13 +175,13 @@ def test_with_checksums_one_replica_that_is_left_is_enough_and_the_longest_histo
     assert plan.slots >= max(heard, default=0)
 
 
-def test_results_of_one_replica_alone_are_not_sent_where_more_are_needed():
+def test_the_word_of_one_replica_alone_is_not_vouched_for_where_more_are_needed():
     chain = make_chain(authentication="crc")
     change = ready(chain)
     plan = change.next_plan()
     catch_up(change, chain, plan)
     assert len(plan.quorum) == 1
-    assert change.results(plan) == []
+    assert change.vouchers(plan) == []
 
 
 @given(drives(most_faulty=lambda t: 2 * t + 1))
@@ -181,31 +194,31 @@ def test_nothing_can_be_agreed_on_before_t_plus_1_histories_are_in():
     chain = make_chain(t=2)
     change = ready(chain, [0, 3])
     assert change.next_plan() is None
-    change.add_wedged(chain.wedged(4))
+    hear(change, chain.wedged(4))
     assert change.next_plan().quorum == (0, 3, 4)
 
 
 def test_a_replica_s_first_history_counts():
     chain = make_chain()
     change = ready(chain, [0, 1], {0: 4, 1: 2})
-    change.add_wedged(chain.wedged(1, 4))
+    hear(change, chain.wedged(1, 4))
     assert change.histories[1].end == 2
     assert change.answered() == 2
 
 
 def test_an_invalid_history_is_its_replica_s_answer_and_told():
     chain = make_chain()
-    change = Reconfiguration(chain.configuration)
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
     holed = chain.wedged(1).statement
     with pytest.raises(Hole):
-        change.add_wedged(chain.sign(changed(holed, history=holed.history[1:]), 1))
+        hear(change, chain.sign(changed(holed, history=holed.history[1:]), 1))
     assert change.answered() == 1
     assert change.invalid[1].startswith("Hole: ")
 
 
 def test_a_history_that_its_replica_did_not_sign_is_nobody_s_answer():
     chain = make_chain()
-    change = Reconfiguration(chain.configuration)
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
     with pytest.raises(InvalidSignature):
         change.add_wedged(changed(chain.wedged(1), signer=2))
     assert change.answered() == 0
@@ -327,38 +340,56 @@ def test_the_answer_to_an_earlier_attempt_is_none_to_this_one():
     assert change.lacking(following) == [following.quorum[1]]
 
 
-def test_a_client_s_answer_from_the_quorum_carries_t_plus_1_valid_statements():
-    chain = make_chain(t=2)
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_olympus_vouches_for_what_the_whole_quorum_says_a_client_s_request_gave(t):
+    chain = make_chain(t)
     change = ready(chain)
     plan = change.next_plan()
     catch_up(change, chain, plan)
-    proved = change.results(plan)
-    assert [(client, number) for client, number, _ in proved] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    for client, number, answer in proved:
-        assert len(answer.check(chain.requests[client][number], chain.configuration).agreeing) == 3
+    vouchers = change.vouchers(plan)
+    assert [(each.client, each.number) for each in vouchers] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for each in vouchers:
+        vouched = Vouched(Signed.sign(each, 0, chain.keys_of("olympus")))
+        vouched.demand_for(chain.requests[each.client][each.number], chain.configuration.olympus)
+        done = chain.slots[each.slot]
+        assert vouched.outcome == done.answer(each.client, each.number, ()).outcome
 
 
-def test_an_answer_that_one_member_does_not_give_is_not_given_to_the_client():
+ALTERED = {
+    "no answer": None,
+    "another outcome": {"outcome": Outcome(0, 0, 0, ("a lie",))},
+    "another slot": {"slot": 3},
+    "another request": {"request_digest": bytes(32)},
+}
+
+
+@pytest.mark.parametrize("alteration", ALTERED)
+@pytest.mark.parametrize("liar", [0, 1])
+def test_an_answer_that_one_member_gives_otherwise_or_not_is_not_vouched_for(alteration, liar):
     chain = make_chain()
     change = ready(chain)
     plan = change.next_plan()
-    first, second = plan.quorum
-    change.add_caught_up(chain.caught_up(first))
-    with_less = chain.caught_up(second).statement
-    change.add_caught_up(chain.sign(changed(with_less, answers=with_less.answers[1:]), second))
-    assert len(change.results(plan)) == 3
+    for place, position in enumerate(plan.quorum):
+        honest = chain.caught_up(position).statement
+        first, *others = honest.answers
+        if place == liar:
+            fields = ALTERED[alteration]
+            altered = (*others,) if fields is None else (changed(first, **fields), *others)
+            honest = changed(honest, answers=altered)
+        change.add_caught_up(chain.sign(honest, position))
+    assert [(each.client, each.number) for each in change.vouchers(plan)] == [(0, 1), (1, 0), (1, 1)]
 
 
-def test_an_answer_without_a_statement_is_not_given_to_the_client():
+@pytest.mark.parametrize("client", [-1, 2, 10**6])
+def test_nothing_is_vouched_for_to_a_client_that_is_not_there(client):
     chain = make_chain()
     change = ready(chain)
     plan = change.next_plan()
-    catch_up(change, chain, plan)
     for position in plan.quorum:
-        statement = chain.caught_up(position).statement
-        answers = tuple(changed(each, answer=changed(each.answer, proof=())) for each in statement.answers)
-        change._caught_up[position] = changed(statement, answers=answers)
-    assert change.results(plan) == []
+        honest = chain.caught_up(position).statement
+        answers = tuple(changed(each, client=client) for each in honest.answers)
+        change.add_caught_up(chain.sign(changed(honest, answers=answers), position))
+    assert change.vouchers(plan) == []
 
 
 def test_a_running_state_with_another_digest_than_the_quorum_s_is_refused():
@@ -383,30 +414,235 @@ def test_a_state_that_a_replica_did_not_sign_says_nothing_of_the_replica():
     assert change.add_running_state(own, own.snapshot.digest())
 
 
-@pytest.mark.parametrize("liar", [0, 1])
-def test_an_answer_that_makes_no_sense_ends_nothing_and_is_nobody_s_result(liar):
+def test_who_owes_a_history_is_known_whatever_the_others_sent():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
+    assert change.owing() == [0, 1, 2]
+    hear(change, chain.wedged(2))
+    with pytest.raises(ProtocolViolation):
+        hear(change, chain.sign(changed(chain.wedged(0).statement, history=chain.wedged(0).statement.history[1:]), 0))
+    assert change.owing() == [1]
+
+
+# -- histories are checked a few slots at a time
+
+
+def test_a_history_that_has_come_is_an_answer_before_it_is_checked():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
+    change.add_wedged(chain.wedged(1))
+    assert (change.answered(), change.owing(), change.is_checking()) == (1, [0, 2], True)
+    assert change.histories == {}
+    change.check_some(3)
+    assert change.is_checking()
+    change.check_some(3)
+    assert not change.is_checking()
+    assert change.histories[1].end == 4
+    assert change.answered() == 1
+
+
+def test_a_second_history_of_a_replica_does_not_take_the_place_of_one_that_is_being_checked():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
+    change.add_wedged(chain.wedged(1))
+    change.check_some(1)
+    change.add_wedged(chain.wedged(1, 2))
+    while change.is_checking():
+        change.check_some(1)
+    assert change.histories[1].end == 4
+
+
+def test_an_over_long_history_is_its_replica_s_answer_and_not_valid():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration, 3)
+    with pytest.raises(OverLimit):
+        hear(change, chain.wedged(1))
+    assert (change.answered(), list(change.invalid)) == (1, [1])
+    hear(change, chain.wedged(0, 3))
+    assert list(change.histories) == [0]
+
+
+@given(st.permutations(range(3)), st.lists(st.integers(1, 3), max_size=20))
+def test_histories_that_come_one_behind_the_other_are_all_checked(order, sizes):
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
+    for position in order:
+        change.add_wedged(chain.wedged(position))
+    for size in sizes:
+        if change.is_checking():
+            change.check_some(size)
+    while change.is_checking():
+        change.check_some(1)
+    assert {position: history.end for position, history in change.histories.items()} == {0: 4, 1: 4, 2: 4}
+
+
+# -- waiting on
+
+
+def test_what_may_yet_come_is_a_history_that_is_owed_and_whatever_a_silent_replica_owes():
+    chain = make_chain()
+    change = ready(chain, [0, 1])
+    assert change.awaits() == {2}
+    plan = change.next_plan()
+    change.fail(plan, "too late", [1])
+    assert change.awaits() == {1, 2}
+    hear(change, chain.wedged(2))
+    assert change.awaits() == {1}
+    change.add_caught_up(chain.caught_up(1))
+    assert change.awaits() == set()
+
+
+def test_a_replica_whose_history_is_not_valid_is_not_awaited():
+    chain = make_chain()
+    change = ready(chain, [0])
+    holed = chain.wedged(1).statement
+    with pytest.raises(Hole):
+        hear(change, chain.sign(changed(holed, history=holed.history[1:]), 1))
+    assert change.awaits() == {2}
+
+
+def test_when_the_replicas_are_wedged_again_every_quorum_may_be_late_once_more_as_often_as_it_has_members():
+    chain = make_chain()
+    change = ready(chain, [0, 1])
+    tries = []
+    for _ in range(3):
+        tried = len(change.tried)
+        while (plan := change.next_plan()) is not None:
+            change.fail(plan, "too late", [0])
+            hear(change, chain.wedged(0))
+        tries.append(len(change.tried) - tried)
+        heard = change.heard_from()
+        change.begin_anew()
+        assert change.heard_from() != heard
+    assert tries == [3, 2, 2]  # the first is no second chance
+
+
+def test_what_did_not_fail_by_silence_has_failed_for_good():
+    chain = make_chain()
+    change = ready(chain, [0, 1])
+    plan = change.next_plan()
+    change.fail(plan, "running states differ")
+    change.begin_anew()
+    assert change.next_plan() is None
+
+
+def test_who_is_silent_still_is_not_tried_again_when_the_replicas_are_wedged_again():
+    chain = make_chain()
+    change = ready(chain, [0, 1])
+    plan = change.next_plan()
+    change.fail(plan, "too late", [1])
+    change.begin_anew()
+    assert change.next_plan() is None
+    hear(change, chain.wedged(1))
+    assert change.next_plan().quorum == (0, 1)
+
+
+def test_a_quorum_that_was_forgiven_comes_behind_those_that_have_not_failed():
+    chain = make_chain()
+    change = ready(chain)
+    assert change.next_plan().quorum == (0, 1)
+    change.fail(plan_of(change, (0, 1)), "too late", [0])
+    change.add_caught_up(chain.caught_up(0))
+    assert change.next_plan().quorum == (0, 2)
+    change.fail(plan_of(change, (0, 2)), "no running state")
+    assert change.next_plan().quorum == (1, 2)
+    change.fail(plan_of(change, (1, 2)), "no running state")
+    assert change.next_plan().quorum == (0, 1)
+
+
+def plan_of(change, quorum):
+    plan = plan_for(change.histories[position] for position in quorum)
+    assert plan.quorum == quorum
+    return plan
+
+
+# -- long catch-ups
+
+
+def progress(chain, position, slots, attempt=1):
+    return chain.sign(CatchingUp(chain.configuration.number, attempt, slots), position)
+
+
+def test_the_steps_of_a_catch_up_rise_with_what_is_executed_and_end():
+    chain = make_chain(slots=9)
+    change = ready(chain, [0, 1], {1: 1})
+    plan = change.next_plan()
+    seen = [change.catch_up_steps(plan)]
+    for slots in (0, 1, 3, 5, 7, 9, 10**9):
+        change.add_catching_up(progress(chain, 1, slots))
+        seen.append(change.catch_up_steps(plan))
+    assert seen == sorted(seen)
+    assert seen[:3] == [0, 0, 0]
+    assert seen[-1] == seen[-2] == PROGRESS_STEPS
+    change.add_caught_up(chain.caught_up(1))
+    assert change.catch_up_steps(plan) == PROGRESS_STEPS
+    change.add_caught_up(chain.caught_up(0))
+    assert change.catch_up_steps(plan) == 2 * PROGRESS_STEPS
+
+
+def test_a_replica_s_word_on_how_far_it_is_never_takes_back_an_earlier_one():
+    chain = make_chain(slots=9)
+    change = ready(chain, [0, 1], {1: 1})
+    plan = change.next_plan()
+    change.add_catching_up(progress(chain, 1, 5))
+    steps = change.catch_up_steps(plan)
+    change.add_catching_up(progress(chain, 1, 2))
+    change.add_catching_up(progress(chain, 1, -(10**9)))
+    assert change.catch_up_steps(plan) == steps
+
+
+def test_a_member_that_lacks_nothing_makes_no_steps_by_saying_how_far_it_is():
+    chain = make_chain()
+    change = ready(chain, [0, 1], {1: 1})
+    plan = change.next_plan()
+    change.add_catching_up(progress(chain, 0, 4))
+    assert change.catch_up_steps(plan) == 0
+
+
+def test_what_a_replica_says_of_an_earlier_attempt_is_no_step_of_this_one():
+    chain = make_chain(slots=9)
+    change = ready(chain, ends={1: 1, 2: 1})
+    plan = change.next_plan()
+    change.add_catching_up(progress(chain, 1, 9))
+    assert change.catch_up_steps(plan) > 0
+    change.fail(plan, "running states differ")
+    following = change.next_plan()
+    change.add_catching_up(progress(chain, 2, 9, attempt=1))
+    assert change.catch_up_steps(following) == 0
+    change.add_catching_up(progress(chain, 2, 9, attempt=2))
+    assert change.catch_up_steps(following) == PROGRESS_STEPS
+
+
+def test_who_did_not_sign_it_says_nothing_of_how_far_a_replica_is():
+    chain = make_chain(slots=9)
+    change = ready(chain, [0, 1], {1: 1})
+    plan = change.next_plan()
+    with pytest.raises(InvalidSignature):
+        change.add_catching_up(changed(progress(chain, 2, 9), signer=1))
+    with pytest.raises(ProtocolViolation):
+        change.add_catching_up(changed(progress(chain, 2, 9), signer=7))
+    assert change.catch_up_steps(plan) == 0
+
+
+# -- late answers
+
+
+def test_a_late_caught_up_of_the_same_attempt_counts_and_a_second_one_does_not_take_its_place():
     chain = make_chain()
     change = ready(chain)
     plan = change.next_plan()
-    for position in plan.quorum:
-        honest = chain.caught_up(position, plan.slots).statement
-        answers = honest.answers
-        if position == plan.quorum[liar]:
-            answers = tuple(changed(each, answer=changed(each.answer, size=0)) for each in answers)
-        change.add_caught_up(chain.sign(changed(honest, answers=answers), position))
-    sent = [(client, number) for client, number, _ in change.results(plan)]
-    assert sent == ([] if liar == 0 else [(each.client, each.number) for each in sorted_answers(honest)])
+    first, second = plan.quorum
+    change.add_caught_up(chain.caught_up(first))
+    change.add_caught_up(chain.caught_up(first, state_digest=bytes(32)))
+    change.add_caught_up(chain.caught_up(second))
+    assert change.settle_digests(plan) == chain.snapshots[-1].digest()
 
 
-def sorted_answers(caught_up):
-    return sorted(caught_up.answers, key=lambda each: (each.client, each.number))
-
-
-def test_who_owes_a_history_is_known_whatever_the_others_sent():
+def test_a_running_state_that_comes_while_no_digest_is_agreed_on_is_not_taken():
     chain = make_chain()
-    change = Reconfiguration(chain.configuration)
-    assert change.owing() == [0, 1, 2]
-    change.add_wedged(chain.wedged(2))
-    with pytest.raises(ProtocolViolation):
-        change.add_wedged(chain.sign(changed(chain.wedged(0).statement, history=chain.wedged(0).statement.history[1:]), 0))
-    assert change.owing() == [1]
+    change = ready(chain)
+    plan = change.next_plan()
+    change.fail(plan, "no running state in time", [plan.quorum[0]])
+    assert not change.add_running_state(chain.running_state(plan.quorum[0]), None)
+    assert change.snapshot is None
+    assert plan.quorum[0] not in change.silent

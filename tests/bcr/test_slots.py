@@ -1,10 +1,15 @@
 """A slot from its ordering until its result shuttle is back."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, get, put
+from msgspec.structs import replace
 
-from bcr.slots import SettledSlot
+from bcr.history import LatestAnswer
+from bcr.slots import SeenSlot, SettledSlot
 from bcr.statements import Outcome
+from bcr.violations import MalformedMessage
 
 
 def slot_of_two():
@@ -21,11 +26,12 @@ def test_order_and_result_are_for_the_slot_and_the_same_requests():
 
 def test_every_request_of_the_slot_has_its_answer():
     chain, one, other, done = slot_of_two()
-    settled = SettledSlot(done, chain.result_proof(done))
+    settled = SettledSlot(done, chain.result_proof(done, [1, 2]), chain.order_proof(done, 1))
     for request, results in (one, ("OK",)), (other, ("OK", "vw")):
         answer = settled.answer(request.statement.client, request.statement.number)
         assert answer.outcome.results == results
-        assert len(answer.check(request, chain.configuration).agreeing) == 2
+        check = answer.check(request, chain.configuration)
+        assert ([each.signer for each in check.agreeing], [each.signer for each in check.orders]) == ([1, 2], [0])
 
 
 def test_a_request_that_the_slot_has_not_has_no_answer():
@@ -49,3 +55,78 @@ def test_the_order_of_requests_in_a_slot_shows_in_what_is_signed():
     one, other = chain.send(0, put("k", "v")), chain.send(1, put("k", "v"))
     first, second = chain.order(one, other), chain.order(other, one)
     assert first.order().requests_digest != second.order().requests_digest
+
+
+def test_what_olympus_is_told_of_a_request_is_its_digest_slot_and_outcome_and_no_result_statement():
+    chain, _one, other, done = slot_of_two()
+    chain.order(chain.send(0, get("k")))
+    told = done.latest_answer(1, 0)
+    assert told == LatestAnswer(1, 0, other.statement.digest(), 0, done.outcomes[1])
+    with pytest.raises(KeyError):
+        done.latest_answer(0, 1)
+
+
+# -- what a liar leaves out of a result shuttle
+
+
+def seen_by_replica(chain, position):
+    """The first slot as the replica at this position has it in flight."""
+    done = chain.slots[0]
+    return SeenSlot(done, chain.order_proof(done, position + 1), chain.result_proof(done, range(position + 1)))
+
+
+@given(st.integers(1, 3), st.data())
+def test_what_a_liar_leaves_out_is_filled_in_where_it_was_seen(t, data):
+    chain = MemoryChain(t)
+    chain.serve(0, put("k", "v"))
+    whole = chain.result_shuttle(0)
+    position = data.draw(st.integers(0, 2 * t - 1))
+    seen = seen_by_replica(chain, position)
+    left = data.draw(st.sets(st.integers(0, position)))  # what its successors said it has not seen
+    kept = data.draw(st.sets(st.sampled_from(sorted(left)))) if left else set()
+    fewer = replace(
+        whole,
+        result_proof=tuple(each for each in whole.result_proof if each.signer not in left),
+        orders=tuple(each for each in whole.orders if each.signer not in left - kept),
+    )
+    complete = seen.filled_up(fewer)
+    found = complete.check(chain.slots[0].result(), chain.configuration, seen.own_result)
+    assert found.violations == ()
+    assert {each.signer for each in complete.result_proof} == set(chain.positions())
+    # Whoever gets what is passed on and has seen nothing is convinced too, the client.
+    answer = chain.slots[0].answer(0, 0, complete.result_proof, complete.orders)
+    answer.check(chain.requests[0][0], chain.configuration)
+
+
+def test_a_seen_order_takes_the_place_of_a_forged_one():
+    chain = MemoryChain()
+    chain.serve(0, put("k", "v"))
+    whole, seen = chain.result_shuttle(0), seen_by_replica(chain, 1)
+    forged = tuple(replace(each, signature=bytes(64)) for each in whole.orders)
+    bad = tuple(replace(each, signature=bytes(64)) if each.signer == 0 else each for each in whole.result_proof)
+    complete = seen.filled_up(replace(whole, orders=forged, result_proof=bad))
+    assert complete.orders == seen.orders
+    answer = chain.slots[0].answer(0, 0, complete.result_proof, complete.orders)
+    check = answer.check(chain.requests[0][0], chain.configuration)
+    assert [each.signer for each in check.orders] == [0]
+
+
+def test_a_result_statement_in_the_name_of_another_is_covered_by_the_order_that_was_seen():
+    chain = MemoryChain(t=2)
+    chain.serve(0, put("k", "v"))
+    whole, seen = chain.result_shuttle(0), seen_by_replica(chain, 2)
+    lies = tuple(chain.sign(replace(each.statement, outcomes_digest=bytes(32)), each.signer) if each.signer == 1 else each
+                 for each in whole.result_proof)  # fmt: skip
+    complete = seen.filled_up(replace(whole, result_proof=lies))
+    found = complete.check(chain.slots[0].result(), chain.configuration, seen.own_result)
+    assert {each.signer for each in found.agreeing} >= {2, 3, 4}
+
+
+def test_a_result_shuttle_with_more_statements_than_there_ever_are_is_not_filled_up():
+    chain = MemoryChain()
+    chain.serve(0, put("k", "v"))
+    whole, seen = chain.result_shuttle(0), seen_by_replica(chain, 0)
+    flood = replace(whole, result_proof=whole.result_proof * 100, orders=())
+    assert seen.filled_up(flood) == flood
+    with pytest.raises(MalformedMessage):
+        flood.check(chain.slots[0].result(), chain.configuration, seen.own_result)

@@ -144,6 +144,52 @@ def test_of_numbers_in_any_order_the_window_s_highest_are_remembered(numbers, wi
         assert set(state.outcomes[0]) == kept
 
 
+@given(st.lists(st.integers(0, 12), max_size=30), st.integers(1, 4))
+def test_a_window_is_enforced_upwards_and_downwards_from_the_highest_number_that_was_executed(numbers, window):
+    state, highest = RunningState(window), -1
+    for slot, number in enumerate(numbers):
+        assert state.is_beyond(request(0, number)) == (number > highest + window)
+        assert state.is_stale(request(0, number)) == state.is_stale_number(0, number) == (highest - window >= number)
+        if not state.is_beyond(request(0, number)):
+            state.execute(0, slot, [request(0, number, get("k"))])
+            highest = max(highest, number)
+    restored = RunningState.restored(state.snapshot(), window)
+    for number in range(20):
+        assert restored.is_beyond(request(0, number)) == (number > highest + window)
+        assert restored.is_stale_number(0, number) == (highest - window >= number)
+
+
+def test_a_client_of_which_nothing_was_executed_begins_within_its_window():
+    state = RunningState(3)
+    state.execute(0, 0, [request(1, 2, get("k"))])
+    assert [state.is_beyond(request(0, number)) for number in (0, 2, 3)] == [False, False, True]
+    assert not state.is_stale_number(0, 0)
+    assert state.is_beyond(request(1, 6)) and not state.is_beyond(request(1, 5))
+
+
+def of_two_buckets():
+    snapshot = executed([[request(0, 0, *(put(f"k{each}", "v") for each in range(40)))]])[0].snapshot()
+    assert len(snapshot.buckets) > 1
+    return snapshot
+
+
+def test_a_snapshot_with_a_bucket_twice_or_elsewhere_has_another_digest():
+    snapshot = of_two_buckets()
+    first, second, *others = snapshot.buckets
+    altered = [
+        (first, *snapshot.buckets),
+        (*snapshot.buckets, first),
+        ((first[0], second[1]), *snapshot.buckets),  # the last of two counts when it is restored
+        (second, first, *others),
+        (second, *others),
+        ((first[0], second[1]), (second[0], first[1]), *others),
+        (*snapshot.buckets, (max(index for index, _ in snapshot.buckets) + 1, encode({}))),
+    ]
+    digests = {changed(snapshot, buckets=buckets).digest() for buckets in altered}
+    assert len(digests) == len(altered)
+    assert snapshot.digest() not in digests
+
+
 def test_a_number_as_high_as_a_client_likes_takes_no_longer():
     state = RunningState(2)
     for slot, number in enumerate((0, 1, 2**62)):

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from memory_chain import MemoryChain, append, changed, client_key, get, put, replica_key
+from memory_chain import OLYMPUS_KEY, MemoryChain, append, changed, client_key, get, put, replica_key
 
 from bcr.encoding import decode, encode
 from bcr.object import Operation
+from bcr.proofs import Vouched
 from bcr.record import RunRecord
 from bcr.scenario.faults import Failure, FaultPlan, Trigger
 from bcr.signing import Signed
@@ -42,7 +43,7 @@ def with_other_results(exchange, *results):
 
 
 def resigned(exchange, slot=None, results=None, signers=(0, 1, 2)):
-    """The exchange as all replicas would have signed it that agree on a lie."""
+    """The exchange as replicas would have signed it that agree on a lie."""
     answer = exchange.answer
     outcome = answer.outcome
     place = answer.slot if slot is None else slot
@@ -95,7 +96,7 @@ def test_a_run_with_macs_cannot_be_checked_without_olympus_s_secret():
     assert fails(verdict(chain, changed(chain.record(), olympus_secret=bytes(32))), "not Olympus's")
 
 
-@pytest.mark.parametrize("wrong, is_enough", [((0, 1), True), ((0, 1, 2), False)])
+@pytest.mark.parametrize("wrong, is_enough", [((0,), True), ((0, 1), True), ((0, 1, 2), False)])
 def test_with_macs_one_statement_that_olympus_can_check_is_enough_of_those_that_convinced_the_client(wrong, is_enough):
     chain = MemoryChain(authentication="hmac")
     chain.serve(0, put("k", "a"))
@@ -107,6 +108,109 @@ def test_with_macs_one_statement_that_olympus_can_check_is_enough_of_those_that_
 
     judgement = verdict(chain, with_exchange(chain.record(), 0, 0, spoil))
     assert judgement.status == "pass" if is_enough else fails(judgement, "NotEnoughStatements")
+
+
+@pytest.mark.parametrize("acceptance", ["all", "quorum"])
+def test_with_macs_too_the_client_s_answer_must_hold_a_statement_of_every_replica(acceptance):
+    chain = MemoryChain(authentication="hmac", acceptance=acceptance)
+    chain.serve(0, put("k", "a"))
+    done = chain.slots[0]
+    spoiled = tuple(changed(each, signature=bytes(len(each.signature))) for each in chain.orders_of(done, [2]))
+    proof = chain.result_proof(done, [0, 1])
+    covered = with_exchange(chain.record(), 0, 0, lambda each: with_answer(each, proof=proof, orders=spoiled))
+    assert verdict(chain, covered).status == "pass"  # it did convince the client, as far as Olympus can tell
+    of_other_requests = tuple(changed(each, statement=changed(each.statement, requests_digest=bytes(32))) for each in spoiled)
+    for orders in ((), of_other_requests, tuple(changed(each, signer=1) for each in spoiled)):
+        lacking = with_exchange(chain.record(), 0, 0, lambda each: with_answer(each, proof=proof, orders=orders))  # noqa: B023
+        judgement = verdict(chain, lacking)
+        assert judgement.status == "pass" if acceptance == "quorum" else fails(judgement, "NotFinal", "client 0, request 0")
+
+
+# -- what makes a result final
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+@pytest.mark.parametrize("acceptance", ["all", "quorum"])
+def test_an_answer_without_the_testimony_of_a_replica_is_judged_fail_and_with_acceptance_quorum_pass(t, acceptance):
+    chain = MemoryChain(t, acceptance=acceptance)
+    chain.serve(0, put("k", "a"))
+    done = chain.slots[0]
+    for silent in chain.positions():
+        others = chain.result_proof(done, [i for i in chain.positions() if i != silent])
+        record = with_exchange(chain.record(), 0, 0, lambda each: with_answer(each, proof=others))  # noqa: B023
+        judgement = verdict(chain, record)
+        if acceptance == "quorum":
+            assert judgement.status == "pass"
+        else:
+            assert fails(judgement, "client 0, request 0", "NotFinal", f"[{silent}]")
+        standing_in = chain.orders_of(done, [silent])
+        record = with_exchange(record, 0, 0, lambda each: with_answer(each, orders=standing_in))  # noqa: B023
+        assert verdict(chain, record).status == "pass"
+
+
+def test_an_answer_with_fewer_than_t_plus_1_equal_results_is_judged_fail_whatever_orders_stand_beside():
+    chain = MemoryChain(t=2)
+    chain.serve(0, put("k", "a"))
+    done = chain.slots[0]
+    proof, orders = chain.result_proof(done, [0, 1]), chain.orders_of(done, chain.positions())
+    record = with_exchange(chain.record(), 0, 0, lambda each: with_answer(each, proof=proof, orders=orders))
+    assert fails(verdict(chain, record), "NotEnoughStatements")
+
+
+# -- what Olympus vouched for
+
+
+def vouched_run(authentication="ed25519", **changes):
+    """A run in which Olympus answers the second of three requests, when their configuration is replaced."""
+    chain = MemoryChain(client_window=2, authentication=authentication)
+    chain.serve(0, put("k", "a"))
+    request = chain.send(0, append("k", "b"))
+    done = chain.order(request)
+    chain.reconfigure()
+    chain.vouch(request, done, **changes)
+    chain.serve(1, get("k"))
+    return chain
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac", "crc"])
+def test_a_run_in_which_olympus_vouched_for_an_answer_is_judged_pass(authentication):
+    chain = vouched_run(authentication)
+    assert chain.exchanges[0][1].answer.signed.statement.configuration == 0
+    assert verdict(chain).status == "pass"
+    assert decode(RunRecord, encode(chain.record())) == chain.record()
+
+
+VOUCHERS = {
+    "another outcome": ({"outcome": Outcome(0, 1, 0, ("fail",))}, "returned ('fail',), a replay gives ('OK',)"),
+    "too many results": ({"outcome": Outcome(0, 1, 0, ("OK", "OK"))}, "too few or too many results"),
+    "another number": ({"number": 0}, "a voucher for another request"),
+    "another client": ({"client": 1}, "a voucher for another request"),
+    "another digest": ({"request_digest": bytes(32)}, "a voucher for another request"),
+    "a slot before its execution": ({"slot": 0}, "vouched for in slot 0, executed at configuration 0, slot 1"),
+    "another's place": ({"outcome": Outcome(0, 0, 0, ("OK",))}, "executed at the place of another request"),
+}
+
+
+@pytest.mark.parametrize("alteration", VOUCHERS)
+def test_a_voucher_that_is_wrong_is_judged_fail_though_olympus_signed_it(alteration):
+    changes, words = VOUCHERS[alteration]
+    assert fails(verdict(vouched_run(**changes)), "client 0, request 1", words)
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac"])
+def test_a_voucher_that_olympus_did_not_sign_is_judged_fail(authentication):
+    chain = vouched_run(authentication)
+
+    def forge(exchange):
+        signed = exchange.answer.signed
+        return changed(exchange, answer=Vouched(Signed.sign(signed.statement, 0, chain.keys_at(0))))
+
+    assert fails(verdict(chain, with_exchange(chain.record(), 0, 1, forge)), "client 0, request 1", "InvalidSignature")
+
+
+def test_of_a_voucher_of_a_configuration_that_is_not_on_record_nothing_is_known():
+    chain = vouched_run()
+    assert verdict(chain, changed(chain.record(), configurations=chain.record().configurations[1:])).status == "unknown"
 
 
 def test_with_macs_a_request_that_is_ordered_again_has_another_digest_and_is_the_same_one():
@@ -463,7 +567,7 @@ OPERATIONS = st.one_of(
 
 @st.composite
 def correct_runs(draw, steps=40):
-    """A run without failures: windows, batches, requests ordered twice, late answers, reconfigurations."""
+    """A run without failures: windows, batches, requests ordered twice, late answers, reconfigurations, vouchers."""
     window, batch = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     clients = draw(st.integers(1, 3))
     chain = MemoryChain(draw(st.integers(1, 2)), clients, window)
@@ -490,8 +594,14 @@ def correct_runs(draw, steps=40):
         elif step == "again" and unanswered:
             arrived.append(draw(st.sampled_from(list(unanswered.values()))))
         elif step == "reconfigure" and draw(st.booleans()):
+            ended = chain.slots
             chain.retired = [*all_slots(chain)]
             chain.reconfigure()
+            for key, request in list(unanswered.items()):
+                done = next((slot for slot in reversed(ended) if request in slot.requests), None)
+                if done is not None and draw(st.booleans()):
+                    chain.vouch(request, done)
+                    del unanswered[key]
     return chain
 
 
@@ -539,7 +649,11 @@ def test_any_signed_lie_about_a_result_is_judged_fail(chain, data):
 
 
 def resigned_in_place(exchange, results):
-    """The exchange with other results, signed by a quorum, in the slot where it stands."""
+    """The exchange with other results, signed by all replicas, or by Olympus, in the slot where it stands."""
+    if isinstance(exchange.answer, Vouched):
+        honest = exchange.answer.signed.statement
+        lie = changed(honest, outcome=changed(honest.outcome, results=results))
+        return changed(exchange, answer=Vouched(Signed.sign(lie, 0, OLYMPUS_KEY)))
     lie = with_other_results(exchange, *results)
     number = lie.answer.configuration
     signers = range(len(exchange.answer.proof))

@@ -62,8 +62,8 @@ def test_an_operation_takes_its_hops_and_the_cryptography_that_it_waits_for():
     costs = Costs(sign_us=10, verify_us=100, hash_us=0, encode_us=0, decode_us=0, hop_us=1_000)
     part = sketch(1)
     assert part.hops == 4
-    assert path_us(costs, part) == 4_000 + 7 * 10 + (3 + 3 + 2) * 100
-    assert cpu_us(costs, part) == 7 * 10 + (3 + 3 + 2 + 2) * 100
+    assert path_us(costs, part) == 4_000 + 7 * 10 + (3 + 3 + 3) * 100
+    assert cpu_us(costs, part) == 7 * 10 + (3 + 3 + 3 + 3) * 100
 
 
 def test_the_scheme_of_real_runs_is_in_place_again_after_a_simulation(monkeypatch):

@@ -1,0 +1,167 @@
+"""What the head has to order: each client in its turn, none more than its share (specification, section 7a)."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from memory_chain import client_key, get
+
+from bcr.limits import most_in_flight, most_in_flight_of_a_client, most_settled, most_slots_of_a_history
+from bcr.queue import RequestQueue
+from bcr.settings import Settings
+from bcr.signing import Signed
+from bcr.statements import Request
+
+
+def request(client, number):
+    return Signed(Request(client, number, (get("k"),)), client, b"")
+
+
+def key(signed):
+    return signed.statement.client, signed.statement.number
+
+
+def filled(*counts, most_in_flight=100):
+    """A queue in which client k has `counts[k]` requests waiting; client 0's were all there before the others'."""
+    queue = RequestQueue(most_in_flight)
+    for client, count in enumerate(counts):
+        for number in range(count):
+            queue.add(client, number, request(client, number))
+    return queue
+
+
+class Model:
+    """The same, as one would say it: lists, counted anew each time."""
+
+    def __init__(self, most_in_flight):
+        self.most_in_flight = most_in_flight
+        self.waiting = []  # in the order of arrival
+        self.flying = []
+
+    def has(self, client, number):
+        return (client, number) in self.waiting + self.flying
+
+    def room(self, client):
+        return self.most_in_flight - sum(mine == client for mine, _ in self.flying)
+
+    def ready(self):
+        clients = {client for client, _ in self.waiting}
+        return sum(min(sum(mine == client for mine, _ in self.waiting), self.room(client)) for client in clients)
+
+    def taken(self, keys):
+        for each in keys:
+            self.waiting.remove(each)
+            self.flying.append(each)
+
+    def settled(self, client, number):
+        for each in (self.waiting, self.flying):
+            if (client, number) in each:
+                each.remove((client, number))
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(0, 2), st.integers(0, 6)),
+        st.tuples(st.just("settle"), st.integers(0, 2), st.integers(0, 6)),
+        st.tuples(st.just("take"), st.integers(0, 5), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS, st.integers(1, 3))
+def test_the_queue_does_as_a_list_would_that_is_gone_through_each_time(steps, most_in_flight):
+    queue, model = RequestQueue(most_in_flight), Model(most_in_flight)
+    for step, one, other in steps:
+        if step == "add" and not model.has(one, other):
+            queue.add(one, other, request(one, other))
+            model.waiting.append((one, other))
+        elif step == "settle":
+            queue.settled(one, other)
+            model.settled(one, other)
+        elif step == "take":
+            ready = model.ready()
+            before = [list(model.waiting), {client: model.room(client) for client in range(3)}]
+            taken = [key(each) for each in queue.take(one)]
+            assert len(taken) == min(one, ready)
+            demand_turns(taken, *before)
+            model.taken(taken)
+        assert queue.ready() == model.ready()
+        assert len(queue) == len(model.waiting) + len(model.flying)
+        assert all(queue.has(c, n) == model.has(c, n) for c in range(3) for n in range(7))
+        assert all(model.room(client) >= 0 for client in range(3))
+
+
+def demand_turns(taken, waiting, room):
+    """Of each client what waited longest, and of no client two more than of another one that had some left to take."""
+    counts = Counter(client for client, _ in taken)
+    for client in range(3):
+        mine = [each for each in waiting if each[0] == client]
+        assert [each for each in taken if each[0] == client] == mine[: counts[client]]
+        has_more = min(len(mine), room[client]) > counts[client]
+        assert not has_more or all(counts[other] <= counts[client] + 1 for other in range(3))
+
+
+def test_a_client_with_very_many_requests_does_not_keep_another_waiting():
+    queue = filled(1000, 1, 1)
+    assert [key(each) for each in queue.take(4)] == [(0, 0), (1, 0), (2, 0), (0, 1)]
+
+
+def test_turns_go_on_from_one_slot_to_the_next():
+    queue = filled(3, 3, 3)
+    taken = [key(queue.take(1)[0])[0] for _ in range(9)]
+    assert taken == [0, 1, 2] * 3
+
+
+@pytest.mark.parametrize("share", [1, 2, 5])
+def test_a_client_whose_share_is_in_flight_waits_and_the_others_have_their_turns(share):
+    queue = filled(10, 1, most_in_flight=share)
+    assert Counter(key(each)[0] for each in queue.take(100)) == {0: share, 1: 1}
+    assert queue.ready() == 0
+    queue.settled(0, 0)
+    assert [key(each) for each in queue.take(100)] == [(0, share)]
+
+
+def test_what_will_not_be_ordered_after_all_makes_room():
+    queue = filled(2, most_in_flight=1)
+    queue.take(1)
+    queue.settled(0, 1)
+    assert (queue.ready(), len(queue)) == (0, 1)
+    queue.settled(0, 0)
+    assert (queue.ready(), len(queue)) == (0, 0)
+
+
+def test_what_nobody_asked_for_is_settled_without_effect():
+    queue = filled(1, most_in_flight=1)
+    queue.settled(5, 5)
+    queue.settled(0, 1)
+    assert (queue.ready(), len(queue)) == (1, 1)
+
+
+def test_a_request_that_was_settled_may_come_again():
+    queue = filled(1)
+    queue.take(1)
+    queue.settled(0, 0)
+    assert not queue.has(0, 0)
+    queue.add(0, 0, request(0, 0))
+    assert [key(each) for each in queue.take(1)] == [(0, 0)]
+
+
+# -- limits
+
+
+@pytest.mark.parametrize("clients, window, interval", [(1, 1, 1), (3, 16, 100), (40, 2, 7)])
+def test_a_history_holds_at_most_two_intervals_and_what_is_in_flight(clients, window, interval):
+    settings = Settings(t=1, num_clients=clients, client_window=window, checkpoint_interval=interval)
+    assert most_in_flight_of_a_client(settings) == 2 * window
+    assert most_in_flight(settings) == 2 * window * clients
+    assert most_settled(settings) == 2 * interval
+    assert most_slots_of_a_history(settings) == 2 * interval + 2 * window * clients
+
+
+def test_signed_requests_are_kept_as_they_came():
+    signed = Signed.sign(Request(0, 0, (get("k"),)), 0, client_key(0))
+    queue = RequestQueue(1)
+    queue.add(0, 0, signed)
+    assert queue.take(1) == [signed]
