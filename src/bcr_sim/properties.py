@@ -2,7 +2,8 @@
 
 The protocol promises little of that under attack from outside, so everything here asks first what befell the run:
 a replica's fault that struck, a message that was lost, a process that stood still, a network slower than the timers.
-Whatever clients send, and whatever replicas of other configurations do, is no excuse.
+Whatever clients send, and whatever replicas of other configurations do, is no excuse; but for a client's codes that
+are right for some and wrong for others (see the README on hmac), which excuse work and memory.
 """
 
 from bisect import bisect_left
@@ -99,6 +100,7 @@ class Interference:
         self._strikes: dict[int, list[FaultPlan]] = {}  # by configuration
         self.unsound: set[tuple[int, int]] = set()  # (configuration, position) of replicas whose word counts no longer
         self.faulty: set[tuple[int, int]] = set()  # the same, and of those that leave out what they owe
+        self._uneven: tuple[int, str] | None = None  # since when, and whose codes are right for some and wrong for others
 
     def happened(self, now_ns: int, what: str) -> None:
         """Something that takes no time, such as the loss of a message."""
@@ -114,11 +116,18 @@ class Interference:
         if fault.effect != "timing":
             self.faulty.add(place)
 
+    def codes_are_uneven(self, now_ns: int, client: str) -> None:
+        """A client begins to send what convinces some and not others: for that correct replicas replace each other."""
+        if self._uneven is None:
+            self._uneven = now_ns, client
+
     def of_configuration(self, number: int, since_ns: int, until_ns: int) -> str | None:
         """What befell a configuration that lived from then to then; None where nothing did."""
         strikes = self._strikes.get(number)
         if strikes:
             return f"replica {strikes[0].position} had {strikes[0].text}"
+        if self._uneven is not None and self._uneven[0] <= until_ns:
+            return f"{self._uneven[1]} had uneven_macs()"
         return self.between(since_ns, until_ns)
 
     def between(self, since_ns: int, until_ns: int) -> str | None:

@@ -91,6 +91,7 @@ class FreeLiars:
             self._asked,
             self._refused,
             self._wedged,
+            self._misdirected,
         )
 
     def is_one(self, container: Container) -> bool:
@@ -340,6 +341,18 @@ class FreeLiars:
         blamed = int(self._chance.random() * len(state.replicas))
         request = ReconfigurationRequest(state.configuration.number, "free will", blamed)
         return "reconfiguration_request", Signed.sign(request, state.position, state.keys)
+
+    def _misdirected(self, container: Container) -> Parts | None:
+        """The configuration with Olympus's signature, and beside it the liar in every replica's or client's place."""
+        parts = self._heard_of("configuration")
+        if parts is None or len(parts) != 4:
+            return None
+        state = container.process._state
+        itself = state.replicas[state.position]
+        replicas, clients = (itself,) * len(state.replicas), (itself,) * len(state.clients)
+        if self._chance.random() < 0.5:
+            return _Heard((*parts[:2], replicas, parts[3]))
+        return _Heard((*parts[:2], parts[2], clients))
 
     def _refused(self, container: Container) -> Message | None:
         state = container.process._state
