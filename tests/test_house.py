@@ -133,10 +133,13 @@ def ancestors(path):
 
 def test_the_processes_that_misbehave_are_made_from_those_that_do_not():
     names = {path.name: [process.name for process in ancestors(path)] for path in PROTOCOL}
-    assert names["Replica.da"] == []
-    assert names["Byzantine.da"] == ["Replica"]
-    assert names["Adversary.da"] == ["ByzantineReplica", "Replica"]
-    assert names["ByzantineClient.da"] == ["Client"]
+    assert names["Participant.da"] == []
+    assert names["Replica.da"] == ["ChainProcess", "Participant"]
+    assert names["Client.da"] == names["Issuer.da"] == ["Participant"]
+    assert names["Olympus.da"] == ["Issuer", "Participant"]
+    assert names["Byzantine.da"] == ["Replica", "ChainProcess", "Participant"]
+    assert names["Adversary.da"] == ["ByzantineReplica", "Replica", "ChainProcess", "Participant"]
+    assert names["ByzantineClient.da"] == ["Client", "Participant"]
 
 
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from bcr.configuration import Configuration, Member, View
-from bcr.control import Control
+from bcr.control import MAC_SIZE, Control
 from bcr.encoding import encode
 from bcr.history import (
     CatchingUp,
@@ -316,11 +316,12 @@ def _accusations(liar: Liar, sign: Sign) -> Forged:
 
 
 def _controls(liar: Liar, _sign: Sign) -> Forged:
-    """What start-up says: an early end; under the only secret that the liar has, and under none."""
+    """What start-up says: an early end; under the only secret that the liar has, and under none, as if much had been said."""
     for verb, to in (("close", "olympus"), ("end_run", "olympus"), ("stop", "client"), ("report_query", "replica")):
         everybody = {"olympus": [0], "client": liar.clients, "replica": liar.others}[to]
         for place in everybody:
-            for sealed in (Control(liar.secret, "start-up").seal(verb, False), encode((1, verb, (False,)))):
+            unsealed = bytes(MAC_SIZE) + encode((FORGED_SERIAL, verb, (False,)))
+            for sealed in (Control(liar.secret, "start-up").seal(verb, False), unsealed):
                 yield (to, place), ("control", sealed)  # type: ignore[misc]
 
 

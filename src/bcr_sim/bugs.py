@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = (Path(__file__).resolve().parents[1], Path.cwd() / "src")  # the packages' own, and where the .da files are
 Bug = dict[str, Any]
 
@@ -100,8 +101,11 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     from bcr_sim.campaign import run_seeds
     from bcr_sim.hunt import counterexample
 
+    base = bug.get("scenario")
+    if base is not None and "\n" not in base:
+        base = (PROJECT / base).read_text()
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed], None, bug.get("authentication"))
+        tally = run_seeds([seed], base, bug.get("authentication"))
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

@@ -2,7 +2,8 @@
 
 The protocol promises little of that under attack from outside, so everything here asks first what befell the run:
 a replica's fault that struck, a message that was lost, a process that stood still, a network slower than the timers.
-Whatever clients send, and whatever replicas of other configurations do, is no excuse.
+Whatever clients send, and whatever replicas of other configurations do, is no excuse; but for a client's codes that
+are right for some and wrong for others (see the README on hmac), which excuse work and memory.
 """
 
 from bisect import bisect_left
@@ -10,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bcr.cache import LatestRequests
-from bcr.limits import MAX_EARLY_MESSAGES
+from bcr.limits import most_early
 from bcr.pauses import MOST_MS
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
@@ -99,6 +100,7 @@ class Interference:
         self._strikes: dict[int, list[FaultPlan]] = {}  # by configuration
         self.unsound: set[tuple[int, int]] = set()  # (configuration, position) of replicas whose word counts no longer
         self.faulty: set[tuple[int, int]] = set()  # the same, and of those that leave out what they owe
+        self._uneven: tuple[int, str] | None = None  # since when, and whose codes are right for some and wrong for others
 
     def happened(self, now_ns: int, what: str) -> None:
         """Something that takes no time, such as the loss of a message."""
@@ -114,11 +116,18 @@ class Interference:
         if fault.effect != "timing":
             self.faulty.add(place)
 
+    def codes_are_uneven(self, now_ns: int, client: str) -> None:
+        """A client begins to send what convinces some and not others: for that correct replicas replace each other."""
+        if self._uneven is None:
+            self._uneven = now_ns, client
+
     def of_configuration(self, number: int, since_ns: int, until_ns: int) -> str | None:
         """What befell a configuration that lived from then to then; None where nothing did."""
         strikes = self._strikes.get(number)
         if strikes:
             return f"replica {strikes[0].position} had {strikes[0].text}"
+        if self._uneven is not None and self._uneven[0] <= until_ns:
+            return f"{self._uneven[1]} had uneven_macs()"
         return self.between(since_ns, until_ns)
 
     def between(self, since_ns: int, until_ns: int) -> str | None:
@@ -293,7 +302,7 @@ class Memory:
         if len(state.arriving) > bounds.unfinished_payloads:
             self._say(container, "memory", f"{len(state.arriving)} payloads in pieces, more than {bounds.unfinished_payloads}")
         for name, value in vars(state).items():
-            most = {"notices": MAX_NOTICES_KEPT, "early": MAX_EARLY_MESSAGES}.get(name, bounds.anything)
+            most = {"notices": MAX_NOTICES_KEPT, "early_chain": most_early(state.settings), "early_requests": most_early(state.settings)}.get(name, bounds.anything)
             if hasattr(value, "__len__") and len(value) > most and not isinstance(value, str | bytes):
                 self._say(container, "memory", f"{len(value)} things in {name}, more than {most}")
 

@@ -18,6 +18,7 @@ from bcr.cache import LatestRequests
 from bcr.control import said
 from bcr.encoding import decode, encode
 from bcr.limits import most_in_flight_of_a_client
+from bcr.macs import UnevenMacKeys
 from bcr.proofs import Answer
 from bcr.queue import RequestQueue
 from bcr.reconfiguration import ReconfigurationReport
@@ -170,6 +171,7 @@ class _Run:
         self.system.is_twin = self._is_twin
         self.chances: dict[Any, random.Random] = {}
         self.interference = Interference(self.options)
+        self.uneven = {f"client_{plan.client}" for plan in scenario.client_failures if plan.failure.name == "uneven_macs"}
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
         self.free_liars = FreeLiars(
             self.options.free, self.options.seed, self._inject, lambda: self.system.all(), self._tell_of_free_liar
@@ -295,7 +297,7 @@ class _Run:
         is_hindered = hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns
         is_hindered = is_hindered and self.failure is not None and not self.has_service_given_up
         # A client whose codes are right for some and wrong for others may end the service (see the README on hmac).
-        if any(plan.failure.name == "uneven_macs" for plan in self.scenario.client_failures):
+        if self.uneven:
             return False
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         return max(map(len, faulty.values()), default=0) <= self.scenario.t and not is_hindered and not is_client_gone
@@ -369,6 +371,8 @@ class _Run:
         self.system.failures.extend(too_large(sender.name, message))
         if message[0] == "control" and self.harness in (sender, receiver):
             self._hear(*said(message[2 if len(message) > 2 else 1]))
+        if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):
+            self.interference.codes_are_uneven(self.world.now_ns, sender.name)
         is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
         if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):
             self.trace.befell(sender.name, f"keeps back {message[0]}")

@@ -74,7 +74,7 @@ class FreeLiars:
         self._tell = tell  # that one has begun to lie
         self._heard: dict[str, deque[Parts]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._sent: dict[Container, int] = {}  # messages, by each that has sent any
-        self._begun: set[int | None] = set()  # configurations in which they have begun to lie
+        self._told: set[Container] = set()  # of whom it has been told that they lie
         self._reticence: dict[Container, float] = {}
         self._earlier: dict[Container, deque[tuple[int, Any, Any, Any]]] = defaultdict(lambda: deque(maxlen=MOST_FORGOTTEN))
         self._moves: Sequence[Callable[[Container], Message | Parts | None]] = (
@@ -91,6 +91,7 @@ class FreeLiars:
             self._asked,
             self._refused,
             self._wedged,
+            self._misdirected,
         )
 
     def is_one(self, container: Container) -> bool:
@@ -132,12 +133,11 @@ class FreeLiars:
         self._count(container)
 
     def _count(self, container: Container) -> None:
-        if container.configuration not in self._begun:
-            # Each signs with the keys of all, so none of them answers any longer for what is said in its name.
-            self._begun.add(container.configuration)
-            for each in self._processes():
-                if self.is_one(each) and each.configuration == container.configuration:
-                    self._tell(each)
+        # Each signs with the keys of all, so none of them answers any longer for what is said in its name.
+        for each in self._processes():
+            if self.is_one(each) and each.configuration == container.configuration and each not in self._told:
+                self._told.add(each)
+                self._tell(each)
         self._sent[container] = self._sent.get(container, 0) + 1
 
     # -- a step
@@ -341,6 +341,18 @@ class FreeLiars:
         blamed = int(self._chance.random() * len(state.replicas))
         request = ReconfigurationRequest(state.configuration.number, "free will", blamed)
         return "reconfiguration_request", Signed.sign(request, state.position, state.keys)
+
+    def _misdirected(self, container: Container) -> Parts | None:
+        """The configuration with Olympus's signature, and beside it the liar in every replica's or client's place."""
+        parts = self._heard_of("configuration")
+        if parts is None or len(parts) != 4:
+            return None
+        state = container.process._state
+        itself = state.replicas[state.position]
+        replicas, clients = (itself,) * len(state.replicas), (itself,) * len(state.clients)
+        if self._chance.random() < 0.5:
+            return _Heard((*parts[:2], replicas, parts[3]))
+        return _Heard((*parts[:2], parts[2], clients))
 
     def _refused(self, container: Container) -> Message | None:
         state = container.process._state

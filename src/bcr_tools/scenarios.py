@@ -12,6 +12,7 @@ from bcr_runtime.processes import PROJECT
 from bcr_tools.storm import run_text
 
 TESTING = PROJECT / "testing.txt"
+FOLDERS = (PROJECT / "config", PROJECT / "config" / "attacks")
 HEADER = """\
 Scenarios and what came of them. Written by ./bcr scenarios --write from real runs of everything in config/; without
 --write the command runs them again and fails where this file no longer says what comes of them.
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr scenarios", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write testing.txt instead of comparing with it")
     options = parser.parse_args(arguments)
-    files = sorted(path for path in (PROJECT / "config").iterdir() if path.suffix in (".config", ".yaml", ".yml"))
+    files = scenario_files()
     sections = [HEADER]
     with tempfile.TemporaryDirectory() as folder:
         for number, file in enumerate(files, start=1):
@@ -44,8 +45,18 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if difference else 0
 
 
+def scenario_files() -> list[Path]:
+    """The scenario files that come with the project, those of `config/` first and then the attacks."""
+    return [
+        path
+        for folder in FOLDERS
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".config", ".yaml", ".yml")
+    ]
+
+
 def _section(file: Path, folder: Path) -> str:
-    name = f"config/{file.name}"
+    name = file.relative_to(PROJECT).as_posix()
     lines = [
         f"== {file.stem} ({file.suffix.removeprefix('.')})",
         f"file:     {name}",

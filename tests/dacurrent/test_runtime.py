@@ -1,6 +1,7 @@
 """How runs begin, fail and end."""
 
 import os
+import re
 import signal
 import stat
 import time
@@ -40,6 +41,12 @@ def test_a_child_that_dies_before_it_has_answered_is_told_and_waited_for_no_long
     assert done.returncode == FAILURE_STATUS, done.stdout
     assert "main ends" in done.stdout
     assert done.stdout.count("was ended by SIGKILL") == 2, done.stdout
+
+
+def test_a_child_that_never_says_that_it_is_there_is_named_and_waited_for_no_longer(tmp_path):
+    done = run_da(tmp_path, ENDS, "stopped", limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS, done.stdout
+    assert re.search(r"new: no answer within 1 s from <Stopped:\w+>", done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("size", [4_096, 20_000])
@@ -110,6 +117,21 @@ def test_an_empty_cookie_is_refused(tmp_path, cookie):
     (tmp_path / ".da.cookie").touch()
     done = run_da(tmp_path, "-n", "a", "-H", "localhost", *cookie.split(), MEETING, HOME=str(tmp_path))
     assert done.returncode == 1 and "cookie" in done.stdout
+
+
+@pytest.mark.parametrize("address", ["::1", "[::1]:15000", "fe80::1%eth0", "2001:db8::1"])
+@pytest.mark.parametrize("option", ["-H", "-R"])
+def test_there_is_no_ipv6_and_who_asks_for_it_is_told(tmp_path, option, address):
+    done = run_da(tmp_path, "-n", "a", option, address, MEETING, HOME=str(tmp_path), limit_s=LIMIT_S)
+    assert done.returncode == 10
+    assert f"{option} {address}: there is no IPv6 here; give an IPv4 address" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("peer", ["a:b", "localhost:0", "localhost:70000", "localhost:", "no.such.host.invalid"])
+def test_a_peer_that_is_no_address_is_told_in_one_line(tmp_path, peer):
+    done = run_da(tmp_path, "-n", "a", "-H", "localhost", "-R", peer, MEETING, HOME=str(tmp_path), limit_s=LIMIT_S)
+    assert done.returncode == 10 and f"-R {peer}: " in done.stdout and "Traceback" not in done.stdout
 
 
 def test_a_port_that_is_taken_is_an_error(start, tmp_path):

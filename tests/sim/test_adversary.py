@@ -101,7 +101,8 @@ def test_what_is_forgotten_is_forgotten_in_the_state_too(play):
 
 
 def test_early_answers_are_as_many_as_the_word_says(play):
-    run = play({"0,1": "shuttle(0,0),answer_early(2)"}, work=("put('a','b'); put('c','d'); put('e','f')",))
+    work = ("put('a','b'); put('c','d'); put('e','f')",)
+    run = play({"0,1": "shuttle(0,0),answer_early(2)"}, work=work, client_window=3)
     assert [line["slot"] for line in run.log("replica_1", event="hidden")] == ["0", "1"]
     assert run.log("replica_2", event="received", message="shuttle", slot=2, configuration=0)
     assert "Hole" in {notice["kind"] for notice in run.result["notices"]}
@@ -127,8 +128,8 @@ def test_an_immutable_replica_goes_on_answering_in_the_old_configuration(play):
 def test_the_answers_of_the_past_are_as_many_as_the_word_says_and_then_it_ends(play):
     holds = "hold(olympus,replica_0,60,2000); hold(olympus,client_0,60,2000)"
     run = play(
-        {"0,1": "shuttle(0,10),ask(); wedge_request(0),answer_early(3)"}, work=("pseudorandom(1,80)", "pseudorandom(2,80)"),
-        simulation=f"seed(1); delay(1000,1000); {holds}",
+        {"0,1": "shuttle(0,30),ask(); wedge_request(0),answer_early(3)"}, work=("pseudorandom(1,80)", "pseudorandom(2,80)"),
+        simulation=f"seed(1); delay(1000,1000); {holds}", client_window=3,
     )  # fmt: skip
     assert len(run.log("replica_1", event="answered_from_the_past")) == 3
     assert not run.log("replica_1", event="outlives_its_end")
@@ -237,15 +238,25 @@ def test_a_configuration_that_is_misdirected_names_the_liar_as_every_client(play
 # -- histories, and catching up
 
 
-def test_a_longer_wedged_history_has_the_request_that_was_dropped_as_often_as_said(play):
-    run = play({"0,0": "client_request(0,1),drop(); client_request(0,1),ask(); wedge_request(0),extend_wedged(3)"})
+@pytest.mark.parametrize("count, claimed", [(1, ["0:2"]), (2, ["0:2", "0:1"]), (3, ["0:2", "0:1"])])
+def test_a_longer_wedged_history_has_as_many_of_the_requests_that_were_dropped_as_said(play, count, claimed):
+    """Each once, for a history that orders one twice is not valid: and so no more than there are."""
+    dropped = "client_request(0,1),drop(); client_request(0,2),drop(); client_request(0,2),ask()"
+    run = play({"0,0": f"{dropped}; wedge_request(0),extend_wedged({count})"}, client_window=2)
     assert run.outcome.breaches == ()
-    assert run.log("olympus", event="trying", slots=4)
+    assert run.log("olympus", event="trying", slots=1 + len(claimed))
     [change] = run.result["reconfigurations"]
     assert change["invalid_histories"] == {}
     assert change["quorum"] == (0, 1)
     executed = [line["requests"] for line in run.log("replica_1", event="executed")]
-    assert executed == ["0:0", "0:1", "0:1", "0:1"]
+    assert executed == ["0:0", *claimed]
+
+
+def test_who_knows_nothing_but_what_its_history_has_claims_it_again_and_has_no_valid_history(play):
+    run = play({"0,0": "client_request(0,1),ask(); wedge_request(0),extend_wedged(3)"})
+    assert run.outcome.breaches == ()
+    [change] = run.result["reconfigurations"]
+    assert "SecondOrder" in change["invalid_histories"]["replica_0"]
 
 
 def test_slots_that_only_a_replica_in_the_middle_ordered_are_no_valid_history(play):

@@ -111,12 +111,15 @@ def everything(rig, authentication, receiver):
     messages += [(kind, message) for kind, sent in rig.sent.items() for _, message in sent[-3:]]
     messages += rig.made() or made(authentication)
     assert kinds_handled() - {kind for kind, _ in messages} == set()
+    senseless = []
     for kind in sorted(kinds_handled()):
         whole = next(message for mine, message in messages if mine == kind)
-        messages += [(kind, (kind, *whole[1:place], junk, *whole[place + 1 :])) for place in range(1, len(whole)) for junk in JUNK]
-        messages += [(kind, whole[:1]), (kind, whole[:-1]), (kind, (*whole, 1)), (kind, (kind,) * len(whole))]
+        senseless += [(kind, (kind, *whole[1:place], junk, *whole[place + 1 :])) for place in range(1, len(whole)) for junk in JUNK]
+        senseless += [(kind, whole[:1]), (kind, whole[:-1]), (kind, (*whole, 1)), (kind, (kind,) * len(whole))]
         if isinstance(whole[1], bytes):
-            messages += [(kind, (kind, altered, *whole[2:])) for altered in (whole[1][:-1], whole[1][:40], whole[1] + b"\0")]
+            senseless += [(kind, (kind, altered, *whole[2:])) for altered in (whole[1][:-1], whole[1][:40], whole[1] + b"\0")]
+    # First what has no sense: a valid one of its kind may end the moment.
+    messages = senseless + messages
     messages += [("nothing", junk if isinstance(junk, tuple) else (junk,)) for junk in JUNK]
     if receiver.cls.__name__ == "Harness":
         messages += [("control", message) for message in rig.said_under_own_secrets(VERBS)]

@@ -155,7 +155,7 @@ def test_a_hunt_finds_by_itself_that_t_plus_1_statements_lose_an_accepted_result
 def test_free_liars_make_every_move_and_the_others_stand_it():
     text = f"{START}{SHORT}checkpt_interval = 2\nsimulation = seed(1); delay(200,4000); free(1)\n"
     own, kept_back = set(), set()
-    for seed in range(16):
+    for seed in range(32):  # of some kinds one liar in seven sends any
         outcome = run_text(text_of(seed, text), keeps_steps=True)
         assert not {breach.partition(":")[0] for breach in outcome.breaches} & {"results", "agreement", "validity", "error"}
         said = [step.message for step in outcome.steps if step.kind == "befell"]

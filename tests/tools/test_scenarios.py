@@ -1,14 +1,18 @@
-"""testing.txt against config/: that it names every scenario, each as its file is now."""
+"""testing.txt against config/ and config/attacks/: that it names every scenario, each as its file is now."""
 
 from bcr_runtime.processes import PROJECT
-from bcr_tools.scenarios import TESTING
+from bcr_tools.scenarios import TESTING, scenario_files
 
-FILES = sorted(path for path in (PROJECT / "config").iterdir() if path.suffix in (".config", ".yaml", ".yml"))
+FILES = scenario_files()
 
 
 def test_testing_txt_tells_of_exactly_the_files_of_config():
     told = [line.split()[-1] for line in TESTING.read_text().splitlines() if line.startswith("file:")]
-    assert told == [f"config/{path.name}" for path in FILES]
+    assert told == [path.relative_to(PROJECT).as_posix() for path in FILES]
+
+
+def test_every_scenario_of_config_is_among_them_whatever_its_folder():
+    assert set(FILES) == {path for path in (PROJECT / "config").rglob("*") if path.is_file()}
 
 
 def test_testing_txt_says_what_each_file_says_that_it_shows():
