@@ -204,8 +204,14 @@ class _Run:
             log_level=scenario.log_level if self.folder else "quiet",
         )
         folder = self.folder or Path()
-        limit_s = stall_limit_s(scenario)
+        limit_s = stall_limit_s(scenario) + self._hindered_until_ms() / 1_000
         return Launch(scenario, (), settings, folder, None, limit_s, 0, _NoProgress, self._conclude)  # type: ignore[arg-type]
+
+    def _hindered_until_ms(self) -> int:
+        """When what the scenario does to the network and to processes is over: the run has its time behind that."""
+        options = self.options
+        ends = [each.until for each in (*options.pauses, *options.holds, *options.cuts)]
+        return max([*ends, *(crash.at for crash in options.crashes), options.until if options.lose or options.flip else 0])
 
     def _conclude(self, _launch: Launch, record: RunRecord, failure: str | None) -> int:
         self.record, self.failure = record, failure
@@ -291,7 +297,7 @@ class _Run:
         The harness gives a run up when nothing has moved for the stall limit, which counts from what hindered last. Olympus
         has to wait for whoever is only late, so there what hinders is no excuse.
         """
-        limit_ns = round(self.launch.stall_limit_s * SECOND_NS)
+        limit_ns = round(stall_limit_s(self.scenario) * SECOND_NS)
         faulty = faulty_by(record.faults, limit_ns // MILLISECOND_NS)
         hindered_ns = self.interference.last_before(self.world.now_ns)
         is_hindered = hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns
