@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
 from bcr.encoding import decode, encode
-from bcr.object import Operation, apply
+from bcr.object import Operation, execute
 
 # Of 100,000 keys a bucket has 25. Who chooses keys of one bucket makes digests slow, and never wrong.
 BUCKETS = 4_096
@@ -59,8 +59,13 @@ class Buckets:
         self._executed.append(operations)
         if len(self._executed) > MAX_UNSORTED:
             self._note_written()
-        values = self._values
-        return tuple([apply(values, operation) for operation in operations])
+        return execute(self._values, operations)
+
+    def value_of(self, key: str) -> str | None:
+        """The value of a key, or None where it has none."""
+        if self._unread:
+            self._read({bucket_of(key)} & self._unread)
+        return self._values.get(key)
 
     def values(self) -> Mapping[str, str]:
         """The dictionary, all of it. Whoever looks at it changes nothing, not even what has been read so far."""

@@ -151,14 +151,16 @@ class Validation:
     """The check of a replica's `wedged`, which may be long, a few slots at a time (section 3.3).
 
     Valid: signed by the replica; on a complete checkpoint, or from the first slot; not longer than the history of a
-    correct replica, `most_slots`, ever is; without holes; the requests signed by their clients, and none ordered twice;
+    correct replica, `most_slots`, ever is, nor a slot than `most_requests`; without holes; the requests signed by their clients, and none ordered twice;
     every entry ordered by the replica and each of its predecessors.
 
     Where statements do not convince everybody alike, others' that Olympus cannot check make nothing invalid: the replica
     may have been deceived. That clients are honest is taken for granted there.
     """
 
-    def __init__(self, wedged: Signed[Wedged], configuration: View, most_slots: int) -> None:
+    def __init__(
+        self, wedged: Signed[Wedged], configuration: View, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT
+    ) -> None:
         """Raises a ProtocolViolation where the replica did not sign this, or it is wrong from the beginning."""
         position, statement = wedged.signer, wedged.statement
         wedged.demand_authentic(configuration.replica_key(position), f"replica {position}")
@@ -166,6 +168,7 @@ class Validation:
         self._configuration = configuration
         self._wedged = statement
         self._most_slots = most_slots
+        self._most_requests = most_requests
         self._disowned: set[int] | None = None if configuration.is_transferable else set()
         self._checkpoint: Checkpoint | None = None
         self._seen: set[tuple[int, int]] = set()  # client and number of the requests so far
@@ -215,7 +218,7 @@ class Validation:
             raise Hole(
                 f"the history of replica {position} has slot {entry.slot} where slot {slot} must be", position=position
             )
-        if not 1 <= len(entry.requests) <= MAX_REQUESTS_PER_SLOT:
+        if not 1 <= len(entry.requests) <= self._most_requests:
             raise MalformedMessage(f"the history of replica {position} has {len(entry.requests)} requests in slot {slot}")
         for request in entry.requests:
             demand_request(request, configuration)

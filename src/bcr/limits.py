@@ -6,8 +6,8 @@ from bcr.settings import Settings
 WINDOWS_IN_FLIGHT = 2
 INTERVALS_IN_HISTORY = 2  # the one whose checkpoint is under way, and the one that makes it overdue
 
-MAX_EARLY_MESSAGES = 1_000  # that a replica keeps until it has its configuration
-MAX_EARLY_BYTES = 8 << 20
+MAX_EARLY_BYTES = 64 << 20  # of messages of one sort that a replica keeps until it has its configuration
+SPARE_EARLY = 1_000
 
 
 def most_in_flight_of_a_client(settings: Settings) -> int:
@@ -28,3 +28,8 @@ def most_settled(settings: Settings) -> int:
 def most_slots_of_a_history(settings: Settings) -> int:
     """Slots that the history of a correct replica holds at the most (specification, section 7a)."""
     return most_settled(settings) + most_in_flight(settings)
+
+
+def most_early(settings: Settings) -> int:
+    """Messages of one sort that a replica keeps until it has its configuration: for each slot four go by."""
+    return SPARE_EARLY + 4 * most_in_flight(settings)

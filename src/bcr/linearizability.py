@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from bcr.object import Operation, slice_bounds
 from bcr.record import Exchange
+from bcr.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES
 
 State = tuple[tuple[str, str], ...]
 
@@ -38,14 +39,27 @@ def is_linearizable(exchanges: Sequence[Exchange]) -> bool:
     return search(0, ())
 
 
+def _size_after(operation: Operation, value: str | None) -> int:
+    """The bytes of the value that a put or an append makes."""
+    before = (value or "") if operation.name == "append" else ""
+    return len((before + operation.argument).encode()) if operation.name != "slice" else 0
+
+
 def _effect(state: State, operations: Sequence[Operation]) -> tuple[tuple[str, ...], State]:
     dictionary = dict(state)
     results = []
+    got = 0
     for operation in operations:
         value = dictionary.get(operation.key)
         result = "OK"
         if operation.name == "get":
             result = value or ""
+            got += len(result.encode())
+            if got > RESULTS_LIMIT_BYTES:
+                got -= len(result.encode())
+                result = "too large"
+        elif _size_after(operation, value) > VALUE_LIMIT_BYTES:
+            result = "fail"
         elif operation.name == "put":
             dictionary[operation.key] = operation.argument
         elif value is None:

@@ -15,7 +15,9 @@ from bcr.configuration import View
 from bcr.encoding import digest, encode
 from bcr.merkle import Tree
 from bcr.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof
+from bcr.room import operations_bytes, request_bytes
 from bcr.signing import Statement
+from bcr.sizes import REQUEST_LIMIT_BYTES, SLOT_LIMIT_BYTES
 from bcr.statements import (
     MAX_OPERATIONS_PER_REQUEST,
     MAX_REQUESTS_PER_SLOT,
@@ -64,6 +66,8 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
             raise MalformedMessage("a shuttle for the head, which has no predecessor", evidence=(self,))
         if not 1 <= len(self.requests) <= MAX_REQUESTS_PER_SLOT:
             raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
+        if sum(map(request_bytes, self.requests)) > SLOT_LIMIT_BYTES:
+            raise MalformedMessage(f"a slot of more than {SLOT_LIMIT_BYTES:,} bytes", evidence=(self,))
         if max(len(self.order_proof), len(self.result_proof)) > position:
             raise MalformedMessage(f"more statements than the {position} predecessors", evidence=(self,))
         expected = Order(self.configuration, self.slot, self.request_tree.root)
@@ -203,6 +207,9 @@ def demand_configuration(number: int, configuration: View) -> None:
 
 def demand_request(request: SignedRequest, configuration: View) -> None:
     """Raises a ProtocolViolation unless this is a request within the limits that its client signed."""
-    if request.statement.number < 0 or not 1 <= len(request.statement.operations) <= MAX_OPERATIONS_PER_REQUEST:
+    operations = request.statement.operations
+    if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
         raise MalformedMessage("a request beyond the limits", evidence=(request,))
+    if operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+        raise MalformedMessage(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))
     configuration.demand_signed_by_client(request)

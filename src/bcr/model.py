@@ -7,6 +7,7 @@ What is checked must not be what it is checked with: a wrong operation in `bcr.o
 import re
 
 from bcr.object import Operation
+from bcr.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES
 from bcr.state import RunningState, Snapshot
 from bcr.statements import Outcome, Request
 
@@ -34,19 +35,35 @@ class Model:
         if request.number <= self.latest.get(request.client, -1) - self._client_window:
             return place, ()
         if key not in self.executed:
-            self.executed[key] = place, tuple(self._result(each) for each in request.operations)
+            self.executed[key] = place, self._results(request)
             self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
         return self.executed[key]
+
+    def _results(self, request: Request) -> tuple[str, ...]:
+        results: list[str] = []
+        got = 0  # bytes
+        for operation in request.operations:
+            result = self._result(operation)
+            if operation.name == "get" and got + len(result.encode()) > RESULTS_LIMIT_BYTES:
+                result = "too large"
+            elif operation.name == "get":
+                got += len(result.encode())
+            results.append(result)
+        return tuple(results)
 
     def _result(self, operation: Operation) -> str:
         key, argument = operation.key, operation.argument
         if operation.name == "get":
             return self.dictionary.get(key, "")
         if operation.name == "put":
+            if len(argument.encode()) > VALUE_LIMIT_BYTES:
+                return "fail"
             self.dictionary[key] = argument
         elif key not in self.dictionary:
             return "fail"
         elif operation.name == "append":
+            if len((self.dictionary[key] + argument).encode()) > VALUE_LIMIT_BYTES:
+                return "fail"
             self.dictionary[key] += argument
         else:
             bounds = re.fullmatch("([0-9]{1,18}):([0-9]{1,18})", argument)

@@ -1,13 +1,17 @@
 """The replicated object: a dictionary from string to string, and the operations on it."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+
+from bcr.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
 
 OperationName = Literal["put", "get", "slice", "append"]
 
 OK = "OK"
 FAIL = "fail"
+TOO_LARGE = "too large"  # in place of a value that does not fit into the answer
 
 
 class Operation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,13 +39,35 @@ def slice_bounds(text: str) -> tuple[int, int] | None:
     return int(start), int(stop)
 
 
+def execute(dictionary: dict[str, str], operations: Iterable[Operation]) -> tuple[str, ...]:
+    """Execute the operations of a request in order, in place, and return their results.
+
+    What they get together is bounded: a value that does not fit behind those before it is TOO_LARGE instead.
+    """
+    left = RESULTS_LIMIT_BYTES
+    results = []
+    for operation in operations:
+        result = apply(dictionary, operation)
+        if operation.name == "get":
+            size = bytes_of(result)
+            if size > left:
+                result = TOO_LARGE
+            else:
+                left -= size
+        results.append(result)
+    return tuple(results)
+
+
 def apply(dictionary: dict[str, str], operation: Operation) -> str:
     """Execute one operation on the dictionary, in place, and return its result.
 
-    Total: whatever a client signs has a result, so that no request can stop a replica.
+    Total: whatever a client signs has a result, so that no request can stop a replica. What would make a value larger
+    than VALUE_LIMIT_BYTES fails, and changes nothing.
     """
     key = operation.key
     if operation.name == "put":
+        if bytes_of(operation.argument) > VALUE_LIMIT_BYTES:
+            return FAIL
         dictionary[key] = operation.argument
         return OK
     value = dictionary.get(key)
@@ -50,6 +76,8 @@ def apply(dictionary: dict[str, str], operation: Operation) -> str:
     if value is None:
         return FAIL
     if operation.name == "append":
+        if bytes_of(value) + bytes_of(operation.argument) > VALUE_LIMIT_BYTES:
+            return FAIL
         dictionary[key] = value + operation.argument
         return OK
     bounds = slice_bounds(operation.argument)

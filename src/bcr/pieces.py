@@ -18,8 +18,10 @@ MAX_PIECES = 100_000
 MAX_PAYLOAD_BYTES = 1 << 30
 PIECE_OVERHEAD_BYTES = 1_024  # for what stands beside the data of a piece
 LEAST_PIECE_BYTES = 256
-PROGRESS_STEPS = 16  # that a payload on its way, or a long catch-up, counts as at the most
+PROGRESS_STEPS = 8  # that a payload on its way, or a long catch-up, counts as at the most
 PAYLOADS_WITH_STEPS = 4  # of a signer and kind; with more it would be waited for as long as it likes to begin others
+
+EVERYBODY = -1  # as the receiver of what is for no single replica
 
 _PIECES = "pieces"  # domain of the trees over them
 _DOMAIN = b"bcr piece\0"
@@ -29,6 +31,7 @@ class Manifest(Statement, frozen=True, tag="manifest"):
     """What a process sends in pieces: which message, of which configuration, how large and in how many pieces.
 
     `serial` rises with everything that its signer sends in pieces; `root` is that of the Merkle tree over the pieces.
+    `receiver` is the position of the replica that it is for: passed on to another it would take the place of that one's own.
     """
 
     message: str
@@ -37,6 +40,7 @@ class Manifest(Statement, frozen=True, tag="manifest"):
     size: int
     count: int
     root: bytes
+    receiver: int = EVERYBODY
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
         return circle.replicas
@@ -57,12 +61,20 @@ def pieces_of(payload: bytes, size: int) -> list[bytes]:
 
 
 def signed_pieces(
-    message: str, configuration: int, serial: int, payload: bytes, message_limit_bytes: int, signer: int, keys: Keys
+    message: str,
+    configuration: int,
+    serial: int,
+    payload: bytes,
+    message_limit_bytes: int,
+    signer: int,
+    keys: Keys,
+    receiver: int = EVERYBODY,
 ) -> Iterator[Piece]:
     """The payload as pieces that fit into messages of that size, under one signature."""
     parts = pieces_of(payload, max(LEAST_PIECE_BYTES, message_limit_bytes - PIECE_OVERHEAD_BYTES))
     tree = Tree(_PIECES, [_leaf(part) for part in parts])
-    manifest = Signed.sign(Manifest(message, configuration, serial, len(payload), len(parts), tree.root), signer, keys)
+    statement = Manifest(message, configuration, serial, len(payload), len(parts), tree.root, receiver)
+    manifest = Signed.sign(statement, signer, keys)
     return (Piece(manifest, index, tree.path(index), part) for index, part in enumerate(parts))
 
 

@@ -1,6 +1,7 @@
 """What the head has to order: each client in its turn, and none more than its share (specification, section 7a)."""
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 
 from bcr.statements import SignedRequest
 
@@ -33,14 +34,20 @@ class RequestQueue:
         """How many may be ordered now."""
         return self._ready
 
-    def take(self, most: int) -> list[SignedRequest]:
-        """At most so many of those that may be ordered now, one a client in turn; they are in flight from now on."""
+    def take(self, most: int, fits: Callable[[SignedRequest], bool] = lambda _: True) -> list[SignedRequest]:
+        """At most so many of those that may be ordered now, one a client in turn; they are in flight from now on.
+
+        The first that does not fit keeps its client's turn, and nothing is taken behind it.
+        """
         taken: list[SignedRequest] = []
         while self._ready and len(taken) < most:
             client, waiting = next(iter(self._waiting.items()))
-            self._waiting.move_to_end(client)
             if not self._takeable(client):
+                self._waiting.move_to_end(client)
                 continue
+            if not fits(next(iter(waiting.values()))):
+                break
+            self._waiting.move_to_end(client)
             taken.append(waiting.popitem(last=False)[1])
             self._in_flight[client] += 1
             self._ready -= 1

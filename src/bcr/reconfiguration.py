@@ -26,16 +26,20 @@ from bcr.pieces import PROGRESS_STEPS
 from bcr.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signing import Signed
 from bcr.state import Snapshot
-from bcr.statements import Voucher
+from bcr.statements import MAX_REQUESTS_PER_SLOT, Voucher
 from bcr.violations import ProtocolViolation
 
 
 class Reconfiguration:
-    """The move away from one configuration, whose correct replicas never hold histories of more than `most_slots` slots."""
+    """The move away from one configuration.
 
-    def __init__(self, configuration: View, most_slots: int) -> None:
+    Histories of its correct replicas never have more than `most_slots` slots, with at most `most_requests` in each.
+    """
+
+    def __init__(self, configuration: View, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT) -> None:
         self.configuration = configuration
         self._most_slots = most_slots
+        self._most_requests = most_requests
         self._checking: dict[int, Validation] = {}  # position -> of a history that has come, and is long
         self._executed: dict[int, int] = {}  # position -> slots of which it said that it has caught up to them, in this attempt
         self.histories: dict[int, ValidHistory] = {}
@@ -57,7 +61,7 @@ class Reconfiguration:
 
         Raises a ProtocolViolation where the replica did not sign it: anybody can have sent that.
         """
-        validation = Validation(wedged, self.configuration, self._most_slots)
+        validation = Validation(wedged, self.configuration, self._most_slots, self._most_requests)
         position = validation.position
         self._hear(position)
         if position not in self.histories and position not in self.invalid:
@@ -92,9 +96,9 @@ class Reconfiguration:
         answered = self.histories.keys() | self.invalid.keys() | self._checking.keys()
         return [position for position in range(len(self.configuration.replicas)) if position not in answered]
 
-    def heard_from(self) -> tuple[int, int, int]:
+    def heard_from(self) -> tuple[int, int, int, int]:
         """Changes whenever an answer arrives that may make another quorum possible."""
-        return self.answered(), len(self._caught_up), self._chances
+        return self.answered(), len(self._caught_up), self._chances, len(self.silent)
 
     def begin_anew(self) -> None:
         """What was late may be late again: every quorum may be forgiven as often as at the beginning."""

@@ -9,6 +9,7 @@ from bcr.buckets import Buckets, digest_of_bucket
 from bcr.cache import drop_fallen
 from bcr.encoding import decode, digest, encode
 from bcr.object import Operation
+from bcr.sizes import bytes_of
 from bcr.statements import Outcome, Request
 
 _Outcomes = tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]  # by client, by number
@@ -71,6 +72,11 @@ class RunningState:
         elif len(latest) == 1:
             self._highest[request.client] = request.number
         return outcome
+
+    def size_of(self, key: str) -> int | None:
+        """How many bytes the value of a key has, or None where it has none."""
+        value = self._buckets.value_of(key)
+        return None if value is None else bytes_of(value)
 
     def apply(self, operation: Operation) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""

@@ -136,18 +136,23 @@ class ReconfigurationRequest(Statement, frozen=True, tag="reconfiguration_reques
 
 
 class WedgeRequest(Statement, frozen=True, tag="wedge_request"):
-    """Olympus tells the replicas of a configuration to become immutable and to hand over their histories."""
+    """Olympus tells the replicas of a configuration to become immutable and to hand over their histories.
+
+    When it has waited in vain it tells them again: `turn` counts that, and only rising ones are heeded.
+    """
 
     configuration: int
+    turn: int = 1
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
 
 class GetRunningState(Statement, frozen=True, tag="get_running_state"):
-    """Olympus asks a member of the quorum for its running state."""
+    """Olympus asks a member of the quorum for its running state, once in each attempt at a quorum."""
 
     configuration: int
+    attempt: int = 1
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
         return circle.replicas

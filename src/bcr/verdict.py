@@ -51,6 +51,10 @@ class Judgement(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
+class Hindrance(str):
+    """Why a run was given up, where it was the machine's fault, as when a disk is full: nothing is owed then."""
+
+
 def judge(
     record: RunRecord,
     workloads: Workloads,
@@ -67,8 +71,8 @@ def judge(
     executed may be on no record, and then the replay ends there, which the reasons say of a pass too.
 
     `given_up` says why the run did not go to its end, where it did not: a `fail` if a request is unanswered that
-    is owed an answer (bcr.owing). `patience_ms` is how long faults may make a replica stand still before it
-    counts as one of the t. Never raises, whatever the record holds.
+    is owed an answer (bcr.owing), and it is no Hindrance. `patience_ms` is how long faults may make a replica
+    stand still before it counts as one of the t. Never raises, whatever the record holds.
     """
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
@@ -77,6 +81,8 @@ def judge(
     if wrong:
         return Judgement("fail", tuple(wrong))
     missing = list(_first(_what_is_missing(believed, owed)))
+    if isinstance(given_up, Hindrance):
+        return Judgement("unknown", (given_up, *missing))
     if given_up is not None:
         excuse = "all requests are answered" if _is_complete(believed, owed) else None
         excuse = excuse or why_nothing_is_owed(believed, {k for k, each in enumerate(owed) if len(each)}, patience_ms)

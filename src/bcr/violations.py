@@ -11,20 +11,26 @@ from typing import Any, ClassVar
 import msgspec
 
 MAX_NOTICES_KEPT = 100  # by one process; a lying peer must not fill its memory
+LONGEST_WHAT = 200  # characters
+
+
+def shortened(what: str) -> str:
+    """What went wrong in no more than LONGEST_WHAT characters: a peer has a say in the text, and it is sent and kept."""
+    return what if len(what) <= LONGEST_WHAT else f"{what[: LONGEST_WHAT - 1]}…"
 
 
 class ProtocolViolation(Exception):
     """A peer's misbehaviour.
 
-    `position` is the chain position of the replica to blame, or None where nobody can be named; `evidence` the
-    messages or statements that show it.
+    `what` is cut behind LONGEST_WHAT characters; `position` is the chain position of the replica to blame, or None where
+    nobody can be named; `evidence` the messages or statements that show it.
     """
 
     provable: ClassVar[bool] = False
 
     def __init__(self, what: str, *, position: int | None = None, evidence: Sequence[Any] = ()) -> None:
-        super().__init__(what)
-        self.what = what
+        self.what = shortened(what)
+        super().__init__(self.what)
         self.position = position
         self.evidence = tuple(evidence)
 

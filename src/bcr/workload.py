@@ -12,6 +12,7 @@ import msgspec
 from bcr.object import Operation
 
 MAX_VALUE_LENGTH = 24
+MAX_WORD_LENGTH = 8
 KEYS = 12
 UNIFORM_KEYS = 100
 PERCENT = 100
@@ -165,4 +166,4 @@ def _operations(stream: _Stream) -> Iterator[Operation]:
 
 
 def _word(stream: _Stream) -> str:
-    return "".join("abcdefghijklmnopqrstuvwxyz"[stream.below(26)] for _ in range(1 + stream.below(8)))
+    return "".join("abcdefghijklmnopqrstuvwxyz"[stream.below(26)] for _ in range(1 + stream.below(MAX_WORD_LENGTH)))

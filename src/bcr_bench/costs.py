@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from bcr.encoding import decode, encode
@@ -18,6 +17,7 @@ from bcr.object import Operation
 from bcr.signing import KEY_SEED_SIZE, Signed, SigningKey
 from bcr.statements import Request, SignedRequest
 from bcr_bench.sketch import Sketch, sketch
+from bcr_tools.output import Terminal
 
 REPETITIONS = 5
 PART_S = 0.2  # how long each measurement repeats its part
@@ -109,7 +109,7 @@ def cpu_us(costs: Costs, part: Sketch) -> float:
 
 def print_costs(costs: Costs, sizes: Sequence[int] = (1, 2, 3, 4, 5), batches: Sequence[int] = (1, 10, 100)) -> None:
     """Two tables: the parts, and the sketch made of them."""
-    console = Console()
+    console = Terminal()
     parts = Table(title="what a part costs here", title_justify="left")
     for field in Costs.__struct_fields__:
         parts.add_column(field.removesuffix("_us") + ", µs", justify="right")

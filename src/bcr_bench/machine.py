@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "msgspec", "structlog", "pysyncobj")
+PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "msgspec", "pysyncobj")
 
 
 def describe() -> dict[str, str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
+from bcr_tools.output import Terminal
 from bcr_tools.supervising import TimeLimitReached, supervise
 
 PROGRAM = Path(__file__).parent / "Messages.da"
@@ -61,7 +61,7 @@ def compare_messages(times: int) -> int:
         for name, cost, ratio in (("stock", other, ""), ("this", one, f"{other.cpu_us / one.cpu_us:.1f}")):
             figures = (cost.round_trip_us, cost.send_cpu_us, cost.receive_cpu_us)
             table.add_row(str(size), name, *(f"{figure:.1f}" for figure in figures), ratio)
-    Console().print(table)
+    Terminal().print(table)
     return 0
 
 

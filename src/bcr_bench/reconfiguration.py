@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bcr_bench.measured import Measured
 from bcr_bench.points import run_scenario
+from bcr_tools.output import Terminal
 
 LIMIT_S = 600.0
 KEYS = 100_000
@@ -76,7 +76,7 @@ def measure_reconfiguration(keys: int, times: int, is_crash: bool) -> int:
         reached = median(run[step] for run in runs)
         table.add_row(name, f"{reached:.1f}", f"{reached - before:.1f}")
         before = reached
-    Console().print(table)
+    Terminal().print(table)
     return 0
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bcr_bench.measured import Measured, together
 from bcr_bench.plans import Plan, Point, Sweep, is_known, points_of, step_of
 from bcr_bench.points import run_point
+from bcr_tools.output import Terminal
 
 SATURATED = 0.95
 MAX_STEPS = 30
@@ -41,7 +41,7 @@ def run_plan(
         for sweep in sweeps
     }
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None)
 

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
 from bcr_bench.model import FORETOLD_LINKS_MS, foretold
+from bcr_tools.output import Terminal
 
 COLUMNS = ("ops/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs")
 
 
 def print_summary(contents: Mapping[str, Any], titles: Mapping[str, str]) -> None:
     """A table for each sweep: medians, and the rate as a ratio to that of the sweep's first point."""
-    console = Console()
+    console = Terminal()
     for name, title in titles.items():
         points = [point for point in contents["points"] if point["sweep"] == name]
         if not points:
@@ -50,7 +50,7 @@ def rows_of(points: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def print_foretold(costs: Costs, layer: Layer, cores: int) -> None:
     """What the model says, by t, batch and authenticator."""
-    console = Console()
+    console = Terminal()
     table = Table(title=f"predicted, {cores} cores, 16 clients with 16 requests outstanding", title_justify="left")
     table.add_column("t, batch, authenticator", no_wrap=True)
     for what in ("a second", "ms alone"):

@@ -3,12 +3,13 @@
 The `.da` files ask nowhere else, so whoever installs another source here, as a simulator does, holds it all in hand.
 """
 
+import contextlib
 import multiprocessing
 import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
@@ -42,6 +43,97 @@ class Source(Protocol):
     def end_children(self, limit_s: float) -> None: ...
 
 
+def _for_its_owner(path: str, flags: int) -> int:
+    """Open a file that nobody else may read: it tells what clients wrote and read."""
+    return os.open(path, flags, 0o600)
+
+
+class LogFile:
+    """A file to append lines to that never raises: `problem` says why it could not be written, once it could not.
+
+    From then on nothing is written, and the rest of the last line that was may be missing.
+    """
+
+    def __init__(self, open_file: Callable[[], TextIO], path: Path) -> None:
+        self.name = str(path)
+        self.problem: str | None = None
+        self._file: TextIO | None = None
+        try:
+            self._file = open_file()
+        except OSError as error:
+            self._give_up(error)
+
+    @property
+    def closed(self) -> bool:
+        return self._file is None or self._file.closed
+
+    def write(self, text: str) -> None:
+        if self._file is not None:
+            try:
+                self._file.write(text)
+            except OSError as error:
+                self._give_up(error)
+
+    def flush(self) -> None:
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                self._give_up(error)
+
+    def close(self) -> None:
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+
+    def _give_up(self, error: OSError) -> None:
+        self.problem = f"{self.name} cannot be written: {error.strerror}"
+        if self._file is not None:
+            # What waits to be written would be tried again at the end of the process, and fail again.
+            with contextlib.suppress(OSError, ValueError):
+                with open(os.devnull, "wb") as nowhere:
+                    os.dup2(nowhere.fileno(), self._file.fileno())
+                self._file.close()
+            self._file = None
+
+
+class Spool:
+    """What a process puts away as it happens, and reads back once, at its end; the file is made when it is needed."""
+
+    def __init__(self, open_file: Callable[[], BinaryIO], name: str) -> None:
+        self._open_file = open_file
+        self._file: BinaryIO | None = None
+        self._name = name
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Put the bytes behind the others. Raises OSError where they cannot all be, and then none are."""
+        if self._file is None:
+            self._file = self._open_file()
+        self._file.seek(self._size)
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+        self._size += len(data)  # where that was not reached, the next write begins at the same place
+
+    def pieces(self, size: int, tail: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """All bytes and behind them the tail, as (index, count, piece) with pieces of `size` bytes."""
+        total = self._size + len(tail)
+        count = -(-total // size)
+        for index in range(count):
+            start = index * size
+            from_file = b""
+            if start < self._size and self._file is not None:
+                self._file.seek(start)
+                from_file = self._file.read(min(size, self._size - start))
+            behind = max(0, start - self._size)
+            yield index, count, from_file + tail[behind : behind + size - len(from_file)]
+
+    def problem(self, error: OSError) -> str:
+        """What is wrong when a write has raised this."""
+        return f"{self._name} cannot be written: {error.strerror}"
+
+
 class SystemSource:
     """The machine's own clocks and random bytes."""
 
@@ -67,12 +159,11 @@ class SystemSource:
 
     def open_log(self, path: Path) -> TextIO:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the process
-        logfiles.write_before_messages(file)
-        return file
+        return open(path, "a", encoding="utf-8", errors="backslashreplace", opener=_for_its_owner)
 
     def open_spool(self, folder: Path) -> BinaryIO:
-        return tempfile.TemporaryFile(dir=folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=folder, buffering=0)
 
     def consumption(self) -> tuple[float, int]:
         return time.process_time(), psutil.Process().memory_info().rss
@@ -140,14 +231,16 @@ def sleep_s(duration_s: float) -> None:
     _source.sleep_s(duration_s)
 
 
-def open_log(path: Path) -> TextIO:
-    """A file to append lines to, made with its folders if need be. Raises OSError where that cannot be."""
-    return _source.open_log(path)
+def open_log(path: Path) -> LogFile:
+    """A file to append lines to, made with its folders if need be; what is wrong with it, it says itself."""
+    file = LogFile(lambda: _source.open_log(path), path)
+    logfiles.write_before_messages(file)
+    return file
 
 
-def open_spool(folder: Path) -> BinaryIO:
-    """An empty file in an existing folder, to write and read back, that is gone with the process."""
-    return _source.open_spool(folder)
+def open_spool(folder: Path) -> Spool:
+    """An empty spool, that is gone with the process."""
+    return Spool(lambda: _source.open_spool(folder), f"a file in {folder}")
 
 
 def consumption() -> tuple[float, int]:

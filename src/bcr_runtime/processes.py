@@ -1,7 +1,10 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
 import os
+import tomllib
+from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,32 @@ from bcr_runtime.journal import Journal
 def _project() -> Path:
     """The checkout: that of this file or, where the package is installed without one, the one that we are in."""
     here = Path(__file__).resolve().parents[2]
-    for folder in (here, Path.cwd(), *Path.cwd().parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "src" / "RunSystem.da").is_file():
-            return folder
-    return here
+    return next((folder for folder in (here, *_cwd_and_above()) if _is_checkout(folder)), here)
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "pyproject.toml").is_file() and (folder / "src" / "RunSystem.da").is_file()
+
+
+def _cwd_and_above() -> Iterator[Path]:
+    """The current directory and those above it; none where it is gone."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return
+    yield here
+    yield from here.parents
 
 
 PROJECT = _project()
+
+
+def own_version() -> str:
+    """The version of the project, installed or not."""
+    try:
+        return version("byzantine-chain-replication")
+    except PackageNotFoundError:  # ./bcr puts the checkout on the path and installs only what it needs
+        return str(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def run_folder(settings: Settings) -> Path:

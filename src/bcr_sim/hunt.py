@@ -12,7 +12,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bcr.authentication import KINDS
@@ -22,7 +21,9 @@ from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, 
 from bcr_sim.diagram import diagram
 from bcr_sim.run import demand_simulable
 from bcr_sim.shrink import shrunk
+from bcr_tools.output import Terminal
 from bcr_tools.run import ScenarioNotFound, find_scenario
+from bcr_tools.setting_up import demand
 
 CHUNK = 20
 MAX_COUNTEREXAMPLES = 10  # made of each kind of failure; the rest is listed
@@ -118,6 +119,7 @@ def _processes(work: Callable[..., Tally], chunks: Sequence[Any], options: argpa
 
 
 def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[Tally]:
+    demand("dask")
     from distributed import Client, LocalCluster
     from distributed import as_completed as as_they_come
 
@@ -145,7 +147,7 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._began_s = self._shown_s = time.monotonic()
-        self._console = Console(stderr=True)
+        self._console = Terminal(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("seeds", total=total)

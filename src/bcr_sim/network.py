@@ -1,14 +1,25 @@
 """What the simulated network does to messages: each link keeps their order, and links know nothing of each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bcr.scenario.values import Simulation
 from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS, World
+from dacurrent.logs import DEFAULT_MESSAGE_BUFFER_SIZE
 
 # Olympus is an oracle to the paper, and the harness no part of the protocol: what they send and get is lost only where
 # a link is cut by name.
 UNRELIABLE = ("replica_", "client_")
+
+MESSAGE_LIMIT_BYTES = DEFAULT_MESSAGE_BUFFER_SIZE  # as in a run that is told no other
+
+
+def too_large(sender: str, message: Sequence[Any]) -> list[str]:
+    """What is wrong where a process sends what it could not in a run; nothing where it could."""
+    size = sum(len(part) for part in message if isinstance(part, bytes))
+    if size <= MESSAGE_LIMIT_BYTES:
+        return []
+    return [f"{sender} sends {message[0]} of {size:,} bytes, more than a message may have"]
 
 
 class Network:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bcr.cache import LatestRequests
-from bcr.limits import MAX_EARLY_MESSAGES
+from bcr.limits import most_early
 from bcr.pauses import MOST_MS
 from bcr.reconfiguration import ReconfigurationReport
 from bcr.record import RunRecord
@@ -302,7 +302,7 @@ class Memory:
         if len(state.arriving) > bounds.unfinished_payloads:
             self._say(container, "memory", f"{len(state.arriving)} payloads in pieces, more than {bounds.unfinished_payloads}")
         for name, value in vars(state).items():
-            most = {"notices": MAX_NOTICES_KEPT, "early": MAX_EARLY_MESSAGES}.get(name, bounds.anything)
+            most = {"notices": MAX_NOTICES_KEPT, "early_chain": most_early(state.settings), "early_requests": most_early(state.settings)}.get(name, bounds.anything)
             if hasattr(value, "__len__") and len(value) > most and not isinstance(value, str | bytes):
                 self._say(container, "memory", f"{len(value)} things in {name}, more than {most}")
 

@@ -32,7 +32,7 @@ from bcr_runtime.processes import PROJECT
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
-from bcr_sim.network import UNRELIABLE, Network
+from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
@@ -40,7 +40,7 @@ from bcr_sim.signatures import StandIn
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
-from bcr_tools.launch import Launch, settings_of, stall_limit_s
+from bcr_tools.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
 from bcr_tools.report import outcome_of
 
 LIMIT_NS = 3_600 * SECOND_NS
@@ -198,7 +198,7 @@ class _Run:
         scenario = self.scenario.placed("processes")
         settings = settings_of(
             scenario,
-            message_limit_bytes=1 << 20,
+            message_limit_bytes=MESSAGE_LIMIT_BYTES - MESSAGE_OVERHEAD_BYTES,
             run_name=scenario.name,
             log_base=str(self.folder or ""),
             log_level=scenario.log_level if self.folder else "quiet",
@@ -374,6 +374,7 @@ class _Run:
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
+        self.system.failures.extend(too_large(sender.name, message))
         if message[0] == "control" and self.harness in (sender, receiver):
             self._hear(*said(message[2 if len(message) > 2 else 1]))
         if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):

@@ -5,18 +5,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from bcr.scenario import ScenarioError, read_scenario
+from bcr.missed import Missed, told_of_too_many
+from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
 from bcr_sim.run import Outcome, demand_simulable, simulate
-from bcr_tools.run import ScenarioNotFound, find_scenario
+from bcr_tools.output import Terminal, complain
+from bcr_tools.patience import patience_ms
+from bcr_tools.report import EXIT_STATUS
+from bcr_tools.run import FAIL, ScenarioNotFound, find_scenario, worst
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`bcr sim`: 0 when nothing was violated in any of the runs, 1 otherwise, 2 for bad input."""
+    """`bcr sim`: 0 all pass; 1 something was violated in one; 2 nothing was, but one is unknown, or bad input."""
     parser = argparse.ArgumentParser(prog="bcr sim", description=__doc__)
     parser.add_argument("files", metavar="FILE", nargs="+")
     parser.add_argument("--seed", type=int, help="in place of the file's own")
@@ -26,27 +29,36 @@ def main(arguments: Sequence[str]) -> int:
     if len(options.files) > 1 and (options.diagram or options.logs):
         parser.error("--diagram and --logs take one FILE")
     try:
-        scenarios = [read_scenario(find_scenario(name))[0] for name in options.files]
-        for scenario in scenarios:
-            demand_simulable(scenario)
+        scenarios = [_read(find_scenario(name)) for name in options.files]
         if options.logs:
             options.logs.mkdir(parents=True)
     except (ScenarioNotFound, ScenarioError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    has_failed = False
+    statuses = []
     for scenario in scenarios:
         chosen = scenario if options.seed is None else seeded(scenario, options.seed)
         outcome = simulate(chosen, folder=options.logs, keeps_steps=options.diagram is not None)
-        has_failed |= bool(outcome.breaches)
+        statuses.append(FAIL if outcome.breaches else EXIT_STATUS[outcome.judgement.status])
         _print(chosen.name, outcome)
         if options.diagram:
             options.diagram.write_text(diagram(outcome.steps, outcome.breaches[0] if outcome.breaches else chosen.name))
-    return int(has_failed)
+    return worst(statuses)
+
+
+def _read(file: Path) -> Scenario:
+    """The scenario in the file, which can be simulated; says what is odd about it, as a run does."""
+    scenario, warnings = read_scenario(file)
+    demand_simulable(scenario)
+    for warning in warnings:
+        complain(str(warning))
+    for sentence in told_of_too_many(scenario, patience_ms(scenario)):
+        complain(f"{scenario.source}: {sentence}")
+    return scenario
 
 
 def _print(name: str, outcome: Outcome) -> None:
-    console = Console()
+    console = Terminal()
     table = Table(title=name, title_justify="left", show_header=False)
     for label, value in (
         ("operations answered", f"{outcome.result['operations']:,}"),
@@ -59,6 +71,8 @@ def _print(name: str, outcome: Outcome) -> None:
         table.add_row(label, value)
     console.print(table)
     for text in outcome.breaches or outcome.judgement.reasons:
-        console.print(f"  {text}", markup=False, highlight=False)
+        console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+    for missed in outcome.result["faults_missed"]:
+        console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)
     status = "violated" if outcome.breaches else outcome.judgement.status
     console.print(f"verdict: {status}", markup=False, highlight=False)

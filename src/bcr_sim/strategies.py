@@ -74,7 +74,7 @@ class FreeLiars:
         self._tell = tell  # that one has begun to lie
         self._heard: dict[str, deque[Parts]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._sent: dict[Container, int] = {}  # messages, by each that has sent any
-        self._begun: set[int | None] = set()  # configurations in which they have begun to lie
+        self._told: set[Container] = set()  # of whom it has been told that they lie
         self._reticence: dict[Container, float] = {}
         self._earlier: dict[Container, deque[tuple[int, Any, Any, Any]]] = defaultdict(lambda: deque(maxlen=MOST_FORGOTTEN))
         self._moves: Sequence[Callable[[Container], Message | Parts | None]] = (
@@ -133,12 +133,11 @@ class FreeLiars:
         self._count(container)
 
     def _count(self, container: Container) -> None:
-        if container.configuration not in self._begun:
-            # Each signs with the keys of all, so none of them answers any longer for what is said in its name.
-            self._begun.add(container.configuration)
-            for each in self._processes():
-                if self.is_one(each) and each.configuration == container.configuration:
-                    self._tell(each)
+        # Each signs with the keys of all, so none of them answers any longer for what is said in its name.
+        for each in self._processes():
+            if self.is_one(each) and each.configuration == container.configuration and each not in self._told:
+                self._told.add(each)
+                self._tell(each)
         self._sent[container] = self._sent.get(container, 0) + 1
 
     # -- a step

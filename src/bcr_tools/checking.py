@@ -4,7 +4,10 @@ import argparse
 import sys
 
 from bcr.authentication import PROMISES
+from bcr.missed import told_of_too_many
 from bcr.scenario import ScenarioError, read_scenario
+from bcr.scenario.sizing import sizes_of
+from bcr_tools.patience import patience_ms
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 
@@ -31,4 +34,8 @@ def main(arguments: list[str]) -> int:
             f"  {scenario.num_replicas} replicas, authentication = {scenario.authentication}: with up to {scenario.t} of "
             f"them faulty it holds {PROMISES[scenario.authentication]}"
         )
+        for sentence in told_of_too_many(scenario, patience_ms(scenario)):
+            print(f"  {sentence}")
+        for sentence in sizes_of(scenario).told(scenario):
+            print(f"  {sentence}")
     return status

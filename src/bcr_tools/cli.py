@@ -1,11 +1,20 @@
 """The command line: `./bcr COMMAND …`."""
 
+import errno
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from bcr.scenario.diagnostics import nearest
-from bcr_tools.supervising import Interrupted
+from bcr_runtime.processes import own_version
+from bcr_tools import output
+from bcr_tools.scratch import scratch_folder
+from bcr_tools.setting_up import NotSetUp, demand
+from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
 
 # Command -> the module whose `main(arguments)` does it and returns the exit status, and what it is for.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -16,13 +25,24 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
     "sim": ("bcr_sim.sim", "simulate scenario files in virtual time, under an oracle"),
     "hunt": ("bcr_sim.hunt", "simulate many seeds on all cores, and make small scenarios of what fails"),
+    "fuzz": ("bcr_tools.fuzz", "send what nobody should send, as a stranger and as an insider, and say what came of it"),
     "bugs": ("bcr_sim.bugs", "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
     "bench": ("bcr_bench.cli", "measure what an operation must cost, and compare with others"),
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
     "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
     "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),
-    "lock": ("bcr_tools.lock", "renew requirements.lock"),
+    "lock": ("bcr_tools.lock", "renew the locked versions, in requirements*.lock"),
 }
+
+# Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
+# of their own, and whatever ends us ends these.
+SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
+# Command -> the extras of pyproject.toml that it needs.
+NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
+IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
+WATCH_PAUSE_S = 0.5
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+COMMAND_LIMIT_S = 30 * 24 * 3_600.0
 
 
 def usage() -> str:
@@ -43,20 +63,77 @@ def usage() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
+    output.prepare()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        status = _run(name, rest)
+    except Interrupted as interruption:
+        status = interruption.status
+    except NotSetUp as problem:
+        output.complain(f"bcr {name}: {problem}")
+        status = 2
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except BrokenPipeError:
+        output.abandon(sys.stdout)
+        status = output.CUT_OFF
+    except OSError as error:
+        about = "" if error.filename is None else f"{error.filename}: "
+        if isinstance(error, FileNotFoundError) and not about:
+            about = "the current directory is gone: "
+        if error.errno in NO_ROOM and not about:
+            about = "what it has to write cannot be written: "
+        output.complain(f"bcr {name}: {about}{error.strerror or error}")
+        output.abandon(sys.stdout)
+        status = 2
+    return output.flushed(status)
+
+
+def _run(name: str, rest: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0
+    if name == "--version":
+        print(f"bcr {own_version()}")
+        return 0
     if name not in COMMANDS:
-        print(f"bcr: no command {name}; {nearest(name, COMMANDS)}", file=sys.stderr)
+        output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
         return 2
+    asks_for_help = any(each in ("-h", "--help") for each in rest)
+    if not asks_for_help:
+        demand(*NEEDS.get(name, ()))
+    supervisor = os.environ.pop(IS_SUPERVISED, None)  # for us alone, and not for what we start
+    if supervisor is not None:
+        _end_with(int(supervisor))
+    elif name in SUPERVISED and not asks_for_help:
+        return _supervised([name, *rest])
     command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
-    try:
-        return command(rest)
-    except Interrupted as interruption:
-        return interruption.status
-    except KeyboardInterrupt:
-        return 130
+    return command(rest)
+
+
+def _end_with(supervisor: int) -> None:
+    """End this process and all of its group when the supervisor has ended without ending them, as when it was killed."""
+
+    def watch() -> None:
+        while os.getppid() == supervisor:
+            time.sleep(WATCH_PAUSE_S)
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _supervised(arguments: list[str]) -> int:
+    """Run the command in a process of its own. Raises Interrupted, when nothing of it is left."""
+    with scratch_folder() as folder:
+        environment = {**os.environ, IS_SUPERVISED: str(os.getpid()), "TMPDIR": str(folder)}
+        try:
+            status = supervise(
+                [sys.executable, "-P", "-m", "bcr_tools.cli", *arguments], None, COMMAND_LIMIT_S, environment=environment
+            )
+        except TimeLimitReached as limit:
+            output.complain(f"bcr {arguments[0]}: {limit}")
+            return 2
+    return status if status >= 0 else 128 - status
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """What a user asks for when starting a run: reads the command line and the scenario, and refuses what is wrong."""
 
 import argparse
+import contextlib
 import os
 import re
-import sys
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from typing import NoReturn
 import msgspec
 from da.common import get_runtime_option
 
+from bcr.missed import told_of_too_many
 from bcr.record import RunRecord
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.settings import Settings
@@ -20,14 +22,14 @@ from bcr.workload import Requests
 from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.processes import default_log_base
+from bcr_tools import output
+from bcr_tools.patience import patience_ms, stall_limit_s
 from bcr_tools.progress import Progress
 from bcr_tools.run import ScenarioNotFound, find_scenario
 
 DEFAULT_SCENARIO = "first_run.config"
 NODE_LIMIT_S = 60
 MESSAGE_OVERHEAD_BYTES = 1_024
-STALL_TIMEOUTS = 5
-STALL_EXTRA_S = 10
 
 
 Conclude = Callable[["Launch", RunRecord, str | None], int]
@@ -85,20 +87,28 @@ def _parser() -> _Parser:
 
 def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
     """The run that the command line asks for; prints the scenario's warnings. Raises BadInput."""
+    output.prepare()
     options = _parser().parse_args(arguments)
     try:
         scenario, warnings = read_scenario(find_scenario(options.input))
     except (ScenarioNotFound, ScenarioError, OSError) as error:
         raise BadInput(str(error)) from error
     for warning in warnings:
-        print(warning, file=sys.stderr)
+        output.complain(str(warning))
     if scenario.simulation is not None:
-        print(f"{scenario.source}: simulation is heeded by ./bcr sim only", file=sys.stderr)
+        output.complain(f"{scenario.source}: simulation is heeded by ./bcr sim only")
+    for sentence in told_of_too_many(msgspec.structs.replace(scenario, simulation=None), patience_ms(scenario)):
+        output.complain(f"{scenario.source}: {sentence}")
     if options.placement:
         scenario = scenario.placed(options.placement)
     settings = _settings(scenario, options)
     folder = Path(settings.log_base or default_log_base()) / settings.run_name
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:  # it could be neither sent to other processes nor written into result.json
+        raise BadInput(f"the folder of the logs has a name that is not UTF-8: {str(folder)!r}") from error
     _demand_writable(folder, options.result_file)
+    _allow_descriptors(scenario)
     return Launch(
         scenario,
         tuple(warnings),
@@ -128,11 +138,28 @@ def _demand_writable(folder: Path, result_file: Path | None) -> None:
         raise BadInput(f"--result-file {result_file}: there is no folder {result_file.absolute().parent} to write it to")
 
 
-def stall_limit_s(scenario: Scenario) -> float:
-    """How long no client may report anything before a run of the scenario is given up."""
-    longest_ms = max(scenario.client_timeout_ms, scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
-    # Somebody's timer, and then a reconfiguration in which Olympus waits in vain more than once.
-    return STALL_EXTRA_S + STALL_TIMEOUTS * (longest_ms + scenario.olympus_timeout_ms) / 1000
+def descriptors_of(scenario: Scenario) -> int:
+    """File descriptors that the busiest process of a run has open: two connections with each other process, both ways.
+
+    Counted in runs of 3 and 20 clients and of 3 and 7 replicas, with a quarter of it to spare.
+    """
+    return 5 * (4 + scenario.num_clients + scenario.num_replicas)
+
+
+def _allow_descriptors(scenario: Scenario) -> None:
+    """Let processes of the run have the files open that they need. Raises BadInput where that is not allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = descriptors_of(scenario)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    with contextlib.suppress(ValueError, OSError):  # more than the hard limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        return
+    if scenario.placement != "nodes":
+        raise BadInput(
+            f"{scenario.num_clients} clients and {scenario.num_replicas} replicas need {needed} open files a process, "
+            f"and {soft} are allowed: raise it with ulimit -n {needed}"
+        )
 
 
 def settings_of(scenario: Scenario, **more: object) -> Settings:

@@ -1,4 +1,4 @@
-"""Renews `requirements.lock`: every package that the project, its tests and its build need, pinned and hashed."""
+"""Renews the locks: every package that running needs, and what each extra needs, pinned and hashed."""
 
 import argparse
 import os
@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 
 from bcr_runtime.processes import PROJECT
+from bcr_tools.setting_up import EXTRAS, lock_of
 
 HEADER = """\
-# Every package that the project, its tests and its build need: name, version and hashes, for Python 3.11 and newer.
+# Every package that {} needs: name, version and hashes, for Python 3.11 and newer.
 # Written by ./bcr lock from pyproject.toml; it records no address, so packages come from wherever pip is set up to look.
 """
-BUILD = ("hatchling", "editables")
 
 
 def main(arguments: list[str]) -> int:
@@ -26,29 +26,44 @@ def main(arguments: list[str]) -> int:
         except subprocess.CalledProcessError as error:
             print(f"{error.stderr or ''}bcr lock: failed, for the reason above; nothing was changed", file=sys.stderr)
             return 1
-    lines = [line for line in found.splitlines() if not line.startswith(("#", "--"))]
-    text = HEADER + "\n".join(lines) + "\n"
-    if re.search(r"\w+://", text):
+    texts = {}
+    for extra, text in found.items():
+        lines = [line for line in text.splitlines() if not line.startswith(("#", "--"))]
+        what = f"the extra {extra}, running included," if extra else "running"
+        texts[path_of(extra)] = HEADER.format(what) + "\n".join(lines) + "\n"
+    if any(re.search(r"\w+://", text) for text in texts.values()):
         print("bcr lock: the resolver wrote an address; nothing was changed", file=sys.stderr)
         return 1
-    (PROJECT / "requirements.lock").write_text(text)
-    print(f"requirements.lock: {sum('==' in line for line in lines)} packages")
+    for path, text in texts.items():
+        path.write_text(text)
+        print(f"{path.name}: {len(re.findall('^[^# ].*==', text, re.MULTILINE))} packages")
     return 0
 
 
-def resolve(folder: Path) -> str:
-    """What the resolver, fetched into `folder` by pip, finds. Raises CalledProcessError."""
-    extra = folder / "build.in"
-    extra.write_text("\n".join(BUILD) + "\n")
+def path_of(extra: str) -> Path:
+    """The lock of an extra, or, of none, that of what running needs."""
+    return lock_of(extra) if extra else PROJECT / "requirements.lock"
+
+
+def resolve(folder: Path) -> dict[str, str]:
+    """What the resolver, fetched into `folder` by pip, finds for running and for each extra. Raises CalledProcessError.
+
+    All of it is resolved together first, so that a package has one version in all locks.
+    """
     subprocess.run([sys.executable, "-m", "venv", str(folder / "resolver")], check=True)
     python = str(folder / "resolver" / "bin" / "python")
     subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
-    command = [python, "-m", "uv", "pip", "compile", "pyproject.toml", str(extra), "--extra", "test", "--extra", "dask", "--extra", "bench", "--universal"]
-    command += ["--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
-    command += ["--no-emit-index-url", "--no-emit-find-links"]
     environment = index_of_pip(python) | os.environ
-    done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True, env=environment)
-    return done.stdout
+    together = folder / "together.txt"
+
+    def compiled(*options: str) -> str:
+        command = [python, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11", *options]
+        command += ["--no-header", "--no-annotate", "--quiet", "--no-emit-index-url", "--no-emit-find-links"]
+        return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True, env=environment).stdout
+
+    together.write_text(compiled(*(option for extra in EXTRAS for option in ("--extra", extra))))
+    hashed = ("--generate-hashes", "--constraint", str(together))
+    return {"": compiled(*hashed)} | {extra: compiled("--extra", extra, *hashed) for extra in EXTRAS}
 
 
 def index_of_pip(python: str) -> dict[str, str]:

@@ -15,8 +15,10 @@ import sys
 import threading
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+
+from bcr_tools.output import Terminal
+from bcr_tools.setting_up import EXTRAS, lock_of
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 LOCK = "requirements.lock"
@@ -101,7 +103,9 @@ def run_version(project: Path, version: str, python: Path, editable: bool, selec
             return False, "no virtual environment could be made"
     pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     target = ["--editable", project] if editable else ["--force-reinstall", project]
-    for arguments in (["--require-hashes", "-r", project / LOCK], ["--no-deps", "--no-build-isolation", *target]):
+    locks = [project / LOCK, *map(lock_of, EXTRAS)]
+    wanted = [["--no-deps", "--require-hashes", "-r", lock] for lock in locks]
+    for arguments in (*wanted, ["--no-deps", "--no-build-isolation", *target]):
         installed = subprocess.run([*pip, *arguments], timeout=INSTALL_LIMIT_S, check=False)
         if installed.returncode != 0:
             return False, f"pip install {' '.join(map(str, arguments))} failed"
@@ -146,7 +150,7 @@ def print_table(results: dict[str, tuple[str, bool, str]]) -> None:
         table.add_column(heading)
     for version, (kind, passed, closing) in results.items():
         table.add_row(version, kind, "pass" if passed else "FAIL", closing)
-    Console().print(table)
+    Terminal().print(table)
 
 
 if __name__ == "__main__":

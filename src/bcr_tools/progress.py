@@ -3,9 +3,10 @@
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+
+from bcr_tools.output import Terminal
 
 LINE_INTERVAL_S = 5.0
 
@@ -16,7 +17,7 @@ class Progress:
     def __init__(self, name: str, total: int) -> None:
         self.name = name
         self.total = total
-        self._console = Console(stderr=True)
+        self._console = Terminal(stderr=True)
         self._bar: Bar | None = None
         self._due_s = time.monotonic() + LINE_INTERVAL_S
         self._waiting_for: list[str] = []

@@ -1,7 +1,10 @@
 """The end of a run: the verdict, `result.json`, the record, and what the user reads."""
 
+import contextlib
 import json
+import os
 import platform
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from itertools import islice
@@ -9,18 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from bcr.encoding import encode
+from bcr.missed import Missed, missed_faults
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
+from bcr_runtime.processes import own_version
 from bcr_tools.figures import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_tools.launch import Launch
+from bcr_tools.output import UNPRINTED, Terminal, abandon, complain
+from bcr_tools.patience import patience_ms
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
-PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "msgspec")
+PACKAGES = ("pyDistAlgo", "PyNaCl", "msgspec")
 
 
 def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
@@ -29,14 +35,13 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     `failure` says why the run was given up, where it was.
     """
     launch.folder.mkdir(parents=True, exist_ok=True)
-    (launch.folder / "record.msgpack").write_bytes(encode(record))
     judgement = judge(
         record,
         launch.workloads,
         launch.settings.client_window,
         liars=launch.scenario.faulty_clients,
         given_up=failure,
-        patience_ms=round(launch.stall_limit_s * 1000),
+        patience_ms=patience_ms(launch.scenario),
     )
     outcome = outcome_of(launch, record, judgement)
     unmet = [
@@ -47,10 +52,35 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         status = "unknown" if judgement.status == "unknown" else "fail"
         outcome |= {"verdict": status, "reasons": [*judgement.reasons, *unmet]}
     text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
+    problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
-        path.write_text(text, encoding="utf-8")
-    _print(outcome, launch.folder)
-    return EXIT_STATUS[outcome["verdict"]]
+        problems += _written(text.encode("utf-8", errors="backslashreplace"), path)
+    problems += _written(encode(record), launch.folder / "record.msgpack")  # last, because it is large
+    try:
+        _print(outcome, launch.folder)
+    except OSError as error:
+        abandon(sys.stdout)
+        problems.append(f"standard output cannot be written: {error.strerror}")
+    for problem in problems:
+        complain(f"RunSystem.da: {problem}")
+    return EXIT_STATUS[outcome["verdict"]] or (UNPRINTED if problems else 0)
+
+
+def _written(data: bytes, path: Path) -> list[str]:
+    """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe or a device, in whose place no file may be put
+            return []
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+        os.replace(draft, path.resolve())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        return [f"{path} cannot be written: {error.strerror}"]
+    return []
 
 
 def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
@@ -73,13 +103,15 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
             for fault in record.faults
         ]
         + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
+        "faults_missed": [msgspec.structs.asdict(each) for each in missed_faults(launch.scenario, record)],
         "notices": _notices(record),
         "final_state": None if record.final_state is None else record.final_state.dictionary,
         "elapsed_s": elapsed_s(record),
         "operations_per_second": rate_of(record),
         "latency_ms": latency_ms(record),
         "processes": processes(record),
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
+        "versions": {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
+        | {package: version(package) for package in PACKAGES},
         "settings": launch.scenario.settings(),
         "log_folder": str(launch.folder),
     }
@@ -121,7 +153,7 @@ def _reports(record: RunRecord) -> Iterator[ReplicaReport]:
 
 
 def _print(outcome: Mapping[str, Any], folder: Path) -> None:
-    console = Console()
+    console = Terminal()
     table = Table(title=outcome["scenario"], title_justify="left", show_header=False)
     rate = f"{outcome['operations_per_second']:,.0f} a second" if outcome["elapsed_s"] else "-"
     for name, value in (
@@ -135,6 +167,8 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
         table.add_row(name, value)
     console.print(table)
     for reason in outcome["reasons"]:
-        console.print(f"  {reason}", markup=False, highlight=False)
+        console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    for missed in outcome["faults_missed"]:
+        console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"logs and result.json: {folder}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)

@@ -4,24 +4,31 @@ import argparse
 import json
 import math
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
-from bcr.scenario.diagnostics import nearest
+from bcr.scenario import ScenarioError, read_scenario
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.processes import PROJECT
-from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
+from bcr_tools import output
+from bcr_tools.output import Terminal
+from bcr_tools.scratch import scratch_folder
+from bcr_tools.supervising import Interrupted, StoodStill, TimeLimitReached, supervise
 
 DEFAULT_SCENARIO = "first_run.config"
 TIME_LIMIT_S = 1_800.0
 PASS, FAIL, UNKNOWN = 0, 1, 2
+# Why a run whose verdict is pass counts as unknown, by the status that RunSystem.da ended with.
+REASONS = {
+    2: "what it had to write could not be written, as told above",
+    70: "one of its processes met an error or was ended by a signal, as told above",
+}
 EPILOG = """Each FILE is looked for in the current directory, in .., in the project and in its config; without FILE:
 config/first_run.config. Exit status: 0 all pass; 1 one fails; 2 none fails, but one is unknown or bad input;
 130 after Ctrl-C, 143 after SIGTERM. Nothing is run when a FILE does not exist."""
@@ -45,26 +52,47 @@ def find_scenario(name: str) -> Path:
 
     Raises ScenarioNotFound.
     """
-    folders = list(dict.fromkeys([Path.cwd(), Path.cwd().parent, PROJECT, PROJECT / "config"]))
+    folders = list(dict.fromkeys([*_here(), PROJECT, PROJECT / "config"]))
     for folder in folders:
         if _is_file(folder / name):
             return folder / name
+    if name and _exists(Path(name)):
+        return Path(name).absolute()  # a folder, a FIFO …: whoever reads it says so
     near_by = {Path(name).parent / path.name for folder in folders for path in _scenarios(folder / Path(name).parent)}
     there_are = [str(path) for path in near_by] or [path.name for path in _scenarios(PROJECT / "config")]
-    hint = f"; {nearest(name, there_are)}" if there_are else ""
+    # By their stems: every name is a little like another that ends in .config too.
+    there_are.sort(key=lambda each: (Path(each).suffix == Path(name).suffix, each))
+    stems = {str(Path(each).with_suffix("")): each for each in there_are}
+    close = get_close_matches(str(Path(name).with_suffix("")) if name else "", stems, n=1)
+    hint = f"; did you mean {stems[close[0]]}?" if close else ""
     raise ScenarioNotFound(f"no scenario file {name} (looked in {', '.join(map(str, folders))}){hint}")
+
+
+def _here() -> list[Path]:
+    """The current directory and the one above it; none where it is gone."""
+    try:
+        return [Path.cwd(), Path.cwd().parent]
+    except OSError:
+        return []
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name too long for the file system, say
+    except (OSError, ValueError):  # a name too long for the file system, say
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long for the file system, say
         return False
 
 
 def _scenarios(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if path.suffix in (".config", ".yaml")]
+        return [path for path in folder.iterdir() if path.suffix.lower() in (".config", ".yaml", ".yml")]
     except OSError:
         return []
 
@@ -75,7 +103,7 @@ def main(arguments: list[str]) -> int:
     try:
         files = [find_scenario(name) for name in options.files or [DEFAULT_SCENARIO]]
     except ScenarioNotFound as error:
-        print(f"bcr run: {error}", file=sys.stderr)
+        output.complain(f"bcr run: {error}")
         return UNKNOWN
     outcomes: list[Outcome] = []
     try:
@@ -84,7 +112,7 @@ def main(arguments: list[str]) -> int:
                 print(f"== {file.name}", flush=True)
             outcomes.append(run_one(file, options))
     except Interrupted as interruption:
-        print(f"bcr run: interrupted ({interruption}), {len(outcomes)} of {len(files)} done", file=sys.stderr)
+        output.complain(f"bcr run: interrupted ({interruption}), {len(outcomes)} of {len(files)} done")
         return interruption.status
     finally:
         if len(files) > 1 and outcomes:
@@ -127,11 +155,11 @@ def _port(text: str) -> int:
 
 def command_for(file: Path, options: argparse.Namespace, result_file: Path) -> list[str]:
     """What is run for a file: the plain DistAlgo command."""
-    node = ["-n", "onode"]
-    if options.port is not None:
-        node += ["-p", str(options.port)]
-    if options.placement != "nodes":
-        node += ["-H", "localhost", *(["-M", "-p", "0"] if options.port is None else ["-M"])]
+    if (options.placement or _placement_in(file)) == "nodes":
+        node = ["-n", "onode"] if options.port is None else ["-n", "onode", "-p", str(options.port)]
+    else:
+        # A node without a name makes up a cookie of its own, which its children inherit: there is none to read.
+        node = ["-H", "localhost", "-p", str(options.port or 0)]
     command = [sys.executable, "-m", "da", "-L", "warning", *node, "RunSystem.da", "-i", str(file.absolute())]
     command += ["--result-file", str(result_file)]
     if options.placement:
@@ -143,19 +171,32 @@ def command_for(file: Path, options: argparse.Namespace, result_file: Path) -> l
     return command
 
 
+def _placement_in(file: Path) -> str | None:
+    """Where the scenario places its processes; None where it cannot be read, which RunSystem.da will tell."""
+    try:
+        return read_scenario(file)[0].placement
+    except (ScenarioError, OSError):
+        return None
+
+
 def run_one(file: Path, options: argparse.Namespace) -> Outcome:
     """Run one file to its end, or to the time limit. Raises Interrupted."""
-    with tempfile.TemporaryDirectory() as folder:
-        result_file = Path(folder) / "result.json"
+    told = ""
+    with scratch_folder() as folder:
+        result_file = folder / "result.json"
+        command = command_for(file, options, result_file)
         try:
-            ended = supervise(command_for(file, options, result_file), PROJECT / "src", options.time_limit)
-        except TimeLimitReached as limit:
-            print(f"bcr run: {file.name}: {limit}", file=sys.stderr)
-            ended = UNKNOWN
+            ended = supervise(command, PROJECT / "src", options.time_limit, is_over=result_file.exists)
+        except (TimeLimitReached, StoodStill) as limit:
+            told, ended = str(limit), UNKNOWN
         result = _read(result_file)
-    if result is None and ended != UNKNOWN:
-        print(f"bcr run: {file.name}: no result; RunSystem.da ended with status {ended}", file=sys.stderr)
-    return Outcome(file, status_of(ended, result), result)
+    status = status_of(ended, result)
+    if told or result is None and ended != UNKNOWN:
+        output.complain(f"bcr run: {file.name}: {told or f'no result; RunSystem.da ended with status {ended}'}")
+    if status == UNKNOWN and result is not None and result["verdict"] == "pass":
+        why = told or REASONS.get(ended, f"RunSystem.da ended with status {ended}")
+        output.complain(f"bcr run: {file.name}: exit status {UNKNOWN} although the verdict is pass: {why}")
+    return Outcome(file, status, result)
 
 
 def _read(result_file: Path) -> dict[str, Any] | None:
@@ -186,7 +227,7 @@ def _print_summary(outcomes: Sequence[Outcome]) -> None:
     table.add_column("verdict", no_wrap=True)
     for heading in ("operations", "by tail", "sent\nagain", "recon-\nfigured", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
-    console = Console()
+    console = Terminal()
     for outcome in outcomes:
         result = outcome.result
         if result is None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,7 @@ import psutil
 TICK_S = 0.2
 PATIENCE_S = 10.0  # for the command to end when it is asked to
 KILL_LIMIT_S = 10.0  # for what was killed to be gone
+OVER_LIMIT_S = 6.0  # for the command to end when all that was wanted of it is there
 
 
 class Interrupted(Exception):
@@ -33,23 +34,36 @@ class TimeLimitReached(Exception):
         super().__init__(f"not finished within {limit_s:g} s; ended")
 
 
+class StoodStill(Exception):
+    """The command had done what was wanted of it and did not end; it has been ended. Names what still was there."""
+
+    def __init__(self, limit_s: float, family: Sequence[str]) -> None:
+        super().__init__(f"did not end within {limit_s:g} s of its verdict, and was ended: {', '.join(family)}")
+
+
 def supervise(
     command: Sequence[str],
-    folder: Path,
+    folder: Path | None,
     limit_s: float,
     ending: signal.Signals = signal.SIGTERM,
     output: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Run `command` in `folder`; returns its exit status, negative when a signal ended it.
+    """Run `command` in `folder`, None for our own; returns its exit status, negative when a signal ended it.
 
-    What it prints goes to `output`, or to where our own goes.
+    What it prints goes to `output`, or to where our own goes; `environment` takes the place of our own.
 
-    Raises TimeLimitReached and Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is
-    then asked to end, before it is killed. In every case its descendants have ended too.
+    Raises TimeLimitReached, StoodStill, where the command does not end although `is_over` has become true, and
+    Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is then asked to end, before it is
+    killed. In every case its descendants have ended too.
     """
     with _noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
-        process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=output, stderr=output)
+        over_s: float | None = None
+        process = subprocess.Popen(
+            command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment
+        )
         family: set[psutil.Process] = set()
         try:
             while True:
@@ -61,6 +75,10 @@ def supervise(
                     raise Interrupted(noted[0])
                 if status is not None:
                     return status
+                if over_s is None and is_over():
+                    over_s = time.monotonic() + OVER_LIMIT_S
+                if over_s is not None and time.monotonic() > over_s:
+                    raise StoodStill(OVER_LIMIT_S, _described({psutil.Process(process.pid), *family}))
                 if time.monotonic() > deadline_s:
                     raise TimeLimitReached(limit_s)
         finally:
@@ -85,6 +103,17 @@ def _noted_signals() -> Iterator[list[signal.Signals]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _described(family: set[psutil.Process]) -> list[str]:
+    """The processes that are there, those that stand still first."""
+    found = []
+    for member in family:
+        with contextlib.suppress(psutil.Error):
+            if _is_alive(member):
+                is_stopped = member.status() == psutil.STATUS_STOPPED
+                found.append((not is_stopped, member.pid, "stopped" if is_stopped else member.status()))
+    return [f"process {pid} ({status})" for _, pid, status in sorted(found)]
 
 
 def _descendants(pid: int) -> set[psutil.Process]:

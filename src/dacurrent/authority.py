@@ -1,26 +1,43 @@
 """Commands are taken only from whom they may come, and only in their form.
 
-What identity means here: every connection has proved that it holds the cookie, and says itself which process it speaks
-for.  So these rules keep out mistakes, leftovers of other runs, and whoever lacks the cookie; a holder of the cookie
-who forges the id of a process's parent is still believed.  Programs that must not trust each other sign what matters.
+Every connection has proved the cookie, and every frame comes from the process whose address it was made with.  But all
+processes of a run have the cookie, also one that lies; so a command needs more than that.
+
+- A node makes itself a secret when it starts, its *family's*: it and the processes that are forked from it have it.
+- Of that come *tickets*: for another node, a code of its name under the family's secret; for a process, a code of its
+  uid under the ticket for its node.  So each node and process learns its own ticket and nobody else's.
+- A node that was started to wait for work (`-D`) works for one family: the first that has it make a process.  Any other
+  node makes processes for its own family alone.
 
 | command | taken from |
 |---|---|
-| Setup, Start, End, Config | the process's parent, or its node |
-| New | any process, but only by a node, and only for process classes of loaded `.da` modules |
-| Resolve | processes of the same node |
-| NodeJoin, NodeLeave, NodePing | nodes |
-| acknowledgements and replies | anybody, for sequence numbers that are being waited for |
+| Setup, Start, End, Config | the process's parent or its node, with the ticket for this process |
+| New | with the ticket for this node: its own family, or the one that it works for; of both at most LIVING_LIMIT processes at once |
+| NodeLeave | with that ticket from the node that this one works for; any other is taken as a hint to look whether it is there |
+| Resolve | this node's own family |
+| NodeJoin, NodePing | nodes |
+| acknowledgements and replies | whoever was told the sequence number, which is drawn at random for each command |
+| Message | anybody: programs that must not trust each other sign what matters |
 """
 
 import functools
+import hashlib
+import hmac
 import logging
+import secrets
+
+from da import common
 
 from dacurrent.limited import LimitedLog
 
 NEW_LIMIT = 1_000
 PROPERTY_LIMIT = 20
+LIVING_LIMIT = 1_000
 METHODS = ("process", "thread")
+SECRET_BYTES = 32
+TICKET_BYTES = 16
+SEQUENCE_BITS = 62
+CLOCK_LIMIT = 2**62
 
 _log = LimitedLog(logging.getLogger("da.sim.commands"))
 
@@ -29,8 +46,95 @@ class Refused(Exception):
     """A command that is not taken; the text says why."""
 
 
+class _Authority:
+    """What this OS process has of its own family, and of the one that its node works for."""
+
+    def __init__(self):
+        self.family = secrets.token_bytes(SECRET_BYTES)
+        self.employer = None  # (host, name) of the node that this one works for
+        self.employers_ticket = None
+
+
+_authority = _Authority()
+
+
+def hand_on():
+    """What a child process needs of this one's authority; a forked one has it anyway."""
+    return _authority
+
+
+def take_over(authority):
+    global _authority
+    _authority = authority
+
+
+def _code(key, text):
+    return hashlib.blake2b(text.encode(), key=key, digest_size=TICKET_BYTES).digest()
+
+
+def _node_ticket(pid):
+    return _code(_authority.family, f"node {pid.hostname} {pid.nodename}")
+
+
+def _process_ticket(node_ticket, pid):
+    return _code(node_ticket, f"process {pid.uid}")
+
+
+def ticket_for(command, destination):
+    """The ticket that goes with a command of this name to `destination`; None where it needs none."""
+    if command in _FOR_PROCESSES:
+        return _process_ticket(_node_ticket(destination), destination)
+    return _node_ticket(destination) if command in _FOR_NODES else None
+
+
+def demand_ticket(command, source, destination, ticket):
+    """Raises Refused unless whoever sent the command may; may make this node work for the sender's family.
+
+    The command is one of those that need a ticket; `destination` is a process of this OS process.
+    """
+    own, theirs = _node_ticket(common.pid_of_node()), _authority.employers_ticket
+    if command in _FOR_PROCESSES:
+        accepted = [_process_ticket(each, destination) for each in (own, theirs) if each is not None]
+        if not _is_one_of(ticket, accepted):
+            raise Refused("it does not come from this process's parent or node")
+    elif command == "Resolve":
+        if not _is_one_of(ticket, [own]):
+            raise Refused("it does not come from a process of this node")
+    elif command == "New" and not _is_one_of(ticket, [own]):
+        if not common.get_runtime_option("idle"):
+            raise Refused("this node has a program of its own; only one that was started with -D works for others")
+        if theirs is None and type(ticket) is bytes and len(ticket) == TICKET_BYTES:
+            _authority.employer, _authority.employers_ticket = (source.hostname, source.nodename), ticket
+        elif not is_employer(source, ticket):
+            raise Refused("this node works for {1} at {0}".format(*_authority.employer or ("?", "nobody")))
+
+
+def is_employer(source, ticket):
+    """Whether a process is of the family that this node works for."""
+    theirs = _authority.employers_ticket
+    is_theirs = theirs is not None and _is_one_of(ticket, [theirs])
+    return is_theirs and (source.hostname, source.nodename) == _authority.employer
+
+
+def employer():
+    """(host, name) of the node that this one works for, or None."""
+    return _authority.employer
+
+
+def _is_one_of(ticket, accepted):
+    return type(ticket) is bytes and any(hmac.compare_digest(ticket, each) for each in accepted)
+
+
+_FOR_PROCESSES = frozenset(("Setup", "Start", "End", "Config"))
+_FOR_NODES = frozenset(("New", "NodeLeave", "Resolve"))
+TICKETED = _FOR_PROCESSES | _FOR_NODES - {"NodeLeave"}
+
+
 def cure_sim(sim):
     """Put a check before each command of `da.sim`'s processes and nodes."""
+
+    def not_here(_process, _source, _arguments):
+        raise Refused("nothing here takes it")
 
     def from_parent(process, source, _arguments):
         if source not in (process._DistProcess__parent, process._DistProcess__procimpl._nodeid):
@@ -72,6 +176,11 @@ def cure_sim(sim):
         _names, seqno = arguments
         _require(type(seqno) is int, "(names, sequence number)")
 
+    def is_message(_process, _source, arguments):
+        _require(type(arguments) is tuple and len(arguments) == 2, "(clock, content)")
+        clock = arguments[0]
+        _require(clock is None or type(clock) is int and 0 <= clock < CLOCK_LIMIT, "a clock")
+
     def is_reply(_process, _source, arguments):
         seqno, _result = arguments
         _require(type(seqno) is int, "(sequence number, result)")
@@ -86,10 +195,13 @@ def cure_sim(sim):
         "NodeJoin": (from_node, is_join),
         "NodeLeave": (from_node,),
         "NodePing": (from_node,),
+        "Message": (is_message,),
     }
     for name in {ack.name for ack in sim.NodeProcess.AckCommands}:
         checks[name] = (is_reply,)
 
+    _draw_sequence_numbers(sim)
+    _hand_on_to_children(sim)
     stock = sim.DistProcess._init_dispatch_table
 
     @sim.internal
@@ -97,10 +209,11 @@ def cure_sim(sim):
     def _init_dispatch_table(self):
         stock(self)
         table = self._DistProcess__command_dispatch_table
-        for name, wanted in checks.items():
-            number = sim.Command[name].value
-            if table[number] is not None:
-                table[number] = _checked(self, name, table[number], wanted)
+        for command in sim.Command:
+            if command is not sim.Command.Sentinel:
+                stock_command = table[command.value]
+                wanted = checks.get(command.name) if stock_command is not None else None
+                table[command.value] = _checked(sim, self, command.name, stock_command, wanted or (not_here,))
 
     sim.DistProcess._init_dispatch_table = _init_dispatch_table
 
@@ -110,14 +223,52 @@ def _require(condition, form):
         raise Refused(f"it is malformed: not {form}")
 
 
-def _checked(process, name, command, wanted):
+def _checked(sim, process, name, command, wanted):
     def call(source, arguments):
         try:
             for check in wanted:
                 check(process, source, arguments)
         except (Refused, TypeError, ValueError) as why:
-            _log.log(logging.WARNING, (name, source), "%s: command %s from %s is ignored: %s", process._id, name, source, why)
+            _log.log(logging.WARNING, name, "%s: command %s from %s is ignored: %s", process._id, name, source, why)
+            if name == "New" and type(arguments) is tuple and len(arguments) == 6:
+                # Whoever asked with good reason, and too much, waits for an answer.
+                number = arguments[4]
+                process._send1(sim.Command.RPCReply, (number, str(why)), to=source, flags=sim.ChannelCaps.RELIABLEFIFO)
             return None
-        return command(source, arguments)
+        try:
+            return command(source, arguments)
+        except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
+            _log.log(logging.ERROR, (name, type(error)), "%s: %s from %s failed: %.1000r", process._id, name, source, error)
+            return None
 
     return call
+
+
+def _draw_sequence_numbers(sim):
+    """A number that nobody can guess says that an answer comes from somebody who was asked."""
+    stock = sim.DistProcess._create_cmd_seqno
+
+    def _create_cmd_seqno(self):
+        if not isinstance(self._DistProcess__procimpl, sim.ProcessContainer):
+            return stock(self)  # what is simulated stays the same each time
+        if common.get_runtime_option("record_trace") or common.get_runtime_option("replay_traces"):
+            return stock(self)  # a trace is replayed with the numbers that it was recorded with
+        return secrets.randbits(SEQUENCE_BITS)
+
+    sim.DistProcess._create_cmd_seqno = sim.internal(_create_cmd_seqno)
+
+
+def _hand_on_to_children(sim):
+    """A child that is spawned, and not forked, gets its node's authority with its container."""
+    stock_init, stock_run = sim.OSProcessContainer.__init__, sim.OSProcessContainer._init_for_spawn
+
+    def __init__(self, *arguments, **rest):
+        stock_init(self, *arguments, **rest)
+        self.authority = hand_on() if sim._is_spawning_semantics() else None
+
+    def _init_for_spawn(self):
+        take_over(self.authority)
+        stock_run(self)
+
+    sim.OSProcessContainer.__init__ = __init__
+    sim.OSProcessContainer._init_for_spawn = _init_for_spawn

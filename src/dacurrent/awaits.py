@@ -7,8 +7,9 @@ in the one place that every await and label goes through: an await begins with i
 that is where its timer is reset; and what a handler did to the timer is undone when it has returned.
 """
 
-import time
 from types import ModuleType
+
+from dacurrent import clock as time
 
 _LOCAL = "_DistProcess__local"
 

@@ -29,6 +29,11 @@ DEPTH_LIMIT = 100
 PROCESS_ID_LIMIT_BYTES = 2_000
 CACHE_LIMIT = 4_096
 STAND_IN_LIMIT = 256
+TEXT_LIMIT = 200  # characters of what is told of an error, which may quote what was sent
+NAME_LIMIT = 255  # characters of each name within a process id
+LONG_INT_LIMIT_BYTES = 64 * 1024
+COLLISION_LIMIT = 32  # keys of one dictionary or set whose hashes are those of others in it
+FEW = 64  # keys that cost nothing whatever they are
 
 ProcessId = common.ProcessId
 
@@ -133,8 +138,10 @@ def _put_sized(tag, data, write):
 def _put_int(value, write, depth):
     if _INT_MIN <= value <= _INT_MAX:
         write(b"i" + _INT.pack(value))
-    else:
+    elif value.bit_length() // 8 < LONG_INT_LIMIT_BYTES:
         _put_sized(b"I", value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True), write)
+    else:
+        raise CodecError(f"cannot send an int of more than {LONG_INT_LIMIT_BYTES} bytes")
 
 
 def _put_str(value, write, depth):
@@ -236,7 +243,7 @@ def decode(data, named=None):
     except RecursionError:
         raise CodecError("malformed: nested too deeply") from None
     except _MALFORMED as error:
-        raise CodecError(f"malformed: {error!r}") from None
+        raise CodecError(f"malformed: {error!r:.{TEXT_LIMIT}}") from None
 
 
 def _get_whole(data):
@@ -263,6 +270,8 @@ def _get_int(data, at, depth):
 
 def _get_long(data, at, depth):
     body, end = _get_sized(data, at)
+    if len(body) > LONG_INT_LIMIT_BYTES:
+        raise CodecError(f"malformed: an int of {len(body)} bytes")
     return int.from_bytes(body, "big", signed=True), end
 
 
@@ -303,7 +312,8 @@ def _get_items(make):
 def _get_hashed(make):
     def get(data, at, depth):
         items, at = _get_list(data, at, depth)
-        return make(map(_checked_key, items)), at
+        _check_keys(items)
+        return make(items), at
 
     return get
 
@@ -311,11 +321,25 @@ def _get_hashed(make):
 def _get_dict(data, at, depth):
     count, at = _get_count(data, at, depth)
     depth += 1
-    items = {}
+    keys, values = [], []
     for _ in range(count):
         key, at = _GET[data[at]](data, at + 1, depth)
-        items[_checked_key(key)], at = _GET[data[at]](data, at + 1, depth)
-    return items, at
+        value, at = _GET[data[at]](data, at + 1, depth)
+        keys.append(key)
+        values.append(value)
+    _check_keys(keys)
+    return dict(zip(keys, values)), at
+
+
+def _check_keys(keys):
+    """Raises CodecError unless a dictionary or set of these is made without code of a `.da` module, and quickly.
+
+    Of keys that all have one hash, each is compared with all before it: that is a second for some thousands.
+    """
+    for key in keys:
+        _checked_key(key)
+    if len(keys) > FEW and len(keys) - len(set(map(hash, keys))) > COLLISION_LIMIT:
+        raise CodecError("malformed: too many keys of one hash")
 
 
 def _checked_key(value):
@@ -358,13 +382,18 @@ def _get_process_id(data, at, depth):
     return found, end
 
 
+def _is_name(text):
+    """Whether it may be a name: names stand in logs, and on terminals."""
+    return type(text) is str and len(text) <= NAME_LIMIT and text.isprintable()
+
+
 def _process_id(body):
     if len(body) > PROCESS_ID_LIMIT_BYTES:
         raise CodecError(f"malformed: a process id of {len(body)} bytes")
     uid, seqno, (module_name, class_name), *texts, transports = _get_whole(body)
     if type(uid) is not int or type(seqno) is not int or len(texts) != 3 or type(transports) is not tuple:
         raise CodecError("malformed: a process id")
-    if any(type(text) is not str for text in (module_name, class_name, *texts)):
+    if not all(map(_is_name, (module_name, class_name, *texts))):
         raise CodecError("malformed: the names of a process id")
     if any(port is not None and (type(port) is not int or not 0 <= port <= 65_535) for port in transports):
         raise CodecError("malformed: the ports of a process id")

@@ -25,8 +25,11 @@ _encoded_addresses = {}
 _decoded_addresses = {}
 
 
-def encode(source, destination, message):
-    """The bytes that stand for it.  Raises CodecError naming the type that cannot be sent."""
+def encode(source, destination, message, ticket=None):
+    """The bytes that stand for it.  Raises CodecError naming the type that cannot be sent.
+
+    `ticket` are the bytes by which the receiver knows that the sender may give this command; None where there are none.
+    """
     command, arguments = message
     if command is Command.Message and destination is not None and type(arguments) is tuple and len(arguments) == 2:
         clock, content = arguments
@@ -35,7 +38,7 @@ def encode(source, destination, message):
                 return _plain_address(source, destination) + _encoder.encode((clock, *content))
             except (OverflowError, UnicodeEncodeError):
                 pass  # beyond what MessagePack can hold
-    return codec.encode((source, destination, message))
+    return codec.encode((source, destination, message) if ticket is None else (source, destination, message, ticket))
 
 
 def _plain_address(source, destination):
@@ -50,23 +53,26 @@ def _plain_address(source, destination):
 
 
 def decode(data):
-    """(source, destination, (command, arguments), named) of the bytes, where `named` are the named process ids in it.
+    """(source, destination, (command, arguments), named, ticket) of the bytes.
 
+    `named` are the named process ids in it; `ticket` is bytes or None.
     Raises CodecError, and nothing else, where they are not a message.
     """
     if data[:1] == PLAIN:
         return _decode_plain(data)
     named = []
     envelope = codec.decode(data, named)
-    if type(envelope) is not tuple or len(envelope) != 3:
+    if type(envelope) is not tuple or len(envelope) not in (3, 4):
         raise codec.CodecError("not a message")
-    source, destination, message = envelope
+    source, destination, message, ticket = envelope if len(envelope) == 4 else (*envelope, None)
+    if type(ticket) not in (bytes, type(None)):
+        raise codec.CodecError("a ticket that is none")
     if type(message) is not tuple or len(message) != 2:
         raise codec.CodecError("a message without sender or command")
     _check_address(source, destination)
     if type(message[0]) is not (RouterCommands if destination is None else Command):
         raise codec.CodecError("a command of another kind")
-    return source, destination, message, named
+    return source, destination, message, named, ticket
 
 
 def _decode_plain(data):
@@ -78,10 +84,10 @@ def _decode_plain(data):
     try:
         values = _decoder.decode(memoryview(data)[end:])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise codec.CodecError(f"malformed: {error}") from None
+        raise codec.CodecError(f"malformed: {error!r:.{codec.TEXT_LIMIT}}") from None
     if not values or not _SCALARS.issuperset(map(type, values)):
         raise codec.CodecError("malformed: not a message of scalars")
-    return source, destination, (Command.Message, (values[0], tuple(values[1:]))), named
+    return source, destination, (Command.Message, (values[0], tuple(values[1:]))), named, None
 
 
 def _decode_address(address):

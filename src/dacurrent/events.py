@@ -2,11 +2,15 @@
 
 import copy
 import functools
+import logging
+import traceback
 
 from da.pattern import ConstantPattern, FreePattern, TuplePattern
 
 from dacurrent import lifetime
+from dacurrent.limited import LimitedLog
 
+TEXT_LIMIT = 10_000  # characters of what is told of a failure
 CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each process
 
 
@@ -46,17 +50,28 @@ def _end_if_not_set_up(sim):
 
 
 def _telling(process, function, where, goes_on=True):
+    log = LimitedLog(process._log)
+
     @functools.wraps(function)
     def call(*arguments, **bindings):
         try:
             return function(*arguments, **bindings)
         except Exception as error:
             lifetime.note_failure()
-            process._log.error("%s: %r", where, error, exc_info=True)
+            # Whoever sends what a handler does not expect must not fill a disk with what is said of it.
+            text = traceback.format_exc()
+            if len(text) <= TEXT_LIMIT:
+                log.log(logging.ERROR, type(error), "%s: %r", where, error, exc_info=True)
+            else:
+                log.log(logging.ERROR, type(error), "%s: %s\n%s", where, _cut(repr(error)), _cut(text))
             if not goes_on:
                 raise
 
     return call
+
+
+def _cut(text):
+    return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT // 2]} … {text[-TEXT_LIMIT // 2 :]}"
 
 
 def _match_without_copies(sim):

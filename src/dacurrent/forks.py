@@ -6,6 +6,7 @@ taken for the time of the fork; and what is imported late is imported early, for
 as well.
 """
 
+import contextlib
 import importlib
 import logging
 import os
@@ -63,6 +64,16 @@ def cure_common(common):
         gate.release()
 
     os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
+@contextlib.contextmanager
+def let_go():
+    """Let others fork while this thread, which holds the gate once, does something that takes long."""
+    gate.release()
+    try:
+        yield
+    finally:
+        gate.acquire()
 
 
 def _handlers():

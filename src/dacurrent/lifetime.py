@@ -23,9 +23,14 @@ FAILURE_STATUS = 70
 END_LIMIT_S = 5.0
 WATCH_PAUSE_S = 0.5
 CHECK_PAUSE_S = 1.0
+NEW_LIMIT_S = 30.0  # for those that `new` waits for, node or child, to say that they are there
 FORK_PAUSE_S = 0.01
 
 _log = logging.getLogger("da.lifetime")
+
+
+class NewFailed(RuntimeError):
+    """A process could not be made; the text names who did not answer, or who refused and why."""
 
 
 class _Household:
@@ -36,6 +41,7 @@ class _Household:
         self.has_failed = False
         self.has_lost_child = False
         self.signal = None  # the one that ends this OS process
+        self.is_deserted = False  # whether the node that this one works for is gone
         self.containers = []  # started, and their end not counted yet
         self.manager = None  # of the transports of this OS process
 
@@ -54,6 +60,16 @@ def _ours():
 def note_failure():
     """An exception went uncaught in a process that runs in this OS process."""
     _ours().has_failed = True
+
+
+def note_desertion():
+    """The node that this one works for is gone, so that nobody ends the processes that it had made here."""
+    _ours().is_deserted = True
+
+
+def living():
+    """How many processes live that this OS process started."""
+    return sum(map(_is_running, list(_ours().containers)))
 
 
 # -- processes and their containers
@@ -162,16 +178,33 @@ def _stop_waiting_for_the_dead(sim):
             results = dict(events[seqno])
             remaining.difference_update(results)
             events[seqno] = (remaining, results)
+        deadline_s = time.monotonic() + NEW_LIMIT_S
         while remaining:
+            if msgtype in _OF_NEW and time.monotonic() > deadline_s:
+                self._deregister_async_event(msgtype, seqno)
+                late = ", ".join(map(str, remaining))
+                _give_up(remaining)
+                raise NewFailed(f"new: no answer within {NEW_LIMIT_S:g} s from {late}")
             self._DistProcess__process_event(block=True, timeout=CHECK_PAUSE_S)
             for pid in _dead(remaining):
                 self._log.error("%s has died; its answer (%s) will not come.", pid, msgtype.name)
                 remaining.discard(pid)
                 results[pid] = None
         self._deregister_async_event(msgtype, seqno)
+        for pid, answer in results.items():
+            if msgtype is sim.Command.RPCReply and type(answer) is str:
+                raise NewFailed(f"new: {pid} refuses: {answer!r:.500}")
         return results
 
+    _OF_NEW = (sim.Command.NewAck, sim.Command.RPCReply)
     sim.DistProcess._sync_async_event = sim.internal(_sync_async_event)
+
+
+def _give_up(pids):
+    """Those of them that are children of this OS process have not come to life; nobody knows them, so nobody ends them."""
+    for each in list(_ours().containers):
+        if each.dapid in pids and isinstance(each, multiprocessing.Process):
+            each.kill()
 
 
 def _dead(pids):
@@ -196,7 +229,7 @@ def cure_api(api):
         try:
             status = stock()
             if household.signal is None:
-                _await_containers(household)
+                _await_containers(household, END_LIMIT_S if household.is_deserted else None)
         except KeyboardInterrupt:
             pass
         node = next((each for each in household.containers if each.is_node()), None)
@@ -262,21 +295,22 @@ def _wait_for(container, limit_s=None):
         container.ended.wait(limit_s)
 
 
-def _await_containers(household):
+def _await_containers(household, limit_s=None):
     """Wait for all that this OS process started, except for daemons."""
-    while True:
+    deadline_s = None if limit_s is None else time.monotonic() + limit_s
+    while deadline_s is None or time.monotonic() < deadline_s:
         waiting = [each for each in list(household.containers) if not each.daemon and _is_running(each)]
         _count_ended(household)
         if not waiting:
             return
         for container in waiting:
-            _wait_for(container)
+            _wait_for(container, None if deadline_s is None else max(0.0, deadline_s - time.monotonic()))
 
 
 def _finish(household):
-    """End what still runs: all of it after a signal, and the daemons otherwise; then close the transports."""
+    """End what still runs, all of it after a signal or a desertion, else the daemons; then close the transports."""
     running = [each for each in list(household.containers) if _is_running(each)]
-    if household.signal is None:
+    if household.signal is None and not household.is_deserted:
         running = [each for each in running if each.daemon]
     processes = [each for each in running if isinstance(each, multiprocessing.Process)]
     for container in running:

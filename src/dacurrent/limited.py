@@ -5,6 +5,7 @@ import time
 LINES = 5
 PERIOD_S = 10.0
 KIND_LIMIT = 100
+_OTHERS = object()
 
 
 class LimitedLog:
@@ -20,7 +21,12 @@ class LimitedLog:
         now = self._clock()
         # Without a lock: two threads at once may miscount a line, but a forked child cannot hang here.
         if kind not in self._periods and len(self._periods) >= KIND_LIMIT:
-            self._periods.clear()
+            # Kinds that somebody else can make up must not begin anew for each: those beyond the limit are one.
+            for each, (start, _) in list(self._periods.items()):
+                if now - start >= PERIOD_S:
+                    self._periods.pop(each, None)
+            if len(self._periods) >= KIND_LIMIT:
+                kind = _OTHERS
         start, lines = self._periods.get(kind, (now, 0))
         left_out = 0
         if now - start >= PERIOD_S:

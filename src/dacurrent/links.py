@@ -1,14 +1,20 @@
 """The connections that a process opened, one for each process that it sends to.
 
-`send` writes at once what the system takes; the rest waits, up to a limit, for the network thread to write it.  A thread
-that calls `flush` before it waits is written for only then, so that what it sends in a row goes with one call of the
-system (`gather`).  Nothing is ever sent in the other direction, so that something can be read there means that the
-connection has ended.
+Nobody who sends waits for a connection: it is made on the network thread, and until it stands, messages queue, in order.
+A peer that is there and does not answer, because it stands still or the network is cut, is tried again and again
+behind the sender's back.  What a queue holds is bounded in messages and bytes; what does not fit is refused, told once
+and counted.  `send` waits for room at a peer that reads, a moment at most, and never for one that does not.
+
+`send` writes at once what the system takes; the rest waits for the network thread to write it.  A thread that calls
+`flush` before it waits is written for only then, so that what it sends in a row goes as one frame (`gather`).  Nothing
+is ever sent in the other direction, so that something can be read there means that the connection has ended.
 """
 
 import collections
-import contextlib
+import errno
 import logging
+import os
+import secrets
 import selectors
 import socket
 import struct
@@ -20,16 +26,33 @@ from da.transport import base
 from dacurrent import handshake, logfiles
 from dacurrent.limited import LimitedLog
 
-CONNECT_LIMIT_S = 10.0
-CONNECT_PAUSE_S = 5.0  # after a peer did not answer in time, before it is tried again
-SEND_ATTEMPTS = 2
-REFUSED_ATTEMPTS = 20  # where the sender asked for more than one
+CONNECT_LIMIT_S = 10.0  # for a peer to answer; a queue is kept, and it is tried again
+SILENT_PAUSE_S = 1.0  # before it is
+BROKEN_ATTEMPTS = 40  # where a peer breaks off the handshake, as one that has too many to see to
+BROKEN_PAUSE_S = 0.05
+REFUSED_ATTEMPTS = 20  # where nobody listens, and the sender asked for more than one
 REFUSED_PAUSE_S = 0.05
+REFUSED_MEMORY_S = 1.0  # for which messages are refused at once after a connection was
+OTHER_COOKIE_MEMORY_S = 5.0
 GATHER_LIMIT_BYTES = 64 * 1024  # for each peer
-OUTBOX_LIMIT_BYTES = 64 * 1024 * 1024  # for each peer
-SEND_LIMIT_S = 60.0  # for which a sender waits while an outbox is full
+QUEUE_LIMIT_BYTES = 64 * 1024 * 1024  # for each peer
+QUEUE_LIMIT_MESSAGES = 65_536
+SILENT_LIMIT_BYTES = 8 * 1024 * 1024  # the same while there is no connection
+SILENT_LIMIT_MESSAGES = 8_192
+ROOM_LIMIT_S = 0.5  # for which a message waits for room at a peer that has taken something within it
+LOOK_PAUSE_S = 0.01
+END_SILENCE_S = 1.0  # when this process ends: for a peer that takes nothing
+SILENCE_LIMIT_S = 20  # after which a peer whose host does not answer any more counts as gone
 SIZE_OPTION = "--message-buffer-size"
-FRAME = struct.Struct(">I")
+FRAME = struct.Struct(">I")  # before a frame, the size of what is in it; before each message in it, its size
+FRAME_BYTES = 16 * 1024  # a frame gets no more messages when it has so many
+SHORT_BYTES = 4 * 1024  # what is copied sooner than seen to
+FRAME_LIMIT_BYTES = FRAME_BYTES + 2 * FRAME.size  # beside its last message
+
+_NO_CODE = bytes(handshake.CODE_BYTES)
+
+IDLE, CONNECTING, GREETING, PROVING, UP = range(5)
+_SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 _log = LimitedLog(logging.getLogger("da.transport"))
 
@@ -37,55 +60,89 @@ _log = LimitedLog(logging.getLogger("da.transport"))
 class Link:
     """A connection that this process opened, or will open, to the process that listens at `target`."""
 
-    def __init__(self, target):
+    def __init__(self, target, purpose=handshake.MESSAGES):
         self.target = target
-        self.room = threading.Condition()  # held by whoever writes; notified when the outbox shrinks
+        self.purpose = purpose
+        self.lock = threading.RLock()  # held for what is done with the link
+        self.room = threading.Condition(self.lock)  # notified when its state changes
+        self.stage = IDLE
         self.sock = None
+        self.seal = None
         self.limit_bytes = 0
-        self.gathered = []  # frames that are to be written together
-        self.gathered_bytes = 0
-        self.outbox = collections.deque()
+        self.hello = None  # this side's, of the handshake that is going on
+        self.key = None
+        self.arrived = b""
+        self.attempts = 0  # that were refused or broken off since one was not
+        self.refused_attempts = 1  # how many may be refused
+        self.is_retrying = False  # between two attempts
+        self.is_silent = False  # told that it does not answer
+        self.refusal = None  # why nothing is taken for it, until
+        self.refused_until_s = 0.0
+        self.waiting = collections.deque()  # messages that are in no frame yet
+        self.waiting_bytes = 0
+        self.outbox = collections.deque()  # [what is left of some frames, their messages]
         self.outbox_bytes = 0
-        self.closed_until_s = 0.0
+        self.outbox_messages = 0
+        self.moved_s = 0.0  # when the peer last took something, or was first asked
+        self.fallen_out = 0  # messages for which there was no room
+
+    def queued(self):
+        """How many messages are in the queue."""
+        return len(self.waiting) + self.outbox_messages
+
+    def has_room(self, size):
+        """Whether a message of this size fits into the queue."""
+        size += self.waiting_bytes + self.outbox_bytes
+        if self.stage == UP:
+            return self.queued() < QUEUE_LIMIT_MESSAGES and size <= QUEUE_LIMIT_BYTES
+        return self.queued() < SILENT_LIMIT_MESSAGES and size <= SILENT_LIMIT_BYTES
 
 
 class Links:
     """All links of one transport.
 
-    `hostname` is the address to send from, `port` where the process itself listens; `limit_bytes` is the size of
-    message that it takes; `loop` is its network thread.
+    `hostname` is the IPv4 address to send from, `port` where the process itself listens; `limit_bytes` is the size of
+    message that it takes; `loop` is its network thread; `identity` are bytes that no other transport has.
     """
 
-    def __init__(self, hostname, port, limit_bytes, cookie, loop):
+    def __init__(self, hostname, port, limit_bytes, cookie, loop, identity):
         self.hostname = hostname
         self.port = port
         self.limit_bytes = limit_bytes
         self.cookie = cookie
+        self.identity = identity
         self._loop = loop
         self._links = {}
         self._lock = threading.Lock()
         self._gathering = None  # the thread that calls `flush` before it waits
-        self._unflushed = collections.deque()  # links with gathered frames
+        self._unflushed = collections.deque()  # links with messages to be written
+        self._is_closed = False
 
     def to(self, target):
-        """The link to the process that listens at `target`."""
+        """The link to the process that listens at `target`.  Raises NoTargetTransportException for no IPv4 address."""
         link = self._links.get(target)
         if link is None:
+            _demand_address(target)
             with self._lock:
                 link = self._links.setdefault(target, Link(target))
         return link
 
     def close(self, limit_s):
-        """Hand over what still waits, within a limit, and close everything."""
+        """Hand over what still waits to those who take it, within a limit, and close everything."""
         deadline_s = time.monotonic() + limit_s
         with self._lock:
             links = list(self._links.values())
         self.flush()
         self._loop.hand_over()
         for link in links:
-            with link.room:
-                link.room.wait_for(lambda link=link: not link.outbox, max(0.0, deadline_s - time.monotonic()))
-                self._close(link, "this process ends")
+            with link.lock:
+                while link.queued() and time.monotonic() < min(deadline_s, link.moved_s + END_SILENCE_S):
+                    link.room.wait(LOOK_PAUSE_S)
+        self._is_closed = True
+        for link in links:
+            with link.lock:
+                self._disconnect(link)
+                self._tell_lost(link, "this process ends")
 
     def abandon(self):
         """In a forked child: close the child's copies of the sockets."""
@@ -98,203 +155,400 @@ class Links:
     def send(self, chunk, target, is_patient=False):
         """Send the message `chunk` to the process that listens at `target` = (host, port).
 
-        Raises a TransportException that says what is wrong: PacketSizeExceededException if the message is too large for
-        either side, AuthenticationException if the other has another cookie.  A message that was taken may still be
-        lost if the receiver ends; who must know has to be answered by it.
+        A message that was taken may still be lost, if the receiver ends or does not answer; who must know has to be
+        answered by it.  Raises a TransportException that says what is wrong, as far as it is known:
+        PacketSizeExceededException if the message is too large for either side, AuthenticationException if the other
+        has another cookie.  With `is_patient` it is tried again for a second where nobody listens.
         """
         size = len(chunk)
         if size > self.limit_bytes:
             raise _too_large(size, self.limit_bytes, "here")
         link = self._links.get(target) or self.to(target)
-        with link.room:
-            if link.sock is None:
-                self._open(link, is_patient)
-            if size > link.limit_bytes:
+        with link.lock:
+            if link.stage != UP or link.outbox:
+                self._prepare(link, size, is_patient)
+            if size > link.limit_bytes and link.stage == UP:
                 raise _too_large(size, link.limit_bytes, f"at {_name(target)}")
-            if not link.gathered:
+            link.waiting.append(chunk)
+            link.waiting_bytes += size
+            if link.stage != UP:
+                return
+            if self._gathering != threading.get_ident() or link.waiting_bytes >= GATHER_LIMIT_BYTES:
+                self._write_waiting(link)
+            elif len(link.waiting) == 1:
                 self._unflushed.append(link)
-            link.gathered.append(FRAME.pack(size))
-            link.gathered.append(chunk)
-            link.gathered_bytes += FRAME.size + size
-            if self._gathering != threading.get_ident() or link.gathered_bytes >= GATHER_LIMIT_BYTES:
-                self._write_gathered(link)
+
+    def _prepare(self, link, size, is_patient):
+        """Let there be a connection, or one that is being made, and room for a message of this size."""
+        if link.stage == IDLE and not link.is_retrying:
+            self._demand_not_refused(link)
+            link.refused_attempts = REFUSED_ATTEMPTS if is_patient else 1
+            self._begin(link)
+        if not link.has_room(size):
+            self._await_room(link, size)
 
     def gather(self, thread):
         """Write what the thread of this id sends only when it calls `flush`, or when there is much of it."""
         self._gathering = thread
 
     def flush(self):
-        """Write what was gathered, and the process's own logs before it; what cannot be written is told in the log."""
+        """Write what was gathered, and the process's own logs before it."""
         logfiles.flush()
-        # The network thread neither connects nor waits for who does: the other side may wait for this thread in turn.
-        is_patient = threading.get_ident() == self._gathering
         for _ in range(len(self._unflushed)):
             try:
                 link = self._unflushed.popleft()
             except IndexError:  # another thread has written it
                 return
-            if not link.room.acquire(blocking=is_patient):
-                self._unflushed.append(link)
-                continue
-            try:
-                if link.sock is None and not is_patient:
-                    self._unflushed.append(link)
-                else:
-                    self._write_gathered(link)
-            except base.TransportException as error:
-                _log.log(logging.WARNING, link.target, "Messages are not sent: %s", error)
-            finally:
-                link.room.release()
+            with link.lock:
+                self._write_waiting(link)
 
-    def _write_gathered(self, link):
-        data = b"".join(link.gathered)
-        link.gathered.clear()
-        link.gathered_bytes = 0
-        if not data:
-            return
-        for _ in range(SEND_ATTEMPTS):
-            if link.sock is None:
-                self._open(link, is_patient=False)
-            try:
-                self._write(link, data)
-                return
-            except OSError:
-                # It ended since the last message.  Who listens at that address now may take this one.
-                self._close(link, "the connection ended")
-        raise base.TransportException(f"the connection to {_name(link.target)} ended")
+    def connect(self, target, limit_s=CONNECT_LIMIT_S):
+        """Wait until the connection to `target` stands.  Not for threads that others wait for.
 
-    def _write(self, link, data):
-        if link.outbox:
-            self._await_room(link, len(data))
-            sent = 0
-        else:
-            try:
-                sent = link.sock.send(data)
-            except BlockingIOError:
-                sent = 0
-        if sent < len(data):
-            link.outbox.append(memoryview(data)[sent:])
-            link.outbox_bytes += len(data) - sent
-            if len(link.outbox) == 1:
-                self._loop.call(self._watch, link, link.sock)
+        Raises AuthenticationException if the other has another cookie, TransportException if nobody answers.
+        """
+        self._await_up(self.to(target), limit_s)
+
+    def probe(self, target, limit_s=CONNECT_LIMIT_S):
+        """The same with a connection that is closed again: whether somebody is there *now*."""
+        _demand_address(target)
+        link = Link(target, handshake.PROBE)
+        try:
+            self._await_up(link, limit_s)
+        finally:
+            with link.lock:
+                self._disconnect(link)
+
+    def _await_up(self, link, limit_s):
+        deadline_s = time.monotonic() + limit_s
+        self._loop.hand_over()
+        with link.lock:
+            if link.stage == IDLE and not link.is_retrying:
+                self._demand_not_refused(link)
+                link.refused_attempts = 1
+                self._begin(link)
+            while link.stage != UP:
+                left_s = deadline_s - time.monotonic()
+                if link.stage == IDLE and not link.is_retrying:
+                    raise link.refusal or base.TransportException(f"no connection to {_name(link.target)}")
+                if left_s <= 0 or link.is_silent:
+                    raise base.TransportException(f"{_name(link.target)} does not answer")
+                link.room.wait(left_s)
+
+    def _demand_not_refused(self, link):
+        if link.refusal is not None and time.monotonic() < link.refused_until_s:
+            raise link.refusal
 
     def _await_room(self, link, size):
-        def has_room():
-            return link.sock is None or link.outbox_bytes + size <= OUTBOX_LIMIT_BYTES
+        deadline_s = time.monotonic() + ROOM_LIMIT_S
+        self._loop.hand_over()
+        while not link.has_room(size):
+            now_s = time.monotonic()
+            # Once something has fallen out, nobody waits until half of the queue is empty.
+            if link.fallen_out or now_s >= deadline_s or now_s - link.moved_s > ROOM_LIMIT_S:
+                link.fallen_out += 1
+                if link.fallen_out == 1:
+                    text = "%s takes nothing: its queue is full with %d messages, and what does not fit falls out"
+                    _log.log(logging.ERROR, "full", text, _name(link.target), link.queued())
+                raise base.TransportException(f"the queue of {_name(link.target)} is full")
+            link.room.wait(LOOK_PAUSE_S)
+        if link.stage == IDLE and not link.is_retrying and link.refusal is not None:
+            raise link.refusal
 
-        if link.outbox_bytes + size > OUTBOX_LIMIT_BYTES:
-            self._loop.hand_over()
-        if not link.room.wait_for(has_room, SEND_LIMIT_S):
-            self._close(link, f"it has taken nothing for {SEND_LIMIT_S:g} s")
-            link.closed_until_s = time.monotonic() + CONNECT_PAUSE_S
-        if link.sock is None:
-            raise base.TransportException(f"the connection to {_name(link.target)} was given up")
+    # -- writing, with the link's lock held, on any thread
 
-    def _open(self, link, is_patient):
-        """Connect `link`, whose lock is held."""
-        self._loop.hand_over()  # the other side may be doing the same with this one
-        if time.monotonic() < link.closed_until_s:
-            raise base.TransportException(f"{_name(link.target)} did not answer of late")
-        for attempt in range(REFUSED_ATTEMPTS if is_patient else 1):
-            if attempt:
-                time.sleep(REFUSED_PAUSE_S)
+    def _write_waiting(self, link):
+        while link.waiting and link.stage == UP:
+            chunks, data = self._take_frames(link)
+            if chunks:
+                self._write(link, chunks, data)
+        if link.waiting and link.stage == IDLE and not link.is_retrying:
+            # The connection ended since these were sent.  Who listens at that address now may take them.
             try:
-                connection = self._connect(link)
-                break
-            except TimeoutError:
-                link.closed_until_s = time.monotonic() + CONNECT_PAUSE_S
-                raise base.TransportException(
-                    f"{_name(link.target)} did not answer within {CONNECT_LIMIT_S:g} s"
-                ) from None
-            except OSError as error:
-                problem = error
-        else:
-            raise base.TransportException(f"nobody answers at {_name(link.target)}: {problem}") from problem
-        connection.setblocking(False)
-        link.sock = connection
-        self._loop.call(self._watch, link, connection)
+                self._demand_not_refused(link)
+                link.refused_attempts = 1
+                self._begin(link)
+            except base.TransportException as error:
+                self._tell_lost(link, str(error))
 
-    def _connect(self, link):
-        """A connection over which both sides have proved their cookie.  Raises OSError or AuthenticationException."""
+    def _take_frames(self, link):
+        """(messages, frames): what is to be written together, which stands in `waiting` no longer."""
+        waiting, pack = link.waiting, FRAME.pack
+        if len(waiting) == 1 and link.waiting_bytes <= min(SHORT_BYTES, link.limit_bytes):
+            chunk = waiting.popleft()
+            link.waiting_bytes = 0
+            body = pack(len(chunk)) + chunk
+            return [chunk], b"".join((pack(len(body)), body, link.seal.next(body)))
+        chunks, parts, frames, total = [], [], [], 0
+        while waiting and total < GATHER_LIMIT_BYTES:
+            place, size = len(parts), 0
+            parts.append(None)
+            while waiting and size < FRAME_BYTES:
+                chunk = waiting.popleft()
+                length = len(chunk)
+                link.waiting_bytes -= length
+                if length > link.limit_bytes:  # it was taken before that was known
+                    error = _too_large(length, link.limit_bytes, f"at {_name(link.target)}")
+                    _log.log(logging.ERROR, "size", "A message is lost: %s", error)
+                    continue
+                chunks.append(chunk)
+                parts += pack(length), chunk
+                size += FRAME.size + length
+            parts[place] = pack(size)
+            parts.append(_NO_CODE)
+            at = total + FRAME.size
+            total = at + size + handshake.CODE_BYTES
+            frames.append((at, at + size))
+        if not chunks:
+            return [], b""
+        data = bytearray().join(parts)
+        for at, stop in frames:
+            data[stop : stop + handshake.CODE_BYTES] = link.seal.next(data, at, stop)
+        return chunks, data
+
+    def _write(self, link, chunks, data):
+        sent = 0
+        if not link.outbox:
+            try:
+                sent = link.sock.send(data)
+                link.moved_s = time.monotonic()
+                if sent == len(data):
+                    return
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                link.waiting.extendleft(reversed(chunks))
+                link.waiting_bytes += sum(map(len, chunks))
+                self._disconnect(link)
+                _log.log(logging.DEBUG, "ended", "The connection to %s ended: %s", _name(link.target), error)
+                return
+        link.outbox.append([memoryview(data)[sent:], len(chunks)])
+        link.outbox_bytes += len(data) - sent
+        link.outbox_messages += len(chunks)
+        if len(link.outbox) == 1:
+            self._loop.call(self._watch, link, link.sock)
+
+    # -- connecting, with the link's lock held
+
+    def _begin(self, link):
+        """Begin to connect.  Raises TransportException where it is known at once that nobody is there."""
+        link.is_retrying = False
+        link.refusal = None
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            connection.settimeout(CONNECT_LIMIT_S)
+            connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            notice_silence(connection)
             # From the address that others know this node by: it may have more than one.
             connection.bind((self.hostname, 0))
-            connection.connect(link.target)
-            if connection.getsockname() == link.target:
-                raise ConnectionRefusedError("only this very connection is at that port")
-            link.limit_bytes = self._introduce(connection, link.target)
-        except BaseException as error:
+            error = connection.connect_ex(link.target)
+            if error in (0, errno.EINPROGRESS):
+                # On the same host it is decided already; elsewhere this says nothing yet.
+                error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error))
+        except OSError as error:
             connection.close()
-            if isinstance(error, handshake.HandshakeError):
-                raise base.AuthenticationException(f"{_name(link.target)}: {error}") from None
-            raise
-        return connection
-
-    def _introduce(self, connection, target):
-        ours = handshake.hello(self.port, self.limit_bytes)
-        connection.sendall(ours)
-        theirs = receive(connection, handshake.HELLO_BYTES)
-        _port, limit_bytes = handshake.read_hello(theirs)
-        connection.sendall(handshake.proof(self.cookie, b"sender", ours, theirs))
-        answer = receive(connection, handshake.PROOF_BYTES)
-        if not handshake.is_proof(answer, self.cookie, b"receiver", ours, theirs):
-            raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
-        if limit_bytes != self.limit_bytes:
-            text = "%s is %d here and %d at %s; give all nodes the same"
-            _log.log(logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, limit_bytes, _name(target))
-        return limit_bytes
-
-    def _close(self, link, why):
-        """Close `link`, whose lock is held, and tell of what is lost."""
-        if link.sock is None:
+            self._attempt_failed(link, error, memory_s=0.0)
+            if link.refusal is not None:
+                raise link.refusal from error
             return
-        if link.outbox:
-            text = "%d messages to %s are lost: %s"
-            _log.log(logging.ERROR, "lost", text, len(link.outbox), _name(link.target), why)
-        self._loop.call(self._loop.discard, link.sock)
-        link.sock = None
-        link.outbox.clear()
-        link.outbox_bytes = 0
+        link.sock, link.stage, link.arrived = connection, CONNECTING, b""
+        link.moved_s = began_s = time.monotonic()
+        self._loop.call(self._watch, link, connection)
+        self._loop.later(CONNECT_LIMIT_S, self._end_attempt, link, connection, began_s)
+
+    def _end_attempt(self, link, connection, began_s):
+        with link.lock:
+            if link.sock is connection and link.stage != UP:
+                self._disconnect(link)
+                self._attempt_failed(link, TimeoutError(errno.ETIMEDOUT, f"no answer within {CONNECT_LIMIT_S:g} s"))
+
+    def _attempt_failed(self, link, error, memory_s=REFUSED_MEMORY_S):
+        """Try again later, or give up: then `refusal` says why, and is remembered where a sender was not told at once."""
+        link.attempts += 1
+        name = _name(link.target)
+        if isinstance(error, handshake.HandshakeError):
+            refusal = base.AuthenticationException(f"{name}: {error}")
+            self._give_up(link, refusal, OTHER_COOKIE_MEMORY_S)
+        elif error.errno in _SILENCE:
+            if not link.is_silent:
+                text = "%s does not answer (%s); it is tried again, and messages for it wait"
+                _log.log(logging.WARNING, "silent", text, name, error.strerror)
+            link.is_silent = True
+            self._try_again(link, SILENT_PAUSE_S)
+        elif isinstance(error, ConnectionRefusedError):
+            if link.attempts < link.refused_attempts:
+                self._try_again(link, REFUSED_PAUSE_S)
+            else:
+                self._give_up(link, base.TransportException(f"nobody answers at {name}: {error}"), memory_s)
+        elif link.attempts < BROKEN_ATTEMPTS:
+            self._try_again(link, BROKEN_PAUSE_S)
+        else:
+            text = f"{name} has broken off {link.attempts} handshakes: {error}"
+            self._give_up(link, base.TransportException(text), REFUSED_MEMORY_S)
         link.room.notify_all()
+
+    def _try_again(self, link, pause_s):
+        link.is_retrying = True
+        self._loop.later(pause_s, self._retry, link)
+
+    def _retry(self, link):
+        with link.lock:
+            if not link.is_retrying or self._is_closed:
+                return
+            try:
+                self._begin(link)
+            except base.TransportException:
+                pass  # it was told when it was given up
+
+    def _give_up(self, link, refusal, memory_s):
+        link.attempts = 0
+        link.is_silent = False
+        link.refusal = refusal
+        link.refused_until_s = time.monotonic() + memory_s
+        self._tell_lost(link, str(refusal))
+
+    def _disconnect(self, link):
+        """Close the connection; what is in frames for it is lost."""
+        if link.sock is not None:
+            self._loop.call(self._loop.discard, link.sock)
+        link.sock, link.seal, link.stage = None, None, IDLE
+        if link.outbox:
+            text = "%d messages to %s are lost: the connection ended"
+            _log.log(logging.ERROR, "lost", text, link.outbox_messages, _name(link.target))
+        link.outbox.clear()
+        link.outbox_bytes = link.outbox_messages = 0
+        link.room.notify_all()
+
+    def _tell_lost(self, link, why):
+        lost = link.queued() + link.fallen_out
+        link.waiting.clear()
+        link.waiting_bytes = link.fallen_out = 0
+        if lost:
+            _log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, _name(link.target), why)
 
     # -- the sender's connections, on the network thread
 
     def _watch(self, link, connection):
         if link.sock is connection:
-            self._loop.watch(connection, lambda events: self._serve(link, connection, events), bool(link.outbox))
+            is_writing = link.stage == CONNECTING or bool(link.outbox)
+            self._loop.watch(connection, lambda events: self._serve(link, connection, events), is_writing)
 
     def _serve(self, link, connection, events):
-        # Not to wait for a sender: it may be connecting anew.  The event will come again.
-        if link.sock is not connection or not link.room.acquire(blocking=False):
-            return
-        try:
+        with link.lock:
+            if link.sock is not connection:
+                return
             try:
-                if events & selectors.EVENT_READ:
-                    # Nothing is ever sent in this direction, so this is the end of the connection.
-                    with contextlib.suppress(BlockingIOError):
-                        connection.recv(1)
-                        self._close(link, "the receiver has ended")
-                        return
-                while link.outbox:
-                    data = link.outbox[0]
-                    sent = connection.send(data)
-                    link.outbox_bytes -= sent
-                    if sent < len(data):
-                        link.outbox[0] = data[sent:]
-                        break
-                    link.outbox.popleft()
+                if link.stage == UP:
+                    self._serve_connected(link, events)
+                else:
+                    self._shake_hands(link)
             except BlockingIOError:
                 pass
-            except OSError as error:
-                self._close(link, str(error))
+            except (OSError, handshake.HandshakeError) as error:
+                was_up = link.stage == UP
+                self._disconnect(link)
+                if not was_up:
+                    self._attempt_failed(link, error)
+                return
             link.room.notify_all()
             self._watch(link, connection)
-        finally:
-            link.room.release()
+
+    def _serve_connected(self, link, events):
+        if events & selectors.EVENT_READ:
+            link.sock.recv(1)
+            # Nothing is ever sent in this direction, so this is the end of the connection.
+            raise ConnectionResetError("the receiver has ended")
+        while link.outbox:
+            data = link.outbox[0][0]
+            sent = link.sock.send(data)
+            link.moved_s = time.monotonic()
+            link.outbox_bytes -= sent
+            if sent < len(data):
+                link.outbox[0][0] = data[sent:]
+                break
+            link.outbox_messages -= link.outbox.popleft()[1]
+        if link.fallen_out and link.has_room(QUEUE_LIMIT_BYTES // 2):
+            self._tell_fallen_out(link)
+
+    def _tell_fallen_out(self, link):
+        text = "%s reads again; %d messages to it have fallen out of its queue"
+        _log.log(logging.ERROR, "full", text, _name(link.target), link.fallen_out)
+        link.fallen_out = 0
+
+    def _shake_hands(self, link):
+        """Go as far as what has arrived allows."""
+        connection = link.sock
+        if link.stage == CONNECTING:
+            error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, os.strerror(error))
+            if connection.getsockname() == link.target:
+                raise ConnectionRefusedError("only this very connection is at that port")
+            own = (self.hostname, self.port)
+            hello = handshake.Hello(own, link.target, self.identity, self.limit_bytes, link.purpose)
+            link.hello = hello.encode()
+            connection.sendall(link.hello)
+            link.stage = GREETING
+        if link.stage == GREETING and self._has_arrived(link, handshake.HELLO_BYTES):
+            theirs = handshake.Hello.decode(link.arrived)
+            theirs.demand_for((self.hostname, self.port), link.target, self.identity)
+            link.limit_bytes = theirs.limit_bytes
+            link.key = handshake.connection_key(self.cookie, link.hello, link.arrived)
+            connection.sendall(handshake.proof(link.key, b"sender"))
+            link.stage, link.arrived = PROVING, b""
+        if link.stage == PROVING and self._has_arrived(link, handshake.PROOF_BYTES):
+            if not handshake.is_proof(link.arrived, link.key, b"receiver"):
+                raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
+            self._come_up(link)
+
+    def _has_arrived(self, link, count):
+        while len(link.arrived) < count:
+            more = link.sock.recv(count - len(link.arrived))
+            if not more:
+                raise ConnectionResetError("the connection was closed during the handshake")
+            link.arrived += more
+        return True
+
+    def _come_up(self, link):
+        if link.is_silent:
+            _log.log(logging.WARNING, "silent", "%s answers again", _name(link.target))
+        link.seal, link.stage = handshake.Seal(link.key), UP
+        link.key, link.hello, link.arrived = None, None, b""
+        link.attempts, link.is_silent = 0, False
+        link.moved_s = time.monotonic()
+        if link.limit_bytes != self.limit_bytes:
+            text = "%s is %d here and %d at %s; give all nodes the same"
+            _log.log(logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, link.limit_bytes, _name(link.target))
+        if link.fallen_out:
+            self._tell_fallen_out(link)
+        self._write_waiting(link)
+
+
+def notice_silence(connection):
+    """Let the connection end when the other's host has not answered for SILENCE_LIMIT_S."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", SILENCE_LIMIT_S // 4),
+        ("TCP_KEEPINTVL", SILENCE_LIMIT_S // 4),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", SILENCE_LIMIT_S * 1000),
+    ):
+        if hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def new_identity():
+    """Bytes that no other transport has."""
+    return secrets.token_bytes(handshake.IDENTITY_BYTES)
+
+
+def _demand_address(target):
+    try:
+        socket.inet_pton(socket.AF_INET, target[0])
+    except (OSError, TypeError):
+        raise base.NoTargetTransportException(f"{target[0]!r:.100} is no IPv4 address") from None
 
 
 def _too_large(size, limit_bytes, where):
@@ -309,7 +563,7 @@ def _name(address):
 
 
 def receive(connection, count):
-    """Exactly `count` bytes, within the limit that a handshake has."""
+    """Exactly `count` bytes from a blocking socket, within the limit that a handshake has."""
     deadline_s = time.monotonic() + CONNECT_LIMIT_S
     data = b""
     while len(data) < count:

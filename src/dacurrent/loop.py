@@ -6,6 +6,8 @@ stands by: it takes over when that process has been busy with something else for
 """
 
 import collections
+import heapq
+import itertools
 import logging
 import selectors
 import signal
@@ -48,9 +50,12 @@ class SelectorLoop:
         self._is_wanted = False  # the turn, by the process's own thread
         self._turns_wanted = 0
         self.is_signalled = False
+        self._wakes_at_signals = False
         self._take_over = threading.Event()
         self._next_tick_s = 0.0
         self.ticks = []  # called every TICK_S
+        self._timers = []  # a heap of (when, number, function, arguments)
+        self._numbers = itertools.count()
         self.flush = _nothing_to_flush  # writes what the process has sent and what still waits to go together
         self._selector.register(self._woken, selectors.EVENT_READ, self._wake_up)
 
@@ -61,6 +66,7 @@ class SelectorLoop:
 
     def stop(self):
         """End the thread and close what the loop itself holds; the sockets registered are their owners'."""
+        self._let_signals_be()
         self._is_stopping = True
         self._take_over.set()
         self.wake()
@@ -71,6 +77,7 @@ class SelectorLoop:
 
     def abandon(self):
         """In a forked child: close the copies of the parent's descriptors, and touch nothing that is shared."""
+        self._let_signals_be()
         self._close()
 
     def call(self, function, *arguments):
@@ -78,7 +85,19 @@ class SelectorLoop:
         self._jobs.append((function, arguments))
         self.wake()
 
+    def later(self, pause_s, function, *arguments):
+        """Let the loop's thread call `function(*arguments)` when so many seconds have passed."""
+        self.call(self._set_timer, (time.monotonic() + pause_s, next(self._numbers), function, arguments))
+
     # -- on the loop's thread
+
+    def _set_timer(self, timer):
+        heapq.heappush(self._timers, timer)
+
+    def _do_timers(self):
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            _, _, function, arguments = heapq.heappop(self._timers)
+            self._attempt(function, arguments)
 
     def watch(self, sock, callback, is_writing=False):
         """Call `callback(events)` when `sock` can be read, or with `is_writing` also when it can be written."""
@@ -123,12 +142,16 @@ class SelectorLoop:
                 return
 
     def _take_turn(self, limit_s):
+        if self._timers:
+            limit_s = max(0.0, min(limit_s, self._timers[0][0] - time.monotonic()))
         ready = self._selector.select(limit_s)
         with forks.gate:
             for key, events in ready:
                 self._call_back(key, events)
             if self._jobs:
                 self._do_jobs()
+            if self._timers:
+                self._do_timers()
             if time.monotonic() >= self._next_tick_s:
                 self._next_tick_s = time.monotonic() + TICK_S
                 for tick in self.ticks:
@@ -162,6 +185,16 @@ class SelectorLoop:
     def end_waits_at_signals(self):
         """Let a signal end this thread's waiting, also one that comes just before it; for the main thread only."""
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        self._wakes_at_signals = True
+
+    def _let_signals_be(self):
+        """Before the descriptor that signals are written to is closed; only the main thread can say so."""
+        if self._wakes_at_signals and threading.current_thread() is threading.main_thread():
+            ours = self._waker.fileno()
+            before = signal.set_wakeup_fd(-1)
+            if before not in (-1, ours):
+                signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+            self._wakes_at_signals = False
 
     def heed_signals(self):
         """On the main thread: run the handlers of signals that have come.
@@ -211,5 +244,6 @@ class SelectorLoop:
     def _close(self):
         self._is_stopping = True
         self._selector.close()
-        self._woken.close()
-        self._waker.close()
+        if not self._wakes_at_signals:  # else a signal would find them closed; they go with the process
+            self._woken.close()
+            self._waker.close()

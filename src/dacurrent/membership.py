@@ -8,6 +8,8 @@ import threading
 from da import common, sim
 from da.transport import base
 
+from dacurrent import authority, lifetime
+
 NODE_LIMIT = 1_000
 NAME_LIMIT = 10_000
 
@@ -84,7 +86,7 @@ class Greeting:
             accept()
             self._answers.put((source, nodes))
         else:
-            self._answers.put((None, str(content)))
+            self._answers.put((None, f"{content!r:.200}"))
 
     def wait(self, limit_s):
         """The node that answered, and those it knows.
@@ -106,7 +108,6 @@ def cure_nodes(module):
     stock_new = module.DistProcess._cmd_New
 
     def __init__(self, procimpl, forwarder, **props):
-        self._employers = set()
         stock_init(self, procimpl, forwarder, **props)
         self._nodes = self._router.nodes
 
@@ -114,13 +115,21 @@ def cure_nodes(module):
         """The router has done it already."""
 
     def _cmd_New(self, src, args):
-        self._employers.add((src.hostname, src.nodename))
-        stock_new(self, src, args)
+        _, names, _, _, seqno, _ = args
+        living = lifetime.living()
+        if living + len(names) > authority.LIVING_LIMIT:
+            why = f"{living} processes live here, and {len(names)} more would be above {authority.LIVING_LIMIT}"
+            _log.warning("%s asks for too many processes: %s", src, why)
+            flags = module.ChannelCaps.RELIABLEFIFO
+            self._send1(msgtype=module.Command.RPCReply, message=(seqno, why), to=src, flags=flags)
+        else:
+            stock_new(self, src, args)
 
     def _cmd_NodeLeave(self, src, args):
         stock_leave(self, src, args)
         self._router.forget(src)
-        if common.get_runtime_option("idle") and (src.hostname, src.nodename) in self._employers:
+        if common.get_runtime_option("idle") and (src.hostname, src.nodename) == authority.employer():
+            lifetime.note_desertion()
             _log.info("%s has left, and this node with it.", src)
             self._nodes.clear()  # they leave as well, or have been told already
             self.exit(0)

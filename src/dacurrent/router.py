@@ -16,16 +16,19 @@ import time
 from da import common, sim
 from da.transport import base
 
-from dacurrent import codec, envelopes, membership
+from dacurrent import authority, codec, envelopes, forks, membership
 from dacurrent.limited import LimitedLog
 
 EARLY_LIMIT = 10_000
+HEAVY_BYTES = 64 * 1024  # what is larger may take a while to decode
 UNREACHABLE_LIMIT = 1_000
 REJOIN_PAUSE_S = 1.0
 REJOIN_LIMIT_S = 3_600.0
 
 Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
 RELIABLE, BROADCAST = base.ChannelCaps.RELIABLEFIFO, base.ChannelCaps.BROADCAST
+
+_PAIRED = (RouterCommands.HELLO, RouterCommands.ACK)  # their arguments are (number, something)
 
 _stock_router = sim.Router
 
@@ -72,7 +75,7 @@ class Router(_stock_router):
             try:
                 job()
             except Exception as error:  # noqa: BLE001 - whatever a peer's command causes
-                self._told.log(logging.ERROR, "job", "Router: %r", error, exc_info=True)
+                self._told.log(logging.ERROR, "job", "Router: %.500r", error, exc_info=len(str(error)) < 500)
 
     def stop(self):
         super().stop()
@@ -112,13 +115,17 @@ class Router(_stock_router):
         if inbox is not None:
             inbox.append((source, message))
 
+    def __len__(self):
+        """How many messages wait for the processes here."""
+        return sum(map(len, list(self.local_procs.values()))) + len(self._early or ())
+
     # -- what arrives, on the network thread
 
     def append(self, item):
         """Take one message from a transport: (transport, bytes, address of the sender)."""
         _transport, data, address = item
         try:
-            source, destination, message, named = envelopes.decode(data)
+            source, destination, message, named, ticket = self._decode(data)
         except codec.CodecError as error:
             self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *address, error)
             return
@@ -130,6 +137,8 @@ class Router(_stock_router):
             text = "%s from %s:%d is dropped: it claims to be from a process of this very one"
             self._told.log(logging.WARNING, "forged", text, command, *address)
             return
+        if command is not Command.Message and not self._may(command, source, destination, arguments, ticket):
+            return
         if named:
             self._know(named)
         if self._early is not None:
@@ -139,6 +148,34 @@ class Router(_stock_router):
                         self._early.append((source, destination, message))
                     return
         self._deliver(source, destination, message)
+
+    def _decode(self, data):
+        if len(data) < HEAVY_BYTES:
+            return envelopes.decode(data)
+        with forks.let_go():  # nothing here is in the middle of anything that a fork could disturb
+            return envelopes.decode(data)
+
+    def _may(self, command, source, destination, arguments, ticket):
+        """Whether the command is taken from there; who waits for an answer is told if it is not."""
+        if command is Command.NodeLeave and not authority.is_employer(source, ticket):
+            self._jobs.put(functools.partial(self._peer_lost, (source.hostname, source.transports[0])))
+            return False
+        if command.name not in authority.TICKETED:
+            return command is not Command.Sentinel  # it stands for the number of commands
+        try:
+            authority.demand_ticket(command.name, source, destination, ticket)
+            return True
+        except authority.Refused as why:
+            text = "command %s from %s is ignored: %s"
+            self._told.log(logging.WARNING, ("refused", command), text, command.name, source, why)
+            if command is Command.New:
+                self._jobs.put(functools.partial(self._refuse, source, arguments, str(why)))
+            return False
+
+    def _refuse(self, source, arguments, why):
+        if type(arguments) is tuple and len(arguments) == 6:
+            answer = (arguments[4], why)
+            self._dispatch(common.pid_of_node(), source, (Command.RPCReply, answer), flags=RELIABLE)
 
     def _know(self, named):
         for pid in named:
@@ -181,7 +218,9 @@ class Router(_stock_router):
         hostname, [port] = dest.hostname, dest.transports
         if port == transport.port and hostname == self.hostname:
             raise sim.CircularRoutingException(f"{dest} has ended")
-        data = envelopes.encode(src, None if flags & BROADCAST else dest, mesg)
+        command = mesg[0]
+        ticket = None if command is Command.Message else authority.ticket_for(command.name, dest)
+        data = envelopes.encode(src, None if flags & BROADCAST else dest, mesg, ticket)
         transport.send(data, None if port is None else (hostname, port), **params)
 
     # -- between the routers of nodes, on the router's thread
@@ -190,6 +229,8 @@ class Router(_stock_router):
         """Do what another router asks for, if it is well-formed."""
         if not membership.is_node(source) and command is not RouterCommands.PING:
             self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is no node", command, source)
+        elif command in _PAIRED and not (type(arguments) is tuple and len(arguments) == 2 and type(arguments[0]) is int):
+            self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is malformed", command, source)
         elif command is RouterCommands.HELLO:
             self._be_greeted(source, arguments, named)
         elif command is RouterCommands.ACK:
@@ -199,7 +240,7 @@ class Router(_stock_router):
             if membership.is_node(source):
                 self.nodes.add(source)
         elif command is RouterCommands.BYE:
-            self.forget(source)
+            self._peer_lost((source.hostname, source.transports[0]))
 
     def _be_greeted(self, source, arguments, named):
         nonce, _names = arguments
@@ -219,7 +260,12 @@ class Router(_stock_router):
         return self._dispatch(common.pid_of_node(), node, (command, arguments), flags=flags)
 
     def _is_alive(self, node):
-        return self._tell(node, RouterCommands.PING, ())
+        """Whether it answers now; on the router's thread, which may wait for that."""
+        try:
+            self.transport_manager.transports[0].links.probe((node.hostname, node.transports[0]))
+            return True
+        except base.TransportException:
+            return False
 
     def forget(self, node):
         """A node has left, or does not answer any more."""
@@ -227,9 +273,10 @@ class Router(_stock_router):
         membership.forget(node)
 
     def _peer_lost(self, address):
-        """On the router's thread: a process that sent to this one has ended, or closed its connection."""
+        """On the router's thread: a process that sent to this one has ended, or its host is silent."""
         for node in self.nodes:
-            if (node.hostname, node.transports[0]) == address and not self._is_alive(node):
+            is_other = node != common.pid_of_node() and (node.hostname, node.transports[0]) == address
+            if is_other and not self._is_alive(node):
                 self.log.info("%s does not answer any more.", node)
                 self.forget(node)
                 for pid, inbox in list(self.local_procs.items()):
@@ -264,6 +311,7 @@ class Router(_stock_router):
         with self._join_lock:
             nonce = self._greeting.begin()
             hello = (RouterCommands.HELLO, (nonce, tuple(ProcessId.all_named_ids())))
+            transport.links.connect(address)
             transport.send(codec.encode((node, None, hello)), address)
             peer, nodes = self._greeting.wait(timeout)
         self.bootstrap_peer = peer

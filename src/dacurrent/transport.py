@@ -6,12 +6,13 @@ thread that serves everybody; threads that sent to one peer mixed their bytes.  
 which loses them.  A channel that promises nothing may as well be reliable, so there is no other channel here.
 
 - A process sends on connections that it opened itself, and only reads from those that it accepted.
-- A connection begins with a mutual proof of the cookie (see `handshake`); then come frames of a length and a message.
-- `send` waits for the receiver neither to read nor, but for its first message, to answer (see `links`).  A receiver
-  that stands still delays nobody else.
+- A connection begins with a mutual proof of the cookie (see `handshake`); then come frames, each with a code by which
+  the receiver knows that it is the next one of this very sender.
+- `send` waits for the receiver neither to answer nor to read (see `links`).  One that stands still delays nobody.
 - The socket listens before the process that owns it is forked, so nobody's first message comes too early.
 """
 
+import collections
 import logging
 import random
 import socket
@@ -30,6 +31,13 @@ PENDING_LIMIT = 64  # connections that have not proved their cookie yet
 PENDING_LIMIT_S = 10.0
 CONNECTION_LIMIT = 4_096
 FLUSH_LIMIT_S = 5.0
+# Of what one peer has sent, and what all have: beyond it no more is read until the process has taken some.
+PEER_LIMIT_BYTES = 16 * 1024 * 1024
+ALL_LIMIT_BYTES = 256 * 1024 * 1024
+MESSAGE_BYTES = 400  # what a message takes in memory beside its content
+FULL_PAUSE_S = 0.02
+HEAD_BYTES, CODE_BYTES = links.FRAME.size, handshake.CODE_BYTES
+unpack_size = links.FRAME.unpack_from
 RECEIVE_BYTES = 256 * 1024
 
 _log = LimitedLog(logging.getLogger("da.transport"))
@@ -43,9 +51,14 @@ class Inbound:
         self.sock = connection
         self.address = address
         self.since_s = time.monotonic()
-        self.buffer = bytearray()
-        self.hellos = None
+        self.parts = []  # what has arrived of what is not whole yet
+        self.size = 0
+        self.needed = handshake.HELLO_BYTES  # until the next thing is whole
+        self.key = None  # when the HELLOs have been exchanged
+        self.seal = None
         self.is_peer = False
+        self.is_probe = False
+        self.untaken_bytes = 0  # of what it sent and the process has not taken
 
 
 class TcpTransport(sock.SocketTransport):
@@ -58,10 +71,14 @@ class TcpTransport(sock.SocketTransport):
     def __init__(self, authkey):
         super().__init__(authkey)
         self.links = None
+        self.identity = links.new_identity()
         self._inbound = set()
         self._pending = 0
         self._is_paused = False
         self._is_closed = False
+        self._passed_on = 0  # messages, in all
+        self._untaken = collections.deque()  # (number of the last message, connection, bytes), for each time something was read
+        self._untaken_bytes = 0
         self.on_peer_lost = None  # called with the address of a peer whose connection has ended
         _live.add(self)
 
@@ -107,7 +124,8 @@ class TcpTransport(sock.SocketTransport):
 
     def start(self, queue, mesgloop=None):
         super().start(queue, mesgloop)
-        self.links = links.Links(self.hostname, self.port, self.buffer_size, self.authkey, self.mesgloop)
+        host = socket.gethostbyname(self.hostname)
+        self.links = links.Links(host, self.port, self.buffer_size, self.authkey, self.mesgloop, self.identity)
         self.mesgloop.ticks.append(self._tick)
         self.mesgloop.flush = self.links.flush
         self.mesgloop.call(self._watch_listener)
@@ -192,68 +210,129 @@ class TcpTransport(sock.SocketTransport):
             data = b""
         if not data:
             self._drop(inbound)
-            if inbound.is_peer and self.on_peer_lost is not None:
+            if inbound.is_peer and not inbound.is_probe and self.on_peer_lost is not None:
                 self.on_peer_lost(inbound.address)
             return
-        if inbound.buffer or not inbound.is_peer:
-            inbound.buffer += data
-            data = inbound.buffer
+        inbound.parts.append(data)
+        inbound.size += len(data)
+        if inbound.size < inbound.needed and (inbound.is_peer or inbound.key is not None):
+            return
+        if len(inbound.parts) > 1:
+            data = b"".join(inbound.parts)
         try:
-            if not inbound.is_peer:
-                self._shake_hands(inbound)
+            start = 0 if inbound.is_peer else self._shake_hands(inbound, data)
             if inbound.is_peer:
-                self._take_frames(inbound, data)
+                start = self._take_frames(inbound, data, start)
         except handshake.HandshakeError as error:
             self._drop(inbound, str(error))
         except OSError as error:
             self._drop(inbound, f"during the handshake: {error}")
+        else:
+            inbound.parts = [data[start:]] if start < len(data) else []
+            inbound.size = len(data) - start
 
-    def _shake_hands(self, inbound):
-        """Go as far as what has arrived allows."""
-        buffer = inbound.buffer
-        if inbound.hellos is None:
-            if not handshake.is_beginning(buffer):
+    def _shake_hands(self, inbound, data):
+        """Go as far as what has arrived allows; returns where the rest begins."""
+        at = 0
+        if inbound.key is None:
+            if not handshake.is_beginning(data):
                 raise handshake.HandshakeError("it does not speak this protocol")
-            if len(buffer) < handshake.HELLO_BYTES:
-                return
-            theirs = bytes(buffer[: handshake.HELLO_BYTES])
-            del buffer[: handshake.HELLO_BYTES]
-            port, _limit_bytes = handshake.read_hello(theirs)
-            inbound.address = (inbound.address[0], port)
-            ours = handshake.hello(self.port, self.buffer_size)
-            inbound.hellos = (theirs, ours)
-            inbound.sock.send(ours)
-        if len(buffer) < handshake.PROOF_BYTES:
-            return
-        given = bytes(buffer[: handshake.PROOF_BYTES])
-        del buffer[: handshake.PROOF_BYTES]
-        if not handshake.is_proof(given, self.authkey, b"sender", *inbound.hellos):
+            if len(data) < handshake.HELLO_BYTES:
+                return 0
+            at = handshake.HELLO_BYTES
+            self._be_greeted(inbound, data[:at])
+            inbound.needed = handshake.PROOF_BYTES
+        if len(data) - at < handshake.PROOF_BYTES:
+            return at
+        given, at = data[at : at + handshake.PROOF_BYTES], at + handshake.PROOF_BYTES
+        if not handshake.is_proof(given, inbound.key, b"sender"):
             inbound.sock.send(handshake.REFUSED)
             raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
-        inbound.sock.send(handshake.proof(self.authkey, b"receiver", *inbound.hellos))
-        inbound.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        inbound.sock.send(handshake.proof(inbound.key, b"receiver"))
+        links.notice_silence(inbound.sock)
+        inbound.seal = handshake.Seal(inbound.key)
         inbound.is_peer = True
         self._pending -= 1
+        return at
 
-    def _take_frames(self, inbound, data):
-        """Pass on every whole frame in `data`, and keep the rest."""
-        start, end = 0, len(data)
-        while end - start >= links.FRAME.size:
-            size = links.FRAME.unpack_from(data, start)[0]
-            if size > self.buffer_size:
-                self._drop(
-                    inbound, f"a message of {size} bytes, while {links.SIZE_OPTION} is {self.buffer_size} here; none can follow"
-                )
-                return
-            stop = start + links.FRAME.size + size
-            if stop > end:
+    def _be_greeted(self, inbound, data):
+        theirs = handshake.Hello.decode(data)
+        own = inbound.sock.getsockname()
+        # Which port it listens at, it alone can say; its host is known from the connection.
+        theirs.demand_for(own, (inbound.address[0], theirs.own[1]), self.identity)
+        inbound.address = theirs.own
+        inbound.is_probe = theirs.purpose == handshake.PROBE
+        ours = handshake.Hello(own, theirs.own, self.identity, self.buffer_size).encode()
+        inbound.key = handshake.connection_key(self.authkey, data, ours)
+        inbound.sock.send(ours)
+
+    def _take_frames(self, inbound, data, start):
+        """Pass on the messages of every whole frame in `data`; returns where the rest begins."""
+        end, count, limit_bytes = len(data), 0, self.buffer_size
+        address, pass_on, is_next = inbound.address, self.queue.append, inbound.seal.is_next
+        while end - start >= HEAD_BYTES:
+            (size,) = unpack_size(data, start)
+            if size > limit_bytes + links.FRAME_LIMIT_BYTES:
+                raise handshake.HandshakeError(self._too_large(size))
+            at = start + HEAD_BYTES
+            stop = at + size
+            if stop + CODE_BYTES > end:
+                inbound.needed = stop + CODE_BYTES - start
                 break
-            self.queue.append((self, bytes(data[start + links.FRAME.size : stop]), inbound.address))
-            start = stop
-        if data is inbound.buffer:
-            del data[:start]
-        elif start < end:
-            inbound.buffer += data[start:]
+            if not is_next(data, at, stop):
+                raise handshake.HandshakeError("a frame is not the next one that its sender made")
+            while at < stop:
+                begin = at + HEAD_BYTES
+                at = begin + unpack_size(data, at)[0]
+                if at > stop:
+                    raise handshake.HandshakeError("a frame is malformed")
+                if at - begin > limit_bytes:
+                    raise handshake.HandshakeError(self._too_large(at - begin))
+                pass_on((self, data[begin:at], address))
+                count += 1
+            start = stop + CODE_BYTES
+        else:
+            inbound.needed = HEAD_BYTES
+        if count:
+            self._note_untaken(inbound, count, start + MESSAGE_BYTES * count)
+        return start
+
+    # What waits in memory for a process that is slower than its peers is bounded for each of them, so that one that
+    # sends without end holds up itself and nobody else.
+
+    def _note_untaken(self, inbound, count, size):
+        self._passed_on += count
+        self._untaken.append((self._passed_on, inbound, size))
+        inbound.untaken_bytes += size
+        self._untaken_bytes += size
+        if inbound.untaken_bytes < PEER_LIMIT_BYTES // 2 and self._untaken_bytes < ALL_LIMIT_BYTES // 2:
+            return  # it is not counted each time
+        self._count_taken()
+        if not self._has_room(inbound):
+            self.mesgloop.forget(inbound.sock)
+            self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
+
+    def _count_taken(self):
+        taken = self._passed_on - len(self.queue)
+        while self._untaken and self._untaken[0][0] <= taken:
+            _, inbound, size = self._untaken.popleft()
+            inbound.untaken_bytes -= size
+            self._untaken_bytes -= size
+
+    def _has_room(self, inbound):
+        return inbound.untaken_bytes <= PEER_LIMIT_BYTES and self._untaken_bytes <= ALL_LIMIT_BYTES
+
+    def _read_on(self, inbound):
+        if inbound not in self._inbound:
+            return
+        self._count_taken()
+        if self._has_room(inbound):
+            self.mesgloop.watch(inbound.sock, lambda _events: self._read(inbound))
+        else:
+            self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
+
+    def _too_large(self, size):
+        return f"a message of {size} bytes, while {links.SIZE_OPTION} is {self.buffer_size} here; none can follow"
 
     # -- what goes out, on the sender's thread
 

@@ -13,7 +13,7 @@ from bcr.messages import ResultShuttle, Shuttle
 from bcr.record import RunRecord
 from bcr.signing import Signed
 from bcr.statements import Order, Request, Result, SignedOrder, SignedRequest, SignedResult
-from bcr.violations import MalformedMessage
+from bcr.violations import LONGEST_WHAT, MalformedMessage, Notice
 
 KINDS = [Shuttle, ResultShuttle, SignedRequest, SignedOrder, SignedResult, Signed[Wedged], Signed[CaughtUp], RunRecord]
 STATEMENTS = st.builds(Order, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=40))
@@ -31,6 +31,14 @@ def messages():
 @pytest.mark.parametrize("kind, message", messages(), ids=lambda value: type(value).__name__)
 def test_a_message_reads_back_as_it_was_written(kind, message):
     assert decode(kind, encode(message)) == message
+
+
+def test_the_text_of_a_violation_is_bounded_whatever_a_peer_sent():
+    with pytest.raises(MalformedMessage) as caught:
+        decode(Order, encode(("x" * 900_000, 1, 1, b"")))
+    for text in (caught.value.what, str(caught.value), Notice.of(caught.value, "shuttle").what):
+        assert len(text) == LONGEST_WHAT
+        assert text.startswith("not a Order: Invalid value")
 
 
 @given(STATEMENTS)

@@ -320,7 +320,7 @@ def test_the_published_example_is_refused_for_its_unknown_failure_alone():
     text = (CONFIG / "published_example.config").read_text().split("\n")
     assert warning.text == "a quote is missing behind 'jedi'"
     assert text[error.line - 1][error.column - 1 :].startswith("omit_send()")
-    assert error.text.startswith("no failure omit_send; the nearest is mute_clients, valid are ")
+    assert error.text.startswith("no failure omit_send; the nearest are ")
 
 
 def test_errors_of_a_file_whose_number_of_clients_is_missing_are_no_consequences_of_that():
@@ -507,7 +507,7 @@ def test_an_authenticator_that_there_is_not_is_told_with_the_nearest():
 
 def test_positions_are_those_of_the_authenticators_chain():
     [error] = errors(CHECKSUMS + "failures[0,3] = shuttle(0,0),crash()\n")
-    assert error == "5:1: failures: no replica 3, positions are 0 to 2"
+    assert error.startswith("5:1: failures: no replica 3, positions are 0 to 2")
     assert errors(CHECKSUMS + "links[0,3] = shuttle(0,0),fail()\n")
     assert errors(CHECKSUMS + "simulation = crash(replica_3,5)\n")
 

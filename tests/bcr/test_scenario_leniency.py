@@ -1,9 +1,12 @@
 """What only one reading makes sense of is read with a warning, and what two do is refused."""
 
+import os
+
 import pytest
 from memory_chain import get, put
 
-from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario
+from bcr.object import Operation
+from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario, read_scenario
 
 START = "t = 1\nnum_client = 1\nworkload[0] = get('k')\n"
 
@@ -56,8 +59,10 @@ def test_seconds_may_have_decimals_and_milliseconds_may_not():
     assert scenario.client_timeout_ms == 500
     assert (scenario.failures[0].trigger.count, scenario.failures[0].failure.argument) == (1_250, 125)
     assert scenario.head_timeout_ms == 3_000  # a default is no number of the file's
-    assert error("client_timeout = 0.5\n") == "18: client_timeout: expected a whole number, found '0.5'"
-    assert error("failures[0,0] = after(0.5), drop()\n") == "23: after: expected a number of whole milliseconds, found '0.5'"
+    hint = "; if this file counts seconds, say time_unit = s"
+    assert error("client_timeout = 0.5\n") == f"18: client_timeout: expected a whole number, found '0.5'{hint}"
+    expected = f"23: after: expected a number of whole milliseconds, found '0.5'{hint}"
+    assert error("failures[0,0] = after(0.5), drop()\n") == expected
 
 
 @pytest.mark.parametrize("value", ["0.0005", "1.", "1e3", "0,5", "½"])
@@ -83,3 +88,202 @@ def test_a_fault_s_time_has_limits(pair):
 )
 def test_a_fault_of_links_without_sense_is_refused_with_its_place(value, told):
     assert error(f"links = {value}\n").startswith(told)
+
+
+# -- what public files of the format hold
+
+HANDOUT = "put('jedi,'luke skywalker); slice('jedi','0:4'); get('jedi')"
+JEDI = [put("jedi", "luke skywalker"), Operation("slice", "jedi", "0:4"), get("jedi")]
+
+
+@pytest.mark.parametrize(
+    "value, told",
+    [
+        (HANDOUT, ["a quote is missing behind 'jedi'", "a quote is missing behind 'luke skywalker'"]),
+        (HANDOUT.replace("'jedi,", "'jedi',"), ["a quote is missing behind 'luke skywalker'"]),
+        (HANDOUT.replace("skywalker)", "skywalker')"), ["a quote is missing behind 'jedi'"]),
+        (HANDOUT.replace("'", '"'), ["a quote is missing behind 'jedi'", "a quote is missing behind 'luke skywalker'"]),
+    ],
+)
+def test_the_closing_quotes_that_an_operation_lacks_are_read_with_a_warning(value, told):
+    scenario, warnings = read(f"t = 1\nnum_client = 1\nworkload[0] = {value}\n")
+    assert (operations(scenario), warnings) == ([JEDI], told)
+
+
+def test_the_last_operation_may_lack_its_closing_quote_too():
+    scenario, warnings = read("t = 1\nnum_client = 1\nworkload[0] = get('a'); put('b','c, d)\n")
+    assert operations(scenario) == [[get("a"), put("b", "c, d")]]
+    assert warnings == ["a quote is missing behind 'c, d'"]
+
+
+@pytest.mark.parametrize(
+    "value, column",
+    [("get('a'); put('b','it's me'); get('c')", 33), ("put('a','b\\'); get('c)", 23), ("put('a', 'b", 24)],
+)
+def test_where_a_quote_may_be_missing_in_two_places_the_one_error_stands_at_the_string(value, column):
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(f"t = 1\nnum_client = 1\nworkload[0] = {value}\n", "x.config")
+    [found] = caught.value.diagnostics
+    assert (found.line, found.column, "quote" in found.text) == (3, column, True)
+
+
+def test_workloads_of_clients_that_there_are_not_are_ignored_with_a_warning():
+    scenario, warnings = read(START + "workload[1] = get('a')\nworkload[7] = get('b')\n")
+    assert operations(scenario) == [[get("k")]]
+    assert warnings == [f"workload[{k}] is ignored: no such client, clients are 0 to 0" for k in (1, 7)]
+
+
+def test_a_trigger_of_a_client_that_there_is_not_is_read_with_the_warning_that_it_never_strikes():
+    scenario, warnings = read(START + "failures[0,0] = shuttle(3,0), drop()\n")
+    assert scenario.failures[0].trigger == Trigger("shuttle", 3, 0)
+    assert warnings == ["shuttle: no client 3, clients are 0 to 0; this never strikes"]
+
+
+def test_truncate_history_without_a_number_is_read_as_1():
+    scenario, warnings = read(START + "failures[0,0] = wedge_request(0), truncate_history()\n")
+    assert scenario.failures[0].failure == Failure("truncate_history", 1)
+    assert warnings == ["truncate_history() is read as truncate_history(1)"]
+
+
+def test_a_line_that_is_no_name_and_value_is_ignored_with_a_warning():
+    scenario, warnings = read(START + "-----\n")
+    assert scenario.t == 1
+    assert warnings == ["expected 'name = value', found '-----'; the line is ignored"]
+
+
+def test_a_workload_or_fault_without_its_equals_sign_is_an_error_that_is_told_once():
+    assert error("failures[0,0] shuttle(0,0), drop()\n").startswith("1: expected 'name = value'")
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario("t = 1\nnum_client = 1\nworkload[0] get('k')\n", "x.config")
+    [found] = caught.value.diagnostics
+    assert (found.line, found.text) == (3, "expected 'name = value', found \"workload[0] get('k')\"")
+
+
+def test_of_many_lines_that_are_none_five_are_told_and_the_number_of_the_others():
+    _, warnings = read(START + "no line\n" * 100)
+    assert len(warnings) == 6
+    assert warnings[-1] == "95 more lines that are no 'name = value' are ignored"
+
+
+def test_hosts_of_clients_without_hosts_are_ignored_with_a_warning():
+    scenario, warnings = read(START + "client_hosts = 0\nreplica_hosts = 0;1;2\n")
+    assert (scenario.client_hosts, scenario.replica_hosts) == ((), ())
+    assert warnings == [
+        f"{key} is ignored: there is no hosts = …, of whose items it gives the numbers"
+        for key in ("client_hosts", "replica_hosts")
+    ]
+
+
+@pytest.mark.parametrize("more, told", [("", 1), ("time_unit = ms\n", 0)])
+def test_a_timeout_that_may_be_seconds_names_the_unit_of_time_unless_the_file_says_it(more, told):
+    scenario, warnings = read(START + more + "head_timeout = 3\nclient_timeout = 50\n")
+    assert scenario.head_timeout_ms == 3
+    expected = "head_timeout: 3 milliseconds; if this file counts seconds say time_unit = s, otherwise time_unit = ms"
+    assert warnings == [expected] * told
+
+
+def test_a_number_that_is_too_small_for_both_units_is_told_with_what_is_possible():
+    assert error("time_unit = s\nclient_timeout = 0.0001\n") == (
+        "18: client_timeout: expected a number of seconds, found '0.0001'; seconds have three decimals at most"
+    )
+
+
+def test_a_counter_below_the_first_names_the_setting():
+    assert error("counters_start_at = 1\nfailures[0,0] = shuttle(0,0), drop()\n") == (
+        "27: shuttle: 0 is less than 1, where this file begins to count: counters_start_at = 1"
+    )
+
+
+FROM_1 = """\
+t = 1
+num_client = 2
+indices_start_at = 1
+workload[1] = put('a','b')
+workload[2] = get('a')
+failures[0,3] = shuttle(2,0), drop()
+links[1,2] = after(5), fail()
+links = after(9), partition({1},{3})
+expect[results,2] = 'b'
+expect[quorum_includes,0] = 1,3
+"""
+
+
+def test_clients_and_positions_may_count_from_1_where_the_file_says_so():
+    one, warnings = read(FROM_1)
+    assert not warnings
+    other, _ = read(
+        FROM_1.replace("indices_start_at = 1", "indices_start_at = 0").replace("workload[1]", "workload[0]")
+        .replace("workload[2]", "workload[1]").replace("[0,3] = shuttle(2,0)", "[0,2] = shuttle(1,0)")
+        .replace("links[1,2]", "links[0,1]").replace("{1},{3}", "{0},{2}").replace("results,2", "results,1")
+        .replace("= 1,3", "= 0,2")
+    )  # fmt: skip
+    assert one.workloads == other.workloads
+
+    def plans(scenario):
+        return [(each.configuration, each.position, each.trigger, each.failure) for each in scenario.failures]
+
+    assert plans(one) == plans(other)
+    assert [(each.arguments, each.value) for each in one.expectations] == [((1,), ("b",)), ((0,), (0, 2))]
+    assert [(each.arguments, each.value) for each in other.expectations] == [((1,), ("b",)), ((0,), (0, 2))]
+
+
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ("[0,3]", "[0,0]", "failures: no replica 0, positions are 1 to 3"),
+        ("shuttle(2,", "shuttle(0,", "shuttle: 0 is less than 1, where this file begins to count: indices_start_at = 1"),
+        ("links[1,2]", "links[0,2]", "links: no link from 0 to 2, replicas are 1 to 3"),
+        ("{3}", "{0}", "partition: expected replicas from 1 to 3 such as {1,2}, found '{0}'"),
+        ("results,2", "results,0", "expect[results]: no client 0, clients are 1 to 2"),
+        ("= 1,3", "= 0,3", "expected positions such as 1,2 or {1,2}, found '0'"),
+    ],
+)
+def test_where_indices_start_at_1_there_is_no_0(old, new, told):
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(FROM_1.replace(old, new), "x.config")
+    assert [each.text for each in caught.value.diagnostics] == [told]
+
+
+def test_clients_that_count_from_1_without_saying_so_are_told_of_the_setting():
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(FROM_1.replace("indices_start_at = 1\n", ""), "x.config")
+    texts = [each.text for each in caught.value.diagnostics if each.severity == "error"]
+    hint = "; if clients and positions count from 1 in this file, say indices_start_at = 1"
+    assert f"workload[0] is missing: what client 0 is to do{hint}" in texts
+    assert f"failures: no replica 3, positions are 0 to 2{hint}" in texts
+
+
+def test_an_unknown_key_that_is_near_to_none_lists_a_handful():
+    _, warnings = read(START + "foo = 5\n")
+    [told] = warnings
+    assert told.startswith("unknown key foo is ignored; the nearest are ")
+    assert told.count(",") == 4
+
+
+def test_an_unknown_word_of_a_choice_hides_no_other_error_and_makes_none():
+    assert error("time_unit = sec\nclient_timeout = 0.5\n").startswith("13: time_unit: no 'sec'")
+
+
+def test_brackets_that_do_not_match_do_not_make_the_workload_missing_too():
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario("t = 1\nnum_client = 1\nworkload[0) = get('k')\n", "x.config")
+    assert [each.text for each in caught.value.diagnostics] == ["brackets do not match: 'workload[0)'"]
+
+
+def test_an_index_behind_a_number_s_name_does_not_make_the_number_missing_too():
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario("t[0] = 1\nnum_client = 1\nworkload[0] = get('k')\n", "x.config")
+    assert [each.text for each in caught.value.diagnostics] == ["t takes no index"]
+
+
+def test_what_is_no_file_is_told_as_what_it_is(tmp_path):
+    folder, fifo = tmp_path / "folder.config", tmp_path / "fifo.config"
+    folder.mkdir()
+    os.mkfifo(fifo)
+    for path, what in ((folder, "a folder"), (fifo, "a FIFO")):
+        with pytest.raises(ScenarioError, match=f"error: {what}, not a file$"):
+            read_scenario(path)
+
+
+def test_yaml_in_capitals_is_yaml():
+    assert parse_scenario("t: 1\nnum_client: 1\n'workload[0]': get('k')\n", "x.YAML")[0].t == 1

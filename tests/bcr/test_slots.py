@@ -58,7 +58,7 @@ def test_the_order_of_requests_in_a_slot_shows_in_what_is_signed():
 
 
 def test_what_olympus_is_told_of_a_request_is_its_digest_slot_and_outcome_and_no_result_statement():
-    chain, _one, other, done = slot_of_two()
+    chain, _, other, done = slot_of_two()
     chain.order(chain.send(0, get("k")))
     told = done.latest_answer(1, 0)
     assert told == LatestAnswer(1, 0, other.statement.digest(), 0, done.outcomes[1])

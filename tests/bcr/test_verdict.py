@@ -14,7 +14,7 @@ from bcr.signing import Signed
 from bcr.slots import OpenSlot
 from bcr.state import RunningState, Snapshot
 from bcr.statements import Outcome, Request
-from bcr.verdict import MAX_REASONS, judge
+from bcr.verdict import MAX_REASONS, Hindrance, judge
 from bcr.violations import MalformedMessage
 
 # -- altering records
@@ -707,6 +707,13 @@ def test_a_run_that_was_given_up_though_answers_are_owed_is_judged_fail(stalled)
     assert verdict(stalled).status == "unknown"
     assert fails(given_up(stalled), "nothing moved, and the protocol owes the answers")
     assert fails(given_up(stalled), "client 1: 1 of 2 requests answered")
+
+
+def test_a_full_disk_leaves_nothing_owed(stalled):
+    full = Hindrance("client_1: the log cannot be written: No space left on device")
+    judgement = judge(stalled.record(), stalled.workloads(), stalled.client_window, given_up=full)
+    assert judgement.status == "unknown"
+    assert judgement.reasons[0] == full
 
 
 def test_t_faults_are_no_excuse_and_more_are(stalled):

@@ -36,7 +36,7 @@ def counted(monkeypatch, t, operations):
     text = f"t = {t}\nnum_client = 1\ncheckpt_interval = 1000\nworkload[0] = pseudorandom(1,{operations})\n"
     verified = []
     stock = simulator.judge
-    monkeypatch.setattr(simulator, "judge", lambda *record: (verified.append(scheme.verifications), stock(*record))[1])
+    monkeypatch.setattr(simulator, "judge", lambda *record, **more: (verified.append(scheme.verifications), stock(*record, **more))[1])
     outcome = simulator.simulate(parse_scenario(text, "x.config")[0], keeps_steps=True)
     assert outcome.breaches == ()
     messages = sum(step.message in OF_THE_PROTOCOL for step in outcome.steps)

@@ -2,6 +2,7 @@
 
 import enum
 import pickle
+import time
 import types
 
 import pytest
@@ -191,6 +192,62 @@ def test_decoding_makes_nobody_known_by_name():
     assert decode(encode([pid, pid]), named) == [pid, pid]
     assert named == [pid, pid]
     assert common.ProcessId.lookup(("intruder", "nowhere")) is None
+
+
+COLLIDING = [n * (2**61 - 1) for n in range(44_000)]
+HASHED = {
+    "a set": COLLIDING,
+    "tuples": [(n,) for n in COLLIDING],
+    "floats and ints": [float(2**61 * 2**n - 2**n) for n in range(900)] + COLLIDING[:1000],
+}
+
+
+@pytest.mark.parametrize("keys", HASHED.values(), ids=HASHED)
+@pytest.mark.parametrize("tag", [b"S", b"Z", b"d", b"D"])
+def test_keys_that_all_have_one_hash_are_refused_before_they_are_compared(tag, keys):
+    item = b"N" if tag in b"dD" else b""
+    data = tag + len(keys).to_bytes(4, "big") + b"".join(encode(each) + item for each in keys)
+    began_s = time.process_time()
+    with pytest.raises(CodecError, match="one hash"):
+        decode(data)
+    assert time.process_time() - began_s < 2  # uncured some ten
+
+
+@given(st.sets(st.integers(), min_size=100, max_size=300))
+def test_keys_that_happen_to_be_many_are_taken(keys):
+    assert decode(encode(keys)) == keys
+    assert decode(encode(dict.fromkeys(keys))) == dict.fromkeys(keys)
+
+
+def test_keys_that_differ_in_high_bits_alone_are_taken_quickly():
+    keys = {n << 40 for n in range(100_000)}
+    began_s = time.process_time()
+    assert decode(encode(keys)) == keys
+    assert time.process_time() - began_s < 2
+
+
+@pytest.mark.parametrize("data", [b"s\0\1\0\0" + b"x" * 65_535 + b"\xff", b"m\0\1\0\0" + b"\xff" * 65_536])
+def test_what_is_told_of_malformed_bytes_is_short(data):
+    with pytest.raises(CodecError) as told:
+        decode(data)
+    assert len(str(told.value)) < 300 and str(told.value).isprintable()
+
+
+def test_an_int_beyond_the_limit_is_refused_on_both_sides():
+    limit = codec.LONG_INT_LIMIT_BYTES
+    assert decode(encode(2 ** (8 * limit - 2))) == 2 ** (8 * limit - 2)
+    with pytest.raises(CodecError, match="int of"):
+        encode(2 ** (8 * limit))
+    with pytest.raises(CodecError, match="int of"):
+        decode(b"I" + (limit + 1).to_bytes(4, "big") + bytes(limit + 1))
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\r", "\0", "x" * 256])
+@pytest.mark.parametrize("field", ["name", "nodename", "hostname"])
+def test_a_process_id_whose_names_would_disturb_a_terminal_is_a_codec_error(field, text):
+    codec._encoded_ids.clear()
+    with pytest.raises(CodecError, match="names"):
+        decode(encode(process_id(**{field: text})))
 
 
 @pytest.mark.parametrize("fields", [{"uid": "1"}, {"transports": [1]}, {"transports": (70_000,)}, {"hostname": 5}])

@@ -122,9 +122,10 @@ def test_the_hook_leaves_a_foreign_package_of_the_same_name_alone(tmp_path):
 def test_the_hook_is_installed_once():
     hook.install()
     assert sum(isinstance(finder, hook.Finder) for finder in sys.meta_path) == 1
+    assert not any(getattr(finder, "__name__", "") == "DistAlgo" for finder in sys.meta_path)
 
 
-def test_a_python_that_does_not_import_da_loads_nothing_but_the_hook(tmp_path):
+def test_a_python_that_does_not_import_da_loads_nothing_of_the_layer(tmp_path):
     loaded = "(name for name in sys.modules if name.split('.')[0] in ('da', 'dacurrent'))"
     (tmp_path / "loaded.py").write_text(f"import sys; print(*{loaded})")
-    assert run_da(tmp_path, module="loaded").stdout.split() == ["dacurrent", "dacurrent.hook"]
+    assert run_da(tmp_path, module="loaded").stdout.split() == []

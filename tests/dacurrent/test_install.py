@@ -1,5 +1,6 @@
 """Both kinds of installation make plain `python3 -m da` work."""
 
+import ensurepip
 import os
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def test_an_installation_makes_plain_python_m_da_work(tmp_path, environment, kin
 
     options = ["--editable", str(PROJECT)] if kind == "editable" else [str(PROJECT)]
     offline = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
-    installed = run(environment, "-m", "pip", "install", "-q", *offline, *options, cwd=tmp_path)
+    [pip] = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
+    installed = run(environment, pip / "pip", "install", "-q", *offline, *options, cwd=tmp_path)
     assert installed.returncode == 0, installed.stdout + installed.stderr
 
     where = run(environment, "-c", "import dacurrent; print(dacurrent.__file__)", cwd=tmp_path).stdout.strip()

@@ -31,11 +31,10 @@ def files(monkeypatch):
 def test_the_log_is_written_before_the_messages_that_it_tells_of(files, monkeypatch):
     order = []
     logfiles.write_before_messages(Recorded(order))
-    links = Links("127.0.0.1", 0, 100, b"", loop=None)
+    links = Links("127.0.0.1", 0, 100, b"", loop=None, identity=b"")
     link = links.to(("127.0.0.1", 1))
-    link.sock = object()
     links._unflushed.append(link)
-    monkeypatch.setattr(links, "_write_gathered", lambda link: order.append("messages"))
+    monkeypatch.setattr(links, "_write_waiting", lambda link: order.append("messages"))
     links.flush()
     assert order == ["log", "messages"]
 

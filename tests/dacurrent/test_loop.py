@@ -94,6 +94,32 @@ def test_what_was_sent_is_flushed_when_the_network_thread_takes_over(loop):
     assert flushed.wait(LIMIT_S)
 
 
+def test_a_signal_after_the_loop_has_ended_is_written_nowhere(loop):
+    loop.end_waits_at_signals()
+    loop.stop()
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_loop_that_another_thread_ends_leaves_signals_somewhere_to_go(loop):
+    loop.end_waits_at_signals()
+    thread = threading.Thread(target=loop.stop)
+    thread.start()
+    thread.join(LIMIT_S)
+    loop._thread.join(LIMIT_S)
+    descriptor = signal.set_wakeup_fd(-1)
+    os.fstat(descriptor)  # it is open still
+    loop._woken.close()
+    loop._waker.close()
+
+
+def test_a_function_is_called_when_its_time_has_come(loop):
+    called = []
+    for number in (3, 1, 2):
+        loop.later(number / 100, called.append, number)
+    loop.wait_until(lambda: len(called) == 3, LIMIT_S)
+    assert called == [1, 2, 3]
+
+
 class Signalled(BaseException):
     """What a signal's handler raises, wherever the process is."""
 

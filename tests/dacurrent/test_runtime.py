@@ -1,6 +1,7 @@
 """How runs begin, fail and end."""
 
 import os
+import re
 import signal
 import stat
 import time
@@ -40,6 +41,12 @@ def test_a_child_that_dies_before_it_has_answered_is_told_and_waited_for_no_long
     assert done.returncode == FAILURE_STATUS, done.stdout
     assert "main ends" in done.stdout
     assert done.stdout.count("was ended by SIGKILL") == 2, done.stdout
+
+
+def test_a_child_that_never_says_that_it_is_there_is_named_and_waited_for_no_longer(tmp_path):
+    done = run_da(tmp_path, ENDS, "stopped", limit_s=LIMIT_S)
+    assert done.returncode == FAILURE_STATUS, done.stdout
+    assert re.search(r"new: no answer within 1 s from <Stopped:\w+>", done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("size", [4_096, 20_000])
@@ -99,11 +106,32 @@ def test_a_cookie_that_others_can_read_is_told(tmp_path):
     assert done.returncode == 0 and f"{cookie}: chmod 600" in done.stdout
 
 
+def test_a_cookie_on_the_command_line_is_warned_about(tmp_path):
+    done = run_da(tmp_path, "-n", "a", "-M", "-H", "localhost", "-p", free_port(), "--cookie", "secret", MEETING, HOME=str(tmp_path))
+    assert done.returncode == 0 and "Everybody on this host can read --cookie" in done.stdout
+    assert not (tmp_path / ".da.cookie").exists()
+
+
 @pytest.mark.parametrize("cookie", ["", "--cookie="])
 def test_an_empty_cookie_is_refused(tmp_path, cookie):
     (tmp_path / ".da.cookie").touch()
     done = run_da(tmp_path, "-n", "a", "-H", "localhost", *cookie.split(), MEETING, HOME=str(tmp_path))
     assert done.returncode == 1 and "cookie" in done.stdout
+
+
+@pytest.mark.parametrize("address", ["::1", "[::1]:15000", "fe80::1%eth0", "2001:db8::1"])
+@pytest.mark.parametrize("option", ["-H", "-R"])
+def test_there_is_no_ipv6_and_who_asks_for_it_is_told(tmp_path, option, address):
+    done = run_da(tmp_path, "-n", "a", option, address, MEETING, HOME=str(tmp_path), limit_s=LIMIT_S)
+    assert done.returncode == 10
+    assert f"{option} {address}: there is no IPv6 here; give an IPv4 address" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("peer", ["a:b", "localhost:0", "localhost:70000", "localhost:", "no.such.host.invalid"])
+def test_a_peer_that_is_no_address_is_told_in_one_line(tmp_path, peer):
+    done = run_da(tmp_path, "-n", "a", "-H", "localhost", "-R", peer, MEETING, HOME=str(tmp_path), limit_s=LIMIT_S)
+    assert done.returncode == 10 and f"-R {peer}: " in done.stdout and "Traceback" not in done.stdout
 
 
 def test_a_port_that_is_taken_is_an_error(start, tmp_path):
@@ -145,3 +173,24 @@ def test_a_second_run_with_the_same_node_name_stays_to_itself(start):
     assert "another node is called onode" in second.output
     friend = start("-n", "friend", *master, MEETING, "onode")
     assert friend.end() == 0 and first.end() == 0
+
+
+def test_the_debug_log_tells_no_argument_of_setup(tmp_path):
+    program = tmp_path / "secretive.da"
+    program.write_text(
+        "class Keeper(process):\n"
+        "    def setup(secret, fails):\n"
+        "        if fails:\n"
+        "            raise ValueError('for a test')\n"
+        "    def run():\n"
+        "        output('kept')\n"
+        "def main():\n"
+        "    keepers = list(new(Keeper, num=2))\n"
+        "    for (index, keeper) in enumerate(keepers):\n"
+        "        setup(keeper, ('a ' + 'secret', index == 1))\n"
+        "    start(keepers)\n"
+    )
+    done = run_da(tmp_path, "-L", "debug", "-H", "localhost", program)
+    assert "Running `setup` with args" in done.stdout and "<2 arguments>" in done.stdout
+    assert "kept" in done.stdout and "ValueError('for a test')" in done.stdout
+    assert "a secret" not in done.stdout

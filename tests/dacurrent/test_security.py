@@ -2,7 +2,9 @@
 
 import os
 import pickle
+import queue
 import socket
+import time
 import types
 from pathlib import Path
 
@@ -10,13 +12,18 @@ import pytest
 from da import common, sim
 from da.transport import base
 from da.transport import manager as stock
-from nodes import free_port
+from nodes import LIMIT_S, free_port
 
-from dacurrent import codec, transport
+from dacurrent import codec, envelopes, transport
 
 PROGRAM = Path(__file__).parent / "programs" / "under_attack.da"
+HIRING = PROGRAM.with_name("hiring.da")
 COOKIE = "cookie-of-this-test"
 Command, RouterCommands = sim.Command, sim.RouterCommands
+
+
+class Inbox(queue.Queue):
+    append, __len__ = queue.Queue.put, queue.Queue.qsize
 
 
 class Target:
@@ -31,12 +38,30 @@ class Target:
         self.pid, self.child = found["node"], found["child"]
         self.both = (self.pid, self.child)
 
+    @classmethod
+    def of(cls, node, channel, pid, child):
+        made = object.__new__(cls)
+        made.node, made.channel, made.pid, made.child, made.both = node, channel, pid, child, (pid, child)
+        return made
+
+    def answer(self):
+        """The next message that comes back."""
+        _transport, data, _address = self.channel.queue.get(timeout=LIMIT_S)
+        return envelopes.decode(data)[2]
+
     def send_bytes(self, to, data):
         self.channel.send(data, (to.hostname, to.transports[0]))
 
-    def send(self, to, command, arguments, source):
+    def flush(self, to):
+        """Wait until what was sent to it so far has left: it is much, and nobody waits for that by itself."""
+        link = self.channel.links.to((to.hostname, to.transports[0]))
+        while link.queued():
+            time.sleep(0.01)
+
+    def send(self, to, command, arguments, source, ticket=None):
         destination = None if isinstance(command, RouterCommands) else to
-        self.send_bytes(to, codec.encode((source, destination, (command, arguments))))
+        envelope = (source, destination, (command, arguments))
+        self.send_bytes(to, codec.encode(envelope if ticket is None else (*envelope, ticket)))
 
     def goes_on_to_its_end(self):
         stranger = pid_of("friend")
@@ -53,16 +78,21 @@ def pid_of(nodename, uid=1, **fields):
 
 
 @pytest.fixture
-def target(start, monkeypatch):
+def channel(monkeypatch):
+    """A transport of somebody who has the cookie, outside of every node."""
     options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
     monkeypatch.setattr(common, "GlobalOptions", options)
     channel = transport.TcpTransport(COOKIE.encode())
     channel.initialize(port=0)
-    channel.start([], stock.SelectorLoop())
-    node = start("-n", "victim", "-M", "-H", "localhost", "-p", free_port(), "--cookie", COOKIE, PROGRAM)
-    yield Target(node, channel)
+    channel.start(Inbox(), stock.SelectorLoop())
+    yield channel
     channel.close()
     channel.mesgloop.stop()
+
+
+@pytest.fixture
+def target(start, channel):
+    return Target(start("-n", "victim", "-M", "-H", "localhost", "-p", free_port(), "--cookie", COOKIE, PROGRAM), channel)
 
 
 class Bomb:
@@ -102,6 +132,8 @@ def test_a_holder_of_another_cookie_does_nothing(target):
     channel.start([], stock.SelectorLoop())
     for pid in target.both:
         with pytest.raises(base.AuthenticationException, match="cookie"):
+            channel.links.connect((pid.hostname, pid.transports[0]))
+        with pytest.raises(base.AuthenticationException, match="cookie"):
             channel.send(codec.encode((pid, pid, (Command.End, 1))), (pid.hostname, pid.transports[0]))
     channel.close()
     channel.mesgloop.stop()
@@ -122,22 +154,149 @@ def test_what_a_peer_sends_malformed_is_dropped(target, tmp_path):
     assert target.node.output.count("WARNING") < 500
 
 
-def test_commands_from_the_wrong_source_are_ignored(target, monkeypatch):
-    program = types.ModuleType(target.child.pcls.__module__)
-    program.P = target.child.pcls
+# -- who may command what; each line of the table in `dacurrent.authority`, by somebody who has the cookie
+
+
+def load(monkeypatch, pid):
+    """Make the class of a process known here, so that it can be sent."""
+    program = types.ModuleType(pid.pcls.__module__)
+    program.P = pid.pcls
     monkeypatch.setitem(common.modules, program.__name__, program)
-    stranger, node = pid_of("stranger", uid=2), pid_of("other", name="other")
-    for source in (stranger, node):
-        for pid in target.both:
-            target.send(pid, Command.End, 1, source)
-            target.send(pid, Command.Setup, (1, ()), source)
-            target.send(pid, Command.Start, 1, source)
-            target.send(pid, Command.Config, ("x", "y"), source)
-            target.send(pid, Command.Resolve, (("p", "n"), "127.0.0.1", 9, 1), source)
-        target.send(target.child, Command.New, (program.P, range(1), "thread", False, 1, {}), source)
-        target.send(target.pid, Command.New, (sim.DistProcess, range(10**6), "process", False, 1, {}), source)
+    return program.P
+
+
+COMMANDS = {
+    "Setup": (Command.Setup, (1, ())),
+    "Start": (Command.Start, 1),
+    "End": (Command.End, 1),
+    "Config": (Command.Config, ("x", "y")),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("whose", ["a stranger's", "another node's", "the parent's"])
+def test_a_process_is_commanded_with_its_own_ticket_only_whatever_id_the_sender_gives_itself(target, name, whose):
+    source = {"a stranger's": pid_of("stranger", uid=2), "another node's": pid_of("o", name="o")}.get(whose, target.pid)
+    for ticket in (None, bytes(16), b"", "text"):
+        target.send(target.child, *COMMANDS[name], source, ticket)
+        if source != target.pid:
+            target.send(target.pid, *COMMANDS[name], source, ticket)
     assert target.goes_on_to_its_end()
-    assert "command End from" in target.node.output and "command New from" in target.node.output
+    if name != "Config":
+        assert f"{name} from" in target.node.output
+
+
+@pytest.mark.parametrize("ticket", [None, bytes(16), bytes(15)])
+def test_a_node_with_a_program_of_its_own_makes_processes_for_its_own_family_only_and_says_so(target, monkeypatch, ticket):
+    cls = load(monkeypatch, target.child)
+    asker = pid_of("asker", uid=2, transports=(target.channel.port,))
+    for source in (asker, target.child):
+        for names in (range(1), range(30), range(10**6)):
+            target.send(target.pid, Command.New, (cls, names, "process", False, 17, {}), source, ticket)
+    assert target.answer() == (Command.RPCReply, (17, authority_text("a program of its own")))
+    assert target.goes_on_to_its_end()
+    assert target.node.output.count("OUTPUT: child ") == 2  # where it is, and that it ends
+
+
+class authority_text(str):
+    """Equal to any text that this one is in."""
+
+    def __eq__(self, other):
+        return str(self) in other
+
+    __hash__ = str.__hash__
+
+
+def test_a_name_is_resolved_for_processes_of_the_node_only(target):
+    for source in (pid_of("stranger", uid=2), pid_of("victim", uid=2)):
+        target.send(target.pid, Command.Resolve, (("p", "n"), "127.0.0.1", 9, 1), source)
+    assert target.goes_on_to_its_end()
+    assert "Resolve from" in target.node.output
+
+
+def test_what_no_process_takes_is_ignored_in_few_words(target):
+    stranger = pid_of("stranger", uid=2)
+    long = "x" * 400_000
+    for pid in target.both:
+        for _ in range(20):
+            target.send(pid, Command.Message, long, stranger)
+            target.send(pid, Command.Message, (1, 2, long), stranger)
+            target.flush(pid)
+            target.send(pid, Command.Message, (long, ("go",)), stranger)
+            target.send(pid, Command.Message, (2**64, ("go",)), stranger)
+            for command in set(Command) - {Command.Message}:
+                target.send(pid, command, long, stranger)
+            for command in RouterCommands:
+                for source in (stranger, pid_of("o", name="o")):
+                    target.send(pid, command, long, source)
+                    target.send(pid, command, (long, long), source)
+            target.send_bytes(pid, b"s" + len(long).to_bytes(4, "big") + b"\xff" * len(long))
+    assert target.goes_on_to_its_end()
+    assert len(target.node.output) < 100_000
+
+
+def test_made_up_names_of_senders_do_not_make_more_lines(target):
+    for number in range(2_000):
+        target.send(target.child, Command.NodeLeave, "x", pid_of(f"stranger{number}", uid=number))
+        target.send(target.child, Command.End, 1, pid_of(f"stranger{number}", uid=number))
+    assert target.goes_on_to_its_end()
+    assert target.node.output.count("stranger") < 200
+
+
+def test_sequence_numbers_cannot_be_guessed(channel):
+    process = types.SimpleNamespace(_DistProcess__procimpl=object.__new__(sim.OSThreadContainer))
+    numbers = {sim.DistProcess._create_cmd_seqno(process) for _ in range(1_000)}
+    assert len(numbers) == 1_000 and sum(number > 2**40 for number in numbers) > 990
+
+
+class Employed:
+    """A node that was started to wait for work, and works for another; what a third sends."""
+
+    def __init__(self, start, channel, *arguments):
+        port = free_port()
+        options = ("-H", "127.0.0.1", "--cookie", COOKIE)
+        self.worker = start("-n", "worker", "-M", *options, "-p", port, "-D", HIRING)
+        self.worker.await_line("Running iteration")
+        self.employer = start("-n", "employer", *options, "-p", 0, "-R", f"127.0.0.1:{port}", HIRING, *arguments)
+        self.channel = channel
+
+
+@pytest.fixture
+def employed(start, channel):
+    made = Employed(start, channel)
+    for name in ("node", "employers"):
+        data = made.employer.await_line(r"OUTPUT: (?:node|employer) (\w+)")
+        setattr(made, name, codec.decode(bytes.fromhex(data)))
+    made.child = codec.decode(bytes.fromhex(made.worker.await_line(r"OUTPUT: child (\w+)")))
+    return made
+
+
+def test_a_node_works_for_one_other_and_heeds_nobody_who_takes_its_name(employed, monkeypatch):
+    cls = load(monkeypatch, employed.child)
+    target = Target.of(employed.worker, employed.channel, employed.node, employed.child)
+    others = [pid_of("other", uid=5), pid_of("other", uid=6, name="other"), employed.employers]
+    for source in others:
+        for ticket in (None, bytes(16)):
+            target.send(employed.node, Command.New, (cls, range(30), "process", False, 1, {}), source, ticket)
+            target.send(employed.node, Command.NodeLeave, source, source, ticket)
+            target.send(employed.child, Command.End, 1, source, ticket)
+        target.send(employed.node, RouterCommands.BYE, (), source)
+    assert employed.employers is not None
+    for pid in (employed.child, employed.employers):
+        target.send(pid, Command.Message, (None, ("go",)), pid_of("friend"))
+    assert employed.employer.end() == 0, employed.employer.output
+    assert employed.worker.end() == 0, employed.worker.output
+    assert employed.worker.output.count("OUTPUT: child ") == 2, employed.worker.output
+    assert "this node works for employer at 127.0.0.1" in employed.worker.output
+    assert "<employer#employer> has left" in employed.worker.output.replace("NodeProcess:", "") or "has left" in employed.worker.output
+
+
+@pytest.mark.parametrize("count", [1_001, 5_000])
+def test_a_node_makes_no_more_processes_than_the_limit_and_says_so(start, channel, count):
+    made = Employed(start, channel, count)
+    assert made.employer.end() != 0
+    assert "refuses: " in made.employer.output
+    assert "OUTPUT: child" not in made.worker.output
 
 
 def test_nobody_speaks_for_a_process_from_outside(target):

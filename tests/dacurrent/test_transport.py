@@ -4,6 +4,7 @@ import logging
 import queue
 import socket
 import threading
+import time
 
 import pytest
 from da import common
@@ -11,6 +12,7 @@ from da.transport import base
 from da.transport import manager as stock
 
 from dacurrent import handshake, links, transport
+from dacurrent.limited import LimitedLog
 
 COOKIE = b"cookie of the tests"
 LIMIT_S = 20
@@ -18,6 +20,9 @@ LIMIT_S = 20
 
 class Inbox(queue.Queue):
     """Takes what a transport passes on."""
+
+    def __len__(self):
+        return self.qsize()
 
     def append(self, item):
         self.put(item)
@@ -33,13 +38,17 @@ def make(monkeypatch):
     made = []
     options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
     monkeypatch.setattr(common, "GlobalOptions", options)
+    for module in (links, transport):
+        monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger("da.transport")))
 
-    def one(cookie=COOKIE, size=None, **params):
+    def one(cookie=COOKIE, size=None, is_awake=True, **params):
         options["message_buffer_size"] = size or 1 << 20
         each = transport.TcpTransport(cookie)
         each.initialize(**{"port": 0, **params})
-        each.start(Inbox(), stock.SelectorLoop())
         each.target = (each.hostname, each.port)
+        each.wake = lambda: each.start(Inbox(), stock.SelectorLoop())
+        if is_awake:
+            each.wake()
         made.append(each)
         return each
 
@@ -52,6 +61,76 @@ def make(monkeypatch):
 def exchange(sender, receiver, data=b"still there?"):
     sender.send(data, receiver.target)
     assert receiver.queue.take() == data
+
+
+class Peer:
+    """The sender's side of a connection, by hand: `own` is the address that it says it has."""
+
+    def __init__(self, receiver, own=("127.0.0.1", 1), cookie=COOKIE, target=None):
+        self.sock = socket.create_connection(receiver.target, LIMIT_S)
+        self.cookie = cookie
+        self.hello = handshake.Hello(own, target or receiver.target, bytes(16), 1 << 20).encode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def greet(self, send=None):
+        (send or self.sock.sendall)(self.hello)
+        theirs = links.receive(self.sock, handshake.HELLO_BYTES)
+        self.key = handshake.connection_key(self.cookie, self.hello, theirs)
+        (send or self.sock.sendall)(handshake.proof(self.key, b"sender"))
+        self.seal = handshake.Seal(self.key)
+        return links.receive(self.sock, handshake.PROOF_BYTES)
+
+    def frame(self, *messages):
+        body = b"".join(links.FRAME.pack(len(each)) + each for each in messages)
+        return links.FRAME.pack(len(body)) + body + self.seal.next(body)
+
+    def is_thrown_out(self):
+        self.sock.settimeout(LIMIT_S)
+        try:
+            return self.sock.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+class Wire:
+    """Somebody between two processes: listens, and passes bytes on to `receiver` by a function of the test's."""
+
+    def __init__(self, alter):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.target = self.listener.getsockname()
+        self._alter = alter
+
+    def run_to(self, receiver):
+        self.inner, _ = self.listener.accept()
+        self.listener.close()
+        self.outer = socket.create_connection(receiver.target, LIMIT_S)
+        for source, sink, alter in ((self.inner, self.outer, self._alter), (self.outer, self.inner, None)):
+            threading.Thread(target=self._pass_on, args=(source, sink, alter), daemon=True).start()
+
+    def _pass_on(self, source, sink, alter):
+        try:
+            while data := source.recv(1 << 16):
+                sink.sendall(alter(data) if alter else data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        for each in (self.inner, self.outer):
+            each.close()
+
+
+def await_that(condition):
+    """Until it holds, or the time limit."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    return condition()
 
 
 def stand_still(receiver):
@@ -129,20 +208,61 @@ def test_a_receiver_that_stands_still_holds_up_neither_the_sender_nor_others_and
     assert [still.queue.take() for _ in messages] == messages
 
 
-def test_messages_for_a_receiver_that_never_moves_are_given_up_loudly(make, monkeypatch, caplog):
-    monkeypatch.setattr(links, "OUTBOX_LIMIT_BYTES", 1 << 20)
-    monkeypatch.setattr(links, "SEND_LIMIT_S", 0.2)
+def test_what_does_not_fit_into_the_queue_of_a_receiver_that_never_moves_is_refused_told_once_and_counted(
+    make, monkeypatch, caplog
+):
+    monkeypatch.setattr(links, "QUEUE_LIMIT_BYTES", 10 << 20)
     sender, still = make(), make()
     exchange(sender, still)
-    stand_still(still)
-    with caplog.at_level(logging.ERROR, "da"), pytest.raises(base.TransportException, match="given up"):
-        for _ in range(1_000):
-            sender.send(bytes(1 << 20), still.target)
-    assert "are lost" in caplog.text
+    go_on = stand_still(still)
+    taken, refused, longest_s = 0, 0, []
+    with caplog.at_level(logging.ERROR, "da"):
+        for number in range(60):
+            began_s = time.monotonic()
+            try:
+                sender.send(bytes(1_000_000) + b"%d" % number, still.target)
+                taken += 1
+            except base.TransportException as error:
+                assert "is full" in str(error)
+                refused += 1
+            longest_s.append(time.monotonic() - began_s)
+        assert refused > 20 and sum(longest_s) < 2 * links.ROOM_LIMIT_S, (refused, longest_s)
+        assert caplog.text.count("takes nothing") == 1
+        go_on()
+        assert [still.queue.take()[1_000_000:] for _ in range(taken)] == [b"%d" % each for each in range(taken)]
+        exchange(sender, still)
+        assert await_that(lambda: f"{refused} messages to it have fallen out" in caplog.text), caplog.text
+
+
+def test_of_a_peer_that_sends_without_end_so_much_is_read_and_others_are_read_all_the_same(make, monkeypatch):
+    monkeypatch.setattr(transport, "PEER_LIMIT_BYTES", 1 << 20)
+    sender, other, slow = make(), make(), make()
+    for number in range(400):
+        sender.send(bytes(100_000) + b"%d" % number, slow.target)
+    [inbound] = [each for each in slow._inbound] or [None]
+    assert await_that(lambda: inbound.untaken_bytes > 1 << 20)
+    other.send(b"short", slow.target)
+    assert await_that(lambda: slow._passed_on > 5 and len(slow._inbound) == 2)
+    assert slow._untaken_bytes < 2 << 20
+    numbers = [slow.queue.take()[100_000:] for _ in range(401)]
+    assert sorted(numbers) == sorted([b"", *(b"%d" % number for number in range(400))])
+    assert numbers.index(b"") < 50
+
+
+def test_a_queue_is_bounded_in_messages_too(make, monkeypatch):
+    monkeypatch.setattr(links, "SILENT_LIMIT_MESSAGES", 100)
+    sender = make()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for _ in range(100):
+            sender.send(b"", silent.getsockname())
+        time.sleep(links.ROOM_LIMIT_S)
+        with pytest.raises(base.TransportException, match="is full"):
+            sender.send(b"", silent.getsockname())
 
 
 def test_a_message_that_does_not_fit_names_the_option_and_the_size_it_needs(make):
     large, small = make(size=5_000), make(size=1_000)
+    large.links.connect(small.target)
     with pytest.raises(base.PacketSizeExceededException, match=r"--message-buffer-size is 5000 here.*5001"):
         large.send(bytes(5_001), small.target)
     with pytest.raises(base.PacketSizeExceededException, match=r"1000 at 127.0.0.1:\d+; .*--message-buffer-size 1001"):
@@ -162,37 +282,242 @@ def test_a_frame_beyond_the_limit_closes_the_connection_and_says_why(make, caplo
     link = sender.links.to(receiver.target)
     with caplog.at_level(logging.WARNING, "da"):
         link.sock.send((1 << 30).to_bytes(4, "big"))
-        while link.sock is not None:
-            pass
+        assert await_that(lambda: link.sock is None)
     assert "--message-buffer-size is 1048576 here" in caplog.text
     exchange(sender, receiver)
 
 
+def test_a_message_that_was_taken_before_the_other_s_limit_was_known_is_told_in_the_log(make, caplog):
+    large, small = make(size=5_000), make(size=1_000)
+    with caplog.at_level(logging.ERROR, "da"):
+        large.send(bytes(1_001), small.target)
+        exchange(large, small)
+    assert "A message is lost" in caplog.text and "--message-buffer-size 1001" in caplog.text
+
+
 def test_another_cookie_is_told_to_both_sides(make, caplog):
     sender, receiver = make(cookie=b"one"), make(cookie=b"another")
-    with caplog.at_level(logging.WARNING, "da"), pytest.raises(base.AuthenticationException, match="--cookie"):
+    with caplog.at_level(logging.WARNING, "da"):
         sender.send(b"secret", receiver.target)
+        with pytest.raises(base.AuthenticationException, match="--cookie"):
+            sender.links.connect(receiver.target)
+        with pytest.raises(base.AuthenticationException, match="--cookie"):
+            sender.send(b"secret", receiver.target)
     exchange(make(cookie=b"another"), receiver)
     assert receiver.queue.empty() and "it has another cookie" in caplog.text
+    assert "1 messages to 127.0.0.1" in caplog.text
 
 
 def test_who_listens_proves_nothing_to_strangers(make):
     receiver = make()
-    with socket.create_connection(receiver.target, LIMIT_S) as stranger:
-        stranger.sendall(handshake.hello(1, 1))
-        links.receive(stranger, handshake.HELLO_BYTES)
-        stranger.sendall(bytes(handshake.PROOF_BYTES))
-        assert links.receive(stranger, handshake.PROOF_BYTES) == handshake.REFUSED
-        assert stranger.recv(1) == b""
+    with Peer(receiver, cookie=b"guessed") as stranger:
+        assert stranger.greet() == handshake.REFUSED
+        assert stranger.is_thrown_out()
 
 
-@pytest.mark.parametrize("data", [b"", b"GET / HTTP/1.0\r\n\r\n", handshake.MAGIC, handshake.hello(1, 1) + b"\0" * 40])
+STRANGERS = [b"", b"GET / HTTP/1.0\r\n\r\n", handshake.MAGIC, handshake.MAGIC + bytes(handshake.HELLO_BYTES + 40)]
+
+
+@pytest.mark.parametrize("data", STRANGERS)
 def test_a_strangers_connection_disturbs_nobody(make, data):
     sender, receiver = make(), make()
     with socket.create_connection(receiver.target, LIMIT_S) as stranger:
         stranger.sendall(data)
         exchange(sender, receiver)
     exchange(sender, receiver)
+
+
+# -- a connection is between two
+
+
+def test_a_handshake_that_is_passed_on_to_another_gives_no_connection(make, caplog):
+    """A stranger to whom a node connects hands all it says to another node, and back."""
+    sender, receiver = make(), make()
+    wire = Wire(alter=None)
+    with caplog.at_level(logging.WARNING, "da"):
+        sender.send(b"passed on", wire.target)
+        wire.run_to(receiver)
+        with pytest.raises(base.TransportException):
+            sender.links.connect(wire.target)
+    assert "it means to speak with" in caplog.text
+    assert receiver.queue.empty() and not any(each.is_peer for each in receiver._inbound)
+    wire.close()
+
+
+def test_a_handshake_that_is_passed_back_to_its_author_gives_no_connection(make, caplog):
+    sender = make()
+    wire = Wire(alter=None)
+    with caplog.at_level(logging.WARNING, "da"):
+        sender.send(b"passed back", wire.target)
+        wire.run_to(sender)
+        with pytest.raises(base.TransportException):
+            sender.links.connect(wire.target)
+    assert "own words" in caplog.text
+    assert sender.queue.empty() and not any(each.is_peer for each in sender._inbound)
+    wire.close()
+
+
+def test_who_answers_with_what_it_is_told_is_no_peer(make):
+    sender = make()
+    with socket.create_server(("127.0.0.1", 0)) as mirror:
+        sender.send(b"hello?", mirror.getsockname())
+        connection, _ = mirror.accept()
+        with connection:
+            connection.sendall(links.receive(connection, handshake.HELLO_BYTES))
+            with pytest.raises(base.AuthenticationException, match="own words"):
+                sender.links.connect(mirror.getsockname())
+
+
+def test_who_answers_in_the_name_of_another_port_is_no_peer(make):
+    sender, other = make(), make()
+    with socket.create_server(("127.0.0.1", 0)) as usurper:
+        sender.send(b"hello?", usurper.getsockname())
+        connection, _ = usurper.accept()
+        with connection:
+            links.receive(connection, handshake.HELLO_BYTES)
+            connection.sendall(handshake.Hello(other.target, sender.target, bytes(16), 1 << 20).encode())
+            with pytest.raises(base.AuthenticationException, match="it says that it is"):
+                sender.links.connect(usurper.getsockname())
+
+
+@pytest.mark.parametrize("claim", ["own", "target"])
+def test_who_says_another_address_than_it_has_or_was_met_at_is_no_peer(make, claim):
+    receiver = make()
+    wrong = {claim: ("127.0.0.9", receiver.port)}
+    with Peer(receiver, **wrong) as peer, pytest.raises(ConnectionError):
+        peer.greet()
+
+
+def test_a_proof_of_one_connection_proves_nothing_on_another(make):
+    receiver = make()
+    with Peer(receiver) as first, Peer(receiver) as second:
+        first.greet()
+        second.hello = first.hello
+        second.sock.sendall(second.hello)
+        links.receive(second.sock, handshake.HELLO_BYTES)
+        second.sock.sendall(handshake.proof(first.key, b"sender"))
+        assert links.receive(second.sock, handshake.PROOF_BYTES) == handshake.REFUSED
+        assert second.is_thrown_out()
+
+
+FORGERIES = {
+    "repeated": lambda one, two: one + one,
+    "in another order": lambda one, two: two + one,
+    "left out": lambda one, two: two,
+    "altered": lambda one, two: one[:6] + bytes([one[6] ^ 1]) + one[7:],
+    "cut and joined": lambda one, two: one[:4] + two[4:],
+    "with another code": lambda one, two: one[:-1] + bytes([one[-1] ^ 1]),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_frame_that_is_not_the_next_of_its_sender_ends_the_connection(make, caplog, forgery):
+    receiver = make()
+    with caplog.at_level(logging.WARNING, "da"), Peer(receiver) as peer:
+        peer.greet()
+        one, two = peer.frame(b"message 1"), peer.frame(b"message 2")
+        peer.sock.sendall(FORGERIES[forgery](one, two))
+        assert peer.is_thrown_out()
+    taken = [receiver.queue.take() for _ in range(receiver.queue.qsize())]
+    assert taken == ([b"message 1"] if forgery == "repeated" else [])
+    assert await_that(lambda: "not the next one" in caplog.text)
+
+
+def test_a_frame_of_one_connection_is_none_on_another(make):
+    receiver = make()
+    with Peer(receiver) as first, Peer(receiver) as second:
+        first.greet(), second.greet()
+        second.sock.sendall(first.frame(b"of another connection"))
+        assert second.is_thrown_out()
+    assert receiver.queue.empty()
+
+
+def test_a_frame_of_several_messages_is_taken_apart(make):
+    receiver = make()
+    with Peer(receiver) as peer:
+        peer.greet()
+        peer.sock.sendall(peer.frame(b"one", b"", b"three"))
+        assert [receiver.queue.take() for _ in range(3)] == [b"one", b"", b"three"]
+
+
+@pytest.mark.parametrize("body", [b"\0\0", b"\0\0\0\5four", b"\xff\xff\xff\xff"])
+def test_a_frame_of_no_messages_ends_the_connection(make, body):
+    receiver = make()
+    with Peer(receiver) as peer:
+        peer.greet()
+        peer.sock.sendall(links.FRAME.pack(len(body)) + body + peer.seal.next(body))
+        assert peer.is_thrown_out()
+    assert receiver.queue.empty()
+
+
+# -- nobody waits for a connection
+
+
+def test_a_peer_that_answers_no_hello_holds_up_no_sender_and_gets_all_in_order_when_it_answers(make, monkeypatch, caplog):
+    monkeypatch.setattr(links, "CONNECT_LIMIT_S", 0.2)
+    monkeypatch.setattr(links, "SILENT_PAUSE_S", 0.05)
+    sender, other, silent = make(), make(), make(is_awake=False)
+    with caplog.at_level(logging.WARNING, "da"):
+        began_s = time.monotonic()
+        for number in range(10):
+            sender.send(b"%d" % number, silent.target)
+            exchange(sender, other)
+        assert time.monotonic() - began_s < 5
+        attempts = [accept(silent) for _ in range(3)]  # it is tried again and again
+        assert "does not answer" in caplog.text
+        silent.wake()
+        for each in attempts:
+            each.close()
+        assert [silent.queue.take() for _ in range(10)] == [b"%d" % number for number in range(10)]
+    assert caplog.text.count("does not answer") == 1
+
+
+def accept(receiver):
+    """A connection to a receiver that is not awake."""
+    receiver.conn.settimeout(LIMIT_S)
+    connection, _ = receiver.conn.accept()
+    receiver.conn.setblocking(False)
+    return connection
+
+
+def test_a_handshake_that_is_broken_off_is_tried_again_and_nothing_is_lost(make):
+    """As where a stranger's flood takes all places: what was sent arrives, and the sender hears of nothing."""
+    sender, crowded = make(), make(is_awake=False)
+    sender.send(b"the answer to new", crowded.target)
+    for _ in range(3):
+        accept(crowded).close()
+    crowded.wake()
+    assert crowded.queue.take() == b"the answer to new"
+
+
+def test_the_end_of_a_process_waits_for_no_peer_that_does_not_answer(make):
+    sender = make()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sender.send(b"never read", silent.getsockname())
+        began_s = time.monotonic()
+        sender.close()
+        assert time.monotonic() - began_s < 3
+
+
+def test_a_host_that_is_silent_is_noticed(make):
+    sender, receiver = make(), make()
+    exchange(sender, receiver)
+    [inbound] = receiver._inbound
+    for connection in (inbound.sock, sender.links.to(receiver.target).sock):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == links.SILENCE_LIMIT_S * 1000
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) < links.SILENCE_LIMIT_S
+
+
+def test_a_probe_says_whether_somebody_is_there_now(make):
+    one, other = make(), make()
+    lost = []
+    other.on_peer_lost = lost.append
+    one.links.probe(other.target)
+    other.close()
+    other.mesgloop.stop()
+    with pytest.raises(base.TransportException):
+        one.links.probe(other.target)
+    assert not lost
 
 
 def test_strangers_cannot_take_all_places(make):
@@ -216,16 +541,15 @@ def test_a_silent_stranger_is_dropped_in_time(make, monkeypatch):
 
 def test_a_handshake_in_single_bytes_is_a_handshake(make):
     receiver = make()
-    with socket.create_connection(receiver.target, LIMIT_S) as peer:
-        ours = handshake.hello(1, 1 << 20)
-        for place in range(len(ours)):
-            peer.sendall(ours[place : place + 1])
-        theirs = links.receive(peer, handshake.HELLO_BYTES)
-        rest = handshake.proof(COOKIE, b"sender", ours, theirs) + b"\0\0\0\2hi"
-        for place in range(len(rest)):
-            peer.sendall(rest[place : place + 1])
-        answer = links.receive(peer, handshake.PROOF_BYTES)
-        assert handshake.is_proof(answer, COOKIE, b"receiver", ours, theirs)
+
+    def send_slowly(data):
+        for place in range(len(data)):
+            peer.sock.sendall(data[place : place + 1])
+
+    with Peer(receiver) as peer:
+        peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        assert handshake.is_proof(peer.greet(send_slowly), peer.key, b"receiver")
+        send_slowly(peer.frame(b"hi"))
         assert receiver.queue.take() == b"hi"
 
 
@@ -279,13 +603,14 @@ def test_what_a_gathering_thread_sends_goes_when_it_flushes(make):
     sender.links.gather(threading.get_ident())
     sender.send(b"one", receiver.target)
     sender.send(b"two", receiver.target)
-    assert sender.links.to(receiver.target).gathered
+    assert len(sender.links.to(receiver.target).waiting) == 2
     sender.links.flush()
     assert [receiver.queue.take(), receiver.queue.take()] == [b"one", b"two"]
 
 
 def test_much_that_is_gathered_goes_before_the_flush(make):
     sender, receiver = make(), make()
+    sender.links.connect(receiver.target)
     sender.links.gather(threading.get_ident())
     for _ in range(3):
         sender.send(bytes(links.GATHER_LIMIT_BYTES // 2), receiver.target)
@@ -309,7 +634,7 @@ def test_what_is_gathered_for_a_receiver_that_has_ended_is_told_in_the_log(make,
     receiver.mesgloop.stop()
     link = sender.links.to(receiver.target)
     with link.room:
-        sender.links._close(link, "the test")
+        sender.links._disconnect(link)
     with caplog.at_level(logging.WARNING, "da.transport"):
         sender.links.flush()
-    assert "are not sent" in caplog.text
+    assert "1 messages" in caplog.text and "are lost: nobody answers" in caplog.text

@@ -7,7 +7,7 @@ from typing import Any
 from bcr.control import Control, secret_of
 from bcr.encoding import decode, encode
 from bcr.history import CatchingUp
-from bcr.messages import Accusation, PublicKey, ResultMessage
+from bcr.messages import IN_PIECES, SEALED, Accusation, PublicKey, ResultMessage
 from bcr.object import Operation
 from bcr.pieces import signed_pieces
 from bcr.proofs import Answer
@@ -26,7 +26,7 @@ from bcr.statements import (
 )
 from bcr.violations import MalformedMessage
 from bcr_sim.distalgo import sim
-from bcr_sim.mutation import IN_PIECES, SEALED, changed_payload, mutated
+from bcr_sim.mutation import changed_payload, mutated
 from bcr_sim.run import _Run
 
 LIMIT_S = 20  # of virtual time: what is injected may keep a run from ending
@@ -75,7 +75,8 @@ MOMENTS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "closed": lambda state: state.has_closed,
     },
 }
-MOMENTS["ByzantineReplica"] = MOMENTS["Replica"]
+MOMENTS["AdversarialReplica"] = MOMENTS["Replica"]
+MOMENTS["ByzantineClient"] = MOMENTS["Client"]
 
 # -- what
 
@@ -200,7 +201,7 @@ class Rig:
 
     def _accusations(self, answers: list[Answer]) -> list[tuple[Any, ...]]:
         accusations = []
-        signers = [each for each in self.everybody() if each[0].cls.__name__ == "Client"] or self.everybody()
+        signers = [each for each in self.everybody() if each[0].name.startswith("client_")] or self.everybody()
         for container, keys, signer in signers:
             requests = list(getattr(container.process._state, "outstanding", {}).values())
             requests.append(Signed.sign(Request(signer, 0, (Operation("get", "k"),)), signer, keys))

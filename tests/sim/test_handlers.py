@@ -10,6 +10,7 @@ besides. Ten thousand a role take some minutes:
 import os
 import random
 import re
+from importlib import import_module
 
 import pytest
 from rig import JUNK, LATE, MOMENTS, Rig
@@ -35,6 +36,7 @@ workload[1] = pseudorandom(5,14)
 failures[0,1] = shuttle(0,6),drop(){more}
 failures[1,2] = shuttle(0,0),sleep(1)
 failures[1,0] = client_request(1,5),sleep(1)
+{clients}
 simulation = seed({seed}); delay(100,3000); pause(replica_2,0,30)
 """
 
@@ -44,20 +46,18 @@ VERBS = ("faults_loaded", "progress", "client_record", "replica_report", "replic
 
 def text(seed, authentication, role="Replica"):
     """The scenario; a replica without faults has to catch up where the one with faults does not answer Olympus."""
-    more = "" if role == "ByzantineReplica" else "; wedge_request(0),drop()"
-    return SCENARIO.format(seed=seed, authentication=authentication, more=more)
+    clients = "client_failures[1] = after(100000),garbage(1)" if role == "ByzantineClient" else ""
+    more = "" if role == "AdversarialReplica" else "; wedge_request(0),drop()"
+    return SCENARIO.format(seed=seed, authentication=authentication, more=more, clients=clients)
 
 
 @pytest.fixture(autouse=True)
 def slow_catch_up(monkeypatch):
     """What replicas execute and Olympus checks in slices takes many: so there is a time between them."""
     distalgo.set_options()
-    import Olympus
-    import Replica
-    import RunSystem  # noqa: F401 - compiles what follows
-
-    monkeypatch.setattr(Replica, "SLICE_REQUESTS", 1)
-    monkeypatch.setattr(Olympus, "SLICE_REQUESTS", 1)
+    import_module("RunSystem")  # compiles the others
+    for name in ("Replica", "Olympus"):
+        monkeypatch.setattr(import_module(name), "SLICE_REQUESTS", 1)
 
 
 _corpora = {}
@@ -83,7 +83,7 @@ def made(authentication):
         found = _made[authentication] = []
 
         def watch(rig):
-            if not found and rig.processes("Client"):
+            if not found and rig.processes("Olympus"):
                 found.extend(rig.made())
 
         rig = Rig(text(1, authentication))
@@ -100,7 +100,8 @@ def some(items, most):
 def kinds_handled():
     """Every kind of message for which a process file has a handler."""
     sources = [(PROJECT / "src" / f"{name}.da").read_text() for name in
-               ("Participant", "Replica", "Byzantine", "Olympus", "Client", "RunSystem")]  # fmt: skip
+               ("Participant", "ChainProcess", "Replica", "Byzantine", "Adversary", "Olympus", "Client", "ByzantineClient",
+                "RunSystem")]  # fmt: skip
     return {kind for source in sources for kind in re.findall(r"receive\(msg=\('(\w+)'", source)}
 
 
@@ -110,12 +111,15 @@ def everything(rig, authentication, receiver):
     messages += [(kind, message) for kind, sent in rig.sent.items() for _, message in sent[-3:]]
     messages += rig.made() or made(authentication)
     assert kinds_handled() - {kind for kind, _ in messages} == set()
+    senseless = []
     for kind in sorted(kinds_handled()):
         whole = next(message for mine, message in messages if mine == kind)
-        messages += [(kind, (kind, *whole[1:place], junk, *whole[place + 1 :])) for place in range(1, len(whole)) for junk in JUNK]
-        messages += [(kind, whole[:1]), (kind, whole[:-1]), (kind, (*whole, 1)), (kind, (kind,) * len(whole))]
+        senseless += [(kind, (kind, *whole[1:place], junk, *whole[place + 1 :])) for place in range(1, len(whole)) for junk in JUNK]
+        senseless += [(kind, whole[:1]), (kind, whole[:-1]), (kind, (*whole, 1)), (kind, (kind,) * len(whole))]
         if isinstance(whole[1], bytes):
-            messages += [(kind, (kind, altered, *whole[2:])) for altered in (whole[1][:-1], whole[1][:40], whole[1] + b"\0")]
+            senseless += [(kind, (kind, altered, *whole[2:])) for altered in (whole[1][:-1], whole[1][:40], whole[1] + b"\0")]
+    # First what has no sense: a valid one of its kind may end the moment.
+    messages = senseless + messages
     messages += [("nothing", junk if isinstance(junk, tuple) else (junk,)) for junk in JUNK]
     if receiver.cls.__name__ == "Harness":
         messages += [("control", message) for message in rig.said_under_own_secrets(VERBS)]

@@ -1,13 +1,19 @@
 """A run placed on nodes that the user starts: on one host, and on two that are network namespaces joined by veth."""
 
+import contextlib
 import itertools
 import json
 import os
 import subprocess
 
+import da  # noqa: F401 - before the modules of the layer
+import psutil
 import pytest
-from nodes import Node, free_port
+from nodes import LIMIT_S, Node, free_port
 from whole_runs import PROJECT, scenario
+
+from dacurrent.lifetime import END_LIMIT_S
+from dacurrent.links import CONNECT_LIMIT_S, SILENCE_LIMIT_S
 
 FIVE = ("replica_0", "replica_1", "replica_2", "client_0", "onode")
 EXPECTED = ("expect[results,0] = 'OK'; 'OK'; 'star wars'", "expect[reconfigurations] = 0")
@@ -118,3 +124,33 @@ def test_two_hosts_with_the_options_of_the_readme_make_a_run(run, tmp_path, host
     for name, (prefix, address) in zip(FIVE[:4], itertools.cycle([(there, other), (here, master)]), strict=False):
         nodes[name] = run(name, "-H", address, "-R", master, *secret, prefix=prefix)
     assert_all_passed(nodes, tmp_path)
+
+
+def test_nodes_that_are_cut_off_end_by_themselves_and_their_processes_with_them(run, tmp_path, hosts):
+    (here, master), (there, other) = hosts
+    secret = ("--cookie", "a secret of theirs")
+    file = tmp_path / "long.config"
+    file.write_text(scenario("pseudorandom(1,5000)", client_rate=20))
+    onode = run("onode", "-H", master, *secret, prefix=here, file=file)
+    far = {name: run(name, "-H", other, "-R", master, *secret, prefix=there) for name in FIVE[:4]}
+    log = tmp_path / "logs"
+    while not any("event=accepted" in each.read_text() for each in log.glob("*/client_0.log")):
+        assert onode.process.poll() is None, onode.output
+    # Each host sends to a card that is not there: nothing arrives, and nothing says so.
+    for (prefix, _), to in zip(hosts, (other, master), strict=True):
+        card = ("lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "veth0")
+        ip("-n", prefix[-1], "neigh", "replace", to, *card)
+    for name, node in far.items():
+        node.process.wait(SILENCE_LIMIT_S + CONNECT_LIMIT_S + END_LIMIT_S + LIMIT_S)
+        assert processes_of(node) == [], name
+    assert onode.process.poll() is None
+
+
+def processes_of(node):
+    """What is left of a node's group."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(each.pid) == node.process.pid and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(each)
+    return found

@@ -12,15 +12,18 @@ LIMIT_S = 60  # against a hang; nothing is measured
 # Does what Python does for ./bcr, notes the calls, and halts or fails where a test asks for it by a file.
 STAND_IN = """#!/bin/sh
 folder='{folder}'
-echo "$1 $2 $3 $4" >>"$folder/calls"
+case $1 in -c) ;; *) echo "$*" >>"$folder/calls" ;; esac
 case "$1 $2" in
     "-m venv")
         [ ! -p "$folder/arrived" ] || echo venv >"$folder/arrived"
         [ ! -p "$folder/gate" ] || read -r _ <"$folder/gate"
-        mkdir -p "$3/bin"
-        cp "$0" "$3/bin/python" ;;
-    "-m pip")
+        for made do :; done
+        mkdir -p "$made/bin" "$made/site"
+        cp "$0" "$made/bin/python" ;;
+    *"/pip install" | "-m pip")
         [ ! -e "$folder/failing" ] || {{ echo "pip says why"; exit 1; }} ;;
+    "-c "*purelib*) echo "$(dirname "$0")/../site" ;;
+    "-c "*glob*) [ -e "$folder/no wheel" ] || echo "/a wheel/pip" ;;
     "-P -m") exec '{python}' "$@" ;;
     *)
         case $2 in *flock*) [ ! -p "$folder/arrived" ] || echo flock >"$folder/arrived" ;; esac
@@ -38,6 +41,8 @@ class Checkout:
         self.root.mkdir()
         for name in ("bcr", "requirements.lock", "pyproject.toml"):
             shutil.copy(PROJECT / name, self.root / name)
+        (self.root / "src" / "dacurrent").mkdir(parents=True)
+        shutil.copy(PROJECT / "src" / "dacurrent" / "dacurrent.pth", self.root / "src" / "dacurrent")
         self.python = folder / "a python"
         self.python.write_text(STAND_IN.format(folder=folder, python=sys.executable))
         self.python.chmod(0o755)

@@ -79,6 +79,17 @@ def test_what_cannot_be_a_file_is_a_missing_file(here, name):
         find_scenario(name)
 
 
+def test_a_name_that_is_near_to_none_gets_no_suggestion(here):
+    with pytest.raises(ScenarioNotFound, match=r"no scenario file nosuch\.config \(looked in .*\)$"):
+        find_scenario("nosuch.config")
+
+
+def test_a_folder_is_told_as_a_folder(here, capfd):
+    (here / "mine").mkdir()
+    assert run.main(["mine"]) == 2
+    assert capfd.readouterr().err.endswith("mine:1:1: error: a folder, not a file\n")
+
+
 # -- the exit status
 
 

@@ -33,17 +33,31 @@ def test_it_starts_through_links_absolute_and_relative(checkout):
 def test_the_environment_is_made_once_and_announced_in_one_line(checkout):
     _, first = checkout.run("--help")
     _, second = checkout.run("--help")
-    assert first == "bcr: setting up .venv, once; this takes a minute\n" + second
+    assert first == "bcr: setting up .venv, once; this takes a moment\n" + second
     assert checkout.times_made() == 1
 
 
-def test_every_package_comes_from_the_lock_with_its_hash_and_the_project_adds_none(checkout):
+@pytest.mark.parametrize("pip", ["/a wheel/pip", "-m pip"])
+def test_every_package_comes_from_the_lock_with_its_hash_and_none_beside(checkout, pip):
+    if pip == "-m pip":
+        (checkout.folder / "no wheel").touch()  # as where a distribution keeps Python's pip to itself
     checkout.run("--help")
-    installs = [line for line in (checkout.folder / "calls").read_text().splitlines() if line.startswith("-m pip")]
-    assert installs == ["-m pip install --require-hashes", "-m pip install --no-deps"]
+    calls = (checkout.folder / "calls").read_text().splitlines()
+    wanted = f"{pip} install --no-deps --require-hashes -r {checkout.root}/requirements.lock"
+    assert [line for line in calls if " install " in line] == [wanted]
+    made = f"-m venv {'' if pip == '-m pip' else '--without-pip '}{checkout.root}/.venv"
+    assert [line for line in calls if line.startswith("-m venv")] == [made]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
+def test_the_checkout_is_on_the_path_of_the_environment_and_cures_distalgo_there(checkout):
+    checkout.run("--help")
+    site = checkout.root / ".venv" / "site"
+    assert (site / "bcr.pth").read_text() == f"{checkout.root}/src\n"
+    assert (site / "dacurrent.pth").read_text() == (PROJECT / "src" / "dacurrent" / "dacurrent.pth").read_text()
+    assert sorted(each.name for each in site.iterdir()) == ["bcr.pth", "dacurrent.pth"]  # in the order that they are read in
+
+
+@pytest.mark.parametrize("name", ["bcr", "requirements.lock", "pyproject.toml"])
 def test_a_change_of_what_it_is_made_of_makes_it_anew(checkout, name):
     checkout.run("--help")
     with open(checkout.root / name, "a") as file:
@@ -124,7 +138,7 @@ def _tools(checkout, **pythons):
     """A PATH that has what the script needs, and Pythons that end with the given status."""
     folder = checkout.folder / "bin"
     folder.mkdir()
-    for name in ("sh", "cat", "cksum", "dirname", "readlink", "mkdir", "rm"):
+    for name in ("sh", "cat", "cp", "cksum", "dirname", "readlink", "mkdir", "rm"):
         (folder / name).symlink_to(shutil.which(name))
     for name, status in pythons.items():
         (folder / name).write_text(f"#!/bin/sh\nexit {status}\n")

@@ -39,14 +39,24 @@ class Problem(Exception):
         self.offset = offset
 
 
+class QuoteProblem(Problem):
+    """A quote is missing or too many: nobody knows where the next string begins, so the value is read no further."""
+
+
 class KeyProblem(Problem):
     """Something in a name, or in the brackets behind it, makes no sense."""
 
 
+LISTED_MOST = 24  # valid words that are listed whole; of more only the nearest
+NEAR = 5
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """A phrase that names the valid word nearest to `word`, and all of them where it is not near."""
+    """A phrase that names the valid word nearest to `word`; where none is near, all of them or, of many, a few."""
     valid = sorted(valid)
-    [closest] = get_close_matches(word, valid, n=1, cutoff=0.0) or valid[:1]
+    closest, *others = get_close_matches(word, valid, n=NEAR, cutoff=0.0) or valid[:1]
     if get_close_matches(word, [closest], cutoff=0.6):
         return f"did you mean {closest}?"
+    if len(valid) > LISTED_MOST:
+        return f"the nearest are {', '.join([closest, *others])}"
     return f"the nearest is {closest}, valid are {', '.join(valid)}"

@@ -9,9 +9,11 @@ import yaml
 from bcr.scenario.diagnostics import Diagnostic
 
 MAX_BYTES = 16 << 20
+MAX_IGNORED = 5  # lines that are none of the form, of which each is told; of the others only how many
 _QUOTES = {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"'}
 _NAME = re.compile(r"""[^='"]*(?:'[^']*'[^='"]*|"[^"]*"[^='"]*)*""")
 _PART = re.compile(r"""((?:'[^']*'|"[^"]*"|[^,])*)(?:,|$)""")
+_INDEXED = re.compile(r"(workload|\w*failures|links|expect)\s*[\[(]", re.IGNORECASE)  # no line of prose begins so
 _YAML_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _STRAIGHT = {ord(curly): straight for curly, straight in _QUOTES.items()}
 
@@ -37,12 +39,13 @@ def lines_of(text: str, source: str) -> list[str]:
 
 
 def _is_yaml(source: str) -> bool:
-    return Path(source).suffix in (".yaml", ".yml")
+    return Path(source).suffix.lower() in (".yaml", ".yml")
 
 
 def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
     entries: list[Entry] = []
     diagnostics: list[Diagnostic] = []
+    ignored: list[Diagnostic] = []
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         line = _straight_quotes(raw.rstrip("\r"), source, number, diagnostics)
         stripped = line.strip()
@@ -56,12 +59,20 @@ def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnosti
         key, equals, value = _around_equals(line)
         if not equals:
             text_ = f"expected 'name = value', found {stripped[:40]!r}"
-            diagnostics.append(Diagnostic(source, number, len(line) - len(line.lstrip()) + 1, "error", text_))
+            column = len(line) - len(line.lstrip()) + 1
+            if _INDEXED.match(stripped):
+                diagnostics.append(Diagnostic(source, number, column, "error", text_))
+            else:
+                ignored.append(Diagnostic(source, number, column, "warning", f"{text_}; the line is ignored"))
             continue
         value = _without_comment(value, source, number, len(key) + 2, diagnostics)
         value_column = len(key) + 2 + len(value) - len(value.lstrip())
         entries.append(Entry(key.strip(), value.strip(), number, len(key) - len(key.lstrip()) + 1, value_column))
-    return entries, diagnostics
+    if len(ignored) > MAX_IGNORED:
+        next_one = ignored[MAX_IGNORED]
+        text_ = f"{len(ignored) - MAX_IGNORED} more lines that are no 'name = value' are ignored"
+        ignored[MAX_IGNORED:] = [Diagnostic(source, next_one.line, next_one.column, "warning", text_)]
+    return entries, diagnostics + ignored
 
 
 def _around_equals(line: str) -> tuple[str, str, str]:

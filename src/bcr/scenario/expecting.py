@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 from bcr.scenario.diagnostics import KeyProblem, Problem, nearest
 from bcr.scenario.entries import Entry
 from bcr.scenario.expectations import COMPARISONS_OF, SUBJECTS, VERDICTS, Expectation, Kind
-from bcr.scenario.grammar import Cursor, Warn, parse_strings
+from bcr.scenario.grammar import Cursor, Reading, Warn, parse_strings
 
 T = TypeVar("T")
 
 _COMPARISON = re.compile(r"(==|!=|>=|<=|>|<|in\b)?\s*")
 
 
-def parse_expectation(index: Sequence[str], entry: Entry, clients: int, warn: Warn) -> Expectation:
+def parse_expectation(index: Sequence[str], entry: Entry, reading: Reading, warn: Warn) -> Expectation:
     """The expectation of an entry with this index; raises KeyProblem and Problem where that makes no sense."""
     name, *given = index or ("",)
     name = name.lower()
@@ -24,27 +24,30 @@ def parse_expectation(index: Sequence[str], entry: Entry, clients: int, warn: Wa
     if len(given) != len(kinds) and (given or not SUBJECTS[name].of_any):
         possible = f"{len(kinds)} or no" if SUBJECTS[name].of_any else str(len(kinds))
         raise KeyProblem(f"expect[{name}]: takes {possible} further arguments, has {len(given)}")
-    arguments = tuple(_argument(name, kind, text, clients) for kind, text in zip(kinds, given, strict=False))
+    arguments = tuple(_argument(name, kind, text, reading) for kind, text in zip(kinds, given, strict=False))
     found = _COMPARISON.match(entry.value)
     comparison, offset = ((found[1] or "=="), found.end()) if found else ("==", 0)
     kind = SUBJECTS[name].value
     if comparison not in COMPARISONS_OF[kind]:
         raise Problem(f"expect[{name}]: {comparison} is not one of {' '.join(COMPARISONS_OF[kind])}")
-    value = _value(kind, comparison == "in", entry.value[offset:], offset, warn)
+    value = _value(kind, comparison == "in", entry.value[offset:], offset, reading, warn)
     return Expectation(name, arguments, comparison, value, f"{entry.key} = {entry.value}")
 
 
-def _argument(name: str, kind: str, text: str, clients: int) -> int | str:
+def _argument(name: str, kind: str, text: str, reading: Reading) -> int | str:
     if kind == "string":
         return Cursor(text, lambda *_: None).argument() if text[:1] in ("'", '"') else text
     if not re.fullmatch(r"\d{1,9}", text):
         raise KeyProblem(f"expect[{name}]: expected a whole number, found {text!r}")
-    if kind == "client" and int(text) >= clients:
-        raise KeyProblem(f"expect[{name}]: no client {text}, clients are 0 to {clients - 1}")
-    return int(text)
+    if kind != "client":
+        return int(text)
+    client = int(text) - reading.indices_start_at
+    if not 0 <= client < reading.clients:
+        raise KeyProblem(f"expect[{name}]: no client {text}, {reading.clients_are}")
+    return client
 
 
-def _value(kind: Kind, are_many: bool, text: str, offset: int, warn: Warn) -> Any:
+def _value(kind: Kind, are_many: bool, text: str, offset: int, reading: Reading, warn: Warn) -> Any:
     """The value that is expected, or the tuple of them; None for `absent`."""
     if kind == "number":
         numbers = _each(text, offset, _number)
@@ -52,7 +55,7 @@ def _value(kind: Kind, are_many: bool, text: str, offset: int, warn: Warn) -> An
             raise Problem(f"expected a whole number, found {text!r}", offset)
         return numbers if are_many else numbers[0]
     if kind == "positions":
-        return _each(text, offset, _position)
+        return _each(text, offset, lambda part, place: _position(part, place, reading.indices_start_at))
     if kind == "status":
         statuses = _each(text, offset, _status)
         if not are_many and len(statuses) != 1:
@@ -82,10 +85,10 @@ def _number(text: str, offset: int) -> int:
     return int(text)
 
 
-def _position(text: str, offset: int) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise Problem(f"expected positions such as 0,2 or {{0,2}}, found {text!r}", offset)
-    return int(text)
+def _position(text: str, offset: int, first: int) -> int:
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < first:
+        raise Problem(f"expected positions such as {first},2 or {{{first},2}}, found {text!r}", offset)
+    return int(text) - first
 
 
 def _status(text: str, offset: int) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from bcr.object import Operation
-from bcr.scenario.diagnostics import Problem, nearest
+from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
 from bcr.scenario.faults import (
     CLIENT_FAILURES,
     CLIENT_TRIGGERS,
@@ -21,6 +21,7 @@ from bcr.scenario.faults import (
     Word,
 )
 from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES, MILLISECONDS_MOST
+from bcr.sizes import VALUE_LIMIT_BYTES, bytes_of
 from bcr.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
 
 Warn = Callable[[str, int], None]
@@ -37,6 +38,7 @@ _BARE = re.compile(r"[^\s,;()'\"]+")
 _GROUP = re.compile(r"\{[^{}]*\}")
 _SLICE = re.compile(r"[+-]?\d{1,18}\s*:\s*[+-]?\d{1,18}")
 _ESCAPES = {"n": "\n", "t": "\t"}
+_CALL_END = re.compile(r"\)\s*(?:;|$)")  # where a call ends that others or nothing follow
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -131,7 +133,10 @@ class Cursor:
             else:
                 characters.append(character)
                 self.place += 1
-        raise Problem(f"the quote {quote} is not closed", start)
+        closed = self._closed_before_call_end(start)
+        if closed is None:
+            raise QuoteProblem(f"the quote {quote} is not closed", start)
+        return closed
 
     def _closed_string(self, content: str, start: int) -> str:
         """The string that ends at this quote; what follows it tells whether it is not rather the next one's begin."""
@@ -145,18 +150,36 @@ class Cursor:
             self.warn(f"a quote is missing behind {head!r}", start)
             self.place = self.text.rindex(",", start, end)
             return head.rstrip()
-        raise Problem("expected ',' or ')' behind the string", self.place)
+        closed = self._closed_before_call_end(start)
+        if closed is None:
+            raise QuoteProblem("neither ',' nor ')' follows the string that begins here: is a quote missing?", start)
+        return closed
+
+    def _closed_before_call_end(self, start: int) -> str | None:
+        """The string from the quote at `start` to where its call ends, if it may: the quote before that is missing.
+
+        'luke skywalker); get('jedi') : the next call's quote is not the one that ends this string.
+        """
+        found = _CALL_END.search(self.text, start)
+        content = self.text[start + 1 : found.start()].rstrip() if found else ""
+        if found is None or self.text[start] in content or "\\" in content:
+            return None
+        self.warn(f"a quote is missing behind {content!r}", start)
+        self.place = found.start()
+        return content
 
     def at_end(self) -> bool:
         return self.peek() == ""
 
 
-def whole_number(call: Call, index: int, least: int = 0) -> int:
+def whole_number(call: Call, index: int, least: int = 0, setting: str = "") -> int:
+    """The whole number that an argument is; `setting` names the key of the file that says why it has a least."""
     text = call.arguments[index]
     if not _INTEGER.fullmatch(text) or len(text) > 18:
         raise Problem(f"{call.name}: expected a whole number, found {text!r}", call.offsets[index])
     if int(text) < least:
-        raise Problem(f"{call.name}: {text} is less than {least}", call.offsets[index])
+        why = f", where this file begins to count: {setting} = {least}" if setting and least else ""
+        raise Problem(f"{call.name}: {text} is less than {least}{why}", call.offsets[index])
     return int(text)
 
 
@@ -168,11 +191,19 @@ def milliseconds_of(text: str, unit_ms: int) -> int | None:
     return int(seconds[1] + (seconds[2] or "").ljust(3, "0")) if seconds else None
 
 
+def unit_hint(text: str, unit_ms: int) -> str:
+    """What would be right instead of a number that is none of the unit of time, behind a semicolon; or nothing."""
+    if not re.fullmatch(r"[+-]?\d*\.\d+", text):
+        return ""
+    return "; if this file counts seconds, say time_unit = s" if unit_ms == 1 else "; seconds have three decimals at most"
+
+
 def _milliseconds(call: Call, index: int, unit_ms: int) -> int:
     text = call.arguments[index]
     value_ms = milliseconds_of(text, unit_ms)
     if value_ms is None:
-        raise Problem(f"{call.name}: expected a number of {UNITS[unit_ms]}, found {text!r}", call.offsets[index])
+        what = f"{call.name}: expected a number of {UNITS[unit_ms]}, found {text!r}{unit_hint(text, unit_ms)}"
+        raise Problem(what, call.offsets[index])
     if not 0 <= value_ms <= MILLISECONDS_MOST:
         raise Problem(f"{call.name}: {text} is not from 0 to {MILLISECONDS_MOST:,} milliseconds", call.offsets[index])
     return value_ms
@@ -198,7 +229,9 @@ def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: T
                 raise Problem(f"expected ';' between {what}", cursor.place)
         except Problem as problem:
             tell(problem)
-            cursor.place = text.find(";", max(cursor.place, problem.offset)) + 1 or len(text)
+            is_lost = isinstance(problem, QuoteProblem)
+            cursor.place = 0 if is_lost else text.find(";", max(cursor.place, problem.offset)) + 1
+            cursor.place = cursor.place or len(text)
     return found
 
 
@@ -251,6 +284,9 @@ def _part(call: Call, most: int) -> Written | Pseudorandom | Uniform:
         raise Problem(f"slice: expected a range such as '0:4', found {call.arguments[1]!r}", call.offsets[1])
     key, *rest = call.arguments
     argument = "".join(rest[0].split()) if call.name == "slice" else "".join(rest)
+    if bytes_of(argument) > VALUE_LIMIT_BYTES:
+        what = f"{call.name}: {bytes_of(argument):,} bytes, and a value has at most {VALUE_LIMIT_BYTES:,}"
+        raise Problem(what, call.offsets[1])
     return Written((Operation(call.name, key, argument),))  # type: ignore[arg-type]
 
 
@@ -281,12 +317,25 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a file says about its own numbers: clients and replicas, where counters start, the unit of time."""
+    """What a file says about its own numbers: clients and replicas, where counters and indices start, the unit of time."""
 
     clients: int
     replicas: int
     counters_start_at: int
     unit_ms: int
+    indices_start_at: int = 0
+
+    @property
+    def clients_are(self) -> str:
+        """Which clients there are, as the file counts them."""
+        first = self.indices_start_at
+        return f"clients are {first} to {self.clients - 1 + first}"
+
+    @property
+    def positions_are(self) -> str:
+        """Which positions there are, as the file counts them."""
+        first = self.indices_start_at
+        return f"{first} to {self.replicas - 1 + first}"
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
@@ -352,9 +401,10 @@ def _link_faults(cursor: Cursor, link: tuple[int, int] | None, reading: Reading)
     arguments = LINK_ACTIONS[action.name].arguments
     demand_count(action, len(arguments), "partition({0,1},{2})" if arguments else f"{action.name}()")
     if action.name == "partition":
-        one, other = (_group(action, index, reading.replicas) for index in (0, 1))
+        one, other = (_group(action, index, reading) for index in (0, 1))
         if one & other:
-            raise Problem(f"partition: replicas {sorted(one & other)} are in both groups", action.offset)
+            both = [each + reading.indices_start_at for each in sorted(one & other)]
+            raise Problem(f"partition: replicas {both} are in both groups", action.offset)
         both_ways = [*product(sorted(one), sorted(other)), *product(sorted(other), sorted(one))]
         return [LinkFault(sender, receiver, trigger, True, exact) for sender, receiver in both_ways]
     if link is not None:
@@ -364,12 +414,13 @@ def _link_faults(cursor: Cursor, link: tuple[int, int] | None, reading: Reading)
     return [LinkFault(sender, None, trigger, False, exact) for sender in range(reading.replicas)]
 
 
-def _group(call: Call, index: int, replicas: int) -> set[int]:
+def _group(call: Call, index: int, reading: Reading) -> set[int]:
+    first = reading.indices_start_at
     members = [part.strip() for part in call.arguments[index].strip("{}").split(",")]
-    if not all(re.fullmatch(r"\d{1,9}", part) and int(part) < replicas for part in members):
-        what = f"expected replicas from 0 to {replicas - 1} such as {{0,1}}, found {call.arguments[index]!r}"
-        raise Problem(f"{call.name}: {what}", call.offsets[index])
-    return set(map(int, members))
+    if not all(re.fullmatch(r"\d{1,9}", part) and first <= int(part) < first + reading.replicas for part in members):
+        what = f"expected replicas from {reading.positions_are} such as {{{first},{first + 1}}}"
+        raise Problem(f"{call.name}: {what}, found {call.arguments[index]!r}", call.offsets[index])
+    return {int(part) - first for part in members}
 
 
 def known(call: Call, words: Collection[str], what: str, warn: Warn) -> Call:
@@ -395,19 +446,23 @@ def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Tri
     demand_count(call, len(word.arguments), _form(call.name, word))
     client = None
     if word.arguments[0] == "client":
-        client = whole_number(call, 0)
+        client = whole_number(call, 0, reading.indices_start_at, "indices_start_at") - reading.indices_start_at
         if client >= reading.clients:
-            raise Problem(f"{call.name}: no client {client}, clients are 0 to {reading.clients - 1}", call.offsets[0])
+            text = f"{call.name}: no client {call.arguments[0]}, {reading.clients_are}; this never strikes"
+            warn(text, call.offsets[0])
     last = len(call.arguments) - 1
     if word.arguments[-1] == "milliseconds":
         return Trigger(call.name, client, _milliseconds(call, last, reading.unit_ms))
     first = reading.counters_start_at
-    return Trigger(call.name, client, whole_number(call, last, least=first) - first)
+    return Trigger(call.name, client, whole_number(call, last, first, "counters_start_at") - first)
 
 
 def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Failure:
     call = known(call, words.failures, f"failure{words.whose}", warn)
     word = words.failures[call.name]
+    if not call.arguments and word.arguments == ("number",):
+        warn(f"{call.name}() is read as {call.name}(1)", call.offset)
+        return Failure(call.name, 1)
     demand_count(call, len(word.arguments), _form(call.name, word))
     if not word.arguments:
         return Failure(call.name)
@@ -415,9 +470,11 @@ def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Fai
     if kind == "message":
         return Failure(call.name, _message(call))
     value = _milliseconds(call, 0, reading.unit_ms) if kind == "milliseconds" else whole_number(call, 0)
-    if kind == "position" and value >= reading.replicas:
-        what = f"no replica {value}, positions are 0 to {reading.replicas - 1}"
-        raise Problem(f"{call.name}: {what}", call.offsets[0])
+    if kind == "position":
+        value -= reading.indices_start_at
+        if not 0 <= value < reading.replicas:
+            what = f"no replica {call.arguments[0]}, positions are {reading.positions_are}"
+            raise Problem(f"{call.name}: {what}", call.offsets[0])
     return Failure(call.name, value)
 
 

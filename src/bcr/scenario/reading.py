@@ -1,6 +1,7 @@
 """Reads scenario files: everything that is wrong with one is told at once, and nothing is half read."""
 
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from bcr.scenario.grammar import (
     parse_links,
     parse_pairs,
     parse_workload,
+    unit_hint,
 )
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.simulation import parse_simulation
+from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
 from bcr.workload import Workload
 
@@ -29,6 +32,7 @@ SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interva
 TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation",
          "authentication", "acceptance"}  # fmt: skip
 COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
+INDICES = Range(0, 0, 1, "the number that clients and positions of replicas start at in this file")
 INDEXED = ("workload", "failures", "client_failures", "links")
 CHOICES = {
     "authentication": tuple(KINDS),
@@ -38,7 +42,8 @@ CHOICES = {
     "time_unit": ("ms", "s"),
 }
 TIMES = {"client_timeout", "head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"}
-VALID_KEYS = [*NUMBERS, *TEXTS, *INDEXED, "counters_start_at", "expect"]
+SUSPICIOUS_MS = 50  # a timeout below is shorter than what it waits for takes, or was meant in seconds
+VALID_KEYS = [*NUMBERS, *TEXTS, *INDEXED, "counters_start_at", "indices_start_at", "expect"]
 
 
 def read_scenario(path: Path) -> tuple[Scenario, tuple[Diagnostic, ...]]:
@@ -46,7 +51,10 @@ def read_scenario(path: Path) -> tuple[Scenario, tuple[Diagnostic, ...]]:
 
     Raises ScenarioError with everything that is wrong, and OSError where the file cannot be read.
     """
-    size = path.stat().st_size
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ScenarioError([Diagnostic(str(path), 1, 1, "error", f"{_kind_of(status.st_mode)}, not a file")])
+    size = status.st_size
     if size > MAX_BYTES:
         raise ScenarioError([Diagnostic(str(path), 1, 1, "error", f"{size:,} bytes, more than {MAX_BYTES:,}")])
     data = path.read_bytes()
@@ -57,6 +65,11 @@ def read_scenario(path: Path) -> tuple[Scenario, tuple[Diagnostic, ...]]:
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
         raise ScenarioError([Diagnostic(str(path), line, column, "error", "not UTF-8 text")]) from error
     return parse_scenario(text, str(path))
+
+
+def _kind_of(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
+    return next((name for has_kind, name in kinds if has_kind(mode)), "a device")
 
 
 def parse_scenario(text: str, source: str) -> tuple[Scenario, tuple[Diagnostic, ...]]:
@@ -76,12 +89,16 @@ class _Reading:
         self.lines = lines_of(text, source)
         self.unread: set[str] = set()  # numbers that are missing or make no sense
         found, self.diagnostics = entries_of(text, source)
+        self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
         self.entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
         for entry in found:
             self._add(entry)
 
     def has_errors(self) -> bool:
         return any(each.severity == "error" for each in self.diagnostics)
+
+    def _lines_with_errors(self) -> list[str]:
+        return [self.lines[each.line - 1].strip() for each in self.diagnostics if each.severity == "error"]
 
     def _say(self, entry: Entry, text: str, offset: int | None = None, severity: Severity = "error") -> None:
         column = entry.key_column if offset is None else entry.value_column + offset
@@ -111,6 +128,7 @@ class _Reading:
             self._say(entry, f"{name}(…) is read as {name}[…]", severity="warning")
         elif opening and opening + closing != "[]":
             self._say(entry, f"brackets do not match: {entry.key!r}")
+            self.unread.add(name)
             return
         index = split_index(inside) if inside is not None else ()
         if (name, index) in self.entries:
@@ -132,6 +150,7 @@ class _Reading:
         for index, entry in self._indexed(name):
             if index:
                 self._say(entry, f"{name} takes no index")
+                self.unread.add(name)
         return self.entries.get((name, ()))
 
     def _number(self, name: str, limits: Range, unit_ms: int = 1) -> int:
@@ -147,7 +166,8 @@ class _Reading:
 
     def _number_of(self, entry: Entry | None, name: str, limits: Range, unit_ms: int) -> int | None:
         if entry is None:
-            self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
+            if name not in self.unread:  # else what is said of it is enough
+                self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
             return None
         text = entry.value.rstrip(";").rstrip()
         if text != entry.value:
@@ -155,11 +175,16 @@ class _Reading:
         value = milliseconds_of(text, unit_ms)
         if value is None:
             expected = "a whole number" if unit_ms == 1 else f"a number of {UNITS[unit_ms]}"
-            self._say(entry, f"{name}: expected {expected}, found {entry.value!r}", 0)
+            hint = unit_hint(text, unit_ms) if name in TIMES else ""
+            if name not in TIMES or "time_unit" not in self.unread:
+                self._say(entry, f"{name}: expected {expected}, found {entry.value!r}{hint}", 0)
             return None
         if not limits.least <= value <= limits.most:
             self._say(entry, f"{name}: {value:,} is not from {limits.least:,} to {limits.most:,} ({limits.why})", 0)
             return None
+        if name in TIMES and 0 < value < SUSPICIOUS_MS and ("time_unit", ()) not in self.entries:
+            what = f"{name}: {value} milliseconds; if this file counts seconds say time_unit = s, otherwise time_unit = ms"
+            self._say(entry, what, 0, severity="warning")
         return value
 
     def _choice(self, name: str) -> Any:
@@ -169,6 +194,7 @@ class _Reading:
         value = entry.value.strip("'\"").lower()
         if value not in CHOICES[name]:
             self._say(entry, f"{name}: no {value!r}; {nearest(value, CHOICES[name])}", 0)
+            self.unread.add(name)
             return CHOICES[name][0]
         return value
 
@@ -188,6 +214,10 @@ class _Reading:
 
     def _host_indices(self, name: str, hosts: int) -> tuple[int, ...]:
         indices = []
+        if not hosts and (name, ()) in self.entries:
+            text = f"{name} is ignored: there is no hosts = …, of whose items it gives the numbers"
+            self._say(self.entries[name, ()], text, severity="warning")
+            return ()
         for part, offset in self._list(name):
             if re.fullmatch(r"\d{1,9}", part) and int(part) < max(hosts, 1):
                 indices.append(int(part))
@@ -207,7 +237,8 @@ class _Reading:
         hosts = tuple(host for host, _ in self._list("hosts"))
         authentication: Authentication = self._choice("authentication")
         replicas = sizes(t, authentication).replicas
-        reading = FileReading(clients, replicas, self._number("counters_start_at", COUNTERS), unit_ms)
+        counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
+        reading = FileReading(clients, replicas, counters, unit_ms, indices)
         return Scenario(
             source=self.source,
             name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
@@ -222,11 +253,11 @@ class _Reading:
             operations_per_request=numbers["operations_per_request"],
             olympus_timeout_ms=numbers["olympus_timeout"],
             wedge_grace_ms=numbers["wedge_grace"],
-            workloads=self._workloads(clients),
+            workloads=self._workloads(reading, numbers["operations_per_request"]),
             client_rate=numbers["client_rate"],
             failures=self._failures(reading, authentication),
             client_failures=self._client_failures(reading, authentication),
-            expectations=self._expectations(clients),
+            expectations=self._expectations(reading),
             authentication=authentication,
             acceptance=self._choice("acceptance"),
             placement=self._choice("placement"),
@@ -237,21 +268,30 @@ class _Reading:
             simulation=self._simulation(replicas, clients, authentication),
         )
 
-    def _workloads(self, clients: int) -> tuple[Workload, ...]:
+    def _workloads(self, reading: FileReading, per_request: int) -> tuple[Workload, ...]:
         workloads: dict[int, Workload] = {}
+        first, beyond = reading.indices_start_at, reading.indices_start_at + reading.clients
         for index, entry in self._indexed("workload"):
             number = self._index(entry, "workload", index, 1)
             if number is None:
+                self.unread.add("workload")
                 continue
-            if number[0] >= clients:
-                self._say(entry, f"workload[{number[0]}]: no such client, clients are 0 to {clients - 1}")
-            workloads[number[0]] = parse_workload(entry.value, self._warner(entry), self._teller(entry))
-        if "num_client" not in self.unread:
-            for client in range(clients):
+            if not first <= number[0] < beyond and not self.unread & {"num_client", "indices_start_at"}:
+                text = f"workload[{number[0]}] is ignored: no such client, {reading.clients_are}"
+                self._say(entry, text, severity="warning")
+            workload = parse_workload(entry.value, self._warner(entry), self._teller(entry))
+            workloads[number[0]] = workload
+            too_much = oversized_request(workload, per_request)
+            if too_much is not None and "operations_per_request" not in self.unread:
+                self._say(entry, f"workload[{number[0]}]: {too_much}")
+        if not self.unread & {"num_client", "workload", "indices_start_at"}:
+            for client in range(first, beyond):
                 if client not in workloads:
                     text = f"workload[{client}] is missing: what client {client} is to do"
+                    if client == 0 and beyond in workloads:
+                        text += "; if clients and positions count from 1 in this file, say indices_start_at = 1"
                     self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", text))
-        return tuple(workloads.get(client, Workload()) for client in range(clients))
+        return tuple(workloads.get(client, Workload()) for client in range(first, beyond))
 
     def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
@@ -268,9 +308,12 @@ class _Reading:
             place = self._index(entry, "failures", index, 2)
             if place is None:
                 continue
-            configuration, position = place
-            if position >= reading.replicas:
-                self._say(entry, f"failures: no replica {position}, positions are 0 to {reading.replicas - 1}")
+            configuration, position = place[0], place[1] - reading.indices_start_at
+            if not 0 <= position < reading.replicas:
+                text = f"failures: no replica {place[1]}, positions are {reading.positions_are}"
+                if place[1] == reading.replicas and not reading.indices_start_at:
+                    text += "; if clients and positions count from 1 in this file, say indices_start_at = 1"
+                self._say(entry, text)
             for pair in parse_pairs(entry.value, OF_REPLICAS, reading, self._warner(entry), self._teller(entry)):
                 self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
@@ -284,9 +327,9 @@ class _Reading:
             place = self._index(entry, "client_failures", index, 1)
             if place is None:
                 continue
-            [client] = place
-            if client >= reading.clients:
-                self._say(entry, f"client_failures: no client {client}, clients are 0 to {reading.clients - 1}")
+            client = place[0] - reading.indices_start_at
+            if not 0 <= client < reading.clients:
+                self._say(entry, f"client_failures: no client {place[0]}, {reading.clients_are}")
             for pair in parse_pairs(entry.value, OF_CLIENTS, reading, self._warner(entry), self._teller(entry)):
                 self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 plans.append(ClientFaultPlan(client, pair.trigger, pair.failure, pair.text))
@@ -304,7 +347,7 @@ class _Reading:
     def _links(self, reading: FileReading) -> Iterator[FaultPlan]:
         """Faults of links: what configuration 0's replicas send along them is lost."""
         for index, entry in self._indexed("links"):
-            link = self._link(entry, index, reading.replicas) if index else None
+            link = self._link(entry, index, reading) if index else None
             if index and link is None:
                 continue
             warn, tell = self._warner(entry), self._teller(entry)
@@ -312,13 +355,14 @@ class _Reading:
                 failure = Failure("fail_link" if fault.fails else "fix_link", fault.receiver)
                 yield FaultPlan(0, fault.sender, fault.trigger, failure, fault.text)
 
-    def _link(self, entry: Entry, index: tuple[str, ...], replicas: int) -> tuple[int, int] | None:
+    def _link(self, entry: Entry, index: tuple[str, ...], reading: FileReading) -> tuple[int, int] | None:
         numbers = self._index(entry, "links", index, 2)
         if numbers is None:
             return None
-        sender, receiver = numbers
-        if max(numbers) >= replicas or sender == receiver:
-            self._say(entry, f"links: no link from {sender} to {receiver}, replicas are 0 to {replicas - 1}")
+        sender, receiver = (number - reading.indices_start_at for number in numbers)
+        if min(sender, receiver) < 0 or max(sender, receiver) >= reading.replicas or sender == receiver:
+            there_are = f"replicas are {reading.positions_are}"
+            self._say(entry, f"links: no link from {numbers[0]} to {numbers[1]}, {there_are}")
             return None
         return sender, receiver
 
@@ -335,11 +379,11 @@ class _Reading:
 
     # -- expectations
 
-    def _expectations(self, clients: int) -> tuple[Expectation, ...]:
+    def _expectations(self, reading: FileReading) -> tuple[Expectation, ...]:
         found: list[Expectation] = []
         for index, entry in self._indexed("expect"):
             try:
-                found.append(parse_expectation(index, entry, clients, self._warner(entry)))
+                found.append(parse_expectation(index, entry, reading, self._warner(entry)))
             except KeyProblem as problem:
                 self._say(entry, problem.text)
             except Problem as problem:

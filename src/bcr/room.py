@@ -1,0 +1,81 @@
+"""What fits into a slot: requests by their own size, and by that of what they will get (bcr.sizes)."""
+
+from collections.abc import Iterable
+
+from bcr.object import Operation
+from bcr.sizes import (
+    OPERATION_OVERHEAD_BYTES,
+    REQUEST_OVERHEAD_BYTES,
+    RESULTS_LIMIT_BYTES,
+    SLOT_LIMIT_BYTES,
+    SLOT_RESULTS_LIMIT_BYTES,
+    VALUE_LIMIT_BYTES,
+    bytes_of,
+)
+from bcr.state import RunningState
+from bcr.statements import Request, SignedRequest
+
+
+def operations_bytes(operations: Iterable[Operation]) -> int:
+    """What operations add to a request; REQUEST_LIMIT_BYTES is the most of a valid one."""
+    return sum(bytes_of(each.key) + bytes_of(each.argument) + OPERATION_OVERHEAD_BYTES for each in operations)
+
+
+def request_bytes(request: SignedRequest) -> int:
+    """What a signed request adds to a slot."""
+    return operations_bytes(request.statement.operations) + len(request.signature) + REQUEST_OVERHEAD_BYTES
+
+
+class SlotRoom:
+    """The room that is left in the slot which is executed next on a running state.
+
+    A head fills slots by it, and the others let no slot pass that it would not have let a head make. A request alone
+    always fits. Nothing is executed, so what requests will get is an upper bound: of a value that is cut down, the size
+    before. Which it is depends on the state alone, so correct replicas agree.
+    """
+
+    def __init__(self, state: RunningState) -> None:
+        self._state = state
+        self._requests_left = SLOT_LIMIT_BYTES
+        self._results_left = SLOT_RESULTS_LIMIT_BYTES
+        self._sizes: dict[str, int | None] = {}  # of values, by what the slot's requests will have made of them
+        self._is_empty = True
+
+    def takes(self, request: SignedRequest) -> bool:
+        """Whether the request fits behind those that were taken; it is taken then."""
+        size = request_bytes(request)
+        results, sizes = self._results_of(request.statement)
+        if not self._is_empty and (size > self._requests_left or results > self._results_left):
+            return False
+        self._is_empty = False
+        self._requests_left -= size
+        self._results_left -= results
+        self._sizes.update(sizes)
+        return True
+
+    def takes_all(self, requests: Iterable[SignedRequest]) -> bool:
+        """Whether all fit, in this order."""
+        return all(map(self.takes, requests))
+
+    def _results_of(self, request: Request) -> tuple[int, dict[str, int | None]]:
+        """At most how many bytes the request gets, and how large the values will be that it writes."""
+        recorded = self._state.outcomes.get(request.client, {}).get(request.number)
+        if recorded is not None:
+            return sum(map(bytes_of, recorded.results)), {}
+        sizes: dict[str, int | None] = {}
+        got = 0
+        for operation in request.operations:
+            key = operation.key
+            before = sizes[key] if key in sizes else self._size_of(key)
+            if operation.name == "get":
+                got += before or 0
+            elif operation.name == "put":
+                size = bytes_of(operation.argument)
+                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
+            elif operation.name == "append" and before is not None:
+                size = before + bytes_of(operation.argument)
+                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
+        return min(got, RESULTS_LIMIT_BYTES), sizes
+
+    def _size_of(self, key: str) -> int | None:
+        return self._sizes[key] if key in self._sizes else self._state.size_of(key)

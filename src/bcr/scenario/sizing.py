@@ -1,0 +1,97 @@
+"""What a scenario's operations come to in bytes, against the limits of bcr.sizes."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+
+import msgspec
+
+from bcr.object import Operation
+from bcr.room import operations_bytes
+from bcr.scenario.values import Scenario
+from bcr.sizes import REQUEST_LIMIT_BYTES, RESULTS_LIMIT_BYTES, SLOT_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
+from bcr.workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH, UNIFORM_KEYS, Uniform, Workload, Written
+
+_SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add to a slot
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """At most how many bytes a request, a value and a request's results of a scenario have.
+
+    Values are counted as if every append came behind the largest put of its key, and all appends of all clients.
+    """
+
+    request: int
+    value: int
+    results: int
+
+    def told(self, scenario: Scenario) -> Iterator[str]:
+        """What these sizes mean for a run, a sentence each; none where they mean nothing."""
+        if self.value > VALUE_LIMIT_BYTES:
+            yield f"values may grow beyond {VALUE_LIMIT_BYTES:,} bytes: an append that would make one larger gives 'fail'"
+        if self.results > RESULTS_LIMIT_BYTES:
+            what = "a get whose value does not fit behind the others' of its request gives 'too large'"
+            yield f"a request may get more than {RESULTS_LIMIT_BYTES:,} bytes: {what}"
+        fit = SLOT_LIMIT_BYTES // (self.request + _SIGNATURE_BYTES)
+        if fit < scenario.batch_limit:
+            yield f"requests of {self.request:,} bytes: a slot holds {fit} of these, and not batch_limit = {scenario.batch_limit}"
+
+
+def sizes_of(scenario: Scenario) -> Sizes:
+    """The sizes of the largest of all."""
+    per_request = scenario.operations_per_request
+    value = largest_value(scenario.workloads)
+    most_gets = per_request if any(map(_has_get, scenario.workloads)) else 0
+    request = max((largest_request(each, per_request) for each in scenario.workloads), default=0)
+    return Sizes(request, value, most_gets * min(value, VALUE_LIMIT_BYTES))
+
+
+def largest_request(workload: Workload, per_request: int) -> int:
+    """The most bytes that the operations of one of the workload's requests have, where they are so many."""
+    if all(isinstance(part, Written) for part in workload.parts):
+        operations = iter(workload)
+        return max(map(operations_bytes, iter(lambda: tuple(islice(operations, per_request)), ())), default=0)
+    return per_request * max(map(_largest_operation, workload.parts))
+
+
+def _largest_operation(part: object) -> int:
+    if isinstance(part, Written):
+        return max(operations_bytes((each,)) for each in part.operations)
+    if isinstance(part, Uniform):
+        return operations_bytes((Operation("put", f"key{UNIFORM_KEYS - 1}", "x" * part.value_bytes),))
+    return operations_bytes((Operation("append", f"key{KEYS - 1}", "x" * MAX_WORD_LENGTH),))
+
+
+def largest_value(workloads: Sequence[Workload]) -> int:
+    """The most bytes that a value can come to."""
+    puts: defaultdict[str, int] = defaultdict(int)
+    appends: defaultdict[str, int] = defaultdict(int)
+    drawn = 0
+    for part in chain.from_iterable(each.parts for each in workloads):
+        if isinstance(part, Uniform):
+            drawn = max(drawn, part.value_bytes)
+        elif not isinstance(part, Written):
+            drawn = max(drawn, MAX_VALUE_LENGTH + MAX_WORD_LENGTH)
+        else:
+            for operation in part.operations:
+                size = bytes_of(operation.argument)
+                if operation.name == "put":
+                    puts[operation.key] = max(puts[operation.key], size)
+                elif operation.name == "append":
+                    appends[operation.key] += size
+    return max((puts[key] + appends[key] for key in {*puts, *appends}), default=0) + drawn
+
+
+def _has_get(workload: Workload) -> bool:
+    return any(
+        not isinstance(part, Written) or any(each.name == "get" for each in part.operations) for part in workload.parts
+    )
+
+
+def oversized_request(workload: Workload, per_request: int) -> str | None:
+    """What is wrong where a request of the workload would be larger than one may be, and what would be right."""
+    size = largest_request(workload, per_request)
+    if size <= REQUEST_LIMIT_BYTES:
+        return None
+    what = f"{per_request} operations of a request may come to {size:,} bytes, more than {REQUEST_LIMIT_BYTES:,}"
+    return f"{what}: operations_per_request = {max(1, per_request * REQUEST_LIMIT_BYTES // size)} would be right"

@@ -1,0 +1,245 @@
+"""Sends what nobody should send, from seeds, and says what came of it.
+
+strangers   bytes to every port of real runs, from somebody without the cookie
+insiders    messages and commands to every process of real runs, from somebody who has the cookie
+handlers    changed copies of every message to every process of simulated runs, beside an oracle
+codec       changed messages to the codec of the layer below
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bcr_tools.supervising import Interrupted
+
+SLOW_S = 0.5  # of CPU time for one message to the codec
+COPIES = 3  # of each message to a handler
+SCENARIO = """test_case_name = fuzz{seed}
+t = {t}
+num_client = 2
+checkpt_interval = 5
+workload[0] = pseudorandom({seed},40)
+workload[1] = pseudorandom({other},40)
+simulation = seed({seed})
+"""
+
+
+@dataclass
+class Tally:
+    """What came of one kind: messages sent, findings (each a line), and how often each outcome came."""
+
+    messages: int = 0
+    findings: list[str] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+
+class Budget:
+    """Until so many messages, or so many minutes, whichever comes first; and whether all is sent elsewhere."""
+
+    def __init__(self, messages: int, minutes: float, is_elsewhere: bool = False) -> None:
+        self.messages = messages
+        self.is_elsewhere = is_elsewhere
+        self._deadline_s = time.monotonic() + 60 * minutes
+
+    def is_left(self, sent: int) -> bool:
+        return sent < self.messages and time.monotonic() < self._deadline_s
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr fuzz`: 0 if nothing was found, 1 otherwise, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    kinds = options.kinds or list(KINDS)
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        print(f"bcr fuzz: no kind {', '.join(unknown)}; there are {', '.join(KINDS)}", file=sys.stderr)
+        return 2
+    tallies: dict[str, Tally] = {}
+    try:
+        for kind in kinds:
+            tallies[kind] = Tally()
+            KINDS[kind](tallies[kind], options.seed, Budget(options.messages, options.minutes, options.elsewhere))
+    except (Interrupted, KeyboardInterrupt):
+        print("bcr fuzz: interrupted; this is what came of it so far", file=sys.stderr)
+        _print(tallies)
+        return 130
+    _print(tallies)
+    return int(any(tally.findings for tally in tallies.values()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bcr fuzz", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all of them)")
+    parser.add_argument("--seed", type=int, default=0, help="with which to begin (default: 0)")
+    parser.add_argument("--messages", type=int, default=10_000, help="of each kind (default: 10000)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="at the most, for each kind (default: 5)")
+    parser.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="strangers and insiders: send the same to a node that has nothing to do with the run, for its throughput then",
+    )
+    return parser
+
+
+def _print(tallies: dict[str, Tally]) -> None:
+    table = Table()
+    for heading in ("kind", "messages", "outcomes", "findings"):
+        table.add_column(heading, justify="left" if heading in ("kind", "outcomes") else "right")
+    for kind, tally in tallies.items():
+        outcomes = ", ".join(f"{name} {count:,}" for name, count in sorted(tally.outcomes.items()))
+        table.add_row(kind, f"{tally.messages:,}", outcomes, str(len(tally.findings)))
+    Console().print(table)
+    for kind, tally in tallies.items():
+        for line in (*tally.notes, *tally.findings[:20]):
+            print(f"{kind}: {line}")
+
+
+# -- changes
+
+
+def changed_bytes(data: bytes, chance: random.Random) -> bytes:
+    """`data` with one to three small changes: bits, bytes, parts left out, repeated or moved, lengths made large."""
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(changed) + 1)
+        size = chance.choice((1, 1, 2, 4, 8, chance.randint(1, 64)))
+        kind = chance.randrange(6)
+        if kind == 0 and at < len(changed):
+            changed[at] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            changed[at : at + size] = chance.randbytes(size)
+        elif kind == 2:
+            del changed[at : at + size]
+        elif kind == 3:
+            changed[at:at] = changed[chance.randrange(len(changed) + 1) :][:size]
+        elif kind == 4:
+            changed[at : at + 4] = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0"))
+        else:
+            del changed[at:]
+    return bytes(changed)
+
+
+def odd_value(chance: random.Random, depth: int = 0) -> Any:
+    """Plain data of any kind, now and then large, nested, or chosen to be dear."""
+    kind = chance.randrange(12 if depth < 3 else 8)
+    if kind < 8:
+        atoms = (None, True, 0, -1, 2**62, 2**64, 1.5, float("nan"), "", "text", "\x1b[2J\r\n\0", b"", b"\xc1" * 9)
+        return chance.choice((*atoms, chance.randbytes(chance.randint(0, 200)), "x" * chance.choice((10, 1_000, 300_000))))
+    if kind == 8:
+        return [n * (2**61 - 1) for n in range(chance.choice((3, 3, 5_000)))]
+    if kind == 9:
+        return {n * (2**61 - 1) for n in range(chance.choice((3, 3, 60)))}
+    many = [odd_value(chance, depth + 1) for _ in range(chance.randint(0, 5))]
+    return tuple(many) if kind == 10 else dict(enumerate(many))
+
+
+# -- the codec
+
+
+def _codec(tally: Tally, seed: int, budget: Budget) -> None:
+    import da  # noqa: F401 - before the modules of the layer
+    from da import common, sim
+
+    from dacurrent import codec, envelopes
+
+    fields = {"pcls": sim.DistProcess, "name": "", "nodename": "node", "hostname": "127.0.0.1", "transports": (9,)}
+    one, other = (tuple.__new__(common.ProcessId, (uid, 1, *fields.values())) for uid in (1, 2**90))
+    while budget.is_left(tally.messages):
+        chance = random.Random(f"codec {seed} {tally.messages}")
+        content = tuple(odd_value(chance) for _ in range(chance.randint(0, 4)))
+        command, arguments = sim.Command.Message, (None, content)
+        if chance.random() < 0.3:
+            command, arguments = chance.choice(list(sim.Command)), odd_value(chance)
+        data = changed_bytes(envelopes.encode(one, other, (command, arguments)), chance)
+        began_s = time.process_time()
+        try:
+            envelopes.decode(data)
+            outcome = "taken"
+        except codec.CodecError:
+            outcome = "refused"
+        except Exception as error:  # noqa: BLE001 - this is what is looked for
+            outcome = "error"
+            tally.findings.append(f"seed {seed}, message {tally.messages}: {error!r:.200}")
+        took_s = time.process_time() - began_s
+        if took_s > SLOW_S:
+            tally.findings.append(f"seed {seed}, message {tally.messages}: {len(data)} bytes took {took_s:.1f} s")
+        tally.messages += 1
+        tally.outcomes[outcome] += 1
+
+
+# -- the handlers
+
+
+def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
+    from bcr_sim import distalgo
+    from bcr_sim.campaign import prepare, run_text
+
+    prepare()
+    message_command = distalgo.sim.Command.Message
+    stock = distalgo.Container.take
+    chance = random.Random()
+
+    def take(self: Any, message: Any) -> None:
+        source, (command, content) = message
+        if command is message_command and type(content[1]) is tuple and content[1]:
+            for copy in _changed_copies(content[1], chance):
+                if not self.task.is_dead:
+                    self.queue.append((source, (command, (None, copy))))
+                    tally.messages += 1
+        stock(self, message)
+
+    distalgo.Container.take = take  # type: ignore[method-assign]
+    try:
+        while budget.is_left(tally.messages):
+            chance.seed(f"handlers {seed}")
+            outcome = run_text(SCENARIO.format(seed=seed, other=seed + 1, t=1 + seed % 2))
+            if isinstance(outcome, str):
+                tally.outcomes["ended"] += 1
+                tally.findings.append(f"seed {seed}: {outcome:.400}")
+            else:
+                tally.outcomes[outcome.kind or "good"] += 1
+                # That nothing goes on while everybody seems to lie is no finding; that a process fails is, or that it errs.
+                found = [breach for breach in outcome.breaches if not breach.startswith("liveness")]
+                tally.findings += [f"seed {seed}: {breach:.400}" for breach in found]
+            seed += 1
+    finally:
+        distalgo.Container.take = stock  # type: ignore[method-assign]
+
+
+def _changed_copies(content: tuple[Any, ...], chance: random.Random) -> Iterator[tuple[Any, ...]]:
+    for _ in range(COPIES):
+        values = list(content)
+        at = chance.randrange(1, len(values)) if len(values) > 1 else 0
+        if at and type(values[at]) is bytes and chance.random() < 0.8:
+            values[at] = changed_bytes(values[at], chance)
+        elif at:
+            values[at] = odd_value(chance)
+        yield tuple(values)
+
+
+def _strangers(tally: Tally, seed: int, budget: Budget) -> None:
+    from bcr_tools.fuzz_runs import attack_runs, strangers_words
+
+    attack_runs(tally, seed, budget, strangers_words)
+
+
+def _insiders(tally: Tally, seed: int, budget: Budget) -> None:
+    from bcr_tools.fuzz_runs import attack_runs, insiders_words
+
+    attack_runs(tally, seed, budget, insiders_words)
+
+
+KINDS: dict[str, Callable[[Tally, int, Budget], None]] = {
+    "strangers": _strangers,
+    "insiders": _insiders,
+    "handlers": _handlers,
+    "codec": _codec,
+}

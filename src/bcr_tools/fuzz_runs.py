@@ -1,0 +1,322 @@
+"""Real runs on this host, and somebody who sends them what nobody should, with and without their cookie."""
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from bcr_runtime.processes import PROJECT
+from bcr_tools.fuzz import Budget, Tally, changed_bytes, odd_value
+
+if TYPE_CHECKING:
+    from dacurrent.transport import TcpTransport
+
+OPERATIONS = 4_000
+LIMIT_S = 180.0
+START_LIMIT_S = 60.0
+OPEN_LIMIT = 40  # connections of a stranger's that stay open
+SAMPLES = 30  # messages that each process shows to the insider
+MEMORY_LIMIT_MIB = 400
+MIB = 1 << 20
+COOKIE = "of the run that is attacked"
+TEXT = """test_case_name = fuzz
+t = 1
+num_client = 2
+workload[0] = pseudorandom({seed},{operations})
+workload[1] = pseudorandom({other},{operations})
+"""
+# What the attacker could also see on the wire: the ids of the processes, and some of their messages.
+RUN = """
+import runpy, sys
+import da
+from dacurrent import codec
+from dacurrent.router import Router
+stock_register, stock_append, seen = Router.register_local_process, Router.append, []
+def tell(kind, data):
+    with open({file!r}, "a") as file:
+        file.write(kind + " " + data.hex() + "\\n")
+def register(self, pid, parent=None):
+    tell("process", codec.encode(pid))
+    del seen[:]
+    stock_register(self, pid, parent)
+def append(self, item):
+    if len(seen) < {samples}:
+        seen.append(None)
+        tell("message", item[1])
+    stock_append(self, item)
+Router.register_local_process, Router.append = register, append
+sys.argv[0] = "da"
+runpy.run_module("da", run_name="__main__", alter_sys=True)
+"""
+
+Words = Callable[["Target", random.Random], bool]
+
+
+class Target:
+    """A run that is under way, and what is known of it outside."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.seen = folder / "seen"
+        self.seen.touch()
+        self.result_file = folder / "result.json"
+        scenario = folder / "scenario.config"
+        scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=OPERATIONS))
+        node = ["-L", "warning", "-n", "onode", "-M", "-p", "0", "-H", "localhost", "--cookie", COOKIE]
+        run = ["RunSystem.da", "-i", str(scenario), "--log-dir", str(folder / "logs"), "--result-file", str(self.result_file)]
+        command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
+        with open(folder / "output", "wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=PROJECT / "src", stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        self.processes: list[Any] = []
+        self.samples: list[bytes] = []
+        self.open: list[socket.socket] = []
+        self.channel: TcpTransport | None = None
+        self.elsewhere: tuple[str, int] | None = None  # where all is sent to instead
+        self._known = 0
+
+    def address_of(self, pid: Any) -> tuple[str, int]:
+        return self.elsewhere or (pid.hostname, pid.transports[0])
+
+    def look(self) -> None:
+        """Read what there is to see by now."""
+        from dacurrent import codec
+
+        lines = self.seen.read_text().splitlines(keepends=True)
+        for line in lines[self._known :]:
+            if not line.endswith("\n"):
+                break
+            self._known += 1
+            kind, _, data = line.strip().partition(" ")
+            if kind == "process":
+                self.processes.append(codec.decode(bytes.fromhex(data)))
+            else:
+                self.samples.append(bytes.fromhex(data))
+
+    def family(self) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.Error):
+            top = psutil.Process(self.process.pid)
+            return [top, *top.children(recursive=True)]
+        return []
+
+    def memory_mib(self) -> float:
+        """Of the largest of its processes."""
+        sizes = [0.0]
+        for each in self.family():
+            with contextlib.suppress(psutil.Error):
+                sizes.append(each.memory_info().rss / MIB)
+        return max(sizes)
+
+    def descriptors(self) -> int:
+        counts = [0]
+        for each in self.family():
+            with contextlib.suppress(psutil.Error):
+                counts.append(each.num_fds())
+        return max(counts)
+
+    def end(self) -> None:
+        for each in self.open:
+            each.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
+    """Attack one run after the other; each is to pass, and all its processes are to stay."""
+    import da  # noqa: F401 - before the modules of the layer
+
+    with _channel() as channel, _elsewhere(budget.is_elsewhere) as elsewhere:
+        for number in itertools.count(seed):
+            if not budget.is_left(tally.messages):
+                return
+            with tempfile.TemporaryDirectory() as folder:
+                target = Target(Path(folder), number)
+                target.channel, target.elsewhere = channel, elsewhere
+                try:
+                    _attack(target, tally, number, budget, words)
+                finally:
+                    target.end()
+
+
+def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words) -> None:
+    deadline_s = time.monotonic() + START_LIMIT_S
+    while len(target.processes) < 8 and target.process.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+        target.look()
+    chance = random.Random(f"runs {seed}")
+    before, most_mib, most_open = tally.messages, 0.0, 0
+    deadline_s = time.monotonic() + LIMIT_S
+    while target.process.poll() is None and time.monotonic() < deadline_s:
+        if not budget.is_left(tally.messages):
+            time.sleep(0.05)
+            continue
+        for _ in range(100):
+            tally.messages += words(target, chance)
+        target.look()
+        most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
+    _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+
+
+def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
+    status = target.process.poll()
+    output = (target.folder / "output").read_text(errors="replace")
+    result: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        result = json.loads(target.result_file.read_text())
+    verdict = result.get("verdict", "no verdict")
+    tally.outcomes[verdict] += 1
+    rate = result.get("operations_per_second", 0)
+    tally.notes.append(
+        f"seed {seed}: {sent:,} messages, {verdict}, {rate:,.0f} operations/s, {len(result.get('reconfigurations', ()))} "
+        f"reconfigurations; at most {most_mib:.0f} MiB and {most_open} descriptors a process; {len(output):,} bytes of output"
+    )
+    if status is None:
+        tally.findings.append(f"seed {seed}: not ended within {LIMIT_S:g} s")
+    elif status != 0 or verdict != "pass":
+        reasons = "; ".join(result.get("reasons", ()))[:300]
+        tally.findings.append(f"seed {seed}: status {status}, {verdict} {reasons} {_last_error(output)}")
+    if most_mib > MEMORY_LIMIT_MIB:
+        tally.findings.append(f"seed {seed}: {most_mib:.0f} MiB of memory")
+
+
+def _last_error(output: str) -> str:
+    errors = [line for line in output.splitlines() if "Error" in line or "ERROR" in line]
+    return errors[-1][:300] if errors else ""
+
+
+@contextlib.contextmanager
+def _elsewhere(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
+    """The address of a node that has nothing to do with any run."""
+    if not is_wanted:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = probe.getsockname()
+    node = ["-L", "critical", "-n", "elsewhere", "-M", "-p", str(address[1]), "-H", "localhost", "--cookie", COOKIE]
+    node += ["-D", "-m", "da.examples.pingpong.ping"]
+    process = subprocess.Popen([sys.executable, "-m", "da", *node], stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _channel() -> Iterator["TcpTransport"]:
+    """Somebody's own way to send: outside of every node, with the cookie."""
+    from da import common
+    from da.transport import manager
+
+    from dacurrent import transport
+
+    logging.getLogger("da.transport").setLevel(logging.CRITICAL)  # that runs end is no news
+    kept = common.GlobalOptions
+    options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
+    common.GlobalOptions = options
+    made = transport.TcpTransport(COOKIE.encode())
+    try:
+        made.initialize(port=0)
+        made.start(_Nowhere(), manager.SelectorLoop())
+        yield made
+        made.close()
+        made.mesgloop.stop()
+    finally:
+        common.GlobalOptions = kept
+
+
+class _Nowhere:
+    """Takes what comes back."""
+
+    def append(self, item: Any) -> None: ...
+
+    def __len__(self) -> int:
+        return 0
+
+
+# -- what is sent
+
+
+def strangers_words(target: Target, chance: random.Random) -> bool:
+    """One connection of somebody without the cookie; whether it came about."""
+    from dacurrent import handshake
+
+    if not target.processes:
+        return False
+    pid = chance.choice(target.processes)
+    address = target.address_of(pid)
+    try:
+        connection = socket.create_connection(address, 1.0)
+    except OSError:
+        return False
+    own = connection.getsockname()
+    hello = handshake.Hello(own, address, chance.randbytes(16), 1 << 20).encode()
+    proof = chance.choice((bytes(32), chance.randbytes(32), handshake.proof(bytes(32), b"sender")))
+    beginnings = (b"", b"GET / HTTP/1.0\r\n\r\n", b"\x80\x04cos\nsystem\n", hello, hello + proof, hello + hello + proof)
+    data = chance.choice(beginnings) + chance.randbytes(chance.choice((0, 0, 10, 1_000)))
+    if chance.random() < 0.5:
+        data = changed_bytes(data, chance)
+    with contextlib.suppress(OSError):
+        connection.settimeout(1.0)
+        connection.sendall(data)
+    if chance.random() < 0.05:
+        target.open.append(connection)
+        if len(target.open) > OPEN_LIMIT:
+            target.open.pop(0).close()
+    else:
+        connection.close()
+    return True
+
+
+def insiders_words(target: Target, chance: random.Random) -> bool:
+    """One message of somebody who has the cookie; whether it was taken."""
+    from da import sim
+    from da.transport import base
+
+    from dacurrent import codec, envelopes
+
+    if not target.processes or target.channel is None:
+        return False
+    pid, source = chance.choice(target.processes), chance.choice(target.processes)
+    kind = chance.random()
+    if kind < 0.5 and target.samples:
+        sample = chance.choice(target.samples)
+        data = changed_bytes(sample, chance)
+        with contextlib.suppress(codec.CodecError):
+            pid = envelopes.decode(sample)[1] or pid
+    elif kind < 0.7:
+        command = chance.choice(list(sim.Command))
+        data = _encoded(source, pid, command, odd_value(chance), chance.choice((None, bytes(16), chance.randbytes(16))))
+    elif kind < 0.75:
+        data = _encoded(source, None, chance.choice(list(sim.RouterCommands)), odd_value(chance), None)
+    else:
+        values = tuple(odd_value(chance) for _ in range(chance.randint(0, 5)))
+        data = _encoded(source, pid, sim.Command.Message, (None, values), None)
+    try:
+        target.channel.send(data[: 1 << 20], target.address_of(pid))
+    except base.TransportException:
+        threading.Event().wait(0.001)
+        return False
+    return True
+
+
+def _encoded(source: Any, destination: Any, command: Any, arguments: Any, ticket: bytes | None) -> bytes:
+    from dacurrent import envelopes
+
+    return envelopes.encode(source, destination, (command, arguments), ticket)

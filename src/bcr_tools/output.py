@@ -1,0 +1,73 @@
+"""What the commands print, and what becomes of it where it cannot be printed: one line at the most, and no traceback.
+
+A reader that has gone away, as `head` does, has read enough: what is still printed goes nowhere, and the command goes on
+to its own end. An output that is full or broken is told on standard error. What the encoding of an output does not have
+is written as escapes.
+"""
+
+import os
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console
+
+UNPRINTED = 2  # the exit status of a command whose output was lost
+CUT_OFF = 141  # what a shell makes of a command that ended because nobody read on
+
+
+class Terminal(Console):
+    """A console that hides no cursor, for it may be killed before it could show it again, and that nobody need read."""
+
+    def show_cursor(self, show: bool = True) -> bool:
+        return False
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        abandon(self.file)
+
+
+def prepare() -> None:
+    """Let standard output and standard error take any text."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def abandon(stream: Any) -> None:
+    """From now on what is written to the stream goes nowhere, so that Python's own last flush finds nothing wrong."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        pass  # it was closed, or never a file
+
+
+def complain(text: str) -> None:
+    """A line on standard error, where there is one."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        abandon(sys.stderr)
+
+
+def flushed(status: int) -> int:
+    """The exit status of a command that would end with `status`, once what it printed is out."""
+    error = _flush(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return status
+    if error is not None:
+        complain(f"bcr: standard output cannot be written: {error.strerror}")
+        return status or UNPRINTED
+    return status
+
+
+def _flush(stream: TextIO | None) -> OSError | None:
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError as error:
+        abandon(stream)
+        return error
+    return None

@@ -1,0 +1,287 @@
+"""Sizes: what is too large has a result of its own, the same at all replicas, and no message holds more than fits."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from memory_chain import MemoryChain, append, changed, get, put
+
+from bcr import linearizability, model, object, room, sizes, state
+from bcr.authentication import sizes as chain_sizes
+from bcr.encoding import encode
+from bcr.linearizability import is_linearizable
+from bcr.messages import ResultMessage, ResultShuttle, Shuttle, demand_request
+from bcr.model import Model
+from bcr.object import FAIL, OK, TOO_LARGE, Operation, execute
+from bcr.queue import RequestQueue
+from bcr.room import SlotRoom, operations_bytes, request_bytes
+from bcr.scenario import ScenarioError, parse_scenario
+from bcr.scenario.sizing import sizes_of
+from bcr.sizes import (
+    OPERATION_OVERHEAD_BYTES,
+    REQUEST_LIMIT_BYTES,
+    RESULTS_LIMIT_BYTES,
+    SLOT_LIMIT_BYTES,
+    SLOT_RESULTS_LIMIT_BYTES,
+    VALUE_LIMIT_BYTES,
+)
+from bcr.state import RunningState
+from bcr.statements import Request
+from bcr.violations import MalformedMessage
+
+HALF = "x" * (VALUE_LIMIT_BYTES // 2)
+MESSAGE_LIMIT_BYTES = 1 << 20
+
+
+# -- the object
+
+
+def test_three_operations_that_made_an_answer_larger_than_a_message_have_results():
+    large = "x" * (VALUE_LIMIT_BYTES - 1)
+    dictionary = {}
+    assert execute(dictionary, [put("k", large), append("k", large), get("k")]) == (OK, FAIL, large)
+    assert dictionary == {"k": large}
+
+
+def test_a_value_may_be_as_large_as_the_limit_and_no_byte_larger():
+    dictionary = {}
+    results = execute(dictionary, [put("k", HALF), append("k", HALF), append("k", ""), append("k", "y")])
+    assert results == (OK, OK, OK, FAIL)
+    assert len(dictionary["k"]) == VALUE_LIMIT_BYTES
+    assert execute(dictionary, [put("k", 2 * HALF + "y"), get("k")]) == (FAIL, 2 * HALF)
+    assert execute(dictionary, [Operation("slice", "k", "0:3"), append("k", "y"), get("k")]) == (OK, OK, "xxxy")
+
+
+def test_bytes_count_and_not_characters():
+    dictionary = {"k": "é" * (VALUE_LIMIT_BYTES // 2)}
+    assert execute(dictionary, [append("k", "y")]) == (FAIL,)
+    assert execute(dictionary, [put("l", "✓" * (VALUE_LIMIT_BYTES // 3 + 1))]) == (FAIL,)
+
+
+def test_of_what_a_request_gets_the_rest_that_does_not_fit_is_too_large():
+    dictionary = {"k": HALF, "l": "short", "m": ""}
+    assert execute(dictionary, [get("k"), get("k"), get("l"), get("m"), get("absent")]) == (
+        HALF, HALF, TOO_LARGE, "", "",
+    )  # fmt: skip
+    assert execute(dictionary, [get("l"), get("k"), get("k"), get("l")]) == ("short", HALF, TOO_LARGE, "short")
+
+
+TEXTS = st.text("aé", max_size=4)
+KEYS = st.sampled_from(["k", "l"])
+OPERATIONS = st.one_of(
+    st.builds(Operation, st.sampled_from(["put", "append"]), KEYS, TEXTS),
+    st.builds(Operation, st.just("get"), KEYS),
+    st.builds(Operation, st.just("slice"), KEYS, st.sampled_from(["0:1", "1:2", "0:9"])),
+)
+REQUESTS = st.builds(Request, st.integers(0, 1), st.integers(0, 5), st.lists(OPERATIONS, min_size=1, max_size=5).map(tuple))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Limits that short texts reach."""
+    for module in (object, model, linearizability, room):
+        monkeypatch.setattr(module, "VALUE_LIMIT_BYTES", 6)
+        monkeypatch.setattr(module, "RESULTS_LIMIT_BYTES", 9)
+    monkeypatch.setattr(room, "SLOT_LIMIT_BYTES", 500)
+    monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 20)
+
+
+once = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the limits stay for all examples
+
+
+@once
+@given(st.lists(REQUESTS, max_size=20), st.integers(1, 3))
+def test_model_and_running_state_agree_on_what_is_too_large(small, requests, window):
+    checking, executing = Model(window), RunningState(window)
+    for slot, request in enumerate(requests):
+        outcome = executing.execute_at(0, slot, 0, request)
+        assert checking.execute((0, slot, 0), request) == (outcome.place, outcome.results)
+        assert checking.difference(executing) == ""
+
+
+def test_what_is_too_large_is_linearizable(small):
+    chain = MemoryChain()
+    chain.serve(0, put("k", "123456"), append("k", "7"), put("k", "1234567"), get("k"), get("k"))
+    chain.serve(1, get("k"), Operation("slice", "k", "0:3"), get("k"), get("k"))
+    assert [each.answer.outcome.results for each in (chain.exchanges[0][0], chain.exchanges[1][0])] == [
+        (OK, FAIL, FAIL, "123456", TOO_LARGE), ("123456", OK, "123", TOO_LARGE),
+    ]  # fmt: skip
+    assert is_linearizable([*chain.exchanges[0], *chain.exchanges[1]])
+    [exchange] = chain.exchanges[0]
+    lie = changed(exchange, answer=changed(exchange.answer, outcome=changed(exchange.answer.outcome, results=(OK,) * 5)))
+    assert not is_linearizable([lie])
+
+
+# -- requests
+
+
+def test_a_request_beyond_the_limit_is_malformed_before_its_signature_is_looked_at():
+    chain = MemoryChain()
+    fitting = "x" * (REQUEST_LIMIT_BYTES - 1 - OPERATION_OVERHEAD_BYTES)
+    demand_request(chain.send(0, put("k", fitting)), chain.configuration)
+    too_large = changed(chain.send(0, put("k", fitting + "x")), signature=b"")
+    with pytest.raises(MalformedMessage, match="more than 266,240 bytes"):
+        demand_request(too_large, chain.configuration)
+
+
+def test_a_request_that_puts_the_largest_value_is_within_the_limit():
+    assert operations_bytes([put("a key", "x" * VALUE_LIMIT_BYTES)]) <= REQUEST_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("operation", [put("k", "x" * 1_000), get("é" * 300), Operation("slice", "k", "10:20"), append("", "")])
+def test_a_request_is_never_larger_than_it_is_counted(operation):
+    chain = MemoryChain()
+    for operations in ([operation], [operation] * 100):
+        request = chain.send(0, *operations)
+        assert len(encode(request)) <= request_bytes(request)
+
+
+# -- slots
+
+
+def filled(chain, requests):
+    taking = SlotRoom(chain.state)
+    return [request for request in requests if taking.takes(request)]
+
+
+def test_a_slot_takes_requests_as_long_as_their_bytes_fit():
+    chain = MemoryChain(clients=6)
+    requests = [chain.send(client, put("k", "x" * 100_000)) for client in range(6)]
+    assert filled(chain, requests) == requests[:5]
+
+
+def test_a_slot_takes_reads_as_long_as_what_they_get_fits():
+    chain = MemoryChain(clients=8)
+    chain.serve(0, put("k", "x" * 100_000))
+    requests = [chain.send(client, get("k")) for client in range(1, 8)]
+    assert filled(chain, requests) == requests[:5]
+
+
+def test_what_the_requests_before_it_in_the_slot_write_counts_for_a_read():
+    chain = MemoryChain(clients=8)
+    chain.serve(0, put("k", "x"))
+    requests = [chain.send(1, put("k", HALF)), chain.send(2, append("k", HALF))]
+    requests += [chain.send(client, get("k")) for client in range(3, 8)]
+    assert filled(chain, requests) == requests[:4]
+
+
+def test_a_request_alone_always_fits():
+    chain = MemoryChain(clients=2)
+    chain.serve(0, put("k", 2 * HALF))
+    assert len(filled(chain, [chain.send(1, *[get("k")] * 900)])) == 1
+    assert len(filled(chain, [chain.send(1, put("k", 2 * HALF))])) == 1
+
+
+@once
+@given(st.lists(REQUESTS, max_size=12), st.lists(REQUESTS, min_size=1, max_size=8))
+def test_a_slot_that_has_room_gets_no_more_than_its_limit(small, before, requests):
+    executing = RunningState(3)
+    executing.execute(0, 0, before)
+    chain = MemoryChain(clients=2)
+    taking = SlotRoom(executing)
+    signed = [chain.send(0, *request.operations) for request in requests]
+    signed = [changed(each, statement=request) for each, request in zip(signed, requests, strict=True)]
+    taken = [each for each in signed if taking.takes(each)]
+    outcomes = executing.execute(0, 1, [each.statement for each in taken])
+    values = [
+        result
+        for each, outcome in zip(taken, outcomes, strict=True)
+        for operation, result in zip(each.statement.operations, outcome.results, strict=False)
+        if operation.name == "get" and result != TOO_LARGE
+    ]
+    assert sum(len(each.encode()) for each in values) <= 20 or len(taken) == 1
+    assert sum(map(request_bytes, taken)) <= 500 or len(taken) == 1
+
+
+def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():
+    chain = MemoryChain(clients=3)
+    queue = RequestQueue(2)
+    large = [chain.send(client, put("k", "x" * 200_000)) for client in range(3)]
+    later = chain.send(0, get("k"))
+    for request in (*large, later):
+        queue.add(request.statement.client, request.statement.number, request)
+    assert queue.take(100, SlotRoom(chain.state).takes) == large[:2]
+    assert queue.ready() == 2
+    assert queue.take(100, SlotRoom(chain.state).takes) == [large[2], later]
+
+
+def test_a_shuttle_of_more_bytes_than_a_slot_has_is_malformed():
+    chain = MemoryChain(clients=6)
+    requests = [chain.send(client, put("k", "x" * 100_000)) for client in range(6)]
+    chain.order(*requests)
+    with pytest.raises(MalformedMessage, match="a slot of more than 524,288 bytes"):
+        chain.shuttle(0, 1).demand_valid(chain.configuration, 1)
+
+
+# -- messages
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac"])
+def test_the_largest_messages_fit_into_the_default_limit(authentication):
+    clients, t = 200, 10
+    chain = MemoryChain(t=t, clients=clients, authentication=authentication)
+    chain.serve(0, put("k", 2 * HALF))
+    tail = chain_sizes(t, authentication).replicas - 1
+    writes = filled(chain, [chain.send(client, put("k", HALF)) for client in range(1, 20)])
+    reads = filled(chain, [chain.send(client, get("k")) for client in range(20, 40)])
+    small = filled(chain, [chain.send(client, put("k", HALF[:2_000])) for client in range(40, clients)])
+    for requests in (writes, reads, small):
+        done = chain.order(*requests)
+        slot = len(chain.slots) - 1
+        answer = done.answer(requests[0].statement.client, requests[0].statement.number, chain.result_proof(done))
+        messages = [chain.shuttle(slot, tail), chain.result_shuttle(slot), ResultMessage(1, 0, answer)]
+        assert [type(each) for each in messages] == [Shuttle, ResultShuttle, ResultMessage]
+        assert max(len(encode(each)) for each in messages) < MESSAGE_LIMIT_BYTES - 1_024
+
+
+def test_the_limits_leave_room_for_statements():
+    assert max(SLOT_LIMIT_BYTES, SLOT_RESULTS_LIMIT_BYTES) <= MESSAGE_LIMIT_BYTES // 2
+    assert max(REQUEST_LIMIT_BYTES, RESULTS_LIMIT_BYTES) < min(SLOT_LIMIT_BYTES, SLOT_RESULTS_LIMIT_BYTES)
+    assert VALUE_LIMIT_BYTES <= RESULTS_LIMIT_BYTES
+    assert state.bytes_of is sizes.bytes_of
+
+
+# -- scenarios
+
+START = "t = 1\nnum_client = 1\n"
+
+
+def told(text):
+    scenario, _ = parse_scenario(START + text, "x.config")
+    return list(sizes_of(scenario).told(scenario))
+
+
+def errors(text):
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(START + text, "x.config")
+    return [f"{each.line}:{each.column}: {each.text}" for each in caught.value.diagnostics]
+
+
+def test_a_scenario_with_a_value_that_no_key_can_have_is_refused_with_its_place():
+    assert errors(f"workload[0] = get('k'); append('k','{2 * HALF}x')\n") == [
+        "3:36: append: 262,145 bytes, and a value has at most 262,144"
+    ]
+
+
+@pytest.mark.parametrize("workload", ["uniform(1,30,100000,0)", f"put('k','{HALF}'); " * 10 + "uniform(1,2,100000,0)"])
+def test_a_scenario_whose_requests_would_be_too_large_is_told_how_many_operations_fit(workload):
+    [error] = errors(f"operations_per_request = 10\nworkload[0] = {workload}\n")
+    assert "10 operations of a request may come to " in error
+    most = int(error.rpartition("operations_per_request = ")[2].split()[0])
+    parse_scenario(START + f"operations_per_request = {most}\nworkload[0] = {workload}\n", "x.config")
+
+
+def test_requests_of_written_operations_are_counted_one_by_one():
+    parse_scenario(START + f"operations_per_request = 3\nworkload[0] = put('k','{HALF}'); get('k'); append('k','{HALF[:-99]}')\n", "x")
+    [error] = errors(f"operations_per_request = 3\nworkload[0] = put('k','{HALF}'); get('k'); append('k','{2 * HALF}')\n")
+    assert "may come to 393,2" in error
+
+
+def test_sizes_that_mean_something_for_a_run_are_told():
+    assert told("workload[0] = pseudorandom(1,1000)\nbatch_limit = 1000\noperations_per_request = 10\n") == []
+    assert told("workload[0] = uniform(1,10,100000,0)\nbatch_limit = 100\n") == [
+        "requests of 100,021 bytes: a slot holds 5 of these, and not batch_limit = 100"
+    ]
+    [grows] = told(f"workload[0] = put('k','{HALF}'); append('k','{HALF}x')\n")
+    assert grows.startswith("values may grow beyond 262,144 bytes: ")
+    [gets] = told(f"operations_per_request = 9\nworkload[0] = put('k','{HALF}'); get('k'); get('k'); get('k')\n")
+    assert gets.endswith("gives 'too large'")

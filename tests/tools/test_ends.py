@@ -1,0 +1,296 @@
+"""However a command ends, it says so in a line, returns, and leaves nothing behind."""
+
+import io
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from checkout import LIMIT_S, PROJECT
+
+from bcr_tools import launch, output, run, scratch, supervising
+from bcr_tools.output import Terminal
+from bcr_tools.progress import Progress
+
+SCENARIO = "t = 1\nnum_client = 1\nworkload[0] = put('é','✓'); get('é')\n"
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    file = tmp_path / "naïve.config"
+    file.write_text(SCENARIO)
+    return file
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """A home that cannot be written to, a temporary folder of our own, and the scenario's logs there too."""
+    (tmp_path / "tmp").mkdir()
+    return {**os.environ, "HOME": "/nonexistent", "TMPDIR": str(tmp_path / "tmp")}
+
+
+def command(*arguments):
+    return [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)]
+
+
+def said(done):
+    """What was said on standard error beside that DistAlgo compiled something."""
+    return [line for line in done.stderr.splitlines() if "compiled with 0 errors" not in line]
+
+
+def bcr(*arguments, environment, **options):
+    options = {"capture_output": True, "text": True} | options
+    if "stdout" in options:
+        options |= {"capture_output": False, "stderr": subprocess.PIPE}
+    return subprocess.run(command(*arguments), env=environment, timeout=LIMIT_S, check=False, **options)
+
+
+def test_a_run_needs_no_home_and_no_cookie_file(scenario, environment, tmp_path):
+    done = bcr("run", scenario, "--log-dir", tmp_path, environment=environment)
+    assert (done.returncode, said(done)) == (0, [])
+    home = tmp_path / "home"
+    home.mkdir()
+    assert bcr("run", scenario, "--log-dir", tmp_path, environment={**environment, "HOME": str(home)}).returncode == 0
+    assert not list(home.iterdir())
+
+
+def test_a_run_whose_reader_has_gone_away_comes_to_its_end(scenario, environment, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = bcr("run", scenario, "--log-dir", tmp_path, environment=environment, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (done.returncode, said(done)) == (0, [])
+
+
+@pytest.mark.parametrize("arguments", [["check", "SCENARIO"], ["--help"], ["sim", "SCENARIO"]])
+def test_another_command_whose_reader_has_gone_away_ends_without_a_word(arguments, scenario, environment):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        arguments = [scenario if each == "SCENARIO" else each for each in arguments]
+        done = bcr(*arguments, environment=environment, stdout=writing)
+    finally:
+        os.close(writing)
+    assert said(done) == []
+
+
+@pytest.mark.parametrize("arguments", [["run", "SCENARIO"], ["check", "SCENARIO"], ["--help"], ["sim", "SCENARIO"]])
+def test_a_full_output_is_told_and_is_no_success(arguments, scenario, environment, tmp_path):
+    arguments = [scenario if each == "SCENARIO" else each for each in arguments]
+    if arguments[0] == "run":
+        arguments += ["--log-dir", tmp_path]
+    with open("/dev/full", "w") as full:
+        done = bcr(*arguments, environment=environment, stdout=full)
+    assert done.returncode == 2
+    assert "cannot be written: No space left on device" in said(done)[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_output_that_lacks_a_letter_shows_its_escape(scenario, environment, tmp_path):
+    scenario.write_text("test_case_name = naïve\n" + SCENARIO)
+    for arguments in (["run", scenario, "--log-dir", tmp_path], ["sim", scenario], ["check", scenario]):
+        done = bcr(*arguments, environment={**environment, "PYTHONIOENCODING": "ascii"})
+        assert (done.returncode, said(done)) == (0, [])
+        assert r"na\xefve" in done.stdout
+
+
+def test_a_current_directory_that_is_gone_hinders_only_what_is_looked_for_there(scenario, environment, tmp_path):
+    def bcr_from_nowhere(*arguments):
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        line = 'rmdir "$PWD"; exec "$@"'
+        return subprocess.run(
+            ["sh", "-c", line, "sh", *command(*arguments)], cwd=gone, env=environment, capture_output=True, text=True,
+            timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+
+    done = bcr_from_nowhere("run", scenario, "--log-dir", tmp_path)
+    assert (done.returncode, said(done)) == (0, [])
+    assert bcr_from_nowhere("check", "first_run.config").returncode == 0
+    done = bcr_from_nowhere("run", "nosuch.config")
+    assert said(done) == [f"bcr run: no scenario file nosuch.config (looked in {PROJECT}, {PROJECT / 'config'})"]
+    done = bcr_from_nowhere("run", scenario, "--log-dir", "here")
+    assert said(done) == ["bcr run: the current directory is gone: No such file or directory"]
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(scenario, environment, tmp_path):
+    done = bcr("run", scenario, "--log-dir", os.fsdecode(bytes(tmp_path) + b"/\xff"), environment=environment)
+    assert done.returncode == 2
+    [line] = said(done)
+    assert line.startswith("the folder of the logs has a name that is not UTF-8: ")
+
+
+# -- few file descriptors
+
+
+@pytest.fixture
+def fifty_clients(tmp_path):
+    file = tmp_path / "fifty.config"
+    file.write_text("t = 1\nnum_client = 50\n" + "".join(f"workload[{k}] = get('k')\n" for k in range(50)))
+    return file
+
+
+def limits(soft, hard):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_run_that_needs_more_open_files_than_are_allowed_is_refused_before(fifty_clients, environment, tmp_path):
+    arguments = ("run", fifty_clients, "--log-dir", tmp_path)
+    done = bcr(*arguments, environment=environment, preexec_fn=limits(64, 64))
+    assert done.returncode == 2
+    assert said(done) == [
+        "50 clients and 3 replicas need 285 open files a process, and 64 are allowed: raise it with ulimit -n 285"
+    ]
+
+
+def test_the_number_of_open_files_is_raised_where_that_is_allowed(monkeypatch):
+    raised = []
+    monkeypatch.setattr(launch.resource, "getrlimit", lambda _: (64, 4_096))
+    monkeypatch.setattr(launch.resource, "setrlimit", lambda _, both: raised.append(both))
+    scenario, _ = launch.read_scenario(PROJECT / "config" / "t3_clients20.config")
+    launch._allow_descriptors(scenario)
+    assert raised == [(launch.descriptors_of(scenario), 4_096)]
+
+
+# -- what stands still
+
+
+def stand_in(monkeypatch, program):
+    def command_for(_file, _options, result_file):
+        return [sys.executable, "-c", f"result_file = {str(result_file)!r}\n{program}"]
+
+    monkeypatch.setattr(run, "command_for", command_for)
+
+
+RESULT = {"verdict": "pass"}
+PASSED = f"import json, signal, sys; open(result_file, 'w').write(json.dumps({RESULT}));"
+
+
+def test_a_run_that_has_its_verdict_and_does_not_end_is_ended(monkeypatch, capfd):
+    monkeypatch.setattr(supervising, "OVER_LIMIT_S", 0.1)
+    stand_in(monkeypatch, f"{PASSED} signal.raise_signal(signal.SIGSTOP)")
+    assert run.main(["first_run.config"]) == 2
+    told = capfd.readouterr().err
+    assert re.search(r"did not end within 0.1 s of its verdict, and was ended: process \d+ \(stopped\)\n", told)
+    assert "exit status 2 although the verdict is pass" in told
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [(2, "what it had to write could not be written"), (70, "one of its processes met an error"), (5, "ended with status 5")],
+)
+def test_a_pass_that_does_not_count_says_why(monkeypatch, capfd, status, why):
+    stand_in(monkeypatch, f"{PASSED} sys.exit({status})")
+    assert run.main(["first_run.config"]) == 2
+    told = capfd.readouterr().err
+    assert "first_run.config: exit status 2 although the verdict is pass: " in told
+    assert why in told
+
+
+def test_the_status_of_an_error_is_the_one_of_the_layer_below():
+    from dacurrent.lifetime import FAILURE_STATUS
+
+    assert "met an error" in run.REASONS[FAILURE_STATUS]
+
+
+# -- temporary folders
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_temporary_folder_is_gone_behind_its_use(temporary):
+    with scratch.scratch_folder() as folder:
+        assert list(temporary.iterdir()) == [folder]
+    assert not list(temporary.iterdir())
+
+
+def test_a_folder_whose_command_was_killed_goes_when_the_next_one_starts(temporary):
+    program = "import os, signal\nfrom bcr_tools.scratch import scratch_folder\nwith scratch_folder(): os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(temporary)}, check=False)
+    [left] = temporary.iterdir()
+    with scratch.scratch_folder() as folder:
+        assert list(temporary.iterdir()) == [folder]
+    assert left != folder
+
+
+def test_a_folder_in_use_and_what_is_not_ours_stay(temporary):
+    kept = temporary / f"{scratch.PREFIX}link"
+    (temporary / "elsewhere").mkdir()
+    (temporary / "elsewhere" / scratch.LOCK).touch()
+    kept.symlink_to(temporary / "elsewhere")
+    with scratch.scratch_folder() as one, scratch.scratch_folder():
+        assert one.is_dir()
+    assert kept.is_dir()
+
+
+# -- interrupts
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_hunt_leaves_no_process_and_no_temporary_folder(environment, tmp_path, number):
+    started = subprocess.Popen(
+        command("hunt", "--seeds", "1000000", "--jobs", "2", "--into", tmp_path / "hunt"), env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    family = set()
+    while len(family) < 4:  # the command, what keeps the resources of its workers, and two of these
+        family |= set(psutil.Process(started.pid).children(recursive=True))
+    started.send_signal(number)
+    started.communicate(timeout=LIMIT_S)  # to the end of what they all write
+    assert started.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert not psutil.wait_procs([each for each in family if supervising._is_alive(each)], timeout=LIMIT_S)[1]
+    if number != signal.SIGKILL:  # else the next start sees to it
+        assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_progress_hides_no_cursor_that_nobody_would_show_again(monkeypatch):
+    shown = io.StringIO()
+    progress = Progress("name", 10)
+    progress._console = Terminal(file=shown, force_terminal=True, width=80)
+    progress.show(3)
+    progress.finish()
+    assert "name" in shown.getvalue()
+    assert "\x1b[?25l" not in shown.getvalue()
+
+
+def test_output_that_is_closed_needs_no_end(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert output.flushed(0) == 0
+
+
+# -- a full disk
+
+
+def test_a_full_disk_ends_the_run_within_seconds_and_is_told_by_whom_it_met(environment, tmp_path):
+    file = tmp_path / "long.config"
+    file.write_text("t = 1\nnum_client = 2\nworkload[0] = pseudorandom(1,100000)\nworkload[1] = pseudorandom(2,100000)\n")
+
+    def little_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    done = bcr("run", file, "--log-dir", tmp_path / "logs", environment=environment, preexec_fn=little_room)
+    assert done.returncode == 2
+    [reason] = [line for line in done.stdout.splitlines() if "cannot be written" in line]
+    assert re.fullmatch(r"  (client_\d|replica_\d of 0|olympus): .*(long-|a file in).* cannot be written: File too large", reason)
+    assert "verdict: unknown" in done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    [folder] = (tmp_path / "logs").iterdir()
+    assert (folder / "result.json").stat().st_size
+    assert not [each for each in folder.iterdir() if each.name.startswith(".") or not each.stat().st_size]
+
+
+@pytest.mark.parametrize("name", ["record.msgpack", "result.json"])
+def test_what_a_run_leaves_is_for_its_owner_alone(scenario, environment, tmp_path, name):
+    assert bcr("run", scenario, "--log-dir", tmp_path / "logs", environment=environment).returncode == 0
+    [folder] = (tmp_path / "logs").iterdir()
+    assert (folder / name).stat().st_mode & 0o777 == 0o600
