@@ -35,7 +35,7 @@ from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mut
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
-from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
+from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
@@ -204,14 +204,8 @@ class _Run:
             log_level=scenario.log_level if self.folder else "quiet",
         )
         folder = self.folder or Path()
-        limit_s = stall_limit_s(scenario) + self._hindered_until_ms() / 1_000
+        limit_s = stall_limit_s(scenario) + hindered_until_ms(self.options) / 1_000
         return Launch(scenario, (), settings, folder, None, limit_s, 0, _NoProgress, self._conclude)  # type: ignore[arg-type]
-
-    def _hindered_until_ms(self) -> int:
-        """When what the scenario does to the network and to processes is over: the run has its time behind that."""
-        options = self.options
-        ends = [each.until for each in (*options.pauses, *options.holds, *options.cuts)]
-        return max([*ends, *(crash.at for crash in options.crashes), options.until if options.lose or options.flip else 0])
 
     def _conclude(self, _launch: Launch, record: RunRecord, failure: str | None) -> int:
         self.record, self.failure = record, failure
