@@ -111,7 +111,7 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
             if options.keep:
                 options.keep.mkdir(parents=True, exist_ok=True)
                 counterexample(failure, options.keep / f"{re.sub('[^a-z0-9]+', '-', bug['name'].lower())}.config")
-            print(f"found by seed {seed}, the {tried}. tried: {failure.breaches[0][:160]}")
+            print(f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}")
             return 0
     print(f"not found in {options.seeds} seeds")
     return 1

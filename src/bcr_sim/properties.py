@@ -75,6 +75,12 @@ class Bounds:
         return 2 * self._grace_ns + waits * self._olympus_ns + self.path_ns + round(MOST_MS * MILLISECOND_NS)
 
 
+def hindered_until_ms(options: Simulation) -> int:
+    """When what a scenario does to network and processes is over: a run has its time behind that."""
+    ends = [each.until for each in (*options.pauses, *options.holds, *options.cuts)]
+    return max([*ends, *(crash.at for crash in options.crashes), options.until if options.lose or options.flip else 0])
+
+
 class _Span(NamedTuple):
     since_ns: int
     until_ns: int

@@ -35,7 +35,7 @@ from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mut
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
-from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
+from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
@@ -204,7 +204,7 @@ class _Run:
             log_level=scenario.log_level if self.folder else "quiet",
         )
         folder = self.folder or Path()
-        limit_s = stall_limit_s(scenario)
+        limit_s = stall_limit_s(scenario) + hindered_until_ms(self.options) / 1_000
         return Launch(scenario, (), settings, folder, None, limit_s, 0, _NoProgress, self._conclude)  # type: ignore[arg-type]
 
     def _conclude(self, _launch: Launch, record: RunRecord, failure: str | None) -> int:
@@ -291,7 +291,7 @@ class _Run:
         The harness gives a run up when nothing has moved for the stall limit, which counts from what hindered last. Olympus
         has to wait for whoever is only late, so there what hinders is no excuse.
         """
-        limit_ns = round(self.launch.stall_limit_s * SECOND_NS)
+        limit_ns = round(stall_limit_s(self.scenario) * SECOND_NS)
         faulty = faulty_by(record.faults, limit_ns // MILLISECOND_NS)
         hindered_ns = self.interference.last_before(self.world.now_ns)
         is_hindered = hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns

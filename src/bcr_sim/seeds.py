@@ -80,6 +80,7 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
         f"test_case_name = seed{seed}",
         f"t = {t}",
         f"num_client = {clients}",
+        "time_unit = ms",
         f"client_timeout = {chance.one_of((timeout, timeout, 30))}",
         f"head_timeout = {timeout}",
         f"nonhead_timeout = {timeout}",

@@ -7,6 +7,7 @@ too. Some moves are single messages; others make of one message another that a c
 import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -238,7 +239,8 @@ class FreeLiars:
         holder, index = self._one_of(found)
         alike = [each[i] for each, i in places(source) if type(each[i]) is type(holder[index])]
         takes = alike and self._chance.random() < 0.6
-        holder[index] = self._one_of(alike) if takes else changed(holder[index], self._chance)
+        # A copy: what it is taken from may be around the place.
+        holder[index] = deepcopy(self._one_of(alike)) if takes else changed(holder[index], self._chance)
         for position, keys in self._accomplices(container):
             sign_again(value, position, lambda message, keys=keys: keys.sign(message, to_everybody(keys)))
         return (*parts[:-1], msgspec.msgpack.encode(value))
