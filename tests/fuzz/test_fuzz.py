@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bcr_tools import fuzz
+from bcr_fuzz import fuzz
 
 
 def test_the_codec_bears_it(capsys):
@@ -43,8 +43,8 @@ def test_no_bytes_can_be_changed_too():
 
 
 def test_a_run_that_strangers_speak_to_passes(capsys, monkeypatch):
-    from bcr_tools import fuzz_runs
+    from bcr_fuzz import runs
 
-    monkeypatch.setattr(fuzz_runs, "OPERATIONS", 200)
+    monkeypatch.setattr(runs, "OPERATIONS", 200)
     assert fuzz.main(["strangers", "--messages", "300", "--minutes", "1"]) == 0
     assert "pass 1" in capsys.readouterr().out
