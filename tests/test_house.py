@@ -18,7 +18,7 @@ HIDDEN_BUT_OURS = {".ci", ".gitignore"}
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
     "bcr_runtime": {"bcr", "dacurrent", "psutil"},
-    "dacurrent": {"da", "msgspec"},
+    "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_tools": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich", "yaml"},
 }
 

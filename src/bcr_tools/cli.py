@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
     "sim": ("bcr_sim.sim", "simulate scenario files in virtual time, under an oracle"),
     "hunt": ("bcr_sim.hunt", "simulate many seeds on all cores, and make small scenarios of what fails"),
-    "fuzz": ("bcr_tools.fuzz", "send what nobody should send, as a stranger and as an insider, and say what came of it"),
+    "fuzz": ("bcr_fuzz.fuzz", "send what nobody should send, as a stranger and as an insider, and say what came of it"),
     "bugs": ("bcr_sim.bugs", "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
     "bench": ("bcr_bench.cli", "measure what an operation must cost, and compare with others"),
     "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),

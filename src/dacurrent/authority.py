@@ -37,7 +37,6 @@ METHODS = ("process", "thread")
 SECRET_BYTES = 32
 TICKET_BYTES = 16
 SEQUENCE_BITS = 62
-CLOCK_LIMIT = 2**62
 
 _log = LimitedLog(logging.getLogger("da.sim.commands"))
 
@@ -176,11 +175,6 @@ def cure_sim(sim):
         _names, seqno = arguments
         _require(type(seqno) is int, "(names, sequence number)")
 
-    def is_message(_process, _source, arguments):
-        _require(type(arguments) is tuple and len(arguments) == 2, "(clock, content)")
-        clock = arguments[0]
-        _require(clock is None or type(clock) is int and 0 <= clock < CLOCK_LIMIT, "a clock")
-
     def is_reply(_process, _source, arguments):
         seqno, _result = arguments
         _require(type(seqno) is int, "(sequence number, result)")
@@ -195,7 +189,6 @@ def cure_sim(sim):
         "NodeJoin": (from_node, is_join),
         "NodeLeave": (from_node,),
         "NodePing": (from_node,),
-        "Message": (is_message,),
     }
     for name in {ack.name for ack in sim.NodeProcess.AckCommands}:
         checks[name] = (is_reply,)
@@ -210,7 +203,7 @@ def cure_sim(sim):
         stock(self)
         table = self._DistProcess__command_dispatch_table
         for command in sim.Command:
-            if command is not sim.Command.Sentinel:
+            if command not in (sim.Command.Sentinel, sim.Command.Message):  # what a message is, `envelopes` sees to
                 stock_command = table[command.value]
                 wanted = checks.get(command.name) if stock_command is not None else None
                 table[command.value] = _checked(sim, self, command.name, stock_command, wanted or (not_here,))

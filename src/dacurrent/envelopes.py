@@ -16,6 +16,9 @@ CACHE_LIMIT = 4_096
 
 Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
 
+MESSAGE = Command.Message  # looked up once: of an enum it takes a while
+CLOCK_LIMIT_BITS = 128
+
 _ADDRESS = struct.Struct(">H")
 _SCALARS = frozenset((type(None), bool, int, float, str, bytes))
 _BEGIN = len(PLAIN) + _ADDRESS.size
@@ -31,7 +34,7 @@ def encode(source, destination, message, ticket=None):
     `ticket` are the bytes by which the receiver knows that the sender may give this command; None where there are none.
     """
     command, arguments = message
-    if command is Command.Message and destination is not None and type(arguments) is tuple and len(arguments) == 2:
+    if command is MESSAGE and destination is not None and type(arguments) is tuple and len(arguments) == 2:
         clock, content = arguments
         if type(content) is tuple and type(clock) in _SCALARS and _SCALARS.issuperset(map(type, content)):
             try:
@@ -70,8 +73,11 @@ def decode(data):
     if type(message) is not tuple or len(message) != 2:
         raise codec.CodecError("a message without sender or command")
     _check_address(source, destination)
-    if type(message[0]) is not (RouterCommands if destination is None else Command):
+    command, arguments = message
+    if type(command) is not (RouterCommands if destination is None else Command):
         raise codec.CodecError("a command of another kind")
+    if command is MESSAGE and not (type(arguments) is tuple and len(arguments) == 2 and _is_clock(arguments[0])):
+        raise codec.CodecError("a message that is not (clock, content)")
     return source, destination, message, named, ticket
 
 
@@ -87,7 +93,14 @@ def _decode_plain(data):
         raise codec.CodecError(f"malformed: {error!r:.{codec.TEXT_LIMIT}}") from None
     if not values or not _SCALARS.issuperset(map(type, values)):
         raise codec.CodecError("malformed: not a message of scalars")
-    return source, destination, (Command.Message, (values[0], tuple(values[1:]))), named, None
+    if values[0] is not None and not _is_clock(values[0]):
+        raise codec.CodecError("a message that is not (clock, content)")
+    return source, destination, (MESSAGE, (values[0], tuple(values[1:]))), named, None
+
+
+def _is_clock(value):
+    """Whether it may be a logical clock; a program without one has None there."""
+    return value is None or type(value) is int and 0 <= value and value.bit_length() <= CLOCK_LIMIT_BITS
 
 
 def _decode_address(address):

@@ -10,6 +10,8 @@ from da.pattern import ConstantPattern, FreePattern, TuplePattern
 from dacurrent import lifetime
 from dacurrent.limited import LimitedLog
 
+_log = LimitedLog(logging.getLogger("da.sim.events"))
+
 TEXT_LIMIT = 10_000  # characters of what is told of a failure
 CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each process
 
@@ -83,7 +85,7 @@ def _match_without_copies(sim):
     """
     received = sim.pattern.ReceivedEvent
 
-    def trigger(self, event):
+    def match(self, event):
         # What was received belongs to the first handler alone; what was sent, the program still holds.
         is_held = type(event) is not received
         frozen = None
@@ -105,6 +107,13 @@ def _match_without_copies(sim):
             for handler in pattern.handlers:
                 jobs.append((handler, copy.deepcopy(bindings) if is_held else bindings))
                 is_held = True
+
+    def trigger(self, event):
+        try:
+            match(self, event)
+        except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
+            lifetime.note_failure()
+            _log.log(logging.ERROR, type(error), "%s: a message cannot be matched: %s", self._id, _cut(repr(error)))
 
     sim.DistProcess._DistProcess__trigger_event = trigger
 

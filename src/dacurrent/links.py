@@ -17,14 +17,15 @@ import os
 import secrets
 import selectors
 import socket
-import struct
 import threading
 import time
 
 from da.transport import base
 
 from dacurrent import handshake, logfiles
+from dacurrent.frames import GATHER_LIMIT_BYTES, SIZE_OPTION, frames_of, too_large
 from dacurrent.limited import LimitedLog
+from dacurrent.sockets import demand_address, name_of, notice_silence
 
 CONNECT_LIMIT_S = 10.0  # for a peer to answer; a queue is kept, and it is tried again
 SILENT_PAUSE_S = 1.0  # before it is
@@ -34,7 +35,6 @@ REFUSED_ATTEMPTS = 20  # where nobody listens, and the sender asked for more tha
 REFUSED_PAUSE_S = 0.05
 REFUSED_MEMORY_S = 1.0  # for which messages are refused at once after a connection was
 OTHER_COOKIE_MEMORY_S = 5.0
-GATHER_LIMIT_BYTES = 64 * 1024  # for each peer
 QUEUE_LIMIT_BYTES = 64 * 1024 * 1024  # for each peer
 QUEUE_LIMIT_MESSAGES = 65_536
 SILENT_LIMIT_BYTES = 8 * 1024 * 1024  # the same while there is no connection
@@ -42,14 +42,7 @@ SILENT_LIMIT_MESSAGES = 8_192
 ROOM_LIMIT_S = 0.5  # for which a message waits for room at a peer that has taken something within it
 LOOK_PAUSE_S = 0.01
 END_SILENCE_S = 1.0  # when this process ends: for a peer that takes nothing
-SILENCE_LIMIT_S = 20  # after which a peer whose host does not answer any more counts as gone
-SIZE_OPTION = "--message-buffer-size"
-FRAME = struct.Struct(">I")  # before a frame, the size of what is in it; before each message in it, its size
-FRAME_BYTES = 16 * 1024  # a frame gets no more messages when it has so many
-SHORT_BYTES = 4 * 1024  # what is copied sooner than seen to
-FRAME_LIMIT_BYTES = FRAME_BYTES + 2 * FRAME.size  # beside its last message
 
-_NO_CODE = bytes(handshake.CODE_BYTES)
 
 IDLE, CONNECTING, GREETING, PROVING, UP = range(5)
 _SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
@@ -122,7 +115,7 @@ class Links:
         """The link to the process that listens at `target`.  Raises NoTargetTransportException for no IPv4 address."""
         link = self._links.get(target)
         if link is None:
-            _demand_address(target)
+            demand_address(target)
             with self._lock:
                 link = self._links.setdefault(target, Link(target))
         return link
@@ -162,13 +155,13 @@ class Links:
         """
         size = len(chunk)
         if size > self.limit_bytes:
-            raise _too_large(size, self.limit_bytes, "here")
+            raise too_large(size, self.limit_bytes, "here")
         link = self._links.get(target) or self.to(target)
         with link.lock:
             if link.stage != UP or link.outbox:
                 self._prepare(link, size, is_patient)
             if size > link.limit_bytes and link.stage == UP:
-                raise _too_large(size, link.limit_bytes, f"at {_name(target)}")
+                raise too_large(size, link.limit_bytes, f"at {name_of(target)}")
             link.waiting.append(chunk)
             link.waiting_bytes += size
             if link.stage != UP:
@@ -211,7 +204,7 @@ class Links:
 
     def probe(self, target, limit_s=CONNECT_LIMIT_S):
         """The same with a connection that is closed again: whether somebody is there *now*."""
-        _demand_address(target)
+        demand_address(target)
         link = Link(target, handshake.PROBE)
         try:
             self._await_up(link, limit_s)
@@ -230,9 +223,9 @@ class Links:
             while link.stage != UP:
                 left_s = deadline_s - time.monotonic()
                 if link.stage == IDLE and not link.is_retrying:
-                    raise link.refusal or base.TransportException(f"no connection to {_name(link.target)}")
+                    raise link.refusal or base.TransportException(f"no connection to {name_of(link.target)}")
                 if left_s <= 0 or link.is_silent:
-                    raise base.TransportException(f"{_name(link.target)} does not answer")
+                    raise base.TransportException(f"{name_of(link.target)} does not answer")
                 link.room.wait(left_s)
 
     def _demand_not_refused(self, link):
@@ -249,8 +242,8 @@ class Links:
                 link.fallen_out += 1
                 if link.fallen_out == 1:
                     text = "%s takes nothing: its queue is full with %d messages, and what does not fit falls out"
-                    _log.log(logging.ERROR, "full", text, _name(link.target), link.queued())
-                raise base.TransportException(f"the queue of {_name(link.target)} is full")
+                    _log.log(logging.ERROR, "full", text, name_of(link.target), link.queued())
+                raise base.TransportException(f"the queue of {name_of(link.target)} is full")
             link.room.wait(LOOK_PAUSE_S)
         if link.stage == IDLE and not link.is_retrying and link.refusal is not None:
             raise link.refusal
@@ -259,7 +252,7 @@ class Links:
 
     def _write_waiting(self, link):
         while link.waiting and link.stage == UP:
-            chunks, data = self._take_frames(link)
+            chunks, data = frames_of(link)
             if chunks:
                 self._write(link, chunks, data)
         if link.waiting and link.stage == IDLE and not link.is_retrying:
@@ -270,41 +263,6 @@ class Links:
                 self._begin(link)
             except base.TransportException as error:
                 self._tell_lost(link, str(error))
-
-    def _take_frames(self, link):
-        """(messages, frames): what is to be written together, which stands in `waiting` no longer."""
-        waiting, pack = link.waiting, FRAME.pack
-        if len(waiting) == 1 and link.waiting_bytes <= min(SHORT_BYTES, link.limit_bytes):
-            chunk = waiting.popleft()
-            link.waiting_bytes = 0
-            body = pack(len(chunk)) + chunk
-            return [chunk], b"".join((pack(len(body)), body, link.seal.next(body)))
-        chunks, parts, frames, total = [], [], [], 0
-        while waiting and total < GATHER_LIMIT_BYTES:
-            place, size = len(parts), 0
-            parts.append(None)
-            while waiting and size < FRAME_BYTES:
-                chunk = waiting.popleft()
-                length = len(chunk)
-                link.waiting_bytes -= length
-                if length > link.limit_bytes:  # it was taken before that was known
-                    error = _too_large(length, link.limit_bytes, f"at {_name(link.target)}")
-                    _log.log(logging.ERROR, "size", "A message is lost: %s", error)
-                    continue
-                chunks.append(chunk)
-                parts += pack(length), chunk
-                size += FRAME.size + length
-            parts[place] = pack(size)
-            parts.append(_NO_CODE)
-            at = total + FRAME.size
-            total = at + size + handshake.CODE_BYTES
-            frames.append((at, at + size))
-        if not chunks:
-            return [], b""
-        data = bytearray().join(parts)
-        for at, stop in frames:
-            data[stop : stop + handshake.CODE_BYTES] = link.seal.next(data, at, stop)
-        return chunks, data
 
     def _write(self, link, chunks, data):
         sent = 0
@@ -320,7 +278,7 @@ class Links:
                 link.waiting.extendleft(reversed(chunks))
                 link.waiting_bytes += sum(map(len, chunks))
                 self._disconnect(link)
-                _log.log(logging.DEBUG, "ended", "The connection to %s ended: %s", _name(link.target), error)
+                _log.log(logging.DEBUG, "ended", "The connection to %s ended: %s", name_of(link.target), error)
                 return
         link.outbox.append([memoryview(data)[sent:], len(chunks)])
         link.outbox_bytes += len(data) - sent
@@ -367,7 +325,7 @@ class Links:
     def _attempt_failed(self, link, error, memory_s=REFUSED_MEMORY_S):
         """Try again later, or give up: then `refusal` says why, and is remembered where a sender was not told at once."""
         link.attempts += 1
-        name = _name(link.target)
+        name = name_of(link.target)
         if isinstance(error, handshake.HandshakeError):
             refusal = base.AuthenticationException(f"{name}: {error}")
             self._give_up(link, refusal, OTHER_COOKIE_MEMORY_S)
@@ -416,7 +374,7 @@ class Links:
         link.sock, link.seal, link.stage = None, None, IDLE
         if link.outbox:
             text = "%d messages to %s are lost: the connection ended"
-            _log.log(logging.ERROR, "lost", text, link.outbox_messages, _name(link.target))
+            _log.log(logging.ERROR, "lost", text, link.outbox_messages, name_of(link.target))
         link.outbox.clear()
         link.outbox_bytes = link.outbox_messages = 0
         link.room.notify_all()
@@ -426,7 +384,7 @@ class Links:
         link.waiting.clear()
         link.waiting_bytes = link.fallen_out = 0
         if lost:
-            _log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, _name(link.target), why)
+            _log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, name_of(link.target), why)
 
     # -- the sender's connections, on the network thread
 
@@ -474,7 +432,7 @@ class Links:
 
     def _tell_fallen_out(self, link):
         text = "%s reads again; %d messages to it have fallen out of its queue"
-        _log.log(logging.ERROR, "full", text, _name(link.target), link.fallen_out)
+        _log.log(logging.ERROR, "full", text, name_of(link.target), link.fallen_out)
         link.fallen_out = 0
 
     def _shake_hands(self, link):
@@ -513,63 +471,19 @@ class Links:
 
     def _come_up(self, link):
         if link.is_silent:
-            _log.log(logging.WARNING, "silent", "%s answers again", _name(link.target))
+            _log.log(logging.WARNING, "silent", "%s answers again", name_of(link.target))
         link.seal, link.stage = handshake.Seal(link.key), UP
         link.key, link.hello, link.arrived = None, None, b""
         link.attempts, link.is_silent = 0, False
         link.moved_s = time.monotonic()
         if link.limit_bytes != self.limit_bytes:
             text = "%s is %d here and %d at %s; give all nodes the same"
-            _log.log(logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, link.limit_bytes, _name(link.target))
+            _log.log(logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, link.limit_bytes, name_of(link.target))
         if link.fallen_out:
             self._tell_fallen_out(link)
         self._write_waiting(link)
 
 
-def notice_silence(connection):
-    """Let the connection end when the other's host has not answered for SILENCE_LIMIT_S."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", SILENCE_LIMIT_S // 4),
-        ("TCP_KEEPINTVL", SILENCE_LIMIT_S // 4),
-        ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", SILENCE_LIMIT_S * 1000),
-    ):
-        if hasattr(socket, option):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-
-
 def new_identity():
     """Bytes that no other transport has."""
     return secrets.token_bytes(handshake.IDENTITY_BYTES)
-
-
-def _demand_address(target):
-    try:
-        socket.inet_pton(socket.AF_INET, target[0])
-    except (OSError, TypeError):
-        raise base.NoTargetTransportException(f"{target[0]!r:.100} is no IPv4 address") from None
-
-
-def _too_large(size, limit_bytes, where):
-    return base.PacketSizeExceededException(
-        f"a message of {size} bytes does not fit: {SIZE_OPTION} is {limit_bytes} {where}; "
-        f"give all nodes {SIZE_OPTION} {size} or more"
-    )
-
-
-def _name(address):
-    return f"{address[0]}:{address[1]}"
-
-
-def receive(connection, count):
-    """Exactly `count` bytes from a blocking socket, within the limit that a handshake has."""
-    deadline_s = time.monotonic() + CONNECT_LIMIT_S
-    data = b""
-    while len(data) < count:
-        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
-        more = connection.recv(count - len(data))
-        if not more:
-            raise ConnectionResetError("the connection was closed during the handshake")
-        data += more
-    return data

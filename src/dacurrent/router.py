@@ -26,6 +26,7 @@ REJOIN_PAUSE_S = 1.0
 REJOIN_LIMIT_S = 3_600.0
 
 Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
+MESSAGE = Command.Message
 RELIABLE, BROADCAST = base.ChannelCaps.RELIABLEFIFO, base.ChannelCaps.BROADCAST
 
 _PAIRED = (RouterCommands.HELLO, RouterCommands.ACK)  # their arguments are (number, something)
@@ -125,7 +126,8 @@ class Router(_stock_router):
         """Take one message from a transport: (transport, bytes, address of the sender)."""
         _transport, data, address = item
         try:
-            source, destination, message, named, ticket = self._decode(data)
+            decode = envelopes.decode if len(data) < HEAVY_BYTES else _decode_apart
+            source, destination, message, named, ticket = decode(data)
         except codec.CodecError as error:
             self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *address, error)
             return
@@ -133,11 +135,11 @@ class Router(_stock_router):
         if destination is None:
             self._jobs.put(functools.partial(self._obey, command, source, arguments, named))
             return
-        if command is not Command.Message and source in self.local_procs:
+        if command is not MESSAGE and source in self.local_procs:
             text = "%s from %s:%d is dropped: it claims to be from a process of this very one"
             self._told.log(logging.WARNING, "forged", text, command, *address)
             return
-        if command is not Command.Message and not self._may(command, source, destination, arguments, ticket):
+        if command is not MESSAGE and not self._may(command, source, destination, arguments, ticket):
             return
         if named:
             self._know(named)
@@ -148,12 +150,6 @@ class Router(_stock_router):
                         self._early.append((source, destination, message))
                     return
         self._deliver(source, destination, message)
-
-    def _decode(self, data):
-        if len(data) < HEAVY_BYTES:
-            return envelopes.decode(data)
-        with forks.let_go():  # nothing here is in the middle of anything that a fork could disturb
-            return envelopes.decode(data)
 
     def _may(self, command, source, destination, arguments, ticket):
         """Whether the command is taken from there; who waits for an answer is told if it is not."""
@@ -219,7 +215,7 @@ class Router(_stock_router):
         if port == transport.port and hostname == self.hostname:
             raise sim.CircularRoutingException(f"{dest} has ended")
         command = mesg[0]
-        ticket = None if command is Command.Message else authority.ticket_for(command.name, dest)
+        ticket = None if command is MESSAGE else authority.ticket_for(command.name, dest)
         data = envelopes.encode(src, None if flags & BROADCAST else dest, mesg, ticket)
         transport.send(data, None if port is None else (hostname, port), **params)
 
@@ -336,6 +332,11 @@ class Router(_stock_router):
                 continue
         if self.running:
             self.log.error("No node has answered at %s:%d for %g s; giving up.", *address, REJOIN_LIMIT_S)
+
+
+def _decode_apart(data):
+    with forks.let_go():  # nothing here is in the middle of anything that a fork could disturb
+        return envelopes.decode(data)
 
 
 def cure_sim(module):

@@ -22,7 +22,7 @@ import weakref
 from da import common
 from da.transport import base, sock
 
-from dacurrent import handshake, links
+from dacurrent import frames, handshake, links, sockets
 from dacurrent.limited import LimitedLog
 
 BACKLOG = 1_024
@@ -36,8 +36,8 @@ PEER_LIMIT_BYTES = 16 * 1024 * 1024
 ALL_LIMIT_BYTES = 256 * 1024 * 1024
 MESSAGE_BYTES = 400  # what a message takes in memory beside its content
 FULL_PAUSE_S = 0.02
-HEAD_BYTES, CODE_BYTES = links.FRAME.size, handshake.CODE_BYTES
-unpack_size = links.FRAME.unpack_from
+HEAD_BYTES, CODE_BYTES = frames.FRAME.size, handshake.CODE_BYTES
+unpack_size = frames.FRAME.unpack_from
 RECEIVE_BYTES = 256 * 1024
 
 _log = LimitedLog(logging.getLogger("da.transport"))
@@ -249,7 +249,7 @@ class TcpTransport(sock.SocketTransport):
             inbound.sock.send(handshake.REFUSED)
             raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
         inbound.sock.send(handshake.proof(inbound.key, b"receiver"))
-        links.notice_silence(inbound.sock)
+        sockets.notice_silence(inbound.sock)
         inbound.seal = handshake.Seal(inbound.key)
         inbound.is_peer = True
         self._pending -= 1
@@ -272,7 +272,7 @@ class TcpTransport(sock.SocketTransport):
         address, pass_on, is_next = inbound.address, self.queue.append, inbound.seal.is_next
         while end - start >= HEAD_BYTES:
             (size,) = unpack_size(data, start)
-            if size > limit_bytes + links.FRAME_LIMIT_BYTES:
+            if size > limit_bytes + frames.FRAME_LIMIT_BYTES:
                 raise handshake.HandshakeError(self._too_large(size))
             at = start + HEAD_BYTES
             stop = at + size
@@ -332,7 +332,7 @@ class TcpTransport(sock.SocketTransport):
             self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
 
     def _too_large(self, size):
-        return f"a message of {size} bytes, while {links.SIZE_OPTION} is {self.buffer_size} here; none can follow"
+        return f"a message of {size} bytes, while {frames.SIZE_OPTION} is {self.buffer_size} here; none can follow"
 
     # -- what goes out, on the sender's thread
 

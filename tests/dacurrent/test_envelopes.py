@@ -20,7 +20,7 @@ def message(arguments):
     return sim.Command.Message, arguments
 
 
-@given(PLAIN | VALUES)
+@given(PLAIN | st.tuples(st.none(), VALUES))
 def test_a_message_arrives_with_the_same_types_and_between_the_same_processes(arguments):
     source, destination, arrived, named, _ = envelopes.decode(envelopes.encode(ONE, OTHER, message(arguments)))
     assert (source, destination) == (ONE, OTHER)
@@ -39,6 +39,20 @@ def test_a_tuple_of_scalars_is_sent_as_messagepack(content):
 def test_what_messagepack_cannot_hold_arrives_all_the_same(beyond):
     sent = message((None, ("name", beyond)))
     assert envelopes.decode(envelopes.encode(ONE, OTHER, sent))[2] == sent
+
+
+@pytest.mark.parametrize("arguments", [None, 7, (), (None,), (None, 1, 2), [None, 1], ("x", ("a",)), (1.5, ("a",)), (-1, ("a",)), (2**200, 1)])
+def test_a_message_of_another_form_than_clock_and_content_is_a_codec_error(arguments):
+    with pytest.raises(CodecError, match="clock, content"):
+        envelopes.decode(envelopes.encode(ONE, OTHER, message(arguments)))
+
+
+def test_a_ticket_arrives_with_its_command_and_is_bytes():
+    command = (sim.Command.End, 1)
+    assert envelopes.decode(envelopes.encode(ONE, OTHER, command, b"ticket"))[4] == b"ticket"
+    assert envelopes.decode(envelopes.encode(ONE, OTHER, command))[4] is None
+    with pytest.raises(CodecError, match="ticket"):
+        envelopes.decode(envelopes.encode(ONE, OTHER, command, "ticket"))
 
 
 @given(st.binary(max_size=100), st.booleans())

@@ -223,7 +223,7 @@ def test_what_no_process_takes_is_ignored_in_few_words(target):
             target.send(pid, Command.Message, (1, 2, long), stranger)
             target.flush(pid)
             target.send(pid, Command.Message, (long, ("go",)), stranger)
-            target.send(pid, Command.Message, (2**64, ("go",)), stranger)
+            target.send(pid, Command.Message, (2**200, ("go",)), stranger)
             for command in set(Command) - {Command.Message}:
                 target.send(pid, command, long, stranger)
             for command in RouterCommands:

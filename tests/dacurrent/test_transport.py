@@ -11,7 +11,7 @@ from da import common
 from da.transport import base
 from da.transport import manager as stock
 
-from dacurrent import handshake, links, transport
+from dacurrent import frames, handshake, links, sockets, transport
 from dacurrent.limited import LimitedLog
 
 COOKIE = b"cookie of the tests"
@@ -38,7 +38,7 @@ def make(monkeypatch):
     made = []
     options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
     monkeypatch.setattr(common, "GlobalOptions", options)
-    for module in (links, transport):
+    for module in (frames, links, transport):
         monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger("da.transport")))
 
     def one(cookie=COOKIE, size=None, is_awake=True, **params):
@@ -56,6 +56,19 @@ def make(monkeypatch):
     for each in made:
         each.close()
         each.mesgloop.stop()
+
+
+def receive(connection, count):
+    """Exactly `count` bytes from a blocking socket."""
+    deadline_s = time.monotonic() + LIMIT_S
+    data = b""
+    while len(data) < count:
+        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
+        more = connection.recv(count - len(data))
+        if not more:
+            raise ConnectionResetError("the connection was closed during the handshake")
+        data += more
+    return data
 
 
 def exchange(sender, receiver, data=b"still there?"):
@@ -79,15 +92,15 @@ class Peer:
 
     def greet(self, send=None):
         (send or self.sock.sendall)(self.hello)
-        theirs = links.receive(self.sock, handshake.HELLO_BYTES)
+        theirs = receive(self.sock, handshake.HELLO_BYTES)
         self.key = handshake.connection_key(self.cookie, self.hello, theirs)
         (send or self.sock.sendall)(handshake.proof(self.key, b"sender"))
         self.seal = handshake.Seal(self.key)
-        return links.receive(self.sock, handshake.PROOF_BYTES)
+        return receive(self.sock, handshake.PROOF_BYTES)
 
     def frame(self, *messages):
-        body = b"".join(links.FRAME.pack(len(each)) + each for each in messages)
-        return links.FRAME.pack(len(body)) + body + self.seal.next(body)
+        body = b"".join(frames.FRAME.pack(len(each)) + each for each in messages)
+        return frames.FRAME.pack(len(body)) + body + self.seal.next(body)
 
     def is_thrown_out(self):
         self.sock.settimeout(LIMIT_S)
@@ -363,7 +376,7 @@ def test_who_answers_with_what_it_is_told_is_no_peer(make):
         sender.send(b"hello?", mirror.getsockname())
         connection, _ = mirror.accept()
         with connection:
-            connection.sendall(links.receive(connection, handshake.HELLO_BYTES))
+            connection.sendall(receive(connection, handshake.HELLO_BYTES))
             with pytest.raises(base.AuthenticationException, match="own words"):
                 sender.links.connect(mirror.getsockname())
 
@@ -374,7 +387,7 @@ def test_who_answers_in_the_name_of_another_port_is_no_peer(make):
         sender.send(b"hello?", usurper.getsockname())
         connection, _ = usurper.accept()
         with connection:
-            links.receive(connection, handshake.HELLO_BYTES)
+            receive(connection, handshake.HELLO_BYTES)
             connection.sendall(handshake.Hello(other.target, sender.target, bytes(16), 1 << 20).encode())
             with pytest.raises(base.AuthenticationException, match="it says that it is"):
                 sender.links.connect(usurper.getsockname())
@@ -394,9 +407,9 @@ def test_a_proof_of_one_connection_proves_nothing_on_another(make):
         first.greet()
         second.hello = first.hello
         second.sock.sendall(second.hello)
-        links.receive(second.sock, handshake.HELLO_BYTES)
+        receive(second.sock, handshake.HELLO_BYTES)
         second.sock.sendall(handshake.proof(first.key, b"sender"))
-        assert links.receive(second.sock, handshake.PROOF_BYTES) == handshake.REFUSED
+        assert receive(second.sock, handshake.PROOF_BYTES) == handshake.REFUSED
         assert second.is_thrown_out()
 
 
@@ -445,7 +458,7 @@ def test_a_frame_of_no_messages_ends_the_connection(make, body):
     receiver = make()
     with Peer(receiver) as peer:
         peer.greet()
-        peer.sock.sendall(links.FRAME.pack(len(body)) + body + peer.seal.next(body))
+        peer.sock.sendall(frames.FRAME.pack(len(body)) + body + peer.seal.next(body))
         assert peer.is_thrown_out()
     assert receiver.queue.empty()
 
@@ -504,8 +517,8 @@ def test_a_host_that_is_silent_is_noticed(make):
     exchange(sender, receiver)
     [inbound] = receiver._inbound
     for connection in (inbound.sock, sender.links.to(receiver.target).sock):
-        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == links.SILENCE_LIMIT_S * 1000
-        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) < links.SILENCE_LIMIT_S
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == sockets.SILENCE_LIMIT_S * 1000
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) < sockets.SILENCE_LIMIT_S
 
 
 def test_a_probe_says_whether_somebody_is_there_now(make):
@@ -613,8 +626,8 @@ def test_much_that_is_gathered_goes_before_the_flush(make):
     sender.links.connect(receiver.target)
     sender.links.gather(threading.get_ident())
     for _ in range(3):
-        sender.send(bytes(links.GATHER_LIMIT_BYTES // 2), receiver.target)
-    assert receiver.queue.take() == bytes(links.GATHER_LIMIT_BYTES // 2)
+        sender.send(bytes(frames.GATHER_LIMIT_BYTES // 2), receiver.target)
+    assert receiver.queue.take() == bytes(frames.GATHER_LIMIT_BYTES // 2)
 
 
 def test_what_is_gathered_when_the_sender_ends_arrives(make):

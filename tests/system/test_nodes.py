@@ -13,7 +13,8 @@ from nodes import LIMIT_S, Node, free_port
 from whole_runs import PROJECT, scenario
 
 from dacurrent.lifetime import END_LIMIT_S
-from dacurrent.links import CONNECT_LIMIT_S, SILENCE_LIMIT_S
+from dacurrent.links import CONNECT_LIMIT_S
+from dacurrent.sockets import SILENCE_LIMIT_S
 
 FIVE = ("replica_0", "replica_1", "replica_2", "client_0", "onode")
 EXPECTED = ("expect[results,0] = 'OK'; 'OK'; 'star wars'", "expect[reconfigurations] = 0")

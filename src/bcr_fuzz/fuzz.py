@@ -226,13 +226,13 @@ def _changed_copies(content: tuple[Any, ...], chance: random.Random) -> Iterator
 
 
 def _strangers(tally: Tally, seed: int, budget: Budget) -> None:
-    from bcr_tools.fuzz_runs import attack_runs, strangers_words
+    from bcr_fuzz.runs import attack_runs, strangers_words
 
     attack_runs(tally, seed, budget, strangers_words)
 
 
 def _insiders(tally: Tally, seed: int, budget: Budget) -> None:
-    from bcr_tools.fuzz_runs import attack_runs, insiders_words
+    from bcr_fuzz.runs import attack_runs, insiders_words
 
     attack_runs(tally, seed, budget, insiders_words)
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from bcr_fuzz.fuzz import Budget, Tally, changed_bytes, odd_value
 from bcr_runtime.processes import PROJECT
-from bcr_tools.fuzz import Budget, Tally, changed_bytes, odd_value
 
 if TYPE_CHECKING:
     from dacurrent.transport import TcpTransport

@@ -1,0 +1,1 @@
+"""Sends runs, handlers and codec what nobody should send."""
