@@ -53,7 +53,8 @@ class Bounds:
         requests = scenario.client_window * scenario.num_clients
         self.requests = requests
         self.in_flight = 2 * requests
-        self.early = SPARE_EARLY + 4 * self.in_flight
+        early = SPARE_EARLY + 4 * self.in_flight
+        self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early}
         self.in_progress = self.in_flight + requests  # with as many that wait their turn as clients may have outstanding
         self.history = 2 * scenario.checkpoint_interval + self.in_flight
         self.checkpoint_lag = max(2 * scenario.checkpoint_interval, scenario.checkpoint_interval + self.in_flight + 1)
@@ -309,7 +310,7 @@ class Memory:
         if len(state.arriving) > bounds.unfinished_payloads:
             self._say(container, "memory", f"{len(state.arriving)} payloads in pieces, more than {bounds.unfinished_payloads}")
         for name, value in vars(state).items():
-            most = {"notices": MAX_NOTICES_KEPT, "early_chain": bounds.early, "early_requests": bounds.early}.get(name, bounds.anything)
+            most = bounds.most_of.get(name, bounds.anything)
             if hasattr(value, "__len__") and len(value) > most and not isinstance(value, str | bytes):
                 self._say(container, "memory", f"{len(value)} things in {name}, more than {most}")
 
