@@ -1,0 +1,478 @@
+"""Mutates every rule of the protocol, in memory, one small change at a time, and counts those that nothing notices.
+
+Each mutant has a process of its own, forked from one that holds the compiled sources. It simulates the scenario files
+of config/ and of tests/sim/regressions, then seeds, until something breaks that does not break without the mutant; a
+mutant of a Python module that survives the first seeds goes through the unit tests of these modules as well.
+Results go to a file, line by line, and what stands there for the same mutant and text is not tried again.
+"""
+
+import argparse
+import gc
+import hashlib
+import json
+import os
+import resource
+import selectors
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module, machinery
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import msgspec
+import yaml
+
+from bcr_sim.bugs import path_of, put_in_place
+from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
+from bcr_sim.survivors import Result, Tables, page, told
+
+ENOUGH = 0.95  # of the mutants that are not equivalent
+PASSES = (50, 400)  # seeds that all get before any gets more
+SECONDS_A_RUN = 20  # of real time; what takes longer hangs
+SILENCE_S = 60.0  # after which a process hangs that finishes no run
+MEMORY_BYTES = 3 << 30  # of address space
+# Their scenario files take longer than all others together; only what has survived the rest is tried with them.
+SLOW = ("perform900", "t3_clients20", "ten_clients_crash")
+NOT_OF_RULES = ("scenario", "figures", "workload", "spool", "linearizability", "expectations")  # such unit tests
+SHOWN = 160  # characters of what broke
+EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
+PACKAGES = {"bcr", "bcr_runtime", "bcr_sim", "bcr_tools"}
+KEPT = {"bcr_sim", "bcr_sim.bugs", "bcr_sim.mutants", "bcr_sim.survival", "bcr_sim.survivors"}  # import no rules
+
+
+class Trial(NamedTuple):
+    """A mutant, or none for a control, and what it is tried with."""
+
+    mutant: Mutant | None
+    source: bytes
+    scenarios: Mapping[str, str]
+    seeds: range
+    authentication: str
+    tests: Sequence[str] = ()
+    known: Result | None = None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr bugs --all`: 0 when at least 95 % of the mutants that are not equivalent are noticed, 1 otherwise."""
+    from bcr_runtime.processes import PROJECT
+
+    parser = argparse.ArgumentParser(prog="bcr bugs --all", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each mutant (default: 2000)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", metavar="TEXT", default="", help="only mutants with this in their id")
+    parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/proofs.py")
+    parser.add_argument("--results", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
+                        help="what to go on from and to add to (default: logs/mutants.jsonl)")  # fmt: skip
+    parser.add_argument("--limit", type=float, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
+    parser.add_argument("--for", dest="minutes", type=float, metavar="MINUTES", help="begin none after so long")
+    parser.add_argument("--no-tests", action="store_true", help="simulate only")
+    parser.add_argument("--list", action="store_true", help="only print the mutants, with what is known of each")
+    parser.add_argument("--docs", action="store_true", help="write docs/mutants.md")
+    options = parser.parse_args(arguments)
+    declared = rules()
+    if options.file is not None and options.file not in declared.files:
+        parser.error(f"--file {options.file}: mutants are made of {', '.join(declared.files)}")
+    chosen = [
+        (mutant, source)
+        for mutant, source in all_mutants(declared)
+        if options.only in mutant.id and options.file in (None, mutant.file)
+    ]
+    known = results_in(options.results)
+    if options.list:
+        for mutant, source in chosen:
+            result = known.get((mutant.id, mutant.digest(source)))
+            print(f"{mutant.id} (line {mutant.line}): {told(result)}")
+        return 0
+    began_s = time.monotonic()
+    options.results.parent.mkdir(parents=True, exist_ok=True)
+    with open(options.results, "a", encoding="utf-8") as file:
+        try:
+            _Campaign(chosen, declared, known, options, file).run()
+        except KeyboardInterrupt:
+            print("broken off; the same command goes on from here", flush=True)
+    tables = Tables(chosen, known, equivalents())
+    print("\n".join(tables.lines()))
+    print(f"{time.monotonic() - began_s:.0f} s; results in {options.results}")
+    if options.docs:
+        (PROJECT / "docs" / "mutants.md").write_text(page(tables))
+    return 0 if tables.share >= ENOUGH and not tables.wrong else 1
+
+
+def all_mutants(declared: Rules) -> Iterator[tuple[Mutant, bytes]]:
+    """Every mutant of the declared files, with the source of its file."""
+    for file in declared.files:
+        source = path_of({"file": file}).read_bytes()
+        for mutant in mutants_of(file, source, declared):
+            yield mutant, source
+
+
+def equivalents() -> dict[str, str]:
+    """Id of each mutant that nobody can tell from the original -> why."""
+    return yaml.safe_load(EQUIVALENTS.read_text()) or {}
+
+
+def results_in(path: Path) -> dict[tuple[str, str], Result]:
+    """The latest result of each mutant and text in a file of results; none where there is no file."""
+    if not path.exists():
+        return {}
+    found = (msgspec.json.decode(line, type=Result) for line in path.read_bytes().splitlines() if line.strip())
+    return {(result.id, result.hash): result for result in found}
+
+
+# -- the processes
+
+
+class _Campaign:
+    """Tries mutants in so many processes at a time, in passes, and keeps what came of each."""
+
+    def __init__(
+        self, chosen: Sequence[tuple[Mutant, bytes]], declared: Rules, known: dict[tuple[str, str], Result],
+        options: argparse.Namespace, file: IO[str],
+    ) -> None:  # fmt: skip
+        self.chosen = chosen
+        self.declared = declared
+        self.known = known
+        self.options = options
+        self.file = file
+        self.unsound: set[tuple[str, int]] = set()  # (authentication, seed) that fails without any mutant too
+        self.sound: set[tuple[str, int]] = set()
+        self.sources = sources_digest()
+        self.ends_s = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+
+    def run(self) -> None:
+        if self._is_late():
+            return
+        warm()
+        scenarios = scenario_texts()
+        has_tests = not self.options.no_tests and any(mutant.file.endswith(".py") for mutant, _ in self.chosen)
+        tests = test_files() if has_tests else []
+        [(_, control)] = attempts([Trial(None, b"", scenarios, range(0), "any", tests)], 1, self.options.limit)
+        if "unsound" not in control:
+            raise RuntimeError(f"the control itself failed: {control}")
+        for name, what in control["unsound"].items():
+            print(f"{name} fails without a mutant, and is left out: {what}", flush=True)
+            scenarios.pop(name, None)
+            tests = [each for each in tests if each != name]
+        _traces.update(control["traces"])
+        slow = {name: text for name, text in scenarios.items() if Path(name).stem in SLOW}
+        quick = {name: text for name, text in scenarios.items() if name not in slow}
+        first, *more = sorted({min(each, self.options.seeds) for each in (*PASSES, self.options.seeds)})
+        self._pass(first, quick, ())
+        for seeds in more if len(more) else [first]:
+            self._pass(seeds, slow, tests)
+
+    def _is_late(self) -> bool:
+        return self.ends_s is not None and time.monotonic() >= self.ends_s
+
+    def _pass(self, seeds: int, scenarios: Mapping[str, str], tests: Sequence[str]) -> None:
+        """Give every mutant that is not noticed what it has not had yet of these."""
+        trials: deque[Trial] = deque()
+        for mutant, source in self.chosen:
+            known = self.known.get((mutant.id, mutant.digest(source)))
+            if known is not None and known.outcome != "alive":
+                continue
+            begin, had = (0, ()) if known is None else (known.seeds, known.had)
+            files = {name: text for name, text in scenarios.items() if name not in had}
+            units = [name for name in tests if name not in had] if mutant.file.endswith(".py") else []
+            if files or units or begin < seeds:
+                authentication = self.declared.files[mutant.file]
+                units.sort(key=lambda name: Path(mutant.file).stem not in name)
+                trials.append(
+                    Trial(mutant, source, files, range(begin, max(begin, seeds)), authentication, units, known)
+                )
+        # In an order that has nothing to do with the files, so that what is known so far tells of the whole.
+        trials = deque(sorted(trials, key=lambda trial: trial.mutant.digest(trial.source) if trial.mutant else ""))
+        if not trials or self._is_late():
+            return
+        total, done, began_s = len(trials), 0, time.monotonic()
+        what = f"{len(scenarios)} scenario files, {len(tests)} files of unit tests, seeds up to {seeds}"
+        print(f"{what}: {total} of {len(self.chosen)} mutants to try", flush=True)
+
+        def queue() -> Iterator[Trial]:
+            while trials and not self._is_late():
+                yield trials.popleft()
+
+        for trial, said in attempts(queue(), self.options.jobs, self.options.limit):
+            if self._is_unsound(trial, said):
+                trials.append(trial._replace(scenarios={}, tests=(), seeds=range(said["seeds"], seeds)))
+                continue
+            done += 1
+            result = self._result(trial, said)
+            self.known[result.id, result.hash] = result
+            self.file.write(msgspec.json.encode(result).decode() + "\n")
+            self.file.flush()
+            rate = done / (time.monotonic() - began_s) * 60
+            print(f"{done}/{total} ({rate:.0f} a minute) {result.id}: {told(result)}", flush=True)
+
+    def _is_unsound(self, trial: Trial, said: dict[str, Any]) -> bool:
+        """Whether the seed that noticed the mutant fails without it as well."""
+        if said["outcome"] != "killed" or not said["by"].startswith("seed "):
+            return False
+        seed = int(said["by"].removeprefix("seed "))
+        place = trial.authentication, seed
+        if place not in self.sound | self.unsound:
+            control = Trial(None, b"", {}, range(seed, seed + 1), trial.authentication)
+            [(_, checked)] = attempts([control], 1, self.options.limit)
+            (self.unsound if checked["outcome"] == "killed" else self.sound).add(place)
+            if place in self.unsound:
+                print(f"seed {seed} fails without a mutant, and does not count", flush=True)
+        return place in self.unsound
+
+    def _result(self, trial: Trial, said: dict[str, Any]) -> Result:
+        assert trial.mutant is not None
+        before = trial.known
+        differs = said["differs"]
+        if before is not None and before.differs is not None:
+            differs = before.differs or bool(differs)
+        return Result(
+            id=trial.mutant.id, hash=trial.mutant.digest(trial.source), sources=self.sources, outcome=said["outcome"],
+            by=said["by"], what=said["what"], seeds=said["seeds"], differs=differs,
+            had=(*(() if before is None else before.had), *(said["had"] if said["outcome"] == "alive" else ())),
+            seconds=round(said["seconds"] + (0.0 if before is None else before.seconds), 2),
+        )  # fmt: skip
+
+
+def sources_digest() -> str:
+    """Stands for everything that a mutant is tried with."""
+    from bcr_runtime.processes import PROJECT
+
+    hashed = hashlib.sha256()
+    for folder, pattern in (("src", "*.da"), ("src/bcr", "**/*.py"), ("src/bcr_sim", "*.py"), ("config", "*.config")):
+        for path in sorted((PROJECT / folder).glob(pattern)):
+            hashed.update(path.name.encode() + b"\0" + path.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
+def scenario_texts() -> dict[str, str]:
+    """The scenario files that every mutant is tried with, name -> text; those that can be read."""
+    from bcr.scenario import ScenarioError, read_scenario
+    from bcr_runtime.processes import PROJECT
+
+    found = {}
+    for folder in (PROJECT / "config", PROJECT / "tests" / "sim" / "regressions"):
+        for path in sorted(folder.glob("*.config")):
+            try:
+                read_scenario(path)
+            except ScenarioError:
+                continue  # a file that is there to be refused
+            found[path.relative_to(PROJECT).as_posix()] = path.read_text()
+    return found
+
+
+def test_files() -> list[str]:
+    """The unit tests of the modules that are mutated; none where pytest is not installed."""
+    from bcr_runtime.processes import PROJECT
+
+    try:
+        import hypothesis  # noqa: F401 - imported here, so that no process of a mutant has to
+        import pytest  # noqa: F401
+    except ImportError:
+        print("no unit tests: pytest and hypothesis are not installed", flush=True)
+        return []
+    found = [path.relative_to(PROJECT).as_posix() for path in sorted((PROJECT / "tests" / "bcr").glob("test_*.py"))]
+    return [name for name in found if not any(each in name for each in NOT_OF_RULES)]
+
+
+def attempts(trials: Iterable[Trial], jobs: int, limit_s: float) -> Iterator[tuple[Trial, dict[str, Any]]]:
+    """Try each in a process of its own, `jobs` at a time; what came of each, as it comes."""
+    waiting = iter(trials)
+    running: dict[int, _Attempt] = {}
+    selector = selectors.DefaultSelector()
+    try:
+        while True:
+            while len(running) < jobs and (trial := next(waiting, None)) is not None:
+                attempt = _Attempt(trial, limit_s)
+                running[attempt.pid] = attempt
+                selector.register(attempt.reader, selectors.EVENT_READ, attempt)
+            if not running:
+                return
+            for key, _ in selector.select(timeout=1.0):
+                key.data.read()
+            for attempt in [each for each in running.values() if each.is_over()]:
+                selector.unregister(attempt.reader)
+                del running[attempt.pid]
+                yield attempt.trial, attempt.conclude()
+    finally:
+        for attempt in running.values():
+            attempt.conclude()
+        selector.close()
+
+
+class _Attempt:
+    """A forked process that tries one mutant: it writes a letter for each run, and in the end what came of it."""
+
+    def __init__(self, trial: Trial, limit_s: float) -> None:
+        self.trial = trial
+        self.began_s = self.heard_s = time.monotonic()
+        self.limit_s = limit_s
+        self.reader, writer = os.pipe()
+        self.said = b""
+        self.is_at_end = False
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(self.reader)
+                _try(trial, writer)
+            finally:
+                os._exit(0)
+        os.close(writer)
+
+    def read(self) -> None:
+        read = os.read(self.reader, 1 << 16)
+        self.is_at_end = not read
+        self.said += read
+        self.heard_s = time.monotonic()
+
+    def is_over(self) -> bool:
+        now_s = time.monotonic()
+        return self.is_at_end or now_s - self.heard_s > SILENCE_S or now_s - self.began_s > self.limit_s
+
+    def conclude(self) -> dict[str, Any]:
+        """End the process, if it has not ended, and say what came of it."""
+        os.kill(self.pid, signal.SIGKILL)  # of our own child, which nobody has waited for yet
+        os.waitpid(self.pid, 0)
+        os.close(self.reader)
+        seconds = time.monotonic() - self.began_s
+        runs, _, said = self.said.partition(b"\n")
+        if said.endswith(b"\n"):
+            return {**json.loads(said), "seconds": seconds}
+        seeds = self.trial.seeds.start + runs.count(b"s")
+        came: dict[str, Any] = {"outcome": "killed", "by": "hang", "what": "", "seeds": seeds, "seconds": seconds}
+        came |= {"differs": True, "had": ()}
+        if self.is_at_end:
+            return came | {"by": "death", "what": "its process died"}
+        if time.monotonic() - self.heard_s > SILENCE_S:
+            return came | {"what": f"no run finished in {SILENCE_S:.0f} s"}
+        return came | {"outcome": "alive", "by": "", "differs": None}
+
+
+# -- in the process of a mutant
+
+_traces: dict[str, str] = {}  # run -> its trace without a mutant; forked processes have it from their parent
+
+
+def warm() -> None:
+    """Compile and keep what every mutant's process imports, so that it executes it only."""
+    compiled: dict[tuple[str, bytes], Any] = {}
+    import_module("da")  # which imports the other, not the other way round
+    from dacurrent.importer import DistAlgoLoader
+
+    for loader in (machinery.SourceFileLoader, DistAlgoLoader):
+        _keep_code(loader, compiled)
+    import_module("bcr_sim.campaign")
+    forget_project()  # what was imported before is compiled once more, and kept
+    import_module("bcr_sim.campaign").prepare()
+    gc.freeze()  # what is there now is shared with all of them
+
+
+def _keep_code(loader: Any, compiled: dict[tuple[str, bytes], Any]) -> None:
+    stock: Callable[..., Any] = loader.source_to_code
+
+    def source_to_code(self: Any, data: Any, path: Any, **options: Any) -> Any:
+        key = str(path), bytes(data)
+        if key not in compiled:
+            compiled[key] = stock(self, data, path, **options)
+        return compiled[key]
+
+    loader.source_to_code = source_to_code
+
+
+def forget_project() -> None:
+    """Let this OS process import all modules of the project, but the layer below them, anew."""
+    ours = {path.stem for path in SOURCES.glob("*.da")} | PACKAGES
+    for name in [name for name in sys.modules if name.partition(".")[0] in ours and name not in KEPT]:
+        del sys.modules[name]
+
+
+SOURCES = path_of({"file": "Replica.da"}).parent
+
+
+def _try(trial: Trial, writer: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    try:
+        said = _tried(trial, lambda letter: os.write(writer, letter))
+    except BaseException as error:  # noqa: BLE001 - whatever a mutant does to its process, it is noticed
+        said = _noticed("broken", "import", repr(error), trial.seeds.start)
+    os.write(writer, b"\n" + json.dumps(said).encode() + b"\n")
+
+
+def _noticed(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
+    return {"outcome": outcome, "by": by, "what": " ".join(what.split())[:SHOWN], "seeds": seeds, "differs": True}
+
+
+def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
+    forget_project()
+    if trial.mutant is not None:
+        put_in_place(path_of({"file": trial.mutant.file}), trial.mutant.patched(trial.source))
+    campaign: Any = import_module("bcr_sim.campaign")
+    campaign.SECONDS_A_SEED = SECONDS_A_RUN
+    traces: dict[str, str] = {}
+
+    def breach(name: str, text: str, must_pass: bool) -> str:
+        outcome = campaign.run_text(text)
+        tell(b"f" if must_pass else b"s")
+        if isinstance(outcome, str):
+            return outcome
+        traces[name] = outcome.trace
+        if outcome.breaches:
+            return str(outcome.breaches[0])
+        return "" if not must_pass or outcome.judgement.status == "pass" else f"verdict: {outcome.judgement.status}"
+
+    if trial.mutant is None and not trial.seeds:
+        unsound = {name: what for name, text in trial.scenarios.items() if (what := breach(name, text, True))}
+        unsound |= {name: what for name in trial.tests if (what := _failed([name], tell))}
+        for seed in range(PASSES[0]):
+            breach(f"seed {seed} any", campaign.text_of(seed, None, "any"), False)
+        return {"outcome": "control", "unsound": unsound, "traces": traces}
+    for name, text in trial.scenarios.items():
+        if what := breach(name, text, True):
+            works = any(not breach("", campaign.text_of(0, None, kind), False) for kind in ("ed25519", "hmac", "crc"))
+            return _noticed("killed", name, what, 0) if works else _noticed("broken", "everything", what, 0)
+    for number in range(0, len(trial.tests), 4):
+        if what := _failed(trial.tests[number : number + 4], tell):
+            return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start)
+    for seed in trial.seeds:
+        name = f"seed {seed} {trial.authentication}"
+        if what := breach(name, campaign.text_of(seed, None, trial.authentication), False):
+            return _noticed("killed", f"seed {seed}", what, seed + 1)
+    compared = [name for name in traces if name in _traces]
+    differs = any(traces[name] != _traces[name] for name in compared) if compared else None
+    had = [*trial.scenarios, *trial.tests]
+    return {"outcome": "alive", "by": "", "what": "", "seeds": trial.seeds.stop, "differs": differs, "had": had}
+
+
+def _failed(files: Sequence[str], tell: Callable[[bytes], Any]) -> str:
+    """The first unit test of these files that fails, or what else went wrong with them; nothing where all pass."""
+    import hypothesis
+    import pytest
+
+    from bcr_runtime.processes import PROJECT
+
+    # The same examples for every mutant, and none kept; how small a failing one can be made nobody asks here.
+    hypothesis.settings.register_profile(
+        "mutants", database=None, derandomize=True, deadline=None,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+    )  # fmt: skip
+    hypothesis.settings.load_profile("mutants")
+    failures: list[str] = []
+
+    class Listener:
+        @staticmethod
+        def pytest_runtest_logreport(report: Any) -> None:
+            tell(b"t")
+            if report.failed:
+                failures.append(report.nodeid)
+
+    os.chdir(PROJECT)
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported already
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *quiet]
+    status = pytest.main([*options, *files], plugins=[Listener()])
+    return failures[0] if failures else "" if status == 0 else f"{files[0]}::pytest ended with status {int(status)}"
