@@ -188,7 +188,7 @@ class _Finder:
         elif isinstance(node, (ast.If, ast.While)):
             # Where nothing but a raise hangs on it, a condition that never holds is the raise removed.
             is_guard = len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse
-            if self._only_tells([*node.body, *node.orelse]):
+            if self._only_tells([*node.body, *node.orelse]) and not _is_wait(node.test):
                 return
             self._condition(node.test, (b"True",) if is_guard else (b"True", b"False"))
             self._statements(node.body)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import msgspec
+import psutil
 import yaml
 
 from bcr_sim.bugs import path_of, put_in_place
@@ -31,8 +32,9 @@ from bcr_sim.survivors import Result, Tables, page, told
 
 ENOUGH = 0.95  # of the mutants that are not equivalent
 PASSES = (50, 400)  # seeds that all get before any gets more
-SECONDS_A_RUN = 20  # of real time; what takes longer hangs
-SILENCE_S = 60.0  # after which a process hangs that finishes no run
+SECONDS_A_RUN = 60  # of real time; what takes longer hangs
+SILENCE_S = 300.0  # after which a process hangs that finishes no run, however loaded the machine is
+BUSY_S = 20.0  # of processor time, after which it hangs as well
 MEMORY_BYTES = 3 << 30  # of address space
 # Their scenario files take longer than all others together; only what has survived the rest is tried with them.
 SLOW = ("perform900", "t3_clients20", "ten_clients_crash")
@@ -231,7 +233,7 @@ class _Campaign:
             id=trial.mutant.id, hash=trial.mutant.digest(trial.source), sources=self.sources, outcome=said["outcome"],
             by=said["by"], what=said["what"], seeds=said["seeds"], differs=differs,
             had=(*(() if before is None else before.had), *(said["had"] if said["outcome"] == "alive" else ())),
-            seconds=round(said["seconds"] + (0.0 if before is None else before.seconds), 2),
+            cpu_s=round(said["cpu_s"] + (0.0 if before is None else before.cpu_s), 2),
         )  # fmt: skip
 
 
@@ -307,6 +309,7 @@ class _Attempt:
     def __init__(self, trial: Trial, limit_s: float) -> None:
         self.trial = trial
         self.began_s = self.heard_s = time.monotonic()
+        self.heard_cpu_s = 0.0  # its processor time when it was last heard
         self.limit_s = limit_s
         self.reader, writer = os.pipe()
         self.said = b""
@@ -316,7 +319,7 @@ class _Attempt:
         if self.pid == 0:
             try:
                 os.close(self.reader)
-                _try(trial, writer)
+                _try(trial, writer, int(limit_s) + 1)
             finally:
                 os._exit(0)
         os.close(writer)
@@ -325,28 +328,36 @@ class _Attempt:
         read = os.read(self.reader, 1 << 16)
         self.is_at_end = not read
         self.said += read
-        self.heard_s = time.monotonic()
+        self.heard_s, self.heard_cpu_s = time.monotonic(), self._cpu_s()
+
+    def _cpu_s(self) -> float:
+        used = psutil.Process(self.pid).cpu_times()
+        return float(used.user + used.system)
 
     def is_over(self) -> bool:
-        now_s = time.monotonic()
-        return self.is_at_end or now_s - self.heard_s > SILENCE_S or now_s - self.began_s > self.limit_s
+        return self.is_at_end or self._hangs() or time.monotonic() - self.began_s > self.limit_s
+
+    def _hangs(self) -> bool:
+        silence_s = time.monotonic() - self.heard_s
+        return silence_s > SILENCE_S or silence_s > BUSY_S and self._cpu_s() - self.heard_cpu_s > BUSY_S
 
     def conclude(self) -> dict[str, Any]:
         """End the process, if it has not ended, and say what came of it."""
+        hangs = not self.is_at_end and self._hangs()
         os.kill(self.pid, signal.SIGKILL)  # of our own child, which nobody has waited for yet
-        os.waitpid(self.pid, 0)
+        usage = os.wait4(self.pid, 0)[2]
         os.close(self.reader)
-        seconds = time.monotonic() - self.began_s
+        cpu_s = usage.ru_utime + usage.ru_stime
         runs, _, said = self.said.partition(b"\n")
         if said.endswith(b"\n"):
-            return {**json.loads(said), "seconds": seconds}
+            return {**json.loads(said), "cpu_s": cpu_s}
         seeds = self.trial.seeds.start + runs.count(b"s")
-        came: dict[str, Any] = {"outcome": "killed", "by": "hang", "what": "", "seeds": seeds, "seconds": seconds}
+        came: dict[str, Any] = {"outcome": "killed", "by": "hang", "what": "", "seeds": seeds, "cpu_s": cpu_s}
         came |= {"differs": True, "had": ()}
         if self.is_at_end:
             return came | {"by": "death", "what": "its process died"}
-        if time.monotonic() - self.heard_s > SILENCE_S:
-            return came | {"what": f"no run finished in {SILENCE_S:.0f} s"}
+        if hangs:
+            return came | {"what": f"no run finished in {BUSY_S:.0f} s"}
         return came | {"outcome": "alive", "by": "", "differs": None}
 
 
@@ -391,12 +402,13 @@ def forget_project() -> None:
 SOURCES = path_of({"file": "Replica.da"}).parent
 
 
-def _try(trial: Trial, writer: int) -> None:
+def _try(trial: Trial, writer: int, limit_s: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))  # should the parent be gone
     try:
         said = _tried(trial, lambda letter: os.write(writer, letter))
     except BaseException as error:  # noqa: BLE001 - whatever a mutant does to its process, it is noticed

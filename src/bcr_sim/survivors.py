@@ -26,7 +26,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcome` is "broken" where it cannot be imported or nothing works, "killed" where `by` noticed it, as `what` says,
     and "alive" after so many seeds otherwise; `differs` then tells whether any run went otherwise than without it, None
-    where that was not looked at, and `had` the files that did not notice it.
+    where that was not looked at, and `had` the files that did not notice it. `cpu_s` is
+    the processor time that all of this took, in seconds.
     """
 
     id: str
@@ -36,7 +37,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     what: str = ""
     seeds: int = 0
-    seconds: float = 0.0
+    cpu_s: float = 0.0
     differs: bool | None = None
     had: tuple[str, ...] = ()
 
@@ -122,7 +123,8 @@ class Tables:
         counts = self._counts(self.mutants)
         yield (
             f"{len(self.mutants)} mutants, {counts['equivalent']} equivalent; of the others {self.share:.1%} noticed, "
-            f"{counts['alive']} alive, {counts['not tried']} not tried"
+            f"{counts['alive']} alive, {counts['not tried']} not tried; "
+            f"{sum(result.cpu_s for result in self.results.values() if result):,.0f} s of processor time"
         )
 
 
