@@ -8,7 +8,7 @@ import ast
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,15 @@ class Rules(msgspec.Struct, frozen=True):
     largest_constant: int
 
 
+_NOTHING_DECLARED = Rules({}, {}, {}, {}, {}, {}, 0)
+
+
 class Mutant(msgspec.Struct, frozen=True):
     """One change of a file of src: bytes `start` to `end` become `new`.
 
     `id` is made of file, function, operator and text, and of the how manieth such it is of the function, so that it is
-    the same when other lines change.
+    the same when other lines change. Where the statement that begins in line `probe` is not executed, the mutant behaves
+    as the original; 0 where there is no such statement.
     """
 
     id: str
@@ -75,6 +79,7 @@ class Mutant(msgspec.Struct, frozen=True):
     function: str
     operator: str
     line: int
+    probe: int
     start: int
     end: int
     new: bytes
@@ -96,7 +101,9 @@ def mutants_of(file: str, source: bytes, declared: Rules) -> list[Mutant]:
     found = []
     ordinals: Counter[str] = Counter()
     seen: set[bytes] = {source}
-    for function, operator, said, line, start, end, new in sorted(_Finder(file, source, declared).found, key=_place):
+    for function, operator, said, line, probe, start, end, new in sorted(
+        _Finder(file, source, declared).found, key=lambda each: each[5]
+    ):
         text = source[:start] + new + source[end:]
         if text in seen:
             continue
@@ -105,7 +112,7 @@ def mutants_of(file: str, source: bytes, declared: Rules) -> list[Mutant]:
         ordinals[name] += 1
         if ordinals[name] > 1:
             name += f" #{ordinals[name]}"
-        found.append(Mutant(name, file, function, operator, line, start, end, new))
+        found.append(Mutant(name, file, function, operator, line, probe, start, end, new))
     return found
 
 
@@ -117,9 +124,22 @@ def parsed(file: str, source: bytes) -> ast.Module:
     return ast.parse(source)
 
 
-def _place(found: tuple[Any, ...]) -> int:
-    start: int = found[4]
-    return start
+def probed(file: str, source: bytes, number_of: Callable[[str, int], int]) -> bytes:
+    """The source with a call of `note_reached`, of bcr_sim.reach, above each statement that can have one.
+
+    The call is given what `number_of` says of the file and the line in which the statement begins.
+    """
+    lines = source.splitlines(keepends=True)
+    made: list[bytes] = []
+    wanted = {line: column for line, column in _Finder(file, source, _NOTHING_DECLARED).probes}
+    for number, line in enumerate(lines, start=1):
+        if number in wanted:
+            at = len(made)
+            while at and made[at - 1].lstrip().startswith(b"-- "):
+                at -= 1  # a label belongs to what follows it
+            made.insert(at, b" " * wanted[number] + b"note_reached(%d)\n" % number_of(file, number))
+        made.append(line)
+    return (b"from bcr_sim.reach import note_reached\n" if file.endswith(".da") else b"") + b"".join(made)
 
 
 def _short(text: bytes, length: int = SHORT) -> str:
@@ -128,12 +148,14 @@ def _short(text: bytes, length: int = SHORT) -> str:
 
 
 class _Finder:
-    """Walks a tree and collects (function, operator, what is said of it, line, start, end, new text)."""
+    """Walks a tree and collects (function, operator, what is said, line, probe, start, end, new text)."""
 
     def __init__(self, file: str, source: bytes, declared: Rules) -> None:
         self.source = source
         self.declared = declared
-        self.found: list[tuple[str, str, str, int, int, int, bytes]] = []
+        self.found: list[tuple[str, str, str, int, int, int, int, bytes]] = []
+        self.probes: list[tuple[int, int]] = []  # line and column of the statements that can have one
+        self.probe = 0
         self.function = ""
         self.statement = ""  # the beginning of the one that is looked at
         self._starts = [0]
@@ -151,10 +173,10 @@ class _Finder:
         start, end = self._span(node)
         return self.source[start:end]
 
-    def _add(self, operator: str, node: Any, new: bytes, said: str = "") -> None:
+    def _add(self, operator: str, node: Any, new: bytes, said: str = "", probe: int = 0) -> None:
         start, end = self._span(node)
         said = said or _short(self.source[start:end])
-        self.found.append((self.function, operator, said, node.lineno, start, end, new))
+        self.found.append((self.function, operator, said, node.lineno, probe or self.probe, start, end, new))
 
     # -- definitions
 
@@ -172,8 +194,26 @@ class _Finder:
                 self._statement(statement)
 
     def _statements(self, body: Sequence[ast.stmt]) -> None:
+        outer = self.probe
         for statement in body:
+            self.probe = outer
+            if self._can_be_probed(statement):
+                self.probes.append((statement.lineno, statement.col_offset))
+                self.probe = statement.lineno
             self._statement(statement)
+        self.probe = outer
+
+    def _can_be_probed(self, node: ast.stmt) -> bool:
+        """Whether a statement of its own fits above this one: not above an elif, nor between things of one line."""
+        if (
+            isinstance(node, (ast.FunctionDef, ast.ClassDef))
+            or isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+        ):
+            return False
+        start = self._span(node)[0]
+        line = self.source[self._starts[node.lineno - 1] : start]
+        return not line.strip() and not self.source.startswith(b"elif", start)
 
     # -- statements
 
@@ -190,7 +230,8 @@ class _Finder:
             is_guard = len(node.body) == 1 and isinstance(node.body[0], ast.Raise) and not node.orelse
             if self._only_tells([*node.body, *node.orelse]) and not _is_wait(node.test):
                 return
-            self._condition(node.test, (b"True",) if is_guard else (b"True", b"False"))
+            first = node.body[0].lineno if self._can_be_probed(node.body[0]) else 0  # where it holds, that is executed
+            self._condition(node.test, (b"True",) if is_guard else (b"True", b"False"), first)
             self._statements(node.body)
             self._statements(node.orelse)
         elif isinstance(node, ast.For) and self._only_tells(node.body):
@@ -226,19 +267,20 @@ class _Finder:
 
     def _children(self, node: ast.AST, without: str = "") -> None:
         for name, field in ast.iter_fields(node):
+            if name == without:
+                continue
+            if isinstance(field, list) and field and isinstance(field[0], ast.stmt):
+                self._statements(field)
+                continue
             for each in field if isinstance(field, list) else [field]:
-                if name == without:
-                    continue
-                if isinstance(each, ast.stmt):
-                    self._statement(each)
-                elif isinstance(each, ast.expr):
+                if isinstance(each, ast.expr):
                     self._expression(each)
                 elif isinstance(each, ast.AST):
                     self._children(each)
 
     # -- expressions
 
-    def _condition(self, test: ast.expr, outcomes: Sequence[bytes]) -> None:
+    def _condition(self, test: ast.expr, outcomes: Sequence[bytes], first: int = 0) -> None:
         if _is_wait(test):
             assert isinstance(test, ast.Call)
             if _words(test.func) == ["AWAIT"] and not isinstance(test.args[0], ast.Constant):
@@ -246,7 +288,8 @@ class _Finder:
             return
         if not isinstance(test, ast.Constant) and not self._is_of_the_end(test):
             for outcome in outcomes:
-                self._add("condition", test, outcome, f"{_short(self._text(test))} -> {outcome.decode()}")
+                said = f"{_short(self._text(test))} -> {outcome.decode()}"
+                self._add("condition", test, outcome, said, first if outcome == b"False" else 0)
         self._expression(test)
 
     def _expression(self, node: ast.expr) -> None:

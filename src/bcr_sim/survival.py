@@ -7,6 +7,7 @@ Results go to a file, line by line, and what stands there for the same mutant an
 """
 
 import argparse
+import builtins
 import gc
 import hashlib
 import json
@@ -27,11 +28,12 @@ import psutil
 import yaml
 
 from bcr_sim.bugs import path_of, put_in_place
-from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
+from bcr_sim.mutants import Mutant, Rules, mutants_of, probed, rules
 from bcr_sim.survivors import Result, Tables, page, told
 
 ENOUGH = 0.95  # of the mutants that are not equivalent
 PASSES = (50, 400)  # seeds that all get before any gets more
+CHUNK = 50  # seeds of one control
 SECONDS_A_RUN = 60  # of real time; what takes longer hangs
 SILENCE_S = 300.0  # after which a process hangs that finishes no run, however loaded the machine is
 BUSY_S = 20.0  # of processor time, after which it hangs as well
@@ -55,6 +57,8 @@ class Trial(NamedTuple):
     authentication: str
     tests: Sequence[str] = ()
     known: Result | None = None
+    control: tuple[str, ...] = ()  # authenticators: of a control, which says what each of these runs comes to …
+    is_probed: bool = False  # … and executes
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,20 +155,45 @@ class _Campaign:
         scenarios = scenario_texts()
         has_tests = not self.options.no_tests and any(mutant.file.endswith(".py") for mutant, _ in self.chosen)
         tests = test_files() if has_tests else []
-        [(_, control)] = attempts([Trial(None, b"", scenarios, range(0), "any", tests)], 1, self.options.limit)
-        if "unsound" not in control:
-            raise RuntimeError(f"the control itself failed: {control}")
-        for name, what in control["unsound"].items():
+        plain = self._control(Trial(None, b"", scenarios, range(PASSES[0]), "", tests, control=("any",)))
+        for name, what in plain["unsound"].items():
             print(f"{name} fails without a mutant, and is left out: {what}", flush=True)
             scenarios.pop(name, None)
             tests = [each for each in tests if each != name]
-        _traces.update(control["traces"])
+        _traces.update(plain["traces"])
+        prepare_probes(self.declared)
+        probed = self._control(Trial(None, b"", scenarios, range(PASSES[0]), "", control=("any",), is_probed=True))
+        self._learn(probed)
         slow = {name: text for name, text in scenarios.items() if Path(name).stem in SLOW}
         quick = {name: text for name, text in scenarios.items() if name not in slow}
         first, *more = sorted({min(each, self.options.seeds) for each in (*PASSES, self.options.seeds)})
         self._pass(first, quick, ())
         for seeds in more if len(more) else [first]:
             self._pass(seeds, slow, tests)
+
+    def _control(self, trial: Trial) -> dict[str, Any]:
+        [(_, said)] = attempts([trial], 1, self.options.limit)
+        if said["outcome"] != "control":
+            raise RuntimeError(f"what is to be mutated does not run without a mutant: {said['what']}")
+        return said
+
+    def _learn(self, control: dict[str, Any]) -> None:
+        """Take from a control with probes what each run executes; where a probe changes a run, that run teaches nothing."""
+        for name, reached in control["reached"].items():
+            if _traces.setdefault(name, control["traces"][name]) == control["traces"][name]:
+                _reached[name] = frozenset(reached)
+
+    def _learn_seeds(self, trials: Iterable[Trial]) -> None:
+        """Know of all seeds of these trials what they execute."""
+        wanted = {(trial.authentication, seed) for trial in trials for seed in trial.seeds}
+        unknown = sorted(place for place in wanted if run_name(place[1], place[0]) not in _reached)
+        controls = [
+            Trial(None, b"", {}, range(seed, seed + CHUNK), "", control=(authentication,), is_probed=True)
+            for authentication, seed in sorted({(place[0], place[1] // CHUNK * CHUNK) for place in unknown})
+        ]
+        for _, said in attempts(controls, self.options.jobs, self.options.limit):
+            if said["outcome"] == "control":
+                self._learn(said)
 
     def _is_late(self) -> bool:
         return self.ends_s is not None and time.monotonic() >= self.ends_s
@@ -189,6 +218,7 @@ class _Campaign:
         trials = deque(sorted(trials, key=lambda trial: trial.mutant.digest(trial.source) if trial.mutant else ""))
         if not trials or self._is_late():
             return
+        self._learn_seeds(trials)
         total, done, began_s = len(trials), 0, time.monotonic()
         what = f"{len(scenarios)} scenario files, {len(tests)} files of unit tests, seeds up to {seeds}"
         print(f"{what}: {total} of {len(self.chosen)} mutants to try", flush=True)
@@ -217,7 +247,7 @@ class _Campaign:
         place = trial.authentication, seed
         if place not in self.sound | self.unsound:
             control = Trial(None, b"", {}, range(seed, seed + 1), trial.authentication)
-            [(_, checked)] = attempts([control], 1, self.options.limit)
+            [(_, checked)] = attempts([control], 1, self.options.limit)  # as a trial without a mutant
             (self.unsound if checked["outcome"] == "killed" else self.sound).add(place)
             if place in self.unsound:
                 print(f"seed {seed} fails without a mutant, and does not count", flush=True)
@@ -232,6 +262,7 @@ class _Campaign:
         return Result(
             id=trial.mutant.id, hash=trial.mutant.digest(trial.source), sources=self.sources, outcome=said["outcome"],
             by=said["by"], what=said["what"], seeds=said["seeds"], differs=differs,
+            runs=said["runs"] + (0 if before is None else before.runs),
             had=(*(() if before is None else before.had), *(said["had"] if said["outcome"] == "alive" else ())),
             cpu_s=round(said["cpu_s"] + (0.0 if before is None else before.cpu_s), 2),
         )  # fmt: skip
@@ -353,7 +384,7 @@ class _Attempt:
             return {**json.loads(said), "cpu_s": cpu_s}
         seeds = self.trial.seeds.start + runs.count(b"s")
         came: dict[str, Any] = {"outcome": "killed", "by": "hang", "what": "", "seeds": seeds, "cpu_s": cpu_s}
-        came |= {"differs": True, "had": ()}
+        came |= {"differs": True, "had": (), "runs": len(runs)}
         if self.is_at_end:
             return came | {"by": "death", "what": "its process died"}
         if hangs:
@@ -363,7 +394,27 @@ class _Attempt:
 
 # -- in the process of a mutant
 
-_traces: dict[str, str] = {}  # run -> its trace without a mutant; forked processes have it from their parent
+# What the forked processes have from their parent: of each run its trace without a mutant, and what it executes, as the
+# numbers of probes; those numbers by file and line; and the sources with probes by file.
+_traces: dict[str, str] = {}
+_reached: dict[str, frozenset[int]] = {}
+_numbers: dict[tuple[str, int], int] = {}
+_probed: dict[str, bytes] = {}
+
+
+def run_name(seed: int, authentication: str) -> str:
+    """What the run of a seed is called among runs."""
+    return f"seed {seed} {authentication}"
+
+
+def prepare_probes(declared: Rules) -> None:
+    """Make the sources that tell what a run executes."""
+
+    def number_of(file: str, line: int) -> int:
+        return _numbers.setdefault((file, line), len(_numbers))
+
+    for file in declared.files:
+        _probed[file] = probed(file, path_of({"file": file}).read_bytes(), number_of)
 
 
 def warm() -> None:
@@ -417,15 +468,28 @@ def _try(trial: Trial, writer: int, limit_s: int) -> None:
 
 
 def _noticed(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
-    return {"outcome": outcome, "by": by, "what": " ".join(what.split())[:SHOWN], "seeds": seeds, "differs": True}
+    return {
+        "outcome": outcome,
+        "by": by,
+        "what": " ".join(what.split())[:SHOWN],
+        "seeds": seeds,
+        "differs": True,
+        "runs": 0,
+    }
 
 
 def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
     forget_project()
     if trial.mutant is not None:
         put_in_place(path_of({"file": trial.mutant.file}), trial.mutant.patched(trial.source))
+    reach: Any = import_module("bcr_sim.reach")
+    if trial.is_probed:
+        vars(builtins)["note_reached"] = reach.note_reached
+        for file, source in _probed.items():
+            put_in_place(path_of({"file": file}), source)
     campaign: Any = import_module("bcr_sim.campaign")
     campaign.SECONDS_A_SEED = SECONDS_A_RUN
+    gc.set_threshold(100_000, 50, 50)  # processor time matters more here than memory
     traces: dict[str, str] = {}
 
     def breach(name: str, text: str, must_pass: bool) -> str:
@@ -438,27 +502,60 @@ def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
             return str(outcome.breaches[0])
         return "" if not must_pass or outcome.judgement.status == "pass" else f"verdict: {outcome.judgement.status}"
 
-    if trial.mutant is None and not trial.seeds:
-        unsound = {name: what for name, text in trial.scenarios.items() if (what := breach(name, text, True))}
-        unsound |= {name: what for name in trial.tests if (what := _failed([name], tell))}
-        for seed in range(PASSES[0]):
-            breach(f"seed {seed} any", campaign.text_of(seed, None, "any"), False)
-        return {"outcome": "control", "unsound": unsound, "traces": traces}
+    def seed_text(seed: int, authentication: str) -> str:
+        text: str = campaign.text_of(seed, None, authentication)
+        return text
+
+    if trial.control:
+        return _controlled(trial, breach, seed_text, traces, reach.REACHED, tell)
+    number = None if trial.mutant is None else _numbers.get((trial.mutant.file, trial.mutant.probe))
+
+    def is_reached(name: str) -> bool:
+        """Whether the run executes what is mutated; where it does not, it is the run without the mutant."""
+        return number is None or name not in _reached or number in _reached[name]
+
+    def noticed(by: str, what: str, seeds: int) -> dict[str, Any]:
+        works = any(not breach("", seed_text(0, kind), False) for kind in ("ed25519", "hmac", "crc"))
+        said = _noticed("killed", by, what, seeds) if works else _noticed("broken", "everything", what, seeds)
+        return said | {"runs": len(traces)}
+
     for name, text in trial.scenarios.items():
-        if what := breach(name, text, True):
-            works = any(not breach("", campaign.text_of(0, None, kind), False) for kind in ("ed25519", "hmac", "crc"))
-            return _noticed("killed", name, what, 0) if works else _noticed("broken", "everything", what, 0)
-    for number in range(0, len(trial.tests), 4):
-        if what := _failed(trial.tests[number : number + 4], tell):
-            return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start)
+        if is_reached(name) and (what := breach(name, text, True)):
+            return noticed(name, what, 0)
+    for first in range(0, len(trial.tests), 4):
+        if what := _failed(trial.tests[first : first + 4], tell):
+            return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start) | {
+                "runs": len(traces)
+            }
     for seed in trial.seeds:
-        name = f"seed {seed} {trial.authentication}"
-        if what := breach(name, campaign.text_of(seed, None, trial.authentication), False):
-            return _noticed("killed", f"seed {seed}", what, seed + 1)
-    compared = [name for name in traces if name in _traces]
-    differs = any(traces[name] != _traces[name] for name in compared) if compared else None
+        name = run_name(seed, trial.authentication)
+        if is_reached(name) and (what := breach(name, seed_text(seed, trial.authentication), False)):
+            return noticed(f"seed {seed}", what, seed + 1)
+    differs = any(traces[name] != _traces[name] for name in traces if name in _traces)
     had = [*trial.scenarios, *trial.tests]
-    return {"outcome": "alive", "by": "", "what": "", "seeds": trial.seeds.stop, "differs": differs, "had": had}
+    return {"outcome": "alive", "by": "", "what": "", "seeds": trial.seeds.stop, "differs": differs, "had": had,
+            "runs": len(traces)}  # fmt: skip
+
+
+def _controlled(
+    trial: Trial, breach: Callable[[str, str, bool], str], seed_text: Callable[[int, str], str], traces: dict[str, str],
+    reached: set[int], tell: Callable[[bytes], Any],
+) -> dict[str, Any]:  # fmt: skip
+    """What a control says: which files fail without any mutant, and of each run the trace and, with probes, the numbers."""
+    runs = [(name, text, True) for name, text in trial.scenarios.items()]
+    for authentication in trial.control:
+        runs += [(run_name(seed, authentication), seed_text(seed, authentication), False) for seed in trial.seeds]
+    unsound: dict[str, str] = {}
+    numbers: dict[str, list[int]] = {}
+    for name, text, must_pass in runs:
+        reached.clear()
+        what = breach(name, text, must_pass)
+        if what and must_pass:
+            unsound[name] = what
+        elif not what and trial.is_probed:
+            numbers[name] = sorted(reached)
+    unsound |= {name: what for name in trial.tests if (what := _failed([name], tell))}
+    return {"outcome": "control", "unsound": unsound, "traces": traces, "reached": numbers}
 
 
 def _failed(files: Sequence[str], tell: Callable[[bytes], Any]) -> str:

@@ -26,7 +26,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcome` is "broken" where it cannot be imported or nothing works, "killed" where `by` noticed it, as `what` says,
     and "alive" after so many seeds otherwise; `differs` then tells whether any run went otherwise than without it, None
-    where that was not looked at, and `had` the files that did not notice it. `cpu_s` is
+    where that was not looked at, and `had` the files that did not notice it. `runs` counts the
+    runs that executed what is mutated: others go as without it, and are not simulated. `cpu_s` is
     the processor time that all of this took, in seconds.
     """
 
@@ -40,6 +41,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float = 0.0
     differs: bool | None = None
     had: tuple[str, ...] = ()
+    runs: int = 0
 
 
 def told(result: Result | None) -> str:
@@ -47,7 +49,8 @@ def told(result: Result | None) -> str:
     if result is None:
         return "not tried"
     if result.outcome == "alive":
-        return f"alive after {result.seeds} seeds" + (", all as without it" if result.differs is False else "")
+        how = "" if result.differs else ", none of them otherwise" if result.runs else ""
+        return f"alive after {result.seeds} seeds; {result.runs or 'no'} runs execute it{how}"
     return f"{result.outcome} by {result.by}: {result.what}"
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from bcr_runtime.processes import PROJECT
-from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, rules
+from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
 from bcr_sim.survival import all_mutants, equivalents, results_in
 from bcr_sim.survivors import Result, Tables, page
 
@@ -117,6 +117,23 @@ def test_what_only_logs_reports_or_counts_is_left_alone():
     assert changes(b"def f():\n    if a < b:\n        journal.warn(1)\n") == []
 
 
+def test_a_source_with_probes_tells_each_statement_before_it_is_executed():
+    lines = probed("P.da", SAMPLE, lambda file, line: line).decode().splitlines()
+    assert lines[0] == "from bcr_sim.reach import note_reached"
+    assert lines[5:9] == ["        note_reached(5)", "        shuttle.demand_valid(position)",
+                          "        note_reached(6)", "        if shuttle.slot > next_slot:"]  # fmt: skip
+    place = lines.index("        note_reached(15)")
+    assert lines[place + 1 : place + 3] == ["        -- waiting", "        if await(heard or ended):"]
+    assert not any(line.strip() == "note_reached(8)" for line in lines)  # an elif
+
+
+def test_a_mutant_knows_the_statement_without_which_it_changes_nothing():
+    found = mutants_of("P.da", SAMPLE, PLAIN)
+    assert {mutant.probe for mutant in found if mutant.operator == "raise"} == {7}
+    assert {mutant.probe for mutant in found if mutant.operator == "not"} == {6}  # that of the if, for an elif
+    assert [mutant.probe for mutant in found if mutant.operator == "condition"][:2] == [6, 7]  # never holds: the raise
+
+
 def test_every_operator_occurs_in_the_sample():
     assert {operator for operator, *_ in changes(SAMPLE)} == set(OPERATORS)
 
@@ -212,7 +229,7 @@ def test_the_page_names_each_survivor_and_each_equivalent_with_its_reason():
     made, names = tables([("killed", "seed 3"), ("alive", ""), ("alive", "")], same=[2])
     text = page(made)
     assert "**1 of 2 noticed: 50.0%.**" in text
-    assert f"- `{names[1]}`: alive after 7 seeds" in text
+    assert f"- `{names[1]}`: alive after 7 seeds; no runs execute it" in text
     assert f"- `{names[2]}`: no run can tell" in text
 
 
