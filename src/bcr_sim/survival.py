@@ -34,9 +34,11 @@ from bcr_sim.survivors import Result, Tables, page, told
 ENOUGH = 0.95  # of the mutants that are not equivalent
 PASSES = (50, 400)  # seeds that all get before any gets more
 CHUNK = 50  # seeds of one control
+EVENTS_A_RUN = 150_000  # ten times what the longest takes without a mutant; what needs more does not end
 SECONDS_A_RUN = 60  # of real time; what takes longer hangs
 SILENCE_S = 300.0  # after which a process hangs that finishes no run, however loaded the machine is
 BUSY_S = 20.0  # of processor time, after which it hangs as well
+OUTSIDE = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP}  # by which others end a process, and no mutant does
 MEMORY_BYTES = 3 << 30  # of address space
 # Their scenario files take longer than all others together; only what has survived the rest is tried with them.
 SLOW = ("perform900", "t3_clients20", "ten_clients_crash")
@@ -155,21 +157,22 @@ class _Campaign:
         scenarios = scenario_texts()
         has_tests = not self.options.no_tests and any(mutant.file.endswith(".py") for mutant, _ in self.chosen)
         tests = test_files() if has_tests else []
-        plain = self._control(Trial(None, b"", scenarios, range(PASSES[0]), "", tests, control=("any",)))
+        seeds = range(min(PASSES[0], self.options.seeds))
+        plain = self._control(Trial(None, b"", scenarios, seeds, "", tests, control=("any",)))
         for name, what in plain["unsound"].items():
             print(f"{name} fails without a mutant, and is left out: {what}", flush=True)
             scenarios.pop(name, None)
             tests = [each for each in tests if each != name]
         _traces.update(plain["traces"])
         prepare_probes(self.declared)
-        probed = self._control(Trial(None, b"", scenarios, range(PASSES[0]), "", control=("any",), is_probed=True))
+        probed = self._control(Trial(None, b"", scenarios, seeds, "", control=("any",), is_probed=True))
         self._learn(probed)
         slow = {name: text for name, text in scenarios.items() if Path(name).stem in SLOW}
         quick = {name: text for name, text in scenarios.items() if name not in slow}
         first, *more = sorted({min(each, self.options.seeds) for each in (*PASSES, self.options.seeds)})
         self._pass(first, quick, ())
-        for seeds in more if len(more) else [first]:
-            self._pass(seeds, slow, tests)
+        for upto in more or [first]:
+            self._pass(upto, slow, tests)
 
     def _control(self, trial: Trial) -> dict[str, Any]:
         [(_, said)] = attempts([trial], 1, self.options.limit)
@@ -232,6 +235,9 @@ class _Campaign:
                 trials.append(trial._replace(scenarios={}, tests=(), seeds=range(said["seeds"], seeds)))
                 continue
             done += 1
+            if said["outcome"] == "ended":
+                print(f"{done}/{total} {trial.mutant.id if trial.mutant else ''}: ended from outside", flush=True)
+                continue
             result = self._result(trial, said)
             self.known[result.id, result.hash] = result
             self.file.write(msgspec.json.encode(result).decode() + "\n")
@@ -375,8 +381,9 @@ class _Attempt:
     def conclude(self) -> dict[str, Any]:
         """End the process, if it has not ended, and say what came of it."""
         hangs = not self.is_at_end and self._hangs()
-        os.kill(self.pid, signal.SIGKILL)  # of our own child, which nobody has waited for yet
-        usage = os.wait4(self.pid, 0)[2]
+        if not self.is_at_end:
+            os.kill(self.pid, signal.SIGKILL)  # of our own child, which nobody has waited for yet
+        _, status, usage = os.wait4(self.pid, 0)
         os.close(self.reader)
         cpu_s = usage.ru_utime + usage.ru_stime
         runs, _, said = self.said.partition(b"\n")
@@ -385,8 +392,10 @@ class _Attempt:
         seeds = self.trial.seeds.start + runs.count(b"s")
         came: dict[str, Any] = {"outcome": "killed", "by": "hang", "what": "", "seeds": seeds, "cpu_s": cpu_s}
         came |= {"differs": True, "had": (), "runs": len(runs)}
+        if self.is_at_end and os.WIFSIGNALED(status) and os.WTERMSIG(status) in OUTSIDE:
+            return came | {"outcome": "ended", "differs": None}
         if self.is_at_end:
-            return came | {"by": "death", "what": "its process died"}
+            return came | {"by": "death", "what": f"its process died with status {status}"}
         if hangs:
             return came | {"what": f"no run finished in {BUSY_S:.0f} s"}
         return came | {"outcome": "alive", "by": "", "differs": None}
@@ -489,6 +498,8 @@ def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
             put_in_place(path_of({"file": file}), source)
     campaign: Any = import_module("bcr_sim.campaign")
     campaign.SECONDS_A_SEED = SECONDS_A_RUN
+    run: Any = import_module("bcr_sim.run")
+    run.LIMIT_EVENTS = EVENTS_A_RUN
     gc.set_threshold(100_000, 50, 50)  # processor time matters more here than memory
     traces: dict[str, str] = {}
 
