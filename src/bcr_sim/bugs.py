@@ -44,7 +44,11 @@ def patched(bug: Bug) -> bytes:
 
 def seed_bug(bug: Bug) -> None:
     """From now on this OS process imports the bug's file with the bug; what it is in must not be imported yet."""
-    target, source = path_of(bug), patched(bug)
+    put_in_place(path_of(bug), patched(bug))
+
+
+def put_in_place(target: Path, source: bytes) -> None:
+    """From now on this OS process imports the file `target` as if it held `source`; it must not be imported yet."""
     bytecode = importlib.util.cache_from_source(str(target)).rpartition(".pyc")[0]
     stock = importlib.machinery.SourceFileLoader.get_data
 
@@ -61,12 +65,18 @@ def seed_bug(bug: Bug) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """`bcr bugs`: 0 when at least 95 % are found, 1 otherwise."""
+    if "--all" in arguments:
+        from bcr_sim.survival import main as try_all
+
+        return try_all([argument for argument in arguments if argument != "--all"])
     parser = argparse.ArgumentParser(prog="bcr bugs", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each bug (default: 2000)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write a small scenario for each that is found")
+    parser.add_argument("--all", action="store_true", help="mutate every rule of the protocol instead, a change at a time; "
+                        "`bcr bugs --all --help` tells more")  # fmt: skip
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one is not None:

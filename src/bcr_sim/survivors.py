@@ -1,0 +1,177 @@
+"""What is known of the mutants, counted: for the terminal, and as the page docs/mutants.md."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from bcr_sim.mutants import OPERATORS, Mutant
+
+COLUMNS = (
+    "mutants",
+    "equivalent",
+    "broken",
+    "by a scenario",
+    "by a seed",
+    "by a unit test",
+    "hangs",
+    "alive",
+    "not tried",
+    "noticed",
+)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a mutant; `hash` stands for its text, `sources` for all that it was tried with.
+
+    `outcome` is "broken" where it cannot be imported or nothing works, "killed" where `by` noticed it, as `what` says,
+    and "alive" after so many seeds otherwise; `differs` then tells whether any run went otherwise than without it, None
+    where that was not looked at, and `had` the files that did not notice it. `runs` counts the
+    runs that executed what is mutated: others go as without it, and are not simulated. `cpu_s` is
+    the processor time that all of this took, in seconds.
+    """
+
+    id: str
+    hash: str
+    sources: str
+    outcome: str
+    by: str = ""
+    what: str = ""
+    seeds: int = 0
+    cpu_s: float = 0.0
+    differs: bool | None = None
+    had: tuple[str, ...] = ()
+    runs: int = 0
+
+
+def told(result: Result | None) -> str:
+    """A result in words."""
+    if result is None:
+        return "not tried"
+    if result.outcome == "alive":
+        how = "" if result.differs else ", none of them otherwise" if result.runs else ""
+        return f"alive after {result.seeds} seeds; {result.runs or 'no'} runs execute it{how}"
+    return f"{result.outcome} by {result.by}: {result.what}"
+
+
+class Tables:
+    """Mutants with what came of them. `wrong` are equivalents that are none: noticed, or not there any more."""
+
+    def __init__(
+        self, chosen: Sequence[tuple[Mutant, bytes]], known: Mapping[tuple[str, str], Result],
+        equivalents: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self.mutants = [mutant for mutant, _ in chosen]
+        self.results = {mutant.id: known.get((mutant.id, mutant.digest(source))) for mutant, source in chosen}
+        self.equivalents = {mutant.id: equivalents[mutant.id] for mutant in self.mutants if mutant.id in equivalents}
+        self.wrong = [name for name in self.equivalents if self.class_of(name, False) not in ("alive", "not tried")]
+        files = {mutant.file for mutant in self.mutants}
+        self.stale = [name for name in equivalents if name.partition(" ")[0] in files and name not in self.results]
+        self.share = self._share(self._counts(self.mutants))
+
+    def class_of(self, name: str, counts_equivalents: bool = True) -> str:
+        result = self.results[name]
+        if counts_equivalents and name in self.equivalents:
+            return "equivalent"
+        if result is None:
+            return "not tried"
+        if result.outcome != "killed":
+            return result.outcome
+        return (
+            "by a seed"
+            if result.by.startswith("seed ")
+            else "hangs"
+            if result.by in ("hang", "death")
+            else "by a scenario"
+        )
+
+    def _counts(self, mutants: Sequence[Mutant]) -> Counter[str]:
+        return Counter(self.class_of(mutant.id) for mutant in mutants)
+
+    @staticmethod
+    def _share(counts: Counter[str]) -> float:
+        counted = counts.total() - counts["equivalent"]
+        return (counted - counts["alive"] - counts["not tried"]) / counted if counted else 1.0
+
+    def rows(self, key: Callable[[Mutant], str]) -> Iterator[tuple[str, ...]]:
+        """By what `key` says, then of all: the counts in the order of COLUMNS."""
+        for name in dict.fromkeys(map(key, self.mutants)):
+            yield name, *self._cells([mutant for mutant in self.mutants if key(mutant) == name])
+        yield "all", *self._cells(self.mutants)
+
+    def _cells(self, mutants: Sequence[Mutant]) -> Iterator[str]:
+        counts = self._counts(mutants)
+        yield f"{len(mutants)}"
+        yield from (f"{counts[column]}" for column in COLUMNS[1:-1])
+        yield f"{self._share(counts):.1%}"
+
+    def alive(self) -> list[Mutant]:
+        """What neither was noticed nor is said to be equivalent."""
+        return [mutant for mutant in self.mutants if self.class_of(mutant.id) == "alive"]
+
+    def lines(self) -> Iterator[str]:
+        """For the terminal."""
+        for key in (lambda mutant: mutant.file, lambda mutant: mutant.operator):
+            yield "  ".join([f"{'':<26}", *COLUMNS])
+            for name, *cells in self.rows(key):
+                yield "  ".join(
+                    [f"{name:<26}", *(f"{cell:>{len(title)}}" for cell, title in zip(cells, COLUMNS, strict=True))]
+                )
+        for mutant in self.alive():
+            yield f"alive: {mutant.id} (line {mutant.line}): {told(self.results[mutant.id])}"
+        for name in self.wrong:
+            yield f"not equivalent, for it was noticed: {name}: {told(self.results[name])}"
+        for name in self.stale:
+            yield f"in equivalents.yaml, and no mutant any more: {name}"
+        counts = self._counts(self.mutants)
+        yield (
+            f"{len(self.mutants)} mutants, {counts['equivalent']} equivalent; of the others {self.share:.1%} noticed, "
+            f"{counts['alive']} alive, {counts['not tried']} not tried; "
+            f"{sum(result.cpu_s for result in self.results.values() if result):,.0f} s of processor time"
+        )
+
+
+def page(tables: Tables) -> str:
+    """docs/mutants.md."""
+    counts = tables._counts(tables.mutants)
+    counted = len(tables.mutants) - counts["equivalent"]
+    noticed = counted - counts["alive"] - counts["not tried"]
+    seeds = sorted(result.seeds for result in tables.results.values() if result and result.by.startswith("seed "))
+    text = [
+        "# Mutants",
+        "",
+        f"`./bcr bugs --all --docs` made {len(tables.mutants)} mutants of the rules of the protocol, each one small change",
+        "of a source, and looked for what notices it: the scenario files of `config/` and `tests/sim/regressions`,",
+        "simulated, seeds of the hunt, and the unit tests of `tests/bcr` where the mutant is in a Python module. What is mutated and what is left alone, and why, stands in",
+        "`src/bcr_sim/mutants.yaml`.",
+        "",
+        f"**{noticed} of {counted} noticed: {tables.share:.1%}.** {counts['equivalent']} are shown to be equivalent and do",
+        f"not count; {counts['alive']} are alive, {counts['not tried']} were not tried.",
+    ]
+    if seeds:
+        text += [
+            f"Of those that it took a seed to notice, half were noticed within {seeds[len(seeds) // 2]} seeds, and the",
+            f"last one within {seeds[-1]}.",
+        ]
+    text += ["", *_table("file", tables.rows(lambda mutant: f"`{mutant.file}`"))]
+    text += ["", *_table("operator", tables.rows(lambda mutant: mutant.operator)), ""]
+    text += [f"- {operator}: {meaning}" for operator, meaning in OPERATORS.items()]
+    text += [
+        "",
+        "*broken* cannot be imported, or fails the scenario file that comes first and seed 0 with each authenticator;",
+        "*hangs* stopped making progress.",
+        "",
+        "## Alive",
+        "",
+    ]
+    text += [f"- `{mutant.id}`: {told(tables.results[mutant.id])}" for mutant in tables.alive()] or ["None."]
+    text += ["", "## Equivalent", ""]
+    text += [f"- `{name}`: {why}" for name, why in tables.equivalents.items()] or ["None."]
+    return "\n".join(text) + "\n"
+
+
+def _table(title: str, rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join([title, *COLUMNS]) + " |"
+    yield "|---" + "|---:" * len(COLUMNS) + "|"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
