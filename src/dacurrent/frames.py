@@ -1,6 +1,7 @@
-"""Frames: what is written to a connection together, in several pieces each with the code of `handshake.Seal`.
+"""Frames: what is written to a connection together, in pieces each with the code of `handshake.Seal`.
 
     size of what follows, 4 bytes | messages, each behind its size, 4 bytes | code
+    size, with its highest bit set | one message                            | code
 """
 
 import logging
@@ -8,55 +9,48 @@ import struct
 
 from da.transport import base
 
-from dacurrent import handshake
 from dacurrent.limited import LimitedLog
 from dacurrent.sockets import name_of
 
 GATHER_LIMIT_BYTES = 64 * 1024  # for each peer
 FRAME_BYTES = 16 * 1024  # a frame gets no more messages when it has so many
-SHORT_BYTES = 4 * 1024  # what is copied sooner than seen to
+SHORT_BYTES = 4 * 1024  # what is copied sooner than written in pieces
 FRAME = struct.Struct(">I")  # before a frame, the size of what is in it; before each message in it, its size
 FRAME_LIMIT_BYTES = FRAME_BYTES + 2 * FRAME.size  # beside its last message
 SIZE_OPTION = "--message-buffer-size"
-_NO_CODE = bytes(handshake.CODE_BYTES)
+ONE = 1 << 31  # in the size of a frame: it is one message, without a size of its own
 
 _log = LimitedLog(logging.getLogger("da.transport"))
 
 
 def frames_of(link):
-    """(messages, frames): what is to be written together, which stands in `waiting` no longer."""
-    waiting, pack = link.waiting, FRAME.pack
-    if len(waiting) == 1 and link.waiting_bytes <= min(SHORT_BYTES, link.limit_bytes):
-        chunk = waiting.popleft()
-        link.waiting_bytes = 0
-        body = pack(len(chunk)) + chunk
-        return [chunk], b"".join((pack(len(body)), body, link.seal.next(body)))
-    chunks, parts, frames, total = [], [], [], 0
+    """(messages, buffers): what is to be written together, which stands in `waiting` no longer."""
+    waiting, pack, seal = link.waiting, FRAME.pack, link.seal
+    short = min(FRAME_BYTES, link.limit_bytes)
+    chunks, buffers, total = [], [], 0
     while waiting and total < GATHER_LIMIT_BYTES:
-        place, size = len(parts), 0
-        parts.append(None)
-        while waiting and size < FRAME_BYTES:
-            chunk = waiting.popleft()
-            length = len(chunk)
-            link.waiting_bytes -= length
-            if length > link.limit_bytes:  # it was taken before that was known
-                error = too_large(length, link.limit_bytes, f"at {name_of(link.target)}")
-                _log.log(logging.ERROR, "size", "A message is lost: %s", error)
-                continue
-            chunks.append(chunk)
-            parts += pack(length), chunk
-            size += FRAME.size + length
-        parts[place] = pack(size)
-        parts.append(_NO_CODE)
-        at = total + FRAME.size
-        total = at + size + handshake.CODE_BYTES
-        frames.append((at, at + size))
-    if not chunks:
-        return [], b""
-    data = bytearray().join(parts)
-    for at, stop in frames:
-        data[stop : stop + handshake.CODE_BYTES] = link.seal.next(data, at, stop)
-    return chunks, data
+        chunk = waiting.popleft()
+        length = len(chunk)
+        link.waiting_bytes -= length
+        if length > link.limit_bytes:  # it was taken before that was known
+            error = too_large(length, link.limit_bytes, f"at {name_of(link.target)}")
+            _log.log(logging.ERROR, "size", "A message is lost: %s", error)
+            continue
+        chunks.append(chunk)
+        if length > short or not waiting or len(waiting[0]) > short:
+            buffers += pack(length | ONE), chunk, seal.next(chunk, kind=1)
+        else:
+            parts = [pack(length), chunk]
+            while waiting and length < FRAME_BYTES and len(waiting[0]) <= short:
+                chunk = waiting.popleft()
+                link.waiting_bytes -= len(chunk)
+                length += FRAME.size + len(chunk)
+                chunks.append(chunk)
+                parts += pack(len(chunk)), chunk
+            body = b"".join(parts)
+            buffers += pack(len(body)), body, seal.next(body)
+        total += length
+    return chunks, buffers
 
 
 def too_large(size, limit_bytes, where):

@@ -113,19 +113,19 @@ class Seal:
         self._code = ffi.new("unsigned char[]", CODE_BYTES)
         self._bytes = ffi.buffer(self._code, CODE_BYTES)
 
-    def next(self, data, at=0, stop=None):
-        """The code of the next frame, which is `data[at:stop]`: bytes or a bytearray."""
+    def next(self, data, at=0, stop=None, kind=0):
+        """The code of the next frame, which is `data[at:stop]` of bytes and of this kind, a small number."""
         if stop is None:
             frame, size = data, len(data)
         else:
             frame, size = _view(data) + at, stop - at
-        nonce = _COUNTER.pack(next(self._count), 0)
+        nonce = _COUNTER.pack(next(self._count), kind)
         _tag(self._code, _NULL, _NULL, 0, frame, size, _NULL, nonce, self._key)
         return self._bytes[:]
 
-    def is_next(self, data, at, stop):
+    def is_next(self, data, at, stop, kind=0):
         """Whether `data[at:stop]` is the next frame, by the code that stands behind it."""
-        return _is_same(self.next(data, at, stop), data[stop : stop + CODE_BYTES])
+        return _is_same(self.next(data, at, stop, kind), data[stop : stop + CODE_BYTES])
 
 
 def _name(address):

@@ -23,7 +23,7 @@ import time
 from da.transport import base
 
 from dacurrent import handshake, logfiles
-from dacurrent.frames import GATHER_LIMIT_BYTES, SIZE_OPTION, frames_of, too_large
+from dacurrent.frames import GATHER_LIMIT_BYTES, SHORT_BYTES, SIZE_OPTION, frames_of, too_large
 from dacurrent.limited import LimitedLog
 from dacurrent.sockets import demand_address, name_of, notice_silence
 
@@ -252,9 +252,9 @@ class Links:
 
     def _write_waiting(self, link):
         while link.waiting and link.stage == UP:
-            chunks, data = frames_of(link)
+            chunks, buffers = frames_of(link)
             if chunks:
-                self._write(link, chunks, data)
+                self._write(link, chunks, buffers)
         if link.waiting and link.stage == IDLE and not link.is_retrying:
             # The connection ended since these were sent.  Who listens at that address now may take them.
             try:
@@ -264,13 +264,13 @@ class Links:
             except base.TransportException as error:
                 self._tell_lost(link, str(error))
 
-    def _write(self, link, chunks, data):
-        sent = 0
+    def _write(self, link, chunks, buffers):
+        sent, size = 0, sum(map(len, buffers))
         if not link.outbox:
             try:
-                sent = link.sock.send(data)
+                sent = link.sock.send(b"".join(buffers)) if size <= SHORT_BYTES else link.sock.sendmsg(buffers)
                 link.moved_s = time.monotonic()
-                if sent == len(data):
+                if sent == size:
                     return
             except BlockingIOError:
                 pass
@@ -280,8 +280,8 @@ class Links:
                 self._disconnect(link)
                 _log.log(logging.DEBUG, "ended", "The connection to %s ended: %s", name_of(link.target), error)
                 return
-        link.outbox.append([memoryview(data)[sent:], len(chunks)])
-        link.outbox_bytes += len(data) - sent
+        link.outbox.append([memoryview(b"".join(buffers))[sent:], len(chunks)])
+        link.outbox_bytes += size - sent
         link.outbox_messages += len(chunks)
         if len(link.outbox) == 1:
             self._loop.call(self._watch, link, link.sock)

@@ -272,6 +272,8 @@ class TcpTransport(sock.SocketTransport):
         address, pass_on, is_next = inbound.address, self.queue.append, inbound.seal.is_next
         while end - start >= HEAD_BYTES:
             (size,) = unpack_size(data, start)
+            kind = size >> 31  # 1: it is one message
+            size &= ~frames.ONE
             if size > limit_bytes + frames.FRAME_LIMIT_BYTES:
                 raise handshake.HandshakeError(self._too_large(size))
             at = start + HEAD_BYTES
@@ -279,8 +281,14 @@ class TcpTransport(sock.SocketTransport):
             if stop + CODE_BYTES > end:
                 inbound.needed = stop + CODE_BYTES - start
                 break
-            if not is_next(data, at, stop):
+            if not is_next(data, at, stop, kind):
                 raise handshake.HandshakeError("a frame is not the next one that its sender made")
+            if kind:
+                if size > limit_bytes:
+                    raise handshake.HandshakeError(self._too_large(size))
+                pass_on((self, data[at:stop], address))
+                count += 1
+                at = stop
             while at < stop:
                 begin = at + HEAD_BYTES
                 at = begin + unpack_size(data, at)[0]

@@ -418,6 +418,7 @@ FORGERIES = {
     "in another order": lambda one, two: two + one,
     "left out": lambda one, two: two,
     "altered": lambda one, two: one[:6] + bytes([one[6] ^ 1]) + one[7:],
+    "of another kind": lambda one, two: bytes([one[0] ^ 128]) + one[1:],
     "cut and joined": lambda one, two: one[:4] + two[4:],
     "with another code": lambda one, two: one[:-1] + bytes([one[-1] ^ 1]),
 }
@@ -443,6 +444,18 @@ def test_a_frame_of_one_connection_is_none_on_another(make):
         second.sock.sendall(first.frame(b"of another connection"))
         assert second.is_thrown_out()
     assert receiver.queue.empty()
+
+
+@pytest.mark.parametrize("sizes", [[3], [0], [5_000], [1, 5_000, 2, 3, 6_000, 4_096, 4_097, 0, 0], [10] * 9_000, [0] * 30_000, [70_000, 1, 90_000]])
+def test_messages_of_all_sizes_that_are_written_together_are_taken_apart(make, sizes):
+    sender, receiver = make(size=max(sizes) + 1), make(size=max(sizes) + 1)
+    sender.links.connect(receiver.target)
+    sender.links.gather(threading.get_ident())
+    messages = [bytes([number % 251]) * size for number, size in enumerate(sizes)]
+    for each in messages:
+        sender.send(each, receiver.target)
+    sender.links.flush()
+    assert [receiver.queue.take() for _ in messages] == messages
 
 
 def test_a_frame_of_several_messages_is_taken_apart(make):
