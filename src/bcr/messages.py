@@ -66,7 +66,7 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
             raise MalformedMessage("a shuttle for the head, which has no predecessor", evidence=(self,))
         if not 1 <= len(self.requests) <= MAX_REQUESTS_PER_SLOT:
             raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
-        if sum(map(request_bytes, self.requests)) > SLOT_LIMIT_BYTES:
+        if len(self.requests) > 1 and sum(map(request_bytes, self.requests)) > SLOT_LIMIT_BYTES:
             raise MalformedMessage(f"a slot of more than {SLOT_LIMIT_BYTES:,} bytes", evidence=(self,))
         if max(len(self.order_proof), len(self.result_proof)) > position:
             raise MalformedMessage(f"more statements than the {position} predecessors", evidence=(self,))
@@ -93,8 +93,8 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
     def check(self, expected: Result, configuration: View, own: SignedResult) -> ResultCheck:
         """What the proof holds for the replica whose `own` statement is known; raises where it makes nothing final.
 
-        Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need;
-        each begins with its successor's. With `acceptance = quorum` the tail's comes last: it is told to the client, and
+        Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need; but the
+        second of the chain checks the head's, which nobody else would. Each begins with its successor's. With `acceptance = quorum` the tail's comes last: it is told to the client, and
         each of the others is then checked by somebody.
 
         Where statements do not convince everybody alike, a lacking one is a violation too: t+1 that convince a replica
@@ -105,7 +105,9 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
         proof = sorted(self.result_proof, key=lambda signed: (signed.signer == tail, (signed.signer - own.signer - 1) % size))
         # Where all are needed nobody would notice that a bit of the own one has flipped.
         known = (own,) if configuration.quorum < size else ()
-        testified = frozenset(range(own.signer + 1)) if configuration.quorum < size else frozenset()
+        # Every result statement is checked by some replica beside its author: the others' by all before them.
+        first = 1 if own.signer == 1 else 0
+        testified = frozenset(range(first, own.signer + 1)) if configuration.quorum < size else frozenset()
         check = check_result_proof(proof, expected, configuration, known, self.orders, testified)
         lacking = set(range(size)) - {signed.signer for signed in self.result_proof}
         if configuration.is_transferable or not lacking:

@@ -1,11 +1,11 @@
 """The replicated object: a dictionary from string to string, and the operations on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-from bcr.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
+from bcr.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of, may_exceed
 
 OperationName = Literal["put", "get", "slice", "append"]
 
@@ -39,23 +39,27 @@ def slice_bounds(text: str) -> tuple[int, int] | None:
     return int(start), int(stop)
 
 
-def execute(dictionary: dict[str, str], operations: Iterable[Operation]) -> tuple[str, ...]:
+def execute(dictionary: dict[str, str], operations: Sequence[Operation]) -> tuple[str, ...]:
     """Execute the operations of a request in order, in place, and return their results.
 
     What they get together is bounded: a value that does not fit behind those before it is TOO_LARGE instead.
     """
+    results = [apply(dictionary, operation) for operation in operations]
+    if may_exceed(sum(map(len, results)), RESULTS_LIMIT_BYTES):
+        return tuple(_as_many_as_fit(operations, results))
+    return tuple(results)
+
+
+def _as_many_as_fit(operations: Iterable[Operation], results: Iterable[str]) -> Iterator[str]:
     left = RESULTS_LIMIT_BYTES
-    results = []
-    for operation in operations:
-        result = apply(dictionary, operation)
+    for operation, result in zip(operations, results, strict=True):
         if operation.name == "get":
             size = bytes_of(result)
             if size > left:
-                result = TOO_LARGE
-            else:
-                left -= size
-        results.append(result)
-    return tuple(results)
+                yield TOO_LARGE
+                continue
+            left -= size
+        yield result
 
 
 def apply(dictionary: dict[str, str], operation: Operation) -> str:
@@ -66,7 +70,8 @@ def apply(dictionary: dict[str, str], operation: Operation) -> str:
     """
     key = operation.key
     if operation.name == "put":
-        if bytes_of(operation.argument) > VALUE_LIMIT_BYTES:
+        argument = operation.argument
+        if may_exceed(len(argument), VALUE_LIMIT_BYTES) and bytes_of(argument) > VALUE_LIMIT_BYTES:
             return FAIL
         dictionary[key] = operation.argument
         return OK
@@ -76,9 +81,10 @@ def apply(dictionary: dict[str, str], operation: Operation) -> str:
     if value is None:
         return FAIL
     if operation.name == "append":
-        if bytes_of(value) + bytes_of(operation.argument) > VALUE_LIMIT_BYTES:
+        longer = value + operation.argument
+        if may_exceed(len(longer), VALUE_LIMIT_BYTES) and bytes_of(longer) > VALUE_LIMIT_BYTES:
             return FAIL
-        dictionary[key] = value + operation.argument
+        dictionary[key] = longer
         return OK
     bounds = slice_bounds(operation.argument)
     if bounds is None or not bounds[0] <= bounds[1] <= len(value):

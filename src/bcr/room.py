@@ -18,7 +18,10 @@ from bcr.statements import Request, SignedRequest
 
 def operations_bytes(operations: Iterable[Operation]) -> int:
     """What operations add to a request; REQUEST_LIMIT_BYTES is the most of a valid one."""
-    return sum(bytes_of(each.key) + bytes_of(each.argument) + OPERATION_OVERHEAD_BYTES for each in operations)
+    size = 0
+    for each in operations:
+        size += bytes_of(each.key) + bytes_of(each.argument) + OPERATION_OVERHEAD_BYTES
+    return size
 
 
 def request_bytes(request: SignedRequest) -> int:
@@ -39,19 +42,30 @@ class SlotRoom:
         self._requests_left = SLOT_LIMIT_BYTES
         self._results_left = SLOT_RESULTS_LIMIT_BYTES
         self._sizes: dict[str, int | None] = {}  # of values, by what the slot's requests will have made of them
+        self._first: SignedRequest | None = None  # as long as it is alone, and so fits
         self._is_empty = True
 
     def takes(self, request: SignedRequest) -> bool:
         """Whether the request fits behind those that were taken; it is taken then."""
-        size = request_bytes(request)
-        results, sizes = self._results_of(request.statement)
-        if not self._is_empty and (size > self._requests_left or results > self._results_left):
+        if self._is_empty:
+            self._first, self._is_empty = request, False
+            return True
+        if self._first is not None:
+            self._take(*self._sizes_of(self._first))
+            self._first = None
+        size, results, sizes = self._sizes_of(request)
+        if size > self._requests_left or results > self._results_left:
             return False
-        self._is_empty = False
+        self._take(size, results, sizes)
+        return True
+
+    def _sizes_of(self, request: SignedRequest) -> tuple[int, int, dict[str, int | None]]:
+        return request_bytes(request), *self._results_of(request.statement)
+
+    def _take(self, size: int, results: int, sizes: dict[str, int | None]) -> None:
         self._requests_left -= size
         self._results_left -= results
         self._sizes.update(sizes)
-        return True
 
     def takes_all(self, requests: Iterable[SignedRequest]) -> bool:
         """Whether all fit, in this order."""

@@ -10,8 +10,14 @@ REQUEST_LIMIT_BYTES = (1 << 18) + (1 << 12)  # of a request's operations: one th
 RESULTS_LIMIT_BYTES = 1 << 18  # of what a request gets; what is beyond it is TOO_LARGE instead
 SLOT_LIMIT_BYTES = 1 << 19  # of a slot's requests, with their signatures
 SLOT_RESULTS_LIMIT_BYTES = 1 << 19  # of what a slot's requests get
+BYTES_OF_A_CHARACTER = 4  # at the most
 OPERATION_OVERHEAD_BYTES = 16  # of an operation beside key and argument: its name, and how long each is
 REQUEST_OVERHEAD_BYTES = 64  # of a request beside operations and signature
+
+
+def may_exceed(characters: int, limit_bytes: int) -> bool:
+    """Whether a text of so many characters may have more bytes than that; mostly not, and then nobody need count."""
+    return characters * BYTES_OF_A_CHARACTER > limit_bytes
 
 
 def bytes_of(text: str) -> int:

@@ -37,7 +37,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
             return self.replicas
         if self.authenticator == "hmac":
             return self.replicas - 1  # all but its own
-        return max(self.t, self.replicas - 1 - position)
+        return max(self.t, self.replicas - 1 - position) + (position == 1)  # the second also checks the head's
 
     @property
     def requests_in_slot(self) -> float:

@@ -40,7 +40,7 @@ def sketch(t: int, batch: int = 1, operations: int = 1, value_bytes: int = 100) 
     per_slot = batch * operations
     orders = n * (n - 1) // 2
     # Each replica but the tail, on the way back: those of all behind it, and of t at least beside its own.
-    results = sum(max(t, n - 1 - position) for position in range(n - 1))
+    results = sum(max(t, n - 1 - position) for position in range(n - 1)) + 1  # the second also checks the head's
     return Sketch(
         signatures=(batch + 2 * n) / per_slot,
         verifications=(n * batch + orders + results + n) / per_slot,
