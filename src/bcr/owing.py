@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from bcr.record import RunRecord
+from bcr.record import RunRecord, is_final
 from bcr.scenario.faults import faulty_by
 
 
@@ -21,7 +21,7 @@ def why_nothing_is_owed(record: RunRecord, clients: Collection[int], patience_ms
     faulty = faulty_by(record.faults, patience_ms)
     last = max(signed.statement.number for signed in record.configurations)
     reports = (signed.statement for signed in record.replicas)
-    heard = {each.position for each in reports if each.configuration == last and each.state_digest is not None}
+    heard = {each.position for each in reports if each.configuration == last and is_final(each)}
     for issued in sorted((signed.statement for signed in record.configurations), key=lambda issued: issued.number):
         those = faulty.get(issued.number, set())
         if issued.number == last:

@@ -55,7 +55,8 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):
     """A replica's signed account of itself: what it counted and noticed, and the digest of its running state.
 
-    A replica gives one when it is wedged, which leaves the digest open, and one at the end of the run.
+    A replica gives one when it is wedged, which leaves the digest open, and one at the end of the run. One that was not
+    active, perhaps because its key came too late for its configuration, owes no digest.
     """
 
     configuration: int
@@ -66,6 +67,12 @@ class ReplicaReport(Statement, frozen=True, tag="replica_report"):
     reconfiguration_requests: int
     notices: tuple[Notice, ...]
     samples: tuple[Sample, ...] = ()
+    was_active: bool = True
+
+
+def is_final(report: ReplicaReport) -> bool:
+    """Whether a replica has told all that it owes at the end."""
+    return report.state_digest is not None or not report.was_active
 
 
 class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

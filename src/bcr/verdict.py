@@ -17,7 +17,7 @@ from bcr.model import Model
 from bcr.object import Operation
 from bcr.owing import why_nothing_is_owed
 from bcr.proofs import Answer, Vouched
-from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
+from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord, is_final
 from bcr.scenario.faults import spoiled_by, struck_by
 from bcr.signing import KEY_SEED_SIZE, Signed
 from bcr.state import RunningState
@@ -448,7 +448,7 @@ def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
         yield f"configuration {number}, of which there is an answer or a report, is not on record"
     last = issued[max(issued)]
     reports = (signed.statement for signed in record.replicas)
-    reported = {(report.configuration, report.position) for report in reports if report.state_digest is not None}
+    reported = {(report.configuration, report.position) for report in reports if is_final(report)}
     struck = struck_by(record.faults)
     for position in range(len(last.replicas)):
         if (last.number, position) not in reported | struck:

@@ -69,6 +69,7 @@ class Bounds:
         watching = scenario.head_timeout_ms + scenario.nonhead_timeout_ms
         self._grace_ns = scenario.wedge_grace_ms * MILLISECOND_NS
         self._olympus_ns = scenario.olympus_timeout_ms * MILLISECOND_NS
+        self.enrolling_ns = 2 * self._olympus_ns
         self._replicas, self._quorum = scenario.num_replicas, scenario.t + 1
         self.noticing_ns = 3 * self.client_ns + 2 * watching * MILLISECOND_NS + 3 * self.path_ns
 
@@ -261,7 +262,8 @@ class Memory:
         """The replica in this container has handled a message."""
         state = container.process._state
         number = container.configuration
-        self._began_ns.setdefault(number, now_ns)
+        # Before the first of them handles anything Olympus has waited for the keys of all, which may have been hindered.
+        self._began_ns.setdefault(number, now_ns - self._bounds.enrolling_ns)
         bounds = self._bounds
         count, oldest, since_ns = self._oldest.get(container, (0, -1, now_ns))
         first = next(iter(state.in_flight), -1)

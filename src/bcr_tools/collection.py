@@ -8,7 +8,7 @@ from bcr.encoding import decode
 from bcr.figures import Sample
 from bcr.pieces import Pieces
 from bcr.reconfiguration import ReconfigurationReport
-from bcr.record import ClientRecord, ReplicaReport, RunRecord
+from bcr.record import ClientRecord, ReplicaReport, RunRecord, is_final
 from bcr.scenario.faults import FaultPlan, spoiled_by, struck_by
 from bcr.settings import Settings
 from bcr.signing import Signed
@@ -129,7 +129,7 @@ class Collection:
         """Whether all that owe one have told of their final state."""
         number = self.configurations[-1].statement.number
         owed = {(number, position) for position in range(self.settings.num_replicas)} - struck_by(self.faults)
-        final = {place for place, report in self._reports.items() if report.statement.state_digest is not None}
+        final = {place for place, report in self._reports.items() if is_final(report.statement)}
         return owed <= final and self._final_state is not None
 
     def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
