@@ -63,7 +63,7 @@ def test_an_operation_takes_its_hops_and_the_cryptography_that_it_waits_for():
     part = sketch(1)
     assert part.hops == 4
     assert path_us(costs, part) == 4_000 + 7 * 10 + (3 + 3 + 3) * 100
-    assert cpu_us(costs, part) == 7 * 10 + (3 + 3 + 3 + 3) * 100
+    assert cpu_us(costs, part) == 7 * 10 + (3 + 3 + 4 + 3) * 100
 
 
 def test_the_scheme_of_real_runs_is_in_place_again_after_a_simulation(monkeypatch):

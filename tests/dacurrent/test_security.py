@@ -282,12 +282,12 @@ def test_a_node_works_for_one_other_and_heeds_nobody_who_takes_its_name(employed
             target.send(employed.child, Command.End, 1, source, ticket)
         target.send(employed.node, RouterCommands.BYE, (), source)
     assert employed.employers is not None
+    employed.worker.await_line("this node works for employer at 127.0.0.1")  # before it may have ended
     for pid in (employed.child, employed.employers):
         target.send(pid, Command.Message, (None, ("go",)), pid_of("friend"))
     assert employed.employer.end() == 0, employed.employer.output
     assert employed.worker.end() == 0, employed.worker.output
     assert employed.worker.output.count("OUTPUT: child ") == 2, employed.worker.output
-    assert "this node works for employer at 127.0.0.1" in employed.worker.output
     assert "<employer#employer> has left" in employed.worker.output.replace("NodeProcess:", "") or "has left" in employed.worker.output
 
 

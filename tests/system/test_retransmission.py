@@ -62,7 +62,7 @@ def test_a_tail_that_stands_still_makes_the_others_timers_expire_and_is_replaced
         run.status = run.finish()
     assert passed(run)
     assert requested["by"] in {"replica_0", "replica_1"}
-    assert "no result of request" in requested["reason"]
+    assert requested["reason"].startswith("no result ")  # of a request, or of a slot
     result = run.result()
     assert [each["from"] for each in result["reconfigurations"]] == [0]
     assert result["results"][0][-1] == "a" + "b" * 30
