@@ -45,8 +45,9 @@ OPERATORS: Mapping[str, str] = {
     "not": "a `not` is removed",
     "constant": "a constant is one more or one less",
 }
-SENDING = {"send", "transmit", "transmit_large", "to_successor", "to_predecessor", "deliver", "reply", "announce",
-           "forward", "handle", "retransmit", "send_again", "send_next", "query_configuration", "accuse", "complain",
+SENDING = {"send", "transmit", "transmit_sealed", "transmit_pieces", "transmit_large", "to_successor", "to_predecessor",
+           "deliver", "reply", "announce", "tell_replicas", "tell_harness", "tell_stale", "refuse", "forward", "handle",
+           "retransmit", "send_again", "send_next", "query_configuration", "accuse", "complain", "ask", "request_wedge",
            "ask_for_reconfiguration", "misbehaviour"}  # fmt: skip
 TIMING = {"start", "stop", "stop_all"}  # of timers
 
