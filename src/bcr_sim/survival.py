@@ -1,9 +1,10 @@
 """Mutates every rule of the protocol, in memory, one small change at a time, and counts those that nothing notices.
 
-Each mutant has a process of its own, forked from one that holds the compiled sources. It simulates the scenario files
-of config/ and of tests/sim/regressions, then seeds, until something breaks that does not break without the mutant; a
-mutant of a Python module that survives the first seeds goes through the unit tests of these modules as well.
-Results go to a file, line by line, and what stands there for the same mutant and text is not tried again.
+Each mutant has a process of its own, forked from one that holds the compiled sources. It goes through the unit tests,
+those of the modules in tests/bcr where the mutant is in one, and tests/sim/test_checks.py; then it simulates the
+scenario files of config/, of its attacks, and of tests/sim/regressions, and then seeds, until something breaks that does
+not break without the mutant. Results go to a file, line by line, and what stands there for the same mutant and text is
+not tried again.
 """
 
 import argparse
@@ -43,6 +44,8 @@ MEMORY_BYTES = 3 << 30  # of address space
 # Their scenario files take longer than all others together; only what has survived the rest is tried with them.
 SLOW = ("perform900", "t3_clients20", "ten_clients_crash")
 NOT_OF_RULES = ("scenario", "figures", "workload", "spool", "linearizability", "expectations")  # such unit tests
+OF_PROCESSES = ("tests/sim/test_checks.py",)  # tests of what .da files check, in a run that goes on around them
+CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most
 SHOWN = 160  # characters of what broke
 EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
 PACKAGES = {"bcr", "bcr_runtime", "bcr_sim", "bcr_tools"}
@@ -155,8 +158,7 @@ class _Campaign:
             return
         warm()
         scenarios = scenario_texts()
-        has_tests = not self.options.no_tests and any(mutant.file.endswith(".py") for mutant, _ in self.chosen)
-        tests = test_files() if has_tests else []
+        tests = [] if self.options.no_tests else test_files()
         seeds = range(min(PASSES[0], self.options.seeds))
         plain = self._control(Trial(None, b"", scenarios, seeds, "", tests, control=("any",)))
         for name, what in plain["unsound"].items():
@@ -170,7 +172,7 @@ class _Campaign:
         slow = {name: text for name, text in scenarios.items() if Path(name).stem in SLOW}
         quick = {name: text for name, text in scenarios.items() if name not in slow}
         first, *more = sorted({min(each, self.options.seeds) for each in (*PASSES, self.options.seeds)})
-        self._pass(first, quick, ())
+        self._pass(first, quick, tests)
         for upto in more or [first]:
             self._pass(upto, slow, tests)
 
@@ -210,15 +212,20 @@ class _Campaign:
                 continue
             begin, had = (0, ()) if known is None else (known.seeds, known.had)
             files = {name: text for name, text in scenarios.items() if name not in had}
-            units = [name for name in tests if name not in had] if mutant.file.endswith(".py") else []
+            is_module = mutant.file.endswith(".py")
+            units = [name for name in tests if name not in had and (is_module or name in OF_PROCESSES)]
             if files or units or begin < seeds:
                 authentication = self.declared.files[mutant.file]
                 units.sort(key=lambda name: Path(mutant.file).stem not in name)
                 trials.append(
                     Trial(mutant, source, files, range(begin, max(begin, seeds)), authentication, units, known)
                 )
-        # In an order that has nothing to do with the files, so that what is known so far tells of the whole.
-        trials = deque(sorted(trials, key=lambda trial: trial.mutant.digest(trial.source) if trial.mutant else ""))
+        # Otherwise in an order that has nothing to do with the files, so that what is known so far tells of the whole.
+        def turn(trial: Trial) -> tuple[bool, str]:
+            assert trial.mutant is not None
+            return trial.mutant.operator not in CHECKS, trial.mutant.digest(trial.source)
+
+        trials = deque(sorted(trials, key=turn))
         if not trials or self._is_late():
             return
         self._learn_seeds(trials)
@@ -291,8 +298,8 @@ def scenario_texts() -> dict[str, str]:
     from bcr_runtime.processes import PROJECT
 
     found = {}
-    for folder in (PROJECT / "config", PROJECT / "tests" / "sim" / "regressions"):
-        for path in sorted(folder.glob("*.config")):
+    for folder in ("config", "config/attacks", "tests/sim/regressions"):
+        for path in sorted((PROJECT / folder).glob("*.config")):
             try:
                 read_scenario(path)
             except ScenarioError:
@@ -302,7 +309,7 @@ def scenario_texts() -> dict[str, str]:
 
 
 def test_files() -> list[str]:
-    """The unit tests of the modules that are mutated; none where pytest is not installed."""
+    """The unit tests of the modules that are mutated, then those of processes; none where pytest is not installed."""
     from bcr_runtime.processes import PROJECT
 
     try:
@@ -312,7 +319,8 @@ def test_files() -> list[str]:
         print("no unit tests: pytest and hypothesis are not installed", flush=True)
         return []
     found = [path.relative_to(PROJECT).as_posix() for path in sorted((PROJECT / "tests" / "bcr").glob("test_*.py"))]
-    return [name for name in found if not any(each in name for each in NOT_OF_RULES)]
+    of_processes = [name for name in OF_PROCESSES if (PROJECT / name).exists()]
+    return [name for name in found if not any(each in name for each in NOT_OF_RULES)] + of_processes
 
 
 def attempts(trials: Iterable[Trial], jobs: int, limit_s: float) -> Iterator[tuple[Trial, dict[str, Any]]]:
@@ -530,14 +538,14 @@ def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
         said = _noticed("killed", by, what, seeds) if works else _noticed("broken", "everything", what, seeds)
         return said | {"runs": len(traces)}
 
-    for name, text in trial.scenarios.items():
-        if is_reached(name) and (what := breach(name, text, True)):
-            return noticed(name, what, 0)
     for first in range(0, len(trial.tests), 4):
         if what := _failed(trial.tests[first : first + 4], tell):
             return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start) | {
                 "runs": len(traces)
             }
+    for name, text in trial.scenarios.items():
+        if is_reached(name) and (what := breach(name, text, True)):
+            return noticed(name, what, 0)
     for seed in trial.seeds:
         name = run_name(seed, trial.authentication)
         if is_reached(name) and (what := breach(name, seed_text(seed, trial.authentication), False)):

@@ -1,0 +1,704 @@
+"""What the handlers of a process check: a message with one thing wrong in it, properly signed, is refused for that.
+
+And the same message with nothing wrong in it, or just within a limit, is not. A simulated run goes on around the process;
+its handlers are called at a moment that has a name, with the keys of everybody at hand.
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from msgspec.structs import replace
+from rig import MOMENTS, Rig
+
+from bcr.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
+from bcr.limits import most_in_flight, most_settled
+from bcr.messages import Accusation, CheckpointShuttle, PublicKey, ResultMessage, ResultShuttle, Shuttle
+from bcr.object import Operation
+from bcr.pieces import EVERYBODY, signed_pieces
+from bcr.proofs import Answer
+from bcr.signing import SEAL_SIZE, Signed
+from bcr.state import RunningState
+from bcr.statements import (
+    Complaint,
+    ConfigurationQuery,
+    GetRunningState,
+    Order,
+    Outcome,
+    Ready,
+    ReconfigurationRequest,
+    Refusal,
+    Request,
+    Stale,
+    Voucher,
+    WedgeRequest,
+    tree_over,
+)
+from bcr.violations import (
+    Equivocation,
+    Hole,
+    InvalidSignature,
+    MalformedMessage,
+    Overdue,
+    OverLimit,
+    ProtocolViolation,
+    SecondOrder,
+    UnknownSigner,
+    WrongConfiguration,
+)
+
+SCENARIO = """\
+t = 1
+num_client = 2
+client_window = 2
+batch_limit = 3
+checkpt_interval = 3
+client_timeout = 400
+head_timeout = 300
+nonhead_timeout = 300
+authentication = {authentication}
+workload[0] = pseudorandom(4,14)
+workload[1] = pseudorandom(5,14)
+failures[0,2] = shuttle(0,6),drop()
+simulation = seed(1); delay(100,3000)
+"""
+OLYMPUS = 0
+
+
+class Scene:
+    """A process of a run at a moment, and what can be signed then."""
+
+    def __init__(self, rig: Rig, container: Any) -> None:
+        self.rig = rig
+        self.container = container
+        self.process = container.process
+        self.state = container.process._state
+        self.number = container.configuration or 0
+
+    def keys(self, name: str) -> Any:
+        """Of olympus, client_k, or replica_i of the configuration of this process, or where it has none, the first."""
+        return next(
+            each.process._state.keys
+            for each in self.rig.run.system.all()
+            if each.name == name and (each.configuration or 0) in (0 if name.startswith("client") else self.number, 0)
+            and hasattr(getattr(each.process, "_state", None), "keys")
+            and (not name.startswith("replica") or each.configuration == self.number)
+        )  # fmt: skip
+
+    def by_olympus(self, statement: Any) -> Any:
+        return Signed.sign(statement, OLYMPUS, self.keys("olympus"))
+
+    def by_replica(self, statement: Any, position: int = 1, named: int | None = None) -> Any:
+        return Signed.sign(statement, position if named is None else named, self.keys(f"replica_{position}"))
+
+    def by_client(self, statement: Any, client: int = 0, named: int | None = None) -> Any:
+        return Signed.sign(statement, client if named is None else named, self.keys(f"client_{client}"))
+
+    def request(self, number: int, client: int = 0, value: str = "v") -> Any:
+        return self.by_client(Request(client, number, (Operation("put", "k", value),)), client)
+
+    def fresh(self, client: int = 0) -> int:
+        """The number behind the highest that was executed of a client."""
+        return max(self.state.state.outcomes.get(client, {-1: None})) + 1
+
+    def shuttle(self, *requests: Any, slot: int | None = None) -> Shuttle:
+        """The head's, with these requests in the next slot."""
+        at = self.state.next_slot if slot is None else slot
+        order = self.by_replica(Order(self.number, at, tree_over(requests).root), 0)
+        return Shuttle(self.number, at, requests, (order,), ())
+
+    @contextmanager
+    def holding(self, field: str, count: int) -> Any:
+        """The process holds so many slots in one of its dictionaries, for a moment."""
+        held = getattr(self.state, field)
+        kept = dict(held)
+        for place in range(count):
+            if len(held) < count:
+                held[-1 - place] = None
+        while len(held) > count:
+            held.popitem()
+        try:
+            yield
+        finally:
+            held.clear()
+            held.update(kept)
+
+
+class Case(NamedTuple):
+    """What a call at a moment raises: kind and words, and who is blamed; nothing, where kind is None."""
+
+    name: str
+    role: str
+    moment: str
+    call: Callable[[Scene], Any]
+    kind: type[ProtocolViolation] | None = None
+    words: str = ""
+    blamed: int | None = None
+    authentication: str = "ed25519"
+
+
+CASES: list[Case] = []
+ACTIVE, PENDING, IMMUTABLE = "active, with slots in flight", "before its configuration", "immutable"
+SERVING, WEDGING = "serving", "wedging"
+
+
+def case(role: str, moment: str, kind: type[ProtocolViolation] | None = None, words: str = "", **more: Any) -> Any:
+    def declare(call: Callable[[Scene], Any]) -> Callable[[Scene], Any]:
+        CASES.append(Case(call.__name__.replace("_", " "), role, moment, call, kind, words, **more))
+        return call
+
+    return declare
+
+
+# -- the shuttle, at the middle of the chain
+
+
+def extendable(scene: Scene, *requests: Any, **more: Any) -> None:
+    scene.process.demand_extendable(scene.shuttle(*requests, **more))
+
+
+@case("Replica", ACTIVE)
+def a_shuttle_with_nothing_wrong(scene: Scene) -> None:
+    shuttle = scene.shuttle(scene.request(scene.fresh()), scene.request(scene.fresh(1), 1))
+    shuttle.demand_valid(scene.state.configuration, scene.state.position)
+    scene.process.demand_extendable(shuttle)
+
+
+@case("Replica", ACTIVE, Hole, "arrived before slot")
+def a_shuttle_of_the_slot_after_the_next(scene: Scene) -> None:
+    scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh()), slot=scene.state.next_slot + 1))
+
+
+@case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
+def a_shuttle_of_another_configuration(scene: Scene) -> None:
+    scene.process.on_shuttle(replace(scene.shuttle(scene.request(scene.fresh())), configuration=scene.number + 1))
+
+
+@case("Replica", ACTIVE, Equivocation, "ordered here with other requests", blamed=0)
+def other_requests_in_a_slot_that_is_ordered(scene: Scene) -> None:
+    scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh(), value="other"), slot=scene.state.next_slot - 1))
+
+
+@case("Replica", ACTIVE, OverLimit, "with 4 requests", blamed=0)
+def a_slot_with_more_requests_than_a_batch_holds(scene: Scene) -> None:
+    first, second = scene.fresh(), scene.fresh(1)
+    extendable(scene, scene.request(first), scene.request(first + 1), scene.request(second, 1), scene.request(second + 1, 1))
+
+
+@case("Replica", ACTIVE)
+def a_slot_with_as_many_requests_as_a_batch_holds(scene: Scene) -> None:
+    first, second = scene.fresh(), scene.fresh(1)
+    extendable(scene, scene.request(first), scene.request(first + 1), scene.request(second, 1))
+
+
+@case("Replica", ACTIVE, OverLimit, "slots in flight")
+def a_slot_when_as_many_are_in_flight_as_ever_may(scene: Scene) -> None:
+    with scene.holding("in_flight", most_in_flight(scene.state.settings)):
+        extendable(scene, scene.request(scene.fresh()))
+
+
+@case("Replica", ACTIVE)
+def the_last_slot_that_may_be_in_flight(scene: Scene) -> None:
+    with scene.holding("in_flight", most_in_flight(scene.state.settings) - 1):
+        extendable(scene, scene.request(scene.fresh()))
+
+
+@case("Replica", ACTIVE, Overdue, "no checkpoint for two intervals")
+def a_slot_behind_two_intervals_without_a_checkpoint(scene: Scene) -> None:
+    with scene.holding("history", len(scene.state.in_flight) + most_settled(scene.state.settings)):
+        extendable(scene, scene.request(scene.fresh()))
+
+
+@case("Replica", ACTIVE)
+def the_last_slot_before_a_checkpoint_is_overdue(scene: Scene) -> None:
+    with scene.holding("history", len(scene.state.in_flight) + most_settled(scene.state.settings) - 1):
+        extendable(scene, scene.request(scene.fresh()))
+
+
+@case("Replica", ACTIVE, OverLimit, "holds more than fits", blamed=0)
+def a_slot_whose_results_are_too_large(scene: Scene) -> None:
+    kept = scene.state.state
+    scene.state.state = kept.copy()
+    scene.state.state.apply(Operation("put", "large", "x" * (1 << 18)))
+    reads = (Operation("get", "large"),)
+    first, second = scene.fresh(), scene.fresh(1)
+    try:
+        extendable(
+            scene,
+            *(scene.by_client(Request(0, number, reads), 0) for number in (first, first + 1)),
+            scene.by_client(Request(1, second, reads), 1),
+        )
+    finally:
+        scene.state.state = kept
+
+
+@case("Replica", ACTIVE, SecondOrder, "is not to be ordered any more", blamed=0)
+def a_request_twice_in_a_slot(scene: Scene) -> None:
+    request = scene.request(scene.fresh())
+    extendable(scene, request, request)
+
+
+@case("Replica", "active, well on", SecondOrder, "is not to be ordered any more", blamed=0)
+def a_request_that_was_executed_here(scene: Scene) -> None:
+    extendable(scene, scene.request(scene.fresh() - 1))
+
+
+@case("Replica", ACTIVE, SecondOrder, "is not to be ordered any more", blamed=0)
+def a_request_beyond_the_window_of_its_client(scene: Scene) -> None:
+    extendable(scene, scene.request(scene.fresh() + scene.state.settings.client_window))
+
+
+@case("Replica", ACTIVE)
+def the_last_request_within_the_window_of_its_client(scene: Scene) -> None:
+    extendable(scene, scene.request(scene.fresh() + scene.state.settings.client_window - 1))
+
+
+@case("Replica", "active, well on", SecondOrder, "is not to be ordered any more", blamed=0)
+def a_request_that_nobody_remembers(scene: Scene) -> None:
+    stale = scene.fresh() - 1 - scene.state.settings.client_window
+    assert stale >= 0 and scene.state.executed.get(0, stale) is None
+    extendable(scene, scene.request(stale))
+
+
+# -- result shuttles and checkpoints
+
+
+@case("Replica", ACTIVE, MalformedMessage, "which was not ordered here so")
+def a_result_shuttle_of_a_slot_that_is_not_there_yet(scene: Scene) -> None:
+    scene.process.on_result_shuttle(ResultShuttle(scene.number, scene.state.next_slot, (), ()))
+
+
+@case("Replica", ACTIVE, MalformedMessage, "which was not ordered here so")
+def a_result_shuttle_with_too_few_outcomes(scene: Scene) -> None:
+    scene.process.on_result_shuttle(ResultShuttle(scene.number, max(scene.state.in_flight), (), ()))
+
+
+@case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
+def a_result_shuttle_of_another_configuration(scene: Scene) -> None:
+    scene.process.on_result_shuttle(ResultShuttle(scene.number + 1, max(scene.state.in_flight), (), ()))
+
+
+@case("Replica", ACTIVE, Hole, "checkpoint of slot")
+def a_checkpoint_of_a_slot_that_is_not_there_yet(scene: Scene) -> None:
+    scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot, ()))
+
+
+@case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
+def a_checkpoint_of_another_configuration(scene: Scene) -> None:
+    scene.process.on_checkpoint(CheckpointShuttle(scene.number + 1, scene.state.next_slot - 1, ()))
+
+
+# -- seals, and pieces, of the right author
+
+
+def sealed(scene: Scene, author: int, name: str, payload: bytes = b"payload") -> Any:
+    reader = scene.state.keys.public
+    return scene.process.unsealed(name, scene.keys(f"replica_{author}").seal(payload, reader) + payload)
+
+
+@case("Replica", ACTIVE)
+def a_seal_of_each_neighbour(scene: Scene) -> None:
+    before, behind = scene.state.position - 1, scene.state.position + 1
+    for name in ("shuttle", "checkpoint"):
+        assert sealed(scene, before, name) == b"payload"
+    for name in ("result_shuttle", "completed_checkpoint"):
+        assert sealed(scene, behind, name) == b"payload"
+
+
+@case("Replica", ACTIVE, InvalidSignature, "without the seal of replica")
+def a_shuttle_that_another_than_the_predecessor_sealed(scene: Scene) -> None:
+    sealed(scene, scene.state.position, "shuttle")
+
+
+@case("Replica", ACTIVE, InvalidSignature, "without the seal of replica")
+def a_seal_of_another_message(scene: Scene) -> None:
+    seal = scene.keys(f"replica_{scene.state.position - 1}").seal(b"one", scene.state.keys.public)
+    scene.process.unsealed("shuttle", seal + b"two")
+
+
+@case("Replica", ACTIVE, MalformedMessage, "that is no bytes")
+def a_sealed_message_that_is_no_bytes(scene: Scene) -> None:
+    scene.process.unsealed("shuttle", "x" * SEAL_SIZE)
+
+
+def piece_for_replica(scene: Scene, message: str, signer: int = OLYMPUS, receiver: int = EVERYBODY, ahead: int = 0) -> Any:
+    keys = scene.keys("olympus")
+    [piece] = signed_pieces(message, scene.number + ahead, 1, b"payload", 1 << 20, signer, keys, receiver)
+    author, name = scene.process.author_of("catch_up", piece.manifest)
+    piece.manifest.demand_authentic(author, name)
+    return name
+
+
+@case("Replica", ACTIVE)
+def a_piece_of_olympus_for_everybody_and_for_this_replica(scene: Scene) -> None:
+    assert piece_for_replica(scene, "catch_up") == "Olympus"
+    assert piece_for_replica(scene, "catch_up", receiver=scene.state.position) == "Olympus"
+
+
+@case("Replica", ACTIVE, MalformedMessage, "a piece of another message")
+def a_piece_of_another_kind_of_message(scene: Scene) -> None:
+    piece_for_replica(scene, "inithist")
+
+
+@case("Replica", ACTIVE, MalformedMessage, "a piece of another message")
+def a_piece_of_another_configuration(scene: Scene) -> None:
+    piece_for_replica(scene, "catch_up", ahead=1)
+
+
+@case("Replica", ACTIVE, MalformedMessage, "a piece of another message")
+def a_piece_for_another_replica(scene: Scene) -> None:
+    piece_for_replica(scene, "catch_up", receiver=scene.state.position + 1)
+
+
+@case("Replica", ACTIVE, MalformedMessage, "a piece of another message")
+def a_piece_in_the_name_of_another_than_olympus(scene: Scene) -> None:
+    piece_for_replica(scene, "catch_up", signer=1)
+
+
+# -- the word of Olympus
+
+
+@case("Replica", ACTIVE)
+def a_command_of_olympus(scene: Scene) -> None:
+    scene.process.demand_from_olympus(scene.by_olympus(WedgeRequest(scene.number)))
+
+
+@case("Replica", ACTIVE, InvalidSignature, "invalid signature of Olympus")
+def a_wedge_request_that_another_signed(scene: Scene) -> None:
+    scene.process.on_wedge_request(scene.by_replica(WedgeRequest(scene.number), 1, OLYMPUS))
+
+
+@case("Replica", ACTIVE, WrongConfiguration, "not for configuration")
+def a_wedge_request_for_another_configuration(scene: Scene) -> None:
+    scene.process.on_wedge_request(scene.by_olympus(WedgeRequest(scene.number + 1)))
+
+
+@case("Replica", PENDING, WrongConfiguration, "not for configuration")
+def a_wedge_request_before_the_configuration(scene: Scene) -> None:
+    scene.process.on_wedge_request(scene.by_olympus(WedgeRequest(scene.number)))
+
+
+@case("Replica", ACTIVE, InvalidSignature, "invalid signature of Olympus")
+def a_catch_up_that_another_signed(scene: Scene) -> None:
+    command = CatchUp(scene.number, 1, scene.state.position, ())
+    scene.process.on_catch_up(scene.by_replica(command, 1, OLYMPUS))
+
+
+@case("Replica", ACTIVE, InvalidSignature, "invalid signature of Olympus")
+def a_running_state_that_another_asks_for(scene: Scene) -> None:
+    scene.process.on_get_running_state(scene.by_replica(GetRunningState(scene.number), 1, OLYMPUS))
+
+
+@case("Replica", ACTIVE, InvalidSignature, "invalid signature of Olympus")
+def an_initial_history_that_another_signed(scene: Scene) -> None:
+    snapshot = RunningState(2).snapshot()
+    initial = scene.by_replica(InitialHistory(scene.number, snapshot.digest()), 1, OLYMPUS)
+    scene.process.on_initial_history(WithState(initial, snapshot))
+
+
+@case("Replica", PENDING, MalformedMessage, "running state with another digest")
+def an_initial_history_beside_another_state(scene: Scene) -> None:
+    state = RunningState(2)
+    digest = state.digest()
+    state.apply(Operation("put", "k", "v"))
+    scene.process.on_initial_history(WithState(scene.by_olympus(InitialHistory(scene.number, digest)), state.snapshot()))
+
+
+def issued_to(scene: Scene, chain: Any, customers: Any, **changed: Any) -> None:
+    """Give a replica that has its configuration the same once more, as if it had none, with these processes beside it."""
+    issued = replace(scene.state.configuration.issued, **changed)
+    scene.state.mode, scene.state.arrived_with = "pending", (chain, customers)
+    try:
+        scene.process.on_configuration(scene.by_olympus(issued))
+    finally:
+        scene.state.mode = "active"
+
+
+@case("Replica", ACTIVE, MalformedMessage, "names other processes")
+def a_configuration_beside_other_replicas(scene: Scene) -> None:
+    replicas = tuple(scene.state.replicas)
+    issued_to(scene, (*replicas[1:], replicas[0]), scene.state.clients)
+
+
+@case("Replica", ACTIVE, MalformedMessage, "names other processes")
+def a_configuration_beside_other_clients(scene: Scene) -> None:
+    issued_to(scene, scene.state.replicas, tuple(reversed(scene.state.clients)))
+
+
+@case("Replica", ACTIVE, MalformedMessage, "names other processes")
+def a_configuration_with_another_key_in_this_place(scene: Scene) -> None:
+    members = list(scene.state.configuration.issued.replicas)
+    members[scene.state.position] = replace(members[scene.state.position], public_key=scene.keys("client_0").public)
+    issued_to(scene, scene.state.replicas, scene.state.clients, replicas=tuple(members))
+
+
+@case("Client", "with requests outstanding", MalformedMessage, "names other processes")
+def the_next_configuration_beside_other_replicas(scene: Scene) -> None:
+    state = scene.state
+    kept = state.arrived_with
+    state.arrived_with = tuple(reversed(state.replicas))
+    issued = replace(state.configuration.issued, number=scene.state.configuration.number + 1)
+    try:
+        scene.process.on_configuration(scene.by_olympus(issued))
+    finally:
+        state.arrived_with = kept
+
+
+@case("Client", "with requests outstanding", InvalidSignature, "invalid signature of Olympus")
+def a_configuration_that_another_issued(scene: Scene) -> None:
+    issued = replace(scene.state.configuration.issued, number=scene.state.configuration.number + 1)
+    scene.process.on_configuration(Signed.sign(issued, OLYMPUS, scene.keys("client_1")))
+
+
+# -- what a client is told
+
+
+def oldest(scene: Scene) -> Any:
+    return next(iter(scene.state.outstanding.values()))
+
+
+@case("Client", "with requests outstanding", InvalidSignature, "invalid signature of replica 2")
+def a_refusal_that_another_replica_signed(scene: Scene) -> None:
+    scene.process.on_error(scene.by_replica(Refusal(0, scene.state.index, 0), 1, 2))
+
+
+@case("Client", "with requests outstanding", UnknownSigner, "no replica at position")
+def a_refusal_of_no_replica(scene: Scene) -> None:
+    scene.process.on_error(scene.by_replica(Refusal(0, scene.state.index, 0), 1, 3))
+
+
+@case("Client", "with requests outstanding", InvalidSignature, "invalid signature of replica 2")
+def that_a_request_is_stale_in_another_replicas_name(scene: Scene) -> None:
+    scene.process.on_stale(scene.by_replica(Stale(0, scene.state.index, 0), 1, 2))
+
+
+def vouched(scene: Scene, keys: Any, **changed: Any) -> None:
+    request = oldest(scene).statement
+    voucher = Voucher(0, 0, scene.state.index, request.number, request.digest(), Outcome(0, 0, 0, ("OK",)))
+    scene.process.on_voucher(Signed.sign(replace(voucher, **changed), OLYMPUS, keys))
+
+
+@case("Client", "with requests outstanding", InvalidSignature, "invalid signature of Olympus")
+def a_voucher_that_another_signed(scene: Scene) -> None:
+    vouched(scene, scene.keys("client_1"))
+
+
+@case("Client", "with requests outstanding", MalformedMessage, "a voucher for another request")
+def a_voucher_for_another_request_of_that_number(scene: Scene) -> None:
+    vouched(scene, scene.keys("olympus"), request_digest=bytes(32))
+
+
+@case("Client", "before its configuration", MalformedMessage, "before the configuration")
+def a_result_before_the_configuration(scene: Scene) -> None:
+    answer = Answer(0, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
+    scene.process.handle("result_message", ResultMessage(0, 0, answer), lambda message: None)
+
+
+# -- what Olympus is told, and by whom
+
+
+@case("Olympus", SERVING, InvalidSignature, "without its enrolment secret")
+def a_key_that_is_enrolled_without_the_secret(scene: Scene) -> None:
+    key = scene.state.public_keys.pop("client_0")
+    try:
+        scene.process.on_public_key(PublicKey.enrol("client_0", b"k" * 32, bytes(32)))
+    finally:
+        scene.state.public_keys["client_0"] = key
+
+
+@case("Olympus", SERVING, InvalidSignature, "invalid signature of replica 2")
+def that_a_replica_is_ready_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_ready(scene.by_replica(Ready(0), 1, 2))
+
+
+@case("Olympus", SERVING, InvalidSignature, "invalid signature of replica 2")
+def a_request_for_reconfiguration_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_reconfiguration_request(scene.by_replica(ReconfigurationRequest(0, "spite"), 1, 2))
+
+
+@case("Olympus", SERVING, WrongConfiguration, "which is not the current one")
+def a_request_for_reconfiguration_of_the_next_configuration(scene: Scene) -> None:
+    scene.process.on_reconfiguration_request(scene.by_replica(ReconfigurationRequest(1, "spite")))
+
+
+def accusation(scene: Scene, **changed: Any) -> Accusation:
+    answer = Answer(0, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
+    return Accusation(scene.request(0), replace(answer, **changed))
+
+
+@case("Olympus", SERVING, MalformedMessage, "an accusation without a contradiction")
+def an_accusation_that_proves_nothing(scene: Scene) -> None:
+    scene.process.on_accusation(scene.by_client(accusation(scene)))
+
+
+@case("Olympus", SERVING, WrongConfiguration, "message of configuration 1")
+def an_accusation_of_another_configuration(scene: Scene) -> None:
+    scene.process.on_accusation(scene.by_client(accusation(scene, configuration=1)))
+
+
+@case("Olympus", SERVING, InvalidSignature, "invalid signature of client 1")
+def an_accusation_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_accusation(scene.by_client(accusation(scene), 0, 1))
+
+
+@case("Olympus", SERVING, UnknownSigner, "no client 2")
+def a_query_of_no_client(scene: Scene) -> None:
+    scene.process.on_configuration_query(scene.by_client(ConfigurationQuery(-1), 0, 2))
+
+
+@case("Olympus", SERVING, InvalidSignature, "invalid signature of client 1")
+def a_query_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_configuration_query(scene.by_client(ConfigurationQuery(-1), 0, 1))
+
+
+@case("Olympus", "before the first configuration", WrongConfiguration, "a client before the first configuration")
+def a_query_before_the_first_configuration(scene: Scene) -> None:
+    scene.process.on_configuration_query(Signed(ConfigurationQuery(-1), 0, b""))
+
+
+@case("Olympus", SERVING, WrongConfiguration, "a complaint that is not heeded")
+def a_complaint_where_everybody_can_check_everything(scene: Scene) -> None:
+    scene.process.on_complaint(scene.by_client(Complaint(0, 0)))
+
+
+@case("Olympus", SERVING, WrongConfiguration, "a complaint that is not heeded", authentication="hmac")
+def a_complaint_of_another_configuration(scene: Scene) -> None:
+    scene.process.on_complaint(scene.by_client(Complaint(1, 0)))
+
+
+@case("Olympus", SERVING, InvalidSignature, "invalid signature of client 1", authentication="hmac")
+def a_complaint_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_complaint(scene.by_client(Complaint(0, 0), 0, 1))
+
+
+@case("Olympus", SERVING, WrongConfiguration, "which is not being replaced")
+def a_history_when_no_configuration_is_being_replaced(scene: Scene) -> None:
+    scene.process.on_wedged(scene.by_replica(Wedged(0, (), ())))
+
+
+@case("Olympus", WEDGING, WrongConfiguration, "which is not being replaced")
+def a_history_of_another_configuration(scene: Scene) -> None:
+    scene.process.on_wedged(scene.by_replica(Wedged(1, (), ())))
+
+
+@case("Olympus", WEDGING, WrongConfiguration, "which is not being replaced")
+def that_a_replica_of_another_configuration_is_caught_up(scene: Scene) -> None:
+    scene.process.on_caught_up(scene.by_replica(CaughtUp(1, 1, 0, bytes(32), ())))
+
+
+@case("Olympus", WEDGING, WrongConfiguration, "which is not being replaced")
+def that_a_replica_of_another_configuration_is_catching_up(scene: Scene) -> None:
+    scene.process.on_catching_up(scene.by_replica(CatchingUp(1, 1, 0)))
+
+
+@case("Olympus", WEDGING, WrongConfiguration, "which is not being replaced")
+def a_running_state_of_another_configuration(scene: Scene) -> None:
+    snapshot = RunningState(2).snapshot()
+    handover = scene.by_replica(RunningStateHandover(1, snapshot.digest()))
+    scene.process.on_running_state(WithState(handover, snapshot))
+
+
+@case("Olympus", WEDGING, InvalidSignature, "invalid signature of replica 2")
+def a_history_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_wedged(scene.by_replica(Wedged(0, (), ()), 1, 2))
+
+
+@case("Olympus", WEDGING, InvalidSignature, "invalid signature of replica 2")
+def a_digest_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_caught_up(scene.by_replica(CaughtUp(0, 1, 0, bytes(32), ()), 1, 2))
+
+
+@case("Olympus", WEDGING, InvalidSignature, "invalid signature of replica 2")
+def progress_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_catching_up(scene.by_replica(CatchingUp(0, 1, 9), 1, 2))
+
+
+def piece_for_olympus(scene: Scene, message: str = "wedged", ahead: int = 0, signer: int = 1) -> str:
+    keys = scene.keys("replica_1")
+    [piece] = signed_pieces(message, ahead, 1, b"payload", 1 << 20, signer, keys)
+    author, name = scene.process.author_of("wedged", piece.manifest)
+    piece.manifest.demand_authentic(author, name)
+    return str(name)
+
+
+@case("Olympus", WEDGING)
+def a_piece_of_a_member(scene: Scene) -> None:
+    assert piece_for_olympus(scene) == "replica 1"
+
+
+@case("Olympus", WEDGING, WrongConfiguration, "that is not awaited")
+def a_members_piece_of_another_kind(scene: Scene) -> None:
+    piece_for_olympus(scene, "caught_up")
+
+
+@case("Olympus", WEDGING, WrongConfiguration, "that is not awaited")
+def a_members_piece_of_another_configuration(scene: Scene) -> None:
+    piece_for_olympus(scene, ahead=1)
+
+
+@case("Olympus", WEDGING, InvalidSignature, "invalid signature of replica 2")
+def a_members_piece_in_anothers_name(scene: Scene) -> None:
+    piece_for_olympus(scene, signer=2)
+
+
+@case("Olympus", WEDGING, UnknownSigner, "no replica at position 3")
+def a_piece_of_nobody(scene: Scene) -> None:
+    piece_for_olympus(scene, signer=3)
+
+
+@case("Olympus", SERVING, WrongConfiguration, "that is not awaited")
+def a_members_piece_when_nothing_is_awaited(scene: Scene) -> None:
+    piece_for_olympus(scene)
+
+
+# -- all of them, in one run for each authenticator
+
+WHERE: dict[str, Callable[[Any], bool]] = {
+    # The middle of the first configuration: the tail is the one that is faulty.
+    "Replica": lambda state: (state.configuration_number, state.position) == (0, 1),
+    "Client": lambda state: state.index == 0,
+    "Olympus": lambda state: True,
+}
+WHEN = {(role, name): holds for role, moments in MOMENTS.items() for name, holds in moments.items()}
+WHEN["Replica", "active, well on"] = lambda state: state.mode == "active" and max(state.state.outcomes.get(0, [0])) > 3
+_came: dict[str, dict[str, Any]] = {}
+
+
+def came(authentication: str) -> dict[str, Any]:
+    """What each case came to in the run: what was raised, or None."""
+    if authentication not in _came:
+        results: dict[str, Any] = {}
+        waiting = [each for each in CASES if each.authentication == authentication]
+
+        def watch(rig: Rig) -> None:
+            for each in list(waiting):
+                for container in rig.processes(each.role):
+                    state = container.process._state
+                    if WHERE[each.role](state) and WHEN[each.role, each.moment](state):
+                        waiting.remove(each)
+                        try:
+                            each.call(Scene(rig, container))
+                            results[each.name] = None
+                        except Exception as error:  # noqa: BLE001 - the test looks at it
+                            results[each.name] = error
+                        break
+
+        rig = Rig(SCENARIO.format(authentication=authentication))
+        rig.on_event = watch
+        assert rig.errors() == []
+        _came[authentication] = results
+    return _came[authentication]
+
+
+@pytest.mark.parametrize("each", CASES, ids=[each.name for each in CASES])
+def test_what_a_process_checks_is_refused_for_that_and_nothing_else_is(each: Case) -> None:
+    results = came(each.authentication)
+    assert each.name in results, "the moment never came"
+    raised = results[each.name]
+    if each.kind is None:
+        assert raised is None
+    else:
+        assert type(raised) is each.kind, raised
+        assert each.words in str(raised)
+        assert raised.position == each.blamed
