@@ -13,6 +13,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,7 +38,7 @@ PASSES = (50, 400)  # seeds that all get before any gets more
 CHUNK = 50  # seeds of one control
 # Their scenario files take longer than all others together; only what has survived the rest is tried with them.
 SLOW = ("perform900", "t3_clients20", "ten_clients_crash")
-NOT_OF_RULES = ("scenario", "figures", "workload", "spool", "linearizability", "expectations")  # such unit tests
+NOT_OF_RULES = ("scenario", "figures", "workload", "spool", "linearizability", "expectations", "verdict")  # unit tests
 OF_PROCESSES = ("tests/sim/test_checks.py",)  # tests of what .da files check, in a run that goes on around them
 CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most
 EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
@@ -189,8 +190,7 @@ class _Campaign:
                 continue
             begin, had = (0, ()) if known is None else (known.seeds, known.had)
             files = {name: text for name, text in scenarios.items() if name not in had}
-            is_module = mutant.file.endswith(".py")
-            units = [name for name in tests if name not in had and (is_module or name in OF_PROCESSES)]
+            units = [name for name in tests if name not in had and is_test_of(mutant.file, name)]
             if files or units or begin < seeds:
                 authentication = self.declared.files[mutant.file]
                 units.sort(key=lambda name: Path(mutant.file).stem not in name)
@@ -267,6 +267,14 @@ def sources_digest() -> str:
         for path in sorted((PROJECT / folder).glob(pattern)):
             hashed.update(path.name.encode() + b"\0" + path.read_bytes())
     return hashed.hexdigest()[:16]
+
+
+@cache
+def is_test_of(file: str, test: str) -> bool:
+    """Whether a file of tests is about a source: about processes, or a module that it imports from."""
+    from bcr_runtime.processes import PROJECT
+
+    return test in OF_PROCESSES or f"bcr.{Path(file).stem} import" in (PROJECT / test).read_text()
 
 
 def scenario_texts() -> dict[str, str]:

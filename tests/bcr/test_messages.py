@@ -32,6 +32,15 @@ def test_a_shuttle_without_a_predecessor_s_statement_is_incomplete(chain, positi
         chain.shuttle(1, sent_for).demand_valid(chain.configuration, position)
 
 
+def test_a_shuttle_with_more_result_statements_than_predecessors_is_malformed(chain):
+    for position in (1, 2):
+        shuttle = chain.shuttle(1, position)
+        more = chain.shuttle(1, position + 1).result_proof if position == 1 else (*shuttle.result_proof, shuttle.result_proof[0])
+        assert len(more) == position + 1
+        with pytest.raises(MalformedMessage, match=f"more statements than the {position} predecessors"):
+            changed(shuttle, result_proof=more).demand_valid(chain.configuration, position)
+
+
 def test_a_shuttle_of_another_configuration_is_refused(chain):
     with pytest.raises(WrongConfiguration):
         changed(chain.shuttle(1, 1), configuration=1).demand_valid(chain.configuration, 1)

@@ -531,6 +531,13 @@ def test_an_altered_answer_is_refused(alteration):
         changed(answer, **ALTERED[alteration]).check(request, chain.configuration)
 
 
+@pytest.mark.parametrize("size", [-1, 0, MAX_REQUESTS_PER_SLOT + 1, 1 << 60])
+def test_an_answer_from_a_slot_of_a_size_that_none_has_is_refused_for_that(size):
+    _, _, _, answer = batch()
+    with pytest.raises(MalformedMessage, match=f"a slot of {size} requests"):
+        changed(answer, size=size).result()
+
+
 @pytest.mark.parametrize(
     "change", [{"results": ("OK", "other")}, {"results": ("OK",)}, {"slot": 1}, {"index": 0}, {"configuration": 1}]
 )

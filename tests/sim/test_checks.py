@@ -261,6 +261,39 @@ def a_request_that_nobody_remembers(scene: Scene) -> None:
     extendable(scene, scene.request(stale))
 
 
+# -- requests
+
+
+def forged(scene: Scene) -> Any:
+    """A request in the name of client 0 that client 1 signed."""
+    return scene.by_client(Request(0, scene.fresh(), (Operation("put", "k", "v"),)), 1, 0)
+
+
+@case("Head", ACTIVE, InvalidSignature, "invalid signature of client 0")
+def a_request_to_the_head_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_client_request(forged(scene))
+
+
+@case("Head", ACTIVE, InvalidSignature, "invalid signature of client 0")
+def a_forwarded_request_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_forwarded_request(forged(scene))
+
+
+@case("Replica", ACTIVE, InvalidSignature, "invalid signature of client 0")
+def a_request_to_another_than_the_head_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_client_request(forged(scene))
+
+
+@case("Replica", ACTIVE, InvalidSignature, "invalid signature of client 0")
+def a_request_in_anothers_name_within_a_shuttle(scene: Scene) -> None:
+    scene.process.on_shuttle(scene.shuttle(forged(scene)))
+
+
+@case("Head", ACTIVE, MalformedMessage, "a shuttle for the head")
+def a_shuttle_for_the_head(scene: Scene) -> None:
+    scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh())))
+
+
 # -- result shuttles and checkpoints
 
 
@@ -657,10 +690,12 @@ def a_members_piece_when_nothing_is_awaited(scene: Scene) -> None:
 WHERE: dict[str, Callable[[Any], bool]] = {
     # The middle of the first configuration: the tail is the one that is faulty.
     "Replica": lambda state: (state.configuration_number, state.position) == (0, 1),
+    "Head": lambda state: (state.configuration_number, state.position) == (0, 0),
     "Client": lambda state: state.index == 0,
     "Olympus": lambda state: True,
 }
 WHEN = {(role, name): holds for role, moments in MOMENTS.items() for name, holds in moments.items()}
+WHEN |= {("Head", name): holds for name, holds in MOMENTS["Replica"].items()}
 WHEN["Replica", "active, well on"] = lambda state: state.mode == "active" and max(state.state.outcomes.get(0, [0])) > 3
 _came: dict[str, dict[str, Any]] = {}
 
@@ -673,7 +708,7 @@ def came(authentication: str) -> dict[str, Any]:
 
         def watch(rig: Rig) -> None:
             for each in list(waiting):
-                for container in rig.processes(each.role):
+                for container in rig.processes("Replica" if each.role == "Head" else each.role):
                     state = container.process._state
                     if WHERE[each.role](state) and WHEN[each.role, each.moment](state):
                         waiting.remove(each)
