@@ -125,6 +125,19 @@ class Scene:
             held.update(kept)
 
 
+    @contextmanager
+    def recording(self, *names: str) -> Any:
+        """The calls of these methods of the process, none of which does anything for a moment: names and arguments."""
+        calls: list[tuple[Any, ...]] = []
+        for name in names:
+            setattr(self.process, name, lambda *arguments, name=name: calls.append((name, *arguments)))
+        try:
+            yield calls
+        finally:
+            for name in names:
+                delattr(self.process, name)
+
+
 class Case(NamedTuple):
     """What a call at a moment raises: kind and words, and who is blamed; nothing, where kind is None."""
 
@@ -683,6 +696,231 @@ def a_piece_of_nobody(scene: Scene) -> None:
 @case("Olympus", SERVING, WrongConfiguration, "that is not awaited")
 def a_members_piece_when_nothing_is_awaited(scene: Scene) -> None:
     piece_for_olympus(scene)
+
+
+# -- what is not heeded, for it is old, for another, or nothing that is waited for
+
+
+@case("Replica", IMMUTABLE)
+def a_wedge_request_of_a_turn_that_was_heeded(scene: Scene) -> None:
+    with scene.recording("transmit_large", "report") as calls:
+        scene.process.on_wedge_request(scene.by_olympus(WedgeRequest(scene.number, scene.state.wedges)))
+        assert calls == []
+
+
+@case("Replica", IMMUTABLE)
+def a_wedge_request_of_the_next_turn(scene: Scene) -> None:
+    kept = scene.state.wedges
+    with scene.recording("transmit_large", "report") as calls:
+        scene.process.on_wedge_request(scene.by_olympus(WedgeRequest(scene.number, kept + 1)))
+        [(_, kind, wedged), (reported, *_)] = calls
+    scene.state.wedges = kept
+    assert (kind, reported) == ("wedged", "report")
+    assert [entry.slot for entry in wedged.statement.history] == sorted(scene.state.history)
+    assert wedged.statement.checkpoint_proof == scene.state.checkpoint_proof
+
+
+def caught_up(scene: Scene, attempt: int, receiver: int) -> bool:
+    """Whether the replica goes about a catch-up of this attempt, for this receiver."""
+    kept = scene.state.attempt
+    with scene.recording("catch_up_some", "go_back") as calls:
+        scene.process.on_catch_up(scene.by_olympus(CatchUp(scene.number, attempt, receiver, ())))
+    scene.state.attempt, scene.state.lacking = kept, None
+    return bool(calls)
+
+
+@case("Replica", IMMUTABLE)
+def a_catch_up_for_this_replica(scene: Scene) -> None:
+    assert caught_up(scene, 1, scene.state.position)
+
+
+@case("Replica", IMMUTABLE)
+def a_catch_up_for_another_replica(scene: Scene) -> None:
+    assert not caught_up(scene, 1, scene.state.position + 1)
+
+
+@case("Replica", "caught up")
+def a_catch_up_of_an_attempt_that_was_heeded(scene: Scene) -> None:
+    assert not caught_up(scene, scene.state.attempt, scene.state.position)
+
+
+@case("Replica", ACTIVE)
+def a_catch_up_before_the_wedge(scene: Scene) -> None:
+    assert not caught_up(scene, 1, scene.state.position)
+
+
+def handed_over(scene: Scene, attempt: int) -> bool:
+    """Whether the replica gives its running state when it is asked for it in this attempt."""
+    kept = scene.state.handed_over
+    with scene.recording("transmit_large") as calls:
+        scene.process.on_get_running_state(scene.by_olympus(GetRunningState(scene.number, attempt)))
+    scene.state.handed_over = kept
+    return [call[1] for call in calls] == ["running_state"]
+
+
+@case("Replica", "caught up")
+def the_running_state_in_the_attempt_that_it_was_caught_up_for_and_in_no_other(scene: Scene) -> None:
+    assert scene.state.handed_over < scene.state.attempt
+    assert handed_over(scene, scene.state.attempt)
+    assert not handed_over(scene, scene.state.attempt + 1)
+    assert not handed_over(scene, scene.state.attempt - 1)
+
+
+@case("Replica", "caught up")
+def the_running_state_a_second_time_in_an_attempt(scene: Scene) -> None:
+    kept = scene.state.handed_over
+    scene.state.handed_over = scene.state.attempt
+    try:
+        assert not handed_over(scene, scene.state.attempt)
+    finally:
+        scene.state.handed_over = kept
+
+
+@case("Replica", ACTIVE)
+def a_checkpoint_of_an_older_slot_than_the_latest(scene: Scene) -> None:
+    with scene.recording("to_successor", "handle") as calls:
+        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot - 2, ()))
+        assert calls == []
+        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot - 1, ()))
+        assert [call[:2] for call in calls] == [("to_successor", "checkpoint")]
+
+
+@case("Replica", PENDING)
+def an_initial_history_of_another_configuration(scene: Scene) -> None:
+    state = RunningState(2)
+    state.apply(Operation("put", "k", "v"))
+    kept = scene.state.state
+    initial = scene.by_olympus(InitialHistory(scene.number + 1, state.digest()))
+    scene.process.on_initial_history(WithState(initial, state.snapshot()))
+    assert scene.state.state is kept
+
+
+@case("Olympus", "serving the next configuration")
+def that_a_replica_of_the_configuration_before_is_ready(scene: Scene) -> None:
+    kept = set(scene.state.ready)
+    scene.state.ready = set()
+    scene.number = scene.state.number
+    try:
+        scene.process.on_ready(scene.by_replica(Ready(scene.number - 1)))
+        assert scene.state.ready == set()
+        scene.process.on_ready(scene.by_replica(Ready(scene.number)))
+        assert scene.state.ready == {1}
+    finally:
+        scene.state.ready = kept
+
+
+@case("Olympus", SERVING)
+def another_key_of_who_has_enrolled_and_a_key_of_nobody(scene: Scene) -> None:
+    kept = dict(scene.state.public_keys)
+    secret = scene.state.secrets["client_0"]
+    scene.process.on_public_key(PublicKey.enrol("client_0", b"another", secret))
+    scene.process.on_public_key(PublicKey.enrol("client_7", b"another", secret))
+    assert scene.state.public_keys == kept
+
+
+def wanted(scene: Scene, act: Callable[[], None]) -> Any:
+    """Who asked for which configuration to be replaced by this, as Olympus notes it."""
+    kept = dict(scene.state.requests)
+    scene.state.requests.clear()
+    act()
+    found = {number: request[:1] + request[2:3] for number, request in scene.state.requests.items()}
+    scene.state.requests.clear()
+    scene.state.requests.update(kept)
+    return found
+
+
+def asks(scene: Scene, number: int, blamed: int | None = None) -> Callable[[], None]:
+    request = scene.by_replica(ReconfigurationRequest(number, "spite", blamed))
+    return lambda: scene.process.on_reconfiguration_request(request)
+
+
+@case("Olympus", SERVING)
+def a_request_for_reconfiguration_of_the_current_configuration(scene: Scene) -> None:
+    assert wanted(scene, asks(scene, 0, 2)) == {0: ("replica_1", 2)}
+
+
+@case("Olympus", WEDGING)
+def a_request_for_reconfiguration_of_what_is_being_replaced(scene: Scene) -> None:
+    assert wanted(scene, asks(scene, 0)) == {}
+
+
+@case("Olympus", SERVING)
+def a_request_for_reconfiguration_when_all_is_about_to_be_over(scene: Scene) -> None:
+    scene.state.is_closing = True
+    try:
+        assert wanted(scene, asks(scene, 0)) == {}
+    finally:
+        scene.state.is_closing = False
+
+
+@case("Olympus", SERVING, authentication="hmac")
+def a_complaint_that_is_heeded(scene: Scene) -> None:
+    complaint = scene.by_client(Complaint(0, 0))
+    assert wanted(scene, lambda: scene.process.on_complaint(complaint)) == {0: ("client_0", None)}
+
+
+@case("Olympus", "serving the next configuration")
+def a_query_of_a_client_that_knows_the_configuration_and_of_one_that_does_not(scene: Scene) -> None:
+    current = scene.state.signed.statement.number
+    with scene.recording("announce") as calls:
+        scene.process.on_configuration_query(scene.by_client(ConfigurationQuery(current)))
+        assert calls == []
+        scene.process.on_configuration_query(scene.by_client(ConfigurationQuery(current - 1)))
+        assert calls == [("announce", (scene.state.clients[0],))]
+
+
+def refused(scene: Scene, **changed: Any) -> bool:
+    """Whether a refusal makes a client ask for the configuration."""
+    refusal = replace(Refusal(0, scene.state.index, 0), **changed)
+    with scene.recording("query_configuration") as calls:
+        scene.process.on_error(scene.by_replica(refusal))
+    return bool(calls)
+
+
+@case("Client", "with requests outstanding")
+def a_refusal_for_this_client_for_another_and_of_another_configuration(scene: Scene) -> None:
+    assert refused(scene)
+    assert not refused(scene, client=1)
+    assert not refused(scene, configuration=1)
+
+
+@case("Client", "with requests outstanding")
+def a_voucher_for_another_client_or_another_number(scene: Scene) -> None:
+    with scene.recording("finish") as calls:
+        vouched(scene, scene.keys("olympus"), client=1)
+        vouched(scene, scene.keys("olympus"), number=99)
+        assert calls == []
+        vouched(scene, scene.keys("olympus"))
+        assert len(calls) == 1
+
+
+@case("Client", "with requests outstanding")
+def a_result_for_another_client_or_another_number_or_of_an_old_configuration(scene: Scene) -> None:
+    answer = Answer(0, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
+    index, number = scene.state.index, oldest(scene).statement.number
+    with scene.recording("finish", "accuse") as calls:
+        scene.process.on_result_message(ResultMessage(1, number, answer))
+        scene.process.on_result_message(ResultMessage(index, 99, answer))
+        scene.process.on_result_message(ResultMessage(index, number, replace(answer, configuration=-1)))
+        assert calls == []
+
+
+@case("Client", "with requests outstanding", WrongConfiguration, "answer from configuration 1")
+def a_result_of_the_next_configuration(scene: Scene) -> None:
+    answer = Answer(1, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
+    scene.process.on_result_message(ResultMessage(scene.state.index, oldest(scene).statement.number, answer))
+
+
+@case("Client", "with requests outstanding")
+def the_configuration_that_is_known_beside_other_replicas(scene: Scene) -> None:
+    kept = scene.state.arrived_with
+    scene.state.arrived_with = tuple(reversed(scene.state.replicas))
+    try:
+        scene.process.on_configuration(scene.by_olympus(scene.state.configuration.issued))
+    finally:
+        scene.state.arrived_with = kept
+    assert scene.state.replicas != tuple(reversed(scene.state.replicas))
+    assert scene.state.replicas == kept
 
 
 # -- all of them, in one run for each authenticator
