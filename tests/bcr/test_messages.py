@@ -177,6 +177,13 @@ def test_an_accusation_from_another_configuration_is_refused(chain):
         accusation(chain, 2).demand_proved(make_configuration(number=1))
 
 
+def test_an_accusation_about_a_request_that_its_client_did_not_sign_is_refused(chain):
+    accused = accusation(chain, 2)
+    forged = changed(accused.request, statement=Request(1, 0, (READ,)), signer=1)
+    with pytest.raises(InvalidSignature, match="client 1"):
+        changed(accused, request=forged).demand_proved(chain.configuration)
+
+
 # -- enrolment
 
 

@@ -30,6 +30,7 @@ from bcr.statements import (
     ReconfigurationRequest,
     Refusal,
     Request,
+    Result,
     Stale,
     Voucher,
     WedgeRequest,
@@ -909,6 +910,26 @@ def a_result_for_another_client_or_another_number_or_of_an_old_configuration(sce
 def a_result_of_the_next_configuration(scene: Scene) -> None:
     answer = Answer(1, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
     scene.process.on_result_message(ResultMessage(scene.state.index, oldest(scene).statement.number, answer))
+
+
+@case("Client", "with requests outstanding")
+def a_result_that_contradicts_nothing_is_no_reason_to_accuse(scene: Scene) -> None:
+    answer = Answer(0, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
+    with scene.recording("transmit") as calls:
+        scene.process.accuse(oldest(scene), answer)
+    assert calls == []
+
+
+@case("Client", "with requests outstanding")
+def two_results_that_contradict_each_other_are_one(scene: Scene) -> None:
+    results = (Result(0, 0, bytes(32), bytes([each]) * 32) for each in (1, 2))
+    proof = tuple(scene.by_replica(result, position) for position, result in enumerate(results))
+    answer = Answer(0, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), proof)
+    with scene.recording("transmit") as calls:
+        scene.process.accuse(oldest(scene), answer)
+    [(_, kind, accusation, *_)] = calls
+    assert kind == "accusation"
+    accusation.demand_authentic(scene.state.configuration.client_key(scene.state.index), "client")
 
 
 @case("Client", "with requests outstanding")
