@@ -4,8 +4,10 @@ And the same message with nothing wrong in it, or just within a limit, is not. A
 its handlers are called at a moment that has a name, with the keys of everybody at hand.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -942,6 +944,80 @@ def the_configuration_that_is_known_beside_other_replicas(scene: Scene) -> None:
         scene.state.arrived_with = kept
     assert scene.state.replicas != tuple(reversed(scene.state.replicas))
     assert scene.state.replicas == kept
+
+
+# -- what Olympus waits for
+
+
+@contextmanager
+def knowing(scene: Scene, gone: tuple[int, ...] = (), places: Any = (), **said: Any) -> Any:
+    """Olympus with a reconfiguration of which this is said, where the replicas at these positions are known to be gone."""
+    state = scene.state
+    kept = state.change, state.places
+    lost = [state.replicas[position] for position in gone]
+    state.change = SimpleNamespace(**{name: lambda value=value: value for name, value in said.items()})
+    state.places = places
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("Olympus", "Issuer"):
+            patch.setattr(sys.modules[name], "gone", lambda processes: [each for each in processes if each in lost])
+        try:
+            yield scene.process
+        finally:
+            state.change, state.places = kept
+
+
+@case("Olympus", SERVING)
+def whether_all_have_answered_the_wedge_request_that_can(scene: Scene) -> None:
+    with knowing(scene, owing=[], answered=3) as olympus:
+        assert olympus.is_wedged()
+    with knowing(scene, owing=[1, 2], answered=1) as olympus:
+        assert not olympus.is_wedged()
+    with knowing(scene, gone=(2,), owing=[1, 2], answered=1) as olympus:
+        assert not olympus.is_wedged()
+    with knowing(scene, gone=(1, 2), owing=[1, 2], answered=1) as olympus:
+        assert olympus.is_wedged()
+    with knowing(scene, gone=(0, 1, 2), owing=[0, 1, 2], answered=0) as olympus:
+        assert not olympus.is_wedged()
+    with knowing(scene, gone=(2,), places=("host",), owing=[2], answered=2) as olympus:
+        assert not olympus.is_wedged()  # of processes on nodes it is not known
+
+
+@case("Olympus", SERVING)
+def whether_nothing_that_may_yet_come_would_help(scene: Scene) -> None:
+    with knowing(scene, awaits=set(), is_unforgiving=False) as olympus:
+        assert olympus.is_hopeless()
+    with knowing(scene, awaits=set(), is_unforgiving=True) as olympus:
+        assert not olympus.is_hopeless()
+    with knowing(scene, awaits={2}, is_unforgiving=False) as olympus:
+        assert not olympus.is_hopeless()
+    with knowing(scene, gone=(2,), awaits={2}, is_unforgiving=False) as olympus:
+        assert olympus.is_hopeless()
+    with knowing(scene, gone=(2,), awaits={1, 2}, is_unforgiving=False) as olympus:
+        assert not olympus.is_hopeless()
+    with knowing(scene, gone=(2,), awaits={2}, is_unforgiving=True) as olympus:
+        assert not olympus.is_hopeless()
+    with knowing(scene, gone=(1, 2), awaits={0}, is_unforgiving=True) as olympus:
+        assert olympus.is_hopeless()  # more than t
+    with knowing(scene, gone=(1, 2), places=("host",), awaits={1, 2}, is_unforgiving=False) as olympus:
+        assert not olympus.is_hopeless()
+
+
+@case("Olympus", SERVING)
+def whether_nothing_can_have_become_final(scene: Scene) -> None:
+    state = scene.state
+    kept = state.has_waited, state.mute, state.settings
+    try:
+        for has_waited, mute, acceptance, is_void in (
+            (True, ("replica_1",), "all", True),
+            (False, ("replica_1",), "all", False),
+            (True, (), "all", False),
+            (True, ("replica_1",), "quorum", False),
+        ):
+            state.has_waited, state.mute = has_waited, mute
+            state.settings = replace(kept[2], acceptance=acceptance)
+            assert scene.process.is_void() == is_void
+    finally:
+        state.has_waited, state.mute, state.settings = kept
 
 
 # -- all of them, in one run for each authenticator
