@@ -5,6 +5,7 @@ its handlers are called at a moment that has a name, with the keys of everybody 
 """
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -944,6 +945,136 @@ def the_configuration_that_is_known_beside_other_replicas(scene: Scene) -> None:
         scene.state.arrived_with = kept
     assert scene.state.replicas != tuple(reversed(scene.state.replicas))
     assert scene.state.replicas == kept
+
+
+# -- what a client does when no answer convinces it
+
+
+def asked_further(scene: Scene, is_right: bool, was_asked: bool) -> list[str]:
+    """What a client does then, with its oldest request, of which all replicas were asked before, or not."""
+    number = oldest(scene).statement.number
+    kept = set(scene.state.asked_all)
+    (scene.state.asked_all.add if was_asked else scene.state.asked_all.discard)(number)
+    with scene.recording("transmit", "retransmit") as calls:
+        scene.process.ask_further(number, is_right)
+    scene.state.asked_all.clear()
+    scene.state.asked_all.update(kept)
+    return [call[1] if call[0] == "transmit" else call[0] for call in calls]
+
+
+@case("Client", "with requests outstanding", authentication="hmac")
+def of_an_answer_that_convinces_replicas_alone_a_client_complains_once_all_were_asked(scene: Scene) -> None:
+    assert asked_further(scene, is_right=True, was_asked=True) == ["complaint"]
+    assert asked_further(scene, is_right=False, was_asked=True) == []
+    assert asked_further(scene, is_right=True, was_asked=False) == ["retransmit"]
+
+
+@case("Client", "with requests outstanding")
+def where_everybody_can_check_everything_a_client_complains_of_nothing(scene: Scene) -> None:
+    assert asked_further(scene, is_right=True, was_asked=True) == []
+
+
+@case("Client", "with requests outstanding")
+def a_client_that_has_asked_all_replicas_in_vain_asks_for_the_configuration(scene: Scene) -> None:
+    state = scene.state
+    number = oldest(scene).statement.number
+    kept = dict(state.attempts), set(state.asked_all), state.retransmissions, state.timers
+    started: list[Any] = []
+    state.timers = SimpleNamespace(start=lambda *arguments: started.append(arguments[-1] / state.settings.client_timeout_ms))
+    state.attempts[number] = 1
+    with scene.recording("transmit", "query_configuration") as calls:
+        for _ in range(5):
+            scene.process.retransmit(number)
+    sent = [call[0] for call in calls]
+    assert [call[3] for call in calls if call[0] == "transmit"] == [state.replicas] * 5
+    state.attempts, state.asked_all, state.retransmissions, state.timers = kept
+    assert sent == ["transmit", *["transmit", "query_configuration"] * 4]
+    assert started == [2, 4, 8, 16, 16]
+
+
+# -- when a replica looks again
+
+
+class Started:
+    """Timers that only tell for how long they were started."""
+
+    def __init__(self) -> None:
+        self.durations: list[float] = []
+
+    def start(self, name: Any, now: float, duration_ms: float) -> None:
+        self.durations.append(duration_ms)
+
+
+def awaited(scene: Scene) -> list[float]:
+    """For how long a replica whose timeouts differ waits for its oldest result shuttle."""
+    state = scene.state
+    kept = state.settings, state.timers
+    state.settings = replace(kept[0], client_timeout_ms=1_000, head_timeout_ms=10, nonhead_timeout_ms=200)
+    state.timers = Started()
+    scene.process.await_result_shuttle()
+    found = state.timers.durations
+    state.settings, state.timers = kept
+    return found
+
+
+@case("Replica", ACTIVE)
+def another_than_the_head_awaits_a_result_shuttle_for_its_own_time(scene: Scene) -> None:
+    assert awaited(scene) == [1_200]
+
+
+@case("Head", ACTIVE)
+def the_head_awaits_a_result_shuttle_for_its_own_time(scene: Scene) -> None:
+    assert awaited(scene) == [1_010]
+
+
+@case("Replica", "active, before the first slot")
+def where_nothing_is_in_flight_nothing_is_awaited(scene: Scene) -> None:
+    assert awaited(scene) == []
+
+
+@case("Replica", ACTIVE)
+def who_wants_to_be_replaced_asks_again_after_longer_and_longer(scene: Scene) -> None:
+    state = scene.state
+    kept = state.timers, state.reconfiguration_requests, state.wish
+    state.timers, state.reconfiguration_requests = Started(), 0
+    with scene.recording("transmit") as calls:
+        scene.process.ask_for_reconfiguration("spite", 2)
+        scene.process.ask_for_reconfiguration("more of it", 0)  # has been asked for already
+        for patience in (1, 2, 4, 8, 16, 16):
+            scene.process.ask_again(patience)
+    durations, asked = state.timers.durations, state.reconfiguration_requests
+    state.timers, state.reconfiguration_requests, state.wish = kept
+    assert durations == [times * state.settings.nonhead_timeout_ms for times in (1, 2, 4, 8, 16, 16, 16)]
+    assert asked == 7
+    assert [call[2].statement.reason for call in calls] == ["spite", *["more of it"] * 6]
+    assert {call[1] for call in calls} == {"reconfiguration_request"}
+
+
+@case("Replica", IMMUTABLE)
+def who_is_wedged_asks_for_nothing(scene: Scene) -> None:
+    with scene.recording("transmit") as calls:
+        scene.process.ask_for_reconfiguration("spite", 2)
+        scene.process.ask_again(1)
+    assert calls == []
+
+
+@case("Replica", IMMUTABLE)
+def a_long_catch_up_is_told_of_slice_by_slice(scene: Scene) -> None:
+    state = scene.state
+    kept = state.lacking, state.attempt
+    state.lacking, state.attempt = deque([SimpleNamespace(slot=-1)]), 7
+    with pytest.MonkeyPatch.context() as patch, scene.recording("transmit", "transmit_large") as calls:
+        patch.setattr(sys.modules["Replica"], "SLICE_REQUESTS", 0)
+        scene.process.catch_up_some()
+        assert len(state.lacking) == 1
+        patch.setattr(sys.modules["Replica"], "SLICE_REQUESTS", 1)
+        scene.process.catch_up_some()
+        assert state.lacking is None
+    state.lacking, state.attempt = kept
+    assert [call[1] for call in calls] == ["catching_up", "caught_up"]
+    told = [call[2].statement for call in calls]
+    assert {(each.configuration, each.attempt, each.slots) for each in told} == {(0, 7, state.next_slot)}
+    assert told[1].state_digest == state.state.digest()
 
 
 # -- what Olympus waits for
