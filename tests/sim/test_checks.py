@@ -992,6 +992,48 @@ def a_client_that_has_asked_all_replicas_in_vain_asks_for_the_configuration(scen
     assert started == [2, 4, 8, 16, 16]
 
 
+# -- when the head orders
+
+
+def ordered(scene: Scene, ready: int, in_flight: int, orderable: bool = True, overdue: bool = False) -> list[str]:
+    """What the head does where so many requests may be ordered and so many slots are in flight."""
+    state = scene.state
+    kept, left = state.queue, [ready]
+
+    def take(most: int, fits: Any) -> list[int]:
+        taken = min(most, left[0])
+        left[0] -= taken
+        return [0] * taken
+
+    state.queue = SimpleNamespace(ready=lambda: left[0], take=take)
+    scene.process.is_orderable = lambda request: orderable
+    scene.process.is_overdue = lambda: overdue
+    try:
+        with scene.holding("in_flight", in_flight), scene.recording("extend", "ask_for_reconfiguration") as calls:
+            scene.process.order_queued()
+    finally:
+        del scene.process.is_orderable, scene.process.is_overdue
+        state.queue = kept
+    return [f"{len(call[1].requests)} ordered" if call[0] == "extend" else "asked" for call in calls]
+
+
+@case("Head", ACTIVE)
+def the_head_orders_what_fills_a_batch_or_what_there_is_when_nothing_is_in_flight(scene: Scene) -> None:
+    assert scene.state.settings.batch_limit == 3
+    assert ordered(scene, 3, 1) == ["3 ordered"]
+    assert ordered(scene, 2, 1) == []
+    assert ordered(scene, 7, 1) == ["3 ordered", "3 ordered"]
+    assert ordered(scene, 0, 0) == []
+    assert ordered(scene, 1, 0) == ["1 ordered"]
+    assert ordered(scene, 3, 1, orderable=False) == []
+    assert ordered(scene, 3, 1, overdue=True) == ["asked"]
+
+
+@case("Head", IMMUTABLE)
+def a_head_that_is_wedged_orders_nothing(scene: Scene) -> None:
+    assert ordered(scene, 3, 0) == []
+
+
 # -- when a replica looks again
 
 
