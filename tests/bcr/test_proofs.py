@@ -12,6 +12,7 @@ from memory_chain import MemoryChain, append, changed, get, make_configuration, 
 from bcr.messages import ResultShuttle
 from bcr.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.signing import Signed
+from bcr.slots import OpenSlot
 from bcr.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Voucher
 from bcr.violations import (
     ContradictoryOrder,
@@ -545,6 +546,16 @@ def test_an_answer_with_another_outcome_is_refused(change):
     chain, _, request, answer = batch()
     with pytest.raises((MalformedMessage, NotEnoughStatements)):
         changed(answer, outcome=changed(answer.outcome, **change)).check(request, chain.configuration)
+
+
+def test_an_answer_without_the_results_is_refused_whoever_signed_it():
+    """As to a request that is too old to be executed: nobody remembers what it gave."""
+    chain = one_slot()
+    done = chain.slots[0]
+    stale = OpenSlot(0, 0, done.requests, tuple(changed(outcome, results=()) for outcome in done.outcomes))
+    answer = stale.answer(0, 0, chain.result_proof(stale, chain.positions()))
+    with pytest.raises(MalformedMessage, match="too few or too many"):
+        answer.check(chain.requests[0][0], chain.configuration)
 
 
 def test_an_answer_to_another_request_is_refused():

@@ -780,6 +780,17 @@ def the_running_state_a_second_time_in_an_attempt(scene: Scene) -> None:
         scene.state.handed_over = kept
 
 
+@case("Replica", "caught up")
+def the_running_state_while_a_catch_up_goes_on_and_before_the_wedge(scene: Scene) -> None:
+    state = scene.state
+    kept = state.lacking, state.mode
+    state.lacking = deque()
+    assert not handed_over(scene, state.attempt)
+    state.lacking, state.mode = None, "active"
+    assert not handed_over(scene, state.attempt)
+    state.lacking, state.mode = kept
+
+
 @case("Replica", ACTIVE)
 def a_checkpoint_of_an_older_slot_than_the_latest(scene: Scene) -> None:
     with scene.recording("to_successor", "handle") as calls:
@@ -1098,6 +1109,20 @@ def who_is_wedged_asks_for_nothing(scene: Scene) -> None:
         scene.process.ask_for_reconfiguration("spite", 2)
         scene.process.ask_again(1)
     assert calls == []
+
+
+@case("Replica", "active, well on")
+def a_timer_that_expires_is_a_reason_to_ask_unless_nobody_waits_any_more(scene: Scene) -> None:
+    def expired(kind: Any, which: int) -> list[str]:
+        with scene.recording("ask_again", "ask_for_reconfiguration") as calls:
+            scene.process.expire(kind, which)
+        return [f"{call[0]} {call[1]}" for call in calls]
+
+    newest = scene.fresh() - 1
+    assert expired("asked", 4) == ["ask_again 4"]
+    assert expired("result shuttle", 7) == ["ask_for_reconfiguration no result shuttle of slot 7 in time"]
+    assert expired(0, newest) == [f"ask_for_reconfiguration no result of request {newest} of client 0 in time"]
+    assert expired(0, newest - scene.state.settings.client_window) == []
 
 
 @case("Replica", IMMUTABLE)
