@@ -15,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 from rig import MOMENTS, Rig
 
+from bcr.cache import LatestRequests
 from bcr.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
 from bcr.limits import most_in_flight, most_settled
 from bcr.messages import Accusation, CheckpointShuttle, PublicKey, ResultMessage, ResultShuttle, Shuttle
@@ -309,6 +310,49 @@ def a_request_in_anothers_name_within_a_shuttle(scene: Scene) -> None:
 @case("Head", ACTIVE, MalformedMessage, "a shuttle for the head")
 def a_shuttle_for_the_head(scene: Scene) -> None:
     scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh())))
+
+
+def done_with(scene: Scene, handler: str, request: Any) -> list[str]:
+    """What a replica does with a request: the methods that it calls, and the kinds of messages that it sends."""
+    names = ("head_request", "reply", "tell_stale", "transmit", "watch")
+    with scene.recording(*names) as calls:
+        getattr(scene.process, handler)(request)
+    return [call[1] if call[0] == "transmit" else call[0] for call in calls]
+
+
+def forgotten(scene: Scene, handler: str) -> list[str]:
+    """What it does with a request that is too old, and whose result is not cached any more."""
+    kept = scene.state.cache
+    scene.state.cache = LatestRequests(1)
+    found = done_with(scene, handler, scene.request(scene.fresh() - 1 - scene.state.settings.client_window))
+    scene.state.cache = kept
+    return found
+
+
+@case("Replica", "active, well on")
+def another_than_the_head_forwards_what_a_client_sends_and_orders_nothing(scene: Scene) -> None:
+    window = scene.state.settings.client_window
+    fresh = scene.request(scene.fresh())
+    assert done_with(scene, "on_client_request", fresh) == ["watch", "forwarded_request"]
+    assert done_with(scene, "on_forwarded_request", fresh) == []
+    assert forgotten(scene, "on_client_request") == ["tell_stale"]
+    assert done_with(scene, "on_client_request", scene.request(scene.fresh() + window)) == []
+
+
+@case("Head", "active, well on")
+def the_head_takes_what_a_client_sends_and_what_is_forwarded(scene: Scene) -> None:
+    window = scene.state.settings.client_window
+    for handler in ("on_client_request", "on_forwarded_request"):
+        assert done_with(scene, handler, scene.request(scene.fresh())) == ["head_request"]
+        assert forgotten(scene, handler) == ["tell_stale"]
+        assert done_with(scene, handler, scene.request(scene.fresh() + window)) == []
+
+
+@case("Replica", IMMUTABLE)
+def who_is_wedged_refuses_what_it_has_no_result_of_and_answers_the_rest(scene: Scene) -> None:
+    client, number, _ = next(scene.state.cache.items())
+    assert done_with(scene, "on_client_request", scene.request(scene.fresh() + 9)) == ["error"]
+    assert done_with(scene, "on_client_request", scene.request(number, client)) == ["reply"]
 
 
 # -- result shuttles and checkpoints
@@ -1229,7 +1273,7 @@ WHERE: dict[str, Callable[[Any], bool]] = {
 }
 WHEN = {(role, name): holds for role, moments in MOMENTS.items() for name, holds in moments.items()}
 WHEN |= {("Head", name): holds for name, holds in MOMENTS["Replica"].items()}
-WHEN["Replica", "active, well on"] = lambda state: state.mode == "active" and max(state.state.outcomes.get(0, [0])) > 3
+WHEN["Replica", "active, well on"] = WHEN["Head", "active, well on"] = lambda state: state.mode == "active" and max(state.state.outcomes.get(0, [0])) > 3
 _came: dict[str, dict[str, Any]] = {}
 
 
