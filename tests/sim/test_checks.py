@@ -1225,6 +1225,19 @@ def whether_all_have_answered_the_wedge_request_that_can(scene: Scene) -> None:
 
 
 @case("Olympus", SERVING)
+def a_history_is_checked_as_soon_as_it_comes(scene: Scene) -> None:
+    for is_checking in (True, False):
+        done: list[Any] = []
+        with knowing(scene, is_checking=is_checking) as olympus:
+            scene.state.change.configuration = SimpleNamespace(number=0)
+            scene.state.change.add_wedged = done.append
+            scene.state.change.check_some = done.append
+            wedged = scene.by_replica(Wedged(0, (), ()))
+            olympus.on_wedged(wedged)
+        assert done == [wedged, sys.modules["Olympus"].SLICE_REQUESTS][: 1 + is_checking]
+
+
+@case("Olympus", SERVING)
 def whether_nothing_that_may_yet_come_would_help(scene: Scene) -> None:
     with knowing(scene, awaits=set(), is_unforgiving=False) as olympus:
         assert olympus.is_hopeless()
