@@ -18,13 +18,22 @@ from rig import MOMENTS, Rig
 from bcr.cache import LatestRequests
 from bcr.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
 from bcr.limits import most_in_flight, most_settled
-from bcr.messages import Accusation, CheckpointShuttle, PublicKey, ResultMessage, ResultShuttle, Shuttle
+from bcr.messages import (
+    Accusation,
+    CheckpointShuttle,
+    CompletedCheckpoint,
+    PublicKey,
+    ResultMessage,
+    ResultShuttle,
+    Shuttle,
+)
 from bcr.object import Operation
 from bcr.pieces import EVERYBODY, signed_pieces
 from bcr.proofs import Answer
 from bcr.signing import SEAL_SIZE, Signed
 from bcr.state import RunningState
 from bcr.statements import (
+    Checkpoint,
     Complaint,
     ConfigurationQuery,
     GetRunningState,
@@ -381,6 +390,52 @@ def a_checkpoint_of_a_slot_that_is_not_there_yet(scene: Scene) -> None:
 @case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
 def a_checkpoint_of_another_configuration(scene: Scene) -> None:
     scene.process.on_checkpoint(CheckpointShuttle(scene.number + 1, scene.state.next_slot - 1, ()))
+
+
+def cut(scene: Scene, slot: int, mode: str = "active") -> tuple[list[int], bool, list[str]] | None:
+    """The slots that are left, whether the proof is kept, and what is passed on, after a completed checkpoint; or nothing."""
+    state = scene.state
+    kept = state.history, state.checkpoint_proof, state.mode
+    proof = tuple(scene.by_replica(Checkpoint(scene.number, slot, bytes(32)), position) for position in range(3))
+    state.mode = mode
+    with scene.recording("to_predecessor") as calls:
+        scene.process.on_completed_checkpoint(CompletedCheckpoint(scene.number, slot, proof))
+    found = sorted(state.history), state.checkpoint_proof == proof, [call[1] for call in calls]
+    is_ignored = state.history is kept[0] and state.checkpoint_proof is kept[1] and not calls
+    state.history, state.checkpoint_proof, state.mode = kept
+    return None if is_ignored else found
+
+
+@case("Replica", ACTIVE)
+def a_completed_checkpoint_cuts_the_history_behind_its_slot_and_goes_on(scene: Scene) -> None:
+    first, *others = sorted(scene.state.history)
+    assert cut(scene, first) == (others, True, ["completed_checkpoint"])
+    newest = max(scene.state.history)
+    assert newest == scene.state.next_slot - 1
+    assert cut(scene, newest) == ([], True, ["completed_checkpoint"])
+
+
+@case("Head", ACTIVE)
+def a_completed_checkpoint_ends_at_the_head(scene: Scene) -> None:
+    first, *others = sorted(scene.state.history)
+    assert cut(scene, first) == (others, True, [])
+
+
+@case("Replica", "active, behind a checkpoint")
+def a_completed_checkpoint_of_a_slot_that_is_cut_off_or_not_there_or_behind_the_wedge_is_ignored(scene: Scene) -> None:
+    state = scene.state
+    assert cut(scene, state.checkpoint_proof[0].statement.slot) is None
+    assert cut(scene, state.next_slot) is None
+    kept = dict(state.history)
+    state.history.setdefault(state.next_slot - 1, None)
+    assert cut(scene, state.next_slot - 1, "immutable") is None
+    state.history.clear()
+    state.history.update(kept)
+
+
+@case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
+def a_completed_checkpoint_of_another_configuration(scene: Scene) -> None:
+    scene.process.on_completed_checkpoint(CompletedCheckpoint(scene.number + 1, 0, ()))
 
 
 # -- seals, and pieces, of the right author
@@ -1045,6 +1100,20 @@ def a_client_that_has_asked_all_replicas_in_vain_asks_for_the_configuration(scen
     state.attempts, state.asked_all, state.retransmissions, state.timers = kept
     assert sent == ["transmit", *["transmit", "query_configuration"] * 4]
     assert started == [2, 4, 8, 16, 16]
+
+
+@case("Client", "with requests outstanding")
+def a_client_sends_no_further_than_its_window_reaches_behind_the_oldest(scene: Scene) -> None:
+    state = scene.state
+    kept = state.outstanding, state.next_number, state.num_requests
+    window = state.settings.client_window
+    assert window == 2
+    state.num_requests = 9
+    for outstanding, next_number, may_send in (((4,), 5, True), ((4, 5), 6, False), ((5,), 6, True), ((), 8, True), ((), 9, False)):
+        state.outstanding, state.next_number = dict.fromkeys(outstanding), next_number
+        assert scene.process.may_send() == may_send
+        assert scene.process.is_finished() == (next_number == 9 and not outstanding)
+    state.outstanding, state.next_number, state.num_requests = kept
 
 
 # -- when the head orders
