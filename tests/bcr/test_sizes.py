@@ -164,6 +164,13 @@ def test_what_the_requests_before_it_in_the_slot_write_counts_for_a_read():
     assert filled(chain, requests) == requests[:4]
 
 
+def test_a_value_that_is_as_large_as_the_limit_counts_whole_for_the_reads_behind_it():
+    chain = MemoryChain(clients=8)
+    chain.serve(0, put("k", "x"))
+    requests = [chain.send(1, put("k", 2 * HALF)), *(chain.send(client, get("k")) for client in range(2, 8))]
+    assert filled(chain, requests) == requests[:3]
+
+
 def test_a_request_alone_always_fits():
     chain = MemoryChain(clients=2)
     chain.serve(0, put("k", 2 * HALF))

@@ -30,6 +30,7 @@ from bcr.messages import (
 from bcr.object import Operation
 from bcr.pieces import EVERYBODY, signed_pieces
 from bcr.proofs import Answer
+from bcr.scenario.reading import parse_scenario
 from bcr.signing import SEAL_SIZE, Signed
 from bcr.state import RunningState
 from bcr.statements import (
@@ -61,6 +62,9 @@ from bcr.violations import (
     UnknownSigner,
     WrongConfiguration,
 )
+from bcr_runtime.ambient import now_s
+from bcr_sim.observing import observe_processes
+from bcr_sim.run import simulate
 
 SCENARIO = """\
 t = 1
@@ -78,6 +82,19 @@ failures[0,2] = shuttle(0,6),drop()
 simulation = seed(1); delay(100,3000)
 """
 OLYMPUS = 0
+
+LONG_CATCH_UP = """\
+t = 1
+num_client = 2
+client_window = 4
+client_timeout = 400
+head_timeout = 300
+nonhead_timeout = 300
+workload[0] = pseudorandom(4,8)
+workload[1] = pseudorandom(5,8)
+failures[0,1] = shuttle(0,1),drop(); shuttle(0,2),drop(); shuttle(0,3),drop(); shuttle(0,4),drop(); shuttle(0,5),drop()
+simulation = seed(1); delay(100,3000)
+"""
 
 
 class Scene:
@@ -355,6 +372,13 @@ def the_head_takes_what_a_client_sends_and_what_is_forwarded(scene: Scene) -> No
         assert done_with(scene, handler, scene.request(scene.fresh())) == ["head_request"]
         assert forgotten(scene, handler) == ["tell_stale"]
         assert done_with(scene, handler, scene.request(scene.fresh() + window)) == []
+
+
+@case("Head", "active, well on")
+def the_head_answers_again_what_is_answered(scene: Scene) -> None:
+    client, number, _ = next(scene.state.cache.items())
+    for handler in ("on_client_request", "on_forwarded_request"):
+        assert done_with(scene, handler, scene.request(number, client)) == ["reply"]
 
 
 @case("Replica", IMMUTABLE)
@@ -1396,3 +1420,22 @@ def test_what_a_process_checks_is_refused_for_that_and_nothing_else_is(each: Cas
         assert type(raised) is each.kind, raised
         assert each.words in str(raised)
         assert raised.position == each.blamed
+
+
+def test_a_catch_up_of_many_slices_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tail sleeps while four slots are ordered, and lacks them when it is wedged."""
+    observe_processes()
+    replica = sys.modules["Replica"]
+    monkeypatch.setattr(replica, "SLICE_REQUESTS", 1)
+    stock, sent = replica.Replica.transmit, []
+
+    def transmit(process: Any, name: str, *arguments: Any) -> None:
+        sent.append((name, now_s()))
+        stock(process, name, *arguments)
+
+    monkeypatch.setattr(replica.Replica, "transmit", transmit)
+    outcome = simulate(parse_scenario(LONG_CATCH_UP, "x.config")[0])
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+    times = [time for name, time in sent if name == "catching_up"]
+    assert len(times) >= 3
+    assert max(times) - min(times) < 0.1
