@@ -187,7 +187,7 @@ class _Finder:
                 self._block(statement.body, f"{within}{statement.name}.")
             elif isinstance(statement, ast.FunctionDef):
                 name = _name_of(statement)
-                if name not in self.declared.functions:
+                if not {name, within + name} & self.declared.functions.keys():
                     self.function = within + name
                     self._statements(statement.body)
             elif not within and isinstance(statement, ast.Assign):

@@ -567,3 +567,11 @@ def test_an_answer_to_another_request_is_refused():
 def test_an_order_is_for_one_slot_of_one_configuration():
     orders = {Order(c, s, d) for c in (0, 1) for s in (0, 1) for d in (b"a", b"b")}
     assert len(orders) == 8
+
+
+def test_a_checkpoint_that_names_another_configuration_is_none_whoever_signed_it():
+    chain = one_slot()
+    checkpoint = Checkpoint(1, 0, bytes(32))
+    proof = [Signed.sign(checkpoint, position, replica_key(position)) for position in chain.positions()]
+    with pytest.raises(NotEnoughStatements, match="0 checkpoint statements agree"):
+        check_checkpoint_proof(proof, chain.configuration)

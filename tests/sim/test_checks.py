@@ -903,6 +903,14 @@ def the_running_state_a_second_time_in_an_attempt(scene: Scene) -> None:
         scene.state.handed_over = kept
 
 
+@case("Replica", IMMUTABLE)
+def a_checkpoint_behind_the_wedge(scene: Scene) -> None:
+    with scene.recording("to_successor", "handle") as calls:
+        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot - 1, ()))
+        scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh())))
+    assert calls == []
+
+
 @case("Replica", "caught up")
 def the_running_state_while_a_catch_up_goes_on_and_before_the_wedge(scene: Scene) -> None:
     state = scene.state
