@@ -1,7 +1,7 @@
 """Messages: what they show by themselves, before anything is known of the slot."""
 
 import pytest
-from memory_chain import MemoryChain, append, changed, client_key, get, make_configuration, put
+from memory_chain import MemoryChain, append, changed, client_key, get, make_configuration, put, seen_by
 
 from bcr.describing import contents, identify
 from bcr.messages import Accusation, PublicKey, ResultMessage, demand_request
@@ -68,6 +68,20 @@ def test_a_shuttle_with_a_request_that_its_client_did_not_sign_is_refused(chain)
     lie = OpenSlot(0, 1, (forged,), chain.slots[1].outcomes)  # which the head has ordered all the same
     with pytest.raises(InvalidSignature, match="client 1"):
         changed(shuttle, requests=(forged,), order_proof=chain.order_proof(lie, 1)).demand_valid(chain.configuration, 1)
+
+
+@pytest.mark.parametrize("authentication, violations", [("ed25519", 0), ("hmac", 1)])
+def test_a_result_statement_that_is_missing_is_misbehaviour_where_codes_may_be_uneven(authentication, violations):
+    """An order stands in for it, and t+1 agree; yet the client may not be convinced by those that convince a replica."""
+    chain = MemoryChain(authentication=authentication)
+    chain.serve(0, put("k", "a"))
+    shuttle, done = chain.result_shuttle(0), chain.slots[0]
+    view = seen_by(chain.keys_of("replica_1 of 0"), chain.configuration.issued)
+    own = shuttle.result_proof[1]
+    assert shuttle.check(done.result(), view, own).violations == ()
+    without_the_head = changed(shuttle, result_proof=shuttle.result_proof[1:])
+    found = without_the_head.check(done.result(), view, own).violations
+    assert [str(each) for each in found] == ["slot 0: no result statement of replicas [0]"] * violations
 
 
 # -- requests
