@@ -1447,3 +1447,22 @@ def test_a_catch_up_of_many_slices_goes_on_by_itself(monkeypatch: pytest.MonkeyP
     times = [time for name, time in sent if name == "catching_up"]
     assert len(times) >= 3
     assert max(times) - min(times) < 0.1
+
+
+def test_replicas_that_do_not_enrol_are_made_anew_under_the_next_number_and_waited_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    observe_processes()
+    olympus = sys.modules["Olympus"].Olympus
+    stock, asked = olympus.enrol, []
+
+    def enrol(process: Any, patience_ms: int) -> Any:
+        asked.append((process._state.number, patience_ms))
+        return len(asked) > 3 and stock(process, patience_ms)
+
+    monkeypatch.setattr(olympus, "enrol", enrol)
+    text = "t = 1\nnum_client = 1\nolympus_timeout = 500\nworkload[0] = pseudorandom(4,8)\nsimulation = seed(1)\n"
+    outcome = simulate(parse_scenario(text, "x.config")[0])
+    assert asked == [(0, 500), (1, 1_000), (2, 2_000), (3, 4_000)]
+    assert [signed.statement.number for signed in outcome.record.configurations] == [3]
+    assert len(outcome.record.clients[0].exchanges) == 8
