@@ -153,6 +153,13 @@ def page(tables: Tables) -> str:
             f"Of those that it took a seed to notice, half were noticed within {seeds[len(seeds) // 2]} seeds, and the",
             f"last one within {seeds[-1]}.",
         ]
+    upto = max((result.seeds for result in tables.results.values() if result), default=0)
+    text += [f"None was tried with more than {upto} seeds: that one is alive says so much and no more."]
+    if counts["not tried"]:
+        text += [
+            "Survivors get tests of their own and are tried again, so the share of those that were tried says more of them",
+            "than of those that were not.",
+        ]
     text += ["", *_table("file", tables.rows(lambda mutant: f"`{mutant.file}`"))]
     text += ["", *_table("operator", tables.rows(lambda mutant: mutant.operator)), ""]
     text += [f"- {operator}: {meaning}" for operator, meaning in OPERATORS.items()]
