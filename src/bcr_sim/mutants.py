@@ -45,8 +45,9 @@ OPERATORS: Mapping[str, str] = {
     "not": "a `not` is removed",
     "constant": "a constant is one more or one less",
 }
-SENDING = {"send", "transmit", "transmit_large", "to_successor", "to_predecessor", "deliver", "reply", "announce",
-           "forward", "handle", "retransmit", "send_again", "send_next", "query_configuration", "accuse", "complain",
+SENDING = {"send", "transmit", "transmit_sealed", "transmit_pieces", "transmit_large", "to_successor", "to_predecessor",
+           "deliver", "reply", "announce", "tell_replicas", "tell_harness", "tell_stale", "refuse", "forward", "handle",
+           "retransmit", "send_again", "send_next", "query_configuration", "accuse", "complain", "ask", "request_wedge",
            "ask_for_reconfiguration", "misbehaviour"}  # fmt: skip
 TIMING = {"start", "stop", "stop_all"}  # of timers
 
@@ -186,7 +187,7 @@ class _Finder:
                 self._block(statement.body, f"{within}{statement.name}.")
             elif isinstance(statement, ast.FunctionDef):
                 name = _name_of(statement)
-                if name not in self.declared.functions:
+                if not {name, within + name} & self.declared.functions.keys():
                     self.function = within + name
                     self._statements(statement.body)
             elif not within and isinstance(statement, ast.Assign):

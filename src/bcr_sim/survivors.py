@@ -82,6 +82,8 @@ class Tables:
             if result.by.startswith("seed ")
             else "hangs"
             if result.by in ("hang", "death")
+            else "by a unit test"
+            if result.by.startswith("test ")
             else "by a scenario"
         )
 
@@ -134,30 +136,36 @@ class Tables:
 def page(tables: Tables) -> str:
     """docs/mutants.md."""
     counts = tables._counts(tables.mutants)
-    counted = len(tables.mutants) - counts["equivalent"]
-    noticed = counted - counts["alive"] - counts["not tried"]
     seeds = sorted(result.seeds for result in tables.results.values() if result and result.by.startswith("seed "))
     text = [
         "# Mutants",
         "",
         f"`./bcr bugs --all --docs` made {len(tables.mutants)} mutants of the rules of the protocol, each one small change",
-        "of a source, and looked for what notices it: the scenario files of `config/` and `tests/sim/regressions`,",
-        "simulated, seeds of the hunt, and the unit tests of `tests/bcr` where the mutant is in a Python module. What is mutated and what is left alone, and why, stands in",
-        "`src/bcr_sim/mutants.yaml`.",
+        "of a source, and looked for what notices it: first `tests/sim/test_checks.py` and, where the mutant is in a Python",
+        "module, the unit tests of `tests/bcr`; then the scenario files of `config/`, its attacks, and",
+        "`tests/sim/regressions`, simulated; then seeds of the hunt. What a test notices no seed is tried with. What is",
+        "mutated and what is left alone, and why, stands in `src/bcr_sim/mutants.yaml`.",
         "",
-        f"**{noticed} of {counted} noticed: {tables.share:.1%}.** {counts['equivalent']} are shown to be equivalent and do",
-        f"not count; {counts['alive']} are alive, {counts['not tried']} were not tried.",
+        *_told_of_the_share(counts),
     ]
     if seeds:
         text += [
             f"Of those that it took a seed to notice, half were noticed within {seeds[len(seeds) // 2]} seeds, and the",
             f"last one within {seeds[-1]}.",
         ]
+    upto = max((result.seeds for result in tables.results.values() if result), default=0)
+    text += [f"None was tried with more than {upto} seeds: that one is alive says so much and no more."]
+    if counts["not tried"]:
+        text += [
+            "Survivors get tests of their own and are tried again, so the share of those that were tried says more of them",
+            "than of those that were not.",
+        ]
     text += ["", *_table("file", tables.rows(lambda mutant: f"`{mutant.file}`"))]
     text += ["", *_table("operator", tables.rows(lambda mutant: mutant.operator)), ""]
     text += [f"- {operator}: {meaning}" for operator, meaning in OPERATORS.items()]
     text += [
         "",
+        "*noticed* is the share of all but the equivalent ones, and those that were not tried count against it.",
         "*broken* cannot be imported, or fails the scenario file that comes first and seed 0 with each authenticator;",
         "*hangs* stopped making progress.",
         "",
@@ -168,6 +176,18 @@ def page(tables: Tables) -> str:
     text += ["", "## Equivalent", ""]
     text += [f"- `{name}`: {why}" for name, why in tables.equivalents.items()] or ["None."]
     return "\n".join(text) + "\n"
+
+
+def _told_of_the_share(counts: Counter[str]) -> list[str]:
+    """The share of those that were tried, and how many were not."""
+    counted = counts.total() - counts["equivalent"] - counts["not tried"]
+    noticed = counted - counts["alive"]
+    return [
+        f"**{noticed} of the {counted} that were tried were noticed"
+        + (f": {noticed / counted:.1%}.**" if counted else ".**")
+        + f" {counts['equivalent']} more are shown to be equivalent and do",
+        f"not count; {counts['alive']} are alive, and not shown to be equivalent. {counts['not tried']} were not tried.",
+    ]
 
 
 def _table(title: str, rows: Iterator[tuple[str, ...]]) -> Iterator[str]:

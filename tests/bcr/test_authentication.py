@@ -117,6 +117,26 @@ def test_a_chain_of_another_length_is_refused(authentication):
         demand_issued(Signed.sign(shorter, 0, keys), keys.public, keys)
 
 
+@pytest.mark.parametrize("authentication", KINDS)
+def test_a_configuration_that_says_another_authentication_than_it_is_signed_with_is_refused(authentication):
+    chain = MemoryChain(authentication=authentication)
+    issued = chain.configuration.issued
+    other = next(each for each in KINDS if each != authentication)
+    wrong = type(issued)(issued.number, issued.t, issued.replicas, issued.clients, other)
+    keys = chain.keys_of("olympus")
+    with pytest.raises(MalformedMessage, match=f"{other}, where {authentication} is used"):
+        demand_issued(Signed.sign(wrong, 0, keys), keys.public, keys)
+
+
+def test_a_configuration_for_no_faulty_replica_is_refused():
+    chain = MemoryChain()
+    issued = chain.configuration.issued
+    without = type(issued)(issued.number, 0, issued.replicas[:1], issued.clients)
+    keys = chain.keys_of("olympus")
+    with pytest.raises(MalformedMessage, match="replicas for t = 0"):
+        demand_issued(Signed.sign(without, 0, keys), keys.public, keys)
+
+
 def test_a_view_is_of_the_process_that_looks():
     chain = MemoryChain(authentication="hmac")
     request = chain.send(0, put("k", "v"))

@@ -121,3 +121,9 @@ def test_encodings_do_not_change():
     assert encode(Request(0, 7, (put("k", "v"),))).hex() == "94a7726571756573740007" + "9193a3707574a16ba176"
     written = b"bcr digest/golden\0" + b"\x95\xa6result\x00\x01\xc4\x01a\xc4\x01b"
     assert digest("golden", Result(0, 1, b"a", b"b")) == hashlib.sha256(written).digest()
+
+
+@pytest.mark.parametrize("data", ["text", bytearray(b"\xc0"), None, 7])
+def test_a_payload_that_is_no_bytes_is_refused_for_that(data):
+    with pytest.raises(MalformedMessage, match=f"a payload of type {type(data).__name__}, not bytes"):
+        decode(Request, data)

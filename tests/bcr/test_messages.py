@@ -1,7 +1,7 @@
 """Messages: what they show by themselves, before anything is known of the slot."""
 
 import pytest
-from memory_chain import MemoryChain, append, changed, client_key, get, make_configuration, put
+from memory_chain import MemoryChain, append, changed, client_key, get, make_configuration, put, seen_by
 
 from bcr.describing import contents, identify
 from bcr.messages import Accusation, PublicKey, ResultMessage, demand_request
@@ -32,6 +32,15 @@ def test_a_shuttle_without_a_predecessor_s_statement_is_incomplete(chain, positi
         chain.shuttle(1, sent_for).demand_valid(chain.configuration, position)
 
 
+def test_a_shuttle_with_more_result_statements_than_predecessors_is_malformed(chain):
+    for position in (1, 2):
+        shuttle = chain.shuttle(1, position)
+        more = chain.shuttle(1, position + 1).result_proof if position == 1 else (*shuttle.result_proof, shuttle.result_proof[0])
+        assert len(more) == position + 1
+        with pytest.raises(MalformedMessage, match=f"more statements than the {position} predecessors"):
+            changed(shuttle, result_proof=more).demand_valid(chain.configuration, position)
+
+
 def test_a_shuttle_of_another_configuration_is_refused(chain):
     with pytest.raises(WrongConfiguration):
         changed(chain.shuttle(1, 1), configuration=1).demand_valid(chain.configuration, 1)
@@ -59,6 +68,20 @@ def test_a_shuttle_with_a_request_that_its_client_did_not_sign_is_refused(chain)
     lie = OpenSlot(0, 1, (forged,), chain.slots[1].outcomes)  # which the head has ordered all the same
     with pytest.raises(InvalidSignature, match="client 1"):
         changed(shuttle, requests=(forged,), order_proof=chain.order_proof(lie, 1)).demand_valid(chain.configuration, 1)
+
+
+@pytest.mark.parametrize("authentication, violations", [("ed25519", 0), ("hmac", 1)])
+def test_a_result_statement_that_is_missing_is_misbehaviour_where_codes_may_be_uneven(authentication, violations):
+    """An order stands in for it, and t+1 agree; yet the client may not be convinced by those that convince a replica."""
+    chain = MemoryChain(authentication=authentication)
+    chain.serve(0, put("k", "a"))
+    shuttle, done = chain.result_shuttle(0), chain.slots[0]
+    view = seen_by(chain.keys_of("replica_1 of 0"), chain.configuration.issued)
+    own = shuttle.result_proof[1]
+    assert shuttle.check(done.result(), view, own).violations == ()
+    without_the_head = changed(shuttle, result_proof=shuttle.result_proof[1:])
+    found = without_the_head.check(done.result(), view, own).violations
+    assert [str(each) for each in found] == ["slot 0: no result statement of replicas [0]"] * violations
 
 
 # -- requests
@@ -166,6 +189,13 @@ def test_an_accusation_with_more_statements_than_replicas_is_not_looked_at(chain
 def test_an_accusation_from_another_configuration_is_refused(chain):
     with pytest.raises(WrongConfiguration):
         accusation(chain, 2).demand_proved(make_configuration(number=1))
+
+
+def test_an_accusation_about_a_request_that_its_client_did_not_sign_is_refused(chain):
+    accused = accusation(chain, 2)
+    forged = changed(accused.request, statement=Request(1, 0, (READ,)), signer=1)
+    with pytest.raises(InvalidSignature, match="client 1"):
+        changed(accused, request=forged).demand_proved(chain.configuration)
 
 
 # -- enrolment

@@ -72,3 +72,10 @@ def test_an_operation_reads_as_it_is_called():
     assert [str(each) for each in (get("k"), put("k", "v"), cut("k", "0:1"))] == [
         "get('k')", "put('k', 'v')", "slice('k', '0:1')",
     ]  # fmt: skip
+
+
+def test_a_bound_has_eighteen_digits_at_the_most():
+    first, second = "1".zfill(18), "2".zfill(18)
+    assert slice_bounds(f"{first}:{second}") == (1, 2)
+    assert slice_bounds(f"0{first}:{second}") is None
+    assert slice_bounds(f"{first}:0{second}") is None

@@ -290,3 +290,12 @@ def test_payloads_of_others_that_are_there_are_no_steps_of_whom_is_waited_for():
         [part] = sent(b"whole", signer=1, serial=serial)
         take(assembler, part)
     assert assembler.steps([0, 2]) == 0
+
+
+@pytest.mark.parametrize("sent", [("0", 1, b"x"), (0, "1", b"x"), (0, 1, "x"), (None, 1, b"x"), (0, 1, None), (0.0, 1, b"x")])
+def test_pieces_of_a_type_that_none_has_are_left_out(sent):
+    together = Pieces()
+    together.add(*sent)
+    assert together.payload() is None
+    together.add(0, 1, b"whole")
+    assert together.payload() == b"whole"

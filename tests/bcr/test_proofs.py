@@ -12,6 +12,7 @@ from memory_chain import MemoryChain, append, changed, get, make_configuration, 
 from bcr.messages import ResultShuttle
 from bcr.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.signing import Signed
+from bcr.slots import OpenSlot
 from bcr.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Voucher
 from bcr.violations import (
     ContradictoryOrder,
@@ -531,6 +532,13 @@ def test_an_altered_answer_is_refused(alteration):
         changed(answer, **ALTERED[alteration]).check(request, chain.configuration)
 
 
+@pytest.mark.parametrize("size", [-1, 0, MAX_REQUESTS_PER_SLOT + 1, 1 << 60])
+def test_an_answer_from_a_slot_of_a_size_that_none_has_is_refused_for_that(size):
+    _, _, _, answer = batch()
+    with pytest.raises(MalformedMessage, match=f"a slot of {size} requests"):
+        changed(answer, size=size).result()
+
+
 @pytest.mark.parametrize(
     "change", [{"results": ("OK", "other")}, {"results": ("OK",)}, {"slot": 1}, {"index": 0}, {"configuration": 1}]
 )
@@ -538,6 +546,16 @@ def test_an_answer_with_another_outcome_is_refused(change):
     chain, _, request, answer = batch()
     with pytest.raises((MalformedMessage, NotEnoughStatements)):
         changed(answer, outcome=changed(answer.outcome, **change)).check(request, chain.configuration)
+
+
+def test_an_answer_without_the_results_is_refused_whoever_signed_it():
+    """As to a request that is too old to be executed: nobody remembers what it gave."""
+    chain = one_slot()
+    done = chain.slots[0]
+    stale = OpenSlot(0, 0, done.requests, tuple(changed(outcome, results=()) for outcome in done.outcomes))
+    answer = stale.answer(0, 0, chain.result_proof(stale, chain.positions()))
+    with pytest.raises(MalformedMessage, match="too few or too many"):
+        answer.check(chain.requests[0][0], chain.configuration)
 
 
 def test_an_answer_to_another_request_is_refused():
@@ -549,3 +567,11 @@ def test_an_answer_to_another_request_is_refused():
 def test_an_order_is_for_one_slot_of_one_configuration():
     orders = {Order(c, s, d) for c in (0, 1) for s in (0, 1) for d in (b"a", b"b")}
     assert len(orders) == 8
+
+
+def test_a_checkpoint_that_names_another_configuration_is_none_whoever_signed_it():
+    chain = one_slot()
+    checkpoint = Checkpoint(1, 0, bytes(32))
+    proof = [Signed.sign(checkpoint, position, replica_key(position)) for position in chain.positions()]
+    with pytest.raises(NotEnoughStatements, match="0 checkpoint statements agree"):
+        check_checkpoint_proof(proof, chain.configuration)

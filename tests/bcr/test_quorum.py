@@ -206,6 +206,11 @@ def test_orders_below_a_replica_s_checkpoint_are_not_hidden():
     assert withheld({0: history(0, 0, checkpoint=3), 1: whole}) == set()
 
 
+def test_the_first_order_behind_a_replica_s_checkpoint_can_be_hidden():
+    longer = ValidHistory(1, None, (entry(0, signers=(0, 1)), entry(1, signers=(0, 1))))
+    assert withheld({0: history(0, 1, checkpoint=0), 1: longer}) == {0}
+
+
 def test_very_many_quorums_that_contradict_each_other_are_gone_through_in_a_moment():
     found = {position: history(position, 100, forks={5: position}) for position in range(13)}
     plan, why_not = choose_quorum(found, 7, {})

@@ -164,6 +164,25 @@ def test_what_the_requests_before_it_in_the_slot_write_counts_for_a_read():
     assert filled(chain, requests) == requests[:4]
 
 
+@pytest.mark.parametrize("spare, taken", [(0, 2), (-1, 1), (1, 2)])
+def test_a_slot_is_filled_to_the_last_byte(monkeypatch, spare, taken):
+    chain = MemoryChain(clients=4)
+    chain.serve(0, put("k", "x" * 10))
+    requests = [chain.send(client, get("k")) for client in range(1, 4)]
+    monkeypatch.setattr(room, "SLOT_LIMIT_BYTES", 2 * request_bytes(requests[0]) + spare)
+    assert filled(chain, requests) == requests[:taken]
+    monkeypatch.setattr(room, "SLOT_LIMIT_BYTES", SLOT_LIMIT_BYTES)
+    monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 2 * 10 + spare)
+    assert filled(chain, requests) == requests[:taken]
+
+
+def test_a_value_that_is_as_large_as_the_limit_counts_whole_for_the_reads_behind_it():
+    chain = MemoryChain(clients=8)
+    chain.serve(0, put("k", "x"))
+    requests = [chain.send(1, put("k", 2 * HALF)), *(chain.send(client, get("k")) for client in range(2, 8))]
+    assert filled(chain, requests) == requests[:3]
+
+
 def test_a_request_alone_always_fits():
     chain = MemoryChain(clients=2)
     chain.serve(0, put("k", 2 * HALF))

@@ -6,7 +6,8 @@ import sys
 
 from bcr_runtime.processes import PROJECT
 from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
-from bcr_sim.survival import all_mutants, equivalents, results_in
+from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in
+from bcr_sim.survival import test_files as files_of_tests
 from bcr_sim.survivors import Result, Tables, page
 
 PLAIN = Rules({}, {}, {"journal": "logs"}, {"report": "reports"}, {"sent": "counts"}, {"ended": "the end"}, 99)
@@ -184,7 +185,8 @@ def test_every_module_of_the_protocol_is_mutated_or_left_out_with_a_reason():
     declared = rules()
     modules = {path.relative_to(PROJECT / "src").as_posix() for path in (PROJECT / "src" / "bcr").glob("*.py")}
     assert modules == {file for file in declared.files if file.endswith(".py")} | set(declared.left_out)
-    assert {"Replica.da", "Olympus.da", "Client.da"} <= set(declared.files)
+    roles = {"ChainProcess.da", "Client.da", "Issuer.da", "Olympus.da", "Participant.da", "Replica.da"}
+    assert {file for file in declared.files if file.endswith(".da")} == roles
     for reasons in (declared.left_out, declared.calls, declared.functions, declared.names, declared.end):
         assert all(reasons.values())
 
@@ -228,7 +230,7 @@ def test_an_equivalent_that_was_noticed_or_is_gone_is_told():
 def test_the_page_names_each_survivor_and_each_equivalent_with_its_reason():
     made, names = tables([("killed", "seed 3"), ("alive", ""), ("alive", "")], same=[2])
     text = page(made)
-    assert "**1 of 2 noticed: 50.0%.**" in text
+    assert "**1 of the 2 that were tried were noticed: 50.0%.**" in text
     assert f"- `{names[1]}`: alive after 7 seeds; no runs execute it" in text
     assert f"- `{names[2]}`: no run can tell" in text
 
@@ -238,6 +240,20 @@ def test_a_result_of_another_text_of_the_same_mutant_does_not_count():
     [(mutant, _)] = [(mutant, SAMPLE) for mutant in made.mutants]
     old = Result(id=mutant.id, hash="another", sources="s", outcome="killed", by="seed 3")
     assert Tables([(mutant, SAMPLE)], {(old.id, old.hash): old}, {}).class_of(mutant.id) == "not tried"
+
+
+def test_a_mutant_meets_the_tests_that_import_its_module_and_those_of_processes():
+    tests = files_of_tests()
+    assert [name for name in tests if is_test_of("Replica.da", name)] == ["tests/sim/test_checks.py"]
+    of_pauses = {"tests/bcr/test_pauses.py", "tests/sim/test_checks.py"}
+    assert {name for name in tests if is_test_of("bcr/pauses.py", name)} == of_pauses
+    untested = [file for file in rules().files if file.endswith(".py") and sum(is_test_of(file, name) for name in tests) < 2]
+    assert untested == []
+
+
+def test_what_a_test_noticed_and_what_a_scenario_noticed_is_counted_apart():
+    made, names = tables([("killed", "test tests/bcr/test_x.py"), ("killed", "config/x.config"), ("killed", "hang")])
+    assert [made.class_of(name) for name in names] == ["by a unit test", "by a scenario", "hangs"]
 
 
 # -- trying them

@@ -1,0 +1,41 @@
+"""A configuration as one of its members sees it: how many must agree, who is needed, and who is in it."""
+
+import pytest
+from memory_chain import client_key, make_configuration, replica_key
+
+from bcr.authentication import KINDS, sizes
+from bcr.configuration import Member
+from bcr.violations import UnknownSigner
+
+
+@pytest.mark.parametrize("authentication", KINDS)
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_with_acceptance_all_everybody_is_needed_and_with_quorum_nobody_in_particular(authentication, t):
+    size = sizes(t, authentication)
+    view = make_configuration(t=t, authentication=authentication)
+    assert view.needed == frozenset(range(size.replicas))
+    assert make_configuration(t=t, authentication=authentication, acceptance="quorum").needed == frozenset()
+    assert (view.quorum, view.histories) == (size.statements, size.histories)
+    assert (view.head, view.tail) == (0, size.replicas - 1)
+    assert view.is_transferable == (authentication != "hmac")
+
+
+def test_members_are_known_by_position_and_number_and_nobody_else_is():
+    view = make_configuration(t=1, clients=2, number=3)
+    for position in range(3):
+        assert view.replica_key(position).public_key == replica_key(position, 3).public
+    for client in range(2):
+        assert view.client_key(client).public_key == client_key(client).public
+    for stranger in (-1, 3):
+        with pytest.raises(UnknownSigner, match=f"no replica at position {stranger} of configuration 3"):
+            view.replica_key(stranger)
+    for stranger in (-1, 2):
+        with pytest.raises(UnknownSigner, match=f"no client {stranger}"):
+            view.client_key(stranger)
+
+
+def test_the_circle_holds_the_keys_of_all_in_order():
+    view = make_configuration(t=1, clients=2)
+    assert view.circle.replicas == tuple(replica_key(position).public for position in range(3))
+    assert view.circle.clients == tuple(client_key(client).public for client in range(2))
+    assert all(isinstance(each, Member) for each in (*view.replicas, *view.clients))

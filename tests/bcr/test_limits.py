@@ -1,0 +1,25 @@
+"""How much a correct replica ever has at once, in numbers."""
+
+from bcr.limits import (
+    MAX_EARLY_BYTES,
+    most_early,
+    most_in_flight,
+    most_in_flight_of_a_client,
+    most_settled,
+    most_slots_of_a_history,
+)
+from bcr.settings import Settings
+
+SETTINGS = Settings(t=1, num_clients=3, client_window=5, checkpoint_interval=7)
+
+
+def test_the_limits_grow_with_clients_windows_and_intervals():
+    assert most_in_flight_of_a_client(SETTINGS) == 10
+    assert most_in_flight(SETTINGS) == 30
+    assert most_settled(SETTINGS) == 14
+    assert most_slots_of_a_history(SETTINGS) == 44
+    assert most_early(SETTINGS) == 1_120
+
+
+def test_what_comes_too_early_takes_no_more_than_64_mib_of_memory():
+    assert MAX_EARLY_BYTES == 67_108_864
