@@ -1,11 +1,13 @@
 """A configuration as one of its members sees it: how many must agree, who is needed, and who is in it."""
 
 import pytest
-from memory_chain import client_key, make_configuration, replica_key
+from memory_chain import client_key, get, make_configuration, replica_key
 
 from bcr.authentication import KINDS, sizes
 from bcr.configuration import Member
-from bcr.violations import UnknownSigner
+from bcr.signing import Signed
+from bcr.statements import Request
+from bcr.violations import InvalidSignature, MalformedMessage, UnknownSigner
 
 
 @pytest.mark.parametrize("authentication", KINDS)
@@ -39,3 +41,13 @@ def test_the_circle_holds_the_keys_of_all_in_order():
     assert view.circle.replicas == tuple(replica_key(position).public for position in range(3))
     assert view.circle.clients == tuple(client_key(client).public for client in range(2))
     assert all(isinstance(each, Member) for each in (*view.replicas, *view.clients))
+
+
+def test_a_request_is_its_client_s_own_whoever_else_signs_it_as_what():
+    view = make_configuration(t=1, clients=2)
+    request = Request(0, 0, (get("k"),))
+    view.demand_signed_by_client(Signed.sign(request, 0, client_key(0)))
+    with pytest.raises(MalformedMessage, match="request of client 0 signed by 1"):
+        view.demand_signed_by_client(Signed.sign(request, 1, client_key(1)))
+    with pytest.raises(InvalidSignature, match="client 0"):
+        view.demand_signed_by_client(Signed.sign(request, 0, client_key(1)))

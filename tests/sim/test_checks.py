@@ -1051,6 +1051,24 @@ def a_result_for_another_client_or_another_number_or_of_an_old_configuration(sce
         assert calls == []
 
 
+@case("Client", "with requests outstanding")
+def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_final_one_is_accepted(scene: Scene) -> None:
+    request = oldest(scene)
+    number = request.statement.number
+    outcome = Outcome(0, 0, 0, ("OK",) * len(request.statement.operations))
+    unproved = Answer(0, 0, 0, 1, request.digest(), (), outcome, (), ())
+    agreeing = tuple(scene.by_replica(unproved.result(), position) for position in (0, 1))
+    final = (*agreeing, scene.by_replica(unproved.result(), 2))
+    for proof, expected in (((), [("ask_further", number, False)]), (agreeing, [("ask_further", number, True)])):
+        with scene.recording("ask_further", "finish") as calls:
+            scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=proof)))
+        assert calls == expected
+    with scene.recording("ask_further", "finish") as calls:
+        scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=final)))
+    [(what, accepted, _, _)] = calls
+    assert (what, accepted) == ("finish", request)
+
+
 @case("Client", "with requests outstanding", WrongConfiguration, "answer from configuration 1")
 def a_result_of_the_next_configuration(scene: Scene) -> None:
     answer = Answer(1, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
