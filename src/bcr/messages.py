@@ -15,7 +15,7 @@ from bcr.configuration import View
 from bcr.encoding import digest, encode
 from bcr.merkle import Tree
 from bcr.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof
-from bcr.room import operations_bytes, request_bytes
+from bcr.room import is_small, operations_bytes, request_bytes
 from bcr.signing import Statement
 from bcr.sizes import REQUEST_LIMIT_BYTES, SLOT_LIMIT_BYTES
 from bcr.statements import (
@@ -212,6 +212,6 @@ def demand_request(request: SignedRequest, configuration: View) -> None:
     operations = request.statement.operations
     if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
         raise MalformedMessage("a request beyond the limits", evidence=(request,))
-    if operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+    if not is_small(operations, REQUEST_LIMIT_BYTES) and operations_bytes(operations) > REQUEST_LIMIT_BYTES:
         raise MalformedMessage(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))
     configuration.demand_signed_by_client(request)

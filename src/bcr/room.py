@@ -1,6 +1,6 @@
 """What fits into a slot: requests by their own size, and by that of what they will get (bcr.sizes)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bcr.object import Operation
 from bcr.sizes import (
@@ -11,6 +11,7 @@ from bcr.sizes import (
     SLOT_RESULTS_LIMIT_BYTES,
     VALUE_LIMIT_BYTES,
     bytes_of,
+    may_exceed,
 )
 from bcr.state import RunningState
 from bcr.statements import Request, SignedRequest
@@ -22,6 +23,14 @@ def operations_bytes(operations: Iterable[Operation]) -> int:
     for each in operations:
         size += bytes_of(each.key) + bytes_of(each.argument) + OPERATION_OVERHEAD_BYTES
     return size
+
+
+def is_small(operations: Sequence[Operation], limit_bytes: int) -> bool:
+    """Whether operations fit into so many bytes however many each character has: mostly so, and then nobody need count."""
+    characters = 0
+    for each in operations:
+        characters += len(each.key) + len(each.argument)
+    return not may_exceed(characters, limit_bytes - len(operations) * OPERATION_OVERHEAD_BYTES)
 
 
 def request_bytes(request: SignedRequest) -> int:
