@@ -6,6 +6,7 @@ Whatever clients send, and whatever replicas of other configurations do, is no e
 are right for some and wrong for others (see the README on hmac), which excuse work and memory.
 """
 
+import sys
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -55,7 +56,8 @@ class Bounds:
         self.in_flight = 2 * requests
         early = SPARE_EARLY + 4 * self.in_flight
         self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early}
-        self.in_progress = self.in_flight + requests  # with as many that wait their turn as clients may have outstanding
+        # With as many that wait their turn as clients may have outstanding. With acceptance = quorum no window is enforced upwards.
+        self.in_progress = self.in_flight + requests if scenario.acceptance == "all" else sys.maxsize
         self.history = 2 * scenario.checkpoint_interval + self.in_flight
         self.checkpoint_lag = max(2 * scenario.checkpoint_interval, scenario.checkpoint_interval + self.in_flight + 1)
         # Requests that somebody waits for, result shuttles that are watched, and a few of the replica's own.
