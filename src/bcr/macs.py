@@ -14,6 +14,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Self
 
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
@@ -60,30 +61,27 @@ class MacKeys(Keys):
         return MacAuthor(self, public_key)
 
 
-class UnevenMacKeys(MacKeys):
-    """The keys of a liar: what it signs convinces Olympus and every second of the other readers, the first among them."""
+class _LiarsMacKeys(MacKeys):
+    """The keys of a process that signs as no correct one does."""
 
     @classmethod
-    def of(cls, keys: Keys) -> "UnevenMacKeys":
+    def of(cls, keys: Keys) -> Self:
         """The same keys, put to bad use."""
         other = cls(keys.seed)
         other.circle = keys.circle
         return other
+
+
+class UnevenMacKeys(_LiarsMacKeys):
+    """The keys of a liar: what it signs convinces Olympus and every second of the other readers, the first among them."""
 
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
         spoiled = frozenset(range(2, 1 + len(readers), 2))
         return self.vector(message, (self.circle.olympus or self.public, *readers), spoiled)
 
 
-class UselessMacKeys(MacKeys):
+class UselessMacKeys(_LiarsMacKeys):
     """The keys of a liar: what it signs convinces Olympus and all replicas, and no client."""
-
-    @classmethod
-    def of(cls, keys: Keys) -> "UselessMacKeys":
-        """The same keys, put to bad use."""
-        other = cls(keys.seed)
-        other.circle = keys.circle
-        return other
 
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
         everybody = (self.circle.olympus or self.public, *readers)

@@ -94,8 +94,9 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
         """What the proof holds for the replica whose `own` statement is known; raises where it makes nothing final.
 
         Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need; but the
-        second of the chain checks the head's, which nobody else would. Each begins with its successor's. With `acceptance = quorum` the tail's comes last: it is told to the client, and
-        each of the others is then checked by somebody.
+        second of the chain checks the head's, which nobody else would. Each begins with its successor's. With
+        `acceptance = quorum` the tail's comes last: it is told to the client, and each of the others is then checked by
+        somebody.
 
         Where statements do not convince everybody alike, a lacking one is a violation too: t+1 that convince a replica
         may hold t that do not convince the client, but all of them hold t+1 of correct replicas.
