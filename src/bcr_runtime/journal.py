@@ -1,8 +1,13 @@
-"""The log of one process: a file of lines in which every value carries its name."""
+"""The log of one process: a file of lines in which every value carries its name, and every line its process and time.
+
+All processes of a run that have a clock in common stamp their lines with it, so that `sort` merges their logs. What was
+sent and what was received carry one identity, a digest of the message's bytes, and so does nothing else.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,8 @@ LEVELS: Mapping[str, int] = {"quiet": 0, "human": 1, "debug": 2}
 
 VALUE_LIMIT = 8_000  # characters of a value in a step; peers have a say in what values hold
 DETAIL_LIMIT = 200_000  # in full contents
+MAX_EVIDENCE = 20  # violations of which the evidence is written; at the level `debug` of all
+IDENTITY_SIZE = 6  # bytes
 _is_plain = re.compile(r"[!#-<>-\[\]-~]*").fullmatch  # printable ASCII without blanks, `=`, and what is escaped
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -37,6 +44,11 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def identity(payload: bytes) -> str:
+    """What a message is known by in the logs of who sent and of who received it."""
+    return blake2b(payload, digest_size=IDENTITY_SIZE).hexdigest()
+
+
 class Journal:
     """A process's log.
 
@@ -44,9 +56,18 @@ class Journal:
     `debug` writes; `warn` for what somebody should look at, which every level writes.
     """
 
-    def __init__(self, path: Path, level: str) -> None:
-        """Opens, and if need be makes, the file; `level` is a key of LEVELS."""
+    def __init__(self, path: Path, level: str, clock_origin_ns: int | None = None) -> None:
+        """Opens, and if need be makes, the file; `level` is a key of LEVELS. The file's name without its ending is the process's.
+
+        `clock_origin_ns` is what the monotonic clock is to be put forward by to give the time of day, for all processes
+        alike; without it the difference of now is taken.
+        """
         self.path = path
+        if clock_origin_ns is None:
+            clock_origin_ns = ambient.wall_clock_ns() - ambient.monotonic_ns()
+        self._origin_ns = clock_origin_ns
+        self._behind_time = f"+00:00 process={_written(path.stem, VALUE_LIMIT)} event="
+        self._evidence_left = MAX_EVIDENCE
         self._file = ambient.open_log(path)
         self._tells_steps = LEVELS[level] >= LEVELS["human"]
         self.is_detailed = level == "debug"
@@ -70,26 +91,33 @@ class Journal:
     def warn(self, event: str, **values: Any) -> None:
         self._write(event, values)
 
-    def sent(self, message_name: str, receiver: str, message: Any) -> None:
-        """A message of the protocol left for `receiver`."""
+    def evidence(self, kind: str, evidence: Sequence[Any]) -> None:
+        """What shows a violation of this kind: of the first MAX_EVIDENCE in any case, for peers have a say in how many there are."""
+        if self.is_detailed or self._tells_steps and evidence and self._evidence_left:
+            self._evidence_left -= 1
+            shown = [contents(each) for each in evidence]
+            self._write("evidence", {"kind": kind, "evidence": shown}, DETAIL_LIMIT if self.is_detailed else VALUE_LIMIT)
+
+    def sent(self, message_name: str, receiver: str, message: Any, payload: bytes) -> None:
+        """A message of the protocol left for `receiver`, as these bytes."""
         if self._tells_steps:
-            self._write("sent", {"message": message_name, "to": receiver, **identify(message)})
+            self._write("sent", {"message": message_name, "to": receiver, "id": identity(payload), **identify(message)})
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)
 
-    def received(self, message_name: str, message: Any) -> None:
+    def received(self, message_name: str, message: Any, payload: bytes) -> None:
         """A message of the protocol arrived and could be decoded; whom it is from only its signatures can say."""
         if self._tells_steps:
-            self._write("received", {"message": message_name, **identify(message)})
+            self._write("received", {"message": message_name, "id": identity(payload), **identify(message)})
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)
 
     def _write(self, event: str, values: Mapping[str, Any], limit: int = VALUE_LIMIT) -> None:
-        second, ns = divmod(ambient.wall_clock_ns(), 1_000_000_000)
+        second, ns = divmod(ambient.monotonic_ns() + self._origin_ns, 1_000_000_000)
         if second != self._second:
             self._second = second
             self._until_second = f"time={datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}."
-        line = f"{self._until_second}{ns // 1_000:06d}+00:00 event={event}"
+        line = f"{self._until_second}{ns // 1_000:06d}{self._behind_time}{event}"
         for name, value in values.items():
             if type(value) is int:
                 line += f" {name}={value}"

@@ -74,11 +74,13 @@ class Oracle:
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
         self.breaches: list[Breach] = []
+        self.on_breach: Callable[[Breach], None] = lambda _: None  # is told of each when it is found
 
     def tell(self, name: str, what: str) -> None:
         """Put down that a property does not hold."""
         if len(self.breaches) < MAX_BREACHES:
             self.breaches.append(Breach(name, what))
+            self.on_breach(self.breaches[-1])
 
     def executed(self, container: Container, slot: int, requests: Sequence[SignedRequest], done: Any) -> None:
         """A replica has executed a slot: by a shuttle, or to catch up."""

@@ -20,6 +20,7 @@ from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("bcr_tools.run", "run scenario files, each to a verdict; without FILE config/first_run.config"),
     "check": ("bcr_tools.checking", "read scenario files and say what is wrong with them"),
+    "show": ("bcr_show.cli", "tell the story of a run, and make its page; without RUN the latest"),
     "scenarios": ("bcr_tools.scenarios", "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": ("bcr_tools.atlas", "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),

@@ -1,8 +1,6 @@
 """The end of a run: the verdict, `result.json`, the record, and what the user reads."""
 
-import contextlib
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,10 +21,10 @@ from bcr_tools.figures import elapsed_s, first_result_ms, latency_ms, processes,
 from bcr_tools.launch import Launch
 from bcr_tools.output import UNPRINTED, Terminal, abandon, complain
 from bcr_tools.patience import patience_ms
+from bcr_tools.run_folder import PACKAGES, write_whole
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
-PACKAGES = ("pyDistAlgo", "PyNaCl", "msgspec")
 
 
 def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
@@ -54,8 +52,8 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
     problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
-        problems += _written(text.encode("utf-8", errors="backslashreplace"), path)
-    problems += _written(encode(record), launch.folder / "record.msgpack")  # last, because it is large
+        problems += write_whole(text.encode("utf-8", errors="backslashreplace"), path)
+    problems += write_whole(encode(record), launch.folder / "record.msgpack")  # last, because it is large
     try:
         _print(outcome, launch.folder)
     except OSError as error:
@@ -64,23 +62,6 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     for problem in problems:
         complain(f"RunSystem.da: {problem}")
     return EXIT_STATUS[outcome["verdict"]] or (UNPRINTED if problems else 0)
-
-
-def _written(data: bytes, path: Path) -> list[str]:
-    """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a pipe or a device, in whose place no file may be put
-            return []
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-        os.replace(draft, path.resolve())
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        return [f"{path} cannot be written: {error.strerror}"]
-    return []
 
 
 def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
@@ -113,6 +94,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "versions": {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
         | {package: version(package) for package in PACKAGES},
         "settings": launch.scenario.settings(),
+        "clock": {"name": launch.settings.clock, "origin_ns": launch.settings.clock_origin_ns},
         "log_folder": str(launch.folder),
     }
 
