@@ -95,7 +95,7 @@ class Journal:
         """What shows a violation of this kind: of the first MAX_EVIDENCE in any case, for peers have a say in how many there are."""
         if self.is_detailed or self._tells_steps and evidence and self._evidence_left:
             self._evidence_left -= 1
-            shown = [contents(each) for each in evidence]
+            shown = "\n".join(map(contents, evidence))
             self._write("evidence", {"kind": kind, "evidence": shown}, DETAIL_LIMIT if self.is_detailed else VALUE_LIMIT)
 
     def sent(self, message_name: str, receiver: str, message: Any, payload: bytes) -> None:

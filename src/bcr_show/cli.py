@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.serve:
             return _serve(Path(options.run) if options.run else default_log_base(), options.port)
-        return _show(find_run(options.run), options.window, options.output)
+        return _show(find_run(options.run), options)
     except (NoRun, OSError) as problem:
         print(f"bcr show: {clean(str(problem))}", file=sys.stderr)
         return 2
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", nargs="?", metavar="RUN", help="with --serve: a folder of runs (default: logs)")
     parser.add_argument("--window", type=_window, metavar="FROM:TO", help="draw everything between, in milliseconds since the first request")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"where to write the page (default: {PAGE} in the run's folder)")
+    parser.add_argument("--quiet", action="store_true", help="write the page, and print nothing")
     parser.add_argument("--serve", action="store_true", help="list all runs, to this machine only, until Ctrl-C")
     parser.add_argument("--port", type=_port, default=0, help="for --serve (default: a free one)")
     return parser
@@ -73,12 +74,12 @@ def find_run(name: str | None) -> Path:
     raise NoRun(f"{name}: no such folder, here or in {base}" + (f"; the latest there are {', '.join(runs)}" if runs else ""))
 
 
-def _show(folder: Path, window: tuple[float, float] | None, output: Path | None) -> int:
-    run = read_run(folder, window)
-    console = Terminal()
+def _show(folder: Path, options: argparse.Namespace) -> int:
+    run = read_run(folder, options.window)
+    console = Terminal(quiet=options.quiet)
     for sentence in story(run, moments_of(run), Times(run)):
         console.print(clean(sentence), markup=False, highlight=False, soft_wrap=True)
-    path = output or folder / PAGE
+    path = options.output or folder / PAGE
     problems = write_whole(page_of(run).encode("utf-8", errors="backslashreplace"), path)
     for problem in problems:
         print(f"bcr show: {problem}", file=sys.stderr)

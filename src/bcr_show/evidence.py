@@ -9,10 +9,11 @@ import msgspec
 from bcr_show.elements import Child, e, link
 from bcr_show.joining import Arrow
 from bcr_show.lines import Line
+from bcr_show.mentions import mentioned_requests, mentioned_slots
 from bcr_show.moments import SHOWN_AS_VIOLATION, Moment, Times, cause_of, person
 from bcr_show.reading import Run
 from bcr_show.spacetime import Drawing
-from bcr_show.tables import Slot, mentioned_requests, mentioned_slots, request_anchor, slot_anchor
+from bcr_show.tables import Slot, request_anchor, slot_anchor
 
 CONTEXT = 5  # lines of the process's log before and behind
 MOST = 120  # violations whose evidence is laid out
@@ -75,16 +76,15 @@ def articles(shown: Shown, moments: Sequence[Moment], lines: dict[str, list[Line
     parts = [_article(shown, moment, lines.get(moment.line.process, [])) for moment in laid_out[:MOST]]
     # The rest has an anchor too: what it says, without the surroundings.
     parts += [e("p", _when(shown, moment), moment.text, id=moment.evidence, class_="brief") for moment in laid_out[MOST:]]
-    reasons = [*shown.run.result.get("breaches", ()), *shown.run.result.get("reasons", ())]
-    told = {moment.line.values.get("what") for moment in first}
-    parts += [_reason(shown, number, str(text)) for number, text in enumerate(reasons) if text not in told]
+    told = {moment.line.values.get("what") for moment in first if moment.line.event == "breach"}
+    parts += [_reason(shown, number, text) for number, text in enumerate(shown.run.reasons) if text not in told]
     return parts
 
 
-def reason_anchor(shown: Shown, number: int, text: str, moments: Sequence[Moment]) -> str:
+def reason_anchor(number: int, text: str, moments: Sequence[Moment]) -> str:
     """Where the evidence for a reason stands: that of the moment at which it came about, where that is known."""
     for moment in moments:
-        if moment.kind == "breach" and moment.line.values.get("what") == text:
+        if moment.line.event == "breach" and moment.line.values.get("what") == text:
             return moment.evidence
     return f"evidence-reason-{number}"
 
@@ -102,7 +102,8 @@ def _article(shown: Shown, moment: Moment, own: Sequence[Line]) -> Element:
     else:
         parts.append(_around(shown, moment))
     parts.append(_references(shown, [moment.text], moment))
-    context = [line for line in own if abs(line.place - moment.line.place) <= CONTEXT] if moment.line.process != "simulator" else []
+    context = [line for line in own if abs(line.place - moment.line.place) <= CONTEXT and line.event not in ("evidence", "contents")]
+    context = context if moment.line.process != "simulator" else []
     if len(context) > 1:
         parts.append(e("p", f"The log of {person(moment.line.process)} around it:"))
         parts.append(e("pre", *(_log_line(shown, line, line is moment.line or line.place == moment.line.place) for line in context)))

@@ -100,6 +100,7 @@ _TELLERS: Mapping[str, tuple[str, Callable[[str, Values], str]]] = {
         lambda who, of: f"{who} notices {of.get('kind', '')} in {of.get('message', '')}: {of.get('what', '')}{_blamed(of)}",
     ),
     "breach": ("breach", lambda _, of: of.get("what", "")),
+    "disproved": ("breach", lambda who, of: f"{who} accepts an answer to request {of.get('number', '')}, of which was found later: {of.get('what', '')}"),
     "reconfiguration_requested": (
         "asked",
         lambda _, of: f"{person(of.get('by', ''))} asks Olympus to replace configuration {of.get('configuration', '')}: "

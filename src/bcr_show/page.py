@@ -10,11 +10,12 @@ from bcr_show.charts import charts
 from bcr_show.elements import Child, e, link, markup, table
 from bcr_show.evidence import Shown, alarms_of, articles, by_process, reason_anchor, violations_of
 from bcr_show.joining import join
+from bcr_show.mentions import mentioned_requests, mentioned_slots
 from bcr_show.moments import KINDS, SHOWN_AS_VIOLATION, Moment, Times, moments_of, rough
 from bcr_show.reading import Run
 from bcr_show.spacetime import LEGEND, draw
 from bcr_show.story import story
-from bcr_show.tables import mentioned_requests, mentioned_slots, request_tables, slot_table, slots_of
+from bcr_show.tables import request_tables, slot_table, slots_of
 
 MOST_MOMENTS = 400  # rows of the table of moments
 SECTIONS = {"story": "Story", "diagram": "Diagram", "time": "Over time", "moments": "Moments", "evidence": "Evidence",
@@ -79,7 +80,7 @@ def _script(text: str) -> Element:
 def _body(run: Run, name: str, moments: Sequence[Moment], times: Times) -> list[Element]:
     lines, arrows, slots = by_process(run.lines), join(run.lines), slots_of(run.record)
     drawing = draw(run, arrows, moments, times, alarms_of(moments, lines))
-    texts = [*(moment.text for moment in violations_of(moments)), *map(str, run.result.get("reasons", ())), *map(str, run.result.get("breaches", ()))]
+    texts = [*(moment.text for moment in violations_of(moments)), *run.reasons]
     known = {(each.request.statement.client, each.request.statement.number)
              for client in (run.record.clients if run.record else ()) for each in client.exchanges}  # fmt: skip
     shown = Shown(run, times, arrows, drawing, slots, known)
@@ -87,7 +88,7 @@ def _body(run: Run, name: str, moments: Sequence[Moment], times: Times) -> list[
     client_rows = list(request_tables(run, times, mentioned_requests(texts)))
     evidence = articles(shown, moments, lines)
     sections = {
-        "story": [*_reasons(run, shown, moments), _story(run, moments, times)],
+        "story": [*_reasons(run, moments), _story(run, moments, times)],
         "diagram": [*_about_diagram(run, times, drawing.messages), _diagram(drawing.names, drawing.picture), _legend()],
         "time": _over_time(run, moments, times),
         "moments": _moments(run, moments, times),
@@ -117,11 +118,10 @@ def _header(run: Run, name: str) -> Element:
     return e("header", e("h1", name, " ", e("span", verdict, class_=f"verdict v-{verdict.replace(' ', '-')}")), e("p", run.folder.name, class_="dim"), figures)
 
 
-def _reasons(run: Run, shown: Shown, moments: Sequence[Moment]) -> list[Element]:
-    reasons = [*run.result.get("breaches", ()), *run.result.get("reasons", ())]
-    if not reasons:
+def _reasons(run: Run, moments: Sequence[Moment]) -> list[Element]:
+    if not run.reasons:
         return []
-    items = [e("li", link(reason_anchor(shown, number, str(text), moments), str(text))) for number, text in enumerate(reasons)]
+    items = [e("li", link(reason_anchor(number, text, moments), text)) for number, text in enumerate(run.reasons)]
     return [e("p", f"Verdict {verdict_of(run)}, because:"), e("ul", *items, class_="reasons")]
 
 

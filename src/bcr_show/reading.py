@@ -13,6 +13,7 @@ from bcr.encoding import decode
 from bcr.record import RunRecord
 from bcr.violations import MalformedMessage
 from bcr_show.lines import ROUTINE, Clock, Line, event_of, parse
+from bcr_show.mentions import mentioned_requests
 from bcr_show.windows import Window, choose, is_in
 
 MOST_MOMENTS = 3_000  # that are kept; of more the first of each process and kind
@@ -48,6 +49,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def is_whole(self) -> bool:
         """Whether nothing of the logs was left out."""
         return self.drawn == self.routine and not self.left_out
+
+    @property
+    def reasons(self) -> list[str]:
+        """What was found wrong, each once: the properties that do not hold, and the reasons of the verdict."""
+        return reasons_of(self.result)
 
     @property
     def moments(self) -> Iterator[Line]:
@@ -103,6 +109,7 @@ def read_run(folder: Path, asked_ms: tuple[float, float] | None = None) -> Run:
         scan.take(file)
     scan.times_ns = array("q", sorted(scan.times_ns))
     record, problem = _record_in(folder)
+    scan.moments += _disproved(record, result)
     asked = None if asked_ms is None else _window(asked_ms, first_request_ns(record, result))
     # How a process was told to be, and how it came to be, are not what one looks for.
     notable = sorted(line.at_ns for line in scan.moments if line.event not in ("settings", "created", "issued"))
@@ -129,6 +136,26 @@ def clock_of(result: Mapping[str, Any]) -> tuple[str, int]:
     if not isinstance(clock, dict) or not isinstance(clock.get("origin_ns"), int):
         return "", 0
     return str(clock.get("name", "")), clock["origin_ns"]
+
+
+def reasons_of(result: Mapping[str, Any]) -> list[str]:
+    """The properties that did not hold, and what reasons of the verdict are not among them."""
+    breaches = [str(each) for each in result.get("breaches", ())]
+    known = {each.partition(": ")[2] for each in breaches}
+    return [*breaches, *(str(each) for each in result.get("reasons", ()) if str(each) not in known)]
+
+
+def _disproved(record: RunRecord | None, result: Mapping[str, Any]) -> Iterator[Line]:
+    """A line for each answer of which was found later that it is wrong: that of the client, when it accepted it."""
+    clock, origin_ns = clock_of(result)
+    known = {(each.request.statement.client, each.request.statement.number): each.accepted_ns
+             for client in (record.clients if record else ()) if client.clock == clock for each in client.exchanges}  # fmt: skip
+    told: set[tuple[int, int]] = set()
+    for text in reasons_of(result):
+        for client, number in sorted(mentioned_requests([text]) & known.keys() - told):
+            told.add((client, number))
+            values = {"client": str(client), "number": str(number), "what": text}
+            yield Line(known[client, number] + origin_ns, f"client_{client}", "disproved", values, -len(told))
 
 
 def _window(asked_ms: tuple[float, float], first_ns: int | None) -> Window:

@@ -14,10 +14,11 @@ import msgspec
 
 from bcr_show.elements import e
 from bcr_show.joining import SEVERAL, Arrow
+from bcr_show.mentions import mentioned_replica
 from bcr_show.moments import KINDS, SHOWN_AS_VIOLATION, Moment, Times, configuration_of, person
 from bcr_show.reading import Run
 
-LANE, TOP, BOTTOM, LEFT, GAP = 38, 34, 26, 14, 64
+LANE, TOP, BOTTOM, LEFT, GAP = 38, 34, 26, 34, 64
 STUB = 10  # how far what was never received goes to the right
 TICK_PX = 84
 ARROWHEAD = "M0 0 L7 3.5 L0 7 z"
@@ -107,6 +108,8 @@ def who_of(moment: Moment) -> str:
     values = moment.line.values
     if moment.line.event == "befell":
         return values.get("who", "")
+    if moment.line.event == "breach":
+        return mentioned_replica(values.get("what", "")) or moment.line.process
     return moment.line.process
 
 
@@ -175,7 +178,7 @@ def _journey(arrow: Arrow, times: Times) -> str:
 
 def _marker(moment: Moment, axis: _Axis, heights: dict[str, float], times: Times) -> Element:
     sign, _ = KINDS[moment.kind]
-    y = heights.get(who_of(moment), TOP - 14)
+    y = heights.get(who_of(moment), TOP - 20)
     target = moment.evidence if moment.kind in SHOWN_AS_VIOLATION else moment.anchor
     shape = e("g", e("title", f"{times.text(moment.line.at_ns)}: {moment.text}"), e("circle", r=8), e("text", sign, y="4"))
     place = axis.of(moment.line.at_ns)

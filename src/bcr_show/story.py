@@ -1,5 +1,6 @@
 """The story of a run in a dozen sentences: what struck, who noticed what, who asked, what it cost, what clients saw."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 from bcr.record import RunRecord
 from bcr_show.moments import Moment, Times, cause_of, person, rough
 from bcr_show.reading import Run
+from bcr_tools.blame import FEW, blamed, listed, whose
 
 MOST_SENTENCES = 12
-FEW = 4  # things of a kind that are told one by one
 
 
 def story(run: Run, moments: Sequence[Moment], times: Times) -> list[str]:
@@ -42,18 +43,11 @@ def count(number: int, what: str) -> str:
     return f"{number or 'no'} {what}" + ("" if number == 1 else "s")
 
 
-def listed(things: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; of many the first few and how many more."""
-    if len(things) > FEW + 1:
-        things = [*things[:FEW], f"{len(things) - FEW} more"]
-    return " and ".join([", ".join(things[:-1]), things[-1]] if len(things) > 1 else things)
-
-
 def _setting(result: Mapping[str, Any]) -> str:
     settings = result.get("settings", {})
     clients = settings.get("num_clients")
     if not isinstance(clients, int):
-        return f"There is no result.json: of what the run was to do only the logs tell. It may have been ended, or may still go on."
+        return "There is no result.json: of what the run was to do only the logs tell. It may have been ended, or may still go on."
     t = settings.get("t", 0)
     replicas = t + 1 if settings.get("authentication") == "crc" else 2 * t + 1
     acceptance = "a result needs t+1 statements only" if settings.get("acceptance") == "quorum" else "a result needs a word of every replica"
@@ -77,13 +71,6 @@ def _struck(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) 
         told = [f"{fault['fault']} struck {whose(fault)}" for fault in faults[:FEW]]
     rest = len(faults) - len(told)
     yield _capital("; ".join(told)) + (f"; and {rest} more" if rest > 0 else "") + "."
-
-
-def whose(fault: Mapping[str, Any]) -> str:
-    """Whom a fault of `result.json` struck."""
-    if "client" in fault:
-        return f"client {fault['client']}"
-    return f"replica {fault.get('position')} of configuration {fault.get('configuration')}"
 
 
 def _missed(result: Mapping[str, Any]) -> Iterator[str]:
@@ -164,29 +151,8 @@ def _members(positions: Sequence[int]) -> str:
     return "{" + ", ".join(map(str, positions)) + "}"
 
 
-def blame_of(result: Mapping[str, Any]) -> dict[tuple[int | None, int], list[str]]:
-    """Configuration, where it is known, and position of each replica that somebody blames -> who does, in order."""
-    found: dict[tuple[int | None, int], list[str]] = defaultdict(list)
-    for change in result.get("reconfigurations", ()):
-        if change.get("blamed") is not None:
-            found[change["from"], change["blamed"]].append(person(change["requested_by"]))
-    for notice in result.get("notices", ()):
-        if notice.get("blamed") is not None:
-            configurations = {place[0] for place in found if place[1] == notice["blamed"]}
-            configuration = notice.get("configuration")
-            if configuration is None and len(configurations) == 1:
-                configuration = configurations.pop()
-            found[configuration, notice["blamed"]].append(person(notice["by"]))
-    return {place: list(dict.fromkeys(who)) for place, who in found.items()}
-
-
 def _blamed(result: Mapping[str, Any]) -> Iterator[str]:
-    struck = {(fault["configuration"], fault["position"]) for fault in result.get("faults_injected", ()) if "position" in fault}
-    told = []
-    for (configuration, position), who in blame_of(result).items():
-        where = "" if configuration is None else f" of configuration {configuration}"
-        is_struck = (configuration, position) in struck or configuration is None and position in {each[1] for each in struck}
-        told.append(f"replica {position}{where} by {listed(who)} ({'a fault had struck it' if is_struck else 'no fault of the file struck it'})")
+    told = [blame.sentence() for blame in blamed(result)]
     if told:
         yield f"Blamed: {'; '.join(told[:FEW])}" + (f"; and {len(told) - FEW} more" if len(told) > FEW else "") + "."
 
@@ -219,7 +185,7 @@ def longest_pause(record: RunRecord) -> int | None:
         return None
     clock = max(set(clocks), key=clocks.count)
     accepted = sorted(exchange.accepted_ns for client in record.clients if client.clock == clock for exchange in client.exchanges)
-    return max((later - sooner for sooner, later in zip(accepted, accepted[1:], strict=False)), default=None)
+    return max((later - sooner for sooner, later in itertools.pairwise(accepted)), default=None)
 
 
 def _verdict(result: Mapping[str, Any]) -> str:

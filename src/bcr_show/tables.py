@@ -1,7 +1,5 @@
 """The slots of a run with their statements and proofs, and the requests of each client."""
 
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
@@ -16,9 +14,7 @@ from bcr_show.reading import Run, clock_of
 
 MOST_ROWS = 300  # of slots, and of requests of all clients
 LONGEST = 160  # characters of an operation or result in a table
-_SLOT = re.compile(r"\bslot (\d+)(?: of configuration (\d+))?")
-_CONFIGURATION = re.compile(r"\bconfiguration (\d+)(?:, slot (\d+))?")
-_REQUEST = re.compile(r"\bclient (\d+),? request (\d+)|\brequest (\d+) of client (\d+)")
+
 
 
 class Slot(msgspec.Struct):
@@ -78,23 +74,6 @@ def _add_testimony(slot: Slot, answer: Answer) -> None:
     slot.orders |= {signed.signer for signed in answer.orders}
 
 
-def mentioned_slots(texts: Iterable[str]) -> set[tuple[int | None, int]]:
-    """Configuration, where it is said, and number of the slots that sentences speak of."""
-    found: set[tuple[int | None, int]] = set()
-    for text in texts:
-        whole = _CONFIGURATION.search(text)
-        for match in _SLOT.finditer(text):
-            said = match[2] or (whole[1] if whole else None)
-            found.add((None if said is None else int(said), int(match[1])))
-    return found
-
-
-def mentioned_requests(texts: Iterable[str]) -> set[tuple[int, int]]:
-    """Client and number of the requests that sentences speak of."""
-    matches = (match for text in texts for match in _REQUEST.finditer(text))
-    return {(int(match[1]), int(match[2])) if match[1] else (int(match[4]), int(match[3])) for match in matches}
-
-
 def spread(count: int, wanted: Sequence[int], most: int) -> list[int]:
     """At most so many of the places from 0 to count - 1: the wanted ones first, then the first and the last."""
     if count <= most:
@@ -115,7 +94,7 @@ def slot_table(slots: Sequence[Slot], mentioned: set[tuple[int | None, int]]) ->
     wanted += [place for place, slot in enumerate(slots) if slot.is_odd]
     chosen = spread(len(slots), wanted, MOST_ROWS)
     rows = [_slot_row(slots[place]) for place in chosen]
-    listing = table(("configuration", "slot", "requests", "order statements alone", "result statements", "outcome"), rows, class_="slots")
+    listing = table(("configuration", "slot", "requests", "result statements of", "orders in their place", "outcome"), rows, class_="slots")
     return [e("p", how_many(len(chosen), len(slots), "slots of which a client has an answer", "those that something is odd about")), listing]
 
 
@@ -131,7 +110,7 @@ def _slot_row(slot: Slot) -> Element:
     for exchange in slot.exchanges:
         statement = exchange.request.statement
         requests += [link(request_anchor(statement.client, statement.number), f"{statement.client}:{statement.number}"), " "]
-    outcomes = "; ".join(_short(repr(each.answer.outcome.results)) for each in slot.exchanges)
+    outcomes = "; ".join(_short(", ".join(map(repr, each.answer.outcome.results))) for each in slot.exchanges)
     if any(each.answer.outcome.place[:2] != slot.place for each in slot.exchanges):
         outcomes += " (executed earlier: " + ", ".join(str(each.answer.outcome.place) for each in slot.exchanges) + ")"
     results: list[Element | str] = [_numbers(slot.agreeing)]
@@ -139,8 +118,8 @@ def _slot_row(slot: Slot) -> Element:
         results.append(e("strong", f" but {_numbers(slot.disagreeing)} otherwise", class_="bad"))
     if slot.by_olympus:
         results.append(" Olympus vouches" if slot.agreeing else "Olympus vouches")
-    return e("tr", e("td", str(slot.configuration)), e("td", str(slot.number)), e("td", *requests), e("td", _numbers(slot.orders)),
-             e("td", *results), e("td", outcomes), id=slot.anchor, class_="odd" if slot.is_odd else None)  # fmt: skip
+    return e("tr", e("td", str(slot.configuration)), e("td", str(slot.number)), e("td", *requests), e("td", *results),
+             e("td", _numbers(slot.orders)), e("td", outcomes), id=slot.anchor, class_="odd" if slot.is_odd else None)  # fmt: skip
 
 
 def _numbers(positions: Iterable[int]) -> str:
@@ -181,7 +160,7 @@ def _request_row(exchange: Exchange, client: ClientRecord, run: Run, times: Time
     sent = times.text(exchange.sent_ns + origin_ns) if client.clock == clock else "on another clock"
     place = link(slot_anchor(answer.configuration, answer.slot), f"{answer.slot} of configuration {answer.configuration}")
     cells = (
-        str(statement.number), _short("; ".join(map(str, statement.operations))), _short(repr(answer.outcome.results)),
+        str(statement.number), _short("; ".join(map(str, statement.operations))), _short(", ".join(map(repr, answer.outcome.results))),
         sent, rough(exchange.latency_ns / 1e6), str(exchange.attempts), exchange.answered_by.replace("_", " "),
     )  # fmt: skip
     is_odd = exchange.attempts > 1 or isinstance(answer, Vouched)

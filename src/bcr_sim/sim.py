@@ -11,6 +11,7 @@ from bcr.missed import Missed, told_of_too_many
 from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
+from bcr_sim.keeping import show, simulate_into
 from bcr_sim.run import Outcome, demand_simulable, simulate
 from bcr_tools.output import Terminal, complain
 from bcr_tools.patience import patience_ms
@@ -25,24 +26,34 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="in place of the file's own")
     parser.add_argument("--diagram", type=Path, metavar="SVG", help="draw the messages of the run (one FILE)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")
+    parser.add_argument("--show", type=Path, metavar="FOLDER", help="write all of the run and its page, as bcr show does (one FILE)")
     options = parser.parse_args(arguments)
-    if len(options.files) > 1 and (options.diagram or options.logs):
-        parser.error("--diagram and --logs take one FILE")
+    if len(options.files) > 1 and (options.diagram or options.logs or options.show):
+        parser.error("--diagram, --logs and --show take one FILE")
+    if options.logs and options.show:
+        parser.error("--show writes the logs too: give one of --logs and --show")
     try:
         scenarios = [_read(find_scenario(name)) for name in options.files]
         if options.logs:
             options.logs.mkdir(parents=True)
+        if options.show and options.show.exists():
+            raise FileExistsError(f"{options.show}: is there already; name a folder that is yet to be made")
     except (ScenarioNotFound, ScenarioError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     statuses = []
     for scenario in scenarios:
         chosen = scenario if options.seed is None else seeded(scenario, options.seed)
-        outcome = simulate(chosen, folder=options.logs, keeps_steps=options.diagram is not None)
+        if options.show:
+            outcome = simulate_into(options.show, chosen, Path(chosen.source), keeps_steps=options.diagram is not None)
+        else:
+            outcome = simulate(chosen, folder=options.logs, keeps_steps=options.diagram is not None)
         statuses.append(FAIL if outcome.breaches else EXIT_STATUS[outcome.judgement.status])
         _print(chosen.name, outcome)
         if options.diagram:
             options.diagram.write_text(diagram(outcome.steps, outcome.breaches[0] if outcome.breaches else chosen.name))
+        if options.show and show(options.show):
+            statuses.append(2)
     return worst(statuses)
 
 

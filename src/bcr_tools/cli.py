@@ -108,8 +108,13 @@ def _run(name: str, rest: list[str]) -> int:
         _end_with(int(supervisor))
     elif name in SUPERVISED and not asks_for_help:
         return _supervised([name, *rest])
-    command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
-    return command(rest)
+    return command(name)(rest)
+
+
+def command(name: str) -> Callable[[list[str]], int]:
+    """What does the command of this name, from its arguments to its exit status."""
+    main_of: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
+    return main_of
 
 
 def _end_with(supervisor: int) -> None:

@@ -3,6 +3,7 @@
 import json
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from itertools import islice
@@ -17,6 +18,7 @@ from bcr.missed import Missed, missed_faults
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
 from bcr_runtime.processes import own_version
+from bcr_tools.blame import blamed, whose
 from bcr_tools.figures import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_tools.launch import Launch
 from bcr_tools.output import UNPRINTED, Terminal, abandon, complain
@@ -25,6 +27,7 @@ from bcr_tools.run_folder import PACKAGES, write_whole
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
+MAX_LINES = 30  # about faults
 
 
 def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
@@ -145,12 +148,30 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
         ("reconfigurations", f"{len(outcome['reconfigurations']):,}"),
         ("seconds", f"{outcome['elapsed_s']:.3f}"),
         ("operations", rate),
+        ("latency", _latency(outcome["latency_ms"])),
     ):
         table.add_row(name, value)
     console.print(table)
     for reason in outcome["reasons"]:
         console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
-    for missed in outcome["faults_missed"]:
-        console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)
+    for line in _told_of_faults(outcome):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"logs and result.json: {folder}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)
+
+
+def _latency(latency_ms: Mapping[str, float]) -> str:
+    if not latency_ms:
+        return "-"
+    return f"{latency_ms['p50']:,.1f} ms median, {latency_ms['p99']:,.1f} ms 99th percentile"
+
+
+def _told_of_faults(outcome: Mapping[str, Any]) -> Iterator[str]:
+    """What struck, what never met its trigger, and who was blamed, a line each; of very many the first."""
+    struck = Counter(f"struck: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_injected"])
+    lines = [f"{text}{f', {count} times' if count > 1 else ''}" for text, count in struck.items()]
+    lines += [str(Missed(**missed)) for missed in outcome["faults_missed"]]
+    lines += [f"blamed: {blame.sentence()}" for blame in blamed(outcome)]
+    yield from lines[:MAX_LINES]
+    if len(lines) > MAX_LINES:
+        yield f"and {len(lines) - MAX_LINES} lines more: ./bcr show tells all"

@@ -47,7 +47,7 @@ def test_a_line_gives_back_every_value_whatever_it_holds_and_shows_nothing_that_
     assert line.isprintable()
     expected = {name: "" if each is None else str(each) for name, each in values.items()}
     expected |= {name: str(each).lower() for name, each in values.items() if isinstance(each, bool)}
-    assert read(line) == {"event": "happened", **expected}
+    assert read(line) == {"process": "process", "event": "happened", **expected}
 
 
 @pytest.mark.parametrize(
