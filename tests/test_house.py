@@ -19,6 +19,7 @@ ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
     "bcr_runtime": {"bcr", "dacurrent", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
+    "bcr_show": {"bcr", "bcr_runtime", "bcr_tools", "msgspec"},
     "bcr_tools": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich", "yaml"},
 }
 
@@ -46,6 +47,12 @@ def test_a_package_imports_only_what_stands_below_it(package):
     allowed = ARROWS[package] | {package} | set(sys.stdlib_module_names)
     wrong = {name_of(module): set(imported_by(module)) - allowed for module in modules}
     assert not {module: names for module, names in wrong.items() if names}
+
+
+def test_nothing_imports_the_package_that_shows_runs():
+    """Whoever wants a page asks the command line for it, by name."""
+    modules = [path for path in SOURCES.rglob("*.py") if path.parent.name != "bcr_show"]
+    assert not {name_of(module) for module in modules if "bcr_show" in set(imported_by(module))}
 
 
 # -- the .da files

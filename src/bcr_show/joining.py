@@ -16,7 +16,7 @@ class Arrow(msgspec.Struct, frozen=True, kw_only=True):
     """A message: from whom, when it left, to whom, when it came. Of what is not known there is None.
 
     `fate` says what became of it where that is not just to arrive: "lost", "changed", "made up", "not received",
-    "of nobody". `sent` and `received` are the lines that tell of it.
+    "received again", "of nobody". `sent` and `received` are the lines that tell of it.
     """
 
     name: str
@@ -86,19 +86,31 @@ def sender_of(line: Line) -> str:
 
 
 def _received(line: Line, sendings: dict[str, list[_Sent]]) -> Arrow:
-    sent = next((each for each in sendings.get(line.values.get("id", ""), ()) if _may_be(each, line)), None)
+    sent, is_again = _sending_of(line, sendings.get(line.values.get("id", ""), ()))
     if sent is not None:
         sent.taken.add(line.process)
     return Arrow(
         name=line.values.get("message", ""), receiver=line.process, received_ns=line.at_ns, received=line,
         sender=sender_of(sent.line) if sent else None,
         sent_ns=sent.line.at_ns if sent else None, sent=sent.line if sent else None,
-        about=about(line), fate=(sent.fate if sent.fate != "lost" else "") if sent else "of nobody",
+        about=about(line), fate="of nobody" if sent is None else "received again" if is_again else sent.fate.removeprefix("lost"),
     )  # fmt: skip
 
 
+def _sending_of(received: Line, sendings: Sequence[_Sent]) -> tuple[_Sent | None, bool]:
+    """What was received, and whether it had come before: the latest that may be it, for an earlier one may have got lost."""
+    possible = [each for each in sendings if _may_be(each, received)]
+    fresh = [each for each in possible if not each.taken or _is_for_several(each) and received.process not in each.taken]
+    found = (fresh or possible)[-1:]
+    return (found[0], not fresh) if found else (None, False)
+
+
+def _is_for_several(sent: _Sent) -> bool:
+    return sent.only is None and SEVERAL.fullmatch(sent.line.values.get("to", "")) is not None
+
+
 def _may_be(sent: _Sent, received: Line) -> bool:
-    if received.process in sent.taken or sent.line.at_ns > received.at_ns:
+    if sent.line.at_ns > received.at_ns:
         return False
     if sent.only is not None:
         return sent.only == received.process

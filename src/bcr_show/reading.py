@@ -14,7 +14,7 @@ from bcr.record import RunRecord
 from bcr.violations import MalformedMessage
 from bcr_show.lines import ROUTINE, Clock, Line, event_of, parse
 from bcr_show.mentions import mentioned_requests
-from bcr_show.windows import Window, choose, is_in
+from bcr_show.windows import MOST_ASKED, Window, choose, is_in, lines_in
 
 MOST_MOMENTS = 3_000  # that are kept; of more the first of each process and kind
 MOST_OF_A_KIND = 200
@@ -114,6 +114,8 @@ def read_run(folder: Path, asked_ms: tuple[float, float] | None = None) -> Run:
     # How a process was told to be, and how it came to be, are not what one looks for.
     notable = sorted(line.at_ns for line in scan.moments if line.event not in ("settings", "created", "issued"))
     windows = choose(scan.times_ns, notable, asked)
+    if asked is not None and (count := lines_in(windows, scan.times_ns)) > MOST_ASKED:
+        raise NoRun(f"{count:,} lines of the logs lie in that window, more than the {MOST_ASKED:,} that can be drawn: ask for a part of it")
     routine = [line for file in files for line in _routine_in(file, windows)]
     lines = sorted([*scan.moments, *routine], key=lambda line: (line.at_ns, line.process, line.place))
     return Run(

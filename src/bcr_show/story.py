@@ -40,7 +40,7 @@ def _sentences(run: Run, moments: Sequence[Moment], times: Times) -> Iterator[st
 
 def count(number: int, what: str) -> str:
     """`1 client`, `no clients`, `3 clients`."""
-    return f"{number or 'no'} {what}" + ("" if number == 1 else "s")
+    return f"{f'{number:,}' if number else 'no'} {what}" + ("" if number == 1 else "s")
 
 
 def _setting(result: Mapping[str, Any]) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import msgspec
 
 MOST_LINES = 9_000  # routine lines that are drawn
-AROUND_NS = (50_000_000, 20_000_000, 8_000_000, 3_000_000, 1_000_000)  # a moment, as far as there is room
+MOST_ASKED = 60_000  # where somebody asks for a window: of more a browser makes nothing
+AROUND_NS = tuple(round(ms * 1e6) for ms in (5_000, 1_000, 300, 100, 30, 10, 3, 1))  # a moment, as far as there is room
 ENDS_NS = 25_000_000
+FIRST_LINES = 300  # that are drawn in any case
 
 
 class Window(msgspec.Struct, frozen=True, order=True):
@@ -33,21 +35,21 @@ def choose(times_ns: Sequence[int], moments_ns: Sequence[int], asked: Window | N
     ends = [Window(whole.since_ns, _behind(times_ns, whole.since_ns)), Window(whole.until_ns - ENDS_NS, whole.until_ns)]
     for around_ns in AROUND_NS:
         found = united([*ends, *(Window(at - around_ns, at + around_ns) for at in moments_ns)])
-        if _lines_in(found, times_ns) <= MOST_LINES:
+        if lines_in(found, times_ns) <= MOST_LINES:
             return found
     # Even a millisecond around each is too much: evenly chosen moments, as many as there is room for.
     kept = list(moments_ns)
     while len(kept) > 1:
         kept = kept[::2]
         found = united([*ends, *(Window(at - AROUND_NS[-1], at + AROUND_NS[-1]) for at in kept)])
-        if _lines_in(found, times_ns) <= MOST_LINES:
+        if lines_in(found, times_ns) <= MOST_LINES:
             return found
     return united(ends)
 
 
 def _behind(times_ns: Sequence[int], since_ns: int) -> int:
     """The end of the first window: a while behind where the work begins, which is some time after the processes do."""
-    return max(since_ns + ENDS_NS, times_ns[min(len(times_ns) - 1, 300)])
+    return max(since_ns + ENDS_NS, times_ns[min(len(times_ns) - 1, FIRST_LINES)])
 
 
 def united(windows: Sequence[Window]) -> list[Window]:
@@ -67,5 +69,6 @@ def is_in(windows: Sequence[Window], at_ns: int) -> bool:
     return place > 0 and at_ns <= windows[place - 1].until_ns
 
 
-def _lines_in(windows: Sequence[Window], times_ns: Sequence[int]) -> int:
+def lines_in(windows: Sequence[Window], times_ns: Sequence[int]) -> int:
+    """How many of the sorted times lie in the windows."""
     return sum(bisect_right(times_ns, each.until_ns) - bisect_left(times_ns, each.since_ns) for each in windows)
