@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from bcr_tools.run_folder import cores, processor
+from bcr_run.run_folder import cores, processor
 
 PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "msgspec", "pysyncobj")
 

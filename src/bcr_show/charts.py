@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
 from xml.etree.ElementTree import Element
 
-from bcr.record import Exchange, RunRecord
+from bcr.verdict.record import Exchange, RunRecord
+from bcr_run.latencies import percentile
 from bcr_show.elements import e
 from bcr_show.moments import Moment, Times, rough
 from bcr_show.reading import Run, clock_of
-from bcr_tools.figures import percentile
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 170, 66, 34, 22, 26
 MOST_BINS = 160

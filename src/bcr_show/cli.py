@@ -5,15 +5,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bcr_runtime.processes import default_log_base
+from bcr_run import output
+from bcr_run.output import Terminal
+from bcr_run.run_folder import LATEST, write_whole
+from bcr_runtime.places import default_log_base
 from bcr_show.elements import clean
 from bcr_show.moments import Times, moments_of
 from bcr_show.page import page_of
 from bcr_show.reading import NoRun, read_run
 from bcr_show.serving import HOST, server_for
 from bcr_show.story import story
-from bcr_tools.output import Terminal
-from bcr_tools.run_folder import LATEST, write_whole
 
 PAGE = "index.html"
 EPILOG = """RUN is a folder, or the name of one in logs; without it: logs/latest. The page needs no network. Exit status: 0 the
@@ -95,3 +96,8 @@ def _serve(base: Path, port: int) -> int:
         print(f"http://{HOST}:{server.server_address[1]}/ lists the runs in {base}; Ctrl-C ends it", flush=True)
         server.serve_forever()
     return 0
+
+
+if __name__ == "__main__":
+    output.prepare()
+    sys.exit(main(sys.argv[1:]))

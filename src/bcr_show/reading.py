@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from bcr.encoding import decode
-from bcr.record import RunRecord
-from bcr.violations import MalformedMessage
+from bcr.signed.encoding import decode
+from bcr.signed.violations import MalformedMessage
+from bcr.verdict.record import RunRecord
 from bcr_show.lines import ROUTINE, Clock, Line, event_of, parse
 from bcr_show.mentions import mentioned_requests
 from bcr_show.windows import MOST_ASKED, Window, choose, is_in, lines_in

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bcr.record import RunRecord
+from bcr.verdict.record import RunRecord
+from bcr_run.blame import FEW, blamed, listed, whose
 from bcr_show.moments import Moment, Times, cause_of, person, rough
 from bcr_show.reading import Run
-from bcr_tools.blame import FEW, blamed, listed, whose
 
 MOST_SENTENCES = 12
 

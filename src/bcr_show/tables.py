@@ -5,9 +5,9 @@ from xml.etree.ElementTree import Element
 
 import msgspec
 
-from bcr.proofs import Answer, Vouched
-from bcr.record import ClientRecord, Exchange, RunRecord
-from bcr.violations import ProtocolViolation
+from bcr.chain.proofs import Answer, Vouched
+from bcr.signed.violations import ProtocolViolation
+from bcr.verdict.record import ClientRecord, Exchange, RunRecord
 from bcr_show.elements import e, link, table
 from bcr_show.moments import Times, rough
 from bcr_show.reading import Run, clock_of

@@ -1,16 +1,17 @@
 """Leaves a simulated run behind as a real one is left: in a folder, from which its page can be made."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 
-from bcr.encoding import encode
 from bcr.scenario import Scenario
+from bcr.signed.encoding import encode
+from bcr_run.launch import settings_of
+from bcr_run.run_folder import begin_folder, write_whole
 from bcr_sim.run import BEGINNING_NS, CLOCK, Outcome, simulate
-from bcr_tools.cli import command
-from bcr_tools.launch import settings_of
-from bcr_tools.run_folder import begin_folder, write_whole
 
 
 def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: bool = False) -> Outcome:
@@ -34,5 +35,6 @@ def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: b
 
 
 def show(folder: Path, *options: str) -> int:
-    """`bcr show` of the folder; its exit status."""
-    return command("show")([str(folder), *options])
+    """`bcr show` of the folder, which we do not know and so call by its name; its exit status."""
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, "-P", "-m", "bcr_show.cli", str(folder), *options], check=False).returncode

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from bcr.encoding import decode
-from bcr.messages import IN_PIECES, SEALED
-from bcr.pieces import Piece
-from bcr.signing import SEAL_SIZE
-from bcr.violations import MalformedMessage
+from bcr.chain.messages import IN_PIECES, SEALED
+from bcr.signed.encoding import decode
+from bcr.signed.pieces import Piece
+from bcr.signed.signing import SEAL_SIZE
+from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal, identity
 from bcr_sim.world import MICROSECOND_NS, World
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.encoding import encode
-from bcr.messages import PublicKey
+from bcr.chain.messages import PublicKey
+from bcr.signed.encoding import encode
 from bcr_runtime import ambient
 from bcr_runtime.journal import DETAIL_LIMIT, MAX_EVIDENCE, VALUE_LIMIT, Journal, identity
 
