@@ -102,12 +102,22 @@ def _article(shown: Shown, moment: Moment, own: Sequence[Line]) -> Element:
     else:
         parts.append(_around(shown, moment))
     parts.append(_references(shown, [moment.text], moment))
-    context = [line for line in own if abs(line.place - moment.line.place) <= CONTEXT and line.event not in ("evidence", "contents")]
-    context = context if moment.line.process != "simulator" else []
+    middle = _middle(moment.line, own)
+    context = [line for line in own if middle and abs(line.place - middle.place) <= CONTEXT and line.event not in ("evidence", "contents", "disproved")]
     if len(context) > 1:
         parts.append(e("p", f"The log of {person(moment.line.process)} around it:"))
-        parts.append(e("pre", *(_log_line(shown, line, line is moment.line or line.place == moment.line.place) for line in context)))
+        parts.append(e("pre", *(_log_line(shown, line, line is middle) for line in context)))
     return e("article", *parts, id=moment.evidence, class_=moment.kind)
+
+
+def _middle(line: Line, own: Sequence[Line]) -> Line | None:
+    """The line of a process's log at which it came about; of what was disproved, which is in no log, the acceptance."""
+    if line.process == "simulator":
+        return None
+    if line.event == "disproved":
+        number = line.values.get("number")
+        return next((each for each in own if each.event == "accepted" and each.values.get("number") == number), None)
+    return line
 
 
 def _log_line(shown: Shown, line: Line, is_it: bool) -> Element | str:

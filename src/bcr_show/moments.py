@@ -110,10 +110,10 @@ _TELLERS: Mapping[str, tuple[str, Callable[[str, Values], str]]] = {
         "asked", lambda _, of: f"Olympus begins to replace configuration {of.get('configuration', '')}: {of.get('reason', '')}",
     ),
     "immutable": (
-        "wedge", lambda who, of: f"{who} becomes immutable, with {of.get('slots', '')} slots executed and "
-        f"{of.get('history', '')} in its history",
+        "wedge", lambda who, of: f"{who} becomes immutable; slots executed: {of.get('slots', '')}, in its history: "
+        f"{of.get('history', '')}",
     ),
-    "trying": ("quorum", lambda _, of: f"Olympus tries quorum {of.get('quorum', '')}, whose longest history has {of.get('slots', '')} slots"),
+    "trying": ("quorum", lambda _, of: f"Olympus tries quorum {of.get('quorum', '')}, slots in its longest history: {of.get('slots', '')}"),
     "quorum_failed": ("quorum", lambda _, of: f"quorum {of.get('quorum', '')} fails: {of.get('why', '')}"),
     "no_quorum": ("quorum", lambda _, of: f"Olympus gives up, for no quorum can be had: {of.get('answered', '')} answered"),
     "waiting_on": ("quorum", lambda _, of: f"Olympus has no quorum yet and wedges again: {of.get('answered', '')} answered"),

@@ -71,7 +71,8 @@ def draw(run: Run, arrows: Sequence[Arrow], moments: Sequence[Moment], times: Ti
     moments = [each for each in moments if _is_drawn(run, each)]
     lanes = _lanes(arrows, moments)
     axis = _Axis(run, _times(arrows, moments))
-    heights = {name: TOP + LANE * (place + 0.5) for place, name in enumerate(lanes)}
+    places = _Lanes(lanes, arrows)
+    heights = places.heights
     height = TOP + LANE * len(lanes) + BOTTOM
     anchors: dict[tuple[str, int], str] = {}
     shapes = [*_ticks(axis, times, height), *_bands(axis, moments, height), *_lives(lanes, arrows, moments, axis, heights)]
@@ -81,8 +82,8 @@ def draw(run: Run, arrows: Sequence[Arrow], moments: Sequence[Moment], times: Ti
                 anchors.setdefault((line.process, line.place), f"m{number}")
         alarm = next((alarms[line.process, line.place] for line in (arrow.received, arrow.sent)
                       if line is not None and (line.process, line.place) in alarms), "")  # fmt: skip
-        shapes += _arrow(number, arrow, alarm, axis, heights, times)
-    shapes += [_marker(moment, axis, heights, times) for moment in moments]
+        shapes += _arrow(number, arrow, alarm, axis, places, times)
+    shapes += [_marker(moment, axis, places, times) for moment in moments]
     shapes += _breaks(axis, times, height)
     head = e("defs", *(_arrowhead(kind) for kind in (*LEGEND, "alarm")))
     picture = e(
@@ -130,33 +131,45 @@ def _rank(name: str) -> tuple[int, int, int, str]:
     return order, configuration if order == 2 else 0, number, name
 
 
-def _resolved(name: str | None, sender: str | None, heights: dict[str, float]) -> str | None:
-    """The lane of whom a sender calls by a name without configuration: in its own, or in the latest there is."""
-    if name is None or name in heights:
-        return name
-    if sender is not None and f"{name}-configuration_{configuration_of(sender)}" in heights:
-        return f"{name}-configuration_{configuration_of(sender)}"
-    return max((lane for lane in heights if lane.startswith(f"{name}-")), key=_rank, default=None)
+class _Lanes:
+    """Where each process is in the picture, and since when something is heard of it."""
+
+    def __init__(self, names: Sequence[str], arrows: Sequence[Arrow]) -> None:
+        self.heights = {name: TOP + LANE * (place + 0.5) for place, name in enumerate(names)}
+        self._since_ns: dict[str, int] = {}
+        for arrow in arrows:
+            for name, at_ns in ((arrow.sender, arrow.sent_ns), (arrow.receiver, arrow.received_ns)):
+                if name in self.heights and at_ns is not None:
+                    self._since_ns[name] = min(at_ns, self._since_ns.get(name, at_ns))
+
+    def of(self, name: str | None, at_ns: int, sender: str | None = None) -> float | None:
+        """The height of a process; of one that is called without its configuration, in the sender's or the latest at the time."""
+        if name is None or name in self.heights:
+            return self.heights.get(name or "")
+        own = f"{name}-configuration_{configuration_of(sender or '')}"
+        if own in self.heights:
+            return self.heights[own]
+        there = [lane for lane in self.heights if lane.startswith(f"{name}-")]
+        begun = [lane for lane in there if self._since_ns.get(lane, 0) <= at_ns]
+        return self.heights[max(begun or there, key=_rank)] if there else None
 
 
 def _x(axis: _Axis, instant: int) -> str:
     return f"{axis.at[instant]:.1f}"
 
 
-def _arrow(number: int, arrow: Arrow, alarm: str, axis: _Axis, heights: dict[str, float], times: Times) -> list[Element]:
-    sender = arrow.sender if arrow.sender in heights else _resolved(arrow.sender, None, heights)
-    receiver = _resolved(arrow.receiver, arrow.sender, heights)
+def _arrow(number: int, arrow: Arrow, alarm: str, axis: _Axis, places: _Lanes, times: Times) -> list[Element]:
     several = SEVERAL.fullmatch(arrow.receiver or "")
     begin = axis.of(arrow.sent_ns if arrow.sent_ns is not None else arrow.received_ns or 0)
     end = axis.of(arrow.received_ns if arrow.received_ns is not None else arrow.sent_ns or 0)
-    y1 = heights.get(sender or "")
-    y2 = heights.get(receiver or "")
+    y1 = places.of(arrow.sender, axis.instants[begin])
+    y2 = places.of(arrow.receiver, axis.instants[end], arrow.sender)
     if y1 is None and y2 is None:
         return []
     if y1 is None:
         y1 = (y2 or 0) - 14
     if y2 is None:
-        y2 = y1 + (14 if several or receiver is None else 10)
+        y2 = y1 + (14 if several or arrow.receiver is None else 10)
     is_stub = arrow.received_ns is None
     if is_stub:
         y2 = y1 + max(-16.0, min(16.0, y2 - y1))
@@ -176,9 +189,10 @@ def _journey(arrow: Arrow, times: Times) -> str:
     return f"from {person(arrow.sender or 'nobody that is known')}{left} to {person(arrow.receiver or 'somebody')}{came}"
 
 
-def _marker(moment: Moment, axis: _Axis, heights: dict[str, float], times: Times) -> Element:
+def _marker(moment: Moment, axis: _Axis, places: _Lanes, times: Times) -> Element:
     sign, _ = KINDS[moment.kind]
-    y = heights.get(who_of(moment), TOP - 20)
+    y = places.of(who_of(moment), moment.line.at_ns)
+    y = TOP - 20 if y is None else y
     target = moment.evidence if moment.kind in SHOWN_AS_VIOLATION else moment.anchor
     shape = e("g", e("title", f"{times.text(moment.line.at_ns)}: {moment.text}"), e("circle", r=8), e("text", sign, y="4"))
     place = axis.of(moment.line.at_ns)

@@ -28,6 +28,7 @@ def _sentences(run: Run, moments: Sequence[Moment], times: Times) -> Iterator[st
     yield _setting(result)
     yield from _struck(result, moments, times)
     yield from _missed(result)
+    yield from _too_many(result)
     yield from _noticed(run, moments, times)
     yield from _asked(result, moments, times)
     yield from _reconfigurations(result)
@@ -78,6 +79,19 @@ def _missed(result: Mapping[str, Any]) -> Iterator[str]:
     if missed:
         told = [f"{each['text']} of {each['who']} ({each['why']})" for each in missed]
         yield f"Never struck: {'; '.join(told[:FEW])}" + (f"; and {len(told) - FEW} more" if len(told) > FEW else "") + "."
+
+
+def _too_many(result: Mapping[str, Any]) -> Iterator[str]:
+    struck: dict[int, set[int]] = defaultdict(set)
+    for fault in result.get("faults_injected", ()):
+        if "position" in fault:
+            struck[fault["configuration"]].add(fault["position"])
+    t = result.get("settings", {}).get("t", 0)
+    for configuration, positions in sorted(struck.items()):
+        if len(positions) > t:
+            yield (f"In configuration {configuration} faults struck {len(positions)} replicas, more than t = {t}: "
+                   "unless some of them were only late, nothing is promised.")  # fmt: skip
+            return
 
 
 def _noticed(run: Run, moments: Sequence[Moment], times: Times) -> Iterator[str]:
