@@ -7,11 +7,13 @@ sent and what was received carry one identity, a digest of the message's bytes, 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from bcr.chain.descriptions import contents, identify
+from bcr.signed.violations import ProtocolViolation
 from bcr_runtime import ambient
 
 LEVELS: Mapping[str, int] = {"quiet": 0, "human": 1, "debug": 2}
@@ -35,6 +37,22 @@ def _written(value: object, limit: int) -> str:
     if _is_plain(text):
         return text
     return f'"{"".join(_ESCAPES.get(each) or _escaped(each) for each in text)}"'
+
+
+def _shown(evidence: Any) -> str:
+    """A piece of evidence as text: a message or statement, another violation with its own, or whatever a peer sent."""
+    if isinstance(evidence, ProtocolViolation):
+        return "; ".join([f"{evidence.kind}: {evidence}", *map(_shown, evidence.evidence)])
+    try:
+        return contents(evidence)
+    except (TypeError, ValueError, RecursionError):  # nothing that the protocol knows
+        return repr(evidence)
+
+
+@lru_cache(maxsize=256)
+def _name(name: str) -> str:
+    """The same of names, which come again and again."""
+    return _written(name, VALUE_LIMIT)
 
 
 def _escaped(character: str) -> str:
@@ -95,29 +113,30 @@ class Journal:
         """What shows a violation of this kind: of the first MAX_EVIDENCE in any case, for peers have a say in how many there are."""
         if self.is_detailed or self._tells_steps and evidence and self._evidence_left:
             self._evidence_left -= 1
-            shown = "\n".join(map(contents, evidence))
+            shown = "\n".join(map(_shown, evidence))
             self._write("evidence", {"kind": kind, "evidence": shown}, DETAIL_LIMIT if self.is_detailed else VALUE_LIMIT)
 
     def sent(self, message_name: str, receiver: str, message: Any, payload: bytes) -> None:
         """A message of the protocol left for `receiver`, as these bytes."""
         if self._tells_steps:
-            self._write("sent", {"message": message_name, "to": receiver, "id": identity(payload), **identify(message)})
+            first = f" message={_name(message_name)} to={_name(receiver)} id={identity(payload)}"
+            self._write("sent", identify(message), first=first)
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)
 
     def received(self, message_name: str, message: Any, payload: bytes) -> None:
         """A message of the protocol arrived and could be decoded; whom it is from only its signatures can say."""
         if self._tells_steps:
-            self._write("received", {"message": message_name, "id": identity(payload), **identify(message)})
+            self._write("received", identify(message), first=f" message={_name(message_name)} id={identity(payload)}")
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)
 
-    def _write(self, event: str, values: Mapping[str, Any], limit: int = VALUE_LIMIT) -> None:
+    def _write(self, event: str, values: Mapping[str, Any], limit: int = VALUE_LIMIT, first: str = "") -> None:
         second, ns = divmod(ambient.monotonic_ns() + self._origin_ns, 1_000_000_000)
         if second != self._second:
             self._second = second
             self._until_second = f"time={datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}."
-        line = f"{self._until_second}{ns // 1_000:06d}{self._behind_time}{event}"
+        line = f"{self._until_second}{ns // 1_000:06d}{self._behind_time}{event}{first}"
         for name, value in values.items():
             if type(value) is int:
                 line += f" {name}={value}"

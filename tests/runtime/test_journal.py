@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bcr.chain.messages import PublicKey
 from bcr.signed.encoding import encode
+from bcr.signed.violations import Hole
 from bcr_runtime import ambient
 from bcr_runtime.journal import DETAIL_LIMIT, MAX_EVIDENCE, VALUE_LIMIT, Journal, identity
 
@@ -141,3 +142,16 @@ def test_the_evidence_of_the_first_violations_is_written_and_at_debug_of_all(tmp
     lines = lines_of(tmp_path, level, write)
     assert len(lines) == written
     assert all("client_" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (Hole("slot 3 is missing", evidence=(PublicKey("client_7", b"", b""),)), ("Hole: slot 3 is missing", "client_7")),
+        (b"\xff\n", ("/wo=",)), (object, ("class",)), (None, ()), ("a\nb", ("a",)),
+    ],
+)  # fmt: skip
+def test_whatever_the_evidence_is_it_is_one_line(tmp_path, evidence, words):
+    [line] = lines_of(tmp_path, "human", lambda journal: journal.evidence("NotFinal", (evidence,)))
+    assert all(word in line for word in words)
+    assert line.isprintable()
