@@ -14,38 +14,32 @@ from typing import Any
 import msgspec
 import yaml
 
+from bcr.faults import vocabulary
+from bcr.faults.vocabulary import Word
 from bcr_run.command import run_text
 from bcr_runtime.places import PROJECT
 
 TIMEOUT_MS = 500
 POSITIONS = ("head", "middle", "tail")
-# Trigger -> its text, the configuration it belongs to, and what makes the replica meet it.
+# The arguments that a trigger or a failure is tried with, by kind; a client's count is a cell's own.
+ARGUMENTS: Mapping[str, str] = {
+    "client": "0", "count": "0", "milliseconds": "100", "number": "1", "message": "shuttle", "position": "{other}",
+}  # fmt: skip
+# Client 0's second request, of which the first has left something behind; all else is met for the first time.
+SECOND = ("shuttle", "result_shuttle")
+
+
+def _call(name: str, word: Word, arguments: Mapping[str, str] = ARGUMENTS) -> str:
+    return f"{name}({','.join(arguments[kind] for kind in word.arguments)})"
+
+
 TRIGGERS = {
-    "client_request": "client_request(0,{count})",
-    "forwarded_request": "forwarded_request(0,0)",
-    "shuttle": "shuttle(0,1)",
-    "result_shuttle": "result_shuttle(0,1)",
-    "wedge_request": "wedge_request(0)",
-    "new_configuration": "new_configuration(0)",
-    "checkpoint": "checkpoint(0)",
-    "completed_checkpoint": "completed_checkpoint(0)",
-    "get_running_state": "get_running_state(0)",
-    "catch_up": "catch_up(0)",
-}
-FAILURES = (
-    "change_operation()",
-    "change_result()",
-    "drop_result_stmt()",
-    "invalid_order_sig()",
-    "invalid_result_sig()",
-    "drop_checkpt_stmts()",
-    "truncate_history(1)",
-    "increment_slot()",
-    "extra_op()",
-    "sleep(100)",
-    "drop()",
-    "crash()",
-)
+    name: _call(name, word, {**ARGUMENTS, "count": "1"}) if name in SECOND
+    else "client_request(0,{count})" if name == "client_request"
+    else _call(name, word)
+    for name, word in vocabulary.TRIGGERS.items()
+}  # fmt: skip
+FAILURES = tuple(_call(name, word) for name, word in vocabulary.FAILURES.items())
 WHILE_RECONFIGURING = {"wedge_request", "new_configuration", "get_running_state", "catch_up"}
 COLOURS = {
     "masked": "#b7e1b0",
@@ -76,7 +70,12 @@ class Cell(msgspec.Struct, frozen=True):
     def fault(self) -> str:
         """The pair that the cell is about, in the words of a scenario file."""
         # A client turns to others than the head only to send a request again, so theirs is the first.
-        return f"{TRIGGERS[self.trigger].format(count=1 if self.position == 'head' else 0)},{self.failure}"
+        trigger = TRIGGERS[self.trigger].format(count=1 if self.position == "head" else 0)
+        return f"{trigger},{self.failure.format(other=0 if self.place else 1)}"
+
+    @property
+    def word(self) -> vocabulary.FailureWord:
+        return vocabulary.FAILURES[self.failure_name]
 
     def scenario(self) -> str:
         """The scenario file: one replica with the fault, and where the trigger needs it a provocation by the same."""
@@ -98,6 +97,10 @@ class Cell(msgspec.Struct, frozen=True):
             "workload[0] = put('k','0'); append('k','1'); get('k'); append('k','2'); slice('k','1:3'); append('k','3'); get('k')",
             "expect[results,0] = 'OK'; 'OK'; '01'; 'OK'; 'OK'; 'OK'; '123'",
         ]
+        if self.word.only_with:
+            lines.append(f"authentication = {self.word.only_with[0]}")
+        if self.trigger == "after":
+            lines.append("client_rate = 20")  # so that there is still work when it strikes
         lines += [f"failures[{number},{self.place}] = {'; '.join(pairs)}" for number, pairs in sorted(plans.items())]
         return "\n".join(lines) + "\n"
 
