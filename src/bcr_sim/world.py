@@ -26,6 +26,7 @@ class World:
         self.now_ns = 0
         self.events = 0  # that have happened
         self.random = random.Random(seed)
+        self.hub = getcurrent()  # where tasks leave to: never to one another, not even to the one that spawned them
         self._agenda: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0  # breaks ties: of two events at one time the one that was planned first comes first
         self._tasks: list[Task] = []
@@ -82,8 +83,7 @@ class Task:
         self.name = name
         self.is_dead = False
         self._function = function
-        self._hub = getcurrent()
-        self._greenlet = _Greenlet(self._main, self._hub)
+        self._greenlet = _Greenlet(self._main, world.hub)
         self._greenlet.task = self
         self._waits = 0
         self._is_waiting = False
@@ -107,13 +107,13 @@ class Task:
         self._is_waiting = True
         if timeout_ns is not None:
             self.world.at(self.world.now_ns + max(timeout_ns, SHORTEST_WAIT_NS), self._resume, self._waits, False)
-        return bool(self._hub.switch())
+        return bool(self.world.hub.switch())
 
     def sleep(self, duration_ns: int) -> None:
         """By the task itself: leave for so long, whoever calls."""
         self._waits += 1
         self.world.at(self.world.now_ns + max(duration_ns, SHORTEST_WAIT_NS), self._resume_sleeper, self._waits)
-        self._hub.switch()
+        self.world.hub.switch()
 
     def wake(self) -> None:
         """End the task's wait, if it waits."""
