@@ -15,6 +15,7 @@ from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication
+from bcr_runtime.processes import byzantine_client, byzantine_replica
 from bcr_sim.run import Outcome, simulate
 from bcr_sim.seeds import acceptance_of, authentication_of, scenario_text
 
@@ -153,6 +154,8 @@ def prepare() -> None:
         kept, sys.stdout = sys.stdout, nowhere
         try:
             run_seeds([0])
+            byzantine_replica()
+            byzantine_client()
         finally:
             sys.stdout = kept
     # Modules and compiled patterns stay as long as the worker: to look through them for garbage took a third of its time.

@@ -196,17 +196,19 @@ def cure_sim(sim):
     _draw_sequence_numbers(sim)
     _hand_on_to_children(sim)
     stock = sim.DistProcess._init_dispatch_table
+    # Asked of the enumeration once: it takes its time, and each process has such a table. What a message is, `envelopes` sees to.
+    neither = (sim.Command.Sentinel, sim.Command.Message)
+    commands = [(command.value, command.name) for command in sim.Command if command not in neither]
 
     @sim.internal
     @functools.wraps(stock)
     def _init_dispatch_table(self):
         stock(self)
         table = self._DistProcess__command_dispatch_table
-        for command in sim.Command:
-            if command not in (sim.Command.Sentinel, sim.Command.Message):  # what a message is, `envelopes` sees to
-                stock_command = table[command.value]
-                wanted = checks.get(command.name) if stock_command is not None else None
-                table[command.value] = _checked(sim, self, command.name, stock_command, wanted or (not_here,))
+        for number, name in commands:
+            stock_command = table[number]
+            wanted = checks.get(name) if stock_command is not None else None
+            table[number] = _checked(sim, self, name, stock_command, wanted or (not_here,))
 
     sim.DistProcess._init_dispatch_table = _init_dispatch_table
 
