@@ -36,7 +36,7 @@ class World:
     def at(self, time_ns: int, action: Callable[..., None], *arguments: Any) -> None:
         """Let `action(*arguments)` happen at that time, or now if that has passed."""
         self._count += 1
-        heappush(self._agenda, (time_ns if time_ns > self.now_ns else self.now_ns, self._count, action, arguments))
+        heappush(self._agenda, (max(self.now_ns, time_ns), self._count, action, arguments))
 
     def spawn(self, name: str, function: Callable[[], None]) -> "Task":
         """A task that begins with the next events."""
@@ -122,7 +122,7 @@ class Task:
         """By the task itself: leave until somebody wakes it, True, or the time has passed, False."""
         world = self.world
         if timeout_ns is not None:
-            ends_ns = world.now_ns + (timeout_ns if timeout_ns > SHORTEST_WAIT_NS else SHORTEST_WAIT_NS)
+            ends_ns = world.now_ns + (max(SHORTEST_WAIT_NS, timeout_ns))
             if ends_ns >= self._paused_until_ns and world.passes(ends_ns):
                 return False
             world.at(ends_ns, self._resume, self._waits + 1, False)
@@ -133,7 +133,7 @@ class Task:
     def sleep(self, duration_ns: int) -> None:
         """By the task itself: leave for so long, whoever calls."""
         world = self.world
-        ends_ns = world.now_ns + (duration_ns if duration_ns > SHORTEST_WAIT_NS else SHORTEST_WAIT_NS)
+        ends_ns = world.now_ns + (max(SHORTEST_WAIT_NS, duration_ns))
         if ends_ns >= self._paused_until_ns and world.passes(ends_ns):
             return
         self._waits += 1
