@@ -42,7 +42,7 @@ def _exchanges(record: RunRecord, clock: str) -> Iterator[Exchange]:
 def _bin_ns(span_ns: int, answers: int) -> int:
     """Round, and so that there are at most MOST_BINS, and mostly several answers in each."""
     least_ns = span_ns / max(8, min(MOST_BINS, answers // 4 or 1))
-    size = 10 ** floor(log10(max(least_ns, 1)))
+    size: int = 10 ** floor(log10(max(least_ns, 1)))
     return max(1, next((round(size * step) for step in STEPS if size * step >= least_ns), round(10 * size)))
 
 
