@@ -1,4 +1,4 @@
-"""The vocabulary of fault injection: triggers, failures, and what each is called with (specification, section 9)."""
+"""The vocabulary of fault injection: triggers, failures, and what each is called with (specification, 9)."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -123,8 +123,8 @@ LEFT_BEHIND = ("drop", "crash", "drop_all")
 # Faults that the simulator, and no replica, injects into a replica.
 SIMULATED = ("twins", "mutate", "amnesia", "free")
 
-# Failures that no checksum shows, and why: a scenario with `authentication = crc` cannot have them (specification,
-# section 11). The others are accidents: crashes, bits that flip, also in a checksum, and messages that are lost, late,
+# Failures that no checksum shows, and why: a scenario with `authentication = crc` cannot have them (specification, 11).
+# The others are accidents: crashes, bits that flip, also in a checksum, and messages that are lost, late,
 # repeated or out of order.
 NO_ACCIDENTS: Mapping[str, str] = {
     "change_operation": "it signs an operation that no client sent",
