@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bcr.faults.plans import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, TRIGGERS
 from bcr.scenario.expectations import SUBJECTS
-from bcr.scenario.faults import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, TRIGGERS
 from bcr.scenario.reading import VALID_KEYS
 from bcr.scenario.simulation import WORDS
 
@@ -151,7 +151,7 @@ def test_each_rule_of_a_page_names_its_section(page):
 @pytest.mark.parametrize("path", files("src/bcr/**/*.py"), ids=name_of)
 def test_each_module_of_rules_says_in_its_first_words_which_section_it_follows(path):
     documentation = ast.get_docstring(ast.parse(path.read_text())) or ""
-    is_about_files = "scenario" in path.parts or path.name in ("__init__.py", "spool.py", "figures.py")
+    is_about_files = "scenario" in path.parts or path.name in ("__init__.py", "spool.py", "samples.py")
     assert is_about_files or named(documentation.partition("\n\n")[0])
 
 
