@@ -22,7 +22,7 @@ from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes,
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
 from bcr_run.patience import patience_ms
-from bcr_runtime.processes import own_version
+from bcr_runtime.places import own_version
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000

@@ -30,7 +30,7 @@ from bcr.verdict.record import RunRecord
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
@@ -461,7 +461,7 @@ class _Run:
         """Everything that a run stands on is the simulator's for so long."""
         handler = _Complaints(complaints)
         logger = logging.getLogger()
-        source = str(PROJECT / "src")
+        source = str(SOURCES)
         if source not in sys.path:
             sys.path.insert(0, source)
         import RunSystem  # noqa: F401 - compiles what the run will need

@@ -13,7 +13,7 @@ from bcr_run import output
 from bcr_run.extras import NotSetUp, demand
 from bcr_run.scratch import scratch_folder
 from bcr_run.supervision import Interrupted, TimeLimitReached, supervise
-from bcr_runtime.processes import own_version
+from bcr_runtime.places import IS_CHECKOUT, own_version
 
 
 def _run(arguments: list[str]) -> int:
@@ -121,6 +121,8 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
+# Commands that read the project's tests, docs or locks, which only a checkout has.
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "scenarios", "test"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
@@ -182,6 +184,9 @@ def _run(name: str, rest: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
+        return 2
+    if name in OF_A_CHECKOUT and not IS_CHECKOUT:
+        output.complain(f"bcr {name}: works in a checkout of the project only, and this is an installed package")
         return 2
     asks_for_help = any(each in ("-h", "--help") for each in rest)
     if not asks_for_help:

@@ -20,7 +20,7 @@ from bcr.signed.statements import Outcome, Request
 from bcr.state.cache import LatestRequests
 from bcr.state.running import RunningState
 from bcr.verdict.record import ClientRecord, Exchange, RunRecord
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import run_text
 from bcr_sim.observing import observe_processes
 from bcr_sim.oracle import Oracle
