@@ -314,8 +314,16 @@ def test_an_order_is_for_this_configuration_and_slot_and_the_digest_of_these_req
     assert raised.value.provable and raised.value.position == 0
 
 
+def test_a_replica_executes_nothing_that_its_predecessor_ordered_otherwise_than_the_client_asked():
+    """[3.3] Otherwise it executes the requests, adds its own order and result, keeps the order proof in its history"""
+    found = run("failures[0,0] = client_request(0,1),change_operation()\n")
+    [noticed] = found.when("replica_1", "notices ContradictoryOrder in shuttle, blames replica 0")
+    assert not found.when("replica_[12]", "executes slot 1")
+    assert found.outcome.result["results"][0] == ["OK", "OK", "OK", "abc"]
+
+
 def hole():
-    """The middle keeps a shuttle back, and passes the next one on."""
+    """The tail ignores a shuttle, and gets the next one."""
     return run(PATIENCE + "client_window = 2\nfailures[0,2] = shuttle(0,1),drop()\n")
 
 
