@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bcr.faults.plans import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, TRIGGERS
+from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, TRIGGERS
 from bcr.scenario.expectations import SUBJECTS
 from bcr.scenario.reading import VALID_KEYS
 from bcr.scenario.simulation import WORDS

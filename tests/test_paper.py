@@ -181,6 +181,15 @@ def test_messages_are_decoded_by_a_fixed_schema_and_never_unpickled(chain):
     assert [path.name for path in ours if re.search(r"^\s*(?:import|from) pickle", path.read_text(), re.MULTILINE)] == []
 
 
+def test_olympus_s_own_messages_are_believed_for_their_signature():
+    """[1.6] What counts in a message is signed inside, Olympus's own messages included"""
+    for kind in ("wedge_request", "get_running_state", "configuration"):
+        found = run(f"failures[0,1] = shuttle(0,1),forge({kind})\n")
+        assert found.who("is struck by") == ["replica_1"]
+        assert found.who("is immutable") == []
+        assert found.outcome.result["results"][0] == ["OK", "OK", "OK", "abc"]
+
+
 # -- 2. Statements and proofs
 
 
@@ -317,7 +326,7 @@ def test_an_order_is_for_this_configuration_and_slot_and_the_digest_of_these_req
 def test_a_replica_executes_nothing_that_its_predecessor_ordered_otherwise_than_the_client_asked():
     """[3.3] Otherwise it executes the requests, adds its own order and result, keeps the order proof in its history"""
     found = run("failures[0,0] = client_request(0,1),change_operation()\n")
-    [noticed] = found.when("replica_1", "notices ContradictoryOrder in shuttle, blames replica 0")
+    assert len(found.when("replica_1", "notices ContradictoryOrder in shuttle, blames replica 0")) == 1
     assert not found.when("replica_[12]", "executes slot 1")
     assert found.outcome.result["results"][0] == ["OK", "OK", "OK", "abc"]
 
@@ -637,6 +646,16 @@ def test_a_replica_cuts_its_history_at_a_complete_checkpoint_and_at_nothing_else
     assert found.when("replica_1", "notices NotEnoughStatements in completed_checkpoint")
     assert found.who("cuts its history at slot 1")[0] == "replica_2"
     assert not {"replica_0", "replica_1"} & set(found.who("cuts its history at slot 1"))
+
+
+def test_what_is_cut_is_what_the_checkpoint_covers_and_its_proof_is_where_the_rest_begins():
+    """[6.4] it keeps the proof and passes it on"""
+    found = run(PATIENCE + "checkpt_interval = 2\nfailures[0,2] = shuttle(0,3),drop()\n")
+    left = [said for _, name, said in found.lines if name == "replica_0" and said.startswith("cuts its history at slot 1")]
+    assert left == ["cuts its history at slot 1: 1 left"]  # the head has ordered slot 2 by then
+    [change] = found.outcome.result["reconfigurations"]
+    assert change["invalid_histories"] == {}
+    assert found.when("replica_1", "is immutable, with 4 slots executed and 2 in its history")
 
 
 def test_an_overdue_checkpoint_is_a_reason_to_ask():

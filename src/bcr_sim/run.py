@@ -17,7 +17,8 @@ from bcr.chain.limits import most_in_flight_of_a_client
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
-from bcr.faults.plans import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.vocabulary import FAILURES
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
@@ -138,10 +139,10 @@ def demand_simulable(scenario: Scenario) -> None:
     remarks = [
         Diagnostic(
             scenario.source, 1, 1, "error",
-            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {NOT_SIMULATED[plan.failure.name]}",
+            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {why}",
         )
         for plan in scenario.failures
-        if plan.failure.name in NOT_SIMULATED
+        if (word := FAILURES.get(plan.failure.name)) and (why := word.not_simulated)
     ]  # fmt: skip
     if remarks:
         raise ScenarioError(remarks)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bcr.faults.plans import NO_ACCIDENTS, ONLY_WITH, ClientFaultPlan, Failure, FaultPlan
+from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan
+from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, no_accident
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
@@ -337,11 +338,12 @@ class _Reading:
 
     def _demand_possible(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
         """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""
-        if failure in ONLY_WITH and authentication != ONLY_WITH[failure][0]:
-            needed, why = ONLY_WITH[failure]
+        word = FAILURES.get(failure) or CLIENT_FAILURES.get(failure)
+        needed, why = word.only_with if word and word.only_with else (authentication, "")
+        if needed != authentication:
             self._say(entry, f"{failure} needs authentication = {needed}, which is {authentication}: {why}", offset)
-        elif authentication == "crc" and failure in NO_ACCIDENTS:
-            text = f"{failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
+        elif authentication == "crc" and (why := no_accident(failure)):
+            text = f"{failure} is no accident, and authentication = crc is for nothing else: {why}"
             self._say(entry, text, offset)
 
     def _links(self, reading: FileReading) -> Iterator[FaultPlan]:
