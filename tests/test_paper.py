@@ -791,6 +791,15 @@ def test_all_digests_of_the_quorum_must_be_equal(chain):
     assert plan.quorum in change.failed
 
 
+def test_who_is_silent_at_catching_up_fails_the_quorum():
+    """[7.5] Who is silent for `olympus_timeout` between two steps of progress fails it too."""
+    found = run(PATIENCE + "olympus_timeout = 200\nfailures[0,1] = shuttle(0,1),drop(); catch_up(0),drop()\n")
+    [asked, _] = found.when("olympus", "sends replica_0: catch_up")
+    [given_up] = found.when("olympus", r"gives quorum \(0, 1\) up: replica 1 did not catch up in time")
+    assert given_up == asked + 200 + 200  # replica 0 made a step in the first 200
+    assert found.who("is active in configuration 1") == [f"replica_{i}/1" for i in range(3)]
+
+
 def test_answers_of_an_earlier_attempt_count_for_nothing(chain):
     """[7.5] Answers of an earlier attempt count for nothing."""
     change, plan = agreed(chain, (None, None))
