@@ -12,8 +12,8 @@ import pytest
 
 from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, TRIGGERS
 from bcr.scenario.expectations import SUBJECTS
-from bcr.scenario.reading import VALID_KEYS
-from bcr.scenario.simulation import WORDS
+from bcr.scenario.keys import VALID_KEYS
+from bcr.scenario.simulation import OPTIONS
 
 PROJECT = Path(__file__).resolve().parents[1]
 SPECIFICATION = PROJECT / "docs" / "protocol.md"
@@ -164,14 +164,14 @@ def part(number):
 
 
 def test_every_word_of_a_scenario_file_stands_in_its_section():
-    words = {*TRIGGERS, *FAILURES, *CLIENT_TRIGGERS, *CLIENT_FAILURES, *LINK_ACTIONS, *WORDS, *VALID_KEYS}
+    words = {*TRIGGERS, *FAILURES, *CLIENT_TRIGGERS, *CLIENT_FAILURES, *LINK_ACTIONS, *OPTIONS, *VALID_KEYS}
     told = set(re.findall(r"[a-z]+(?:_[a-z]+)*", part("9")))
     assert len(words) > 80
     assert words - told == set()
 
 
 def test_the_section_on_scenario_files_has_no_failure_that_there_is_not():
-    known = {*TRIGGERS, *FAILURES, *CLIENT_TRIGGERS, *CLIENT_FAILURES, *LINK_ACTIONS, *WORDS, *SUBJECTS, *VALID_KEYS}
+    known = {*TRIGGERS, *FAILURES, *CLIENT_TRIGGERS, *CLIENT_FAILURES, *LINK_ACTIONS, *OPTIONS, *SUBJECTS, *VALID_KEYS}
     known |= {"pseudorandom", "uniform", "put", "get", "slice", "append"}
     called = set(re.findall(r"`([a-z_]+)\(", part("9")))
     assert len(called) > 60

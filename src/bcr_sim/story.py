@@ -68,7 +68,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
         for exchange in each.exchanges
     }
     lines = sorted(
-        ((moment, _place(log), order), log, values)
+        ((round(moment), _place(log), order), log, values)
         for log in folder.glob("*.log")
         for order, (moment, values) in enumerate(map(_read, log.read_text().splitlines()))
     )
@@ -85,7 +85,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
             what = f"accepts request {values['number']} of slot {values['slot']} from {values['answered_by']}: {results}"
         elif exchange is not None and values.get("message") == "client_request":
             what += f": {'; '.join(map(str, exchange.request.statement.operations))}"
-        yield f"{moment:>6.0f}  {names[log]:<{width}}  {what}"
+        yield f"{moment:>6}  {names[log]:<{width}}  {what}"
 
 
 def _ending(outcome: Outcome) -> Iterator[str]:
