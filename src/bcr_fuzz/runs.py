@@ -29,6 +29,7 @@ OPERATIONS = 4_000
 LIMIT_S = 180.0
 START_LIMIT_S = 60.0
 OPEN_LIMIT = 40  # connections of a stranger's that stay open
+CLAIMED = 0.1  # of an insider's messages, in the name of others
 SAMPLES = 30  # messages that each process shows to the insider
 MEMORY_LIMIT_MIB = 400
 MIB = 1 << 20
@@ -293,13 +294,15 @@ def insiders_words(target: Target, chance: random.Random) -> bool:
 
     if not target.processes or target.channel is None:
         return False
-    pid, source = chance.choice(target.processes), chance.choice(target.processes)
+    pid, source = chance.choice(target.processes), _source(target, chance)
     kind = chance.random()
     if kind < 0.5 and target.samples:
         sample = chance.choice(target.samples)
-        data = changed_bytes(sample, chance)
         with contextlib.suppress(codec.CodecError):
-            pid = envelopes.decode(sample)[1] or pid
+            author, destination, message, _named, ticket = envelopes.decode(sample)
+            pid = destination or pid
+            sample = envelopes.encode(author if chance.random() < CLAIMED else source, destination, message, ticket)
+        data = changed_bytes(sample, chance)
     elif kind < 0.7:
         command = chance.choice(list(sim.Command))
         data = _encoded(source, pid, command, odd_value(chance), chance.choice((None, bytes(16), chance.randbytes(16))))
@@ -314,6 +317,18 @@ def insiders_words(target: Target, chance: random.Random) -> bool:
         threading.Event().wait(0.001)
         return False
     return True
+
+
+def _source(target: Target, chance: random.Random) -> Any:
+    """Whom the insider says it is: now and then one of the run's, which nobody takes from it, else itself."""
+    from dacurrent import origins
+
+    other = chance.choice(target.processes)
+    if chance.random() < CLAIMED or target.channel is None:
+        return other
+    channel = target.channel
+    uid = origins.uid_with(chance.choice((1, other.uid, 2**95)), channel.identity.public)
+    return tuple.__new__(type(other), (uid, *other[1:5], "127.0.0.1", (channel.port,)))
 
 
 def _encoded(source: Any, destination: Any, command: Any, arguments: Any, ticket: bytes | None) -> bytes:

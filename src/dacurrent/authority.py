@@ -1,7 +1,7 @@
 """Commands are taken only from whom they may come, and only in their form.
 
-Every connection has proved the cookie, and every frame comes from the process whose address it was made with.  But all
-processes of a run have the cookie, also one that lies; so a command needs more than that.
+Every connection has proved the cookie, and over it speaks nobody but the processes of the transport that made it (see
+`origins`).  But all processes of a run have the cookie, also one that lies; so a command needs more than that.
 
 - A node makes itself a secret when it starts, its *family's*: it and the processes that are forked from it have it.
 - Of that come *tickets*: for another node, a code of its name under the family's secret; for a process, a code of its
@@ -17,7 +17,7 @@ processes of a run have the cookie, also one that lies; so a command needs more 
 | Resolve | this node's own family |
 | NodeJoin, NodePing | nodes |
 | acknowledgements and replies | whoever was told the sequence number, which is drawn at random for each command |
-| Message | anybody: programs that must not trust each other sign what matters |
+| Message | anybody, for itself: programs that must not trust each other sign what others are to believe too |
 """
 
 import functools

@@ -1,19 +1,24 @@
-"""How two processes prove to each other that they hold the same cookie, and the key that this gives their connection.
+"""How two processes prove to each other that they hold the same cookie, and who they are; the key of their connection.
 
     sender -> receiver   HELLO  magic, purpose, size of message it takes, its own address and the one that it connects
                                 to, its identity, a nonce
     receiver -> sender   HELLO  of its own, with its own address and the sender's
-    sender -> receiver   PROOF  HMAC-SHA-256(key, "sender")
+    sender -> receiver   PROOF  HMAC-SHA-256(greeting, "sender")
     receiver -> sender   PROOF  HMAC-SHA-256(key, "receiver"), or REFUSED
 
-The key is HMAC-SHA-256(cookie, both HELLOs): of this connection between these two alone.  So nobody in between can pass
-on what one of them says to a third (the addresses are others) or back to its author (the identity is its own), and a
-proof of another connection proves nothing (the nonces are others).  Under the key goes a code for every frame, which
-counts: a frame that is altered, left out, repeated or of another connection is none.
+The *greeting* is HMAC-SHA-256(cookie, both HELLOs): of this connection between these two alone.  So nobody in between
+can pass on what one of them says to a third (the addresses are others) or back to its author (the identity is its own),
+and a proof of another connection proves nothing (the nonces are others).
 
-The sender proves first: whoever listens gives nothing to strangers that could be tried against guessed cookies.
+An identity is a public key of X25519, made anew for each transport.  The *key* is HMAC-SHA-256(greeting, the secret that
+the two identities share): who has the cookie and says another's identity does not get it.  Under the key goes a code for
+every frame, which counts: a frame that is altered, left out, repeated, or of another connection or process is none.
+
+The sender proves first: whoever listens gives nothing to strangers that could be tried against guessed cookies, and
+computes no shared secret for them.
 """
 
+import hashlib
 import hmac
 import itertools
 import os
@@ -22,10 +27,12 @@ import struct
 
 # The public functions of PyNaCl check and copy for ten times as long as the code of a small frame takes to compute.
 from nacl._sodium import ffi, lib
+from nacl.bindings import crypto_box_keypair, crypto_scalarmult
 
-MAGIC = b"da\x00\x02dac2"
+MAGIC = b"da\x00\x02dac3"
 NONCE_BYTES = 16
-IDENTITY_BYTES = 16
+IDENTITY_BYTES = 32
+FINGERPRINT_BYTES = 16
 MESSAGES, PROBE = 0, 1  # purposes: to send messages; only to see whether somebody is there
 
 _HELLO = struct.Struct(f">8sBI4sH4sH{IDENTITY_BYTES}s{NONCE_BYTES}s")
@@ -44,6 +51,29 @@ if lib.sodium_init() < 0:
 
 class HandshakeError(Exception):
     """The other side is no process of this layer, or has another cookie; the text says which."""
+
+
+class Identity:
+    """Who a transport is: a public key, which its HELLOs carry, and the private one, which stays in its OS process."""
+
+    def __init__(self):
+        self.public, self._private = crypto_box_keypair()
+
+    def shared_with(self, public):
+        """The secret bytes that only the two of them can compute.  Raises HandshakeError for what is no identity."""
+        try:
+            return crypto_scalarmult(self._private, public)
+        except RuntimeError:  # a point from which every key makes the same
+            raise HandshakeError("its identity is none") from None
+
+    def forget(self):
+        """Another OS process is this from now on: one that was forked, or the one that forked."""
+        self._private = None
+
+
+def fingerprint(public):
+    """The number, of FINGERPRINT_BYTES, by which the ids of a transport's processes name its identity."""
+    return int.from_bytes(hashlib.blake2b(public, digest_size=FINGERPRINT_BYTES).digest(), "big")
 
 
 class Hello:
@@ -87,9 +117,14 @@ def is_beginning(data):
     return data[: len(MAGIC)] == MAGIC[: len(data)]
 
 
-def connection_key(cookie, senders_hello, receivers_hello):
-    """The key of the connection that began with these HELLOs, as bytes."""
+def greeting_of(cookie, senders_hello, receivers_hello):
+    """What the connection that began with these HELLOs is known by to those who have the cookie, as bytes."""
     return hmac.digest(cookie, senders_hello + receivers_hello, "sha256")
+
+
+def connection_key(greeting, shared):
+    """The key of the connection, as bytes, of its greeting and the secret that its ends share."""
+    return hmac.digest(greeting, shared, "sha256")
 
 
 def proof(key, role):

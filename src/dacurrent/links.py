@@ -14,7 +14,6 @@ import collections
 import errno
 import logging
 import os
-import secrets
 import selectors
 import socket
 import threading
@@ -95,7 +94,7 @@ class Links:
     """All links of one transport.
 
     `hostname` is the IPv4 address to send from, `port` where the process itself listens; `limit_bytes` is the size of
-    message that it takes; `loop` is its network thread; `identity` are bytes that no other transport has.
+    message that it takes; `loop` is its network thread; `identity` is this transport's.
     """
 
     def __init__(self, hostname, port, limit_bytes, cookie, loop, identity):
@@ -445,16 +444,17 @@ class Links:
             if connection.getsockname() == link.target:
                 raise ConnectionRefusedError("only this very connection is at that port")
             own = (self.hostname, self.port)
-            hello = handshake.Hello(own, link.target, self.identity, self.limit_bytes, link.purpose)
+            hello = handshake.Hello(own, link.target, self.identity.public, self.limit_bytes, link.purpose)
             link.hello = hello.encode()
             connection.sendall(link.hello)
             link.stage = GREETING
         if link.stage == GREETING and self._has_arrived(link, handshake.HELLO_BYTES):
             theirs = handshake.Hello.decode(link.arrived)
-            theirs.demand_for((self.hostname, self.port), link.target, self.identity)
+            theirs.demand_for((self.hostname, self.port), link.target, self.identity.public)
             link.limit_bytes = theirs.limit_bytes
-            link.key = handshake.connection_key(self.cookie, link.hello, link.arrived)
-            connection.sendall(handshake.proof(link.key, b"sender"))
+            greeting = handshake.greeting_of(self.cookie, link.hello, link.arrived)
+            connection.sendall(handshake.proof(greeting, b"sender"))
+            link.key = handshake.connection_key(greeting, self.identity.shared_with(theirs.identity))
             link.stage, link.arrived = PROVING, b""
         if link.stage == PROVING and self._has_arrived(link, handshake.PROOF_BYTES):
             if not handshake.is_proof(link.arrived, link.key, b"receiver"):
@@ -482,8 +482,3 @@ class Links:
         if link.fallen_out:
             self._tell_fallen_out(link)
         self._write_waiting(link)
-
-
-def new_identity():
-    """Bytes that no other transport has."""
-    return secrets.token_bytes(handshake.IDENTITY_BYTES)

@@ -38,7 +38,8 @@ def cure_sock(module):
     """Register `dacurrent.transport.TcpTransport`, and nothing else."""
     from da.transport import manager
 
-    from dacurrent import transport
+    from dacurrent import origins, transport
 
     manager.TransportTypes[:] = [transport.TcpTransport]
     module.TcpTransport = transport.TcpTransport
+    origins.cure_ids(transport.identities)

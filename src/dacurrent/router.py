@@ -123,21 +123,20 @@ class Router(_stock_router):
     # -- what arrives, on the network thread
 
     def append(self, item):
-        """Take one message from a transport: (transport, bytes, address of the sender)."""
-        _transport, data, address = item
+        """Take one message from a transport: (transport, bytes, Origin of the connection that it came over)."""
+        _transport, data, origin = item
         try:
             decode = envelopes.decode if len(data) < HEAVY_BYTES else _decode_apart
             source, destination, message, named, ticket = decode(data)
         except codec.CodecError as error:
-            self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *address, error)
+            self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *origin.address, error)
+            return
+        if source is not origin.last and not origin.speaks_for(source):
+            self._refuse_claim(origin, source)
             return
         command, arguments = message
         if destination is None:
             self._jobs.put(functools.partial(self._obey, command, source, arguments, named))
-            return
-        if command is not MESSAGE and source in self.local_procs:
-            text = "%s from %s:%d is dropped: it claims to be from a process of this very one"
-            self._told.log(logging.WARNING, "forged", text, command, *address)
             return
         if command is not MESSAGE and not self._may(command, source, destination, arguments, ticket):
             return
@@ -150,6 +149,12 @@ class Router(_stock_router):
                         self._early.append((source, destination, message))
                     return
         self._deliver(source, destination, message)
+
+    def _refuse_claim(self, origin, source):
+        if not origin.has_lied:
+            origin.has_lied = True
+            text = "What %s:%d sends in the name of %s is dropped: that is none of the processes there"
+            self._told.log(logging.WARNING, "claimed", text, *origin.address, source)
 
     def _may(self, command, source, destination, arguments, ticket):
         """Whether the command is taken from there; who waits for an answer is told if it is not."""
@@ -165,13 +170,13 @@ class Router(_stock_router):
             text = "command %s from %s is ignored: %s"
             self._told.log(logging.WARNING, ("refused", command), text, command.name, source, why)
             if command is Command.New:
-                self._jobs.put(functools.partial(self._refuse, source, arguments, str(why)))
+                self._jobs.put(functools.partial(self._refuse, destination, source, arguments, str(why)))
             return False
 
-    def _refuse(self, source, arguments, why):
+    def _refuse(self, asked, source, arguments, why):
         if type(arguments) is tuple and len(arguments) == 6:
             answer = (arguments[4], why)
-            self._dispatch(common.pid_of_node(), source, (Command.RPCReply, answer), flags=RELIABLE)
+            self._dispatch(asked, source, (Command.RPCReply, answer), flags=RELIABLE)
 
     def _know(self, named):
         for pid in named:

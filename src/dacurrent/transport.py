@@ -6,8 +6,8 @@ thread that serves everybody; threads that sent to one peer mixed their bytes.  
 which loses them.  A channel that promises nothing may as well be reliable, so there is no other channel here.
 
 - A process sends on connections that it opened itself, and only reads from those that it accepted.
-- A connection begins with a mutual proof of the cookie (see `handshake`); then come frames, each with a code by which
-  the receiver knows that it is the next one of this very sender.
+- A connection begins with a mutual proof of the cookie and of both identities (see `handshake`); then come frames, each
+  with a code by which the receiver knows that it is the next one of this very sender.
 - `send` waits for the receiver neither to answer nor to read (see `links`).  One that stands still delays nobody.
 - The socket listens before the process that owns it is forked, so nobody's first message comes too early.
 """
@@ -22,7 +22,7 @@ import weakref
 from da import common
 from da.transport import base, sock
 
-from dacurrent import frames, handshake, links, sockets
+from dacurrent import frames, handshake, links, origins, sockets
 from dacurrent.limited import LimitedLog
 
 BACKLOG = 1_024
@@ -42,6 +42,7 @@ RECEIVE_BYTES = 256 * 1024
 
 _log = LimitedLog(logging.getLogger("da.transport"))
 _live = weakref.WeakSet()
+identities = {}  # port -> the public key of the transport that was made last for it here
 
 
 class Inbound:
@@ -50,11 +51,13 @@ class Inbound:
     def __init__(self, connection, address):
         self.sock = connection
         self.address = address
+        self.origin = None  # who it is, when it has said so
         self.since_s = time.monotonic()
         self.parts = []  # what has arrived of what is not whole yet
         self.size = 0
         self.needed = handshake.HELLO_BYTES  # until the next thing is whole
-        self.key = None  # when the HELLOs have been exchanged
+        self.identity = None  # the public key that it says it is
+        self.greeting = None  # when the HELLOs have been exchanged
         self.seal = None
         self.is_peer = False
         self.is_probe = False
@@ -71,7 +74,7 @@ class TcpTransport(sock.SocketTransport):
     def __init__(self, authkey):
         super().__init__(authkey)
         self.links = None
-        self.identity = links.new_identity()
+        self.identity = handshake.Identity()
         self._inbound = set()
         self._pending = 0
         self._is_paused = False
@@ -95,10 +98,16 @@ class TcpTransport(sock.SocketTransport):
             from multiprocessing.reduction import recv_handle
 
             self.conn = socket.socket(fileno=recv_handle(pipe))
+            self.identity = pipe.recv()
         else:
             self.conn = self._listen(port, strict, linear)
         self.conn.setblocking(False)
         self.port = self.conn.getsockname()[1]
+        identities[self.port] = self.identity.public
+
+    def serialize(self, pipe, pid):
+        super().serialize(pipe, pid)
+        pipe.send(self.identity)
 
     def _listen(self, port, strict, linear):
         lowest, highest = common.get_runtime_option("min_port", 10_000), common.get_runtime_option("max_port", 65_535)
@@ -136,6 +145,7 @@ class TcpTransport(sock.SocketTransport):
         if self.mesgloop is None:
             if self.conn is not None:
                 self.conn.close()
+            self.identity.forget()  # it was made for a child, which has it
             return
         self.links.close(FLUSH_LIMIT_S)
         self.mesgloop.call(self._close_incoming)
@@ -147,6 +157,7 @@ class TcpTransport(sock.SocketTransport):
 
     def abandon(self):
         """In a forked child: close the child's copies of the parent's sockets, so that their peers see them end."""
+        self.identity.forget()
         if self.links is not None:
             self.links.abandon()
         for inbound in list(self._inbound):
@@ -215,7 +226,7 @@ class TcpTransport(sock.SocketTransport):
             return
         inbound.parts.append(data)
         inbound.size += len(data)
-        if inbound.size < inbound.needed and (inbound.is_peer or inbound.key is not None):
+        if inbound.size < inbound.needed and (inbound.is_peer or inbound.greeting is not None):
             return
         if len(inbound.parts) > 1:
             data = b"".join(inbound.parts)
@@ -234,7 +245,7 @@ class TcpTransport(sock.SocketTransport):
     def _shake_hands(self, inbound, data):
         """Go as far as what has arrived allows; returns where the rest begins."""
         at = 0
-        if inbound.key is None:
+        if inbound.greeting is None:
             if not handshake.is_beginning(data):
                 raise handshake.HandshakeError("it does not speak this protocol")
             if len(data) < handshake.HELLO_BYTES:
@@ -245,12 +256,14 @@ class TcpTransport(sock.SocketTransport):
         if len(data) - at < handshake.PROOF_BYTES:
             return at
         given, at = data[at : at + handshake.PROOF_BYTES], at + handshake.PROOF_BYTES
-        if not handshake.is_proof(given, inbound.key, b"sender"):
+        if not handshake.is_proof(given, inbound.greeting, b"sender"):
             inbound.sock.send(handshake.REFUSED)
             raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
-        inbound.sock.send(handshake.proof(inbound.key, b"receiver"))
+        key = handshake.connection_key(inbound.greeting, self.identity.shared_with(inbound.identity))
+        inbound.sock.send(handshake.proof(key, b"receiver"))
         sockets.notice_silence(inbound.sock)
-        inbound.seal = handshake.Seal(inbound.key)
+        inbound.seal = handshake.Seal(key)
+        inbound.origin = origins.Origin(inbound.address, inbound.identity)
         inbound.is_peer = True
         self._pending -= 1
         return at
@@ -259,17 +272,17 @@ class TcpTransport(sock.SocketTransport):
         theirs = handshake.Hello.decode(data)
         own = inbound.sock.getsockname()
         # Which port it listens at, it alone can say; its host is known from the connection.
-        theirs.demand_for(own, (inbound.address[0], theirs.own[1]), self.identity)
-        inbound.address = theirs.own
+        theirs.demand_for(own, (inbound.address[0], theirs.own[1]), self.identity.public)
+        inbound.address, inbound.identity = theirs.own, theirs.identity
         inbound.is_probe = theirs.purpose == handshake.PROBE
-        ours = handshake.Hello(own, theirs.own, self.identity, self.buffer_size).encode()
-        inbound.key = handshake.connection_key(self.authkey, data, ours)
+        ours = handshake.Hello(own, theirs.own, self.identity.public, self.buffer_size).encode()
+        inbound.greeting = handshake.greeting_of(self.authkey, data, ours)
         inbound.sock.send(ours)
 
     def _take_frames(self, inbound, data, start):
         """Pass on the messages of every whole frame in `data`; returns where the rest begins."""
         end, count, limit_bytes = len(data), 0, self.buffer_size
-        address, pass_on, is_next = inbound.address, self.queue.append, inbound.seal.is_next
+        origin, pass_on, is_next = inbound.origin, self.queue.append, inbound.seal.is_next
         while end - start >= HEAD_BYTES:
             (size,) = unpack_size(data, start)
             kind = size >> 31  # 1: it is one message
@@ -286,7 +299,7 @@ class TcpTransport(sock.SocketTransport):
             if kind:
                 if size > limit_bytes:
                     raise handshake.HandshakeError(self._too_large(size))
-                pass_on((self, data[at:stop], address))
+                pass_on((self, data[at:stop], origin))
                 count += 1
                 at = stop
             while at < stop:
@@ -296,7 +309,7 @@ class TcpTransport(sock.SocketTransport):
                     raise handshake.HandshakeError("a frame is malformed")
                 if at - begin > limit_bytes:
                     raise handshake.HandshakeError(self._too_large(at - begin))
-                pass_on((self, data[begin:at], address))
+                pass_on((self, data[begin:at], origin))
                 count += 1
             start = stop + CODE_BYTES
         else:

@@ -82,7 +82,8 @@ class Peer:
     def __init__(self, receiver, own=("127.0.0.1", 1), cookie=COOKIE, target=None):
         self.sock = socket.create_connection(receiver.target, LIMIT_S)
         self.cookie = cookie
-        self.hello = handshake.Hello(own, target or receiver.target, bytes(16), 1 << 20).encode()
+        self.identity = handshake.Identity()
+        self.hello = handshake.Hello(own, target or receiver.target, self.identity.public, 1 << 20).encode()
 
     def __enter__(self):
         return self
@@ -93,10 +94,14 @@ class Peer:
     def greet(self, send=None):
         (send or self.sock.sendall)(self.hello)
         theirs = receive(self.sock, handshake.HELLO_BYTES)
-        self.key = handshake.connection_key(self.cookie, self.hello, theirs)
-        (send or self.sock.sendall)(handshake.proof(self.key, b"sender"))
+        self.greeting = handshake.greeting_of(self.cookie, self.hello, theirs)
+        (send or self.sock.sendall)(handshake.proof(self.greeting, b"sender"))
+        self.key = handshake.connection_key(self.greeting, self.shared_with(handshake.Hello.decode(theirs).identity))
         self.seal = handshake.Seal(self.key)
         return receive(self.sock, handshake.PROOF_BYTES)
+
+    def shared_with(self, identity):
+        return self.identity.shared_with(identity)
 
     def frame(self, *messages):
         body = b"".join(frames.FRAME.pack(len(each)) + each for each in messages)
@@ -388,7 +393,7 @@ def test_who_answers_in_the_name_of_another_port_is_no_peer(make):
         connection, _ = usurper.accept()
         with connection:
             receive(connection, handshake.HELLO_BYTES)
-            connection.sendall(handshake.Hello(other.target, sender.target, bytes(16), 1 << 20).encode())
+            connection.sendall(handshake.Hello(other.target, sender.target, bytes(32), 1 << 20).encode())
             with pytest.raises(base.AuthenticationException, match="it says that it is"):
                 sender.links.connect(usurper.getsockname())
 
@@ -408,9 +413,41 @@ def test_a_proof_of_one_connection_proves_nothing_on_another(make):
         second.hello = first.hello
         second.sock.sendall(second.hello)
         receive(second.sock, handshake.HELLO_BYTES)
-        second.sock.sendall(handshake.proof(first.key, b"sender"))
+        second.sock.sendall(handshake.proof(first.greeting, b"sender"))
         assert receive(second.sock, handshake.PROOF_BYTES) == handshake.REFUSED
         assert second.is_thrown_out()
+
+
+def test_who_says_the_identity_of_another_has_not_the_key_of_its_connections(make):
+    """With the cookie, and all that is known of the other: everything but its private key."""
+    receiver, other = make(), make()
+    with Peer(receiver, own=other.target) as peer:
+        peer.hello = handshake.Hello(other.target, receiver.target, other.identity.public, 1 << 20).encode()
+        assert not handshake.is_proof(peer.greet(), peer.key, b"receiver")
+        peer.sock.sendall(peer.frame(b"in another's name"))
+        assert peer.is_thrown_out()
+    assert receiver.queue.qsize() == 0
+    with socket.create_server(("127.0.0.1", 0)) as usurper:
+        other.send(b"for whom?", usurper.getsockname())
+        connection, _ = usurper.accept()
+        with connection:
+            theirs = receive(connection, handshake.HELLO_BYTES)
+            ours = handshake.Hello(usurper.getsockname(), other.target, receiver.identity.public, 1 << 20).encode()
+            connection.sendall(ours)
+            receive(connection, handshake.PROOF_BYTES)
+            guess = handshake.connection_key(handshake.greeting_of(COOKIE, theirs, ours), bytes(32))
+            connection.sendall(handshake.proof(guess, b"receiver"))
+            with pytest.raises(base.AuthenticationException, match="cookie"):
+                other.links.connect(usurper.getsockname())
+
+
+@pytest.mark.parametrize("public", [bytes(32), bytes([1]) + bytes(31)])
+def test_an_identity_with_which_everybody_shares_one_secret_is_none(make, public):
+    receiver = make()
+    with Peer(receiver) as peer:
+        peer.hello = handshake.Hello(("127.0.0.1", 1), receiver.target, public, 1 << 20).encode()
+        with pytest.raises(ConnectionError):
+            peer.greet()
 
 
 FORGERIES = {
@@ -611,8 +648,8 @@ def test_a_socket_listens_before_its_process_runs(make, monkeypatch):
 def test_a_process_sends_from_the_address_that_it_is_known_by(make):
     sender, receiver = make(hostname="127.0.0.2"), make()
     sender.send(b"where from?", receiver.target)
-    _transport, _data, address = receiver.queue.get(timeout=LIMIT_S)
-    assert address == sender.target
+    _transport, _data, origin = receiver.queue.get(timeout=LIMIT_S)
+    assert origin.address == sender.target
     exchange(receiver, sender)
 
 
