@@ -178,13 +178,17 @@ def _stop_waiting_for_the_dead(sim):
             results = dict(events[seqno])
             remaining.difference_update(results)
             events[seqno] = (remaining, results)
-        deadline_s = time.monotonic() + NEW_LIMIT_S
+        deadline_s = told_s = time.monotonic() + NEW_LIMIT_S
         while remaining:
             if msgtype in _OF_NEW and time.monotonic() > deadline_s:
                 self._deregister_async_event(msgtype, seqno)
                 late = ", ".join(map(str, remaining))
                 _give_up(remaining)
                 raise NewFailed(f"new: no answer within {NEW_LIMIT_S:g} s from {late}")
+            if time.monotonic() > told_s:
+                told_s += NEW_LIMIT_S
+                late = ", ".join(map(str, remaining))
+                self._log.warning("No answer (%s) within %g s from %s; it is waited for.", msgtype.name, NEW_LIMIT_S, late)
             self._DistProcess__process_event(block=True, timeout=CHECK_PAUSE_S)
             for pid in _dead(remaining):
                 self._log.error("%s has died; its answer (%s) will not come.", pid, msgtype.name)

@@ -28,7 +28,7 @@ from dacurrent.sockets import demand_address, name_of, notice_silence
 
 CONNECT_LIMIT_S = 10.0  # for a peer to answer; a queue is kept, and it is tried again
 SILENT_PAUSE_S = 1.0  # before it is
-BROKEN_ATTEMPTS = 40  # where a peer breaks off the handshake, as one that has too many to see to
+BROKEN_ATTEMPTS = 400  # in 20 s, where a peer breaks off the handshake, as one that has too many to see to
 BROKEN_PAUSE_S = 0.05
 REFUSED_ATTEMPTS = 20  # where nobody listens, and the sender asked for more than one
 REFUSED_PAUSE_S = 0.05

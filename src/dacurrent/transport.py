@@ -76,7 +76,7 @@ class TcpTransport(sock.SocketTransport):
         self.links = None
         self.identity = handshake.Identity()
         self._inbound = set()
-        self._pending = 0
+        self._strangers = set()  # of these, those that have not proved their cookie yet
         self._is_paused = False
         self._is_closed = False
         self._passed_on = 0  # messages, in all
@@ -174,7 +174,7 @@ class TcpTransport(sock.SocketTransport):
 
     def _tick(self):
         overdue_s = time.monotonic() - PENDING_LIMIT_S
-        for inbound in [each for each in self._inbound if not each.is_peer and each.since_s < overdue_s]:
+        for inbound in [each for each in self._strangers if each.since_s < overdue_s]:
             self._drop(inbound, f"no proof of the cookie within {PENDING_LIMIT_S:g} s")
         if self._is_paused and not self._is_closed:
             self._is_paused = False
@@ -195,19 +195,27 @@ class TcpTransport(sock.SocketTransport):
             _log.log(logging.ERROR, "many", "A connection is refused: there are %d already", CONNECTION_LIMIT)
             connection.close()
             return
-        if self._pending >= PENDING_LIMIT:
-            oldest = min((each for each in self._inbound if not each.is_peer), key=lambda each: each.since_s)
-            self._drop(oldest, "too many connections that have not proved their cookie")
+        if len(self._strangers) >= PENDING_LIMIT:
+            self._make_place()
         connection.setblocking(False)
         inbound = Inbound(connection, address)
         self._inbound.add(inbound)
-        self._pending += 1
+        self._strangers.add(inbound)
         self.mesgloop.watch(connection, lambda _events: self._read(inbound))
+
+    def _make_place(self):
+        """Drop one stranger: any, for who could tell which would go could drive out an honest one each time.
+
+        Those that have said nothing go first; an honest one says HELLO at once.
+        """
+        silent = [each for each in self._strangers if each.greeting is None]
+        chosen = random.choice(silent or list(self._strangers))
+        self._drop(chosen, "too many connections that have not proved their cookie")
 
     def _drop(self, inbound, why=None):
         if inbound in self._inbound:
             self._inbound.discard(inbound)
-            self._pending -= not inbound.is_peer
+            self._strangers.discard(inbound)
             self.mesgloop.discard(inbound.sock)
             if why is not None:
                 _log.log(logging.WARNING, "drop", "Connection from %s:%d closed: %s", *inbound.address, why)
@@ -265,7 +273,7 @@ class TcpTransport(sock.SocketTransport):
         inbound.seal = handshake.Seal(key)
         inbound.origin = origins.Origin(inbound.address, inbound.identity)
         inbound.is_peer = True
-        self._pending -= 1
+        self._strangers.discard(inbound)
         return at
 
     def _be_greeted(self, inbound, data):
