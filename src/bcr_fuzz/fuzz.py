@@ -2,9 +2,9 @@
 
 strangers   bytes to every port of real runs, from somebody without the cookie
 insiders    messages and commands to every process of real runs, from somebody who has the cookie
-starts      connections that say nothing, as many as can be made, to every port of real runs from their beginning
 handlers    changed copies of every message to every process of simulated runs, beside an oracle
 codec       changed messages to the codec of the layer below
+starts      connections that say nothing, as many as can be made, to every port of real runs from their beginning
 """
 
 import argparse
@@ -253,7 +253,7 @@ def _starts(tally: Tally, seed: int, budget: Budget) -> None:
 KINDS: dict[str, Callable[[Tally, int, Budget], None]] = {
     "strangers": _strangers,
     "insiders": _insiders,
-    "starts": _starts,
     "handlers": _handlers,
     "codec": _codec,
+    "starts": _starts,
 }
