@@ -53,6 +53,11 @@ def frames_of(link):
     return chunks, buffers
 
 
+def frame_of_one(chunk, seal):
+    """The bytes of the frame in which this message goes alone."""
+    return FRAME.pack(len(chunk) | ONE) + chunk + seal.next(chunk, 1)
+
+
 def too_large(size, limit_bytes, where):
     return base.PacketSizeExceededException(
         f"a message of {size} bytes does not fit: {SIZE_OPTION} is {limit_bytes} {where}; "

@@ -43,7 +43,7 @@ CODE_BYTES = lib.crypto_aead_aegis128l_abytes()
 _KEY_BYTES = lib.crypto_aead_aegis128l_keybytes()
 _COUNTER = struct.Struct("<QQ")
 
-_tag, _view, _NULL, _is_same = lib.crypto_aead_aegis128l_encrypt, ffi.from_buffer, ffi.NULL, hmac.compare_digest
+_tag, _NULL, _is_same, _nonce = lib.crypto_aead_aegis128l_encrypt, ffi.NULL, hmac.compare_digest, _COUNTER.pack
 
 if lib.sodium_init() < 0:
     raise ImportError("libsodium cannot be used here")
@@ -148,19 +148,17 @@ class Seal:
         self._code = ffi.new("unsigned char[]", CODE_BYTES)
         self._bytes = ffi.buffer(self._code, CODE_BYTES)
 
-    def next(self, data, at=0, stop=None, kind=0):
-        """The code of the next frame, which is `data[at:stop]` of bytes and of this kind, a small number."""
-        if stop is None:
-            frame, size = data, len(data)
-        else:
-            frame, size = _view(data) + at, stop - at
-        nonce = _COUNTER.pack(next(self._count), kind)
-        _tag(self._code, _NULL, _NULL, 0, frame, size, _NULL, nonce, self._key)
+    def next(self, frame, kind=0):
+        """The code of the next frame, which is these bytes and of this kind, a small number."""
+        nonce = _nonce(next(self._count), kind)
+        _tag(self._code, _NULL, _NULL, 0, frame, len(frame), _NULL, nonce, self._key)
         return self._bytes[:]
 
-    def is_next(self, data, at, stop, kind=0):
-        """Whether `data[at:stop]` is the next frame, by the code that stands behind it."""
-        return _is_same(self.next(data, at, stop, kind), data[stop : stop + CODE_BYTES])
+    def is_next(self, frame, code, kind=0):
+        """Whether these bytes are the next frame, by the code that came with it."""
+        nonce = _nonce(next(self._count), kind)
+        _tag(self._code, _NULL, _NULL, 0, frame, len(frame), _NULL, nonce, self._key)
+        return _is_same(self._bytes, code)
 
 
 def _name(address):

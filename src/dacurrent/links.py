@@ -22,7 +22,7 @@ import time
 from da.transport import base
 
 from dacurrent import handshake, logfiles
-from dacurrent.frames import GATHER_LIMIT_BYTES, SHORT_BYTES, SIZE_OPTION, frames_of, too_large
+from dacurrent.frames import GATHER_LIMIT_BYTES, SHORT_BYTES, SIZE_OPTION, frame_of_one, frames_of, too_large
 from dacurrent.limited import LimitedLog
 from dacurrent.sockets import demand_address, name_of, notice_silence
 
@@ -250,6 +250,12 @@ class Links:
     # -- writing, with the link's lock held, on any thread
 
     def _write_waiting(self, link):
+        size = link.waiting_bytes
+        if len(link.waiting) == 1 and size <= SHORT_BYTES and size <= link.limit_bytes and link.stage == UP:
+            # Most often it is one message, and short.
+            chunk = link.waiting.popleft()
+            link.waiting_bytes = 0
+            self._write(link, (chunk,), (frame_of_one(chunk, link.seal),))
         while link.waiting and link.stage == UP:
             chunks, buffers = frames_of(link)
             if chunks:

@@ -232,12 +232,10 @@ class TcpTransport(sock.SocketTransport):
             if inbound.is_peer and not inbound.is_probe and self.on_peer_lost is not None:
                 self.on_peer_lost(inbound.address)
             return
-        inbound.parts.append(data)
-        inbound.size += len(data)
-        if inbound.size < inbound.needed and (inbound.is_peer or inbound.greeting is not None):
-            return
-        if len(inbound.parts) > 1:
-            data = b"".join(inbound.parts)
+        if inbound.parts or not inbound.is_peer:
+            data = self._joined(inbound, data)
+            if data is None:
+                return
         try:
             start = 0 if inbound.is_peer else self._shake_hands(inbound, data)
             if inbound.is_peer:
@@ -247,8 +245,18 @@ class TcpTransport(sock.SocketTransport):
         except OSError as error:
             self._drop(inbound, f"during the handshake: {error}")
         else:
-            inbound.parts = [data[start:]] if start < len(data) else []
-            inbound.size = len(data) - start
+            if start < len(data):
+                inbound.parts, inbound.size = [data[start:]], len(data) - start
+
+    def _joined(self, inbound, data):
+        """All that has arrived with this, and of which nothing is kept then; None while it is too little."""
+        inbound.parts.append(data)
+        inbound.size += len(data)
+        if inbound.size < inbound.needed and (inbound.is_peer or inbound.greeting is not None):
+            return None
+        data = b"".join(inbound.parts)
+        inbound.parts, inbound.size = [], 0
+        return data
 
     def _shake_hands(self, inbound, data):
         """Go as far as what has arrived allows; returns where the rest begins."""
@@ -302,12 +310,13 @@ class TcpTransport(sock.SocketTransport):
             if stop + CODE_BYTES > end:
                 inbound.needed = stop + CODE_BYTES - start
                 break
-            if not is_next(data, at, stop, kind):
+            body = data[at:stop]
+            if not is_next(body, data[stop : stop + CODE_BYTES], kind):
                 raise handshake.HandshakeError("a frame is not the next one that its sender made")
             if kind:
                 if size > limit_bytes:
                     raise handshake.HandshakeError(self._too_large(size))
-                pass_on((self, data[at:stop], origin))
+                pass_on((self, body, origin))
                 count += 1
                 at = stop
             while at < stop:
