@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 
-from bcr.encoding import encode
+from bcr.signed.encoding import encode
 from bcr_bench.load import Load
 from bcr_bench.measured import Measured
 from bcr_bench.plans import Point
 from bcr_bench.raft import run_raft
 from bcr_bench.unreplicated import Job
+from bcr_run.command import command_for
+from bcr_run.supervision import TimeLimitReached, supervise
 from bcr_runtime.processes import PROJECT
-from bcr_tools.run import command_for
-from bcr_tools.supervising import TimeLimitReached, supervise
 
 LIMIT_S = 900.0
 

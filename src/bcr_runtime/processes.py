@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bcr.settings import Settings
-from bcr.violations import MalformedMessage
+from bcr.chain.settings import Settings
+from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal
 
 

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bcr.messages import ResultMessage
-from bcr.proofs import Answer
+from bcr.chain.messages import ResultMessage
+from bcr.chain.proofs import Answer
 from bcr_runtime.processes import PROJECT
 from bcr_sim.distalgo import Container
 from bcr_sim.oracle import Oracle

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each mutant (default: 2000)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", metavar="TEXT", default="", help="only mutants with this in their id")
-    parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/proofs.py")
+    parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/chain/proofs.py")
     parser.add_argument("--results", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
                         help="what to go on from and to add to (default: logs/mutants.jsonl)")  # fmt: skip
     parser.add_argument("--limit", type=float, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
@@ -274,7 +274,7 @@ def is_test_of(file: str, test: str) -> bool:
     """Whether a file of tests is about a source: about processes, or a module that it imports from."""
     from bcr_runtime.processes import PROJECT
 
-    return test in OF_PROCESSES or f"bcr.{Path(file).stem} import" in (PROJECT / test).read_text()
+    return test in OF_PROCESSES or f"{Path(file).with_suffix('').as_posix().replace('/', '.')} import" in (PROJECT / test).read_text()
 
 
 def scenario_texts() -> dict[str, str]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr_run.command import run_text
 from bcr_runtime.processes import PROJECT
-from bcr_tools.storm import run_text
 
 TESTING = PROJECT / "testing.txt"
 FOLDERS = (PROJECT / "config", PROJECT / "config" / "attacks")
