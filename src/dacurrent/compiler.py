@@ -2,8 +2,11 @@
 
 import ast
 import functools
+import logging
 import sys
 import types
+
+from da import common
 
 from dacurrent import nodes37
 from dacurrent.downgrade import downgrade
@@ -28,8 +31,31 @@ def parse(source, filename="<unknown>", mode="exec"):
 def cure_parser(module):
     vars(module).update(nodes37.GONE)
     module.parse = parse
+    _tell_of_problems(module)
     _refuse_foreign_syntax(module)
     _report_malformed_calls(module)
+
+
+def _tell_of_problems(module):
+    """That a file was compiled without any is said only to those who want information of the console (`-L info`)."""
+
+    def daast_from_str(src, filename="<str>", args=None):
+        try:
+            parser = module.Parser(filename, args)
+            parser.visit(parse(src, filename))
+        except SyntaxError as error:
+            sys.stderr.write(f"{error.filename}:{error.lineno}:{error.offset}: SyntaxError: {error.text}")
+            return None
+        if parser.errcnt or parser.warncnt or _is_informed():
+            sys.stderr.write(f"{filename} compiled with {parser.errcnt} errors and {parser.warncnt} warnings.\n")
+        return None if parser.errcnt else parser.program
+
+    module.daast_from_str = daast_from_str
+
+
+def _is_informed():
+    level = common.get_runtime_option("logconsolelevel", default="warning")  # where it is only imported
+    return logging.getLevelName(level.upper()) <= logging.INFO
 
 
 def _refuse_foreign_syntax(module):

@@ -24,6 +24,7 @@ from da.transport import base
 from dacurrent import handshake, logfiles
 from dacurrent.frames import GATHER_LIMIT_BYTES, SHORT_BYTES, SIZE_OPTION, frame_of_one, frames_of, too_large
 from dacurrent.limited import LimitedLog
+from dacurrent.logs import ENDED_LOGS
 from dacurrent.sockets import demand_address, name_of, notice_silence
 
 CONNECT_LIMIT_S = 10.0  # for a peer to answer; a queue is kept, and it is tried again
@@ -47,6 +48,7 @@ IDLE, CONNECTING, GREETING, PROVING, UP = range(5)
 _SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 _log = LimitedLog(logging.getLogger("da.transport"))
+_ended_log = LimitedLog(logging.getLogger(ENDED_LOGS[1]))
 
 
 class Link:
@@ -379,7 +381,7 @@ class Links:
         link.sock, link.seal, link.stage = None, None, IDLE
         if link.outbox:
             text = "%d messages to %s are lost: the connection ended"
-            _log.log(logging.ERROR, "lost", text, link.outbox_messages, name_of(link.target))
+            _ended_log.log(logging.ERROR, "lost", text, link.outbox_messages, name_of(link.target))
         link.outbox.clear()
         link.outbox_bytes = link.outbox_messages = 0
         link.room.notify_all()
@@ -389,7 +391,7 @@ class Links:
         link.waiting.clear()
         link.waiting_bytes = link.fallen_out = 0
         if lost:
-            _log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, name_of(link.target), why)
+            _ended_log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, name_of(link.target), why)
 
     # -- the sender's connections, on the network thread
 

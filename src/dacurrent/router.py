@@ -18,6 +18,7 @@ from da.transport import base
 
 from dacurrent import authority, codec, envelopes, forks, membership
 from dacurrent.limited import LimitedLog
+from dacurrent.logs import ENDED_LOGS
 
 EARLY_LIMIT = 10_000
 HEAVY_BYTES = 64 * 1024  # what is larger may take a while to decode
@@ -30,6 +31,9 @@ MESSAGE = Command.Message
 RELIABLE, BROADCAST = base.ChannelCaps.RELIABLEFIFO, base.ChannelCaps.BROADCAST
 
 _PAIRED = (RouterCommands.HELLO, RouterCommands.ACK)  # their arguments are (number, something)
+
+# Of processes that have ended: a program that lets some end, or end others, may not want to hear of it.
+_ended_log = logging.getLogger(ENDED_LOGS[0])
 
 _stock_router = sim.Router
 
@@ -212,7 +216,7 @@ class Router(_stock_router):
         is_news = flags & base.ChannelCaps.RELIABLE and dest not in self._unreachable
         if is_news and len(self._unreachable) < UNREACHABLE_LIMIT:
             self._unreachable.add(dest)
-        self.log.log(logging.WARNING if is_news else logging.DEBUG, "A message to %s is not sent: %s", dest, error)
+        _ended_log.log(logging.WARNING if is_news else logging.DEBUG, "A message to %s is not sent: %s", dest, error)
 
     def _send_remote(self, src, dest, mesg, flags=0, transport=None, **params):
         transport = transport or self.transport_manager.transports[0]  # there is no other
