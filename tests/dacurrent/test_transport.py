@@ -40,6 +40,7 @@ def make(monkeypatch):
     monkeypatch.setattr(common, "GlobalOptions", options)
     for module in (frames, links, transport):
         monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger("da.transport")))
+    monkeypatch.setattr(links, "_ended_log", LimitedLog(logging.getLogger("da.transport.ended")))
 
     def one(cookie=COOKIE, size=None, is_awake=True, **params):
         options["message_buffer_size"] = size or 1 << 20
