@@ -9,7 +9,7 @@ from bcr_runtime.processes import PROJECT
 
 # Name -> arguments of Python.
 CHECKS = (
-    ("types", ["-m", "mypy", "--strict", "-p", "bcr"]),
+    ("types", ["-m", "mypy", "--strict", "-p", "bcr", "-p", "bcr_runtime", "-p", "dacurrent"]),
     ("style", ["-m", "ruff", "check", "src", "tests"]),
 )
 TESTS_LIMIT_S = 3_600.0

@@ -11,7 +11,7 @@ from da import common
 from da.transport import base
 from da.transport import manager as stock
 
-from dacurrent import frames, handshake, links, sockets, transport
+from dacurrent import frames, handshake, link, links, sockets, transport
 from dacurrent.limited import LimitedLog
 
 COOKIE = b"cookie of the tests"
@@ -230,7 +230,7 @@ def test_a_receiver_that_stands_still_holds_up_neither_the_sender_nor_others_and
 def test_what_does_not_fit_into_the_queue_of_a_receiver_that_never_moves_is_refused_told_once_and_counted(
     make, monkeypatch, caplog
 ):
-    monkeypatch.setattr(links, "QUEUE_LIMIT_BYTES", 10 << 20)
+    monkeypatch.setattr(link, "QUEUE_LIMIT_BYTES", 10 << 20)
     sender, still = make(), make()
     exchange(sender, still)
     go_on = stand_still(still)
@@ -269,7 +269,7 @@ def test_of_a_peer_that_sends_without_end_so_much_is_read_and_others_are_read_al
 
 
 def test_a_queue_is_bounded_in_messages_too(make, monkeypatch):
-    monkeypatch.setattr(links, "SILENT_LIMIT_MESSAGES", 100)
+    monkeypatch.setattr(link, "SILENT_LIMIT_MESSAGES", 100)
     sender = make()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for _ in range(100):
