@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 import traceback
 from collections.abc import Callable
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
 _log = LimitedLog(logging.getLogger("da.sim.events"))
 
 TEXT_LIMIT = 10_000  # characters of what is told of a failure
-CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each process
+CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each class of processes
 
-
-# A pattern, and what binds the variables of an event that it matches; None where only `match` can.
-Candidate = tuple[Any, Callable[[Any], dict[str, Any]] | None]
+# The place of a pattern, and what binds the variables of an event that it matches; None where only `match` can.
+Candidate = tuple[int, Callable[[Any], dict[str, Any]] | None]
+# How many patterns there are, what they begin with, and for each kind of event its candidates.
+Known = tuple[int, set[str], dict[Any, list[Candidate]]]
 
 
 def cure_sim(sim: Stock) -> None:
@@ -66,7 +66,6 @@ def _end_if_not_set_up(sim: Stock) -> None:
 def _telling(process: Any, function: Callable[..., object], where: str, goes_on: bool = True) -> Callable[..., Any]:
     log = LimitedLog(process._log)
 
-    @functools.wraps(function)
     def call(*arguments: Any, **bindings: Any) -> Any:
         try:
             return function(*arguments, **bindings)
@@ -81,6 +80,9 @@ def _telling(process: Any, function: Callable[..., object], where: str, goes_on:
             if not goes_on:
                 raise
 
+    # What DistAlgo looks at; `functools.wraps` takes longer, and each process has some thirty of these.
+    call.__name__ = function.__name__
+    call.__dict__.update(getattr(function, "__dict__", ()))
     return call
 
 
@@ -102,7 +104,9 @@ def _match_without_copies(sim: Stock) -> None:
         is_held = type(event) is not received
         frozen = None
         jobs = self._DistProcess__jobq
-        for pattern, bind in _candidates(self, event):
+        patterns = self._events
+        for place, bind in _candidates(self, event):
+            pattern = patterns[place]
             if bind is not None:
                 bindings = bind(event)
             else:
@@ -125,35 +129,45 @@ def _match_without_copies(sim: Stock) -> None:
             match(self, event)
         except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
             lifetime.note_failure()
-            _log.log(
-                logging.ERROR,
-                type(error).__qualname__,
-                "%s: a message cannot be matched: %s",
-                self._id,
-                _cut(repr(error)),
-            )
+            text = "%s: a message cannot be matched: %s"
+            _log.log(logging.ERROR, type(error).__qualname__, text, self._id, _cut(repr(error)))
 
     sim.DistProcess._DistProcess__trigger_event = trigger
 
 
 def _candidates(process: Any, event: Any) -> list[Candidate]:
-    """The patterns that may match the event, in order, each with what binds its variables, or None where `match` has to.
+    """The places of the patterns that may match the event, each with what binds its variables, or None where `match` has to.
 
     What a message begins with is all that is looked at, once for each beginning that occurs in the patterns.
     """
-    known = process.__dict__.get("_dacurrent_patterns")
+    known: Known | None = process.__dict__.get("_dacurrent_patterns")
     if known is None or known[0] != len(process._events):
-        known = process.__dict__["_dacurrent_patterns"] = (len(process._events), _beginnings(process._events), {})
+        known = process.__dict__["_dacurrent_patterns"] = _known(process)
     _, beginnings, found = known
     message = event.message
     beginning = message[0] if type(message) is tuple and message and type(message[0]) is str else None
     key = type(event), len(message) if beginning is not None else None, beginning if beginning in beginnings else None
     candidates: list[Candidate] | None = found.get(key)
     if candidates is None:
-        candidates = [(each, _binder(each) if key[2] else None) for each in process._events if _may_match(each, *key)]
+        places = enumerate(process._events)
+        candidates = [(place, _binder(each) if key[2] else None) for place, each in places if _may_match(each, *key)]
         if len(found) < CANDIDATES_LIMIT:
             found[key] = candidates
     return candidates
+
+
+def _known(process: Any) -> Known:
+    """How many patterns there are, what they begin with, and what `_candidates` found; one for all processes of a class.
+
+    The text of a class makes the same patterns for each of its processes.
+    """
+    count = len(process._events)
+    known: Known | None = vars(type(process)).get("_dacurrent_patterns_of_all")
+    if known is None or known[0] != count:
+        known = count, _beginnings(process._events), {}
+        if hasattr(process, "_delayed_start"):  # a process of a program
+            type(process)._dacurrent_patterns_of_all = known
+    return known
 
 
 def _beginnings(patterns: Any) -> set[str]:
