@@ -41,6 +41,7 @@ class _Household:
         self.has_failed = False
         self.has_lost_child = False
         self.signal = None  # the one that ends this OS process
+        self.is_ending = False  # whether it ends anyhow, so that a signal need not interrupt anything
         self.is_deserted = False  # whether the node that this one works for is gone
         self.containers = []  # started, and their end not counted yet
         self.manager = None  # of the transports of this OS process
@@ -103,12 +104,13 @@ def cure_sim(sim):
         household = _ours()
         household.manager = self.transport_manager
         transport.abandon_inherited(getattr(self.transport_manager, "transports", ()))  # a spawned one has none yet
-        _obey_signals(sim.DistProcessExit)
-        _end_with_parent()
         try:
+            _obey_signals(sim.DistProcessExit)
+            _end_with_parent()
             run_to_outcome(self)
             if household.signal is None:  # else the outcome is that of the signal, and its children do not end alone
                 _await_containers(household)
+            household.is_ending = True
         except sim.DistProcessExit:
             pass  # by a signal: `household` knows which
         _finish(household)
@@ -230,6 +232,7 @@ def cure_api(api):
             status = stock()
             if household.signal is None:
                 _await_containers(household, END_LIMIT_S if household.is_deserted else None)
+            household.is_ending = True
         except KeyboardInterrupt:
             pass
         node = next((each for each in household.containers if each.is_node()), None)
@@ -257,12 +260,16 @@ def _node_status(household, status, outcome):
 
 def _obey_signals(exception):
     """Let the first SIGTERM or SIGINT raise `exception` in the main thread; those that follow find it ending."""
+    owner = os.getpid()
 
     def end(number, _frame):
+        if os.getpid() != owner:
+            os._exit(128 + number)  # a child just forked: it has begun nothing yet, and nobody would catch the exception
         household = _ours()
         if household.signal is None:
             household.signal = number
-            raise exception
+            if not household.is_ending:
+                raise exception
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
