@@ -115,7 +115,7 @@ class Account:
         if self.status is None:
             found.append(f"not ended within {TRIAL_LIMIT_S:g} s")
         if self.ended_s is not None and self.ended_s > END_LIMIT_S:
-            found.append(f"ended {self.ended_s:.1f} s after its {'verdict' if self.verdict else 'interrupt'}")
+            found.append(f"ended {self.ended_s:.1f} s after its {'verdict' if self.trial.victims else 'interrupt'}")
         if "Traceback" in self.output and "command" == self.trial.role:
             found.append("a traceback at an interrupt")
         return found + self._wrong_verdict()
@@ -276,6 +276,7 @@ def _read_result(account: Account, logs: Path, ended: float) -> None:
 
 def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: int) -> int:
     """Run the trials of the seeds and print what came of them; 0 if all held, 1 otherwise."""
+    _let_signals_reach_runs()
 
     def run(seed: int) -> Account:
         return perform(trial_of(seed, kinds), folder / f"trial{seed}")
@@ -293,6 +294,13 @@ def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: i
     if failed:
         print(f"did not hold: seeds {', '.join(map(str, failed))}; one again: --trials {','.join(kinds)} --count 1 --seed …")
     return int(bool(failed))
+
+
+def _let_signals_reach_runs() -> None:
+    """What is ignored here, as SIGHUP is under nohup, the runs would ignore too; what is handled is theirs again."""
+    for number in INTERRUPTS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def _print(accounts: Sequence[Account]) -> None:
