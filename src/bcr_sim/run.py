@@ -16,8 +16,8 @@ import msgspec
 from bcr import signing
 from bcr.cache import LatestRequests
 from bcr.control import said
-from bcr.encoding import decode, encode
-from bcr.limits import most_in_flight_of_a_client
+from bcr.encoding import decode
+from bcr.limits import most_in_flight_of_a_client, state_limits
 from bcr.macs import UnevenMacKeys
 from bcr.proofs import Answer
 from bcr.queue import RequestQueue
@@ -186,7 +186,8 @@ class _Run:
         self.launch = self._launch()
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
-        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
+        self.limits = state_limits(self.launch.settings)
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -219,7 +220,7 @@ class _Run:
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
             liars = self.scenario.faulty_clients
-            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars)
+            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars, limits=self.limits)
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
@@ -418,7 +419,7 @@ class _Run:
 
     def _add_fault(self, plan: FaultPlan) -> None:
         assert self.harness is not None
-        self.harness.process._state.collection.add_fault(encode(plan))
+        self.harness.process._state.collection.faults.append(plan)
 
     # -- what happens
 

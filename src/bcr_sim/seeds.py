@@ -58,6 +58,9 @@ class Chance:
         return sorted((left.pop(self.number(0, len(left) - 1)) for _ in range(count)), key=values.index)
 
 
+STATE_LIMITS = (None, None, 200)  # of twelve keys with values of up to 32 bytes fewer than half fit
+
+
 def authentication_of(seed: int) -> Authentication:
     """The authenticator that a seed draws, where it is left to it."""
     drawn: Authentication = Chance(f"authentication {seed}").one_of(sorted(KINDS))  # type: ignore[assignment]
@@ -111,6 +114,8 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in NO_ACCIDENTS)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
+    if (limit := Chance(f"state limit {seed}").one_of(STATE_LIMITS)) is not None:
+        lines.append(f"state_limit = {limit}")
     if acceptance != "all":
         lines.append(f"acceptance = {acceptance}")
     return "\n".join(lines) + "\n"

@@ -15,6 +15,7 @@ import msgspec
 from rich.table import Table
 
 from bcr.encoding import encode
+from bcr.limits import state_limits
 from bcr.missed import Missed, missed_faults
 from bcr.record import ClientRecord, ReplicaReport, RunRecord
 from bcr.verdict import Judgement, judge
@@ -42,6 +43,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         liars=launch.scenario.faulty_clients,
         given_up=failure,
         patience_ms=patience_ms(launch.scenario),
+        limits=state_limits(launch.settings),
     )
     outcome = outcome_of(launch, record, judgement)
     unmet = [

@@ -123,8 +123,9 @@ class Account:
     def _wrong_verdict(self) -> list[str]:
         told = f"verdict {self.verdict}, status {self.status}"
         if not self.trial.victims:
-            # It may have come to its verdict before the interrupt, and then either is right.
-            allowed = {128 + self.trial.number if self.hit else 0, *((0,) if self.verdict == "pass" else ())}
+            # It may have come to its verdict before the interrupt, or have died of it before it had begun anything.
+            allowed = {128 + self.trial.number, -self.trial.number} if self.hit else {0}
+            allowed |= {0} if self.verdict == "pass" else set()
             return [] if self.status in allowed else [f"{told}, to be {' or '.join(map(str, sorted(allowed)))}"]
         if self.trial.spares_service:
             return [] if (self.verdict, self.status) == ("pass", 0) else [f"{told}, to be pass, 0"]
