@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from bcr_fuzz.fuzz import Budget, Tally, changed_bytes, odd_value
+from bcr_fuzz.fuzz import Budget, Measured, Tally, changed_bytes, changed_content, odd_value
 from bcr_runtime.processes import PROJECT
 
 if TYPE_CHECKING:
@@ -138,23 +138,37 @@ class Target:
 
 
 def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
-    """Attack one run after the other; each is to pass, and all its processes are to stay."""
+    """Attack one run after the other; each is to pass, and all its processes are to stay.
+
+    Where the budget compares, each has a twin: the same is sent elsewhere while it runs.
+    """
     import da  # noqa: F401 - before the modules of the layer
 
-    with _channel() as channel, _elsewhere(budget.is_elsewhere) as elsewhere:
-        for number in itertools.count(seed):
-            if not budget.is_left(tally.messages):
-                return
+    with _channel() as channel, _elsewhere(budget.is_elsewhere or budget.compares) as elsewhere:
+
+        def measured(number: int, tally: Tally, budget: Budget, address: tuple[str, int] | None) -> Measured:
             with tempfile.TemporaryDirectory() as folder:
                 target = Target(Path(folder), number)
-                target.channel, target.elsewhere = channel, elsewhere
+                target.channel, target.elsewhere = channel, address
                 try:
-                    _attack(target, tally, number, budget, words)
+                    return _attack(target, tally, number, budget, words)
                 finally:
                     target.end()
 
+        for number in itertools.count(seed):
+            if not budget.is_left(tally.messages):
+                return
+            before = tally.messages
+            attacked = measured(number, tally, budget, elsewhere if budget.is_elsewhere else None)
+            if budget.compares:
+                twin = Tally()
+                alone = measured(number, twin, Budget(tally.messages - before, LIMIT_S / 60), elsewhere)
+                tally.compared.append((attacked, alone))
+                tally.notes += [f"{note}; sent elsewhere" for note in twin.notes]
+                tally.findings += [f"{finding}; with nothing sent to it" for finding in twin.findings]
 
-def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words) -> None:
+
+def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words) -> Measured:
     deadline_s = time.monotonic() + START_LIMIT_S
     while len(target.processes) < 8 and target.process.poll() is None and time.monotonic() < deadline_s:
         time.sleep(0.02)
@@ -170,10 +184,10 @@ def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Word
             tally.messages += words(target, chance)
         target.look()
         most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
-    _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+    return _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
 
 
-def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
+def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> Measured:
     status = target.process.poll()
     output = (target.folder / "output").read_text(errors="replace")
     result: dict[str, Any] = {}
@@ -193,6 +207,7 @@ def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, 
         tally.findings.append(f"seed {seed}: status {status}, {verdict} {reasons} {_last_error(output)}")
     if most_mib > MEMORY_LIMIT_MIB:
         tally.findings.append(f"seed {seed}: {most_mib:.0f} MiB of memory")
+    return Measured(rate, most_mib, most_open)
 
 
 def _last_error(output: str) -> str:
@@ -310,6 +325,29 @@ def insiders_words(target: Target, chance: random.Random) -> bool:
         data = _encoded(source, pid, sim.Command.Message, (None, values), None)
     try:
         target.channel.send(data[: 1 << 20], target.address_of(pid))
+    except base.TransportException:
+        threading.Event().wait(0.001)
+        return False
+    return True
+
+
+def handlers_words(target: Target, chance: random.Random) -> bool:
+    """One message of the program with a part changed, from somebody who has the cookie; whether it was taken."""
+    from da import sim
+    from da.transport import base
+
+    from dacurrent import envelopes
+
+    if not target.samples or target.channel is None:
+        return False
+    source, pid, (command, arguments), *_ = envelopes.decode(chance.choice(target.samples))
+    if pid is None or command is not sim.Command.Message or not isinstance(arguments[1], tuple):
+        return False
+    if chance.random() < 0.2:  # what is for one is sent to another, and by another
+        pid, source = chance.choice(target.processes), chance.choice(target.processes)
+    content = changed_content(arguments[1], chance)
+    try:
+        target.channel.send(_encoded(source, pid, command, (None, content), None)[: 1 << 20], target.address_of(pid))
     except base.TransportException:
         threading.Event().wait(0.001)
         return False

@@ -94,6 +94,9 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
         f"batch_limit = {chance.one_of((1, 1, 4))}",
         f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
     ]
+    limit = Chance(f"state limit {seed}").one_of(STATE_LIMITS)
+    if limit is not None:
+        lines.append(f"state_limit = {limit}")
     for client in range(clients):
         lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 10)})")
     replicas = sizes(t, authentication).replicas
@@ -114,8 +117,6 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in NO_ACCIDENTS)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
-    if (limit := Chance(f"state limit {seed}").one_of(STATE_LIMITS)) is not None:
-        lines.append(f"state_limit = {limit}")
     if acceptance != "all":
         lines.append(f"acceptance = {acceptance}")
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@
 - A node waits for its children before it ends.  SIGTERM and Ctrl-C end it and all of them; what has not ended within
   END_LIMIT_S is killed.
 - A child ends when its parent process has ended, however that was.
-- Nobody waits for a child of its own that has died.
+- Nobody waits for a child of its own that has died, nor for ever for one that does not answer `setup` and `start`.
 """
 
 import logging
@@ -24,6 +24,7 @@ END_LIMIT_S = 5.0
 WATCH_PAUSE_S = 0.5
 CHECK_PAUSE_S = 1.0
 NEW_LIMIT_S = 30.0  # for those that `new` waits for, node or child, to say that they are there
+ANSWER_LIMIT_S = 10.0  # for processes that are there to say that they are set up, or have started
 FORK_PAUSE_S = 0.01
 
 _log = logging.getLogger("da.lifetime")
@@ -180,9 +181,15 @@ def _stop_waiting_for_the_dead(sim):
             results = dict(events[seqno])
             remaining.difference_update(results)
             events[seqno] = (remaining, results)
-        deadline_s = time.monotonic() + NEW_LIMIT_S
+        began_s = time.monotonic()
         while remaining:
-            if msgtype in _OF_NEW and time.monotonic() > deadline_s:
+            if msgtype in _OF_START and time.monotonic() > began_s + ANSWER_LIMIT_S:
+                for pid in remaining:
+                    self._log.error("%s has not answered for %g s, and is given up (%s).", pid, ANSWER_LIMIT_S, msgtype.name)
+                    results[pid] = None
+                _give_up(remaining)
+                break
+            if msgtype in _OF_NEW and time.monotonic() > began_s + NEW_LIMIT_S:
                 self._deregister_async_event(msgtype, seqno)
                 late = ", ".join(map(str, remaining))
                 _give_up(remaining)
@@ -199,11 +206,12 @@ def _stop_waiting_for_the_dead(sim):
         return results
 
     _OF_NEW = (sim.Command.NewAck, sim.Command.RPCReply)
+    _OF_START = (sim.Command.SetupAck, sim.Command.StartAck)
     sim.DistProcess._sync_async_event = sim.internal(_sync_async_event)
 
 
 def _give_up(pids):
-    """Those of them that are children of this OS process have not come to life; nobody knows them, so nobody ends them."""
+    """Kill those of them that are children of this OS process: they have not come to life, and nobody else would."""
     for each in list(_ours().containers):
         if each.dapid in pids and isinstance(each, multiprocessing.Process):
             each.kill()
