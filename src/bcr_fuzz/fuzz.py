@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bcr_tools.supervising import Interrupted
+from bcr_run.supervision import Interrupted
 
 SLOW_S = 0.5  # of CPU time for one message to the codec
 LEAST_SHARE = 0.85  # of the throughput that a run has when the same is sent elsewhere

@@ -24,7 +24,7 @@ import psutil
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bcr_tools.output import Terminal
+from bcr_run.output import Terminal
 
 TRIAL_LIMIT_S = 180.0  # for a whole run, which gives itself up before that
 END_LIMIT_S = 10.0  # for the command to end once there is a verdict, or it was interrupted

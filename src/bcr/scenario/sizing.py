@@ -6,10 +6,9 @@ from itertools import chain, islice
 
 import msgspec
 
-from bcr.object import Operation
-from bcr.room import operations_bytes
-from bcr.scenario.values import Scenario
-from bcr.sizes import (
+from bcr.chain.slot_room import operations_bytes
+from bcr.objects.dictionary import Operation
+from bcr.objects.sizes import (
     REQUEST_LIMIT_BYTES,
     RESULTS_LIMIT_BYTES,
     SLOT_LIMIT_BYTES,
@@ -17,7 +16,8 @@ from bcr.sizes import (
     bytes_of,
     encoded_bytes,
 )
-from bcr.workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH, UNIFORM_KEYS, Uniform, Workload, Written
+from bcr.scenario.values import Scenario
+from bcr.scenario.workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH, UNIFORM_KEYS, Uniform, Workload, Written
 
 _MOST_LENGTH_BYTES = 5  # that stand before a value
 _SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add to a slot

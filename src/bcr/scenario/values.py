@@ -4,11 +4,11 @@ from typing import Literal
 
 import msgspec
 
-from bcr.authentication import Authentication, sizes
+from bcr.faults.plans import ClientFaultPlan, FaultPlan
+from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.faults import ClientFaultPlan, FaultPlan
-from bcr.sizes import STATE_LIMIT_BYTES
-from bcr.workload import Workload
+from bcr.scenario.workload import Workload
+from bcr.signed.authentication import Authentication, sizes
 
 Placement = Literal["processes", "nodes"]
 LogLevel = Literal["quiet", "human", "debug"]
