@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bcr fuzz: no kind {', '.join(unknown)}; there are {', '.join(KINDS)}", file=sys.stderr)
         return 2
     tallies: dict[str, Tally] = {}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which whoever supervises this asks it to end
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which whoever supervises this asks it to end
     try:
         for kind in kinds:
             tallies[kind] = Tally()
@@ -90,6 +90,8 @@ def main(arguments: Sequence[str]) -> int:
         print("bcr fuzz: interrupted; this is what came of it so far", file=sys.stderr)
         _print(tallies)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _print(tallies)
     return int(any(tally.findings for tally in tallies.values()))
 
