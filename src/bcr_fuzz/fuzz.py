@@ -59,10 +59,16 @@ class Measured:
 
 
 class Budget:
-    """Until so many messages, or so many minutes, whichever comes first; whether all is sent elsewhere, or that as well."""
+    """Until so many messages, or so many minutes, whichever comes first; whether all is sent elsewhere, or that as well.
 
-    def __init__(self, messages: int, minutes: float, is_elsewhere: bool = False, compares: bool = False) -> None:
+    Real runs have so many operations of each of two clients.
+    """
+
+    def __init__(
+        self, messages: int, minutes: float, is_elsewhere: bool = False, compares: bool = False, operations: int = 4_000
+    ) -> None:
         self.messages = messages
+        self.operations = operations
         self.is_elsewhere = is_elsewhere
         self.compares = compares
         self._deadline_s = time.monotonic() + 60 * minutes
@@ -84,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for kind in kinds:
             tallies[kind] = Tally()
-            KINDS[kind](tallies[kind], options.seed, Budget(options.messages, options.minutes, options.elsewhere, options.compare))
+            KINDS[kind](tallies[kind], options.seed, budget_of(options))
             tallies[kind].findings += compared(tallies[kind])
     except (Interrupted, KeyboardInterrupt):
         print("bcr fuzz: interrupted; this is what came of it so far", file=sys.stderr)
@@ -96,12 +102,17 @@ def main(arguments: Sequence[str]) -> int:
     return int(any(tally.findings for tally in tallies.values()))
 
 
+def budget_of(options: argparse.Namespace) -> Budget:
+    return Budget(options.messages, options.minutes, options.elsewhere, options.compare, options.operations)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bcr fuzz", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all of them)")
     parser.add_argument("--seed", type=int, default=0, help="with which to begin (default: 0)")
     parser.add_argument("--messages", type=int, default=10_000, help="of each kind (default: 10000)")
     parser.add_argument("--minutes", type=float, default=5.0, help="at the most, for each kind (default: 5)")
+    parser.add_argument("--operations", type=int, default=4_000, help="real runs: of each of two clients (default: 4000)")
     parser.add_argument(
         "--elsewhere",
         action="store_true",

@@ -25,7 +25,6 @@ from bcr_runtime.places import SOURCES
 if TYPE_CHECKING:
     from dacurrent.transport import TcpTransport
 
-OPERATIONS = 4_000
 LIMIT_S = 180.0
 START_LIMIT_S = 60.0
 OPEN_LIMIT = 40  # connections of a stranger's that stay open
@@ -69,13 +68,13 @@ Words = Callable[["Target", random.Random], bool]
 class Target:
     """A run that is under way, and what is known of it outside."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, operations: int) -> None:
         self.folder = folder
         self.seen = folder / "seen"
         self.seen.touch()
         self.result_file = folder / "result.json"
         scenario = folder / "scenario.config"
-        scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=OPERATIONS))
+        scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=operations))
         node = ["-L", "warning", "-n", "onode", "-M", "-p", "0", "-H", "localhost", "--cookie", COOKIE]
         run = ["RunSystem.da", "-i", str(scenario), "--log-dir", str(folder / "logs"), "--result-file", str(self.result_file)]
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
@@ -148,7 +147,7 @@ def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
 
         def measured(number: int, tally: Tally, budget: Budget, address: tuple[str, int] | None) -> Measured:
             with tempfile.TemporaryDirectory() as folder:
-                target = Target(Path(folder), number)
+                target = Target(Path(folder), number, budget.operations)
                 target.channel, target.elsewhere = channel, address
                 try:
                     return _attack(target, tally, number, budget, words)
@@ -162,8 +161,9 @@ def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
             attacked = measured(number, tally, budget, elsewhere if budget.is_elsewhere else None)
             if budget.compares:
                 twin = Tally()
-                alone = measured(number, twin, Budget(tally.messages - before, LIMIT_S / 60), elsewhere)
-                tally.compared.append((attacked, alone))
+                alone = measured(number, twin, Budget(tally.messages - before, LIMIT_S / 60, operations=budget.operations), elsewhere)
+                if attacked.rate and alone.rate:  # else one of them had not ended, and that is told
+                    tally.compared.append((attacked, alone))
                 tally.notes += [f"{note}; sent elsewhere" for note in twin.notes]
                 tally.findings += [f"{finding}; with nothing sent to it" for finding in twin.findings]
 

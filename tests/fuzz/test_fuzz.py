@@ -42,20 +42,14 @@ def test_no_bytes_can_be_changed_too():
     assert all(isinstance(fuzz.changed_bytes(b"", random.Random(seed)), bytes) for seed in range(50))
 
 
-def test_a_run_that_strangers_speak_to_passes(capsys, monkeypatch):
-    from bcr_fuzz import runs
-
-    monkeypatch.setattr(runs, "OPERATIONS", 200)
-    assert fuzz.main(["strangers", "--messages", "300", "--minutes", "1"]) == 0
+def test_a_run_that_strangers_speak_to_passes(capsys):
+    assert fuzz.main(["strangers", "--messages", "300", "--minutes", "1", "--operations", "200"]) == 0
     assert "pass 1" in capsys.readouterr().out
 
 
 def test_a_run_whose_handlers_get_changed_messages_passes_beside_its_twin(capsys, monkeypatch):
-    from bcr_fuzz import runs
-
-    monkeypatch.setattr(runs, "OPERATIONS", 200)
     monkeypatch.setattr(fuzz, "LEAST_SHARE", 0.0)  # so short a run says nothing of throughput
-    assert fuzz.main(["handlers", "--messages", "300", "--minutes", "1", "--compare"]) == 0
+    assert fuzz.main(["handlers", "--messages", "300", "--minutes", "1", "--compare", "--operations", "200"]) == 0
     printed = capsys.readouterr().out
     assert "1 pairs: " in printed
     assert "with the same sent elsewhere" in printed
