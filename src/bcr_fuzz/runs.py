@@ -162,7 +162,8 @@ def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
             if budget.compares:
                 twin = Tally()
                 alone = measured(number, twin, Budget(tally.messages - before, LIMIT_S / 60, operations=budget.operations), elsewhere)
-                if attacked.rate and alone.rate:  # else one of them had not ended, and that is told
+                # A run that had not ended, which is told, or to which nothing was sent any more, says nothing.
+                if attacked.rate and alone.rate and tally.messages > before:
                     tally.compared.append((attacked, alone))
                 tally.notes += [f"{note}; sent elsewhere" for note in twin.notes]
                 tally.findings += [f"{finding}; with nothing sent to it" for finding in twin.findings]

@@ -45,7 +45,7 @@ class Chance:
         return sorted((left.pop(self.number(0, len(left) - 1)) for _ in range(count)), key=values.index)
 
 
-STATE_LIMITS = (None, None, 200)  # of twelve keys with values of up to 32 bytes fewer than half fit
+STATE_LIMITS = (None, None, 50)  # of twelve keys with values of a word or more a few fit
 
 
 def authentication_of(seed: int) -> Authentication:
