@@ -416,3 +416,12 @@ def test_the_limit_of_the_state_is_read_and_told_where_a_workload_may_come_to_mo
         assert any("state_limit = 100" in line for line in sizes_of(scenario).told(scenario)) == is_told
     with pytest.raises(ScenarioError, match="state_limit: 49 is not from 50"):
         parse_scenario(text.replace("100", "49").format("x"), "s.config")
+
+
+def test_what_is_appended_behind_a_slice_counts_as_it_may_come_out(small):
+    state = RunningState(9)
+    state.apply(put("k", "12345"))
+    cut = (Operation("slice", "k", "0:1"), append("k", "12345"), get("k"))  # which is six bytes then, the most there may be
+    left = SlotRoom(state)
+    requests = [Request(0, 0, cut), *(Request(0, number, (get("k"),)) for number in (1, 2, 3))]
+    assert [left.takes(Signed(each, 0, b"")) for each in requests] == [True, True, True, False]
