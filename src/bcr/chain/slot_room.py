@@ -96,8 +96,8 @@ class SlotRoom:
                 size = bytes_of(operation.argument)
                 sizes[key] = before if size > VALUE_LIMIT_BYTES else size
             elif operation.name == "append" and before is not None:
-                size = before + bytes_of(operation.argument)
-                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
+                # What stood before may be smaller than it counts as, and then what does not fit behind that does fit.
+                sizes[key] = min(before + bytes_of(operation.argument), VALUE_LIMIT_BYTES)
         return min(got, RESULTS_LIMIT_BYTES), sizes
 
     def _size_of(self, key: str) -> int | None:
