@@ -78,6 +78,7 @@ class Link:
         self.outbox_messages = 0
         self.moved_s = 0.0  # when the peer last took something, or was first asked
         self.fallen_out = 0  # messages for which there was no room
+        self.has_hurried = False  # since the sender last waited
 
     def queued(self):
         """How many messages are in the queue."""
@@ -108,6 +109,8 @@ class Links:
         self._links = {}
         self._lock = threading.Lock()
         self._gathering = None  # the thread that calls `flush` before it waits
+        self._inbox = ()  # what has come for it
+        self._hurried = []  # links with a message that was written at once since it last waited
         self._unflushed = collections.deque()  # links with messages to be written
         self._is_closed = False
 
@@ -157,6 +160,7 @@ class Links:
         if size > self.limit_bytes:
             raise too_large(size, self.limit_bytes, "here")
         link = self._links.get(target) or self.to(target)
+        is_urgent = False
         with link.lock:
             if link.stage != UP or link.outbox:
                 self._prepare(link, size, is_patient)
@@ -170,6 +174,11 @@ class Links:
                 self._write_waiting(link)
             elif len(link.waiting) == 1:
                 self._unflushed.append(link)
+                is_urgent = not (self._inbox or link.has_hurried)
+                link.has_hurried = True
+                self._hurried.append(link)
+        if is_urgent:
+            self._write_unflushed()
 
     def _prepare(self, link, size, is_patient):
         """Let there be a connection, or one that is being made, and room for a message of this size."""
@@ -180,12 +189,22 @@ class Links:
         if not link.has_room(size):
             self._await_room(link, size)
 
-    def gather(self, thread):
-        """Write what the thread of this id sends only when it calls `flush`, or when there is much of it."""
+    def gather(self, thread, inbox=()):
+        """Write what the thread of this id sends only when it calls `flush`, or when there is much of it.
+
+        Where nothing else has come for it, in `inbox`, the first message for each peer is written at once: somebody
+        waits for it, and what the sender has yet to do may take longer than to write it.
+        """
         self._gathering = thread
+        self._inbox = inbox
 
     def flush(self):
         """Write what was gathered, and the process's own logs before it."""
+        self._write_unflushed()
+        while self._hurried:
+            self._hurried.pop().has_hurried = False
+
+    def _write_unflushed(self):
         logfiles.flush()
         for _ in range(len(self._unflushed)):
             try:

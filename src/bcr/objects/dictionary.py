@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of, may_exceed
+from bcr.objects.sizes import BYTES_OF_A_CHARACTER, RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of, may_exceed
 
 OperationName = Literal["put", "get", "slice", "append"]
 
@@ -71,7 +71,7 @@ def apply(dictionary: dict[str, str], operation: Operation) -> str:
     key = operation.key
     if operation.name == "put":
         argument = operation.argument
-        if may_exceed(len(argument), VALUE_LIMIT_BYTES) and bytes_of(argument) > VALUE_LIMIT_BYTES:
+        if len(argument) * BYTES_OF_A_CHARACTER > VALUE_LIMIT_BYTES and bytes_of(argument) > VALUE_LIMIT_BYTES:
             return FAIL
         dictionary[key] = operation.argument
         return OK
@@ -82,7 +82,7 @@ def apply(dictionary: dict[str, str], operation: Operation) -> str:
         return FAIL
     if operation.name == "append":
         longer = value + operation.argument
-        if may_exceed(len(longer), VALUE_LIMIT_BYTES) and bytes_of(longer) > VALUE_LIMIT_BYTES:
+        if len(longer) * BYTES_OF_A_CHARACTER > VALUE_LIMIT_BYTES and bytes_of(longer) > VALUE_LIMIT_BYTES:
             return FAIL
         dictionary[key] = longer
         return OK
