@@ -48,7 +48,7 @@ class Journal:
         """Opens, and if need be makes, the file; `level` is a key of LEVELS."""
         self.path = path
         self._file = ambient.open_log(path)
-        self.tells_steps = LEVELS[level] >= LEVELS["human"]
+        self._tells_steps = LEVELS[level] >= LEVELS["human"]
         self.is_detailed = level == "debug"
         self._told = False  # that there is a problem
         self._second = -1
@@ -60,7 +60,7 @@ class Journal:
         return problem
 
     def step(self, event: str, **values: Any) -> None:
-        if self.tells_steps:
+        if self._tells_steps:
             self._write(event, values)
 
     def detail(self, event: str, **values: Any) -> None:
@@ -72,14 +72,14 @@ class Journal:
 
     def sent(self, message_name: str, receiver: str, message: Any) -> None:
         """A message of the protocol left for `receiver`."""
-        if self.tells_steps:
+        if self._tells_steps:
             self._write("sent", {"message": message_name, "to": receiver, **identify(message)})
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)
 
     def received(self, message_name: str, message: Any) -> None:
         """A message of the protocol arrived and could be decoded; whom it is from only its signatures can say."""
-        if self.tells_steps:
+        if self._tells_steps:
             self._write("received", {"message": message_name, **identify(message)})
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)

@@ -128,5 +128,10 @@ class Seal:
         return _is_same(self.next(data, at, stop, kind), data[stop : stop + CODE_BYTES])
 
 
+def new_identity():
+    """Bytes that no other transport has."""
+    return os.urandom(IDENTITY_BYTES)
+
+
 def _name(address):
     return f"{address[0]}:{address[1]}"

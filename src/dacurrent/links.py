@@ -14,7 +14,6 @@ import collections
 import errno
 import logging
 import os
-import secrets
 import selectors
 import socket
 import threading
@@ -78,7 +77,7 @@ class Link:
         self.outbox_messages = 0
         self.moved_s = 0.0  # when the peer last took something, or was first asked
         self.fallen_out = 0  # messages for which there was no room
-        self.has_hurried = False  # since the sender last waited
+        self.hurried = -1  # the turn of the sender in which one was last written at once
 
     def queued(self):
         """How many messages are in the queue."""
@@ -109,8 +108,8 @@ class Links:
         self._links = {}
         self._lock = threading.Lock()
         self._gathering = None  # the thread that calls `flush` before it waits
-        self._inbox = ()  # what has come for it
-        self._hurried = []  # links with a message that was written at once since it last waited
+        self._inbox = None  # what has come for it
+        self._turn = 0  # how often it has flushed
         self._unflushed = collections.deque()  # links with messages to be written
         self._is_closed = False
 
@@ -174,9 +173,8 @@ class Links:
                 self._write_waiting(link)
             elif len(link.waiting) == 1:
                 self._unflushed.append(link)
-                is_urgent = not (self._inbox or link.has_hurried)
-                link.has_hurried = True
-                self._hurried.append(link)
+                is_urgent = self._inbox is not None and not self._inbox and link.hurried != self._turn
+                link.hurried = self._turn
         if is_urgent:
             self._write_unflushed()
 
@@ -189,20 +187,18 @@ class Links:
         if not link.has_room(size):
             self._await_room(link, size)
 
-    def gather(self, thread, inbox=()):
+    def gather(self, thread, inbox=None):
         """Write what the thread of this id sends only when it calls `flush`, or when there is much of it.
 
-        Where nothing else has come for it, in `inbox`, the first message for each peer is written at once: somebody
-        waits for it, and what the sender has yet to do may take longer than to write it.
+        As long as nothing else has come for it, in `inbox`, the first message for each peer is written at once.
         """
         self._gathering = thread
         self._inbox = inbox
 
     def flush(self):
         """Write what was gathered, and the process's own logs before it."""
+        self._turn += 1
         self._write_unflushed()
-        while self._hurried:
-            self._hurried.pop().has_hurried = False
 
     def _write_unflushed(self):
         logfiles.flush()
@@ -501,8 +497,3 @@ class Links:
         if link.fallen_out:
             self._tell_fallen_out(link)
         self._write_waiting(link)
-
-
-def new_identity():
-    """Bytes that no other transport has."""
-    return secrets.token_bytes(handshake.IDENTITY_BYTES)

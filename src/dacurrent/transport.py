@@ -71,7 +71,7 @@ class TcpTransport(sock.SocketTransport):
     def __init__(self, authkey):
         super().__init__(authkey)
         self.links = None
-        self.identity = links.new_identity()
+        self.identity = handshake.new_identity()
         self._inbound = set()
         self._pending = 0
         self._is_paused = False

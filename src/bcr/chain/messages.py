@@ -121,13 +121,15 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
         violations = (*check.violations, IncompleteProof(what, evidence=(self,)))
         return ResultCheck(check.agreeing, check.disagreeing, check.orders, violations)
 
-    def check_head(self, check: ResultCheck, expected: Result, configuration: View) -> tuple[ProtocolViolation, ...]:
-        """What is wrong with the head's statement, for the second of the chain, where `check` has left it unchecked.
+    def check_head(
+        self, check: ResultCheck, expected: Result, configuration: View, position: int
+    ) -> tuple[ProtocolViolation, ...]:
+        """What is wrong with the head's statement, where the second of the chain has left it out in `check`; else nothing.
 
-        Nothing depends on it; but every result statement is to be checked by some replica beside its author: the others'
-        are by all before them.
+        No result depends on it; but every result statement is to be checked by some replica beside its author. The others'
+        are by all before them. It is done last, when the result shuttle is on its way: the head waits for that.
         """
-        if not configuration.needed or any(signed.signer == configuration.head for signed in check.agreeing):
+        if position != 1 or not configuration.needed or any(signed.signer == configuration.head for signed in check.agreeing):
             return ()
         proof = [signed for signed in self.result_proof if signed.signer == configuration.head]
         return violations_in(proof, expected, configuration)

@@ -60,7 +60,7 @@ class RequestQueue:
         if (client, number) not in self._in_progress:
             return
         self._in_progress.discard((client, number))
-        waiting = self._waiting.get(client, {})
+        waiting: dict[int, SignedRequest] = self._waiting.get(client, {})
         if number in waiting:
             self._ready -= len(waiting) <= self._room_of(client)
             del waiting[number]

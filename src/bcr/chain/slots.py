@@ -32,6 +32,10 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
     outcomes: tuple[Outcome, ...]
     known_tree: Tree | None = None  # over the requests, where somebody has made it already
 
+    def __str__(self) -> str:
+        """What a log says of it: client and number of each request."""
+        return ",".join(f"{client}:{number}" for client, number in self.keys())
+
     def agreed(self, outcomes: Sequence[Outcome]) -> "OpenSlot":
         """The same slot with the outcomes that others say it has."""
         if tuple(outcomes) == self.outcomes:
