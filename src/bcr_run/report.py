@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -112,11 +113,17 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "operations_per_second": rate_of(record),
         "latency_ms": latency_ms(record),
         "processes": processes(record),
-        "versions": {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
-        | {package: version(package) for package in PACKAGES},
+        "versions": dict(_versions()),
         "settings": launch.scenario.settings(),
         "log_folder": str(launch.folder),
     }
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Read once: a hunt makes a result of each of its runs."""
+    own = {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
+    return own | {package: version(package) for package in PACKAGES}
 
 
 def _exchanges(record: RunRecord) -> Any:
