@@ -159,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
     output.prepare()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        status = _run(name, rest)
+        status = _dispatch(name, rest)
     except Interrupted as interruption:
         status = interruption.status
     except NotSetUp as problem:
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     return output.flushed(status)
 
 
-def _run(name: str, rest: list[str]) -> int:
+def _dispatch(name: str, rest: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0

@@ -95,6 +95,10 @@ class RunningState:
         value = self._buckets.value_of(key)
         return None if value is None else bytes_of(value)
 
+    def bytes_of_values(self, keys: Iterable[str]) -> int:
+        """How many bytes the values of these keys have together."""
+        return bytes_of("".join(self._buckets.values_of(keys)))
+
     def apply(self, operation: Operation) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""
         return self._buckets.execute((operation,))[0]
