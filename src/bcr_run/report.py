@@ -4,7 +4,7 @@ import json
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from itertools import islice
@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from bcr.chain.limits import state_limits
 from bcr.signed.encoding import encode
+from bcr.signed.violations import Notice
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
@@ -44,6 +46,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         liars=launch.scenario.faulty_clients,
         given_up=failure,
         patience_ms=patience_ms(launch.scenario),
+        limits=state_limits(launch.settings),
     )
     outcome = outcome_of(launch, record, judgement)
     unmet = [
@@ -132,7 +135,7 @@ def _results_of(client: ClientRecord) -> Any:
 
 def _notices(record: RunRecord) -> list[dict[str, Any]]:
     """Every misbehaviour that somebody noticed: who, in which message, of what kind, what it was, and whom they blame."""
-    noticed = [("olympus", None, record.olympus_notices)]
+    noticed: list[tuple[str, int | None, Sequence[Notice]]] = [("olympus", None, record.olympus_notices)]
     noticed += [(f"client_{client.client}", None, client.notices) for client in record.clients]
     noticed += [(f"replica_{each.position}", each.configuration, each.notices) for each in _reports(record)]
     return [

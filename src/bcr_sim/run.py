@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
+from da import sim
 
-from bcr.chain.limits import most_in_flight_of_a_client
+from bcr.chain.limits import most_in_flight_of_a_client, state_limits
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
@@ -23,12 +24,13 @@ from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
 from bcr.signed.control import said
-from bcr.signed.encoding import decode, encode
+from bcr.signed.encoding import decode
 from bcr.signed.macs import UnevenMacKeys
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
-from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
+from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of
+from bcr_run.patience import stall_limit_s
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
@@ -191,7 +193,8 @@ class _Run:
         self.launch = self._launch()
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
-        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
+        self.limits = state_limits(self.launch.settings)
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits)
         self.oracle.on_breach = self.trace.breached
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
@@ -229,7 +232,7 @@ class _Run:
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
             liars = self.scenario.faulty_clients
-            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars)
+            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars, limits=self.limits)
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
@@ -255,8 +258,8 @@ class _Run:
 
         pid = self.system.create(Harness, self.system.root)
         [self.harness] = self.system.containers[pid]
-        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
-        self.system.command(pid, distalgo.sim.Command.Start, 0)
+        self.system.command(pid, sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
+        self.system.command(pid, sim.Command.Start, 0)
         for crash in self.options.crashes:
             self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
         for amnesia in self.options.amnesias:
@@ -369,7 +372,7 @@ class _Run:
     def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
         """Let a liar send what its process does not."""
         self.trace.made_up(sender, receiver, parts)
-        self.system.network.transmit(sender, receiver, (sender.dapid, (distalgo.sim.Command.Message, (None, parts))), False)
+        self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
         self._tell_harness(container.configuration or 0, self._position(container), "free")
@@ -427,7 +430,7 @@ class _Run:
 
     def _add_fault(self, plan: FaultPlan) -> None:
         assert self.harness is not None
-        self.harness.process._state.collection.add_fault(encode(plan))
+        self.harness.process._state.collection.faults.append(plan)
 
     # -- what happens
 

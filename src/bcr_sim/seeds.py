@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, MESSAGES, SIMULATED, TRIGGERS, FailureWord, possible
 from bcr.scenario.values import Acceptance
-from bcr.signed.authentication import KINDS, Authentication, sizes
+from bcr.signed.authentication import Authentication, sizes
 from bcr_sim.schemes import Pairs, scheme
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
 SCHEMES = 0.5  # of the seeds with lies follow one that is known to be worth trying
 UNDISTURBED = 0.7  # of those have the liars do nothing else, which would mostly give them away before
 MILLISECONDS = (5, 60, 400, 1_500)
+AUTHENTICATIONS: Sequence[Authentication] = ("crc", "ed25519", "hmac")
 ACCEPTANCES: Sequence[Acceptance] = ("all", "quorum")
 
 
@@ -45,9 +46,12 @@ class Chance:
         return sorted((left.pop(self.number(0, len(left) - 1)) for _ in range(count)), key=values.index)
 
 
+STATE_LIMITS = (None, None, 50)  # of twelve keys with values of a word or more a few fit
+
+
 def authentication_of(seed: int) -> Authentication:
     """The authenticator that a seed draws, where it is left to it."""
-    drawn: Authentication = Chance(f"authentication {seed}").one_of(sorted(KINDS))  # type: ignore[assignment]
+    drawn: Authentication = Chance(f"authentication {seed}").one_of(AUTHENTICATIONS)
     return drawn
 
 
@@ -78,6 +82,9 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
         f"batch_limit = {chance.one_of((1, 1, 4))}",
         f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
     ]
+    limit = Chance(f"state limit {seed}").one_of(STATE_LIMITS)
+    if limit is not None:
+        lines.append(f"state_limit = {limit}")
     for client in range(clients):
         lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 10)})")
     replicas = sizes(t, authentication).replicas

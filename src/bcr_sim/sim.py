@@ -3,7 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.table import Table
 
@@ -18,6 +20,7 @@ from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
 from bcr_sim.keeping import show, simulate_into
 from bcr_sim.run import Outcome, demand_simulable, simulate
+from bcr_sim.story import told
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,11 +31,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--diagram", type=Path, metavar="SVG", help="draw the messages of the run (one FILE)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")
     parser.add_argument("--show", type=Path, metavar="FOLDER", help="write all of the run and its page, as bcr show does (one FILE)")
+    parser.add_argument("--story", action="store_true", help="tell who sent what to whom, and what each decided (one FILE)")
     options = parser.parse_args(arguments)
-    if len(options.files) > 1 and (options.diagram or options.logs or options.show):
-        parser.error("--diagram, --logs and --show take one FILE")
-    if options.logs and options.show:
-        parser.error("--show writes the logs too: give one of --logs and --show")
+    if len(options.files) > 1 and (options.diagram or options.logs or options.show or options.story):
+        parser.error("--diagram, --logs, --show and --story take one FILE")
+    if options.show and (options.logs or options.story):
+        parser.error("--show writes the logs and tells the story too: give it alone")
     try:
         scenarios = [_read(find_scenario(name)) for name in options.files]
         if options.logs:
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.show:
             outcome = simulate_into(options.show, chosen, Path(chosen.source), keeps_steps=options.diagram is not None)
         else:
-            outcome = simulate(chosen, folder=options.logs, keeps_steps=options.diagram is not None)
+            outcome = _simulated(chosen, options)
         statuses.append(FAIL if outcome.breaches else EXIT_STATUS[outcome.judgement.status])
         _print(chosen.name, outcome)
         if options.diagram:
@@ -56,6 +60,16 @@ def main(arguments: Sequence[str]) -> int:
         if options.show and show(options.show):
             statuses.append(2)
     return worst(statuses)
+
+
+def _simulated(scenario: Scenario, options: argparse.Namespace) -> Outcome:
+    """What came of the scenario; its story is printed where it is asked for."""
+    if not options.story:
+        return simulate(scenario, folder=options.logs, keeps_steps=options.diagram is not None)
+    with nullcontext(options.logs) if options.logs else TemporaryDirectory(prefix="bcr-story-") as folder:
+        outcome, lines = told(scenario, Path(folder), keeps_steps=options.diagram is not None)
+    print("\n".join(lines))
+    return outcome
 
 
 def _read(file: Path) -> Scenario:

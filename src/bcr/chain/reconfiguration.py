@@ -1,4 +1,4 @@
-"""One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (paper, section 3.3).
+"""One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (specification, 7).
 
 Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
 remembered, there are finitely many, and one is tried again only if all that it lacked came late, behind those that have
@@ -22,6 +22,7 @@ from bcr.chain.history import (
     Wedged,
     WithState,
 )
+from bcr.chain.limits import CATCH_UP_SLICE_REQUESTS
 from bcr.chain.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signed.pieces import PROGRESS_STEPS
 from bcr.signed.signing import Signed
@@ -155,12 +156,17 @@ class Reconfiguration:
             self._executed[signed.signer] = max(statement.slots, self._executed.get(signed.signer, 0))
 
     def catch_up_steps(self, plan: QuorumPlan) -> int:
-        """Rises while members of the quorum execute what they lack, by PROGRESS_STEPS for each at the most."""
+        """Rises while members of the quorum execute what they lack, by PROGRESS_STEPS for each at the most.
+
+        Each step is a slice of requests at least: what is executed in one is there or is not, and nobody spins it out.
+        """
         steps = 0
         for position in self.lacking(plan):
             to_do = len(plan.suffixes[position])
             done = self._executed.get(position, 0) - (plan.slots - to_do)
-            steps += PROGRESS_STEPS * min(max(done, 0), to_do) // max(to_do, 1)
+            requests = sum(len(entry.requests) for entry in plan.suffixes[position])
+            most = min(PROGRESS_STEPS, max(0, requests - 1) // CATCH_UP_SLICE_REQUESTS)
+            steps += most * min(max(done, 0), to_do) // max(to_do, 1)
         return steps + PROGRESS_STEPS * len(self._caught_up)
 
     def lacking(self, plan: QuorumPlan) -> list[int]:
@@ -200,7 +206,8 @@ class Reconfiguration:
                 self._chances += 1
 
     def vouchers(self, plan: QuorumPlan) -> list[Voucher]:
-        """What Olympus can tell clients: their requests to which the whole quorum gives one and the same answer (step 6).
+        """What Olympus can tell clients: their requests to which the whole quorum gives one and the same answer
+        (specification, 7.6).
 
         The quorum holds a correct replica, so that is what they gave. None where the quorum is too small to show anything:
         the clients then send their requests again.
@@ -221,7 +228,7 @@ class Reconfiguration:
     # -- the running state
 
     def add_running_state(self, handover: WithState[RunningStateHandover], digest: bytes | None) -> bool:
-        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7).
+        """Take a member's running state; whether its digest is the quorum's, None while there is none (specification, 7.7).
 
         Raises a ProtocolViolation unless it is what the replica signed: anybody may have put another state beside that.
         """
