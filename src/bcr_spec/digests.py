@@ -35,7 +35,8 @@ class Digests:
         """Learn what a request of the specification is to the implementation."""
         self._signed[request] = signed.digest()
         self.request[self._signed[request]] = request
-        self.unsigned[signed.statement.digest()] = request
+        if request[0] == "signed":
+            self.unsigned[signed.statement.digest()] = request
 
     def add_slot(self, requests: tuple[Request, ...]) -> None:
         self.slots[self.of(requests)] = requests

@@ -24,7 +24,7 @@ NEVER_S = 1e9  # a time limit: what timers do is the run's to choose
 
 # What only a timer may have been the reason for, and what a timer may have been late for.
 AT_ANY_TIME = frozenset({"reconfiguration_request"})
-ANSWERS = frozenset({"result_message", "error"})
+ANSWERS = frozenset({"result_message", "error", "stale"})
 
 
 class Departure(msgspec.Struct, frozen=True):
@@ -157,7 +157,7 @@ class _Following:
                 follower.hear(step.other, step.message)
         yield from (f"the specification fails: {failure}" for failure in follower.failures)
         accepted = [(message[2], message[3]) for _, message in follower.said if message[0] == "answered"]
-        if accepted != list(account.accepted):
+        if sorted(accepted) != sorted(account.accepted):
             yield f"accepted {_differing(account.accepted, accepted)}"
         allowed = [message[1] for _, message in follower.said if message[0] == "client_request"]
         for step in account.steps:

@@ -57,7 +57,10 @@ class Recorded(_Run):
         def sending(sender: Container, receiver: Container, content: Any) -> Any:
             changed = stock_sending(sender, receiver, content)
             if changed is not None and isinstance(changed[1], tuple):
-                self._raw.setdefault(sender, []).append((False, receiver.dapid, changed[1]))
+                said = self._raw.setdefault(sender, [])
+                # To two twins it goes twice, and is sent once.
+                if not (said and said[-1][1] == receiver.dapid and said[-1][2] is changed[1]):
+                    said.append((False, receiver.dapid, changed[1]))
             return changed
 
         self.system.on_arrival, self.system.on_sending = arrived, sending
@@ -143,18 +146,20 @@ class _Reader:
     def read(self, has_arrived: bool, message: tuple[Any, ...]) -> Message | None:
         """What it is to the specification; None where its receiver does not take it for anybody's."""
         try:
+            if len(message) != (4 if message[:1] == ("configuration",) else 2) or not isinstance(message[1], bytes):
+                return None
             return self._read(has_arrived, *message)
         except ProtocolViolation:
             return None
 
-    def _read(self, has_arrived: bool, name: str, payload: Any, *rest: Any) -> Message | None:
+    def _read(self, has_arrived: bool, name: str, payload: bytes, *rest: Any) -> Message | None:
         number = self._container.configuration or 0
         if name == "configuration":
             return self._translator.configuration(payload, *rest)
-        if not isinstance(payload, bytes):
-            return None
         if name in SEALED:
             if has_arrived:
+                if self._role != "Replica" or self._container.process._state.configuration is None:
+                    return None  # it has no neighbours, or never came to know them
                 self._container.process.unsealed(name, payload)
             payload = payload[SEAL_SIZE:]
         elif name in IN_PIECES:

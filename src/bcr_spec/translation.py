@@ -4,6 +4,7 @@ A statement whose signature holds is ("signed", who, what); any other is ("forge
 message that its receiver does not take for anybody's, because it cannot be decoded or lacks the neighbour's seal, is none.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ from bcr.statements import (
     Refusal,
     Result,
     SignedRequest,
+    Stale,
     Voucher,
     WedgeRequest,
 )
@@ -148,6 +150,8 @@ class Translator:
         self.digests.add_outcomes(outcomes)
         if shuttle.configuration != number:
             return None
+        if max(len(shuttle.result_proof), len(shuttle.orders)) > len(self.views[number].replicas):
+            return ("result_shuttle", shuttle.slot, (), frozenset(), frozenset())  # nobody looks at it any closer
         results, orders = self.results(number, shuttle.result_proof), self.orders(number, shuttle.orders)
         return ("result_shuttle", shuttle.slot, outcomes, results, orders)
 
@@ -161,7 +165,10 @@ class Translator:
         shuttle = decode(CompletedCheckpoint, payload)
         if shuttle.configuration != number:
             return None
-        return ("completed_checkpoint", shuttle.slot, self.checkpoints(number, shuttle.proof))
+        # The slot is that of the statements; what stands beside them nobody looks at.
+        slots = Counter(each.statement.slot for each in shuttle.proof)
+        slot = slots.most_common(1)[0][0] if slots else shuttle.slot
+        return ("completed_checkpoint", slot, self.checkpoints(number, shuttle.proof))
 
     def _result_message(self, number: int, payload: bytes) -> Message | None:
         return self.answer(decode(ResultMessage, payload).answer)
@@ -185,6 +192,11 @@ class Translator:
         signed = decode(Signed[Refusal], payload)
         said = signed.statement
         return ("error", self.by_replica(said.configuration, signed, "error", said.configuration, said.client, said.number))
+
+    def _stale(self, number: int, payload: bytes) -> Message:
+        signed = decode(Signed[Stale], payload)
+        said = signed.statement
+        return ("stale", self.by_replica(said.configuration, signed, "stale", said.configuration, said.client, said.number))
 
     def _voucher(self, number: int, payload: bytes) -> Message | None:
         signed = decode(Signed[Voucher], payload)
