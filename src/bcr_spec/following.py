@@ -27,6 +27,10 @@ AT_ANY_TIME = frozenset({"reconfiguration_request"})
 ANSWERS = frozenset({"result_message", "error", "stale"})
 
 
+class NotSpecified(Exception):
+    """A scenario about which the specification says nothing, and why."""
+
+
 class Departure(msgspec.Struct, frozen=True):
     """Where a run is none that the specification allows: of whom, and how."""
 
@@ -89,7 +93,15 @@ class Follower:
 
 
 def departures(run: Recorded) -> list[Departure]:
-    """Where the run that was recorded is none that the specification allows; empty where it is one."""
+    """Where the run that was recorded is none that the specification allows; empty where it is one.
+
+    Raises NotSpecified where results are accepted on less than the specification asks for, or signatures do not convince
+    everybody alike.
+    """
+    for key, known, value in (("authentication", "ed25519", run.scenario.authentication),
+                              ("acceptance", "all", run.scenario.acceptance)):  # fmt: skip
+        if value != known:
+            raise NotSpecified(f"{run.scenario.source}: the specification is of {key} = {known}, and not of {value}")
     distalgo.set_options()
     with with_digests(run.translator.digests.of) as text:
         follow = _Following(run, text)
@@ -114,7 +126,7 @@ class _Following:
     # -- replicas
 
     def _replica(self, account: Account) -> Iterator[str]:
-        arguments = (self._scenario.t, account.position, account.configuration, self._olympus.pid,
+        arguments = (account.position, account.configuration, self._scenario.t, self._olympus.pid,
                      self._scenario.client_window, self._scenario.checkpoint_interval, NEVER_S)  # fmt: skip
         follower = Follower(self._text.Replica, arguments)
         for step in _once_it_is_somebody(account.steps):
@@ -150,7 +162,7 @@ class _Following:
             tuple((each.name, each.key, each.argument) for each in operations)
             for operations in self._workloads[account.position]
         )
-        arguments = (self._scenario.t, account.position, self._olympus.pid, workload, self._scenario.client_window, NEVER_S)
+        arguments = (account.position, self._scenario.t, self._olympus.pid, workload, self._scenario.client_window, NEVER_S)
         follower = Follower(self._text.Client, arguments)
         for step in account.steps:
             if step.has_arrived:
@@ -187,7 +199,6 @@ class _Judge:
         self._digest = translator.digests.of
         self._beginning = self._digest(text.EMPTY)
         self._attempts: dict[int, dict[int, Any]] = {}  # attempt -> what each receiver is to catch up with
-        self._is_wedging = False
         self.quorums: list[tuple[int, ...]] = []
 
     def hears(self, step: Any) -> None:

@@ -9,11 +9,12 @@ from bcr.encoding import decode
 from bcr.messages import IN_PIECES, SEALED
 from bcr.pieces import Assembler, Piece
 from bcr.scenario import Scenario
-from bcr.signing import SEAL_SIZE, Author
-from bcr.violations import ProtocolViolation
+from bcr.signing import SEAL_SIZE, Author, Signed
+from bcr.statements import WedgeRequest
+from bcr.violations import ProtocolViolation, WrongConfiguration
 from bcr_sim.distalgo import Container, ProcessId, sim
 from bcr_sim.run import Outcome, _Run, demand_simulable
-from bcr_spec.translation import Message, Translator
+from bcr_spec.translation import Message, Translator, Unspeakable
 
 MEMBERS = ("Replica", "Client", "Olympus")
 
@@ -93,8 +94,13 @@ class Recorded(_Run):
     def _account(self, container: Container, olympus: Container) -> Account:
         reader = _Reader(self.translator, container, olympus)
         steps = []
+        is_cut_short = len(container.queue) > 0 or container.configuration is not None
         for has_arrived, other, message in self._raw[container]:
-            translated = reader.read(has_arrived, message)
+            try:
+                translated = reader.read(has_arrived, message)
+            except Unspeakable:
+                is_cut_short = True
+                break
             if translated is not None:
                 steps.append(Step(has_arrived, other, translated))
         role = _role(container)
@@ -110,7 +116,7 @@ class Recorded(_Run):
             pid=container.dapid,
             is_correct=not is_faulty,
             steps=tuple(steps),
-            is_cut_short=len(container.queue) > 0 or container.configuration is not None,
+            is_cut_short=is_cut_short,
         )
 
     def outcome(self) -> Outcome:
@@ -142,6 +148,7 @@ class _Reader:
         self._olympus = keys_of(translator.authentication, bytes(32)).author(olympus.process._state.keys.public)
         self._arriving: dict[tuple[bool, int], Assembler] = {}  # by direction, and by configuration
         self._role = _role(container)
+        self._changing: int | None = None  # the configuration that Olympus replaces, while it does
 
     def read(self, has_arrived: bool, message: tuple[Any, ...]) -> Message | None:
         """What it is to the specification; None where its receiver does not take it for anybody's."""
@@ -166,14 +173,26 @@ class _Reader:
             piece = decode(Piece, payload)
             manifest = piece.manifest.statement
             number = manifest.configuration
-            arriving = self._arriving.setdefault((has_arrived, number), Assembler())
-            whole = arriving.add(piece, self._author(has_arrived, name, number, piece.manifest.signer), "somebody")
+            if self._role == "Olympus" and not has_arrived and name == "inithist":
+                self._changing = None
+            if self._role == "Olympus" and has_arrived and number != self._changing:
+                return None  # nobody has a say in a reconfiguration before it begins
+            if self._role == "Replica" and has_arrived:
+                (author, _) = self._container.process.author_of(name, piece.manifest)
+            else:
+                author = self._author(has_arrived, number, piece.manifest.signer)
+            whole = self._arriving.setdefault((has_arrived, number), Assembler()).add(piece, author, "somebody")
             if whole is None:
                 return None
             payload = whole
+        if self._role == "Olympus" and not has_arrived and name == "wedge_request":
+            self._changing = decode(Signed[WedgeRequest], payload).statement.configuration
         return self._translator.translated(name, number, payload)
 
-    def _author(self, has_arrived: bool, name: str, number: int, signer: int) -> Author:
-        if (self._role == "Olympus") == has_arrived:
-            return self._translator.views[number].replica_key(signer)
-        return self._olympus
+    def _author(self, has_arrived: bool, number: int, signer: int) -> Author:
+        if self._role == "Olympus" and not has_arrived:
+            return self._olympus
+        view = self._translator.views.get(number)
+        if view is None:
+            raise WrongConfiguration(f"nobody has heard of configuration {number}")
+        return view.replica_key(signer)

@@ -5,7 +5,7 @@ message that its receiver does not take for anybody's, because it cannot be deco
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from bcr.authentication import keys_of
@@ -42,6 +42,17 @@ from bcr_spec.digests import Digests, Request, outcomes_of, request_of, state_of
 
 Message = tuple[Any, ...]
 OLYMPUS = "olympus"
+
+
+class Unspeakable(Exception):
+    """A message for which the specification has no words: a proof that holds a statement twice is not a set."""
+
+
+def _set(proof: Iterable[Message]) -> frozenset[Message]:
+    statements = list(proof)
+    if len(set(statements)) < len(statements):
+        raise Unspeakable("a proof that holds a statement twice")
+    return frozenset(statements)
 
 
 class Translator:
@@ -98,21 +109,21 @@ class Translator:
         return translated
 
     def orders(self, number: int, proof: tuple[Signed[Order], ...]) -> frozenset[Message]:
-        return frozenset(
+        return _set(
             self.by_replica(number, each, "order", each.statement.configuration, each.statement.slot,
                             each.statement.requests_digest)
             for each in proof
         )  # fmt: skip
 
     def results(self, number: int, proof: tuple[Signed[Result], ...]) -> frozenset[Message]:
-        return frozenset(
+        return _set(
             self.by_replica(number, each, "result", each.statement.configuration, each.statement.slot,
                             each.statement.requests_digest, each.statement.outcomes_digest)
             for each in proof
         )  # fmt: skip
 
     def checkpoints(self, number: int, proof: tuple[Signed[Checkpoint], ...]) -> frozenset[Message]:
-        return frozenset(
+        return _set(
             self.by_replica(number, each, "checkpoint", each.statement.configuration, each.statement.slot,
                             each.statement.state_digest)
             for each in proof

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "atlas": ("bcr_tools.atlas", "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
     "sim": ("bcr_sim.sim", "simulate scenario files in virtual time, under an oracle"),
+    "spec": ("bcr_spec.cli", "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": ("bcr_sim.hunt", "simulate many seeds on all cores, and make small scenarios of what fails"),
     "fuzz": ("bcr_fuzz.fuzz", "send what nobody should send, as a stranger and as an insider, and say what came of it"),
     "bugs": ("bcr_sim.bugs", "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
