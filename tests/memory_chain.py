@@ -4,17 +4,17 @@ import hashlib
 
 import msgspec
 
-from bcr.authentication import keys_of, sizes
-from bcr.configuration import Configuration, Member, View
-from bcr.history import CaughtUp, HistoryEntry, RunningStateHandover, Wedged, WithState
-from bcr.messages import ResultShuttle, Shuttle
-from bcr.object import Operation
-from bcr.proofs import Vouched
-from bcr.record import ClientRecord, Exchange, ReplicaReport, RunRecord
-from bcr.signing import Circle, Signed
-from bcr.slots import OpenSlot
-from bcr.state import RunningState
-from bcr.statements import Checkpoint, Request, Voucher
+from bcr.chain.configuration import Configuration, Member, View
+from bcr.chain.history import CaughtUp, HistoryEntry, RunningStateHandover, Wedged, WithState
+from bcr.chain.messages import ResultShuttle, Shuttle
+from bcr.chain.proofs import Vouched
+from bcr.chain.slots import OpenSlot
+from bcr.objects.dictionary import Operation
+from bcr.signed.authentication import keys_of, sizes
+from bcr.signed.signing import Circle, Signed
+from bcr.signed.statements import Checkpoint, Request, Voucher
+from bcr.state.running import RunningState
+from bcr.verdict.record import ClientRecord, Exchange, ReplicaReport, RunRecord
 
 
 def key_of(name, authentication="ed25519"):

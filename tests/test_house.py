@@ -15,12 +15,37 @@ NOT_OURS = {"logs", "build", "dist", "__pycache__"}
 HIDDEN_BUT_OURS = {".ci", ".gitignore"}
 
 # Package -> what its modules may import beside the standard library and themselves.
+HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
     "bcr_runtime": {"bcr", "dacurrent", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
-    "bcr_tools": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich", "yaml"},
+    "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
+    "bcr_sim": HARNESS
+    | {
+        "Client",
+        "Replica",
+        "RunSystem",
+        "da",
+        "dacurrent",
+        "distributed",
+        "greenlet",
+        "hypothesis",
+        "msgspec",
+        "nacl",
+        "psutil",
+        "pytest",
+        "rich",
+        "yaml",
+    },
+    "bcr_bench": HARNESS
+    | {"bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
+    "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
+    "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "msgspec", "rich"},
+    "bcr_tools": HARNESS | {"bcr_bench", "bcr_fuzz", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
+# The rooms of bcr from the ground up: each imports only from those before it.
+FLOORS = ["objects", "signed", "state", "chain", "faults", "scenario", "verdict"]
 
 
 def name_of(path):
@@ -46,6 +71,32 @@ def test_a_package_imports_only_what_stands_below_it(package):
     allowed = ARROWS[package] | {package} | set(sys.stdlib_module_names)
     wrong = {name_of(module): set(imported_by(module)) - allowed for module in modules}
     assert not {module: names for module, names in wrong.items() if names}
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_a_room_of_the_rules_imports_only_from_those_before_it(room):
+    above = {f"bcr.{each}" for each in FLOORS[FLOORS.index(room) + 1 :]}
+    modules = sorted((SOURCES / "bcr" / room).glob("*.py"))
+    assert len(modules) > 1
+    wrong = {name_of(module): above & set(rooms_imported_by(module)) for module in modules}
+    assert not {module: names for module, names in wrong.items() if names}
+
+
+def rooms_imported_by(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (".".join(name.split(".")[:2]) for name in names)
+
+
+def test_each_module_of_the_rules_stands_in_a_room():
+    assert {path.name for path in (SOURCES / "bcr").iterdir() if path.suffix == ".py"} == {"__init__.py"}
+    rooms = {path.name for path in (SOURCES / "bcr").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert rooms == set(FLOORS)
+
+
+def test_each_package_has_its_arrows():
+    assert {path.name for path in SOURCES.iterdir() if (path / "__init__.py").exists()} == set(ARROWS)
 
 
 # -- the .da files
@@ -169,12 +220,14 @@ def test_no_local_name_of_a_process_method_is_a_state_variable(path):
 def test_the_check_finds_a_state_variable_that_is_shadowed(body):
     process = f"class P(process):\n    def setup(x):\n        self.number = 0\n    def run():\n        -- label\n        {body}\n"
     assert [each.partition(" ")[0] for each in shadowing(process)] == ["P.number"]
-    handler = "class P(process):\n    def setup(number):\n        pass\n    def receive(msg=('m', number)):\n        pass\n"
+    handler = (
+        "class P(process):\n    def setup(number):\n        pass\n    def receive(msg=('m', number)):\n        pass\n"
+    )
     assert shadowing(handler) == ["P.number in line 4"]
 
 
 def test_nothing_in_the_replica_is_byzantine():
-    from bcr.scenario.faults import FAILURES
+    from bcr.faults.plans import FAILURES
 
     source = (SOURCES / "Replica.da").read_text()
     assert not re.findall(r"(?i)byzantine|malicious|\bfault\w*|\binject\w*|bcr\.scenario", source)
@@ -276,7 +329,11 @@ def test_the_functions_on_which_the_argument_rests_are_there():
 
 def test_the_check_finds_a_function_that_is_not_there():
     assert unknown_names("`Replica.extend`, `Replica.record`, `on_shuttle`") == set()
-    assert unknown_names("`Replica.exceed`, `proofs.check`, `on_nothing`") == {"Replica.exceed", "proofs.check", "on_nothing"}
+    assert unknown_names("`Replica.exceed`, `proofs.check`, `on_nothing`") == {
+        "Replica.exceed",
+        "proofs.check",
+        "on_nothing",
+    }
 
 
 def test_the_checks_that_the_argument_names_are_there():

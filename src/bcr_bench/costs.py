@@ -12,12 +12,12 @@ from statistics import median
 import msgspec
 from rich.table import Table
 
-from bcr.encoding import decode, encode
-from bcr.object import Operation
-from bcr.signing import KEY_SEED_SIZE, Signed, SigningKey
-from bcr.statements import Request, SignedRequest
+from bcr.objects.dictionary import Operation
+from bcr.signed.encoding import decode, encode
+from bcr.signed.signing import KEY_SEED_SIZE, Signed, SigningKey
+from bcr.signed.statements import Request, SignedRequest
 from bcr_bench.sketch import Sketch, sketch
-from bcr_tools.output import Terminal
+from bcr_run.output import Terminal
 
 REPETITIONS = 5
 PART_S = 0.2  # how long each measurement repeats its part

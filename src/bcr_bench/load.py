@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from bcr.object import Operation
-from bcr.signing import Statement
-from bcr.workload import Uniform, Workload, due_after_ns
+from bcr.objects.dictionary import Operation
+from bcr.scenario.workload import Uniform, Workload, due_after_ns
+from bcr.signed.signing import Statement
 from bcr_bench.plans import SEED
-from bcr_tools.figures import PERCENTILES, percentile
+from bcr_run.latencies import PERCENTILES, percentile
 
 
 class Load(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ from statistics import median
 import msgspec
 from rich.table import Table
 
-from bcr_tools.output import Terminal
-from bcr_tools.supervising import TimeLimitReached, supervise
+from bcr_run.output import Terminal
+from bcr_run.supervision import TimeLimitReached, supervise
 
 PROGRAM = Path(__file__).parent / "Messages.da"
 MESSAGES = 20_000

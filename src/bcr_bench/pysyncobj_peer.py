@@ -21,7 +21,7 @@ import msgspec
 import psutil
 from pysyncobj import SyncObj, SyncObjConf, replicated
 
-from bcr.object import Operation, apply
+from bcr.objects.dictionary import Operation, apply
 from bcr_bench.load import Load, Pacer
 from bcr_bench.measured import Measured
 from bcr_bench.unreplicated import Account, measured

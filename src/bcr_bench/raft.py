@@ -13,7 +13,7 @@ import psutil
 
 from bcr.scenario import read_scenario
 from bcr_bench.measured import Measured
-from bcr_tools.storm import run_text
+from bcr_run.command import run_text
 
 LIMIT_S = 300.0
 RAFT_TIMEOUT_MS = 3_000  # of its elections, so that none is held while it is busy

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bcr_bench.measured import Measured
 from bcr_bench.points import run_scenario
-from bcr_tools.output import Terminal
+from bcr_run.output import Terminal
 
 LIMIT_S = 600.0
 KEYS = 100_000

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bcr_bench.measured import Measured, together
 from bcr_bench.plans import Plan, Point, Sweep, is_known, points_of, step_of
 from bcr_bench.points import run_point
-from bcr_tools.output import Terminal
+from bcr_run.output import Terminal
 
 SATURATED = 0.95
 MAX_STEPS = 30

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bcr.configuration import Configuration, Member
-from bcr.encoding import encode
-from bcr.messages import ResultMessage, ResultShuttle, Shuttle
-from bcr.object import Operation
-from bcr.signing import KEY_SEED_SIZE, SEAL_SIZE, Signed, SigningKey
-from bcr.slots import OpenSlot
-from bcr.state import RunningState
-from bcr.statements import Request
+from bcr.chain.configuration import Configuration, Member
+from bcr.chain.messages import ResultMessage, ResultShuttle, Shuttle
+from bcr.chain.slots import OpenSlot
+from bcr.objects.dictionary import Operation
+from bcr.signed.encoding import encode
+from bcr.signed.signing import KEY_SEED_SIZE, SEAL_SIZE, Signed, SigningKey
+from bcr.signed.statements import Request
+from bcr.state.running import RunningState
 
 
 class Sketch(msgspec.Struct, frozen=True):

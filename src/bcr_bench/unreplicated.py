@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from bcr.figures import Sample
+from bcr.verdict.samples import Sample
 from bcr_bench.load import Load, latencies_ms
 from bcr_bench.measured import Measured
 

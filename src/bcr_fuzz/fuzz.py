@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bcr_tools.supervising import Interrupted
+from bcr_run.supervision import Interrupted
 
 SLOW_S = 0.5  # of CPU time for one message to the codec
 COPIES = 3  # of each message to a handler

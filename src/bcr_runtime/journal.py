@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bcr.describing import contents, identify
+from bcr.chain.descriptions import contents, identify
 from bcr_runtime import ambient
 
 LEVELS: Mapping[str, int] = {"quiet": 0, "human": 1, "debug": 2}

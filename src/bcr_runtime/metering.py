@@ -1,6 +1,6 @@
 """How a process measures itself while it works."""
 
-from bcr.figures import Sample, Samples
+from bcr.verdict.samples import Sample, Samples
 from bcr_runtime import ambient
 
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from bcr.authentication import Authentication
 from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Acceptance, Simulation
+from bcr.signed.authentication import Authentication
 from bcr_sim.run import Outcome, simulate
 from bcr_sim.seeds import acceptance_of, authentication_of, scenario_text
 

@@ -14,16 +14,16 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bcr.authentication import KINDS
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
-from bcr_runtime.processes import PROJECT
+from bcr.signed.authentication import KINDS
+from bcr_run.extras import demand
+from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.output import Terminal
+from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
 from bcr_sim.diagram import diagram
 from bcr_sim.run import demand_simulable
 from bcr_sim.shrink import shrunk
-from bcr_tools.output import Terminal
-from bcr_tools.run import ScenarioNotFound, find_scenario
-from bcr_tools.setting_up import demand
 
 CHUNK = 20
 MAX_COUNTEREXAMPLES = 10  # made of each kind of failure; the rest is listed
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if not tally.failures:
         return 0
-    folder = options.into or PROJECT / "logs" / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
+    folder = options.into or default_log_base() / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     _tell(tally.failures, folder, not options.no_shrink)
     return 1

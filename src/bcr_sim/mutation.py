@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from bcr.encoding import decode, encode
-from bcr.history import CatchUp, HistoryEntry
-from bcr.macs import ENTRY_SIZE, MacKeys
-from bcr.messages import IN_PIECES, SEALED, ResultMessage, ResultShuttle
-from bcr.object import Operation
-from bcr.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
-from bcr.signing import SEAL_SIZE, Keys, Signed
-from bcr.statements import Request, SignedResult, WedgeRequest
-from bcr.violations import MalformedMessage
+from bcr.chain.history import CatchUp, HistoryEntry
+from bcr.chain.messages import IN_PIECES, SEALED, ResultMessage, ResultShuttle
+from bcr.objects.dictionary import Operation
+from bcr.signed.encoding import decode, encode
+from bcr.signed.macs import ENTRY_SIZE, MacKeys
+from bcr.signed.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
+from bcr.signed.signing import SEAL_SIZE, Keys, Signed
+from bcr.signed.statements import Request, SignedResult, WedgeRequest
+from bcr.signed.violations import MalformedMessage
 
 _DOMAIN = b"bcr statement\0"
 UNEVEN = 0.4  # of the lies under MACs are in these alone

@@ -2,7 +2,7 @@
 
 Beside the replicas runs a model, which executes what correct replicas have ordered: they have to agree with each other
 in the orders, and with it in the results, in checkpoints, and in the state that a new configuration begins with; and
-what a client accepts, all of them have to hold. At the end `bcr.verdict` judges the record as it does that of a real run.
+what a client accepts, all of them have to hold. At the end `bcr.verdict.judge` judges the record as it does that of a real run.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from bcr.model import Executed, Model
-from bcr.proofs import Answer
-from bcr.record import RunRecord
-from bcr.state import RunningState
-from bcr.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
-from bcr.verdict import Workloads
+from bcr.chain.proofs import Answer
+from bcr.signed.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
+from bcr.state.running import RunningState
+from bcr.verdict.judge import Workloads
+from bcr.verdict.model import Executed, Model
+from bcr.verdict.record import RunRecord
 from bcr_sim.distalgo import Container
 
 MAX_BREACHES = 20

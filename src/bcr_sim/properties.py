@@ -11,15 +11,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from bcr.cache import LatestRequests
-from bcr.limits import SPARE_EARLY
-from bcr.pauses import MOST_MS
-from bcr.reconfiguration import ReconfigurationReport
-from bcr.record import RunRecord
+from bcr.chain.limits import SPARE_EARLY
+from bcr.chain.pauses import MOST_MS
+from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.faults.plans import FaultPlan
 from bcr.scenario import Scenario
-from bcr.scenario.faults import FaultPlan
 from bcr.scenario.values import Simulation
-from bcr.violations import MAX_NOTICES_KEPT
+from bcr.signed.violations import MAX_NOTICES_KEPT
+from bcr.state.cache import LatestRequests
+from bcr.verdict.record import RunRecord
 from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS
 
 BACKOFF = 16  # times its timeout a client waits at the most before it sends a request again

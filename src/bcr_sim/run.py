@@ -13,22 +13,24 @@ from typing import Any, BinaryIO, TextIO
 
 import msgspec
 
-from bcr import signing
-from bcr.cache import LatestRequests
-from bcr.control import said
-from bcr.encoding import decode, encode
-from bcr.limits import most_in_flight_of_a_client
-from bcr.macs import UnevenMacKeys
-from bcr.proofs import Answer
-from bcr.queue import RequestQueue
-from bcr.reconfiguration import ReconfigurationReport
-from bcr.record import RunRecord
+from bcr.chain.limits import most_in_flight_of_a_client
+from bcr.chain.proofs import Answer
+from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.chain.request_queue import RequestQueue
+from bcr.faults.plans import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
-from bcr.scenario.faults import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
 from bcr.scenario.values import Simulation
-from bcr.verdict import Judgement, judge
+from bcr.signed import signing
+from bcr.signed.control import said
+from bcr.signed.encoding import decode, encode
+from bcr.signed.macs import UnevenMacKeys
+from bcr.state.cache import LatestRequests
+from bcr.verdict.judge import Judgement, judge
+from bcr.verdict.record import RunRecord
+from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
+from bcr_run.report import outcome_of
 from bcr_runtime import ambient
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
@@ -40,8 +42,6 @@ from bcr_sim.signatures import StandIn
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
-from bcr_tools.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
-from bcr_tools.report import outcome_of
 
 LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
@@ -461,7 +461,7 @@ class _Run:
         """Everything that a run stands on is the simulator's for so long."""
         handler = _Complaints(complaints)
         logger = logging.getLogger()
-        source = str(PROJECT / "src")
+        source = str(SOURCES)
         if source not in sys.path:
             sys.path.insert(0, source)
         import RunSystem  # noqa: F401 - compiles what the run will need

@@ -11,8 +11,7 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
-from bcr.authentication import KINDS, Authentication, sizes
-from bcr.scenario.faults import (
+from bcr.faults.plans import (
     CLIENT_FAILURES,
     FAILURES,
     MESSAGES,
@@ -22,6 +21,7 @@ from bcr.scenario.faults import (
     TRIGGERS,
 )
 from bcr.scenario.values import Acceptance
+from bcr.signed.authentication import KINDS, Authentication, sizes
 from bcr_sim.schemes import Pairs, scheme
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import hmac
 
 
 class StandIn:
-    """A scheme for `bcr.signing.use`: one object knows the keys of one run."""
+    """A scheme for `bcr.signed.signing.use`: one object knows the keys of one run."""
 
     def __init__(self) -> None:
         self._seeds: dict[bytes, bytes] = {}

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bcr.missed import Missed, told_of_too_many
 from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr.verdict.missed import Missed, told_of_too_many
+from bcr_run.exit_status import FAIL, worst
+from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.output import Terminal, complain
+from bcr_run.patience import patience_ms
+from bcr_run.report import EXIT_STATUS
 from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
 from bcr_sim.run import Outcome, demand_simulable, simulate
-from bcr_tools.output import Terminal, complain
-from bcr_tools.patience import patience_ms
-from bcr_tools.report import EXIT_STATUS
-from bcr_tools.run import FAIL, ScenarioNotFound, find_scenario, worst
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -12,10 +12,8 @@ from typing import Any
 
 import msgspec
 
-from bcr.encoding import decode, encode
-from bcr.forgery import FORGED_SERIAL, TAKERS, Liar, forgeries
-from bcr.history import Wedged
-from bcr.messages import (
+from bcr.chain.history import Wedged
+from bcr.chain.messages import (
     IN_PIECES,
     SEALED,
     CheckpointShuttle,
@@ -24,13 +22,15 @@ from bcr.messages import (
     ResultShuttle,
     Shuttle,
 )
-from bcr.object import Operation
-from bcr.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
-from bcr.scenario.faults import MESSAGES
-from bcr.signing import SEAL_SIZE, Signed
-from bcr.slots import OpenSlot
-from bcr.statements import ReconfigurationRequest, Refusal, Request
-from bcr.violations import MalformedMessage
+from bcr.chain.slots import OpenSlot
+from bcr.faults.forgery import FORGED_SERIAL, TAKERS, Liar, forgeries
+from bcr.faults.plans import MESSAGES
+from bcr.objects.dictionary import Operation
+from bcr.signed.encoding import decode, encode
+from bcr.signed.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
+from bcr.signed.signing import SEAL_SIZE, Signed
+from bcr.signed.statements import ReconfigurationRequest, Refusal, Request
+from bcr.signed.violations import MalformedMessage
 from bcr_sim.distalgo import Container
 from bcr_sim.mutation import changed, places, sign_again, to_everybody
 

@@ -46,13 +46,13 @@ EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
 
 def main(arguments: Sequence[str]) -> int:
     """`bcr bugs --all`: 0 when at least 95 % of the mutants that are not equivalent are noticed, 1 otherwise."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     parser = argparse.ArgumentParser(prog="bcr bugs --all", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each mutant (default: 2000)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", metavar="TEXT", default="", help="only mutants with this in their id")
-    parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/proofs.py")
+    parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/chain/proofs.py")
     parser.add_argument("--results", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
                         help="what to go on from and to add to (default: logs/mutants.jsonl)")  # fmt: skip
     parser.add_argument("--limit", type=float, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
@@ -260,7 +260,7 @@ class _Campaign:
 
 def sources_digest() -> str:
     """Stands for everything that a mutant is tried with."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     hashed = hashlib.sha256()
     for folder, pattern in (("src", "*.da"), ("src/bcr", "**/*.py"), ("src/bcr_sim", "*.py"), ("config", "*.config")):
@@ -272,15 +272,15 @@ def sources_digest() -> str:
 @cache
 def is_test_of(file: str, test: str) -> bool:
     """Whether a file of tests is about a source: about processes, or a module that it imports from."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
-    return test in OF_PROCESSES or f"bcr.{Path(file).stem} import" in (PROJECT / test).read_text()
+    return test in OF_PROCESSES or f"{Path(file).with_suffix('').as_posix().replace('/', '.')} import" in (PROJECT / test).read_text()
 
 
 def scenario_texts() -> dict[str, str]:
     """The scenario files that every mutant is tried with, name -> text; those that can be read."""
     from bcr.scenario import ScenarioError, read_scenario
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     found = {}
     for folder in ("config", "config/attacks", "tests/sim/regressions"):
@@ -295,7 +295,7 @@ def scenario_texts() -> dict[str, str]:
 
 def test_files() -> list[str]:
     """The unit tests of the modules that are mutated, then those of processes; none where pytest is not installed."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     try:
         import hypothesis  # noqa: F401 - imported here, so that no process of a mutant has to

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.object import Operation
+from bcr.objects.dictionary import Operation
 from bcr.scenario.values import Simulation
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System, sim

@@ -12,9 +12,8 @@ from bcr_sim.campaign import text_of
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.recording import Recorded
-from bcr_spec.text import NoSpecification
-from bcr_tools.output import Terminal
-from bcr_tools.run import ScenarioNotFound, find_scenario
+from bcr_run.output import Terminal
+from bcr_run.files import ScenarioNotFound, find_scenario
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         status = max((_held(scenario) for scenario in (*scenarios, *_seeded(options.seeds))), default=0)
         if options.measure:
             _print_measurements()
-    except (ScenarioNotFound, ScenarioError, NoSpecification, NotSpecified) as error:
+    except (ScenarioNotFound, ScenarioError, NotSpecified) as error:
         print(error, file=sys.stderr)
         return 2
     return status

@@ -7,9 +7,9 @@ name their digests instead, and what holds a digest of theirs must be given the 
 from collections.abc import Sequence
 from typing import Any
 
-from bcr.object import Operation
-from bcr.state import RunningState, Snapshot
-from bcr.statements import Outcome, SignedRequest, digest_of_outcomes, tree_of_requests
+from bcr.objects.dictionary import Operation
+from bcr.state.running import RunningState, Snapshot
+from bcr.signed.statements import Outcome, SignedRequest, digest_of_outcomes, tree_of_requests
 
 # As in spec/Shuttle.da: ("signed", ("client", k), ("request", k, number, operations)).
 Request = tuple[Any, ...]

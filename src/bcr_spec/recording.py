@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from bcr.authentication import keys_of
-from bcr.encoding import decode
-from bcr.messages import IN_PIECES, SEALED
-from bcr.pieces import Assembler, Piece
+from bcr.signed.authentication import keys_of
+from bcr.signed.encoding import decode
+from bcr.chain.messages import IN_PIECES, SEALED
+from bcr.signed.pieces import Assembler, Piece
 from bcr.scenario import Scenario
-from bcr.signing import SEAL_SIZE, Author, Signed
-from bcr.statements import WedgeRequest
-from bcr.violations import ProtocolViolation, WrongConfiguration
+from bcr.signed.signing import SEAL_SIZE, Author, Signed
+from bcr.signed.statements import WedgeRequest
+from bcr.signed.violations import ProtocolViolation, WrongConfiguration
 from bcr_sim.distalgo import Container, ProcessId, sim
 from bcr_sim.run import Outcome, _Run, demand_simulable
 from bcr_spec.translation import Message, Translator, Unspeakable

@@ -1,28 +1,23 @@
 """Where the text of the specification is, and how it becomes a module."""
 
 import sys
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
-from importlib import import_module
+from contextlib import contextmanager
 from typing import Any
 
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 
 FILE = PROJECT / "spec" / "Shuttle.da"
 
 
-class NoSpecification(Exception):
-    """There is no `spec/` beside the sources: it comes with a checkout, and not with an installed package."""
-
-
 def specification() -> Any:
-    """The module made of spec/Shuttle.da, compiled where that has not been done. Raises NoSpecification."""
-    if not FILE.is_file():
-        raise NoSpecification(f"{FILE} is not there: the specification is part of a checkout of the project")
+    """The module made of spec/Shuttle.da, compiled where that has not been done; it comes with a checkout."""
     folder = str(FILE.parent)
     if folder not in sys.path:
         sys.path.append(folder)
-    return import_module("Shuttle")
+    import Shuttle
+
+    return Shuttle
 
 
 @contextmanager

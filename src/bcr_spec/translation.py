@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bcr.authentication import keys_of
-from bcr.configuration import Configuration, SignedConfiguration, View
-from bcr.encoding import decode
-from bcr.history import CatchUp, CaughtUp, HistoryEntry, InitialHistory, RunningStateHandover, Wedged, WithState
-from bcr.messages import (
+from bcr.signed.authentication import keys_of
+from bcr.chain.configuration import Configuration, SignedConfiguration, View
+from bcr.signed.encoding import decode
+from bcr.chain.history import CatchUp, CaughtUp, HistoryEntry, InitialHistory, RunningStateHandover, Wedged, WithState
+from bcr.chain.messages import (
     Accusation,
     CheckpointShuttle,
     CompletedCheckpoint,
@@ -21,9 +21,9 @@ from bcr.messages import (
     Shuttle,
     demand_request,
 )
-from bcr.proofs import Answer
-from bcr.signing import KEY_SEED_SIZE, Author, Keys, Signed
-from bcr.statements import (
+from bcr.chain.proofs import Answer
+from bcr.signed.signing import KEY_SEED_SIZE, Author, Keys, Signed
+from bcr.signed.statements import (
     Checkpoint,
     ConfigurationQuery,
     GetRunningState,
@@ -37,7 +37,7 @@ from bcr.statements import (
     Voucher,
     WedgeRequest,
 )
-from bcr.violations import ProtocolViolation
+from bcr.signed.violations import ProtocolViolation
 from bcr_spec.digests import Digests, Request, outcomes_of, request_of, state_of
 
 Message = tuple[Any, ...]

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from bcr_runtime.processes import PROJECT
-from bcr_tools.storm import run_text
+from bcr_run.command import run_text
+from bcr_runtime.places import PROJECT
 
 TIMEOUT_MS = 500
 POSITIONS = ("head", "middle", "tail")

@@ -3,12 +3,12 @@
 import argparse
 import sys
 
-from bcr.authentication import PROMISES
-from bcr.missed import told_of_too_many
 from bcr.scenario import ScenarioError, read_scenario
 from bcr.scenario.sizing import sizes_of
-from bcr_tools.patience import patience_ms
-from bcr_tools.run import ScenarioNotFound, find_scenario
+from bcr.signed.authentication import PROMISES
+from bcr.verdict.missed import told_of_too_many
+from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.patience import patience_ms
 
 
 def main(arguments: list[str]) -> int:

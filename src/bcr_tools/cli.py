@@ -7,37 +7,129 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from importlib import import_module
 
 from bcr.scenario.diagnostics import nearest
-from bcr_runtime.processes import own_version
-from bcr_tools import output
-from bcr_tools.scratch import scratch_folder
-from bcr_tools.setting_up import NotSetUp, demand
-from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
+from bcr_run import output
+from bcr_run.extras import NotSetUp, demand
+from bcr_run.scratch import scratch_folder
+from bcr_run.supervision import Interrupted, TimeLimitReached, supervise
+from bcr_runtime.places import IS_CHECKOUT, own_version
 
-# Command -> the module whose `main(arguments)` does it and returns the exit status, and what it is for.
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "run": ("bcr_tools.run", "run scenario files, each to a verdict; without FILE config/first_run.config"),
-    "check": ("bcr_tools.checking", "read scenario files and say what is wrong with them"),
-    "scenarios": ("bcr_tools.scenarios", "run all scenarios of config/ and hold testing.txt against them"),
-    "atlas": ("bcr_tools.atlas", "run every fault, and hold its outcome against what the protocol prescribes"),
-    "storm": ("bcr_tools.storm", "run many scenarios with random faults, each from a seed"),
-    "sim": ("bcr_sim.sim", "simulate scenario files in virtual time, under an oracle"),
-    "spec": ("bcr_spec.cli", "hold simulated runs against the specification that runs, and measure what its queries cost"),
-    "hunt": ("bcr_sim.hunt", "simulate many seeds on all cores, and make small scenarios of what fails"),
-    "fuzz": ("bcr_fuzz.fuzz", "send what nobody should send, as a stranger and as an insider, and say what came of it"),
-    "bugs": ("bcr_sim.bugs", "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
-    "bench": ("bcr_bench.cli", "measure what an operation must cost, and compare with others"),
-    "test": ("bcr_tools.testing", "run all checks of the project; arguments go to pytest"),
-    "matrix": ("bcr_tools.matrix", "run the tests on every Python at hand"),
-    "soak": ("bcr_tools.soak", "start DistAlgo's examples many times, under load, and count hangs"),
-    "lock": ("bcr_tools.lock", "renew the locked versions, in requirements*.lock"),
+
+def _run(arguments: list[str]) -> int:
+    from bcr_tools.run import main
+
+    return main(arguments)
+
+
+def _check(arguments: list[str]) -> int:
+    from bcr_tools.checking import main
+
+    return main(arguments)
+
+
+def _scenarios(arguments: list[str]) -> int:
+    from bcr_tools.scenarios import main
+
+    return main(arguments)
+
+
+def _atlas(arguments: list[str]) -> int:
+    from bcr_tools.atlas import main
+
+    return main(arguments)
+
+
+def _storm(arguments: list[str]) -> int:
+    from bcr_tools.storm import main
+
+    return main(arguments)
+
+
+def _sim(arguments: list[str]) -> int:
+    from bcr_sim.sim import main
+
+    return main(arguments)
+
+
+def _spec(arguments: list[str]) -> int:
+    from bcr_spec.cli import main
+
+    return main(arguments)
+
+
+def _hunt(arguments: list[str]) -> int:
+    from bcr_sim.hunt import main
+
+    return main(arguments)
+
+
+def _fuzz(arguments: list[str]) -> int:
+    from bcr_fuzz.fuzz import main
+
+    return main(arguments)
+
+
+def _bugs(arguments: list[str]) -> int:
+    from bcr_sim.bugs import main
+
+    return main(arguments)
+
+
+def _bench(arguments: list[str]) -> int:
+    from bcr_bench.cli import main
+
+    return main(arguments)
+
+
+def _test(arguments: list[str]) -> int:
+    from bcr_tools.testing import main
+
+    return main(arguments)
+
+
+def _matrix(arguments: list[str]) -> int:
+    from bcr_tools.matrix import main
+
+    return main(arguments)
+
+
+def _soak(arguments: list[str]) -> int:
+    from bcr_tools.soak import main
+
+    return main(arguments)
+
+
+def _lock(arguments: list[str]) -> int:
+    from bcr_tools.lock import main
+
+    return main(arguments)
+
+
+# Command -> what does it, given its arguments, and what it is for. Each imports what it needs when it is called: most need much.
+COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
+    "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
+    "check": (_check, "read scenario files and say what is wrong with them"),
+    "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
+    "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
+    "storm": (_storm, "run many scenarios with random faults, each from a seed"),
+    "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
+    "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
+    "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
+    "fuzz": (_fuzz, "send what nobody should send, as a stranger and as an insider, and say what came of it"),
+    "bugs": (_bugs, "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
+    "bench": (_bench, "measure what an operation must cost, and compare with others"),
+    "test": (_test, "run all checks of the project; arguments go to pytest"),
+    "matrix": (_matrix, "run the tests on every Python at hand"),
+    "soak": (_soak, "start DistAlgo's examples many times, under load, and count hangs"),
+    "lock": (_lock, "renew the locked versions, in requirements*.lock"),
 }
 
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
+# Commands that read the project's tests, docs or locks, which only a checkout has.
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "scenarios", "spec", "test"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
@@ -100,6 +192,9 @@ def _run(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
         output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
         return 2
+    if name in OF_A_CHECKOUT and not IS_CHECKOUT:
+        output.complain(f"bcr {name}: works in a checkout of the project only, and this is an installed package")
+        return 2
     asks_for_help = any(each in ("-h", "--help") for each in rest)
     if not asks_for_help:
         demand(*NEEDS.get(name, ()))
@@ -108,7 +203,7 @@ def _run(name: str, rest: list[str]) -> int:
         _end_with(int(supervisor))
     elif name in SUPERVISED and not asks_for_help:
         return _supervised([name, *rest])
-    command: Callable[[list[str]], int] = import_module(COMMANDS[name][0]).main
+    command, _ = COMMANDS[name]
     return command(rest)
 
 
@@ -129,7 +224,10 @@ def _supervised(arguments: list[str]) -> int:
         environment = {**os.environ, IS_SUPERVISED: str(os.getpid()), "TMPDIR": str(folder)}
         try:
             status = supervise(
-                [sys.executable, "-P", "-m", "bcr_tools.cli", *arguments], None, COMMAND_LIMIT_S, environment=environment
+                [sys.executable, "-P", "-m", "bcr_tools.cli", *arguments],
+                None,
+                COMMAND_LIMIT_S,
+                environment=environment,
             )
         except TimeLimitReached as limit:
             output.complain(f"bcr {arguments[0]}: {limit}")

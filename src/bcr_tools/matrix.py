@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bcr_tools.output import Terminal
-from bcr_tools.setting_up import EXTRAS, lock_of
+from bcr_run.extras import EXTRAS, lock_of
+from bcr_run.output import Terminal
 
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 LOCK = "requirements.lock"

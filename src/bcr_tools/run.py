@@ -3,27 +3,26 @@
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from bcr.scenario import ScenarioError, read_scenario
+from bcr_run import output
+from bcr_run.command import command_for
+from bcr_run.exit_status import UNKNOWN, status_of, worst
+from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.output import Terminal
+from bcr_run.scratch import scratch_folder
+from bcr_run.supervision import Interrupted, StoodStill, TimeLimitReached, supervise
 from bcr_runtime.journal import LEVELS
-from bcr_runtime.processes import PROJECT
-from bcr_tools import output
-from bcr_tools.output import Terminal
-from bcr_tools.scratch import scratch_folder
-from bcr_tools.supervising import Interrupted, StoodStill, TimeLimitReached, supervise
+from bcr_runtime.places import SOURCES
 
 DEFAULT_SCENARIO = "first_run.config"
 TIME_LIMIT_S = 1_800.0
-PASS, FAIL, UNKNOWN = 0, 1, 2
 # Why a run whose verdict is pass counts as unknown, by the status that RunSystem.da ended with.
 REASONS = {
     2: "what it had to write could not be written, as told above",
@@ -34,10 +33,6 @@ config/first_run.config. Exit status: 0 all pass; 1 one fails; 2 none fails, but
 130 after Ctrl-C, 143 after SIGTERM. Nothing is run when a FILE does not exist."""
 
 
-class ScenarioNotFound(Exception):
-    """No scenario file of this name; the text says where it was looked for, and what there is."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How the run of one file ended: its exit status, and the contents of `result.json` if the run came to one."""
@@ -45,56 +40,6 @@ class Outcome:
     file: Path
     status: int
     result: dict[str, Any] | None
-
-
-def find_scenario(name: str) -> Path:
-    """The scenario file of this name: as seen from the current directory, from `..`, from the project or its `config`.
-
-    Raises ScenarioNotFound.
-    """
-    folders = list(dict.fromkeys([*_here(), PROJECT, PROJECT / "config"]))
-    for folder in folders:
-        if _is_file(folder / name):
-            return folder / name
-    if name and _exists(Path(name)):
-        return Path(name).absolute()  # a folder, a FIFO …: whoever reads it says so
-    near_by = {Path(name).parent / path.name for folder in folders for path in _scenarios(folder / Path(name).parent)}
-    there_are = [str(path) for path in near_by] or [path.name for path in _scenarios(PROJECT / "config")]
-    # By their stems: every name is a little like another that ends in .config too.
-    there_are.sort(key=lambda each: (Path(each).suffix == Path(name).suffix, each))
-    stems = {str(Path(each).with_suffix("")): each for each in there_are}
-    close = get_close_matches(str(Path(name).with_suffix("")) if name else "", stems, n=1)
-    hint = f"; did you mean {stems[close[0]]}?" if close else ""
-    raise ScenarioNotFound(f"no scenario file {name} (looked in {', '.join(map(str, folders))}){hint}")
-
-
-def _here() -> list[Path]:
-    """The current directory and the one above it; none where it is gone."""
-    try:
-        return [Path.cwd(), Path.cwd().parent]
-    except OSError:
-        return []
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long for the file system, say
-        return False
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name too long for the file system, say
-        return False
-
-
-def _scenarios(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if path.suffix.lower() in (".config", ".yaml", ".yml")]
-    except OSError:
-        return []
 
 
 def main(arguments: list[str]) -> int:
@@ -153,32 +98,6 @@ def _port(text: str) -> int:
     return port
 
 
-def command_for(file: Path, options: argparse.Namespace, result_file: Path) -> list[str]:
-    """What is run for a file: the plain DistAlgo command."""
-    if (options.placement or _placement_in(file)) == "nodes":
-        node = ["-n", "onode"] if options.port is None else ["-n", "onode", "-p", str(options.port)]
-    else:
-        # A node without a name makes up a cookie of its own, which its children inherit: there is none to read.
-        node = ["-H", "localhost", "-p", str(options.port or 0)]
-    command = [sys.executable, "-m", "da", "-L", "warning", *node, "RunSystem.da", "-i", str(file.absolute())]
-    command += ["--result-file", str(result_file)]
-    if options.placement:
-        command += ["--placement", options.placement]
-    if options.log_level:
-        command += ["--log-level", options.log_level]
-    if options.log_dir:
-        command += ["--log-dir", str(options.log_dir.absolute())]
-    return command
-
-
-def _placement_in(file: Path) -> str | None:
-    """Where the scenario places its processes; None where it cannot be read, which RunSystem.da will tell."""
-    try:
-        return read_scenario(file)[0].placement
-    except (ScenarioError, OSError):
-        return None
-
-
 def run_one(file: Path, options: argparse.Namespace) -> Outcome:
     """Run one file to its end, or to the time limit. Raises Interrupted."""
     told = ""
@@ -186,7 +105,7 @@ def run_one(file: Path, options: argparse.Namespace) -> Outcome:
         result_file = folder / "result.json"
         command = command_for(file, options, result_file)
         try:
-            ended = supervise(command, PROJECT / "src", options.time_limit, is_over=result_file.exists)
+            ended = supervise(command, SOURCES, options.time_limit, is_over=result_file.exists)
         except (TimeLimitReached, StoodStill) as limit:
             told, ended = str(limit), UNKNOWN
         result = _read(result_file)
@@ -205,20 +124,6 @@ def _read(result_file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):  # ended before, or while, it was written
         return None
     return result
-
-
-def status_of(ended: int, result: dict[str, Any] | None) -> int:
-    """The exit status for one run; without a result nothing was shown, whatever status the run ended with."""
-    if result is None:
-        return UNKNOWN
-    if result["verdict"] == "fail":
-        return FAIL
-    return PASS if result["verdict"] == "pass" and ended == 0 else UNKNOWN
-
-
-def worst(statuses: Sequence[int]) -> int:
-    """The exit status for several runs: a fail is a certainty and outweighs the unknown."""
-    return next((status for status in (FAIL, UNKNOWN) if status in statuses), PASS)
 
 
 def _print_summary(outcomes: Sequence[Outcome]) -> None:

@@ -1,24 +1,18 @@
 """Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again."""
 
 import argparse
-import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bcr.scenario.faults import FAILURES, MESSAGES, ONLY_WITH, TRIGGERS
-from bcr_runtime.processes import PROJECT
-from bcr_tools.run import command_for
+from bcr.faults.plans import FAILURES, MESSAGES, ONLY_WITH, TRIGGERS
+from bcr_run.command import run_text
 
-LIMIT_S = 90.0
 TIMEOUT_MS = 400
 PER_CLIENT = 8
 # What comes late is served late, and a process that stands still for long is as good as crashed.
@@ -67,32 +61,6 @@ def _pair(chance: random.Random, configuration: int, clients: int, replicas: int
     trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
     failure_arguments = ",".join(str(amounts[kind]) for kind in FAILURES[failure].arguments)
     return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
-
-
-def run_text(text: str, folder: Path, name: str, ending: str = ".config") -> tuple[int, dict[str, Any] | None, float]:
-    """Run a scenario given as text; its exit status, -1 for a hang, the result, and the seconds it took."""
-    file = folder / f"{name}{ending}"
-    file.write_text(text)
-    result_file = folder / f"{name}.json"
-    options = argparse.Namespace(port=None, placement=None, log_level="human", log_dir=folder / "logs")
-    began_s = time.monotonic()
-    with open(folder / f"{name}.out", "wb") as output:
-        process = subprocess.Popen(
-            command_for(file, options, result_file),
-            cwd=PROJECT / "src",
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            status = process.wait(timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            process.wait()
-            status = -1
-    result = json.loads(result_file.read_text()) if result_file.exists() else None
-    return status, result, time.monotonic() - began_s
 
 
 def main(arguments: Sequence[str]) -> int:

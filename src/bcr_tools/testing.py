@@ -4,8 +4,8 @@ import signal
 import subprocess
 import sys
 
-from bcr_runtime.processes import PROJECT
-from bcr_tools.supervising import TimeLimitReached, supervise
+from bcr_run.supervision import TimeLimitReached, supervise
+from bcr_runtime.places import PROJECT
 
 # Name -> arguments of Python.
 CHECKS = (

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import settings
 from memory_chain import MemoryChain, append, get, make_configuration, put
 
-from bcr.encoding import decode
-from bcr.record import RunRecord
 from bcr.scenario import parse_scenario
+from bcr.signed.encoding import decode
+from bcr.verdict.record import RunRecord
 
 PROJECT = Path(__file__).resolve().parents[2]
 RUN_LIMIT_S = 120  # there for a hang; nothing is measured

@@ -7,14 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, key_of, make_configuration, put, seen_by
 
-from bcr.authentication import KINDS, PROMISES, Authentication, keys_of, sizes
-from bcr.configuration import demand_issued
-from bcr.history import CatchingUp, CatchUp, InitialHistory
-from bcr.pieces import Manifest
-from bcr.record import ReplicaReport
-from bcr.signing import Signed
-from bcr.state import RunningState
-from bcr.statements import (
+from bcr.chain.configuration import demand_issued
+from bcr.chain.history import CatchingUp, CatchUp, InitialHistory
+from bcr.signed.authentication import KINDS, PROMISES, Authentication, keys_of, sizes
+from bcr.signed.pieces import Manifest
+from bcr.signed.signing import Signed
+from bcr.signed.statements import (
     Checkpoint,
     Complaint,
     ConfigurationQuery,
@@ -30,7 +28,9 @@ from bcr.statements import (
     Voucher,
     WedgeRequest,
 )
-from bcr.violations import InvalidSignature, MalformedMessage
+from bcr.signed.violations import InvalidSignature, MalformedMessage
+from bcr.state.running import RunningState
+from bcr.verdict.record import ReplicaReport
 
 OLYMPUS, CLIENTS, REPLICAS = {"olympus"}, {"client_0", "client_1"}, {"replica_0", "replica_1", "replica_2"}
 READERS = {

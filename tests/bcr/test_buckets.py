@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import append, get, put
 
-from bcr.buckets import BUCKETS, Buckets, bucket_of
-from bcr.object import Operation, apply
-from bcr.violations import MalformedMessage
+from bcr.objects.dictionary import Operation, apply
+from bcr.signed.violations import MalformedMessage
+from bcr.state.buckets import BUCKETS, Buckets, bucket_of
 
 KEYS = st.sampled_from(["a", "b", "plumless", "buckeroo", "ü", ""])  # the third and fourth are of one bucket
 OPERATIONS = st.builds(

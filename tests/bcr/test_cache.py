@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.cache import Known, LatestRequests
+from bcr.state.cache import Known, LatestRequests
 
 PUTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers()), max_size=30)
 

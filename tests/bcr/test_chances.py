@@ -1,10 +1,10 @@
 """A quorum of correct replicas that are late again and again is there in the end."""
 
-from bcr.authentication import keys_of
-from bcr.configuration import Configuration, Member, View
-from bcr.history import CaughtUp, Wedged
-from bcr.reconfiguration import Reconfiguration
-from bcr.signing import Signed
+from bcr.chain.configuration import Configuration, Member, View
+from bcr.chain.history import CaughtUp, Wedged
+from bcr.chain.reconfiguration import Reconfiguration
+from bcr.signed.authentication import keys_of
+from bcr.signed.signing import Signed
 
 KEYS = [keys_of("ed25519", bytes([number]) * 32) for number in range(5)]
 ISSUED = Configuration(0, 1, tuple(Member(keys.public, "") for keys in KEYS[:3]), (Member(KEYS[3].public, ""),))

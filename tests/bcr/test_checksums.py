@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import key_of
 
-from bcr.checksums import CHECKSUM_SIZE
+from bcr.signed.checksums import CHECKSUM_SIZE
 
 AUTHOR, OTHER = key_of("author", "crc"), key_of("other", "crc")
 SEEN = OTHER.author(AUTHOR.public)

@@ -3,11 +3,11 @@
 import pytest
 from memory_chain import client_key, get, make_configuration, replica_key
 
-from bcr.authentication import KINDS, sizes
-from bcr.configuration import Member
-from bcr.signing import Signed
-from bcr.statements import Request
-from bcr.violations import InvalidSignature, MalformedMessage, UnknownSigner
+from bcr.chain.configuration import Member
+from bcr.signed.authentication import KINDS, sizes
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Request
+from bcr.signed.violations import InvalidSignature, MalformedMessage, UnknownSigner
 
 
 @pytest.mark.parametrize("authentication", KINDS)

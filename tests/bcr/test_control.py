@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.control import MAC_SIZE, REPORTS, Control, demand_report, secret_of
-from bcr.encoding import encode
-from bcr.violations import InvalidSignature, MalformedMessage, ProtocolViolation
+from bcr.signed.control import MAC_SIZE, REPORTS, Control, demand_report, secret_of
+from bcr.signed.encoding import encode
+from bcr.signed.violations import InvalidSignature, MalformedMessage, ProtocolViolation
 
 SECRET = secret_of(b"root" * 8, "client_0")
 PLAIN = st.recursive(
@@ -79,7 +79,7 @@ def test_what_is_no_command_is_a_violation_and_no_error(sealed):
 @pytest.mark.parametrize("payload", [b"", b"\xc1", encode(1), encode((1, 2, 3)), encode(("one", "verb", ())), encode((1, "verb"))])
 def test_what_the_other_end_said_that_means_nothing_is_a_violation_and_no_error(payload):
     """A replica holds its secret, and may say anything under it."""
-    from bcr.control import _mac
+    from bcr.signed.control import _mac
 
     start_up, process = ends()
     with pytest.raises(MalformedMessage):

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, put, seen_by
 
-from bcr.history import HistoryEntry, Wedged, validate
-from bcr.proofs import check_checkpoint_proof, check_result_proof
-from bcr.quorum import are_consistent
-from bcr.reconfiguration import Reconfiguration
-from bcr.signing import Signed
-from bcr.violations import IncompleteProof, InvalidSignature, NotEnoughStatements, NotFinal
+from bcr.chain.history import HistoryEntry, Wedged, validate
+from bcr.chain.proofs import check_checkpoint_proof, check_result_proof
+from bcr.chain.quorum import are_consistent
+from bcr.chain.reconfiguration import Reconfiguration
+from bcr.signed.signing import Signed
+from bcr.signed.violations import IncompleteProof, InvalidSignature, NotEnoughStatements, NotFinal
 
 MOST_SLOTS = 10
 

@@ -1,6 +1,6 @@
 """What came before the configuration is kept in its order, so many messages and bytes at the most."""
 
-from bcr.early import EarlyMessages
+from bcr.chain.early import EarlyMessages
 
 
 def test_what_was_kept_comes_out_once_in_the_order_in_which_it_came():

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, get, put
 
-from bcr.encoding import DIGEST_SIZE, decode, digest, encode
-from bcr.history import CaughtUp, Wedged
-from bcr.messages import ResultShuttle, Shuttle
-from bcr.record import RunRecord
-from bcr.signing import Signed
-from bcr.statements import Order, Request, Result, SignedOrder, SignedRequest, SignedResult
-from bcr.violations import LONGEST_WHAT, MalformedMessage, Notice
+from bcr.chain.history import CaughtUp, Wedged
+from bcr.chain.messages import ResultShuttle, Shuttle
+from bcr.signed.encoding import DIGEST_SIZE, decode, digest, encode
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Order, Request, Result, SignedOrder, SignedRequest, SignedResult
+from bcr.signed.violations import LONGEST_WHAT, MalformedMessage, Notice
+from bcr.verdict.record import RunRecord
 
 KINDS = [Shuttle, ResultShuttle, SignedRequest, SignedOrder, SignedResult, Signed[Wedged], Signed[CaughtUp], RunRecord]
 STATEMENTS = st.builds(Order, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=40))

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.figures import INTERVAL_S, MAX_SAMPLES, Sample, Samples
+from bcr.verdict.samples import INTERVAL_S, MAX_SAMPLES, Sample, Samples
 
 
 def sampled(distances_ms):

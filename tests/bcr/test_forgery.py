@@ -3,12 +3,9 @@
 import pytest
 from memory_chain import MemoryChain, key_of, put, replica_key
 
-from bcr.configuration import Configuration
-from bcr.control import Control
-from bcr.encoding import decode
-from bcr.forgery import TAKERS, Liar, forgeries
-from bcr.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
-from bcr.messages import (
+from bcr.chain.configuration import Configuration
+from bcr.chain.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
+from bcr.chain.messages import (
     IN_PIECES,
     SEALED,
     Accusation,
@@ -19,10 +16,13 @@ from bcr.messages import (
     ResultShuttle,
     Shuttle,
 )
-from bcr.pieces import Piece
-from bcr.scenario.faults import MESSAGES
-from bcr.signing import SEAL_SIZE, Signed
-from bcr.statements import (
+from bcr.faults.forgery import TAKERS, Liar, forgeries
+from bcr.faults.plans import MESSAGES
+from bcr.signed.control import Control
+from bcr.signed.encoding import decode
+from bcr.signed.pieces import Piece
+from bcr.signed.signing import SEAL_SIZE, Signed
+from bcr.signed.statements import (
     Complaint,
     ConfigurationQuery,
     GetRunningState,
@@ -34,7 +34,7 @@ from bcr.statements import (
     Voucher,
     WedgeRequest,
 )
-from bcr.violations import InvalidSignature, ProtocolViolation
+from bcr.signed.violations import InvalidSignature, ProtocolViolation
 
 FORMS = {
     "client_request": Signed[Request], "forwarded_request": Signed[Request], "shuttle": Shuttle,

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put, replica_key
 
-from bcr.encoding import decode, encode
-from bcr.history import InitialHistory, RunningStateHandover, Validation, ValidHistory, WithState, validate
-from bcr.signing import Signed
-from bcr.statements import MAX_REQUESTS_PER_SLOT
-from bcr.violations import (
+from bcr.chain.history import InitialHistory, RunningStateHandover, Validation, ValidHistory, WithState, validate
+from bcr.signed.encoding import decode, encode
+from bcr.signed.signing import Signed
+from bcr.signed.statements import MAX_REQUESTS_PER_SLOT
+from bcr.signed.violations import (
     ContradictoryOrder,
     Hole,
     IncompleteProof,

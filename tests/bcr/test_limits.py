@@ -1,6 +1,6 @@
 """How much a correct replica ever has at once, in numbers."""
 
-from bcr.limits import (
+from bcr.chain.limits import (
     MAX_EARLY_BYTES,
     most_early,
     most_in_flight,
@@ -8,7 +8,7 @@ from bcr.limits import (
     most_settled,
     most_slots_of_a_history,
 )
-from bcr.settings import Settings
+from bcr.chain.settings import Settings
 
 SETTINGS = Settings(t=1, num_clients=3, client_window=5, checkpoint_interval=7)
 

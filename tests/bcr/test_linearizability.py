@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
-from bcr.linearizability import is_linearizable
-from bcr.record import RunRecord
-from bcr.verdict import judge
+from bcr.verdict.judge import judge
+from bcr.verdict.linearizability import is_linearizable
+from bcr.verdict.record import RunRecord
 
 
 def chain_of(operations):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import key_of, replica_key
 
-from bcr.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MacKeys, UselessMacKeys
-from bcr.signing import Circle
+from bcr.signed.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MacKeys, UselessMacKeys
+from bcr.signed.signing import Circle
 
 OLYMPUS, AUTHOR, OTHER = (key_of(name, "hmac") for name in ("olympus", "author", "other"))
 CLIENTS = [key_of(f"client_{k}", "hmac") for k in range(2)]

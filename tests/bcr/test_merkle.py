@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.merkle import Tree, root_above
-from bcr.violations import MalformedMessage
+from bcr.signed.merkle import Tree, root_above
+from bcr.signed.violations import MalformedMessage
 
 LEAVES = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40)
 

@@ -3,12 +3,12 @@
 import pytest
 from memory_chain import MemoryChain, append, changed, client_key, get, make_configuration, put, seen_by
 
-from bcr.describing import contents, identify
-from bcr.messages import Accusation, PublicKey, ResultMessage, demand_request
-from bcr.signing import Signed
-from bcr.slots import OpenSlot
-from bcr.statements import MAX_OPERATIONS_PER_REQUEST, MAX_REQUESTS_PER_SLOT, Request
-from bcr.violations import (
+from bcr.chain.descriptions import contents, identify
+from bcr.chain.messages import Accusation, PublicKey, ResultMessage, demand_request
+from bcr.chain.slots import OpenSlot
+from bcr.signed.signing import Signed
+from bcr.signed.statements import MAX_OPERATIONS_PER_REQUEST, MAX_REQUESTS_PER_SLOT, Request
+from bcr.signed.violations import (
     ContradictoryOrder,
     IncompleteProof,
     InvalidSignature,

@@ -3,9 +3,9 @@
 import pytest
 from memory_chain import MemoryChain, changed, get, put
 
-from bcr.missed import Missed, missed_faults, told_of_too_many
-from bcr.record import ClientRecord, RunRecord
 from bcr.scenario import parse_scenario
+from bcr.verdict.missed import Missed, missed_faults, told_of_too_many
+from bcr.verdict.record import ClientRecord, RunRecord
 
 START = "t = 1\nnum_client = 2\nworkload[0] = put('k','v'); get('k')\nworkload[1] = get('k')\n"
 PATIENCE_MS = 50_000

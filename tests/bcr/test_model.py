@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.model import Model
-from bcr.object import Operation
-from bcr.state import RunningState
-from bcr.statements import Request
+from bcr.objects.dictionary import Operation
+from bcr.signed.statements import Request
+from bcr.state.running import RunningState
+from bcr.verdict.model import Model
 
 KEYS = st.sampled_from(["k", "l"])
 RANGES = st.one_of(

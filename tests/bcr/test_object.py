@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import append, get, put
 
-from bcr.object import FAIL, OK, Operation, apply, slice_bounds
+from bcr.objects.dictionary import FAIL, OK, Operation, apply, slice_bounds
 
 KEYS = st.sampled_from(["a", "b", ""])
 TEXTS = st.text(max_size=6)

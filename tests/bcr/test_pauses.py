@@ -1,6 +1,6 @@
 """Configurations that follow each other soon serve longer and longer before they are replaced (specification, section 7a)."""
 
-from bcr.pauses import CALM, LEAST_MS, MOST_MS, Pauses
+from bcr.chain.pauses import CALM, LEAST_MS, MOST_MS, Pauses
 
 
 def owed_at_once(pauses, times):

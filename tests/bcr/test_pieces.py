@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from memory_chain import MemoryChain, key_of
 from msgspec.structs import replace
 
-from bcr import pieces
-from bcr.authentication import KINDS
-from bcr.encoding import encode
-from bcr.pieces import (
+from bcr.signed import pieces
+from bcr.signed.authentication import KINDS
+from bcr.signed.encoding import encode
+from bcr.signed.pieces import (
     LEAST_PIECE_BYTES,
     MAX_PAYLOAD_BYTES,
     MAX_PIECES,
@@ -23,8 +23,8 @@ from bcr.pieces import (
     pieces_of,
     signed_pieces,
 )
-from bcr.signing import Signed
-from bcr.violations import OverLimit, ProtocolViolation
+from bcr.signed.signing import Signed
+from bcr.signed.violations import OverLimit, ProtocolViolation
 
 
 @given(st.binary(max_size=60), st.integers(1, 70), st.randoms(use_true_random=False))

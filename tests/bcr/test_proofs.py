@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_key
 
-from bcr.messages import ResultShuttle
-from bcr.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
-from bcr.signing import Signed
-from bcr.slots import OpenSlot
-from bcr.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Voucher
-from bcr.violations import (
+from bcr.chain.messages import ResultShuttle
+from bcr.chain.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
+from bcr.chain.slots import OpenSlot
+from bcr.signed.signing import Signed
+from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Voucher
+from bcr.signed.violations import (
     ContradictoryOrder,
     DisagreeingResult,
     IncompleteProof,

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bcr.history import HistoryEntry, ValidHistory
-from bcr.quorum import QuorumPlan, are_consistent, candidates, choose_quorum, plan_for, withheld
-from bcr.signing import Signed
-from bcr.statements import Checkpoint, Order
+from bcr.chain.history import HistoryEntry, ValidHistory
+from bcr.chain.quorum import QuorumPlan, are_consistent, candidates, choose_quorum, plan_for, withheld
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Checkpoint, Order
 
 
 def entry(slot, fork=0, signers=(0,)):

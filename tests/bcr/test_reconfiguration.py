@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
-from bcr.history import CatchingUp, WithState
-from bcr.pieces import PROGRESS_STEPS
-from bcr.proofs import Vouched
-from bcr.quorum import plan_for
-from bcr.reconfiguration import Reconfiguration
-from bcr.signing import Signed
-from bcr.statements import Outcome
-from bcr.violations import Hole, InvalidSignature, MalformedMessage, OverLimit, ProtocolViolation
+from bcr.chain.history import CatchingUp, WithState
+from bcr.chain.proofs import Vouched
+from bcr.chain.quorum import plan_for
+from bcr.chain.reconfiguration import Reconfiguration
+from bcr.signed.pieces import PROGRESS_STEPS
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Outcome
+from bcr.signed.violations import Hole, InvalidSignature, MalformedMessage, OverLimit, ProtocolViolation
 
 # A replica that answers later than Olympus waits is as correct as others: what failed by its silence is tried again.
 MOST_SLOTS = 10

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import client_key, get
 
-from bcr.limits import most_in_flight, most_in_flight_of_a_client, most_settled, most_slots_of_a_history
-from bcr.queue import RequestQueue
-from bcr.settings import Settings
-from bcr.signing import Signed
-from bcr.statements import Request
+from bcr.chain.limits import most_in_flight, most_in_flight_of_a_client, most_settled, most_slots_of_a_history
+from bcr.chain.request_queue import RequestQueue
+from bcr.chain.settings import Settings
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Request
 
 
 def request(client, number):

@@ -9,11 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from memory_chain import changed, get, put
 
-from bcr.encoding import encode
-from bcr.object import Operation
-from bcr.scenario import Failure, ScenarioError, Trigger, grammar, parse_scenario, read_scenario
-from bcr.scenario.entries import MAX_BYTES, lines_of
-from bcr.scenario.faults import (
+from bcr.faults.plans import (
     CLIENT_FAILURES,
     CLIENT_TRIGGERS,
     FAILURES,
@@ -23,8 +19,12 @@ from bcr.scenario.faults import (
     SIMULATED,
     TRIGGERS,
 )
+from bcr.objects.dictionary import Operation
+from bcr.scenario import Failure, ScenarioError, Trigger, grammar, parse_scenario, read_scenario
+from bcr.scenario.entries import MAX_BYTES, lines_of
 from bcr.scenario.values import MAX_OPERATIONS, Cut, Hold, Pause
-from bcr.workload import Uniform, Written, pseudorandom
+from bcr.scenario.workload import Uniform, Written, pseudorandom
+from bcr.signed.encoding import encode
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parents[1] / "config"

@@ -5,7 +5,7 @@ import os
 import pytest
 from memory_chain import get, put
 
-from bcr.object import Operation
+from bcr.objects.dictionary import Operation
 from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario, read_scenario
 
 START = "t = 1\nnum_client = 1\nworkload[0] = get('k')\n"

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import key_of
 
-from bcr import signing
-from bcr.authentication import KINDS
-from bcr.signing import SEAL_SIZE, Ed25519
+from bcr.signed import signing
+from bcr.signed.authentication import KINDS
+from bcr.signed.signing import SEAL_SIZE, Ed25519
 from bcr_sim.signatures import StandIn
 
 MESSAGE = b"what one replica tells the next"

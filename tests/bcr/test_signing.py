@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import changed, key_of
 
-from bcr.signing import Signed
-from bcr.statements import Checkpoint, Order, Ready, WedgeRequest
-from bcr.violations import InvalidSignature
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Checkpoint, Order, Ready, WedgeRequest
+from bcr.signed.violations import InvalidSignature
 
 KEY, OTHER = key_of("one"), key_of("other")
 ONE, ANOTHER = KEY.author(KEY.public), KEY.author(OTHER.public)
@@ -47,7 +47,7 @@ def test_a_statement_of_one_kind_does_not_pass_for_another_with_the_same_fields(
 
 
 def test_a_signature_over_bytes_without_the_domain_is_not_authentic():
-    from bcr.encoding import encode
+    from bcr.signed.encoding import encode
 
     order = Order(0, 1, b"d")
     assert not Signed(order, 0, KEY.sign(encode(order))).is_authentic(ONE)

@@ -5,18 +5,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
-from bcr import linearizability, model, object, room, sizes, state
-from bcr.authentication import sizes as chain_sizes
-from bcr.encoding import encode
-from bcr.linearizability import is_linearizable
-from bcr.messages import ResultMessage, ResultShuttle, Shuttle, demand_request
-from bcr.model import Model
-from bcr.object import FAIL, OK, TOO_LARGE, Operation, execute
-from bcr.queue import RequestQueue
-from bcr.room import SlotRoom, operations_bytes, request_bytes
-from bcr.scenario import ScenarioError, parse_scenario
-from bcr.scenario.sizing import sizes_of
-from bcr.sizes import (
+from bcr.chain import slot_room as room
+from bcr.chain.messages import ResultMessage, ResultShuttle, Shuttle, demand_request
+from bcr.chain.request_queue import RequestQueue
+from bcr.chain.slot_room import SlotRoom, operations_bytes, request_bytes
+from bcr.objects import dictionary as object
+from bcr.objects import sizes
+from bcr.objects.dictionary import FAIL, OK, TOO_LARGE, Operation, execute
+from bcr.objects.sizes import (
     OPERATION_OVERHEAD_BYTES,
     REQUEST_LIMIT_BYTES,
     RESULTS_LIMIT_BYTES,
@@ -24,9 +20,17 @@ from bcr.sizes import (
     SLOT_RESULTS_LIMIT_BYTES,
     VALUE_LIMIT_BYTES,
 )
-from bcr.state import RunningState
-from bcr.statements import Request
-from bcr.violations import MalformedMessage
+from bcr.scenario import ScenarioError, parse_scenario
+from bcr.scenario.sizing import sizes_of
+from bcr.signed.authentication import sizes as chain_sizes
+from bcr.signed.encoding import encode
+from bcr.signed.statements import Request
+from bcr.signed.violations import MalformedMessage
+from bcr.state import running as state
+from bcr.state.running import RunningState
+from bcr.verdict import linearizability, model
+from bcr.verdict.linearizability import is_linearizable
+from bcr.verdict.model import Model
 
 HALF = "x" * (VALUE_LIMIT_BYTES // 2)
 MESSAGE_LIMIT_BYTES = 1 << 20

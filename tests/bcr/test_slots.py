@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, get, put
 from msgspec.structs import replace
 
-from bcr.history import LatestAnswer
-from bcr.slots import SeenSlot, SettledSlot
-from bcr.statements import Outcome
-from bcr.violations import MalformedMessage
+from bcr.chain.history import LatestAnswer
+from bcr.chain.slots import SeenSlot, SettledSlot
+from bcr.signed.statements import Outcome
+from bcr.signed.violations import MalformedMessage
 
 
 def slot_of_two():

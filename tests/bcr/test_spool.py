@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.spool import frame, record_of
-from bcr.violations import MalformedMessage
+from bcr.signed.violations import MalformedMessage
+from bcr.verdict.spool import frame, record_of
 
 
 def framed(record):

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import append, changed, get, put
 
-from bcr.encoding import decode, encode
-from bcr.state import RunningState, Snapshot
-from bcr.statements import Request
-from bcr.violations import MalformedMessage
+from bcr.signed.encoding import decode, encode
+from bcr.signed.statements import Request
+from bcr.signed.violations import MalformedMessage
+from bcr.state.running import RunningState, Snapshot
 
 
 def request(client, number, *operations):

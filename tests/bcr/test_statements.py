@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bcr.statements import Outcome, tree_of_outcomes, tree_of_requests
+from bcr.signed.statements import Outcome, tree_of_outcomes, tree_of_requests
 
 DIGESTS = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=4)
 

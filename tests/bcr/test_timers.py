@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.timers import Timers
+from bcr.chain.timers import Timers
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["start", "stop", "wait"]), st.integers(0, 3), st.integers(1, 50)), max_size=30

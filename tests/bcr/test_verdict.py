@@ -5,17 +5,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from memory_chain import OLYMPUS_KEY, MemoryChain, append, changed, client_key, get, put, replica_key
 
-from bcr.encoding import decode, encode
-from bcr.object import Operation
-from bcr.proofs import Vouched
-from bcr.record import RunRecord
-from bcr.scenario.faults import Failure, FaultPlan, Trigger
-from bcr.signing import Signed
-from bcr.slots import OpenSlot
-from bcr.state import RunningState, Snapshot
-from bcr.statements import Outcome, Request
-from bcr.verdict import MAX_REASONS, Hindrance, judge
-from bcr.violations import MalformedMessage
+from bcr.chain.proofs import Vouched
+from bcr.chain.slots import OpenSlot
+from bcr.faults.plans import Failure, FaultPlan, Trigger
+from bcr.objects.dictionary import Operation
+from bcr.signed.encoding import decode, encode
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Outcome, Request
+from bcr.signed.violations import MalformedMessage
+from bcr.state.running import RunningState, Snapshot
+from bcr.verdict.judge import MAX_REASONS, Hindrance, judge
+from bcr.verdict.record import RunRecord
 
 # -- altering records
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import get, put
 
-from bcr.encoding import decode, encode
-from bcr.object import FAIL, apply
-from bcr.workload import (
+from bcr.objects.dictionary import FAIL, apply
+from bcr.scenario.workload import (
     MAX_VALUE_LENGTH,
     UNIFORM_KEYS,
     Pseudorandom,
@@ -20,6 +19,7 @@ from bcr.workload import (
     Written,
     pseudorandom,
 )
+from bcr.signed.encoding import decode, encode
 
 SEEDS = st.integers(-(2**70), 2**70)
 LONGEST_WORD = 8

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bcr import signing
 from bcr.scenario.reading import parse_scenario
+from bcr.signed import signing
 from bcr_bench.costs import Costs, cpu_us, path_us
 from bcr_bench.sketch import sketch
 from bcr_sim import run as simulator

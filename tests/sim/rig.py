@@ -4,16 +4,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from bcr.control import Control, secret_of
-from bcr.encoding import decode, encode
-from bcr.history import CatchingUp
-from bcr.messages import IN_PIECES, SEALED, Accusation, PublicKey, ResultMessage
-from bcr.object import Operation
-from bcr.pieces import signed_pieces
-from bcr.proofs import Answer
+from bcr.chain.history import CatchingUp
+from bcr.chain.messages import IN_PIECES, SEALED, Accusation, PublicKey, ResultMessage
+from bcr.chain.proofs import Answer
+from bcr.objects.dictionary import Operation
 from bcr.scenario import parse_scenario
-from bcr.signing import SEAL_SIZE, Signed
-from bcr.statements import (
+from bcr.signed.control import Control, secret_of
+from bcr.signed.encoding import decode, encode
+from bcr.signed.pieces import signed_pieces
+from bcr.signed.signing import SEAL_SIZE, Signed
+from bcr.signed.statements import (
     Complaint,
     ConfigurationQuery,
     Outcome,
@@ -24,7 +24,7 @@ from bcr.statements import (
     Stale,
     Voucher,
 )
-from bcr.violations import MalformedMessage
+from bcr.signed.violations import MalformedMessage
 from bcr_sim.distalgo import sim
 from bcr_sim.mutation import changed_payload, mutated
 from bcr_sim.run import _Run

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bcr.scenario.faults import FAILURES, MESSAGES, NOT_SIMULATED, TRIGGERS
+from bcr.faults.plans import FAILURES, MESSAGES, NOT_SIMULATED, TRIGGERS
 from bcr.scenario.reading import parse_scenario
 from bcr_sim.run import simulate
 

@@ -4,9 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from bcr.scenario.reading import parse_scenario
-from bcr.signing import Signed
-from bcr.statements import Ready, ReconfigurationRequest
-from bcr.violations import WrongConfiguration
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Ready, ReconfigurationRequest
+from bcr.signed.violations import WrongConfiguration
 from bcr_runtime.ambient import now_s, sleep_s
 from bcr_sim.observing import observe_processes
 from bcr_sim.run import simulate

@@ -6,12 +6,12 @@ import re
 import pytest
 from memory_chain import MemoryChain, put, seen_by
 
-from bcr.authentication import KINDS, sizes
-from bcr.encoding import decode, encode
-from bcr.messages import Shuttle
-from bcr.scenario.faults import FAILURES, NO_ACCIDENTS, NOT_SIMULATED, ONLY_WITH
+from bcr.chain.messages import Shuttle
+from bcr.faults.plans import FAILURES, NO_ACCIDENTS, NOT_SIMULATED, ONLY_WITH
 from bcr.scenario.reading import parse_scenario
-from bcr.violations import MalformedMessage
+from bcr.signed.authentication import KINDS, sizes
+from bcr.signed.encoding import decode, encode
+from bcr.signed.violations import MalformedMessage
 from bcr_sim import hunt, mutation
 from bcr_sim import run as simulator
 from bcr_sim.campaign import run_seeds, run_text, text_of

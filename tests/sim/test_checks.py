@@ -15,10 +15,9 @@ import pytest
 from msgspec.structs import replace
 from rig import MOMENTS, Rig
 
-from bcr.cache import LatestRequests
-from bcr.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
-from bcr.limits import most_in_flight, most_settled
-from bcr.messages import (
+from bcr.chain.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
+from bcr.chain.limits import most_in_flight, most_settled
+from bcr.chain.messages import (
     Accusation,
     CheckpointShuttle,
     CompletedCheckpoint,
@@ -27,13 +26,12 @@ from bcr.messages import (
     ResultShuttle,
     Shuttle,
 )
-from bcr.object import Operation
-from bcr.pieces import EVERYBODY, signed_pieces
-from bcr.proofs import Answer
+from bcr.chain.proofs import Answer
+from bcr.objects.dictionary import Operation
 from bcr.scenario.reading import parse_scenario
-from bcr.signing import SEAL_SIZE, Signed
-from bcr.state import RunningState
-from bcr.statements import (
+from bcr.signed.pieces import EVERYBODY, signed_pieces
+from bcr.signed.signing import SEAL_SIZE, Signed
+from bcr.signed.statements import (
     Checkpoint,
     Complaint,
     ConfigurationQuery,
@@ -50,7 +48,7 @@ from bcr.statements import (
     WedgeRequest,
     tree_over,
 )
-from bcr.violations import (
+from bcr.signed.violations import (
     Equivocation,
     Hole,
     InvalidSignature,
@@ -62,6 +60,8 @@ from bcr.violations import (
     UnknownSigner,
     WrongConfiguration,
 )
+from bcr.state.cache import LatestRequests
+from bcr.state.running import RunningState
 from bcr_runtime.ambient import now_s
 from bcr_sim.observing import observe_processes
 from bcr_sim.run import simulate

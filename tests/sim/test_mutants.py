@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
 from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in
 from bcr_sim.survival import test_files as files_of_tests
@@ -53,7 +53,10 @@ def of(operator, source, **more):
 def test_a_removed_violation_a_removed_demand_send_timer_and_call_leave_pass():
     assert of("raise", SAMPLE) == of("demand", SAMPLE) == of("timer", SAMPLE) == of("send", SAMPLE) == [("pass",)]
     assert of("call", SAMPLE) == [("pass",)]
-    assert [mutant.line for mutant in mutants_of("P.da", SAMPLE, PLAIN) if mutant.operator in ("demand", "call")] == [5, 10]
+    assert [mutant.line for mutant in mutants_of("P.da", SAMPLE, PLAIN) if mutant.operator in ("demand", "call")] == [
+        5,
+        10,
+    ]
 
 
 def test_a_comparison_becomes_its_neighbour_and_its_opposite():
@@ -147,7 +150,9 @@ def test_no_two_mutants_have_one_id_or_one_text():
 
 def test_ids_last_when_lines_move_and_other_functions_change():
     before = [mutant.id for mutant in mutants_of("P.da", SAMPLE, PLAIN)]
-    moved = SAMPLE.replace(b"    def on_shuttle", b"    # One more rule.\n    def other():\n        x = 1 < 2\n\n    def on_shuttle")
+    moved = SAMPLE.replace(
+        b"    def on_shuttle", b"    # One more rule.\n    def other():\n        x = 1 < 2\n\n    def on_shuttle"
+    )
     after = [mutant.id for mutant in mutants_of("P.da", moved, PLAIN) if mutant.function == "P.on_shuttle"]
     assert after == before
 
@@ -183,7 +188,8 @@ def test_distalgo_compiles_a_mutant_of_each_operator_in_each_of_its_files():
 
 def test_every_module_of_the_protocol_is_mutated_or_left_out_with_a_reason():
     declared = rules()
-    modules = {path.relative_to(PROJECT / "src").as_posix() for path in (PROJECT / "src" / "bcr").glob("*.py")}
+    rooms = [path for path in (PROJECT / "src" / "bcr").iterdir() if path.is_dir() and path.name != "scenario"]
+    modules = {path.relative_to(PROJECT / "src").as_posix() for room in rooms for path in room.glob("[!_]*.py")}
     assert modules == {file for file in declared.files if file.endswith(".py")} | set(declared.left_out)
     roles = {"ChainProcess.da", "Client.da", "Issuer.da", "Olympus.da", "Participant.da", "Replica.da"}
     assert {file for file in declared.files if file.endswith(".da")} == roles
@@ -212,11 +218,30 @@ def tables(outcomes, same=()):
 
 
 def test_the_share_counts_neither_equivalents_nor_what_was_not_tried_as_noticed():
-    outcomes = [("killed", "seed 3"), ("killed", "config/x.config"), ("broken", "import"), ("alive", ""), ("", ""), ("alive", "")]
+    outcomes = [
+        ("killed", "seed 3"),
+        ("killed", "config/x.config"),
+        ("broken", "import"),
+        ("alive", ""),
+        ("", ""),
+        ("alive", ""),
+    ]
     made, names = tables(outcomes, same=[5])
     assert made.share == 3 / 5
     assert [mutant.id for mutant in made.alive()] == [names[3]]
-    assert list(made.rows(lambda mutant: mutant.file))[-1] == ("all", "6", "1", "1", "1", "1", "0", "0", "1", "1", "60.0%")
+    assert list(made.rows(lambda mutant: mutant.file))[-1] == (
+        "all",
+        "6",
+        "1",
+        "1",
+        "1",
+        "1",
+        "0",
+        "0",
+        "1",
+        "1",
+        "60.0%",
+    )
 
 
 def test_an_equivalent_that_was_noticed_or_is_gone_is_told():
@@ -246,8 +271,10 @@ def test_a_mutant_meets_the_tests_that_import_its_module_and_those_of_processes(
     tests = files_of_tests()
     assert [name for name in tests if is_test_of("Replica.da", name)] == ["tests/sim/test_checks.py"]
     of_pauses = {"tests/bcr/test_pauses.py", "tests/sim/test_checks.py"}
-    assert {name for name in tests if is_test_of("bcr/pauses.py", name)} == of_pauses
-    untested = [file for file in rules().files if file.endswith(".py") and sum(is_test_of(file, name) for name in tests) < 2]
+    assert {name for name in tests if is_test_of("bcr/chain/pauses.py", name)} == of_pauses
+    untested = [
+        file for file in rules().files if file.endswith(".py") and sum(is_test_of(file, name) for name in tests) < 2
+    ]
     assert untested == []
 
 
@@ -260,7 +287,16 @@ def test_what_a_test_noticed_and_what_a_scenario_noticed_is_counted_apart():
 
 
 def try_all(tmp_path, *arguments):
-    command = [sys.executable, "-m", "bcr_tools.cli", "bugs", "--all", "--results", str(tmp_path / "results.jsonl"), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "bcr_tools.cli",
+        "bugs",
+        "--all",
+        "--results",
+        str(tmp_path / "results.jsonl"),
+        *arguments,
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
 
 
@@ -273,7 +309,7 @@ def mutant_of_timers(operator, text):
     """The id of the first such mutant of a module that is small and simulated all the time."""
     return next(
         mutant.id for mutant, _ in all_mutants(rules())
-        if mutant.file == "bcr/timers.py" and mutant.operator == operator and text in mutant.id
+        if mutant.file == "bcr/chain/timers.py" and mutant.operator == operator and text in mutant.id
     )  # fmt: skip
 
 
@@ -301,16 +337,16 @@ def test_a_mutant_that_nothing_can_notice_is_alive_and_goes_on_where_it_stopped(
 
 
 def test_without_time_nothing_is_tried_and_the_list_says_so(tmp_path):
-    done = try_all(tmp_path, "--file", "bcr/timers.py", "--for", "0")
+    done = try_all(tmp_path, "--file", "bcr/chain/timers.py", "--for", "0")
     assert done.returncode == 1
     assert not results_in(tmp_path / "results.jsonl")
-    listed = try_all(tmp_path, "--file", "bcr/timers.py", "--list")
-    lines = [line for line in listed.stdout.splitlines() if line.startswith("bcr/timers.py ")]
-    assert len(lines) == sum(mutant.file == "bcr/timers.py" for mutant, _ in all_mutants(rules()))
+    listed = try_all(tmp_path, "--file", "bcr/chain/timers.py", "--list")
+    lines = [line for line in listed.stdout.splitlines() if line.startswith("bcr/chain/timers.py ")]
+    assert len(lines) == sum(mutant.file == "bcr/chain/timers.py" for mutant, _ in all_mutants(rules()))
     assert all(line.endswith(": not tried") for line in lines)
 
 
 def test_a_file_that_is_not_mutated_is_refused_with_those_that_are(tmp_path):
-    done = try_all(tmp_path, "--file", "bcr/verdict.py")
+    done = try_all(tmp_path, "--file", "bcr/verdict/judge.py")
     assert done.returncode == 2
     assert "mutants are made of Replica.da, Olympus.da" in done.stderr

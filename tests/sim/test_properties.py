@@ -5,22 +5,22 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-from bcr.cache import LatestRequests
-from bcr.configuration import View
-from bcr.object import Operation
-from bcr.pieces import Assembler
-from bcr.proofs import Answer
-from bcr.reconfiguration import ReconfigurationReport
-from bcr.record import ClientRecord, Exchange, RunRecord
-from bcr.scenario.faults import EFFECTS, FAILURES, SIMULATED, Failure, FaultPlan, Trigger
+from bcr.chain.configuration import View
+from bcr.chain.proofs import Answer
+from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.chain.slots import SettledSlot
+from bcr.chain.timers import Timers
+from bcr.faults.plans import EFFECTS, FAILURES, SIMULATED, Failure, FaultPlan, Trigger
+from bcr.objects.dictionary import Operation
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Pause, Simulation
-from bcr.signing import Signed
-from bcr.slots import SettledSlot
-from bcr.state import RunningState
-from bcr.statements import Outcome, Request
-from bcr.timers import Timers
-from bcr_runtime.processes import PROJECT
+from bcr.signed.pieces import Assembler
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Outcome, Request
+from bcr.state.cache import LatestRequests
+from bcr.state.running import RunningState
+from bcr.verdict.record import ClientRecord, Exchange, RunRecord
+from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import run_text
 from bcr_sim.observing import observe_processes
 from bcr_sim.oracle import Oracle

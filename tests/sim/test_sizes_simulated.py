@@ -2,7 +2,8 @@
 
 import pytest
 
-from bcr import messages, room
+from bcr.chain import messages
+from bcr.chain import slot_room as room
 from bcr.scenario import parse_scenario
 from bcr_sim.run import simulate
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bcr.authentication import KINDS
-from bcr.scenario.faults import CLIENT_FAILURES, FAILURES, NOT_SIMULATED, ONLY_WITH
+from bcr.faults.plans import CLIENT_FAILURES, FAILURES, NOT_SIMULATED, ONLY_WITH
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Hold, Simulation
+from bcr.signed.authentication import KINDS
 from bcr_sim import hunt, sim
 from bcr_sim.campaign import run_text, text_of
 from bcr_sim.network import Network

@@ -4,9 +4,9 @@ import pytest
 from msgspec.structs import replace
 from whole_runs import passed, perform, pseudorandom, scenario
 
-from bcr.authentication import KINDS, sizes
 from bcr.scenario import parse_scenario
-from bcr.verdict import judge
+from bcr.signed.authentication import KINDS, sizes
+from bcr.verdict.judge import judge
 
 
 @pytest.mark.parametrize("authentication", KINDS)

@@ -9,8 +9,9 @@ import pytest
 from whole_runs import PROJECT, Run, passed, perform, pseudorandom, scenario, start
 
 from bcr.scenario import ScenarioError, read_scenario
+from bcr_run.command import run_text
 from bcr_tools.atlas import FAILURES, POSITIONS, TRIGGERS, Cell, outcome_of, prescribed, rules
-from bcr_tools.storm import run_text, scenario_text
+from bcr_tools.storm import scenario_text
 
 SHORT = {"client_timeout": 400, "head_timeout": 400, "nonhead_timeout": 400, "olympus_timeout": 2000}
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from bcr.encoding import decode
-from bcr.record import RunRecord
+from bcr.signed.encoding import decode
+from bcr.verdict.record import RunRecord
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120  # there for a hang; nothing is measured

@@ -12,9 +12,11 @@ import psutil
 import pytest
 from checkout import LIMIT_S, PROJECT
 
-from bcr_tools import launch, output, run, scratch, supervising
-from bcr_tools.output import Terminal
-from bcr_tools.progress import Progress
+from bcr_run import launch, output, scratch
+from bcr_run import supervision as supervising
+from bcr_run.output import Terminal
+from bcr_run.progress import Progress
+from bcr_tools import run
 
 SCENARIO = "t = 1\nnum_client = 1\nworkload[0] = put('é','✓'); get('é')\n"
 
@@ -215,7 +217,7 @@ def test_a_temporary_folder_is_gone_behind_its_use(temporary):
 
 
 def test_a_folder_whose_command_was_killed_goes_when_the_next_one_starts(temporary):
-    program = "import os, signal\nfrom bcr_tools.scratch import scratch_folder\nwith scratch_folder(): os.kill(os.getpid(), 9)"
+    program = "import os, signal\nfrom bcr_run.scratch import scratch_folder\nwith scratch_folder(): os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(temporary)}, check=False)
     [left] = temporary.iterdir()
     with scratch.scratch_folder() as folder:

@@ -8,8 +8,8 @@ from checkout import PROJECT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bcr_run.extras import EXTRAS
 from bcr_tools import lock
-from bcr_tools.setting_up import EXTRAS
 
 LOCKS = [lock.path_of(extra) for extra in ("", *EXTRAS)]
 TEXTS = {path: path.read_text() for path in LOCKS}

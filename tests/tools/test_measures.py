@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, put
 
-from bcr.figures import Sample
-from bcr.reconfiguration import ReconfigurationReport
-from bcr.record import ClientRecord, RunRecord
-from bcr_tools.figures import first_result_ms, latency_ms, percentile, processes, rate_of
+from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.verdict.record import ClientRecord, RunRecord
+from bcr.verdict.samples import Sample
+from bcr_run.latencies import first_result_ms, latency_ms, percentile, processes, rate_of
 
 MILLISECOND_NS = 1_000_000
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from checkout import LIMIT_S, PROJECT
 
+from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_tools import run
-from bcr_tools.run import ScenarioNotFound, find_scenario
 
 RESULT = {
     "operations": 1_234,

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from bcr_run.extras import EXTRAS, NotSetUp, demand
 from bcr_tools import cli, setting_up
-from bcr_tools.setting_up import EXTRAS, NotSetUp, demand
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ import psutil
 import pytest
 from checkout import LIMIT_S
 
-from bcr_tools import supervising
-from bcr_tools.supervising import Interrupted, TimeLimitReached, supervise
+from bcr_run import supervision as supervising
+from bcr_run.supervision import Interrupted, TimeLimitReached, supervise
 
 FAMILY = Path(__file__).with_name("family.py")
 # What a command like `bcr run` does around the run; short patience with the deaf.
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from bcr_tools import supervising
+from bcr_run import supervision as supervising
 supervising.PATIENCE_S = 0.5
 try:
     supervising.supervise([sys.executable, *sys.argv[1:]], Path.cwd(), 600)

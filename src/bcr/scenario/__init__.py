@@ -1,8 +1,8 @@
 """Scenario files: what a run is to do, which faults it is to have, and what it must show (specification, section 9)."""
 
+from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan, Trigger
 from bcr.scenario.diagnostics import Diagnostic, ScenarioError
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.faults import ClientFaultPlan, Failure, FaultPlan, Trigger
 from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Scenario
 

@@ -7,9 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bcr.object import Operation
-from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
-from bcr.scenario.faults import (
+from bcr.faults.plans import (
     CLIENT_FAILURES,
     CLIENT_TRIGGERS,
     FAILURES,
@@ -20,9 +18,11 @@ from bcr.scenario.faults import (
     Trigger,
     Word,
 )
+from bcr.objects.dictionary import Operation
+from bcr.objects.sizes import VALUE_LIMIT_BYTES, bytes_of
+from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
 from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES, MILLISECONDS_MOST
-from bcr.sizes import VALUE_LIMIT_BYTES, bytes_of
-from bcr.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
+from bcr.scenario.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
 
 Warn = Callable[[str, int], None]
 Tell = Callable[[Problem], None]

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bcr.authentication import KINDS, Authentication, sizes
+from bcr.faults.plans import NO_ACCIDENTS, ONLY_WITH, ClientFaultPlan, Failure, FaultPlan
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.expecting import parse_expectation
-from bcr.scenario.faults import NO_ACCIDENTS, ONLY_WITH, ClientFaultPlan, Failure, FaultPlan
 from bcr.scenario.grammar import (
     OF_CLIENTS,
     OF_REPLICAS,
@@ -26,7 +25,8 @@ from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
-from bcr.workload import Workload
+from bcr.scenario.workload import Workload
+from bcr.signed.authentication import KINDS, Authentication, sizes
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
 TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation",

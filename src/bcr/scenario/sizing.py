@@ -6,11 +6,11 @@ from itertools import chain, islice
 
 import msgspec
 
-from bcr.object import Operation
-from bcr.room import operations_bytes
+from bcr.chain.slot_room import operations_bytes
+from bcr.objects.dictionary import Operation
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES, RESULTS_LIMIT_BYTES, SLOT_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
 from bcr.scenario.values import Scenario
-from bcr.sizes import REQUEST_LIMIT_BYTES, RESULTS_LIMIT_BYTES, SLOT_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
-from bcr.workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH, UNIFORM_KEYS, Uniform, Workload, Written
+from bcr.scenario.workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH, UNIFORM_KEYS, Uniform, Workload, Written
 
 _SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add to a slot
 

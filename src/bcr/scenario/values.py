@@ -4,10 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from bcr.authentication import Authentication, sizes
+from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.faults import ClientFaultPlan, FaultPlan
-from bcr.workload import Workload
+from bcr.scenario.workload import Workload
+from bcr.signed.authentication import Authentication, sizes
 
 Placement = Literal["processes", "nodes"]
 LogLevel = Literal["quiet", "human", "debug"]

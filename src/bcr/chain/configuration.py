@@ -1,0 +1,111 @@
+"""Configurations: which replicas, in which order, under which keys (paper, section 2)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bcr.signed.authentication import Acceptance, Authentication, sizes
+from bcr.signed.signing import Author, Circle, Keys, Signed, Statement
+from bcr.signed.statements import SignedRequest
+from bcr.signed.violations import MalformedMessage, UnknownSigner
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """A replica or client of a configuration: its public key, and the address of its process as text."""
+
+    public_key: bytes
+    address: str
+
+
+class Configuration(Statement, frozen=True, tag="configuration"):
+    """What Olympus issues: everything that a process must know to take part.
+
+    `replicas` stand in chain order, head first, and `clients` by client number. With their addresses: whoever passes the
+    configuration on could otherwise put itself in a client's place. `acceptance` says what makes a result final.
+    """
+
+    number: int
+    t: int
+    replicas: tuple[Member, ...]
+    clients: tuple[Member, ...]
+    authentication: Authentication = "ed25519"
+    acceptance: Acceptance = "all"
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        return circle.clients + circle.replicas
+
+
+class View:
+    """A configuration through the eyes of the process that holds `keys`: with all of its members as authors.
+
+    `quorum` equal statements make a result or a checkpoint right: they hold at least one of a correct replica. `needed`
+    are the replicas that must all have testified to a slot before its result, or its checkpoint, is final: with
+    `acceptance = quorum`, which is unsafe, any t+1 will do, and it is empty (specification, section 3.6).
+    `histories` is how many wedged ones Olympus goes on from.
+    """
+
+    def __init__(self, issued: Configuration, olympus_key: bytes, keys: Keys) -> None:
+        self.issued = issued
+        self.number = issued.number
+        self.t = issued.t
+        self.replicas = issued.replicas
+        self.clients = issued.clients
+        size = sizes(issued.t, issued.authentication)
+        self.quorum, self.histories = size.statements, size.histories
+        self.needed = frozenset(range(len(issued.replicas)) if issued.acceptance == "all" else ())
+        self.is_transferable = keys.is_transferable
+        self.circle = Circle(
+            olympus_key,
+            tuple(member.public_key for member in issued.replicas),
+            tuple(member.public_key for member in issued.clients),
+        )
+        self.olympus = keys.author(olympus_key)
+        self._replicas = [keys.author(key) for key in self.circle.replicas]
+        self._clients = [keys.author(key) for key in self.circle.clients]
+
+    @property
+    def head(self) -> int:
+        return 0
+
+    @property
+    def tail(self) -> int:
+        return len(self.replicas) - 1
+
+    def replica_key(self, position: int) -> Author:
+        """A replica as an author; raises UnknownSigner where the chain has no such position."""
+        if not 0 <= position <= self.tail:
+            raise UnknownSigner(f"no replica at position {position} of configuration {self.number}")
+        return self._replicas[position]
+
+    def client_key(self, client: int) -> Author:
+        """A client as an author; raises UnknownSigner where there is no such client."""
+        if not 0 <= client < len(self.clients):
+            raise UnknownSigner(f"no client {client}")
+        return self._clients[client]
+
+    def demand_signed_by_client(self, request: SignedRequest) -> None:
+        """Raises unless this is a request that the client named in it signed."""
+        if request.signer != request.statement.client:
+            raise MalformedMessage(
+                f"request of client {request.statement.client} signed by {request.signer}", evidence=(request,)
+            )
+        request.demand_authentic(self.client_key(request.signer), f"client {request.signer}")
+
+
+SignedConfiguration = Signed[Configuration]
+
+
+def demand_issued(configuration: SignedConfiguration, olympus_key: bytes, keys: Keys) -> View:
+    """The configuration inside as the holder of `keys` sees it, once it is sure that Olympus signed it.
+
+    Raises InvalidSignature, or MalformedMessage where it does not fit itself or the keys.
+    """
+    configuration.demand_authentic(keys.author(olympus_key), "Olympus")
+    issued = configuration.statement
+    if issued.authentication != keys.authentication:
+        raise MalformedMessage(f"{issued.authentication}, where {keys.authentication} is used", evidence=(configuration,))
+    if issued.t < 1 or len(issued.replicas) != sizes(issued.t, issued.authentication).replicas:
+        raise MalformedMessage(f"{len(issued.replicas)} replicas for t = {issued.t}", evidence=(configuration,))
+    return View(issued, olympus_key, keys)
+
+

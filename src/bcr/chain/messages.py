@@ -1,0 +1,224 @@
+"""The messages between processes: what they hold, and the checks that need no more than the message itself.
+
+Each travels as one flat byte string, the canonical encoding, beside its name. Whoever receives one trusts nothing
+about its sender: what counts is signed inside.
+"""
+
+import hmac
+from collections import Counter
+from functools import cached_property
+from typing import Self
+
+import msgspec
+
+from bcr.chain.configuration import View
+from bcr.chain.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof
+from bcr.chain.slot_room import is_small, operations_bytes, request_bytes
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES, SLOT_LIMIT_BYTES
+from bcr.signed.encoding import digest, encode
+from bcr.signed.merkle import Tree
+from bcr.signed.signing import Statement
+from bcr.signed.statements import (
+    MAX_OPERATIONS_PER_REQUEST,
+    MAX_REQUESTS_PER_SLOT,
+    Order,
+    Outcome,
+    Result,
+    SignedCheckpoint,
+    SignedOrder,
+    SignedRequest,
+    SignedResult,
+    tree_over,
+)
+from bcr.signed.violations import (
+    DisagreeingResult,
+    IncompleteProof,
+    InvalidSignature,
+    MalformedMessage,
+    WrongConfiguration,
+)
+
+# What neighbours in the chain send each other, under a seal, and what comes from the one before.
+SEALED = frozenset({"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint"})
+FROM_PREDECESSOR = frozenset({"shuttle", "checkpoint"})
+
+# What may be larger than a message and comes in signed pieces (bcr.signed.pieces).
+IN_PIECES = frozenset({"inithist", "wedged", "catch_up", "caught_up", "running_state"})
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """A message of the protocol."""
+
+    def encode(self) -> bytes:
+        return encode(self)
+
+
+class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
+    """What travels head to tail: the requests of a slot, and both proofs as far as they have grown (section 3.2)."""
+
+    configuration: int
+    slot: int
+    requests: tuple[SignedRequest, ...]
+    order_proof: tuple[SignedOrder, ...]
+    result_proof: tuple[SignedResult, ...]
+
+    def demand_valid(self, configuration: View, position: int) -> None:
+        """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (section 3.2).
+
+        Checks everything but the holes, for which one must know the slots that are ordered already.
+        """
+        demand_configuration(self.configuration, configuration)
+        if position == configuration.head:
+            raise MalformedMessage("a shuttle for the head, which has no predecessor", evidence=(self,))
+        if not 1 <= len(self.requests) <= MAX_REQUESTS_PER_SLOT:
+            raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
+        if len(self.requests) > 1 and sum(map(request_bytes, self.requests)) > SLOT_LIMIT_BYTES:
+            raise MalformedMessage(f"a slot of more than {SLOT_LIMIT_BYTES:,} bytes", evidence=(self,))
+        if max(len(self.order_proof), len(self.result_proof)) > position:
+            raise MalformedMessage(f"more statements than the {position} predecessors", evidence=(self,))
+        expected = Order(self.configuration, self.slot, self.request_tree.root)
+        demand_order_proof(self.order_proof, expected, configuration, position)
+        for request in self.requests:
+            demand_request(request, configuration)
+
+    @cached_property
+    def request_tree(self) -> Tree:
+        """The tree over the requests, whose root the order statements hold."""
+        return tree_over(self.requests)
+
+
+class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
+    """What travels tail to head: the outcomes of a slot and the result proof (section 3.2, step 5)."""
+
+    configuration: int
+    slot: int
+    outcomes: tuple[Outcome, ...]
+    result_proof: tuple[SignedResult, ...]
+    orders: tuple[SignedOrder, ...] = ()
+
+    def check(self, expected: Result, configuration: View, own: SignedResult) -> ResultCheck:
+        """What the proof holds for the replica whose `own` statement is known; raises where it makes nothing final.
+
+        Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need; but the
+        second of the chain checks the head's, which nobody else would. Each begins with its successor's. With
+        `acceptance = quorum` the tail's comes last: it is told to the client, and each of the others is then checked by
+        somebody.
+
+        Where statements do not convince everybody alike, a lacking one is a violation too: t+1 that convince a replica
+        may hold t that do not convince the client, but all of them hold t+1 of correct replicas.
+        """
+        size = len(configuration.replicas)
+        tail = None if configuration.needed else configuration.tail
+        proof = sorted(self.result_proof, key=lambda signed: (signed.signer == tail, (signed.signer - own.signer - 1) % size))
+        # Where all are needed nobody would notice that a bit of the own one has flipped.
+        known = (own,) if configuration.quorum < size else ()
+        # Every result statement is checked by some replica beside its author: the others' by all before them.
+        first = 1 if own.signer == 1 else 0
+        testified = frozenset(range(first, own.signer + 1)) if configuration.quorum < size else frozenset()
+        check = check_result_proof(proof, expected, configuration, known, self.orders, testified)
+        lacking = set(range(size)) - {signed.signer for signed in self.result_proof}
+        if configuration.is_transferable or not lacking:
+            return check
+        what = f"slot {self.slot}: no result statement of replicas {sorted(lacking)}"
+        violations = (*check.violations, IncompleteProof(what, evidence=(self,)))
+        return ResultCheck(check.agreeing, check.disagreeing, check.orders, violations)
+
+
+class CheckpointShuttle(Message, frozen=True, tag="checkpoint"):
+    """What travels head to tail behind the shuttle of its slot: the checkpoint statements so far (section 4.2)."""
+
+    configuration: int
+    slot: int
+    proof: tuple[SignedCheckpoint, ...]
+
+
+class CompletedCheckpoint(Message, frozen=True, tag="completed_checkpoint"):
+    """What travels tail to head: the checkpoint statements of all replicas (section 4.2)."""
+
+    configuration: int
+    slot: int
+    proof: tuple[SignedCheckpoint, ...]
+
+
+class ResultMessage(Message, frozen=True, tag="result_message"):
+    """A replica's answer to a client."""
+
+    client: int
+    number: int
+    answer: Answer
+
+
+class Accusation(Statement, frozen=True, tag="accusation"):
+    """A client's proof that a replica lies: an answer to its request in which two replicas contradict each other."""
+
+    request: SignedRequest
+    answer: Answer
+
+    def demand_proved(self, configuration: View) -> DisagreeingResult:
+        """The contradiction; raises a ProtocolViolation where the answer shows none (section 3.3).
+
+        Two validly signed result statements for one slot of one configuration that differ cannot both be true.
+        """
+        demand_configuration(self.answer.configuration, configuration)
+        if len(self.answer.proof) > len(configuration.replicas):
+            raise MalformedMessage("an accusation with more statements than replicas", evidence=(self,))
+        demand_request(self.request, configuration)
+        valid = [
+            signed
+            for signed in self.answer.proof
+            if 0 <= signed.signer <= configuration.tail  # a stranger's name must not hide what the others show
+            and (signed.statement.configuration, signed.statement.slot) == (configuration.number, self.answer.slot)
+            and signed.is_authentic(configuration.replica_key(signed.signer))
+        ]
+        votes = Counter(signed.statement for signed in valid)
+        if len(votes) < 2:
+            raise MalformedMessage("an accusation without a contradiction", evidence=(self,))
+        [(_, most), (_, next_most), *_] = votes.most_common()
+        minority = votes.most_common()[-1][0]
+        accused = next(signed for signed in valid if signed.statement == minority)
+        return DisagreeingResult(
+            f"result statements of slot {self.answer.slot} contradict each other",
+            position=accused.signer if most > next_most else None,
+            evidence=tuple(valid),
+        )
+
+
+ENROLMENT_SECRET_SIZE = 32  # bytes
+
+
+class PublicKey(Message, frozen=True, tag="public_key"):
+    """A process's public key, with a MAC under the secret that start-up gave to that process and to Olympus."""
+
+    name: str
+    key: bytes
+    mac: bytes
+
+    @classmethod
+    def enrol(cls, name: str, key: bytes, secret: bytes) -> Self:
+        """The message with which the process of this name, which holds the secret, makes its key known."""
+        return cls(name, key, _enrolment_mac(name, key, secret))
+
+    def demand_secret(self, secret: bytes) -> None:
+        """Raises InvalidSignature unless the sender holds the secret of the process that it says it is."""
+        if not hmac.compare_digest(self.mac, _enrolment_mac(self.name, self.key, secret)):
+            raise InvalidSignature(f"public key of {self.name} without its enrolment secret", evidence=(self,))
+
+
+def _enrolment_mac(name: str, key: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, digest("enrolment", (name, key)), "sha256")
+
+
+def demand_configuration(number: int, configuration: View) -> None:
+    """Raises WrongConfiguration unless the number is that of the configuration."""
+    if number != configuration.number:
+        raise WrongConfiguration(f"message of configuration {number}, not {configuration.number}")
+
+
+def demand_request(request: SignedRequest, configuration: View) -> None:
+    """Raises a ProtocolViolation unless this is a request within the limits that its client signed."""
+    operations = request.statement.operations
+    if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
+        raise MalformedMessage("a request beyond the limits", evidence=(request,))
+    if not is_small(operations, REQUEST_LIMIT_BYTES) and operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+        raise MalformedMessage(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))
+    configuration.demand_signed_by_client(request)

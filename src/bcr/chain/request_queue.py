@@ -1,0 +1,81 @@
+"""What the head has to order: each client in its turn, and none more than its share (specification, section 7a)."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from bcr.signed.statements import SignedRequest
+
+
+class RequestQueue:
+    """Requests that wait to be ordered, by client, and those that are ordered and whose results are not back.
+
+    A client whose `most_in_flight` are in flight waits; the others have their turns meanwhile.
+    """
+
+    def __init__(self, most_in_flight: int) -> None:
+        self._most_in_flight = most_in_flight
+        self._waiting: OrderedDict[int, OrderedDict[int, SignedRequest]] = OrderedDict()  # in the order of turns
+        self._in_progress: set[tuple[int, int]] = set()  # client and number of what waits or is in flight
+        self._in_flight: Counter[int] = Counter()
+        self._ready = 0
+
+    def has(self, client: int, number: int) -> bool:
+        """Whether the request waits, or is in flight."""
+        return (client, number) in self._in_progress
+
+    def add(self, client: int, number: int, request: SignedRequest) -> None:
+        """Let a request wait for its client's turn."""
+        self._in_progress.add((client, number))
+        self._ready -= self._takeable(client)
+        self._waiting.setdefault(client, OrderedDict())[number] = request
+        self._ready += self._takeable(client)
+
+    def ready(self) -> int:
+        """How many may be ordered now."""
+        return self._ready
+
+    def take(self, most: int, fits: Callable[[SignedRequest], bool] = lambda _: True) -> list[SignedRequest]:
+        """At most so many of those that may be ordered now, one a client in turn; they are in flight from now on.
+
+        The first that does not fit keeps its client's turn, and nothing is taken behind it.
+        """
+        taken: list[SignedRequest] = []
+        while self._ready and len(taken) < most:
+            client, waiting = next(iter(self._waiting.items()))
+            if not self._takeable(client):
+                self._waiting.move_to_end(client)
+                continue
+            if not fits(next(iter(waiting.values()))):
+                break
+            self._waiting.move_to_end(client)
+            taken.append(waiting.popitem(last=False)[1])
+            self._in_flight[client] += 1
+            self._ready -= 1
+            if not waiting:
+                del self._waiting[client]
+        return taken
+
+    def settled(self, client: int, number: int) -> None:
+        """The result of a request is back, or it will not be ordered after all."""
+        if (client, number) not in self._in_progress:
+            return
+        self._in_progress.discard((client, number))
+        self._ready -= self._takeable(client)
+        waiting = self._waiting.get(client)
+        if waiting is not None and number in waiting:
+            del waiting[number]
+            if not waiting:
+                del self._waiting[client]
+        else:
+            self._in_flight[client] -= 1
+            if not self._in_flight[client]:
+                del self._in_flight[client]
+        self._ready += self._takeable(client)
+
+    def _takeable(self, client: int) -> int:
+        """How many of this client's may be ordered now."""
+        return max(0, min(len(self._waiting.get(client, ())), self._most_in_flight - self._in_flight[client]))
+
+    def __len__(self) -> int:
+        """How many wait, or are in flight."""
+        return len(self._in_progress)

@@ -1,0 +1,39 @@
+"""What start-up tells every process: the scenario's numbers that it acts on."""
+
+import msgspec
+
+from bcr.signed.authentication import Acceptance, Authentication, sizes
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a scenario that processes act on, and where they log. Times are milliseconds.
+
+    `acceptance` says whether a result is accepted with statements of `all` replicas, or of a `quorum` of t+1.
+    `client_rate` is the operations a second that each client is to send, or 0: the next whenever one is answered.
+    `run_name` names the folder of this run's logs below `log_base`, or below the project's `logs` where that is empty,
+    as it must be on other hosts. `message_limit_bytes` is the size that no message may exceed.
+    """
+
+    t: int
+    num_clients: int
+    authentication: Authentication = "ed25519"
+    acceptance: Acceptance = "all"
+    client_timeout_ms: int = 3_000
+    head_timeout_ms: int = 3_000
+    nonhead_timeout_ms: int = 3_000
+    checkpoint_interval: int = 100
+    batch_limit: int = 1
+    client_window: int = 1
+    operations_per_request: int = 1
+    client_rate: int = 0
+    start_limit_ms: int = 30_000
+    olympus_timeout_ms: int = 5_000
+    wedge_grace_ms: int = 500
+    message_limit_bytes: int = 4_096
+    run_name: str = "run"
+    log_base: str = ""
+    log_level: str = "human"
+
+    @property
+    def num_replicas(self) -> int:
+        return sizes(self.t, self.authentication).replicas

@@ -1,0 +1,90 @@
+"""What the start-up and a process of a run tell each other beside the protocol: commands, reports, the end.
+
+Commands are for whom they are from whom they may come, and nobody else's are heeded: each process shares a secret with the
+start-up, made when it is set up. What is said is numbered, so nothing is heeded twice. This stands outside of the model: a
+replica's own reports are as true as the replica is.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from bcr.signed.encoding import decode, encode
+from bcr.signed.violations import InvalidSignature, MalformedMessage
+
+MAC_SIZE = 16  # bytes
+
+End = Literal["start-up", "process"]
+
+
+def secret_of(root: bytes, name: str) -> bytes:
+    """The 32-byte secret of the process of this name, from that of whom the start-up lets make processes."""
+    return hashlib.blake2b(name.encode(), digest_size=32, key=root, person=b"bcr enrolment").digest()
+
+
+# What each kind of process reports, by its verb, and the parts of each. A replica that lies may say anything under its secret.
+REPORTS: Mapping[tuple[str, str], Any] = {
+    ("loader", "faults_loaded"): tuple[()],
+    **{(kind, "cannot_write"): tuple[str] for kind in ("client", "replica", "olympus")},
+    ("client", "progress"): tuple[int],
+    ("client", "client_record"): tuple[int, int, bytes],
+    ("replica", "replica_report"): tuple[bytes],
+    ("replica", "replica_state"): tuple[int, int, bytes],
+    ("replica", "fault_injected"): tuple[bytes],
+    ("olympus", "olympus_key"): tuple[bytes, bytes],
+    ("olympus", "started"): tuple[bytes],
+    ("olympus", "start_failed"): tuple[str, str],
+    ("olympus", "reconfiguration"): tuple[bytes],
+    ("olympus", "closed"): tuple[()],
+    ("olympus", "ended"): tuple[bytes, bytes],
+}
+
+
+def demand_report(kind: str, verb: str, parts: Sequence[Any]) -> None:
+    """Raises MalformedMessage unless a process of this kind reports such things."""
+    try:
+        msgspec.convert(parts, REPORTS[kind, verb])
+    except (KeyError, msgspec.ValidationError) as error:
+        raise MalformedMessage(f"{verb[:40]} so, which no {kind} reports") from error
+
+
+class Control:
+    """One end of what a process and the start-up tell each other, under the process's secret of 32 bytes."""
+
+    def __init__(self, secret: bytes, end: End) -> None:
+        keys = [hashlib.blake2b(each, digest_size=32, key=secret, person=b"bcr control").digest() for each in (b"up", b"down")]
+        self._own, self._other = keys if end == "process" else reversed(keys)
+        self._sent = 0
+        self._received = 0
+
+    def seal(self, verb: str, *parts: Any) -> bytes:
+        """A message: a verb and what belongs to it, plain data."""
+        self._sent += 1
+        payload = encode((self._sent, verb, parts))
+        return _mac(self._own, payload) + payload
+
+    def open(self, sealed: Any) -> tuple[str, list[Any]]:
+        """Verb and parts of a message of the other end; raises a ProtocolViolation where it is none, or an old one."""
+        if not isinstance(sealed, bytes):
+            raise MalformedMessage("a command that is no bytes")
+        mac, payload = sealed[:MAC_SIZE], sealed[MAC_SIZE:]
+        if not hmac.compare_digest(mac, _mac(self._other, payload)):
+            raise InvalidSignature("a command of somebody who may not give it")
+        number, verb, parts = decode(tuple[int, str, list[Any]], payload)
+        if number <= self._received:
+            raise MalformedMessage(f"{verb} again")
+        self._received = number
+        return verb, parts
+
+
+def said(sealed: bytes) -> tuple[str, list[Any]]:
+    """Verb and parts of a message, for somebody who looks on and has no secret."""
+    _, verb, parts = msgspec.msgpack.decode(sealed[MAC_SIZE:], type=tuple[int, str, list[Any]])
+    return verb, parts
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, digest_size=MAC_SIZE, key=key).digest()

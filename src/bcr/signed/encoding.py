@@ -1,0 +1,47 @@
+"""The canonical encoding: one value, one sequence of bytes, on every platform and Python version.
+
+Everything that is signed, hashed or sent goes through here. The encoding is MessagePack; structures are arrays that
+start with the name of their kind, so bytes of one kind never decode as another, and `digest` and `Statement` put a
+domain in front, so a digest or signature made for one purpose never serves another.
+"""
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+
+from bcr.signed.violations import MalformedMessage
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+
+T = TypeVar("T")
+
+DIGEST_SIZE = hashlib.sha256().digest_size
+
+
+def encode(value: Any) -> bytes:
+    """The canonical bytes of a value made of this package's structures and plain data."""
+    return _encoder.encode(value)
+
+
+def decode(kind: type[T], data: bytes) -> T:
+    """The value of type `kind` that `data` encodes.
+
+    Raises MalformedMessage, with the bytes as evidence, where it encodes none, or where a peer sent no bytes at all.
+    """
+    if not isinstance(data, bytes):
+        raise MalformedMessage(f"a payload of type {type(data).__name__}, not bytes", evidence=(data,))
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
+    try:
+        value: T = decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(f"not a {getattr(kind, '__name__', kind)}: {error}", evidence=(data,)) from error
+    return value
+
+
+def digest(domain: str, value: Any) -> bytes:
+    """SHA-256 over the domain and the canonical bytes of the value; 32 bytes."""
+    return hashlib.sha256(b"bcr digest/" + domain.encode() + b"\0" + encode(value)).digest()

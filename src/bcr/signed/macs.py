@@ -1,0 +1,136 @@
+"""HMAC Shuttle (paper, section 4.1): below a statement stand message authentication codes, one for each that reads it.
+
+Every process makes an X25519 key pair. Two processes derive from it a secret that only they know, and from that a key
+for each direction. A MAC is HMAC-SHA256 under the key from the author to the reader, cut to 16 bytes.
+
+A MAC convinces its reader and nobody else, so a liar can make a statement that holds for one reader and not for another.
+What readers pass on to each other is safe all the same where its author is honest: every MAC of a vector covers those
+before it, and Olympus's stands first, then the clients', then the replicas'. Whoever finds its own MAC right has what
+the author made for those before it, and nobody on the way has spoiled that. Where two replicas then contradict Olympus's
+own reading, one of the two lies, and Olympus goes on from no quorum that holds both (bcr.chain.history, bcr.chain.quorum).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Self
+
+from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
+from nacl.exceptions import CryptoError
+
+from bcr.signed.signing import Author, Keys, is_seal, seal_under
+
+MAC_SIZE = 16
+HINT_SIZE = 2  # bytes of the reader's public key, which spare the reader to try every entry
+ENTRY_SIZE = HINT_SIZE + MAC_SIZE
+MAX_ENTRIES = 256
+_SEAL = b"bcr seal\0"
+
+
+class MacKeys(Keys):
+    """A key pair for MACs. Whoever is told the private half can check what was made for its holder, and forge it."""
+
+    authentication = "hmac"
+    is_transferable = False
+
+    def __init__(self, seed: bytes) -> None:
+        super().__init__(seed, crypto_scalarmult_base(seed))
+        self.disclosed = seed
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        return self.vector(message, (self.circle.olympus or self.public, *readers))
+
+    def vector(self, message: bytes, readers: Sequence[bytes], spoiled: frozenset[int] = frozenset()) -> bytes:
+        """An entry for each reader, in this order; those at the places `spoiled`, as only a liar makes them, are wrong."""
+        hashed = hashlib.sha256(message).digest()
+        entries = b""
+        for place, reader in enumerate(readers):
+            key = _key_between(self.seed, reader, self.public, reader)
+            # To a reader whose public key is none, nobody can say anything.
+            mac = bytes(MAC_SIZE) if key is None else _mac(key, hashed, entries)
+            if place in spoiled:
+                mac = bytes(each ^ 0xFF for each in mac)
+            entries += reader[:HINT_SIZE].ljust(HINT_SIZE, b"\0") + mac
+        return entries
+
+    def seal(self, message: bytes, reader: bytes) -> bytes:
+        return seal_under(_key_between(self.seed, reader, self.public, reader), _SEAL + message)
+
+    def author(self, public_key: bytes) -> Author:
+        return MacAuthor(self, public_key)
+
+
+class _LiarsMacKeys(MacKeys):
+    """The keys of a process that signs as no correct one does."""
+
+    @classmethod
+    def of(cls, keys: Keys) -> Self:
+        """The same keys, put to bad use."""
+        other = cls(keys.seed)
+        other.circle = keys.circle
+        return other
+
+
+class UnevenMacKeys(_LiarsMacKeys):
+    """The keys of a liar: what it signs convinces Olympus and every second of the other readers, the first among them."""
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        spoiled = frozenset(range(2, 1 + len(readers), 2))
+        return self.vector(message, (self.circle.olympus or self.public, *readers), spoiled)
+
+
+class UselessMacKeys(_LiarsMacKeys):
+    """The keys of a liar: what it signs convinces Olympus and all replicas, and no client."""
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        everybody = (self.circle.olympus or self.public, *readers)
+        spoiled = frozenset(place for place, reader in enumerate(everybody) if reader in self.circle.clients)
+        return self.vector(message, everybody, spoiled)
+
+
+class MacAuthor:
+    """An author as the holder of a key pair sees it."""
+
+    def __init__(self, reader: Keys, public_key: bytes) -> None:
+        self._reader = reader
+        self._public_key = public_key
+        self._hint = reader.public[:HINT_SIZE]
+
+    def is_valid(self, message: bytes, signature: bytes) -> bool:
+        if len(signature) % ENTRY_SIZE or not 0 < len(signature) <= ENTRY_SIZE * MAX_ENTRIES:
+            return False
+        key = _key_between(self._reader.seed, self._public_key, self._public_key, self._reader.public)
+        if key is None:
+            return False
+        hashed = hashlib.sha256(message).digest()
+        return any(
+            signature.startswith(self._hint, place)
+            and hmac.compare_digest(
+                signature[place + HINT_SIZE : place + ENTRY_SIZE], _mac(key, hashed, signature[:place])
+            )
+            for place in range(0, len(signature), ENTRY_SIZE)
+        )
+
+
+    def is_sealed(self, message: bytes, seal: bytes) -> bool:
+        key = _key_between(self._reader.seed, self._public_key, self._public_key, self._reader.public)
+        return is_seal(key, _SEAL + message, seal)
+
+
+def _mac(key: bytes, hashed: bytes, before: bytes) -> bytes:
+    return hmac.digest(key, hashed + before, "sha256")[:MAC_SIZE]
+
+
+@lru_cache(maxsize=8192)
+def _key_between(secret: bytes, other: bytes, author: bytes, reader: bytes) -> bytes | None:
+    """The key for what `author` says to `reader`, one of whom holds `secret`, and the other is `other`.
+
+    A key of its own for each direction: else what one says could be held against the other. None where `other` is no
+    public key.
+    """
+    try:
+        shared = crypto_scalarmult(secret, other)
+    except (CryptoError, ValueError, TypeError, RuntimeError):
+        return None
+    return hashlib.blake2b(shared + author + reader, digest_size=32, person=b"bcr hmac shuttle").digest()

@@ -1,0 +1,251 @@
+"""Who said it: keys, and values that carry what their author has put below them.
+
+What is passed on carries a signature or its like below each statement. A message that two replicas exchange carries beside
+that a seal, which convinces only the one it is for that the other sent it, and costs next to nothing.
+
+Below a statement stands a signature, a vector of MACs or a checksum (bcr.signed.authentication says which, and what each holds against). Nobody
+who checks one needs to know: an `Author` tells for the process that asks whether a message is the author's.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Collection, Sequence
+from copy import copy
+from functools import lru_cache
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import msgspec
+from nacl.bindings import (
+    crypto_scalarmult,
+    crypto_sign,
+    crypto_sign_BYTES,
+    crypto_sign_ed25519_pk_to_curve25519,
+    crypto_sign_ed25519_sk_to_curve25519,
+    crypto_sign_open,
+    crypto_sign_PUBLICKEYBYTES,
+    crypto_sign_seed_keypair,
+)
+from nacl.exceptions import CryptoError
+
+from bcr.signed.encoding import digest, encode
+from bcr.signed.violations import InvalidSignature
+
+KEY_SEED_SIZE = 32
+SEAL_SIZE = 16  # bytes
+_DOMAIN = b"bcr statement\0"
+
+
+class Scheme(Protocol):
+    """A way to sign; keys are made from KEY_SEED_SIZE random bytes."""
+
+    def __hash__(self) -> int: ...
+
+    def public_key(self, seed: bytes) -> bytes: ...
+
+    def sign(self, seed: bytes, message: bytes) -> bytes: ...
+
+    def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool: ...
+
+    def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
+        """What the holders of this seed and of that public key alone can compute; None where that is no public key."""
+
+
+class Ed25519:
+    """The scheme of every real run."""
+
+    def public_key(self, seed: bytes) -> bytes:
+        return crypto_sign_seed_keypair(seed)[0]
+
+    def sign(self, seed: bytes, message: bytes) -> bytes:
+        return crypto_sign(message, _signing_key(seed))[:crypto_sign_BYTES]
+
+    def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        try:
+            if len(public_key) != crypto_sign_PUBLICKEYBYTES or len(signature) != crypto_sign_BYTES:
+                return False
+            crypto_sign_open(signature + message, public_key)
+        except (CryptoError, TypeError):
+            return False
+        return True
+
+    def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
+        """That of the X25519 keys which belong to the Ed25519 keys."""
+        try:
+            other = crypto_sign_ed25519_pk_to_curve25519(public_key)
+            return crypto_scalarmult(crypto_sign_ed25519_sk_to_curve25519(_signing_key(seed)), other)
+        except (CryptoError, ValueError, TypeError, RuntimeError):
+            return None
+
+
+@lru_cache(maxsize=64)
+def _signing_key(seed: bytes) -> bytes:
+    """Both halves of the key, as libsodium wants them to sign."""
+    return crypto_sign_seed_keypair(seed)[1]
+
+
+_scheme: Scheme = Ed25519()
+
+
+def use(scheme: Scheme) -> None:
+    """Sign and verify with `scheme` from now on; all that shall understand each other must use the same."""
+    global _scheme
+    _scheme = scheme
+
+
+class Circle(msgspec.Struct, frozen=True):
+    """The public keys of all who take part: Olympus's, the replicas' by position, the clients' by number."""
+
+    olympus: bytes = b""
+    replicas: tuple[bytes, ...] = ()
+    clients: tuple[bytes, ...] = ()
+
+
+class Author(Protocol):
+    """A process as another one sees it, which checks what the first has signed."""
+
+    def is_valid(self, message: bytes, signature: bytes) -> bool:
+        """Whether the author signed the message so; False, never an error, whatever the bytes."""
+
+    def is_sealed(self, message: bytes, seal: bytes) -> bool:
+        """Whether the author sealed the message so for the process that asks; False, never an error."""
+
+
+class Keys:
+    """A process's own keys, made from KEY_SEED_SIZE random bytes; the private half never leaves the process.
+
+    `circle` is whom the process knows. `is_transferable` says whether what convinces one process convinces every other;
+    `disclosed` holds what somebody must be told to check in this process's place, where that takes a secret.
+    """
+
+    authentication: ClassVar[str]
+    is_transferable = True
+    disclosed = b""
+
+    def __init__(self, seed: bytes, public: bytes) -> None:
+        self.seed = seed
+        self.public = public
+        self.circle = Circle()
+
+    def among(self, circle: Circle) -> Self:
+        """The same keys, of a process that knows these others."""
+        other = copy(self)
+        other.circle = circle
+        return other
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        """What Olympus, and the holders of the public keys `readers`, can check to be this process's."""
+        raise NotImplementedError
+
+    def seal(self, message: bytes, reader: bytes) -> bytes:
+        """SEAL_SIZE bytes that tell the holder of the public key `reader`, and nobody else, who sent it this message."""
+        raise NotImplementedError
+
+    def author(self, public_key: bytes) -> Author:
+        """The holder of `public_key`, as this process sees it; any bytes will do, and nobody may hold them."""
+        raise NotImplementedError
+
+
+def seal_under(key: bytes | None, message: bytes) -> bytes:
+    """The seal under a key of two processes; one that nobody takes for right where there is no such key."""
+    return bytes(SEAL_SIZE) if key is None else hashlib.blake2b(message, digest_size=SEAL_SIZE, key=key).digest()
+
+
+def is_seal(key: bytes | None, message: bytes, seal: bytes) -> bool:
+    return key is not None and hmac.compare_digest(seal_under(key, message), seal)
+
+
+def direction_key(secret: bytes | None, author: bytes, reader: bytes) -> bytes | None:
+    """The key for what `author` says to `reader`: another one each way, or what one says could be sent back to it."""
+    if secret is None:
+        return None
+    return hashlib.blake2b(secret + author + reader, digest_size=32, person=b"bcr seal").digest()
+
+
+@lru_cache(maxsize=8192)
+def _seal_key(scheme: Any, seed: bytes, other: bytes, author: bytes, reader: bytes) -> bytes | None:
+    secret: bytes | None = scheme.shared_secret(seed, other)
+    return direction_key(secret, author, reader)
+
+
+class SigningKey(Keys):
+    """A key pair whose signatures everybody can check: Ed25519, unless `use` said otherwise."""
+
+    authentication = "ed25519"
+
+    def __init__(self, seed: bytes) -> None:
+        super().__init__(seed, _scheme.public_key(seed))
+
+    def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
+        return _scheme.sign(self.seed, message)
+
+    def seal(self, message: bytes, reader: bytes) -> bytes:
+        return seal_under(_seal_key(_scheme, self.seed, reader, self.public, reader), message)
+
+    def author(self, public_key: bytes) -> Author:
+        return Signer(public_key, self)
+
+
+class Signer:
+    """The author whose signatures fit a public key, whoever asks; `reader` is whom its seals are for."""
+
+    def __init__(self, public_key: bytes, reader: Keys) -> None:
+        self.public_key = public_key
+        self._reader = reader
+
+    def is_sealed(self, message: bytes, seal: bytes) -> bool:
+        reader = self._reader
+        return is_seal(_seal_key(_scheme, reader.seed, self.public_key, self.public_key, reader.public), message, seal)
+
+    def is_valid(self, message: bytes, signature: bytes) -> bool:
+        return _scheme.is_valid(self.public_key, message, signature)
+
+
+class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
+    """Something that a process signs.
+
+    The encoding starts with the name of the kind, so one kind of statement never passes for another.
+    """
+
+    def signed_bytes(self) -> bytes:
+        return _DOMAIN + encode(self)
+
+    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+        """The public keys of those who must be able to check this statement of `signer`, besides Olympus.
+
+        Each kind says so for itself, with as few as will do, and clients before replicas (bcr.signed.macs says why).
+        """
+        return ()
+
+
+S = TypeVar("S", bound=Statement)
+
+
+class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True, gc=False):
+    """A statement with its signer, a chain position or client number, and signature."""
+
+    statement: S
+    signer: int
+    signature: bytes
+
+    @classmethod
+    def sign(cls, statement: S, signer: int, keys: Keys, clients: Collection[int] | None = None) -> Self:
+        """The statement under these keys; of the clients only `clients`, by default all, will have to check it."""
+        circle = keys.circle
+        if keys.is_transferable:
+            return cls(statement, signer, keys.sign(statement.signed_bytes()))
+        if clients is not None:
+            known = tuple(key for client, key in enumerate(circle.clients) if client in clients)
+            circle = Circle(circle.olympus, circle.replicas, known)
+        return cls(statement, signer, keys.sign(statement.signed_bytes(), statement.readers(circle, signer)))
+
+    def is_authentic(self, author: Author) -> bool:
+        return author.is_valid(self.statement.signed_bytes(), self.signature)
+
+    def demand_authentic(self, author: Author, name: str) -> None:
+        """Raises InvalidSignature unless `author`, whom the error calls `name`, signed this."""
+        if not self.is_authentic(author):
+            kind = type(self.statement).__name__.lower()
+            raise InvalidSignature(f"{kind} with an invalid signature of {name}", evidence=(self,))
+
+    def digest(self) -> bytes:
+        return digest("signed", self)

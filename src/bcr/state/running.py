@@ -1,0 +1,151 @@
+"""The running state that every replica holds: the object, and what was executed for whom."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+import msgspec
+
+from bcr.objects.dictionary import Operation
+from bcr.objects.sizes import bytes_of
+from bcr.signed.encoding import decode, digest, encode
+from bcr.signed.statements import Outcome, Request
+from bcr.state.buckets import Buckets, digest_of_bucket
+from bcr.state.cache import drop_fallen
+
+_Outcomes = tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]  # by client, by number
+
+
+class RunningState:
+    """The dictionary, and for each client the outcomes of its latest requests.
+
+    The outcomes are part of the replicated state, so that a request executes at most once, also across a
+    reconfiguration. A client has at most `client_window` requests outstanding and numbers them in turn, so of each
+    client the outcomes of its `client_window` highest numbers are enough to know any request that can still arrive.
+    """
+
+    def __init__(self, client_window: int) -> None:
+        self.client_window = client_window
+        self._buckets = Buckets()
+        self.outcomes: dict[int, dict[int, Outcome]] = {}
+        self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
+
+    @property
+    def dictionary(self) -> Mapping[str, str]:
+        return self._buckets.values()
+
+    def is_stale(self, request: Request) -> bool:
+        """Whether the request is so old that its client has accepted an answer to it, or is breaking its window."""
+        return self.is_stale_number(request.client, request.number)
+
+    def is_stale_number(self, client: int, number: int) -> bool:
+        """The same of a request of which only client and number are known."""
+        return bool(self.outcomes.get(client)) and number <= self._highest[client] - self.client_window
+
+    def is_beyond(self, request: Request) -> bool:
+        """Whether its client breaks its window upwards: it cannot have an answer to what it sent so many before this."""
+        highest = self._highest[request.client] if self.outcomes.get(request.client) else -1
+        return request.number > highest + self.client_window
+
+    def execute(self, configuration: int, slot: int, requests: Iterable[Request]) -> tuple[Outcome, ...]:
+        """Execute the requests of a slot in order and return their outcomes, in order.
+
+        A request that was executed before gives its recorded outcome and has no effect; a stale one has neither.
+        """
+        return tuple(
+            self.execute_at(configuration, slot, index, request) for index, request in enumerate(requests)
+        )
+
+    def execute_at(self, configuration: int, slot: int, index: int, request: Request) -> Outcome:
+        """Execute one request, the one at place `index` of a slot; see `execute`."""
+        latest = self.outcomes.setdefault(request.client, {})
+        recorded = latest.get(request.number)
+        if recorded is not None:
+            return recorded
+        if self.is_stale(request):
+            return Outcome(configuration, slot, index, ())
+        outcome = Outcome(configuration, slot, index, self._buckets.execute(request.operations))
+        before = self._highest[request.client] if latest else request.number
+        latest[request.number] = outcome
+        if request.number > before:
+            self._highest[request.client] = request.number
+            drop_fallen(latest, before, request.number, self.client_window)
+        elif len(latest) == 1:
+            self._highest[request.client] = request.number
+        return outcome
+
+    def size_of(self, key: str) -> int | None:
+        """How many bytes the value of a key has, or None where it has none."""
+        value = self._buckets.value_of(key)
+        return None if value is None else bytes_of(value)
+
+    def apply(self, operation: Operation) -> str:
+        """Execute an operation that nobody has ordered, as only a faulty replica does."""
+        return self._buckets.execute((operation,))[0]
+
+    def snapshot(self) -> "Snapshot":
+        return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
+
+    @classmethod
+    def restored(cls, snapshot: "Snapshot", client_window: int) -> "RunningState":
+        """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
+        state = cls(client_window)
+        state._buckets = Buckets(dict(snapshot.buckets))
+        state.outcomes = {client: dict(latest) for client, latest in decode(_Outcomes, snapshot.outcomes)}
+        state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
+        return state
+
+    def copy(self) -> "RunningState":
+        """The same running state, which goes its own way from here."""
+        other = RunningState(self.client_window)
+        other._buckets = self._buckets.copy()
+        other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
+        other._highest = dict(self._highest)
+        return other
+
+    def digest(self) -> bytes:
+        """The digest of the running state: equal exactly where the states are equal.
+
+        Costs what was executed since the last one, and not the whole state.
+        """
+        return _digest(self._buckets.digests().items(), self._encoded_outcomes())
+
+    def _encoded_outcomes(self) -> bytes:
+        return encode(tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())))
+
+
+class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
+    """A running state as a value, and as it travels: encoded, so that whoever only passes it on never decodes it.
+
+    `buckets` are index and encoding of those that are not empty, in order (bcr.state.buckets). Of a snapshot that has the
+    digest which a correct replica signed, these are what that replica had.
+    """
+
+    buckets: tuple[tuple[int, bytes], ...]
+    outcomes: bytes
+
+    @classmethod
+    def of(cls, dictionary: Mapping[str, str], outcomes: _Outcomes) -> "Snapshot":
+        """The snapshot of a state with this dictionary, and these outcomes by client and number, both in order."""
+        return cls(tuple(Buckets.of(dictionary).encoded().items()), encode(outcomes))
+
+    @property
+    def dictionary(self) -> dict[str, str]:
+        """In the order of its keys. Raises MalformedMessage where a bucket is none."""
+        return dict(sorted(Buckets(dict(self.buckets)).values().items()))
+
+    def demand_readable(self) -> None:
+        """Raises MalformedMessage unless this is a running state and no mere bytes."""
+        Buckets(dict(self.buckets)).values()
+        decode(_Outcomes, self.outcomes)
+
+    def digest(self) -> bytes:
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
+        # Of every bucket that is there: one that stood there twice would go along unseen otherwise.
+        return _digest([(index, digest_of_bucket(encoded)) for index, encoded in self.buckets], self.outcomes)
+
+
+def _digest(buckets: Iterable[tuple[int, bytes]], outcomes: bytes) -> bytes:
+    return digest("running state", (tuple(buckets), outcomes))

@@ -1,0 +1,477 @@
+"""The verdict on a recorded run: is what the clients accepted what a correct service would have answered?
+
+Nothing here believes a log or a counter. The clients' signed requests and the replicas' signed results are checked
+again, put in the order of the history, and replayed on a fresh state.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from bcr.chain.configuration import View, demand_issued
+from bcr.chain.proofs import Answer, Vouched
+from bcr.faults.plans import spoiled_by, struck_by
+from bcr.objects.dictionary import Operation
+from bcr.signed.authentication import keys_of
+from bcr.signed.signing import KEY_SEED_SIZE, Signed
+from bcr.signed.statements import Order, Result
+from bcr.signed.violations import NotEnoughStatements, NotFinal, ProtocolViolation
+from bcr.state.running import RunningState
+from bcr.verdict.linearizability import is_linearizable
+from bcr.verdict.model import Model
+from bcr.verdict.owing import why_nothing_is_owed
+from bcr.verdict.record import ClientRecord, Exchange, ReplicaReport, RunRecord, is_final
+
+Status = Literal["pass", "fail", "unknown"]
+
+
+class RequestsOfClient(Protocol):
+    """What a client was to send: how many requests, and by number the operations of each."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Sequence[Operation]: ...
+
+
+Workloads = Sequence[RequestsOfClient]  # by client
+
+MAX_REASONS = 20
+MAX_SEARCHED = 12  # requests, of which every order is tried
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """A verdict and its reasons, at most MAX_REASONS of each kind.
+
+    `fail`: something is wrong. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end.
+    """
+
+    status: Status
+    reasons: tuple[str, ...] = ()
+
+
+class Hindrance(str):
+    """Why a run was given up, where it was the machine's fault, as when a disk is full: nothing is owed then."""
+
+
+def judge(
+    record: RunRecord,
+    workloads: Workloads,
+    client_window: int,
+    *,
+    liars: Collection[int] = (),
+    given_up: str | None = None,
+    patience_ms: int = 0,
+) -> Judgement:
+    """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
+
+    A replica that a fault struck owes no final report, and one whose state it spoiled is not held to it. `liars` are
+    clients with faults of their own: nothing is owed to them and nothing that they recorded is judged. What they had
+    executed may be on no record, and then the replay ends there, which the reasons say of a pass too.
+
+    `given_up` says why the run did not go to its end, where it did not: a `fail` if a request is unanswered that
+    is owed an answer (bcr.verdict.owing), and it is no Hindrance. `patience_ms` is how long faults may make a replica
+    stand still before it counts as one of the t. Never raises, whatever the record holds.
+    """
+    believed = _without(record, liars)
+    owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
+    unreplayed: list[str] = []
+    wrong = list(_first(_what_is_wrong(believed, owed, client_window, _proved(record, liars), unreplayed)))
+    if wrong:
+        return Judgement("fail", tuple(wrong))
+    missing = list(_first(_what_is_missing(believed, owed)))
+    if isinstance(given_up, Hindrance):
+        return Judgement("unknown", (given_up, *missing))
+    if given_up is not None:
+        excuse = "all requests are answered" if _is_complete(believed, owed) else None
+        excuse = excuse or why_nothing_is_owed(believed, {k for k, each in enumerate(owed) if len(each)}, patience_ms)
+        if excuse is None:
+            return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *missing))
+        return Judgement("unknown", (given_up, excuse, *missing))
+    return Judgement("unknown", tuple(missing)) if missing else Judgement("pass", tuple(unreplayed))
+
+
+def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
+    """The record without what these clients recorded."""
+    if not liars:
+        return record
+    return msgspec.structs.replace(record, clients=tuple(each for each in record.clients if each.client not in liars))
+
+
+def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
+    """What liars recorded of slots in which their request was executed; None where nobody lies.
+
+    Its proofs are yet to be checked. An answer from another slot does not show what was executed there: a liar gives several
+    requests one number.
+    """
+    if not liars:
+        return None
+    recorded = (each for client in record.clients if client.client in liars for each in client.exchanges)
+    return [each for each in recorded if _is_of_its_slot(each.answer)]
+
+
+def _is_of_its_slot(answer: Answer | Vouched) -> bool:
+    index = answer.index if isinstance(answer, Answer) else answer.outcome.index
+    return answer.outcome.place == (answer.configuration, answer.slot, index)
+
+
+def _first(reasons: Iterator[str]) -> Iterator[str]:
+    for count, reason in enumerate(reasons):
+        if count == MAX_REASONS:
+            yield "and more of the kind"
+            return
+        yield reason
+
+
+def _what_is_wrong(
+    record: RunRecord,
+    workloads: Workloads,
+    client_window: int,
+    recorded_by_liars: Sequence[Exchange] | None,
+    unreplayed: list[str],
+) -> Iterator[str]:
+    """Everything that is wrong with a record of clients that do not lie.
+
+    `recorded_by_liars` is None where all clients are such; `unreplayed` gets a word on results that no replay reached.
+    """
+    # With Olympus's eyes, where that takes a secret; otherwise with anybody's.
+    seed = record.olympus_secret if len(record.olympus_secret) == KEY_SEED_SIZE else bytes(KEY_SEED_SIZE)
+    keys = keys_of(record.authentication, seed)
+    configurations: dict[int, View] = {}
+    for signed in record.configurations:
+        try:
+            issued = demand_issued(signed, record.olympus_key, keys)
+        except ProtocolViolation as violation:
+            yield f"a configuration is not Olympus's: {violation}"
+            return
+        if configurations.setdefault(issued.number, issued).issued != issued.issued:
+            yield f"there are two configurations {issued.number}"
+            return
+    yield from _wrong_exchanges(record, workloads, configurations)
+    history = sorted(
+        (exchange for client in record.clients for exchange in client.exchanges),
+        key=lambda exchange: exchange.answer.outcome.place,
+    )
+    yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
+    is_answered = is_whole = _is_complete(record, workloads)
+    if recorded_by_liars is not None:
+        proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
+        unjudged = {each.request.statement.client for each in proved.values()}
+        history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
+        is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, client_window)
+    else:
+        unjudged = set()
+    replayed = Model(client_window)
+    replayable = history if is_whole else _known_prefix(history)
+    yield from _wrong_replay(replayable, replayed, unjudged)
+    if recorded_by_liars is not None and not is_whole:
+        judged = [each.request.statement.client not in unjudged for each in history]
+        unreplayed.append(
+            f"{sum(judged[: len(replayable)])} of {sum(judged)} results replayed, and not the final state: "
+            "what else was executed only clients know that lie"
+        )
+    yield from _wrong_order_in_time(record.clients)
+    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history):
+        yield "no order of the operations explains their results"
+    yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
+    yield from _wrong_final_outcomes(record, client_window, is_answered)
+
+
+def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
+    """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
+    answer = exchange.answer
+    configuration = configurations.get(answer.configuration)
+    if configuration is None:
+        return False
+    try:
+        configuration.demand_signed_by_client(exchange.request)
+        if isinstance(answer, Answer):
+            answer.check(exchange.request, configuration)
+        else:
+            answer.demand_for(exchange.request, configuration.olympus)
+    except ProtocolViolation:
+        return False
+    return True
+
+
+def _has_every_slot(history: Sequence[Exchange], record: RunRecord) -> bool:
+    """Whether there is a request for every place of every slot that replicas say they have executed."""
+    known: dict[tuple[int, int], set[int]] = {}  # places, by configuration and slot
+    sizes: dict[tuple[int, int], int] = {}
+    for exchange in history:
+        answer = exchange.answer
+        configuration, slot, index = answer.outcome.place
+        known.setdefault((configuration, slot), set()).add(index)
+        if isinstance(answer, Answer):
+            known.setdefault((answer.configuration, answer.slot), set()).add(answer.index)
+            sizes[answer.configuration, answer.slot] = answer.size
+    said: dict[int, int] = {}  # by configuration, slots that somebody says it has executed
+    for report in (signed.statement for signed in record.replicas):
+        said[report.configuration] = max(report.slots, said.get(report.configuration, 0))
+    places = ((configuration, slot) for configuration, slots in said.items() for slot in range(min(slots, len(known) + 1)))
+    return all(len(known.get(place, ())) == sizes.get(place) for place in places)
+
+
+def _explains(history: Sequence[Exchange], record: RunRecord, client_window: int) -> bool:
+    """Whether these requests and no others give the recorded final state, so that none is missing among them."""
+    model = Model(client_window)
+    for exchange in history:
+        model.execute(exchange.answer.outcome.place, exchange.request.statement)
+    return record.final_state is not None and record.final_state.digest() == model.snapshot().digest()
+
+
+def _can_be_searched(record: RunRecord) -> bool:
+    """Whether a second opinion, which knows nothing of slots and proofs, can be had: few requests, all on one clock."""
+    is_short = sum(len(client.exchanges) for client in record.clients) <= MAX_SEARCHED
+    return is_short and len({client.clock for client in record.clients}) == 1
+
+
+def _wrong_exchanges(
+    record: RunRecord, workloads: Workloads, configurations: Mapping[int, View]
+) -> Iterator[str]:
+    """Requests that the client did not sign or that are not its workload, and results without a valid proof."""
+    seen: set[tuple[int, int]] = set()
+    for client in record.clients:
+        for exchange in client.exchanges:
+            request = exchange.request.statement
+            name = _name(exchange)
+            if request.client != client.client or not 0 <= request.client < len(workloads):
+                yield f"{name}: stands in the record of client {client.client}, of {len(workloads)} clients"
+                continue
+            if (request.client, request.number) in seen:
+                yield f"{name}: stands in the record twice"
+            seen.add((request.client, request.number))
+            if not 0 <= request.number < len(workloads[request.client]):
+                yield f"{name}: the workload has {len(workloads[request.client])} requests"
+            elif request.operations != tuple(workloads[request.client][request.number]):
+                yield f"{name}: the operations are not those of the workload"
+            configuration = configurations.get(exchange.answer.configuration)
+            if configuration is None:
+                continue  # cannot be checked, which counts as missing
+            try:
+                configuration.demand_signed_by_client(exchange.request)
+                _demand_answer(exchange, configuration)
+            except ProtocolViolation as violation:
+                yield f"{name}: {violation.kind}: {violation}"
+
+
+def _demand_answer(exchange: Exchange, configuration: View) -> None:
+    """Raises a ProtocolViolation unless the client was right to accept this answer.
+
+    Where statements do not convince everybody alike, a liar's may have convinced the client and nobody else. That of a
+    correct replica, and the client's t+1 hold one, convinces Olympus too; and a statement of every replica must be there.
+    """
+    answer = exchange.answer
+    if isinstance(answer, Vouched):
+        answer.demand_for(exchange.request, configuration.olympus)
+        return
+    try:
+        answer.check(exchange.request, configuration)
+    except (NotEnoughStatements, NotFinal):
+        if configuration.is_transferable or not _is_vouched_for(answer, configuration):
+            raise
+
+
+def _is_vouched_for(answer: Answer, configuration: View) -> bool:
+    result = answer.result()
+    order = Order(result.configuration, result.slot, result.requests_digest)
+    named = {signed.signer for signed in answer.orders if signed.statement == order}
+    named |= {
+        signed.signer for signed in answer.proof if replace(signed.statement, outcomes_digest=result.outcomes_digest) == result
+    }
+    if not configuration.needed <= named:
+        return False
+    equal = [signed for signed in answer.proof if signed.statement == result]
+    signers = {signed.signer for signed in equal if 0 <= signed.signer <= configuration.tail}
+    return len(signers) >= configuration.quorum and any(
+        signed.is_authentic(configuration.replica_key(signed.signer)) for signed in equal if signed.signer in signers
+    )
+
+
+def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str]:
+    """Slots of which clients accepted different things, and answers that contradict the execution they tell of.
+
+    Where clients sign their requests anew for each configuration, as `is_resigned` says, a request is not known by its
+    digest in another configuration than that of its answer.
+    """
+    results: dict[tuple[int, int], Result] = {}
+    requests: dict[tuple[int, int, int], bytes] = {}  # place in a slot -> digest of the request that stands there
+    for exchange in history:
+        answer = exchange.answer
+        if isinstance(answer, Vouched):
+            if answer.outcome.place[:2] > (answer.configuration, answer.slot):
+                yield f"{_name(exchange)}: vouched for in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
+            continue
+        try:
+            result = answer.result()
+        except ProtocolViolation:
+            continue  # told among the wrong exchanges
+        if answer.outcome.place > (answer.configuration, answer.slot, answer.index):
+            yield f"{_name(exchange)}: answered in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
+        if results.setdefault((answer.configuration, answer.slot), result) != result:
+            yield f"{_name(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
+        requests[answer.configuration, answer.slot, answer.index] = answer.request_digest
+    for exchange in history:
+        place = exchange.answer.outcome.place
+        if isinstance(exchange.answer, Vouched) or is_resigned and place[0] != exchange.answer.configuration:
+            continue
+        if requests.get(place, exchange.answer.request_digest) != exchange.answer.request_digest:
+            yield f"{_name(exchange)}: executed at {_place(place)}, where another request stands"
+
+
+def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
+    """The history up to the first place whose request is not on record.
+
+    In a run that was cut short a request may have been executed whose answer nobody accepted; what comes behind it
+    may show its effect, so a replay without it says nothing.
+    """
+    slot, index, size = -1, 0, 0
+    for known, exchange in enumerate(history):
+        answer = exchange.answer
+        place = answer.outcome.place
+        if place not in ((0, slot, index), (0, slot + 1, 0) if index == size else None):
+            return history[:known]
+        slot, index = place[1], place[2] + 1
+        # An answer from another slot, where the request was ordered once more, does not tell the size of this one.
+        is_of_this_slot = isinstance(answer, Answer) and (answer.configuration, answer.slot) == place[:2]
+        size = answer.size if isinstance(answer, Answer) and is_of_this_slot else -1
+    return history
+
+
+def _wrong_replay(history: Sequence[Exchange], model: Model, unjudged: Collection[int]) -> Iterator[str]:
+    """Results that replaying the history, on `model`, does not give; two requests executed at one place.
+
+    Clients that are `unjudged` have their requests executed, and their results are not looked at.
+    """
+    previous = None
+    for exchange in history:
+        request, outcome, name = exchange.request.statement, exchange.answer.outcome, _name(exchange)
+        if outcome.place == previous:
+            yield f"{name}: executed at the place of another request, {_place(outcome.place)}"
+        previous = outcome.place
+        _, expected = model.execute(outcome.place, request)
+        if expected != outcome.results and request.client not in unjudged:
+            yield f"{name}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
+
+
+def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
+    """Operations that returned before another was sent and yet stand behind it in the history."""
+    for clock in sorted({client.clock for client in clients}):
+        exchanges = [exchange for client in clients if client.clock == clock for exchange in client.exchanges]
+        by_return = iter(sorted(exchanges, key=lambda exchange: exchange.accepted_ns))
+        returned = next(by_return, None)
+        latest: Exchange | None = None
+        for sent in sorted(exchanges, key=lambda exchange: exchange.sent_ns):
+            while returned is not None and returned.accepted_ns < sent.sent_ns:
+                if latest is None or returned.answer.outcome.place > latest.answer.outcome.place:
+                    latest = returned
+                returned = next(by_return, None)
+            if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
+                yield (
+                    f"{_name(latest)} returned before {_name(sent)} was sent, but stands behind it: "
+                    f"{_place(latest.answer.outcome.place)} against {_place(sent.answer.outcome.place)}"
+                )
+
+
+def _wrong_final_states(
+    record: RunRecord, configurations: Mapping[int, View], replayed: Model | None
+) -> Iterator[str]:
+    """Final reports that are not the replica's, and states that differ from the replayed one.
+
+    Where the history is not known to its end, `replayed` is None. Replicas may then differ in what was on its way, but
+    not where they have executed equally many slots.
+    """
+    expected = None if replayed is None else replayed.snapshot().digest()
+    spoiled = spoiled_by(record.faults)
+    digests: dict[tuple[int, int], bytes] = {}  # (configuration, slots executed) -> digest of the running state
+    for signed in record.replicas:
+        report = signed.statement
+        configuration = configurations.get(report.configuration)
+        if configuration is None or report.state_digest is None or (report.configuration, report.position) in spoiled:
+            continue
+        name = f"replica {report.position} of configuration {report.configuration}"
+        if not _is_report_of_its_replica(signed, configuration):
+            yield f"{name}: its final report is not signed by it"
+        elif expected is not None and report.configuration == max(configurations):
+            if report.state_digest != expected:
+                yield f"{name}: its final state is not the one that a replay of the history gives"
+        elif digests.setdefault((report.configuration, report.slots), report.state_digest) != report.state_digest:
+            yield f"{name}: its final state is not that of another replica behind the same slot"
+    if expected is not None and record.final_state is not None and record.final_state.digest() != expected:
+        yield "the recorded final state is not the one that a replay of the history gives"
+
+
+def _wrong_final_outcomes(record: RunRecord, client_window: int, is_answered: bool) -> Iterator[str]:
+    """Accepted results that the final state knows otherwise, or not at all where all have been answered.
+
+    It holds the outcomes of each client's latest requests, so this needs no account of what else was executed.
+    """
+    if record.final_state is None:
+        return
+    try:
+        outcomes = RunningState.restored(record.final_state, client_window).outcomes
+    except ProtocolViolation as violation:
+        yield f"the recorded final state cannot be read: {violation}"
+        return
+    for client in record.clients:
+        held = outcomes.get(client.client, {})
+        newest = max((exchange.request.statement.number for exchange in client.exchanges), default=0)
+        for exchange in client.exchanges:
+            number = exchange.request.statement.number
+            outcome = held.get(number)
+            if outcome is None:
+                if is_answered and number > newest - client_window:
+                    yield f"{_name(exchange)}: accepted, and not in the recorded final state"
+            elif outcome != exchange.answer.outcome:
+                yield f"{_name(exchange)}: accepted as {exchange.answer.outcome}, and the final state holds {outcome}"
+
+
+def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: View) -> bool:
+    position = signed.statement.position
+    return 0 <= position <= configuration.tail and signed.is_authentic(configuration.replica_key(position))
+
+
+def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
+    answered = _answered(record)
+    for client, workload in enumerate(workloads):
+        count = sum((client, number) in answered for number in range(len(workload)))
+        if count < len(workload):
+            yield f"client {client}: {count} of {len(workload)} requests answered"
+    if not record.configurations:
+        yield "no configuration was issued"
+        return
+    issued = {signed.statement.number: signed.statement for signed in record.configurations}
+    needed = {exchange.answer.configuration for client in record.clients for exchange in client.exchanges}
+    needed |= {signed.statement.configuration for signed in record.replicas}
+    for number in sorted(needed - set(issued)):
+        yield f"configuration {number}, of which there is an answer or a report, is not on record"
+    last = issued[max(issued)]
+    reports = (signed.statement for signed in record.replicas)
+    reported = {(report.configuration, report.position) for report in reports if is_final(report)}
+    struck = struck_by(record.faults)
+    for position in range(len(last.replicas)):
+        if (last.number, position) not in reported | struck:
+            yield f"replica {position} of configuration {last.number}: no final report"
+    if record.final_state is None:
+        yield "no replica gave its final state"
+
+
+def _answered(record: RunRecord) -> set[tuple[int, int]]:
+    """Client and number of every request that has an answer on record."""
+    statements = (exchange.request.statement for client in record.clients for exchange in client.exchanges)
+    return {(statement.client, statement.number) for statement in statements}
+
+
+def _is_complete(record: RunRecord, workloads: Workloads) -> bool:
+    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
+    return _answered(record).issuperset(expected)
+
+
+def _name(exchange: Exchange) -> str:
+    return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
+
+
+def _place(place: tuple[int, int, int]) -> str:
+    configuration, slot, index = place
+    return f"configuration {configuration}, slot {slot}" + (f", request {index} in it" if index else "")

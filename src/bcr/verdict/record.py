@@ -1,0 +1,98 @@
+"""What a run leaves behind for whoever judges it: no logs, but the signed statements themselves."""
+
+import msgspec
+
+from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.proofs import Answer, Vouched
+from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.faults.plans import ClientFaultPlan, FaultPlan
+from bcr.signed.authentication import Authentication
+from bcr.signed.signing import Signed, Statement
+from bcr.signed.statements import SignedRequest
+from bcr.signed.violations import Notice
+from bcr.state.running import Snapshot
+from bcr.verdict.samples import Sample
+
+
+class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One request of a client and the answer that it accepted.
+
+    Times are nanoseconds on the clock named in the client's record; `attempts` counts the times that the request was
+    sent, and `answered_by` says which message brought the answer. `due_ns` is when it was to be sent where clients send
+    at a rate, and None where one is sent when another is answered.
+    """
+
+    request: SignedRequest
+    answer: Answer | Vouched
+    sent_ns: int
+    accepted_ns: int
+    attempts: int
+    answered_by: str
+    due_ns: int | None = None
+
+    @property
+    def latency_ns(self) -> int:
+        """From when the request was to be sent, however late that was done, to its answer."""
+        return self.accepted_ns - (self.sent_ns if self.due_ns is None else self.due_ns)
+
+
+class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A client's exchanges in request order, and the requests that it got no answer to.
+
+    `faults` are those of its own that struck. Times of clients with the same `clock` can be compared: it names a monotonic clock.
+    """
+
+    client: int
+    clock: str
+    exchanges: tuple[Exchange, ...]
+    unanswered: tuple[SignedRequest, ...] = ()
+    retransmissions: int = 0
+    notices: tuple[Notice, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    faults: tuple[ClientFaultPlan, ...] = ()
+
+
+class ReplicaReport(Statement, frozen=True, tag="replica_report"):
+    """A replica's signed account of itself: what it counted and noticed, and the digest of its running state.
+
+    A replica gives one when it is wedged, which leaves the digest open, and one at the end of the run. One that was not
+    active, perhaps because its key came too late for its configuration, owes no digest.
+    """
+
+    configuration: int
+    position: int
+    state_digest: bytes | None
+    slots: int
+    results_sent: int
+    reconfiguration_requests: int
+    notices: tuple[Notice, ...]
+    samples: tuple[Sample, ...] = ()
+    was_active: bool = True
+
+
+def is_final(report: ReplicaReport) -> bool:
+    """Whether a replica has told all that it owes at the end."""
+    return report.state_digest is not None or not report.was_active
+
+
+class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole run, as recorded.
+
+    `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had; `faults`
+    are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
+    statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
+    started it; and who holds it could have made them.
+    """
+
+    olympus_key: bytes
+    configurations: tuple[SignedConfiguration, ...]
+    clients: tuple[ClientRecord, ...]
+    replicas: tuple[Signed[ReplicaReport], ...]
+    final_state: Snapshot | None = None
+    reconfigurations: tuple[ReconfigurationReport, ...] = ()
+    faults: tuple[FaultPlan, ...] = ()
+    olympus_notices: tuple[Notice, ...] = ()
+    olympus_samples: tuple[Sample, ...] = ()
+    harness_samples: tuple[Sample, ...] = ()
+    authentication: Authentication = "ed25519"
+    olympus_secret: bytes = b""

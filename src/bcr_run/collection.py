@@ -1,0 +1,150 @@
+"""Gathers what the processes report into the record of the run."""
+
+from collections.abc import Collection as Collection_
+from typing import Any
+
+from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.chain.settings import Settings
+from bcr.faults.plans import FaultPlan, spoiled_by, struck_by
+from bcr.signed.encoding import decode
+from bcr.signed.pieces import Pieces
+from bcr.signed.signing import Signed
+from bcr.signed.violations import MalformedMessage, Notice
+from bcr.state.running import Snapshot
+from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord, is_final
+from bcr.verdict.samples import Sample
+from bcr.verdict.spool import record_of
+
+MAX_PROBLEMS = 100
+MAX_PROBLEM_CHARACTERS = 200
+
+
+class Collection:
+    """What has been reported so far; a run is done when the clients that are not `faulty` are, if there are any."""
+
+    def __init__(self, settings: Settings, faulty: Collection_[int] = ()) -> None:
+        self.settings = settings
+        everybody = set(range(settings.num_clients))
+        self.owed = frozenset(everybody.difference(faulty) or everybody)  # clients
+        self.clients: tuple[Any, ...] = ()
+        self.configurations: list[SignedConfiguration] = []
+        self.reconfigurations: list[ReconfigurationReport] = []
+        self._client_pieces: dict[int, Pieces] = {}
+        self._client_records: dict[int, ClientRecord] = {}
+        self._reports: dict[tuple[int, int], Signed[ReplicaReport]] = {}  # by configuration and position
+        self._olympus_notices: tuple[Notice, ...] = ()
+        self._olympus_samples: tuple[Sample, ...] = ()
+        self._state_pieces: dict[int, Pieces] = {}
+        self._final_state: Snapshot | None = None
+        self._progress: dict[int, int] = {}
+        self.faults: list[FaultPlan] = []
+        self.problems: list[str] = []
+
+    def add_problem(self, problem: str) -> None:
+        """Take note of a report that could not be taken; of very many the first."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(problem[:MAX_PROBLEM_CHARACTERS])
+
+    def add_configuration(self, signed: SignedConfiguration) -> None:
+        self.configurations.append(signed)
+
+    def add_reconfiguration(self, payload: bytes) -> ReconfigurationReport:
+        report = decode(ReconfigurationReport, payload)
+        self.reconfigurations.append(report)
+        return report
+
+    def add_fault(self, payload: bytes) -> None:
+        self.faults.append(decode(FaultPlan, payload))
+
+    def add_progress(self, client: int, answered: int) -> None:
+        self._progress[client] = answered
+
+    def answered(self) -> int:
+        """Operations that clients which are owed that have said to be answered."""
+        return sum(count for client, count in self._progress.items() if client in self.owed)
+
+    def add_client_piece(self, client: int, index: int, count: int, piece: bytes) -> None:
+        if client in self._client_records:
+            return
+        pieces = self._client_pieces.setdefault(client, Pieces())
+        pieces.add(index, count, piece)
+        payload = pieces.payload()
+        if payload is not None:
+            try:
+                record = record_of(payload)
+            except MalformedMessage as violation:
+                self.add_problem(f"client {client}: its record cannot be read: {violation}")
+                return
+            self._client_records[client] = record
+            del self._client_pieces[client]
+            self._progress[client] = sum(len(each.request.statement.operations) for each in record.exchanges)
+
+    def add_report(self, configuration: int, position: int, payload: bytes) -> None:
+        """Take a replica's account of itself; the one at the end takes the place of an earlier one."""
+        try:
+            self._reports[configuration, position] = decode(Signed[ReplicaReport], payload)
+        except MalformedMessage as violation:
+            self.add_problem(f"replica {position}: its report cannot be read: {violation}")
+
+    def add_olympus_account(self, notices: bytes, samples: bytes) -> None:
+        self._olympus_notices = decode(tuple[Notice, ...], notices)
+        self._olympus_samples = decode(tuple[Sample, ...], samples)
+
+    def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
+        """Take a part of a replica's final state, which counts unless a fault has spoiled it by then.
+
+        Links are FIFO, and a fault is told before it strikes: one that is told later struck later.
+        """
+        if not self.configurations:
+            raise MalformedMessage(f"the state of replica {position} before the first configuration")
+        pieces = self._state_pieces.setdefault(position, Pieces())
+        pieces.add(index, count, piece)
+        payload = pieces.payload()
+        place = (self.configurations[-1].statement.number, position)
+        if payload is not None and self._final_state is None and place not in spoiled_by(self.faults):
+            try:
+                snapshot = decode(Snapshot, payload)
+                snapshot.demand_readable()
+                self._final_state = snapshot
+            except MalformedMessage as violation:
+                self.add_problem(f"replica {position}: its final state cannot be read: {violation}")
+
+    def has_all_clients(self) -> bool:
+        """Whether every client that is owed something has handed over its record."""
+        return self.owed <= set(self._client_records)
+
+    def has_all_records(self) -> bool:
+        return len(self._client_records) == self.settings.num_clients
+
+    def witnesses(self) -> list[int]:
+        """Replicas of the last configuration to ask for the final state, until one gives it: first who has no fault."""
+        number = self.configurations[-1].statement.number
+        struck, spoiled = struck_by(self.faults), spoiled_by(self.faults)
+        positions = [position for position in range(self.settings.num_replicas) if (number, position) not in spoiled]
+        positions.sort(key=lambda position: (number, position) in struck)
+        return positions[: self.settings.t + 1] or [0]
+
+    def has_final_reports(self) -> bool:
+        """Whether all that owe one have told of their final state."""
+        number = self.configurations[-1].statement.number
+        owed = {(number, position) for position in range(self.settings.num_replicas)} - struck_by(self.faults)
+        final = {place for place, report in self._reports.items() if is_final(report.statement)}
+        return owed <= final and self._final_state is not None
+
+    def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
+        """The record of the run, as far as it has been reported; `samples` are of the process that collected it."""
+        return RunRecord(
+            olympus_key or b"",
+            tuple(self.configurations),
+            tuple(record for _, record in sorted(self._client_records.items())),
+            tuple(report for _, report in sorted(self._reports.items())),
+            self._final_state,
+            tuple(self.reconfigurations),
+            tuple(self.faults),
+            self._olympus_notices,
+            self._olympus_samples,
+            samples,
+            self.settings.authentication,
+            olympus_secret,
+        )

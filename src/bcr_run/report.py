@@ -1,0 +1,176 @@
+"""The end of a run: the verdict, `result.json`, the record, and what the user reads."""
+
+import contextlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.table import Table
+
+from bcr.signed.encoding import encode
+from bcr.verdict.judge import Judgement, judge
+from bcr.verdict.missed import Missed, missed_faults
+from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
+from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes, rate_of
+from bcr_run.launch import Launch
+from bcr_run.output import UNPRINTED, Terminal, abandon, complain
+from bcr_run.patience import patience_ms
+from bcr_runtime.places import own_version
+
+EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
+MAX_RESULTS = 10_000
+PACKAGES = ("pyDistAlgo", "PyNaCl", "msgspec")
+
+
+def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
+    """Judge the run, write its files, tell the user, and return the exit status.
+
+    `failure` says why the run was given up, where it was.
+    """
+    launch.folder.mkdir(parents=True, exist_ok=True)
+    judgement = judge(
+        record,
+        launch.workloads,
+        launch.settings.client_window,
+        liars=launch.scenario.faulty_clients,
+        given_up=failure,
+        patience_ms=patience_ms(launch.scenario),
+    )
+    outcome = outcome_of(launch, record, judgement)
+    unmet = [
+        text
+        for text in (expectation.check(outcome) for expectation in launch.scenario.expectations)
+        if text is not None
+    ]
+    if unmet:
+        # An expectation that an unfinished run does not meet says nothing: it might have met it.
+        status = "unknown" if judgement.status == "unknown" else "fail"
+        outcome |= {"verdict": status, "reasons": [*judgement.reasons, *unmet]}
+    text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
+    problems: list[str] = []
+    for path in filter(None, (launch.folder / "result.json", launch.result_file)):
+        problems += _written(text.encode("utf-8", errors="backslashreplace"), path)
+    problems += _written(encode(record), launch.folder / "record.msgpack")  # last, because it is large
+    try:
+        _print(outcome, launch.folder)
+    except OSError as error:
+        abandon(sys.stdout)
+        problems.append(f"standard output cannot be written: {error.strerror}")
+    for problem in problems:
+        complain(f"RunSystem.da: {problem}")
+    return EXIT_STATUS[outcome["verdict"]] or (UNPRINTED if problems else 0)
+
+
+def _written(data: bytes, path: Path) -> list[str]:
+    """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe or a device, in whose place no file may be put
+            return []
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+        os.replace(draft, path.resolve())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        return [f"{path} cannot be written: {error.strerror}"]
+    return []
+
+
+def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
+    """The contents of `result.json`."""
+    tail = launch.settings.num_replicas - 1
+    return {
+        "scenario": launch.scenario.name,
+        "verdict": judgement.status,
+        "reasons": list(judgement.reasons),
+        "operations": sum(len(exchange.request.statement.operations) for exchange in _exchanges(record)),
+        "results": _results(record),
+        "results_by_tail": sum(report.results_sent for report in _reports(record) if report.position == tail),
+        "retransmissions": sum(client.retransmissions for client in record.clients),
+        "reconfigurations": [
+            msgspec.to_builtins(each) | {"first_result_ms": first_result_ms(record, each)}
+            for each in record.reconfigurations
+        ],
+        "faults_injected": [
+            {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
+            for fault in record.faults
+        ]
+        + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
+        "faults_missed": [msgspec.structs.asdict(each) for each in missed_faults(launch.scenario, record)],
+        "notices": _notices(record),
+        "final_state": None if record.final_state is None else record.final_state.dictionary,
+        "elapsed_s": elapsed_s(record),
+        "operations_per_second": rate_of(record),
+        "latency_ms": latency_ms(record),
+        "processes": processes(record),
+        "versions": {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
+        | {package: version(package) for package in PACKAGES},
+        "settings": launch.scenario.settings(),
+        "log_folder": str(launch.folder),
+    }
+
+
+def _exchanges(record: RunRecord) -> Any:
+    return (exchange for client in record.clients for exchange in client.exchanges)
+
+
+def _results(record: RunRecord) -> list[list[str]]:
+    """Each client's results in request order; MAX_RESULTS in all."""
+    left = MAX_RESULTS
+    lists = []
+    for client in record.clients:
+        mine = list(islice(_results_of(client), left))
+        left -= len(mine)
+        lists.append(mine)
+    return lists
+
+
+def _results_of(client: ClientRecord) -> Any:
+    return (result for exchange in client.exchanges for result in exchange.answer.outcome.results)
+
+
+def _notices(record: RunRecord) -> list[dict[str, Any]]:
+    """Every misbehaviour that somebody noticed: who, in which message, of what kind, what it was, and whom they blame."""
+    noticed = [("olympus", None, record.olympus_notices)]
+    noticed += [(f"client_{client.client}", None, client.notices) for client in record.clients]
+    noticed += [(f"replica_{each.position}", each.configuration, each.notices) for each in _reports(record)]
+    return [
+        {"by": who, "configuration": configuration} | msgspec.structs.asdict(notice)
+        for who, configuration, notices in noticed
+        for notice in notices
+    ]
+
+
+def _reports(record: RunRecord) -> Iterator[ReplicaReport]:
+    return (signed.statement for signed in record.replicas)
+
+
+def _print(outcome: Mapping[str, Any], folder: Path) -> None:
+    console = Terminal()
+    table = Table(title=outcome["scenario"], title_justify="left", show_header=False)
+    rate = f"{outcome['operations_per_second']:,.0f} a second" if outcome["elapsed_s"] else "-"
+    for name, value in (
+        ("operations answered", f"{outcome['operations']:,}"),
+        ("results by the tail", f"{outcome['results_by_tail']:,}"),
+        ("retransmissions", f"{outcome['retransmissions']:,}"),
+        ("reconfigurations", f"{len(outcome['reconfigurations']):,}"),
+        ("seconds", f"{outcome['elapsed_s']:.3f}"),
+        ("operations", rate),
+    ):
+        table.add_row(name, value)
+    console.print(table)
+    for reason in outcome["reasons"]:
+        console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+    for missed in outcome["faults_missed"]:
+        console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"logs and result.json: {folder}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)
