@@ -52,7 +52,7 @@ class Digests:
             return self._states[contents]
         if contents and isinstance(contents[0][0], str):
             return tree_of_requests([self._signed.get(request, b"") for request in contents]).root
-        return digest_of_outcomes([Outcome(*outcome) for outcome in contents])
+        return digest_of_outcomes([Outcome(*outcome) for outcome in contents]) if contents else b""
 
 
 def request_of(signed: SignedRequest, is_authentic: bool) -> Request:

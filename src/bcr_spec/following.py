@@ -6,7 +6,9 @@ With nothing but correct processes that makes the run one of the specification, 
 correct are held to what it allows.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -103,9 +105,25 @@ def departures(run: Recorded) -> list[Departure]:
         if value != known:
             raise NotSpecified(f"{run.scenario.source}: the specification is of {key} = {known}, and not of {value}")
     distalgo.set_options()
-    with with_digests(run.translator.digests.of) as text:
+    # What goes wrong in a handler is only logged.
+    with _complaints() as complaints, with_digests(run.translator.digests.of) as text:
         follow = _Following(run, text)
-        return [departure for account in run.accounts for departure in follow.departures_of(account)]
+        found = [departure for account in run.accounts for departure in follow.departures_of(account)]
+    return [Departure("the specification", complaint) for complaint in complaints] + found
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What processes of the specification log as an error meanwhile."""
+    told: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger()
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
 
 
 class _Following:

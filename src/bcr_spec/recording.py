@@ -14,7 +14,7 @@ from bcr.signed.statements import WedgeRequest
 from bcr.signed.violations import ProtocolViolation, WrongConfiguration
 from bcr_sim.distalgo import Container, ProcessId, sim
 from bcr_sim.run import Outcome, _Run, demand_simulable
-from bcr_spec.translation import Message, Translator, Unspeakable
+from bcr_spec.translation import Message, Translator
 
 MEMBERS = ("Replica", "Client", "Olympus")
 
@@ -94,13 +94,8 @@ class Recorded(_Run):
     def _account(self, container: Container, olympus: Container) -> Account:
         reader = _Reader(self.translator, container, olympus)
         steps = []
-        is_cut_short = len(container.queue) > 0 or container.configuration is not None
         for has_arrived, other, message in self._raw[container]:
-            try:
-                translated = reader.read(has_arrived, message)
-            except Unspeakable:
-                is_cut_short = True
-                break
+            translated = reader.read(has_arrived, message)
             if translated is not None:
                 steps.append(Step(has_arrived, other, translated))
         role = _role(container)
@@ -116,7 +111,7 @@ class Recorded(_Run):
             pid=container.dapid,
             is_correct=not is_faulty,
             steps=tuple(steps),
-            is_cut_short=is_cut_short,
+            is_cut_short=len(container.queue) > 0 or container.configuration is not None,
         )
 
     def outcome(self) -> Outcome:

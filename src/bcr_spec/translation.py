@@ -44,14 +44,15 @@ Message = tuple[Any, ...]
 OLYMPUS = "olympus"
 
 
-class Unspeakable(Exception):
-    """A message for which the specification has no words: a proof that holds a statement twice is not a set."""
-
-
 def _set(proof: Iterable[Message]) -> frozenset[Message]:
-    statements = list(proof)
-    if len(set(statements)) < len(statements):
-        raise Unspeakable("a proof that holds a statement twice")
+    """A proof as a set of as many statements: one that is said again is nobody's, and counts."""
+    counted: Counter[Message] = Counter()
+    statements = []
+    for statement in proof:
+        (_, who, what) = statement
+        count = counted[statement]
+        counted[statement] += 1
+        statements.append(statement if count == 0 else ("forged", who, (*what[:-1], ("again", count))))
     return frozenset(statements)
 
 
@@ -161,8 +162,6 @@ class Translator:
         self.digests.add_outcomes(outcomes)
         if shuttle.configuration != number:
             return None
-        if max(len(shuttle.result_proof), len(shuttle.orders)) > len(self.views[number].replicas):
-            return ("result_shuttle", shuttle.slot, (), frozenset(), frozenset())  # nobody looks at it any closer
         results, orders = self.results(number, shuttle.result_proof), self.orders(number, shuttle.orders)
         return ("result_shuttle", shuttle.slot, outcomes, results, orders)
 
