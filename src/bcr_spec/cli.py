@@ -8,12 +8,12 @@ from rich.table import Table
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr.scenario.reading import parse_scenario
+from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.output import Terminal
 from bcr_sim.campaign import text_of
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.recording import Recorded
-from bcr_run.output import Terminal
-from bcr_run.files import ScenarioNotFound, find_scenario
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bcr.objects.dictionary import Operation
-from bcr.state.running import RunningState, Snapshot
 from bcr.signed.statements import Outcome, SignedRequest, digest_of_outcomes, tree_of_requests
+from bcr.state.running import RunningState, Snapshot
 
 # As in spec/Shuttle.da: ("signed", ("client", k), ("request", k, number, operations)).
 Request = tuple[Any, ...]

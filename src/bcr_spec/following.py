@@ -231,7 +231,7 @@ class _Judge:
             yield f"replaces configuration {self._state.number}, and nobody has asked for it"
 
     def _catch_up(self, signed: Message) -> Iterator[str]:
-        (_, number, attempt, receiver, suffix) = signed[2]
+        (_, _, attempt, receiver, suffix) = signed[2]
         plan = self._attempts.setdefault(attempt, {})
         plan[receiver] = suffix
         if len(plan) < self._size // 2 + 1:

@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
+from bcr.chain.messages import IN_PIECES, SEALED
+from bcr.scenario import Scenario
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import decode
-from bcr.chain.messages import IN_PIECES, SEALED
 from bcr.signed.pieces import Assembler, Piece
-from bcr.scenario import Scenario
 from bcr.signed.signing import SEAL_SIZE, Author, Signed
 from bcr.signed.statements import WedgeRequest
 from bcr.signed.violations import ProtocolViolation, WrongConfiguration
@@ -74,7 +74,7 @@ class Recorded(_Run):
         [olympus] = [each for each in self.system.all() if each.cls.__name__ == "Olympus"]
         key = olympus.process._state.keys.public
         self.translator = Translator(key, self.scenario.authentication, self.scenario.client_window)
-        for number, view in self._views(olympus).items():
+        for view in self._views(olympus).values():
             self.translator.add_configuration(view.issued)
         for _ in ("learning", "telling"):  # answers name slots by digests that others may have told of later
             self.accounts = [self._account(container, olympus) for container in self._raw if _role(container)]

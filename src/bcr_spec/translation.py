@@ -8,9 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bcr.signed.authentication import keys_of
 from bcr.chain.configuration import Configuration, SignedConfiguration, View
-from bcr.signed.encoding import decode
 from bcr.chain.history import CatchUp, CaughtUp, HistoryEntry, InitialHistory, RunningStateHandover, Wedged, WithState
 from bcr.chain.messages import (
     Accusation,
@@ -22,6 +20,8 @@ from bcr.chain.messages import (
     demand_request,
 )
 from bcr.chain.proofs import Answer
+from bcr.signed.authentication import keys_of
+from bcr.signed.encoding import decode
 from bcr.signed.signing import KEY_SEED_SIZE, Author, Keys, Signed
 from bcr.signed.statements import (
     Checkpoint,
