@@ -41,7 +41,7 @@ ARROWS = {
     "bcr_bench": HARNESS
     | {"bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
     "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
-    "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "msgspec", "rich"},
+    "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},
     "bcr_tools": HARNESS | {"bcr_bench", "bcr_fuzz", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
@@ -227,7 +227,7 @@ def test_the_check_finds_a_state_variable_that_is_shadowed(body):
 
 
 def test_nothing_in_the_replica_is_byzantine():
-    from bcr.faults.plans import FAILURES
+    from bcr.faults.vocabulary import FAILURES
 
     source = (SOURCES / "Replica.da").read_text()
     assert not re.findall(r"(?i)byzantine|malicious|\bfault\w*|\binject\w*|bcr\.scenario", source)

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
+from da import sim
 
 from bcr.chain.limits import most_in_flight_of_a_client
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
-from bcr.faults.plans import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.vocabulary import FAILURES
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
@@ -27,7 +29,8 @@ from bcr.signed.macs import UnevenMacKeys
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
-from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
+from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of
+from bcr_run.patience import stall_limit_s
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
 from bcr_runtime.places import SOURCES
@@ -138,10 +141,10 @@ def demand_simulable(scenario: Scenario) -> None:
     remarks = [
         Diagnostic(
             scenario.source, 1, 1, "error",
-            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {NOT_SIMULATED[plan.failure.name]}",
+            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {why}",
         )
         for plan in scenario.failures
-        if plan.failure.name in NOT_SIMULATED
+        if (word := FAILURES.get(plan.failure.name)) and (why := word.not_simulated)
     ]  # fmt: skip
     if remarks:
         raise ScenarioError(remarks)
@@ -245,8 +248,8 @@ class _Run:
 
         pid = self.system.create(Harness, self.system.root)
         [self.harness] = self.system.containers[pid]
-        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
-        self.system.command(pid, distalgo.sim.Command.Start, 0)
+        self.system.command(pid, sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
+        self.system.command(pid, sim.Command.Start, 0)
         for crash in self.options.crashes:
             self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
         for amnesia in self.options.amnesias:
@@ -352,8 +355,6 @@ class _Run:
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:
-        if len(targets) < 2:
-            return targets
         time_slice = self.world.now_ns // TWINS_SLICE_NS
         chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
         return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
@@ -361,7 +362,7 @@ class _Run:
     def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
         """Let a liar send what its process does not."""
         self.trace.befell(sender.name, f"sends {parts[0]} of its own")
-        self.system.network.transmit(sender, receiver, (sender.dapid, (distalgo.sim.Command.Message, (None, parts))), False)
+        self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
         self._tell_harness(container.configuration or 0, self._position(container), "free")
@@ -373,8 +374,8 @@ class _Run:
             self._hear(*said(message[2 if len(message) > 2 else 1]))
         if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):
             self.interference.codes_are_uneven(self.world.now_ns, sender.name)
-        is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
-        if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):
+        is_to_others = self.free_liars.is_one(sender) and receiver.name.startswith((*UNRELIABLE, "olympus"))
+        if is_to_others and self.free_liars.keeps_back(sender, message):
             self.trace.befell(sender.name, f"keeps back {message[0]}")
             return None
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
@@ -423,9 +424,9 @@ class _Run:
     # -- what happens
 
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
-        if self.options.amnesias and command is distalgo.sim.Command.Message and content[1][0] == "client_request":
+        is_message = command is distalgo.MESSAGE
+        if self.options.amnesias and is_message and content[1][0] == "client_request":
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
-        is_message = command is distalgo.sim.Command.Message
         if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
             self.free_liars.arrived(receiver, content[1])
         senders = self.system.containers.get(source)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from da import sim
 
 from bcr.objects.dictionary import Operation
 from bcr.scenario.values import Simulation
 from bcr_sim import distalgo
-from bcr_sim.distalgo import Container, System, sim
+from bcr_sim.distalgo import Container, System
 from bcr_sim.network import Network
 from bcr_sim.world import SECOND_NS, World
 from bcr_spec.text import specification

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+from da import sim
 
+from bcr.scenario.values import Simulation
 from bcr_sim import distalgo
-from bcr_sim.distalgo import Container, ProcessId, System, sim
+from bcr_sim.distalgo import Container, ProcessId, System
 from bcr_sim.network import Network
 from bcr_sim.world import MILLISECOND_NS, World
 from bcr_spec.recording import Account, Recorded
@@ -47,7 +49,7 @@ class _Beside(System):
     """The one process of the specification that runs here, and what it says, to processes of the run."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world, lambda _: Network(world, None, None))  # type: ignore[arg-type]
+        super().__init__(world, lambda _: Network(world, Simulation(), lambda *_: None))
         self.said: list[tuple[ProcessId, Message]] = []
 
     def forward(self, sender: Container, receiver: ProcessId, message: tuple[Any, Any]) -> None:
@@ -133,7 +135,7 @@ class _Following:
         self._text = text
         [self._olympus] = [each for each in run.accounts if each.role == "Olympus"]
         self._clients = tuple(each.pid for each in sorted(run.accounts, key=lambda each: each.position) if each.role == "Client")
-        self._workloads = run.launch.workloads
+        self._workloads: Any = run.launch.workloads
 
     def departures_of(self, account: Account) -> Iterator[Departure]:
         rule = {"Replica": self._replica, "Client": self._client, "Olympus": self._judged}[account.role]
@@ -250,8 +252,8 @@ class _Judge:
         """The quorum of this attempt, and the digest of the running state that all of it have; None where they differ."""
         quorum = tuple(sorted(self._attempts.get(self._state.attempt, {})))
         answers = [self._olympus.process.caught_up(position) for position in quorum]
-        states = {None if answer is None else answer[:2] for answer in answers}
-        return quorum, next(iter(states))[1] if len(states) == 1 and None not in states else None
+        states = {(None, None) if answer is None else answer[:2] for answer in answers}
+        return quorum, next(iter(states))[1] if len(states) == 1 else None
 
     def _get_running_state(self, signed: Message) -> Iterator[str]:
         quorum, digest = self._agreed()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from da import sim
 
 from bcr.chain.messages import IN_PIECES, SEALED
 from bcr.scenario import Scenario
@@ -12,7 +13,7 @@ from bcr.signed.pieces import Assembler, Piece
 from bcr.signed.signing import SEAL_SIZE, Author, Signed
 from bcr.signed.statements import WedgeRequest
 from bcr.signed.violations import ProtocolViolation, WrongConfiguration
-from bcr_sim.distalgo import Container, ProcessId, sim
+from bcr_sim.distalgo import Container, ProcessId
 from bcr_sim.run import Outcome, _Run, demand_simulable
 from bcr_spec.translation import Message, Translator
 

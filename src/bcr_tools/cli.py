@@ -106,6 +106,12 @@ def _lock(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _reference(arguments: list[str]) -> int:
+    from bcr_tools.reference import main
+
+    return main(arguments)
+
+
 # Command -> what does it, given its arguments, and what it is for. Each imports what it needs when it is called: most need much.
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
@@ -123,13 +129,14 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "matrix": (_matrix, "run the tests on every Python at hand"),
     "soak": (_soak, "start DistAlgo's examples many times, under load, and count hangs"),
     "lock": (_lock, "renew the locked versions, in requirements*.lock"),
+    "reference": (_reference, "renew the reference of scenario files, docs/reference/scenario.md"),
 }
 
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
-OF_A_CHECKOUT = {"bugs", "lock", "matrix", "scenarios", "spec", "test"}
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
@@ -140,7 +147,7 @@ COMMAND_LIMIT_S = 30 * 24 * 3_600.0
 
 def usage() -> str:
     """What `--help` prints."""
-    lines = [f"  {name:<10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    lines = [f"  {name:<11}{purpose}" for name, (_, purpose) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: ./bcr COMMAND [ARGUMENT …]",
