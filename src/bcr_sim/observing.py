@@ -1,9 +1,7 @@
 """The methods by which the processes' states move tell the runs that are going on what has been done, and do exactly that."""
 
-import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from bcr.chain.messages import ResultMessage
@@ -92,20 +90,3 @@ def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done
     proof = container.process._state.checkpoint_proof
     if proof and set(proof) <= set(arguments[0].proof):
         oracle.checkpointed(container, proof)
-
-
-class Complaints(logging.Handler):
-    """Collects what the layer below says went wrong in a process."""
-
-    def __init__(self, complaints: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._complaints = complaints
-
-    def emit(self, record: logging.LogRecord) -> None:
-        trace = self.formatter.formatException(record.exc_info) if record.exc_info and self.formatter else ""
-        if not trace and record.exc_info and record.exc_info[2] is not None:
-            last = record.exc_info[2]
-            while last.tb_next is not None:
-                last = last.tb_next
-            trace = f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
-        self._complaints.append(record.getMessage() + trace)

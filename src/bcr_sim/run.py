@@ -36,10 +36,11 @@ from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
 from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
+from bcr_sim.complaints import Complaints
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
-from bcr_sim.observing import Complaints, observe_processes, observers
+from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
