@@ -18,7 +18,7 @@ PROGRAM = "def main(): output('says', {!r})\n"
 
 def run(folder, *options):
     # The tests' own environment may forbid bytecode.
-    return run_da(folder, *options, "program.da", PYTHONDONTWRITEBYTECODE="").stdout
+    return run_da(folder, *options, "program.da", PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX="").stdout
 
 
 def bytecode(folder):
