@@ -1,14 +1,27 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
+import logging
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bcr.chain.configuration import Member, SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
+from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
 from bcr_runtime.places import default_log_base
+from dacurrent.logs import ENDED_LOGS
+
+ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds; Olympus goes on without a replica
+
+
+def limit_answers() -> None:
+    """In the start-up, before it makes any process: no process waits for ever for one that it made and that stands still."""
+    # Not sooner: the layer is loaded by DistAlgo, and must not be before it.
+    import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
 
 
 def run_folder(settings: Settings) -> Path:
@@ -18,8 +31,9 @@ def run_folder(settings: Settings) -> Path:
 
 def open_journal(settings: Settings, name: str) -> Journal:
     """The log of the process called `name`, with the settings as its first lines."""
-    journal = Journal(run_folder(settings) / f"{name}.log", settings.log_level)
-    journal.step("settings", process=name, pid=os.getpid(), **{field: getattr(settings, field) for field in settings.__struct_fields__})
+    origin_ns = settings.clock_origin_ns if settings.clock == ambient.clock_name() else None
+    journal = Journal(run_folder(settings) / f"{name}.log", settings.log_level, origin_ns)
+    journal.step("settings", pid=os.getpid(), **{field: getattr(settings, field) for field in settings.__struct_fields__})
     return journal
 
 
@@ -35,6 +49,13 @@ def addresses_of(processes: Any) -> tuple[str, ...]:
         return tuple(address_of(each) for each in processes)
     except (AttributeError, TypeError) as error:
         raise MalformedMessage(f"no list of processes beside a configuration: {error}") from error
+
+
+def demand_processes(configuration: SignedConfiguration, members: Sequence[Member], processes: Any) -> None:
+    """Raises MalformedMessage unless these, which came beside a configuration, are the processes that it names as members."""
+    if addresses_of(processes) != tuple(member.address for member in members):
+        what = f"configuration {configuration.statement.number} names other processes"
+        raise MalformedMessage(what, evidence=(configuration,))
 
 
 def byzantine_replica() -> Any:
@@ -60,3 +81,9 @@ def _let_outlive(cls: Any) -> None:
 def byzantine_client() -> Any:
     """The process class of clients that misbehave; loaded only when a scenario has any."""
     return import_module("ByzantineClient").ByzantineClient
+
+
+def leave_ends_untold() -> None:
+    """Say no more on the console that a message's receiver has ended: in this OS process, and those it will start."""
+    for name in ENDED_LOGS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

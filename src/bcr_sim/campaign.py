@@ -1,5 +1,6 @@
 """Many seeds: what a worker does with a shard of them, and what it tells of each that failed."""
 
+import gc
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication
+from bcr_runtime.processes import byzantine_client, byzantine_replica
 from bcr_sim.run import Outcome, simulate
 from bcr_sim.seeds import acceptance_of, authentication_of, scenario_text
 
@@ -62,15 +64,15 @@ def text_of(
 
     Where `authentication` or `acceptance` is None, that is the file's own, or the default.
     """
-    chosen = authentication_of(seed) if authentication == FROM_THE_SEED else authentication
-    accepting = acceptance_of(seed) if acceptance == FROM_THE_SEED else acceptance
+    chosen = authentication_of(seed) if authentication == "any" else authentication
+    accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     if base is None:
         return scenario_text(seed, chosen or "ed25519", accepting or "all")
     lines = base.splitlines()
-    for key, value in (("authentication", chosen), ("acceptance", accepting)):
-        if value is not None:
-            lines = [line for line in lines if line.partition("=")[0].strip().lower() != key]
-            lines.append(f"{key} = {value}")
+    for name, own in (("authentication", chosen), ("acceptance", accepting)):
+        if own is not None:
+            lines = [line for line in lines if line.partition("=")[0].strip().lower() != name]
+            lines.append(f"{name} = {own}")
     for number, line in enumerate(lines):
         key, equals, value = line.partition("=")
         if equals and key.strip().lower() == "simulation":
@@ -152,5 +154,10 @@ def prepare() -> None:
         kept, sys.stdout = sys.stdout, nowhere
         try:
             run_seeds([0])
+            byzantine_replica()
+            byzantine_client()
         finally:
             sys.stdout = kept
+    # Modules and compiled patterns stay as long as the worker: to look through them for garbage took a third of its time.
+    gc.collect()
+    gc.freeze()

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 import threading
 import time
@@ -10,19 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
-from bcr.signed.authentication import KINDS
+from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
 from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
 from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
-from bcr_sim.diagram import diagram
+from bcr_sim.keeping import show, simulate_into
 from bcr_sim.run import demand_simulable
+from bcr_sim.seeds import AUTHENTICATIONS
 from bcr_sim.shrink import shrunk
 
 CHUNK = 20
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
-        bases = [_text_of(name, options.authentication) for name in options.files] or [None]
+        bases: list[str | None] = [_text_of(name, options.authentication) for name in options.files] or [None]
     except (ValueError, ScenarioError, ScenarioNotFound, OSError) as error:
         print(f"bcr hunt: {error}", file=sys.stderr)
         return 2
@@ -79,13 +81,13 @@ def _shard(seeds: range, shard: str) -> range:
     return seeds[int(number) - 1 :: int(count)]
 
 
-def _text_of(name: str, authentication: str | None) -> str:
+def _text_of(name: str, authentication: Authentication | Literal["any"] | None) -> str:
     path = find_scenario(name)
     demand_simulable(read_scenario(path)[0])
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
     text = path.read_text()
-    for chosen in KINDS if authentication == FROM_THE_SEED else (authentication,):
+    for chosen in AUTHENTICATIONS if authentication == "any" else (authentication,):
         parse_scenario(text_of(0, text, chosen), name)  # with another authenticator it may be impossible
     return text
 
@@ -182,7 +184,7 @@ def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool) -> None:
 
 
 def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
-    """Write the scenario that replays a failure, as small as it was found, with its story; and beside it its diagram."""
+    """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page."""
     text = shrunk(failure.text, failure.kind, _kind_of) if shrinks else failure.text
     outcome = run_text(text, keeps_steps=True)
     if isinstance(outcome, str):
@@ -194,10 +196,14 @@ def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
         f"Seed {failure.seed}, after {outcome.events} events and {outcome.virtual_s:.3f} virtual seconds; faults that struck: "
         + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none") + ".",
         *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
-        f"Replay it with ./bcr sim {path.name}; the messages are drawn in {path.stem}.svg.",
+        f"Replay it with ./bcr sim {path.name}; what happened is told and drawn in {path.stem}/index.html.",
     ]
     path.write_text("".join(f"# {line}\n" for line in story) + text)
-    path.with_suffix(".svg").write_text(diagram(outcome.steps, outcome.breaches[0] if outcome.breaches else path.stem))
+    folder = path.with_suffix("")
+    if (folder / "simulator.log").exists():
+        shutil.rmtree(folder)  # of an earlier hunt into the same folder
+    simulate_into(folder, parse_scenario(text, str(path))[0], path)
+    show(folder, "--quiet")
     return path
 
 

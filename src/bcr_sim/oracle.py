@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bcr.chain.proofs import Answer
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.signed.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
 from bcr.state.running import RunningState
 from bcr.verdict.judge import Workloads
@@ -64,21 +65,25 @@ class Oracle:
         client_window: int,
         is_correct: Callable[[Container], bool],
         liars: Collection[int] = (),
+        limits: StateLimits = DEFAULT_LIMITS,
     ) -> None:
         self._liars = liars
         self._workloads = workloads
         self._is_correct = is_correct
-        self._beginnings = {0: Model(client_window)}
-        self._roots = {0: _Node(0, b"", None, 0, (), (), RunningState(client_window).digest(), Model(client_window), {})}
+        model = Model(client_window, limits)
+        self._beginnings = {0: model}
+        self._roots = {0: _Node(0, b"", None, 0, (), (), RunningState(client_window).digest(), model.copy(), {})}
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
         self.breaches: list[Breach] = []
+        self.on_breach: Callable[[Breach], None] = lambda _: None  # is told of each when it is found
 
     def tell(self, name: str, what: str) -> None:
         """Put down that a property does not hold."""
         if len(self.breaches) < MAX_BREACHES:
             self.breaches.append(Breach(name, what))
+            self.on_breach(self.breaches[-1])
 
     def executed(self, container: Container, slot: int, requests: Sequence[SignedRequest], done: Any) -> None:
         """A replica has executed a slot: by a shuttle, or to catch up."""
@@ -90,7 +95,7 @@ class Oracle:
         if tip is None or slot != tip.slots:
             self.tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
             return
-        state = container.process._state.state
+        state = container.process._state.ledger.state
         order = done.order().requests_digest
         node = tip.children.get(order)
         if node is None:
@@ -100,7 +105,7 @@ class Oracle:
         if container.process._state.mode == "active" and self._active.setdefault((number, slot), order) != order:
             self.tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
         if tuple((outcome.place, outcome.results) for outcome in done.outcomes) != node.outcomes:
-            self.tell("replay", f"{who}: slot {slot} gave {done.outcomes}, and should have given {node.outcomes}")
+            self.tell("replay", f"{who}: slot {slot} {_other_than(done, node)}")
         elif node.model is not None and node.model.difference(state):
             self.tell("replay", f"{who} behind slot {slot} holds {node.model.difference(state)}")
         elif state.digest() != node.digest:
@@ -109,7 +114,7 @@ class Oracle:
     def went_back(self, container: Container) -> None:
         """A replica is where it was when it was wedged, to be caught up from there."""
         tip = self._tips.get(container)
-        while tip is not None and tip.slots > container.process._state.next_slot:
+        while tip is not None and tip.slots > container.process._state.ledger.next_slot:
             tip = tip.parent
         if tip is not None:
             self._tips[container] = tip
@@ -157,7 +162,7 @@ class Oracle:
 
     def restored(self, container: Container) -> None:
         """A replica of a new configuration has taken the running state that it is to begin with."""
-        state, number = container.process._state.state, container.configuration
+        state, number = container.process._state.ledger.state, container.configuration
         if not self._is_correct(container) or number is None or not container.process._state.has_initial_history:
             return
         if container.process._state.mode != "pending":
@@ -225,4 +230,20 @@ class Oracle:
                 true = executed.get((request.client, request.number))
                 if true != (outcome.place, outcome.results):
                     name = f"client {request.client}, request {request.number}"
-                    self.tell("results", f"{name}: accepted {outcome.results} at {outcome.place}, and it was {true}")
+                    where = "in what the service went on from it was " + (_told(true) if true else "never executed")
+                    self.tell("results", f"{name}: accepted as {_told((outcome.place, outcome.results))}, and {where}")
+
+
+def _told(executed: Executed) -> str:
+    """What a request gave, and where, as a sentence has it."""
+    (configuration, slot, index), results = executed
+    return f"{', '.join(map(repr, results))} in slot {slot}{f', place {index},' if index else ''} of configuration {configuration}"
+
+
+def _other_than(done: Any, node: _Node) -> str:
+    """Of the first request of a slot that gave what it should not: what it gave, and what it should have."""
+    for request, outcome, right in zip(node.requests, done.outcomes, node.outcomes, strict=False):
+        if (outcome.place, outcome.results) != right:
+            name = f"request {request.number} of client {request.client}"
+            return f"gave for {name} {_told((outcome.place, outcome.results))}, and should have given {_told(right)}"
+    return f"gave {len(done.outcomes)} outcomes, and should have given {len(node.outcomes)}"

@@ -12,26 +12,31 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
+from da import sim
 
-from bcr.chain.limits import most_in_flight_of_a_client
+from bcr.chain.limits import most_in_flight_of_a_client, state_limits
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
-from bcr.faults.plans import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.vocabulary import FAILURES
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
 from bcr.signed.control import said
-from bcr.signed.encoding import decode, encode
+from bcr.signed.encoding import decode
 from bcr.signed.macs import UnevenMacKeys
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
-from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
+from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of
+from bcr_run.patience import stall_limit_s
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
+from bcr_runtime.journal import Journal
 from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
+from bcr_sim.complaints import Complaints
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
@@ -50,6 +55,7 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
+CLOCK = "virtual"
 BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
@@ -100,7 +106,7 @@ class _Source:
         return chance.randbytes(count)
 
     def clock_name(self) -> str:
-        return "virtual"
+        return CLOCK
 
     def sleep_s(self, duration_s: float) -> None:
         current_task().sleep(int(duration_s * SECOND_NS))
@@ -108,7 +114,9 @@ class _Source:
     def open_log(self, path: Path) -> TextIO:
         if self._folder is None:
             return io.StringIO()
-        self._files.append(open(self._folder / path.name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
+        taken = {Path(file.name).name for file in self._files}
+        name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
+        self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
         return self._files[-1]
 
     def open_spool(self, folder: Path) -> BinaryIO:
@@ -138,10 +146,10 @@ def demand_simulable(scenario: Scenario) -> None:
     remarks = [
         Diagnostic(
             scenario.source, 1, 1, "error",
-            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {NOT_SIMULATED[plan.failure.name]}",
+            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {why}",
         )
         for plan in scenario.failures
-        if plan.failure.name in NOT_SIMULATED
+        if (word := FAILURES.get(plan.failure.name)) and (why := word.not_simulated)
     ]  # fmt: skip
     if remarks:
         raise ScenarioError(remarks)
@@ -186,7 +194,9 @@ class _Run:
         self.launch = self._launch()
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
-        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
+        self.limits = state_limits(self.launch.settings)
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits)
+        self.oracle.on_breach = self.trace.breached
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -202,6 +212,8 @@ class _Run:
             run_name=scenario.name,
             log_base=str(self.folder or ""),
             log_level=scenario.log_level if self.folder else "quiet",
+            clock=CLOCK,
+            clock_origin_ns=BEGINNING_NS,
         )
         folder = self.folder or Path()
         limit_s = stall_limit_s(scenario) + hindered_until_ms(self.options) / 1_000
@@ -216,10 +228,12 @@ class _Run:
     def outcome(self) -> Outcome:
         complaints: list[str] = []
         with self._installed(complaints):
+            if self.folder is not None:
+                self.trace.tell(Journal(self.folder / "simulator.log", "human", BEGINNING_NS))
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
             liars = self.scenario.faulty_clients
-            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars)
+            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars, limits=self.limits)
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
@@ -245,8 +259,8 @@ class _Run:
 
         pid = self.system.create(Harness, self.system.root)
         [self.harness] = self.system.containers[pid]
-        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
-        self.system.command(pid, distalgo.sim.Command.Start, 0)
+        self.system.command(pid, sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
+        self.system.command(pid, sim.Command.Start, 0)
         for crash in self.options.crashes:
             self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
         for amnesia in self.options.amnesias:
@@ -339,8 +353,8 @@ class _Run:
                 continue
             self.trace.befell(container.name, "amnesia")
             self._tell_harness(container.configuration or 0, position, "amnesia")
-            state.state.outcomes.clear()
-            state.cache = LatestRequests(self.scenario.client_window)
+            state.ledger.state.outcomes.clear()
+            state.ledger.cache = LatestRequests(self.scenario.client_window)
             state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
             for message in list(self._requests.get(container, ())):
                 container.take(message)
@@ -352,16 +366,14 @@ class _Run:
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:
-        if len(targets) < 2:
-            return targets
         time_slice = self.world.now_ns // TWINS_SLICE_NS
         chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
         return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
 
     def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
         """Let a liar send what its process does not."""
-        self.trace.befell(sender.name, f"sends {parts[0]} of its own")
-        self.system.network.transmit(sender, receiver, (sender.dapid, (distalgo.sim.Command.Message, (None, parts))), False)
+        self.trace.made_up(sender, receiver, parts)
+        self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
         self._tell_harness(container.configuration or 0, self._position(container), "free")
@@ -373,8 +385,8 @@ class _Run:
             self._hear(*said(message[2 if len(message) > 2 else 1]))
         if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):
             self.interference.codes_are_uneven(self.world.now_ns, sender.name)
-        is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
-        if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):
+        is_to_others = self.free_liars.is_one(sender) and receiver.name.startswith((*UNRELIABLE, "olympus"))
+        if is_to_others and self.free_liars.keeps_back(sender, message):
             self.trace.befell(sender.name, f"keeps back {message[0]}")
             return None
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
@@ -391,11 +403,12 @@ class _Run:
                 if receiver.name.startswith("replica_") and state.keys.circle.replicas:
                     reader = state.keys.circle.replicas[self._position(receiver)]
                 payload = changed_payload(message[0], message[-1], change, position, state.keys, reader)
+                self.trace.changed(sender, receiver, message, (*message[:-1], payload))
                 message = (*message[:-1], payload)
                 content = clock, message
                 self.trace.befell(sender.name, f"mutates {message[0]}")
                 if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
-                    for command in forged_commands(sender.configuration or 0, state.next_slot, state.keys):
+                    for command in forged_commands(sender.configuration or 0, state.ledger.next_slot, state.keys):
                         self._inject(sender, receiver, command)
         self.trace.sending(message)
         return content
@@ -418,14 +431,14 @@ class _Run:
 
     def _add_fault(self, plan: FaultPlan) -> None:
         assert self.harness is not None
-        self.harness.process._state.collection.add_fault(encode(plan))
+        self.harness.process._state.collection.faults.append(plan)
 
     # -- what happens
 
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
-        if self.options.amnesias and command is distalgo.sim.Command.Message and content[1][0] == "client_request":
+        is_message = command is distalgo.MESSAGE
+        if self.options.amnesias and is_message and content[1][0] == "client_request":
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
-        is_message = command is distalgo.sim.Command.Message
         if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
             self.free_liars.arrived(receiver, content[1])
         senders = self.system.containers.get(source)
@@ -459,7 +472,7 @@ class _Run:
     @contextmanager
     def _installed(self, complaints: list[str]) -> Iterator[None]:
         """Everything that a run stands on is the simulator's for so long."""
-        handler = _Complaints(complaints)
+        handler = Complaints(complaints)
         logger = logging.getLogger()
         source = str(SOURCES)
         if source not in sys.path:
@@ -479,20 +492,3 @@ class _Run:
             ambient.install(ambient.SystemSource())
             own.close()
             logger.removeHandler(handler)
-
-
-class _Complaints(logging.Handler):
-    """Collects what the layer below says went wrong in a process."""
-
-    def __init__(self, complaints: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._complaints = complaints
-
-    def emit(self, record: logging.LogRecord) -> None:
-        trace = self.formatter.formatException(record.exc_info) if record.exc_info and self.formatter else ""
-        if not trace and record.exc_info and record.exc_info[2] is not None:
-            last = record.exc_info[2]
-            while last.tb_next is not None:
-                last = last.tb_next
-            trace = f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
-        self._complaints.append(record.getMessage() + trace)

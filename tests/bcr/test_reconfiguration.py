@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
+from bcr.chain import reconfiguration
 from bcr.chain.history import CatchingUp, WithState
 from bcr.chain.proofs import Vouched
 from bcr.chain.quorum import plan_for
-from bcr.chain.reconfiguration import Reconfiguration
+from bcr.chain.reconfiguration import Reconfiguration, Wish
 from bcr.signed.pieces import PROGRESS_STEPS
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Outcome
@@ -559,16 +560,30 @@ def plan_of(change, quorum):
 # -- long catch-ups
 
 
+@pytest.fixture
+def slices_of_one(monkeypatch):
+    monkeypatch.setattr(reconfiguration, "CATCH_UP_SLICE_REQUESTS", 1)
+
+
+def test_what_is_executed_in_one_slice_makes_no_steps_whatever_its_replica_says():
+    chain = make_chain(slots=9)
+    change = ready(chain, [0, 1], {1: 1})
+    plan = change.next_plan()
+    for slots in range(10):
+        change.add_catching_up(progress(chain, 1, slots))
+    assert change.catch_up_steps(plan) == 0
+
+
 def progress(chain, position, slots, attempt=1):
     return chain.sign(CatchingUp(chain.configuration.number, attempt, slots), position)
 
 
-def test_the_steps_of_a_catch_up_rise_with_what_is_executed_and_end():
-    chain = make_chain(slots=9)
+def test_the_steps_of_a_catch_up_rise_with_what_is_executed_and_end(slices_of_one):
+    chain = make_chain(slots=10)
     change = ready(chain, [0, 1], {1: 1})
     plan = change.next_plan()
     seen = [change.catch_up_steps(plan)]
-    for slots in (0, 1, 3, 5, 7, 9, 10**9):
+    for slots in (0, 1, 3, 5, 7, 10, 10**9):
         change.add_catching_up(progress(chain, 1, slots))
         seen.append(change.catch_up_steps(plan))
     assert seen == sorted(seen)
@@ -580,7 +595,7 @@ def test_the_steps_of_a_catch_up_rise_with_what_is_executed_and_end():
     assert change.catch_up_steps(plan) == 2 * PROGRESS_STEPS
 
 
-def test_a_replica_s_word_on_how_far_it_is_never_takes_back_an_earlier_one():
+def test_a_replica_s_word_on_how_far_it_is_never_takes_back_an_earlier_one(slices_of_one):
     chain = make_chain(slots=9)
     change = ready(chain, [0, 1], {1: 1})
     plan = change.next_plan()
@@ -599,17 +614,17 @@ def test_a_member_that_lacks_nothing_makes_no_steps_by_saying_how_far_it_is():
     assert change.catch_up_steps(plan) == 0
 
 
-def test_what_a_replica_says_of_an_earlier_attempt_is_no_step_of_this_one():
-    chain = make_chain(slots=9)
+def test_what_a_replica_says_of_an_earlier_attempt_is_no_step_of_this_one(slices_of_one):
+    chain = make_chain(slots=10)
     change = ready(chain, ends={1: 1, 2: 1})
     plan = change.next_plan()
-    change.add_catching_up(progress(chain, 1, 9))
+    change.add_catching_up(progress(chain, 1, 10))
     assert change.catch_up_steps(plan) > 0
     change.fail(plan, "running states differ")
     following = change.next_plan()
-    change.add_catching_up(progress(chain, 2, 9, attempt=1))
+    change.add_catching_up(progress(chain, 2, 10, attempt=1))
     assert change.catch_up_steps(following) == 0
-    change.add_catching_up(progress(chain, 2, 9, attempt=2))
+    change.add_catching_up(progress(chain, 2, 10, attempt=2))
     assert change.catch_up_steps(following) == PROGRESS_STEPS
 
 
@@ -646,3 +661,21 @@ def test_a_running_state_that_comes_while_no_digest_is_agreed_on_is_not_taken():
     assert not change.add_running_state(chain.running_state(plan.quorum[0]), None)
     assert change.snapshot is None
     assert plan.quorum[0] not in change.silent
+
+
+# -- what becomes known of it
+
+
+def test_the_report_counts_the_steps_from_the_request_and_leaves_out_those_that_were_not_reached():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    change.fail(plan, "no running state in time", [plan.quorum[0]])
+    wish = Wish("replica_2", "it is late", 1, 12.5)
+    report = change.report(wish, 1, None, (), {"wedged": 12.75}, "the clock", 10.0)
+    assert (report.source, report.target, report.quorum, report.quorums_tried) == (0, 1, None, (plan.quorum,))
+    assert (report.requested_by, report.reason, report.blamed) == ("replica_2", "it is late", 1)
+    assert (report.detected_ns, report.detected_ms, report.wedged_ms) == (12_500_000_000, 2_500.0, 250.0)
+    assert report.caught_up_ms is report.fetched_ms is report.active_ms is None
+    assert report.why_not == ((plan.quorum, "no running state in time"),)
+    assert change.report(wish, 1, plan, ((0, 3),), {}, "the clock", 10.0).quorum == plan.quorum

@@ -56,8 +56,8 @@ def slow_catch_up(monkeypatch):
     """What replicas execute and Olympus checks in slices takes many: so there is a time between them."""
     distalgo.set_options()
     import_module("RunSystem")  # compiles the others
-    for name in ("Replica", "Olympus"):
-        monkeypatch.setattr(import_module(name), "SLICE_REQUESTS", 1)
+    monkeypatch.setattr(import_module("Replica"), "CATCH_UP_SLICE_REQUESTS", 1)
+    monkeypatch.setattr(import_module("Olympus"), "SLICE_REQUESTS", 1)
 
 
 _corpora = {}
@@ -100,7 +100,7 @@ def some(items, most):
 def kinds_handled():
     """Every kind of message for which a process file has a handler."""
     sources = [(PROJECT / "src" / f"{name}.da").read_text() for name in
-               ("Participant", "ChainProcess", "Replica", "Byzantine", "Adversary", "Olympus", "Client", "ByzantineClient",
+               ("Participant", "ChainProcess", "Replica", "Byzantine", "Adversary", "Issuer", "Olympus", "ClientProcess", "Client", "ByzantineClient",
                 "RunSystem")]  # fmt: skip
     return {kind for source in sources for kind in re.findall(r"receive\(msg=\('(\w+)'", source)}
 

@@ -60,7 +60,7 @@ def test_the_benchmark_measures(bcr):
     assert list((bcr.folder / "figures").iterdir())
 
 
-@pytest.mark.parametrize("command", ["bugs", "lock", "matrix", "scenarios", "test"])
+@pytest.mark.parametrize("command", ["bugs", "lock", "matrix", "reference", "scenarios", "test"])
 def test_what_needs_a_checkout_says_so_in_one_line(bcr, command):
     status, output = bcr(command)
     assert (status, output.count("\n")) == (2, 1)

@@ -1,4 +1,4 @@
-"""Configurations: which replicas, in which order, under which keys (paper, section 2)."""
+"""Configurations: which replicas, in which order, under which keys (specification, 1.1, 1.2, 1.5)."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ class View:
 
     `quorum` equal statements make a result or a checkpoint right: they hold at least one of a correct replica. `needed`
     are the replicas that must all have testified to a slot before its result, or its checkpoint, is final: with
-    `acceptance = quorum`, which is unsafe, any t+1 will do, and it is empty (specification, section 3.6).
+    `acceptance = quorum`, which is unsafe, any t+1 will do, and it is empty (specification, 3.6).
     `histories` is how many wedged ones Olympus goes on from.
     """
 
@@ -50,6 +50,8 @@ class View:
         self.t = issued.t
         self.replicas = issued.replicas
         self.clients = issued.clients
+        self.head = 0
+        self.tail = len(issued.replicas) - 1
         size = sizes(issued.t, issued.authentication)
         self.quorum, self.histories = size.statements, size.histories
         self.needed = frozenset(range(len(issued.replicas)) if issued.acceptance == "all" else ())
@@ -62,14 +64,6 @@ class View:
         self.olympus = keys.author(olympus_key)
         self._replicas = [keys.author(key) for key in self.circle.replicas]
         self._clients = [keys.author(key) for key in self.circle.clients]
-
-    @property
-    def head(self) -> int:
-        return 0
-
-    @property
-    def tail(self) -> int:
-        return len(self.replicas) - 1
 
     def replica_key(self, position: int) -> Author:
         """A replica as an author; raises UnknownSigner where the chain has no such position."""

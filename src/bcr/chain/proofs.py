@@ -1,7 +1,8 @@
-"""Proofs: sets of statements by distinct replicas of one configuration, and what they show (paper, section 3.1)."""
+"""Proofs: sets of statements by distinct replicas of one configuration, and what they show (specification, 2.4)."""
 
 from collections.abc import Container, Sequence
 from collections.abc import Set as AbstractSet
+from operator import itemgetter
 
 import msgspec
 
@@ -43,7 +44,7 @@ def demand_order_proof(
     length: int,
     disowned: set[int] | None = None,
 ) -> None:
-    """Raises unless the first `length` replicas of the chain, in turn, signed the expected order (section 3.2).
+    """Raises unless the first `length` replicas of the chain, in turn, signed the expected order (specification, 3.3).
 
     A statement that is validly signed but orders something else raises ContradictoryOrder, which is provable. Where
     `disowned` is given, signatures that are not valid do not raise: whose they should be is added to it.
@@ -92,8 +93,8 @@ def check_result_proof(
     """Sort the statements of a result proof into those that agree with `expected`, others on the slot, and violations.
 
     Raises NotEnoughStatements, with the violations as evidence, where fewer than t+1 agree: then the result may be wrong.
-    Raises NotFinal where some replica has not testified to the slot: then it may be lost (specification, section 3.6).
-    Beyond that a bad extra statement is evidence, not a reason to stop (section 3.2); one that is not needed is left
+    Raises NotFinal where some replica has not testified to the slot: then it may be lost (specification, 3.6).
+    Beyond that a bad extra statement is evidence, not a reason to stop; one that is not needed is left
     unchecked, where a signature convinces everybody alike. What is `known` to be authentic is not checked again, and of
     the replicas in `testified` the caller has seen a valid order of this slot.
     """
@@ -104,12 +105,12 @@ def check_result_proof(
     violations: list[ProtocolViolation] = []
     seen: set[int] = set()
     owed = configuration.needed - testified
-    for signed in sorted(proof, key=lambda signed: signed not in known):
+    for signed, is_known in sorted([(signed, signed in known) for signed in proof], key=itemgetter(1), reverse=True):
         is_enough = len(agreeing) >= configuration.quorum and signed.signer not in owed
         if is_enough and configuration.is_transferable and signed.statement == expected:
             continue
         try:
-            _demand_agreement(signed, expected, configuration, seen, signed in known)
+            _demand_agreement(signed, expected, configuration, seen, is_known)
         except DisagreeingResult as violation:
             violations.append(violation)
             if signed.statement.requests_digest == expected.requests_digest:
@@ -133,6 +134,19 @@ def check_result_proof(
             f"slot {expected.slot}: no valid statement of replicas {sorted(owed)}", evidence=tuple(violations)
         )
     return ResultCheck(tuple(agreeing), tuple(disagreeing), standing_in, tuple(violations))
+
+
+def violations_in(
+    proof: Sequence[SignedResult], expected: Result, configuration: View
+) -> tuple[ProtocolViolation, ...]:
+    """What is wrong with statements that may be missing: those that are invalid, or disagree with `expected`."""
+    found: list[ProtocolViolation] = []
+    for signed in proof[: len(configuration.replicas)]:
+        try:
+            _demand_agreement(signed, expected, configuration, set(), False)
+        except ProtocolViolation as violation:
+            found.append(violation)
+    return tuple(found)
 
 
 def _orders_of(
@@ -173,7 +187,7 @@ def _demand_agreement(
 def check_checkpoint_proof(
     proof: Sequence[SignedCheckpoint], configuration: View, disowned: set[int] | None = None
 ) -> Checkpoint:
-    """The checkpoint that a proof completes (section 4.2; specification, section 6).
+    """The checkpoint that a proof completes (specification, 6.3).
 
     That takes equal, valid statements of t+1 distinct replicas of the configuration, which show its digest, and valid ones
     of all of them for its slot, whatever digest they name: whoever cuts its history then knows that nobody else needs it.
@@ -208,7 +222,7 @@ def check_checkpoint_proof(
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=False):
-    """What a client gets for a request: its outcome, its place in the slot, and the proof (section 3.2, step 5).
+    """What a client gets for a request: its outcome, its place in the slot, and the proof (specification, 2.5, 3.4).
 
     The request stands at `index` among the `size` of the slot; the paths lead from its digest, and from that of its
     outcome, to the two digests that the replicas signed. A client needs nothing else of the slot. `orders` are there to
@@ -258,7 +272,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
 
 
 class Vouched(msgspec.Struct, frozen=True, array_like=True, tag="vouched"):
-    """What a client gets from Olympus in place of an answer, when the request's configuration is replaced (section 3.3)."""
+    """What a client gets from Olympus in place of an answer, when the request's configuration is replaced
+    (specification, 7.6)."""
 
     signed: Signed[Voucher]
 

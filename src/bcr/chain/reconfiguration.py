@@ -1,4 +1,4 @@
-"""One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (paper, section 3.3).
+"""One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (specification, 7).
 
 Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
 remembered, there are finitely many, and one is tried again only if all that it lacked came late, behind those that have
@@ -9,6 +9,7 @@ be correct and have been slow.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,12 +23,55 @@ from bcr.chain.history import (
     Wedged,
     WithState,
 )
+from bcr.chain.limits import CATCH_UP_SLICE_REQUESTS
 from bcr.chain.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signed.pieces import PROGRESS_STEPS
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Voucher
 from bcr.signed.violations import ProtocolViolation
 from bcr.state.running import Snapshot
+
+
+def milliseconds(since_s: float, until_s: float) -> float:
+    """From one moment to the other, in whole microseconds."""
+    return round((until_s - since_s) * 1000, 3)
+
+
+class Wish(NamedTuple):
+    """That a configuration be replaced: who asked, why, whom it blames, and when Olympus heard it, on its monotonic clock."""
+
+    who: str
+    reason: str
+    blamed: int | None
+    heard_s: float
+
+
+class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the result of a run says of a reconfiguration.
+
+    `detected_ms` counts from the start of the service, and `detected_ns` is the same moment on Olympus's `clock`: when the
+    request for it arrived. From then on count, None where it never came to that, `wedged_ms`, until Olympus had the
+    histories that it waited for; `caught_up_ms`, until a quorum had one digest; `fetched_ms`, until its running state was
+    there; and `active_ms`. `quorum` is None where no quorum would do, and `why_not` then says of each why.
+    """
+
+    source: int = msgspec.field(name="from")
+    target: int = msgspec.field(name="to")
+    requested_by: str
+    reason: str
+    blamed: int | None
+    quorums_tried: tuple[Quorum, ...]
+    quorum: Quorum | None
+    why_not: tuple[tuple[Quorum, str], ...]
+    invalid_histories: dict[str, str]
+    olympus_results: tuple[tuple[int, int], ...]
+    clock: str
+    detected_ns: int
+    detected_ms: float
+    wedged_ms: float | None
+    caught_up_ms: float | None
+    fetched_ms: float | None
+    active_ms: float | None
 
 
 class Reconfiguration:
@@ -155,12 +199,17 @@ class Reconfiguration:
             self._executed[signed.signer] = max(statement.slots, self._executed.get(signed.signer, 0))
 
     def catch_up_steps(self, plan: QuorumPlan) -> int:
-        """Rises while members of the quorum execute what they lack, by PROGRESS_STEPS for each at the most."""
+        """Rises while members of the quorum execute what they lack, by PROGRESS_STEPS for each at the most.
+
+        Each step is a slice of requests at least: what is executed in one is there or is not, and nobody spins it out.
+        """
         steps = 0
         for position in self.lacking(plan):
             to_do = len(plan.suffixes[position])
             done = self._executed.get(position, 0) - (plan.slots - to_do)
-            steps += PROGRESS_STEPS * min(max(done, 0), to_do) // max(to_do, 1)
+            requests = sum(len(entry.requests) for entry in plan.suffixes[position])
+            most = min(PROGRESS_STEPS, max(0, requests - 1) // CATCH_UP_SLICE_REQUESTS)
+            steps += most * min(max(done, 0), to_do) // max(to_do, 1)
         return steps + PROGRESS_STEPS * len(self._caught_up)
 
     def lacking(self, plan: QuorumPlan) -> list[int]:
@@ -200,7 +249,8 @@ class Reconfiguration:
                 self._chances += 1
 
     def vouchers(self, plan: QuorumPlan) -> list[Voucher]:
-        """What Olympus can tell clients: their requests to which the whole quorum gives one and the same answer (step 6).
+        """What Olympus can tell clients: their requests to which the whole quorum gives one and the same answer
+        (specification, 7.6).
 
         The quorum holds a correct replica, so that is what they gave. None where the quorum is too small to show anything:
         the clients then send their requests again.
@@ -221,7 +271,7 @@ class Reconfiguration:
     # -- the running state
 
     def add_running_state(self, handover: WithState[RunningStateHandover], digest: bytes | None) -> bool:
-        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7).
+        """Take a member's running state; whether its digest is the quorum's, None while there is none (specification, 7.7).
 
         Raises a ProtocolViolation unless it is what the replica signed: anybody may have put another state beside that.
         """
@@ -234,34 +284,40 @@ class Reconfiguration:
         self.snapshot = handover.snapshot
         return True
 
+    # -- what becomes known of it
+
+    def report(
+        self,
+        wish: Wish,
+        target: int,
+        plan: QuorumPlan | None,
+        results: tuple[tuple[int, int], ...],
+        reached_s: Mapping[str, float],
+        clock: str,
+        serving_since_s: float,
+    ) -> ReconfigurationReport:
+        """The account of it: `results` are client and number of the vouchers that were sent, `reached_s` when its steps were."""
+        reached_ms = {step: milliseconds(wish.heard_s, at_s) for step, at_s in reached_s.items()}
+        return ReconfigurationReport(
+            source=self.configuration.number,
+            target=target,
+            requested_by=wish.who,
+            reason=wish.reason,
+            blamed=wish.blamed,
+            quorums_tried=tuple(self.tried),
+            quorum=None if plan is None else plan.quorum,
+            why_not=tuple(sorted(self.failed.items())),
+            invalid_histories={f"replica_{position}": why for position, why in sorted(self.invalid.items())},
+            olympus_results=results,
+            clock=clock,
+            detected_ns=round(wish.heard_s * 1e9),
+            detected_ms=milliseconds(serving_since_s, wish.heard_s),
+            wedged_ms=reached_ms.get("wedged"),
+            caught_up_ms=reached_ms.get("caught_up"),
+            fetched_ms=reached_ms.get("fetched"),
+            active_ms=reached_ms.get("active"),
+        )
+
     def why_not(self) -> Mapping[Quorum, str]:
         """By quorum, why those that were considered would not do."""
         return dict(self.failed)
-
-
-class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the result of a run says of a reconfiguration.
-
-    `detected_ms` counts from the start of the service, and `detected_ns` is the same moment on Olympus's `clock`: when the
-    request for it arrived. From then on count, None where it never came to that, `wedged_ms`, until Olympus had the
-    histories that it waited for; `caught_up_ms`, until a quorum had one digest; `fetched_ms`, until its running state was
-    there; and `active_ms`. `quorum` is None where no quorum would do, and `why_not` then says of each why.
-    """
-
-    source: int = msgspec.field(name="from")
-    target: int = msgspec.field(name="to")
-    requested_by: str
-    reason: str
-    blamed: int | None
-    quorums_tried: tuple[Quorum, ...]
-    quorum: Quorum | None
-    why_not: tuple[tuple[Quorum, str], ...]
-    invalid_histories: dict[str, str]
-    olympus_results: tuple[tuple[int, int], ...]
-    clock: str
-    detected_ns: int
-    detected_ms: float
-    wedged_ms: float | None
-    caught_up_ms: float | None
-    fetched_ms: float | None
-    active_ms: float | None
