@@ -117,26 +117,6 @@ def test_the_architecture_and_its_picture_have_each_package_and_each_room(name):
     assert {room for room in FLOORS if not re.search(rf"\b{room}\b", text)} == set()
 
 
-ROW = re.compile(r"(?m)^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
-
-
-def test_each_name_of_the_code_in_the_glossary_is_in_the_code():
-    rows = ROW.findall((PROJECT / "docs" / "glossary.md").read_text())
-    names = {name for _, code, _ in rows for name in re.findall(r"`([\w.]+)`", code)}
-    assert len(names) > 20
-    sources = "\n".join(path.read_text() for path in [*PROTOCOL, *SOURCES.rglob("*.py")])
-    assert {name for name in names if not re.search(rf"\b{name.rpartition('.')[2]}\b", sources)} == set()
-
-
-def test_no_two_modules_have_one_name():
-    """`name` and `name.da` are one; a package's command is called `cli`, and a room's own file may stand for it."""
-    seen = {}
-    for path in [*SOURCES.rglob("*.py"), *SOURCES.rglob("*.da")]:
-        if path.stem not in ("__init__", "cli"):
-            seen.setdefault(path.stem.lower(), []).append(name_of(path))
-    assert {stem: paths for stem, paths in seen.items() if len(paths) > 1} == {}
-
-
 # -- the .da files
 
 
