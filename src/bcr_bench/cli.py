@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: logs/bench-TIME)")
     run.add_argument("--docs", action="store_true", help="renew docs/performance.md from it too")
     page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
-    page.add_argument("folder", type=Path, metavar="FOLDER")
+    page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
     page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
     commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
     messages = commands.add_parser("messages", help="a DistAlgo message, with this project's layer and with stock DistAlgo")

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr bugs", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each bug (default: 2000)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write a small scenario for each that is found")
     parser.add_argument("--all", action="store_true", help="mutate every rule of the protocol instead, a change at a time; "

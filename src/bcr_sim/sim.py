@@ -26,7 +26,7 @@ from bcr_sim.story import told
 def main(arguments: Sequence[str]) -> int:
     """`bcr sim`: 0 all pass; 1 something was violated in one; 2 nothing was, but one is unknown, or bad input."""
     parser = argparse.ArgumentParser(prog="bcr sim", description=__doc__)
-    parser.add_argument("files", metavar="FILE", nargs="+")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="scenario files")
     parser.add_argument("--seed", type=int, help="in place of the file's own")
     parser.add_argument("--diagram", type=Path, metavar="SVG", help="draw the messages of the run (one FILE)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="bcr bugs --all", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each mutant (default: 2000)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only mutants with this in their id")
     parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/chain/proofs.py")
     parser.add_argument("--results", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",

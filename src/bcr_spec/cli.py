@@ -17,7 +17,7 @@ from bcr_spec.recording import Recorded, drawn
 def main(arguments: Sequence[str]) -> int:
     """`bcr spec`: 0 all runs are the specification's; 1 one is not; 2 bad input."""
     parser = argparse.ArgumentParser(prog="bcr spec", description=__doc__)
-    parser.add_argument("files", metavar="FILE", nargs="*")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="scenario files to simulate")
     parser.add_argument("--seeds", type=int, default=0, metavar="N", help="also the scenarios of the hunt's first N seeds")
     parser.add_argument("--measure", action="store_true", help="what queries over history cost: a table of time and memory")
     options = parser.parse_args(arguments)

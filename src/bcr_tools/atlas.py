@@ -167,7 +167,8 @@ def main(arguments: Sequence[str]) -> int:
     """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise; with --docs it writes docs/atlas.md and docs/atlas.svg."""
     parser = argparse.ArgumentParser(prog="bcr atlas", description=__doc__)
     parser.add_argument("--t", type=int, nargs="+", default=[1, 2], help="chains of 2t+1 replicas (default: 1 2)")
-    parser.add_argument("--trigger", choices=list(TRIGGERS), nargs="+", default=list(TRIGGERS))
+    parser.add_argument("--trigger", choices=list(TRIGGERS), nargs="+", default=list(TRIGGERS), metavar="TRIGGER",
+                        help="by name, such as shuttle (default: every one)")  # fmt: skip
     parser.add_argument("--failure", nargs="+", default=[*vocabulary.FAILURES], choices=[*vocabulary.FAILURES], metavar="FAILURE",
                         help="by name, such as crash (default: every one)")
     parser.add_argument("--simulated", action="store_true", help="simulate the cells: minutes in place of an hour")

@@ -14,7 +14,7 @@ from bcr_run.patience import patience_ms
 def main(arguments: list[str]) -> int:
     """`bcr check`: 0 all can be read, 2 some cannot."""
     parser = argparse.ArgumentParser(prog="bcr check", description=__doc__)
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="scenario files")
     status = 0
     for name in parser.parse_args(arguments).files:
         try:

@@ -115,7 +115,7 @@ def _lock(arguments: list[str]) -> int:
 def _reference(arguments: list[str]) -> int:
     from bcr_tools.reference import main
 
-    return main(arguments)
+    return main(arguments, COMMANDS)
 
 
 # Command -> what does it, given its arguments, and what it is for. Each imports what it needs when it is called: most need much.
@@ -136,7 +136,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "matrix": (_matrix, "run the tests on every Python at hand"),
     "soak": (_soak, "start DistAlgo's examples many times, under load, and count hangs"),
     "lock": (_lock, "renew the locked versions, in requirements*.lock"),
-    "reference": (_reference, "renew the reference of scenario files, docs/reference/scenario.md"),
+    "reference": (_reference, "renew the pages of docs/reference/: scenario files and commands"),
 }
 
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder

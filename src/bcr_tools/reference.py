@@ -1,4 +1,4 @@
-"""Writes the reference of scenario files, docs/reference/scenario.md, from the declarations that read them."""
+"""Writes the pages of docs/reference/ from the declarations: of scenario files from what reads them, of commands from their parsers."""
 
 import argparse
 import sys
@@ -13,6 +13,8 @@ from bcr.scenario.reading import TIMES
 from bcr.scenario.simulation import LIMITS, OPTIONS
 from bcr.scenario.values import NUMBERS, Range
 from bcr_runtime.places import PROJECT
+from bcr_tools import commands_page
+from bcr_tools.commands_page import Commands
 
 PAGE = PROJECT / "docs" / "reference" / "scenario.md"
 LETTERS: Mapping[str, str] = {
@@ -33,23 +35,25 @@ def page() -> str:
     return "\n".join([HEAD, *_numbers(), *_texts(), *_faults(), *_simulation(), *_expectations()]) + "\n"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`bcr reference`: writes the page; with --check only says, by its exit status, whether it is as it should be."""
+def main(arguments: Sequence[str], commands: Commands) -> int:
+    """`bcr reference`: writes the pages; with --check only says, by its exit status, whether they are as they should be.
+
+    `commands` is the command line's table: name -> what does it, and what it is for.
+    """
     parser = argparse.ArgumentParser(prog="bcr reference", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 where the page is not what it would be")
-    parser.add_argument("--output", type=Path, default=PAGE, metavar="FILE", help="the page (default: %(default)s)")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page is not what it would be")
+    parser.add_argument("--output", type=Path, default=PAGE.parent, metavar="FOLDER", help="of the pages (default: %(default)s)")
     options = parser.parse_args(arguments)
+    pages = {options.output / PAGE.name: page(), options.output / commands_page.PAGE.name: commands_page.page(commands)}
     if options.check:
-        is_current = options.output.exists() and options.output.read_text() == page()
-        if not is_current:
-            print(
-                f"bcr reference: {options.output} is not what the declarations say; ./bcr reference renews it",
-                file=sys.stderr,
-            )
-        return 0 if is_current else 1
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(page())
-    print(options.output)
+        behind = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
+        for path in behind:
+            print(f"bcr reference: {path} is not what the declarations say; ./bcr reference renews it", file=sys.stderr)
+        return 1 if behind else 0
+    options.output.mkdir(parents=True, exist_ok=True)
+    for path, text in pages.items():
+        path.write_text(text)
+        print(path)
     return 0
 
 

@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bcr run", description="Run scenario files, each to a verdict.", epilog=EPILOG
     )
-    parser.add_argument("files", nargs="*", metavar="FILE")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="scenario files (default: config/first_run.config)")
     parser.add_argument("--placement", choices=["processes", "nodes"], help="nodes: the user starts one node a process")
     parser.add_argument("--log-level", choices=sorted(LEVELS), help="how much the logs hold (default: the scenario's)")
     parser.add_argument("--log-dir", type=Path, metavar="FOLDER", help="where to put the folder of each run")
