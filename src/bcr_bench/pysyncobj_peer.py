@@ -21,7 +21,8 @@ import msgspec
 import psutil
 from pysyncobj import SyncObj, SyncObjConf, replicated
 
-from bcr.objects.dictionary import Operation, apply
+from bcr.objects.dictionary import apply
+from bcr.objects.operation import Operation
 from bcr_bench.load import Load, Pacer
 from bcr_bench.measured import Measured
 from bcr_bench.unreplicated import Account, measured

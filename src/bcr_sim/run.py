@@ -186,7 +186,7 @@ class _Run:
         self.launch = self._launch()
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
-        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, scenario.replicated)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -219,7 +219,8 @@ class _Run:
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
             liars = self.scenario.faulty_clients
-            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars)
+            scenario = self.scenario
+            judgement = judge(record, self.launch.workloads, scenario.client_window, liars=liars, replicated=scenario.object_name)
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import Sizes
 from bcr.objects.sizes import (
     OPERATION_OVERHEAD_BYTES,
     REQUEST_OVERHEAD_BYTES,
-    RESULTS_LIMIT_BYTES,
+    SHORT_NAME,
     SLOT_LIMIT_BYTES,
     SLOT_RESULTS_LIMIT_BYTES,
-    VALUE_LIMIT_BYTES,
     bytes_of,
     may_exceed,
 )
@@ -22,6 +22,8 @@ def operations_bytes(operations: Iterable[Operation]) -> int:
     size = 0
     for each in operations:
         size += bytes_of(each.key) + bytes_of(each.argument) + OPERATION_OVERHEAD_BYTES
+        if len(each.name) > SHORT_NAME:
+            size += bytes_of(each.name)
     return size
 
 
@@ -30,6 +32,8 @@ def is_small(operations: Sequence[Operation], limit_bytes: int) -> bool:
     characters = 0
     for each in operations:
         characters += len(each.key) + len(each.argument)
+        if len(each.name) > SHORT_NAME:
+            characters += len(each.name)
     return not may_exceed(characters, limit_bytes - len(operations) * OPERATION_OVERHEAD_BYTES)
 
 
@@ -68,10 +72,10 @@ class SlotRoom:
         self._take(size, results, sizes)
         return True
 
-    def _sizes_of(self, request: SignedRequest) -> tuple[int, int, dict[str, int | None]]:
+    def _sizes_of(self, request: SignedRequest) -> tuple[int, int, Sizes]:
         return request_bytes(request), *self._results_of(request.statement)
 
-    def _take(self, size: int, results: int, sizes: dict[str, int | None]) -> None:
+    def _take(self, size: int, results: int, sizes: Sizes) -> None:
         self._requests_left -= size
         self._results_left -= results
         self._sizes.update(sizes)
@@ -80,25 +84,12 @@ class SlotRoom:
         """Whether all fit, in this order."""
         return all(map(self.takes, requests))
 
-    def _results_of(self, request: Request) -> tuple[int, dict[str, int | None]]:
+    def _results_of(self, request: Request) -> tuple[int, Sizes]:
         """At most how many bytes the request gets, and how large the values will be that it writes."""
         recorded = self._state.outcomes.get(request.client, {}).get(request.number)
         if recorded is not None:
             return sum(map(bytes_of, recorded.results)), {}
-        sizes: dict[str, int | None] = {}
-        got = 0
-        for operation in request.operations:
-            key = operation.key
-            before = sizes[key] if key in sizes else self._size_of(key)
-            if operation.name == "get":
-                got += before or 0
-            elif operation.name == "put":
-                size = bytes_of(operation.argument)
-                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
-            elif operation.name == "append" and before is not None:
-                size = before + bytes_of(operation.argument)
-                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
-        return min(got, RESULTS_LIMIT_BYTES), sizes
+        return self._state.replicated.most_results(request.operations, self._size_of)
 
     def _size_of(self, key: str) -> int | None:
         return self._sizes[key] if key in self._sizes else self._state.size_of(key)

@@ -1,32 +1,82 @@
-"""The replicated object: a dictionary from string to string, and the operations on it."""
+"""The default object: a dictionary from string to string, and the operations on it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import ClassVar
 
-import msgspec
-
+from bcr.objects import dictionary_workload
+from bcr.objects.dictionary_model import DictionaryModel
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import FAIL, BadOperation, Place, ReplicatedObject, SizeOf, Sizes
 from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of, may_exceed
 
-OperationName = Literal["put", "get", "slice", "append"]
-
 OK = "OK"
-FAIL = "fail"
 TOO_LARGE = "too large"  # in place of a value that does not fit into the answer
+_SLICE = re.compile(r"[+-]?\d{1,18}\s*:\s*[+-]?\d{1,18}")
 
 
-class Operation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One operation on the dictionary.
+class Dictionary(ReplicatedObject[str]):
+    """put, get, slice and append; `argument` is the value of put and append, the range ``i:j`` of slice, and empty for get."""
 
-    ``argument`` is the value of ``put`` and ``append``, the range ``i:j`` of ``slice``, and empty for ``get``.
-    """
+    name = "dictionary"
+    value_type = str
+    forms: ClassVar[Mapping[str, Sequence[str]]] = {"put": ("'k'", "'v'"), "get": ("'k'",), "slice": ("'k'", "'i:j'"), "append": ("'k'", "'v'")}
+    result_limit_bytes = RESULTS_LIMIT_BYTES
+    drawn_limit_bytes = len(f"key{dictionary_workload.KEYS - 1}") + dictionary_workload.MAX_WORD_LENGTH
+    is_trusted = True
 
-    name: OperationName
-    key: str
-    argument: str = ""
+    def parsed(self, name: str, arguments: Sequence[str]) -> Operation:
+        if name == "slice" and not _SLICE.fullmatch(arguments[1].strip()):
+            raise BadOperation(f"expected a range such as '0:4', found {arguments[1]!r}", 1)
+        key, *rest = arguments
+        argument = "".join(rest[0].split()) if name == "slice" else "".join(rest)
+        if bytes_of(argument) > VALUE_LIMIT_BYTES:
+            raise BadOperation(f"{bytes_of(argument):,} bytes, and a value has at most {VALUE_LIMIT_BYTES:,}", 1)
+        return Operation(name, key, argument)
 
-    def __str__(self) -> str:
-        arguments = [self.key] if self.name == "get" else [self.key, self.argument]
-        return f"{self.name}({', '.join(map(repr, arguments))})"
+    def changed(self, operation: Operation) -> Sequence[str]:
+        return () if operation.name == "get" else (operation.key,)
+
+    def keys_of(self, operations: Sequence[Operation]) -> Iterable[str]:
+        return [operation.key for operation in operations]
+
+    def changed_by(self, requests: Iterable[Sequence[Operation]]) -> Iterable[str]:
+        return [each.key for operations in requests for each in operations if each.name != "get"]
+
+    def execute(self, values: MutableMapping[str, str], operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
+        return execute(values, operations)
+
+    def size(self, value: str) -> int:
+        return bytes_of(value)
+
+    def most_results(self, operations: Sequence[Operation], size_of: SizeOf) -> tuple[int, Sizes]:
+        """Of a value that is cut down, the size before; of what is no value, nothing: its request is larger."""
+        sizes: dict[str, int | None] = {}
+        got = 0
+        for operation in operations:
+            key = operation.key
+            before = sizes[key] if key in sizes else size_of(key)
+            if operation.name == "get":
+                got += before or 0
+            elif operation.name == "put":
+                size = bytes_of(operation.argument)
+                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
+            elif operation.name == "append" and before is not None:
+                size = before + bytes_of(operation.argument)
+                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
+        return min(got, RESULTS_LIMIT_BYTES), sizes
+
+    def drawn(self, seed: int) -> Iterator[Operation]:
+        return dictionary_workload.drawn(seed)
+
+    def stray(self) -> Operation:
+        return Operation("put", "a", "a")
+
+    def model(self) -> DictionaryModel:
+        return DictionaryModel()
+
+    def shown(self, value: str) -> str:
+        return value
 
 
 def slice_bounds(text: str) -> tuple[int, int] | None:
@@ -39,7 +89,7 @@ def slice_bounds(text: str) -> tuple[int, int] | None:
     return int(start), int(stop)
 
 
-def execute(dictionary: dict[str, str], operations: Sequence[Operation]) -> tuple[str, ...]:
+def execute(dictionary: MutableMapping[str, str], operations: Sequence[Operation]) -> tuple[str, ...]:
     """Execute the operations of a request in order, in place, and return their results.
 
     What they get together is bounded: a value that does not fit behind those before it is TOO_LARGE instead.
@@ -62,7 +112,7 @@ def _as_many_as_fit(operations: Iterable[Operation], results: Iterable[str]) -> 
         yield result
 
 
-def apply(dictionary: dict[str, str], operation: Operation) -> str:
+def apply(dictionary: MutableMapping[str, str], operation: Operation) -> str:
     """Execute one operation on the dictionary, in place, and return its result.
 
     Total: whatever a client signs has a result, so that no request can stop a replica. What would make a value larger
@@ -86,7 +136,7 @@ def apply(dictionary: dict[str, str], operation: Operation) -> str:
             return FAIL
         dictionary[key] = longer
         return OK
-    bounds = slice_bounds(operation.argument)
+    bounds = slice_bounds(operation.argument) if operation.name == "slice" else None
     if bounds is None or not bounds[0] <= bounds[1] <= len(value):
         return FAIL
     dictionary[key] = value[bounds[0] : bounds[1]]

@@ -12,6 +12,7 @@ SLOT_LIMIT_BYTES = 1 << 19  # of a slot's requests, with their signatures
 SLOT_RESULTS_LIMIT_BYTES = 1 << 19  # of what a slot's requests get
 BYTES_OF_A_CHARACTER = 4  # at the most
 OPERATION_OVERHEAD_BYTES = 16  # of an operation beside key and argument: its name, and how long each is
+SHORT_NAME = 6  # characters of a name that are counted so; a longer one is counted like the key
 REQUEST_OVERHEAD_BYTES = 64  # of a request beside operations and signature
 
 

@@ -1,23 +1,27 @@
-"""The object's dictionary, spread over buckets that are encoded and hashed each by itself.
+"""An object's values, spread over buckets that are encoded and hashed each by itself.
 
-So a digest costs what was written since the last one and not the whole dictionary, and a dictionary that arrives encoded
-is read as far as somebody asks for it.
+So a digest costs what was written since the last one and not the whole object, and an object that arrives encoded is
+read as far as operations name its keys.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from zlib import crc32
 
-from bcr.objects.dictionary import Operation, execute
+from bcr.objects.finding import DEFAULT, found
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.signed.encoding import decode, encode
+from bcr.state.guard import Guarded
 
 # Of 100,000 keys a bucket has 25. Who chooses keys of one bucket makes digests slow, and never wrong.
 BUCKETS = 4_096
 MAX_UNSORTED = 100  # requests that are held until it is noted what they wrote
 
 _DOMAIN = b"bcr bucket\0"
-_Values = dict[str, str]
+_Values = dict[str, Any]
 
 
 def bucket_of(key: str) -> int:
@@ -30,49 +34,53 @@ def digest_of_bucket(encoded: bytes) -> bytes:
 
 
 class Buckets:
-    """A dictionary from string to string, made of the canonical encodings of its buckets, by their index.
+    """An object's values by key, made of the canonical encodings of its buckets, by their index.
 
     An encoding that is none raises MalformedMessage when it is read.
     """
 
-    def __init__(self, encoded: Mapping[int, bytes] | None = None) -> None:
+    def __init__(self, encoded: Mapping[int, bytes] | None = None, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+        self.replicated = found(replicated)
+        self._kind: Any = dict[str, self.replicated.value_type]  # type: ignore[name-defined]
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
         self._digests: dict[int, bytes] = {}  # index -> of the encoding, where it is known
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet
-        self._values: _Values = {}
+        self._values: _Values = self.replicated.new_values()
         self._executed: list[Sequence[Operation]] = []  # of which `_written` knows nothing yet
         # Keys that `_encoded` may have other values of; in the order of writing, in which memory is read faster.
         self._written: dict[str, None] = {}
 
     @classmethod
-    def of(cls, values: Mapping[str, str]) -> "Buckets":
-        """The same dictionary in buckets."""
-        buckets = cls()
+    def of(cls, values: Mapping[str, Any], replicated: ReplicatedObject[Any] | str = DEFAULT) -> "Buckets":
+        """The same values in buckets."""
+        buckets = cls(None, replicated)
         buckets._values.update(values)
         buckets._written = dict.fromkeys(values)
         return buckets
 
-    def execute(self, operations: Sequence[Operation]) -> tuple[str, ...]:
+    def execute(self, operations: Sequence[Operation], place: Place = (0, 0, 0)) -> tuple[str, ...]:
         """Execute the operations in order, in place, and return their results."""
         if self._unread:
-            self._read({bucket_of(operation.key) for operation in operations} & self._unread)
+            self._read_for(operations)
         self._executed.append(operations)
         if len(self._executed) > MAX_UNSORTED:
             self._note_written()
-        return execute(self._values, operations)
+        if self.replicated.is_trusted:
+            return self.replicated.execute(self._values, operations, place)
+        return self.replicated.execute(Guarded(self._values, self.replicated, operations), operations, place)
 
-    def value_of(self, key: str) -> str | None:
+    def value_of(self, key: str) -> Any:
         """The value of a key, or None where it has none."""
         if self._unread:
             self._read({bucket_of(key)} & self._unread)
         return self._values.get(key)
 
-    def values(self) -> Mapping[str, str]:
-        """The dictionary, all of it. Whoever looks at it changes nothing, not even what has been read so far."""
+    def values(self) -> Mapping[str, Any]:
+        """All values by key. Whoever looks at them changes nothing, not even what has been read so far."""
         if not self._unread:
             return self._values
-        unread = [decode(_Values, self._encoded[index]) for index in self._unread]
-        return self._values | {key: value for values in unread for key, value in values.items()}
+        unread = [decode(self._kind, self._encoded[index]) for index in self._unread]
+        return dict(self._values) | {key: value for values in unread for key, value in values.items()}
 
     def encoded(self) -> dict[int, bytes]:
         """Index and canonical encoding of each bucket that is not empty, in order."""
@@ -87,23 +95,26 @@ class Buckets:
         return dict(sorted(self._digests.items()))
 
     def copy(self) -> "Buckets":
-        """The same dictionary, which goes its own way from here."""
+        """The same object, which goes its own way from here."""
         self._note_written()
-        other = Buckets(self._encoded)
+        other = Buckets(self._encoded, self.replicated)
         other._digests = dict(self._digests)
         other._unread = set(self._unread)
-        other._values = dict(self._values)
+        other._values = self._values.copy()
         other._written = dict(self._written)
         return other
 
+    def _read_for(self, operations: Sequence[Operation]) -> None:
+        keys = self.replicated.keys_of(operations)
+        self._read(list(self._unread) if keys is None else {bucket_of(key) for key in keys} & self._unread)
+
     def _read(self, indexes: Iterable[int]) -> None:
         for index in indexes:
-            self._values.update(decode(_Values, self._encoded[index]))
+            self._values.update(decode(self._kind, self._encoded[index]))
             self._unread.discard(index)
 
     def _note_written(self) -> None:
-        keys = [each.key for operations in self._executed for each in operations if each.name != "get"]
-        self._written.update(dict.fromkeys(keys))
+        self._written.update(dict.fromkeys(self.replicated.changed_by(self._executed)))
         self._executed.clear()
 
     def _renew(self) -> None:
@@ -111,11 +122,14 @@ class Buckets:
         self._note_written()
         changes: defaultdict[int, _Values] = defaultdict(dict)
         for key in self._written:
-            value = self._values.get(key)
-            if value is not None:  # a slice or append of an absent key writes nothing
-                changes[bucket_of(key)][key] = value
+            changes[bucket_of(key)][key] = self._values.get(key)
         self._written.clear()
         for index, changed in changes.items():
             before = self._encoded.get(index)
-            self._encoded[index] = encode(changed if before is None else decode(_Values, before) | changed)
+            merged = (decode(self._kind, before) if before is not None else {}) | changed
+            left = {key: value for key, value in merged.items() if value is not None}  # None: removed, or never there
             self._digests.pop(index, None)
+            if left:
+                self._encoded[index] = encode(left)
+            else:
+                self._encoded.pop(index, None)

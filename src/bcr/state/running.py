@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
-from bcr.objects.dictionary import Operation
-from bcr.objects.sizes import bytes_of
+from bcr.objects.finding import DEFAULT, found
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
 from bcr.state.buckets import Buckets, digest_of_bucket
@@ -16,22 +18,29 @@ _Outcomes = tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]  # by client
 
 
 class RunningState:
-    """The dictionary, and for each client the outcomes of its latest requests.
+    """The object, and for each client the outcomes of its latest requests.
 
     The outcomes are part of the replicated state, so that a request executes at most once, also across a
     reconfiguration. A client has at most `client_window` requests outstanding and numbers them in turn, so of each
     client the outcomes of its `client_window` highest numbers are enough to know any request that can still arrive.
     """
 
-    def __init__(self, client_window: int) -> None:
+    def __init__(self, client_window: int, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
         self.client_window = client_window
-        self._buckets = Buckets()
+        self.replicated = found(replicated)
+        self._buckets = Buckets(None, self.replicated)
         self.outcomes: dict[int, dict[int, Outcome]] = {}
         self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
 
     @property
-    def dictionary(self) -> Mapping[str, str]:
+    def values(self) -> Mapping[str, Any]:
+        """What stands at each key of the object. Whoever looks at it changes nothing."""
         return self._buckets.values()
+
+    @property
+    def dictionary(self) -> Mapping[str, str]:
+        """The values as they are shown: of a dictionary they themselves."""
+        return shown(self.replicated, self.values)
 
     def is_stale(self, request: Request) -> bool:
         """Whether the request is so old that its client has accepted an answer to it, or is breaking its window."""
@@ -63,7 +72,7 @@ class RunningState:
             return recorded
         if self.is_stale(request):
             return Outcome(configuration, slot, index, ())
-        outcome = Outcome(configuration, slot, index, self._buckets.execute(request.operations))
+        outcome = Outcome(configuration, slot, index, self._buckets.execute(request.operations, (configuration, slot, index)))
         before = self._highest[request.client] if latest else request.number
         latest[request.number] = outcome
         if request.number > before:
@@ -74,29 +83,36 @@ class RunningState:
         return outcome
 
     def size_of(self, key: str) -> int | None:
-        """How many bytes the value of a key has, or None where it has none."""
+        """What the value of a key counts for (`ReplicatedObject.size`), or None where it has none."""
         value = self._buckets.value_of(key)
-        return None if value is None else bytes_of(value)
+        return None if value is None else self.replicated.size(value)
 
-    def apply(self, operation: Operation) -> str:
+    def shown(self, key: str) -> str:
+        """The value of a key as it is shown; empty where it has none."""
+        value = self._buckets.value_of(key)
+        return "" if value is None else self.replicated.shown(value)
+
+    def apply(self, operation: Operation, place: Place = (0, 0, 0)) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""
-        return self._buckets.execute((operation,))[0]
+        return self._buckets.execute((operation,), place)[0]
 
     def snapshot(self) -> "Snapshot":
         return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
 
     @classmethod
-    def restored(cls, snapshot: "Snapshot", client_window: int) -> "RunningState":
+    def restored(
+        cls, snapshot: "Snapshot", client_window: int, replicated: ReplicatedObject[Any] | str = DEFAULT
+    ) -> "RunningState":
         """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
-        state = cls(client_window)
-        state._buckets = Buckets(dict(snapshot.buckets))
+        state = cls(client_window, replicated)
+        state._buckets = Buckets(dict(snapshot.buckets), state.replicated)
         state.outcomes = {client: dict(latest) for client, latest in decode(_Outcomes, snapshot.outcomes)}
         state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
         return state
 
     def copy(self) -> "RunningState":
         """The same running state, which goes its own way from here."""
-        other = RunningState(self.client_window)
+        other = RunningState(self.client_window, self.replicated)
         other._buckets = self._buckets.copy()
         other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
         other._highest = dict(self._highest)
@@ -124,18 +140,24 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
     outcomes: bytes
 
     @classmethod
-    def of(cls, dictionary: Mapping[str, str], outcomes: _Outcomes) -> "Snapshot":
-        """The snapshot of a state with this dictionary, and these outcomes by client and number, both in order."""
-        return cls(tuple(Buckets.of(dictionary).encoded().items()), encode(outcomes))
+    def of(
+        cls, values: Mapping[str, Any], outcomes: _Outcomes, replicated: ReplicatedObject[Any] | str = DEFAULT
+    ) -> "Snapshot":
+        """The snapshot of a state with these values by key, and these outcomes by client and number, in order."""
+        return cls(tuple(Buckets.of(values, replicated).encoded().items()), encode(outcomes))
+
+    def values(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> dict[str, Any]:
+        """What stands at each key, in their order. Raises MalformedMessage where a bucket is none."""
+        return dict(sorted(Buckets(dict(self.buckets), replicated).values().items()))
 
     @property
     def dictionary(self) -> dict[str, str]:
-        """In the order of its keys. Raises MalformedMessage where a bucket is none."""
-        return dict(sorted(Buckets(dict(self.buckets)).values().items()))
+        """The values of a dictionary."""
+        return self.values()
 
-    def demand_readable(self) -> None:
-        """Raises MalformedMessage unless this is a running state and no mere bytes."""
-        Buckets(dict(self.buckets)).values()
+    def demand_readable(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+        """Raises MalformedMessage unless this is a running state of such an object and no mere bytes."""
+        self.values(replicated)
         decode(_Outcomes, self.outcomes)
 
     def digest(self) -> bytes:
@@ -145,6 +167,11 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
     def _digest(self) -> bytes:
         # Of every bucket that is there: one that stood there twice would go along unseen otherwise.
         return _digest([(index, digest_of_bucket(encoded)) for index, encoded in self.buckets], self.outcomes)
+
+
+def shown(replicated: ReplicatedObject[Any], values: Mapping[str, Any]) -> Mapping[str, str]:
+    """An object's values as results and logs show them."""
+    return {key: replicated.shown(value) for key, value in values.items()}
 
 
 def _digest(buckets: Iterable[tuple[int, bytes]], outcomes: bytes) -> bytes:

@@ -1,86 +1,58 @@
 """The service once more, from the specification and not from the replicas' code, for whoever checks them.
 
-What is checked must not be what it is checked with: a wrong operation in `bcr.objects.dictionary`, or a request executed twice by
-`bcr.state.running`, would be wrong in all replicas and in a replay of theirs alike.
+What is checked must not be what it is checked with: a request executed twice by `bcr.state.running` would be wrong in all
+replicas and in a replay of theirs alike. Of the object, `ReplicatedObject.model` is what it brings along for this.
 """
 
-import re
+from typing import Any
 
-from bcr.objects.dictionary import Operation
-from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES
+from bcr.objects.finding import DEFAULT, found
+from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.signed.statements import Outcome, Request
 from bcr.state.running import RunningState, Snapshot
 
-Place = tuple[int, int, int]  # configuration, slot, index in the slot
 Executed = tuple[Place, tuple[str, ...]]  # where a request was executed, and what it returned
 
 
 class Model:
-    """The service as one process: the dictionary, and every request that was executed, with its place and results."""
+    """The service as one process: the object, and every request that was executed, with its place and results."""
 
-    def __init__(self, client_window: int) -> None:
-        self._client_window = client_window
-        self.dictionary: dict[str, str] = {}
+    def __init__(self, client_window: int, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+        self.client_window = client_window
+        self.replicated = found(replicated)
+        self._object = self.replicated.model()
         self.executed: dict[tuple[int, int], Executed] = {}  # by client and request number
         self.latest: dict[int, int] = {}  # client -> its highest number
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """What stands at each key of the object."""
+        return self._object.values
+
     def copy(self) -> "Model":
-        other = Model(self._client_window)
-        other.dictionary, other.executed, other.latest = dict(self.dictionary), dict(self.executed), dict(self.latest)
+        other = Model(self.client_window, self.replicated)
+        other._object = self._object.copy()
+        other.executed, other.latest = dict(self.executed), dict(self.latest)
         return other
 
     def execute(self, place: Place, request: Request) -> Executed:
         """Where the request was executed and what it returned: now, or before if it is none of the oldest."""
         key = request.client, request.number
-        if request.number <= self.latest.get(request.client, -1) - self._client_window:
+        if request.number <= self.latest.get(request.client, -1) - self.client_window:
             return place, ()
         if key not in self.executed:
-            self.executed[key] = place, self._results(request)
+            self.executed[key] = place, self._object.execute(request.operations, place)
             self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
         return self.executed[key]
 
-    def _results(self, request: Request) -> tuple[str, ...]:
-        results: list[str] = []
-        got = 0  # bytes
-        for operation in request.operations:
-            result = self._result(operation)
-            if operation.name == "get" and got + len(result.encode()) > RESULTS_LIMIT_BYTES:
-                result = "too large"
-            elif operation.name == "get":
-                got += len(result.encode())
-            results.append(result)
-        return tuple(results)
-
-    def _result(self, operation: Operation) -> str:
-        key, argument = operation.key, operation.argument
-        if operation.name == "get":
-            return self.dictionary.get(key, "")
-        if operation.name == "put":
-            if len(argument.encode()) > VALUE_LIMIT_BYTES:
-                return "fail"
-            self.dictionary[key] = argument
-        elif key not in self.dictionary:
-            return "fail"
-        elif operation.name == "append":
-            if len((self.dictionary[key] + argument).encode()) > VALUE_LIMIT_BYTES:
-                return "fail"
-            self.dictionary[key] += argument
-        else:
-            bounds = re.fullmatch("([0-9]{1,18}):([0-9]{1,18})", argument)
-            first, last = (int(bounds[1]), int(bounds[2])) if bounds else (1, 0)
-            if not 0 <= first <= last <= len(self.dictionary[key]):
-                return "fail"
-            self.dictionary[key] = "".join(self.dictionary[key][index] for index in range(first, last))
-        return "OK"
-
     def difference(self, state: RunningState) -> str:
         """How a replica's running state differs; empty where it does not."""
-        if state.dictionary != self.dictionary:
-            return "another dictionary"
+        if state.values != self.values:
+            return f"another {self.replicated.name}"
         expected = {
             (client, number)
             for (client, number) in self.executed
-            if number > self.latest[client] - self._client_window
+            if number > self.latest[client] - self.client_window
         }
         held = {(client, number) for client, latest in state.outcomes.items() for number in latest}
         if held != expected:
@@ -95,7 +67,7 @@ class Model:
         """The running state that a replica has which executed the same."""
         outcomes: dict[int, list[tuple[int, Outcome]]] = {}
         for (client, number), (place, results) in sorted(self.executed.items()):
-            if number > self.latest[client] - self._client_window:
+            if number > self.latest[client] - self.client_window:
                 outcomes.setdefault(client, []).append((number, Outcome(*place, results)))
         kept = tuple((client, tuple(latest)) for client, latest in sorted(outcomes.items()))
-        return Snapshot.of(self.dictionary, kept)
+        return Snapshot.of(self.values, kept, self.replicated)
