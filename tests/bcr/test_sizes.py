@@ -10,8 +10,7 @@ from bcr.chain.messages import ResultMessage, ResultShuttle, Shuttle, demand_req
 from bcr.chain.request_queue import RequestQueue
 from bcr.chain.slot_room import SlotRoom, operations_bytes, request_bytes
 from bcr.objects import dictionary as object
-from bcr.objects import dictionary_model
-from bcr.objects import sizes
+from bcr.objects import dictionary_model, sizes
 from bcr.objects.dictionary import FAIL, OK, TOO_LARGE, Operation, execute
 from bcr.objects.sizes import (
     OPERATION_OVERHEAD_BYTES,

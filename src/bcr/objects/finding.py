@@ -10,8 +10,9 @@ from typing import Any
 
 from bcr.objects.dictionary import Dictionary
 from bcr.objects.replicated import ReplicatedObject
+from bcr.objects.store import Store
 
-BUILT_IN: dict[str, type[ReplicatedObject[Any]]] = {"dictionary": Dictionary}
+BUILT_IN: dict[str, type[ReplicatedObject[Any]]] = {"dictionary": Dictionary, "store": Store}
 DEFAULT = "dictionary"
 _PATH = re.compile(r"(?:(?P<folder>.*)/)?(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)")
 

@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any, TypeVar
 
 V = TypeVar("V")
@@ -48,7 +47,7 @@ class Ordered(dict[str, V]):
         if self._order is None:
             self._order = sorted(self)
         first = max(bisect_left(self._order, prefix), bisect_right(self._order, after) if after else 0)
-        for key in islice(self._order, first, None):
-            if not key.startswith(prefix):
+        for index in range(first, len(self._order)):
+            if not self._order[index].startswith(prefix):
                 return
-            yield key
+            yield self._order[index]

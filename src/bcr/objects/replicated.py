@@ -30,7 +30,8 @@ class BadOperation(ValueError):
 class ObjectModel(Protocol):
     """The object once more, to check results with: the values by key, and what operations give and do."""
 
-    values: dict[str, Any]
+    @property
+    def values(self) -> dict[str, Any]: ...
 
     def execute(self, operations: Sequence[Operation], place: Place) -> tuple[str, ...]: ...
 
@@ -138,14 +139,19 @@ class Itself:
 
     def __init__(self, replicated: ReplicatedObject[Any]) -> None:
         self._replicated = replicated
-        self.values: dict[str, Any] = replicated.new_values()
+        self._values: dict[str, Any] = replicated.new_values()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What stands at each key."""
+        return self._values
 
     def execute(self, operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
-        return self._replicated.execute(self.values, operations, place)
+        return self._replicated.execute(self._values, operations, place)
 
     def copy(self) -> "Itself":
         other = Itself(self._replicated)
-        other.values = self.values.copy()
+        other._values = self._values.copy()
         return other
 
 
