@@ -226,7 +226,7 @@ def test_the_check_finds_a_state_variable_that_is_shadowed(body):
 
 
 def test_nothing_in_the_replica_is_byzantine():
-    from bcr.faults.plans import FAILURES
+    from bcr.faults.vocabulary import FAILURES
 
     source = (SOURCES / "Replica.da").read_text()
     assert not re.findall(r"(?i)byzantine|malicious|\bfault\w*|\binject\w*|bcr\.scenario", source)

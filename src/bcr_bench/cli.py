@@ -19,7 +19,7 @@ from bcr_bench.reconfiguration import KEYS, MOST_KEYS, measure_reconfiguration
 from bcr_bench.running import Series, run_plan
 from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
-from bcr_runtime.processes import PROJECT, default_log_base
+from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
 
 HERE = Path(__file__).parent
 BAD_INPUT = 2
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "costs":
         return _costs()
     if options.command == "raft":
-        return against_raft(PROJECT / "config" / "perform900.config", options.times)
+        return against_raft(SCENARIOS / "perform900.config", options.times)
     if options.command == "messages":
         return compare_messages(options.times)
     if options.command == "reconfiguration":

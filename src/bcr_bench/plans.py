@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 import yaml
 
-from bcr.scenario.reading import VALID_KEYS
+from bcr.scenario.keys import VALID_KEYS
 
 System = Literal["bcr", "unreplicated", "unreplicated-signed", "pysyncobj-nodes", "pysyncobj-leader", "raft"]
 Value = int | str

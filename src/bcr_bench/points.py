@@ -18,7 +18,7 @@ from bcr_bench.raft import run_raft
 from bcr_bench.unreplicated import Job
 from bcr_run.command import command_for
 from bcr_run.supervision import TimeLimitReached, supervise
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SOURCES
 
 LIMIT_S = 900.0
 
@@ -39,7 +39,7 @@ def run_scenario(text: str, name: str, folder: Path, limit_s: float = LIMIT_S) -
     file = folder / f"{name}.config"
     file.write_text(text, encoding="utf-8")
     options = argparse.Namespace(port=None, placement=None, log_level=None, log_dir=folder / "logs")
-    return _result_of(command_for(file, options, folder / "result.json"), PROJECT / "src", folder, limit_s)
+    return _result_of(command_for(file, options, folder / "result.json"), SOURCES, folder, limit_s)
 
 
 def _result_of(command: list[str], cwd: Path, folder: Path, limit_s: float = LIMIT_S) -> Mapping[str, Any] | Measured:

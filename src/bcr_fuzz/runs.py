@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from bcr_fuzz.fuzz import Budget, Tally, changed_bytes, odd_value
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SOURCES
 
 if TYPE_CHECKING:
     from dacurrent.transport import TcpTransport
@@ -81,7 +81,7 @@ class Target:
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=PROJECT / "src", stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
         self.processes: list[Any] = []
         self.samples: list[bytes] = []

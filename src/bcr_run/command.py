@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bcr.scenario import ScenarioError, read_scenario
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import IS_CHECKOUT, SOURCES, default_log_base
 
 LIMIT_S = 90.0
 
@@ -28,8 +28,10 @@ def command_for(file: Path, options: argparse.Namespace, result_file: Path) -> l
         command += ["--placement", options.placement]
     if options.log_level:
         command += ["--log-level", options.log_level]
-    if options.log_dir:
-        command += ["--log-dir", str(options.log_dir.absolute())]
+    # An installed package runs from its own folder, which is no place for logs; each checkout knows its own.
+    log_base = options.log_dir if IS_CHECKOUT else options.log_dir or default_log_base()
+    if log_base:
+        command += ["--log-dir", str(log_base.absolute())]
     return command
 
 
@@ -51,7 +53,7 @@ def run_text(text: str, folder: Path, name: str, ending: str = ".config") -> tup
     with open(folder / f"{name}.out", "wb") as output:
         process = subprocess.Popen(
             command_for(file, options, result_file),
-            cwd=PROJECT / "src",
+            cwd=SOURCES,
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

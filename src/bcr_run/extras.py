@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 
 # Extra of pyproject.toml -> a module that it brings, by which one can see whether it is there.
 EXTRAS = {"bench": "matplotlib", "dask": "distributed", "test": "pytest"}

@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 from pathlib import Path
 
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SCENARIOS
 
 
 class ScenarioNotFound(Exception):
@@ -15,14 +15,14 @@ def find_scenario(name: str) -> Path:
 
     Raises ScenarioNotFound.
     """
-    folders = list(dict.fromkeys([*_here(), PROJECT, PROJECT / "config"]))
+    folders = list(dict.fromkeys([*_here(), SCENARIOS.parent, SCENARIOS]))
     for folder in folders:
         if _is_file(folder / name):
             return folder / name
     if name and _exists(Path(name)):
         return Path(name).absolute()  # a folder, a FIFO …: whoever reads it says so
     near_by = {Path(name).parent / path.name for folder in folders for path in _scenarios(folder / Path(name).parent)}
-    there_are = [str(path) for path in near_by] or [path.name for path in _scenarios(PROJECT / "config")]
+    there_are = [str(path) for path in near_by] or [path.name for path in _scenarios(SCENARIOS)]
     # By their stems: every name is a little like another that ends in .config too.
     there_are.sort(key=lambda each: (Path(each).suffix == Path(name).suffix, each))
     stems = {str(Path(each).with_suffix("")): each for each in there_are}

@@ -25,7 +25,7 @@ from bcr_run.patience import patience_ms, stall_limit_s
 from bcr_run.progress import Progress
 from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS
-from bcr_runtime.processes import default_log_base
+from bcr_runtime.places import default_log_base
 
 DEFAULT_SCENARIO = "first_run.config"
 NODE_LIMIT_S = 60

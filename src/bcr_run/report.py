@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,7 @@ from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes,
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
 from bcr_run.patience import patience_ms
-from bcr_runtime.processes import own_version
+from bcr_runtime.places import own_version
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
@@ -119,8 +120,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "operations_per_second": rate_of(record),
         "latency_ms": latency_ms(record),
         "processes": processes(record),
-        "versions": {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
-        | {package: version(package) for package in PACKAGES},
+        "versions": dict(_versions()),
         "settings": launch.scenario.settings(),
         "log_folder": str(launch.folder),
     }
@@ -128,6 +128,13 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
 
 def _final_state(record: RunRecord, replicated: ReplicatedObject[Any]) -> Mapping[str, str] | None:
     return None if record.final_state is None else shown(replicated, record.final_state.values(replicated))
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    """Read once: a hunt makes a result of each of its runs."""
+    own = {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
+    return own | {package: version(package) for package in PACKAGES}
 
 
 def _exchanges(record: RunRecord) -> Any:

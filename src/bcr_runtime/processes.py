@@ -1,57 +1,19 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
 import os
-import tomllib
-from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal
-
-
-def _project() -> Path:
-    """The checkout: that of this file or, where the package is installed without one, the one that we are in."""
-    here = Path(__file__).resolve().parents[2]
-    return next((folder for folder in (here, *_cwd_and_above()) if _is_checkout(folder)), here)
-
-
-def _is_checkout(folder: Path) -> bool:
-    return (folder / "pyproject.toml").is_file() and (folder / "src" / "RunSystem.da").is_file()
-
-
-def _cwd_and_above() -> Iterator[Path]:
-    """The current directory and those above it; none where it is gone."""
-    try:
-        here = Path.cwd()
-    except OSError:
-        return
-    yield here
-    yield from here.parents
-
-
-PROJECT = _project()
-
-
-def own_version() -> str:
-    """The version of the project, installed or not."""
-    try:
-        return version("byzantine-chain-replication")
-    except PackageNotFoundError:  # ./bcr puts the checkout on the path and installs only what it needs
-        return str(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
+from bcr_runtime.places import default_log_base
 
 
 def run_folder(settings: Settings) -> Path:
     """The folder of this run's logs on this host."""
     return Path(settings.log_base or default_log_base()) / settings.run_name
-
-
-def default_log_base() -> Path:
-    """`logs` of the project, where this is a checkout, and otherwise of the current directory."""
-    return (PROJECT if (PROJECT / "pyproject.toml").exists() else Path.cwd()) / "logs"
 
 
 def open_journal(settings: Settings, name: str) -> Journal:

@@ -303,7 +303,7 @@ def _failed(files: Sequence[str], tell: Callable[[bytes], Any]) -> str:
     import hypothesis
     import pytest
 
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     # The same examples for every mutant, and none kept; how small a failing one can be made nobody asks here.
     hypothesis.settings.register_profile(

@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-PROJECT = Path(__file__).resolve().parents[2]
-SOURCES = (Path(__file__).resolve().parents[1], Path.cwd() / "src")  # the packages' own, and where the .da files are
+from bcr_runtime.places import PROJECT, SOURCES
+
+PACKAGES = Path(__file__).resolve().parents[1]
 Bug = dict[str, Any]
 
 
@@ -28,10 +29,10 @@ def bugs() -> list[Bug]:
 
 def path_of(bug: Bug) -> Path:
     """The file that the bug is put into. Raises FileNotFoundError where there is none, as outside of a checkout."""
-    for folder in SOURCES:
+    for folder in (PACKAGES, SOURCES):
         if (folder / bug["file"]).exists():
             return folder / bug["file"]
-    raise FileNotFoundError(f"{bug['file']} is in none of {', '.join(map(str, SOURCES))}")
+    raise FileNotFoundError(f"{bug['file']} is neither in {PACKAGES} nor in {SOURCES}")
 
 
 def patched(bug: Bug) -> bytes:
@@ -115,7 +116,7 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     if base is not None and "\n" not in base:
         base = (PROJECT / base).read_text()
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed], base, bug.get("authentication"))
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"))
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

@@ -6,6 +6,7 @@ messages leave.
 """
 
 import itertools
+import logging
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from bcr_sim.world import SECOND_NS, Task, World
 from dacurrent import awaits, lifetime
 
 HOST = "simulated"
-CONTROL = frozenset(command for command in sim.Command if command is not sim.Command.Message)
+MESSAGE, SETUP = sim.Command.Message, sim.Command.Setup  # looked up once: of an enum it takes a while
 
 
 class ProcessId(common.ProcessId):
@@ -74,6 +75,13 @@ class Queue:
         return len(self._items)
 
 
+class _Log(logging.LoggerAdapter):
+    """A process's own log, which tells of what went wrong and not of each step."""
+
+    def debug(self, *_: Any, **__: Any) -> None:
+        pass
+
+
 class Container:
     """Runs one process, as `da.sim.ProcessContainer` does."""
 
@@ -105,6 +113,7 @@ class Container:
     def _run(self) -> None:
         try:
             self.process = self.cls(self, self._forward)
+            self.process._log = _Log(self.process._log.logger, self.process._log.extra)
             self.process._delayed_start()
         except sim.DistProcessExit as exit:
             self.outcome = exit.exit_code
@@ -119,7 +128,7 @@ class Container:
         """A message arrives."""
         if not self.task.is_dead:
             source, (command, content) = message
-            if command is sim.Command.Setup:
+            if command is SETUP:
                 self._be_called(content[1])
             self.system.on_arrival(self, source, command, content)
             self.queue.append(message)
@@ -147,7 +156,7 @@ class System:
         self.network = make_network(world)
         self.on_arrival: Callable[..., None] = lambda *_: None
         self.on_sending: Callable[..., Any] = lambda _sender, _receiver, content: content
-        self.route: Callable[..., list[Container]] = lambda _sender, targets: targets
+        self.route: Callable[..., list[Container]] = lambda _sender, targets: targets  # where there are several
         self.is_twin: Callable[[type, Any], bool] = lambda _cls, _arguments: False
 
     def _new_pid(self, cls: type) -> ProcessId:
@@ -173,14 +182,15 @@ class System:
 
     def forward(self, sender: Container, receiver: ProcessId, message: tuple[Any, Any]) -> None:
         command, content = message
-        if receiver == self.root:
-            self.root_inbox.append((command, content))
+        targets = self.containers.get(receiver, ())
+        if not targets:
+            if receiver == self.root:
+                self.root_inbox.append((command, content))
             return
-        targets = self.containers.get(receiver, [])
-        if command is sim.Command.Setup and targets and self.is_twin(targets[0].cls, content[1]):
+        if command is SETUP and self.is_twin(targets[0].cls, content[1]):
             self.add_twin(targets[0])
-        is_control = command in CONTROL
-        if not is_control:
+        is_control = command is not MESSAGE
+        if not is_control and len(targets) > 1:
             targets = self.route(sender, targets)
         for target in targets:
             changed = content if is_control else self.on_sending(sender, target, content)
@@ -196,7 +206,7 @@ class System:
     def received_by_root(self, name: str) -> Any:
         """The first message of this name that the root got, or None."""
         for command, content in self.root_inbox:
-            if command is sim.Command.Message and content[1][0] == name:
+            if command is MESSAGE and content[1][0] == name:
                 return content[1]
         return None
 

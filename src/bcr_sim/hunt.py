@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import threading
 import time
@@ -14,12 +15,13 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr.signed.authentication import KINDS
 from bcr_run.extras import demand
 from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
 from bcr_sim.diagram import diagram
 from bcr_sim.run import demand_simulable
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
                         "(default: what FILE says, and ed25519 for scenarios that are made)")  # fmt: skip
     parser.add_argument("--acceptance", choices=("all", "quorum", FROM_THE_SEED), help="what results are accepted on in all "
                         "runs, or drawn from each seed (default: what FILE says, and all)")  # fmt: skip
+    parser.add_argument("--object", help="what is replicated in all runs: dictionary, store, or module:Class, or any: drawn "
+                        "from each seed (default: what FILE says, and dictionary)")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -52,8 +56,11 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
+        if options.object not in (None, FROM_THE_SEED):
+            options.object = located(options.object, Path())
+            named(options.object)
         bases = [_text_of(name, options.authentication) for name in options.files] or [None]
-    except (ValueError, ScenarioError, ScenarioNotFound, OSError) as error:
+    except (ValueError, ObjectNotFound, ScenarioError, ScenarioNotFound, OSError) as error:
         print(f"bcr hunt: {error}", file=sys.stderr)
         return 2
     began_s = time.monotonic()
@@ -66,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if not tally.failures:
         return 0
-    folder = options.into or PROJECT / "logs" / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
+    folder = options.into or default_log_base() / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     _tell(tally.failures, folder, not options.no_shrink)
     return 1
@@ -81,10 +88,14 @@ def _shard(seeds: range, shard: str) -> range:
 
 def _text_of(name: str, authentication: str | None) -> str:
     path = find_scenario(name)
-    demand_simulable(read_scenario(path)[0])
+    scenario = read_scenario(path)[0]
+    demand_simulable(scenario)
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
     text = path.read_text()
+    if scenario.object_name != DEFAULT:
+        # A seed's file stands nowhere, and so nothing of one's own stands beside it.
+        text = re.sub(r"(?mi)^\s*object\s*=.*$", lambda _: f"object = {scenario.object_name}", text)
     for chosen in KINDS if authentication == FROM_THE_SEED else (authentication,):
         parse_scenario(text_of(0, text, chosen), name)  # with another authenticator it may be impossible
     return text
@@ -92,7 +103,7 @@ def _text_of(name: str, authentication: str | None) -> str:
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance)
+        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object)
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]

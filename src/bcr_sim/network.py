@@ -1,9 +1,9 @@
 """What the simulated network does to messages: each link keeps their order, and links know nothing of each other."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
-from bcr.scenario.values import Simulation
+from bcr.scenario.values import Cut, Hold, Simulation
 from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS, World
 from dacurrent.logs import DEFAULT_MESSAGE_BUFFER_SIZE
 
@@ -11,15 +11,28 @@ from dacurrent.logs import DEFAULT_MESSAGE_BUFFER_SIZE
 # a link is cut by name.
 UNRELIABLE = ("replica_", "client_")
 
+T = TypeVar("T", Cut, Hold)
+
 MESSAGE_LIMIT_BYTES = DEFAULT_MESSAGE_BUFFER_SIZE  # as in a run that is told no other
 
 
 def too_large(sender: str, message: Sequence[Any]) -> list[str]:
     """What is wrong where a process sends what it could not in a run; nothing where it could."""
-    size = sum(len(part) for part in message if isinstance(part, bytes))
+    size = 0
+    for part in message:
+        if isinstance(part, bytes):
+            size += len(part)
     if size <= MESSAGE_LIMIT_BYTES:
         return []
     return [f"{sender} sends {message[0]} of {size:,} bytes, more than a message may have"]
+
+
+def _by_link(spans: Iterable[T]) -> dict[tuple[str, str], list[T]]:
+    """What hinders a link, by the names of its sender and receiver."""
+    found: dict[tuple[str, str], list[T]] = {}
+    for span in spans:
+        found.setdefault((span.sender, span.receiver), []).append(span)
+    return found
 
 
 class Network:
@@ -30,6 +43,8 @@ class Network:
         self._options = options
         self._on_loss = on_loss
         self._arrives_ns: dict[Any, int] = {}  # link -> when the last message on it arrives
+        self._cuts = _by_link(options.cuts)
+        self._holds = _by_link(options.holds)
 
     def transmit(self, sender: Any, receiver: Any, message: Any, is_control: bool) -> None:
         """Let `receiver.take(message)` happen later; both have a `name` and an identity of their own."""
@@ -68,19 +83,15 @@ class Network:
         return source, (command, (clock, (*parts[:-1], payload)))
 
     def _is_cut(self, sender: str, receiver: str, now_ms: float) -> bool:
-        return any(
-            (cut.sender, cut.receiver) == (sender, receiver) and cut.since <= now_ms < cut.until
-            for cut in self._options.cuts
-        )
+        cuts = self._cuts.get((sender, receiver))
+        return cuts is not None and any(cut.since <= now_ms < cut.until for cut in cuts)
 
     def _held_until_ns(self, sender: str, receiver: str, now_ms: float) -> int:
         """When what is sent now may arrive at the earliest: where the link is held, at the end of that."""
-        ends = (
-            hold.until
-            for hold in self._options.holds
-            if (hold.sender, hold.receiver) == (sender, receiver) and hold.since <= now_ms < hold.until
-        )
-        return max(ends, default=0) * MILLISECOND_NS
+        holds = self._holds.get((sender, receiver))
+        if holds is None:
+            return 0
+        return max((hold.until for hold in holds if hold.since <= now_ms < hold.until), default=0) * MILLISECOND_NS
 
     def _arrival_ns(self, sender: Any, receiver: Any, held_until_ns: int) -> int:
         least, most = self._options.delay

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from bcr.chain.messages import ResultMessage
 from bcr.chain.proofs import Answer
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SOURCES
 from bcr_sim.distalgo import Container
 from bcr_sim.oracle import Oracle
 
@@ -32,7 +32,7 @@ _observed: set[type] = set()
 
 def observe_processes() -> None:
     """Once an OS process: let `Replica` and `Client` tell what they have done, and do exactly that."""
-    source = str(PROJECT / "src")
+    source = str(SOURCES)
     if source not in sys.path:
         sys.path.insert(0, source)
     from Client import Client

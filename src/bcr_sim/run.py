@@ -17,7 +17,8 @@ from bcr.chain.limits import most_in_flight_of_a_client
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
-from bcr.faults.plans import NOT_SIMULATED, Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.vocabulary import FAILURES
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
@@ -30,7 +31,7 @@ from bcr.verdict.record import RunRecord
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
@@ -138,10 +139,10 @@ def demand_simulable(scenario: Scenario) -> None:
     remarks = [
         Diagnostic(
             scenario.source, 1, 1, "error",
-            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {NOT_SIMULATED[plan.failure.name]}",
+            f"failures[{plan.configuration},{plan.position}]: {plan.text} cannot be simulated: {why}",
         )
         for plan in scenario.failures
-        if plan.failure.name in NOT_SIMULATED
+        if (word := FAILURES.get(plan.failure.name)) and (why := word.not_simulated)
     ]  # fmt: skip
     if remarks:
         raise ScenarioError(remarks)
@@ -353,8 +354,6 @@ class _Run:
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:
-        if len(targets) < 2:
-            return targets
         time_slice = self.world.now_ns // TWINS_SLICE_NS
         chosen = random.Random(f"{self.options.seed}/{sender.name}/{time_slice}").random()
         return targets if chosen < 0.4 else targets[:1] if chosen < 0.7 else targets[1:]
@@ -374,8 +373,8 @@ class _Run:
             self._hear(*said(message[2 if len(message) > 2 else 1]))
         if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):
             self.interference.codes_are_uneven(self.world.now_ns, sender.name)
-        is_to_others = receiver.name.startswith((*UNRELIABLE, "olympus"))
-        if self.free_liars.is_one(sender) and is_to_others and self.free_liars.keeps_back(sender, message):
+        is_to_others = self.free_liars.is_one(sender) and receiver.name.startswith((*UNRELIABLE, "olympus"))
+        if is_to_others and self.free_liars.keeps_back(sender, message):
             self.trace.befell(sender.name, f"keeps back {message[0]}")
             return None
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
@@ -424,9 +423,9 @@ class _Run:
     # -- what happens
 
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
-        if self.options.amnesias and command is distalgo.sim.Command.Message and content[1][0] == "client_request":
+        is_message = command is distalgo.MESSAGE
+        if self.options.amnesias and is_message and content[1][0] == "client_request":
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
-        is_message = command is distalgo.sim.Command.Message
         if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
             self.free_liars.arrived(receiver, content[1])
         senders = self.system.containers.get(source)
@@ -462,7 +461,7 @@ class _Run:
         """Everything that a run stands on is the simulator's for so long."""
         handler = _Complaints(complaints)
         logger = logging.getLogger()
-        source = str(PROJECT / "src")
+        source = str(SOURCES)
         if source not in sys.path:
             sys.path.insert(0, source)
         import RunSystem  # noqa: F401 - compiles what the run will need

@@ -6,7 +6,7 @@ A scheme says what a coalition does, not when exactly: that is drawn, and so is 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from bcr.faults.plans import MESSAGES
+from bcr.faults.vocabulary import MESSAGES
 
 T = TypeVar("T")
 

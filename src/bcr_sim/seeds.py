@@ -8,18 +8,11 @@ one without lies.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from bcr.faults.plans import (
-    CLIENT_FAILURES,
-    FAILURES,
-    MESSAGES,
-    NO_ACCIDENTS,
-    NOT_SIMULATED,
-    ONLY_WITH,
-    TRIGGERS,
-)
+from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, MESSAGES, SIMULATED, TRIGGERS, FailureWord, possible
+from bcr.objects.finding import BUILT_IN, DEFAULT
 from bcr.scenario.values import Acceptance
 from bcr.signed.authentication import KINDS, Authentication, sizes
 from bcr_sim.schemes import Pairs, scheme
@@ -30,12 +23,7 @@ REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
 SCHEMES = 0.5  # of the seeds with lies follow one that is known to be worth trying
 UNDISTURBED = 0.7  # of those have the liars do nothing else, which would mostly give them away before
 MILLISECONDS = (5, 60, 400, 1_500)
-ONCE = ("wedge_request", "catch_up", "get_running_state", "new_configuration")
 ACCEPTANCES: Sequence[Acceptance] = ("all", "quorum")
-# How often a failure strikes that says so itself.
-NUMBERS = {"garbage": (1, 12), "spin": (1, 20), "lie_caught_up": (1, 100), "replay_catch_up": (1, 100)}
-CLIENT_NUMBERS = {"flood": (5, 60), "garbage": (1, 12)}
-FEW = (1, 3)
 
 
 class Chance:
@@ -69,8 +57,16 @@ def acceptance_of(seed: int) -> Acceptance:
     return Chance(f"acceptance {seed}").one_of(ACCEPTANCES)
 
 
-def scenario_text(seed: int, authentication: Authentication = "ed25519", acceptance: Acceptance = "all") -> str:
-    """The scenario file that a seed stands for."""
+def object_of(seed: int) -> str:
+    """The object that a seed draws, where it is left to it; the dictionary as often as all others together."""
+    others = sorted(BUILT_IN.keys() - {DEFAULT})
+    return Chance(f"object {seed}").one_of([DEFAULT] * len(others) + others)
+
+
+def scenario_text(
+    seed: int, authentication: Authentication = "ed25519", acceptance: Acceptance = "all", object_name: str = DEFAULT
+) -> str:
+    """The scenario file that a seed stands for: the same of each object, in the operations that it draws."""
     chance = Chance(seed)
     t = chance.one_of((1, 1, 1, 1, 2, 2, 3))
     clients = chance.number(1, 3)
@@ -108,11 +104,13 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
     words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
     if not lies and chance.happens(0.4):
         words.append(f"flip({chance.one_of((5, 30, 100))})")
-    lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in NO_ACCIDENTS)}")
+    lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in SIMULATED)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
     if acceptance != "all":
         lines.append(f"acceptance = {acceptance}")
+    if object_name != DEFAULT:
+        lines.append(f"object = {object_name}")
     return "\n".join(lines) + "\n"
 
 
@@ -124,11 +122,7 @@ def _failures(
         return {}, [], False
     if lies and faulty and chance.happens(SCHEMES):
         return (*scheme(chance, replicas, faulty, clients), True)
-    failures = [
-        failure
-        for failure in sorted(FAILURES)
-        if failure not in NOT_SIMULATED and failure not in ONLY_WITH and (lies or failure not in NO_ACCIDENTS)
-    ]
+    failures = _drawn(FAILURES, lies)
     pairs = {
         (configuration, position): [_pair(chance, configuration, clients, failures) for _ in range(chance.number(1, 3))]
         for configuration in range(chance.number(1, 3))
@@ -143,21 +137,26 @@ def _pair(chance: Chance, configuration: int, clients: int, failures: Sequence[s
     failure = chance.one_of(failures)
     values = {
         "client": chance.number(0, clients - 1),
-        "count": 0 if trigger in ONCE else configuration if trigger == "reconfiguration" else chance.number(0, 6),
+        "count": 0 if TRIGGERS[trigger].once else configuration if trigger == "reconfiguration" else chance.number(0, 6),
         "milliseconds": chance.number(1, 300),
     }
     trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
-    arguments = _arguments(chance, FAILURES[failure].arguments, NUMBERS.get(failure, FEW))
+    arguments = _arguments(chance, FAILURES[failure])
     return f"{trigger}({trigger_arguments}),{failure}({arguments})"
 
 
-def _arguments(chance: Chance, kinds: Sequence[str], limits: tuple[int, int]) -> str:
+def _drawn(words: Mapping[str, FailureWord], lies: bool) -> list[str]:
+    """What a seed draws from; what only one authenticator has a place for is drawn apart, so that others are the same."""
+    return [name for name in possible(words, "ed25519" if lies else "crc", simulated=True) if not words[name].only_with]
+
+
+def _arguments(chance: Chance, word: FailureWord) -> str:
     amounts = {
         "milliseconds": chance.one_of(MILLISECONDS),
-        "number": chance.number(*limits),
+        "number": chance.number(*word.times),
         "message": chance.one_of(MESSAGES),
     }
-    return ",".join(str(amounts[kind]) for kind in kinds)
+    return ",".join(str(amounts[kind]) for kind in word.arguments)
 
 
 def _add_useless_macs(chance: Chance, pairs: Pairs, faulty: Sequence[int], clients: int) -> None:
@@ -170,18 +169,14 @@ def _client_failures(chance: Chance, clients: int, authentication: Authenticatio
     if clients < 2 or not chance.happens(0.4):
         return []
     faulty = chance.some_of(range(clients), chance.number(1, clients - 1))
-    failures = [
-        failure
-        for failure in sorted(CLIENT_FAILURES)
-        if failure not in ONLY_WITH and (authentication != "crc" or failure not in NO_ACCIDENTS)
-    ]
+    failures = _drawn(CLIENT_FAILURES, authentication != "crc")
     lines = []
     for client in faulty:
         pairs = []
         for _ in range(chance.number(1, 3)):
             trigger = chance.one_of((f"reconfiguration({chance.one_of((0, 0, 1, 2))})", f"after({chance.number(0, 300)})"))
             failure = chance.one_of(failures)
-            arguments = _arguments(chance, CLIENT_FAILURES[failure].arguments, CLIENT_NUMBERS.get(failure, FEW))
+            arguments = _arguments(chance, CLIENT_FAILURES[failure])
             pairs.append(f"{trigger},{failure}({arguments})")
         # Of its own chance, so that the rest of the scenario is the same with signatures.
         if authentication == "hmac" and Chance(f"{client} {pairs}").happens(0.2):

@@ -24,7 +24,7 @@ class StandIn:
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         seed = self._seeds.get(public_key)
-        return seed is not None and hmac.compare_digest(self.sign(seed, message), signature)
+        return seed is not None and hmac.compare_digest(hashlib.blake2b(message, digest_size=64, key=seed).digest(), signature)
 
     def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
         other = self._seeds.get(public_key)

@@ -24,7 +24,7 @@ from bcr.chain.messages import (
 )
 from bcr.chain.slots import OpenSlot
 from bcr.faults.forgery import FORGED_SERIAL, TAKERS, Liar, forgeries
-from bcr.faults.plans import MESSAGES
+from bcr.faults.vocabulary import MESSAGES
 from bcr.objects.operation import Operation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces

@@ -46,7 +46,7 @@ EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
 
 def main(arguments: Sequence[str]) -> int:
     """`bcr bugs --all`: 0 when at least 95 % of the mutants that are not equivalent are noticed, 1 otherwise."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     parser = argparse.ArgumentParser(prog="bcr bugs --all", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each mutant (default: 2000)")
@@ -260,7 +260,7 @@ class _Campaign:
 
 def sources_digest() -> str:
     """Stands for everything that a mutant is tried with."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     hashed = hashlib.sha256()
     for folder, pattern in (("src", "*.da"), ("src/bcr", "**/*.py"), ("src/bcr_sim", "*.py"), ("config", "*.config")):
@@ -272,7 +272,7 @@ def sources_digest() -> str:
 @cache
 def is_test_of(file: str, test: str) -> bool:
     """Whether a file of tests is about a source: about processes, or a module that it imports from."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     return test in OF_PROCESSES or f"{Path(file).with_suffix('').as_posix().replace('/', '.')} import" in (PROJECT / test).read_text()
 
@@ -280,7 +280,7 @@ def is_test_of(file: str, test: str) -> bool:
 def scenario_texts() -> dict[str, str]:
     """The scenario files that every mutant is tried with, name -> text; those that can be read."""
     from bcr.scenario import ScenarioError, read_scenario
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     found = {}
     for folder in ("config", "config/attacks", "tests/sim/regressions"):
@@ -295,7 +295,7 @@ def scenario_texts() -> dict[str, str]:
 
 def test_files() -> list[str]:
     """The unit tests of the modules that are mutated, then those of processes; none where pytest is not installed."""
-    from bcr_runtime.processes import PROJECT
+    from bcr_runtime.places import PROJECT
 
     try:
         import hypothesis  # noqa: F401 - imported here, so that no process of a mutant has to

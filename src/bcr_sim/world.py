@@ -4,9 +4,9 @@ Knows nothing of DistAlgo. A task is a greenlet that leaves whenever it would bl
 of its queue, and time passes only there. One seed decides everything that is left to chance.
 """
 
-import heapq
 import random
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -26,14 +26,17 @@ class World:
         self.now_ns = 0
         self.events = 0  # that have happened
         self.random = random.Random(seed)
+        self.hub = getcurrent()  # where tasks leave to: never to one another, not even to the one that spawned them
         self._agenda: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0  # breaks ties: of two events at one time the one that was planned first comes first
         self._tasks: list[Task] = []
+        self._is_over: Callable[[], bool] = lambda: False
+        self._limit_ns = self._limit_events = 0
 
     def at(self, time_ns: int, action: Callable[..., None], *arguments: Any) -> None:
         """Let `action(*arguments)` happen at that time, or now if that has passed."""
         self._count += 1
-        heapq.heappush(self._agenda, (max(time_ns, self.now_ns), self._count, action, arguments))
+        heappush(self._agenda, (max(self.now_ns, time_ns), self._count, action, arguments))
 
     def spawn(self, name: str, function: Callable[[], None]) -> "Task":
         """A task that begins with the next events."""
@@ -44,13 +47,15 @@ class World:
 
     def run(self, is_over: Callable[[], bool], limit_ns: int, limit_events: int) -> str | None:
         """Let events happen until `is_over()`; what kept it from being over, or None. Ends all tasks."""
+        agenda = self._agenda
+        self._is_over, self._limit_ns, self._limit_events = is_over, limit_ns, limit_events
         try:
             while not is_over():
-                if not self._agenda:
+                if not agenda:
                     return "everybody waits and nothing is going to happen"
                 if self.events >= limit_events:
                     return f"no end after {limit_events} events"
-                time_ns, _, action, arguments = heapq.heappop(self._agenda)
+                time_ns, _, action, arguments = heappop(agenda)
                 if time_ns > limit_ns:
                     return f"no end within {limit_ns // SECOND_NS} virtual seconds"
                 self.now_ns = time_ns
@@ -58,10 +63,23 @@ class World:
                 action(*arguments)
             return None
         finally:
-            self._agenda.clear()
+            agenda.clear()
             for task in self._tasks:
                 task.kill()
             self._tasks.clear()
+
+    def passes(self, time_ns: int) -> bool:
+        """Whether what would happen at that time is what happens next; then it is that time, and it has happened.
+
+        For a task that would leave only to be the next to go on.
+        """
+        if self._agenda and self._agenda[0][0] <= time_ns or time_ns > self._limit_ns:
+            return False
+        if self.events >= self._limit_events or self._is_over():
+            return False
+        self.now_ns = time_ns
+        self.events += 1
+        return True
 
 
 class _Greenlet(greenlet):
@@ -82,8 +100,7 @@ class Task:
         self.name = name
         self.is_dead = False
         self._function = function
-        self._hub = getcurrent()
-        self._greenlet = _Greenlet(self._main, self._hub)
+        self._greenlet = _Greenlet(self._main, world.hub)
         self._greenlet.task = self
         self._waits = 0
         self._is_waiting = False
@@ -103,17 +120,25 @@ class Task:
 
     def wait(self, timeout_ns: int | None = None) -> bool:
         """By the task itself: leave until somebody wakes it, True, or the time has passed, False."""
+        world = self.world
+        if timeout_ns is not None:
+            ends_ns = world.now_ns + (max(SHORTEST_WAIT_NS, timeout_ns))
+            if ends_ns >= self._paused_until_ns and world.passes(ends_ns):
+                return False
+            world.at(ends_ns, self._resume, self._waits + 1, False)
         self._waits += 1
         self._is_waiting = True
-        if timeout_ns is not None:
-            self.world.at(self.world.now_ns + max(timeout_ns, SHORTEST_WAIT_NS), self._resume, self._waits, False)
-        return bool(self._hub.switch())
+        return bool(world.hub.switch())
 
     def sleep(self, duration_ns: int) -> None:
         """By the task itself: leave for so long, whoever calls."""
+        world = self.world
+        ends_ns = world.now_ns + (max(SHORTEST_WAIT_NS, duration_ns))
+        if ends_ns >= self._paused_until_ns and world.passes(ends_ns):
+            return
         self._waits += 1
-        self.world.at(self.world.now_ns + max(duration_ns, SHORTEST_WAIT_NS), self._resume_sleeper, self._waits)
-        self._hub.switch()
+        world.at(ends_ns, self._resume_sleeper, self._waits)
+        world.hub.switch()
 
     def wake(self) -> None:
         """End the task's wait, if it waits."""

@@ -4,8 +4,8 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from html import escape
 from itertools import product
 from pathlib import Path
@@ -14,38 +14,33 @@ from typing import Any
 import msgspec
 import yaml
 
+from bcr.faults import vocabulary
+from bcr.faults.vocabulary import Word
 from bcr_run.command import run_text
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
+from bcr_sim import campaign
 
 TIMEOUT_MS = 500
 POSITIONS = ("head", "middle", "tail")
-# Trigger -> its text, the configuration it belongs to, and what makes the replica meet it.
+# The arguments that a trigger or a failure is tried with, by kind; a client's count is a cell's own.
+ARGUMENTS: Mapping[str, str] = {
+    "client": "0", "count": "0", "milliseconds": "100", "number": "1", "message": "shuttle", "position": "{other}",
+}  # fmt: skip
+# Client 0's second request, of which the first has left something behind; all else is met for the first time.
+SECOND = ("shuttle", "result_shuttle")
+
+
+def _call(name: str, word: Word, arguments: Mapping[str, str] = ARGUMENTS) -> str:
+    return f"{name}({','.join(arguments[kind] for kind in word.arguments)})"
+
+
 TRIGGERS = {
-    "client_request": "client_request(0,{count})",
-    "forwarded_request": "forwarded_request(0,0)",
-    "shuttle": "shuttle(0,1)",
-    "result_shuttle": "result_shuttle(0,1)",
-    "wedge_request": "wedge_request(0)",
-    "new_configuration": "new_configuration(0)",
-    "checkpoint": "checkpoint(0)",
-    "completed_checkpoint": "completed_checkpoint(0)",
-    "get_running_state": "get_running_state(0)",
-    "catch_up": "catch_up(0)",
-}
-FAILURES = (
-    "change_operation()",
-    "change_result()",
-    "drop_result_stmt()",
-    "invalid_order_sig()",
-    "invalid_result_sig()",
-    "drop_checkpt_stmts()",
-    "truncate_history(1)",
-    "increment_slot()",
-    "extra_op()",
-    "sleep(100)",
-    "drop()",
-    "crash()",
-)
+    name: _call(name, word, {**ARGUMENTS, "count": "1"}) if name in SECOND
+    else "client_request(0,{count})" if name == "client_request"
+    else _call(name, word)
+    for name, word in vocabulary.TRIGGERS.items()
+}  # fmt: skip
+FAILURES = tuple(_call(name, word) for name, word in vocabulary.FAILURES.items())
 WHILE_RECONFIGURING = {"wedge_request", "new_configuration", "get_running_state", "catch_up"}
 COLOURS = {
     "masked": "#b7e1b0",
@@ -76,7 +71,12 @@ class Cell(msgspec.Struct, frozen=True):
     def fault(self) -> str:
         """The pair that the cell is about, in the words of a scenario file."""
         # A client turns to others than the head only to send a request again, so theirs is the first.
-        return f"{TRIGGERS[self.trigger].format(count=1 if self.position == 'head' else 0)},{self.failure}"
+        trigger = TRIGGERS[self.trigger].format(count=1 if self.position == "head" else 0)
+        return f"{trigger},{self.failure.format(other=0 if self.place else 1)}"
+
+    @property
+    def word(self) -> vocabulary.FailureWord:
+        return vocabulary.FAILURES[self.failure_name]
 
     def scenario(self) -> str:
         """The scenario file: one replica with the fault, and where the trigger needs it a provocation by the same."""
@@ -98,6 +98,10 @@ class Cell(msgspec.Struct, frozen=True):
             "workload[0] = put('k','0'); append('k','1'); get('k'); append('k','2'); slice('k','1:3'); append('k','3'); get('k')",
             "expect[results,0] = 'OK'; 'OK'; '01'; 'OK'; 'OK'; 'OK'; '123'",
         ]
+        if self.word.only_with:
+            lines.append(f"authentication = {self.word.only_with[0]}")
+        if self.trigger == "after":
+            lines.append("client_rate = 20")  # so that there is still work when it strikes
         lines += [f"failures[{number},{self.place}] = {'; '.join(pairs)}" for number, pairs in sorted(plans.items())]
         return "\n".join(lines) + "\n"
 
@@ -160,24 +164,32 @@ def rules() -> list[Mapping[str, Any]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise; writes docs/atlas.md and docs/atlas.svg."""
+    """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise; with --docs it writes docs/atlas.md and docs/atlas.svg."""
     parser = argparse.ArgumentParser(prog="bcr atlas", description=__doc__)
     parser.add_argument("--t", type=int, nargs="+", default=[1, 2], help="chains of 2t+1 replicas (default: 1 2)")
     parser.add_argument("--trigger", choices=list(TRIGGERS), nargs="+", default=list(TRIGGERS))
-    parser.add_argument("--failure", nargs="+", default=list(FAILURES), choices=FAILURES)
-    parser.add_argument("--jobs", type=int, default=2, help="how many runs at once")
+    parser.add_argument("--failure", nargs="+", default=[*vocabulary.FAILURES], choices=[*vocabulary.FAILURES], metavar="FAILURE",
+                        help="by name, such as crash (default: every one)")
+    parser.add_argument("--simulated", action="store_true", help="simulate the cells: minutes in place of an hour")
+    parser.add_argument("--jobs", type=int, default=2, help="how many runs at once (default: 2)")
     parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
-    parser.add_argument("--no-write", action="store_true", help="leave docs/ as it is")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--docs", action="store_true", help="write docs/atlas.md and docs/atlas.svg, of the whole atlas alone")
+    options = parser.parse_args(arguments)  # fmt: skip
+    if options.docs and (len(options.trigger), len(options.failure)) != (len(TRIGGERS), len(FAILURES)):
+        parser.error("--docs is for the whole atlas: leave --trigger and --failure out")
     prescription = rules()
-    cells = [Cell(*each) for each in product(options.t, options.trigger, options.failure, POSITIONS)]
+    failures = [failure for failure in FAILURES if failure.partition("(")[0] in options.failure]
+    cells = [Cell(*each) for each in product(options.t, options.trigger, failures, POSITIONS)]
+    if options.simulated:
+        cells = [cell for cell in cells if not cell.word.not_simulated]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        outcomes = _run_all(cells, folder, options.jobs, prescription)
-    if not options.no_write:
-        (PROJECT / "docs").mkdir(exist_ok=True)
-        (PROJECT / "docs" / "atlas.md").write_text(_table(outcomes, prescription))
+        runs = _simulated(cells, options.jobs) if options.simulated else _real(cells, folder, options.jobs)
+        outcomes = _told(runs, len(cells), prescription)
+    if options.docs:
+        how = "simulated runs, times in virtual milliseconds" if options.simulated else "real runs"
+        (PROJECT / "docs" / "atlas.md").write_text(_table(outcomes, prescription, how))
         (PROJECT / "docs" / "atlas.svg").write_text(_heatmap(outcomes))
     bad = [cell for cell, outcome in outcomes.items() if outcome.kind not in prescribed(cell, prescription)["outcome"]]
     counts = Counter(outcome.kind for outcome in outcomes.values())
@@ -185,10 +197,8 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if bad else 0
 
 
-def _run_all(
-    cells: Sequence[Cell], folder: Path, jobs: int, rules: Sequence[Mapping[str, Any]]
-) -> dict[Cell, Outcome]:
-    outcomes: dict[Cell, Outcome] = {}
+def _real(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell, Outcome]]:
+    """The cells as real runs, in their order."""
 
     def run(numbered: tuple[int, Cell]) -> tuple[Cell, Outcome]:
         number, cell = numbered
@@ -196,21 +206,44 @@ def _run_all(
         return cell, outcome_of(cell, status, result)
 
     with ThreadPoolExecutor(jobs) as pool:
-        for done, (cell, outcome) in enumerate(pool.map(run, enumerate(cells)), start=1):
-            outcomes[cell] = outcome
-            if outcome.kind not in prescribed(cell, rules)["outcome"]:
-                what = f"t={cell.t} {cell.position} {cell.fault()}"
-                print(f"not as prescribed: {what}: {outcome.kind} {'; '.join(outcome.reasons)}", flush=True)
-            if done % 25 == 0:
-                print(f"{done} of {len(cells)}", file=sys.stderr, flush=True)
+        yield from pool.map(run, enumerate(cells))
+
+
+def _simulated(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, Outcome]]:
+    """The cells as simulated runs, in their order."""
+    with ProcessPoolExecutor(jobs, initializer=campaign.prepare) as pool:
+        yield from pool.map(_simulate, cells, chunksize=10)
+
+
+def _simulate(cell: Cell) -> tuple[Cell, Outcome]:
+    done = campaign.run_text(cell.scenario() + "simulation = seed(1)\n")
+    if isinstance(done, str):
+        return cell, Outcome("hang" if done.startswith("hang") else "wrong", reasons=(done,))
+    if done.breaches:
+        return cell, Outcome("wrong", reasons=done.breaches)
+    return cell, outcome_of(cell, 0, done.result)
+
+
+def _told(
+    runs: Iterable[tuple[Cell, Outcome]], count: int, rules: Sequence[Mapping[str, Any]]
+) -> dict[Cell, Outcome]:
+    """The outcomes by cell; each that is not as prescribed is printed, and how far it is."""
+    outcomes: dict[Cell, Outcome] = {}
+    for done, (cell, outcome) in enumerate(runs, start=1):
+        outcomes[cell] = outcome
+        if outcome.kind not in prescribed(cell, rules)["outcome"]:
+            what = f"t={cell.t} {cell.position} {cell.fault()}"
+            print(f"not as prescribed: {what}: {outcome.kind} {'; '.join(outcome.reasons)}", flush=True)
+        if done % 25 == 0:
+            print(f"{done} of {count}", file=sys.stderr, flush=True)
     return outcomes
 
 
-def _table(outcomes: Mapping[Cell, Outcome], rules: Sequence[Mapping[str, Any]]) -> str:
+def _table(outcomes: Mapping[Cell, Outcome], rules: Sequence[Mapping[str, Any]], how: str) -> str:
     lines = [
         "# The fault-outcome atlas",
         "",
-        "Written by `./bcr atlas` from real runs: one replica has the fault, the others are correct. What is prescribed,",
+        f"Written by `./bcr atlas` from {how}: one replica has the fault, the others are correct. What is prescribed,",
         f"and why, stands in `src/bcr_tools/atlas.yaml`. Times are milliseconds, with timers of {TIMEOUT_MS} ms: from the",
         "start of the service to the first request for reconfiguration, and from there to the new configuration.",
         "",

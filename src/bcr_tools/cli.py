@@ -13,7 +13,7 @@ from bcr_run import output
 from bcr_run.extras import NotSetUp, demand
 from bcr_run.scratch import scratch_folder
 from bcr_run.supervision import Interrupted, TimeLimitReached, supervise
-from bcr_runtime.processes import own_version
+from bcr_runtime.places import IS_CHECKOUT, own_version
 
 
 def _run(arguments: list[str]) -> int:
@@ -100,6 +100,12 @@ def _lock(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _reference(arguments: list[str]) -> int:
+    from bcr_tools.reference import main
+
+    return main(arguments)
+
+
 # Command -> what does it, given its arguments, and what it is for. Each imports what it needs when it is called: most need much.
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
@@ -116,11 +122,14 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "matrix": (_matrix, "run the tests on every Python at hand"),
     "soak": (_soak, "start DistAlgo's examples many times, under load, and count hangs"),
     "lock": (_lock, "renew the locked versions, in requirements*.lock"),
+    "reference": (_reference, "renew the reference of scenario files, docs/reference/scenario.md"),
 }
 
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
+# Commands that read the project's tests, docs or locks, which only a checkout has.
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "test"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
@@ -131,7 +140,7 @@ COMMAND_LIMIT_S = 30 * 24 * 3_600.0
 
 def usage() -> str:
     """What `--help` prints."""
-    lines = [f"  {name:<10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    lines = [f"  {name:<11}{purpose}" for name, (_, purpose) in COMMANDS.items()]
     return "\n".join(
         [
             "usage: ./bcr COMMAND [ARGUMENT …]",
@@ -182,6 +191,9 @@ def _run(name: str, rest: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
+        return 2
+    if name in OF_A_CHECKOUT and not IS_CHECKOUT:
+        output.complain(f"bcr {name}: works in a checkout of the project only, and this is an installed package")
         return 2
     asks_for_help = any(each in ("-h", "--help") for each in rest)
     if not asks_for_help:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bcr_run.extras import EXTRAS, lock_of
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 
 HEADER = """\
 # Every package that {} needs: name, version and hashes, for Python 3.11 and newer.

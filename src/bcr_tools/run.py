@@ -19,7 +19,7 @@ from bcr_run.output import Terminal
 from bcr_run.scratch import scratch_folder
 from bcr_run.supervision import Interrupted, StoodStill, TimeLimitReached, supervise
 from bcr_runtime.journal import LEVELS
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import SOURCES
 
 DEFAULT_SCENARIO = "first_run.config"
 TIME_LIMIT_S = 1_800.0
@@ -105,7 +105,7 @@ def run_one(file: Path, options: argparse.Namespace) -> Outcome:
         result_file = folder / "result.json"
         command = command_for(file, options, result_file)
         try:
-            ended = supervise(command, PROJECT / "src", options.time_limit, is_over=result_file.exists)
+            ended = supervise(command, SOURCES, options.time_limit, is_over=result_file.exists)
         except (TimeLimitReached, StoodStill) as limit:
             told, ended = str(limit), UNKNOWN
         result = _read(result_file)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr_run.command import run_text
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT, SCENARIOS
 
 TESTING = PROJECT / "testing.txt"
-FOLDERS = (PROJECT / "config", PROJECT / "config" / "attacks")
+FOLDERS = (SCENARIOS, SCENARIOS / "attacks")
 HEADER = """\
 Scenarios and what came of them. Written by ./bcr scenarios --write from real runs of everything in config/; without
 --write the command runs them again and fails where this file no longer says what comes of them.

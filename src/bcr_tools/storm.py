@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bcr.faults.plans import FAILURES, MESSAGES, ONLY_WITH, TRIGGERS
+from bcr.faults.vocabulary import FAILURES, MESSAGES, TRIGGERS, possible
 from bcr_run.command import run_text
 
 TIMEOUT_MS = 400
@@ -47,11 +47,11 @@ def scenario_text(seed: int) -> str:
 def _pair(chance: random.Random, configuration: int, clients: int, replicas: int) -> str:
     trigger = chance.choice(sorted(TRIGGERS))
     values = {"client": chance.randrange(clients), "count": chance.randrange(PER_CLIENT), "milliseconds": 50}
-    if trigger in ("wedge_request", "catch_up", "get_running_state", "new_configuration"):
+    if TRIGGERS[trigger].once:
         values["count"] = 0
     if trigger == "reconfiguration":
         values["count"] = configuration
-    failure = chance.choice(sorted(set(FAILURES) - set(ONLY_WITH)))
+    failure = chance.choice(possible(FAILURES, "ed25519", simulated=False))
     amounts: dict[str, int | str] = {
         "milliseconds": chance.choice(MILLISECONDS),
         "number": chance.randint(1, 3),

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from bcr_run.supervision import TimeLimitReached, supervise
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 
 # Name -> arguments of Python.
 CHECKS = (

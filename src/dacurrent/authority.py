@@ -196,17 +196,29 @@ def cure_sim(sim):
     _draw_sequence_numbers(sim)
     _hand_on_to_children(sim)
     stock = sim.DistProcess._init_dispatch_table
+    # Asked of the enumeration once: it takes its time, and each process has such a table.
+    size, message = sim.Command.Sentinel.value, sim.Command.Message.value
+    commands = [
+        (command.value, command.name, command, f"_cmd_{command.name}")
+        for command in sim.Command
+        if command.value not in (size, message)
+    ]
 
     @sim.internal
     @functools.wraps(stock)
     def _init_dispatch_table(self):
-        stock(self)
-        table = self._DistProcess__command_dispatch_table
-        for command in sim.Command:
-            if command not in (sim.Command.Sentinel, sim.Command.Message):  # what a message is, `envelopes` sees to
-                stock_command = table[command.value]
-                wanted = checks.get(command.name) if stock_command is not None else None
-                table[command.value] = _checked(sim, self, command.name, stock_command, wanted or (not_here,))
+        table = self._DistProcess__command_dispatch_table = [None] * size
+        awaited = self._DistProcess__async_events = [None] * size
+        acknowledgements = self.AckCommands
+        for number, name, command, method in commands:
+            if command in acknowledgements:
+                setattr(self, method, functools.partial(self._DistProcess__cmd_handle_Ack, cmdtype=number))
+            stock_command = getattr(self, method, None)
+            if stock_command is not None:
+                awaited[number] = {}
+            wanted = checks.get(name) if stock_command is not None else None
+            table[number] = _checked(sim, self, name, stock_command, wanted or (not_here,))
+        table[message], awaited[message] = self._cmd_Message, {}  # what a message is, `envelopes` sees to
 
     sim.DistProcess._init_dispatch_table = _init_dispatch_table
 

@@ -1,7 +1,6 @@
 """How a process takes its messages: failures of the program are told with a traceback, and nothing is copied in vain."""
 
 import copy
-import functools
 import logging
 import traceback
 
@@ -13,7 +12,7 @@ from dacurrent.limited import LimitedLog
 _log = LimitedLog(logging.getLogger("da.sim.events"))
 
 TEXT_LIMIT = 10_000  # characters of what is told of a failure
-CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each process
+CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each class of processes
 
 
 def cure_sim(sim):
@@ -54,7 +53,6 @@ def _end_if_not_set_up(sim):
 def _telling(process, function, where, goes_on=True):
     log = LimitedLog(process._log)
 
-    @functools.wraps(function)
     def call(*arguments, **bindings):
         try:
             return function(*arguments, **bindings)
@@ -69,6 +67,9 @@ def _telling(process, function, where, goes_on=True):
             if not goes_on:
                 raise
 
+    # What DistAlgo looks at; `functools.wraps` takes longer, and each process has some thirty of these.
+    call.__name__ = function.__name__
+    call.__dict__.update(getattr(function, "__dict__", ()))
     return call
 
 
@@ -90,7 +91,9 @@ def _match_without_copies(sim):
         is_held = type(event) is not received
         frozen = None
         jobs = self._DistProcess__jobq
-        for pattern, bind in _candidates(self, event):
+        patterns = self._events
+        for place, bind in _candidates(self, event):
+            pattern = patterns[place]
             if bind is not None:
                 bindings = bind(event)
             else:
@@ -119,23 +122,38 @@ def _match_without_copies(sim):
 
 
 def _candidates(process, event):
-    """The patterns that may match the event, in order, each with what binds its variables, or None where `match` has to.
+    """The places of the patterns that may match the event, each with what binds its variables, or None where `match` has to.
 
     What a message begins with is all that is looked at, once for each beginning that occurs in the patterns.
     """
     known = process.__dict__.get("_dacurrent_patterns")
     if known is None or known[0] != len(process._events):
-        known = process.__dict__["_dacurrent_patterns"] = (len(process._events), _beginnings(process._events), {})
+        known = process.__dict__["_dacurrent_patterns"] = _known(process)
     _, beginnings, found = known
     message = event.message
     beginning = message[0] if type(message) is tuple and message and type(message[0]) is str else None
     key = type(event), len(message) if beginning is not None else None, beginning if beginning in beginnings else None
     candidates = found.get(key)
     if candidates is None:
-        candidates = [(each, key[2] and _binder(each)) for each in process._events if _may_match(each, *key)]
+        places = enumerate(process._events)
+        candidates = [(place, key[2] and _binder(each)) for place, each in places if _may_match(each, *key)]
         if len(found) < CANDIDATES_LIMIT:
             found[key] = candidates
     return candidates
+
+
+def _known(process):
+    """How many patterns there are, what they begin with, and what `_candidates` found; one for all processes of a class.
+
+    The text of a class makes the same patterns for each of its processes.
+    """
+    count = len(process._events)
+    known = vars(type(process)).get("_dacurrent_patterns_of_all")
+    if known is None or known[0] != count:
+        known = count, _beginnings(process._events), {}
+        if hasattr(process, "_delayed_start"):  # a process of a program
+            type(process)._dacurrent_patterns_of_all = known
+    return known
 
 
 def _beginnings(patterns):

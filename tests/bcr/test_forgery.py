@@ -17,7 +17,7 @@ from bcr.chain.messages import (
     Shuttle,
 )
 from bcr.faults.forgery import TAKERS, Liar, forgeries
-from bcr.faults.plans import MESSAGES
+from bcr.faults.vocabulary import MESSAGES
 from bcr.signed.control import Control
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Piece

@@ -3,7 +3,8 @@
 import pytest
 
 from bcr.faults.injector import COUNTED, DEEDS, IGNORED, IMMEDIATE, Injector, LiarsTimers, accomplices, own_plans
-from bcr.faults.plans import FAILURES, Failure, FaultPlan, Trigger
+from bcr.faults.plans import Failure, FaultPlan, Trigger
+from bcr.faults.vocabulary import FAILURES
 
 
 def plan(failure, argument=None, trigger=("shuttle", 0, 0), place=(0, 1)):

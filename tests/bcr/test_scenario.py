@@ -9,16 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from memory_chain import changed, get, put
 
-from bcr.faults.plans import (
-    CLIENT_FAILURES,
-    CLIENT_TRIGGERS,
-    FAILURES,
-    MESSAGES,
-    NO_ACCIDENTS,
-    ONLY_WITH,
-    SIMULATED,
-    TRIGGERS,
-)
+from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, MESSAGES, SIMULATED, TRIGGERS
 from bcr.objects.dictionary import Operation
 from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario, read_scenario, workload_grammar
 from bcr.scenario.entries import MAX_BYTES, lines_of
@@ -515,12 +506,12 @@ def test_positions_are_those_of_the_authenticators_chain():
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_lie_is_refused_with_its_reason_where_checksums_must_stand_it_and_an_accident_is_not(failure):
     text = CHECKSUMS + f"failures[0,1] = shuttle(0,0),drop(); shuttle(0,1),{call(failure, FAILURES)}\n"
-    if failure in ONLY_WITH:
+    if FAILURES[failure].only_with:
         [error] = errors(text)
         assert error.startswith(f"5:51: {failure} needs authentication = hmac")
-    elif failure in NO_ACCIDENTS:
+    elif why := FAILURES[failure].no_accident:
         [error] = errors(text)
-        assert error == f"5:51: {failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
+        assert error == f"5:51: {failure} is no accident, and authentication = crc is for nothing else: {why}"
         assert not read(text.replace("crc", "hmac"))[1]
     else:
         assert read(text)[0].failures[1].failure.name == failure
@@ -533,10 +524,11 @@ def test_a_lie_of_the_simulator_is_refused_where_checksums_must_stand_it(word):
 
 
 def test_every_failure_is_an_accident_or_has_a_reason_why_it_is_none():
-    assert set(NO_ACCIDENTS) - set(FAILURES) - set(CLIENT_FAILURES) == set(SIMULATED)
+    def accidents(words):
+        return {name for name, word in words.items() if not word.no_accident and not word.only_with}
+
+    assert all(word.no_accident for word in SIMULATED.values())
     assert {"crash", "drop", "sleep", "delay", "duplicate", "corrupt", "replay", "stall", "pause", "invalid_order_sig",
             "invalid_result_sig", "ask", "garbage", "withhold_ready", "mute_clients", "drop_all", "no_checkpoints",
-            "no_result_shuttles"} == set(FAILURES) - set(NO_ACCIDENTS) - set(ONLY_WITH)  # fmt: skip
-    assert {"garbage", "flood", "stale_pairs", "future", "accuse_early"} == (
-        set(CLIENT_FAILURES) - set(NO_ACCIDENTS) - set(ONLY_WITH)
-    )
+            "no_result_shuttles"} == accidents(FAILURES)  # fmt: skip
+    assert {"garbage", "flood", "stale_pairs", "future", "accuse_early"} == accidents(CLIENT_FAILURES)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bcr.faults.plans import FAILURES, MESSAGES, NOT_SIMULATED, TRIGGERS
+from bcr.faults.vocabulary import FAILURES, MESSAGES, TRIGGERS
 from bcr.scenario.reading import parse_scenario
 from bcr_sim.run import simulate
 
@@ -52,7 +52,7 @@ def play(tmp_path):
 
 # -- every word, whatever triggers it
 
-NEW = [name for name in list(FAILURES)[list(FAILURES).index("answer_early") :] if name not in NOT_SIMULATED]
+NEW = [name for name in list(FAILURES)[list(FAILURES).index("answer_early") :] if not FAILURES[name].not_simulated]
 MET_BY = {"client_request": (0, "0,1"), "forwarded_request": (0, "0,0"), "shuttle": (1, "0,1"), "result_shuttle": (1, "0,1"),
           "checkpoint": (1, "0"), "completed_checkpoint": (1, "0"), "wedge_request": (2, "0"), "catch_up": (0, "0"),
           "get_running_state": (0, "0"), "new_configuration": (1, "0"), "reconfiguration": (1, "0"), "after": (2, "5")}  # fmt: skip

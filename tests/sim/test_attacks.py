@@ -8,7 +8,7 @@ moment of the run.
 import pytest
 
 from bcr.scenario.reading import parse_scenario
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import run_text, text_of
 
 FILES = sorted((PROJECT / "config" / "attacks").iterdir())

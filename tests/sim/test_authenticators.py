@@ -7,7 +7,7 @@ import pytest
 from memory_chain import MemoryChain, put, seen_by
 
 from bcr.chain.messages import Shuttle
-from bcr.faults.plans import FAILURES, NO_ACCIDENTS, NOT_SIMULATED, ONLY_WITH
+from bcr.faults.vocabulary import FAILURES, possible
 from bcr.scenario.reading import parse_scenario
 from bcr.signed.authentication import KINDS, sizes
 from bcr.signed.encoding import decode, encode
@@ -25,10 +25,8 @@ ARGUMENTS = {"number": "2", "milliseconds": "300", "message": "shuttle"}
 CELLS = [
     (authentication, failure, position)
     for authentication, positions in PLACES.items()
-    for failure in sorted(FAILURES.keys() - NOT_SIMULATED.keys())
+    for failure in possible(FAILURES, authentication, simulated=True)
     for position in positions
-    if authentication != "crc" or failure not in NO_ACCIDENTS
-    if ONLY_WITH.get(failure, (authentication,))[0] == authentication
 ]
 
 

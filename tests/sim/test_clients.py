@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcr.faults.plans import CLIENT_FAILURES, MESSAGES
+from bcr.faults.vocabulary import CLIENT_FAILURES, MESSAGES
 from bcr_sim.campaign import run_text
 
 WORK = "t = 1\nnum_client = 2\nworkload[0] = pseudorandom(1,12)\nworkload[1] = pseudorandom(2,6)\n"

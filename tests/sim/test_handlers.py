@@ -15,7 +15,7 @@ from importlib import import_module
 import pytest
 from rig import JUNK, LATE, MOMENTS, Rig
 
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim import distalgo
 
 FUZZED = int(os.environ.get("BCR_FUZZ", "1000"))  # messages a role

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bcr.scenario.reading import parse_scenario
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim import hunt, sim
 from bcr_sim.campaign import Failure, run_text
 from bcr_sim.diagram import diagram

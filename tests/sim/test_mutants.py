@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
 from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in
 from bcr_sim.survival import test_files as files_of_tests

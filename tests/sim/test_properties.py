@@ -10,7 +10,8 @@ from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.slots import SettledSlot
 from bcr.chain.timers import Timers
-from bcr.faults.plans import EFFECTS, FAILURES, SIMULATED, Failure, FaultPlan, Trigger
+from bcr.faults.plans import Failure, FaultPlan, Trigger
+from bcr.faults.vocabulary import FAILURES, OF_LINKS, SIMULATED
 from bcr.objects.dictionary import Operation
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Pause, Simulation
@@ -20,7 +21,7 @@ from bcr.signed.statements import Outcome, Request
 from bcr.state.cache import LatestRequests
 from bcr.state.running import RunningState
 from bcr.verdict.record import ClientRecord, Exchange, RunRecord
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import run_text
 from bcr_sim.observing import observe_processes
 from bcr_sim.oracle import Oracle
@@ -383,7 +384,10 @@ def test_a_replica_is_held_to_its_state_until_a_lie_of_its_own_strikes(replica_c
 
 
 def test_every_failure_is_said_to_go_so_far():
-    assert set(EFFECTS) >= {*FAILURES, *SIMULATED, "fail_link", "fix_link"}
+    assert {plan(name).effect for name in OF_LINKS} == {"timing"}
+    assert {name: plan(name).effect for name in (*FAILURES, *SIMULATED)} == {
+        name: word.effect for name, word in (*FAILURES.items(), *SIMULATED.items())
+    }
     assert plan("no such failure").effect == "state"
 
 

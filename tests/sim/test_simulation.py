@@ -9,7 +9,7 @@ import pytest
 
 from bcr.scenario import ScenarioError, read_scenario
 from bcr.scenario.reading import parse_scenario
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import run_seeds, run_text, text_of
 from bcr_sim.run import simulate
 from bcr_sim.seeds import scenario_text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcr.faults.plans import CLIENT_FAILURES, FAILURES, NOT_SIMULATED, ONLY_WITH
+from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, possible
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Hold, Simulation
 from bcr.signed.authentication import KINDS
@@ -98,7 +98,7 @@ def test_no_seed_has_more_than_t_faulty_replicas_or_only_faulty_clients(authenti
 def test_seeds_draw_every_word_that_can_be_simulated():
     scenarios = [parse_scenario(scenario_text(seed, "hmac"), "seed.config")[0] for seed in range(800)]
     failures = {plan.failure.name for scenario in scenarios for plan in scenario.failures}
-    assert failures == set(FAILURES) - set(NOT_SIMULATED)
+    assert failures == set(possible(FAILURES, "hmac", simulated=True))
     assert {plan.failure.name for scenario in scenarios for plan in scenario.client_failures} == set(CLIENT_FAILURES)
     simulations = [scenario.simulation for scenario in scenarios]
     assert any(each.free for each in simulations) and any(each.holds for each in simulations)
@@ -107,7 +107,7 @@ def test_seeds_draw_every_word_that_can_be_simulated():
         assert "olympus" in ends
     pauses = [(each.pauses, scenario.olympus_timeout_ms) for each, scenario in zip(simulations, scenarios, strict=True)]
     assert any(pause.until - pause.since > timeout_ms for mine, timeout_ms in pauses for pause in mine)
-    assert not set(ONLY_WITH) & {plan.failure.name for seed in range(300)
+    assert not {name for name, word in FAILURES.items() if word.only_with} & {plan.failure.name for seed in range(300)
                                  for plan in parse_scenario(scenario_text(seed), "seed.config")[0].failures}  # fmt: skip
 
 

@@ -57,6 +57,26 @@ def test_a_paused_task_goes_on_when_the_pause_is_over():
     assert ended == [9_000]
 
 
+def test_a_task_waits_on_whatever_the_tasks_do_that_it_spawned():
+    world, happened = World(0), []
+
+    def child():
+        current_task().sleep(1_000)
+        happened.append(("child", world.now_ns))
+
+    def parent():
+        world.spawn("child", child)
+        current_task().sleep(10_000)
+        happened.append(("parent", world.now_ns))
+        current_task().wait()
+        happened.append(("parent", world.now_ns))
+
+    task = world.spawn("parent", parent)
+    world.at(20_000, task.wake)
+    run(world)
+    assert happened == [("child", 1_000), ("parent", 10_000), ("parent", 20_000)]
+
+
 def test_a_killed_task_does_nothing_any_more():
     world, happened = World(0), []
 

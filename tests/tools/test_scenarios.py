@@ -1,6 +1,6 @@
 """testing.txt against config/ and config/attacks/: that it names every scenario, each as its file is now."""
 
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_tools.scenarios import TESTING, scenario_files
 
 FILES = scenario_files()

@@ -4,22 +4,19 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 
 from bcr.chain.timers import Timers
-from bcr.faults.plans import TRIGGERS, FaultPlan
+from bcr.faults.plans import FaultPlan
+from bcr.faults.vocabulary import FAILURES, OF_LINKS, TRIGGERS
 
 # What a liar does of its own accord, to which it needs to know the others.
-DEEDS = {"ask", "garbage", "misdirect", "spin", "impersonate", "forge", "replay_old", "useless_macs"}
+DEEDS = {name for name, word in FAILURES.items() if word.strikes == "deed"}
 
-IMMEDIATE = {"sleep", "pause", "drop", "crash", "extra_op", "increment_slot", "fail_link", "fix_link", *DEEDS}
+IMMEDIATE = {name for name, word in FAILURES.items() if word.strikes == "at once"} | {*DEEDS, *OF_LINKS}
 
 # Strike as many times as their argument says; all other failures that wait strike once, or from then on.
-COUNTED = {"answer_early", "bounce_result", "lie_caught_up", "replay_catch_up"}
+COUNTED = {name for name, word in FAILURES.items() if word.strikes == "times"}
 
 # From the failure on, messages of these kinds are ignored.
-IGNORED: Mapping[str, frozenset[str]] = {
-    "drop_all": frozenset({"client_request", "forwarded_request", "shuttle", "result_shuttle"}),
-    "no_checkpoints": frozenset({"checkpoint"}),
-    "no_result_shuttles": frozenset({"result_shuttle"}),
-}
+IGNORED: Mapping[str, frozenset[str]] = {name: frozenset(word.ignores) for name, word in FAILURES.items() if word.ignores}
 
 
 class Injector:

@@ -7,17 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from bcr.faults.plans import (
-    CLIENT_FAILURES,
-    CLIENT_TRIGGERS,
-    FAILURES,
-    LINK_ACTIONS,
-    MESSAGES,
-    TRIGGERS,
-    Failure,
-    Trigger,
-    Word,
-)
+from bcr.faults.plans import Failure, Trigger
+from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, MESSAGES, TRIGGERS, Word
 from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
 from bcr.scenario.values import MILLISECONDS_MOST
 

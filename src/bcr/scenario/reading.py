@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bcr.faults.plans import NO_ACCIDENTS, ONLY_WITH, ClientFaultPlan, Failure, FaultPlan
+from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan
+from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, no_accident
 from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
 from bcr.objects.replicated import ReplicatedObject
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
@@ -23,29 +24,17 @@ from bcr.scenario.grammar import (
     unit_hint,
 )
 from bcr.scenario.grammar import Reading as FileReading
+from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
 from bcr.scenario.workload import Workload
 from bcr.scenario.workload_grammar import parse_workload
-from bcr.signed.authentication import KINDS, Authentication, sizes
+from bcr.signed.authentication import Authentication, sizes
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
-TEXTS = {"test_case_name", "hosts", "client_hosts", "replica_hosts", "placement", "log_level", "time_unit", "simulation",
-         "authentication", "acceptance", "object"}  # fmt: skip
-COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
-INDICES = Range(0, 0, 1, "the number that clients and positions of replicas start at in this file")
-INDEXED = ("workload", "failures", "client_failures", "links")
-CHOICES = {
-    "authentication": tuple(KINDS),
-    "acceptance": ("all", "quorum"),
-    "placement": ("processes", "nodes"),
-    "log_level": ("quiet", "human", "debug"),
-    "time_unit": ("ms", "s"),
-}
 TIMES = {"client_timeout", "head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"}
 SUSPICIOUS_MS = 50  # a timeout below is shorter than what it waits for takes, or was meant in seconds
-VALID_KEYS = [*NUMBERS, *TEXTS, *INDEXED, "counters_start_at", "indices_start_at", "expect"]
 
 
 def read_scenario(path: Path) -> tuple[Scenario, tuple[Diagnostic, ...]]:
@@ -192,7 +181,7 @@ class _Reading:
     def _choice(self, name: str) -> Any:
         entry = self._plain(name)
         if entry is None:
-            return {"log_level": "human"}.get(name, CHOICES[name][0])
+            return CHOICES[name][0]
         value = entry.value.strip("'\"").lower()
         if value not in CHOICES[name]:
             self._say(entry, f"{name}: no {value!r}; {nearest(value, CHOICES[name])}", 0)
@@ -358,11 +347,12 @@ class _Reading:
 
     def _demand_possible(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
         """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""
-        if failure in ONLY_WITH and authentication != ONLY_WITH[failure][0]:
-            needed, why = ONLY_WITH[failure]
+        word = FAILURES.get(failure) or CLIENT_FAILURES.get(failure)
+        needed, why = word.only_with if word and word.only_with else (authentication, "")
+        if needed != authentication:
             self._say(entry, f"{failure} needs authentication = {needed}, which is {authentication}: {why}", offset)
-        elif authentication == "crc" and failure in NO_ACCIDENTS:
-            text = f"{failure} is no accident, and authentication = crc is for nothing else: {NO_ACCIDENTS[failure]}"
+        elif authentication == "crc" and (why := no_accident(failure)):
+            text = f"{failure} is no accident, and authentication = crc is for nothing else: {why}"
             self._say(entry, text, offset)
 
     def _links(self, reading: FileReading) -> Iterator[FaultPlan]:

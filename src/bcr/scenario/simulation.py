@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+import msgspec
+
 from bcr.scenario.diagnostics import Problem
 from bcr.scenario.grammar import Call, Cursor, Tell, Warn, demand_count, items, known, whole_number
 from bcr.scenario.values import (
@@ -19,24 +21,34 @@ from bcr.scenario.values import (
 
 Kind = Literal["number", "milliseconds", "microseconds", "permille", "process", "party", "position"]
 
-# Word -> the kinds of its arguments. What they do is said in the README's table of the simulator.
-WORDS: Mapping[str, tuple[Kind, ...]] = {
-    "seed": ("number",),
-    "delay": ("microseconds", "microseconds"),
-    "lose": ("permille",),
-    "duplicate": ("permille",),
-    "flip": ("permille",),
-    "until": ("milliseconds",),
-    "cut": ("party", "party", "milliseconds", "milliseconds"),
-    "hold": ("party", "party", "milliseconds", "milliseconds"),
-    "crash": ("process", "milliseconds"),
-    "pause": ("party", "milliseconds", "milliseconds"),
-    "twins": ("position",),
-    "free": ("position",),
-    "mutate": ("position", "number"),
-    "amnesia": ("position", "milliseconds"),
-    "real_signatures": (),
-}
+
+class Option(msgspec.Struct, frozen=True):
+    """An option of the simulator: the kinds of its arguments, and what it does, in virtual time."""
+
+    arguments: tuple[Kind, ...]
+    meaning: str
+
+
+OPTIONS: Mapping[str, Option] = {
+    "seed": Option(("number",), "chooses the schedule"),
+    "delay": Option(("microseconds", "microseconds"), "each message takes between the two; a link keeps its order"),
+    "lose": Option(("permille",), "so many of the messages between replicas and clients are lost, up to `until`"),
+    "duplicate": Option(("permille",), "so many of them come twice"),
+    "flip": Option(("permille",), "so many of them have a bit flipped"),
+    "until": Option(("milliseconds",), "when messages are lost, doubled and flipped no more"),
+    "cut": Option(("party", "party", "milliseconds", "milliseconds"), "nothing that the first sends the second in between reaches it"),
+    "hold": Option(("party", "party", "milliseconds", "milliseconds"),
+                   "what the first sends the second in between arrives at the end of it: asynchrony, and no fault"),
+    "crash": Option(("process", "milliseconds"), "the process ends then"),
+    "pause": Option(("party", "milliseconds", "milliseconds"), "the process stands still in between"),
+    "twins": Option(("position",), "two processes are this replica, with one key, and others reach now the one and now the other"),
+    "free": Option(("position",), "at each step the replica may send any message that it could sign or has seen, to anyone, knowing "
+                   "what all such replicas know and signing as all of them"),
+    "mutate": Option(("position", "number"), "so many messages of the replica are changed a little, or into consistent lies, signed by "
+                     "it where it can"),
+    "amnesia": Option(("position", "milliseconds"), "the replica forgets what it executed for whom, and hears old requests again"),
+    "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
+}  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
 FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i",
          "party": "replica_i", "position": "i"}  # fmt: skip
@@ -55,11 +67,11 @@ def parse_simulation(
 
     `demand_possible` is given each word, and where it stands, and tells by itself if the scenario cannot have it.
     """
-    found: dict[str, list[tuple[int | str, ...]]] = {word: [] for word in WORDS}
+    found: dict[str, list[tuple[int | str, ...]]] = {word: [] for word in OPTIONS}
 
     def item(cursor: Cursor) -> None:
-        call = known(cursor.call(), WORDS, "option of the simulator", warn)
-        kinds = WORDS[call.name]
+        call = known(cursor.call(), OPTIONS, "option of the simulator", warn)
+        kinds = OPTIONS[call.name].arguments
         demand_possible(call.name, call.offset)
         demand_count(call, len(kinds), f"{call.name}({','.join(FORMS[kind] for kind in kinds)})")
         found[call.name].append(tuple(_argument(call, i, kind, replicas, clients) for i, kind in enumerate(kinds)))
