@@ -1,19 +1,21 @@
 """Many seeds: what a worker does with a shard of them, and what it tells of each that failed."""
 
 import gc
+import re
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from bcr.objects.finding import DEFAULT
 from bcr.scenario import Scenario
-from bcr.scenario.reading import parse_scenario
+from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication
 from bcr_runtime.processes import byzantine_client, byzantine_replica
@@ -85,6 +87,15 @@ def text_of(
     else:
         lines.append(f"simulation = seed({seed})")
     return "\n".join(lines) + "\n"
+
+
+def located_text(path: Path) -> str:
+    """The text of a scenario file as it means the same from everywhere, for an object of one's own stands beside a file."""
+    scenario, _ = read_scenario(path)
+    text = path.read_text()
+    if scenario.object_name == DEFAULT:
+        return text
+    return re.sub(r"(?mi)^\s*object\s*=.*$", lambda _: f"object = {scenario.object_name}", text)
 
 
 def run_seeds(

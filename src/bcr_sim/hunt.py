@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 import threading
 import time
@@ -15,14 +14,14 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
+from bcr.objects.finding import ObjectNotFound, located, named
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr.signed.authentication import KINDS
 from bcr_run.extras import demand
 from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
 from bcr_runtime.places import default_log_base
-from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
+from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, located_text, prepare, run_seeds, run_text, text_of
 from bcr_sim.diagram import diagram
 from bcr_sim.run import demand_simulable
 from bcr_sim.shrink import shrunk
@@ -92,10 +91,7 @@ def _text_of(name: str, authentication: str | None) -> str:
     demand_simulable(scenario)
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
-    text = path.read_text()
-    if scenario.object_name != DEFAULT:
-        # A seed's file stands nowhere, and so nothing of one's own stands beside it.
-        text = re.sub(r"(?mi)^\s*object\s*=.*$", lambda _: f"object = {scenario.object_name}", text)
+    text = located_text(path)
     for chosen in KINDS if authentication == FROM_THE_SEED else (authentication,):
         parse_scenario(text_of(0, text, chosen), name)  # with another authenticator it may be impossible
     return text

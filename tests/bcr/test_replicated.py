@@ -22,7 +22,7 @@ from bcr.state.buckets import Buckets, bucket_of
 from bcr.state.guard import Guarded, Undeclared
 from bcr.state.running import RunningState
 from bcr.verdict.model import Model
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 
 FOLDER = PROJECT / "examples" / "bank"
 BANK = named(f"{FOLDER}/bank:Bank")
@@ -34,7 +34,7 @@ OPERATIONS = st.one_of(
     st.builds(Operation, st.sampled_from(["balance", "total", "put", "transfer"]), ACCOUNTS, ACCOUNTS),
 )
 BATCHES = st.lists(st.lists(OPERATIONS, max_size=4).map(tuple), max_size=8)
-STEPS = st.lists(st.tuples(st.sampled_from(["digests", "encoded", "copy", "values", "send"]), st.integers(0, 7)))
+STEPS = st.lists(st.tuples(st.sampled_from(["root", "encoded", "copy", "values", "send"]), st.integers(0, 7)))
 NAMES = st.text(min_size=1, max_size=2)
 NOWHERE = (0, 0, 0)
 
@@ -99,7 +99,7 @@ def test_whatever_is_asked_in_between_it_is_the_object_that_its_model_is(batches
             assert buckets.execute(operations) == model.execute(operations, NOWHERE)
     assert buckets.values() == model.values
     fresh = Buckets.of(model.values, BANK)
-    assert (buckets.encoded(), buckets.digests()) == (fresh.encoded(), fresh.digests())
+    assert (buckets.encoded(), buckets.root()) == (fresh.encoded(), fresh.root())
 
 
 def test_an_operation_with_two_keys_finds_both_in_a_state_that_has_been_handed_over():
@@ -179,13 +179,13 @@ def test_a_state_without_a_key_is_the_same_whether_it_ever_had_it_or_not():
     counters = Counters()
     assert bucket_of("plumless") == bucket_of("buckeroo")
     with_it = after([(Operation("add", "plumless", "1"), Operation("add", "buckeroo", "2"))], counters)
-    with_it.digests()
+    with_it.root()
     with_it.execute((Operation("move", "plumless", "other"),))
     without = after([(Operation("add", "buckeroo", "2"), Operation("add", "other", "1"))], counters)
-    assert (with_it.encoded(), with_it.digests()) == (without.encoded(), without.digests())
+    assert (with_it.encoded(), with_it.root()) == (without.encoded(), without.root())
     with_it.execute((Operation("move", "buckeroo", "other"),))
     alone = after([(Operation("add", "other", "3"),)], counters)
-    assert (with_it.encoded(), with_it.digests()) == (alone.encoded(), alone.digests())
+    assert (with_it.encoded(), with_it.root()) == (alone.encoded(), alone.root())
 
 
 @given(st.dictionaries(NAMES, st.integers(), max_size=8), st.lists(st.tuples(st.sampled_from(["put", "del", "pop"]), NAMES)))

@@ -45,7 +45,7 @@ GOOD = st.one_of(
     st.builds(keys, st.sampled_from(["", "a/"])),
 )
 BATCHES = st.lists(st.lists(st.one_of(OPERATIONS, GOOD, GOOD), max_size=4).map(tuple), max_size=8)
-STEPS = st.lists(st.tuples(st.sampled_from(["digests", "encoded", "copy", "values", "send"]), st.integers(0, 7)))
+STEPS = st.lists(st.tuples(st.sampled_from(["root", "encoded", "copy", "values", "send"]), st.integers(0, 7)))
 
 
 def executed(*requests, state=None):
@@ -199,7 +199,7 @@ def test_whatever_is_asked_in_between_it_is_the_store_that_its_model_is(batches,
             assert buckets.execute(operations, (0, slot, 0)) == model.execute(operations, (0, slot, 0))
     assert buckets.values() == model.values
     fresh = Buckets.of(model.values, STORE)
-    assert (buckets.encoded(), buckets.digests()) == (fresh.encoded(), fresh.digests())
+    assert (buckets.encoded(), buckets.root()) == (fresh.encoded(), fresh.root())
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -3,7 +3,7 @@
 import pytest
 
 from bcr.scenario import read_scenario
-from bcr_runtime.processes import PROJECT
+from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import seeded
 from bcr_sim.run import simulate
 

@@ -4,7 +4,6 @@ So a digest costs what was written since the last one and not the whole object, 
 read as far as operations name its keys.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,22 +14,19 @@ from bcr.objects.operation import Operation
 from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.signed.encoding import decode, encode
 from bcr.state.guard import Guarded
+from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree
 
-# Of 100,000 keys a bucket has 25. Who chooses keys of one bucket makes digests slow, and never wrong.
-BUCKETS = 4_096
 MAX_UNSORTED = 100  # requests that are held until it is noted what they wrote
 
-_DOMAIN = b"bcr bucket\0"
 _Values = dict[str, Any]
 
 
 def bucket_of(key: str) -> int:
-    """Where the key belongs: the same on every platform, which Python's own hash of a string is not."""
+    """Where the key belongs: the same on every platform, which Python's own hash of a string is not.
+
+    Who chooses keys of one bucket makes digests slow and proofs long, and never wrong.
+    """
     return crc32(key.encode()) % BUCKETS
-
-
-def digest_of_bucket(encoded: bytes) -> bytes:
-    return hashlib.sha256(_DOMAIN + encoded).digest()
 
 
 class Buckets:
@@ -43,7 +39,7 @@ class Buckets:
         self.replicated = found(replicated)
         self._kind: Any = dict[str, self.replicated.value_type]  # type: ignore[name-defined]
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
-        self._digests: dict[int, bytes] = {}  # index -> of the encoding, where it is known
+        self._tree: BucketTree | None = None  # over the buckets, once it has been asked for
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet
         self._values: _Values = self.replicated.new_values()
         self._executed: list[Sequence[Operation]] = []  # of which `_written` knows nothing yet
@@ -87,18 +83,28 @@ class Buckets:
         self._renew()
         return dict(sorted(self._encoded.items()))
 
-    def digests(self) -> dict[int, bytes]:
-        """Index and digest of each bucket that is not empty, in order."""
+    def root(self) -> bytes:
+        """The root of the Merkle tree over all buckets: equal exactly where the values are."""
+        return self._current_tree().root()
+
+    def witness(self, key: str) -> tuple[bytes, tuple[bytes, ...]]:
+        """The encoding of the key's bucket, whether it has a value or not, and the bucket's path to the root."""
+        tree, index = self._current_tree(), bucket_of(key)
+        return self._encoded.get(index, EMPTY_BUCKET), tree.path(index)
+
+    def _current_tree(self) -> BucketTree:
         self._renew()
-        for index in self._encoded.keys() - self._digests.keys():
-            self._digests[index] = digest_of_bucket(self._encoded[index])
-        return dict(sorted(self._digests.items()))
+        if self._tree is None:
+            self._tree = BucketTree()
+            for index, encoded in self._encoded.items():
+                self._tree.set(index, encoded)
+        return self._tree
 
     def copy(self) -> "Buckets":
         """The same object, which goes its own way from here."""
         self._note_written()
         other = Buckets(self._encoded, self.replicated)
-        other._digests = dict(self._digests)
+        other._tree = None if self._tree is None else self._tree.copy()
         other._unread = set(self._unread)
         other._values = self._values.copy()
         other._written = dict(self._written)
@@ -128,8 +134,9 @@ class Buckets:
             before = self._encoded.get(index)
             merged = (decode(self._kind, before) if before is not None else {}) | changed
             left = {key: value for key, value in merged.items() if value is not None}  # None: removed, or never there
-            self._digests.pop(index, None)
             if left:
                 self._encoded[index] = encode(left)
             else:
                 self._encoded.pop(index, None)
+            if self._tree is not None:
+                self._tree.set(index, self._encoded.get(index))

@@ -11,8 +11,9 @@ from bcr.objects.operation import Operation
 from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
-from bcr.state.buckets import Buckets, digest_of_bucket
+from bcr.state.buckets import Buckets, bucket_of
 from bcr.state.cache import drop_fallen
+from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree, root_over
 
 _Outcomes = tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]  # by client, by number
 
@@ -123,7 +124,12 @@ class RunningState:
 
         Costs what was executed since the last one, and not the whole state.
         """
-        return _digest(self._buckets.digests().items(), self._encoded_outcomes())
+        return _digest(self._buckets.root(), self._encoded_outcomes())
+
+    def witness(self, key: str) -> "Witness":
+        """What shows the key's value to whoever has the digest of this state."""
+        bucket, path = self._buckets.witness(key)
+        return Witness(bucket, path, _digest_of_outcomes(self._encoded_outcomes()))
 
     def _encoded_outcomes(self) -> bytes:
         return encode(tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())))
@@ -165,8 +171,34 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     @cached_property
     def _digest(self) -> bytes:
-        # Of every bucket that is there: one that stood there twice would go along unseen otherwise.
-        return _digest([(index, digest_of_bucket(encoded)) for index, encoded in self.buckets], self.outcomes)
+        # Of every bucket as a correct replica has it: one that stood there twice would go along unseen otherwise.
+        indexes = [index for index, _ in self.buckets]
+        is_in_order = indexes == sorted(set(indexes)) and all(0 <= index < BUCKETS for index in indexes)
+        if not is_in_order or any(encoded == EMPTY_BUCKET for _, encoded in self.buckets):
+            return digest("no running state", (self.buckets, self.outcomes))
+        tree = BucketTree()
+        for index, encoded in self.buckets:
+            tree.set(index, encoded)
+        return _digest(tree.root(), self.outcomes)
+
+
+class Witness(msgspec.Struct, frozen=True, array_like=True):
+    """A key's bucket of a running state, its path to the root over all buckets, and the digest of the outcomes.
+
+    A few kB, however large the state is; but all of what stands in the bucket, which may be large values of other keys.
+    """
+
+    bucket: bytes
+    path: tuple[bytes, ...]
+    outcomes_digest: bytes
+
+    def state_digest(self, key: str) -> bytes:
+        """The digest of the only running states in which the key's bucket is this. Raises MalformedMessage if there are none."""
+        return _digest_of(root_over(bucket_of(key), self.bucket, self.path), self.outcomes_digest)
+
+    def value_of(self, key: str, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Any:
+        """What stands at the key, or None where nothing does. Raises MalformedMessage where the bucket is none."""
+        return Buckets({bucket_of(key): self.bucket}, replicated).value_of(key)
 
 
 def shown(replicated: ReplicatedObject[Any], values: Mapping[str, Any]) -> Mapping[str, str]:
@@ -174,5 +206,13 @@ def shown(replicated: ReplicatedObject[Any], values: Mapping[str, Any]) -> Mappi
     return {key: replicated.shown(value) for key, value in values.items()}
 
 
-def _digest(buckets: Iterable[tuple[int, bytes]], outcomes: bytes) -> bytes:
-    return digest("running state", (tuple(buckets), outcomes))
+def _digest(root: bytes, outcomes: bytes) -> bytes:
+    return _digest_of(root, _digest_of_outcomes(outcomes))
+
+
+def _digest_of(root: bytes, outcomes_digest: bytes) -> bytes:
+    return digest("running state", (root, outcomes_digest))
+
+
+def _digest_of_outcomes(outcomes: bytes) -> bytes:
+    return digest("outcomes of clients", outcomes)
