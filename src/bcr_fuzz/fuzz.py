@@ -183,7 +183,9 @@ def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
     from bcr_sim.campaign import prepare, run_text
 
     prepare()
-    message_command = distalgo.sim.Command.Message
+    from da import sim
+
+    message_command = sim.Command.Message
     stock = distalgo.Container.take
     chance = random.Random()
 

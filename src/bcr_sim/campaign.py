@@ -68,16 +68,16 @@ def text_of(
 
     Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default.
     """
-    chosen = authentication_of(seed) if authentication == FROM_THE_SEED else authentication
-    accepting = acceptance_of(seed) if acceptance == FROM_THE_SEED else acceptance
-    replicating = object_of(seed) if object_name == FROM_THE_SEED else object_name
+    chosen = authentication_of(seed) if authentication == "any" else authentication
+    accepting = acceptance_of(seed) if acceptance == "any" else acceptance
+    replicating = object_of(seed) if object_name == "any" else object_name
     if base is None:
         return scenario_text(seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT)
     lines = base.splitlines()
-    for key, value in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
-        if value is not None:
-            lines = [line for line in lines if line.partition("=")[0].strip().lower() != key]
-            lines.append(f"{key} = {value}")
+    for name, own in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
+        if own is not None:
+            lines = [line for line in lines if line.partition("=")[0].strip().lower() != name]
+            lines.append(f"{name} = {own}")
     for number, line in enumerate(lines):
         key, equals, value = line.partition("=")
         if equals and key.strip().lower() == "simulation":

@@ -1,4 +1,4 @@
-"""What stands at one key, shown to somebody who has nothing but the configuration (specification, section 6).
+"""What stands at one key, shown to somebody who has nothing but the configuration (specification, 8.2).
 
 The statements of a checkpoint show the digest of the running state behind its slot, and a path from there to the key's
 bucket shows what stands at the key, or that nothing does. So anybody who holds that state can answer, a liar too.

@@ -1,4 +1,4 @@
-"""The default object: a dictionary from string to string, and the operations on it."""
+"""The default object: a dictionary from string to string, and the operations on it (specification, 8.1)."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence

@@ -1,4 +1,4 @@
-"""The store: JSON values with versions, conditions on these, and requests that happen as a whole or not at all.
+"""The store: JSON values with versions, conditions on these, and requests that happen as a whole or not at all (specification, 8.4).
 
 Results are JSON:
 

@@ -1,4 +1,4 @@
-"""An object's values, spread over buckets that are encoded and hashed each by itself.
+"""An object's values, spread over buckets that are encoded and hashed each by itself (specification, 8.2).
 
 So a digest costs what was written since the last one and not the whole object, and an object that arrives encoded is
 read as far as operations name its keys.
