@@ -55,7 +55,7 @@ class Dictionary(SyncObj):  # type: ignore[misc]
 
     @replicated  # type: ignore[untyped-decorator]
     def execute(self, operations: list[tuple[str, str, str]]) -> list[str]:
-        return [apply(self.dictionary, Operation(*each)) for each in operations]  # type: ignore[arg-type]
+        return [apply(self.dictionary, Operation(*each)) for each in operations]
 
 
 def _drive(node: Dictionary, pacers: list[Pacer]) -> tuple[int, int]:

@@ -221,8 +221,7 @@ class _Run:
         with self._installed(complaints):
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
-            liars = self.scenario.faulty_clients
-            scenario = self.scenario
+            scenario, liars = self.scenario, self.scenario.faulty_clients
             judgement = judge(record, self.launch.workloads, scenario.client_window, liars=liars, replicated=scenario.object_name)
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
