@@ -1,5 +1,6 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
+import logging
 import os
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +10,15 @@ from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal
 from bcr_runtime.places import default_log_base
+from dacurrent import lifetime
+from dacurrent.logs import ENDED_LOGS
+
+ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds; Olympus goes on without a replica
+
+
+def limit_answers() -> None:
+    """In the start-up, before it makes any process: no process waits for ever for one that it made and that stands still."""
+    lifetime.ANSWER_LIMIT_S = ANSWER_LIMIT_S
 
 
 def run_folder(settings: Settings) -> Path:
@@ -60,3 +70,9 @@ def _let_outlive(cls: Any) -> None:
 def byzantine_client() -> Any:
     """The process class of clients that misbehave; loaded only when a scenario has any."""
     return import_module("ByzantineClient").ByzantineClient
+
+
+def leave_ends_untold() -> None:
+    """Say no more on the console that a message's receiver has ended: in this OS process, and those it will start."""
+    for name in ENDED_LOGS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -74,7 +74,7 @@ class Counters(ReplicatedObject[int]):
 
 
 def after(batches, replicated=BANK):
-    buckets = Buckets(None, replicated)
+    buckets = Buckets(replicated=replicated)
     for operations in batches:
         buckets.execute(operations)
     return buckets
@@ -86,13 +86,13 @@ def after(batches, replicated=BANK):
 @given(BATCHES, STEPS)
 def test_whatever_is_asked_in_between_it_is_the_object_that_its_model_is(batches, steps):
     """`send` goes on with what somebody makes of the encoding; the batch at the number is executed next."""
-    model, buckets = BANK.model(), Buckets(None, BANK)
+    model, buckets = BANK.model(), Buckets(replicated=BANK)
     for step, number in steps:
         if step == "copy":
             buckets.copy().execute((Operation("deposit", "a", "9"),))
             buckets = buckets.copy()
         elif step == "send":
-            buckets = Buckets(buckets.encoded(), BANK)
+            buckets = Buckets(buckets.encoded(), replicated=BANK)
         else:
             getattr(buckets, step)()
         for operations in batches[number : number + 1]:
@@ -103,19 +103,19 @@ def test_whatever_is_asked_in_between_it_is_the_object_that_its_model_is(batches
 
 
 def test_an_operation_with_two_keys_finds_both_in_a_state_that_has_been_handed_over():
-    state = RunningState(1, BANK)
+    state = RunningState(1, replicated=BANK)
     paid_in = tuple(Operation("deposit", name, "100") for name in ("alice", "bob"))
     state.execute(0, 0, [Request(0, 0, paid_in)])
-    next_one = RunningState.restored(state.snapshot(), 1, BANK)
+    next_one = RunningState.restored(state.snapshot(), 1, replicated=BANK)
     [outcome] = next_one.execute(1, 0, [Request(0, 1, (Operation("transfer", "alice", "bob 30"), Operation("total", "")))])
     assert outcome.results == ("OK", "200")
     assert next_one.values == {"alice": 70, "bob": 130}
-    assert RunningState.restored(next_one.snapshot(), 1, BANK).digest() == next_one.digest()
+    assert RunningState.restored(next_one.snapshot(), 1, replicated=BANK).digest() == next_one.digest()
 
 
 @given(st.lists(st.builds(Request, st.integers(0, 1), st.integers(0, 5), st.lists(OPERATIONS, max_size=3).map(tuple)), max_size=12))
 def test_model_and_running_state_agree_on_every_outcome_of_the_bank(requests):
-    model, state = Model(2, BANK), RunningState(2, BANK)
+    model, state = Model(2, replicated=BANK), RunningState(2, replicated=BANK)
     for slot, request in enumerate(requests):
         outcome = state.execute_at(0, slot, 0, request)
         assert model.execute((0, slot, 0), request) == (outcome.place, outcome.results)
@@ -124,7 +124,7 @@ def test_model_and_running_state_agree_on_every_outcome_of_the_bank(requests):
 
 
 def test_a_drawn_workload_of_the_bank_moves_money_and_makes_none():
-    state = RunningState(1, BANK)
+    state = RunningState(1, replicated=BANK)
     state.execute(0, 0, [Request(0, 0, tuple(Operation("deposit", f"account{each}", "100") for each in range(6)))])
     drawn = [operation for operation, _ in zip(BANK.drawn(3), range(300), strict=False)]
     [outcome] = state.execute(0, 1, [Request(0, 1, tuple(drawn))])
@@ -159,7 +159,7 @@ def test_an_operation_on_all_keys_changes_none():
 
 def test_keys_are_listed_in_one_order_whatever_was_written_or_read_first():
     adds = [(Operation("add", key, "1"),) for key in ("b", "c", "a")]
-    for buckets in (after(adds, Counters()), after(adds[::-1], Counters()), Buckets(after(adds, Counters()).encoded(), Counters())):
+    for buckets in (after(adds, Counters()), after(adds[::-1], Counters()), Buckets(after(adds, Counters()).encoded(), replicated=Counters())):
         assert buckets.execute((Operation("list", ""),)) == ("a,b,c",)
     values = Guarded({"b": 1, "a": 1, "c": 1}, Counters(), (Operation("move", "b", "a"),))
     assert (list(values), len(values)) == (["a", "b"], 2)
@@ -225,7 +225,7 @@ def test_a_name_is_not_longer_than_it_may_be_and_counts_if_it_is_long():
 
 
 def test_what_an_operation_says_of_its_results_fills_slots():
-    state = RunningState(1, Counters())
+    state = RunningState(1, replicated=Counters())
     requests = [Request(client, 0, (Operation("list", ""),) * 200) for client in range(4)]
     room = SlotRoom(state)
     signed = [msgspec.structs.replace(_signed(each), statement=each) for each in requests]

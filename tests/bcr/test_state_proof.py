@@ -25,7 +25,7 @@ INDEXES = st.one_of(st.integers(0, BUCKETS - 1), st.sampled_from([0, 1, 2, BUCKE
 
 
 def state_of(values, replicated="dictionary"):
-    state = RunningState(1, replicated)
+    state = RunningState(1, replicated=replicated)
     if values:
         state.execute(0, 0, [Request(0, 0, tuple(put(key, value) for key, value in values.items()))])
     return state
@@ -168,7 +168,7 @@ def test_too_few_statements_prove_nothing():
 
 def test_a_value_of_the_store_is_proved_with_its_version_and_a_deleted_key_is_proved_absent():
     store = named("store")
-    state = RunningState(2, store)
+    state = RunningState(2, replicated=store)
     state.execute(0, 0, [Request(0, 0, (put_json("k", "[1]"), put_json("gone", "1"))), Request(0, 1, (delete("gone"),))])
     statements = checkpoint_of(state, CONFIGURATION, slot=0)
     assert KeyProof.of("k", state, statements).check("k", CONFIGURATION, store)[1] == Item("[1]", 0, 0, 0)

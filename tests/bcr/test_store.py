@@ -50,7 +50,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["root", "encoded", "copy", "values",
 
 def executed(*requests, state=None):
     """What each of the requests gives, one a slot, as JSON is read."""
-    state = state or RunningState(1, STORE)
+    state = state or RunningState(1, replicated=STORE)
     results = []
     for slot, operations in enumerate(requests):
         number = max(state.outcomes.get(0, {-1: None})) + 1
@@ -63,7 +63,7 @@ def executed(*requests, state=None):
 
 
 def test_a_value_has_the_version_of_the_request_that_wrote_it():
-    state = RunningState(1, STORE)
+    state = RunningState(1, replicated=STORE)
     requests = [Request(0, 0, (put("k", '{"a": 1}'),)), Request(1, 0, (get("k"), get("l")))]
     first, second = state.execute(3, 7, requests)
     assert first.results == ('{"version":[3,7,0]}',)
@@ -123,7 +123,7 @@ def test_keys_are_listed_by_prefix_behind_a_key_and_no_more_than_asked_for():
     state, _ = executed(tuple(put(name, "1") for name in reversed(names)))
 
     def listed(*about):
-        [[result]] = executed((keys(*about),), state=RunningState.restored(state.snapshot(), 1, STORE))[1]
+        [[result]] = executed((keys(*about),), state=RunningState.restored(state.snapshot(), 1, replicated=STORE))[1]
         return result["keys"], result["more"]
 
     assert listed() == (names, False)
@@ -186,17 +186,17 @@ def test_what_a_request_gets_is_never_more_than_is_counted_for_it(batches):
 @given(BATCHES, STEPS)
 def test_whatever_is_asked_in_between_it_is_the_store_that_its_model_is(batches, steps):
     """`send` goes on with what somebody makes of the encoding; the batch at the number is executed next."""
-    model, buckets = STORE.model(), Buckets(None, STORE)
+    model, buckets = STORE.model(), Buckets(replicated=STORE)
     for slot, (step, number) in enumerate(steps):
         if step == "copy":
             buckets.copy().execute((put("a/1", "9"), delete("b")))
             buckets = buckets.copy()
         elif step == "send":
-            buckets = Buckets(buckets.encoded(), STORE)
+            buckets = Buckets(buckets.encoded(), replicated=STORE)
         else:
             getattr(buckets, step)()
         for operations in batches[number : number + 1]:
-            assert buckets.execute(operations, (0, slot, 0)) == model.execute(operations, (0, slot, 0))
+            assert buckets.execute(operations, place=(0, slot, 0)) == model.execute(operations, (0, slot, 0))
     assert buckets.values() == model.values
     fresh = Buckets.of(model.values, STORE)
     assert (buckets.encoded(), buckets.root()) == (fresh.encoded(), fresh.root())
@@ -204,7 +204,7 @@ def test_whatever_is_asked_in_between_it_is_the_store_that_its_model_is(batches,
 
 @pytest.mark.parametrize("seed", range(20))
 def test_drawn_requests_give_the_same_twice_and_something_of_everything(seed):
-    model, state = Model(1, STORE), RunningState(1, STORE)
+    model, state = Model(1, replicated=STORE), RunningState(1, replicated=STORE)
     coming = drawn(seed)
     told = set()
     for slot in range(200):

@@ -1294,10 +1294,10 @@ def a_long_catch_up_is_told_of_slice_by_slice(scene: Scene) -> None:
     kept = state.lacking, state.attempt
     state.lacking, state.attempt = deque([SimpleNamespace(slot=-1)]), 7
     with pytest.MonkeyPatch.context() as patch, scene.recording("transmit", "transmit_large") as calls:
-        patch.setattr(sys.modules["Replica"], "SLICE_REQUESTS", 0)
+        patch.setattr(sys.modules["Replica"], "CATCH_UP_SLICE_REQUESTS", 0)
         scene.process.catch_up_some()
         assert len(state.lacking) == 1
-        patch.setattr(sys.modules["Replica"], "SLICE_REQUESTS", 1)
+        patch.setattr(sys.modules["Replica"], "CATCH_UP_SLICE_REQUESTS", 1)
         scene.process.catch_up_some()
         assert state.lacking is None
     state.lacking, state.attempt = kept
@@ -1452,7 +1452,7 @@ def test_a_catch_up_of_many_slices_goes_on_by_itself(monkeypatch: pytest.MonkeyP
     """The tail sleeps while four slots are ordered, and lacks them when it is wedged."""
     observe_processes()
     replica = sys.modules["Replica"]
-    monkeypatch.setattr(replica, "SLICE_REQUESTS", 1)
+    monkeypatch.setattr(replica, "CATCH_UP_SLICE_REQUESTS", 1)
     stock, sent = replica.Replica.transmit, []
 
     def transmit(process: Any, name: str, *arguments: Any) -> None:

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bcr.objects.operation import Operation
+from bcr.objects.room import Room
+from bcr.objects.sizes import RESULTS_LIMIT_BYTES, bytes_of
 
 V = TypeVar("V")
 
+GROWTH_OVERHEAD_BYTES = 64  # of what an operation writes beside its key and text
 FAIL = "fail"  # the result of what is no operation of the object, or cannot be done
 
 Place = tuple[int, int, int]  # configuration, slot, index in the slot: where a request is executed
@@ -51,8 +54,10 @@ class ReplicatedObject(ABC, Generic[V]):
     optional: ClassVar[Mapping[str, int]] = {}
     result_limit_bytes: ClassVar[int]  # what no operation's result exceeds; of `most_results` the default needs it
     drawn_limit_bytes: ClassVar[int] = 256  # the most that key and argument of an operation that `drawn` gives have
+    refusal: ClassVar[str] = FAIL  # the result of each operation of a request for which there is no room
     is_ordered: ClassVar[bool] = False  # whether `execute` is given bcr.objects.ordered.Ordered
-    is_trusted: ClassVar[bool] = False  # whether it is given the values themselves, and may touch what it has not named
+    # Whether it is given the values themselves, and may touch what it has not named; it keeps to RESULTS_LIMIT_BYTES then.
+    is_trusted: ClassVar[bool] = False
 
     # -- operations
 
@@ -107,6 +112,25 @@ class ReplicatedObject(ABC, Generic[V]):
         """
         return len(operations) * self.result_limit_bytes, {}
 
+    def most_growth(self, operations: Sequence[Operation]) -> int:
+        """At most how many bytes keys and values grow by, as encoded; 0 where they do not."""
+        return sum(
+            bytes_of(each.key) + bytes_of(each.argument) + GROWTH_OVERHEAD_BYTES for each in operations if self.changed(each)
+        )
+
+    def is_refused(
+        self, operations: Sequence[Operation], size_of: SizeOf, room_bytes: int, results_left: int | None
+    ) -> bool:
+        """Whether there may not be room for what a request writes, or gets; then nothing of it is executed."""
+        growth = self.most_growth(operations)
+        if growth and growth > room_bytes:
+            return True
+        left = RESULTS_LIMIT_BYTES if results_left is None else min(results_left, RESULTS_LIMIT_BYTES)
+        if self.is_trusted and left == RESULTS_LIMIT_BYTES:
+            return False
+        most, _ = self.most_results(operations, size_of)
+        return most > left
+
     # -- workloads, faults, and what is checked and shown
 
     def drawn(self, seed: int) -> Iterator[Operation]:
@@ -132,6 +156,27 @@ class ReplicatedObject(ABC, Generic[V]):
 
             return Ordered()
         return {}
+
+
+class LimitedModel(ObjectModel, Protocol):
+    """The model of an object that keeps to limits operation by operation."""
+
+    def execute_within(
+        self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int
+    ) -> tuple[str, ...]: ...
+
+
+class LimitedObject(ReplicatedObject[V]):
+    """An object that keeps to limits itself, operation by operation, and so is never refused a request as a whole."""
+
+    @abstractmethod
+    def execute_within(
+        self, values: MutableMapping[str, V], operations: Sequence[Operation], place: Place, room: Room, results_left: int | None
+    ) -> tuple[str, ...]:
+        """As `execute`, within the room, and of results no more bytes than are left where that is a number."""
+
+    @abstractmethod
+    def model(self) -> LimitedModel: ...
 
 
 class Itself:

@@ -73,6 +73,7 @@ class Store(ReplicatedObject[Item]):
     optional: ClassVar[Mapping[str, int]] = {"get": 1, "put": 1, "append": 1, "delete": 1, "keys": 2}
     result_limit_bytes = RESULTS_LIMIT_BYTES
     drawn_limit_bytes = store_workload.LIMIT_BYTES
+    refusal = '{"error":"too large"}'
     is_ordered = True
     is_trusted = True
 
@@ -147,6 +148,10 @@ class Store(ReplicatedObject[Item]):
                 # Whether it happens is not known here, and so the larger of what may be there.
                 sizes[key] = max(before, written) if operation.name == "put" else before + written + RESULT_OVERHEAD_BYTES
         return min(got, RESULTS_LIMIT_BYTES), sizes
+
+    def most_growth(self, operations: Sequence[Operation]) -> int:
+        """Nothing where a request only reads and deletes, so that there is a way out of a store that is full."""
+        return super().most_growth([each for each in operations if each.name != "delete"])
 
     # -- workloads and checks
 

@@ -248,6 +248,7 @@ class _Reading:
             workloads=self._workloads(reading, numbers["operations_per_request"], replicated),
             object_name=object_name,
             client_rate=numbers["client_rate"],
+            state_limit_bytes=numbers["state_limit"],
             failures=self._failures(reading, authentication),
             client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(reading),

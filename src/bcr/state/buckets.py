@@ -11,7 +11,9 @@ from zlib import crc32
 
 from bcr.objects.finding import DEFAULT, found
 from bcr.objects.operation import Operation
-from bcr.objects.replicated import Place, ReplicatedObject
+from bcr.objects.replicated import LimitedObject, Place, ReplicatedObject
+from bcr.objects.room import Room
+from bcr.objects.sizes import STATE_LIMIT_BYTES, encoded_bytes
 from bcr.signed.encoding import decode, encode
 from bcr.state.guard import Guarded
 from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree
@@ -29,19 +31,31 @@ def bucket_of(key: str) -> int:
     return crc32(key.encode()) % BUCKETS
 
 
+def _bytes_of_bucket(encoded: bytes) -> int:
+    """How many bytes the bucket's keys and values have, without what says how many they are: of no bucket, any number."""
+    return len(encoded) - {0xDE: 3, 0xDF: 5}.get(encoded[0] if encoded else 0, 1)
+
+
 class Buckets:
     """An object's values by key, made of the canonical encodings of its buckets, by their index.
 
-    An encoding that is none raises MalformedMessage when it is read.
+    Keys and values, as encoded, are to come to at most `limit_bytes`. An encoding that is none raises MalformedMessage when
+    it is read.
     """
 
-    def __init__(self, encoded: Mapping[int, bytes] | None = None, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+    def __init__(
+        self,
+        encoded: Mapping[int, bytes] | None = None,
+        limit_bytes: int = STATE_LIMIT_BYTES,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
+    ) -> None:
         self.replicated = found(replicated)
         self._kind: Any = dict[str, self.replicated.value_type]  # type: ignore[name-defined]
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
         self._tree: BucketTree | None = None  # over the buckets, once it has been asked for
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet
         self._values: _Values = self.replicated.new_values()
+        self._room = Room(limit_bytes - sum(map(_bytes_of_bucket, self._encoded.values())))
         self._executed: list[Sequence[Operation]] = []  # of which `_written` knows nothing yet
         # Keys that `_encoded` may have other values of; in the order of writing, in which memory is read faster.
         self._written: dict[str, None] = {}
@@ -49,21 +63,47 @@ class Buckets:
     @classmethod
     def of(cls, values: Mapping[str, Any], replicated: ReplicatedObject[Any] | str = DEFAULT) -> "Buckets":
         """The same values in buckets."""
-        buckets = cls(None, replicated)
+        buckets = cls(replicated=replicated)
         buckets._values.update(values)
         buckets._written = dict.fromkeys(values)
+        buckets._room.left -= buckets._bytes_at(values)
         return buckets
 
-    def execute(self, operations: Sequence[Operation], place: Place = (0, 0, 0)) -> tuple[str, ...]:
-        """Execute the operations in order, in place, and return their results."""
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes the object may still grow by."""
+        return self._room.left
+
+    def execute(
+        self, operations: Sequence[Operation], results_left: int | None = None, place: Place = (0, 0, 0)
+    ) -> tuple[str, ...]:
+        """Execute the operations in order, in place, and return their results, of at most so many bytes."""
         if self._unread:
             self._read_for(operations)
         self._executed.append(operations)
         if len(self._executed) > MAX_UNSORTED:
             self._note_written()
-        if self.replicated.is_trusted:
-            return self.replicated.execute(self._values, operations, place)
-        return self.replicated.execute(Guarded(self._values, self.replicated, operations), operations, place)
+        replicated = self.replicated
+        if isinstance(replicated, LimitedObject):
+            return replicated.execute_within(self._values, operations, place, self._room, results_left)
+        if replicated.is_refused(operations, self.size_of, self._room.left, results_left):
+            return (replicated.refusal,) * len(operations)
+        changed = set(replicated.changed_by([operations]))
+        before = self._bytes_at(changed)
+        values: Any = self._values if replicated.is_trusted else Guarded(self._values, replicated, operations)
+        results = replicated.execute(values, operations, place)
+        self._room.left -= self._bytes_at(changed) - before
+        return results
+
+    def size_of(self, key: str) -> int | None:
+        """What the value of a key counts for (`ReplicatedObject.size`), or None where it has none."""
+        value = self.value_of(key)
+        return None if value is None else self.replicated.size(value)
+
+    def _bytes_at(self, keys: Iterable[str]) -> int:
+        """What these keys and their values come to, as encoded."""
+        held = ((key, self._values.get(key)) for key in keys)
+        return sum(encoded_bytes(key) + len(encode(value)) for key, value in held if value is not None)
 
     def value_of(self, key: str) -> Any:
         """The value of a key, or None where it has none."""
@@ -103,7 +143,9 @@ class Buckets:
     def copy(self) -> "Buckets":
         """The same object, which goes its own way from here."""
         self._note_written()
-        other = Buckets(self._encoded, self.replicated)
+        other = Buckets(replicated=self.replicated)
+        other._encoded = dict(self._encoded)
+        other._room = Room(self._room.left)
         other._tree = None if self._tree is None else self._tree.copy()
         other._unread = set(self._unread)
         other._values = self._values.copy()

@@ -9,6 +9,7 @@ import msgspec
 from bcr.objects.finding import DEFAULT, found
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import Place, ReplicatedObject
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits, bytes_of
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
 from bcr.state.buckets import Buckets, bucket_of
@@ -24,12 +25,17 @@ class RunningState:
     The outcomes are part of the replicated state, so that a request executes at most once, also across a
     reconfiguration. A client has at most `client_window` requests outstanding and numbers them in turn, so of each
     client the outcomes of its `client_window` highest numbers are enough to know any request that can still arrive.
+    How large both may become `limits` says.
     """
 
-    def __init__(self, client_window: int, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+    def __init__(
+        self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT
+    ) -> None:
         self.client_window = client_window
+        self.limits = limits
         self.replicated = found(replicated)
-        self._buckets = Buckets(None, self.replicated)
+        self._buckets = Buckets(None, limits.dictionary, self.replicated)
+        self._sizes: dict[int, dict[int, int]] = {}  # of outcomes, in bytes, where these may come to too many
         self.outcomes: dict[int, dict[int, Outcome]] = {}
         self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
 
@@ -73,7 +79,8 @@ class RunningState:
             return recorded
         if self.is_stale(request):
             return Outcome(configuration, slot, index, ())
-        outcome = Outcome(configuration, slot, index, self._buckets.execute(request.operations, (configuration, slot, index)))
+        results = self._buckets.execute(request.operations, self._results_left(request), (configuration, slot, index))
+        outcome = Outcome(configuration, slot, index, results)
         before = self._highest[request.client] if latest else request.number
         latest[request.number] = outcome
         if request.number > before:
@@ -83,10 +90,22 @@ class RunningState:
             self._highest[request.client] = request.number
         return outcome
 
+    def _results_left(self, request: Request) -> int | None:
+        """How many bytes the request may get beside those of its client that are remembered; None if no fewer than any."""
+        if not self.limits.may_bind(self.client_window):
+            return None
+        known, latest = self._sizes.setdefault(request.client, {}), self.outcomes[request.client]
+        newest = max(request.number, self._highest[request.client] if latest else request.number)
+        for number in known.keys() - latest.keys():
+            del known[number]
+        for number in latest.keys() - known.keys():
+            known[number] = sum(map(bytes_of, latest[number].results))
+        held = sum(size for number, size in known.items() if number > newest - self.client_window)
+        return max(0, self.limits.results - held)
+
     def size_of(self, key: str) -> int | None:
         """What the value of a key counts for (`ReplicatedObject.size`), or None where it has none."""
-        value = self._buckets.value_of(key)
-        return None if value is None else self.replicated.size(value)
+        return self._buckets.size_of(key)
 
     def shown(self, key: str) -> str:
         """The value of a key as it is shown; empty where it has none."""
@@ -95,25 +114,29 @@ class RunningState:
 
     def apply(self, operation: Operation, place: Place = (0, 0, 0)) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""
-        return self._buckets.execute((operation,), place)[0]
+        return self._buckets.execute((operation,), place=place)[0]
 
     def snapshot(self) -> "Snapshot":
         return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
 
     @classmethod
     def restored(
-        cls, snapshot: "Snapshot", client_window: int, replicated: ReplicatedObject[Any] | str = DEFAULT
+        cls,
+        snapshot: "Snapshot",
+        client_window: int,
+        limits: StateLimits = DEFAULT_LIMITS,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
     ) -> "RunningState":
         """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
-        state = cls(client_window, replicated)
-        state._buckets = Buckets(dict(snapshot.buckets), state.replicated)
+        state = cls(client_window, limits, replicated)
+        state._buckets = Buckets(dict(snapshot.buckets), limits.dictionary, state.replicated)
         state.outcomes = {client: dict(latest) for client, latest in decode(_Outcomes, snapshot.outcomes)}
         state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
         return state
 
     def copy(self) -> "RunningState":
         """The same running state, which goes its own way from here."""
-        other = RunningState(self.client_window, self.replicated)
+        other = RunningState(self.client_window, self.limits, self.replicated)
         other._buckets = self._buckets.copy()
         other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
         other._highest = dict(self._highest)
@@ -154,7 +177,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     def values(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> dict[str, Any]:
         """What stands at each key, in their order. Raises MalformedMessage where a bucket is none."""
-        return dict(sorted(Buckets(dict(self.buckets), replicated).values().items()))
+        return dict(sorted(Buckets(dict(self.buckets), replicated=replicated).values().items()))
 
     @property
     def dictionary(self) -> dict[str, str]:
@@ -198,7 +221,7 @@ class Witness(msgspec.Struct, frozen=True, array_like=True):
 
     def value_of(self, key: str, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Any:
         """What stands at the key, or None where nothing does. Raises MalformedMessage where the bucket is none."""
-        return Buckets({bucket_of(key): self.bucket}, replicated).value_of(key)
+        return Buckets({bucket_of(key): self.bucket}, replicated=replicated).value_of(key)
 
 
 def shown(replicated: ReplicatedObject[Any], values: Mapping[str, Any]) -> Mapping[str, str]:

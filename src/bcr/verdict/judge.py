@@ -16,6 +16,7 @@ from bcr.faults.plans import spoiled_by, struck_by
 from bcr.objects.finding import DEFAULT
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import ReplicatedObject
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.signed.statements import Order, Result
@@ -65,6 +66,7 @@ def judge(
     liars: Collection[int] = (),
     given_up: str | None = None,
     patience_ms: int = 0,
+    limits: StateLimits = DEFAULT_LIMITS,
     replicated: ReplicatedObject[Any] | str = DEFAULT,
 ) -> Judgement:
     """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
@@ -77,12 +79,12 @@ def judge(
 
     `given_up` says why the run did not go to its end, where it did not: a `fail` if a request is unanswered that
     is owed an answer (bcr.verdict.owing), and it is no Hindrance. `patience_ms` is how long faults may make a replica
-    stand still before it counts as one of the t. Never raises, whatever the record holds.
+    stand still before it counts as one of the t; `limits` is how large the state may become. Never raises, whatever the record holds.
     """
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
-    service = Model(client_window, replicated)
+    service = Model(client_window, limits, replicated)
     wrong = list(_first(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
     if wrong:
         return Judgement("fail", tuple(wrong))
@@ -178,7 +180,7 @@ def _what_is_wrong(
             "what else was executed only clients know that lie"
         )
     yield from _wrong_order_in_time(record.clients)
-    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history, service.replicated):
+    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history, service):
         yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
     yield from _wrong_final_outcomes(record, service, is_answered)
@@ -416,7 +418,7 @@ def _wrong_final_outcomes(record: RunRecord, service: Model, is_answered: bool) 
     if record.final_state is None:
         return
     try:
-        outcomes = RunningState.restored(record.final_state, service.client_window, service.replicated).outcomes
+        outcomes = RunningState.restored(record.final_state, service.client_window, replicated=service.replicated).outcomes
     except ProtocolViolation as violation:
         yield f"the recorded final state cannot be read: {violation}"
         return

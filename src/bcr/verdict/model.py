@@ -8,7 +8,9 @@ replicas and in a replay of theirs alike. Of the object, `ReplicatedObject.model
 from typing import Any
 
 from bcr.objects.finding import DEFAULT, found
-from bcr.objects.replicated import Place, ReplicatedObject
+from bcr.objects.replicated import LimitedModel, LimitedObject, Place, ReplicatedObject
+from bcr.objects.sizes import DEFAULT_LIMITS, RESULTS_LIMIT_BYTES, StateLimits
+from bcr.signed.encoding import encode
 from bcr.signed.statements import Outcome, Request
 from bcr.state.running import RunningState, Snapshot
 
@@ -18,8 +20,12 @@ Executed = tuple[Place, tuple[str, ...]]  # where a request was executed, and wh
 class Model:
     """The service as one process: the object, and every request that was executed, with its place and results."""
 
-    def __init__(self, client_window: int, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+    def __init__(
+        self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT
+    ) -> None:
         self.client_window = client_window
+        self.limits = limits
+        self._most_bytes = 0  # that the object may have come to, as encoded; of one that keeps to limits itself, nothing
         self.replicated = found(replicated)
         self._object = self.replicated.model()
         self.executed: dict[tuple[int, int], Executed] = {}  # by client and request number
@@ -31,8 +37,8 @@ class Model:
         return self._object.values
 
     def copy(self) -> "Model":
-        other = Model(self.client_window, self.replicated)
-        other._object = self._object.copy()
+        other = Model(self.client_window, self.limits, self.replicated)
+        other._object, other._most_bytes = self._object.copy(), self._most_bytes
         other.executed, other.latest = dict(self.executed), dict(self.latest)
         return other
 
@@ -42,9 +48,36 @@ class Model:
         if request.number <= self.latest.get(request.client, -1) - self.client_window:
             return place, ()
         if key not in self.executed:
-            self.executed[key] = place, self._object.execute(request.operations, place)
+            self.executed[key] = place, self._results(request, place)
             self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
         return self.executed[key]
+
+    def _results(self, request: Request, place: Place) -> tuple[str, ...]:
+        operations = request.operations
+        most = min(RESULTS_LIMIT_BYTES, max(0, self.limits.results - self._remembered(request)))
+        if isinstance(self.replicated, LimitedObject):
+            limited: LimitedModel = self._object  # type: ignore[assignment]
+            return limited.execute_within(operations, place, self.limits.dictionary, most)
+        growth = self.replicated.most_growth(operations)
+        if growth and self._most_bytes + growth > self.limits.dictionary:
+            self._most_bytes = sum(len(encode(key)) + len(encode(value)) for key, value in self.values.items())
+        if self.replicated.is_refused(operations, self._size_of, self.limits.dictionary - self._most_bytes, most):
+            return (self.replicated.refusal,) * len(operations)
+        self._most_bytes += growth
+        return self._object.execute(operations, place)
+
+    def _size_of(self, key: str) -> int | None:
+        value = self.values.get(key)
+        return None if value is None else self.replicated.size(value)
+
+    def _remembered(self, request: Request) -> int:
+        """Bytes of the results of the client's other requests that are remembered once this one is."""
+        if not self.limits.may_bind(self.client_window):
+            return 0
+        newest = max(request.number, self.latest.get(request.client, -1))
+        numbers = range(max(0, newest - self.client_window + 1), newest + 1)
+        held = [self.executed.get((request.client, number), (None, ()))[1] for number in numbers]
+        return sum(len(result.encode()) for results in held for result in results)
 
     def difference(self, state: RunningState) -> str:
         """How a replica's running state differs; empty where it does not."""
