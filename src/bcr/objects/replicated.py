@@ -112,6 +112,14 @@ class ReplicatedObject(ABC, Generic[V]):
         """
         return len(operations) * self.result_limit_bytes, {}
 
+    def read_by(self, operations: Sequence[Operation]) -> Sequence[str] | None:
+        """The keys whose values, which are strings, are what the operations get and nothing else, each as often as it is got.
+
+        None where that is not so, or where an operation makes a value longer than its own text. A bound on results that takes
+        less to know than `most_results`, which need not be asked then.
+        """
+        return None
+
     def most_growth(self, operations: Sequence[Operation]) -> int:
         """At most how many bytes keys and values grow by, as encoded; 0 where they do not."""
         return sum(

@@ -111,6 +111,12 @@ class Buckets:
             self._read({bucket_of(key)} & self._unread)
         return self._values.get(key)
 
+    def values_of(self, keys: Iterable[str]) -> list[Any]:
+        """The values of these keys, as far as they have some."""
+        if self._unread:
+            return [value for value in map(self.value_of, keys) if value is not None]
+        return [self._values[key] for key in keys if key in self._values]
+
     def values(self) -> Mapping[str, Any]:
         """All values by key. Whoever looks at them changes nothing, not even what has been read so far."""
         if not self._unread:
