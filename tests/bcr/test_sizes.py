@@ -32,6 +32,7 @@ from bcr.signed.signing import Signed
 from bcr.signed.statements import Request
 from bcr.signed.violations import MalformedMessage
 from bcr.state.running import RunningState
+from bcr.verdict import model
 from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
 
@@ -88,6 +89,7 @@ def small(monkeypatch):
     for module in (object, dictionary_model):
         monkeypatch.setattr(module, "VALUE_LIMIT_BYTES", 6)
         monkeypatch.setattr(module, "RESULTS_LIMIT_BYTES", 9)
+    monkeypatch.setattr(model, "RESULTS_LIMIT_BYTES", 9)
     monkeypatch.setattr(room, "SLOT_LIMIT_BYTES", 500)
     monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 20)
 
