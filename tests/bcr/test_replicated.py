@@ -14,6 +14,7 @@ from bcr.objects.finding import ObjectNotFound, located, named
 from bcr.objects.operation import NAME_LIMIT, Operation
 from bcr.objects.ordered import Ordered
 from bcr.objects.replicated import FAIL, BadOperation, ReplicatedObject, has_own_model
+from bcr.objects.room import Room
 from bcr.objects.sizes import StateLimits
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.signed.encoding import decode, encode
@@ -377,3 +378,11 @@ def test_the_room_that_is_left_is_what_is_not_taken(batches, limit):
             buckets = buckets.copy() if number % 4 == 1 else Buckets(buckets.encoded(), limit, BANK)
         held = sum(len(encode(key)) + len(encode(value)) for key, value in buckets.values().items())
         assert buckets.room_bytes == limit - held >= 0
+
+
+def test_room_that_is_given_back_can_be_taken_again():
+    room = Room(10)
+    assert [room.takes(growth) for growth in (7, 4, 3, 1, -2, 2, 0)] == [True, False, True, False, True, True, True]
+    assert room.left == 0
+    full = Room(-5)  # of a state that came larger than its limit
+    assert [full.takes(growth) for growth in (1, 0, -1)] == [False, True, True]

@@ -101,7 +101,7 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
         results = outcome["results"][arguments[0]]
         if not isinstance(results, list):
             raise LookupError("a client without results has none of this number")
-        return results[arguments[1]]
+        return results[int(arguments[1])]
     if name == "final":
         if outcome["final_state"] is None:
             raise LookupError("a run that knows no final state knows nothing of its keys")
