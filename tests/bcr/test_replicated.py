@@ -6,14 +6,15 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import get, put
+from memory_chain import append, get, put
 
 from bcr.chain.slot_room import SlotRoom, operations_bytes
 from bcr.objects import store_operations
+from bcr.objects.dictionary import Dictionary
 from bcr.objects.finding import ObjectNotFound, located, named
 from bcr.objects.operation import NAME_LIMIT, Operation
 from bcr.objects.ordered import Ordered
-from bcr.objects.replicated import FAIL, BadOperation, ReplicatedObject, has_own_model
+from bcr.objects.replicated import FAIL, BadOperation, Itself, ReplicatedObject, has_own_model
 from bcr.objects.room import Room
 from bcr.objects.sizes import StateLimits
 from bcr.scenario import ScenarioError, parse_scenario
@@ -386,3 +387,18 @@ def test_room_that_is_given_back_can_be_taken_again():
     assert room.left == 0
     full = Room(-5)  # of a state that came larger than its limit
     assert [full.takes(growth) for growth in (1, 0, -1)] == [False, True, True]
+
+
+class Alone(Dictionary):
+    """A dictionary that brings no model along."""
+
+    name = "alone"
+
+    def model(self):
+        return Itself(self)
+
+
+@given(st.lists(st.sampled_from([put("k", "v"), put("k", "longer"), get("k"), put("l", "v"), append("k", "x")]), max_size=9), st.integers(0, 20))
+def test_an_object_that_keeps_to_limits_itself_does_so_too_where_it_is_its_own_model(operations, limit):
+    told = refusals(limit, Alone(), *operations)
+    assert told == refusals(limit, named("dictionary"), *operations)

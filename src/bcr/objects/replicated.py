@@ -183,8 +183,9 @@ class LimitedObject(ReplicatedObject[V]):
     ) -> tuple[str, ...]:
         """As `execute`, within the room, and of results no more bytes than are left where that is a number."""
 
-    @abstractmethod
-    def model(self) -> LimitedModel: ...
+    def model(self) -> LimitedModel:
+        """As of any object; the model keeps to the same limits."""
+        return Itself(self)
 
 
 class Itself:
@@ -193,6 +194,7 @@ class Itself:
     def __init__(self, replicated: ReplicatedObject[Any]) -> None:
         self._replicated = replicated
         self._values: dict[str, Any] = replicated.new_values()
+        self._room: Room | None = None  # of an object that keeps to limits itself, once it is known
 
     @property
     def values(self) -> dict[str, Any]:
@@ -202,8 +204,17 @@ class Itself:
     def execute(self, operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
         return self._replicated.execute(self._values, operations, place)
 
+    def execute_within(
+        self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int
+    ) -> tuple[str, ...]:
+        """The same of an object that keeps to limits itself."""
+        assert isinstance(self._replicated, LimitedObject)
+        self._room = self._room or Room(limit_bytes)
+        return self._replicated.execute_within(self._values, operations, place, self._room, results_left)
+
     def copy(self) -> "Itself":
         other = Itself(self._replicated)
+        other._room = None if self._room is None else Room(self._room.left)
         other._values = self._values.copy()
         return other
 
