@@ -6,8 +6,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import da  # noqa: F401 - first: it imports the transport of dacurrent in its turn, which cannot wait for it then
-
 from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal
