@@ -1,4 +1,5 @@
-"""What an object says of itself, so that replicas can execute, hash, copy and hand it over without knowing what it is.
+"""What an object says of itself, so that replicas can execute, hash, copy and hand it over without knowing what it is
+(specification, 8).
 
 An object is a mapping from keys to values and operations on it. Everything else follows from which keys an operation
 names: the state arrives encoded, and is read only as far as operations ask for it (bcr.state.buckets).
