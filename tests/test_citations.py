@@ -96,7 +96,7 @@ def test_paragraphs_are_numbered_in_turn():
         assert own == [f"{section}.{place}" for place in range(1, len(own) + 1)]
 
 
-@pytest.mark.parametrize("path", [*PROTOCOL, *PAGES, *MODULES, *TESTS, *files("docs/*.md", "README.md")], ids=name_of)
+@pytest.mark.parametrize("path", [*PROTOCOL, *PAGES, *MODULES, *TESTS, *files("docs/**/*.md", "*.md")], ids=name_of)
 def test_a_section_is_one_of_the_paper_or_of_the_specification_and_says_which(path):
     """ "section 3.2" alone could be either."""
     text = path.read_text()

@@ -1,12 +1,14 @@
-"""The examples of CONTRIBUTING.md, applied to a copy of the sources and run."""
+"""The examples of CONTRIBUTING.md, applied to a copy of the sources and run; and what checks a contribution from outside."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
+import yaml
 
 from bcr_runtime.places import PROJECT
 
@@ -105,3 +107,27 @@ def test_a_change_whose_lines_do_not_stand_there_once_is_found(text):
     with pytest.raises(AssertionError):
         applied(" two\n+three\n", text)
     assert applied(" two\n+three\n", "one\ntwo\n") == "one\ntwo\nthree\n"
+
+
+# -- hooks and hosted checks
+
+
+def test_hosted_checks_run_on_every_python_that_the_project_says_it_runs_on():
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "checks.yml").read_text())
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    supported = sorted(re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"])))
+    checks = workflow["jobs"]["checks"]
+    assert sorted(checks["strategy"]["matrix"]["python"]) == supported
+    assert ".ci/run" in [step.get("run") for step in checks["steps"]]
+    assert os.access(PROJECT / ".ci" / "run", os.X_OK)
+
+
+def test_the_hooks_before_a_commit_are_modules_and_files_that_there_are():
+    [repository] = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = {hook["id"]: hook["entry"].split() for hook in repository["hooks"]}
+    assert set(entries) == {"style", "house"}
+    assert all(entry[:2] == [".venv/bin/python", "-m"] for entry in entries.values())
+    style = subprocess.run([sys.executable, *entries["style"][1:], "--no-fix", "tests/test_contributing.py"],
+                           cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
+    assert style.returncode == 0, style.stdout
+    assert (PROJECT / entries["house"][-1]).is_file()

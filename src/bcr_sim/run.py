@@ -313,7 +313,7 @@ class _Run:
         hindered_ns = self.interference.last_before(self.world.now_ns)
         is_hindered = hindered_ns is not None and hindered_ns + limit_ns > self.world.now_ns
         is_hindered = is_hindered and self.failure is not None and not self.has_service_given_up
-        # A client whose codes are right for some and wrong for others may end the service (see the README on hmac).
+        # A client whose codes are right for some and wrong for others may end the service (docs/how-to/choose-an-authenticator.md).
         if self.uneven:
             return False
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
