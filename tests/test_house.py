@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,12 @@ def test_each_module_of_the_rules_stands_in_a_room():
 
 def test_each_package_has_its_arrows():
     assert {path.name for path in SOURCES.iterdir() if (path / "__init__.py").exists()} == set(ARROWS)
+
+
+def test_the_types_of_each_package_are_checked():
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert settings["strict"]
+    assert set(settings["packages"]) == set(ARROWS)
 
 
 def test_each_package_says_that_it_has_types():
