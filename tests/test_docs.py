@@ -121,3 +121,13 @@ def test_the_tutorials_hunt_finds_nothing_under_the_rule_as_it_is(tmp_path):
     hunt = bcr(tmp_path, "hunt", "early.config", "--seeds", "4")
     assert hunt.returncode == 0, hunt.stdout + hunt.stderr
     assert " 0 failed" in hunt.stdout
+
+
+def test_the_example_from_python_gives_a_verdict_and_the_results(tmp_path):
+    page = (PROJECT / "docs" / "how-to" / "simulate-and-hunt.md").read_text()
+    [program] = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True,
+                         timeout=TIME_LIMIT_S, check=False)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("pass () ")
+    assert "'OK', 'star'" in run.stdout
