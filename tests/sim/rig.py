@@ -42,12 +42,12 @@ def _is_moving(state: Any) -> bool:
 MOMENTS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "Replica": {
         "before its configuration": lambda state: state.mode == "pending",
-        "active, before the first slot": lambda state: state.mode == "active" and state.next_slot == 0,
-        "active, with slots in flight": lambda state: state.mode == "active" and len(state.in_flight) > 0,
-        "active, behind a checkpoint": lambda state: state.mode == "active" and bool(state.checkpoint_proof),
+        "active, before the first slot": lambda state: state.mode == "active" and state.ledger.next_slot == 0,
+        "active, with slots in flight": lambda state: state.mode == "active" and len(state.ledger.in_flight) > 0,
+        "active, behind a checkpoint": lambda state: state.mode == "active" and bool(state.ledger.checkpoint_proof),
         "immutable": lambda state: state.mode == "immutable" and state.attempt == 0,
-        "catching up": lambda state: state.lacking is not None,
-        "caught up": lambda state: state.attempt > 0 and state.lacking is None,
+        "catching up": lambda state: state.ledger.suffix is not None,
+        "caught up": lambda state: state.attempt > 0 and state.ledger.suffix is None,
     },
     "Olympus": {
         "before the first configuration": lambda state: state.next_signed is None,
