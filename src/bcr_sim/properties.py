@@ -306,14 +306,14 @@ class Memory:
         bounds = self._bounds
         remembered = {"outcomes": sum(map(len, state.ledger.state.outcomes.values()))}
         remembered |= {
-            name: sum(1 for _ in value.items()) for name, value in vars(state).items() if isinstance(value, LatestRequests)
+            name: sum(1 for _ in value.items()) for name, value in vars(state.ledger).items() if isinstance(value, LatestRequests)
         }
         for name, size in remembered.items():
             if size > bounds.requests:
                 self._say(container, "memory", f"{size} requests in {name}, more than {bounds.requests}")
         if len(state.arriving) > bounds.unfinished_payloads:
             self._say(container, "memory", f"{len(state.arriving)} payloads in pieces, more than {bounds.unfinished_payloads}")
-        for name, value in vars(state).items():
+        for name, value in (vars(state) | vars(state.ledger)).items():
             most = bounds.most_of.get(name, bounds.anything)
             if hasattr(value, "__len__") and len(value) > most and not isinstance(value, str | bytes):
                 self._say(container, "memory", f"{len(value)} things in {name}, more than {most}")

@@ -86,6 +86,11 @@ LATE = ("inithist", "configuration", "reconfiguration_request", "accusation", "c
 JUNK: tuple[Any, ...] = (None, 7, -1, 2.5, "text", [], ["list"], {}, {"a": 1}, (), b"", b"\xc1", bytes(SEAL_SIZE), bytes(99), object())
 
 
+def role_of(cls: type) -> str:
+    """The name of a process's class; of what the start-up makes of Olympus that of Olympus."""
+    return "Olympus" if any(each.__name__ == "Olympus" for each in cls.__mro__) else cls.__name__
+
+
 class Rig:
     """One run of a scenario, in which `on_event(rig)` is called whenever a message has arrived somewhere."""
 
@@ -136,7 +141,7 @@ class Rig:
         return [
             each
             for each in self.run.system.all()
-            if each.cls.__name__ == role and not each.task.is_dead and hasattr(getattr(each.process, "_state", None), "journal" if role != "Harness" else "controls")
+            if role_of(each.cls) == role and not each.task.is_dead and hasattr(getattr(each.process, "_state", None), "journal" if role != "Harness" else "controls")
         ]
 
     def inject(self, receiver: Any, message: tuple[Any, ...], source: Any = None) -> None:
@@ -203,7 +208,7 @@ class Rig:
         accusations = []
         signers = [each for each in self.everybody() if each[0].name.startswith("client_")] or self.everybody()
         for container, keys, signer in signers:
-            requests = list(getattr(container.process._state, "outstanding", {}).values())
+            requests = [each.signed for each in getattr(container.process._state, "outstanding", {}).values()]
             requests.append(Signed.sign(Request(signer, 0, (Operation("get", "k"),)), signer, keys))
             for answer in answers:
                 for request in requests:

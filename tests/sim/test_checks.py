@@ -142,7 +142,7 @@ class Scene:
     @contextmanager
     def holding(self, field: str, count: int) -> Any:
         """The process holds so many slots in one of its dictionaries, for a moment."""
-        held = getattr(self.state, field)
+        held = getattr(self.state.ledger, field)
         kept = dict(held)
         for place in range(count):
             if len(held) < count:
@@ -199,14 +199,14 @@ def case(role: str, moment: str, kind: type[ProtocolViolation] | None = None, wo
 
 
 def extendable(scene: Scene, *requests: Any, **more: Any) -> None:
-    scene.process.demand_extendable(scene.shuttle(*requests, **more))
+    scene.state.ledger.demand_extendable(scene.shuttle(*requests, **more), scene.state.configuration)
 
 
 @case("Replica", ACTIVE)
 def a_shuttle_with_nothing_wrong(scene: Scene) -> None:
     shuttle = scene.shuttle(scene.request(scene.fresh()), scene.request(scene.fresh(1), 1))
     shuttle.demand_valid(scene.state.configuration, scene.state.position)
-    scene.process.demand_extendable(shuttle)
+    scene.state.ledger.demand_extendable(shuttle, scene.state.configuration)
 
 
 @case("Replica", ACTIVE, Hole, "arrived before slot")
@@ -628,7 +628,7 @@ def a_configuration_that_another_issued(scene: Scene) -> None:
 
 
 def oldest(scene: Scene) -> Any:
-    return next(iter(scene.state.outstanding.values()))
+    return next(each.signed for each in scene.state.outstanding.values())
 
 
 @case("Client", "with requests outstanding", InvalidSignature, "invalid signature of replica 2")
@@ -1113,12 +1113,11 @@ def the_configuration_that_is_known_beside_other_replicas(scene: Scene) -> None:
 def asked_further(scene: Scene, is_right: bool, was_asked: bool) -> list[str]:
     """What a client does then, with its oldest request, of which all replicas were asked before, or not."""
     number = oldest(scene).statement.number
-    kept = set(scene.state.asked_all)
-    (scene.state.asked_all.add if was_asked else scene.state.asked_all.discard)(number)
+    waiting = scene.state.outstanding[number]
+    kept, waiting.has_asked_all = waiting.has_asked_all, was_asked
     with scene.recording("transmit", "retransmit") as calls:
         scene.process.ask_further(number, is_right)
-    scene.state.asked_all.clear()
-    scene.state.asked_all.update(kept)
+    waiting.has_asked_all = kept
     return [call[1] if call[0] == "transmit" else call[0] for call in calls]
 
 
@@ -1138,16 +1137,17 @@ def where_everybody_can_check_everything_a_client_complains_of_nothing(scene: Sc
 def a_client_that_has_asked_all_replicas_in_vain_asks_for_the_configuration(scene: Scene) -> None:
     state = scene.state
     number = oldest(scene).statement.number
-    kept = dict(state.attempts), set(state.asked_all), state.retransmissions, state.timers
+    waiting = state.outstanding[number]
+    kept = waiting.attempts, waiting.has_asked_all, state.retransmissions, state.timers
     started: list[Any] = []
     state.timers = SimpleNamespace(start=lambda *arguments: started.append(arguments[-1] / state.settings.client_timeout_ms))
-    state.attempts[number] = 1
+    waiting.attempts = 1
     with scene.recording("transmit", "query_configuration") as calls:
         for _ in range(5):
             scene.process.retransmit(number)
     sent = [call[0] for call in calls]
     assert [call[3] for call in calls if call[0] == "transmit"] == [state.replicas] * 5
-    state.attempts, state.asked_all, state.retransmissions, state.timers = kept
+    waiting.attempts, waiting.has_asked_all, state.retransmissions, state.timers = kept
     assert sent == ["transmit", *["transmit", "query_configuration"] * 4]
     assert started == [2, 4, 8, 16, 16]
 
@@ -1181,12 +1181,12 @@ def ordered(scene: Scene, ready: int, in_flight: int, orderable: bool = True, ov
 
     state.queue = SimpleNamespace(ready=lambda: left[0], take=take)
     scene.process.is_orderable = lambda request: orderable
-    scene.process.is_overdue = lambda: overdue
+    scene.state.ledger.is_overdue = lambda: overdue
     try:
         with scene.holding("in_flight", in_flight), scene.recording("extend", "ask_for_reconfiguration") as calls:
             scene.process.order_queued()
     finally:
-        del scene.process.is_orderable, scene.process.is_overdue
+        del scene.process.is_orderable, scene.state.ledger.is_overdue
         state.queue = kept
     return [f"{len(call[1].requests)} ordered" if call[0] == "extend" else "asked" for call in calls]
 
@@ -1319,8 +1319,7 @@ def knowing(scene: Scene, gone: tuple[int, ...] = (), places: Any = (), **said: 
     state.change = SimpleNamespace(**{name: lambda value=value: value for name, value in said.items()})
     state.places = places
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("Olympus", "Issuer"):
-            patch.setattr(sys.modules[name], "gone", lambda processes: [each for each in processes if each in lost])
+        patch.setattr(sys.modules["Maker"], "gone", lambda processes: [each for each in processes if each in lost])
         try:
             yield scene.process
         finally:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from bcr.chain.configuration import View
 from bcr.chain.history import HistoryEntry, LatestAnswer
 from bcr.chain.limits import most_in_flight, most_settled
-from bcr.chain.messages import Shuttle
+from bcr.chain.messages import ResultShuttle, Shuttle
 from bcr.chain.settings import Settings
 from bcr.chain.slot_room import SlotRoom
 from bcr.chain.slots import OpenSlot, SeenSlot, SettledSlot
 from bcr.signed.merkle import Tree
 from bcr.signed.statements import Request, SignedCheckpoint, SignedOrder, SignedRequest, SignedResult
-from bcr.signed.violations import Equivocation, Overdue, OverLimit, SecondOrder
+from bcr.signed.violations import Equivocation, MalformedMessage, Overdue, OverLimit, SecondOrder
 from bcr.state.cache import LatestRequests
 from bcr.state.running import RunningState, Snapshot
 
@@ -59,6 +59,19 @@ class Ledger:
         """An executed slot is in flight, with both proofs up to the own statements."""
         self.history[done.slot] = HistoryEntry(done.slot, done.requests, orders)
         self.in_flight[done.slot] = SeenSlot(done, orders, results)
+
+    def awaited(self, shuttle: ResultShuttle) -> SeenSlot | None:
+        """The slot in flight whose result this is, or None where that is settled already.
+
+        Raises MalformedMessage where it was not ordered here, or not so.
+        """
+        here = self.in_flight.get(shuttle.slot)
+        if here is None and shuttle.slot < self.next_slot:
+            return None
+        if here is None or len(shuttle.outcomes) != len(here.done.outcomes):
+            what = f"result shuttle of slot {shuttle.slot}, which was not ordered here so"
+            raise MalformedMessage(what, evidence=(shuttle,))
+        return here
 
     def settle(self, settled: SettledSlot) -> None:
         """The result of a slot is final: it is no longer in flight, and its requests have their answers."""
