@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 Point = Mapping[str, Any]
 
-STYLE = {
+STYLE: Any = {  # by the names of matplotlib's own settings
     "svg.fonttype": "none",
     "svg.hashsalt": "bcr",
     "font.family": "sans-serif",

@@ -18,7 +18,7 @@ class Sketch(msgspec.Struct, frozen=True):
     """Costs of one operation, shared out over the slot and the request that it is in, over all processes.
 
     `hops` is how many messages one after another an answer takes; `path_signatures` and `path_verifications` are those
-    that it waits for. Failure-free, without checkpoints (specification, section 3).
+    that it waits for. Failure-free, without checkpoints (specification, 3).
     """
 
     signatures: float

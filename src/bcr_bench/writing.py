@@ -68,6 +68,6 @@ def write(folder: Path, contents: Mapping[str, Any], series: Sequence[Series]) -
         for each in series:
             own = [each.point.settings.get(key, "") for key in settings]
             for number, run in enumerate(each.runs):
-                row = [each.point.sweep, each.point.label, each.point.system, *own, number, run.problem]
+                row: list[object] = [each.point.sweep, each.point.label, each.point.system, *own, number, run.problem]
                 row += [offered(each.point) or "", run.rate, *(run.latency_ms.get(name, "") for name in FIELDS)]
                 writer.writerow([*row, round(sum(run.cpu_us.values()), 1)])

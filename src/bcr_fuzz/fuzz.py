@@ -4,6 +4,7 @@ strangers   bytes to every port of real runs, from somebody without the cookie
 insiders    messages and commands to every process of real runs, from somebody who has the cookie
 handlers    changed copies of every message to every process of simulated runs, beside an oracle
 codec       changed messages to the codec of the layer below
+starts      connections that say nothing, as many as can be made, to every port of real runs from their beginning
 """
 
 import argparse
@@ -43,15 +44,19 @@ class Tally:
 
 
 class Budget:
-    """Until so many messages, or so many minutes, whichever comes first; and whether all is sent elsewhere."""
+    """Until so many messages (or starts), or so many minutes, whichever comes first; and whether all is sent elsewhere."""
 
-    def __init__(self, messages: int, minutes: float, is_elsewhere: bool = False) -> None:
+    def __init__(self, messages: int, minutes: float, is_elsewhere: bool = False, starts: int = 0) -> None:
         self.messages = messages
+        self.starts = starts
         self.is_elsewhere = is_elsewhere
         self._deadline_s = time.monotonic() + 60 * minutes
 
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._deadline_s
+
     def is_left(self, sent: int) -> bool:
-        return sent < self.messages and time.monotonic() < self._deadline_s
+        return sent < self.messages and not self.is_over()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +71,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for kind in kinds:
             tallies[kind] = Tally()
-            KINDS[kind](tallies[kind], options.seed, Budget(options.messages, options.minutes, options.elsewhere))
+            budget = Budget(options.messages, options.minutes, options.elsewhere, options.starts)
+            KINDS[kind](tallies[kind], options.seed, budget)
     except (Interrupted, KeyboardInterrupt):
         print("bcr fuzz: interrupted; this is what came of it so far", file=sys.stderr)
         _print(tallies)
@@ -80,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all of them)")
     parser.add_argument("--seed", type=int, default=0, help="with which to begin (default: 0)")
     parser.add_argument("--messages", type=int, default=10_000, help="of each kind (default: 10000)")
+    parser.add_argument("--starts", type=int, default=5, help="runs that are begun under a flood (default: 5)")
     parser.add_argument("--minutes", type=float, default=5.0, help="at the most, for each kind (default: 5)")
     parser.add_argument(
         "--elsewhere",
@@ -183,7 +190,9 @@ def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
     from bcr_sim.campaign import prepare, run_text
 
     prepare()
-    message_command = distalgo.sim.Command.Message
+    from da import sim
+
+    message_command = sim.Command.Message
     stock = distalgo.Container.take
     chance = random.Random()
 
@@ -237,9 +246,16 @@ def _insiders(tally: Tally, seed: int, budget: Budget) -> None:
     attack_runs(tally, seed, budget, insiders_words)
 
 
+def _starts(tally: Tally, seed: int, budget: Budget) -> None:
+    from bcr_fuzz.runs import flood_starts
+
+    flood_starts(tally, seed, budget)
+
+
 KINDS: dict[str, Callable[[Tally, int, Budget], None]] = {
     "strangers": _strangers,
     "insiders": _insiders,
     "handlers": _handlers,
     "codec": _codec,
+    "starts": _starts,
 }

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from dacurrent.transport import TcpTransport
 
 OPERATIONS = 4_000
+START_OPERATIONS = 20
 LIMIT_S = 180.0
 START_LIMIT_S = 60.0
 OPEN_LIMIT = 40  # connections of a stranger's that stay open
+FLOOD_OPEN = 800  # the same of a flood
+CLAIMED = 0.1  # of an insider's messages, in the name of others
 SAMPLES = 30  # messages that each process shows to the insider
 MEMORY_LIMIT_MIB = 400
 MIB = 1 << 20
@@ -69,13 +72,13 @@ Words = Callable[["Target", random.Random], bool]
 class Target:
     """A run that is under way, and what is known of it outside."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, operations: int = OPERATIONS) -> None:
         self.folder = folder
         self.seen = folder / "seen"
         self.seen.touch()
         self.result_file = folder / "result.json"
         scenario = folder / "scenario.config"
-        scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=OPERATIONS))
+        scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=operations))
         node = ["-L", "warning", "-n", "onode", "-M", "-p", "0", "-H", "localhost", "--cookie", COOKIE]
         run = ["RunSystem.da", "-i", str(scenario), "--log-dir", str(folder / "logs"), "--result-file", str(self.result_file)]
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
@@ -171,6 +174,46 @@ def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Word
         target.look()
         most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
     _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+
+
+def flood_starts(tally: Tally, seed: int, budget: Budget) -> None:
+    """Begin one short run after the other, from its first port on under a flood of strangers; each is to pass."""
+    import da  # noqa: F401 - before the modules of the layer
+
+    for number in range(seed, seed + budget.starts):
+        if budget.is_over():
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            target = Target(Path(folder), number, START_OPERATIONS)
+            try:
+                _flood(target, tally, number)
+            finally:
+                target.end()
+
+
+def _flood(target: Target, tally: Tally, seed: int) -> None:
+    before, most_mib, most_open = tally.messages, 0.0, 0
+    deadline_s = time.monotonic() + LIMIT_S
+    while target.process.poll() is None and time.monotonic() < deadline_s:
+        target.look()
+        if not target.processes:
+            time.sleep(0.005)  # nobody listens yet
+        for _ in range(20):
+            for pid in target.processes:
+                tally.messages += _take_a_place(target, pid)
+        most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
+    _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+
+
+def _take_a_place(target: Target, pid: Any) -> bool:
+    """A connection that says nothing and stays, until there are so many that the oldest has to go."""
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    connection.connect_ex(target.address_of(pid))
+    target.open.append(connection)
+    if len(target.open) > FLOOD_OPEN:
+        target.open.pop(0).close()
+    return True
 
 
 def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
@@ -293,13 +336,15 @@ def insiders_words(target: Target, chance: random.Random) -> bool:
 
     if not target.processes or target.channel is None:
         return False
-    pid, source = chance.choice(target.processes), chance.choice(target.processes)
+    pid, source = chance.choice(target.processes), _source(target, chance)
     kind = chance.random()
     if kind < 0.5 and target.samples:
         sample = chance.choice(target.samples)
-        data = changed_bytes(sample, chance)
         with contextlib.suppress(codec.CodecError):
-            pid = envelopes.decode(sample)[1] or pid
+            author, destination, message, _named, ticket = envelopes.decode(sample)
+            pid = destination or pid
+            sample = envelopes.encode(author if chance.random() < CLAIMED else source, destination, message, ticket)
+        data = changed_bytes(sample, chance)
     elif kind < 0.7:
         command = chance.choice(list(sim.Command))
         data = _encoded(source, pid, command, odd_value(chance), chance.choice((None, bytes(16), chance.randbytes(16))))
@@ -314,6 +359,18 @@ def insiders_words(target: Target, chance: random.Random) -> bool:
         threading.Event().wait(0.001)
         return False
     return True
+
+
+def _source(target: Target, chance: random.Random) -> Any:
+    """Whom the insider says it is: now and then one of the run's, which nobody takes from it, else itself."""
+    from dacurrent import origins
+
+    other = chance.choice(target.processes)
+    if chance.random() < CLAIMED or target.channel is None:
+        return other
+    channel = target.channel
+    uid = origins.uid_with(chance.choice((1, other.uid, 2**95)), channel.identity.public)
+    return tuple.__new__(type(other), (uid, *other[1:5], "127.0.0.1", (channel.port,)))
 
 
 def _encoded(source: Any, destination: Any, command: Any, arguments: Any, ticket: bytes | None) -> bytes:

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from itertools import islice
@@ -16,6 +16,7 @@ import msgspec
 from rich.table import Table
 
 from bcr.signed.encoding import encode
+from bcr.signed.violations import Notice
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
@@ -147,7 +148,7 @@ def _results_of(client: ClientRecord) -> Any:
 
 def _notices(record: RunRecord) -> list[dict[str, Any]]:
     """Every misbehaviour that somebody noticed: who, in which message, of what kind, what it was, and whom they blame."""
-    noticed = [("olympus", None, record.olympus_notices)]
+    noticed: list[tuple[str, int | None, Sequence[Notice]]] = [("olympus", None, record.olympus_notices)]
     noticed += [(f"client_{client.client}", None, client.notices) for client in record.clients]
     noticed += [(f"replica_{each.position}", each.configuration, each.notices) for each in _reports(record)]
     return [

@@ -146,7 +146,7 @@ def _end(process: "subprocess.Popen[bytes]", family: set[psutil.Process], ending
 def _is_alive(process: psutil.Process) -> bool:
     """Not a zombie: these are for their parent to remove, which in a container may be one that never does."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

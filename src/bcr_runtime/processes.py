@@ -1,5 +1,6 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
+import logging
 import os
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,6 +12,7 @@ from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal
 from bcr_runtime.places import default_log_base
+from dacurrent.logs import ENDED_LOGS
 
 
 def run_folder(settings: Settings) -> Path:
@@ -69,3 +71,9 @@ def _let_outlive(cls: Any) -> None:
 def byzantine_client() -> Any:
     """The process class of clients that misbehave; loaded only when a scenario has any."""
     return import_module("ByzantineClient").ByzantineClient
+
+
+def leave_ends_untold() -> None:
+    """Say no more on the console that a message's receiver has ended: in this OS process, and those it will start."""
+    for name in ENDED_LOGS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

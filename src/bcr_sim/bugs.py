@@ -31,7 +31,7 @@ def path_of(bug: Bug) -> Path:
     """The file that the bug is put into. Raises FileNotFoundError where there is none, as outside of a checkout."""
     for folder in (PACKAGES, SOURCES):
         if (folder / bug["file"]).exists():
-            return folder / bug["file"]
+            return folder / str(bug["file"])
     raise FileNotFoundError(f"{bug['file']} is neither in {PACKAGES} nor in {SOURCES}")
 
 

@@ -64,15 +64,15 @@ def text_of(
 
     Where `authentication` or `acceptance` is None, that is the file's own, or the default.
     """
-    chosen = authentication_of(seed) if authentication == FROM_THE_SEED else authentication
-    accepting = acceptance_of(seed) if acceptance == FROM_THE_SEED else acceptance
+    chosen = authentication_of(seed) if authentication == "any" else authentication
+    accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     if base is None:
         return scenario_text(seed, chosen or "ed25519", accepting or "all")
     lines = base.splitlines()
-    for key, value in (("authentication", chosen), ("acceptance", accepting)):
-        if value is not None:
-            lines = [line for line in lines if line.partition("=")[0].strip().lower() != key]
-            lines.append(f"{key} = {value}")
+    for name, own in (("authentication", chosen), ("acceptance", accepting)):
+        if own is not None:
+            lines = [line for line in lines if line.partition("=")[0].strip().lower() != name]
+            lines.append(f"{name} = {own}")
     for number, line in enumerate(lines):
         key, equals, value = line.partition("=")
         if equals and key.strip().lower() == "simulation":

@@ -75,7 +75,7 @@ class Queue:
         return len(self._items)
 
 
-class _Log(logging.LoggerAdapter):
+class _Log(logging.LoggerAdapter[logging.Logger]):
     """A process's own log, which tells of what went wrong and not of each step."""
 
     def debug(self, *_: Any, **__: Any) -> None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
-from bcr.signed.authentication import KINDS
+from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
 from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
@@ -23,6 +23,7 @@ from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
 from bcr_sim.diagram import diagram
 from bcr_sim.run import demand_simulable
+from bcr_sim.seeds import AUTHENTICATIONS
 from bcr_sim.shrink import shrunk
 
 CHUNK = 20
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
-        bases = [_text_of(name, options.authentication) for name in options.files] or [None]
+        bases: list[str | None] = [_text_of(name, options.authentication) for name in options.files] or [None]
     except (ValueError, ScenarioError, ScenarioNotFound, OSError) as error:
         print(f"bcr hunt: {error}", file=sys.stderr)
         return 2
@@ -79,13 +80,13 @@ def _shard(seeds: range, shard: str) -> range:
     return seeds[int(number) - 1 :: int(count)]
 
 
-def _text_of(name: str, authentication: str | None) -> str:
+def _text_of(name: str, authentication: Authentication | Literal["any"] | None) -> str:
     path = find_scenario(name)
     demand_simulable(read_scenario(path)[0])
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
     text = path.read_text()
-    for chosen in KINDS if authentication == FROM_THE_SEED else (authentication,):
+    for chosen in AUTHENTICATIONS if authentication == "any" else (authentication,):
         parse_scenario(text_of(0, text, chosen), name)  # with another authenticator it may be impossible
     return text
 

@@ -155,6 +155,11 @@ def _signed(value: Any) -> Iterator[list[Any]]:
             yield value
 
 
+def signed_to_everybody(keys: Keys, message: bytes) -> Any:
+    """The message, signed so that it convinces whoever the keys can convince."""
+    return keys.sign(message, to_everybody(keys))
+
+
 def to_everybody(key: Keys) -> tuple[bytes, ...]:
     """All clients and replicas that the holder of the keys knows, as readers."""
     return key.circle.clients + key.circle.replicas

@@ -82,7 +82,8 @@ class Bounds:
 
 def hindered_until_ms(options: Simulation) -> int:
     """When what a scenario does to network and processes is over: a run has its time behind that."""
-    ends = [each.until for each in (*options.pauses, *options.holds, *options.cuts)]
+    ends = [pause.until for pause in options.pauses]
+    ends += [each.until for links in (options.holds, options.cuts) for each in links]
     return max([*ends, *(crash.at for crash in options.crashes), options.until if options.lose or options.flip else 0])
 
 
@@ -159,9 +160,9 @@ class Interference:
         """How long faults made replicas of the configurations up to that one stand still or hold back, in all."""
         strikes = (fault for number, faults in self._strikes.items() if number <= until_configuration for fault in faults)
         return sum(
-            (fault.failure.argument or 0) * MILLISECOND_NS
+            fault.failure.argument * MILLISECOND_NS
             for fault in strikes
-            if fault.effect == "timing" and not fault.is_of_a_link
+            if fault.effect == "timing" and not fault.is_of_a_link and isinstance(fault.failure.argument, int)
         )
 
 

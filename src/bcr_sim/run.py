@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import msgspec
+from da import sim
 
 from bcr.chain.limits import most_in_flight_of_a_client
 from bcr.chain.proofs import Answer
@@ -28,7 +29,8 @@ from bcr.signed.macs import UnevenMacKeys
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
-from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of, stall_limit_s
+from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of
+from bcr_run.patience import stall_limit_s
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
 from bcr_runtime.places import SOURCES
@@ -246,8 +248,8 @@ class _Run:
 
         pid = self.system.create(Harness, self.system.root)
         [self.harness] = self.system.containers[pid]
-        self.system.command(pid, distalgo.sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
-        self.system.command(pid, distalgo.sim.Command.Start, 0)
+        self.system.command(pid, sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
+        self.system.command(pid, sim.Command.Start, 0)
         for crash in self.options.crashes:
             self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
         for amnesia in self.options.amnesias:
@@ -360,7 +362,7 @@ class _Run:
     def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
         """Let a liar send what its process does not."""
         self.trace.befell(sender.name, f"sends {parts[0]} of its own")
-        self.system.network.transmit(sender, receiver, (sender.dapid, (distalgo.sim.Command.Message, (None, parts))), False)
+        self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
         self._tell_harness(container.configuration or 0, self._position(container), "free")

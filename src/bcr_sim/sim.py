@@ -3,7 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.table import Table
 
@@ -17,6 +19,7 @@ from bcr_run.report import EXIT_STATUS
 from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
 from bcr_sim.run import Outcome, demand_simulable, simulate
+from bcr_sim.story import told
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,9 +29,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="in place of the file's own")
     parser.add_argument("--diagram", type=Path, metavar="SVG", help="draw the messages of the run (one FILE)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")
+    parser.add_argument("--story", action="store_true", help="tell who sent what to whom, and what each decided (one FILE)")
     options = parser.parse_args(arguments)
-    if len(options.files) > 1 and (options.diagram or options.logs):
-        parser.error("--diagram and --logs take one FILE")
+    if len(options.files) > 1 and (options.diagram or options.logs or options.story):
+        parser.error("--diagram, --logs and --story take one FILE")
     try:
         scenarios = [_read(find_scenario(name)) for name in options.files]
         if options.logs:
@@ -39,12 +43,22 @@ def main(arguments: Sequence[str]) -> int:
     statuses = []
     for scenario in scenarios:
         chosen = scenario if options.seed is None else seeded(scenario, options.seed)
-        outcome = simulate(chosen, folder=options.logs, keeps_steps=options.diagram is not None)
+        outcome = _simulated(chosen, options)
         statuses.append(FAIL if outcome.breaches else EXIT_STATUS[outcome.judgement.status])
         _print(chosen.name, outcome)
         if options.diagram:
             options.diagram.write_text(diagram(outcome.steps, outcome.breaches[0] if outcome.breaches else chosen.name))
     return worst(statuses)
+
+
+def _simulated(scenario: Scenario, options: argparse.Namespace) -> Outcome:
+    """What came of the scenario; its story is printed where it is asked for."""
+    if not options.story:
+        return simulate(scenario, folder=options.logs, keeps_steps=options.diagram is not None)
+    with nullcontext(options.logs) if options.logs else TemporaryDirectory(prefix="bcr-story-") as folder:
+        outcome, lines = told(scenario, Path(folder), keeps_steps=options.diagram is not None)
+    print("\n".join(lines))
+    return outcome
 
 
 def _read(file: Path) -> Scenario:

@@ -8,6 +8,7 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ from bcr.signed.signing import SEAL_SIZE, Signed
 from bcr.signed.statements import ReconfigurationRequest, Refusal, Request
 from bcr.signed.violations import MalformedMessage
 from bcr_sim.distalgo import Container
-from bcr_sim.mutation import changed, places, sign_again, to_everybody
+from bcr_sim.mutation import changed, places, sign_again, signed_to_everybody
 
 SHARE = 0.35  # of a liar's steps at which it sends something
 MOST_SENT = 150  # by one liar in one configuration
@@ -242,7 +243,7 @@ class FreeLiars:
         # A copy: what it is taken from may be around the place.
         holder[index] = deepcopy(self._one_of(alike)) if takes else changed(holder[index], self._chance)
         for position, keys in self._accomplices(container):
-            sign_again(value, position, lambda message, keys=keys: keys.sign(message, to_everybody(keys)))
+            sign_again(value, position, partial(signed_to_everybody, keys))
         return (*parts[:-1], msgspec.msgpack.encode(value))
 
     def _in_anothers_name(self, container: Container) -> Parts | None:

@@ -101,10 +101,10 @@ def run_version(project: Path, version: str, python: Path, editable: bool, selec
         made = subprocess.run([python, "-m", "venv", environment], check=False)
         if made.returncode != 0:
             return False, "no virtual environment could be made"
-    pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    target = ["--editable", project] if editable else ["--force-reinstall", project]
+    pip: list[str | Path] = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    target: list[str | Path] = ["--editable", project] if editable else ["--force-reinstall", project]
     locks = [project / LOCK, *map(lock_of, EXTRAS)]
-    wanted = [["--no-deps", "--require-hashes", "-r", lock] for lock in locks]
+    wanted: list[list[str | Path]] = [["--no-deps", "--require-hashes", "-r", lock] for lock in locks]
     for arguments in (*wanted, ["--no-deps", "--no-build-isolation", *target]):
         installed = subprocess.run([*pip, *arguments], timeout=INSTALL_LIMIT_S, check=False)
         if installed.returncode != 0:
@@ -113,7 +113,7 @@ def run_version(project: Path, version: str, python: Path, editable: bool, selec
 
 
 def _run_tests(project: Path, python: Path, selection: list[str]) -> tuple[bool, str]:
-    command = [python, "-m", "pytest", *selection]
+    command: list[str | Path] = [python, "-m", "pytest", *selection]
     lines: list[str] = []
     with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tests:
         assert tests.stdout is not None

@@ -81,7 +81,7 @@ def _section(file: Path, folder: Path) -> str:
 def _struck(scenario: Scenario, faults: Sequence[dict[str, object]]) -> list[str]:
     """The faults of the file, and whether they struck."""
     struck = {(fault.get("configuration"), fault.get("position"), fault.get("client"), fault["fault"]) for fault in faults}
-    plans = [
+    plans: list[tuple[str, tuple[int | None, int | None, int | None, str]]] = [
         (f"replica {plan.position} of configuration {plan.configuration}", (plan.configuration, plan.position, None, plan.text))
         for plan in scenario.failures
     ]

@@ -2,14 +2,17 @@
 
 import functools
 import socket
+from typing import Any
+
+from dacurrent.stock import Stock
 
 
-def cure_common(module):
+def cure_common(module: Stock) -> None:
     """Let `da.common` refuse an address that cannot be used with a word that says why, before anything starts."""
     stock = module.initialize_runtime_options
 
     @functools.wraps(stock)
-    def initialize_runtime_options(options=None):
+    def initialize_runtime_options(options: Any = None) -> None:
         given = options or {}
         why = _why_no_host("-H", given.get("hostname")) or _why_no_peer(given.get("peer"))
         if why:
@@ -19,7 +22,7 @@ def cure_common(module):
     module.initialize_runtime_options = initialize_runtime_options
 
 
-def _why_no_peer(given):
+def _why_no_peer(given: str | None) -> str | None:
     if not given:
         return None
     host, colon, port = given.partition(":")
@@ -28,7 +31,7 @@ def _why_no_peer(given):
     return _why_no_host("-R", given if _is_ipv6(given) else host)
 
 
-def _why_no_host(option, given):
+def _why_no_host(option: str, given: str | None) -> str | None:
     if not given:
         return None
     text = f"{option} {given}: there is no IPv6 here; give an IPv4 address, or a name that has one"
@@ -41,7 +44,7 @@ def _why_no_host(option, given):
     return None
 
 
-def _is_ipv6(given):
+def _is_ipv6(given: str) -> bool:
     bare = given[1:].partition("]")[0] if given.startswith("[") else given
     try:
         socket.inet_pton(socket.AF_INET6, bare.partition("%")[0])
@@ -50,7 +53,7 @@ def _is_ipv6(given):
         return False
 
 
-def _has_ipv6(name):
+def _has_ipv6(name: str) -> bool:
     try:
         return bool(socket.getaddrinfo(name, None, socket.AF_INET6))
     except (OSError, UnicodeError):

@@ -1,7 +1,7 @@
 """Commands are taken only from whom they may come, and only in their form.
 
-Every connection has proved the cookie, and every frame comes from the process whose address it was made with.  But all
-processes of a run have the cookie, also one that lies; so a command needs more than that.
+Every connection has proved the cookie, and over it speaks nobody but the processes of the transport that made it (see
+`origins`).  But all processes of a run have the cookie, also one that lies; so a command needs more than that.
 
 - A node makes itself a secret when it starts, its *family's*: it and the processes that are forked from it have it.
 - Of that come *tickets*: for another node, a code of its name under the family's secret; for a process, a code of its
@@ -17,18 +17,26 @@ processes of a run have the cookie, also one that lies; so a command needs more 
 | Resolve | this node's own family |
 | NodeJoin, NodePing | nodes |
 | acknowledgements and replies | whoever was told the sequence number, which is drawn at random for each command |
-| Message | anybody: programs that must not trust each other sign what matters |
+| Message | anybody, for itself: programs that must not trust each other sign what others are to believe too |
 """
+
+from __future__ import annotations
 
 import functools
 import hashlib
 import hmac
 import logging
 import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from da import common
 
 from dacurrent.limited import LimitedLog
+from dacurrent.stock import Stock
+
+if TYPE_CHECKING:
+    from da.common import ProcessId
 
 NEW_LIMIT = 1_000
 PROPERTY_LIMIT = 20
@@ -48,45 +56,45 @@ class Refused(Exception):
 class _Authority:
     """What this OS process has of its own family, and of the one that its node works for."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.family = secrets.token_bytes(SECRET_BYTES)
-        self.employer = None  # (host, name) of the node that this one works for
-        self.employers_ticket = None
+        self.employer: tuple[str, str] | None = None  # (host, name) of the node that this one works for
+        self.employers_ticket: bytes | None = None
 
 
 _authority = _Authority()
 
 
-def hand_on():
+def hand_on() -> _Authority:
     """What a child process needs of this one's authority; a forked one has it anyway."""
     return _authority
 
 
-def take_over(authority):
+def take_over(authority: _Authority) -> None:
     global _authority
     _authority = authority
 
 
-def _code(key, text):
+def _code(key: bytes, text: str) -> bytes:
     return hashlib.blake2b(text.encode(), key=key, digest_size=TICKET_BYTES).digest()
 
 
-def _node_ticket(pid):
+def _node_ticket(pid: ProcessId) -> bytes:
     return _code(_authority.family, f"node {pid.hostname} {pid.nodename}")
 
 
-def _process_ticket(node_ticket, pid):
+def _process_ticket(node_ticket: bytes, pid: ProcessId) -> bytes:
     return _code(node_ticket, f"process {pid.uid}")
 
 
-def ticket_for(command, destination):
+def ticket_for(command: str, destination: ProcessId) -> bytes | None:
     """The ticket that goes with a command of this name to `destination`; None where it needs none."""
     if command in _FOR_PROCESSES:
         return _process_ticket(_node_ticket(destination), destination)
     return _node_ticket(destination) if command in _FOR_NODES else None
 
 
-def demand_ticket(command, source, destination, ticket):
+def demand_ticket(command: str, source: ProcessId, destination: ProcessId, ticket: object) -> None:
     """Raises Refused unless whoever sent the command may; may make this node work for the sender's family.
 
     The command is one of those that need a ticket; `destination` is a process of this OS process.
@@ -108,19 +116,19 @@ def demand_ticket(command, source, destination, ticket):
             raise Refused("this node works for {1} at {0}".format(*_authority.employer or ("?", "nobody")))
 
 
-def is_employer(source, ticket):
+def is_employer(source: ProcessId, ticket: object) -> bool:
     """Whether a process is of the family that this node works for."""
     theirs = _authority.employers_ticket
     is_theirs = theirs is not None and _is_one_of(ticket, [theirs])
     return is_theirs and (source.hostname, source.nodename) == _authority.employer
 
 
-def employer():
+def employer() -> tuple[str, str] | None:
     """(host, name) of the node that this one works for, or None."""
     return _authority.employer
 
 
-def _is_one_of(ticket, accepted):
+def _is_one_of(ticket: object, accepted: list[bytes]) -> bool:
     return type(ticket) is bytes and any(hmac.compare_digest(ticket, each) for each in accepted)
 
 
@@ -129,32 +137,32 @@ _FOR_NODES = frozenset(("New", "NodeLeave", "Resolve"))
 TICKETED = _FOR_PROCESSES | _FOR_NODES - {"NodeLeave"}
 
 
-def cure_sim(sim):
+def cure_sim(sim: Stock) -> None:
     """Put a check before each command of `da.sim`'s processes and nodes."""
 
-    def not_here(_process, _source, _arguments):
+    def not_here(_process: Any, _source: ProcessId, _arguments: Any) -> None:
         raise Refused("nothing here takes it")
 
-    def from_parent(process, source, _arguments):
+    def from_parent(process: Any, source: ProcessId, _arguments: Any) -> None:
         if source not in (process._DistProcess__parent, process._DistProcess__procimpl._nodeid):
             raise Refused("it comes from neither the parent nor the node")
 
-    def from_own_node(process, source, _arguments):
+    def from_own_node(process: Any, source: ProcessId, _arguments: Any) -> None:
         if source.hostname != process._id.hostname or source.nodename != process._id.nodename:
             raise Refused("it comes from another node")
 
-    def from_node(_process, source, _arguments):
+    def from_node(_process: Any, source: ProcessId, _arguments: Any) -> None:
         if not source.nodename or source.name != source.nodename:
             raise Refused("it does not come from a node")
 
-    def is_setup(_process, _source, arguments):
+    def is_setup(_process: Any, _source: ProcessId, arguments: Any) -> None:
         seqno, values = arguments
         _require(type(seqno) is int and isinstance(values, (tuple, list)), "(sequence number, arguments)")
 
-    def is_number(_process, _source, arguments):
+    def is_number(_process: Any, _source: ProcessId, arguments: Any) -> None:
         _require(type(arguments) is int, "a number")
 
-    def is_new(process, _source, arguments):
+    def is_new(process: Any, _source: ProcessId, arguments: Any) -> None:
         if not process._DistProcess__procimpl.is_node():
             raise Refused("only a node makes processes for others")
         cls, names, method, is_daemon, seqno, properties = arguments
@@ -165,17 +173,17 @@ def cure_sim(sim):
         _require(type(properties) is dict and len(properties) <= PROPERTY_LIMIT, "properties")
         _require(all(type(name) is str for name in properties), "properties with names")
 
-    def is_resolve(_process, _source, arguments):
+    def is_resolve(_process: Any, _source: ProcessId, arguments: Any) -> None:
         full_name, host, port, seqno = arguments
         _require(type(full_name) is tuple and len(full_name) == 2, "a name")
         _require(all(type(part) is str for part in full_name) and type(seqno) is int, "a name")
         _require(type(host) in (str, type(None)) and type(port) in (int, type(None)), "an address")
 
-    def is_join(_process, _source, arguments):
+    def is_join(_process: Any, _source: ProcessId, arguments: Any) -> None:
         _names, seqno = arguments
         _require(type(seqno) is int, "(names, sequence number)")
 
-    def is_reply(_process, _source, arguments):
+    def is_reply(_process: Any, _source: ProcessId, arguments: Any) -> None:
         seqno, _result = arguments
         _require(type(seqno) is int, "(sequence number, result)")
 
@@ -204,9 +212,8 @@ def cure_sim(sim):
         if command.value not in (size, message)
     ]
 
-    @sim.internal
     @functools.wraps(stock)
-    def _init_dispatch_table(self):
+    def _init_dispatch_table(self: Any) -> None:
         table = self._DistProcess__command_dispatch_table = [None] * size
         awaited = self._DistProcess__async_events = [None] * size
         acknowledgements = self.AckCommands
@@ -220,16 +227,22 @@ def cure_sim(sim):
             table[number] = _checked(sim, self, name, stock_command, wanted or (not_here,))
         table[message], awaited[message] = self._cmd_Message, {}  # what a message is, `envelopes` sees to
 
-    sim.DistProcess._init_dispatch_table = _init_dispatch_table
+    sim.DistProcess._init_dispatch_table = sim.internal(_init_dispatch_table)
 
 
-def _require(condition, form):
+def _require(condition: bool, form: str) -> None:
     if not condition:
         raise Refused(f"it is malformed: not {form}")
 
 
-def _checked(sim, process, name, command, wanted):
-    def call(source, arguments):
+def _checked(
+    sim: Stock,
+    process: Any,
+    name: str,
+    command: Any,  # a method of the process, or None where it has none
+    wanted: tuple[Callable[..., None], ...],
+) -> Callable[[ProcessId, Any], object]:
+    def call(source: ProcessId, arguments: Any) -> object:
         try:
             for check in wanted:
                 check(process, source, arguments)
@@ -243,17 +256,19 @@ def _checked(sim, process, name, command, wanted):
         try:
             return command(source, arguments)
         except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
-            _log.log(logging.ERROR, (name, type(error)), "%s: %s from %s failed: %.1000r", process._id, name, source, error)
+            _log.log(
+                logging.ERROR, (name, type(error)), "%s: %s from %s failed: %.1000r", process._id, name, source, error
+            )
             return None
 
     return call
 
 
-def _draw_sequence_numbers(sim):
+def _draw_sequence_numbers(sim: Stock) -> None:
     """A number that nobody can guess says that an answer comes from somebody who was asked."""
     stock = sim.DistProcess._create_cmd_seqno
 
-    def _create_cmd_seqno(self):
+    def _create_cmd_seqno(self: Any) -> Any:
         if not isinstance(self._DistProcess__procimpl, sim.ProcessContainer):
             return stock(self)  # what is simulated stays the same each time
         if common.get_runtime_option("record_trace") or common.get_runtime_option("replay_traces"):
@@ -263,15 +278,15 @@ def _draw_sequence_numbers(sim):
     sim.DistProcess._create_cmd_seqno = sim.internal(_create_cmd_seqno)
 
 
-def _hand_on_to_children(sim):
+def _hand_on_to_children(sim: Stock) -> None:
     """A child that is spawned, and not forked, gets its node's authority with its container."""
     stock_init, stock_run = sim.OSProcessContainer.__init__, sim.OSProcessContainer._init_for_spawn
 
-    def __init__(self, *arguments, **rest):
+    def __init__(self: Any, *arguments: Any, **rest: Any) -> None:
         stock_init(self, *arguments, **rest)
         self.authority = hand_on() if sim._is_spawning_semantics() else None
 
-    def _init_for_spawn(self):
+    def _init_for_spawn(self: Any) -> None:
         take_over(self.authority)
         stock_run(self)
 

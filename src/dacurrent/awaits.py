@@ -7,18 +7,19 @@ in the one place that every await and label goes through: an await begins with i
 that is where its timer is reset; and what a handler did to the timer is undone when it has returned.
 """
 
-from types import ModuleType
+from typing import Any
 
 from dacurrent import clock as time
+from dacurrent.stock import Stock
 
 _LOCAL = "_DistProcess__local"
 
 
-def cure_sim(sim: ModuleType) -> None:
+def cure_sim(sim: Stock) -> None:
     """Patch `da.sim.DistProcess._label`."""
     stock_label = sim.DistProcess._label
 
-    def _label(self, name, block=False, timeout=None):
+    def _label(self: Any, name: Any, block: Any = False, timeout: Any = None) -> None:
         local = getattr(self, _LOCAL)
         if timeout is None:
             if not block:

@@ -7,6 +7,8 @@ an hour; and a process id made afterwards counted as older than those before.
 import time as _time
 from types import SimpleNamespace
 
+from dacurrent.stock import Stock
+
 _began_s = _time.time() - _time.monotonic()
 
 
@@ -19,6 +21,6 @@ sleep = _time.sleep
 _MODULE = SimpleNamespace(**{**vars(_time), "time": time})
 
 
-def cure(module) -> None:
+def cure(module: Stock) -> None:
     """Let a module of DistAlgo that imports `time` use this one."""
     module.time = _MODULE

@@ -21,8 +21,11 @@ import enum
 import struct
 import threading
 import types
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from da import common, sim
+from da.common import ProcessId
 from da.freeze import frozendict, frozenlist
 
 DEPTH_LIMIT = 100
@@ -35,7 +38,9 @@ LONG_INT_LIMIT_BYTES = 64 * 1024
 COLLISION_LIMIT = 32  # keys of one dictionary or set whose hashes are those of others in it
 FEW = 64  # keys that cost nothing whatever they are
 
-ProcessId = common.ProcessId
+Write = Callable[[bytes], None]
+Put = Callable[[Any, Write, int], None]  # of a value of one type, nested so deep
+Get = Callable[[bytes, int, int], tuple[Any, int]]  # the value that begins there, nested so deep; where the rest begins
 
 _LENGTH = struct.Struct(">I")
 _INT = struct.Struct(">q")
@@ -52,40 +57,42 @@ class CodecError(ValueError):
 # -- classes by name
 
 
-def find_class(module_name, qualified_name):
+def find_class(module_name: str, qualified_name: str) -> type[Any] | None:
     """The class that the loaded `.da` module `module_name` defines under this qualified name, or None."""
     if module_name == sim.__name__:
-        return getattr(sim, qualified_name) if qualified_name in ("DistProcess", "NodeProcess") else None
-    found = common.modules.get(module_name)
+        return {"DistProcess": sim.DistProcess, "NodeProcess": sim.NodeProcess}.get(qualified_name)
+    found: Any = common.modules.get(module_name)
     for part in qualified_name.split("."):
         # By `__dict__`, and without metaclasses of the module's own: a lookup must call nothing.
         found = found.__dict__.get(part) if type(found) in _HOLDERS else None
     if type(found) not in _METACLASSES or found.__module__ != module_name or found.__qualname__ != qualified_name:
         return None
-    return found
+    cls: type[Any] = found
+    return cls
 
 
-def _class_for_message(module_name, qualified_name):
+def _class_for_message(module_name: str, qualified_name: str) -> type[Any]:
     found = find_class(module_name, qualified_name)
     if found is None:
         raise CodecError(f"no loaded .da module defines a class {module_name}.{qualified_name}")
     return found
 
 
-def _name_of_class(cls):
-    if find_class(cls.__module__, cls.__qualname__) is not cls:
+def _name_of_class(cls: Any) -> tuple[str, str]:
+    name = cls.__module__, cls.__qualname__
+    if find_class(*name) is not cls:
         raise CodecError(f"cannot send {cls!r}: only classes that a .da module defines at its top level")
-    return cls.__module__, cls.__qualname__
+    return name
 
 
-def _has_plain_instances(cls):
+def _has_plain_instances(cls: Any) -> bool:
     return cls.__new__ is object.__new__ and cls.__dictoffset__ != 0 and not issubclass(cls, sim.DistProcess)
 
 
-_stand_ins = {}
+_stand_ins: dict[tuple[str, str], type[Any]] = {}
 
 
-def _class_of_process_id(module_name, qualified_name):
+def _class_of_process_id(module_name: str, qualified_name: str) -> type[Any]:
     found = find_class(module_name, qualified_name) or _stand_ins.get((module_name, qualified_name))
     if found is None:
         if len(_stand_ins) >= STAND_IN_LIMIT:
@@ -101,9 +108,9 @@ def _class_of_process_id(module_name, qualified_name):
 # -- encoding
 
 
-def encode(value):
+def encode(value: Any) -> bytes:
     """The bytes that stand for `value`.  Raises CodecError naming the type that cannot be sent."""
-    parts = []
+    parts: list[bytes] = []
     try:
         _put(value, parts.append, 0)
     except RecursionError:
@@ -111,7 +118,7 @@ def encode(value):
     return b"".join(parts)
 
 
-def _put(value, write, depth):
+def _put(value: Any, write: Write, depth: int) -> None:
     kind = type(value)
     put = _PUT.get(kind)
     if put is not None:
@@ -130,12 +137,12 @@ def _put(value, write, depth):
         )
 
 
-def _put_sized(tag, data, write):
+def _put_sized(tag: bytes, data: bytes, write: Write) -> None:
     write(tag + _LENGTH.pack(len(data)))
     write(data)
 
 
-def _put_int(value, write, depth):
+def _put_int(value: Any, write: Write, depth: int) -> None:
     if _INT_MIN <= value <= _INT_MAX:
         write(b"i" + _INT.pack(value))
     elif value.bit_length() // 8 < LONG_INT_LIMIT_BYTES:
@@ -144,22 +151,22 @@ def _put_int(value, write, depth):
         raise CodecError(f"cannot send an int of more than {LONG_INT_LIMIT_BYTES} bytes")
 
 
-def _put_str(value, write, depth):
+def _put_str(value: Any, write: Write, depth: int) -> None:
     _put_sized(b"s", value.encode("utf-8", "surrogatepass"), write)
 
 
-def _put_bytes(value, write, depth):
+def _put_bytes(value: Any, write: Write, depth: int) -> None:
     write(b"b" + _LENGTH.pack(len(value)))
     write(value)
 
 
-def _check_depth(depth):
+def _check_depth(depth: int) -> None:
     if depth >= DEPTH_LIMIT:
         raise CodecError(f"cannot send a value nested more than {DEPTH_LIMIT} deep")
 
 
-def _put_items(tag):
-    def put(value, write, depth):
+def _put_items(tag: bytes) -> Put:
+    def put(value: Any, write: Write, depth: int) -> None:
         _check_depth(depth)
         write(tag + _LENGTH.pack(len(value)))
         depth += 1
@@ -169,8 +176,8 @@ def _put_items(tag):
     return put
 
 
-def _put_mapping(tag):
-    def put(value, write, depth):
+def _put_mapping(tag: bytes) -> Put:
+    def put(value: Any, write: Write, depth: int) -> None:
         _check_depth(depth)
         write(tag + _LENGTH.pack(len(value)))
         for key, item in value.items():
@@ -180,14 +187,14 @@ def _put_mapping(tag):
     return put
 
 
-def _put_range(value, write, depth):
+def _put_range(value: Any, write: Write, depth: int) -> None:
     _put_sized(b"R", encode((value.start, value.stop, value.step)), write)
 
 
-_encoded_ids = {}
+_encoded_ids: dict[ProcessId, bytes] = {}
 
 
-def _put_process_id(value, write, depth):
+def _put_process_id(value: Any, write: Write, depth: int) -> None:
     encoded = _encoded_ids.get(value)
     if encoded is None:
         label = (value.pcls.__module__, value.pcls.__qualname__)
@@ -202,7 +209,7 @@ def _put_process_id(value, write, depth):
 
 
 _put_dict = _put_mapping(b"d")
-_PUT = {
+_PUT: dict[type[Any], Put] = {
     type(None): lambda value, write, depth: write(b"N"),
     bool: lambda value, write, depth: write(b"T" if value else b"F"),
     int: _put_int,
@@ -229,7 +236,7 @@ _MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError, Overf
 _met = threading.local()
 
 
-def decode(data, named=None):
+def decode(data: bytes, named: list[ProcessId] | None = None) -> Any:
     """The value that the bytes `data` stand for.  Raises CodecError, and nothing else.
 
     The process ids within it that have a name are appended to the list `named`: a process id is not made known by
@@ -246,52 +253,52 @@ def decode(data, named=None):
         raise CodecError(f"malformed: {error!r:.{TEXT_LIMIT}}") from None
 
 
-def _get_whole(data):
+def _get_whole(data: bytes) -> Any:
     value, end = _GET[data[0]](data, 1, 0)
     if end != len(data):
         raise CodecError(f"malformed: {len(data) - end} bytes behind the value")
     return value
 
 
-def _get_sized(data, at):
+def _get_sized(data: bytes, at: int) -> tuple[bytes, int]:
     end = at + 4 + _LENGTH.unpack_from(data, at)[0]
     if end > len(data):
         raise CodecError("malformed: cut short")
     return data[at + 4 : end], end
 
 
-def _get_bytes(data, at, depth):
+def _get_bytes(data: bytes, at: int, depth: int) -> tuple[bytes, int]:
     return _get_sized(data, at)
 
 
-def _get_int(data, at, depth):
+def _get_int(data: bytes, at: int, depth: int) -> tuple[int, int]:
     return _INT.unpack_from(data, at)[0], at + 8
 
 
-def _get_long(data, at, depth):
+def _get_long(data: bytes, at: int, depth: int) -> tuple[int, int]:
     body, end = _get_sized(data, at)
     if len(body) > LONG_INT_LIMIT_BYTES:
         raise CodecError(f"malformed: an int of {len(body)} bytes")
     return int.from_bytes(body, "big", signed=True), end
 
 
-def _get_float(data, at, depth):
+def _get_float(data: bytes, at: int, depth: int) -> tuple[float, int]:
     return _FLOAT.unpack_from(data, at)[0], at + 8
 
 
-def _get_str(data, at, depth):
+def _get_str(data: bytes, at: int, depth: int) -> tuple[str, int]:
     body, end = _get_sized(data, at)
     return body.decode("utf-8", "surrogatepass"), end
 
 
-def _get_count(data, at, depth):
+def _get_count(data: bytes, at: int, depth: int) -> tuple[int, int]:
     count = _LENGTH.unpack_from(data, at)[0]
     if depth >= DEPTH_LIMIT or count > len(data) - at:
         raise CodecError("malformed: nested too deeply, or cut short")
     return count, at + 4
 
 
-def _get_list(data, at, depth):
+def _get_list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
     count, at = _get_count(data, at, depth)
     depth += 1
     items = []
@@ -301,16 +308,16 @@ def _get_list(data, at, depth):
     return items, at
 
 
-def _get_items(make):
-    def get(data, at, depth):
+def _get_items(make: Callable[[list[Any]], Any]) -> Get:
+    def get(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         items, at = _get_list(data, at, depth)
         return make(items), at
 
     return get
 
 
-def _get_hashed(make):
-    def get(data, at, depth):
+def _get_hashed(make: Callable[[list[Any]], Any]) -> Get:
+    def get(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         items, at = _get_list(data, at, depth)
         _check_keys(items)
         return make(items), at
@@ -318,7 +325,7 @@ def _get_hashed(make):
     return get
 
 
-def _get_dict(data, at, depth):
+def _get_dict(data: bytes, at: int, depth: int) -> tuple[dict[Any, Any], int]:
     count, at = _get_count(data, at, depth)
     depth += 1
     keys, values = [], []
@@ -331,7 +338,7 @@ def _get_dict(data, at, depth):
     return dict(zip(keys, values)), at
 
 
-def _check_keys(keys):
+def _check_keys(keys: list[Any]) -> None:
     """Raises CodecError unless a dictionary or set of these is made without code of a `.da` module, and quickly.
 
     Of keys that all have one hash, each is compared with all before it: that is a second for some thousands.
@@ -342,7 +349,7 @@ def _check_keys(keys):
         raise CodecError("malformed: too many keys of one hash")
 
 
-def _checked_key(value):
+def _checked_key(value: Any) -> Any:
     """`value`, if hashing and comparing it runs no code of a `.da` module."""
     kind = type(value)
     if kind in (tuple, frozenset, frozenlist):
@@ -356,20 +363,20 @@ def _checked_key(value):
     return value
 
 
-def _get_frozendict(data, at, depth):
+def _get_frozendict(data: bytes, at: int, depth: int) -> tuple[frozendict, int]:
     items, at = _get_dict(data, at, depth)
     return frozendict(items), at
 
 
-def _get_range(data, at, depth):
+def _get_range(data: bytes, at: int, depth: int) -> tuple[range, int]:
     body, end = _get_sized(data, at)
     return range(*_get_whole(body)), end
 
 
-_decoded_ids = {}
+_decoded_ids: dict[bytes, ProcessId] = {}
 
 
-def _get_process_id(data, at, depth):
+def _get_process_id(data: bytes, at: int, depth: int) -> tuple[ProcessId, int]:
     body, end = _get_sized(data, at)
     found = _decoded_ids.get(body)
     if found is None:
@@ -382,12 +389,12 @@ def _get_process_id(data, at, depth):
     return found, end
 
 
-def _is_name(text):
+def _is_name(text: object) -> bool:
     """Whether it may be a name: names stand in logs, and on terminals."""
     return type(text) is str and len(text) <= NAME_LIMIT and text.isprintable()
 
 
-def _process_id(body):
+def _process_id(body: bytes) -> ProcessId:
     if len(body) > PROCESS_ID_LIMIT_BYTES:
         raise CodecError(f"malformed: a process id of {len(body)} bytes")
     uid, seqno, (module_name, class_name), *texts, transports = _get_whole(body)
@@ -402,13 +409,13 @@ def _process_id(body):
     return tuple.__new__(ProcessId, fields)
 
 
-def _get_class(data, at, depth):
+def _get_class(data: bytes, at: int, depth: int) -> tuple[type[Any], int]:
     body, end = _get_sized(data, at)
     module_name, qualified_name = _get_whole(body)
     return _class_for_message(module_name, qualified_name), end
 
 
-def _get_enum_member(data, at, depth):
+def _get_enum_member(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     body, end = _get_sized(data, at)
     module_name, qualified_name, member = _get_whole(body)
     found = _class_for_message(module_name, qualified_name)
@@ -417,7 +424,7 @@ def _get_enum_member(data, at, depth):
     return found._member_map_[member], end
 
 
-def _get_instance(data, at, depth):
+def _get_instance(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     body, at = _get_sized(data, at)
     found = _class_for_message(*_get_whole(body))
     if type(found) is not type or not _has_plain_instances(found) or data[at] != ord("d"):
@@ -430,13 +437,13 @@ def _get_instance(data, at, depth):
     return value, at
 
 
-def _refuse(data, at, depth):
+def _refuse(data: bytes, at: int, depth: int) -> NoReturn:
     raise CodecError(f"malformed: unknown tag {data[at - 1]}")
 
 
 _COMMANDS = {command.value: command for command in sim.Command}
 _ROUTER_COMMANDS = {command.value: command for command in sim.RouterCommands}
-_READERS = {
+_READERS: dict[str, Get] = {
     "N": lambda data, at, depth: (None, at),
     "T": lambda data, at, depth: (True, at),
     "F": lambda data, at, depth: (False, at),

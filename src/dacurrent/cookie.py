@@ -10,6 +10,9 @@ import logging
 import os
 import secrets
 import stat
+from typing import Any
+
+from dacurrent.stock import Stock
 
 LIMIT_BYTES = 80  # as much as DistAlgo reads of the file
 
@@ -20,7 +23,7 @@ class CookieError(RuntimeError):
     """There is no cookie that could be used; the text says why and what to do."""
 
 
-def read_or_make(path):
+def read_or_make(path: str) -> bytes:
     """The cookie in the file `path` as bytes; a file that is not there is made, readable by its owner alone."""
     try:
         return _read(path)
@@ -31,7 +34,7 @@ def read_or_make(path):
         raise CookieError(f"cannot read the cookie: {error}; give --cookie, or make the file readable") from error
 
 
-def _make(path):
+def _make(path: str) -> None:
     draft = f"{path}.{os.getpid()}.{secrets.token_hex(8)}"
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -48,7 +51,7 @@ def _make(path):
             os.unlink(draft)
 
 
-def _read(path):
+def _read(path: str) -> bytes:
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         cookie = file.read(LIMIT_BYTES)
@@ -59,17 +62,19 @@ def _read(path):
     return cookie
 
 
-def cure_api(module):
+def cure_api(module: Stock) -> None:
     """Patch `da.api._load_cookie`."""
     stock = module._load_cookie
 
     @functools.wraps(stock)
-    def _load_cookie():
+    def _load_cookie() -> Any:
         given = module.get_runtime_option("cookie")
         if given is not None:
             if not given:
                 module.die("--cookie: must not be empty")
-            log.warning("Everybody on this host can read --cookie in the list of processes; the file ~/.da.cookie will do.")
+            log.warning(
+                "Everybody on this host can read --cookie in the list of processes; the file ~/.da.cookie will do."
+            )
             return given
         try:
             return read_or_make(os.path.expanduser("~/.da.cookie"))

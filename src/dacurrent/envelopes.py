@@ -5,16 +5,21 @@ arrival decoded, once for all messages between the two; everything else goes as 
 """
 
 import struct
+from typing import Any
 
 import msgspec
 from da import sim
+from da.common import ProcessId
 
 from dacurrent import codec
 
 PLAIN = b"\x01"  # no tag of `codec`
 CACHE_LIMIT = 4_096
 
-Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
+Command, RouterCommands = sim.Command, sim.RouterCommands
+
+# source, destination (None: the router), (command, arguments), the named ids in it, ticket
+Envelope = tuple[ProcessId, ProcessId | None, tuple[Any, Any], list[ProcessId], bytes | None]
 
 MESSAGE = Command.Message  # looked up once: of an enum it takes a while
 CLOCK_LIMIT_BITS = 128
@@ -24,11 +29,13 @@ _SCALARS = frozenset((type(None), bool, int, float, str, bytes))
 _BEGIN = len(PLAIN) + _ADDRESS.size
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list)
-_encoded_addresses = {}
-_decoded_addresses = {}
+_encoded_addresses: dict[tuple[ProcessId, ProcessId], bytes] = {}
+_decoded_addresses: dict[bytes, tuple[ProcessId, ProcessId, list[ProcessId]]] = {}
 
 
-def encode(source, destination, message, ticket=None):
+def encode(
+    source: ProcessId, destination: ProcessId | None, message: tuple[Any, Any], ticket: bytes | None = None
+) -> bytes:
     """The bytes that stand for it.  Raises CodecError naming the type that cannot be sent.
 
     `ticket` are the bytes by which the receiver knows that the sender may give this command; None where there are none.
@@ -44,7 +51,7 @@ def encode(source, destination, message, ticket=None):
     return codec.encode((source, destination, message) if ticket is None else (source, destination, message, ticket))
 
 
-def _plain_address(source, destination):
+def _plain_address(source: ProcessId, destination: ProcessId) -> bytes:
     encoded = _encoded_addresses.get((source, destination))
     if encoded is None:
         body = codec.encode((source, destination))
@@ -55,7 +62,7 @@ def _plain_address(source, destination):
     return encoded
 
 
-def decode(data):
+def decode(data: bytes) -> Envelope:
     """(source, destination, (command, arguments), named, ticket) of the bytes.
 
     `named` are the named process ids in it; `ticket` is bytes or None.
@@ -63,7 +70,7 @@ def decode(data):
     """
     if data[:1] == PLAIN:
         return _decode_plain(data)
-    named = []
+    named: list[ProcessId] = []
     envelope = codec.decode(data, named)
     if type(envelope) is not tuple or len(envelope) not in (3, 4):
         raise codec.CodecError("not a message")
@@ -81,7 +88,7 @@ def decode(data):
     return source, destination, message, named, ticket
 
 
-def _decode_plain(data):
+def _decode_plain(data: bytes) -> Envelope:
     if len(data) < _BEGIN:
         raise codec.CodecError("malformed: cut short")
     end = _BEGIN + _ADDRESS.unpack_from(data, len(PLAIN))[0]
@@ -98,13 +105,13 @@ def _decode_plain(data):
     return source, destination, (MESSAGE, (values[0], tuple(values[1:]))), named, None
 
 
-def _is_clock(value):
+def _is_clock(value: object) -> bool:
     """Whether it may be a logical clock; a program without one has None there."""
     return value is None or type(value) is int and 0 <= value and value.bit_length() <= CLOCK_LIMIT_BITS
 
 
-def _decode_address(address):
-    named = []
+def _decode_address(address: bytes) -> tuple[ProcessId, ProcessId, list[ProcessId]]:
+    named: list[ProcessId] = []
     pair = codec.decode(address, named)
     if type(pair) is not tuple or len(pair) != 2:
         raise codec.CodecError("malformed: not an address")
@@ -117,7 +124,7 @@ def _decode_address(address):
     return found
 
 
-def _check_address(source, destination):
+def _check_address(source: object, destination: object) -> None:
     if type(source) is not ProcessId:
         raise codec.CodecError("a message without sender or command")
     if type(destination) not in (ProcessId, type(None)):

@@ -1,30 +1,43 @@
 """How a process takes its messages: failures of the program are told with a traceback, and nothing is copied in vain."""
 
+from __future__ import annotations
+
 import copy
 import logging
 import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from da.pattern import ConstantPattern, FreePattern, TuplePattern
 
 from dacurrent import lifetime
 from dacurrent.limited import LimitedLog
+from dacurrent.stock import Stock
+
+if TYPE_CHECKING:
+    from da.common import ProcessId
 
 _log = LimitedLog(logging.getLogger("da.sim.events"))
 
 TEXT_LIMIT = 10_000  # characters of what is told of a failure
 CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each class of processes
 
+# The place of a pattern, and what binds the variables of an event that it matches; None where only `match` can.
+Candidate = tuple[int, Callable[[Any], dict[str, Any]] | None]
+# How many patterns there are, what they begin with, and for each kind of event its candidates.
+Known = tuple[int, set[str], dict[Any, list[Candidate]]]
 
-def cure_sim(sim):
+
+def cure_sim(sim: Stock) -> None:
     _tell_failures(sim)
     _match_without_copies(sim)
 
 
-def _tell_failures(sim):
+def _tell_failures(sim: Stock) -> None:
     """An exception in a handler was one line without a traceback; one in `setup` was told at debug level only."""
 
-    def telling(stock):
-        def _delayed_start(self):
+    def telling(stock: Callable[[Any], Any]) -> Any:
+        def _delayed_start(self: Any) -> Any:
             for pattern in self._events:
                 pattern.handlers = [_telling(self, handler, "in a handler") for handler in pattern.handlers]
             self.setup = _telling(self, self.setup, "in `setup`", goes_on=False)
@@ -38,11 +51,11 @@ def _tell_failures(sim):
     _end_if_not_set_up(sim)
 
 
-def _end_if_not_set_up(sim):
+def _end_if_not_set_up(sim: Stock) -> None:
     """A process whose `setup` failed waited for ever for a `start` that it could take."""
     stock = sim.DistProcess._cmd_Start
 
-    def _cmd_Start(self, src, seqno):
+    def _cmd_Start(self: Any, src: ProcessId, seqno: int) -> None:
         stock(self, src, seqno)
         if not self._DistProcess__running:
             self.exit(lifetime.FAILURE_STATUS)
@@ -50,10 +63,10 @@ def _end_if_not_set_up(sim):
     sim.DistProcess._cmd_Start = sim.internal(_cmd_Start)
 
 
-def _telling(process, function, where, goes_on=True):
+def _telling(process: Any, function: Callable[..., object], where: str, goes_on: bool = True) -> Callable[..., Any]:
     log = LimitedLog(process._log)
 
-    def call(*arguments, **bindings):
+    def call(*arguments: Any, **bindings: Any) -> Any:
         try:
             return function(*arguments, **bindings)
         except Exception as error:
@@ -61,9 +74,9 @@ def _telling(process, function, where, goes_on=True):
             # Whoever sends what a handler does not expect must not fill a disk with what is said of it.
             text = traceback.format_exc()
             if len(text) <= TEXT_LIMIT:
-                log.log(logging.ERROR, type(error), "%s: %r", where, error, exc_info=True)
+                log.log(logging.ERROR, type(error).__qualname__, "%s: %r", where, error, exc_info=True)
             else:
-                log.log(logging.ERROR, type(error), "%s: %s\n%s", where, _cut(repr(error)), _cut(text))
+                log.log(logging.ERROR, type(error).__qualname__, "%s: %s\n%s", where, _cut(repr(error)), _cut(text))
             if not goes_on:
                 raise
 
@@ -73,11 +86,11 @@ def _telling(process, function, where, goes_on=True):
     return call
 
 
-def _cut(text):
+def _cut(text: str) -> str:
     return text if len(text) <= TEXT_LIMIT else f"{text[: TEXT_LIMIT // 2]} … {text[-TEXT_LIMIT // 2 :]}"
 
 
-def _match_without_copies(sim):
+def _match_without_copies(sim: Stock) -> None:
     """Replace the matching of events against patterns.
 
     The stock one handed a copy of the whole process state to every element of every pattern, where variables bound in
@@ -86,7 +99,7 @@ def _match_without_copies(sim):
     """
     received = sim.pattern.ReceivedEvent
 
-    def match(self, event):
+    def match(self: Any, event: Any) -> None:
         # What was received belongs to the first handler alone; what was sent, the program still holds.
         is_held = type(event) is not received
         frozen = None
@@ -111,44 +124,45 @@ def _match_without_copies(sim):
                 jobs.append((handler, copy.deepcopy(bindings) if is_held else bindings))
                 is_held = True
 
-    def trigger(self, event):
+    def trigger(self: Any, event: Any) -> None:
         try:
             match(self, event)
         except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
             lifetime.note_failure()
-            _log.log(logging.ERROR, type(error), "%s: a message cannot be matched: %s", self._id, _cut(repr(error)))
+            text = "%s: a message cannot be matched: %s"
+            _log.log(logging.ERROR, type(error).__qualname__, text, self._id, _cut(repr(error)))
 
     sim.DistProcess._DistProcess__trigger_event = trigger
 
 
-def _candidates(process, event):
+def _candidates(process: Any, event: Any) -> list[Candidate]:
     """The places of the patterns that may match the event, each with what binds its variables, or None where `match` has to.
 
     What a message begins with is all that is looked at, once for each beginning that occurs in the patterns.
     """
-    known = process.__dict__.get("_dacurrent_patterns")
+    known: Known | None = process.__dict__.get("_dacurrent_patterns")
     if known is None or known[0] != len(process._events):
         known = process.__dict__["_dacurrent_patterns"] = _known(process)
     _, beginnings, found = known
     message = event.message
     beginning = message[0] if type(message) is tuple and message and type(message[0]) is str else None
     key = type(event), len(message) if beginning is not None else None, beginning if beginning in beginnings else None
-    candidates = found.get(key)
+    candidates: list[Candidate] | None = found.get(key)
     if candidates is None:
         places = enumerate(process._events)
-        candidates = [(place, key[2] and _binder(each)) for place, each in places if _may_match(each, *key)]
+        candidates = [(place, _binder(each) if key[2] else None) for place, each in places if _may_match(each, *key)]
         if len(found) < CANDIDATES_LIMIT:
             found[key] = candidates
     return candidates
 
 
-def _known(process):
+def _known(process: Any) -> Known:
     """How many patterns there are, what they begin with, and what `_candidates` found; one for all processes of a class.
 
     The text of a class makes the same patterns for each of its processes.
     """
     count = len(process._events)
-    known = vars(type(process)).get("_dacurrent_patterns_of_all")
+    known: Known | None = vars(type(process)).get("_dacurrent_patterns_of_all")
     if known is None or known[0] != count:
         known = count, _beginnings(process._events), {}
         if hasattr(process, "_delayed_start"):  # a process of a program
@@ -156,11 +170,11 @@ def _known(process):
     return known
 
 
-def _beginnings(patterns):
+def _beginnings(patterns: Any) -> set[str]:
     return {beginning for each in patterns if (beginning := _beginning(each.pattern)) is not None}
 
 
-def _beginning(element):
+def _beginning(element: Any) -> str | None:
     """The text that every tuple begins with which matches, or None where there is none."""
     if type(element) is TuplePattern and element.value and type(element.value[0]) is ConstantPattern:
         value = element.value[0].value
@@ -168,14 +182,14 @@ def _beginning(element):
     return None
 
 
-def _may_match(pattern, kind, length, beginning):
+def _may_match(pattern: Any, kind: type[Any], length: int | None, beginning: str | None) -> bool:
     if pattern.eventtype is not kind:
         return False
     expected = _beginning(pattern.pattern)
     return length is None or expected is None or (expected == beginning and len(pattern.pattern.value) == length)
 
 
-def _binder(pattern):
+def _binder(pattern: Any) -> Callable[[Any], dict[str, Any]] | None:
     """A function that binds the variables of an event which begins and is as long as the pattern asks; None if more is asked."""
     sources = pattern.sources or ()
     elements = pattern.pattern.value[1:] if _beginning(pattern.pattern) is not None else None
@@ -188,7 +202,7 @@ def _binder(pattern):
     if len({name for name, _ in names} | {source}) != len(names) + 1:
         return None
 
-    def bind(event):
+    def bind(event: Any) -> dict[str, Any]:
         message = event.message
         bindings = {name: message[place] for name, place in names}
         if source is not None:

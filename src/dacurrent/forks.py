@@ -11,6 +11,9 @@ import importlib
 import logging
 import os
 import threading
+from collections.abc import Iterator
+
+from dacurrent.stock import Stock
 
 gate = threading.RLock()
 
@@ -37,14 +40,14 @@ _IMPORTED_LATE = (
 )
 
 
-def cure_common(common):
+def cure_common(common: Stock) -> None:
     """Import early, and keep forks apart from the other threads' locks.  `da.common` is executed once a process."""
     for name in _IMPORTED_LATE:
         importlib.import_module(name)
 
     held = []
 
-    def before():
+    def before() -> None:
         gate.acquire()
         # A log file's own buffer has a lock that nobody renews: whoever writes to it holds its handler's.
         for handler in _handlers():
@@ -52,13 +55,13 @@ def cure_common(common):
             held.append(handler)
         common.ProcessId._lock.acquire()
 
-    def in_parent():
+    def in_parent() -> None:
         common.ProcessId._lock.release()
         while held:
             held.pop().release()
         gate.release()
 
-    def in_child():
+    def in_child() -> None:
         common.ProcessId._lock.release()
         held.clear()  # `logging` gives the handlers new locks itself
         gate.release()
@@ -67,7 +70,7 @@ def cure_common(common):
 
 
 @contextlib.contextmanager
-def let_go():
+def let_go() -> Iterator[None]:
     """Let others fork while this thread, which holds the gate once, does something that takes long."""
     gate.release()
     try:
@@ -76,6 +79,6 @@ def let_go():
         gate.acquire()
 
 
-def _handlers():
+def _handlers() -> set[logging.Handler]:
     loggers = [logging.root, *logging.root.manager.loggerDict.values()]
     return {handler for logger in loggers for handler in getattr(logger, "handlers", ())}

@@ -4,13 +4,20 @@
     size, with its highest bit set | one message                            | code
 """
 
+from __future__ import annotations
+
 import logging
 import struct
+from typing import TYPE_CHECKING
 
 from da.transport import base
 
 from dacurrent.limited import LimitedLog
 from dacurrent.sockets import name_of
+
+if TYPE_CHECKING:
+    from dacurrent.handshake import Seal
+    from dacurrent.link import Link
 
 GATHER_LIMIT_BYTES = 64 * 1024  # for each peer
 FRAME_BYTES = 16 * 1024  # a frame gets no more messages when it has so many
@@ -23,11 +30,14 @@ ONE = 1 << 31  # in the size of a frame: it is one message, without a size of it
 _log = LimitedLog(logging.getLogger("da.transport"))
 
 
-def frames_of(link):
+def frames_of(link: Link) -> tuple[list[bytes], list[bytes]]:
     """(messages, buffers): what is to be written together, which stands in `waiting` no longer."""
     waiting, pack, seal = link.waiting, FRAME.pack, link.seal
+    assert seal is not None  # there is a connection
     short = min(FRAME_BYTES, link.limit_bytes)
-    chunks, buffers, total = [], [], 0
+    chunks: list[bytes] = []
+    buffers: list[bytes] = []
+    total = 0
     while waiting and total < GATHER_LIMIT_BYTES:
         chunk = waiting.popleft()
         length = len(chunk)
@@ -53,7 +63,12 @@ def frames_of(link):
     return chunks, buffers
 
 
-def too_large(size, limit_bytes, where):
+def frame_of_one(chunk: bytes, seal: Seal) -> bytes:
+    """The bytes of the frame in which this message goes alone."""
+    return FRAME.pack(len(chunk) | ONE) + chunk + seal.next(chunk, 1)
+
+
+def too_large(size: int, limit_bytes: int, where: str) -> base.PacketSizeExceededException:
     return base.PacketSizeExceededException(
         f"a message of {size} bytes does not fit: {SIZE_OPTION} is {limit_bytes} {where}; "
         f"give all nodes {SIZE_OPTION} {size} or more"

@@ -1,31 +1,44 @@
-"""How two processes prove to each other that they hold the same cookie, and the key that this gives their connection.
+"""How two processes prove to each other that they hold the same cookie, and who they are; the key of their connection.
 
     sender -> receiver   HELLO  magic, purpose, size of message it takes, its own address and the one that it connects
                                 to, its identity, a nonce
     receiver -> sender   HELLO  of its own, with its own address and the sender's
-    sender -> receiver   PROOF  HMAC-SHA-256(key, "sender")
+    sender -> receiver   PROOF  HMAC-SHA-256(greeting, "sender")
     receiver -> sender   PROOF  HMAC-SHA-256(key, "receiver"), or REFUSED
 
-The key is HMAC-SHA-256(cookie, both HELLOs): of this connection between these two alone.  So nobody in between can pass
-on what one of them says to a third (the addresses are others) or back to its author (the identity is its own), and a
-proof of another connection proves nothing (the nonces are others).  Under the key goes a code for every frame, which
-counts: a frame that is altered, left out, repeated or of another connection is none.
+The *greeting* is HMAC-SHA-256(cookie, both HELLOs): of this connection between these two alone.  So nobody in between
+can pass on what one of them says to a third (the addresses are others) or back to its author (the identity is its own),
+and a proof of another connection proves nothing (the nonces are others).
 
-The sender proves first: whoever listens gives nothing to strangers that could be tried against guessed cookies.
+An identity is a public key of X25519, made anew for each transport.  The *key* is HMAC-SHA-256(greeting, the secret that
+the two identities share): who has the cookie and says another's identity does not get it.  Under the key goes a code for
+every frame, which counts: a frame that is altered, left out, repeated, or of another connection or process is none.
+
+The sender proves first: whoever listens gives nothing to strangers that could be tried against guessed cookies, and
+computes no shared secret for them.
 """
 
+from __future__ import annotations
+
+import hashlib
 import hmac
 import itertools
 import os
 import socket
 import struct
+from typing import TYPE_CHECKING, Any
 
 # The public functions of PyNaCl check and copy for ten times as long as the code of a small frame takes to compute.
-from nacl._sodium import ffi, lib
+from nacl._sodium import ffi, lib  # type: ignore[import-not-found]  # compiled, and without types
+from nacl.bindings import crypto_box_keypair, crypto_scalarmult
 
-MAGIC = b"da\x00\x02dac2"
+if TYPE_CHECKING:
+    from dacurrent.sockets import Address
+
+MAGIC = b"da\x00\x02dac3"
 NONCE_BYTES = 16
-IDENTITY_BYTES = 16
+IDENTITY_BYTES = 32
+FINGERPRINT_BYTES = 16
 MESSAGES, PROBE = 0, 1  # purposes: to send messages; only to see whether somebody is there
 
 _HELLO = struct.Struct(f">8sBI4sH4sH{IDENTITY_BYTES}s{NONCE_BYTES}s")
@@ -36,7 +49,7 @@ CODE_BYTES = lib.crypto_aead_aegis128l_abytes()
 _KEY_BYTES = lib.crypto_aead_aegis128l_keybytes()
 _COUNTER = struct.Struct("<QQ")
 
-_tag, _view, _NULL, _is_same = lib.crypto_aead_aegis128l_encrypt, ffi.from_buffer, ffi.NULL, hmac.compare_digest
+_tag, _NULL, _is_same, _nonce = lib.crypto_aead_aegis128l_encrypt, ffi.NULL, hmac.compare_digest, _COUNTER.pack
 
 if lib.sodium_init() < 0:
     raise ImportError("libsodium cannot be used here")
@@ -46,22 +59,55 @@ class HandshakeError(Exception):
     """The other side is no process of this layer, or has another cookie; the text says which."""
 
 
+class Identity:
+    """Who a transport is: a public key, which its HELLOs carry, and the private one, which stays in its OS process."""
+
+    def __init__(self) -> None:
+        self._private: bytes | None
+        self.public, self._private = crypto_box_keypair()
+
+    def shared_with(self, public: bytes) -> bytes:
+        """The secret bytes that only the two of them can compute.  Raises HandshakeError for what is no identity."""
+        try:
+            assert self._private is not None  # it is this OS process's
+            return crypto_scalarmult(self._private, public)
+        except RuntimeError:  # a point from which every key makes the same
+            raise HandshakeError("its identity is none") from None
+
+    def forget(self) -> None:
+        """Another OS process is this from now on: one that was forked, or the one that forked."""
+        self._private = None
+
+
+def fingerprint(public: bytes) -> int:
+    """The number, of FINGERPRINT_BYTES, by which the ids of a transport's processes name its identity."""
+    return int.from_bytes(hashlib.blake2b(public, digest_size=FINGERPRINT_BYTES).digest(), "big")
+
+
 class Hello:
     """What one side says of itself and of the other: see the module's text.  Addresses are (IPv4 address, port)."""
 
-    def __init__(self, own, other, identity, limit_bytes, purpose=MESSAGES, nonce=None):
+    def __init__(
+        self,
+        own: Address,
+        other: Address,
+        identity: bytes,
+        limit_bytes: int,
+        purpose: int = MESSAGES,
+        nonce: bytes | None = None,
+    ) -> None:
         self.own, self.other = own, other
         self.identity = identity
         self.limit_bytes = limit_bytes
         self.purpose = purpose
         self.nonce = nonce or os.urandom(NONCE_BYTES)
 
-    def encode(self):
+    def encode(self) -> bytes:
         addresses = (part for host, port in (self.own, self.other) for part in (socket.inet_aton(host), port))
         return _HELLO.pack(MAGIC, self.purpose, self.limit_bytes, *addresses, self.identity, self.nonce)
 
     @classmethod
-    def decode(cls, data):
+    def decode(cls, data: bytes) -> Hello:
         """Raises HandshakeError."""
         magic, purpose, limit_bytes, host, port, other_host, other_port, identity, nonce = _HELLO.unpack(data)
         if magic != MAGIC or purpose not in (MESSAGES, PROBE):
@@ -69,7 +115,7 @@ class Hello:
         own, other = (socket.inet_ntoa(host), port), (socket.inet_ntoa(other_host), other_port)
         return cls(own, other, identity, limit_bytes, purpose, nonce)
 
-    def demand_for(self, own, other, identity):
+    def demand_for(self, own: Address, other: Address, identity: bytes) -> None:
         """Raises HandshakeError unless this, the other side's, fits the connection as this side knows it.
 
         `own` is this side's address, `other` the other's, `identity` this side's.
@@ -82,22 +128,27 @@ class Hello:
             raise HandshakeError(f"it means to speak with {_name(self.other)}, and this is {_name(own)}")
 
 
-def is_beginning(data):
+def is_beginning(data: bytes) -> bool:
     """Whether these first bytes may become a HELLO."""
     return data[: len(MAGIC)] == MAGIC[: len(data)]
 
 
-def connection_key(cookie, senders_hello, receivers_hello):
-    """The key of the connection that began with these HELLOs, as bytes."""
+def greeting_of(cookie: bytes, senders_hello: bytes, receivers_hello: bytes) -> bytes:
+    """What the connection that began with these HELLOs is known by to those who have the cookie, as bytes."""
     return hmac.digest(cookie, senders_hello + receivers_hello, "sha256")
 
 
-def proof(key, role):
+def connection_key(greeting: bytes, shared: bytes) -> bytes:
+    """The key of the connection, as bytes, of its greeting and the secret that its ends share."""
+    return hmac.digest(greeting, shared, "sha256")
+
+
+def proof(key: bytes, role: bytes) -> bytes:
     """What the side in the role b"sender" or b"receiver" proves with that it has the key."""
     return hmac.digest(key, role, "sha256")
 
 
-def is_proof(given, key, role):
+def is_proof(given: bytes, key: bytes, role: bytes) -> bool:
     return hmac.compare_digest(given, proof(key, role))
 
 
@@ -107,26 +158,25 @@ class Seal:
     A code is the tag of AEGIS-128L over the frame, with the number of the frame as the nonce.
     """
 
-    def __init__(self, key):
+    def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"frames", "sha256")[:_KEY_BYTES]
         self._count = itertools.count()
         self._code = ffi.new("unsigned char[]", CODE_BYTES)
-        self._bytes = ffi.buffer(self._code, CODE_BYTES)
+        self._bytes: Any = ffi.buffer(self._code, CODE_BYTES)
 
-    def next(self, data, at=0, stop=None, kind=0):
-        """The code of the next frame, which is `data[at:stop]` of bytes and of this kind, a small number."""
-        if stop is None:
-            frame, size = data, len(data)
-        else:
-            frame, size = _view(data) + at, stop - at
-        nonce = _COUNTER.pack(next(self._count), kind)
-        _tag(self._code, _NULL, _NULL, 0, frame, size, _NULL, nonce, self._key)
-        return self._bytes[:]
+    def next(self, frame: bytes, kind: int = 0) -> bytes:
+        """The code of the next frame, which is these bytes and of this kind, a small number."""
+        nonce = _nonce(next(self._count), kind)
+        _tag(self._code, _NULL, _NULL, 0, frame, len(frame), _NULL, nonce, self._key)
+        code: bytes = self._bytes[:]
+        return code
 
-    def is_next(self, data, at, stop, kind=0):
-        """Whether `data[at:stop]` is the next frame, by the code that stands behind it."""
-        return _is_same(self.next(data, at, stop, kind), data[stop : stop + CODE_BYTES])
+    def is_next(self, frame: bytes, code: bytes, kind: int = 0) -> bool:
+        """Whether these bytes are the next frame, by the code that came with it."""
+        nonce = _nonce(next(self._count), kind)
+        _tag(self._code, _NULL, _NULL, 0, frame, len(frame), _NULL, nonce, self._key)
+        return _is_same(self._bytes, code)
 
 
-def _name(address):
+def _name(address: Address) -> str:
     return f"{address[0]}:{address[1]}"

@@ -21,6 +21,10 @@ An error in one of these functions is an error of the `import da`, with its trac
 """
 
 import sys
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 REPLACED = {
     "da.importer": "dacurrent.importer",
@@ -61,12 +65,10 @@ AFTER = {
 class Finder:
     """Finds the modules of `da` that the tables name; every other import is left to the finders behind."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in AFTER and name not in REPLACED or not _is_distalgo(name, path):
             return None
         if name in REPLACED:
-            from importlib.machinery import ModuleSpec
-
             return ModuleSpec(name, _Replacement(REPLACED[name]), is_package=False)
         from importlib.machinery import PathFinder
 
@@ -76,28 +78,28 @@ class Finder:
         return spec
 
 
-class _Replacement:
+class _Replacement(Loader):
     """Loads a module by giving it the public names of a module of ours."""
 
-    def __init__(self, source):
+    def __init__(self, source: str) -> None:
         self.source = source
 
-    def create_module(self, spec):
+    def create_module(self, spec: Any) -> None:
         return None
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         ours = _import(self.source)
         for name in ours.__all__:
             setattr(module, name, getattr(ours, name))
-        module.__all__ = list(ours.__all__)
+        setattr(module, "__all__", list(ours.__all__))  # noqa: B010 - a module's own attributes have no types
         module.__doc__ = ours.__doc__
 
 
-def _call_after(loader, entries):
+def _call_after(loader: Any, entries: tuple[str, ...]) -> None:
     """Let `loader` (one instance per module) call `entries` when the module's own code has run."""
     execute = loader.exec_module
 
-    def exec_module(module):
+    def exec_module(module: ModuleType) -> None:
         execute(module)
         for entry in entries:
             source, _, function = entry.partition(":")
@@ -106,13 +108,13 @@ def _call_after(loader, entries):
     loader.exec_module = exec_module
 
 
-def _import(name):
+def _import(name: str) -> ModuleType:
     from importlib import import_module
 
     return import_module(name)
 
 
-def _is_distalgo(name, path):
+def _is_distalgo(name: str, path: Any) -> bool:
     """Whether `path` is the package of pyDistAlgo: a folder of somebody else's may be called `da` as well."""
     import os
 
@@ -124,13 +126,14 @@ def _is_distalgo(name, path):
     return any(os.path.isfile(os.path.join(folder, "importer", "py37.py")) for folder in top or ())
 
 
-def install():
+def install() -> "Finder":
     """Put the finder in front of the others, once; returns it."""
     for finder in sys.meta_path:
         if isinstance(finder, Finder):
             return finder
-    sys.meta_path.insert(0, Finder())
-    return sys.meta_path[0]
+    ours = Finder()
+    sys.meta_path.insert(0, ours)
+    return ours
 
 
 install()

@@ -5,6 +5,8 @@ import sys
 import zlib
 from importlib import machinery, util
 from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
 
 from da import common
 
@@ -13,7 +15,7 @@ __all__ = ["da_cache_from_source"]
 DISTALGO_SUFFIXES = [".da"]
 
 
-def layer_tag():
+def layer_tag() -> str:
     """A tag that changes whenever a module of this layer changes, so that no stale bytecode is ever taken."""
     checksum = 0
     for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -24,7 +26,7 @@ def layer_tag():
 _TAG = f"da-{common.__version__}-{layer_tag()}"
 
 
-def da_cache_from_source(source_path, optimization=None):
+def da_cache_from_source(source_path: str, optimization: Any = None) -> str:
     """The path of the bytecode file of the `.da` file `source_path`.
 
     Python's own name for it (which holds the Python version), with DistAlgo's version and a tag of this layer.
@@ -32,23 +34,24 @@ def da_cache_from_source(source_path, optimization=None):
     return _tagged(util.cache_from_source(source_path, optimization=optimization))
 
 
-def _tagged(bytecode_path):
+def _tagged(bytecode_path: str) -> str:
     stem, suffix = os.path.splitext(bytecode_path)
     return f"{stem}.{_TAG}{suffix}"
 
 
-def _is_bytecode(path):
+def _is_bytecode(path: str) -> bool:
     return path.endswith(tuple(machinery.BYTECODE_SUFFIXES))
 
 
 class DistAlgoLoader(machinery.SourceFileLoader):
     """Loads a `.da` file: Python's own source loader, with DistAlgo's compiler and bytecode files of our own name."""
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
         common.add_da_module(module)
 
-    def source_to_code(self, data, path, *, _optimize=-1):
+    # typeshed has this with another signature for each version.
+    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]
         from da import compiler
 
         # None are set as long as DistAlgo is only imported, not started.
@@ -58,18 +61,18 @@ class DistAlgoLoader(machinery.SourceFileLoader):
             raise ImportError(f"Unable to compile {path}.", name=self.name, path=path)
         return code
 
-    def get_data(self, path):
+    def get_data(self, path: str) -> bytes:
         if _is_bytecode(path):
             if common.get_runtime_option("recompile", default=False):
                 raise FileNotFoundError(f"{path}: not read, because --recompile was given")
             path = _tagged(path)
         return super().get_data(path)
 
-    def set_data(self, path, data, **options):
+    def set_data(self, path: str, data: Any, **options: Any) -> None:
         super().set_data(_tagged(path) if _is_bytecode(path) else path, data, **options)
 
 
-def install():
+def install() -> None:
     """Let `import` find `.da` files, and prefer them to `.py` files of the same name."""
     loaders = [
         (DistAlgoLoader, DISTALGO_SUFFIXES),

@@ -5,6 +5,10 @@ Python would, or fails on it without saying where.  What it translates, or refus
 """
 
 import ast
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+Refusal = tuple[Any, str]  # a node with a position, what is wrong with it
 
 # Statements and expressions for which the compiler has no translation at all -> what to write instead.
 _UNKNOWN = {
@@ -41,7 +45,7 @@ _AGGREGATES = frozenset({"max", "min", "sum", "len"})
 _HARMLESS_CALLS = _AGGREGATES | {"abs", "bool", "float", "int", "ord", "round", "str"}
 
 
-def refusals(tree):
+def refusals(tree: ast.AST) -> list[Refusal]:
     """Every construct in `tree` that DistAlgo would mistranslate, as (node with a position, message), in source order."""
     finder = _Finder()
     finder.visit(tree)
@@ -49,13 +53,13 @@ def refusals(tree):
 
 
 class _Finder(ast.NodeVisitor):
-    def __init__(self):
-        self.found = []
+    def __init__(self) -> None:
+        self.found: list[Refusal] = []
 
-    def refuse(self, node, message):
+    def refuse(self, node: Any, message: str) -> None:
         self.found.append((node, message))
 
-    def generic_visit(self, node):
+    def generic_visit(self, node: ast.AST) -> None:
         kind = type(node).__name__
         if isinstance(node, (ast.stmt, ast.expr)) and kind not in _TRANSLATED:
             self.refuse(node, _UNKNOWN.get(kind, f"no translation of {kind}"))
@@ -63,17 +67,17 @@ class _Finder(ast.NodeVisitor):
 
     # Definitions
 
-    def visit_FunctionDef(self, node):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         if getattr(node, "type_params", None):
             self.refuse(node, _TYPES)
         self.generic_visit(node)
 
-    def visit_arguments(self, node):
+    def visit_arguments(self, node: ast.arguments) -> None:
         for argument in node.posonlyargs:
             self.refuse(argument, "no positional-only parameters: leave out the '/'")
         self.generic_visit(node)
 
-    def visit_ClassDef(self, node):
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         if getattr(node, "type_params", None):
             self.refuse(node, _TYPES)
         is_process = any(isinstance(base, ast.Name) and base.id == "process" for base in node.bases)
@@ -86,7 +90,7 @@ class _Finder(ast.NodeVisitor):
 
     # Imports
 
-    def visit_ImportFrom(self, node):
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if node.module == "__future__" and node.level == 0:
             self.refuse(node, "no 'from __future__': leave it out")
         for alias in node.names:
@@ -96,7 +100,7 @@ class _Finder(ast.NodeVisitor):
 
     # Waiting and generators
 
-    def visit_Expr(self, node):
+    def visit_Expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, (ast.Yield, ast.YieldFrom)):
             super().generic_visit(node.value)
         elif isinstance(node.value, ast.Await):
@@ -104,7 +108,7 @@ class _Finder(ast.NodeVisitor):
         else:
             self.generic_visit(node)
 
-    def visit_If(self, node):
+    def visit_If(self, node: ast.If) -> None:
         if isinstance(node.test, ast.Await):
             self.condition(node.test, alone=False)
         else:
@@ -112,23 +116,23 @@ class _Finder(ast.NodeVisitor):
         for statement in node.body + node.orelse:
             self.visit(statement)
 
-    def condition(self, waiting, alone):
+    def condition(self, waiting: ast.Await, alone: bool) -> None:
         condition = waiting.value
         if isinstance(condition, ast.Tuple) or (_is_call(condition, {"timeout"}) and not alone):
             self.refuse(waiting, _TIMEOUT)
         self.visit(condition)
 
-    def visit_While(self, node):
+    def visit_While(self, node: ast.While) -> None:
         if isinstance(node.test, ast.Await):
             self.refuse(node, "no 'while await': write 'while True:' with 'if await(condition): ...' in it")
             node = ast.While(node.test.value, node.body, node.orelse)
         self.generic_visit(node)
 
-    def visit_Await(self, node):
+    def visit_Await(self, node: ast.Await) -> None:
         self.refuse(node, _AWAIT)
         self.generic_visit(node)
 
-    def visit_Yield(self, node):
+    def visit_Yield(self, node: ast.Yield | ast.YieldFrom) -> None:
         self.refuse(node, _YIELD)
         self.generic_visit(node)
 
@@ -136,45 +140,47 @@ class _Finder(ast.NodeVisitor):
 
     # Targets
 
-    def visit_comprehension(self, node):
+    def visit_comprehension(self, node: ast.comprehension) -> None:
         if node.is_async:
             self.refuse(node.target, _UNKNOWN["AsyncFor"])
         self.generic_visit(node)
 
-    def visit_Starred(self, node):
+    def visit_Starred(self, node: ast.Starred) -> None:
         if not isinstance(node.ctx, ast.Load):
             self.refuse(node, "no starred targets: take the parts by index, 'first, rest = x[0], x[1:]'")
         self.generic_visit(node)
 
-    def visit_List(self, node):
+    def visit_List(self, node: ast.List) -> None:
         if not isinstance(node.ctx, ast.Load):
             self.refuse(node, "no list as a target: write a tuple, '(a, b)'")
         self.generic_visit(node)
 
     # Expressions
 
-    def visit_Dict(self, node):
+    def visit_Dict(self, node: ast.Dict) -> None:
         if None in node.keys:
             self.refuse(node, "no '**' in a dictionary: copy with 'dict(d)', then 'update'")
         super().generic_visit(node)
 
-    def visit_Call(self, node):
+    def visit_Call(self, node: ast.Call) -> None:
         if _is_call(node, _AGGREGATES) and node.keywords:
-            self.refuse(node, f"{node.func.id!r} takes no keywords here: use 'sorted' or a function of a .py module")
+            self.refuse(
+                node, f"{ast.unparse(node.func)!r} takes no keywords here: use 'sorted' or a function of a .py module"
+            )
         self.generic_visit(node)
 
-    def visit_Compare(self, node):
+    def visit_Compare(self, node: ast.Compare) -> None:
         for middle in node.comparators[:-1]:
             if any(isinstance(part, ast.Call) and not _is_call(part, _HARMLESS_CALLS) for part in ast.walk(middle)):
                 self.refuse(middle, _CHAIN)
         self.generic_visit(node)
 
 
-def _is_call(node, names):
+def _is_call(node: ast.AST, names: AbstractSet[str]) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
 
 
-def _belongs_in_process(statement):
+def _belongs_in_process(statement: ast.stmt) -> bool:
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass)):
         return True
     return isinstance(statement, ast.Expr) and (
@@ -182,6 +188,6 @@ def _belongs_in_process(statement):
     )
 
 
-def _uses_annotations(owner, statement):
+def _uses_annotations(owner: ast.ClassDef, statement: ast.AnnAssign) -> bool:
     """Whether dropping the annotation of a field can be noticed: a bare field, or a class that others process."""
     return statement.value is None or bool(owner.decorator_list or owner.bases or owner.keywords)

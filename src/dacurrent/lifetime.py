@@ -9,6 +9,8 @@
 - Nobody waits for a child of its own that has died.
 """
 
+from __future__ import annotations
+
 import logging
 import multiprocessing
 import os
@@ -16,8 +18,15 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
 
 from dacurrent import transport
+from dacurrent.stock import Stock
+
+if TYPE_CHECKING:
+    from da.common import ProcessId
 
 FAILURE_STATUS = 70
 END_LIMIT_S = 5.0
@@ -36,20 +45,20 @@ class NewFailed(RuntimeError):
 class _Household:
     """What this OS process knows of itself and of what it started."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pid = os.getpid()
         self.has_failed = False
         self.has_lost_child = False
-        self.signal = None  # the one that ends this OS process
+        self.signal: int | None = None  # the one that ends this OS process
         self.is_deserted = False  # whether the node that this one works for is gone
-        self.containers = []  # started, and their end not counted yet
+        self.containers: list[Any] = []  # started, and their end not counted yet
         self.manager = None  # of the transports of this OS process
 
 
 _household = _Household()
 
 
-def _ours():
+def _ours() -> _Household:
     """The household of this OS process; a forked child begins with a new one."""
     global _household
     if _household.pid != os.getpid():
@@ -57,17 +66,17 @@ def _ours():
     return _household
 
 
-def note_failure():
+def note_failure() -> None:
     """An exception went uncaught in a process that runs in this OS process."""
     _ours().has_failed = True
 
 
-def note_desertion():
+def note_desertion() -> None:
     """The node that this one works for is gone, so that nobody ends the processes that it had made here."""
     _ours().is_deserted = True
 
 
-def living():
+def living() -> int:
     """How many processes live that this OS process started."""
     return sum(map(_is_running, list(_ours().containers)))
 
@@ -75,31 +84,31 @@ def living():
 # -- processes and their containers
 
 
-def cure_sim(sim):
+def cure_sim(sim: Stock) -> None:
     """Patch the containers of `da.sim`, each of which runs a process, and the waiting for acknowledgements."""
     _note_outcomes(sim)
     _stop_waiting_for_the_dead(sim)
     stock_run = sim.ProcessContainer.run
 
-    def run_to_outcome(self):
+    def run_to_outcome(self: Any) -> None:
         self.outcome = None
         stock_run(self)
         if self.outcome is None and _ours().signal is None:
             _log.error("%s could not run.", self.dapid)
             note_failure()
 
-    def run_in_thread(self):
+    def run_in_thread(self: Any) -> None:
         try:
             run_to_outcome(self)
         finally:
             self.ended.set()
 
-    def start_thread(self):
+    def start_thread(self: Any) -> None:
         # Until Python 3.13 a thread counts as ended when Ctrl-C has interrupted somebody's `join`.
         self.ended = threading.Event()
         threading.Thread.start(self)
 
-    def run_in_process(self):
+    def run_in_process(self: Any) -> None:
         household = _ours()
         household.manager = self.transport_manager
         transport.abandon_inherited(getattr(self.transport_manager, "transports", ()))  # a spawned one has none yet
@@ -116,8 +125,8 @@ def cure_sim(sim):
             sys.exit(128 + household.signal)
         sys.exit(FAILURE_STATUS if household.has_failed else self.outcome)
 
-    def counted(start):
-        def start_and_count(self):
+    def counted(start: Callable[[Any], None]) -> Callable[[Any], None]:
+        def start_and_count(self: Any) -> None:
             household = _ours()
             _count_ended(household)
             start(self)
@@ -125,7 +134,7 @@ def cure_sim(sim):
 
         return start_and_count
 
-    def join(self, timeout=None):
+    def join(self: Any, timeout: float | None = None) -> None:
         # Stock stands still for this long behind every fork, to see whether the child dies at once. `new` awaits the
         # child's answer anyway, and hears of its death then.
         if timeout != FORK_PAUSE_S:
@@ -138,11 +147,11 @@ def cure_sim(sim):
     sim.OSProcessContainer.start = counted(multiprocessing.Process.start)
 
 
-def _note_outcomes(sim):
+def _note_outcomes(sim: Stock) -> None:
     """Leave with the container of a process the code that the process gave to `exit`, or 0."""
 
-    def noting(stock):
-        def _delayed_start(self):
+    def noting(stock: Callable[[Any], Any]) -> Any:
+        def _delayed_start(self: Any) -> Any:
             container = self._DistProcess__procimpl
             try:
                 result = stock(self)
@@ -158,7 +167,7 @@ def _note_outcomes(sim):
         cls._delayed_start = noting(cls._delayed_start)
 
 
-def _as_status(code):
+def _as_status(code: Any) -> int:
     """The exit status for what was given to `exit`, as `sys.exit` has it."""
     if code is None:
         return 0
@@ -168,23 +177,29 @@ def _as_status(code):
     return 1
 
 
-def _stop_waiting_for_the_dead(sim):
+def _stop_waiting_for_the_dead(sim: Stock) -> None:
     """`new`, `setup` and `start` waited for ever for an answer of a child that had died."""
 
-    def _sync_async_event(self, msgtype, seqno, srcs):
+    def _sync_async_event(self: Any, msgtype: Any, seqno: int, srcs: Any) -> dict[ProcessId, Any]:
         events = self._DistProcess__async_events[msgtype.value]
         remaining = {srcs} if isinstance(srcs, sim.ProcessId) else set(srcs)
         with self._DistProcess__lock:
             results = dict(events[seqno])
             remaining.difference_update(results)
             events[seqno] = (remaining, results)
-        deadline_s = time.monotonic() + NEW_LIMIT_S
+        deadline_s = told_s = time.monotonic() + NEW_LIMIT_S
         while remaining:
             if msgtype in _OF_NEW and time.monotonic() > deadline_s:
                 self._deregister_async_event(msgtype, seqno)
                 late = ", ".join(map(str, remaining))
                 _give_up(remaining)
                 raise NewFailed(f"new: no answer within {NEW_LIMIT_S:g} s from {late}")
+            if time.monotonic() > told_s:
+                told_s += NEW_LIMIT_S
+                late = ", ".join(map(str, remaining))
+                self._log.warning(
+                    "No answer (%s) within %g s from %s; it is waited for.", msgtype.name, NEW_LIMIT_S, late
+                )
             self._DistProcess__process_event(block=True, timeout=CHECK_PAUSE_S)
             for pid in _dead(remaining):
                 self._log.error("%s has died; its answer (%s) will not come.", pid, msgtype.name)
@@ -200,29 +215,29 @@ def _stop_waiting_for_the_dead(sim):
     sim.DistProcess._sync_async_event = sim.internal(_sync_async_event)
 
 
-def _give_up(pids):
+def _give_up(pids: AbstractSet[ProcessId]) -> None:
     """Those of them that are children of this OS process have not come to life; nobody knows them, so nobody ends them."""
     for each in list(_ours().containers):
-        if each.dapid in pids and isinstance(each, multiprocessing.Process):
+        if each.dapid in pids and _is_os_process(each):
             each.kill()
 
 
-def _dead(pids):
+def _dead(pids: AbstractSet[ProcessId]) -> list[ProcessId]:
     return [
         each.dapid
         for each in list(_ours().containers)
-        if each.dapid in pids and isinstance(each, multiprocessing.Process) and not each.is_alive()
+        if each.dapid in pids and _is_os_process(each) and not each.is_alive()
     ]
 
 
 # -- the node
 
 
-def cure_api(api):
+def cure_api(api: Stock) -> None:
     """Patch `da.api.entrypoint`, which runs a node in the main thread and returns its exit status."""
     stock = api.entrypoint
 
-    def entrypoint():
+    def entrypoint() -> int:
         household = _ours()
         _obey_signals(KeyboardInterrupt)
         status = 0
@@ -244,21 +259,21 @@ def cure_api(api):
     api.entrypoint = entrypoint
 
 
-def _node_status(household, status, outcome):
+def _node_status(household: _Household, status: int, outcome: int | None) -> int:
     if household.signal is not None:
         return 128 + household.signal
     if status or outcome:
-        return status or outcome
+        return status or outcome or 0
     return FAILURE_STATUS if household.has_failed or household.has_lost_child else 0
 
 
 # -- ends
 
 
-def _obey_signals(exception):
+def _obey_signals(exception: type[BaseException]) -> None:
     """Let the first SIGTERM or SIGINT raise `exception` in the main thread; those that follow find it ending."""
 
-    def end(number, _frame):
+    def end(number: int, _frame: object) -> None:
         household = _ours()
         if household.signal is None:
             household.signal = number
@@ -269,12 +284,12 @@ def _obey_signals(exception):
             signal.signal(number, end)
 
 
-def _end_with_parent():
+def _end_with_parent() -> None:
     """In a child: a thread that ends this OS process when the parent's has ended."""
-    parent = multiprocessing.parent_process().pid
+    parent = multiprocessing.parent_process()
 
-    def watch():
-        while os.getppid() == parent:
+    def watch() -> None:
+        while parent is not None and os.getppid() == parent.pid:
             time.sleep(WATCH_PAUSE_S)
         _log.error("The parent process has ended, and this one with it.")
         os.kill(os.getpid(), signal.SIGTERM)
@@ -284,18 +299,23 @@ def _end_with_parent():
     threading.Thread(target=watch, name="da-parent", daemon=True).start()
 
 
-def _is_running(container):
-    return container.is_alive() if isinstance(container, multiprocessing.Process) else not container.ended.is_set()
+def _is_os_process(container: Any) -> bool:
+    """Whether it is a container with an OS process of its own, and no thread."""
+    return isinstance(container, multiprocessing.Process)
 
 
-def _wait_for(container, limit_s=None):
-    if isinstance(container, multiprocessing.Process):
+def _is_running(container: Any) -> bool:
+    return container.is_alive() if _is_os_process(container) else not container.ended.is_set()
+
+
+def _wait_for(container: Any, limit_s: float | None = None) -> None:
+    if _is_os_process(container):
         container.join(limit_s)
     else:
         container.ended.wait(limit_s)
 
 
-def _await_containers(household, limit_s=None):
+def _await_containers(household: _Household, limit_s: float | None = None) -> None:
     """Wait for all that this OS process started, except for daemons."""
     deadline_s = None if limit_s is None else time.monotonic() + limit_s
     while deadline_s is None or time.monotonic() < deadline_s:
@@ -307,12 +327,12 @@ def _await_containers(household, limit_s=None):
             _wait_for(container, None if deadline_s is None else max(0.0, deadline_s - time.monotonic()))
 
 
-def _finish(household):
+def _finish(household: _Household) -> None:
     """End what still runs, all of it after a signal or a desertion, else the daemons; then close the transports."""
     running = [each for each in list(household.containers) if _is_running(each)]
     if household.signal is None and not household.is_deserted:
         running = [each for each in running if each.daemon]
-    processes = [each for each in running if isinstance(each, multiprocessing.Process)]
+    processes = [each for each in running if _is_os_process(each)]
     for container in running:
         if container in processes:
             container.terminate()
@@ -331,10 +351,10 @@ def _finish(household):
         household.manager.close()
 
 
-def _count_ended(household, ended_by_us=frozenset()):
+def _count_ended(household: _Household, ended_by_us: AbstractSet[Any] = frozenset()) -> None:
     """Take the ends of child processes into account; a node's own container stays, for its outcome."""
     for container in list(household.containers):
-        if not isinstance(container, multiprocessing.Process) or container.is_alive():
+        if not _is_os_process(container) or container.is_alive():
             continue
         household.containers.remove(container)
         code = container.exitcode

@@ -1,6 +1,9 @@
 """Log lines that somebody else can provoke, so that they cannot fill a disk."""
 
+import logging
 import time
+from collections.abc import Callable, Hashable
+from typing import Any
 
 LINES = 5
 PERIOD_S = 10.0
@@ -11,12 +14,12 @@ _OTHERS = object()
 class LimitedLog:
     """Passes at most `LINES` lines of each kind in `PERIOD_S` on to a logger, and then says how many it left out."""
 
-    def __init__(self, logger, clock=time.monotonic):
+    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger = logger
         self._clock = clock
-        self._periods = {}  # kind -> [start of the period, lines in it]
+        self._periods: dict[Hashable, tuple[float, int]] = {}  # kind -> start of the period, lines in it
 
-    def log(self, level, kind, message, *arguments, **options):
+    def log(self, level: int, kind: Hashable, message: str, *arguments: object, **options: Any) -> None:
         """Log `message % arguments`, unless there were too many of this kind (any hashable) of late."""
         now = self._clock()
         # Without a lock: two threads at once may miscount a line, but a forked child cannot hang here.

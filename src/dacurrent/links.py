@@ -10,108 +10,74 @@ and counted.  `send` waits for room at a peer that reads, a moment at most, and 
 is ever sent in the other direction, so that something can be read there means that the connection has ended.
 """
 
+from __future__ import annotations
+
 import collections
 import errno
 import logging
 import os
-import secrets
 import selectors
 import socket
 import threading
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from da.transport import base
 
 from dacurrent import handshake, logfiles
-from dacurrent.frames import GATHER_LIMIT_BYTES, SHORT_BYTES, SIZE_OPTION, frames_of, too_large
+from dacurrent.frames import GATHER_LIMIT_BYTES, SHORT_BYTES, SIZE_OPTION, frame_of_one, frames_of, too_large
 from dacurrent.limited import LimitedLog
+from dacurrent.link import CONNECTING, GREETING, IDLE, PROVING, UP, Link
+from dacurrent.logs import ENDED_LOGS
 from dacurrent.sockets import demand_address, name_of, notice_silence
+
+if TYPE_CHECKING:
+    from dacurrent.handshake import Identity
+    from dacurrent.loop import SelectorLoop
+    from dacurrent.sockets import Address
 
 CONNECT_LIMIT_S = 10.0  # for a peer to answer; a queue is kept, and it is tried again
 SILENT_PAUSE_S = 1.0  # before it is
-BROKEN_ATTEMPTS = 40  # where a peer breaks off the handshake, as one that has too many to see to
+BROKEN_ATTEMPTS = 400  # in 20 s, where a peer breaks off the handshake, as one that has too many to see to
 BROKEN_PAUSE_S = 0.05
 REFUSED_ATTEMPTS = 20  # where nobody listens, and the sender asked for more than one
 REFUSED_PAUSE_S = 0.05
 REFUSED_MEMORY_S = 1.0  # for which messages are refused at once after a connection was
 OTHER_COOKIE_MEMORY_S = 5.0
-QUEUE_LIMIT_BYTES = 64 * 1024 * 1024  # for each peer
-QUEUE_LIMIT_MESSAGES = 65_536
-SILENT_LIMIT_BYTES = 8 * 1024 * 1024  # the same while there is no connection
-SILENT_LIMIT_MESSAGES = 8_192
 ROOM_LIMIT_S = 0.5  # for which a message waits for room at a peer that has taken something within it
 LOOK_PAUSE_S = 0.01
 END_SILENCE_S = 1.0  # when this process ends: for a peer that takes nothing
 
-
-IDLE, CONNECTING, GREETING, PROVING, UP = range(5)
 _SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 _log = LimitedLog(logging.getLogger("da.transport"))
-
-
-class Link:
-    """A connection that this process opened, or will open, to the process that listens at `target`."""
-
-    def __init__(self, target, purpose=handshake.MESSAGES):
-        self.target = target
-        self.purpose = purpose
-        self.lock = threading.RLock()  # held for what is done with the link
-        self.room = threading.Condition(self.lock)  # notified when its state changes
-        self.stage = IDLE
-        self.sock = None
-        self.seal = None
-        self.limit_bytes = 0
-        self.hello = None  # this side's, of the handshake that is going on
-        self.key = None
-        self.arrived = b""
-        self.attempts = 0  # that were refused or broken off since one was not
-        self.refused_attempts = 1  # how many may be refused
-        self.is_retrying = False  # between two attempts
-        self.is_silent = False  # told that it does not answer
-        self.refusal = None  # why nothing is taken for it, until
-        self.refused_until_s = 0.0
-        self.waiting = collections.deque()  # messages that are in no frame yet
-        self.waiting_bytes = 0
-        self.outbox = collections.deque()  # [what is left of some frames, their messages]
-        self.outbox_bytes = 0
-        self.outbox_messages = 0
-        self.moved_s = 0.0  # when the peer last took something, or was first asked
-        self.fallen_out = 0  # messages for which there was no room
-
-    def queued(self):
-        """How many messages are in the queue."""
-        return len(self.waiting) + self.outbox_messages
-
-    def has_room(self, size):
-        """Whether a message of this size fits into the queue."""
-        size += self.waiting_bytes + self.outbox_bytes
-        if self.stage == UP:
-            return self.queued() < QUEUE_LIMIT_MESSAGES and size <= QUEUE_LIMIT_BYTES
-        return self.queued() < SILENT_LIMIT_MESSAGES and size <= SILENT_LIMIT_BYTES
+_ended_log = LimitedLog(logging.getLogger(ENDED_LOGS[1]))
 
 
 class Links:
     """All links of one transport.
 
     `hostname` is the IPv4 address to send from, `port` where the process itself listens; `limit_bytes` is the size of
-    message that it takes; `loop` is its network thread; `identity` are bytes that no other transport has.
+    message that it takes; `loop` is its network thread; `identity` is this transport's.
     """
 
-    def __init__(self, hostname, port, limit_bytes, cookie, loop, identity):
+    def __init__(
+        self, hostname: str, port: int, limit_bytes: int, cookie: bytes, loop: SelectorLoop, identity: Identity
+    ) -> None:
         self.hostname = hostname
         self.port = port
         self.limit_bytes = limit_bytes
         self.cookie = cookie
         self.identity = identity
         self._loop = loop
-        self._links = {}
+        self._links: dict[Address, Link] = {}
         self._lock = threading.Lock()
-        self._gathering = None  # the thread that calls `flush` before it waits
-        self._unflushed = collections.deque()  # links with messages to be written
+        self._gathering: int | None = None  # the thread that calls `flush` before it waits
+        self._unflushed: collections.deque[Link] = collections.deque()  # links with messages to be written
         self._is_closed = False
 
-    def to(self, target):
+    def to(self, target: Address) -> Link:
         """The link to the process that listens at `target`.  Raises NoTargetTransportException for no IPv4 address."""
         link = self._links.get(target)
         if link is None:
@@ -120,7 +86,7 @@ class Links:
                 link = self._links.setdefault(target, Link(target))
         return link
 
-    def close(self, limit_s):
+    def close(self, limit_s: float) -> None:
         """Hand over what still waits to those who take it, within a limit, and close everything."""
         deadline_s = time.monotonic() + limit_s
         with self._lock:
@@ -137,7 +103,7 @@ class Links:
                 self._disconnect(link)
                 self._tell_lost(link, "this process ends")
 
-    def abandon(self):
+    def abandon(self) -> None:
         """In a forked child: close the child's copies of the sockets."""
         for link in self._links.values():
             if link.sock is not None:
@@ -145,7 +111,7 @@ class Links:
 
     # -- what goes out, on the sender's thread
 
-    def send(self, chunk, target, is_patient=False):
+    def send(self, chunk: bytes, target: Address, is_patient: bool = False) -> None:
         """Send the message `chunk` to the process that listens at `target` = (host, port).
 
         A message that was taken may still be lost, if the receiver ends or does not answer; who must know has to be
@@ -171,7 +137,7 @@ class Links:
             elif len(link.waiting) == 1:
                 self._unflushed.append(link)
 
-    def _prepare(self, link, size, is_patient):
+    def _prepare(self, link: Link, size: int, is_patient: bool) -> None:
         """Let there be a connection, or one that is being made, and room for a message of this size."""
         if link.stage == IDLE and not link.is_retrying:
             self._demand_not_refused(link)
@@ -180,11 +146,11 @@ class Links:
         if not link.has_room(size):
             self._await_room(link, size)
 
-    def gather(self, thread):
+    def gather(self, thread: int | None) -> None:
         """Write what the thread of this id sends only when it calls `flush`, or when there is much of it."""
         self._gathering = thread
 
-    def flush(self):
+    def flush(self) -> None:
         """Write what was gathered, and the process's own logs before it."""
         logfiles.flush()
         for _ in range(len(self._unflushed)):
@@ -195,14 +161,14 @@ class Links:
             with link.lock:
                 self._write_waiting(link)
 
-    def connect(self, target, limit_s=CONNECT_LIMIT_S):
+    def connect(self, target: Address, limit_s: float = CONNECT_LIMIT_S) -> None:
         """Wait until the connection to `target` stands.  Not for threads that others wait for.
 
         Raises AuthenticationException if the other has another cookie, TransportException if nobody answers.
         """
         self._await_up(self.to(target), limit_s)
 
-    def probe(self, target, limit_s=CONNECT_LIMIT_S):
+    def probe(self, target: Address, limit_s: float = CONNECT_LIMIT_S) -> None:
         """The same with a connection that is closed again: whether somebody is there *now*."""
         demand_address(target)
         link = Link(target, handshake.PROBE)
@@ -212,7 +178,7 @@ class Links:
             with link.lock:
                 self._disconnect(link)
 
-    def _await_up(self, link, limit_s):
+    def _await_up(self, link: Link, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s
         self._loop.hand_over()
         with link.lock:
@@ -228,11 +194,11 @@ class Links:
                     raise base.TransportException(f"{name_of(link.target)} does not answer")
                 link.room.wait(left_s)
 
-    def _demand_not_refused(self, link):
+    def _demand_not_refused(self, link: Link) -> None:
         if link.refusal is not None and time.monotonic() < link.refused_until_s:
             raise link.refusal
 
-    def _await_room(self, link, size):
+    def _await_room(self, link: Link, size: int) -> None:
         deadline_s = time.monotonic() + ROOM_LIMIT_S
         self._loop.hand_over()
         while not link.has_room(size):
@@ -250,7 +216,14 @@ class Links:
 
     # -- writing, with the link's lock held, on any thread
 
-    def _write_waiting(self, link):
+    def _write_waiting(self, link: Link) -> None:
+        size = link.waiting_bytes
+        if len(link.waiting) == 1 and size <= SHORT_BYTES and size <= link.limit_bytes and link.stage == UP:
+            # Most often it is one message, and short.
+            chunk = link.waiting.popleft()
+            link.waiting_bytes = 0
+            assert link.seal is not None
+            self._write(link, (chunk,), (frame_of_one(chunk, link.seal),))
         while link.waiting and link.stage == UP:
             chunks, buffers = frames_of(link)
             if chunks:
@@ -264,11 +237,13 @@ class Links:
             except base.TransportException as error:
                 self._tell_lost(link, str(error))
 
-    def _write(self, link, chunks, buffers):
+    def _write(self, link: Link, chunks: Sequence[bytes], buffers: Sequence[bytes]) -> None:
         sent, size = 0, sum(map(len, buffers))
+        connection = link.sock
         if not link.outbox:
+            assert connection is not None  # it is up
             try:
-                sent = link.sock.send(b"".join(buffers)) if size <= SHORT_BYTES else link.sock.sendmsg(buffers)
+                sent = connection.send(b"".join(buffers)) if size <= SHORT_BYTES else connection.sendmsg(buffers)
                 link.moved_s = time.monotonic()
                 if sent == size:
                     return
@@ -288,7 +263,7 @@ class Links:
 
     # -- connecting, with the link's lock held
 
-    def _begin(self, link):
+    def _begin(self, link: Link) -> None:
         """Begin to connect.  Raises TransportException where it is known at once that nobody is there."""
         link.is_retrying = False
         link.refusal = None
@@ -316,13 +291,15 @@ class Links:
         self._loop.call(self._watch, link, connection)
         self._loop.later(CONNECT_LIMIT_S, self._end_attempt, link, connection, began_s)
 
-    def _end_attempt(self, link, connection, began_s):
+    def _end_attempt(self, link: Link, connection: socket.socket, began_s: float) -> None:
         with link.lock:
             if link.sock is connection and link.stage != UP:
                 self._disconnect(link)
                 self._attempt_failed(link, TimeoutError(errno.ETIMEDOUT, f"no answer within {CONNECT_LIMIT_S:g} s"))
 
-    def _attempt_failed(self, link, error, memory_s=REFUSED_MEMORY_S):
+    def _attempt_failed(
+        self, link: Link, error: OSError | handshake.HandshakeError, memory_s: float = REFUSED_MEMORY_S
+    ) -> None:
         """Try again later, or give up: then `refusal` says why, and is remembered where a sender was not told at once."""
         link.attempts += 1
         name = name_of(link.target)
@@ -347,11 +324,11 @@ class Links:
             self._give_up(link, base.TransportException(text), REFUSED_MEMORY_S)
         link.room.notify_all()
 
-    def _try_again(self, link, pause_s):
+    def _try_again(self, link: Link, pause_s: float) -> None:
         link.is_retrying = True
         self._loop.later(pause_s, self._retry, link)
 
-    def _retry(self, link):
+    def _retry(self, link: Link) -> None:
         with link.lock:
             if not link.is_retrying or self._is_closed:
                 return
@@ -360,48 +337,48 @@ class Links:
             except base.TransportException:
                 pass  # it was told when it was given up
 
-    def _give_up(self, link, refusal, memory_s):
+    def _give_up(self, link: Link, refusal: base.TransportException, memory_s: float) -> None:
         link.attempts = 0
         link.is_silent = False
         link.refusal = refusal
         link.refused_until_s = time.monotonic() + memory_s
         self._tell_lost(link, str(refusal))
 
-    def _disconnect(self, link):
+    def _disconnect(self, link: Link) -> None:
         """Close the connection; what is in frames for it is lost."""
         if link.sock is not None:
             self._loop.call(self._loop.discard, link.sock)
         link.sock, link.seal, link.stage = None, None, IDLE
         if link.outbox:
             text = "%d messages to %s are lost: the connection ended"
-            _log.log(logging.ERROR, "lost", text, link.outbox_messages, name_of(link.target))
+            _ended_log.log(logging.ERROR, "lost", text, link.outbox_messages, name_of(link.target))
         link.outbox.clear()
         link.outbox_bytes = link.outbox_messages = 0
         link.room.notify_all()
 
-    def _tell_lost(self, link, why):
+    def _tell_lost(self, link: Link, why: str) -> None:
         lost = link.queued() + link.fallen_out
         link.waiting.clear()
         link.waiting_bytes = link.fallen_out = 0
         if lost:
-            _log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, name_of(link.target), why)
+            _ended_log.log(logging.WARNING, "lost", "%d messages to %s are lost: %s", lost, name_of(link.target), why)
 
     # -- the sender's connections, on the network thread
 
-    def _watch(self, link, connection):
+    def _watch(self, link: Link, connection: socket.socket) -> None:
         if link.sock is connection:
             is_writing = link.stage == CONNECTING or bool(link.outbox)
             self._loop.watch(connection, lambda events: self._serve(link, connection, events), is_writing)
 
-    def _serve(self, link, connection, events):
+    def _serve(self, link: Link, connection: socket.socket, events: int) -> None:
         with link.lock:
             if link.sock is not connection:
                 return
             try:
                 if link.stage == UP:
-                    self._serve_connected(link, events)
+                    self._serve_connected(link, connection, events)
                 else:
-                    self._shake_hands(link)
+                    self._shake_hands(link, connection)
             except BlockingIOError:
                 pass
             except (OSError, handshake.HandshakeError) as error:
@@ -413,31 +390,30 @@ class Links:
             link.room.notify_all()
             self._watch(link, connection)
 
-    def _serve_connected(self, link, events):
+    def _serve_connected(self, link: Link, connection: socket.socket, events: int) -> None:
         if events & selectors.EVENT_READ:
-            link.sock.recv(1)
+            connection.recv(1)
             # Nothing is ever sent in this direction, so this is the end of the connection.
             raise ConnectionResetError("the receiver has ended")
         while link.outbox:
             data = link.outbox[0][0]
-            sent = link.sock.send(data)
+            sent = connection.send(data)
             link.moved_s = time.monotonic()
             link.outbox_bytes -= sent
             if sent < len(data):
                 link.outbox[0][0] = data[sent:]
                 break
             link.outbox_messages -= link.outbox.popleft()[1]
-        if link.fallen_out and link.has_room(QUEUE_LIMIT_BYTES // 2):
+        if link.fallen_out and link.is_half_empty():
             self._tell_fallen_out(link)
 
-    def _tell_fallen_out(self, link):
+    def _tell_fallen_out(self, link: Link) -> None:
         text = "%s reads again; %d messages to it have fallen out of its queue"
         _log.log(logging.ERROR, "full", text, name_of(link.target), link.fallen_out)
         link.fallen_out = 0
 
-    def _shake_hands(self, link):
+    def _shake_hands(self, link: Link, connection: socket.socket) -> None:
         """Go as far as what has arrived allows."""
-        connection = link.sock
         if link.stage == CONNECTING:
             error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
@@ -445,45 +421,43 @@ class Links:
             if connection.getsockname() == link.target:
                 raise ConnectionRefusedError("only this very connection is at that port")
             own = (self.hostname, self.port)
-            hello = handshake.Hello(own, link.target, self.identity, self.limit_bytes, link.purpose)
+            hello = handshake.Hello(own, link.target, self.identity.public, self.limit_bytes, link.purpose)
             link.hello = hello.encode()
             connection.sendall(link.hello)
             link.stage = GREETING
-        if link.stage == GREETING and self._has_arrived(link, handshake.HELLO_BYTES):
+        if link.stage == GREETING and self._has_arrived(link, connection, handshake.HELLO_BYTES):
             theirs = handshake.Hello.decode(link.arrived)
-            theirs.demand_for((self.hostname, self.port), link.target, self.identity)
+            theirs.demand_for((self.hostname, self.port), link.target, self.identity.public)
             link.limit_bytes = theirs.limit_bytes
-            link.key = handshake.connection_key(self.cookie, link.hello, link.arrived)
-            connection.sendall(handshake.proof(link.key, b"sender"))
+            greeting = handshake.greeting_of(self.cookie, link.hello, link.arrived)
+            connection.sendall(handshake.proof(greeting, b"sender"))
+            link.key = handshake.connection_key(greeting, self.identity.shared_with(theirs.identity))
             link.stage, link.arrived = PROVING, b""
-        if link.stage == PROVING and self._has_arrived(link, handshake.PROOF_BYTES):
+        if link.stage == PROVING and self._has_arrived(link, connection, handshake.PROOF_BYTES):
             if not handshake.is_proof(link.arrived, link.key, b"receiver"):
                 raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
             self._come_up(link)
 
-    def _has_arrived(self, link, count):
+    def _has_arrived(self, link: Link, connection: socket.socket, count: int) -> bool:
         while len(link.arrived) < count:
-            more = link.sock.recv(count - len(link.arrived))
+            more = connection.recv(count - len(link.arrived))
             if not more:
                 raise ConnectionResetError("the connection was closed during the handshake")
             link.arrived += more
         return True
 
-    def _come_up(self, link):
+    def _come_up(self, link: Link) -> None:
         if link.is_silent:
             _log.log(logging.WARNING, "silent", "%s answers again", name_of(link.target))
         link.seal, link.stage = handshake.Seal(link.key), UP
-        link.key, link.hello, link.arrived = None, None, b""
+        link.key = link.hello = link.arrived = b""
         link.attempts, link.is_silent = 0, False
         link.moved_s = time.monotonic()
         if link.limit_bytes != self.limit_bytes:
             text = "%s is %d here and %d at %s; give all nodes the same"
-            _log.log(logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, link.limit_bytes, name_of(link.target))
+            _log.log(
+                logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, link.limit_bytes, name_of(link.target)
+            )
         if link.fallen_out:
             self._tell_fallen_out(link)
         self._write_waiting(link)
-
-
-def new_identity():
-    """Bytes that no other transport has."""
-    return secrets.token_bytes(handshake.IDENTITY_BYTES)

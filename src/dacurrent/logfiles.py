@@ -6,19 +6,34 @@ a process that is killed loses at most those of the handler that it was in, and 
 
 import logging
 import os
+from typing import Protocol
 
 from dacurrent.limited import LimitedLog
 
 _log = LimitedLog(logging.getLogger("da.transport"))
-_files = []
 
 
-def write_before_messages(file):
+class LineFile(Protocol):
+    """What is written to by lines, and says itself where that is."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def closed(self) -> bool: ...
+
+    def flush(self) -> None: ...
+
+
+_files: list[LineFile] = []
+
+
+def write_before_messages(file: LineFile) -> None:
     """Flush `file`, which the process writes to, whenever messages are about to leave."""
     _files.append(file)
 
 
-def flush():
+def flush() -> None:
     """Write what waits; what cannot be written is told in DistAlgo's log, and the process goes on."""
     for file in _files:
         if not file.closed:

@@ -2,14 +2,16 @@
 
 import logging
 import sys
-from types import ModuleType
 from typing import Any
+
+from dacurrent.stock import Stock
 
 DEFAULT_MESSAGE_BUFFER_SIZE = 1 << 20
 _STOCK_MESSAGE_BUFFER_SIZE = 4 * 1024
+ENDED_LOGS = ("da.sim.Router.ended", "da.transport.ended")  # what is not sent, or lost, because its receiver has ended
 
 
-def cure_common(common: ModuleType) -> None:
+def cure_common(common: Stock) -> None:
     """Patch `da.common`."""
     stock_setup, stock_initialize = common.setup_logging_for_module, common.initialize_runtime_options
 
@@ -25,7 +27,10 @@ def cure_common(common: ModuleType) -> None:
         options = dict(options or {})
         # The options do not tell DistAlgo's default from the same number given; `--me` is the shortest form of it.
         is_given = any(argument.startswith("--me") for argument in sys.argv[1:])
-        if options.get("message_buffer_size", _STOCK_MESSAGE_BUFFER_SIZE) == _STOCK_MESSAGE_BUFFER_SIZE and not is_given:
+        if (
+            options.get("message_buffer_size", _STOCK_MESSAGE_BUFFER_SIZE) == _STOCK_MESSAGE_BUFFER_SIZE
+            and not is_given
+        ):
             options["message_buffer_size"] = DEFAULT_MESSAGE_BUFFER_SIZE
         stock_initialize(options)
 

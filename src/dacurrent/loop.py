@@ -14,6 +14,8 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from dacurrent import forks
 from dacurrent.limited import LimitedLog
@@ -27,7 +29,10 @@ WAKE = b"\xff"  # no signal's number
 _log = LimitedLog(logging.getLogger("da.transport"))
 
 
-def _nothing_to_flush():
+Timer = tuple[float, int, Callable[..., object], tuple[Any, ...]]  # when, a number, what to call
+
+
+def _nothing_to_flush() -> None:
     pass
 
 
@@ -37,34 +42,36 @@ class SelectorLoop:
     Only who holds the turn touches the selector.  A callback that fails costs its own socket and nothing else.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._jobs = collections.deque()
+        self._jobs: collections.deque[tuple[Callable[..., object], tuple[Any, ...]]] = collections.deque()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self._waker.setblocking(False)
-        self._thread = None
+        self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._turn = threading.Lock()
-        self.turning = set()  # the threads that take turns; while one of them runs, none of them waits for sockets
+        self.turning: set[int] = (
+            set()
+        )  # the threads that take turns; while one of them runs, none of them waits for sockets
         self._is_wanted = False  # the turn, by the process's own thread
         self._turns_wanted = 0
         self.is_signalled = False
         self._wakes_at_signals = False
         self._take_over = threading.Event()
         self._next_tick_s = 0.0
-        self.ticks = []  # called every TICK_S
-        self._timers = []  # a heap of (when, number, function, arguments)
+        self.ticks: list[Callable[[], object]] = []  # called every TICK_S
+        self._timers: list[Timer] = []  # a heap of (when, number, function, arguments)
         self._numbers = itertools.count()
         self.flush = _nothing_to_flush  # writes what the process has sent and what still waits to go together
         self._selector.register(self._woken, selectors.EVENT_READ, self._wake_up)
 
-    def start(self):
+    def start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="da-network", daemon=True)
             self._thread.start()
 
-    def stop(self):
+    def stop(self) -> None:
         """End the thread and close what the loop itself holds; the sockets registered are their owners'."""
         self._let_signals_be()
         self._is_stopping = True
@@ -75,31 +82,31 @@ class SelectorLoop:
         if self._thread is None:
             self._close()
 
-    def abandon(self):
+    def abandon(self) -> None:
         """In a forked child: close the copies of the parent's descriptors, and touch nothing that is shared."""
         self._let_signals_be()
         self._close()
 
-    def call(self, function, *arguments):
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
         """Let the loop's thread call `function(*arguments)`, soon and in order."""
         self._jobs.append((function, arguments))
         self.wake()
 
-    def later(self, pause_s, function, *arguments):
+    def later(self, pause_s: float, function: Callable[..., object], *arguments: Any) -> None:
         """Let the loop's thread call `function(*arguments)` when so many seconds have passed."""
         self.call(self._set_timer, (time.monotonic() + pause_s, next(self._numbers), function, arguments))
 
     # -- on the loop's thread
 
-    def _set_timer(self, timer):
+    def _set_timer(self, timer: Timer) -> None:
         heapq.heappush(self._timers, timer)
 
-    def _do_timers(self):
+    def _do_timers(self) -> None:
         while self._timers and self._timers[0][0] <= time.monotonic():
             _, _, function, arguments = heapq.heappop(self._timers)
             self._attempt(function, arguments)
 
-    def watch(self, sock, callback, is_writing=False):
+    def watch(self, sock: socket.socket, callback: Callable[[int], object], is_writing: bool = False) -> None:
         """Call `callback(events)` when `sock` can be read, or with `is_writing` also when it can be written."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if is_writing else 0)
         if sock in self._selector.get_map():
@@ -107,19 +114,19 @@ class SelectorLoop:
         else:
             self._selector.register(sock, events, callback)
 
-    def forget(self, sock):
+    def forget(self, sock: socket.socket) -> None:
         """Watch `sock` no more, if it was watched at all."""
         try:
             self._selector.unregister(sock)
         except (KeyError, ValueError):
             pass
 
-    def discard(self, sock):
+    def discard(self, sock: socket.socket) -> None:
         """Watch `sock` no more, and close it."""
         self.forget(sock)
         sock.close()
 
-    def _run(self):
+    def _run(self) -> None:
         self.turning.add(threading.get_ident())
         while not self._is_stopping:
             with self._turn:
@@ -131,7 +138,7 @@ class SelectorLoop:
             self._do_jobs()
             self._close()
 
-    def _stand_by(self):
+    def _stand_by(self) -> None:
         """Until the process's own thread has let the sockets be for a while."""
         while not self._is_stopping:
             seen = self._turns_wanted
@@ -141,7 +148,7 @@ class SelectorLoop:
             if self._turns_wanted == seen and not self._turn.locked():
                 return
 
-    def _take_turn(self, limit_s):
+    def _take_turn(self, limit_s: float) -> None:
         if self._timers:
             limit_s = max(0.0, min(limit_s, self._timers[0][0] - time.monotonic()))
         ready = self._selector.select(limit_s)
@@ -159,7 +166,7 @@ class SelectorLoop:
 
     # -- on the process's own thread
 
-    def wait_until(self, is_done, limit_s):
+    def wait_until(self, is_done: Callable[[], object], limit_s: float | None) -> None:
         """See to the sockets until `is_done()`, for at most `limit_s` seconds (None: for ever; 0: those ready now)."""
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         self._turns_wanted += 1
@@ -182,12 +189,12 @@ class SelectorLoop:
         finally:
             self._is_wanted = False
 
-    def end_waits_at_signals(self):
+    def end_waits_at_signals(self) -> None:
         """Let a signal end this thread's waiting, also one that comes just before it; for the main thread only."""
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         self._wakes_at_signals = True
 
-    def _let_signals_be(self):
+    def _let_signals_be(self) -> None:
         """Before the descriptor that signals are written to is closed; only the main thread can say so."""
         if self._wakes_at_signals and threading.current_thread() is threading.main_thread():
             ours = self._waker.fileno()
@@ -196,7 +203,7 @@ class SelectorLoop:
                 signal.set_wakeup_fd(before, warn_on_full_buffer=False)
             self._wakes_at_signals = False
 
-    def heed_signals(self):
+    def heed_signals(self) -> None:
         """On the main thread: run the handlers of signals that have come.
 
         Python 3.13 does not by itself in a process that another thread than the main one has forked: what a signal sets
@@ -206,42 +213,43 @@ class SelectorLoop:
         signal.pthread_kill(threading.get_ident(), 0)
 
     @property
-    def has_stopped(self):
+    def has_stopped(self) -> bool:
         return self._is_stopping
 
-    def hand_over(self):
+    def hand_over(self) -> None:
         """This thread will wait for something that needs the network thread."""
         self._take_over.set()
 
-    def _call_back(self, key, events):
+    def _call_back(self, key: selectors.SelectorKey, events: int) -> None:
         try:
             key.data(events)
         except Exception as error:  # noqa: BLE001 - a stranger's bytes must not end the thread
             _log.log(logging.ERROR, "callback", "A connection is closed: %r", error, exc_info=True)
+            assert isinstance(key.fileobj, socket.socket)  # nothing else is watched
             self.discard(key.fileobj)
 
-    def _do_jobs(self):
+    def _do_jobs(self) -> None:
         while self._jobs:
             self._attempt(*self._jobs.popleft())
 
-    def _attempt(self, function, arguments):
+    def _attempt(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         try:
             function(*arguments)
         except Exception as error:  # noqa: BLE001 - as above
             _log.log(logging.ERROR, "job", "On the network thread: %r", error, exc_info=True)
 
-    def wake(self):
+    def wake(self) -> None:
         """End the waiting of whoever has the turn."""
         try:
             self._waker.send(WAKE)
         except OSError:
             pass  # full, so it will wake up anyway; or closed
 
-    def _wake_up(self, _events):
+    def _wake_up(self, _events: int) -> None:
         if self._woken.recv(WAKE_BYTES).strip(WAKE):
             self.is_signalled = True  # that was the number of one, see `end_waits_at_signals`
 
-    def _close(self):
+    def _close(self) -> None:
         self._is_stopping = True
         self._selector.close()
         if not self._wakes_at_signals:  # else a signal would find them closed; they go with the process

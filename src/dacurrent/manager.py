@@ -1,11 +1,17 @@
 """Cures of `da.transport.manager`, and the registration of this layer's transport in place of the stock ones."""
 
+from collections.abc import Iterable
+from multiprocessing.connection import Connection
+from typing import Any
 
-def cure_manager(module):
+from dacurrent.stock import Stock
+
+
+def cure_manager(module: Stock) -> None:
     """Patch `TransportManager.initialize`; its `start` and `close` use this layer's loop."""
     from dacurrent import loop
 
-    def initialize(self, pipe=None, **params):
+    def initialize(self: Any, pipe: Connection | None = None, **params: Any) -> None:
         """Make the transports; a failure was a line at debug level, and a node that nobody could reach."""
         made = []
         try:
@@ -29,16 +35,17 @@ def cure_manager(module):
     module.SelectorLoop = loop.SelectorLoop
 
 
-def _close(transports):
+def _close(transports: Iterable[Any]) -> None:
     for transport in transports:
         transport.close()
 
 
-def cure_sock(module):
+def cure_sock(module: Stock) -> None:
     """Register `dacurrent.transport.TcpTransport`, and nothing else."""
     from da.transport import manager
 
-    from dacurrent import transport
+    from dacurrent import origins, transport
 
     manager.TransportTypes[:] = [transport.TcpTransport]
     module.TcpTransport = transport.TcpTransport
+    origins.cure_ids(transport.identities)

@@ -4,36 +4,39 @@ import logging
 import queue
 import secrets
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from da import common, sim
+from da.common import ProcessId
 from da.transport import base
 
 from dacurrent import authority, lifetime
+from dacurrent.stock import Stock
 
 NODE_LIMIT = 1_000
 NAME_LIMIT = 10_000
 
-ProcessId = common.ProcessId
 
 _log = logging.getLogger("da.sim.nodes")
 
 
-class NodeSet(set):
+class NodeSet(set[ProcessId]):
     """The nodes that are known; one thread may go through them while another meets one."""
 
-    def add(self, node):
+    def add(self, node: ProcessId) -> None:
         if len(self) < NODE_LIMIT:
             super().add(node)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[ProcessId]:
         return iter(frozenset(self))
 
 
-def is_node(pid):
+def is_node(pid: ProcessId) -> bool:
     return bool(pid.nodename) and pid.name == pid.nodename
 
 
-def learn(pid):
+def learn(pid: ProcessId) -> Sequence[Callable[[ProcessId], object]]:
     """Make the process `pid` known by its name; returns the callbacks that wait for the name.
 
     Of two processes of one name the younger is known, except that nobody takes this node's own name.
@@ -51,7 +54,7 @@ def learn(pid):
         return ProcessId._callbacks.pop(full_name, ())
 
 
-def forget(pid):
+def forget(pid: ProcessId) -> None:
     """The process `pid` is not known by its name any more."""
     with ProcessId._lock:
         full_name = (pid.name, pid.nodename)
@@ -62,18 +65,19 @@ def forget(pid):
 class Greeting:
     """The one HELLO of this node that waits for its answer."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._nonce = None
-        self._answers = None
+        self._nonce: int | None = None
+        self._answers: queue.SimpleQueue[tuple[ProcessId | None, Any]] = queue.SimpleQueue()
 
-    def begin(self):
+    def begin(self) -> int:
         """A number that the answer has to repeat."""
         with self._lock:
-            self._nonce, self._answers = secrets.randbits(62), queue.SimpleQueue()
-            return self._nonce
+            nonce = self._nonce = secrets.randbits(62)
+            self._answers = queue.SimpleQueue()
+            return nonce
 
-    def answer(self, source, arguments, accept):
+    def answer(self, source: ProcessId, arguments: Any, accept: Callable[[], None]) -> None:
         """Take the answer, if it is well-formed and waited for; then `accept()` is called."""
         nonce, content = arguments
         with self._lock:
@@ -88,7 +92,7 @@ class Greeting:
         else:
             self._answers.put((None, f"{content!r:.200}"))
 
-    def wait(self, limit_s):
+    def wait(self, limit_s: float | None) -> tuple[ProcessId, list[ProcessId]]:
         """The node that answered, and those it knows.
 
         Raises BootstrapException if it refuses, and TransportException if it is silent.
@@ -102,19 +106,19 @@ class Greeting:
         return source, content
 
 
-def cure_nodes(module):
+def cure_nodes(module: Stock) -> None:
     """Nodes know each other through their routers; an idle node ends when the node that it worked for has left."""
     stock_init, stock_leave = module.NodeProcess.__init__, module.NodeProcess._cmd_NodeLeave
     stock_new = module.DistProcess._cmd_New
 
-    def __init__(self, procimpl, forwarder, **props):
+    def __init__(self: Any, procimpl: Any, forwarder: Any, **props: Any) -> None:
         stock_init(self, procimpl, forwarder, **props)
         self._nodes = self._router.nodes
 
-    def bootstrap(self):
+    def bootstrap(self: Any) -> None:
         """The router has done it already."""
 
-    def _cmd_New(self, src, args):
+    def _cmd_New(self: Any, src: ProcessId, args: Any) -> None:
         _, names, _, _, seqno, _ = args
         living = lifetime.living()
         if living + len(names) > authority.LIVING_LIMIT:
@@ -125,7 +129,7 @@ def cure_nodes(module):
         else:
             stock_new(self, src, args)
 
-    def _cmd_NodeLeave(self, src, args):
+    def _cmd_NodeLeave(self: Any, src: ProcessId, args: Any) -> None:
         stock_leave(self, src, args)
         self._router.forget(src)
         if common.get_runtime_option("idle") and (src.hostname, src.nodename) == authority.employer():

@@ -7,12 +7,13 @@ Nodes are built as Python 3.7 built them: fields may be missing or come later, a
 """
 
 import ast
+from typing import Any
 
 
 class _Node37(ast.AST):
     """A node whose constructor takes its fields by position or name and asks for none of them."""
 
-    def __init__(self, *args, **fields):
+    def __init__(self, *args: Any, **fields: Any) -> None:
         # Not super().__init__(): that warns of each missing or unknown field from 3.13 on.
         for name, value in zip(self._fields, args):
             setattr(self, name, value)
@@ -68,7 +69,7 @@ class Module(_Node37, ast.Module):
     _fields = ("body",)
 
 
-def _by_name(*nodes):
+def _by_name(*nodes: type[Any]) -> dict[str, type[Any]]:
     return {node.__name__: node for node in nodes}
 
 

@@ -1,11 +1,20 @@
 """The queue of a process and of its network thread, in place of `da.common.WaitableQueue`."""
 
+from __future__ import annotations
+
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from dacurrent.stock import Stock
+
+if TYPE_CHECKING:
+    from dacurrent.loop import SelectorLoop
 
 
-def cure_common(module):
+def cure_common(module: Stock) -> None:
     """Replace `da.common.WaitableQueue`.
 
     Its `pop` looked, and only then announced that it waits: an item that arrived between the two woke nobody up.
@@ -13,16 +22,16 @@ def cure_common(module):
     `get` wait for ever (what is left of it is then below zero, which to the lock below means no limit).
     """
 
-    class WaitableQueue(module.WaitableQueue):
+    class WaitableQueue(module.WaitableQueue):  # type: ignore[misc]  # a stock class as it is found
         """DistAlgo's queue with the interface of its own, and its recording of traces, for one reader."""
 
-        def __init__(self, iterable=(), maxlen=None, trace_files=None):
+        def __init__(self, iterable: Iterable[Any] = (), maxlen: int | None = None, trace_files: Any = None) -> None:
             super().__init__(trace_files=trace_files)
             self._q = deque(iterable, maxlen)
             self._closed = threading.Lock()  # held while nothing has come since the reader last looked
-            self._loop = None
+            self._loop: SelectorLoop | None = None
 
-        def see_to_sockets(self, loop):
+        def see_to_sockets(self, loop: SelectorLoop | None) -> None:
             """Let this thread, the one that pops, see to the sockets of `loop` while nothing is here; None: not any more."""
             self._loop = loop
             if loop is not None:
@@ -30,7 +39,7 @@ def cure_common(module):
                 if threading.current_thread() is threading.main_thread():
                     loop.end_waits_at_signals()
 
-        def append(self, item):
+        def append(self, item: Any) -> None:
             self._q.append(item)
             loop = self._loop
             if loop is not None and threading.get_ident() not in loop.turning:
@@ -41,7 +50,7 @@ def cure_common(module):
                 except RuntimeError:  # another thread was as quick
                     pass
 
-        def pop(self, block=True, timeout=None):
+        def pop(self, block: bool = True, timeout: float | None = None) -> Any:
             """The next item. Raises QueueEmpty if there is none within `timeout` seconds (None: waits for ever)."""
             loop = self._loop
             if loop is not None:
@@ -58,7 +67,7 @@ def cure_common(module):
             except IndexError:
                 raise module.QueueEmpty() from None
 
-        def _wait(self, timeout):
+        def _wait(self, timeout: float | None) -> None:
             deadline = None if timeout is None else time.monotonic() + timeout
             while not self._q:
                 self._closed.acquire(False)
@@ -67,7 +76,7 @@ def cure_common(module):
                     return
                 self._closed.acquire(True, left)
 
-        def __len__(self):
+        def __len__(self) -> int:
             return len(self._q)
 
     module.WaitableQueue = WaitableQueue

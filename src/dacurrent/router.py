@@ -4,6 +4,8 @@ Messages go from the network thread straight into the queue of their process.  T
 take long: what routers of nodes say to each other, and what names that became known set off.
 """
 
+from __future__ import annotations
+
 import copy
 import functools
 import logging
@@ -12,12 +14,23 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from da import common, sim
+from da.common import ProcessId
 from da.transport import base
 
 from dacurrent import authority, codec, envelopes, forks, membership
 from dacurrent.limited import LimitedLog
+from dacurrent.logs import ENDED_LOGS
+from dacurrent.stock import Stock
+
+if TYPE_CHECKING:
+    from da.transport.manager import TransportManager
+
+    from dacurrent.origins import Origin
+    from dacurrent.sockets import Address
 
 EARLY_LIMIT = 10_000
 HEAVY_BYTES = 64 * 1024  # what is larger may take a while to decode
@@ -25,11 +38,14 @@ UNREACHABLE_LIMIT = 1_000
 REJOIN_PAUSE_S = 1.0
 REJOIN_LIMIT_S = 3_600.0
 
-Command, RouterCommands, ProcessId = sim.Command, sim.RouterCommands, sim.ProcessId
+Command, RouterCommands = sim.Command, sim.RouterCommands
 MESSAGE = Command.Message
 RELIABLE, BROADCAST = base.ChannelCaps.RELIABLEFIFO, base.ChannelCaps.BROADCAST
 
 _PAIRED = (RouterCommands.HELLO, RouterCommands.ACK)  # their arguments are (number, something)
+
+# Of processes that have ended: a program that lets some end, or end others, may not want to hear of it.
+_ended_log = logging.getLogger(ENDED_LOGS[0])
 
 _stock_router = sim.Router
 
@@ -37,21 +53,23 @@ _stock_router = sim.Router
 class Router(_stock_router):
     """Decodes and delivers what arrives, encodes and sends what leaves; nothing that arrives ends one of its threads."""
 
-    def __init__(self, transport_manager):
+    def __init__(self, transport_manager: TransportManager) -> None:
         super().__init__(transport_manager)
         self.name = "da-router"
         self.nodes = membership.NodeSet()
         self._told = LimitedLog(self.log)
-        self._early = []  # messages that came before the first process was registered
-        self._jobs = queue.SimpleQueue()
-        self._unreachable = set()  # processes of which that was told
+        self._early: (
+            list[tuple[ProcessId, ProcessId, tuple[Any, Any]]] | None
+        ) = []  # messages that came before the first process was registered
+        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._unreachable: set[ProcessId] = set()  # processes of which that was told
         self._start_lock = threading.Lock()
         self._greeting = membership.Greeting()
         self._join_lock = threading.Lock()
         for transport in transport_manager.transports:
             transport.mesgloop.call(self._take_over, transport)
 
-    def _take_over(self, transport):
+    def _take_over(self, transport: Any) -> None:
         """On the network thread: from now on what arrives comes here, and not into the manager's queue."""
         arrived = transport.queue
         transport.queue = self
@@ -61,14 +79,14 @@ class Router(_stock_router):
 
     # -- the thread
 
-    def start(self):
+    def start(self) -> None:
         """Start the thread, unless it runs: bootstrapping needs it before the node's process does."""
         with self._start_lock:
             if not self.running:
                 self.running = True
                 super().start()
 
-    def run(self):
+    def run(self) -> None:
         while True:
             job = self._jobs.get()
             if job is None:
@@ -78,22 +96,22 @@ class Router(_stock_router):
             except Exception as error:  # noqa: BLE001 - whatever a peer's command causes
                 self._told.log(logging.ERROR, "job", "Router: %.500r", error, exc_info=len(str(error)) < 500)
 
-    def stop(self):
+    def stop(self) -> None:
         super().stop()
         self._jobs.put(None)
 
     # -- local processes
 
-    def register_local_process(self, pid, parent=None):
+    def register_local_process(self, pid: ProcessId, parent: ProcessId | None = None) -> None:
         super().register_local_process(pid, parent)
         self._deliver_early()
         self._let_see_to_sockets(self.local_procs[pid])
 
-    def _record_local_process(self, pid, parent=None):
+    def _record_local_process(self, pid: ProcessId, parent: ProcessId | None = None) -> None:
         super()._record_local_process(pid, parent)
         self._deliver_early()
 
-    def _let_see_to_sockets(self, inbox):
+    def _let_see_to_sockets(self, inbox: Any) -> None:
         """A process that has an OS process of its own sees to its sockets while it waits; of several none does."""
         [transport] = self.transport_manager.transports
         is_alone = len(self.local_procs) == 1 and multiprocessing.parent_process() is not None
@@ -105,39 +123,38 @@ class Router(_stock_router):
             for each in self.local_procs.values():
                 each.see_to_sockets(None)
 
-    def _deliver_early(self):
+    def _deliver_early(self) -> None:
         with self.lock:
-            early, self._early = self._early or (), None
+            early, self._early = self._early or [], None
             for source, destination, message in early:
                 self._deliver(source, destination, message)
 
-    def _deliver(self, source, destination, message):
+    def _deliver(self, source: ProcessId, destination: ProcessId, message: tuple[Any, Any]) -> None:
         inbox = self.local_procs.get(destination)
         if inbox is not None:
             inbox.append((source, message))
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many messages wait for the processes here."""
         return sum(map(len, list(self.local_procs.values()))) + len(self._early or ())
 
     # -- what arrives, on the network thread
 
-    def append(self, item):
-        """Take one message from a transport: (transport, bytes, address of the sender)."""
-        _transport, data, address = item
+    def append(self, item: tuple[object, bytes, Origin]) -> None:
+        """Take one message from a transport: (transport, bytes, Origin of the connection that it came over)."""
+        _transport, data, origin = item
         try:
             decode = envelopes.decode if len(data) < HEAVY_BYTES else _decode_apart
             source, destination, message, named, ticket = decode(data)
         except codec.CodecError as error:
-            self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *address, error)
+            self._told.log(logging.WARNING, "malformed", "A message from %s:%d is dropped: %s", *origin.address, error)
+            return
+        if source is not origin.last and not origin.speaks_for(source):
+            self._refuse_claim(origin, source)
             return
         command, arguments = message
         if destination is None:
             self._jobs.put(functools.partial(self._obey, command, source, arguments, named))
-            return
-        if command is not MESSAGE and source in self.local_procs:
-            text = "%s from %s:%d is dropped: it claims to be from a process of this very one"
-            self._told.log(logging.WARNING, "forged", text, command, *address)
             return
         if command is not MESSAGE and not self._may(command, source, destination, arguments, ticket):
             return
@@ -151,7 +168,15 @@ class Router(_stock_router):
                     return
         self._deliver(source, destination, message)
 
-    def _may(self, command, source, destination, arguments, ticket):
+    def _refuse_claim(self, origin: Origin, source: ProcessId) -> None:
+        if not origin.has_lied:
+            origin.has_lied = True
+            text = "What %s:%d sends in the name of %s is dropped: that is none of the processes there"
+            self._told.log(logging.WARNING, "claimed", text, *origin.address, source)
+
+    def _may(
+        self, command: Any, source: ProcessId, destination: ProcessId, arguments: Any, ticket: bytes | None
+    ) -> bool:
         """Whether the command is taken from there; who waits for an answer is told if it is not."""
         if command is Command.NodeLeave and not authority.is_employer(source, ticket):
             self._jobs.put(functools.partial(self._peer_lost, (source.hostname, source.transports[0])))
@@ -165,23 +190,25 @@ class Router(_stock_router):
             text = "command %s from %s is ignored: %s"
             self._told.log(logging.WARNING, ("refused", command), text, command.name, source, why)
             if command is Command.New:
-                self._jobs.put(functools.partial(self._refuse, source, arguments, str(why)))
+                self._jobs.put(functools.partial(self._refuse, destination, source, arguments, str(why)))
             return False
 
-    def _refuse(self, source, arguments, why):
+    def _refuse(self, asked: ProcessId, source: ProcessId, arguments: Any, why: str) -> None:
         if type(arguments) is tuple and len(arguments) == 6:
             answer = (arguments[4], why)
-            self._dispatch(common.pid_of_node(), source, (Command.RPCReply, answer), flags=RELIABLE)
+            self._dispatch(asked, source, (Command.RPCReply, answer), flags=RELIABLE)
 
-    def _know(self, named):
+    def _know(self, named: Iterable[ProcessId]) -> None:
         for pid in named:
             for callback in membership.learn(pid):
                 self._jobs.put(functools.partial(callback, pid))
 
     # -- what leaves, on the sender's thread
 
-    def _dispatch(self, src, dest, payload, params=None, flags=0):
-        inbox = self.local_procs.get(dest)
+    def _dispatch(
+        self, src: ProcessId, dest: ProcessId | None, payload: Any, params: dict[str, Any] | None = None, flags: int = 0
+    ) -> bool:
+        inbox = None if dest is None else self.local_procs.get(dest)
         if inbox is not None:
             if not flags & BROADCAST:
                 # A process that sends to another in the same OS process must not share what it sent.
@@ -202,14 +229,22 @@ class Router(_stock_router):
             self._tell_unreachable(dest, flags, error)
         return False
 
-    def _tell_unreachable(self, dest, flags, error):
+    def _tell_unreachable(self, dest: ProcessId, flags: int, error: Exception) -> None:
         """That processes end is part of programs' lives: told once, and only where the program asked for reliability."""
         is_news = flags & base.ChannelCaps.RELIABLE and dest not in self._unreachable
         if is_news and len(self._unreachable) < UNREACHABLE_LIMIT:
             self._unreachable.add(dest)
-        self.log.log(logging.WARNING if is_news else logging.DEBUG, "A message to %s is not sent: %s", dest, error)
+        _ended_log.log(logging.WARNING if is_news else logging.DEBUG, "A message to %s is not sent: %s", dest, error)
 
-    def _send_remote(self, src, dest, mesg, flags=0, transport=None, **params):
+    def _send_remote(
+        self,
+        src: ProcessId,
+        dest: ProcessId,
+        mesg: tuple[Any, Any],
+        flags: int = 0,
+        transport: Any = None,
+        **params: Any,
+    ) -> None:
         transport = transport or self.transport_manager.transports[0]  # there is no other
         hostname, [port] = dest.hostname, dest.transports
         if port == transport.port and hostname == self.hostname:
@@ -221,11 +256,13 @@ class Router(_stock_router):
 
     # -- between the routers of nodes, on the router's thread
 
-    def _obey(self, command, source, arguments, named):
+    def _obey(self, command: Any, source: ProcessId, arguments: Any, named: Iterable[ProcessId]) -> None:
         """Do what another router asks for, if it is well-formed."""
         if not membership.is_node(source) and command is not RouterCommands.PING:
             self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is no node", command, source)
-        elif command in _PAIRED and not (type(arguments) is tuple and len(arguments) == 2 and type(arguments[0]) is int):
+        elif command in _PAIRED and not (
+            type(arguments) is tuple and len(arguments) == 2 and type(arguments[0]) is int
+        ):
             self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is malformed", command, source)
         elif command is RouterCommands.HELLO:
             self._be_greeted(source, arguments, named)
@@ -238,11 +275,11 @@ class Router(_stock_router):
         elif command is RouterCommands.BYE:
             self._peer_lost((source.hostname, source.transports[0]))
 
-    def _be_greeted(self, source, arguments, named):
+    def _be_greeted(self, source: ProcessId, arguments: Any, named: Iterable[ProcessId]) -> None:
         nonce, _names = arguments
         other = ProcessId.lookup((source.name, source.nodename))
         if other is not None and other != source and (other == common.pid_of_node() or self._is_alive(other)):
-            answer = (nonce, f"another node is called {source.name} there")
+            answer: tuple[int, Any] = (nonce, f"another node is called {source.name} there")
         else:
             if other is not None and other != source:
                 self.forget(other)
@@ -251,11 +288,11 @@ class Router(_stock_router):
             self.nodes.add(source)
         self._tell(source, RouterCommands.ACK, answer)
 
-    def _tell(self, node, command, arguments):
+    def _tell(self, node: ProcessId, command: Any, arguments: Any) -> bool:
         flags = RELIABLE | BROADCAST
         return self._dispatch(common.pid_of_node(), node, (command, arguments), flags=flags)
 
-    def _is_alive(self, node):
+    def _is_alive(self, node: ProcessId) -> bool:
         """Whether it answers now; on the router's thread, which may wait for that."""
         try:
             self.transport_manager.transports[0].links.probe((node.hostname, node.transports[0]))
@@ -263,12 +300,12 @@ class Router(_stock_router):
         except base.TransportException:
             return False
 
-    def forget(self, node):
+    def forget(self, node: ProcessId) -> None:
         """A node has left, or does not answer any more."""
         self.nodes.discard(node)
         membership.forget(node)
 
-    def _peer_lost(self, address):
+    def _peer_lost(self, address: tuple[str, int | None]) -> None:
         """On the router's thread: a process that sent to this one has ended, or its host is silent."""
         for node in self.nodes:
             is_other = node != common.pid_of_node() and (node.hostname, node.transports[0]) == address
@@ -281,7 +318,7 @@ class Router(_stock_router):
 
     # -- joining other nodes
 
-    def bootstrap_node(self, hostname, port, timeout=None):
+    def bootstrap_node(self, hostname: str, port: int, timeout: float | None = None) -> None:
         """Join the nodes that the node at `hostname`:`port` knows.
 
         Raises BootstrapException at once if that is this node itself, or a node of the same name: then this is
@@ -301,7 +338,7 @@ class Router(_stock_router):
             rejoin.start()
             raise sim.BootstrapException(f"{error} (it will be tried again)") from error
 
-    def _join(self, address, timeout):
+    def _join(self, address: Address, timeout: float | None) -> None:
         node = common.pid_of_node()
         transport = self.transport_manager.transports[0]
         with self._join_lock:
@@ -318,7 +355,7 @@ class Router(_stock_router):
                 self._tell(other, RouterCommands.PING, tuple(ProcessId.all_named_ids()))
         self.log.info("Joined %s.", ", ".join(map(str, self.nodes)))
 
-    def _rejoin(self, address):
+    def _rejoin(self, address: Address) -> None:
         deadline_s = time.monotonic() + REJOIN_LIMIT_S
         while self.running and time.monotonic() < deadline_s:
             time.sleep(REJOIN_PAUSE_S)
@@ -334,12 +371,12 @@ class Router(_stock_router):
             self.log.error("No node has answered at %s:%d for %g s; giving up.", *address, REJOIN_LIMIT_S)
 
 
-def _decode_apart(data):
+def _decode_apart(data: bytes) -> envelopes.Envelope:
     with forks.let_go():  # nothing here is in the middle of anything that a fork could disturb
         return envelopes.decode(data)
 
 
-def cure_sim(module):
+def cure_sim(module: Stock) -> None:
     """Replace `da.sim.Router`, and let nodes know each other through it."""
     module.Router = Router
     membership.cure_nodes(module)

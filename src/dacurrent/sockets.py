@@ -4,10 +4,12 @@ import socket
 
 from da.transport import base
 
+Address = tuple[str, int]  # IPv4 address, port
+
 SILENCE_LIMIT_S = 20  # after which a peer whose host does not answer any more counts as gone
 
 
-def notice_silence(connection):
+def notice_silence(connection: socket.socket) -> None:
     """Let the connection end when the other's host has not answered for SILENCE_LIMIT_S."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
@@ -20,7 +22,7 @@ def notice_silence(connection):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-def demand_address(target):
+def demand_address(target: Address) -> None:
     """Raises NoTargetTransportException unless `target` is (IPv4 address, port): nobody waits for a name here."""
     try:
         socket.inet_pton(socket.AF_INET, target[0])
@@ -28,5 +30,5 @@ def demand_address(target):
         raise base.NoTargetTransportException(f"{target[0]!r:.100} is no IPv4 address") from None
 
 
-def name_of(address):
+def name_of(address: Address) -> str:
     return f"{address[0]}:{address[1]}"

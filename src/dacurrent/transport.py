@@ -6,11 +6,13 @@ thread that serves everybody; threads that sent to one peer mixed their bytes.  
 which loses them.  A channel that promises nothing may as well be reliable, so there is no other channel here.
 
 - A process sends on connections that it opened itself, and only reads from those that it accepted.
-- A connection begins with a mutual proof of the cookie (see `handshake`); then come frames, each with a code by which
-  the receiver knows that it is the next one of this very sender.
+- A connection begins with a mutual proof of the cookie and of both identities (see `handshake`); then come frames, each
+  with a code by which the receiver knows that it is the next one of this very sender.
 - `send` waits for the receiver neither to answer nor to read (see `links`).  One that stands still delays nobody.
 - The socket listens before the process that owns it is forked, so nobody's first message comes too early.
 """
+
+from __future__ import annotations
 
 import collections
 import logging
@@ -18,12 +20,17 @@ import random
 import socket
 import time
 import weakref
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
 
 from da import common
 from da.transport import base, sock
 
-from dacurrent import frames, handshake, links, sockets
+from dacurrent import frames, handshake, links, origins, sockets
 from dacurrent.limited import LimitedLog
+
+if TYPE_CHECKING:
+    from dacurrent.sockets import Address
 
 BACKLOG = 1_024
 BIND_ATTEMPTS = 100
@@ -41,21 +48,24 @@ unpack_size = frames.FRAME.unpack_from
 RECEIVE_BYTES = 256 * 1024
 
 _log = LimitedLog(logging.getLogger("da.transport"))
-_live = weakref.WeakSet()
+_live: weakref.WeakSet[TcpTransport] = weakref.WeakSet()
+identities: dict[int, bytes] = {}  # port -> the public key of the transport that was made last for it here
 
 
 class Inbound:
     """A connection that this process accepted: a stranger's, until it has proved its cookie."""
 
-    def __init__(self, connection, address):
+    def __init__(self, connection: socket.socket, address: Address) -> None:
         self.sock = connection
         self.address = address
+        self.origin: origins.Origin | None = None  # who it is, when it has said so
         self.since_s = time.monotonic()
-        self.parts = []  # what has arrived of what is not whole yet
+        self.parts: list[bytes] = []  # what has arrived of what is not whole yet
         self.size = 0
         self.needed = handshake.HELLO_BYTES  # until the next thing is whole
-        self.key = None  # when the HELLOs have been exchanged
-        self.seal = None
+        self.identity: bytes | None = None  # the public key that it says it is
+        self.greeting: bytes | None = None  # when the HELLOs have been exchanged
+        self.seal: handshake.Seal | None = None
         self.is_peer = False
         self.is_probe = False
         self.untaken_bytes = 0  # of what it sent and the process has not taken
@@ -68,23 +78,35 @@ class TcpTransport(sock.SocketTransport):
     capabilities = ~(base.ChannelCaps.FIFO | base.ChannelCaps.RELIABLE | base.ChannelCaps.INTERHOST)
     data_offset = 0
 
-    def __init__(self, authkey):
+    def __init__(self, authkey: bytes) -> None:
         super().__init__(authkey)
-        self.links = None
-        self.identity = links.new_identity()
-        self._inbound = set()
-        self._pending = 0
+        self.links: links.Links | None = None
+        self.identity = handshake.Identity()
+        self._inbound: set[Inbound] = set()
+        self._strangers: set[Inbound] = set()  # of these, those that have not proved their cookie yet
         self._is_paused = False
         self._is_closed = False
         self._passed_on = 0  # messages, in all
-        self._untaken = collections.deque()  # (number of the last message, connection, bytes), for each time something was read
+        self._untaken: collections.deque[tuple[int, Inbound, int]] = (
+            collections.deque()
+        )  # (number of the last message, connection, bytes), for each time something was read
         self._untaken_bytes = 0
-        self.on_peer_lost = None  # called with the address of a peer whose connection has ended
+        self.on_peer_lost: Callable[[Address], object] | None = (
+            None  # called with the address of a peer whose connection has ended
+        )
         _live.add(self)
 
     # -- beginning and end
 
-    def initialize(self, hostname=None, port=None, strict=False, linear=False, pipe=None, **_):
+    def initialize(
+        self,
+        hostname: str | None = None,
+        port: int | None = None,
+        strict: bool = False,
+        linear: bool = False,
+        pipe: Any = None,
+        **_: Any,
+    ) -> None:
         """Bind and listen: at `port`, at the ports behind it (`linear`), or at a random one; with `strict` at `port` only.
 
         Raises BindingException naming the address.
@@ -95,18 +117,24 @@ class TcpTransport(sock.SocketTransport):
             from multiprocessing.reduction import recv_handle
 
             self.conn = socket.socket(fileno=recv_handle(pipe))
+            self.identity = pipe.recv()
         else:
             self.conn = self._listen(port, strict, linear)
         self.conn.setblocking(False)
         self.port = self.conn.getsockname()[1]
+        identities[self.port] = self.identity.public
 
-    def _listen(self, port, strict, linear):
+    def serialize(self, pipe: Any, pid: int) -> None:
+        super().serialize(pipe, pid)
+        pipe.send(self.identity)
+
+    def _listen(self, port: int | None, strict: bool, linear: bool) -> socket.socket:
         lowest, highest = common.get_runtime_option("min_port", 10_000), common.get_runtime_option("max_port", 65_535)
         attempts = 1 if strict else BIND_ATTEMPTS
         for attempt in range(attempts):
             if attempt == 0 and port is not None:
                 candidate = port
-            elif linear:
+            elif linear and port is not None:
                 candidate = port + attempt
             else:
                 candidate = random.randint(lowest, highest)
@@ -122,7 +150,7 @@ class TcpTransport(sock.SocketTransport):
                 problem = error
         raise base.BindingException(f"cannot listen at {self.hostname}:{candidate}: {problem}")
 
-    def start(self, queue, mesgloop=None):
+    def start(self, queue: Any, mesgloop: Any = None) -> None:
         super().start(queue, mesgloop)
         host = socket.gethostbyname(self.hostname)
         self.links = links.Links(host, self.port, self.buffer_size, self.authkey, self.mesgloop, self.identity)
@@ -130,23 +158,26 @@ class TcpTransport(sock.SocketTransport):
         self.mesgloop.flush = self.links.flush
         self.mesgloop.call(self._watch_listener)
 
-    def close(self):
+    def close(self) -> None:
         """Hand over what still waits, within a limit, and close everything."""
         self._is_closed = True
         if self.mesgloop is None:
             if self.conn is not None:
                 self.conn.close()
+            self.identity.forget()  # it was made for a child, which has it
             return
-        self.links.close(FLUSH_LIMIT_S)
+        if self.links is not None:
+            self.links.close(FLUSH_LIMIT_S)
         self.mesgloop.call(self._close_incoming)
 
-    def _close_incoming(self):
+    def _close_incoming(self) -> None:
         self.mesgloop.discard(self.conn)
         for inbound in list(self._inbound):
             self._drop(inbound)
 
-    def abandon(self):
+    def abandon(self) -> None:
         """In a forked child: close the child's copies of the parent's sockets, so that their peers see them end."""
+        self.identity.forget()
         if self.links is not None:
             self.links.abandon()
         for inbound in list(self._inbound):
@@ -158,18 +189,18 @@ class TcpTransport(sock.SocketTransport):
 
     # -- what comes in, on the network thread
 
-    def _watch_listener(self):
+    def _watch_listener(self) -> None:
         self.mesgloop.watch(self.conn, self._accept)
 
-    def _tick(self):
+    def _tick(self) -> None:
         overdue_s = time.monotonic() - PENDING_LIMIT_S
-        for inbound in [each for each in self._inbound if not each.is_peer and each.since_s < overdue_s]:
+        for inbound in [each for each in self._strangers if each.since_s < overdue_s]:
             self._drop(inbound, f"no proof of the cookie within {PENDING_LIMIT_S:g} s")
         if self._is_paused and not self._is_closed:
             self._is_paused = False
             self._watch_listener()
 
-    def _accept(self, _events):
+    def _accept(self, _events: int) -> None:
         try:
             connection, address = self.conn.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -184,24 +215,32 @@ class TcpTransport(sock.SocketTransport):
             _log.log(logging.ERROR, "many", "A connection is refused: there are %d already", CONNECTION_LIMIT)
             connection.close()
             return
-        if self._pending >= PENDING_LIMIT:
-            oldest = min((each for each in self._inbound if not each.is_peer), key=lambda each: each.since_s)
-            self._drop(oldest, "too many connections that have not proved their cookie")
+        if len(self._strangers) >= PENDING_LIMIT:
+            self._make_place()
         connection.setblocking(False)
         inbound = Inbound(connection, address)
         self._inbound.add(inbound)
-        self._pending += 1
+        self._strangers.add(inbound)
         self.mesgloop.watch(connection, lambda _events: self._read(inbound))
 
-    def _drop(self, inbound, why=None):
+    def _make_place(self) -> None:
+        """Drop one stranger: any, for who could tell which would go could drive out an honest one each time.
+
+        Those that have said nothing go first; an honest one says HELLO at once.
+        """
+        silent = [each for each in self._strangers if each.greeting is None]
+        chosen = random.choice(silent or list(self._strangers))
+        self._drop(chosen, "too many connections that have not proved their cookie")
+
+    def _drop(self, inbound: Inbound, why: str | None = None) -> None:
         if inbound in self._inbound:
             self._inbound.discard(inbound)
-            self._pending -= not inbound.is_peer
+            self._strangers.discard(inbound)
             self.mesgloop.discard(inbound.sock)
             if why is not None:
                 _log.log(logging.WARNING, "drop", "Connection from %s:%d closed: %s", *inbound.address, why)
 
-    def _read(self, inbound):
+    def _read(self, inbound: Inbound) -> None:
         try:
             data = inbound.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -213,12 +252,11 @@ class TcpTransport(sock.SocketTransport):
             if inbound.is_peer and not inbound.is_probe and self.on_peer_lost is not None:
                 self.on_peer_lost(inbound.address)
             return
-        inbound.parts.append(data)
-        inbound.size += len(data)
-        if inbound.size < inbound.needed and (inbound.is_peer or inbound.key is not None):
-            return
-        if len(inbound.parts) > 1:
-            data = b"".join(inbound.parts)
+        if inbound.parts or not inbound.is_peer:
+            joined = self._joined(inbound, data)
+            if joined is None:
+                return
+            data = joined
         try:
             start = 0 if inbound.is_peer else self._shake_hands(inbound, data)
             if inbound.is_peer:
@@ -228,13 +266,23 @@ class TcpTransport(sock.SocketTransport):
         except OSError as error:
             self._drop(inbound, f"during the handshake: {error}")
         else:
-            inbound.parts = [data[start:]] if start < len(data) else []
-            inbound.size = len(data) - start
+            if start < len(data):
+                inbound.parts, inbound.size = [data[start:]], len(data) - start
 
-    def _shake_hands(self, inbound, data):
+    def _joined(self, inbound: Inbound, data: bytes) -> bytes | None:
+        """All that has arrived with this, and of which nothing is kept then; None while it is too little."""
+        inbound.parts.append(data)
+        inbound.size += len(data)
+        if inbound.size < inbound.needed and (inbound.is_peer or inbound.greeting is not None):
+            return None
+        data = b"".join(inbound.parts)
+        inbound.parts, inbound.size = [], 0
+        return data
+
+    def _shake_hands(self, inbound: Inbound, data: bytes) -> int:
         """Go as far as what has arrived allows; returns where the rest begins."""
         at = 0
-        if inbound.key is None:
+        if inbound.greeting is None:
             if not handshake.is_beginning(data):
                 raise handshake.HandshakeError("it does not speak this protocol")
             if len(data) < handshake.HELLO_BYTES:
@@ -244,32 +292,36 @@ class TcpTransport(sock.SocketTransport):
             inbound.needed = handshake.PROOF_BYTES
         if len(data) - at < handshake.PROOF_BYTES:
             return at
+        assert inbound.greeting is not None and inbound.identity is not None  # they have come with its HELLO
         given, at = data[at : at + handshake.PROOF_BYTES], at + handshake.PROOF_BYTES
-        if not handshake.is_proof(given, inbound.key, b"sender"):
+        if not handshake.is_proof(given, inbound.greeting, b"sender"):
             inbound.sock.send(handshake.REFUSED)
             raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
-        inbound.sock.send(handshake.proof(inbound.key, b"receiver"))
+        key = handshake.connection_key(inbound.greeting, self.identity.shared_with(inbound.identity))
+        inbound.sock.send(handshake.proof(key, b"receiver"))
         sockets.notice_silence(inbound.sock)
-        inbound.seal = handshake.Seal(inbound.key)
+        inbound.seal = handshake.Seal(key)
+        inbound.origin = origins.Origin(inbound.address, inbound.identity)
         inbound.is_peer = True
-        self._pending -= 1
+        self._strangers.discard(inbound)
         return at
 
-    def _be_greeted(self, inbound, data):
+    def _be_greeted(self, inbound: Inbound, data: bytes) -> None:
         theirs = handshake.Hello.decode(data)
         own = inbound.sock.getsockname()
         # Which port it listens at, it alone can say; its host is known from the connection.
-        theirs.demand_for(own, (inbound.address[0], theirs.own[1]), self.identity)
-        inbound.address = theirs.own
+        theirs.demand_for(own, (inbound.address[0], theirs.own[1]), self.identity.public)
+        inbound.address, inbound.identity = theirs.own, theirs.identity
         inbound.is_probe = theirs.purpose == handshake.PROBE
-        ours = handshake.Hello(own, theirs.own, self.identity, self.buffer_size).encode()
-        inbound.key = handshake.connection_key(self.authkey, data, ours)
+        ours = handshake.Hello(own, theirs.own, self.identity.public, self.buffer_size).encode()
+        inbound.greeting = handshake.greeting_of(self.authkey, data, ours)
         inbound.sock.send(ours)
 
-    def _take_frames(self, inbound, data, start):
+    def _take_frames(self, inbound: Inbound, data: bytes, start: int) -> int:
         """Pass on the messages of every whole frame in `data`; returns where the rest begins."""
         end, count, limit_bytes = len(data), 0, self.buffer_size
-        address, pass_on, is_next = inbound.address, self.queue.append, inbound.seal.is_next
+        assert inbound.seal is not None  # it is a peer's
+        origin, pass_on, is_next = inbound.origin, self.queue.append, inbound.seal.is_next
         while end - start >= HEAD_BYTES:
             (size,) = unpack_size(data, start)
             kind = size >> 31  # 1: it is one message
@@ -281,12 +333,13 @@ class TcpTransport(sock.SocketTransport):
             if stop + CODE_BYTES > end:
                 inbound.needed = stop + CODE_BYTES - start
                 break
-            if not is_next(data, at, stop, kind):
+            body = data[at:stop]
+            if not is_next(body, data[stop : stop + CODE_BYTES], kind):
                 raise handshake.HandshakeError("a frame is not the next one that its sender made")
             if kind:
                 if size > limit_bytes:
                     raise handshake.HandshakeError(self._too_large(size))
-                pass_on((self, data[at:stop], address))
+                pass_on((self, body, origin))
                 count += 1
                 at = stop
             while at < stop:
@@ -296,7 +349,7 @@ class TcpTransport(sock.SocketTransport):
                     raise handshake.HandshakeError("a frame is malformed")
                 if at - begin > limit_bytes:
                     raise handshake.HandshakeError(self._too_large(at - begin))
-                pass_on((self, data[begin:at], address))
+                pass_on((self, data[begin:at], origin))
                 count += 1
             start = stop + CODE_BYTES
         else:
@@ -308,7 +361,7 @@ class TcpTransport(sock.SocketTransport):
     # What waits in memory for a process that is slower than its peers is bounded for each of them, so that one that
     # sends without end holds up itself and nobody else.
 
-    def _note_untaken(self, inbound, count, size):
+    def _note_untaken(self, inbound: Inbound, count: int, size: int) -> None:
         self._passed_on += count
         self._untaken.append((self._passed_on, inbound, size))
         inbound.untaken_bytes += size
@@ -320,17 +373,17 @@ class TcpTransport(sock.SocketTransport):
             self.mesgloop.forget(inbound.sock)
             self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
 
-    def _count_taken(self):
+    def _count_taken(self) -> None:
         taken = self._passed_on - len(self.queue)
         while self._untaken and self._untaken[0][0] <= taken:
             _, inbound, size = self._untaken.popleft()
             inbound.untaken_bytes -= size
             self._untaken_bytes -= size
 
-    def _has_room(self, inbound):
+    def _has_room(self, inbound: Inbound) -> bool:
         return inbound.untaken_bytes <= PEER_LIMIT_BYTES and self._untaken_bytes <= ALL_LIMIT_BYTES
 
-    def _read_on(self, inbound):
+    def _read_on(self, inbound: Inbound) -> None:
         if inbound not in self._inbound:
             return
         self._count_taken()
@@ -339,12 +392,12 @@ class TcpTransport(sock.SocketTransport):
         else:
             self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
 
-    def _too_large(self, size):
+    def _too_large(self, size: int) -> str:
         return f"a message of {size} bytes, while {frames.SIZE_OPTION} is {self.buffer_size} here; none can follow"
 
     # -- what goes out, on the sender's thread
 
-    def send(self, chunk, target, retry_refused_connections=False, **_):
+    def send(self, chunk: bytes, target: Address | None, retry_refused_connections: bool = False, **_: Any) -> None:
         """Send the message `chunk` to the process that listens at `target` = (host, port): see `links.Links.send`."""
         if target is None:
             raise base.NoTargetTransportException("the receiver has no address for this transport")
@@ -353,8 +406,7 @@ class TcpTransport(sock.SocketTransport):
         self.links.send(chunk, target, retry_refused_connections)
 
 
-
-def abandon_inherited(own):
+def abandon_inherited(own: Collection[Any]) -> None:
     """In a forked child: let go of the sockets of all transports but those in `own`."""
     for transport in list(_live):
         if transport not in own:

@@ -4,13 +4,15 @@ The tree is built anew, because the generator shares nodes between places and be
 """
 
 import ast
+from collections.abc import Callable
+from typing import Any
 
 # Fields that Python 3.7 did not have, or that DistAlgo's generator leaves out, with what they are when left out.
 # Every other absent field is None.
 _LISTS = frozenset({"posonlyargs", "type_ignores", "type_params", "keywords", "decorator_list"})
 
 
-def upgrade(node):
+def upgrade(node: Any) -> Any:
     """A copy of the tree `node` in today's node types.
 
     End positions are dropped: the generator moves nodes and leaves the ends of their old places, which `compile`
@@ -20,7 +22,7 @@ def upgrade(node):
         return [upgrade(item) for item in node]
     if not isinstance(node, ast.AST):
         return node
-    convert = _CONVERTED.get(type(node).__name__, _same_type)
+    convert: Callable[[Any], Any] = _CONVERTED.get(type(node).__name__, _same_type)
     new = convert(node)
     for attribute in ("lineno", "col_offset"):
         if attribute in new._attributes and hasattr(node, attribute):
@@ -28,12 +30,12 @@ def upgrade(node):
     return new
 
 
-def _same_type(node):
+def _same_type(node: Any) -> Any:
     kind = getattr(ast, type(node).__name__)
     return kind(**{name: _field(node, name) for name in kind._fields})
 
 
-def _field(node, name):
+def _field(node: Any, name: str) -> Any:
     if hasattr(node, name):
         return upgrade(getattr(node, name))
     return [] if name in _LISTS else None

@@ -1,4 +1,4 @@
-"""Configurations that follow each other soon serve longer and longer before they are replaced (specification, section 7a)."""
+"""Configurations that follow each other soon serve longer and longer before they are replaced (specification, 7a)."""
 
 from bcr.chain.pauses import CALM, LEAST_MS, MOST_MS, Pauses
 

@@ -1,4 +1,4 @@
-"""Seals: what neighbours in the chain put before a message, and whom it convinces of what (specification, section 7a)."""
+"""Seals: what neighbours in the chain put before a message, and whom it convinces of what (specification, 7a)."""
 
 import pytest
 from hypothesis import given

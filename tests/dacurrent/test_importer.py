@@ -129,3 +129,11 @@ def test_a_python_that_does_not_import_da_loads_nothing_of_the_layer(tmp_path):
     loaded = "(name for name in sys.modules if name.split('.')[0] in ('da', 'dacurrent'))"
     (tmp_path / "loaded.py").write_text(f"import sys; print(*{loaded})")
     assert run_da(tmp_path, module="loaded").stdout.split() == []
+
+
+def test_that_a_file_was_compiled_is_said_to_who_wants_information_and_problems_to_all(tmp_path, program):
+    quiet = ("-L", "warning", "--recompile")
+    assert "compiled with 0 errors" in run_da(tmp_path, "--recompile", program).stdout
+    assert "compiled with" not in run_da(tmp_path, *quiet, program).stdout
+    program.write_text(program.read_text().replace("def main():", "def main():\n    self.x = = 1"))
+    assert "SyntaxError: invalid syntax" in run_da(tmp_path, *quiet, program).stdout

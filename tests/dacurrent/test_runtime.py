@@ -49,6 +49,12 @@ def test_a_child_that_never_says_that_it_is_there_is_named_and_waited_for_no_lon
     assert re.search(r"new: no answer within 1 s from <Stopped:\w+>", done.stdout), done.stdout
 
 
+def test_a_child_that_takes_long_to_set_up_is_named_and_waited_for(tmp_path):
+    done = run_da(tmp_path, ENDS, "slow", limit_s=LIMIT_S)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"No answer \(SetupAck\) within 1 s from <Slow:\w+>; it is waited for", done.stdout), done.stdout
+
+
 @pytest.mark.parametrize("size", [4_096, 20_000])
 def test_a_message_that_is_too_large_fails_the_run_and_names_the_option(tmp_path, size):
     done = run_da(tmp_path, "--message-buffer-size", size, ENDS, "big", limit_s=LIMIT_S)

@@ -14,7 +14,7 @@ from da.transport import base
 from da.transport import manager as stock
 from nodes import LIMIT_S, free_port
 
-from dacurrent import codec, envelopes, transport
+from dacurrent import codec, envelopes, origins, transport
 
 PROGRAM = Path(__file__).parent / "programs" / "under_attack.da"
 HIRING = PROGRAM.with_name("hiring.da")
@@ -64,9 +64,8 @@ class Target:
         self.send_bytes(to, codec.encode(envelope if ticket is None else (*envelope, ticket)))
 
     def goes_on_to_its_end(self):
-        stranger = pid_of("friend")
         for to in (self.child, self.pid):
-            self.send(to, Command.Message, (None, ("go",)), stranger)
+            self.send(to, Command.Message, (None, ("go",)), own_id(self.channel, "friend"))
         assert self.node.end() == 0, self.node.output
         assert "child ends" in self.node.output and "node ends" in self.node.output
         return True
@@ -75,6 +74,11 @@ class Target:
 def pid_of(nodename, uid=1, **fields):
     values = {"uid": uid, "seqno": 1, "pcls": sim.DistProcess, "name": "", "nodename": nodename, "hostname": "127.0.0.1"}
     return tuple.__new__(common.ProcessId, {**values, "transports": (9,), **fields}.values())
+
+
+def own_id(channel, nodename, uid=2, **fields):
+    """The id of a process that is behind this channel, whatever else it calls itself."""
+    return pid_of(nodename, origins.uid_with(uid, channel.identity.public), transports=(channel.port,), **fields)
 
 
 @pytest.fixture
@@ -142,7 +146,7 @@ def test_a_holder_of_another_cookie_does_nothing(target):
 
 def test_what_a_peer_sends_malformed_is_dropped(target, tmp_path):
     bomb = pickle.dumps(Bomb(tmp_path / "exploded"))
-    someone = pid_of("elsewhere")
+    someone = own_id(target.channel, "elsewhere")
     for pid in target.both:
         for data in (b"", bomb, os.urandom(50), codec.encode(7), codec.encode((None, None, None)), codec.encode((1, 2, 3))):
             target.send_bytes(pid, data)
@@ -176,20 +180,23 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("whose", ["a stranger's", "another node's", "the parent's"])
 def test_a_process_is_commanded_with_its_own_ticket_only_whatever_id_the_sender_gives_itself(target, name, whose):
-    source = {"a stranger's": pid_of("stranger", uid=2), "another node's": pid_of("o", name="o")}.get(whose, target.pid)
+    sources = {"a stranger's": own_id(target.channel, "stranger"), "another node's": own_id(target.channel, "o", name="o")}
+    source = sources.get(whose, target.pid)
     for ticket in (None, bytes(16), b"", "text"):
         target.send(target.child, *COMMANDS[name], source, ticket)
         if source != target.pid:
             target.send(target.pid, *COMMANDS[name], source, ticket)
     assert target.goes_on_to_its_end()
-    if name != "Config":
+    if whose == "the parent's":
+        assert "in the name of" in target.node.output
+    elif name != "Config":
         assert f"{name} from" in target.node.output
 
 
 @pytest.mark.parametrize("ticket", [None, bytes(16), bytes(15)])
 def test_a_node_with_a_program_of_its_own_makes_processes_for_its_own_family_only_and_says_so(target, monkeypatch, ticket):
     cls = load(monkeypatch, target.child)
-    asker = pid_of("asker", uid=2, transports=(target.channel.port,))
+    asker = own_id(target.channel, "asker")
     for source in (asker, target.child):
         for names in (range(1), range(30), range(10**6)):
             target.send(target.pid, Command.New, (cls, names, "process", False, 17, {}), source, ticket)
@@ -208,14 +215,14 @@ class authority_text(str):
 
 
 def test_a_name_is_resolved_for_processes_of_the_node_only(target):
-    for source in (pid_of("stranger", uid=2), pid_of("victim", uid=2)):
+    for source in (own_id(target.channel, "stranger"), own_id(target.channel, "victim")):
         target.send(target.pid, Command.Resolve, (("p", "n"), "127.0.0.1", 9, 1), source)
     assert target.goes_on_to_its_end()
     assert "Resolve from" in target.node.output
 
 
 def test_what_no_process_takes_is_ignored_in_few_words(target):
-    stranger = pid_of("stranger", uid=2)
+    stranger = own_id(target.channel, "stranger")
     long = "x" * 400_000
     for pid in target.both:
         for _ in range(20):
@@ -227,7 +234,7 @@ def test_what_no_process_takes_is_ignored_in_few_words(target):
             for command in set(Command) - {Command.Message}:
                 target.send(pid, command, long, stranger)
             for command in RouterCommands:
-                for source in (stranger, pid_of("o", name="o")):
+                for source in (stranger, own_id(target.channel, "o", name="o")):
                     target.send(pid, command, long, source)
                     target.send(pid, command, (long, long), source)
             target.send_bytes(pid, b"s" + len(long).to_bytes(4, "big") + b"\xff" * len(long))
@@ -237,8 +244,9 @@ def test_what_no_process_takes_is_ignored_in_few_words(target):
 
 def test_made_up_names_of_senders_do_not_make_more_lines(target):
     for number in range(2_000):
-        target.send(target.child, Command.NodeLeave, "x", pid_of(f"stranger{number}", uid=number))
-        target.send(target.child, Command.End, 1, pid_of(f"stranger{number}", uid=number))
+        stranger = own_id(target.channel, f"stranger{number}", uid=number)
+        target.send(target.child, Command.NodeLeave, "x", stranger)
+        target.send(target.child, Command.End, 1, stranger)
     assert target.goes_on_to_its_end()
     assert target.node.output.count("stranger") < 200
 
@@ -274,7 +282,7 @@ def employed(start, channel):
 def test_a_node_works_for_one_other_and_heeds_nobody_who_takes_its_name(employed, monkeypatch):
     cls = load(monkeypatch, employed.child)
     target = Target.of(employed.worker, employed.channel, employed.node, employed.child)
-    others = [pid_of("other", uid=5), pid_of("other", uid=6, name="other"), employed.employers]
+    others = [own_id(target.channel, "other"), own_id(target.channel, "other", uid=6, name="other"), employed.employers]
     for source in others:
         for ticket in (None, bytes(16)):
             target.send(employed.node, Command.New, (cls, range(30), "process", False, 1, {}), source, ticket)
@@ -284,7 +292,7 @@ def test_a_node_works_for_one_other_and_heeds_nobody_who_takes_its_name(employed
     assert employed.employers is not None
     employed.worker.await_line("this node works for employer at 127.0.0.1")  # before it may have ended
     for pid in (employed.child, employed.employers):
-        target.send(pid, Command.Message, (None, ("go",)), pid_of("friend"))
+        target.send(pid, Command.Message, (None, ("go",)), own_id(target.channel, "friend"))
     assert employed.employer.end() == 0, employed.employer.output
     assert employed.worker.end() == 0, employed.worker.output
     assert employed.worker.output.count("OUTPUT: child ") == 2, employed.worker.output
@@ -303,11 +311,33 @@ def test_nobody_speaks_for_a_process_from_outside(target):
     for pid in target.both:
         target.send(pid, Command.End, 1, pid)
     assert target.goes_on_to_its_end()
-    assert "it claims to be from a process of this very one" in target.node.output
+    assert "in the name of" in target.node.output
+
+
+CLAIMS = {
+    "another process": lambda target, own: target.pid,
+    "its port": lambda target, own: own._replace(transports=target.pid.transports),
+    "its host": lambda target, own: own._replace(hostname="127.0.0.9"),
+    "its uid": lambda target, own: own._replace(uid=target.pid.uid),
+    "a uid of nobody": lambda target, own: own._replace(uid=7),
+    "no port": lambda target, own: own._replace(transports=(None,)),
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_message_in_the_name_of_another_process_is_refused_and_told_once(target, claim):
+    source = CLAIMS[claim](target, own_id(target.channel, "insider"))
+    for _ in range(20):
+        target.send(target.child, Command.Message, (None, ("go",)), source)
+    target.send(target.child, Command.Message, (None, ("no",)), own_id(target.channel, "insider"))
+    target.flush(target.child)
+    target.node.await_line("in the name of")
+    assert target.goes_on_to_its_end()
+    assert target.node.output.count("in the name of") == 1
 
 
 def test_nobody_takes_the_name_of_a_node_that_lives(target):
-    usurper = pid_of("victim", uid=2**95, name="victim")
+    usurper = own_id(target.channel, "victim", uid=2**95, name="victim")
     target.send(target.pid, RouterCommands.HELLO, (1, (usurper,)), usurper)
     target.send(target.pid, RouterCommands.PING, (usurper,), usurper)
     assert target.goes_on_to_its_end()

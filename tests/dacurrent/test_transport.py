@@ -11,7 +11,7 @@ from da import common
 from da.transport import base
 from da.transport import manager as stock
 
-from dacurrent import frames, handshake, links, sockets, transport
+from dacurrent import frames, handshake, link, links, sockets, transport
 from dacurrent.limited import LimitedLog
 
 COOKIE = b"cookie of the tests"
@@ -40,6 +40,7 @@ def make(monkeypatch):
     monkeypatch.setattr(common, "GlobalOptions", options)
     for module in (frames, links, transport):
         monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger("da.transport")))
+    monkeypatch.setattr(links, "_ended_log", LimitedLog(logging.getLogger("da.transport.ended")))
 
     def one(cookie=COOKIE, size=None, is_awake=True, **params):
         options["message_buffer_size"] = size or 1 << 20
@@ -82,7 +83,8 @@ class Peer:
     def __init__(self, receiver, own=("127.0.0.1", 1), cookie=COOKIE, target=None):
         self.sock = socket.create_connection(receiver.target, LIMIT_S)
         self.cookie = cookie
-        self.hello = handshake.Hello(own, target or receiver.target, bytes(16), 1 << 20).encode()
+        self.identity = handshake.Identity()
+        self.hello = handshake.Hello(own, target or receiver.target, self.identity.public, 1 << 20).encode()
 
     def __enter__(self):
         return self
@@ -93,10 +95,14 @@ class Peer:
     def greet(self, send=None):
         (send or self.sock.sendall)(self.hello)
         theirs = receive(self.sock, handshake.HELLO_BYTES)
-        self.key = handshake.connection_key(self.cookie, self.hello, theirs)
-        (send or self.sock.sendall)(handshake.proof(self.key, b"sender"))
+        self.greeting = handshake.greeting_of(self.cookie, self.hello, theirs)
+        (send or self.sock.sendall)(handshake.proof(self.greeting, b"sender"))
+        self.key = handshake.connection_key(self.greeting, self.shared_with(handshake.Hello.decode(theirs).identity))
         self.seal = handshake.Seal(self.key)
         return receive(self.sock, handshake.PROOF_BYTES)
+
+    def shared_with(self, identity):
+        return self.identity.shared_with(identity)
 
     def frame(self, *messages):
         body = b"".join(frames.FRAME.pack(len(each)) + each for each in messages)
@@ -224,7 +230,7 @@ def test_a_receiver_that_stands_still_holds_up_neither_the_sender_nor_others_and
 def test_what_does_not_fit_into_the_queue_of_a_receiver_that_never_moves_is_refused_told_once_and_counted(
     make, monkeypatch, caplog
 ):
-    monkeypatch.setattr(links, "QUEUE_LIMIT_BYTES", 10 << 20)
+    monkeypatch.setattr(link, "QUEUE_LIMIT_BYTES", 10 << 20)
     sender, still = make(), make()
     exchange(sender, still)
     go_on = stand_still(still)
@@ -263,7 +269,7 @@ def test_of_a_peer_that_sends_without_end_so_much_is_read_and_others_are_read_al
 
 
 def test_a_queue_is_bounded_in_messages_too(make, monkeypatch):
-    monkeypatch.setattr(links, "SILENT_LIMIT_MESSAGES", 100)
+    monkeypatch.setattr(link, "SILENT_LIMIT_MESSAGES", 100)
     sender = make()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for _ in range(100):
@@ -388,7 +394,7 @@ def test_who_answers_in_the_name_of_another_port_is_no_peer(make):
         connection, _ = usurper.accept()
         with connection:
             receive(connection, handshake.HELLO_BYTES)
-            connection.sendall(handshake.Hello(other.target, sender.target, bytes(16), 1 << 20).encode())
+            connection.sendall(handshake.Hello(other.target, sender.target, bytes(32), 1 << 20).encode())
             with pytest.raises(base.AuthenticationException, match="it says that it is"):
                 sender.links.connect(usurper.getsockname())
 
@@ -408,9 +414,41 @@ def test_a_proof_of_one_connection_proves_nothing_on_another(make):
         second.hello = first.hello
         second.sock.sendall(second.hello)
         receive(second.sock, handshake.HELLO_BYTES)
-        second.sock.sendall(handshake.proof(first.key, b"sender"))
+        second.sock.sendall(handshake.proof(first.greeting, b"sender"))
         assert receive(second.sock, handshake.PROOF_BYTES) == handshake.REFUSED
         assert second.is_thrown_out()
+
+
+def test_who_says_the_identity_of_another_has_not_the_key_of_its_connections(make):
+    """With the cookie, and all that is known of the other: everything but its private key."""
+    receiver, other = make(), make()
+    with Peer(receiver, own=other.target) as peer:
+        peer.hello = handshake.Hello(other.target, receiver.target, other.identity.public, 1 << 20).encode()
+        assert not handshake.is_proof(peer.greet(), peer.key, b"receiver")
+        peer.sock.sendall(peer.frame(b"in another's name"))
+        assert peer.is_thrown_out()
+    assert receiver.queue.qsize() == 0
+    with socket.create_server(("127.0.0.1", 0)) as usurper:
+        other.send(b"for whom?", usurper.getsockname())
+        connection, _ = usurper.accept()
+        with connection:
+            theirs = receive(connection, handshake.HELLO_BYTES)
+            ours = handshake.Hello(usurper.getsockname(), other.target, receiver.identity.public, 1 << 20).encode()
+            connection.sendall(ours)
+            receive(connection, handshake.PROOF_BYTES)
+            guess = handshake.connection_key(handshake.greeting_of(COOKIE, theirs, ours), bytes(32))
+            connection.sendall(handshake.proof(guess, b"receiver"))
+            with pytest.raises(base.AuthenticationException, match="cookie"):
+                other.links.connect(usurper.getsockname())
+
+
+@pytest.mark.parametrize("public", [bytes(32), bytes([1]) + bytes(31)])
+def test_an_identity_with_which_everybody_shares_one_secret_is_none(make, public):
+    receiver = make()
+    with Peer(receiver) as peer:
+        peer.hello = handshake.Hello(("127.0.0.1", 1), receiver.target, public, 1 << 20).encode()
+        with pytest.raises(ConnectionError):
+            peer.greet()
 
 
 FORGERIES = {
@@ -550,9 +588,30 @@ def test_strangers_cannot_take_all_places(make):
     sender, receiver = make(), make()
     strangers = [socket.create_connection(receiver.target, LIMIT_S) for _ in range(transport.PENDING_LIMIT + 5)]
     exchange(sender, receiver)
-    strangers[0].settimeout(LIMIT_S)
-    assert strangers[0].recv(1) == b""  # the oldest had to go
-    assert receiver._pending <= transport.PENDING_LIMIT
+    assert await_that(lambda: any(map(is_closed, strangers)))  # one had to go
+    assert len(receiver._strangers) <= transport.PENDING_LIMIT
+    for each in strangers:
+        each.close()
+
+
+def is_closed(connection):
+    """Whether the other side has closed it, which says nothing else."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_who_has_said_hello_is_not_driven_out_by_who_says_nothing(make):
+    receiver = make()
+    with Peer(receiver) as peer:
+        peer.sock.sendall(peer.hello)
+        theirs = receive(peer.sock, handshake.HELLO_BYTES)
+        strangers = [socket.create_connection(receiver.target, LIMIT_S) for _ in range(3 * transport.PENDING_LIMIT)]
+        assert await_that(lambda: sum(map(is_closed, strangers)) > 2 * transport.PENDING_LIMIT)
+        assert not is_closed(peer.sock)
+        assert len(theirs) == handshake.HELLO_BYTES
     for each in strangers:
         each.close()
 
@@ -611,8 +670,8 @@ def test_a_socket_listens_before_its_process_runs(make, monkeypatch):
 def test_a_process_sends_from_the_address_that_it_is_known_by(make):
     sender, receiver = make(hostname="127.0.0.2"), make()
     sender.send(b"where from?", receiver.target)
-    _transport, _data, address = receiver.queue.get(timeout=LIMIT_S)
-    assert address == sender.target
+    _transport, _data, origin = receiver.queue.get(timeout=LIMIT_S)
+    assert origin.address == sender.target
     exchange(receiver, sender)
 
 

@@ -48,3 +48,8 @@ def test_a_run_that_strangers_speak_to_passes(capsys, monkeypatch):
     monkeypatch.setattr(runs, "OPERATIONS", 200)
     assert fuzz.main(["strangers", "--messages", "300", "--minutes", "1"]) == 0
     assert "pass 1" in capsys.readouterr().out
+
+
+def test_a_run_that_begins_under_a_flood_passes(capsys):
+    assert fuzz.main(["starts", "--starts", "1", "--minutes", "2"]) == 0
+    assert "pass 1" in capsys.readouterr().out

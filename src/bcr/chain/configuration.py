@@ -1,4 +1,4 @@
-"""Configurations: which replicas, in which order, under which keys (paper, section 2)."""
+"""Configurations: which replicas, in which order, under which keys (specification, 1.1, 1.2, 1.5)."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ class View:
 
     `quorum` equal statements make a result or a checkpoint right: they hold at least one of a correct replica. `needed`
     are the replicas that must all have testified to a slot before its result, or its checkpoint, is final: with
-    `acceptance = quorum`, which is unsafe, any t+1 will do, and it is empty (specification, section 3.6).
+    `acceptance = quorum`, which is unsafe, any t+1 will do, and it is empty (specification, 3.6).
     `histories` is how many wedged ones Olympus goes on from.
     """
 

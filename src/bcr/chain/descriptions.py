@@ -1,4 +1,4 @@
-"""Messages and statements in a line: which configuration, slot, client and request they are about."""
+"""Messages and statements in a line: which configuration, slot, client and request they are about (specification, 10.1)."""
 
 from typing import Any, get_origin
 

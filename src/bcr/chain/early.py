@@ -1,4 +1,4 @@
-"""Messages that came before there was a configuration to judge them by, kept within limits."""
+"""Messages that came before there was a configuration to judge them by, kept within limits (specification, 7a.4)."""
 
 from typing import Generic, TypeVar
 

@@ -1,4 +1,4 @@
-"""Histories: slot by slot the order proofs since the last completed checkpoint (paper, sections 3.1 and 4.2)."""
+"""Histories: slot by slot the order proofs since the last completed checkpoint (specification, 2.7)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
@@ -148,7 +148,7 @@ class ValidHistory(msgspec.Struct, frozen=True):
 
 
 class Validation:
-    """The check of a replica's `wedged`, which may be long, a few slots at a time (section 3.3).
+    """The check of a replica's `wedged`, which may be long, a few slots at a time (specification, 7.3).
 
     Valid: signed by the replica; on a complete checkpoint, or from the first slot; not longer than the history of a
     correct replica, `most_slots`, ever is, nor a slot than `most_requests`; without holes; the requests signed by their clients, and none ordered twice;

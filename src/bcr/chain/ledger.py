@@ -1,6 +1,6 @@
 """A replica's slots, from their order to the checkpoint behind them: what is executed, in flight, kept and answered.
 
-Holds no clock, no keys and sends nothing (paper, sections 3.2, 3.3 and 4.2).
+Holds no clock, no keys and sends nothing (specification, sections 3, 6 and 7).
 """
 
 from collections import deque
@@ -44,7 +44,7 @@ class Ledger:
         """Take the running state that the configuration begins with. Raises MalformedMessage where it is none."""
         self.state = RunningState.restored(snapshot, self._settings.client_window)
 
-    # -- slots [3.2]
+    # -- slots [3.3, 3.4]
 
     def execute(self, configuration: int, slot: int, requests: tuple[SignedRequest, ...], tree: Tree | None) -> OpenSlot:
         """Execute the requests as this slot, the last so far; `tree` is the one over them, where there is one already."""
@@ -75,11 +75,11 @@ class Ledger:
 
     def settle(self, settled: SettledSlot) -> None:
         """The result of a slot is final: it is no longer in flight, and its requests have their answers."""
-        for client, number in settled.slot.keys():
+        for client, number in settled.slot.keys():  # noqa: SIM118 - those of its requests
             self.cache.put(client, number, settled)
         del self.in_flight[settled.slot.slot]
 
-    # -- what may be ordered [3.2, and specification 7a]
+    # -- what may be ordered [6.5, 7a.5, 7a.7]
 
     def is_overdue(self) -> bool:
         """Whether two intervals of settled slots wait for a checkpoint."""
@@ -103,7 +103,7 @@ class Ledger:
             )
 
     def demand_extendable(self, shuttle: Shuttle, configuration: View) -> None:
-        """Raises a ProtocolViolation at what no correct head orders, nor any predecessor lets pass (specification, 7a)."""
+        """Raises a ProtocolViolation at what no correct head orders, nor any predecessor lets pass (specification, 7a.5)."""
         head, first = configuration.head, shuttle.order_proof[:1]
         if self.is_overdue():
             raise Overdue("no checkpoint for two intervals")
@@ -124,14 +124,14 @@ class Ledger:
     def _is_outside(self, request: Request, configuration: View) -> bool:
         return self.state.is_stale(request) or self.is_beyond(request, configuration)
 
-    # -- checkpoints [4.2]
+    # -- checkpoints [6.3]
 
     def cut(self, slot: int, proof: tuple[SignedCheckpoint, ...]) -> None:
         """A checkpoint of this slot is complete: the history goes on behind it."""
         self.history = {each: entry for each, entry in self.history.items() if each > slot}
         self.checkpoint_proof = proof
 
-    # -- catching up [3.3]
+    # -- catching up [7.4, 7a.9]
 
     def entries(self) -> tuple[HistoryEntry, ...]:
         """The history in the order of its slots."""

@@ -1,4 +1,5 @@
-"""How much of anything a correct replica ever has at once: what is more than that, somebody misbehaves to make it so."""
+"""How much of anything a correct replica ever has at once: what is more than that, somebody misbehaves to make it so
+(specification, 7a.5)."""
 
 from bcr.chain.settings import Settings
 
@@ -21,12 +22,12 @@ def most_in_flight(settings: Settings) -> int:
 
 
 def most_settled(settings: Settings) -> int:
-    """Slots with a final result that a history holds: with more the next checkpoint is overdue (specification, section 6)."""
+    """Slots with a final result that a history holds: with more the next checkpoint is overdue (specification, 6.5)."""
     return INTERVALS_IN_HISTORY * settings.checkpoint_interval
 
 
 def most_slots_of_a_history(settings: Settings) -> int:
-    """Slots that the history of a correct replica holds at the most (specification, section 7a)."""
+    """Slots that the history of a correct replica holds at the most (specification, 7a.5)."""
     return most_settled(settings) + most_in_flight(settings)
 
 

@@ -1,4 +1,5 @@
-"""The messages between processes: what they hold, and the checks that need no more than the message itself.
+"""The messages between processes: what they hold, and the checks that need no more than the message itself
+(specification, 1.6).
 
 Each travels as one flat byte string, the canonical encoding, beside its name. Whoever receives one trusts nothing
 about its sender: what counts is signed inside.
@@ -38,7 +39,7 @@ from bcr.signed.violations import (
     WrongConfiguration,
 )
 
-# What neighbours in the chain send each other, under a seal, and what comes from the one before.
+# What neighbours in the chain send each other, under a seal (specification, 7a.2), and what comes from the one before.
 SEALED = frozenset({"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint"})
 FROM_PREDECESSOR = frozenset({"shuttle", "checkpoint"})
 
@@ -54,7 +55,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
-    """What travels head to tail: the requests of a slot, and both proofs as far as they have grown (section 3.2)."""
+    """What travels head to tail: the requests of a slot, and both proofs as far as they have grown
+    (specification, 3.3)."""
 
     configuration: int
     slot: int
@@ -63,7 +65,7 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
     result_proof: tuple[SignedResult, ...]
 
     def demand_valid(self, configuration: View, position: int) -> None:
-        """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (section 3.2).
+        """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (specification, 3.3).
 
         Checks everything but the holes, for which one must know the slots that are ordered already.
         """
@@ -88,7 +90,7 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
 
 
 class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
-    """What travels tail to head: the outcomes of a slot and the result proof (section 3.2, step 5)."""
+    """What travels tail to head: the outcomes of a slot and the result proof (specification, 3.5)."""
 
     configuration: int
     slot: int
@@ -125,7 +127,7 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
 
 
 class CheckpointShuttle(Message, frozen=True, tag="checkpoint"):
-    """What travels head to tail behind the shuttle of its slot: the checkpoint statements so far (section 4.2)."""
+    """What travels head to tail behind the shuttle of its slot: the checkpoint statements so far (specification, 6.1)."""
 
     configuration: int
     slot: int
@@ -133,7 +135,7 @@ class CheckpointShuttle(Message, frozen=True, tag="checkpoint"):
 
 
 class CompletedCheckpoint(Message, frozen=True, tag="completed_checkpoint"):
-    """What travels tail to head: the checkpoint statements of all replicas (section 4.2)."""
+    """What travels tail to head: the checkpoint statements of all replicas (specification, 6.2)."""
 
     configuration: int
     slot: int
@@ -155,7 +157,7 @@ class Accusation(Statement, frozen=True, tag="accusation"):
     answer: Answer
 
     def demand_proved(self, configuration: View) -> DisagreeingResult:
-        """The contradiction; raises a ProtocolViolation where the answer shows none (section 3.3).
+        """The contradiction; raises a ProtocolViolation where the answer shows none (specification, 5.4).
 
         Two validly signed result statements for one slot of one configuration that differ cannot both be true.
         """

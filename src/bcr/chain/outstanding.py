@@ -1,4 +1,4 @@
-"""A client's request that has no final answer yet: how often it was sent, and to whom (paper, sections 3.2 and 3.3)."""
+"""A client's request that has no final answer yet: how often it was sent, and to whom (specification, 3.1 and 4.1)."""
 
 from bcr.signed.statements import SignedRequest
 
@@ -19,4 +19,4 @@ class OutstandingRequest:
 
     def patience(self) -> int:
         """After how many timeouts it is sent again, when all replicas were asked."""
-        return min(2 ** (self.attempts - 1), MAX_BACKOFF)
+        return min(1 << (self.attempts - 1), MAX_BACKOFF)

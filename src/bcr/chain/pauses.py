@@ -1,4 +1,4 @@
-"""How long a configuration serves before it is replaced, when one replacement follows another (specification, section 7a)."""
+"""How long a configuration serves before it is replaced, when one replacement follows another (specification, 7a.8)."""
 
 LEAST_MS = 50.0
 MOST_MS = 3_200.0

@@ -1,4 +1,4 @@
-"""Proofs: sets of statements by distinct replicas of one configuration, and what they show (paper, section 3.1)."""
+"""Proofs: sets of statements by distinct replicas of one configuration, and what they show (specification, 2.4)."""
 
 from collections.abc import Container, Sequence
 from collections.abc import Set as AbstractSet
@@ -43,7 +43,7 @@ def demand_order_proof(
     length: int,
     disowned: set[int] | None = None,
 ) -> None:
-    """Raises unless the first `length` replicas of the chain, in turn, signed the expected order (section 3.2).
+    """Raises unless the first `length` replicas of the chain, in turn, signed the expected order (specification, 3.3).
 
     A statement that is validly signed but orders something else raises ContradictoryOrder, which is provable. Where
     `disowned` is given, signatures that are not valid do not raise: whose they should be is added to it.
@@ -92,8 +92,8 @@ def check_result_proof(
     """Sort the statements of a result proof into those that agree with `expected`, others on the slot, and violations.
 
     Raises NotEnoughStatements, with the violations as evidence, where fewer than t+1 agree: then the result may be wrong.
-    Raises NotFinal where some replica has not testified to the slot: then it may be lost (specification, section 3.6).
-    Beyond that a bad extra statement is evidence, not a reason to stop (section 3.2); one that is not needed is left
+    Raises NotFinal where some replica has not testified to the slot: then it may be lost (specification, 3.6).
+    Beyond that a bad extra statement is evidence, not a reason to stop; one that is not needed is left
     unchecked, where a signature convinces everybody alike. What is `known` to be authentic is not checked again, and of
     the replicas in `testified` the caller has seen a valid order of this slot.
     """
@@ -173,7 +173,7 @@ def _demand_agreement(
 def check_checkpoint_proof(
     proof: Sequence[SignedCheckpoint], configuration: View, disowned: set[int] | None = None
 ) -> Checkpoint:
-    """The checkpoint that a proof completes (section 4.2; specification, section 6).
+    """The checkpoint that a proof completes (specification, 6.3).
 
     That takes equal, valid statements of t+1 distinct replicas of the configuration, which show its digest, and valid ones
     of all of them for its slot, whatever digest they name: whoever cuts its history then knows that nobody else needs it.
@@ -208,7 +208,7 @@ def check_checkpoint_proof(
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=False):
-    """What a client gets for a request: its outcome, its place in the slot, and the proof (section 3.2, step 5).
+    """What a client gets for a request: its outcome, its place in the slot, and the proof (specification, 2.5, 3.4).
 
     The request stands at `index` among the `size` of the slot; the paths lead from its digest, and from that of its
     outcome, to the two digests that the replicas signed. A client needs nothing else of the slot. `orders` are there to
@@ -258,7 +258,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
 
 
 class Vouched(msgspec.Struct, frozen=True, array_like=True, tag="vouched"):
-    """What a client gets from Olympus in place of an answer, when the request's configuration is replaced (section 3.3)."""
+    """What a client gets from Olympus in place of an answer, when the request's configuration is replaced
+    (specification, 7.6)."""
 
     signed: Signed[Voucher]
 

@@ -1,4 +1,4 @@
-"""Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (paper, section 3.3)."""
+"""Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (specification, 7.3, 7.9)."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -62,7 +62,7 @@ def _contradiction(one: int, other: int) -> str:
 
 
 def withheld(histories: Mapping[int, ValidHistory]) -> set[int]:
-    """The replicas that signed an order which their own wedged history lacks: provable misbehaviour (section 3.3).
+    """The replicas that signed an order which their own wedged history lacks: provable misbehaviour (specification, 5.1).
 
     It may lack the slot, or hold another order there.
     """

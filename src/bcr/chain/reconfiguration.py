@@ -1,4 +1,4 @@
-"""One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (paper, section 3.3).
+"""One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (specification, 7).
 
 Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
 remembered, there are finitely many, and one is tried again only if all that it lacked came late, behind those that have
@@ -243,7 +243,8 @@ class Reconfiguration:
                 self._chances += 1
 
     def vouchers(self, plan: QuorumPlan) -> list[Voucher]:
-        """What Olympus can tell clients: their requests to which the whole quorum gives one and the same answer (step 6).
+        """What Olympus can tell clients: their requests to which the whole quorum gives one and the same answer
+        (specification, 7.6).
 
         The quorum holds a correct replica, so that is what they gave. None where the quorum is too small to show anything:
         the clients then send their requests again.
@@ -264,7 +265,7 @@ class Reconfiguration:
     # -- the running state
 
     def add_running_state(self, handover: WithState[RunningStateHandover], digest: bytes | None) -> bool:
-        """Take a member's running state; whether its digest is the quorum's, None while there is none (step 7).
+        """Take a member's running state; whether its digest is the quorum's, None while there is none (specification, 7.7).
 
         Raises a ProtocolViolation unless it is what the replica signed: anybody may have put another state beside that.
         """

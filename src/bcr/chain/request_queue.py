@@ -1,4 +1,4 @@
-"""What the head has to order: each client in its turn, and none more than its share (specification, section 7a)."""
+"""What the head has to order: each client in its turn, and none more than its share (specification, 7a.6)."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What start-up tells every process: the scenario's numbers that it acts on."""
+"""What start-up tells every process: the scenario's numbers that it acts on (specification, 9.2)."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What fits into a slot: requests by their own size, and by that of what they will get (bcr.objects.sizes)."""
+"""What fits into a slot: requests by their own size, and by that of what they will get (specification, 8.3)."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""A slot from its ordering until its result shuttle is back, and what is kept of it then."""
+"""A slot from its ordering until its result shuttle is back, and what is kept of it then (specification, 2.6, 3.5)."""
 
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Deadlines by name, as values: whoever has a clock asks which have passed."""
+"""Deadlines by name, as values: whoever has a clock asks which have passed (specification, 4.1, 4.6)."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar

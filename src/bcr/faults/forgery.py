@@ -1,4 +1,5 @@
-"""Messages in others' names, of every kind that a replica can make up: once under its own key, and once under none.
+"""Messages in others' names, of every kind that a replica can make up: once under its own key, and once under none
+(specification, 7a.1, 9.6).
 
 They say what would do harm if somebody took them for what they seem to be: a request that no client made, a state that
 no replica has, a history that is none, an end to the run.

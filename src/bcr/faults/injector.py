@@ -1,4 +1,4 @@
-"""When injected faults strike: counts what a replica receives against its part of a scenario's fault plan."""
+"""When injected faults strike: counts what a replica receives against its part of a scenario's fault plan (specification, 9.4)."""
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
@@ -22,7 +22,7 @@ IGNORED: Mapping[str, frozenset[str]] = {name: frozenset(word.ignores) for name,
 class Injector:
     """The faults of one replica process: which a receipt triggers, and which wait for a message to leave.
 
-    Receipts count from 0, by kind of message, and by client where the trigger names one (specification, section 9).
+    Receipts count from 0, by kind of message, and by client where the trigger names one (specification, 9).
     """
 
     def __init__(self, plans: Sequence[FaultPlan]) -> None:

@@ -1,4 +1,4 @@
-"""Fault plans: what a scenario file says that goes wrong, and what is left of whoever it befalls (specification, section 9)."""
+"""Fault plans: what a scenario file says that goes wrong, and what is left of whoever it befalls (specification, 9)."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The vocabulary of fault injection: one declaration a trigger and a failure (specification, section 9).
+"""The vocabulary of fault injection: one declaration a trigger and a failure (specification, 9).
 
 What follows from a declaration: how a scenario file is read, what an authenticator refuses, what a replica is still worth once
 the fault has struck, how the injector keeps it, what hunts, storms and the atlas draw, and the line of the reference page.
@@ -46,7 +46,7 @@ class FailureWord(Word, frozen=True, kw_only=True):
     all others execute; its state is right, and not theirs. `times` is from how many to how many a hunt draws for a number.
     `no_accident` says why no checksum shows it, and is empty where it is an accident (crashes, bits that flip, also in a
     checksum, messages that are lost, late, repeated or out of order): `authentication = crc` refuses the others
-    (specification, section 11). `only_with` is the authenticator that alone has a place for it, and why;
+    (specification, 11). `only_with` is the authenticator that alone has a place for it, and why;
     `not_simulated` why the simulator has none.
     """
 

@@ -1,4 +1,4 @@
-"""The replicated object: a dictionary from string to string, and the operations on it."""
+"""The replicated object: a dictionary from string to string, and the operations on it (specification, 8.1)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal

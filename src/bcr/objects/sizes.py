@@ -1,4 +1,5 @@
-"""How large things may be, so that every message fits into 1 MiB, the limit of messages that a run has by default.
+"""How large things may be, so that every message fits into 1 MiB, the limit of messages that a run has by
+default (specification, 8.3).
 
 The limits are the same for all replicas, so what is too large is so for all of them, and gives all the same result.
 Bytes are those of UTF-8. A shuttle holds a slot's requests, a result shuttle a slot's results, an answer a request's

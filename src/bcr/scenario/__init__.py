@@ -1,4 +1,4 @@
-"""Scenario files: what a run is to do, which faults it is to have, and what it must show (specification, section 9)."""
+"""Scenario files: what a run is to do, which faults it is to have, and what it must show (specification, 9)."""
 
 from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan, Trigger
 from bcr.scenario.diagnostics import Diagnostic, ScenarioError

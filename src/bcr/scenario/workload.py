@@ -1,4 +1,4 @@
-"""Workloads: the operations that a client has executed, written out or generated.
+"""Workloads: the operations that a client has executed, written out or generated (specification, 9.3).
 
 A generated workload is held and sent as its description, so that a million operations take no more memory than one.
 """

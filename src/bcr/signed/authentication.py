@@ -1,4 +1,4 @@
-"""The three authenticators, and what each takes and promises (paper, section 4.1; specification, section 11).
+"""The three authenticators, and what each takes and promises (specification, 11.1, 11.2, 11.3).
 
 `ed25519` holds whatever t replicas and any clients do, and its record convinces everybody. `hmac` holds against t
 replicas as well, but a client whose codes are right for some and wrong for others can force reconfigurations, and with

@@ -1,4 +1,4 @@
-"""CRC Shuttle (paper, section 4.1): below a statement stands a checksum, which shows an accident and stops no liar."""
+"""CRC Shuttle (specification, 11.3): a checksum below a statement shows an accident and stops no liar."""
 
 from collections.abc import Sequence
 from zlib import crc32

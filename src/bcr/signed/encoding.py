@@ -1,4 +1,5 @@
-"""The canonical encoding: one value, one sequence of bytes, on every platform and Python version.
+"""The canonical encoding: one value, one sequence of bytes, on every platform and Python version
+(specification, 2.1).
 
 Everything that is signed, hashed or sent goes through here. The encoding is MessagePack; structures are arrays that
 start with the name of their kind, so bytes of one kind never decode as another, and `digest` and `Statement` put a

@@ -1,4 +1,4 @@
-"""HMAC Shuttle (paper, section 4.1): below a statement stand message authentication codes, one for each that reads it.
+"""HMAC Shuttle (specification, 11.2): below a statement stand message authentication codes, one a reader.
 
 Every process makes an X25519 key pair. Two processes derive from it a secret that only they know, and from that a key
 for each direction. A MAC is HMAC-SHA256 under the key from the author to the reader, cut to 16 bytes.

@@ -1,4 +1,4 @@
-"""Merkle trees: one digest stands for a list, and a short path shows what stands at a place of it.
+"""Merkle trees: one digest stands for a list, and a short path shows what stands at a place of it (specification, 2.5).
 
 Pairs are hashed level by level; the last of an odd level goes up as it is. The root is bound to the length of the list,
 so a path for one length proves nothing for another.

@@ -1,4 +1,5 @@
-"""Payloads larger than a message: sent in pieces that are authenticated before they are put together, within limits.
+"""Payloads larger than a message: sent in pieces that are authenticated before they are put together, within limits
+(specification, 7a.3).
 
 The sender signs a manifest of the whole, and each piece comes with its path to the root in it. So nobody else's piece is
 ever put beside a signer's, whatever sender the message names, and what a signer can make others hold is bounded.

@@ -1,4 +1,4 @@
-"""Who said it: keys, and values that carry what their author has put below them.
+"""Who said it: keys, and values that carry what their author has put below them (specification, 1.6, 2.2).
 
 What is passed on carries a signature or its like below each statement. A message that two replicas exchange carries beside
 that a seal, which convinces only the one it is for that the other sent it, and costs next to nothing.

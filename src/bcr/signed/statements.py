@@ -1,4 +1,4 @@
-"""The statements of the protocol: what clients, replicas and Olympus sign (paper, section 3.1)."""
+"""The statements of the protocol: what clients, replicas and Olympus sign (specification, 2.2)."""
 
 from collections.abc import Sequence
 
@@ -39,12 +39,12 @@ class Order(Statement, frozen=True, tag="order"):
     requests_digest: bytes
 
     def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
-        # Everybody, for it stands in for a result statement that is missing (specification, section 3.6).
+        # Everybody, for it stands in for a result statement that is missing (specification, 3.6).
         return circle.clients + circle.replicas
 
 
 class Result(Statement, frozen=True, tag="result"):
-    """A replica's word on what executing the requests of `slot` gave."""
+    """A replica's word on what executing the requests of `slot` gave, and in which slot (specification, 2.3)."""
 
     configuration: int
     slot: int
@@ -56,7 +56,7 @@ class Result(Statement, frozen=True, tag="result"):
 
 
 class Checkpoint(Statement, frozen=True, tag="checkpoint"):
-    """A replica's word on its running state after `slot` (section 4.2)."""
+    """A replica's word on its running state after `slot` (specification, 6.1)."""
 
     configuration: int
     slot: int
@@ -67,7 +67,7 @@ class Checkpoint(Statement, frozen=True, tag="checkpoint"):
 
 
 class Refusal(Statement, frozen=True, tag="refusal"):
-    """An immutable replica's signed *error* in answer to a request (section 3.3)."""
+    """An immutable replica's signed *error* in answer to a request (specification, 4.3)."""
 
     configuration: int
     client: int
@@ -78,7 +78,7 @@ class Refusal(Statement, frozen=True, tag="refusal"):
 
 
 class Stale(Statement, frozen=True, tag="stale"):
-    """A replica's signed answer to a request so old that nobody remembers what it gave (specification, section 7a)."""
+    """A replica's signed answer to a request so old that nobody remembers what it gave (specification, 7a.6)."""
 
     configuration: int
     client: int
@@ -89,7 +89,7 @@ class Stale(Statement, frozen=True, tag="stale"):
 
 
 class Voucher(Statement, frozen=True, tag="voucher"):
-    """Olympus's word on what a request gave, once it is decided that the next configuration begins behind it (section 3.3).
+    """Olympus's word on what a request gave, once the next configuration is decided to begin behind it (specification, 7.6).
 
     `request_digest` is that of the request itself, without its signature.
     """
@@ -128,7 +128,7 @@ class Ready(Statement, frozen=True, tag="ready"):
 
 
 class ReconfigurationRequest(Statement, frozen=True, tag="reconfiguration_request"):
-    """A replica's wish to be replaced, with all others of its configuration (section 3.3)."""
+    """A replica's wish to be replaced, with all others of its configuration (specification, 5.3)."""
 
     configuration: int
     reason: str

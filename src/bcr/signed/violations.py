@@ -1,4 +1,4 @@
-"""What a peer can do wrong, one class a kind, each carrying the evidence.
+"""What a peer can do wrong, one class a kind, each carrying the evidence (specification, 5).
 
 A violation is raised where it is found and is what the log, the reconfiguration request and the verdict speak of.
 `provable` says whether the evidence convinces somebody who was not there: it does when it is a valid signature under

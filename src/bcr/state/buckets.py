@@ -1,4 +1,4 @@
-"""The object's dictionary, spread over buckets that are encoded and hashed each by itself.
+"""The object's dictionary, spread over buckets that are encoded and hashed each by itself (specification, 8.2).
 
 So a digest costs what was written since the last one and not the whole dictionary, and a dictionary that arrives encoded
 is read as far as somebody asks for it.

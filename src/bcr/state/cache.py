@@ -1,4 +1,4 @@
-"""What processes remember: what they have checked, and of each client the latest requests (paper, section 3.3)."""
+"""What processes remember: what they have checked, and of each client the latest requests (specification, 3.7, 4.2)."""
 
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar

@@ -1,4 +1,4 @@
-"""The running state that every replica holds: the object, and what was executed for whom."""
+"""The running state that every replica holds: the object, and what was executed for whom (specification, 3.7, 8.2)."""
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""The verdict on a recorded run: is what the clients accepted what a correct service would have answered?
+"""The verdict on a recorded run: is what clients accepted what a correct service would have answered? (Specification, 10.3.)
 
 Nothing here believes a log or a counter. The clients' signed requests and the replicas' signed results are checked
 again, put in the order of the history, and replayed on a fresh state.

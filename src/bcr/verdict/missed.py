@@ -1,4 +1,5 @@
-"""The faults of a scenario: too many to promise anything, before a run; and those that never struck, and why, after it."""
+"""The faults of a scenario: too many to promise anything, before a run; and those that never struck, and why, after it
+(specification, 9.9)."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""The service once more, from the specification and not from the replicas' code, for whoever checks them.
+"""The service once more, from the specification and not from the replicas' code, for whoever checks them
+(specification, 3.7, 8.1).
 
 What is checked must not be what it is checked with: a wrong operation in `bcr.objects.dictionary`, or a request executed twice by
 `bcr.state.running`, would be wrong in all replicas and in a replay of theirs alike.

@@ -1,4 +1,5 @@
-"""What the protocol owes: with no more than t faults in each configuration, every request of a client that lives is answered."""
+"""What the protocol owes: with no more than t faults in each configuration, every request of a client that lives is answered
+(specification, 10.4)."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind for whoever judges it: no logs, but the signed statements themselves."""
+"""What a run leaves behind for whoever judges it: no logs, but the signed statements themselves (specification, 10.2)."""
 
 import msgspec
 

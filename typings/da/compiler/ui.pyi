@@ -1,0 +1,3 @@
+from typing import Any
+
+def parse_compiler_args(argv: list[str]) -> Any: ...

@@ -1,0 +1,1 @@
+from da.transport import base as base, manager as manager, sock as sock
