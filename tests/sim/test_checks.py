@@ -1066,7 +1066,7 @@ def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_fi
     with scene.recording("ask_further", "finish") as calls:
         scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=final)))
     [(what, accepted, _, _)] = calls
-    assert (what, accepted) == ("finish", request)
+    assert (what, accepted) == ("finish", number)
 
 
 @case("Client", "with requests outstanding", WrongConfiguration, "answer from configuration 1")

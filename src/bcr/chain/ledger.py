@@ -1,6 +1,6 @@
-"""A replica's slots, from their order to the checkpoint behind them: what is executed, in flight, kept and answered.
+"""A replica's slots: what is executed, in flight, kept and answered (specification, sections 3, 6 and 7).
 
-Holds no clock, no keys and sends nothing (specification, sections 3, 6 and 7).
+Holds no clock, no keys and sends nothing.
 """
 
 from collections import deque
@@ -75,7 +75,7 @@ class Ledger:
 
     def settle(self, settled: SettledSlot) -> None:
         """The result of a slot is final: it is no longer in flight, and its requests have their answers."""
-        for client, number in settled.slot.keys():  # noqa: SIM118 - those of its requests
+        for client, number in settled.slot.keys():  # noqa: SIM118 - no dictionary
             self.cache.put(client, number, settled)
         del self.in_flight[settled.slot.slot]
 
@@ -103,7 +103,7 @@ class Ledger:
             )
 
     def demand_extendable(self, shuttle: Shuttle, configuration: View) -> None:
-        """Raises a ProtocolViolation at what no correct head orders, nor any predecessor lets pass (specification, 7a.5)."""
+        """Raises a ProtocolViolation at what no correct head orders, nor any predecessor lets pass (specification, 6.5, 7a.5, 7a.7)."""
         head, first = configuration.head, shuttle.order_proof[:1]
         if self.is_overdue():
             raise Overdue("no checkpoint for two intervals")

@@ -1,4 +1,4 @@
-"""The messages by the names that they travel under, each with the kind of what it holds: the whole protocol in one table."""
+"""The messages by the names that they travel under, and the kind of what each holds (specification, section 2)."""
 
 from typing import Any
 
