@@ -2,18 +2,21 @@
 
 strangers   bytes to every port of real runs, from somebody without the cookie
 insiders    messages and commands to every process of real runs, from somebody who has the cookie
-handlers    changed copies of every message to every process of simulated runs, beside an oracle
+handlers    changed copies of the program's own messages to every process of real runs, from somebody who has the cookie
+simulated   changed copies of every message to every process of simulated runs, beside an oracle
 codec       changed messages to the codec of the layer below
 starts      connections that say nothing, as many as can be made, to every port of real runs from their beginning
 """
 
 import argparse
 import random
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +25,9 @@ from rich.table import Table
 from bcr_run.supervision import Interrupted
 
 SLOW_S = 0.5  # of CPU time for one message to the codec
+LEAST_SHARE = 0.85  # of the throughput that a run has when the same is sent elsewhere
+SPARE_MIB = 32  # that a process may hold of what is sent to it
+SPARE_DESCRIPTORS = 80  # for connections of others: 64 that have proved nothing, and who has the cookie
 COPIES = 3  # of each message to a handler
 SCENARIO = """test_case_name = fuzz{seed}
 t = {t}
@@ -41,15 +47,33 @@ class Tally:
     findings: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    compared: list[tuple["Measured", "Measured"]] = field(default_factory=list)  # a run, and its twin left alone
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A real run: operations a second, and of its largest process at most how many MiB and descriptors."""
+
+    rate: float
+    most_mib: float
+    most_open: int
 
 
 class Budget:
-    """Until so many messages (or starts), or so many minutes, whichever comes first; and whether all is sent elsewhere."""
+    """Until so many messages (or starts), or so many minutes, whichever comes first; whether all is sent elsewhere, or that as well.
 
-    def __init__(self, messages: int, minutes: float, is_elsewhere: bool = False, starts: int = 0) -> None:
+    Real runs have so many operations of each of two clients.
+    """
+
+    def __init__(
+        self, messages: int, minutes: float, is_elsewhere: bool = False, compares: bool = False, operations: int = 4_000,
+        starts: int = 0,
+    ) -> None:
         self.messages = messages
+        self.operations = operations
         self.starts = starts
         self.is_elsewhere = is_elsewhere
+        self.compares = compares
         self._deadline_s = time.monotonic() + 60 * minutes
 
     def is_over(self) -> bool:
@@ -68,17 +92,24 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bcr fuzz: no kind {', '.join(unknown)}; there are {', '.join(KINDS)}", file=sys.stderr)
         return 2
     tallies: dict[str, Tally] = {}
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which whoever supervises this asks it to end
     try:
         for kind in kinds:
             tallies[kind] = Tally()
-            budget = Budget(options.messages, options.minutes, options.elsewhere, options.starts)
-            KINDS[kind](tallies[kind], options.seed, budget)
+            KINDS[kind](tallies[kind], options.seed, budget_of(options))
+            tallies[kind].findings += compared(tallies[kind])
     except (Interrupted, KeyboardInterrupt):
         print("bcr fuzz: interrupted; this is what came of it so far", file=sys.stderr)
         _print(tallies)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _print(tallies)
     return int(any(tally.findings for tally in tallies.values()))
+
+
+def budget_of(options: argparse.Namespace) -> Budget:
+    return Budget(options.messages, options.minutes, options.elsewhere, options.compare, options.operations, options.starts)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,12 +119,41 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--messages", type=int, default=10_000, help="of each kind (default: 10000)")
     parser.add_argument("--starts", type=int, default=5, help="runs that are begun under a flood (default: 5)")
     parser.add_argument("--minutes", type=float, default=5.0, help="at the most, for each kind (default: 5)")
+    parser.add_argument("--operations", type=int, default=4_000, help="real runs: of each of two clients (default: 4000)")
     parser.add_argument(
         "--elsewhere",
         action="store_true",
-        help="strangers and insiders: send the same to a node that has nothing to do with the run, for its throughput then",
+        help="real runs: send the same to a node that has nothing to do with the run, for its throughput then",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="real runs: behind each one more to which nothing is sent but elsewhere, and what is less well with the first",
     )
     return parser
+
+
+def compared(tally: Tally) -> list[str]:
+    """What the runs lost by what was sent to them, against their twins; notes down the medians."""
+    if not tally.compared:
+        return []
+    attacked, alone = (list(side) for side in zip(*tally.compared, strict=True))
+    rate, rate_alone = (median(each.rate for each in side) for side in (attacked, alone))
+    share = rate / rate_alone if rate_alone else 0.0
+    mib, mib_alone = (max(each.most_mib for each in side) for side in (attacked, alone))
+    count, count_alone = (max(each.most_open for each in side) for side in (attacked, alone))
+    tally.notes.append(
+        f"{len(attacked)} pairs: {rate:,.0f} operations/s, {rate_alone:,.0f} with the same sent elsewhere ({share:.2f}); "
+        f"at most {mib:.0f} MiB, {mib_alone:.0f} there; {count} descriptors, {count_alone} there"
+    )
+    found = []
+    if share < LEAST_SHARE:
+        found.append(f"{share:.2f} of the throughput that there is with the same sent elsewhere, less than {LEAST_SHARE}")
+    if mib > mib_alone + SPARE_MIB:
+        found.append(f"{mib:.0f} MiB, {mib_alone:.0f} with the same sent elsewhere")
+    if count > count_alone + SPARE_DESCRIPTORS:
+        found.append(f"{count} descriptors, {count_alone} with the same sent elsewhere")
+    return found
 
 
 def _print(tallies: dict[str, Tally]) -> None:
@@ -182,10 +242,10 @@ def _codec(tally: Tally, seed: int, budget: Budget) -> None:
         tally.outcomes[outcome] += 1
 
 
-# -- the handlers
+# -- the handlers, simulated
 
 
-def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
+def _simulated(tally: Tally, seed: int, budget: Budget) -> None:
     from bcr_sim import distalgo
     from bcr_sim.campaign import prepare, run_text
 
@@ -199,16 +259,16 @@ def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
     def take(self: Any, message: Any) -> None:
         source, (command, content) = message
         if command is message_command and type(content[1]) is tuple and content[1]:
-            for copy in _changed_copies(content[1], chance):
+            for _ in range(COPIES):
                 if not self.task.is_dead:
-                    self.queue.append((source, (command, (None, copy))))
+                    self.queue.append((source, (command, (None, changed_content(content[1], chance)))))
                     tally.messages += 1
         stock(self, message)
 
     distalgo.Container.take = take  # type: ignore[method-assign]
     try:
         while budget.is_left(tally.messages):
-            chance.seed(f"handlers {seed}")
+            chance.seed(f"simulated {seed}")
             outcome = run_text(SCENARIO.format(seed=seed, other=seed + 1, t=1 + seed % 2))
             if isinstance(outcome, str):
                 tally.outcomes["ended"] += 1
@@ -223,15 +283,15 @@ def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
         distalgo.Container.take = stock  # type: ignore[method-assign]
 
 
-def _changed_copies(content: tuple[Any, ...], chance: random.Random) -> Iterator[tuple[Any, ...]]:
-    for _ in range(COPIES):
-        values = list(content)
-        at = chance.randrange(1, len(values)) if len(values) > 1 else 0
-        if at and type(values[at]) is bytes and chance.random() < 0.8:
-            values[at] = changed_bytes(values[at], chance)
-        elif at:
-            values[at] = odd_value(chance)
-        yield tuple(values)
+def changed_content(content: tuple[Any, ...], chance: random.Random) -> tuple[Any, ...]:
+    """A message with one of its parts changed, but for its name."""
+    values = list(content)
+    at = chance.randrange(1, len(values)) if len(values) > 1 else 0
+    if at and type(values[at]) is bytes and chance.random() < 0.8:
+        values[at] = changed_bytes(values[at], chance)
+    elif at:
+        values[at] = odd_value(chance)
+    return tuple(values)
 
 
 def _strangers(tally: Tally, seed: int, budget: Budget) -> None:
@@ -252,10 +312,17 @@ def _starts(tally: Tally, seed: int, budget: Budget) -> None:
     flood_starts(tally, seed, budget)
 
 
+def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
+    from bcr_fuzz.runs import attack_runs, handlers_words
+
+    attack_runs(tally, seed, budget, handlers_words)
+
+
 KINDS: dict[str, Callable[[Tally, int, Budget], None]] = {
     "strangers": _strangers,
     "insiders": _insiders,
     "handlers": _handlers,
+    "simulated": _simulated,
     "codec": _codec,
     "starts": _starts,
 }

@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from bcr_fuzz.fuzz import Budget, Tally, changed_bytes, odd_value
+from bcr_fuzz.fuzz import Budget, Measured, Tally, changed_bytes, changed_content, odd_value
 from bcr_runtime.places import SOURCES
 
 if TYPE_CHECKING:
     from dacurrent.transport import TcpTransport
 
-OPERATIONS = 4_000
 START_OPERATIONS = 20
 LIMIT_S = 180.0
 START_LIMIT_S = 60.0
@@ -72,7 +71,7 @@ Words = Callable[["Target", random.Random], bool]
 class Target:
     """A run that is under way, and what is known of it outside."""
 
-    def __init__(self, folder: Path, seed: int, operations: int = OPERATIONS) -> None:
+    def __init__(self, folder: Path, seed: int, operations: int) -> None:
         self.folder = folder
         self.seen = folder / "seen"
         self.seen.touch()
@@ -141,23 +140,39 @@ class Target:
 
 
 def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
-    """Attack one run after the other; each is to pass, and all its processes are to stay."""
+    """Attack one run after the other; each is to pass, and all its processes are to stay.
+
+    Where the budget compares, each has a twin: the same is sent elsewhere while it runs.
+    """
     import da  # noqa: F401 - before the modules of the layer
 
-    with _channel() as channel, _elsewhere(budget.is_elsewhere) as elsewhere:
-        for number in itertools.count(seed):
-            if not budget.is_left(tally.messages):
-                return
+    with _channel() as channel, _elsewhere(budget.is_elsewhere or budget.compares) as elsewhere:
+
+        def measured(number: int, tally: Tally, budget: Budget, address: tuple[str, int] | None) -> Measured:
             with tempfile.TemporaryDirectory() as folder:
-                target = Target(Path(folder), number)
-                target.channel, target.elsewhere = channel, elsewhere
+                target = Target(Path(folder), number, budget.operations)
+                target.channel, target.elsewhere = channel, address
                 try:
-                    _attack(target, tally, number, budget, words)
+                    return _attack(target, tally, number, budget, words)
                 finally:
                     target.end()
 
+        for number in itertools.count(seed):
+            if not budget.is_left(tally.messages):
+                return
+            before = tally.messages
+            attacked = measured(number, tally, budget, elsewhere if budget.is_elsewhere else None)
+            if budget.compares:
+                twin = Tally()
+                alone = measured(number, twin, Budget(tally.messages - before, LIMIT_S / 60, operations=budget.operations), elsewhere)
+                # A run that had not ended, which is told, or to which nothing was sent any more, says nothing.
+                if attacked.rate and alone.rate and tally.messages > before:
+                    tally.compared.append((attacked, alone))
+                tally.notes += [f"{note}; sent elsewhere" for note in twin.notes]
+                tally.findings += [f"{finding}; with nothing sent to it" for finding in twin.findings]
 
-def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words) -> None:
+
+def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words) -> Measured:
     deadline_s = time.monotonic() + START_LIMIT_S
     while len(target.processes) < 8 and target.process.poll() is None and time.monotonic() < deadline_s:
         time.sleep(0.02)
@@ -173,7 +188,7 @@ def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Word
             tally.messages += words(target, chance)
         target.look()
         most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
-    _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+    return _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
 
 
 def flood_starts(tally: Tally, seed: int, budget: Budget) -> None:
@@ -216,7 +231,7 @@ def _take_a_place(target: Target, pid: Any) -> bool:
     return True
 
 
-def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
+def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> Measured:
     status = target.process.poll()
     output = (target.folder / "output").read_text(errors="replace")
     result: dict[str, Any] = {}
@@ -236,6 +251,7 @@ def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, 
         tally.findings.append(f"seed {seed}: status {status}, {verdict} {reasons} {_last_error(output)}")
     if most_mib > MEMORY_LIMIT_MIB:
         tally.findings.append(f"seed {seed}: {most_mib:.0f} MiB of memory")
+    return Measured(rate, most_mib, most_open)
 
 
 def _last_error(output: str) -> str:
@@ -371,6 +387,29 @@ def _source(target: Target, chance: random.Random) -> Any:
     channel = target.channel
     uid = origins.uid_with(chance.choice((1, other.uid, 2**95)), channel.identity.public)
     return tuple.__new__(type(other), (uid, *other[1:5], "127.0.0.1", (channel.port,)))
+
+
+def handlers_words(target: Target, chance: random.Random) -> bool:
+    """One message of the program with a part changed, from somebody who has the cookie; whether it was taken."""
+    from da import sim
+    from da.transport import base
+
+    from dacurrent import envelopes
+
+    if not target.samples or target.channel is None:
+        return False
+    source, pid, (command, arguments), *_ = envelopes.decode(chance.choice(target.samples))
+    if pid is None or command is not sim.Command.Message or not isinstance(arguments[1], tuple):
+        return False
+    if chance.random() < 0.2:  # what is for one is sent to another, and by another
+        pid, source = chance.choice(target.processes), chance.choice(target.processes)
+    content = changed_content(arguments[1], chance)
+    try:
+        target.channel.send(_encoded(source, pid, command, (None, content), None)[: 1 << 20], target.address_of(pid))
+    except base.TransportException:
+        threading.Event().wait(0.001)
+        return False
+    return True
 
 
 def _encoded(source: Any, destination: Any, command: Any, arguments: Any, ticket: bytes | None) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Collection as Collection_
 from typing import Any
 
 from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.limits import most_state_bytes
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.faults.plans import FaultPlan, spoiled_by, struck_by
@@ -21,10 +22,14 @@ MAX_PROBLEM_CHARACTERS = 200
 
 
 class Collection:
-    """What has been reported so far; a run is done when the clients that are not `faulty` are, if there are any."""
+    """What has been reported so far; a run is done when the clients that are not `faulty` are, if there are any.
 
-    def __init__(self, settings: Settings, faulty: Collection_[int] = ()) -> None:
+    `planned` are the faults of replicas that may be reported.
+    """
+
+    def __init__(self, settings: Settings, faulty: Collection_[int] = (), planned: Collection_[FaultPlan] = ()) -> None:
         self.settings = settings
+        self._planned = planned
         everybody = set(range(settings.num_clients))
         self.owed = frozenset(everybody.difference(faulty) or everybody)  # clients
         self.clients: tuple[Any, ...] = ()
@@ -54,8 +59,12 @@ class Collection:
         self.reconfigurations.append(report)
         return report
 
-    def add_fault(self, payload: bytes) -> None:
-        self.faults.append(decode(FaultPlan, payload))
+    def add_fault(self, configuration: int, position: int, payload: bytes) -> None:
+        """Take a replica's word on a fault of its own. Raises MalformedMessage where it is of another's, or of nobody's."""
+        plan = decode(FaultPlan, payload)
+        if (plan.configuration, plan.position) != (configuration, position) or plan not in self._planned:
+            raise MalformedMessage(f"a fault that replica {position} of configuration {configuration} does not have")
+        self.faults.append(plan)
 
     def add_progress(self, client: int, answered: int) -> None:
         self._progress[client] = answered
@@ -98,7 +107,7 @@ class Collection:
         """
         if not self.configurations:
             raise MalformedMessage(f"the state of replica {position} before the first configuration")
-        pieces = self._state_pieces.setdefault(position, Pieces())
+        pieces = self._state_pieces.setdefault(position, Pieces(most_state_bytes(self.settings)))
         pieces.add(index, count, piece)
         payload = pieces.payload()
         place = (self.configurations[-1].statement.number, position)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from bcr.chain.limits import state_limits
 from bcr.signed.encoding import encode
 from bcr.signed.violations import Notice
 from bcr.verdict.judge import Judgement, judge
@@ -44,6 +45,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         liars=launch.scenario.faulty_clients,
         given_up=failure,
         patience_ms=patience_ms(launch.scenario),
+        limits=state_limits(launch.settings),
     )
     outcome = outcome_of(launch, record, judgement)
     unmet = [

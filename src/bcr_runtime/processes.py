@@ -12,7 +12,15 @@ from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal
 from bcr_runtime.places import default_log_base
+from dacurrent import lifetime
 from dacurrent.logs import ENDED_LOGS
+
+ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds; Olympus goes on without a replica
+
+
+def limit_answers() -> None:
+    """In the start-up, before it makes any process: no process waits for ever for one that it made and that stands still."""
+    lifetime.ANSWER_LIMIT_S = ANSWER_LIMIT_S
 
 
 def run_folder(settings: Settings) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bcr.chain.proofs import Answer
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.signed.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
 from bcr.state.running import RunningState
 from bcr.verdict.judge import Workloads
@@ -64,12 +65,14 @@ class Oracle:
         client_window: int,
         is_correct: Callable[[Container], bool],
         liars: Collection[int] = (),
+        limits: StateLimits = DEFAULT_LIMITS,
     ) -> None:
         self._liars = liars
         self._workloads = workloads
         self._is_correct = is_correct
-        self._beginnings = {0: Model(client_window)}
-        self._roots = {0: _Node(0, b"", None, 0, (), (), RunningState(client_window).digest(), Model(client_window), {})}
+        model = Model(client_window, limits)
+        self._beginnings = {0: model}
+        self._roots = {0: _Node(0, b"", None, 0, (), (), RunningState(client_window).digest(), model.copy(), {})}
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active

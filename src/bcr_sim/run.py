@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TextIO
 import msgspec
 from da import sim
 
-from bcr.chain.limits import most_in_flight_of_a_client
+from bcr.chain.limits import most_in_flight_of_a_client, state_limits
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
@@ -24,7 +24,7 @@ from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
 from bcr.signed.control import said
-from bcr.signed.encoding import decode, encode
+from bcr.signed.encoding import decode
 from bcr.signed.macs import UnevenMacKeys
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
@@ -189,7 +189,8 @@ class _Run:
         self.launch = self._launch()
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
-        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars)
+        self.limits = state_limits(self.launch.settings)
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -222,7 +223,7 @@ class _Run:
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
             liars = self.scenario.faulty_clients
-            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars)
+            judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars, limits=self.limits)
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
@@ -419,7 +420,7 @@ class _Run:
 
     def _add_fault(self, plan: FaultPlan) -> None:
         assert self.harness is not None
-        self.harness.process._state.collection.add_fault(encode(plan))
+        self.harness.process._state.collection.faults.append(plan)
 
     # -- what happens
 

@@ -46,6 +46,9 @@ class Chance:
         return sorted((left.pop(self.number(0, len(left) - 1)) for _ in range(count)), key=values.index)
 
 
+STATE_LIMITS = (None, None, 50)  # of twelve keys with values of a word or more a few fit
+
+
 def authentication_of(seed: int) -> Authentication:
     """The authenticator that a seed draws, where it is left to it."""
     drawn: Authentication = Chance(f"authentication {seed}").one_of(AUTHENTICATIONS)
@@ -79,6 +82,9 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
         f"batch_limit = {chance.one_of((1, 1, 4))}",
         f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
     ]
+    limit = Chance(f"state limit {seed}").one_of(STATE_LIMITS)
+    if limit is not None:
+        lines.append(f"state_limit = {limit}")
     for client in range(clients):
         lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 10)})")
     replicas = sizes(t, authentication).replicas

@@ -127,7 +127,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
 
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
-SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "bugs", "bench", "soak", "matrix"}
+SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "soak", "matrix"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "test"}
 # Command -> the extras of pyproject.toml that it needs.
@@ -159,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
     output.prepare()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        status = _run(name, rest)
+        status = _dispatch(name, rest)
     except Interrupted as interruption:
         status = interruption.status
     except NotSetUp as problem:
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     return output.flushed(status)
 
 
-def _run(name: str, rest: list[str]) -> int:
+def _dispatch(name: str, rest: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0

@@ -1,4 +1,7 @@
-"""Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again."""
+"""Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again.
+
+With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted.
+"""
 
 import argparse
 import random
@@ -12,6 +15,7 @@ from typing import Any
 
 from bcr.faults.vocabulary import FAILURES, MESSAGES, TRIGGERS, possible
 from bcr_run.command import run_text
+from bcr_tools.trials import TURNS, run_trials, trial_of
 
 TIMEOUT_MS = 400
 PER_CLIENT = 8
@@ -64,23 +68,37 @@ def _pair(chance: random.Random, configuration: int, clients: int, replicas: int
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`bcr storm`: 0 when every scenario passed, 1 otherwise; prints the seed of each that did not."""
+    """`bcr storm`: 0 when every scenario passed or trial held, 1 otherwise; prints the seed of each that did not."""
     parser = argparse.ArgumentParser(prog="bcr storm", description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="how many scenarios (default 500)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once")
     parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
     parser.add_argument("--show", action="store_true", help="print the scenario of --seed and run nothing")
+    parser.add_argument("--trials", type=_kinds, metavar="KIND,…", help=f"hit processes from outside: {', '.join(TURNS)}")
     options = parser.parse_args(arguments)
+    if options.show and options.trials:
+        print(trial_of(options.seed, options.trials))
+        return 0
     if options.show:
         print(scenario_text(options.seed), end="")
         return 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        if options.trials:
+            return run_trials(range(options.seed, options.seed + options.count), options.trials, folder, options.jobs)
         counts = _run_all(range(options.seed, options.seed + options.count), folder, options.jobs)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
     return 0 if set(counts) <= {"pass"} else 1
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(text.split(","))
+    unknown = [kind for kind in kinds if kind not in TURNS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no trial {', '.join(unknown)}; there are {', '.join(TURNS)}")
+    return kinds
 
 
 def _run_all(seeds: Sequence[int], folder: Path, jobs: int) -> Counter[str]:

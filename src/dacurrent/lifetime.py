@@ -6,7 +6,7 @@
 - A node waits for its children before it ends.  SIGTERM and Ctrl-C end it and all of them; what has not ended within
   END_LIMIT_S is killed.
 - A child ends when its parent process has ended, however that was.
-- Nobody waits for a child of its own that has died.
+- Nobody waits for a child of its own that has died, and only as long as a program says for one that does not answer `setup` and `start`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ END_LIMIT_S = 5.0
 WATCH_PAUSE_S = 0.5
 CHECK_PAUSE_S = 1.0
 NEW_LIMIT_S = 30.0  # for those that `new` waits for, node or child, to say that they are there
+# For a process that is there to say that it is set up, or has started, before it is given up. None, as long as it takes,
+# because it may have much to do; a program that goes on without it sets a limit before it makes processes.
+ANSWER_LIMIT_S: float | None = None
 FORK_PAUSE_S = 0.01
 
 _log = logging.getLogger("da.lifetime")
@@ -50,6 +53,7 @@ class _Household:
         self.has_failed = False
         self.has_lost_child = False
         self.signal: int | None = None  # the one that ends this OS process
+        self.is_ending = False  # whether it ends anyhow, so that a signal need not interrupt anything
         self.is_deserted = False  # whether the node that this one works for is gone
         self.containers: list[Any] = []  # started, and their end not counted yet
         self.manager = None  # of the transports of this OS process
@@ -112,12 +116,13 @@ def cure_sim(sim: Stock) -> None:
         household = _ours()
         household.manager = self.transport_manager
         transport.abandon_inherited(getattr(self.transport_manager, "transports", ()))  # a spawned one has none yet
-        _obey_signals(sim.DistProcessExit)
-        _end_with_parent()
         try:
+            _obey_signals(sim.DistProcessExit)
+            _end_with_parent()
             run_to_outcome(self)
             if household.signal is None:  # else the outcome is that of the signal, and its children do not end alone
                 _await_containers(household)
+            household.is_ending = True
         except sim.DistProcessExit:
             pass  # by a signal: `household` knows which
         _finish(household)
@@ -187,9 +192,17 @@ def _stop_waiting_for_the_dead(sim: Stock) -> None:
             results = dict(events[seqno])
             remaining.difference_update(results)
             events[seqno] = (remaining, results)
-        deadline_s = told_s = time.monotonic() + NEW_LIMIT_S
+        began_s = time.monotonic()
+        told_s = began_s + NEW_LIMIT_S
         while remaining:
-            if msgtype in _OF_NEW and time.monotonic() > deadline_s:
+            waited_s, limit_s = time.monotonic() - began_s, ANSWER_LIMIT_S
+            if msgtype in _OF_START and limit_s is not None and waited_s > limit_s:
+                for pid in remaining:
+                    self._log.error("%s has not answered for %g s, and is given up (%s).", pid, limit_s, msgtype.name)
+                    results[pid] = None
+                _give_up(remaining)
+                break
+            if msgtype in _OF_NEW and waited_s > NEW_LIMIT_S:
                 self._deregister_async_event(msgtype, seqno)
                 late = ", ".join(map(str, remaining))
                 _give_up(remaining)
@@ -212,11 +225,12 @@ def _stop_waiting_for_the_dead(sim: Stock) -> None:
         return results
 
     _OF_NEW = (sim.Command.NewAck, sim.Command.RPCReply)
+    _OF_START = (sim.Command.SetupAck, sim.Command.StartAck)
     sim.DistProcess._sync_async_event = sim.internal(_sync_async_event)
 
 
 def _give_up(pids: AbstractSet[ProcessId]) -> None:
-    """Those of them that are children of this OS process have not come to life; nobody knows them, so nobody ends them."""
+    """Kill those of them that are children of this OS process: they have not come to life, and nobody else would."""
     for each in list(_ours().containers):
         if each.dapid in pids and _is_os_process(each):
             each.kill()
@@ -245,6 +259,7 @@ def cure_api(api: Stock) -> None:
             status = stock()
             if household.signal is None:
                 _await_containers(household, END_LIMIT_S if household.is_deserted else None)
+            household.is_ending = True
         except KeyboardInterrupt:
             pass
         node = next((each for each in household.containers if each.is_node()), None)
@@ -272,12 +287,16 @@ def _node_status(household: _Household, status: int, outcome: int | None) -> int
 
 def _obey_signals(exception: type[BaseException]) -> None:
     """Let the first SIGTERM or SIGINT raise `exception` in the main thread; those that follow find it ending."""
+    owner = os.getpid()
 
     def end(number: int, _frame: object) -> None:
+        if os.getpid() != owner:
+            os._exit(128 + number)  # a child just forked: it has begun nothing yet, and nobody would catch the exception
         household = _ours()
         if household.signal is None:
             household.signal = number
-            raise exception
+            if not household.is_ending:
+                raise exception
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -225,11 +225,42 @@ def test_pieces_that_are_more_than_the_size_that_their_signer_named_are_too_much
     parts = sent(payload_of(3))
     small = Signed.sign(replace(parts[0].manifest.statement, size=LEAST_PIECE_BYTES + 1), 0, KEYS[0])
     parts = [replace(part, manifest=small) for part in parts]
-    assembler = Assembler()
+    assembler = Assembler(piece_bytes=1)
     assert take(assembler, parts[0]) is None
     with pytest.raises(OverLimit, match=f"more than the {LEAST_PIECE_BYTES + 1} bytes"):
         take(assembler, parts[1])
     assert assembler.held_bytes() == LEAST_PIECE_BYTES
+
+
+def test_no_more_is_taken_of_a_message_than_a_correct_process_ever_sends():
+    assembler = Assembler({"wedged": 3 * LEAST_PIECE_BYTES})
+    assert take(assembler, sent(payload_of(3), serial=1)[0]) is None
+    with pytest.raises(OverLimit, match="wedged of 769 bytes in 4 pieces"):
+        take(assembler, sent(payload_of(4), serial=2)[0])
+    assert assembler.held_bytes() == LEAST_PIECE_BYTES
+    assert take(assembler, sent(payload_of(4), serial=3, message="caught_up")[0]) is None
+
+
+@pytest.mark.parametrize("piece_bytes", [2 * LEAST_PIECE_BYTES, 1 << 20])
+def test_who_makes_smaller_pieces_of_a_payload_to_be_waited_for_longer_is_not_heard(piece_bytes):
+    with pytest.raises(OverLimit, match="in 4 pieces"):
+        take(Assembler(piece_bytes=piece_bytes), sent(payload_of(4))[0])
+
+
+def test_what_fits_into_a_message_is_there_or_is_not_and_makes_no_step():
+    assembler = Assembler()
+    for serial in range(3):
+        [part] = sent(b"whole", serial=serial)
+        assert take(assembler, part) == b"whole"
+    assert assembler.steps([0]) == 0
+
+
+@pytest.mark.parametrize(("count", "most"), [(2, 1), (3, 2), (9, PROGRESS_STEPS), (40, PROGRESS_STEPS)])
+def test_a_payload_makes_no_more_steps_than_it_has_whole_pieces(count, most):
+    assembler = Assembler()
+    for part in sent(payload_of(count)):
+        take(assembler, part)
+    assert assembler.steps([0]) == most
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(0, 2)), max_size=40))
@@ -256,7 +287,7 @@ def test_steps_are_of_those_who_are_waited_for_and_not_of_others_on_their_way():
     assembler = Assembler()
     for part in sent(payload_of(4), signer=1)[:2]:
         take(assembler, part)
-    assert (assembler.steps([0]), assembler.steps([]), assembler.steps([2, 1])) == (0, 0, PROGRESS_STEPS // 2)
+    assert (assembler.steps([0]), assembler.steps([]), assembler.steps([2, 1])) == (0, 0, 2)
 
 
 def test_a_piece_that_comes_again_is_no_step():
@@ -279,9 +310,8 @@ def test_who_begins_one_payload_behind_the_other_is_not_waited_for_for_ever(fini
     assert seen == sorted(seen)
     assert seen[-1] <= PAYLOADS_WITH_STEPS * PROGRESS_STEPS
     assert seen[-1] == seen[len(seen) // 2]
-    [part] = sent(b"of another kind", serial=99, message="caught_up")
-    take(assembler, part)
-    assert assembler.steps([0]) == seen[-1] + PROGRESS_STEPS
+    take(assembler, sent(payload_of(4), serial=99, message="caught_up")[0])
+    assert assembler.steps([0]) == seen[-1] + 1
 
 
 def test_payloads_of_others_that_are_there_are_no_steps_of_whom_is_waited_for():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
+from bcr.chain import reconfiguration
 from bcr.chain.history import CatchingUp, WithState
 from bcr.chain.proofs import Vouched
 from bcr.chain.quorum import plan_for
@@ -559,16 +560,30 @@ def plan_of(change, quorum):
 # -- long catch-ups
 
 
+@pytest.fixture
+def slices_of_one(monkeypatch):
+    monkeypatch.setattr(reconfiguration, "CATCH_UP_SLICE_REQUESTS", 1)
+
+
+def test_what_is_executed_in_one_slice_makes_no_steps_whatever_its_replica_says():
+    chain = make_chain(slots=9)
+    change = ready(chain, [0, 1], {1: 1})
+    plan = change.next_plan()
+    for slots in range(10):
+        change.add_catching_up(progress(chain, 1, slots))
+    assert change.catch_up_steps(plan) == 0
+
+
 def progress(chain, position, slots, attempt=1):
     return chain.sign(CatchingUp(chain.configuration.number, attempt, slots), position)
 
 
-def test_the_steps_of_a_catch_up_rise_with_what_is_executed_and_end():
-    chain = make_chain(slots=9)
+def test_the_steps_of_a_catch_up_rise_with_what_is_executed_and_end(slices_of_one):
+    chain = make_chain(slots=10)
     change = ready(chain, [0, 1], {1: 1})
     plan = change.next_plan()
     seen = [change.catch_up_steps(plan)]
-    for slots in (0, 1, 3, 5, 7, 9, 10**9):
+    for slots in (0, 1, 3, 5, 7, 10, 10**9):
         change.add_catching_up(progress(chain, 1, slots))
         seen.append(change.catch_up_steps(plan))
     assert seen == sorted(seen)
@@ -580,7 +595,7 @@ def test_the_steps_of_a_catch_up_rise_with_what_is_executed_and_end():
     assert change.catch_up_steps(plan) == 2 * PROGRESS_STEPS
 
 
-def test_a_replica_s_word_on_how_far_it_is_never_takes_back_an_earlier_one():
+def test_a_replica_s_word_on_how_far_it_is_never_takes_back_an_earlier_one(slices_of_one):
     chain = make_chain(slots=9)
     change = ready(chain, [0, 1], {1: 1})
     plan = change.next_plan()
@@ -599,17 +614,17 @@ def test_a_member_that_lacks_nothing_makes_no_steps_by_saying_how_far_it_is():
     assert change.catch_up_steps(plan) == 0
 
 
-def test_what_a_replica_says_of_an_earlier_attempt_is_no_step_of_this_one():
-    chain = make_chain(slots=9)
+def test_what_a_replica_says_of_an_earlier_attempt_is_no_step_of_this_one(slices_of_one):
+    chain = make_chain(slots=10)
     change = ready(chain, ends={1: 1, 2: 1})
     plan = change.next_plan()
-    change.add_catching_up(progress(chain, 1, 9))
+    change.add_catching_up(progress(chain, 1, 10))
     assert change.catch_up_steps(plan) > 0
     change.fail(plan, "running states differ")
     following = change.next_plan()
-    change.add_catching_up(progress(chain, 2, 9, attempt=1))
+    change.add_catching_up(progress(chain, 2, 10, attempt=1))
     assert change.catch_up_steps(following) == 0
-    change.add_catching_up(progress(chain, 2, 9, attempt=2))
+    change.add_catching_up(progress(chain, 2, 10, attempt=2))
     assert change.catch_up_steps(following) == PROGRESS_STEPS
 
 

@@ -1,29 +1,34 @@
 """Sizes: what is too large has a result of its own, the same at all replicas, and no message holds more than fits."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
 from bcr.chain import slot_room as room
+from bcr.chain.limits import payload_limits, state_limits
 from bcr.chain.messages import ResultMessage, ResultShuttle, Shuttle, demand_request
 from bcr.chain.request_queue import RequestQueue
+from bcr.chain.settings import Settings
 from bcr.chain.slot_room import SlotRoom, operations_bytes, request_bytes
 from bcr.objects import dictionary as object
 from bcr.objects import sizes
 from bcr.objects.dictionary import FAIL, OK, TOO_LARGE, Operation, execute
 from bcr.objects.sizes import (
-    OPERATION_OVERHEAD_BYTES,
     REQUEST_LIMIT_BYTES,
     RESULTS_LIMIT_BYTES,
     SLOT_LIMIT_BYTES,
     SLOT_RESULTS_LIMIT_BYTES,
+    STATE_LIMIT_BYTES,
     VALUE_LIMIT_BYTES,
+    StateLimits,
 )
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.sizing import sizes_of
 from bcr.signed.authentication import sizes as chain_sizes
 from bcr.signed.encoding import encode
+from bcr.signed.signing import Signed
 from bcr.signed.statements import Request
 from bcr.signed.violations import MalformedMessage
 from bcr.state import running as state
@@ -89,7 +94,7 @@ def small(monkeypatch):
     monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 20)
 
 
-once = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the limits stay for all examples
+once = hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the limits stay for all examples
 
 
 @once
@@ -120,7 +125,8 @@ def test_what_is_too_large_is_linearizable(small):
 
 def test_a_request_beyond_the_limit_is_malformed_before_its_signature_is_looked_at():
     chain = MemoryChain()
-    fitting = "x" * (REQUEST_LIMIT_BYTES - 1 - OPERATION_OVERHEAD_BYTES)
+    long = "x" * VALUE_LIMIT_BYTES
+    fitting = long + "x" * (REQUEST_LIMIT_BYTES - operations_bytes([put("k", long)]))
     demand_request(chain.send(0, put("k", fitting)), chain.configuration)
     too_large = changed(chain.send(0, put("k", fitting + "x")), signature=b"")
     with pytest.raises(MalformedMessage, match="more than 266,240 bytes"):
@@ -131,12 +137,17 @@ def test_a_request_that_puts_the_largest_value_is_within_the_limit():
     assert operations_bytes([put("a key", "x" * VALUE_LIMIT_BYTES)]) <= REQUEST_LIMIT_BYTES
 
 
-@pytest.mark.parametrize("operation", [put("k", "x" * 1_000), get("é" * 300), Operation("slice", "k", "10:20"), append("", "")])
-def test_a_request_is_never_larger_than_it_is_counted(operation):
-    chain = MemoryChain()
-    for operations in ([operation], [operation] * 100):
-        request = chain.send(0, *operations)
-        assert len(encode(request)) <= request_bytes(request)
+@once
+@given(st.lists(REQUESTS, max_size=12), st.lists(REQUESTS, min_size=1, max_size=8))
+def test_what_is_not_counted_for_each_operation_is_never_less_than_what_would_be(small, before, requests):
+    executing = RunningState(3)
+    executing.execute(0, 0, before)
+    chain = MemoryChain(clients=2)
+    taking, counting = SlotRoom(executing), SlotRoom(executing)
+    counting._most_results_of = lambda request: None
+    for request in requests:
+        signed = changed(chain.send(0, *request.operations), statement=request)
+        assert taking.takes(signed) == counting.takes(signed)
 
 
 # -- slots
@@ -227,12 +238,11 @@ def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():
     assert queue.take(100, SlotRoom(chain.state).takes) == [large[2], later]
 
 
-def test_a_shuttle_of_more_bytes_than_a_slot_has_is_malformed():
+def test_a_slot_of_more_bytes_than_it_has_is_let_through_by_nobody():
     chain = MemoryChain(clients=6)
     requests = [chain.send(client, put("k", "x" * 100_000)) for client in range(6)]
-    chain.order(*requests)
-    with pytest.raises(MalformedMessage, match="a slot of more than 524,288 bytes"):
-        chain.shuttle(0, 1).demand_valid(chain.configuration, 1)
+    assert SlotRoom(chain.state).takes_all(requests[:5])
+    assert not SlotRoom(chain.state).takes_all(requests)
 
 
 # -- messages
@@ -302,9 +312,120 @@ def test_requests_of_written_operations_are_counted_one_by_one():
 def test_sizes_that_mean_something_for_a_run_are_told():
     assert told("workload[0] = pseudorandom(1,1000)\nbatch_limit = 1000\noperations_per_request = 10\n") == []
     assert told("workload[0] = uniform(1,10,100000,0)\nbatch_limit = 100\n") == [
-        "requests of 100,021 bytes: a slot holds 5 of these, and not batch_limit = 100"
+        "requests of 100,017 bytes: a slot holds 5 of these, and not batch_limit = 100"
     ]
     [grows] = told(f"workload[0] = put('k','{HALF}'); append('k','{HALF}x')\n")
     assert grows.startswith("values may grow beyond 262,144 bytes: ")
     [gets] = told(f"operations_per_request = 9\nworkload[0] = put('k','{HALF}'); get('k'); get('k'); get('k')\n")
     assert gets.endswith("gives 'too large'")
+
+
+# -- the running state
+
+
+LIMITS = StateLimits(dictionary=14, results=11)
+
+
+@once
+@given(st.lists(st.tuples(REQUESTS, st.booleans()), max_size=20), st.integers(1, 3))
+def test_model_and_running_state_agree_on_what_the_state_has_no_room_for(small, requests, window):
+    checking, executing = Model(window, LIMITS), RunningState(window, LIMITS)
+    for slot, (request, is_reconfigured) in enumerate(requests):
+        if is_reconfigured:
+            executing = RunningState.restored(executing.snapshot(), window, LIMITS)
+        outcome = executing.execute_at(0, slot, 0, request)
+        assert checking.execute((0, slot, 0), request) == (outcome.place, outcome.results)
+        assert checking.difference(executing) == ""
+        content = sum(len(encode(text)) for pair in executing.dictionary.items() for text in pair)
+        assert content <= LIMITS.dictionary
+
+
+def test_what_would_make_the_dictionary_too_large_fails_and_changes_nothing():
+    state = RunningState(9, StateLimits(dictionary=20))
+    requests = (put("a", "12345678"), put("b", "1234567"), put("c", ""), append("a", "9" * 7), put("a", "x"), put("c", ""), get("c"))
+    outcome = state.execute_at(0, 0, 0, Request(0, 0, requests))
+    # Each text has a byte more than it has characters: eleven and ten are one too many, and so are fourteen and seven.
+    assert outcome.results == (OK, FAIL, OK, FAIL, OK, OK, "")
+    assert state.dictionary == {"a": "x", "c": ""}
+
+
+def test_a_copy_of_a_state_has_as_much_room_as_the_state_and_its_own():
+    state = RunningState(1, StateLimits(dictionary=10))
+    state.apply(put("k", "123"))
+    copy = state.copy()
+    assert (copy.apply(put("l", "12")), state.apply(put("l", "123")), copy.apply(append("l", "3"))) == (FAIL, FAIL, FAIL)
+    assert (copy.apply(put("l", "1")), state.apply(put("l", ""))) == (OK, OK)
+
+
+def test_what_is_remembered_for_a_client_together_is_no_more_than_its_share():
+    state = RunningState(2, StateLimits(results=RESULTS_LIMIT_BYTES + 18))
+    state.execute_at(0, 0, 0, Request(0, 0, (put("large", 2 * HALF), put("small", "12345678"))))
+    outcomes = [state.execute_at(0, n, 0, Request(0, n, (get("large"), get("small")))) for n in (1, 2, 3)]
+    assert [outcome.results for outcome in outcomes] == [
+        (2 * HALF, TOO_LARGE), (TOO_LARGE, "12345678"), (2 * HALF, TOO_LARGE),
+    ]  # fmt: skip
+    assert RunningState.restored(state.snapshot(), 2, state.limits).execute_at(
+        0, 4, 0, Request(0, 4, (get("large"), get("small")))
+    ).results == (TOO_LARGE, "12345678")
+
+
+@given(st.integers(1, 200), st.integers(1, 1_000), st.integers(100, 1 << 29))
+def test_a_client_with_a_window_of_one_may_get_what_a_request_may_whatever_the_limit_of_the_state(clients, window, limit):
+    given_limits = state_limits(Settings(t=1, num_clients=clients, client_window=window, state_limit_bytes=limit))
+    assert given_limits.dictionary == limit
+    assert not given_limits.may_bind(1)
+    assert clients * given_limits.results <= max(limit, clients * RESULTS_LIMIT_BYTES)
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_no_state_and_no_account_of_it_is_larger_than_olympus_takes(window):
+    numbers = Settings(t=1, num_clients=2, client_window=window, state_limit_bytes=400_000)
+    state = RunningState(window, state_limits(numbers))
+    for key in range(4_000):
+        state.apply(put(f"key{key}", "x" * 90))
+    state.apply(put("k", "x" * VALUE_LIMIT_BYTES))
+    operations = (get("k"), *(get("key0"),) * 2_000, *(append("absent", ""),) * 6_000)
+    for number in range(2 * window):
+        for client in range(2):
+            state.execute_at(9, number, client, Request(client, number, operations))
+    size = len(encode(state.snapshot()))
+    assert state.dictionary.keys() > {"key0"}
+    assert size < payload_limits(numbers)["running_state"] == payload_limits(numbers)["inithist"]
+    assert len(encode(state.snapshot().outcomes)) < payload_limits(numbers)["caught_up"]
+
+
+@once
+@given(st.lists(REQUESTS, min_size=1, max_size=8), st.lists(REQUESTS, max_size=4))
+def test_a_slot_never_gets_more_than_its_room_counted(small, requests, before):
+    state = RunningState(9, StateLimits(dictionary=14))
+    for number, request in enumerate(before):
+        state.execute_at(0, number, 0, changed(request, client=5, number=number))
+    taken, room_left = [], SlotRoom(state)
+    for number, request in enumerate(requests):
+        signed = Signed(changed(request, client=0, number=number), 0, b"")
+        if room_left.takes(signed):
+            taken.append(signed)
+    got = [sum(len(result.encode()) for operation, result in zip(each.statement.operations, outcome.results, strict=True)
+               if operation.name == "get" and result != TOO_LARGE)
+           for each, outcome in ((each, state.execute_at(0, 99, index, each.statement)) for index, each in enumerate(taken))]  # fmt: skip
+    assert len(taken) == 1 or sum(got) <= 20
+
+
+def test_the_limit_of_the_state_is_read_and_told_where_a_workload_may_come_to_more():
+    scenario, _ = parse_scenario("t = 1\nnum_client = 1\nworkload[0] = put('key','12345')\n", "s.config")
+    assert scenario.state_limit_bytes == STATE_LIMIT_BYTES
+    text = "t = 1\nnum_client = 1\nstate_limit = 100\nworkload[0] = put('key','{}')\n"
+    for length, is_told in ((90, False), (95, True)):
+        scenario, _ = parse_scenario(text.format("x" * length), "s.config")
+        assert any("state_limit = 100" in line for line in sizes_of(scenario).told(scenario)) == is_told
+    with pytest.raises(ScenarioError, match="state_limit: 49 is not from 50"):
+        parse_scenario(text.replace("100", "49").format("x"), "s.config")
+
+
+def test_what_is_appended_behind_a_slice_counts_as_it_may_come_out(small):
+    state = RunningState(9)
+    state.apply(put("k", "12345"))
+    cut = (Operation("slice", "k", "0:1"), append("k", "12345"), get("k"))  # which is six bytes then, the most there may be
+    left = SlotRoom(state)
+    requests = [Request(0, 0, cut), *(Request(0, number, (get("k"),)) for number in (1, 2, 3))]
+    assert [left.takes(Signed(each, 0, b"")) for each in requests] == [True, True, True, False]

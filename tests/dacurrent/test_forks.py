@@ -36,3 +36,39 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_fork_waits_for_who_holds_the_lock(lock):
     done = subprocess.run([sys.executable, "-c", SCRIPT, lock], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+SIGNALLED = """
+import os, signal, sys
+import da
+from dacurrent import lifetime
+
+lifetime._obey_signals(KeyboardInterrupt)
+child = os.fork()
+if child == 0:
+    os.kill(os.getpid(), signal.SIGTERM)  # before it has a handler of its own
+    os._exit(1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_that_is_asked_to_end_as_soon_as_it_is_there_ends_without_a_word():
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (128 + 15, "")
+
+
+ENDING = """
+import os, signal, sys
+import da
+from dacurrent import lifetime
+
+lifetime._obey_signals(KeyboardInterrupt)
+lifetime._ours().is_ending = True
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(lifetime._ours().signal)
+"""
+
+
+def test_a_process_that_ends_anyhow_is_not_interrupted_by_being_asked_to():
+    done = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "")

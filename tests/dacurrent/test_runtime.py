@@ -55,6 +55,12 @@ def test_a_child_that_takes_long_to_set_up_is_named_and_waited_for(tmp_path):
     assert re.search(r"No answer \(SetupAck\) within 1 s from <Slow:\w+>; it is waited for", done.stdout), done.stdout
 
 
+def test_a_child_that_stands_still_before_it_is_set_up_is_given_up_and_the_others_go_on(tmp_path):
+    done = run_da(tmp_path, ENDS, "deaf", limit_s=LIMIT_S)
+    assert re.search(r"<Deaf:\w+> has not answered for 1 s, and is given up \(SetupAck\)", done.stdout), done.stdout
+    assert "main goes on" in done.stdout and "main ends" in done.stdout
+
+
 @pytest.mark.parametrize("size", [4_096, 20_000])
 def test_a_message_that_is_too_large_fails_the_run_and_names_the_option(tmp_path, size):
     done = run_da(tmp_path, "--message-buffer-size", size, ENDS, "big", limit_s=LIMIT_S)

@@ -1294,10 +1294,10 @@ def a_long_catch_up_is_told_of_slice_by_slice(scene: Scene) -> None:
     kept = state.ledger.suffix, state.attempt
     state.ledger.suffix, state.attempt = deque([SimpleNamespace(slot=-1)]), 7
     with pytest.MonkeyPatch.context() as patch, scene.recording("transmit", "transmit_large") as calls:
-        patch.setattr(sys.modules["Replica"], "SLICE_REQUESTS", 0)
+        patch.setattr(sys.modules["Replica"], "CATCH_UP_SLICE_REQUESTS", 0)
         scene.process.catch_up_some()
         assert len(state.ledger.suffix) == 1
-        patch.setattr(sys.modules["Replica"], "SLICE_REQUESTS", 1)
+        patch.setattr(sys.modules["Replica"], "CATCH_UP_SLICE_REQUESTS", 1)
         scene.process.catch_up_some()
         assert state.ledger.suffix is None
     state.ledger.suffix, state.attempt = kept
@@ -1451,7 +1451,7 @@ def test_a_catch_up_of_many_slices_goes_on_by_itself(monkeypatch: pytest.MonkeyP
     """The tail sleeps while four slots are ordered, and lacks them when it is wedged."""
     observe_processes()
     replica = sys.modules["Replica"]
-    monkeypatch.setattr(replica, "SLICE_REQUESTS", 1)
+    monkeypatch.setattr(replica, "CATCH_UP_SLICE_REQUESTS", 1)
     stock, sent = replica.Replica.transmit, []
 
     def transmit(process: Any, name: str, *arguments: Any) -> None:

@@ -56,8 +56,8 @@ def slow_catch_up(monkeypatch):
     """What replicas execute and Olympus checks in slices takes many: so there is a time between them."""
     distalgo.set_options()
     import_module("RunSystem")  # compiles the others
-    for name in ("Replica", "Olympus"):
-        monkeypatch.setattr(import_module(name), "SLICE_REQUESTS", 1)
+    monkeypatch.setattr(import_module("Replica"), "CATCH_UP_SLICE_REQUESTS", 1)
+    monkeypatch.setattr(import_module("Olympus"), "SLICE_REQUESTS", 1)
 
 
 _corpora = {}

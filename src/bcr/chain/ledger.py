@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from bcr.chain.configuration import View
 from bcr.chain.history import HistoryEntry, LatestAnswer
-from bcr.chain.limits import most_in_flight, most_settled
+from bcr.chain.limits import most_in_flight, most_settled, state_limits
 from bcr.chain.messages import ResultShuttle, Shuttle
 from bcr.chain.settings import Settings
 from bcr.chain.slot_room import SlotRoom
@@ -30,7 +30,7 @@ class Ledger:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.state = RunningState(settings.client_window)
+        self.state = RunningState(settings.client_window, state_limits(settings))
         self.next_slot = 0
         self.history: dict[int, HistoryEntry] = {}
         self.checkpoint_proof: tuple[SignedCheckpoint, ...] = ()
@@ -42,7 +42,7 @@ class Ledger:
 
     def begin(self, snapshot: Snapshot) -> None:
         """Take the running state that the configuration begins with. Raises MalformedMessage where it is none."""
-        self.state = RunningState.restored(snapshot, self._settings.client_window)
+        self.state = RunningState.restored(snapshot, self._settings.client_window, state_limits(self._settings))
 
     # -- slots [3.3, 3.4]
 

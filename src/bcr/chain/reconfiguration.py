@@ -23,6 +23,7 @@ from bcr.chain.history import (
     Wedged,
     WithState,
 )
+from bcr.chain.limits import CATCH_UP_SLICE_REQUESTS
 from bcr.chain.quorum import Quorum, QuorumPlan, choose_quorum, withheld
 from bcr.signed.pieces import PROGRESS_STEPS
 from bcr.signed.signing import Signed
@@ -198,12 +199,17 @@ class Reconfiguration:
             self._executed[signed.signer] = max(statement.slots, self._executed.get(signed.signer, 0))
 
     def catch_up_steps(self, plan: QuorumPlan) -> int:
-        """Rises while members of the quorum execute what they lack, by PROGRESS_STEPS for each at the most."""
+        """Rises while members of the quorum execute what they lack, by PROGRESS_STEPS for each at the most.
+
+        Each step is a slice of requests at least: what is executed in one is there or is not, and nobody spins it out.
+        """
         steps = 0
         for position in self.lacking(plan):
             to_do = len(plan.suffixes[position])
             done = self._executed.get(position, 0) - (plan.slots - to_do)
-            steps += PROGRESS_STEPS * min(max(done, 0), to_do) // max(to_do, 1)
+            requests = sum(len(entry.requests) for entry in plan.suffixes[position])
+            most = min(PROGRESS_STEPS, max(0, requests - 1) // CATCH_UP_SLICE_REQUESTS)
+            steps += most * min(max(done, 0), to_do) // max(to_do, 1)
         return steps + PROGRESS_STEPS * len(self._caught_up)
 
     def lacking(self, plan: QuorumPlan) -> list[int]:

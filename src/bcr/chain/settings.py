@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.signed.authentication import Acceptance, Authentication, sizes
 
 
@@ -10,7 +11,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `acceptance` says whether a result is accepted with statements of `all` replicas, or of a `quorum` of t+1.
     `client_rate` is the operations a second that each client is to send, or 0: the next whenever one is answered.
-    `run_name` names the folder of this run's logs below `log_base`, or below the project's `logs` where that is empty,
+    `state_limit_bytes` is how large the dictionary may become. `run_name` names the folder of this run's logs below `log_base`, or below the project's `logs` where that is empty,
     as it must be on other hosts. `message_limit_bytes` is the size that no message may exceed.
     """
 
@@ -26,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     client_window: int = 1
     operations_per_request: int = 1
     client_rate: int = 0
+    state_limit_bytes: int = STATE_LIMIT_BYTES
     start_limit_ms: int = 30_000
     olympus_timeout_ms: int = 5_000
     wedge_grace_ms: int = 500

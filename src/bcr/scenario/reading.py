@@ -244,6 +244,7 @@ class _Reading:
             wedge_grace_ms=numbers["wedge_grace"],
             workloads=self._workloads(reading, numbers["operations_per_request"]),
             client_rate=numbers["client_rate"],
+            state_limit_bytes=numbers["state_limit"],
             failures=self._failures(reading, authentication),
             client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(reading),

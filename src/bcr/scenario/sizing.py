@@ -1,22 +1,30 @@
 """What a scenario's operations come to in bytes, against the limits of bcr.sizes."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 
 import msgspec
 
 from bcr.chain.slot_room import operations_bytes
 from bcr.objects.dictionary import Operation
-from bcr.objects.sizes import REQUEST_LIMIT_BYTES, RESULTS_LIMIT_BYTES, SLOT_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
+from bcr.objects.sizes import (
+    REQUEST_LIMIT_BYTES,
+    RESULTS_LIMIT_BYTES,
+    SLOT_LIMIT_BYTES,
+    VALUE_LIMIT_BYTES,
+    bytes_of,
+    encoded_bytes,
+)
 from bcr.scenario.values import Scenario
 from bcr.scenario.workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH, UNIFORM_KEYS, Uniform, Workload, Written
 
+_MOST_LENGTH_BYTES = 5  # that stand before a value
 _SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add to a slot
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """At most how many bytes a request, a value and a request's results of a scenario have.
+    """At most how many bytes a request, a value, a request's results and the dictionary of a scenario have.
 
     Values are counted as if every append came behind the largest put of its key, and all appends of all clients.
     """
@@ -24,6 +32,7 @@ class Sizes(msgspec.Struct, frozen=True):
     request: int
     value: int
     results: int
+    state: int
 
     def told(self, scenario: Scenario) -> Iterator[str]:
         """What these sizes mean for a run, a sentence each; none where they mean nothing."""
@@ -32,6 +41,9 @@ class Sizes(msgspec.Struct, frozen=True):
         if self.results > RESULTS_LIMIT_BYTES:
             what = "a get whose value does not fit behind the others' of its request gives 'too large'"
             yield f"a request may get more than {RESULTS_LIMIT_BYTES:,} bytes: {what}"
+        if self.state > scenario.state_limit_bytes:
+            what = "an operation that would make them more gives 'fail'"
+            yield f"keys and values may come to more than state_limit = {scenario.state_limit_bytes} bytes: {what}"
         fit = SLOT_LIMIT_BYTES // (self.request + _SIGNATURE_BYTES)
         if fit < scenario.batch_limit:
             yield f"requests of {self.request:,} bytes: a slot holds {fit} of these, and not batch_limit = {scenario.batch_limit}"
@@ -40,10 +52,14 @@ class Sizes(msgspec.Struct, frozen=True):
 def sizes_of(scenario: Scenario) -> Sizes:
     """The sizes of the largest of all."""
     per_request = scenario.operations_per_request
-    value = largest_value(scenario.workloads)
+    values, drawn = _largest_values(scenario.workloads)
+    value = max(values.values(), default=0) + drawn
     most_gets = per_request if any(map(_has_get, scenario.workloads)) else 0
     request = max((largest_request(each, per_request) for each in scenario.workloads), default=0)
-    return Sizes(request, value, most_gets * min(value, VALUE_LIMIT_BYTES))
+    keys = {f"key{number}": drawn for number in range(max(KEYS, UNIFORM_KEYS))} if drawn else {}
+    keys |= {key: size + drawn for key, size in values.items()}
+    state = sum(encoded_bytes(key) + _MOST_LENGTH_BYTES + min(size, VALUE_LIMIT_BYTES) for key, size in keys.items())
+    return Sizes(request, value, most_gets * min(value, VALUE_LIMIT_BYTES), state)
 
 
 def largest_request(workload: Workload, per_request: int) -> int:
@@ -62,8 +78,8 @@ def _largest_operation(part: object) -> int:
     return operations_bytes((Operation("append", f"key{KEYS - 1}", "x" * MAX_WORD_LENGTH),))
 
 
-def largest_value(workloads: Sequence[Workload]) -> int:
-    """The most bytes that a value can come to."""
+def _largest_values(workloads: Sequence[Workload]) -> tuple[Mapping[str, int], int]:
+    """The most bytes that the value of each written key can come to beside what is drawn, and what is drawn."""
     puts: defaultdict[str, int] = defaultdict(int)
     appends: defaultdict[str, int] = defaultdict(int)
     drawn = 0
@@ -79,7 +95,7 @@ def largest_value(workloads: Sequence[Workload]) -> int:
                     puts[operation.key] = max(puts[operation.key], size)
                 elif operation.name == "append":
                     appends[operation.key] += size
-    return max((puts[key] + appends[key] for key in {*puts, *appends}), default=0) + drawn
+    return {key: puts[key] + appends[key] for key in {*puts, *appends}}, drawn
 
 
 def _has_get(workload: Workload) -> bool:

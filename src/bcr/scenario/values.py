@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
+from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.workload import Workload
 from bcr.signed.authentication import Authentication, sizes
@@ -37,6 +38,7 @@ NUMBERS = {
     "client_window": Range(1, 1, 1_000, "requests that a client has outstanding; replicas remember so many of each"),
     "operations_per_request": Range(1, 1, 1_000, "operations in a request"),
     "client_rate": Range(0, 0, 1_000_000, "operations a second that each client is to send; 0: as answers come"),
+    "state_limit": Range(STATE_LIMIT_BYTES, 50, 1 << 29, "bytes of all keys and values together, as encoded"),
     "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
@@ -139,6 +141,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     wedge_grace_ms: int
     workloads: tuple[Workload, ...]
     client_rate: int = 0
+    state_limit_bytes: int = STATE_LIMIT_BYTES
     failures: tuple[FaultPlan, ...] = ()
     client_failures: tuple[ClientFaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()

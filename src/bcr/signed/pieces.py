@@ -7,7 +7,8 @@ ever put beside a signer's, whatever sender the message names, and what a signer
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -61,6 +62,11 @@ def pieces_of(payload: bytes, size: int) -> list[bytes]:
     return [payload[start : start + size] for start in range(0, len(payload), size)] or [b""]
 
 
+def piece_bytes(message_limit_bytes: int) -> int:
+    """How much of a payload goes into a piece, where messages may have so many bytes."""
+    return max(LEAST_PIECE_BYTES, message_limit_bytes - PIECE_OVERHEAD_BYTES)
+
+
 def signed_pieces(
     message: str,
     configuration: int,
@@ -72,7 +78,7 @@ def signed_pieces(
     receiver: int = EVERYBODY,
 ) -> Iterator[Piece]:
     """The payload as pieces that fit into messages of that size, under one signature."""
-    parts = pieces_of(payload, max(LEAST_PIECE_BYTES, message_limit_bytes - PIECE_OVERHEAD_BYTES))
+    parts = pieces_of(payload, piece_bytes(message_limit_bytes))
     tree = Tree(_PIECES, [_leaf(part) for part in parts])
     statement = Manifest(message, configuration, serial, len(payload), len(parts), tree.root, receiver)
     manifest = Signed.sign(statement, signer, keys)
@@ -84,17 +90,23 @@ def _leaf(data: bytes) -> bytes:
 
 
 def _steps(arrived: int, count: int) -> int:
-    return PROGRESS_STEPS * arrived // count
+    """What counts as progress are whole pieces, but for the last: with that one the payload is there."""
+    most = min(PROGRESS_STEPS, count - 1)
+    return most * min(arrived, count - 1) // max(1, count - 1)
 
 
 class Assembler:
     """Puts payloads together that several signers send in pieces; of each signer one at a time, the latest.
 
     Whoever begins another payload drops its unfinished one, and none with an older serial is heard of any more. So it
-    holds at most MAX_PAYLOAD_BYTES a signer, and a signer is who the caller knows.
+    holds no more of a signer than the largest of `limits_bytes`, which has for each message how large it may legitimately
+    be, and a signer is who the caller knows. Pieces are of `piece_bytes`, but for the last: who makes more of them, to be
+    waited for longer, is not heard.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits_bytes: Mapping[str, int] = MappingProxyType({}), piece_bytes: int = LEAST_PIECE_BYTES) -> None:
+        self._limits_bytes = limits_bytes
+        self._piece_bytes = piece_bytes
         self._serials: dict[int, int] = {}  # signer -> of the latest payload, finished or not
         self._unfinished: dict[int, tuple[Signed[Manifest], dict[int, bytes]]] = {}
         self._begun: Counter[tuple[int, str]] = Counter()  # payloads, by signer and kind
@@ -112,7 +124,7 @@ class Assembler:
         if signed != known:
             if manifest.serial <= self._serials.get(signer, -1):
                 return None  # of a payload that is there already, or was given up
-            if not (0 < manifest.count <= MAX_PIECES and 0 <= manifest.size <= MAX_PAYLOAD_BYTES):
+            if not self._may_be(manifest):
                 raise OverLimit(f"{manifest.message} of {manifest.size} bytes in {manifest.count} pieces")
             signed.demand_authentic(author, name)
             parts = {}
@@ -135,6 +147,11 @@ class Assembler:
         del self._unfinished[signer], self._held[signer]
         return b"".join(parts[index] for index in range(manifest.count))
 
+    def _may_be(self, manifest: Manifest) -> bool:
+        limit = min(MAX_PAYLOAD_BYTES, self._limits_bytes.get(manifest.message, MAX_PAYLOAD_BYTES))
+        most = max(1, -(-manifest.size // self._piece_bytes))
+        return 0 <= manifest.size <= limit and 0 < manifest.count <= min(most, MAX_PIECES)
+
     def __len__(self) -> int:
         """How many payloads are unfinished."""
         return len(self._unfinished)
@@ -142,7 +159,8 @@ class Assembler:
     def steps(self, signers: Iterable[int]) -> int:
         """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever.
 
-        Only for a signer's first PAYLOADS_WITH_STEPS of a kind, and never falls.
+        Each step is a piece at least, so that what is small is there or is not, and nobody spins it out. Only for a signer's
+        first PAYLOADS_WITH_STEPS of a kind, and never falls.
         """
         return sum(self._steps[signer] for signer in signers)
 
@@ -160,9 +178,10 @@ class Assembler:
 
 
 class Pieces:
-    """A payload whose numbered pieces arrive in any order on a connection that authenticates each of them."""
+    """A payload of at most `limit_bytes` whose numbered pieces arrive in any order, authenticated each of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self._limit_bytes = MAX_PAYLOAD_BYTES if limit_bytes is None else limit_bytes
         self._pieces: dict[int, bytes] = {}
         self._count: int | None = None
         self._size = 0
@@ -177,7 +196,7 @@ class Pieces:
         if not (0 <= index < count <= MAX_PIECES and self._count in (None, count)) or index in self._pieces:
             return
         self._size += len(piece)
-        if self._size > MAX_PAYLOAD_BYTES:
+        if self._size > self._limit_bytes:
             return
         self._count = count
         self._pieces[index] = piece

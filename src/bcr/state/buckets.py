@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
-from bcr.objects.dictionary import Operation, execute
+from bcr.objects.dictionary import Operation, Room, execute
+from bcr.objects.sizes import STATE_LIMIT_BYTES, encoded_bytes
 from bcr.signed.encoding import decode, encode
 
 # Of 100,000 keys a bucket has 25. Who chooses keys of one bucket makes digests slow, and never wrong.
@@ -29,17 +30,24 @@ def digest_of_bucket(encoded: bytes) -> bytes:
     return hashlib.sha256(_DOMAIN + encoded).digest()
 
 
+def _bytes_of_bucket(encoded: bytes) -> int:
+    """How many bytes the bucket's keys and values have, without what says how many they are: of no bucket, any number."""
+    return len(encoded) - {0xDE: 3, 0xDF: 5}.get(encoded[0] if encoded else 0, 1)
+
+
 class Buckets:
     """A dictionary from string to string, made of the canonical encodings of its buckets, by their index.
 
-    An encoding that is none raises MalformedMessage when it is read.
+    Its keys and values, as encoded, are to come to at most `limit_bytes`. An encoding that is none raises MalformedMessage
+    when it is read.
     """
 
-    def __init__(self, encoded: Mapping[int, bytes] | None = None) -> None:
+    def __init__(self, encoded: Mapping[int, bytes] | None = None, limit_bytes: int = STATE_LIMIT_BYTES) -> None:
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
         self._digests: dict[int, bytes] = {}  # index -> of the encoding, where it is known
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet
         self._values: _Values = {}
+        self._room = Room(limit_bytes - sum(map(_bytes_of_bucket, self._encoded.values())))
         self._executed: list[Sequence[Operation]] = []  # of which `_written` knows nothing yet
         # Keys that `_encoded` may have other values of; in the order of writing, in which memory is read faster.
         self._written: dict[str, None] = {}
@@ -50,22 +58,34 @@ class Buckets:
         buckets = cls()
         buckets._values.update(values)
         buckets._written = dict.fromkeys(values)
+        buckets._room.left -= sum(encoded_bytes(key) + encoded_bytes(value) for key, value in values.items())
         return buckets
 
-    def execute(self, operations: Sequence[Operation]) -> tuple[str, ...]:
-        """Execute the operations in order, in place, and return their results."""
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes the dictionary may still grow by."""
+        return self._room.left
+
+    def execute(self, operations: Sequence[Operation], results_left: int | None = None) -> tuple[str, ...]:
+        """Execute the operations in order, in place, and return their results: see `bcr.object.execute`."""
         if self._unread:
             self._read({bucket_of(operation.key) for operation in operations} & self._unread)
         self._executed.append(operations)
         if len(self._executed) > MAX_UNSORTED:
             self._note_written()
-        return execute(self._values, operations)
+        return execute(self._values, operations, self._room, results_left)
 
     def value_of(self, key: str) -> str | None:
         """The value of a key, or None where it has none."""
         if self._unread:
             self._read({bucket_of(key)} & self._unread)
         return self._values.get(key)
+
+    def values_of(self, keys: Iterable[str]) -> list[str]:
+        """The values of these keys, as far as they have some."""
+        if self._unread:
+            return [value for value in map(self.value_of, keys) if value is not None]
+        return [self._values[key] for key in keys if key in self._values]
 
     def values(self) -> Mapping[str, str]:
         """The dictionary, all of it. Whoever looks at it changes nothing, not even what has been read so far."""
@@ -94,6 +114,7 @@ class Buckets:
         other._unread = set(self._unread)
         other._values = dict(self._values)
         other._written = dict(self._written)
+        other._room = Room(self._room.left)
         return other
 
     def _read(self, indexes: Iterable[int]) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 import msgspec
 
 from bcr.objects.dictionary import Operation
-from bcr.objects.sizes import bytes_of
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits, bytes_of
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
 from bcr.state.buckets import Buckets, digest_of_bucket
@@ -21,11 +21,14 @@ class RunningState:
     The outcomes are part of the replicated state, so that a request executes at most once, also across a
     reconfiguration. A client has at most `client_window` requests outstanding and numbers them in turn, so of each
     client the outcomes of its `client_window` highest numbers are enough to know any request that can still arrive.
+    How large both may become `limits` says.
     """
 
-    def __init__(self, client_window: int) -> None:
+    def __init__(self, client_window: int, limits: StateLimits = DEFAULT_LIMITS) -> None:
         self.client_window = client_window
-        self._buckets = Buckets()
+        self.limits = limits
+        self._buckets = Buckets(limit_bytes=limits.dictionary)
+        self._sizes: dict[int, dict[int, int]] = {}  # of outcomes, in bytes, where these may come to too many
         self.outcomes: dict[int, dict[int, Outcome]] = {}
         self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
 
@@ -63,7 +66,8 @@ class RunningState:
             return recorded
         if self.is_stale(request):
             return Outcome(configuration, slot, index, ())
-        outcome = Outcome(configuration, slot, index, self._buckets.execute(request.operations))
+        results = self._buckets.execute(request.operations, self._results_left(request))
+        outcome = Outcome(configuration, slot, index, results)
         before = self._highest[request.client] if latest else request.number
         latest[request.number] = outcome
         if request.number > before:
@@ -73,10 +77,27 @@ class RunningState:
             self._highest[request.client] = request.number
         return outcome
 
+    def _results_left(self, request: Request) -> int | None:
+        """How many bytes the request may get beside those of its client that are remembered; None if no fewer than any."""
+        if not self.limits.may_bind(self.client_window):
+            return None
+        known, latest = self._sizes.setdefault(request.client, {}), self.outcomes[request.client]
+        newest = max(request.number, self._highest[request.client] if latest else request.number)
+        for number in known.keys() - latest.keys():
+            del known[number]
+        for number in latest.keys() - known.keys():
+            known[number] = sum(map(bytes_of, latest[number].results))
+        held = sum(size for number, size in known.items() if number > newest - self.client_window)
+        return max(0, self.limits.results - held)
+
     def size_of(self, key: str) -> int | None:
         """How many bytes the value of a key has, or None where it has none."""
         value = self._buckets.value_of(key)
         return None if value is None else bytes_of(value)
+
+    def bytes_of_values(self, keys: Iterable[str]) -> int:
+        """How many bytes the values of these keys have together."""
+        return bytes_of("".join(self._buckets.values_of(keys)))
 
     def apply(self, operation: Operation) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""
@@ -86,17 +107,19 @@ class RunningState:
         return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
 
     @classmethod
-    def restored(cls, snapshot: "Snapshot", client_window: int) -> "RunningState":
+    def restored(
+        cls, snapshot: "Snapshot", client_window: int, limits: StateLimits = DEFAULT_LIMITS
+    ) -> "RunningState":
         """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
-        state = cls(client_window)
-        state._buckets = Buckets(dict(snapshot.buckets))
+        state = cls(client_window, limits)
+        state._buckets = Buckets(dict(snapshot.buckets), limits.dictionary)
         state.outcomes = {client: dict(latest) for client, latest in decode(_Outcomes, snapshot.outcomes)}
         state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
         return state
 
     def copy(self) -> "RunningState":
         """The same running state, which goes its own way from here."""
-        other = RunningState(self.client_window)
+        other = RunningState(self.client_window, self.limits)
         other._buckets = self._buckets.copy()
         other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
         other._highest = dict(self._highest)

@@ -12,8 +12,10 @@ from msgspec.structs import replace
 
 from bcr.chain.configuration import View, demand_issued
 from bcr.chain.proofs import Answer, Vouched
+from bcr.chain.slot_room import operations_bytes
 from bcr.faults.plans import spoiled_by, struck_by
 from bcr.objects.dictionary import Operation
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits, bytes_of
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.signed.statements import Order, Result
@@ -63,6 +65,7 @@ def judge(
     liars: Collection[int] = (),
     given_up: str | None = None,
     patience_ms: int = 0,
+    limits: StateLimits = DEFAULT_LIMITS,
 ) -> Judgement:
     """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
 
@@ -72,12 +75,12 @@ def judge(
 
     `given_up` says why the run did not go to its end, where it did not: a `fail` if a request is unanswered that
     is owed an answer (bcr.verdict.owing), and it is no Hindrance. `patience_ms` is how long faults may make a replica
-    stand still before it counts as one of the t. Never raises, whatever the record holds.
+    stand still before it counts as one of the t; `limits` is how large the state may become. Never raises, whatever the record holds.
     """
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
-    wrong = list(_first(_what_is_wrong(believed, owed, client_window, _proved(record, liars), unreplayed)))
+    wrong = list(_first(_what_is_wrong(believed, owed, (client_window, limits), _proved(record, liars), unreplayed)))
     if wrong:
         return Judgement("fail", tuple(wrong))
     missing = list(_first(_what_is_missing(believed, owed)))
@@ -127,13 +130,13 @@ def _first(reasons: Iterator[str]) -> Iterator[str]:
 def _what_is_wrong(
     record: RunRecord,
     workloads: Workloads,
-    client_window: int,
+    bounds: tuple[int, StateLimits],
     recorded_by_liars: Sequence[Exchange] | None,
     unreplayed: list[str],
 ) -> Iterator[str]:
     """Everything that is wrong with a record of clients that do not lie.
 
-    `recorded_by_liars` is None where all clients are such; `unreplayed` gets a word on results that no replay reached.
+    `bounds` are those of a running state; `recorded_by_liars` is None where all clients are such; `unreplayed` gets a word on results that no replay reached.
     """
     # With Olympus's eyes, where that takes a secret; otherwise with anybody's.
     seed = record.olympus_secret if len(record.olympus_secret) == KEY_SEED_SIZE else bytes(KEY_SEED_SIZE)
@@ -159,10 +162,10 @@ def _what_is_wrong(
         proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
         history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
-        is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, client_window)
+        is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, Model(*bounds))
     else:
         unjudged = set()
-    replayed = Model(client_window)
+    replayed = Model(*bounds)
     replayable = history if is_whole else _known_prefix(history)
     yield from _wrong_replay(replayable, replayed, unjudged)
     if recorded_by_liars is not None and not is_whole:
@@ -172,10 +175,10 @@ def _what_is_wrong(
             "what else was executed only clients know that lie"
         )
     yield from _wrong_order_in_time(record.clients)
-    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history):
+    if is_whole and not unjudged and _can_be_searched(record, bounds[1]) and not is_linearizable(history):
         yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
-    yield from _wrong_final_outcomes(record, client_window, is_answered)
+    yield from _wrong_final_outcomes(record, bounds[0], is_answered)
 
 
 def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
@@ -213,17 +216,24 @@ def _has_every_slot(history: Sequence[Exchange], record: RunRecord) -> bool:
     return all(len(known.get(place, ())) == sizes.get(place) for place in places)
 
 
-def _explains(history: Sequence[Exchange], record: RunRecord, client_window: int) -> bool:
+def _explains(history: Sequence[Exchange], record: RunRecord, model: Model) -> bool:
     """Whether these requests and no others give the recorded final state, so that none is missing among them."""
-    model = Model(client_window)
     for exchange in history:
         model.execute(exchange.answer.outcome.place, exchange.request.statement)
     return record.final_state is not None and record.final_state.digest() == model.snapshot().digest()
 
 
-def _can_be_searched(record: RunRecord) -> bool:
-    """Whether a second opinion, which knows nothing of slots and proofs, can be had: few requests, all on one clock."""
-    is_short = sum(len(client.exchanges) for client in record.clients) <= MAX_SEARCHED
+def _can_be_searched(record: RunRecord, limits: StateLimits) -> bool:
+    """Whether a second opinion, which knows nothing of slots and proofs, can be had: few requests, all on one clock.
+
+    Nor does it know of limits of the state, so there must be room for all together.
+    """
+    exchanges = [each for client in record.clients for each in client.exchanges]
+    is_short = len(exchanges) <= MAX_SEARCHED
+    if is_short:
+        written = sum(operations_bytes(each.request.statement.operations) for each in exchanges)
+        got = sum(bytes_of(result) for each in exchanges for result in each.answer.outcome.results)
+        is_short = written <= limits.dictionary and got <= limits.results
     return is_short and len({client.clock for client in record.clients}) == 1
 
 

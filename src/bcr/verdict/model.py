@@ -7,8 +7,10 @@ What is checked must not be what it is checked with: a wrong operation in `bcr.o
 
 import re
 
+import msgspec
+
 from bcr.objects.dictionary import Operation
-from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES
+from bcr.objects.sizes import DEFAULT_LIMITS, RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, StateLimits
 from bcr.signed.statements import Outcome, Request
 from bcr.state.running import RunningState, Snapshot
 
@@ -16,17 +18,24 @@ Place = tuple[int, int, int]  # configuration, slot, index in the slot
 Executed = tuple[Place, tuple[str, ...]]  # where a request was executed, and what it returned
 
 
+def _encoded(text: str) -> int:
+    return len(msgspec.msgpack.encode(text))
+
+
 class Model:
     """The service as one process: the dictionary, and every request that was executed, with its place and results."""
 
-    def __init__(self, client_window: int) -> None:
+    def __init__(self, client_window: int, limits: StateLimits = DEFAULT_LIMITS) -> None:
         self._client_window = client_window
+        self._limits = limits
+        self._bytes = 0  # of the dictionary's keys and values, as encoded
         self.dictionary: dict[str, str] = {}
         self.executed: dict[tuple[int, int], Executed] = {}  # by client and request number
         self.latest: dict[int, int] = {}  # client -> its highest number
 
     def copy(self) -> "Model":
-        other = Model(self._client_window)
+        other = Model(self._client_window, self._limits)
+        other._bytes = self._bytes
         other.dictionary, other.executed, other.latest = dict(self.dictionary), dict(self.executed), dict(self.latest)
         return other
 
@@ -43,36 +52,55 @@ class Model:
     def _results(self, request: Request) -> tuple[str, ...]:
         results: list[str] = []
         got = 0  # bytes
+        most = min(RESULTS_LIMIT_BYTES, max(0, self._limits.results - self._remembered(request)))
         for operation in request.operations:
             result = self._result(operation)
-            if operation.name == "get" and got + len(result.encode()) > RESULTS_LIMIT_BYTES:
+            if operation.name == "get" and got + len(result.encode()) > most:
                 result = "too large"
             elif operation.name == "get":
                 got += len(result.encode())
             results.append(result)
         return tuple(results)
 
+    def _remembered(self, request: Request) -> int:
+        """Bytes of the results of the client's other requests that are remembered once this one is."""
+        if not self._limits.may_bind(self._client_window):
+            return 0
+        newest = max(request.number, self.latest.get(request.client, -1))
+        numbers = range(max(0, newest - self._client_window + 1), newest + 1)
+        held = [self.executed.get((request.client, number), (None, ()))[1] for number in numbers]
+        return sum(len(result.encode()) for results in held for result in results)
+
+    def _fits(self, key: str, value: str) -> bool:
+        """Whether the dictionary may have this value of the key; it has then."""
+        if len(value.encode()) > VALUE_LIMIT_BYTES:
+            return False
+        before = self.dictionary.get(key)
+        size = self._bytes + _encoded(value) - (-_encoded(key) if before is None else _encoded(before))
+        if size > max(self._limits.dictionary, self._bytes):
+            return False
+        self._bytes = size
+        self.dictionary[key] = value
+        return True
+
     def _result(self, operation: Operation) -> str:
         key, argument = operation.key, operation.argument
         if operation.name == "get":
             return self.dictionary.get(key, "")
+        value = self.dictionary.get(key)
         if operation.name == "put":
-            if len(argument.encode()) > VALUE_LIMIT_BYTES:
-                return "fail"
-            self.dictionary[key] = argument
-        elif key not in self.dictionary:
+            value = argument
+        elif value is None:
             return "fail"
         elif operation.name == "append":
-            if len((self.dictionary[key] + argument).encode()) > VALUE_LIMIT_BYTES:
-                return "fail"
-            self.dictionary[key] += argument
+            value += argument
         else:
             bounds = re.fullmatch("([0-9]{1,18}):([0-9]{1,18})", argument)
             first, last = (int(bounds[1]), int(bounds[2])) if bounds else (1, 0)
-            if not 0 <= first <= last <= len(self.dictionary[key]):
+            if not 0 <= first <= last <= len(value):
                 return "fail"
-            self.dictionary[key] = "".join(self.dictionary[key][index] for index in range(first, last))
-        return "OK"
+            value = "".join(value[index] for index in range(first, last))
+        return "OK" if self._fits(key, value) else "fail"
 
     def difference(self, state: RunningState) -> str:
         """How a replica's running state differs; empty where it does not."""

@@ -1,0 +1,36 @@
+"""What the start-up takes of what processes report."""
+
+import pytest
+
+from bcr.chain.settings import Settings
+from bcr.faults.plans import Failure, FaultPlan, Trigger
+from bcr.signed.encoding import encode
+from bcr.signed.violations import MalformedMessage
+from bcr_run import collection
+from bcr_run.collection import Collection
+
+PLAN = FaultPlan(0, 1, Trigger("shuttle", 0, 0), Failure("drop"), "shuttle(0,0),drop()")
+
+
+def test_a_replica_s_word_on_a_fault_that_it_has_is_taken():
+    taken = Collection(Settings(t=1, num_clients=1), planned=(PLAN,))
+    taken.add_fault(0, 1, encode(PLAN))
+    assert taken.faults == [PLAN]
+
+
+@pytest.mark.parametrize(("place", "planned"), [((0, 2), (PLAN,)), ((1, 1), (PLAN,)), ((0, 1), ())])
+def test_nobody_tells_of_another_s_fault_or_of_one_that_is_not_in_the_scenario(place, planned):
+    """Else a liar whose state is wrong could have a correct replica's account of it left aside."""
+    taken = Collection(Settings(t=1, num_clients=1), planned=planned)
+    with pytest.raises(MalformedMessage, match="does not have"):
+        taken.add_fault(*place, encode(PLAN))
+    assert taken.faults == []
+
+
+def test_a_final_state_larger_than_any_is_not_put_together(monkeypatch):
+    monkeypatch.setattr(collection, "most_state_bytes", lambda settings: 10)
+    taken = Collection(Settings(t=1, num_clients=1))
+    taken.configurations.append(type("Signed", (), {"statement": type("Statement", (), {"number": 0})})())
+    for index in range(3):
+        taken.add_state_piece(0, index, 3, b"xxxx")
+    assert taken._state_pieces[0].payload() is None

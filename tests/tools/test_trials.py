@@ -1,0 +1,86 @@
+"""Trials: `./bcr storm --trials` hits the processes of runs from outside, and judges what came of it."""
+
+import signal
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from bcr_tools import storm, trials
+from bcr_tools.trials import TURNS, Account, Trial, perform, trial_of
+
+KINDS = tuple(TURNS)
+STOP = Trial(0, "stop", "head", 1, ("replica_0",), signal.SIGSTOP, 1.0)
+CLIENT = Trial(0, "crash", "other", 1, ("client_0",), signal.SIGKILL, 1.0)
+INTERRUPT = Trial(0, "interrupt", "command", 1, (), signal.SIGINT, 1.0)
+
+
+def test_a_seed_makes_the_same_trial_again():
+    assert [trial_of(seed, KINDS) for seed in range(50)] == [trial_of(seed, KINDS) for seed in range(50)]
+
+
+def test_two_hundred_trials_stop_each_position_twenty_times_and_hit_at_most_t_replicas():
+    made = [trial_of(seed, KINDS) for seed in range(200)]
+    turns = Counter((each.kind, each.role) for each in made)
+    assert turns["interrupt", "command"] == 40
+    assert {count for (kind, _), count in turns.items() if kind != "interrupt"} == {20}
+    for each in made:
+        if each.role in ("head", "middle", "tail"):
+            assert 1 <= len(set(each.victims)) <= each.t
+            position = int(each.victims[0].removeprefix("replica_"))
+            assert each.role == ("head" if position == 0 else "tail" if position == 2 * each.t else "middle")
+
+
+@pytest.mark.parametrize(
+    ("account", "fault"),
+    [
+        (Account(STOP, 0, "pass", 1, 9.0, 1.0), None),
+        (Account(STOP, 0, "pass", 1, 30.0, 10.1), "ended 10.1 s after its verdict"),
+        (Account(STOP, 2, "pass", 1, 9.0, 1.0), "verdict pass, status 2, to be pass, 0"),
+        (Account(STOP, 2, "unknown", 1, 9.0, 1.0), "verdict unknown, status 2, to be pass, 0"),
+        (Account(STOP, None, None, 1, 180.0), "not ended within 180 s"),
+        (Account(STOP, 0, "pass", 1, 9.0, 1.0, ["process 7"]), "left behind: process 7"),
+        (Account(CLIENT, 2, "unknown", 1, 9.0, 1.0), None),
+        (Account(CLIENT, 1, "fail", 1, 9.0, 1.0), "verdict fail, status 1"),
+        (Account(CLIENT, 70, None, 1, 9.0, None), "verdict None, status 70"),
+        (Account(INTERRUPT, 130, None, 1, 9.0, 0.5), None),
+        (Account(INTERRUPT, -2, None, 1, 0.1, 0.0), None),
+        (Account(INTERRUPT, 0, "pass", 1, 9.0, 0.5), None),
+        (Account(INTERRUPT, 0, None, 1, 9.0, 0.5), "verdict None, status 0, to be -2 or 130"),
+        (Account(INTERRUPT, 130, None, 1, 9.0, 10.1), "ended 10.1 s after its interrupt"),
+        (Account(INTERRUPT, 130, None, 1, 9.0, 0.5, output="Traceback (most recent call last)"), "a traceback at an interrupt"),
+    ],
+)
+def test_a_trial_is_judged_by_its_verdict_its_end_and_what_is_left(account, fault):
+    found = account.faults()
+    assert fault in found if fault else found == []
+
+
+@pytest.mark.parametrize(("seed", "outcome"), [(1, "pass"), (6, "pass"), (8, "interrupted")])
+def test_a_whole_trial_holds(tmp_path, seed, outcome):
+    trial = replace(trial_of(seed, KINDS), moment_s=1.5)
+    account = perform(trial, tmp_path / "trial")
+    assert account.faults() == [], account.output
+    assert (account.hit, account.outcome) == (1, outcome)
+
+
+def test_a_process_that_a_run_leaves_is_found_and_ended(tmp_path, monkeypatch):
+    program = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    stock = trials.subprocess.Popen
+    monkeypatch.setattr(trials.subprocess, "Popen", lambda command, **more: stock([command[0], "-c", program], **more))
+    account = perform(replace(INTERRUPT, moment_s=1.0), tmp_path / "trial")
+    assert [each for each in account.faults() if each.startswith("left behind: process ")]
+
+
+def test_what_does_not_hold_is_told_with_its_seed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trials, "perform", lambda trial, folder: Account(trial, 1, "fail", 1, 1.0, 0.0))
+    assert storm.main(["--trials", "stop", "--count", "2", "--seed", "5"]) == 1
+    printed = capsys.readouterr().out
+    assert "seed 5: SIGSTOP to " in printed
+    assert "did not hold: seeds 5, 6; one again: --trials stop --count 1" in printed
+
+
+def test_a_kind_that_there_is_not_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        storm.main(["--trials", "stop,pause"])
+    assert "no trial pause; there are crash, stop, interrupt" in capsys.readouterr().err
