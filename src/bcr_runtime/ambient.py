@@ -4,6 +4,7 @@ The `.da` files ask nowhere else, so whoever installs another source here, as a 
 """
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import platform
@@ -12,11 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 import psutil
 
-from dacurrent import logfiles
+from bcr.stable.disk import Disk
+from bcr_disk.sqlite import ENDING, SqliteDisk
+from dacurrent import logfiles, waiting
+
+DISK_STATUS = 74  # of a process that could not write what it had to
 
 
 class Source(Protocol):
@@ -41,6 +46,12 @@ class Source(Protocol):
     def gone(self, children: Sequence[Any]) -> list[Any]: ...
 
     def end_children(self, limit_s: float) -> None: ...
+
+    def open_disk(self, path: Path, owner: str) -> Disk: ...
+
+    def before_waiting(self, callback: Callable[[], None]) -> None: ...
+
+    def end_at_once(self, why: str) -> NoReturn: ...
 
 
 def _for_its_owner(path: str, flags: int) -> int:
@@ -182,6 +193,18 @@ class SystemSource:
                 child.join()
 
 
+    def open_disk(self, path: Path, owner: str) -> Disk:
+        return SqliteDisk(path.with_suffix(ENDING), owner)
+
+    def before_waiting(self, callback: Callable[[], None]) -> None:
+        waiting.before_waiting(callback)
+
+    def end_at_once(self, why: str) -> NoReturn:
+        logging.getLogger("da.lifetime").error("%s", why)
+        logging.shutdown()
+        os._exit(DISK_STATUS)
+
+
 _source: Source = SystemSource()
 
 
@@ -259,3 +282,18 @@ def end_children(limit_s: float) -> None:
     A process that stands still heeds no message, and would keep the run from ending.
     """
     _source.end_children(limit_s)
+
+
+def open_disk(path: Path, owner: str) -> Disk:
+    """The disk of the process called `owner`, in a file of this name but for its ending. Raises DiskError."""
+    return _source.open_disk(path, owner)
+
+
+def before_waiting(callback: Callable[[], None]) -> None:
+    """Let this process call `callback` whenever it has handled all that had come, and is about to wait; that may send."""
+    _source.before_waiting(callback)
+
+
+def end_at_once(why: str) -> NoReturn:
+    """End this process where it stands: it may not say another word."""
+    _source.end_at_once(why)

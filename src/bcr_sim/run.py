@@ -5,11 +5,11 @@ import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, NoReturn, TextIO
 
 import msgspec
 from da import sim
@@ -26,6 +26,7 @@ from bcr.signed import signing
 from bcr.signed.control import said
 from bcr.signed.encoding import decode
 from bcr.signed.macs import UnevenMacKeys
+from bcr.stable.disk import Disk
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
@@ -41,6 +42,7 @@ from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mut
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
+from bcr_sim.power import Power
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
 from bcr_sim.strategies import FreeLiars
@@ -131,6 +133,15 @@ class _Source:
     def end_children(self, limit_s: float) -> None:
         """They end with the world."""
 
+    def open_disk(self, path: Path, owner: str) -> Disk:
+        return self._run.power.open_disk(self._run.container_of(current_task()), path)
+
+    def before_waiting(self, callback: Callable[[], None]) -> None:
+        self._run.container_of(current_task()).queue.before_waiting = callback
+
+    def end_at_once(self, why: str) -> NoReturn:
+        self._run.power.end_at_once(self._run.container_of(current_task()), why)
+
 
 class _NoProgress:
     def show(self, answered: int) -> None: ...
@@ -192,6 +203,7 @@ class _Run:
         liars = scenario.faulty_clients
         self.limits = state_limits(self.launch.settings)
         self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits)
+        self.power = Power(self, scenario.num_replicas)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -258,6 +270,8 @@ class _Run:
             self.world.at(amnesia.at * MILLISECOND_NS, self._forget, amnesia.position)
         for pause in self.options.pauses:
             self.world.at(pause.since * MILLISECOND_NS, self._pause, pause.process, pause.until * MILLISECOND_NS)
+        if self.scenario.durable:
+            self.power.plan()
         return self.world.run(lambda: self.record is not None or self.system.failures != [], LIMIT_NS, LIMIT_EVENTS)
 
     def _breaches(
@@ -318,32 +332,32 @@ class _Run:
     def _position(container: Container) -> int:
         return int(container.name.removeprefix("replica_"))
 
-    def _living(self, name: str) -> list[Container]:
+    def living(self, name: str) -> list[Container]:
         """The processes of this name that live, of the latest configuration only."""
         living = [each for each in self.system.all() if each.name == name and not each.task.is_dead]
         latest = max((each.configuration or 0 for each in living), default=0)
         return [each for each in living if (each.configuration or 0) == latest]
 
     def _crash(self, name: str) -> None:
-        for container in self._living(name):
+        for container in self.living(name):
             self.trace.befell(name, "crash")
             self.interference.happened(self.world.now_ns, f"{name} crashed")
             container.task.kill()
             if container.configuration is not None:
-                self._tell_harness(container.configuration, self._position(container), "crash")
+                self.tell_harness(container.configuration, self._position(container), "crash")
 
     def _pause(self, name: str, until_ns: int) -> None:
-        for container in self._living(name):
+        for container in self.living(name):
             self.trace.befell(name, "pause")
             container.task.pause(until_ns)
 
     def _forget(self, position: int) -> None:
-        for container in self._living(f"replica_{position}"):
+        for container in self.living(f"replica_{position}"):
             state = container.process._state if container.process is not None else None
             if state is None or state.mode != "active":
                 continue
             self.trace.befell(container.name, "amnesia")
-            self._tell_harness(container.configuration or 0, position, "amnesia")
+            self.tell_harness(container.configuration or 0, position, "amnesia")
             state.ledger.state.outcomes.clear()
             state.ledger.cache = LatestRequests(self.scenario.client_window)
             state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
@@ -353,7 +367,7 @@ class _Run:
     def _is_twin(self, cls: type, arguments: Any) -> bool:
         if not any(each.__name__ == "Replica" for each in cls.__mro__) or arguments[0] not in self.options.twins:
             return False
-        self._tell_harness(arguments[1], arguments[0], "twins")
+        self.tell_harness(arguments[1], arguments[0], "twins")
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:
@@ -367,7 +381,7 @@ class _Run:
         self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
-        self._tell_harness(container.configuration or 0, self._position(container), "free")
+        self.tell_harness(container.configuration or 0, self._position(container), "free")
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
@@ -384,7 +398,7 @@ class _Run:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
                 self.mutations_left[position] -= 1
-                self._tell_harness(sender.configuration or 0, position, "mutate")
+                self.tell_harness(sender.configuration or 0, position, "mutate")
                 state = sender.process._state
                 changed = mutated
                 if message[0] == "result_message" and self.world.random.random() < 0.5:
@@ -401,6 +415,8 @@ class _Run:
                     for command in forged_commands(sender.configuration or 0, state.ledger.next_slot, state.keys):
                         self._inject(sender, receiver, command)
         self.trace.sending(message)
+        if self.scenario.durable:
+            self.power.sending(sender, message[0])
         return content
 
     def _hear(self, verb: str, parts: list[Any]) -> None:
@@ -412,7 +428,7 @@ class _Run:
         elif verb == "fault_injected":
             self.interference.struck(decode(FaultPlan, parts[0]))
 
-    def _tell_harness(self, configuration: int, position: int, what: str) -> None:
+    def tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
         self.interference.struck(plan)
         assert self.harness is not None
