@@ -116,7 +116,7 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     if base is not None and "\n" not in base:
         base = (PROJECT / base).read_text()
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed], base, bug.get("authentication"))
+        tally = run_seeds([seed], base, bug.get("authentication"), durable=bug.get("durable", False))
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

@@ -59,15 +59,17 @@ def text_of(
     base: str | None,
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
+    durable: bool = False,
 ) -> str:
     """The scenario file of a seed: `base`, a file's text, with this seed, or the one that the seed expands to.
 
-    Where `authentication` or `acceptance` is None, that is the file's own, or the default.
+    Where `authentication` or `acceptance` is None, that is the file's own, or the default. With `durable` what is made of a
+    seed has disks, and what befalls them.
     """
     chosen = authentication_of(seed) if authentication == "any" else authentication
     accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     if base is None:
-        return scenario_text(seed, chosen or "ed25519", accepting or "all")
+        return scenario_text(seed, chosen or "ed25519", accepting or "all", durable)
     lines = base.splitlines()
     for name, own in (("authentication", chosen), ("acceptance", accepting)):
         if own is not None:
@@ -89,11 +91,12 @@ def run_seeds(
     base: str | None = None,
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
+    durable: bool = False,
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally = Tally()
     for seed in seeds:
-        text = text_of(seed, base, authentication, acceptance)
+        text = text_of(seed, base, authentication, acceptance, durable)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

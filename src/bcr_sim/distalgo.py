@@ -22,6 +22,7 @@ from dacurrent import awaits, lifetime
 
 HOST = "simulated"
 MESSAGE, SETUP = sim.Command.Message, sim.Command.Setup  # looked up once: of an enum it takes a while
+BEGINNING = SETUP, sim.Command.Start
 
 
 class ProcessId(common.ProcessId):
@@ -103,7 +104,7 @@ class Container:
         self.configuration: int | None = None
         self.queue = Queue(system.world)
         self.process: Any = None
-        self.setup: tuple[Any, Any] | None = None  # the message that it was set up with
+        self.beginning: dict[Any, Any] = {}  # the messages that it was set up and started with
         self.before: Container | None = None  # whom it comes in the place of, after a restart
         self.disk: SimDisk | None = None
         self.task = self.queue.task = system.world.spawn(self.name, self._run)
@@ -137,8 +138,9 @@ class Container:
         """A message arrives."""
         if not self.task.is_dead:
             source, (command, content) = message
+            if command in BEGINNING:
+                self.beginning[command] = message
             if command is SETUP:
-                self.setup = message
                 self._be_called(content[1])
             self.system.on_arrival(self, source, command, content)
             self.queue.append(message)
@@ -186,14 +188,12 @@ class System:
 
     def begin_again(self, container: Container) -> Container:
         """A process with the id, the disk and the beginning of one that has ended."""
-        assert container.setup is not None
         again = Container(self, container.cls, container.dapid, container.daparent, None)
         again.before, again.disk = container, container.disk
         among = self.containers[container.dapid]
         among[among.index(container)] = again
-        source, (_, (seqno, arguments)) = container.setup
-        again.take((source, (SETUP, (seqno, arguments))))
-        again.take((source, (sim.Command.Start, seqno)))
+        for command in BEGINNING:
+            again.take(container.beginning[command])
         self.coming_back.discard(container.dapid)
         return again
 

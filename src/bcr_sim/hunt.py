@@ -43,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
                         "(default: what FILE says, and ed25519 for scenarios that are made)")  # fmt: skip
     parser.add_argument("--acceptance", choices=("all", "quorum", FROM_THE_SEED), help="what results are accepted on in all "
                         "runs, or drawn from each seed (default: what FILE says, and all)")  # fmt: skip
+    parser.add_argument("--durable", action="store_true", help="give replicas disks in the scenarios that are made, and restart "
+                        "them, cut the power, and let disks fill, slow down and lose something")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -93,7 +95,7 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance)
+        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.durable)
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]

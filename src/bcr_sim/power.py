@@ -13,7 +13,7 @@ from greenlet import GreenletExit
 
 from bcr.scenario.values import DiskFault, Simulation
 from bcr_sim.disks import CrashKind, SimDisk
-from bcr_sim.distalgo import Container, System
+from bcr_sim.distalgo import BEGINNING, Container, System
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Interference
 from bcr_sim.trace import Trace
@@ -45,7 +45,6 @@ class Power:
     def __init__(self, run: Run, replicas: int) -> None:
         self._run = run
         self._names = [f"replica_{position}" for position in range(replicas)]
-        self._faults: dict[str, list[DiskFault]] = {}  # by replica, those that stay
         self._is_off = False
 
     def plan(self) -> None:
@@ -65,8 +64,6 @@ class Power:
         if container.disk is None:
             chance = random.Random(f"{self._run.options.seed}/disk/{path.name}")
             container.disk = SimDisk(path.name, chance, lambda ns: current_task().sleep(ns))
-            for fault in self._faults.get(container.name, ()):
-                self._spoil(container, fault)
         return container.disk
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
@@ -91,7 +88,9 @@ class Power:
 
     def _stop(self, names: Iterable[str], kind: CrashKind) -> list[Container]:
         """End the processes of these names, of the latest configuration that each has."""
-        stopped = [container for name in names for container in self._run.living(name) if container.setup is not None]
+        # Not those that are only being made: whoever makes them waits for them, and knows when they have died.
+        living = [container for name in names for container in self._run.living(name)]
+        stopped = [container for container in living if len(container.beginning) == len(BEGINNING)]
         for container in stopped:
             self._happened(container, "ends")
             self._run.system.coming_back.add(container.dapid)
@@ -131,7 +130,6 @@ class Power:
         elif fault.fault == "flip":
             self._restart([fault.process], SimDisk.flip)
         else:
-            self._faults.setdefault(fault.process, []).append(fault)
             for container in self._run.living(fault.process):
                 self._spoil(container, fault)
 

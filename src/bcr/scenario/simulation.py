@@ -53,7 +53,7 @@ OPTIONS: Mapping[str, Option] = {
     "restart": Option(("replica", "milliseconds"), "the replica's process ends then, and begins again from its disk (with `durable = on`)"),
     "power_cut": Option(("milliseconds", "milliseconds"), "all replicas end at the first, and begin again from their disks at the second"),
     "disk": Option(("replica", "disk_fault", "milliseconds"),
-                   "from then on the replica's disk is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "
+                   "from then on the disk of the replica, of the configuration that is current then, is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "
                    "bit of it `flip`s, and the process begins again"),
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
