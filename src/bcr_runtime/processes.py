@@ -12,7 +12,6 @@ from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime.journal import Journal
 from bcr_runtime.places import default_log_base
-from dacurrent import lifetime
 from dacurrent.logs import ENDED_LOGS
 
 ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds; Olympus goes on without a replica
@@ -20,7 +19,8 @@ ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds
 
 def limit_answers() -> None:
     """In the start-up, before it makes any process: no process waits for ever for one that it made and that stands still."""
-    lifetime.ANSWER_LIMIT_S = ANSWER_LIMIT_S
+    # Not sooner: the layer is loaded by DistAlgo, and must not be before it.
+    import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
 
 
 def run_folder(settings: Settings) -> Path:
