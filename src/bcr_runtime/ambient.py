@@ -10,6 +10,7 @@ import os
 import platform
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,7 +198,13 @@ class SystemSource:
         return SqliteDisk(path.with_suffix(ENDING), owner)
 
     def before_waiting(self, callback: Callable[[], None]) -> None:
-        waiting.before_waiting(callback)
+        def call() -> None:
+            try:
+                callback()
+            except Exception:  # DistAlgo would say so, and go on for ever
+                self.end_at_once(f"an error of our own: {traceback.format_exc()}")
+
+        waiting.before_waiting(call)
 
     def end_at_once(self, why: str) -> NoReturn:
         logging.getLogger("da.lifetime").error("%s", why)

@@ -105,7 +105,6 @@ class Container:
         self.queue = Queue(system.world)
         self.process: Any = None
         self.beginning: dict[Any, Any] = {}  # the messages that it was set up and started with
-        self.before: Container | None = None  # whom it comes in the place of, after a restart
         self.disk: SimDisk | None = None
         self.task = self.queue.task = system.world.spawn(self.name, self._run)
 
@@ -189,7 +188,7 @@ class System:
     def begin_again(self, container: Container) -> Container:
         """A process with the id, the disk and the beginning of one that has ended."""
         again = Container(self, container.cls, container.dapid, container.daparent, None)
-        again.before, again.disk = container, container.disk
+        again.disk = container.disk
         among = self.containers[container.dapid]
         among[among.index(container)] = again
         for command in BEGINNING:

@@ -117,13 +117,17 @@ class Oracle:
             place = tip.configuration, container.name
             self._spoken[place] = max(tip.slots, self._spoken.get(place, 0))
 
+    def began_again(self, before: Container, container: Container) -> None:
+        """A replica comes in the place of one that has ended, with its disk."""
+        if before in self._tips:
+            self._tips[container] = self._tips[before]
+
     def resumed(self, container: Container) -> None:
         """A replica that began again has read its disk: it holds what it executed, as far as it has spoken of it."""
-        number, before = container.configuration, container.before
-        ledger = container.process._state.ledger
-        if number is None or before is None:
+        number, ledger = container.configuration, container.process._state.ledger
+        if number is None:
             return
-        tip = self._tips.get(before, self._roots.get(number))
+        tip = self._tips.get(container, self._roots.get(number))
         while tip is not None and tip.slots > ledger.next_slot:
             tip = tip.parent
         if tip is not None:

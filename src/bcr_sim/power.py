@@ -46,6 +46,8 @@ class Power:
         self._run = run
         self._names = [f"replica_{position}" for position in range(replicas)]
         self._is_off = False
+        self._is_over = False
+        self._down: list[Container] = []  # that will begin again
 
     def plan(self) -> None:
         """Let everything happen in its time."""
@@ -97,15 +99,23 @@ class Power:
             container.task.kill()
             if container.disk is not None:
                 container.disk.crash(kind)
+        self._down += stopped
         return stopped
 
+    def end(self) -> None:
+        """The run is over: whoever is down begins again, to account for itself, and nothing happens any more."""
+        if not self._is_over:
+            self._is_over = True
+            self._begin(list(self._down))
+
     def _begin(self, containers: Iterable[Container]) -> None:
-        for container in containers:
+        for container in [each for each in containers if each in self._down]:
+            self._down.remove(container)
             self._happened(container, "begins again")
-            self._run.system.begin_again(container)
+            self._run.oracle.began_again(container, self._run.system.begin_again(container))
 
     def _restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
-        if self._is_off:
+        if self._is_off or self._is_over:
             return
         stopped = self._stop(names, "process")
         for container in stopped:
@@ -115,7 +125,7 @@ class Power:
         self._run.world.at(self._run.world.now_ns + DOWN_NS, self._begin, stopped)
 
     def _cut_power(self, until_ns: int) -> None:
-        if self._is_off:
+        if self._is_off or self._is_over:
             return
         self._is_off = True
         self._run.world.at(until_ns, self._return_power, self._stop(self._names, "power"))
@@ -125,6 +135,8 @@ class Power:
         self._begin(stopped)
 
     def _strike(self, fault: DiskFault) -> None:
+        if self._is_over:
+            return
         if fault.fault == "torn":
             self._restart([fault.process], SimDisk.tear)
         elif fault.fault == "flip":

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NoReturn, TextIO
 
 import msgspec
 from da import sim
+from greenlet import GreenletExit
 
 from bcr.chain.limits import most_in_flight_of_a_client, state_limits
 from bcr.chain.proofs import Answer
@@ -137,7 +138,16 @@ class _Source:
         return self._run.power.open_disk(self._run.container_of(current_task()), path)
 
     def before_waiting(self, callback: Callable[[], None]) -> None:
-        self._run.container_of(current_task()).queue.before_waiting = callback
+        container = self._run.container_of(current_task())
+
+        def call() -> None:
+            try:
+                callback()
+            except Exception as error:  # DistAlgo would say so, and go on for ever
+                self._run.system.failures.append(f"{container.name}: {error!r}")
+                raise GreenletExit from error
+
+        container.queue.before_waiting = call
 
     def end_at_once(self, why: str) -> NoReturn:
         self._run.power.end_at_once(self._run.container_of(current_task()), why)
@@ -423,6 +433,8 @@ class _Run:
         """What the harness is told, or tells, at the moment at which that is sent."""
         if verb == "stop":
             self.is_stopped = True
+        elif verb == "close":
+            self.power.end()
         elif verb == "reconfiguration":
             self.has_service_given_up |= not self.is_stopped and decode(ReconfigurationReport, parts[0]).active_ms is None
         elif verb == "fault_injected":
@@ -470,7 +482,7 @@ class _Run:
         """A client has accepted an answer of replicas."""
         if self.has_acceptance_of_all:
             number = answer.configuration
-            if number not in self.members:
+            if number not in self.members or self.scenario.durable:  # some may have begun again
                 self.members[number] = [each for each in self.system.all() if each.configuration == number]
             living = (each for each in self.members[number] if not each.task.is_dead)
             self.oracle.accepted(answer, container.name, living)
