@@ -18,7 +18,8 @@ HIDDEN_BUT_OURS = {".ci", ".gitignore"}
 HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
-    "bcr_runtime": {"bcr", "dacurrent", "psutil"},
+    "bcr_disk": {"bcr"},
+    "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_sim": HARNESS
@@ -46,7 +47,7 @@ ARROWS = {
     | {"bcr_bench", "bcr_fuzz", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
-FLOORS = ["objects", "signed", "state", "chain", "faults", "scenario", "verdict"]
+FLOORS = ["objects", "signed", "state", "chain", "stable", "faults", "scenario", "verdict"]
 
 
 def name_of(path):

@@ -46,6 +46,8 @@ class Source(Protocol):
 
     def gone(self, children: Sequence[Any]) -> list[Any]: ...
 
+    def fallen_children(self, children: Sequence[Any]) -> list[Any]: ...
+
     def end_children(self, limit_s: float) -> None: ...
 
     def open_disk(self, path: Path, owner: str) -> Disk: ...
@@ -185,6 +187,9 @@ class SystemSource:
         # Where there is none they may be threads, of which nothing is known.
         return [child for child in children if child not in alive] if alive else []
 
+    def fallen_children(self, children: Sequence[Any]) -> list[Any]:
+        return self.gone(children)
+
     def end_children(self, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s
         for child in multiprocessing.active_children():
@@ -281,6 +286,11 @@ def consumption() -> tuple[float, int]:
 def gone(children: Sequence[Any]) -> list[Any]:
     """Those of the DistAlgo processes, all made by this OS process and on its node, that have ended."""
     return _source.gone(children)
+
+
+def fallen_children(children: Sequence[Any]) -> list[Any]:
+    """Those that have ended, and that whoever made them may make again here."""
+    return _source.fallen_children(children)
 
 
 def end_children(limit_s: float) -> None:

@@ -1,19 +1,17 @@
 """One simulated run: a scenario with its seed goes in, what came of it comes out."""
 
-import io
 import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TextIO
+from typing import Any
 
 import msgspec
 from da import sim
-from greenlet import GreenletExit
 
 from bcr.chain.limits import most_in_flight_of_a_client, state_limits
 from bcr.chain.proofs import Answer
@@ -27,7 +25,6 @@ from bcr.signed import signing
 from bcr.signed.control import said
 from bcr.signed.encoding import decode
 from bcr.signed.macs import UnevenMacKeys
-from bcr.stable.disk import Disk
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
@@ -47,9 +44,10 @@ from bcr_sim.oracle import Oracle
 from bcr_sim.power import Power
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
+from bcr_sim.source import BEGINNING_NS, CLOCK, Source
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
-from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
+from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World
 
 LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
@@ -58,8 +56,6 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
-CLOCK = "virtual"
-BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,79 +78,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def kind(self) -> str:
         """The name of the first property that does not hold; empty where all do."""
         return self.breaches[0].partition(":")[0] if self.breaches else ""
-
-
-class _Source:
-    """Time and randomness of the world for `bcr_runtime.ambient`."""
-
-    def __init__(self, run: "_Run", folder: Path | None) -> None:
-        self._run = run
-        self._folder = folder
-        self._files: list[TextIO] = []
-
-    def monotonic_ns(self) -> int:
-        return self._run.world.now_ns
-
-    def wall_clock_ns(self) -> int:
-        return BEGINNING_NS + self._run.world.now_ns
-
-    def random_bytes(self, count: int) -> bytes:
-        task = current_task()
-        chance = self._run.chances.get(task)
-        if chance is None:
-            container = self._run.container_of(task)
-            # Twins are alike in this too: it is how they come to have one key.
-            seed = f"{self._run.options.seed}/{container.name}/{container.configuration}"
-            chance = self._run.chances[task] = random.Random(seed)
-        return chance.randbytes(count)
-
-    def clock_name(self) -> str:
-        return CLOCK
-
-    def sleep_s(self, duration_s: float) -> None:
-        current_task().sleep(int(duration_s * SECOND_NS))
-
-    def open_log(self, path: Path) -> TextIO:
-        if self._folder is None:
-            return io.StringIO()
-        taken = {Path(file.name).name for file in self._files}
-        name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
-        self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
-        return self._files[-1]
-
-    def open_spool(self, folder: Path) -> BinaryIO:
-        return io.BytesIO()
-
-    def consumption(self) -> tuple[float, int]:
-        return 0.0, 0
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-
-    def gone(self, children: Sequence[Any]) -> list[Any]:
-        return self._run.system.dead(children)
-
-    def end_children(self, limit_s: float) -> None:
-        """They end with the world."""
-
-    def open_disk(self, path: Path, owner: str) -> Disk:
-        return self._run.power.open_disk(self._run.container_of(current_task()), path)
-
-    def before_waiting(self, callback: Callable[[], None]) -> None:
-        container = self._run.container_of(current_task())
-
-        def call() -> None:
-            try:
-                callback()
-            except Exception as error:  # DistAlgo would say so, and go on for ever
-                self._run.system.failures.append(f"{container.name}: {error!r}")
-                raise GreenletExit from error
-
-        container.queue.before_waiting = call
-
-    def end_at_once(self, why: str) -> NoReturn:
-        self._run.power.end_at_once(self._run.container_of(current_task()), why)
 
 
 class _NoProgress:
@@ -508,7 +431,7 @@ class _Run:
         import RunSystem  # noqa: F401 - compiles what the run will need
 
         logger.addHandler(handler)
-        ambient.install(own := _Source(self, self.folder))
+        ambient.install(own := Source(self, self.folder))
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
         observers.append(self)
         try:
