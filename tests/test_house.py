@@ -39,7 +39,7 @@ ARROWS = {
         "yaml",
     },
     "bcr_bench": HARNESS
-    | {"bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
+    | {"bcr_disk", "bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
     "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
     "bcr_show": {"bcr", "bcr_run", "bcr_runtime", "msgspec"},
     "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},

@@ -188,7 +188,10 @@ class SystemSource:
         return [child for child in children if child not in alive] if alive else []
 
     def fallen_children(self, children: Sequence[Any]) -> list[Any]:
-        return self.gone(children)
+        from dacurrent import lifetime  # not before DistAlgo is loaded
+
+        alive = lifetime.running()
+        return [child for child in children if child not in alive]
 
     def end_children(self, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s

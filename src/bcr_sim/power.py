@@ -19,6 +19,7 @@ from bcr_sim.properties import Interference
 from bcr_sim.trace import Trace
 from bcr_sim.world import MILLISECOND_NS, World, current_task
 
+SYNC_MOST_NS = MILLISECOND_NS  # that a sync of a disk takes which nothing is wrong with
 DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
 # What a replica says with these follows from slots that it has executed.
 SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
@@ -66,6 +67,7 @@ class Power:
         if container.disk is None:
             chance = random.Random(f"{self._run.options.seed}/disk/{path.name}")
             container.disk = SimDisk(path.name, chance, lambda ns: current_task().sleep(ns))
+            container.disk.sync_ns = int(chance.random() * SYNC_MOST_NS)
         return container.disk
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:

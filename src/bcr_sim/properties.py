@@ -65,7 +65,7 @@ class Bounds:
         self.unfinished_payloads = 2 * (scenario.num_replicas + 1)
         self.anything = self.history + 4 * self.in_flight + SPARE
         # A message that follows from a slot waits for a sync, and another may be under way.
-        syncing_ns = 2 * max((fault.sync_ms for fault in options.disk_faults), default=0) * MILLISECOND_NS
+        syncing_ns = 2 * max(int(scenario.durable), *(fault.sync_ms for fault in options.disk_faults), 0) * MILLISECOND_NS
         hop_ns = options.delay[1] * MICROSECOND_NS + syncing_ns
         self.path_ns = (requests + 1) * 2 * (scenario.num_replicas + 1) * hop_ns
         shortest = min(scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
