@@ -64,7 +64,7 @@ class SqliteDisk:
                 self._demand_known()
 
     def _is_empty(self) -> bool:
-        return self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+        return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
 
     def _make(self) -> None:
         self._connection.executescript(

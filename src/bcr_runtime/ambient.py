@@ -209,7 +209,7 @@ class SystemSource:
         def call() -> None:
             try:
                 callback()
-            except Exception:  # DistAlgo would say so, and go on for ever
+            except Exception:  # noqa: BLE001 - whatever it is, DistAlgo would say so, and go on for ever
                 self.end_at_once(f"an error of our own: {traceback.format_exc()}")
 
         waiting.before_waiting(call)

@@ -64,7 +64,7 @@ class Replica:
 
     def order(self, value):
         slot = self.ledger.next_slot
-        requests = (Signed.sign(Request(0, slot, (Operation("put", "key%d" % (slot % 5), value),)), 0, KEY),)
+        requests = (Signed.sign(Request(0, slot, (Operation("put", f"key{slot % 5}", value),)), 0, KEY),)
         done = self.ledger.execute(0, slot, requests, None)
         self.ledger.history[slot] = HistoryEntry(slot, requests, (Signed.sign(done.order(), 0, KEY),))
         self.stable.ordered(self.ledger.history[slot], done.result())
