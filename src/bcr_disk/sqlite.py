@@ -124,6 +124,7 @@ class SqliteDisk:
             self._begin()
             self._connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
             self._connection.executemany("INSERT OR REPLACE INTO part VALUES (?, ?)", parts.items())
+            self._connection.execute("DELETE FROM part WHERE length(body) = 0")
             self._connection.execute("DELETE FROM log WHERE number < ?", (first,))
         self.sync()
 

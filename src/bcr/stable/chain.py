@@ -170,8 +170,10 @@ class Stable:
 
     def _checkpoint(self, facts: dict[str, bytes], snapshot: Snapshot, first: int) -> None:
         changed = {index: encoded for index, encoded in snapshot.buckets if self._kept.get(index) != encoded}
+        present = dict(snapshot.buckets)
+        changed |= dict.fromkeys(self._kept.keys() - present.keys(), b"")  # all of whose keys are gone
         self._disk.checkpoint({name: sealed(name, body) for name, body in facts.items()}, changed, first)
-        self._kept = dict(snapshot.buckets)
+        self._kept = present
 
     # -- after a restart
 

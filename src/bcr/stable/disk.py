@@ -94,6 +94,8 @@ class Disk(Protocol):
     def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
         """Put facts and parts in place of those of the same name or number, and drop the rows before number `first`.
 
+        A part without any bytes is taken away.
+
         All of it happens or nothing does, and it is synced when this returns. So are the rows that were appended before.
         """
 
