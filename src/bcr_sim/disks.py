@@ -51,7 +51,8 @@ class SimDisk:
         self._rows |= {row.number: row for row in self._written}
         self._written.clear()
         self._facts |= facts
-        self._parts = {number: body for number, body in (self._parts | parts).items() if body}
+        self._parts |= parts
+        self._parts = {number: body for number, body in self._parts.items() if body}
         self._rows = {number: row for number, row in self._rows.items() if number >= first}
 
     def cut(self, row: Row) -> None:

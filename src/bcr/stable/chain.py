@@ -1,4 +1,4 @@
-"""What a replica has on its disk, and what it is after a restart (docs/durability.md).
+"""What a replica has on its disk, and what it is after a restart (specification, 13.2, 13.3, 13.4, 13.5).
 
 Three things keep a promise that a replica has given. Its key stands beside its log, in one file: a key without its log
 cannot exist. What it orders is on the disk before any word of it leaves. And who reads an old log never orders again in that

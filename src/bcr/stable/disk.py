@@ -1,4 +1,4 @@
-"""What a disk is asked for, and what it may give back: facts, parts of a state, and rows of a log.
+"""What a disk is asked for, and what it may give back (specification, 13.1, 13.6): facts, parts of a state, rows of a log.
 
 A disk holds three things. *Facts* are few and have names, as the key and the last checkpoint. *Parts* have numbers, as the
 buckets of a running state. The *log* is rows, numbered in turn; a row holds all that was synced at once. Nothing here says
