@@ -22,6 +22,7 @@ class SimDisk:
         self.name = name
         self.sync_ns = 0
         self.is_full = False
+        self.is_spoiled = False  # something that was synced is not there any more as it was
         self.syncs = 0
         self.cuts = 0
         self._chance = chance
@@ -90,12 +91,14 @@ class SimDisk:
         """Spoil the last row; whether there is one."""
         if not self._rows:
             return False
+        self.is_spoiled = True
         last = max(self._rows)
         self._rows[last] = _torn(self._rows[last], self._chance)
         return True
 
     def flip(self) -> None:
         """Turn a bit of something that is there."""
+        self.is_spoiled = True
         places: list[tuple[str, str | int]] = [("fact", name) for name in self._facts]
         places += [("row", number) for number in self._rows]
         places += [("part", number) for number in self._parts]
@@ -111,10 +114,6 @@ class SimDisk:
     def _flipped(self, data: bytes) -> bytes:
         place = int(self._chance.random() * len(data))
         return data[:place] + bytes((data[place] ^ 1 << int(self._chance.random() * 8),)) + data[place + 1 :]
-
-    def lose(self) -> None:
-        """Everything is gone, as with another disk in its place."""
-        self._facts, self._parts, self._rows, self._written = {}, {}, {}, []
 
 
 def _torn(row: Row, chance: random.Random) -> Row:

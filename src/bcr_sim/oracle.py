@@ -128,6 +128,11 @@ class Oracle:
         if before in self._tips:
             self._tips[container] = self._tips[before]
 
+    def ended(self, container: Container, why: str) -> None:
+        """A replica has ended because of its disk, and nothing is wrong with that."""
+        if self._is_correct(container):
+            self.tell("durability", f"{container.name} of configuration {container.configuration} ends: {why}")
+
     def resumed(self, container: Container) -> None:
         """A replica that began again has read its disk: it holds what it executed, as far as it has spoken of it."""
         number, ledger = container.configuration, container.process._state.ledger

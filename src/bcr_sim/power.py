@@ -72,6 +72,9 @@ class Power:
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
         """A process ends because of its disk: it is as good as crashed from then on."""
+        disk = container.disk
+        if disk is None or not (disk.is_full or disk.is_spoiled):
+            self._run.oracle.ended(container, why)
         self._happened(container, f"ends: {why}")
         self._count(container)
         raise GreenletExit
