@@ -44,7 +44,7 @@ ARROWS = {
     "bcr_tools": HARNESS | {"bcr_bench", "bcr_fuzz", "bcr_sim", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
-FLOORS = ["objects", "signed", "state", "chain", "faults", "scenario", "verdict"]
+FLOORS = ["objects", "signed", "state", "chain", "faults", "scenario", "verdict", "evidence"]
 
 
 def name_of(path):

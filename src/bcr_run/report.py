@@ -16,7 +16,7 @@ import msgspec
 from rich.table import Table
 
 from bcr.chain.limits import state_limits
-from bcr.signed.encoding import encode
+from bcr.evidence.files import packed_record
 from bcr.signed.violations import Notice
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.missed import Missed, missed_faults
@@ -61,7 +61,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
         problems += _written(text.encode("utf-8", errors="backslashreplace"), path)
-    problems += _written(encode(record), launch.folder / "record.msgpack")  # last, because it is large
+    problems += _written(packed_record(record), launch.folder / "record.msgpack")  # last, because it is large
     try:
         _print(outcome, launch.folder)
     except OSError as error:
@@ -118,6 +118,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "processes": processes(record),
         "versions": dict(_versions()),
         "settings": launch.scenario.settings(),
+        "olympus_key": record.olympus_key.hex(),
         "log_folder": str(launch.folder),
     }
 

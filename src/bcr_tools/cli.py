@@ -46,6 +46,18 @@ def _storm(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _verify(arguments: list[str]) -> int:
+    from bcr_tools.verify import main
+
+    return main(arguments)
+
+
+def _blame(arguments: list[str]) -> int:
+    from bcr_tools.blame import main
+
+    return main(arguments)
+
+
 def _sim(arguments: list[str]) -> int:
     from bcr_sim.sim import main
 
@@ -113,6 +125,8 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
+    "verify": (_verify, "check a record or a file of evidence, offline, and say what it proves, and by whom"),
+    "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
     "fuzz": (_fuzz, "send what nobody should send, as a stranger and as an insider, and say what came of it"),
