@@ -31,6 +31,7 @@ class Collection:
     def __init__(self, settings: Settings, faulty: Collection_[int] = (), planned: Collection_[FaultPlan] = ()) -> None:
         self.settings = settings
         self._planned = planned
+        self._faulty = tuple(faulty)
         everybody = set(range(settings.num_clients))
         self.owed = frozenset(everybody.difference(faulty) or everybody)  # clients
         self.clients: tuple[Any, ...] = ()
@@ -170,6 +171,7 @@ class Collection:
             self.settings.authentication,
             olympus_secret,
             tuple(self._exhibits),
+            self._faulty,
             self.settings.client_window,
             state_limits(self.settings),
         )

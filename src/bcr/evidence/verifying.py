@@ -20,7 +20,7 @@ from bcr.signed.signing import KEY_SEED_SIZE, Keys, Signed
 from bcr.signed.statements import Checkpoint, Order, Result
 from bcr.signed.violations import ProtocolViolation
 from bcr.verdict.judge import MAX_REASONS, judge
-from bcr.verdict.record import Exchange, RunRecord
+from bcr.verdict.record import Exchange, ReplicaReport, RunRecord
 
 Claim = tuple[Any, ...]
 
@@ -70,12 +70,16 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
         wrong += _first(_wrong_statements(record, {view.number: view for view in views}))
     if wrong:
         return Verification(refused=tuple(wrong))
-    liars = {client.client for client in record.clients if client.faults}
+    liars = set(record.faulty_clients)
+    signed_reports = tuple(each for each in record.replicas if _is_own(each, views))
+    unsigned = [each.statement for each in record.replicas if each not in signed_reports]
+    record = msgspec.structs.replace(record, replicas=signed_reports)
     workloads = _workloads(record, views[0])
     judgement = judge(record, workloads, record.client_window, liars=liars, limits=record.limits)
     if judgement.status == "fail":
         return Verification(refused=judgement.reasons)
-    unproved = [*judgement.reasons, *_unproved(record, liars, olympus_key is not None)]
+    dropped = [f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned]
+    unproved = [*judgement.reasons, *dropped, *_unproved(record, liars, olympus_key is not None)]
     handed_over = {view.number: _signers_of_beginning(record, before, view) for before, view in zip(views, views[1:], strict=False)}
     proved = list(_proved(record, views, handed_over, liars, judgement.status == "pass"))
     if record.authentication != "ed25519":
@@ -137,9 +141,7 @@ def _wrong_descent(before: View, view: View) -> Iterator[str]:
 
 
 def _wrong_statements(record: RunRecord, views: Mapping[int, View]) -> Iterator[str]:
-    """Exhibits and reports that their authors did not sign, and configurations that are not there."""
-    for report in record.replicas:
-        yield from _wrong_signature(report, views, "report")
+    """Exhibits that their authors did not sign, and answers of configurations that are not there."""
     for exchange in (each for client in record.clients for each in client.exchanges):
         if exchange.answer.configuration not in views:
             yield f"an answer from configuration {exchange.answer.configuration}, which is not in the record"
@@ -153,6 +155,15 @@ def _wrong_statements(record: RunRecord, views: Mapping[int, View]) -> Iterator[
                 yield f"the beginning of configuration {statement.configuration} is not Olympus's"
             continue
         yield from _wrong_signature(exhibit, views, type(statement).__name__)
+
+
+def _is_own(report: Signed[ReplicaReport], views: Sequence[View]) -> bool:
+    """Whether a report is that of the replica that it is about. Where it is not nothing is wrong: a liar may report anything."""
+    statement = report.statement
+    view = next((each for each in views if each.number == statement.configuration), None)
+    if view is None or statement.position != report.signer or not 0 <= report.signer <= view.tail:
+        return False
+    return report.is_authentic(view.replica_key(report.signer))
 
 
 def _wrong_signature(signed: Signed[Any], views: Mapping[int, View], name: str) -> Iterator[str]:

@@ -5,7 +5,8 @@ signer, so that nobody fills another's memory, and so that one liar's many do no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ Exhibit = Signed[Order | Result | Checkpoint | Wedged | CaughtUp | InitialHistor
 SMALL = (Order, Result, Checkpoint)  # statements of less than 200 bytes
 MAX_OF_A_SIGNER = 8  # of each kind, by one process
 MAX_EXHIBITS = 64  # small ones, of one process
+MAX_SEARCHED = 2_000  # statements of a message: what is wrong may be long as well
 MAX_CHANGE_BYTES = 8 << 20  # that Olympus keeps of what it was told in one reconfiguration
 DEEPEST = 8  # structures within structures that are searched
 
@@ -33,15 +35,23 @@ class Exhibits:
         self._kept: dict[Exhibit, None] = {}
         self._of: Counter[tuple[type, int]] = Counter()
 
-    def take(self, violation: ProtocolViolation) -> None:
-        """Put away what the violation's evidence holds; a statement that its purported author did not sign is none."""
-        for signed in statements_in(violation):
+    def take(self, value: Any) -> None:
+        """Put away what a violation's evidence holds, or a message in which something was wrong.
+
+        What an InvalidSignature carries is nobody's statement, and is left out.
+        """
+        for signed in islice(statements_in(value), MAX_SEARCHED):
             kind = type(signed.statement), signed.signer
             if isinstance(signed.statement, SMALL) and signed not in self._kept and self._of[kind] < MAX_OF_A_SIGNER:
                 if len(self._kept) == MAX_EXHIBITS:
                     return
                 self._kept[signed] = None
                 self._of[kind] += 1
+
+    def compare(self, proof: Sequence[Signed[Checkpoint]]) -> None:
+        """Put a checkpoint's proof away if not all of its statements say the same."""
+        if len({signed.statement for signed in proof}) > 1:
+            self.take(proof)
 
     def all(self) -> tuple[Exhibit, ...]:
         return tuple(self._kept)

@@ -86,7 +86,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
-    `client_window` and `limits` bounded the running state, as far as whoever wrote this says.
+    `faulty_clients` had faults of their own, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says.
     """
 
     olympus_key: bytes
@@ -102,5 +102,6 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authentication: Authentication = "ed25519"
     olympus_secret: bytes = b""
     exhibits: tuple[Exhibit, ...] = ()
+    faulty_clients: tuple[int, ...] = ()
     client_window: int = 1
     limits: StateLimits = DEFAULT_LIMITS
