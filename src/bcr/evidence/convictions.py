@@ -7,6 +7,7 @@ but Olympus's, for whose key it is; a log, a notice or a badly signed message co
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
+from typing import Any
 
 import msgspec
 
@@ -211,7 +212,7 @@ def _by_author(record: RunRecord) -> dict[int, _Of]:
     return defaultdict(dict, {number: {who: list(each) for who, each in by.items()} for number, by in seen.items()})
 
 
-def _statements(record: RunRecord) -> Iterator[Exhibit]:
+def _statements(record: RunRecord) -> Iterator[Any]:
     for client in record.clients:
         for exchange in client.exchanges:
             if isinstance(exchange.answer, Answer):
@@ -246,9 +247,9 @@ def _candidates(position: int, found: _Of, view: View) -> Iterator[list[Exhibit]
     for signed in wedged:
         held = {entry.slot for entry in signed.statement.history}  # type: ignore[union-attr]
         for promise in small:
-            if isinstance(promise.statement, Order | Result) and promise.statement.slot not in held:
-                if _withheld(promise.statement, signed.statement, view) is not None:  # type: ignore[arg-type]
-                    yield [promise, signed]
+            is_missing = isinstance(promise.statement, Order | Result) and promise.statement.slot not in held
+            if is_missing and contradiction(promise.statement, signed.statement, view) is not None:
+                yield [promise, signed]
 
 
 def _outvoted(small: Sequence[Exhibit], found: _Of, position: int, view: View) -> Iterator[list[Exhibit]]:

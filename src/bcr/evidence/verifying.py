@@ -5,6 +5,7 @@ one too, as long as the key of Olympus is the same. What no signature covers is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -19,9 +20,10 @@ from bcr.signed.encoding import digest
 from bcr.signed.signing import KEY_SEED_SIZE, Keys, Signed
 from bcr.signed.statements import Checkpoint, Order, Result
 from bcr.signed.violations import ProtocolViolation
-from bcr.verdict.judge import MAX_REASONS, judge
+from bcr.verdict.judge import MAX_REASONS, is_proved, judge
 from bcr.verdict.record import Exchange, ReplicaReport, RunRecord
 
+OLYMPUS = 0  # as the signer of its statements
 Claim = tuple[Any, ...]
 
 
@@ -80,17 +82,19 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
         return Verification(refused=judgement.reasons)
     dropped = [f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned]
     unproved = [*judgement.reasons, *dropped, *_unproved(record, liars, olympus_key is not None)]
-    handed_over = {view.number: _signers_of_beginning(record, before, view) for before, view in zip(views, views[1:], strict=False)}
-    proved = list(_proved(record, views, handed_over, liars, judgement.status == "pass"))
+    handed_over = {view.number: _signers_of_beginning(record, before, view) for before, view in pairwise(views)}
+    shown = list(_shown(record, views, liars))
+    is_whole = judgement.status == "pass" and not judgement.reasons
+    proved = list(_proved(shown, views, handed_over, is_whole))
     if record.authentication != "ed25519":
         forgers = WHO_COULD_FORGE[record.authentication]
         if record.authentication == "hmac":
             forgers += ", and this record holds that secret"
-        shown = tuple(f"nothing to you, though it fits together: {each}" for each in proved)
-        return Verification(unproved=(f"under {record.authentication} nothing is: {forgers}", *shown, *unproved))
+        fitting = tuple(f"though it fits together: {each}" for each in proved)
+        return Verification(unproved=(f"under {record.authentication} nothing is: {forgers}", *fitting, *unproved))
     supposed = [f"no more than t replicas of a configuration are faulty (t = {views[0].t}), and Olympus is honest"]
     return Verification(
-        proved=tuple(proved), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, liars)
+        proved=tuple(proved), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, shown)
     )
 
 
@@ -151,7 +155,7 @@ def _wrong_statements(record: RunRecord, views: Mapping[int, View]) -> Iterator[
             continue  # what somebody found wrong: whose it is shows where it is used
         if isinstance(statement, InitialHistory):
             view = next(iter(views.values()))
-            if not exhibit.is_authentic(view.olympus):
+            if exhibit.signer != OLYMPUS or not exhibit.is_authentic(view.olympus):
                 yield f"the beginning of configuration {statement.configuration} is not Olympus's"
             continue
         yield from _wrong_signature(exhibit, views, type(statement).__name__)
@@ -200,21 +204,30 @@ def _signers_of_beginning(record: RunRecord, before: View, view: View) -> list[i
     )
 
 
+def _shown(record: RunRecord, views: Sequence[View], liars: set[int]) -> Iterator[Exchange]:
+    """The exchanges that hold. Those of clients that do not lie have been judged; of the others it may be some."""
+    configurations = {view.number: view for view in views}
+    for client in record.clients:
+        for exchange in client.exchanges:
+            if client.client not in liars or is_proved(exchange, configurations):
+                yield exchange
+
+
 def _proved(
-    record: RunRecord, views: Sequence[View], handed_over: Mapping[int, list[int] | None], liars: set[int], is_whole: bool
+    shown: Sequence[Exchange], views: Sequence[View], handed_over: Mapping[int, list[int] | None], is_whole: bool
 ) -> Iterator[str]:
     numbers = ", ".join(str(view.number) for view in views)
     yield f"by Olympus: configurations {numbers} are its own, each of {len(views[0].replicas)} replicas" if (
         len(views) > 1
     ) else f"by Olympus: configuration {numbers} is its own"
-    for before, view in zip(views, views[1:], strict=False):
+    for before, view in pairwise(views):
         signers = handed_over[view.number]
         if signers is not None and len(signers) >= before.quorum:
             yield (
                 f"by Olympus and replicas {signers} of configuration {before.number}: configuration {view.number} began with the "
                 f"state in which configuration {before.number} ended"
             )
-    answers = [each.answer for client in record.clients if client.client not in liars for each in client.exchanges]
+    answers = [each.answer for each in shown]
     by_replicas = sum(isinstance(answer, Answer) for answer in answers)
     if by_replicas:
         quorum, size = views[0].quorum, len(views[0].replicas)
@@ -245,12 +258,11 @@ def _unproved(record: RunRecord, liars: set[int], is_pinned: bool) -> Iterator[s
     yield "that nothing was left out: a record may lack clients that had answers, and the newest configurations"
 
 
-def _claims(record: RunRecord, liars: set[int]) -> frozenset[Claim]:
+def _claims(record: RunRecord, shown: Sequence[Exchange]) -> frozenset[Claim]:
     found: set[Claim] = {("configuration", digest("claim", each.statement)) for each in record.configurations}
-    for client in record.clients:
-        for exchange in () if client.client in liars else client.exchanges:
-            request, answer = exchange.request.statement, exchange.answer
-            found.add(("result", request.client, request.number, request.digest(), answer.configuration, answer.slot, answer.outcome))
+    for exchange in shown:
+        request, answer = exchange.request.statement, exchange.answer
+        found.add(("result", request.client, request.number, request.digest(), answer.configuration, answer.slot, answer.outcome))
     for report in record.replicas:
         statement = report.statement
         found.add(("report", statement.configuration, statement.position, statement.state_digest, statement.slots))
