@@ -28,6 +28,12 @@ def _check(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _show(arguments: list[str]) -> int:
+    from bcr_show.cli import main
+
+    return main(arguments)
+
+
 def _scenarios(arguments: list[str]) -> int:
     from bcr_tools.scenarios import main
 
@@ -60,6 +66,12 @@ def _blame(arguments: list[str]) -> int:
 
 def _sim(arguments: list[str]) -> int:
     from bcr_sim.sim import main
+
+    return main(arguments)
+
+
+def _spec(arguments: list[str]) -> int:
+    from bcr_spec.cli import main
 
     return main(arguments)
 
@@ -122,12 +134,14 @@ def _reference(arguments: list[str]) -> int:
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
     "check": (_check, "read scenario files and say what is wrong with them"),
+    "show": (_show, "tell the story of a run, and make its page; without RUN the latest"),
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
     "verify": (_verify, "check a record or a file of evidence, offline, and say what it proves, and by whom"),
     "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
+    "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
     "fuzz": (_fuzz, "send what nobody should send, as a stranger and as an insider, and say what came of it"),
     "bugs": (_bugs, "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
@@ -143,7 +157,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "soak", "matrix"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
-OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "test"}
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
