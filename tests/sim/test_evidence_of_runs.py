@@ -6,7 +6,7 @@ from bcr.evidence.convictions import convictions
 from bcr.evidence.verifying import verify_record
 from bcr.scenario import parse_scenario
 from bcr_fuzz import fuzz
-from bcr_fuzz.records import changed_contents, real
+from bcr_fuzz.records import real
 from bcr_sim.campaign import text_of
 from bcr_sim.run import simulate
 
@@ -31,6 +31,7 @@ def record_of(text):
         (2, "shuttle(0,1),change_result()", "another result for slot 1"),
         (1, "shuttle(0,0),ask(); wedge_request(0),truncate_history(1)", "withheld"),
         (1, "shuttle(0,0),ask(); wedge_request(0),extend_wedged(1)", "history that no correct replica has"),
+        (1, "shuttle(0,1),invalid_order_sig()", "history that no correct replica has"),
     ],
 )
 def test_a_lie_under_its_own_signature_is_found_in_the_record(position, fault, what):
@@ -40,7 +41,7 @@ def test_a_lie_under_its_own_signature_is_found_in_the_record(position, fault, w
     assert what in conviction.what
 
 
-@pytest.mark.parametrize("fault", ["shuttle(0,1),crash()", "shuttle(0,1),drop()", "shuttle(0,1),invalid_order_sig()", "shuttle(0,1),corrupt()"])
+@pytest.mark.parametrize("fault", ["shuttle(0,1),crash()", "shuttle(0,1),drop()", "shuttle(0,1),invalid_result_sig()"])
 def test_what_is_under_no_signature_of_its_own_convicts_nobody(fault):
     record = record_of(LIE.format(position=1, fault=fault))
     assert record.reconfigurations
@@ -65,8 +66,6 @@ def test_changed_records_and_evidence_prove_no_more(capsys):
 
 
 def test_the_fuzzer_finds_a_check_that_is_not_made(monkeypatch, capsys):
-    monkeypatch.setattr("bcr.evidence.files._File.__eq__", lambda *_: True)
     monkeypatch.setattr("bcr.signed.signing.Signed.is_authentic", lambda *_: True)
     assert fuzz.main(["records", "--messages", "300"]) == 1
     assert "proves more" in capsys.readouterr().out
-    assert changed_contents
