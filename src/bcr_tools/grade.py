@@ -67,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the short scenarios (default: they are only printed)")
     parser.add_argument("--minutes", type=float, default=15.0, help="for each part of the suite, at the most (default: 15)")
     parser.add_argument("--memory", type=int, default=3072, metavar="MIB", help="of one process, at the most (default: 3072)")
+    parser.add_argument("--no-shrink", action="store_true", help="give failing scenarios as they are")
     options = parser.parse_args(arguments)
     limits = Limits(60 * options.minutes, options.memory << 20)
     try:
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
             for name in ignored:
                 complain(f"bcr grade: {name} is changed, and is ours: graded with the project's own")
             losses = graded(checkout, suite, limits)
-            losses = shown(losses, checkout, limits)
+            losses = losses if options.no_shrink else shown(losses, checkout, limits)
     except (BadFolder, OSError, msgspec.ValidationError, yaml.YAMLError) as problem:
         complain(f"bcr grade: {problem}")
         return 2
@@ -203,6 +204,8 @@ def _apart(checkout: Path, task: Mapping[str, object], limit_s: float) -> tuple[
 
 def _sentences(checkout: Path, suite: Suite, limits: Limits) -> Iterator[tuple[str, str]]:
     """Each sentence whose test fails, and why."""
+    if not suite.sentences:
+        return
     report = checkout / "sentences.xml"
     files = [str(checkout / name) for name in suite.sentences]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files]
