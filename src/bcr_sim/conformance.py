@@ -92,7 +92,7 @@ class _Follower:
         if self.is_followed(container) and container.configuration is not None:
             state = container.process._state
             if state.mode == "pending" and state.has_initial_history:
-                self._beginning[container] = state.state.digest()
+                self._beginning[container] = state.ledger.state.digest()
 
     def look(self, container: Container) -> None:
         """The replica has handled a message, or is about to tell of a step: what mode is it in now?"""
@@ -123,10 +123,10 @@ class _Follower:
         self._mode[container] = mode
         if mode == ACTIVE and before == IMMUTABLE:
             self.take(Step("become active", number, position))
-        is_caught_up = mode == IMMUTABLE and state.attempt and state.lacking is None
+        is_caught_up = mode == IMMUTABLE and state.attempt and state.ledger.suffix is None
         if is_caught_up and (container, state.attempt) not in self._reported:
             self._reported.add((container, state.attempt))
-            self.take(Step("catch up", number, position, state.next_slot, state.state.digest()))
+            self.take(Step("catch up", number, position, state.ledger.next_slot, state.ledger.state.digest()))
 
     # -- what observers are told (bcr_sim.observing)
 
@@ -153,7 +153,7 @@ class _Heard:
         state = container.process._state
         follower.look(container)
         # To catch up is no ordering; it shows when the replica says where it is.
-        if follower.is_followed(container) and state.lacking is None and state.before_catch_up is None:
+        if follower.is_followed(container) and state.ledger.suffix is None:
             position = follower.run._position(container)
             follower.take(Step("order command", container.configuration or 0, position, slot, done.order().requests_digest))
 
@@ -165,7 +165,7 @@ class _Heard:
     def checkpointed(self, container: Container, proof: Iterable[SignedCheckpoint]) -> None:
         follower = self._follower
         follower.look(container)
-        history = container.process._state.history
+        ledger = container.process._state.ledger
         if follower.is_followed(container) and container.process._state.mode == ACTIVE:
-            slot = min(history, default=container.process._state.next_slot) - 1
+            slot = min(ledger.history, default=ledger.next_slot) - 1
             follower.take(Step("checkpoint", container.configuration or 0, follower.run._position(container), slot))

@@ -102,8 +102,9 @@ class _Watch:
         self.handled(container)
 
     def handled(self, container: Container) -> None:
-        state = container.process._state
-        held = Held(state.mode, state.next_slot, tuple(sorted(state.history)), tuple(sorted(state.in_flight)))
+        ledger = container.process._state.ledger
+        mode = container.process._state.mode
+        held = Held(mode, ledger.next_slot, tuple(sorted(ledger.history)), tuple(sorted(ledger.in_flight)))
         changes = self._run.held.setdefault(f"{container.name} of configuration {container.configuration}", [])
         event = len(self._run.trace.steps or ())
         if changes and changes[-1][0] == event:

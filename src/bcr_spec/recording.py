@@ -6,13 +6,14 @@ import msgspec
 from da import sim
 
 from bcr.chain.messages import IN_PIECES, SEALED
-from bcr.scenario import Scenario
+from bcr.scenario import Scenario, parse_scenario
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Assembler, Piece
 from bcr.signed.signing import SEAL_SIZE, Author, Signed
 from bcr.signed.statements import WedgeRequest
 from bcr.signed.violations import ProtocolViolation, WrongConfiguration
+from bcr_sim.campaign import text_of
 from bcr_sim.distalgo import Container, ProcessId
 from bcr_sim.run import Outcome, _Run, demand_simulable
 from bcr_spec.translation import Message, Translator
@@ -72,7 +73,7 @@ class Recorded(_Run):
     def _conduct(self) -> str | None:
         what_hinders = super()._conduct()
         # Here, for the keys of the run are known for so long as it is installed.
-        [olympus] = [each for each in self.system.all() if each.cls.__name__ == "Olympus"]
+        [olympus] = [each for each in self.system.all() if _role(each) == "Olympus"]
         key = olympus.process._state.keys.public
         self.translator = Translator(key, self.scenario.authentication, self.scenario.client_window)
         for view in self._views(olympus).values():
@@ -103,7 +104,7 @@ class Recorded(_Run):
         position = 0 if role == "Olympus" else int(container.name.partition("_")[2])
         place = container.configuration, position
         is_faulty = role == "Replica" and place in self.interference.faulty
-        is_faulty |= container.cls.__name__ not in MEMBERS
+        is_faulty |= role != "Olympus" and container.cls.__name__ not in MEMBERS
         return Account(
             role=role,
             name=container.name,
@@ -192,3 +193,9 @@ class _Reader:
         if view is None:
             raise WrongConfiguration(f"nobody has heard of configuration {number}")
         return view.replica_key(signer)
+
+
+def drawn(seed: int, base: str | None = None) -> Scenario:
+    """The scenario that a seed stands for, without a limit of the state's size: the specification knows none."""
+    lines = [line for line in text_of(seed, base).splitlines() if not line.startswith("state_limit")]
+    return parse_scenario("\n".join(lines) + "\n", f"seed {seed}")[0]
