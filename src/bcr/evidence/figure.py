@@ -1,4 +1,5 @@
-"""The abstract specification of a chain that can be replaced (paper, Figure 1), as a machine that takes one step at a time.
+"""The abstract specification of a chain that can be replaced (paper, Figure 1; specification, 7.1), as a
+machine that takes one step at a time.
 
 Only correct replicas are in it. A step is one of: a configuration is issued; a replica becomes active with the history that
 Olympus says; it orders a command; it cuts its history at a checkpoint; it becomes immutable; it is caught up; Olympus begins the

@@ -1,4 +1,4 @@
-"""The files in which evidence travels: what they hold, of which version, whole or not (docs/evidence.md)."""
+"""The files in which evidence travels (specification, 10.2): what they hold, of which version, whole or not (docs/evidence.md)."""
 
 import hashlib
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""What processes noticed of others and no signature shows: each with why it proves nothing to somebody else."""
+"""What processes noticed of others and no signature shows (specification, 5.1): each with why it proves nothing to somebody else."""
 
 from collections.abc import Collection, Iterator, Mapping
 

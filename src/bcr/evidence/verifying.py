@@ -1,4 +1,4 @@
-"""What a record proves to a third party, checked offline: by whom each thing is said, and what nobody has shown.
+"""What a record proves to a third party, checked offline (specification, 10.3): by whom each thing is said, and what nobody has shown.
 
 Sound in this sense: whatever is changed in a record, what is called proved of the changed one was proved by the first
 one too, as long as the key of Olympus is the same. What no signature covers is never called proved.

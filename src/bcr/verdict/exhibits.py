@@ -1,4 +1,4 @@
-"""Signed statements that a process puts away because they may convict somebody, for whoever looks later.
+"""Signed statements that a process puts away because they may convict somebody (specification, 5.1), for whoever looks later.
 
 A process keeps no log of what it receives. What it does keep are the statements in what it found wrong: a few of each
 signer, so that nobody fills another's memory, and so that one liar's many do not drive out another's only one.
