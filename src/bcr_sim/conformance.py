@@ -61,7 +61,7 @@ class _Follower:
         self._begun: set[int] = set()
         self._reported: set[tuple[Container, int]] = set()  # attempts in which a replica was caught up
         self._gone: set[Container] = set()
-        self._empty = RunningState(run.scenario.client_window).digest()
+        self._empty = RunningState(run.scenario.client_window, run.limits, run.scenario.object_name).digest()
 
     def take(self, step: Step) -> None:
         if self.forbidden is not None:

@@ -336,6 +336,14 @@ def test_where_others_could_have_made_it_nothing_is_proved_and_it_is_said_who(au
     assert who in found.unproved[0]
 
 
+def test_the_program_that_a_record_names_is_not_run(chain, tmp_path, monkeypatch):
+    (tmp_path / "harmful.py").write_text("raise SystemExit('run')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = verify_record(changed(chain.record(), object_name="harmful:Object"))
+    assert (found.proved, found.refused) == ((), ())
+    assert "is not run" in found.unproved[0]
+
+
 def test_macs_without_the_secret_cannot_be_checked():
     chain = MemoryChain(authentication="hmac")
     chain.serve(0, put("k", "a"))

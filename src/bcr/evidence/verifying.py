@@ -14,7 +14,8 @@ from bcr.chain.configuration import View, demand_issued
 from bcr.chain.history import CaughtUp, InitialHistory
 from bcr.chain.proofs import Answer
 from bcr.evidence.convictions import WHO_COULD_FORGE
-from bcr.objects.dictionary import Operation
+from bcr.objects.finding import BUILT_IN
+from bcr.objects.operation import Operation
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import digest
 from bcr.signed.signing import KEY_SEED_SIZE, Keys, Signed
@@ -62,6 +63,10 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
         return _refusal(f"the record is of another Olympus: its key is {record.olympus_key.hex()}")
     if record.authentication not in ("ed25519", "hmac", "crc"):
         return _refusal(f"statements under {record.authentication}, of which nothing is known")
+    if record.object_name not in BUILT_IN:
+        # To find it is to import, and so to run, what a stranger's file names.
+        what = f"everything: it is of the object {record.object_name[:80]!r}, a program that is not run for a file's sake"
+        return Verification(unproved=(what,))
     seed = record.olympus_secret if len(record.olympus_secret) == KEY_SEED_SIZE else bytes(KEY_SEED_SIZE)
     if record.authentication == "hmac" and len(record.olympus_secret) != KEY_SEED_SIZE:
         return Verification(unproved=("everything: MACs can be checked only by who has Olympus's secret, and it is not here",))
@@ -77,7 +82,7 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
     unsigned = [each.statement for each in record.replicas if each not in signed_reports]
     record = msgspec.structs.replace(record, replicas=signed_reports)
     workloads = _workloads(record, views[0])
-    judgement = judge(record, workloads, record.client_window, liars=liars, limits=record.limits)
+    judgement = judge(record, workloads, record.client_window, liars=liars, limits=record.limits, replicated=record.object_name)
     if judgement.status == "fail":
         return Verification(refused=judgement.reasons)
     dropped = [f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned]

@@ -6,6 +6,7 @@ from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.proofs import Answer, Vouched
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
+from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.signed.authentication import Authentication
 from bcr.signed.signing import Signed, Statement
@@ -86,7 +87,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
-    `faulty_clients` had faults of their own, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says.
+    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says.
     """
 
     olympus_key: bytes
@@ -105,3 +106,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     faulty_clients: tuple[int, ...] = ()
     client_window: int = 1
     limits: StateLimits = DEFAULT_LIMITS
+    object_name: str = DEFAULT
