@@ -109,6 +109,11 @@ def test_a_change_whose_lines_do_not_stand_there_once_is_found(text):
     assert applied(" two\n+three\n", "one\ntwo\n") == "one\ntwo\nthree\n"
 
 
+def test_what_is_said_of_protocols_names_every_declaration_of_them():
+    there_are = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "src").rglob("protocols.py")}
+    assert set(re.findall(r"src/\w+(?:/\w+)*/protocols\.py", section("Add a protocol"))) == there_are
+
+
 # -- hooks and hosted checks
 
 
