@@ -5,6 +5,7 @@ operations gather, and go together into one request. Nothing here knows HTTP or 
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -61,6 +62,7 @@ class Desk:
         self._waiting: deque[Job] = deque()
         self._waiting_bytes = 0
         self._sent: dict[int, list[Job]] = {}
+        self._sent_s: dict[int, float] = {}
         self._is_closed = False
         self._is_woken = False
         self._wake: Callable[[], None] = lambda: None
@@ -124,6 +126,7 @@ class Desk:
     def sent(self, number: int, jobs: Sequence[Job]) -> None:
         """These jobs went out as the request of this number."""
         self._sent[number] = list(jobs)
+        self._sent_s[number] = time.monotonic()
         self.requests += 1
         self.operations += sum(len(job.operations) for job in jobs)
 
@@ -133,6 +136,7 @@ class Desk:
         Jobs that shared a request of which nothing happened, because one of them could not, each get one of their own.
         """
         jobs = self._sent.pop(request.statement.number, [])
+        self._sent_s.pop(request.statement.number, None)
         outcome = answer.outcome
         if len(jobs) > 1 and self._is_broken(outcome.results):
             self.split += 1
@@ -165,6 +169,11 @@ class Desk:
     def outstanding(self) -> int:
         """Requests that have been sent and not answered."""
         return len(self._sent)
+
+    def oldest_s(self) -> float:
+        """For how long the oldest request that is outstanding has been; 0 where none is."""
+        oldest = next(iter(tuple(self._sent_s.values())), None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
 
     def is_idle(self) -> bool:
         return not self._waiting and not self._sent

@@ -94,6 +94,12 @@ def _soak(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _serve(arguments: list[str]) -> int:
+    from bcr_service.serving import main
+
+    return main(arguments)
+
+
 def _lock(arguments: list[str]) -> int:
     from bcr_tools.lock import main
 
@@ -109,6 +115,7 @@ def _reference(arguments: list[str]) -> int:
 # Command -> what does it, given its arguments, and what it is for. Each imports what it needs when it is called: most need much.
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
+    "serve": (_serve, "keep a store running behind HTTP until it is asked to end"),
     "check": (_check, "read scenario files and say what is wrong with them"),
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
@@ -131,7 +138,7 @@ SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "s
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "test"}
 # Command -> the extras of pyproject.toml that it needs.
-NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
+NEEDS = {"atlas": ("bench",), "bench": ("bench",), "serve": ("service",), "test": ("test", "bench", "dask", "service")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)

@@ -1,0 +1,92 @@
+"""From an HTTP call to the chain and back: waits for what became of operations, within a limit of time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from bcr.objects.operation import Operation
+from bcr_client.proof import MOST_NONCE, Proof, nonce_operation
+from bcr_service.calls import failure_in
+from bcr_service.desk import Busy, Job, Settled
+from bcr_service.gateway import Gateway
+from bcr_service.metrics import Metrics
+from bcr_service.problems import Problem, unavailable, unknown
+
+LIMIT_MS = 10_000  # for an answer, where the caller does not say otherwise
+MOST_LIMIT_MS = 60_000
+
+
+class Asking:
+    """Asks the chain for the callers of one gateway."""
+
+    def __init__(self, gateway: Gateway, metrics: Metrics) -> None:
+        self._gateway = gateway
+        self._metrics = metrics
+
+    async def ask(self, operations: Sequence[Operation], limit_ms: int, nonce: str | None = None) -> Settled:
+        """What became of the operations, which happen together or not at all.
+
+        With a nonce they have a request of their own, which can be shown to the caller. Raises Problem: definite where
+        nothing has happened.
+        """
+        if self._gateway.configuration is None:
+            raise unavailable("the chain is not there yet")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Settled] = loop.create_future()
+
+        def settle(settled: Settled) -> None:
+            if not future.done():
+                future.set_result(settled)
+
+        asked = tuple(operations) if nonce is None else (*operations, nonce_operation(nonce))
+        is_alone = nonce is not None or len(operations) > 1 or _has_condition(operations)
+        job = Job(asked, lambda settled: loop.call_soon_threadsafe(settle, settled), is_alone)
+        began_s = time.monotonic()
+        try:
+            self._gateway.desk.put(job)
+            settled = await asyncio.wait_for(future, limit_ms / 1000)
+        except Busy as busy:
+            raise unavailable(str(busy)) from busy
+        except TimeoutError:
+            raise self._too_late(job, limit_ms) from None
+        except asyncio.CancelledError:  # the caller has hung up
+            self._gateway.desk.withdraw(job)
+            raise
+        self._metrics.answered(time.monotonic() - began_s)
+        failure = failure_in(settled.results)
+        if failure is not None:
+            raise failure
+        return settled
+
+    def _too_late(self, job: Job, limit_ms: int) -> Problem:
+        if self._gateway.desk.withdraw(job):
+            return unavailable(f"not sent within {limit_ms} ms: the chain is busy, or is being reconfigured")
+        return unknown(f"sent, and no answer within {limit_ms} ms: it may have happened, or may yet")
+
+    def proof(self, settled: Settled, nonce: str) -> dict[str, str]:
+        """The proof of an answer, as JSON."""
+        assert self._gateway.configuration is not None
+        return Proof.of(self._gateway.configuration, settled.request, settled.answer, nonce).plain()
+
+
+def _has_condition(operations: Sequence[Operation]) -> bool:
+    """Whether it may not happen for what it finds: then nothing of others should hang on it."""
+    return any(each.name == "keys" or not (each.argument == "*" or each.argument.startswith("* ")) for each in operations)
+
+
+def limit_in(query: dict[str, str]) -> int:
+    """The limit of time that a caller sets, in milliseconds. Raises Problem."""
+    text = query.get("timeout_ms", str(LIMIT_MS))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_LIMIT_MS:
+        raise Problem(400, f"timeout_ms is a number from 1 to {MOST_LIMIT_MS:,}, not {text[:20]!r}")
+    return int(text)
+
+
+def nonce_in(query: dict[str, str]) -> str | None:
+    """The caller's nonce, empty where it wants a proof and gave none; None where it wants none. Raises Problem."""
+    if query.get("proof", "0") not in ("1", "true"):
+        return None
+    nonce = query.get("nonce", "")
+    if len(nonce) > MOST_NONCE or not nonce.isascii() or not nonce.isprintable():
+        raise Problem(400, f"a nonce is printable ASCII of no more than {MOST_NONCE} characters")
+    return nonce
