@@ -21,6 +21,9 @@ ARROWS = {
     "bcr_runtime": {"bcr", "dacurrent", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
+    "bcr_client": {"bcr", "msgspec", "nacl"},
+    "bcr_service": HARNESS
+    | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
     "bcr_sim": HARNESS
     | {
         "Client",
@@ -41,7 +44,8 @@ ARROWS = {
     "bcr_bench": HARNESS
     | {"bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
     "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
-    "bcr_tools": HARNESS | {"bcr_bench", "bcr_fuzz", "bcr_sim", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
+    "bcr_tools": HARNESS
+    | {"bcr_bench", "bcr_fuzz", "bcr_service", "bcr_sim", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
 FLOORS = ["objects", "signed", "state", "chain", "faults", "scenario", "verdict"]
@@ -189,7 +193,7 @@ def test_the_processes_that_misbehave_are_made_from_those_that_do_not():
     assert names["Olympus.da"] == ["Issuer", "Participant"]
     assert names["Byzantine.da"] == ["Replica", "ChainProcess", "Participant"]
     assert names["Adversary.da"] == ["ByzantineReplica", "Replica", "ChainProcess", "Participant"]
-    assert names["ByzantineClient.da"] == ["Client", "Participant"]
+    assert names["ByzantineClient.da"] == names["Gateway.da"] == ["Client", "Participant"]
 
 
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)

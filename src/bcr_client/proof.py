@@ -29,6 +29,7 @@ NONCE_KEY = "nonce:"  # the key that stands for a nonce: to get it changes nothi
 NONCE_BYTES = 16
 MOST_NONCE = 128  # characters
 SIZE_LIMIT_BYTES = 4 << 20
+_PARTS = ("configuration", "request", "answer")
 
 
 class BadProof(Exception):
@@ -64,7 +65,7 @@ class Proof(msgspec.Struct, frozen=True):
 
     def plain(self) -> dict[str, str]:
         """What its JSON holds."""
-        parts = {name: base64.b64encode(getattr(self, name)).decode() for name in ("configuration", "request", "answer")}
+        parts = {name: base64.b64encode(getattr(self, name)).decode() for name in _PARTS}
         return {"format": FORMAT, **parts, "nonce": self.nonce}
 
     @classmethod
@@ -73,13 +74,13 @@ class Proof(msgspec.Struct, frozen=True):
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
             raise BadProof(f"no proof of the form {FORMAT!r}", "missing")
         try:
-            parts = [base64.b64decode(plain[name], validate=True) for name in ("configuration", "request", "answer")]
+            configuration, request, answer = (base64.b64decode(plain[name], validate=True) for name in _PARTS)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
             raise BadProof(f"a part of the proof is missing, or no base64: {error}") from error
         nonce = plain.get("nonce", "")
         if not isinstance(nonce, str):
             raise BadProof("the nonce is no text")
-        return cls(*parts, nonce)
+        return cls(configuration, request, answer, nonce)
 
     def save(self, file: str | Path) -> None:
         """Write it to a file, for `./bcr verify`."""

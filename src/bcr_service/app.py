@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service import calls
-from bcr_service.asking import Asking, limit_in, nonce_in
+from bcr_service.asking import Asking, limit_in, nonce_in, proof_of
 from bcr_service.calls import etag
 from bcr_service.desk import Settled
 from bcr_service.gateway import Gateway
@@ -95,7 +95,7 @@ class Http:
         """Everything about one key."""
         key = request.path_params["key"]
         query = dict(request.query_params)
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             return await self._get(key, request.headers, query)
         condition = calls.condition_in(request.headers)
         if request.method == "DELETE":
@@ -152,7 +152,7 @@ class Http:
 
     def _proved(self, told: dict[str, Any], settled: Settled, nonce: str, version: calls.Place | None) -> Response:
         headers = {} if version is None else {"etag": etag(version)}
-        told["proof"] = self._asking.proof(settled, nonce)
+        told["proof"] = proof_of(settled, nonce)
         return Response(msgspec.json.encode(told), headers=headers, media_type=JSON)
 
     # -- about the service

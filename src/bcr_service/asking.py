@@ -55,6 +55,8 @@ class Asking:
         self._metrics.answered(time.monotonic() - began_s)
         failure = failure_in(settled.results)
         if failure is not None:
+            if nonce is not None:
+                failure.more["proof"] = proof_of(settled, nonce)
             raise failure
         return settled
 
@@ -63,10 +65,10 @@ class Asking:
             return unavailable(f"not sent within {limit_ms} ms: the chain is busy, or is being reconfigured")
         return unknown(f"sent, and no answer within {limit_ms} ms: it may have happened, or may yet")
 
-    def proof(self, settled: Settled, nonce: str) -> dict[str, str]:
-        """The proof of an answer, as JSON."""
-        assert self._gateway.configuration is not None
-        return Proof.of(self._gateway.configuration, settled.request, settled.answer, nonce).plain()
+
+def proof_of(settled: Settled, nonce: str) -> dict[str, str]:
+    """The proof of an answer, as JSON."""
+    return Proof.of(settled.configuration, settled.request, settled.answer, nonce).plain()
 
 
 def _has_condition(operations: Sequence[Operation]) -> bool:

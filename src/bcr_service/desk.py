@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.proofs import Answer, Vouched
 from bcr.chain.slot_room import operations_bytes
 from bcr.objects.operation import Operation
@@ -31,6 +32,7 @@ class Settled(msgspec.Struct, frozen=True):
 
     results: tuple[str, ...]
     place: tuple[int, int, int]
+    configuration: SignedConfiguration
     request: SignedRequest
     answer: Answer | Vouched
 
@@ -130,8 +132,8 @@ class Desk:
         self.requests += 1
         self.operations += sum(len(job.operations) for job in jobs)
 
-    def answered(self, request: SignedRequest, answer: Answer | Vouched) -> bool:
-        """Tell whom it concerns; returns whether something waits again.
+    def answered(self, configuration: SignedConfiguration, request: SignedRequest, answer: Answer | Vouched) -> bool:
+        """Tell whom it concerns of an answer that was accepted in this configuration; returns whether something waits again.
 
         Jobs that shared a request of which nothing happened, because one of them could not, each get one of their own.
         """
@@ -150,7 +152,7 @@ class Desk:
         for job in jobs:
             results = outcome.results[first : first + len(job.operations)]
             first += len(job.operations)
-            job.deliver(Settled(results, outcome.place, request, answer))
+            job.deliver(Settled(results, outcome.place, configuration, request, answer))
         return False
 
     def close(self) -> None:

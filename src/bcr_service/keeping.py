@@ -117,7 +117,7 @@ class Keeping:
         """A configuration has become the current one."""
         self._number, self._configuration, self._olympus_key = configuration.number, configuration, olympus_key
         self.replicas = [ReplicaState() for _ in configuration.replicas]
-        self._happened("configuration", number=configuration.number, replicas=len(configuration.replicas))
+        self._happened("configuration", configuration=configuration.number, replicas=len(configuration.replicas))
 
     def changed(self, change: ReconfigurationReport) -> None:
         """A configuration has been replaced, or could not be."""
