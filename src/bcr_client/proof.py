@@ -136,7 +136,7 @@ def nonce_operation(nonce: str) -> Operation:
     return Operation("get", NONCE_KEY + nonce, "*")
 
 
-def in_words(proof: Proof, shown: Shown, is_pinned: bool) -> str:
+def in_words(proof: Proof, shown: Shown) -> str:
     """What a proof that holds shows, and what it does not, for people."""
     done = [
         f"  {operation.name} {operation.key!r} {_shortened(operation.argument)} gave {_shortened(result)}"
@@ -146,14 +146,10 @@ def in_words(proof: Proof, shown: Shown, is_pinned: bool) -> str:
     lines = [
         "the proof holds. It shows that",
         *done,
-        f"  at place {index} of slot {slot} of configuration {configuration}, on the word of {shown.by};",
-        f"  that the request held the nonce {proof.nonce!r}: whoever made that up himself knows that the answer is not older.",
-    ]
-    if not is_pinned:
-        lines.append("The key of Olympus is the one that came with the proof or was given beside it: trust it only if you know it.")
-    lines += [
-        "It does not show what was written since, nor that there was no other request before or behind it that nobody told you of;",
-        "and it rests on this: of the configuration's 2t+1 replicas no more than t lie, and Olympus does not.",
+        f"  at place {index} of slot {slot} of configuration {configuration}, on the word of {shown.by}.",
+        f"The request held the nonce {proof.nonce!r}: whoever made that up knows that the answer is not older than that.",
+        "It does not show what has been written since, nor who asked the gateway for it: gateways sign the requests.",
+        "It rests on this: of the 2t+1 replicas of the configuration no more than t lie, and Olympus does not.",
     ]
     return "\n".join(lines)
 

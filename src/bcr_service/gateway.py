@@ -91,7 +91,7 @@ def open_gateway(payload: bytes, settings: Settings, olympus_key: bytes) -> Gate
 
 def waker(gateway: Gateway, handler: Callable[[], None]) -> Callable[[], None]:
     """What any thread can call to let the process whose method `handler` is receive ('work',), soon."""
-    process: Any = getattr(handler, "__self__")
+    process: Any = handler.__self__
     queue = process._DistProcess__messageq  # DistAlgo has no door for other threads of the process
     event = (process._id, (Command.Message, (process._logical_clock, WORK)))
 

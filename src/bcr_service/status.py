@@ -19,6 +19,8 @@ def status_of(gateway: Gateway) -> dict[str, Any]:
         "gateway": gateway.own.number,
         "waiting": gateway.desk.waiting(),
         "outstanding": gateway.desk.outstanding(),
+        "operations": gateway.desk.operations,
+        "requests": gateway.desk.requests,
         "laboratory": gateway.own.is_lab,
         **gateway.status,
     }

@@ -100,6 +100,29 @@ def _serve(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _console(arguments: list[str]) -> int:
+    from bcr_service.console import main
+
+    return main(arguments)
+
+
+def _verify(arguments: list[str]) -> int:
+    from bcr_service.verifying import main
+
+    return main(arguments)
+
+
+def _asking(name: str) -> Callable[[list[str]], int]:
+    """A command of the console as one of the command line."""
+
+    def command(arguments: list[str]) -> int:
+        from bcr_service.console import command_main
+
+        return command_main(name, arguments)
+
+    return command
+
+
 def _lock(arguments: list[str]) -> int:
     from bcr_tools.lock import main
 
@@ -116,6 +139,14 @@ def _reference(arguments: list[str]) -> int:
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
     "serve": (_serve, "keep a store running behind HTTP until it is asked to end"),
+    "console": (_console, "type commands to a service: values, proofs, status; help tells which"),
+    "get": (_asking("get"), "print the value of a key of a service, once it is proved"),
+    "put": (_asking("put"), "write a value to a service"),
+    "append": (_asking("append"), "put a value at the end of a list of a service"),
+    "delete": (_asking("delete"), "remove a value from a service"),
+    "keys": (_asking("keys"), "list the keys of a service"),
+    "status": (_asking("status"), "tell how a service is"),
+    "verify": (_verify, "check the proof of an answer, offline, and say what it shows"),
     "check": (_check, "read scenario files and say what is wrong with them"),
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
@@ -138,7 +169,7 @@ SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "s
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "test"}
 # Command -> the extras of pyproject.toml that it needs.
-NEEDS = {"atlas": ("bench",), "bench": ("bench",), "serve": ("service",), "test": ("test", "bench", "dask", "service")}
+NEEDS = {"atlas": ("bench",), "bench": ("bench",), "console": ("service",), "serve": ("service",), "test": ("test", "bench", "dask", "service")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)

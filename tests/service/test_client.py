@@ -167,9 +167,8 @@ def test_a_file_that_is_no_proof_says_so(tmp_path, text):
 
 def told(service, olympus_key, lie, call):
     """What the client makes of a call to a gateway that lies so."""
-    with lying_gateway(service.url, lie) as url, Store(url, olympus_key) as store:
-        with pytest.raises(UntrustedAnswer) as untrusted:
-            call(store)
+    with lying_gateway(service.url, lie) as url, Store(url, olympus_key) as store, pytest.raises(UntrustedAnswer) as untrusted:
+        call(store)
     assert not untrusted.value.is_definite
     return untrusted.value.kind
 
@@ -246,9 +245,9 @@ def test_another_value_that_is_written_in_place_of_the_callers_is_noticed(servic
 
 
 def test_an_invented_chain_is_noticed(service, olympus_key, tmp_path_factory):
-    with served(tmp_path_factory.mktemp("invented")) as other:
-        with Store(other.url, olympus_key) as store, pytest.raises(UntrustedAnswer) as untrusted:
-            store.get("x")
+    other = served(tmp_path_factory.mktemp("invented"))
+    with other as running, Store(running.url, olympus_key) as store, pytest.raises(UntrustedAnswer) as untrusted:
+        store.get("x")
     assert untrusted.value.kind == "altered"
 
 
@@ -266,9 +265,8 @@ def test_that_nothing_happened_is_the_gateways_word_alone_and_the_error_says_so(
         forward(method, path, body)
         return 503, json.dumps({"status": 503, "detail": "busy", "definite": True}).encode()
 
-    with lying_gateway(service.url, lie) as url, Store(url, olympus_key) as deceived:
-        with pytest.raises(NothingHappened) as nothing:
-            deceived.put("happened", 1)
+    with lying_gateway(service.url, lie) as url, Store(url, olympus_key) as deceived, pytest.raises(NothingHappened) as nothing:
+        deceived.put("happened", 1)
     assert not nothing.value.is_proved
     assert store.get("happened") == 1
 

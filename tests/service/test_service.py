@@ -164,7 +164,7 @@ def test_half_open_connections_by_the_hundred_leave_others_served(service):
 def test_a_head_without_end_is_cut_off(service):
     with socket.create_connection(("127.0.0.1", service.port)) as stranger:
         stranger.settimeout(20)
-        with pytest.raises(OSError):  # noqa: PT011 - which one is the system's choice
+        with pytest.raises(OSError):
             stranger.sendall(b"GET / HTTP/1.1\r\n")
             while True:
                 stranger.sendall(b"x-header: " + b"y" * 10_000 + b"\r\n")
