@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import asking
@@ -22,7 +22,7 @@ class AsyncStore(Checking):
         super().__init__(url, olympus_key, timeout_s)
         self._idle: list[tuple[float, Connection]] = []
 
-    async def __aenter__(self) -> "AsyncStore":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:

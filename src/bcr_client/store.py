@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -91,7 +91,7 @@ class Store(Checking):
         self._socket: socket.socket | None = None
         self._used_s = 0.0
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:

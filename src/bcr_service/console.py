@@ -93,7 +93,7 @@ class Session:
             self._say("deleted" if is_gone else "no value")
             return DONE if is_gone else NOTHING
         elif name == "keys":
-            for key in self._store.keys(*words):
+            for key in self._store.keys(words[0] if words else ""):
                 self._say(key)
         elif name == "proof":
             self._prove(*words)

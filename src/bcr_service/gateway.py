@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -89,7 +89,7 @@ def open_gateway(payload: bytes, settings: Settings, olympus_key: bytes) -> Gate
     return Gateway(settings, decode(GatewaySettings, payload), olympus_key)
 
 
-def waker(gateway: Gateway, handler: Callable[[], None]) -> Callable[[], None]:
+def waker(gateway: Gateway, handler: Any) -> Callable[[], None]:
     """What any thread can call to let the process whose method `handler` is receive ('work',), soon."""
     process: Any = handler.__self__
     queue = process._DistProcess__messageq  # DistAlgo has no door for other threads of the process
@@ -102,6 +102,6 @@ def waker(gateway: Gateway, handler: Callable[[], None]) -> Callable[[], None]:
     return wake
 
 
-def is_broken(results: tuple[str, ...] | Any) -> bool:
+def is_broken(results: Sequence[str]) -> bool:
     """Whether these are the results of a request of which nothing happened."""
     return any(result.startswith('{"error":') for result in results)
