@@ -55,6 +55,9 @@ class Bank(ReplicatedObject[int]):
             return operation.key, to_whom(operation.argument)[0]
         return None if operation.name == "total" else (operation.key,)
 
+    def changed(self, operation: Operation) -> Sequence[str]:
+        return () if operation.name in ("balance", "total") else super().changed(operation)
+
     def execute(self, values: MutableMapping[str, int], operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
         return tuple(self._executed(values, operation) for operation in operations)
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
 
-import psutil  # type: ignore[import-untyped]  # it has types in a package of its own, which running needs not
+import psutil
 
 from dacurrent import logfiles
 

@@ -28,6 +28,12 @@ def _check(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _show(arguments: list[str]) -> int:
+    from bcr_show.cli import main
+
+    return main(arguments)
+
+
 def _scenarios(arguments: list[str]) -> int:
     from bcr_tools.scenarios import main
 
@@ -48,6 +54,12 @@ def _storm(arguments: list[str]) -> int:
 
 def _sim(arguments: list[str]) -> int:
     from bcr_sim.sim import main
+
+    return main(arguments)
+
+
+def _spec(arguments: list[str]) -> int:
+    from bcr_spec.cli import main
 
     return main(arguments)
 
@@ -148,10 +160,12 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "status": (_asking("status"), "tell how a service is"),
     "verify": (_verify, "check the proof of an answer, offline, and say what it shows"),
     "check": (_check, "read scenario files and say what is wrong with them"),
+    "show": (_show, "tell the story of a run, and make its page; without RUN the latest"),
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
+    "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
     "fuzz": (_fuzz, "send what nobody should send, as a stranger and as an insider, and say what came of it"),
     "bugs": (_bugs, "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
@@ -167,7 +181,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "soak", "matrix"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
-OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "test"}
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "console": ("service",), "serve": ("service",), "test": ("test", "bench", "dask", "service")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
@@ -197,7 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     output.prepare()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        status = _run(name, rest)
+        status = _dispatch(name, rest)
     except Interrupted as interruption:
         status = interruption.status
     except NotSetUp as problem:
@@ -220,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     return output.flushed(status)
 
 
-def _run(name: str, rest: list[str]) -> int:
+def _dispatch(name: str, rest: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0

@@ -50,6 +50,7 @@ class Link:
         self.outbox_messages = 0
         self.moved_s = 0.0  # when the peer last took something, or was first asked
         self.fallen_out = 0  # messages for which there was no room
+        self.hurried = -1  # the turn of the sender in which one was last written at once
 
     def queued(self) -> int:
         """How many messages are in the queue."""

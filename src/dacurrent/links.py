@@ -20,7 +20,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING
 
 from da.transport import base
@@ -74,6 +74,8 @@ class Links:
         self._links: dict[Address, Link] = {}
         self._lock = threading.Lock()
         self._gathering: int | None = None  # the thread that calls `flush` before it waits
+        self._inbox: Sized | None = None  # what has come for it
+        self._turn = 0  # how often it has flushed
         self._unflushed: collections.deque[Link] = collections.deque()  # links with messages to be written
         self._is_closed = False
 
@@ -123,6 +125,7 @@ class Links:
         if size > self.limit_bytes:
             raise too_large(size, self.limit_bytes, "here")
         link = self._links.get(target) or self.to(target)
+        is_urgent = False
         with link.lock:
             if link.stage != UP or link.outbox:
                 self._prepare(link, size, is_patient)
@@ -136,6 +139,10 @@ class Links:
                 self._write_waiting(link)
             elif len(link.waiting) == 1:
                 self._unflushed.append(link)
+                is_urgent = self._inbox is not None and not self._inbox and link.hurried != self._turn
+                link.hurried = self._turn
+        if is_urgent:
+            self._write_unflushed()
 
     def _prepare(self, link: Link, size: int, is_patient: bool) -> None:
         """Let there be a connection, or one that is being made, and room for a message of this size."""
@@ -146,12 +153,20 @@ class Links:
         if not link.has_room(size):
             self._await_room(link, size)
 
-    def gather(self, thread: int | None) -> None:
-        """Write what the thread of this id sends only when it calls `flush`, or when there is much of it."""
+    def gather(self, thread: int | None, inbox: Sized | None = None) -> None:
+        """Write what the thread of this id sends only when it calls `flush`, or when there is much of it.
+
+        As long as nothing else has come for it, in `inbox`, the first message for each peer is written at once.
+        """
         self._gathering = thread
+        self._inbox = inbox
 
     def flush(self) -> None:
         """Write what was gathered, and the process's own logs before it."""
+        self._turn += 1
+        self._write_unflushed()
+
+    def _write_unflushed(self) -> None:
         logfiles.flush()
         for _ in range(len(self._unflushed)):
             try:

@@ -117,7 +117,7 @@ class Router(_stock_router):
         is_alone = len(self.local_procs) == 1 and multiprocessing.parent_process() is not None
         if is_alone:
             inbox.see_to_sockets(transport.mesgloop)
-            transport.links.gather(threading.get_ident())
+            transport.links.gather(threading.get_ident(), inbox)
         else:
             transport.links.gather(None)
             for each in self.local_procs.values():

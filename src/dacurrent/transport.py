@@ -45,7 +45,7 @@ MESSAGE_BYTES = 400  # what a message takes in memory beside its content
 FULL_PAUSE_S = 0.02
 HEAD_BYTES, CODE_BYTES = frames.FRAME.size, handshake.CODE_BYTES
 unpack_size = frames.FRAME.unpack_from
-RECEIVE_BYTES = 256 * 1024
+RECEIVE_BYTES = 64 * 1024
 
 _log = LimitedLog(logging.getLogger("da.transport"))
 _live: weakref.WeakSet[TcpTransport] = weakref.WeakSet()

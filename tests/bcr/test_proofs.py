@@ -13,7 +13,7 @@ from bcr.chain.messages import ResultShuttle
 from bcr.chain.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.chain.slots import OpenSlot
 from bcr.signed.signing import Signed
-from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Voucher
+from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Result, Voucher
 from bcr.signed.violations import (
     ContradictoryOrder,
     DisagreeingResult,
@@ -344,6 +344,33 @@ def test_with_acceptance_quorum_each_replica_s_statement_but_the_tail_s_is_check
             if position != bad and kinds(shuttle.check(done.result(), chain.configuration, proof[position]))
         ]
         assert noticed
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+@pytest.mark.parametrize("lie", [{"signature": bytes(64)}, {"statement": Result(0, 0, bytes(32), bytes(32))}])
+def test_each_replica_s_statement_is_checked_by_some_replica_it_comes_back_to_the_head_s_by_the_second_at_last(t, lie):
+    chain = one_slot(t)
+    done = chain.slots[0]
+    proof = chain.result_proof(done)
+    for bad in range(2 * t):
+        spoiled = tuple(changed(each, **lie) if each.signer == bad else each for each in proof)
+        shuttle = ResultShuttle(0, 0, done.outcomes, spoiled, chain.order_proof(done, 2 * t))
+        noticed = set()
+        for position in set(range(2 * t)) - {bad}:
+            check = shuttle.check(done.result(), chain.configuration, proof[position])
+            late = shuttle.check_head(check, done.result(), chain.configuration, position)
+            noticed |= {position} if check.violations or late else set()
+            assert position == 1 or not late
+        assert noticed >= ({1} if bad == 0 else set(range(bad)))
+
+
+@pytest.mark.parametrize("t", [1, 2, 3])
+def test_what_the_second_of_the_chain_finds_right_about_the_head_is_no_violation(t):
+    chain = one_slot(t)
+    done = chain.slots[0]
+    shuttle = ResultShuttle(0, 0, done.outcomes, chain.result_proof(done), chain.order_proof(done, 2 * t))
+    check = shuttle.check(done.result(), chain.configuration, chain.result_proof(done)[1])
+    assert shuttle.check_head(check, done.result(), chain.configuration, 1) == ()
 
 
 @pytest.mark.parametrize("t", [1, 2, 3])

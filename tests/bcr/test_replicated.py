@@ -6,14 +6,17 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import get, put
+from memory_chain import append, get, put
 
 from bcr.chain.slot_room import SlotRoom, operations_bytes
+from bcr.objects import store_operations
+from bcr.objects.dictionary import Dictionary
 from bcr.objects.finding import ObjectNotFound, located, named
 from bcr.objects.operation import NAME_LIMIT, Operation
 from bcr.objects.ordered import Ordered
-from bcr.objects.replicated import FAIL, BadOperation, ReplicatedObject, has_own_model
-from bcr.objects.sizes import OPERATION_OVERHEAD_BYTES
+from bcr.objects.replicated import FAIL, BadOperation, Itself, ReplicatedObject, has_own_model
+from bcr.objects.room import Room
+from bcr.objects.sizes import StateLimits
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request
@@ -214,14 +217,11 @@ def test_an_operation_of_no_known_name_has_a_result_and_does_nothing():
     assert outcome.results == ("OK", FAIL, "0:1")
 
 
-def test_a_name_is_not_longer_than_it_may_be_and_counts_if_it_is_long():
+def test_a_name_is_not_longer_than_it_may_be_and_counts():
     assert decode(Operation, encode(Operation("n" * NAME_LIMIT, "k"))).key == "k"
     with pytest.raises(MalformedMessage):
         decode(Operation, encode(["n" * (NAME_LIMIT + 1), "k", ""]))
-    assert operations_bytes([Operation("append", "k", "vv")]) == 3 + OPERATION_OVERHEAD_BYTES
-    assert operations_bytes([Operation("transfer", "k", "vv")]) == 11 + OPERATION_OVERHEAD_BYTES
-    longest = Operation("é" * NAME_LIMIT, "k" * 100, "v" * 1_000)
-    assert len(encode(longest)) <= operations_bytes([longest])
+    assert operations_bytes([Operation("transfer", "k")]) == operations_bytes([Operation("append", "k")]) + 2
 
 
 def test_what_an_operation_says_of_its_results_fills_slots():
@@ -325,3 +325,80 @@ def test_uniform_is_of_a_dictionary_alone():
 def test_an_unknown_object_is_told_and_nothing_is_said_of_its_workloads():
     [error] = errors("object = bonk:Bank\nworkload[0] = transfer(a,b,1)\n")
     assert error.startswith("3:10: object bonk:Bank: bonk cannot be imported")
+
+
+# -- limits of the state
+
+
+def refusals(limit, replicated, *requests, results=1 << 20):
+    """What requests of one operation each give, where the state may have so many bytes; the model says the same."""
+    limits = StateLimits(limit, results)
+    state, model = RunningState(1, limits, replicated), Model(1, limits, replicated)
+    told = []
+    for slot, operation in enumerate(requests):
+        request = Request(0, slot, (operation,))
+        outcome = state.execute_at(0, slot, 0, request)
+        assert model.execute((0, slot, 0), request)[1] == outcome.results
+        told += outcome.results
+        state = RunningState.restored(state.snapshot(), 1, limits, replicated) if slot % 2 else state.copy()
+    assert model.difference(state) == ""
+    return told
+
+
+def test_a_request_for_which_there_may_be_no_room_is_refused_and_nothing_of_it_happens():
+    deposits = [Operation("deposit", f"account{each}", "1") for each in range(9)]
+    told = refusals(130, BANK, *deposits, Operation("balance", "account0"), Operation("total", ""))
+    accepted = told[:9].count("OK")
+    assert 1 < accepted < 9
+    assert told[:9] == ["OK"] * accepted + [FAIL] * (9 - accepted)
+    assert told[9:] == ["1", str(accepted)]
+
+
+def test_a_store_that_is_full_can_be_read_and_emptied_and_written_again():
+    store, value = named("store"), '"' + "x" * 40 + '"'
+    puts = [store_operations.put(f"k{each}", value) for each in range(6)]
+    told = refusals(300, store, *puts, store_operations.get("k0"), store_operations.delete("k0"), store_operations.delete("k1"), puts[5])
+    assert told.count('{"error":"too large"}') > 1
+    assert told[5] == '{"error":"too large"}'
+    assert told[6].startswith('{"value":')
+    assert told[9] == '{"version":[0,9,0]}'
+
+
+def test_a_request_that_may_get_more_than_is_left_for_it_is_refused():
+    adds = [Operation("add", "k" * 30, "1"), Operation("list", "")]
+    assert refusals(10_000, Counters(), *adds, results=999) == [FAIL, FAIL]  # as each says that it may get 1,000 bytes
+    assert refusals(10_000, Counters(), *adds, results=1_000) == ["OK", "k" * 30]
+
+
+@given(st.lists(st.lists(OPERATIONS, max_size=3).map(tuple), max_size=12), st.integers(0, 400))
+def test_the_room_that_is_left_is_what_is_not_taken(batches, limit):
+    buckets = Buckets(limit_bytes=limit, replicated=BANK)
+    for number, operations in enumerate(batches):
+        buckets.execute(operations)
+        if number % 2:
+            buckets = buckets.copy() if number % 4 == 1 else Buckets(buckets.encoded(), limit, BANK)
+        held = sum(len(encode(key)) + len(encode(value)) for key, value in buckets.values().items())
+        assert buckets.room_bytes == limit - held >= 0
+
+
+def test_room_that_is_given_back_can_be_taken_again():
+    room = Room(10)
+    assert [room.takes(growth) for growth in (7, 4, 3, 1, -2, 2, 0)] == [True, False, True, False, True, True, True]
+    assert room.left == 0
+    full = Room(-5)  # of a state that came larger than its limit
+    assert [full.takes(growth) for growth in (1, 0, -1)] == [False, True, True]
+
+
+class Alone(Dictionary):
+    """A dictionary that brings no model along."""
+
+    name = "alone"
+
+    def model(self):
+        return Itself(self)
+
+
+@given(st.lists(st.sampled_from([put("k", "v"), put("k", "longer"), get("k"), put("l", "v"), append("k", "x")]), max_size=9), st.integers(0, 20))
+def test_an_object_that_keeps_to_limits_itself_does_so_too_where_it_is_its_own_model(operations, limit):
+    told = refusals(limit, Alone(), *operations)
+    assert told == refusals(limit, named("dictionary"), *operations)

@@ -693,6 +693,24 @@ def test_what_a_gathering_thread_sends_goes_when_it_flushes(make):
     assert [receiver.queue.take(), receiver.queue.take()] == [b"one", b"two"]
 
 
+def test_the_first_message_for_each_peer_goes_at_once_where_nothing_else_has_come_for_the_sender(make):
+    sender, receiver = make(), make()
+    exchange(sender, receiver)
+    inbox, waiting = [], sender.links.to(receiver.target).waiting
+    sender.links.gather(threading.get_ident(), inbox)
+    sender.send(b"first", receiver.target)
+    assert receiver.queue.take() == b"first"
+    sender.send(b"second", receiver.target)
+    assert list(waiting) == [b"second"]
+    sender.links.flush()
+    sender.send(b"first again", receiver.target)
+    assert [receiver.queue.take(), receiver.queue.take()] == [b"second", b"first again"]
+    sender.links.flush()
+    inbox.append("something else")
+    sender.send(b"not at once", receiver.target)
+    assert list(waiting) == [b"not at once"]
+
+
 def test_much_that_is_gathered_goes_before_the_flush(make):
     sender, receiver = make(), make()
     sender.links.connect(receiver.target)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from bcr.chain import messages
 from bcr.chain import slot_room as room
 from bcr.scenario import parse_scenario
 from bcr_sim.run import simulate
@@ -22,7 +21,7 @@ def test_large_values_and_a_large_batch_need_no_reconfiguration(authentication):
 
 
 def test_a_head_that_fills_slots_by_their_number_alone_is_found(monkeypatch):
-    for module, name in ((room, "SLOT_LIMIT_BYTES"), (messages, "SLOT_LIMIT_BYTES"), (room, "SLOT_RESULTS_LIMIT_BYTES")):
+    for module, name in ((room, "SLOT_LIMIT_BYTES"), (room, "SLOT_RESULTS_LIMIT_BYTES")):
         monkeypatch.setattr(module, name, 1 << 40)
     [breach, *_] = outcome_of(LARGE).breaches
     assert breach.startswith("error: replica_")

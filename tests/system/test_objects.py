@@ -22,10 +22,10 @@ def test_a_run_says_what_it_replicates_and_that_nothing_but_the_object_checks_it
     run = perform(tmp_path, scenario("put('k','v'); get('k')", object=f"{tmp_path}/alone_object:Alone"))
     assert passed(run)
     assert (run.result()["object"], run.result()["checked_by"]) == ("alone", "the object itself")
-    assert "results are checked by the object itself: alone brings no second implementation along" in " ".join(run.output().split())
+    assert "results are checked by the object itself: alone brings no second implementation along" in " ".join(run.output.split())
 
 
 def test_an_object_that_is_not_there_is_told_in_a_line_before_anything_starts(tmp_path):
     run = perform(tmp_path, scenario("put('k','v')", object="nowhere_at_all:Bank"))
     assert run.status == 2
-    assert "error: object nowhere_at_all:Bank: nowhere_at_all cannot be imported: ModuleNotFoundError" in run.output()
+    assert "error: object nowhere_at_all:Bank: nowhere_at_all cannot be imported: ModuleNotFoundError" in run.output

@@ -50,6 +50,8 @@ class View:
         self.t = issued.t
         self.replicas = issued.replicas
         self.clients = issued.clients
+        self.head = 0
+        self.tail = len(issued.replicas) - 1
         size = sizes(issued.t, issued.authentication)
         self.quorum, self.histories = size.statements, size.histories
         self.needed = frozenset(range(len(issued.replicas)) if issued.acceptance == "all" else ())
@@ -62,14 +64,6 @@ class View:
         self.olympus = keys.author(olympus_key)
         self._replicas = [keys.author(key) for key in self.circle.replicas]
         self._clients = [keys.author(key) for key in self.circle.clients]
-
-    @property
-    def head(self) -> int:
-        return 0
-
-    @property
-    def tail(self) -> int:
-        return len(self.replicas) - 1
 
     def replica_key(self, position: int) -> Author:
         """A replica as an author; raises UnknownSigner where the chain has no such position."""

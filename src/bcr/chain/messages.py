@@ -7,15 +7,14 @@ about its sender: what counts is signed inside.
 
 import hmac
 from collections import Counter
-from functools import cached_property
 from typing import Self
 
 import msgspec
 
 from bcr.chain.configuration import View
-from bcr.chain.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof
-from bcr.chain.slot_room import is_small, operations_bytes, request_bytes
-from bcr.objects.sizes import REQUEST_LIMIT_BYTES, SLOT_LIMIT_BYTES
+from bcr.chain.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof, violations_in
+from bcr.chain.slot_room import operations_bytes
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr.signed.encoding import digest, encode
 from bcr.signed.merkle import Tree
 from bcr.signed.signing import Statement
@@ -36,8 +35,10 @@ from bcr.signed.violations import (
     IncompleteProof,
     InvalidSignature,
     MalformedMessage,
+    ProtocolViolation,
     WrongConfiguration,
 )
+from bcr.state.cache import once
 
 # What neighbours in the chain send each other, under a seal (specification, 7a.2), and what comes from the one before.
 SEALED = frozenset({"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint"})
@@ -67,15 +68,13 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
     def demand_valid(self, configuration: View, position: int) -> None:
         """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (specification, 3.3).
 
-        Checks everything but the holes, for which one must know the slots that are ordered already.
+        Checks everything but holes and room (bcr.chain.slot_room), for which one must know what is ordered already.
         """
         demand_configuration(self.configuration, configuration)
         if position == configuration.head:
             raise MalformedMessage("a shuttle for the head, which has no predecessor", evidence=(self,))
         if not 1 <= len(self.requests) <= MAX_REQUESTS_PER_SLOT:
             raise MalformedMessage(f"a slot of {len(self.requests)} requests", evidence=(self,))
-        if len(self.requests) > 1 and sum(map(request_bytes, self.requests)) > SLOT_LIMIT_BYTES:
-            raise MalformedMessage(f"a slot of more than {SLOT_LIMIT_BYTES:,} bytes", evidence=(self,))
         if max(len(self.order_proof), len(self.result_proof)) > position:
             raise MalformedMessage(f"more statements than the {position} predecessors", evidence=(self,))
         expected = Order(self.configuration, self.slot, self.request_tree.root)
@@ -83,7 +82,7 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
         for request in self.requests:
             demand_request(request, configuration)
 
-    @cached_property
+    @once
     def request_tree(self) -> Tree:
         """The tree over the requests, whose root the order statements hold."""
         return tree_over(self.requests)
@@ -101,10 +100,9 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
     def check(self, expected: Result, configuration: View, own: SignedResult) -> ResultCheck:
         """What the proof holds for the replica whose `own` statement is known; raises where it makes nothing final.
 
-        Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need; but the
-        second of the chain checks the head's, which nobody else would. Each begins with its successor's. With
-        `acceptance = quorum` the tail's comes last: it is told to the client, and each of the others is then checked by
-        somebody.
+        Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need. Each
+        begins with its successor's. With `acceptance = quorum` the tail's comes last: it is told to the client, and each
+        of the others is then checked by somebody.
 
         Where statements do not convince everybody alike, a lacking one is a violation too: t+1 that convince a replica
         may hold t that do not convince the client, but all of them hold t+1 of correct replicas.
@@ -114,16 +112,29 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
         proof = sorted(self.result_proof, key=lambda signed: (signed.signer == tail, (signed.signer - own.signer - 1) % size))
         # Where all are needed nobody would notice that a bit of the own one has flipped.
         known = (own,) if configuration.quorum < size else ()
-        # Every result statement is checked by some replica beside its author: the others' by all before them.
-        first = 1 if own.signer == 1 else 0
-        testified = frozenset(range(first, own.signer + 1)) if configuration.quorum < size else frozenset()
+        testified = frozenset(range(own.signer + 1)) if configuration.quorum < size else frozenset()
         check = check_result_proof(proof, expected, configuration, known, self.orders, testified)
+        if configuration.is_transferable:
+            return check
         lacking = set(range(size)) - {signed.signer for signed in self.result_proof}
-        if configuration.is_transferable or not lacking:
+        if not lacking:
             return check
         what = f"slot {self.slot}: no result statement of replicas {sorted(lacking)}"
         violations = (*check.violations, IncompleteProof(what, evidence=(self,)))
         return ResultCheck(check.agreeing, check.disagreeing, check.orders, violations)
+
+    def check_head(
+        self, check: ResultCheck, expected: Result, configuration: View, position: int
+    ) -> tuple[ProtocolViolation, ...]:
+        """What is wrong with the head's statement, where the second of the chain has left it out in `check`; else nothing.
+
+        No result depends on it; but every result statement is to be checked by some replica beside its author. The others'
+        are by all before them. It is done last, when the result shuttle is on its way: the head waits for that.
+        """
+        if position != 1 or not configuration.needed or any(signed.signer == configuration.head for signed in check.agreeing):
+            return ()
+        proof = [signed for signed in self.result_proof if signed.signer == configuration.head]
+        return violations_in(proof, expected, configuration)
 
 
 class CheckpointShuttle(Message, frozen=True, tag="checkpoint"):
@@ -221,6 +232,6 @@ def demand_request(request: SignedRequest, configuration: View) -> None:
     operations = request.statement.operations
     if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
         raise MalformedMessage("a request beyond the limits", evidence=(request,))
-    if not is_small(operations, REQUEST_LIMIT_BYTES) and operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+    if operations_bytes(operations) > REQUEST_LIMIT_BYTES:
         raise MalformedMessage(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))
     configuration.demand_signed_by_client(request)

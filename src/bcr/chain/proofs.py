@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Sequence
 from collections.abc import Set as AbstractSet
+from operator import itemgetter
 
 import msgspec
 
@@ -104,12 +105,12 @@ def check_result_proof(
     violations: list[ProtocolViolation] = []
     seen: set[int] = set()
     owed = configuration.needed - testified
-    for signed in sorted(proof, key=lambda signed: signed not in known):
+    for signed, is_known in sorted([(signed, signed in known) for signed in proof], key=itemgetter(1), reverse=True):
         is_enough = len(agreeing) >= configuration.quorum and signed.signer not in owed
         if is_enough and configuration.is_transferable and signed.statement == expected:
             continue
         try:
-            _demand_agreement(signed, expected, configuration, seen, signed in known)
+            _demand_agreement(signed, expected, configuration, seen, is_known)
         except DisagreeingResult as violation:
             violations.append(violation)
             if signed.statement.requests_digest == expected.requests_digest:
@@ -133,6 +134,19 @@ def check_result_proof(
             f"slot {expected.slot}: no valid statement of replicas {sorted(owed)}", evidence=tuple(violations)
         )
     return ResultCheck(tuple(agreeing), tuple(disagreeing), standing_in, tuple(violations))
+
+
+def violations_in(
+    proof: Sequence[SignedResult], expected: Result, configuration: View
+) -> tuple[ProtocolViolation, ...]:
+    """What is wrong with statements that may be missing: those that are invalid, or disagree with `expected`."""
+    found: list[ProtocolViolation] = []
+    for signed in proof[: len(configuration.replicas)]:
+        try:
+            _demand_agreement(signed, expected, configuration, set(), False)
+        except ProtocolViolation as violation:
+            found.append(violation)
+    return tuple(found)
 
 
 def _orders_of(

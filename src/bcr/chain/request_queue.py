@@ -1,6 +1,6 @@
 """What the head has to order: each client in its turn, and none more than its share (specification, 7a.6)."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 
 from bcr.signed.statements import SignedRequest
@@ -16,7 +16,7 @@ class RequestQueue:
         self._most_in_flight = most_in_flight
         self._waiting: OrderedDict[int, OrderedDict[int, SignedRequest]] = OrderedDict()  # in the order of turns
         self._in_progress: set[tuple[int, int]] = set()  # client and number of what waits or is in flight
-        self._in_flight: Counter[int] = Counter()
+        self._in_flight: dict[int, int] = {}  # how many of a client's, where there are some
         self._ready = 0
 
     def has(self, client: int, number: int) -> bool:
@@ -26,9 +26,9 @@ class RequestQueue:
     def add(self, client: int, number: int, request: SignedRequest) -> None:
         """Let a request wait for its client's turn."""
         self._in_progress.add((client, number))
-        self._ready -= self._takeable(client)
-        self._waiting.setdefault(client, OrderedDict())[number] = request
-        self._ready += self._takeable(client)
+        waiting = self._waiting.setdefault(client, OrderedDict())
+        self._ready += len(waiting) < self._room_of(client)
+        waiting[number] = request
 
     def ready(self) -> int:
         """How many may be ordered now."""
@@ -42,14 +42,14 @@ class RequestQueue:
         taken: list[SignedRequest] = []
         while self._ready and len(taken) < most:
             client, waiting = next(iter(self._waiting.items()))
-            if not self._takeable(client):
+            if not self._room_of(client):
                 self._waiting.move_to_end(client)
                 continue
             if not fits(next(iter(waiting.values()))):
                 break
             self._waiting.move_to_end(client)
             taken.append(waiting.popitem(last=False)[1])
-            self._in_flight[client] += 1
+            self._in_flight[client] = self._in_flight.get(client, 0) + 1
             self._ready -= 1
             if not waiting:
                 del self._waiting[client]
@@ -60,21 +60,21 @@ class RequestQueue:
         if (client, number) not in self._in_progress:
             return
         self._in_progress.discard((client, number))
-        self._ready -= self._takeable(client)
-        waiting = self._waiting.get(client)
-        if waiting is not None and number in waiting:
+        waiting: dict[int, SignedRequest] = self._waiting.get(client, {})
+        if number in waiting:
+            self._ready -= len(waiting) <= self._room_of(client)
             del waiting[number]
             if not waiting:
                 del self._waiting[client]
         else:
+            self._ready += len(waiting) > self._room_of(client)
             self._in_flight[client] -= 1
             if not self._in_flight[client]:
                 del self._in_flight[client]
-        self._ready += self._takeable(client)
 
-    def _takeable(self, client: int) -> int:
-        """How many of this client's may be ordered now."""
-        return max(0, min(len(self._waiting.get(client, ())), self._most_in_flight - self._in_flight[client]))
+    def _room_of(self, client: int) -> int:
+        """How many more of this client's may be in flight."""
+        return self._most_in_flight - self._in_flight.get(client, 0)
 
     def __len__(self) -> int:
         """How many wait, or are in flight."""

@@ -5,41 +5,25 @@ from collections.abc import Iterable, Sequence
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import Sizes
 from bcr.objects.sizes import (
-    OPERATION_OVERHEAD_BYTES,
-    REQUEST_OVERHEAD_BYTES,
-    SHORT_NAME,
+    BYTES_OF_A_CHARACTER,
+    RESULTS_LIMIT_BYTES,
     SLOT_LIMIT_BYTES,
     SLOT_RESULTS_LIMIT_BYTES,
     bytes_of,
-    may_exceed,
 )
+from bcr.signed.encoding import encode
 from bcr.signed.statements import Request, SignedRequest
 from bcr.state.running import RunningState
 
 
-def operations_bytes(operations: Iterable[Operation]) -> int:
+def operations_bytes(operations: Sequence[Operation]) -> int:
     """What operations add to a request; REQUEST_LIMIT_BYTES is the most of a valid one."""
-    size = 0
-    for each in operations:
-        size += bytes_of(each.key) + bytes_of(each.argument) + OPERATION_OVERHEAD_BYTES
-        if len(each.name) > SHORT_NAME:
-            size += bytes_of(each.name)
-    return size
-
-
-def is_small(operations: Sequence[Operation], limit_bytes: int) -> bool:
-    """Whether operations fit into so many bytes however many each character has: mostly so, and then nobody need count."""
-    characters = 0
-    for each in operations:
-        characters += len(each.key) + len(each.argument)
-        if len(each.name) > SHORT_NAME:
-            characters += len(each.name)
-    return not may_exceed(characters, limit_bytes - len(operations) * OPERATION_OVERHEAD_BYTES)
+    return len(encode(operations))
 
 
 def request_bytes(request: SignedRequest) -> int:
     """What a signed request adds to a slot."""
-    return operations_bytes(request.statement.operations) + len(request.signature) + REQUEST_OVERHEAD_BYTES
+    return len(encode(request))
 
 
 class SlotRoom:
@@ -48,15 +32,23 @@ class SlotRoom:
     A head fills slots by it, and the others let no slot pass that it would not have let a head make. A request alone
     always fits. Nothing is executed, so what requests will get is an upper bound: of a value that is cut down, the size
     before. Which it is depends on the state alone, so correct replicas agree.
+
+    That bound takes a step for each operation. As long as a coarser one fits, which takes less, it need not be known.
     """
 
     def __init__(self, state: RunningState) -> None:
         self._state = state
+        self._first: SignedRequest | None = None  # as long as it is alone, and so fits
+        self._is_empty = True
+
+    def _begin_to_count(self) -> None:
         self._requests_left = SLOT_LIMIT_BYTES
         self._results_left = SLOT_RESULTS_LIMIT_BYTES
         self._sizes: dict[str, int | None] = {}  # of values, by what the slot's requests will have made of them
-        self._first: SignedRequest | None = None  # as long as it is alone, and so fits
-        self._is_empty = True
+        self._uncounted: list[Request] = []  # of which only the coarser bound is known
+        self._uncounted_bytes = 0
+        self._written_bytes = 0  # at least those of the longest argument in the slot
+        self._is_coarse = True  # as long as the object says so of each request
 
     def takes(self, request: SignedRequest) -> bool:
         """Whether the request fits behind those that were taken; it is taken then."""
@@ -64,21 +56,50 @@ class SlotRoom:
             self._first, self._is_empty = request, False
             return True
         if self._first is not None:
-            self._take(*self._sizes_of(self._first))
+            self._begin_to_count()
+            self._requests_left -= request_bytes(self._first)
+            self._has_room_for_results(self._first.statement, is_first=True)
             self._first = None
-        size, results, sizes = self._sizes_of(request)
-        if size > self._requests_left or results > self._results_left:
+        size = request_bytes(request)
+        if size > self._requests_left or not self._has_room_for_results(request.statement):
             return False
-        self._take(size, results, sizes)
+        self._requests_left -= size
         return True
 
-    def _sizes_of(self, request: SignedRequest) -> tuple[int, int, Sizes]:
-        return request_bytes(request), *self._results_of(request.statement)
+    def _has_room_for_results(self, request: Request, is_first: bool = False) -> bool:
+        most = self._most_results_of(request)
+        if most is not None and self._uncounted_bytes + most <= self._results_left:
+            self._uncounted.append(request)
+            self._uncounted_bytes += most
+            return True
+        for each in self._uncounted:
+            self._take(*self._results_of(each))
+        self._uncounted, self._uncounted_bytes = [], 0
+        results, sizes = self._results_of(request)
+        if results > self._results_left and not is_first:
+            return False
+        self._take(results, sizes)
+        return True
 
-    def _take(self, size: int, results: int, sizes: Sizes) -> None:
-        self._requests_left -= size
+    def _take(self, results: int, sizes: Sizes) -> None:
         self._results_left -= results
         self._sizes.update(sizes)
+
+    def _most_results_of(self, request: Request) -> int | None:
+        """No fewer bytes than `_results_of`, as if each read got the value before the slot and the longest of the slot too.
+
+        None where values may become longer than that, or the object does not say what is read (`ReplicatedObject.read_by`).
+        """
+        operations = request.operations
+        arguments = [each.argument for each in operations]
+        longest = max(map(len, arguments), default=0)
+        is_ascii = all(map(str.isascii, arguments))
+        self._written_bytes = max(self._written_bytes, longest if is_ascii else longest * BYTES_OF_A_CHARACTER)
+        read = self._state.replicated.read_by(operations)
+        self._is_coarse = self._is_coarse and read is not None
+        if not self._is_coarse or read is None or self._state.outcomes.get(request.client, {}).get(request.number) is not None:
+            return None
+        return min(self._state.bytes_of_values(read) + len(read) * self._written_bytes, RESULTS_LIMIT_BYTES)
 
     def takes_all(self, requests: Iterable[SignedRequest]) -> bool:
         """Whether all fit, in this order."""

@@ -1,7 +1,6 @@
 """A slot from its ordering until its result shuttle is back, and what is kept of it then (specification, 2.6, 3.5)."""
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import msgspec
 
@@ -19,6 +18,7 @@ from bcr.signed.statements import (
     tree_of_outcomes,
     tree_over,
 )
+from bcr.state.cache import once
 
 MOST_REPLICAS = 21  # of a configuration: t is 10 at the most
 
@@ -31,6 +31,10 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
     requests: tuple[SignedRequest, ...]
     outcomes: tuple[Outcome, ...]
     known_tree: Tree | None = None  # over the requests, where somebody has made it already
+
+    def __str__(self) -> str:
+        """What a log says of it: client and number of each request."""
+        return ",".join(f"{client}:{number}" for client, number in self.keys())
 
     def agreed(self, outcomes: Sequence[Outcome]) -> "OpenSlot":
         """The same slot with the outcomes that others say it has."""
@@ -81,15 +85,15 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
         digest = self.requests[index].statement.digest()
         return LatestAnswer(client, number, digest, self.slot, self.outcomes[index])
 
-    @cached_property
+    @once
     def _places(self) -> dict[tuple[int, int], int]:
         return {key: index for index, key in enumerate(self.keys())}
 
-    @cached_property
+    @once
     def _request_tree(self) -> Tree:
         return self.known_tree or tree_over(self.requests)
 
-    @cached_property
+    @once
     def _outcome_tree(self) -> Tree:
         return tree_of_outcomes([outcome.digest() for outcome in self.outcomes])
 

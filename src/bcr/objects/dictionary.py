@@ -72,6 +72,11 @@ class Dictionary(LimitedObject[str]):
                 sizes[key] = min(before + bytes_of(operation.argument), VALUE_LIMIT_BYTES)
         return min(got, RESULTS_LIMIT_BYTES), sizes
 
+    def read_by(self, operations: Sequence[Operation]) -> Sequence[str] | None:
+        if "append" in [each.name for each in operations]:
+            return None
+        return [each.key for each in operations if each.name == "get"]
+
     def drawn(self, seed: int) -> Iterator[Operation]:
         return dictionary_workload.drawn(seed)
 

@@ -1,4 +1,4 @@
-"""The dictionary once more, from the specification and not from the replicas' code, for whoever checks them.
+"""The dictionary once more, for whoever checks the replicas (specification, 8.1 and 10.3), and not from their code.
 
 What is checked must not be what it is checked with: a wrong operation in `bcr.objects.dictionary` would be wrong in all
 replicas and in a replay of theirs alike.

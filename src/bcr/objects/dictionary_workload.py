@@ -1,4 +1,4 @@
-"""Operations on the dictionary that nobody has written out: diverse, with hits and misses."""
+"""Operations on the dictionary that nobody has written out: diverse, with hits and misses (specification, 9.3)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Randomness for workloads: bits that are a pure function of a seed, on every platform and Python version."""
+"""Randomness for workloads: bits that are a pure function of a seed, on every platform and Python (specification, 9.3)."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Finds an object by its name, or by where its class is."""
+"""Finds an object by its name, or by where its class is (specification, 8 and 9.2)."""
 
 import importlib
 import re

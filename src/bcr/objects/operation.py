@@ -1,4 +1,4 @@
-"""An operation of a client, as it travels; what it means is for the object to say (bcr.objects.replicated)."""
+"""An operation of a client, as it travels; what it means is for the object to say (specification, 8)."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Values by key that can be listed in the order of their keys."""
+"""Values by key that can be listed in the order of their keys (specification, 8.4)."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping

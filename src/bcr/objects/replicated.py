@@ -1,4 +1,5 @@
-"""What an object says of itself, so that replicas can execute, hash, copy and hand it over without knowing what it is.
+"""What an object says of itself, so that replicas can execute, hash, copy and hand it over without knowing what it is
+(specification, 8).
 
 An object is a mapping from keys to values and operations on it. Everything else follows from which keys an operation
 names: the state arrives encoded, and is read only as far as operations ask for it (bcr.state.buckets).
@@ -112,6 +113,14 @@ class ReplicatedObject(ABC, Generic[V]):
         """
         return len(operations) * self.result_limit_bytes, {}
 
+    def read_by(self, operations: Sequence[Operation]) -> Sequence[str] | None:
+        """The keys whose values, which are strings, are what the operations get and nothing else, each as often as it is got.
+
+        None where that is not so, or where an operation makes a value longer than its own text. A bound on results that takes
+        less to know than `most_results`, which need not be asked then.
+        """
+        return None
+
     def most_growth(self, operations: Sequence[Operation]) -> int:
         """At most how many bytes keys and values grow by, as encoded; 0 where they do not."""
         return sum(
@@ -175,8 +184,9 @@ class LimitedObject(ReplicatedObject[V]):
     ) -> tuple[str, ...]:
         """As `execute`, within the room, and of results no more bytes than are left where that is a number."""
 
-    @abstractmethod
-    def model(self) -> LimitedModel: ...
+    def model(self) -> LimitedModel:
+        """As of any object; the model keeps to the same limits."""
+        return Itself(self)
 
 
 class Itself:
@@ -185,6 +195,7 @@ class Itself:
     def __init__(self, replicated: ReplicatedObject[Any]) -> None:
         self._replicated = replicated
         self._values: dict[str, Any] = replicated.new_values()
+        self._room: Room | None = None  # of an object that keeps to limits itself, once it is known
 
     @property
     def values(self) -> dict[str, Any]:
@@ -194,8 +205,17 @@ class Itself:
     def execute(self, operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
         return self._replicated.execute(self._values, operations, place)
 
+    def execute_within(
+        self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int
+    ) -> tuple[str, ...]:
+        """The same of an object that keeps to limits itself."""
+        assert isinstance(self._replicated, LimitedObject)
+        self._room = self._room or Room(limit_bytes)
+        return self._replicated.execute_within(self._values, operations, place, self._room, results_left)
+
     def copy(self) -> "Itself":
         other = Itself(self._replicated)
+        other._room = None if self._room is None else Room(self._room.left)
         other._values = self._values.copy()
         return other
 

@@ -1,4 +1,4 @@
-"""The store once more, from the specification and not from the replicas' code, for whoever checks them.
+"""The store once more, for whoever checks the replicas (specification, 8.4 and 10.3), and not from their code.
 
 A request works on a copy of everything, which takes the place of what there was if all went well.
 """

@@ -1,4 +1,4 @@
-"""Operations on the store, as they are written and read: what stands in the text of each.
+"""Operations on the store, as they are written and read: what stands in the text of each (specification, 8.4).
 
     get, delete     condition
     put, append     condition value

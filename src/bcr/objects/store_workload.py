@@ -1,4 +1,6 @@
-"""Operations on the store that nobody has written out: conditions that hold and that do not, lists, strings and numbers."""
+"""Operations on the store that nobody has written out: conditions that hold and that do not, lists, strings and numbers
+(specification, 9.3).
+"""
 
 from collections.abc import Iterator
 

@@ -98,7 +98,10 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
     if name == "results":
         return outcome["results"][arguments[0]]
     if name == "result":
-        return outcome["results"][arguments[0]][arguments[1]]
+        results = outcome["results"][arguments[0]]
+        if not isinstance(results, list):
+            raise LookupError("a client without results has none of this number")
+        return results[int(arguments[1])]
     if name == "final":
         if outcome["final_state"] is None:
             raise LookupError("a run that knows no final state knows nothing of its keys")

@@ -13,7 +13,6 @@ from bcr.objects.dictionary_workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LEN
 from bcr.objects.operation import NAME_LIMIT, Operation
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import (
-    OPERATION_OVERHEAD_BYTES,
     REQUEST_LIMIT_BYTES,
     RESULTS_LIMIT_BYTES,
     SLOT_LIMIT_BYTES,
@@ -83,8 +82,8 @@ def _largest_operation(part: object, replicated: ReplicatedObject[Any]) -> int:
         return max(operations_bytes((each,)) for each in part.operations)
     if isinstance(part, Uniform):
         return operations_bytes((Operation("put", f"key{UNIFORM_KEYS - 1}", "x" * part.value_bytes),))
-    name_bytes = 0 if isinstance(replicated, Dictionary) else NAME_LIMIT
-    return name_bytes + replicated.drawn_limit_bytes + OPERATION_OVERHEAD_BYTES
+    name = "append" if isinstance(replicated, Dictionary) else "n" * NAME_LIMIT
+    return operations_bytes((Operation(name, "k" * replicated.drawn_limit_bytes),))
 
 
 def _largest_values(workloads: Sequence[Workload]) -> tuple[Mapping[str, int], int]:

@@ -20,7 +20,7 @@ class ChecksumKeys(Keys):
         return _checksum(self.public, message)
 
     def seal(self, message: bytes, reader: bytes) -> bytes:
-        return _checksum(self.public, reader + message).ljust(SEAL_SIZE, b"\0")
+        return _checksum(self.public + reader, message).ljust(SEAL_SIZE, b"\0")
 
     def author(self, public_key: bytes) -> Author:
         return ChecksumAuthor(public_key, self)
@@ -34,7 +34,7 @@ class ChecksumAuthor:
         self._reader = reader
 
     def is_sealed(self, message: bytes, seal: bytes) -> bool:
-        return seal == _checksum(self._public_key, self._reader.public + message).ljust(SEAL_SIZE, b"\0")
+        return seal == _checksum(self._public_key + self._reader.public, message).ljust(SEAL_SIZE, b"\0")
 
     def is_valid(self, message: bytes, signature: bytes) -> bool:
         return signature == _checksum(self._public_key, message)

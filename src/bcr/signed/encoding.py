@@ -7,6 +7,7 @@ domain in front, so a digest or signature made for one purpose never serves anot
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -45,4 +46,9 @@ def decode(kind: type[T], data: bytes) -> T:
 
 def digest(domain: str, value: Any) -> bytes:
     """SHA-256 over the domain and the canonical bytes of the value; 32 bytes."""
-    return hashlib.sha256(b"bcr digest/" + domain.encode() + b"\0" + encode(value)).digest()
+    return hashlib.sha256(_beginning_of(domain) + _encoder.encode(value)).digest()
+
+
+@lru_cache(maxsize=64)
+def _beginning_of(domain: str) -> bytes:
+    return b"bcr digest/" + domain.encode() + b"\0"

@@ -50,6 +50,7 @@ class Buckets:
         replicated: ReplicatedObject[Any] | str = DEFAULT,
     ) -> None:
         self.replicated = found(replicated)
+        self._limited = self.replicated if isinstance(self.replicated, LimitedObject) else None
         self._kind: Any = dict[str, self.replicated.value_type]  # type: ignore[name-defined]
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
         self._tree: BucketTree | None = None  # over the buckets, once it has been asked for
@@ -83,9 +84,9 @@ class Buckets:
         self._executed.append(operations)
         if len(self._executed) > MAX_UNSORTED:
             self._note_written()
+        if self._limited is not None:
+            return self._limited.execute_within(self._values, operations, place, self._room, results_left)
         replicated = self.replicated
-        if isinstance(replicated, LimitedObject):
-            return replicated.execute_within(self._values, operations, place, self._room, results_left)
         if replicated.is_refused(operations, self.size_of, self._room.left, results_left):
             return (replicated.refusal,) * len(operations)
         changed = set(replicated.changed_by([operations]))
@@ -110,6 +111,12 @@ class Buckets:
         if self._unread:
             self._read({bucket_of(key)} & self._unread)
         return self._values.get(key)
+
+    def values_of(self, keys: Iterable[str]) -> list[Any]:
+        """The values of these keys, as far as they have some."""
+        if self._unread:
+            return [value for value in map(self.value_of, keys) if value is not None]
+        return [self._values[key] for key in keys if key in self._values]
 
     def values(self) -> Mapping[str, Any]:
         """All values by key. Whoever looks at them changes nothing, not even what has been read so far."""

@@ -1,4 +1,5 @@
-"""Holds an object to what its operations say of themselves: which keys they touch, and which they change."""
+"""Holds an object to what its operations say of themselves: which keys they touch, and which they change
+(specification, 8)."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any

@@ -107,6 +107,10 @@ class RunningState:
         """What the value of a key counts for (`ReplicatedObject.size`), or None where it has none."""
         return self._buckets.size_of(key)
 
+    def bytes_of_values(self, keys: Iterable[str]) -> int:
+        """How many bytes the values of these keys, which are strings, have together."""
+        return bytes_of("".join(self._buckets.values_of(keys)))
+
     def shown(self, key: str) -> str:
         """The value of a key as it is shown; empty where it has none."""
         value = self._buckets.value_of(key)

@@ -1,4 +1,5 @@
-"""Is there any order of some operations that explains their results? By trying them (Wing and Gong's search).
+"""Is there any order of some operations that explains their results? By trying them (Wing and Gong's search;
+specification, 10.3).
 
 Independent of slots, proofs and the verdict, and so a check of these on short histories: the time it takes is
 exponential in the number of operations.
