@@ -26,8 +26,7 @@ ARROWS = {
     | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
     "bcr_sim": HARNESS
     | {
-        "Client",
-        "Replica",
+        "Participant",
         "RunSystem",
         "da",
         "dacurrent",
@@ -197,11 +196,13 @@ def test_the_processes_that_misbehave_are_made_from_those_that_do_not():
     names = {path.name: [process.name for process in ancestors(path)] for path in PROTOCOL}
     assert names["Participant.da"] == []
     assert names["Replica.da"] == ["ChainProcess", "Participant"]
-    assert names["Client.da"] == names["Issuer.da"] == ["Participant"]
+    assert names["Issuer.da"] == names["ClientProcess.da"] == ["Participant"]
+    assert names["Client.da"] == ["ClientProcess", "Participant"]
     assert names["Olympus.da"] == ["Issuer", "Participant"]
+    assert names["Maker.da"] == ["Olympus", "Issuer", "Participant"]
     assert names["Byzantine.da"] == ["Replica", "ChainProcess", "Participant"]
     assert names["Adversary.da"] == ["ByzantineReplica", "Replica", "ChainProcess", "Participant"]
-    assert names["ByzantineClient.da"] == names["Gateway.da"] == ["Client", "Participant"]
+    assert names["ByzantineClient.da"] == names["Gateway.da"] == ["Client", "ClientProcess", "Participant"]
 
 
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
@@ -237,16 +238,95 @@ def test_the_check_finds_a_state_variable_that_is_shadowed(body):
     assert shadowing(handler) == ["P.number in line 4"]
 
 
-def test_nothing_in_the_replica_is_byzantine():
+# -- the seams: all methods by which somebody else takes hold of a process
+
+TAKE_HOLD = {"Byzantine.da", "Adversary.da", "ByzantineClient.da", "Gateway.da", "Maker.da"}
+ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "Client.da"}
+
+
+def seams():
+    """The list that Participant.da declares: name of a method -> what it is there for."""
+    tree = parsed((SOURCES / "Participant.da").read_text())
+    [listed] = [node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "SEAMS"]
+    return ast.literal_eval(listed)
+
+
+def overridden(path):
+    """Methods of a role that the processes of this file have of their own."""
+    of_roles = {
+        name
+        for process in ancestors(path)
+        if process.name + ".da" in ROLES or process.name in {"Olympus", "Replica", "Client"}
+        for name in methods_of(process)
+    }
+    own = {name for process in processes(parsed(path.read_text())) for name in methods_of(process)}
+    return (own & of_roles) - {"setup", "receive"}
+
+
+def taken_hold_of():
+    return {name for path in PROTOCOL if path.name in TAKE_HOLD for name in overridden(path)}
+
+
+def test_nobody_overrides_a_method_of_a_role_that_is_no_seam():
+    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"RunSystem.da", "Service.da"}
+    wrong = {path.name: overridden(path) - set(seams()) for path in PROTOCOL if path.name in TAKE_HOLD}
+    assert not {name: methods for name, methods in wrong.items() if methods}
+
+
+def test_every_seam_is_a_method_that_somebody_takes_hold_of():
+    roles = {name for path in PROTOCOL if path.name in ROLES
+             for process in processes(parsed(path.read_text())) for name in methods_of(process)}  # fmt: skip
+    assert set(seams()) <= roles
+    assert set(seams()) - {"happened"} == taken_hold_of()
+    assert all(seams().values())
+
+
+def replaced_by(source):
+    """Attributes that a module assigns to, or by setattr, of what it imports from a process file."""
+    tree = ast.parse(source)
+    files = {path.stem for path in PROTOCOL}
+    names = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name) in files
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and names_in(node.value) & names:
+            yield node.attr
+        if isinstance(node, ast.Call) and names_in(node.func) == {"setattr"} and names_in(node.args[0]) & names:
+            yield ast.unparse(node.args[1])
+
+
+def test_the_simulator_replaces_the_one_seam_that_is_there_for_it():
+    found = {name for module in SOURCES.rglob("*.py") for name in replaced_by(module.read_text())}
+    assert found == {"happened"}
+
+
+def test_the_check_finds_a_method_that_is_replaced_by_name():
+    assert list(replaced_by("from Replica import Replica\nReplica.execute = print\n")) == ["execute"]
+    assert list(replaced_by("from Client import Client as C\nsetattr(C, 'finish', print)\n")) == ["'finish'"]
+    assert not list(replaced_by("from bcr.x import Replica\nReplica.execute = print\n"))
+
+
+@pytest.mark.parametrize("name", sorted(ROLES - {"Participant.da"}))
+def test_no_role_knows_of_byzantine_processes(name):
+    """Participant.da alone says who takes hold of a process, and by what."""
+    assert not re.findall(r"(?i)byzantine|malicious|\binject\w*|bcr\.faults", (SOURCES / name).read_text())
+
+
+@pytest.mark.parametrize("name", ["ChainProcess.da", "Replica.da"])
+def test_nothing_in_the_replica_is_a_failure(name):
     from bcr.faults.vocabulary import FAILURES
 
-    source = (SOURCES / "Replica.da").read_text()
-    assert not re.findall(r"(?i)byzantine|malicious|\bfault\w*|\binject\w*|bcr\.scenario", source)
+    source = (SOURCES / name).read_text()
+    assert "bcr.scenario" not in source
     words = names_in(parsed(source)) | {
         node.attr for node in ast.walk(parsed(source)) if isinstance(node, ast.Attribute)
     } | {node.value for node in ast.walk(parsed(source)) if isinstance(node, ast.Constant)}  # fmt: skip
-    # How long it waits for its timers, and what becomes of a message that shows nothing about anybody.
-    assert words & set(FAILURES) <= {"pause", "drop"}
+    # How long it waits for its timers, what becomes of a message that shows nothing about anybody, and that it asks Olympus.
+    assert words & set(FAILURES) <= {"pause", "drop", "ask"}
 
 
 # -- the pages of pseudocode

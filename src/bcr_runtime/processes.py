@@ -2,10 +2,12 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bcr.chain.configuration import Member, SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime import ambient
@@ -52,6 +54,13 @@ def addresses_of(processes: Any) -> tuple[str, ...]:
         return tuple(address_of(each) for each in processes)
     except (AttributeError, TypeError) as error:
         raise MalformedMessage(f"no list of processes beside a configuration: {error}") from error
+
+
+def demand_processes(configuration: SignedConfiguration, members: Sequence[Member], processes: Any) -> None:
+    """Raises MalformedMessage unless these, which came beside a configuration, are the processes that it names as members."""
+    if addresses_of(processes) != tuple(member.address for member in members):
+        what = f"configuration {configuration.statement.number} names other processes"
+        raise MalformedMessage(what, evidence=(configuration,))
 
 
 def byzantine_replica() -> Any:

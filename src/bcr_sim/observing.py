@@ -1,11 +1,12 @@
-"""The methods by which the processes' states move tell the runs that are going on what has been done, and do exactly that."""
+"""What processes say has happened to them is told to the runs that are going on."""
 
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from bcr.chain.messages import ResultMessage
+from bcr.chain.messages import CompletedCheckpoint
 from bcr.chain.proofs import Answer
+from bcr.chain.slots import OpenSlot
 from bcr_runtime.places import SOURCES
 from bcr_sim.distalgo import Container
 from bcr_sim.oracle import Oracle
@@ -27,66 +28,47 @@ class Observer(Protocol):
 
 
 observers: list[Observer] = []
-_observed: set[type] = set()
 
 
 def observe_processes() -> None:
-    """Once an OS process: let `Replica` and `Client` tell what they have done, and do exactly that."""
+    """Once an OS process: whatever a process says has happened to it, the runs that are going on are told."""
     source = str(SOURCES)
     if source not in sys.path:
         sys.path.insert(0, source)
-    from Client import Client
-    from Replica import Replica
+    from Participant import SEAMS, Participant
 
-    if Replica in _observed:
-        return
-    _observed.add(Replica)
-
-    def after(method: str, tell: Callable[..., None]) -> None:
-        stock = getattr(Replica, method)
-
-        def observed(process: Any, *arguments: Any) -> Any:
-            done = stock(process, *arguments)
-            for run in observers:
-                tell(run.oracle, process._DistProcess__procimpl, arguments, done)
-            return done
-
-        setattr(Replica, method, observed)
-
-    stock_understand, stock_result = Replica.understand, Client.on_result_message
-
-    def understand(process: Any, *arguments: Any) -> None:
-        try:
-            stock_understand(process, *arguments)
-        finally:
-            for run in observers:
-                run.handled(process._DistProcess__procimpl)
-
-    def on_result_message(process: Any, message: ResultMessage) -> None:
-        outstanding = process._state.outstanding
-        was_outstanding = message.number in outstanding
-        stock_result(process, message)
-        if was_outstanding and message.number not in outstanding:
-            for run in observers:
-                run.accepted(process._DistProcess__procimpl, message.answer)
-
-    Replica.understand, Client.on_result_message = understand, on_result_message
-
-    def execute(process: Any, *arguments: Any) -> Any:
-        done = stock_execute(process, *arguments)
-        container = process._DistProcess__procimpl
-        for run in observers:
-            run.oracle.executed(container, done.slot, done.requests, done)
-            run.executed(container)
-        return done
-
-    stock_execute, Replica.execute = Replica.execute, execute
-    after("go_back", lambda oracle, container, *_: oracle.went_back(container))
-    after("on_initial_history", lambda oracle, container, *_: oracle.restored(container))
-    after("on_completed_checkpoint", _tell_checkpoint)
+    assert "happened" in SEAMS  # the one that is there for this
+    Participant.happened = _happened
 
 
-def _tell_checkpoint(oracle: Oracle, container: Container, arguments: Any, _done: Any) -> None:
-    proof = container.process._state.checkpoint_proof
-    if proof and set(proof) <= set(arguments[0].proof):
-        oracle.checkpointed(container, proof)
+def _happened(process: Any, what: str, about: Any) -> None:
+    container = process._DistProcess__procimpl
+    for run in observers:
+        _TOLD[what](run, container, about)
+
+
+def _tell_handled(run: Observer, container: Container, _message_name: str) -> None:
+    if container.configuration is not None:
+        run.handled(container)
+
+
+def _tell_executed(run: Observer, container: Container, done: OpenSlot) -> None:
+    run.oracle.executed(container, done.slot, done.requests, done)
+    run.executed(container)
+
+
+def _tell_checkpointed(run: Observer, container: Container, shuttle: CompletedCheckpoint) -> None:
+    proof = container.process._state.ledger.checkpoint_proof
+    if proof and set(proof) <= set(shuttle.proof):
+        run.oracle.checkpointed(container, proof)
+
+
+# What a process says has happened to it, in `happened`.
+_TOLD: dict[str, Callable[[Observer, Container, Any], None]] = {
+    "handled": _tell_handled,
+    "executed": _tell_executed,
+    "checkpointed": _tell_checkpointed,
+    "restored": lambda run, container, _: run.oracle.restored(container),
+    "went_back": lambda run, container, _: run.oracle.went_back(container),
+    "accepted": lambda run, container, answer: run.accepted(container, answer),
+}

@@ -99,7 +99,7 @@ class Oracle:
         if tip is None or slot != tip.slots:
             self.tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
             return
-        state = container.process._state.state
+        state = container.process._state.ledger.state
         order = done.order().requests_digest
         node = tip.children.get(order)
         if node is None:
@@ -118,7 +118,7 @@ class Oracle:
     def went_back(self, container: Container) -> None:
         """A replica is where it was when it was wedged, to be caught up from there."""
         tip = self._tips.get(container)
-        while tip is not None and tip.slots > container.process._state.next_slot:
+        while tip is not None and tip.slots > container.process._state.ledger.next_slot:
             tip = tip.parent
         if tip is not None:
             self._tips[container] = tip
@@ -166,7 +166,7 @@ class Oracle:
 
     def restored(self, container: Container) -> None:
         """A replica of a new configuration has taken the running state that it is to begin with."""
-        state, number = container.process._state.state, container.configuration
+        state, number = container.process._state.ledger.state, container.configuration
         if not self._is_correct(container) or number is None or not container.process._state.has_initial_history:
             return
         if container.process._state.mode != "pending":

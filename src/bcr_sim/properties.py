@@ -269,15 +269,15 @@ class Memory:
         self._began_ns.setdefault(number, now_ns - self._bounds.enrolling_ns)
         bounds = self._bounds
         count, oldest, since_ns = self._oldest.get(container, (0, -1, now_ns))
-        first = next(iter(state.in_flight), -1)
+        first = next(iter(state.ledger.in_flight), -1)
         if first != oldest:
             oldest, since_ns = first, now_ns
         self._oldest[container] = count + 1, oldest, since_ns
-        length = len(state.history)
+        length = len(state.ledger.history)
         if length > bounds.history:
             self._say(container, "memory", f"{length} slots in the history, more than {bounds.history}")
-        if len(state.in_flight) > bounds.in_flight:
-            self._say(container, "memory", f"{len(state.in_flight)} slots in flight, more than {bounds.in_flight}")
+        if len(state.ledger.in_flight) > bounds.in_flight:
+            self._say(container, "memory", f"{len(state.ledger.in_flight)} slots in flight, more than {bounds.in_flight}")
         if len(state.timers) > bounds.timers:
             self._say(container, "memory", f"{len(state.timers)} timers, more than {bounds.timers}")
         if len(state.queue) > bounds.in_progress:
@@ -298,23 +298,23 @@ class Memory:
         self._sweep(container, state)
         if state.mode != "active" or now_ns - since_ns <= self._bounds.path_ns:
             return
-        if oldest in state.in_flight:
+        if oldest in state.ledger.in_flight:
             self._unless_hindered(container, now_ns, "memory", f"slot {oldest} is in flight at the end, and all is quiet")
         if state.queue:
             self._unless_hindered(container, now_ns, "memory", f"{len(state.queue)} requests in progress at the end")
 
     def _sweep(self, container: Any, state: Any) -> None:
         bounds = self._bounds
-        remembered = {"outcomes": sum(map(len, state.state.outcomes.values()))}
+        remembered = {"outcomes": sum(map(len, state.ledger.state.outcomes.values()))}
         remembered |= {
-            name: sum(1 for _ in value.items()) for name, value in vars(state).items() if isinstance(value, LatestRequests)
+            name: sum(1 for _ in value.items()) for name, value in vars(state.ledger).items() if isinstance(value, LatestRequests)
         }
         for name, size in remembered.items():
             if size > bounds.requests:
                 self._say(container, "memory", f"{size} requests in {name}, more than {bounds.requests}")
         if len(state.arriving) > bounds.unfinished_payloads:
             self._say(container, "memory", f"{len(state.arriving)} payloads in pieces, more than {bounds.unfinished_payloads}")
-        for name, value in vars(state).items():
+        for name, value in (vars(state) | vars(state.ledger)).items():
             most = bounds.most_of.get(name, bounds.anything)
             if hasattr(value, "__len__") and len(value) > most and not isinstance(value, str | bytes):
                 self._say(container, "memory", f"{len(value)} things in {name}, more than {most}")

@@ -356,8 +356,8 @@ class _Run:
                 continue
             self.trace.befell(container.name, "amnesia")
             self._tell_harness(container.configuration or 0, position, "amnesia")
-            state.state.outcomes.clear()
-            state.cache = LatestRequests(self.scenario.client_window)
+            state.ledger.state.outcomes.clear()
+            state.ledger.cache = LatestRequests(self.scenario.client_window)
             state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
             for message in list(self._requests.get(container, ())):
                 container.take(message)
@@ -411,7 +411,7 @@ class _Run:
                 content = clock, message
                 self.trace.befell(sender.name, f"mutates {message[0]}")
                 if receiver.name.startswith("replica_") and self.world.random.random() < 0.3:
-                    for command in forged_commands(sender.configuration or 0, state.next_slot, state.keys):
+                    for command in forged_commands(sender.configuration or 0, state.ledger.next_slot, state.keys):
                         self._inject(sender, receiver, command)
         self.trace.sending(message)
         return content

@@ -121,17 +121,17 @@ class FreeLiars:
     def executed(self, container: Container) -> None:
         """A liar has executed a slot: what it holds behind it can be what it says it holds."""
         state = container.process._state
-        kept = (state.next_slot, state.state.copy(), state.executed.copy(), state.cache.copy())
+        kept = (state.ledger.next_slot, state.ledger.state.copy(), state.ledger.executed.copy(), state.ledger.cache.copy())
         self._earlier[container].append(kept)
 
     def _forget(self, container: Container) -> None:
         """Be as if the last slots had never been seen, in everything that can be asked for."""
         state = container.process._state
-        earlier = [each for each in self._earlier[container] if each[0] in state.history]
+        earlier = [each for each in self._earlier[container] if each[0] in state.ledger.history]
         if state.mode != "active" or not earlier:
             return
-        state.next_slot, state.state, state.executed, state.cache = self._one_of(earlier)
-        state.history = {slot: entry for slot, entry in state.history.items() if slot < state.next_slot}
+        state.ledger.next_slot, state.ledger.state, state.ledger.executed, state.ledger.cache = self._one_of(earlier)
+        state.ledger.history = {slot: entry for slot, entry in state.ledger.history.items() if slot < state.ledger.next_slot}
         self._count(container)
 
     def _count(self, container: Container) -> None:
@@ -249,7 +249,7 @@ class FreeLiars:
     def _in_anothers_name(self, container: Container) -> Parts | None:
         state = container.process._state
         known = self._request(container)
-        liar = Liar(state.configuration, state.position, state.keys, bytes(32), state.next_slot, known)
+        liar = Liar(state.configuration, state.position, state.keys, bytes(32), state.ledger.next_slot, known)
         try:
             found = forgeries(self._one_of(MESSAGES), liar)
         except KeyError:
@@ -282,7 +282,7 @@ class FreeLiars:
         if shuttle is None or not shuttle.requests:
             return None
         request = shuttle.requests[0].statement
-        done = container.process._state.executed.get(request.client, request.number)
+        done = container.process._state.ledger.executed.get(request.client, request.number)
         if done is None or done.slot != shuttle.slot:
             return None
         if self._chance.random() < 0.2:
@@ -329,9 +329,9 @@ class FreeLiars:
             statement = request.statement
             lie = Request(statement.client, statement.number, (Operation("put", "forged", "forged"),))
             request = Signed(lie, statement.client, request.signature)
-        slot = max(0, state.next_slot + int(self._chance.random() * 5) - 2)
+        slot = max(0, state.ledger.next_slot + int(self._chance.random() * 5) - 2)
         results = ("OK",) * len(request.statement.operations)
-        false = msgspec.structs.replace(state.state.copy().execute(state.configuration.number, slot, (request.statement,))[0],
+        false = msgspec.structs.replace(state.ledger.state.copy().execute(state.configuration.number, slot, (request.statement,))[0],
                                         results=results)  # fmt: skip
         done = OpenSlot(state.configuration.number, slot, (request,), (false,))
         liars = sorted(self._accomplices(container), key=lambda each: each[0])
@@ -368,9 +368,9 @@ class FreeLiars:
     def _wedged(self, container: Container) -> Message:
         """A history of which any part is left out at its end, behind any checkpoint."""
         state = container.process._state
-        entries = [state.history[slot] for slot in sorted(state.history)]
+        entries = [state.ledger.history[slot] for slot in sorted(state.ledger.history)]
         kept = tuple(entries[: int(self._chance.random() * (len(entries) + 1))])
         completed = self._heard_message(container, CompletedCheckpoint, "completed_checkpoint")
         takes = completed is not None and self._chance.random() < 0.5
-        proof = completed.proof if takes else state.checkpoint_proof
+        proof = completed.proof if takes else state.ledger.checkpoint_proof
         return "wedged", Signed.sign(Wedged(state.configuration.number, kept, tuple(proof)), state.position, state.keys)

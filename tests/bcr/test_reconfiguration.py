@@ -12,7 +12,7 @@ from bcr.chain import reconfiguration
 from bcr.chain.history import CatchingUp, WithState
 from bcr.chain.proofs import Vouched
 from bcr.chain.quorum import plan_for
-from bcr.chain.reconfiguration import Reconfiguration
+from bcr.chain.reconfiguration import Reconfiguration, Wish
 from bcr.signed.pieces import PROGRESS_STEPS
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Outcome
@@ -661,3 +661,21 @@ def test_a_running_state_that_comes_while_no_digest_is_agreed_on_is_not_taken():
     assert not change.add_running_state(chain.running_state(plan.quorum[0]), None)
     assert change.snapshot is None
     assert plan.quorum[0] not in change.silent
+
+
+# -- what becomes known of it
+
+
+def test_the_report_counts_the_steps_from_the_request_and_leaves_out_those_that_were_not_reached():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    change.fail(plan, "no running state in time", [plan.quorum[0]])
+    wish = Wish("replica_2", "it is late", 1, 12.5)
+    report = change.report(wish, 1, None, (), {"wedged": 12.75}, "the clock", 10.0)
+    assert (report.source, report.target, report.quorum, report.quorums_tried) == (0, 1, None, (plan.quorum,))
+    assert (report.requested_by, report.reason, report.blamed) == ("replica_2", "it is late", 1)
+    assert (report.detected_ns, report.detected_ms, report.wedged_ms) == (12_500_000_000, 2_500.0, 250.0)
+    assert report.caught_up_ms is report.fetched_ms is report.active_ms is None
+    assert report.why_not == ((plan.quorum, "no running state in time"),)
+    assert change.report(wish, 1, plan, ((0, 3),), {}, "the clock", 10.0).quorum == plan.quorum

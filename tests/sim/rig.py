@@ -42,12 +42,12 @@ def _is_moving(state: Any) -> bool:
 MOMENTS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "Replica": {
         "before its configuration": lambda state: state.mode == "pending",
-        "active, before the first slot": lambda state: state.mode == "active" and state.next_slot == 0,
-        "active, with slots in flight": lambda state: state.mode == "active" and len(state.in_flight) > 0,
-        "active, behind a checkpoint": lambda state: state.mode == "active" and bool(state.checkpoint_proof),
+        "active, before the first slot": lambda state: state.mode == "active" and state.ledger.next_slot == 0,
+        "active, with slots in flight": lambda state: state.mode == "active" and len(state.ledger.in_flight) > 0,
+        "active, behind a checkpoint": lambda state: state.mode == "active" and bool(state.ledger.checkpoint_proof),
         "immutable": lambda state: state.mode == "immutable" and state.attempt == 0,
-        "catching up": lambda state: state.lacking is not None,
-        "caught up": lambda state: state.attempt > 0 and state.lacking is None,
+        "catching up": lambda state: state.ledger.suffix is not None,
+        "caught up": lambda state: state.attempt > 0 and state.ledger.suffix is None,
     },
     "Olympus": {
         "before the first configuration": lambda state: state.next_signed is None,
@@ -84,6 +84,11 @@ MOMENTS["ByzantineClient"] = MOMENTS["Client"]
 LATE = ("inithist", "configuration", "reconfiguration_request", "accusation", "complaint", "wedge_request", "catch_up", "control")
 
 JUNK: tuple[Any, ...] = (None, 7, -1, 2.5, "text", [], ["list"], {}, {"a": 1}, (), b"", b"\xc1", bytes(SEAL_SIZE), bytes(99), object())
+
+
+def role_of(cls: type) -> str:
+    """The name of a process's class; of what the start-up makes of Olympus that of Olympus."""
+    return "Olympus" if any(each.__name__ == "Olympus" for each in cls.__mro__) else cls.__name__
 
 
 class Rig:
@@ -136,7 +141,7 @@ class Rig:
         return [
             each
             for each in self.run.system.all()
-            if each.cls.__name__ == role and not each.task.is_dead and hasattr(getattr(each.process, "_state", None), "journal" if role != "Harness" else "controls")
+            if role_of(each.cls) == role and not each.task.is_dead and hasattr(getattr(each.process, "_state", None), "journal" if role != "Harness" else "controls")
         ]
 
     def inject(self, receiver: Any, message: tuple[Any, ...], source: Any = None) -> None:
@@ -203,7 +208,7 @@ class Rig:
         accusations = []
         signers = [each for each in self.everybody() if each[0].name.startswith("client_")] or self.everybody()
         for container, keys, signer in signers:
-            requests = list(getattr(container.process._state, "outstanding", {}).values())
+            requests = [each.signed for each in getattr(container.process._state, "outstanding", {}).values()]
             requests.append(Signed.sign(Request(signer, 0, (Operation("get", "k"),)), signer, keys))
             for answer in answers:
                 for request in requests:

@@ -131,18 +131,18 @@ class Scene:
 
     def fresh(self, client: int = 0) -> int:
         """The number behind the highest that was executed of a client."""
-        return max(self.state.state.outcomes.get(client, {-1: None})) + 1
+        return max(self.state.ledger.state.outcomes.get(client, {-1: None})) + 1
 
     def shuttle(self, *requests: Any, slot: int | None = None) -> Shuttle:
         """The head's, with these requests in the next slot."""
-        at = self.state.next_slot if slot is None else slot
+        at = self.state.ledger.next_slot if slot is None else slot
         order = self.by_replica(Order(self.number, at, tree_over(requests).root), 0)
         return Shuttle(self.number, at, requests, (order,), ())
 
     @contextmanager
     def holding(self, field: str, count: int) -> Any:
         """The process holds so many slots in one of its dictionaries, for a moment."""
-        held = getattr(self.state, field)
+        held = getattr(self.state.ledger, field)
         kept = dict(held)
         for place in range(count):
             if len(held) < count:
@@ -199,19 +199,19 @@ def case(role: str, moment: str, kind: type[ProtocolViolation] | None = None, wo
 
 
 def extendable(scene: Scene, *requests: Any, **more: Any) -> None:
-    scene.process.demand_extendable(scene.shuttle(*requests, **more))
+    scene.state.ledger.demand_extendable(scene.shuttle(*requests, **more), scene.state.configuration)
 
 
 @case("Replica", ACTIVE)
 def a_shuttle_with_nothing_wrong(scene: Scene) -> None:
     shuttle = scene.shuttle(scene.request(scene.fresh()), scene.request(scene.fresh(1), 1))
     shuttle.demand_valid(scene.state.configuration, scene.state.position)
-    scene.process.demand_extendable(shuttle)
+    scene.state.ledger.demand_extendable(shuttle, scene.state.configuration)
 
 
 @case("Replica", ACTIVE, Hole, "arrived before slot")
 def a_shuttle_of_the_slot_after_the_next(scene: Scene) -> None:
-    scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh()), slot=scene.state.next_slot + 1))
+    scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh()), slot=scene.state.ledger.next_slot + 1))
 
 
 @case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
@@ -221,7 +221,7 @@ def a_shuttle_of_another_configuration(scene: Scene) -> None:
 
 @case("Replica", ACTIVE, Equivocation, "ordered here with other requests", blamed=0)
 def other_requests_in_a_slot_that_is_ordered(scene: Scene) -> None:
-    scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh(), value="other"), slot=scene.state.next_slot - 1))
+    scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh(), value="other"), slot=scene.state.ledger.next_slot - 1))
 
 
 @case("Replica", ACTIVE, OverLimit, "with 4 requests", blamed=0)
@@ -250,21 +250,21 @@ def the_last_slot_that_may_be_in_flight(scene: Scene) -> None:
 
 @case("Replica", ACTIVE, Overdue, "no checkpoint for two intervals")
 def a_slot_behind_two_intervals_without_a_checkpoint(scene: Scene) -> None:
-    with scene.holding("history", len(scene.state.in_flight) + most_settled(scene.state.settings)):
+    with scene.holding("history", len(scene.state.ledger.in_flight) + most_settled(scene.state.settings)):
         extendable(scene, scene.request(scene.fresh()))
 
 
 @case("Replica", ACTIVE)
 def the_last_slot_before_a_checkpoint_is_overdue(scene: Scene) -> None:
-    with scene.holding("history", len(scene.state.in_flight) + most_settled(scene.state.settings) - 1):
+    with scene.holding("history", len(scene.state.ledger.in_flight) + most_settled(scene.state.settings) - 1):
         extendable(scene, scene.request(scene.fresh()))
 
 
 @case("Replica", ACTIVE, OverLimit, "holds more than fits", blamed=0)
 def a_slot_whose_results_are_too_large(scene: Scene) -> None:
-    kept = scene.state.state
-    scene.state.state = kept.copy()
-    scene.state.state.apply(Operation("put", "large", "x" * (1 << 18)))
+    kept = scene.state.ledger.state
+    scene.state.ledger.state = kept.copy()
+    scene.state.ledger.state.apply(Operation("put", "large", "x" * (1 << 18)))
     reads = (Operation("get", "large"),)
     first, second = scene.fresh(), scene.fresh(1)
     try:
@@ -274,7 +274,7 @@ def a_slot_whose_results_are_too_large(scene: Scene) -> None:
             scene.by_client(Request(1, second, reads), 1),
         )
     finally:
-        scene.state.state = kept
+        scene.state.ledger.state = kept
 
 
 @case("Replica", ACTIVE, SecondOrder, "is not to be ordered any more", blamed=0)
@@ -301,7 +301,7 @@ def the_last_request_within_the_window_of_its_client(scene: Scene) -> None:
 @case("Replica", "active, well on", SecondOrder, "is not to be ordered any more", blamed=0)
 def a_request_that_nobody_remembers(scene: Scene) -> None:
     stale = scene.fresh() - 1 - scene.state.settings.client_window
-    assert stale >= 0 and scene.state.executed.get(0, stale) is None
+    assert stale >= 0 and scene.state.ledger.executed.get(0, stale) is None
     extendable(scene, scene.request(stale))
 
 
@@ -348,10 +348,10 @@ def done_with(scene: Scene, handler: str, request: Any) -> list[str]:
 
 def forgotten(scene: Scene, handler: str) -> list[str]:
     """What it does with a request that is too old, and whose result is not cached any more."""
-    kept = scene.state.cache
-    scene.state.cache = LatestRequests(1)
+    kept = scene.state.ledger.cache
+    scene.state.ledger.cache = LatestRequests(1)
     found = done_with(scene, handler, scene.request(scene.fresh() - 1 - scene.state.settings.client_window))
-    scene.state.cache = kept
+    scene.state.ledger.cache = kept
     return found
 
 
@@ -376,14 +376,14 @@ def the_head_takes_what_a_client_sends_and_what_is_forwarded(scene: Scene) -> No
 
 @case("Head", "active, well on")
 def the_head_answers_again_what_is_answered(scene: Scene) -> None:
-    client, number, _ = next(scene.state.cache.items())
+    client, number, _ = next(scene.state.ledger.cache.items())
     for handler in ("on_client_request", "on_forwarded_request"):
         assert done_with(scene, handler, scene.request(number, client)) == ["reply"]
 
 
 @case("Replica", IMMUTABLE)
 def who_is_wedged_refuses_what_it_has_no_result_of_and_answers_the_rest(scene: Scene) -> None:
-    client, number, _ = next(scene.state.cache.items())
+    client, number, _ = next(scene.state.ledger.cache.items())
     assert done_with(scene, "on_client_request", scene.request(scene.fresh() + 9)) == ["error"]
     assert done_with(scene, "on_client_request", scene.request(number, client)) == ["reply"]
 
@@ -393,68 +393,68 @@ def who_is_wedged_refuses_what_it_has_no_result_of_and_answers_the_rest(scene: S
 
 @case("Replica", ACTIVE, MalformedMessage, "which was not ordered here so")
 def a_result_shuttle_of_a_slot_that_is_not_there_yet(scene: Scene) -> None:
-    scene.process.on_result_shuttle(ResultShuttle(scene.number, scene.state.next_slot, (), ()))
+    scene.process.on_result_shuttle(ResultShuttle(scene.number, scene.state.ledger.next_slot, (), ()))
 
 
 @case("Replica", ACTIVE, MalformedMessage, "which was not ordered here so")
 def a_result_shuttle_with_too_few_outcomes(scene: Scene) -> None:
-    scene.process.on_result_shuttle(ResultShuttle(scene.number, max(scene.state.in_flight), (), ()))
+    scene.process.on_result_shuttle(ResultShuttle(scene.number, max(scene.state.ledger.in_flight), (), ()))
 
 
 @case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
 def a_result_shuttle_of_another_configuration(scene: Scene) -> None:
-    scene.process.on_result_shuttle(ResultShuttle(scene.number + 1, max(scene.state.in_flight), (), ()))
+    scene.process.on_result_shuttle(ResultShuttle(scene.number + 1, max(scene.state.ledger.in_flight), (), ()))
 
 
 @case("Replica", ACTIVE, Hole, "checkpoint of slot")
 def a_checkpoint_of_a_slot_that_is_not_there_yet(scene: Scene) -> None:
-    scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot, ()))
+    scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.ledger.next_slot, ()))
 
 
 @case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
 def a_checkpoint_of_another_configuration(scene: Scene) -> None:
-    scene.process.on_checkpoint(CheckpointShuttle(scene.number + 1, scene.state.next_slot - 1, ()))
+    scene.process.on_checkpoint(CheckpointShuttle(scene.number + 1, scene.state.ledger.next_slot - 1, ()))
 
 
 def cut(scene: Scene, slot: int, mode: str = "active") -> tuple[list[int], bool, list[str]] | None:
     """The slots that are left, whether the proof is kept, and what is passed on, after a completed checkpoint; or nothing."""
     state = scene.state
-    kept = state.history, state.checkpoint_proof, state.mode
+    kept = state.ledger.history, state.ledger.checkpoint_proof, state.mode
     proof = tuple(scene.by_replica(Checkpoint(scene.number, slot, bytes(32)), position) for position in range(3))
     state.mode = mode
     with scene.recording("to_predecessor") as calls:
         scene.process.on_completed_checkpoint(CompletedCheckpoint(scene.number, slot, proof))
-    found = sorted(state.history), state.checkpoint_proof == proof, [call[1] for call in calls]
-    is_ignored = state.history is kept[0] and state.checkpoint_proof is kept[1] and not calls
-    state.history, state.checkpoint_proof, state.mode = kept
+    found = sorted(state.ledger.history), state.ledger.checkpoint_proof == proof, [call[1] for call in calls]
+    is_ignored = state.ledger.history is kept[0] and state.ledger.checkpoint_proof is kept[1] and not calls
+    state.ledger.history, state.ledger.checkpoint_proof, state.mode = kept
     return None if is_ignored else found
 
 
 @case("Replica", ACTIVE)
 def a_completed_checkpoint_cuts_the_history_behind_its_slot_and_goes_on(scene: Scene) -> None:
-    first, *others = sorted(scene.state.history)
+    first, *others = sorted(scene.state.ledger.history)
     assert cut(scene, first) == (others, True, ["completed_checkpoint"])
-    newest = max(scene.state.history)
-    assert newest == scene.state.next_slot - 1
+    newest = max(scene.state.ledger.history)
+    assert newest == scene.state.ledger.next_slot - 1
     assert cut(scene, newest) == ([], True, ["completed_checkpoint"])
 
 
 @case("Head", ACTIVE)
 def a_completed_checkpoint_ends_at_the_head(scene: Scene) -> None:
-    first, *others = sorted(scene.state.history)
+    first, *others = sorted(scene.state.ledger.history)
     assert cut(scene, first) == (others, True, [])
 
 
 @case("Replica", "active, behind a checkpoint")
 def a_completed_checkpoint_of_a_slot_that_is_cut_off_or_not_there_or_behind_the_wedge_is_ignored(scene: Scene) -> None:
     state = scene.state
-    assert cut(scene, state.checkpoint_proof[0].statement.slot) is None
-    assert cut(scene, state.next_slot) is None
-    kept = dict(state.history)
-    state.history.setdefault(state.next_slot - 1, None)
-    assert cut(scene, state.next_slot - 1, "immutable") is None
-    state.history.clear()
-    state.history.update(kept)
+    assert cut(scene, state.ledger.checkpoint_proof[0].statement.slot) is None
+    assert cut(scene, state.ledger.next_slot) is None
+    kept = dict(state.ledger.history)
+    state.ledger.history.setdefault(state.ledger.next_slot - 1, None)
+    assert cut(scene, state.ledger.next_slot - 1, "immutable") is None
+    state.ledger.history.clear()
+    state.ledger.history.update(kept)
 
 
 @case("Replica", ACTIVE, WrongConfiguration, "message of configuration")
@@ -628,7 +628,7 @@ def a_configuration_that_another_issued(scene: Scene) -> None:
 
 
 def oldest(scene: Scene) -> Any:
-    return next(iter(scene.state.outstanding.values()))
+    return next(each.signed for each in scene.state.outstanding.values())
 
 
 @case("Client", "with requests outstanding", InvalidSignature, "invalid signature of replica 2")
@@ -843,8 +843,8 @@ def a_wedge_request_of_the_next_turn(scene: Scene) -> None:
         [(_, kind, wedged), (reported, *_)] = calls
     scene.state.wedges = kept
     assert (kind, reported) == ("wedged", "report")
-    assert [entry.slot for entry in wedged.statement.history] == sorted(scene.state.history)
-    assert wedged.statement.checkpoint_proof == scene.state.checkpoint_proof
+    assert [entry.slot for entry in wedged.statement.history] == sorted(scene.state.ledger.history)
+    assert wedged.statement.checkpoint_proof == scene.state.ledger.checkpoint_proof
 
 
 def caught_up(scene: Scene, attempt: int, receiver: int) -> bool:
@@ -852,7 +852,7 @@ def caught_up(scene: Scene, attempt: int, receiver: int) -> bool:
     kept = scene.state.attempt
     with scene.recording("catch_up_some", "go_back") as calls:
         scene.process.on_catch_up(scene.by_olympus(CatchUp(scene.number, attempt, receiver, ())))
-    scene.state.attempt, scene.state.lacking = kept, None
+    scene.state.attempt, scene.state.ledger.suffix = kept, None
     return bool(calls)
 
 
@@ -906,7 +906,7 @@ def the_running_state_a_second_time_in_an_attempt(scene: Scene) -> None:
 @case("Replica", IMMUTABLE)
 def a_checkpoint_behind_the_wedge(scene: Scene) -> None:
     with scene.recording("to_successor", "handle") as calls:
-        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot - 1, ()))
+        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.ledger.next_slot - 1, ()))
         scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh())))
     assert calls == []
 
@@ -914,20 +914,20 @@ def a_checkpoint_behind_the_wedge(scene: Scene) -> None:
 @case("Replica", "caught up")
 def the_running_state_while_a_catch_up_goes_on_and_before_the_wedge(scene: Scene) -> None:
     state = scene.state
-    kept = state.lacking, state.mode
-    state.lacking = deque()
+    kept = state.ledger.suffix, state.mode
+    state.ledger.suffix = deque()
     assert not handed_over(scene, state.attempt)
-    state.lacking, state.mode = None, "active"
+    state.ledger.suffix, state.mode = None, "active"
     assert not handed_over(scene, state.attempt)
-    state.lacking, state.mode = kept
+    state.ledger.suffix, state.mode = kept
 
 
 @case("Replica", ACTIVE)
 def a_checkpoint_of_an_older_slot_than_the_latest(scene: Scene) -> None:
     with scene.recording("to_successor", "handle") as calls:
-        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot - 2, ()))
+        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.ledger.next_slot - 2, ()))
         assert calls == []
-        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.next_slot - 1, ()))
+        scene.process.on_checkpoint(CheckpointShuttle(scene.number, scene.state.ledger.next_slot - 1, ()))
         assert [call[:2] for call in calls] == [("to_successor", "checkpoint")]
 
 
@@ -935,10 +935,10 @@ def a_checkpoint_of_an_older_slot_than_the_latest(scene: Scene) -> None:
 def an_initial_history_of_another_configuration(scene: Scene) -> None:
     state = RunningState(2)
     state.apply(Operation("put", "k", "v"))
-    kept = scene.state.state
+    kept = scene.state.ledger.state
     initial = scene.by_olympus(InitialHistory(scene.number + 1, state.digest()))
     scene.process.on_initial_history(WithState(initial, state.snapshot()))
-    assert scene.state.state is kept
+    assert scene.state.ledger.state is kept
 
 
 @case("Olympus", "serving the next configuration")
@@ -1066,7 +1066,7 @@ def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_fi
     with scene.recording("ask_further", "finish") as calls:
         scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=final)))
     [(what, accepted, _, _)] = calls
-    assert (what, accepted) == ("finish", request)
+    assert (what, accepted) == ("finish", number)
 
 
 @case("Client", "with requests outstanding", WrongConfiguration, "answer from configuration 1")
@@ -1113,12 +1113,11 @@ def the_configuration_that_is_known_beside_other_replicas(scene: Scene) -> None:
 def asked_further(scene: Scene, is_right: bool, was_asked: bool) -> list[str]:
     """What a client does then, with its oldest request, of which all replicas were asked before, or not."""
     number = oldest(scene).statement.number
-    kept = set(scene.state.asked_all)
-    (scene.state.asked_all.add if was_asked else scene.state.asked_all.discard)(number)
+    waiting = scene.state.outstanding[number]
+    kept, waiting.has_asked_all = waiting.has_asked_all, was_asked
     with scene.recording("transmit", "retransmit") as calls:
         scene.process.ask_further(number, is_right)
-    scene.state.asked_all.clear()
-    scene.state.asked_all.update(kept)
+    waiting.has_asked_all = kept
     return [call[1] if call[0] == "transmit" else call[0] for call in calls]
 
 
@@ -1138,16 +1137,17 @@ def where_everybody_can_check_everything_a_client_complains_of_nothing(scene: Sc
 def a_client_that_has_asked_all_replicas_in_vain_asks_for_the_configuration(scene: Scene) -> None:
     state = scene.state
     number = oldest(scene).statement.number
-    kept = dict(state.attempts), set(state.asked_all), state.retransmissions, state.timers
+    waiting = state.outstanding[number]
+    kept = waiting.attempts, waiting.has_asked_all, state.retransmissions, state.timers
     started: list[Any] = []
     state.timers = SimpleNamespace(start=lambda *arguments: started.append(arguments[-1] / state.settings.client_timeout_ms))
-    state.attempts[number] = 1
+    waiting.attempts = 1
     with scene.recording("transmit", "query_configuration") as calls:
         for _ in range(5):
             scene.process.retransmit(number)
     sent = [call[0] for call in calls]
     assert [call[3] for call in calls if call[0] == "transmit"] == [state.replicas] * 5
-    state.attempts, state.asked_all, state.retransmissions, state.timers = kept
+    waiting.attempts, waiting.has_asked_all, state.retransmissions, state.timers = kept
     assert sent == ["transmit", *["transmit", "query_configuration"] * 4]
     assert started == [2, 4, 8, 16, 16]
 
@@ -1181,12 +1181,12 @@ def ordered(scene: Scene, ready: int, in_flight: int, orderable: bool = True, ov
 
     state.queue = SimpleNamespace(ready=lambda: left[0], take=take)
     scene.process.is_orderable = lambda request: orderable
-    scene.process.is_overdue = lambda: overdue
+    scene.state.ledger.is_overdue = lambda: overdue
     try:
         with scene.holding("in_flight", in_flight), scene.recording("extend", "ask_for_reconfiguration") as calls:
             scene.process.order_queued()
     finally:
-        del scene.process.is_orderable, scene.process.is_overdue
+        del scene.process.is_orderable, scene.state.ledger.is_overdue
         state.queue = kept
     return [f"{len(call[1].requests)} ordered" if call[0] == "extend" else "asked" for call in calls]
 
@@ -1291,20 +1291,20 @@ def a_timer_that_expires_is_a_reason_to_ask_unless_nobody_waits_any_more(scene: 
 @case("Replica", IMMUTABLE)
 def a_long_catch_up_is_told_of_slice_by_slice(scene: Scene) -> None:
     state = scene.state
-    kept = state.lacking, state.attempt
-    state.lacking, state.attempt = deque([SimpleNamespace(slot=-1)]), 7
+    kept = state.ledger.suffix, state.attempt
+    state.ledger.suffix, state.attempt = deque([SimpleNamespace(slot=-1)]), 7
     with pytest.MonkeyPatch.context() as patch, scene.recording("transmit", "transmit_large") as calls:
         patch.setattr(sys.modules["Replica"], "CATCH_UP_SLICE_REQUESTS", 0)
         scene.process.catch_up_some()
-        assert len(state.lacking) == 1
+        assert len(state.ledger.suffix) == 1
         patch.setattr(sys.modules["Replica"], "CATCH_UP_SLICE_REQUESTS", 1)
         scene.process.catch_up_some()
-        assert state.lacking is None
-    state.lacking, state.attempt = kept
+        assert state.ledger.suffix is None
+    state.ledger.suffix, state.attempt = kept
     assert [call[1] for call in calls] == ["catching_up", "caught_up"]
     told = [call[2].statement for call in calls]
-    assert {(each.configuration, each.attempt, each.slots) for each in told} == {(0, 7, state.next_slot)}
-    assert told[1].state_digest == state.state.digest()
+    assert {(each.configuration, each.attempt, each.slots) for each in told} == {(0, 7, state.ledger.next_slot)}
+    assert told[1].state_digest == state.ledger.state.digest()
 
 
 # -- what Olympus waits for
@@ -1319,8 +1319,7 @@ def knowing(scene: Scene, gone: tuple[int, ...] = (), places: Any = (), **said: 
     state.change = SimpleNamespace(**{name: lambda value=value: value for name, value in said.items()})
     state.places = places
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("Olympus", "Issuer"):
-            patch.setattr(sys.modules[name], "gone", lambda processes: [each for each in processes if each in lost])
+        patch.setattr(sys.modules["Maker"], "gone", lambda processes: [each for each in processes if each in lost])
         try:
             yield scene.process
         finally:
@@ -1405,7 +1404,7 @@ WHERE: dict[str, Callable[[Any], bool]] = {
 }
 WHEN = {(role, name): holds for role, moments in MOMENTS.items() for name, holds in moments.items()}
 WHEN |= {("Head", name): holds for name, holds in MOMENTS["Replica"].items()}
-WHEN["Replica", "active, well on"] = WHEN["Head", "active, well on"] = lambda state: state.mode == "active" and max(state.state.outcomes.get(0, [0])) > 3
+WHEN["Replica", "active, well on"] = WHEN["Head", "active, well on"] = lambda state: state.mode == "active" and max(state.ledger.state.outcomes.get(0, [0])) > 3
 _came: dict[str, dict[str, Any]] = {}
 
 

@@ -224,9 +224,10 @@ class Hashable:
 
 def replica(**more):
     """A replica as the memory property sees it, active and holding nothing."""
-    state = {"history": {}, "in_flight": {}, "timers": Timers(1), "mode": "active", "queue": {}, "notices": [], "arriving": Assembler(),
-             "cache": LatestRequests(1), "executed": LatestRequests(1),
-             "state": RunningState(1)}  # fmt: skip
+    ledger = {"history": {}, "in_flight": {}, "cache": LatestRequests(1), "executed": LatestRequests(1), "state": RunningState(1)}
+    ledger |= {name: more.pop(name) for name in ledger if name in more}
+    state = {"timers": Timers(1), "mode": "active", "queue": {}, "notices": [], "arriving": Assembler(),
+             "ledger": SimpleNamespace(**ledger)}  # fmt: skip
     container = Hashable()
     container.name, container.configuration = "replica_1", 0
     container.process = SimpleNamespace(_state=SimpleNamespace(**state | more))
@@ -335,7 +336,7 @@ def test_an_answer_that_not_all_correct_replicas_hold_is_found_in_a_run(replica_
     def answers_early(process, name, message):
         state = process._state
         if name == "shuttle" and state.position == state.configuration.t:
-            settled = SettledSlot(state.in_flight[message.slot].done, message.result_proof, message.order_proof)
+            settled = SettledSlot(state.ledger.in_flight[message.slot].done, message.result_proof, message.order_proof)
             for request in message.requests:
                 process.reply(request, settled)
         stock(process, name, message)
@@ -362,7 +363,7 @@ def test_a_replica_that_was_only_late_is_held_to_its_state(failure, replica_clas
 
     def spoils(process, shuttle):
         if process._state.position == 1 and shuttle.slot == 12:
-            process._state.state.apply(Operation("put", "intruder", "x"))
+            process._state.ledger.state.apply(Operation("put", "intruder", "x"))
         stock(process, shuttle)
 
     monkeypatch.setattr(replica_class, "extend", spoils)
@@ -374,7 +375,7 @@ def test_a_replica_is_held_to_its_state_until_a_lie_of_its_own_strikes(replica_c
 
     def spoils(process, shuttle):
         if process._state.position == 1 and shuttle.slot == 2 and process._state.configuration_number == 0:
-            process._state.state.apply(Operation("put", "intruder", "x"))
+            process._state.ledger.state.apply(Operation("put", "intruder", "x"))
         stock(process, shuttle)
 
     monkeypatch.setattr(replica_class, "extend", spoils)

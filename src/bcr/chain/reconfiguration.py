@@ -9,6 +9,7 @@ be correct and have been slow.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +30,48 @@ from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Voucher
 from bcr.signed.violations import ProtocolViolation
 from bcr.state.running import Snapshot
+
+
+def milliseconds(since_s: float, until_s: float) -> float:
+    """From one moment to the other, in whole microseconds."""
+    return round((until_s - since_s) * 1000, 3)
+
+
+class Wish(NamedTuple):
+    """That a configuration be replaced: who asked, why, whom it blames, and when Olympus heard it, on its monotonic clock."""
+
+    who: str
+    reason: str
+    blamed: int | None
+    heard_s: float
+
+
+class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the result of a run says of a reconfiguration.
+
+    `detected_ms` counts from the start of the service, and `detected_ns` is the same moment on Olympus's `clock`: when the
+    request for it arrived. From then on count, None where it never came to that, `wedged_ms`, until Olympus had the
+    histories that it waited for; `caught_up_ms`, until a quorum had one digest; `fetched_ms`, until its running state was
+    there; and `active_ms`. `quorum` is None where no quorum would do, and `why_not` then says of each why.
+    """
+
+    source: int = msgspec.field(name="from")
+    target: int = msgspec.field(name="to")
+    requested_by: str
+    reason: str
+    blamed: int | None
+    quorums_tried: tuple[Quorum, ...]
+    quorum: Quorum | None
+    why_not: tuple[tuple[Quorum, str], ...]
+    invalid_histories: dict[str, str]
+    olympus_results: tuple[tuple[int, int], ...]
+    clock: str
+    detected_ns: int
+    detected_ms: float
+    wedged_ms: float | None
+    caught_up_ms: float | None
+    fetched_ms: float | None
+    active_ms: float | None
 
 
 class Reconfiguration:
@@ -241,34 +284,40 @@ class Reconfiguration:
         self.snapshot = handover.snapshot
         return True
 
+    # -- what becomes known of it
+
+    def report(
+        self,
+        wish: Wish,
+        target: int,
+        plan: QuorumPlan | None,
+        results: tuple[tuple[int, int], ...],
+        reached_s: Mapping[str, float],
+        clock: str,
+        serving_since_s: float,
+    ) -> ReconfigurationReport:
+        """The account of it: `results` are client and number of the vouchers that were sent, `reached_s` when its steps were."""
+        reached_ms = {step: milliseconds(wish.heard_s, at_s) for step, at_s in reached_s.items()}
+        return ReconfigurationReport(
+            source=self.configuration.number,
+            target=target,
+            requested_by=wish.who,
+            reason=wish.reason,
+            blamed=wish.blamed,
+            quorums_tried=tuple(self.tried),
+            quorum=None if plan is None else plan.quorum,
+            why_not=tuple(sorted(self.failed.items())),
+            invalid_histories={f"replica_{position}": why for position, why in sorted(self.invalid.items())},
+            olympus_results=results,
+            clock=clock,
+            detected_ns=round(wish.heard_s * 1e9),
+            detected_ms=milliseconds(serving_since_s, wish.heard_s),
+            wedged_ms=reached_ms.get("wedged"),
+            caught_up_ms=reached_ms.get("caught_up"),
+            fetched_ms=reached_ms.get("fetched"),
+            active_ms=reached_ms.get("active"),
+        )
+
     def why_not(self) -> Mapping[Quorum, str]:
         """By quorum, why those that were considered would not do."""
         return dict(self.failed)
-
-
-class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the result of a run says of a reconfiguration.
-
-    `detected_ms` counts from the start of the service, and `detected_ns` is the same moment on Olympus's `clock`: when the
-    request for it arrived. From then on count, None where it never came to that, `wedged_ms`, until Olympus had the
-    histories that it waited for; `caught_up_ms`, until a quorum had one digest; `fetched_ms`, until its running state was
-    there; and `active_ms`. `quorum` is None where no quorum would do, and `why_not` then says of each why.
-    """
-
-    source: int = msgspec.field(name="from")
-    target: int = msgspec.field(name="to")
-    requested_by: str
-    reason: str
-    blamed: int | None
-    quorums_tried: tuple[Quorum, ...]
-    quorum: Quorum | None
-    why_not: tuple[tuple[Quorum, str], ...]
-    invalid_histories: dict[str, str]
-    olympus_results: tuple[tuple[int, int], ...]
-    clock: str
-    detected_ns: int
-    detected_ms: float
-    wedged_ms: float | None
-    caught_up_ms: float | None
-    fetched_ms: float | None
-    active_ms: float | None

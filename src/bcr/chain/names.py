@@ -1,0 +1,70 @@
+"""The messages by the names that they travel under, and the kind of what each holds (specification, section 2)."""
+
+from typing import Any
+
+from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.history import (
+    CatchingUp,
+    CatchUp,
+    CaughtUp,
+    InitialHistory,
+    RunningStateHandover,
+    Wedged,
+    WithState,
+)
+from bcr.chain.messages import (
+    Accusation,
+    CheckpointShuttle,
+    CompletedCheckpoint,
+    PublicKey,
+    ResultMessage,
+    ResultShuttle,
+    Shuttle,
+)
+from bcr.signed.signing import Signed
+from bcr.signed.statements import (
+    Complaint,
+    ConfigurationQuery,
+    GetRunningState,
+    Ready,
+    ReconfigurationRequest,
+    Refusal,
+    SignedRequest,
+    Stale,
+    Voucher,
+    WedgeRequest,
+)
+
+KINDS: dict[str, Any] = {
+    # from Olympus
+    "inithist": WithState[InitialHistory],
+    "configuration": SignedConfiguration,
+    "new_configuration": SignedConfiguration,  # the same: what a replica's log, and a trigger, call it
+    "wedge_request": Signed[WedgeRequest],
+    "catch_up": Signed[CatchUp],
+    "get_running_state": Signed[GetRunningState],
+    "voucher": Signed[Voucher],
+    # from clients
+    "client_request": SignedRequest,
+    "configuration_query": Signed[ConfigurationQuery],
+    "accusation": Signed[Accusation],
+    "complaint": Signed[Complaint],
+    # from replicas, to each other
+    "forwarded_request": SignedRequest,
+    "shuttle": Shuttle,
+    "result_shuttle": ResultShuttle,
+    "checkpoint": CheckpointShuttle,
+    "completed_checkpoint": CompletedCheckpoint,
+    # to clients
+    "result_message": ResultMessage,
+    "error": Signed[Refusal],
+    "stale": Signed[Stale],
+    # and to Olympus
+    "public_key": PublicKey,
+    "ready": Signed[Ready],
+    "reconfiguration_request": Signed[ReconfigurationRequest],
+    "wedged": Signed[Wedged],
+    "catching_up": Signed[CatchingUp],
+    "caught_up": Signed[CaughtUp],
+    "running_state": WithState[RunningStateHandover],
+}
