@@ -8,8 +8,9 @@ import msgspec
 
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, parse_scenario
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of
+from bcr_runtime.places import SERVICE
 
-DEFAULT_FILE = "service.config"
+DEFAULT_FILE = SERVICE.name
 DEFAULT_GATEWAY = "127.0.0.1:8080"
 MOST_GATEWAYS = 16
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
