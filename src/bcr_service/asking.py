@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from bcr.chain.slot_room import operations_bytes
 from bcr.objects.operation import Operation
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_client.proof import MOST_NONCE, Proof, nonce_operation
 from bcr_service.calls import failure_in
 from bcr_service.desk import Busy, Job, Settled
@@ -39,6 +41,8 @@ class Asking:
                 future.set_result(settled)
 
         asked = tuple(operations) if nonce is None else (*operations, nonce_operation(nonce))
+        if operations_bytes(asked) > REQUEST_LIMIT_BYTES:  # no replica would take it, and it would be asked for without end
+            raise Problem(413, f"operations of more than {REQUEST_LIMIT_BYTES:,} bytes")
         is_alone = nonce is not None or len(operations) > 1 or _has_condition(operations)
         job = Job(asked, lambda settled: loop.call_soon_threadsafe(settle, settled), is_alone)
         began_s = time.monotonic()

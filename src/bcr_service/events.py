@@ -22,6 +22,11 @@ class Events:
         """Keep the event, which has its number, and wake the listeners."""
         with self._lock:
             self._kept.append(event)
+        self.ring()
+
+    def ring(self) -> None:
+        """Let all who listen look whether there is something."""
+        with self._lock:
             listeners = list(self._listeners.values())
         for tell in listeners:
             tell()

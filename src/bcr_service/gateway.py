@@ -53,6 +53,11 @@ class Gateway:
         self._server = HttpServer(self)
         self._server.start()
 
+    def begin_to_end(self) -> None:
+        """Take nothing more, and let those who listen go."""
+        self.desk.close()
+        self.events.ring()
+
     def close(self) -> None:
         """Answer what is under way, and take no more."""
         if self._server is not None:

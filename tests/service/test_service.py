@@ -17,6 +17,10 @@ from serving import FILE, await_ready, command, served
 from bcr_runtime.places import SOURCES
 
 
+# Numbers that are shorter here than they are written: as operations of a request too much for replicas to take.
+TOO_MUCH = b'{"operations": [{"op": "put", "key": "k", "value": [%s]}]}' % b",".join([b"1e9"] * 60_000)
+
+
 def body_of(answer):
     return json.loads(answer[2])
 
@@ -102,6 +106,7 @@ def test_head_is_a_get_without_a_body(service):
         ("GET", "/keys/x?timeout_ms=0", None, 400),
         ("GET", "/keys/x?proof=1&nonce=%00", None, 400),
         ("POST", "/transactions", b"[]", 400),
+        ("POST", "/transactions", TOO_MUCH, 413),
         ("POST", "/lab/kill/replica_0", None, 404),
     ],
 )
