@@ -9,7 +9,7 @@ from bcr.objects.operation import Operation
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_client.proof import MOST_NONCE, Proof, nonce_operation
 from bcr_service.calls import failure_in
-from bcr_service.desk import Busy, Job, Settled
+from bcr_service.desk import Busy, Job, Settled, deliver
 from bcr_service.gateway import Gateway
 from bcr_service.metrics import Metrics
 from bcr_service.problems import Problem, unavailable, unknown
@@ -24,6 +24,7 @@ class Asking:
     def __init__(self, gateway: Gateway, metrics: Metrics) -> None:
         self._gateway = gateway
         self._metrics = metrics
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def ask(self, operations: Sequence[Operation], limit_ms: int, nonce: str | None = None) -> Settled:
         """What became of the operations, which happen together or not at all.
@@ -33,10 +34,10 @@ class Asking:
         """
         if self._gateway.configuration is None:
             raise unavailable("the chain is not there yet")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Settled] = loop.create_future()
+        loop = self._loop_of_callers()
+        future: asyncio.Future[Settled | None] = loop.create_future()
 
-        def settle(settled: Settled) -> None:
+        def settle(settled: Settled | None) -> None:
             if not future.done():
                 future.set_result(settled)
 
@@ -44,18 +45,21 @@ class Asking:
         if operations_bytes(asked) > REQUEST_LIMIT_BYTES:  # no replica would take it, and it would be asked for without end
             raise Problem(413, f"operations of more than {REQUEST_LIMIT_BYTES:,} bytes")
         is_alone = nonce is not None or len(operations) > 1 or _has_condition(operations)
-        job = Job(asked, lambda settled: loop.call_soon_threadsafe(settle, settled), is_alone)
+        job = Job(asked, settle, is_alone)
         began_s = time.monotonic()
+        timer = loop.call_later(limit_ms / 1000, settle, None)
         try:
             self._gateway.desk.put(job)
-            settled = await asyncio.wait_for(future, limit_ms / 1000)
+            settled = await future
         except Busy as busy:
             raise unavailable(str(busy)) from busy
-        except TimeoutError:
-            raise self._too_late(job, limit_ms) from None
         except asyncio.CancelledError:  # the caller has hung up
             self._gateway.desk.withdraw(job)
             raise
+        finally:
+            timer.cancel()
+        if settled is None:
+            raise self._too_late(job, limit_ms)
         self._metrics.answered(time.monotonic() - began_s)
         failure = failure_in(settled.results)
         if failure is not None:
@@ -63,6 +67,13 @@ class Asking:
                 failure.more["proof"] = proof_of(settled, nonce)
             raise failure
         return settled
+
+    def _loop_of_callers(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = loop = asyncio.get_running_loop()
+            # All that a request has answered with one call: each wakes the loop up.
+            self._gateway.desk.deliver_by(lambda answered: loop.call_soon_threadsafe(deliver, answered))
+        return self._loop
 
     def _too_late(self, job: Job, limit_ms: int) -> Problem:
         if self._gateway.desk.withdraw(job):

@@ -53,6 +53,15 @@ class Job(msgspec.Struct, eq=False):
         return operations_bytes(self.operations)
 
 
+Answered = Sequence[tuple[Job, Settled]]
+
+
+def deliver(answered: Answered) -> None:
+    """Tell each caller what became of its job."""
+    for job, settled in answered:
+        job.deliver(settled)
+
+
 class Desk:
     """The jobs of one gateway. `put` and `withdraw` are for the callers' thread, the rest for the client's."""
 
@@ -68,6 +77,7 @@ class Desk:
         self._is_closed = False
         self._is_woken = False
         self._wake: Callable[[], None] = lambda: None
+        self._deliver: Callable[[Answered], object] = deliver
         self.operations = 0
         self.requests = 0
         self.split = 0
@@ -93,6 +103,10 @@ class Desk:
         with self._lock:
             job.is_withdrawn = not job.is_taken
             return job.is_withdrawn
+
+    def deliver_by(self, post: Callable[[Answered], object]) -> None:
+        """Let `post` see to it that `deliver` is called, on the callers' thread, for all that a request has answered."""
+        self._deliver = post
 
     # -- the client
 
@@ -148,11 +162,12 @@ class Desk:
                     self._waiting.appendleft(job)
                     self._waiting_bytes += job.size()
             return True
-        first = 0
+        first, told = 0, []
         for job in jobs:
             results = outcome.results[first : first + len(job.operations)]
             first += len(job.operations)
-            job.deliver(Settled(results, outcome.place, configuration, request, answer))
+            told.append((job, Settled(results, outcome.place, configuration, request, answer)))
+        self._deliver(told)
         return False
 
     def close(self) -> None:
