@@ -21,7 +21,12 @@ class Dictionary(LimitedObject[str]):
 
     name = "dictionary"
     value_type = str
-    forms: ClassVar[Mapping[str, Sequence[str]]] = {"put": ("'k'", "'v'"), "get": ("'k'",), "slice": ("'k'", "'i:j'"), "append": ("'k'", "'v'")}
+    forms: ClassVar[Mapping[str, Sequence[str]]] = {
+        "put": ("'k'", "'v'"),
+        "get": ("'k'",),
+        "slice": ("'k'", "'i:j'"),
+        "append": ("'k'", "'v'"),
+    }
     result_limit_bytes = RESULTS_LIMIT_BYTES
     drawn_limit_bytes = len(f"key{dictionary_workload.KEYS - 1}") + dictionary_workload.MAX_WORD_LENGTH
     is_trusted = True
@@ -48,7 +53,12 @@ class Dictionary(LimitedObject[str]):
         return execute(values, operations)
 
     def execute_within(
-        self, values: MutableMapping[str, str], operations: Sequence[Operation], place: Place, room: Room, results_left: int | None
+        self,
+        values: MutableMapping[str, str],
+        operations: Sequence[Operation],
+        place: Place,
+        room: Room,
+        results_left: int | None,
     ) -> tuple[str, ...]:
         return execute(values, operations, room, results_left)
 

@@ -143,7 +143,10 @@ class ReplicatedObject(ABC, Generic[V]):
     # -- workloads, faults, and what is checked and shown
 
     def drawn(self, seed: int) -> Iterator[Operation]:
-        """Operations without end: a pure function of the seed, the same on every platform. Raises BadOperation if there are none."""
+        """Operations without end: a pure function of the seed, the same on every platform.
+
+        Raises BadOperation where the object has none.
+        """
         raise BadOperation(f"{self.name} has no pseudorandom operations")
 
     def stray(self) -> Operation:
@@ -180,7 +183,12 @@ class LimitedObject(ReplicatedObject[V]):
 
     @abstractmethod
     def execute_within(
-        self, values: MutableMapping[str, V], operations: Sequence[Operation], place: Place, room: Room, results_left: int | None
+        self,
+        values: MutableMapping[str, V],
+        operations: Sequence[Operation],
+        place: Place,
+        room: Room,
+        results_left: int | None,
     ) -> tuple[str, ...]:
         """As `execute`, within the room, and of results no more bytes than are left where that is a number."""
 

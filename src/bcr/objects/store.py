@@ -1,4 +1,5 @@
-"""The store: JSON values with versions, conditions on these, and requests that happen as a whole or not at all (specification, 8.4).
+"""The store: JSON values with versions, conditions on these, and requests that happen as a whole or not at all
+(specification, 8.4).
 
 Results are JSON:
 
@@ -248,7 +249,7 @@ def _version(item: Item) -> str:
 
 
 def _appended(before: Item | None, text: str) -> str:
-    """The text of the value with another one at its end. Raises Failed where that has no meaning, and NoOperation if too deep."""
+    """The text of the value with another one at its end. Raises Failed where that has no meaning, NoOperation if too deep."""
     if before is None:
         return value_of(f"[{text}]")
     if before.text.startswith("["):

@@ -220,7 +220,10 @@ class Witness(msgspec.Struct, frozen=True, array_like=True):
     outcomes_digest: bytes
 
     def state_digest(self, key: str) -> bytes:
-        """The digest of the only running states in which the key's bucket is this. Raises MalformedMessage if there are none."""
+        """The digest of the only running states in which the key's bucket is this.
+
+        Raises MalformedMessage where there are none.
+        """
         return _digest_of(root_over(bucket_of(key), self.bucket, self.path), self.outcomes_digest)
 
     def value_of(self, key: str, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Any:
