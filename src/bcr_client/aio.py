@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import asking
-from bcr_client.asking import ABSENT, Call
+from bcr_client.asking import ABSENT, NOTHING_SEEN, Call, Seen
 from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
 from bcr_client.store import IDLE_LIMIT_S, TIMEOUT_S, Checking, Versioned, version_of, versioned
 from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader
@@ -18,8 +18,10 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class AsyncStore(Checking):
     """The store behind a gateway. Calls may go on at once: each has a connection, which others use again."""
 
-    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S) -> None:
-        super().__init__(url, olympus_key, timeout_s)
+    def __init__(
+        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
+    ) -> None:
+        super().__init__(url, olympus_key, timeout_s, seen)
         self._idle: list[tuple[float, Connection]] = []
 
     async def __aenter__(self) -> Self:

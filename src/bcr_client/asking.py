@@ -42,6 +42,9 @@ class Seen(msgspec.Struct, frozen=True, order=True):
     place: Version = (-1, -1, -1)
 
 
+NOTHING_SEEN = Seen()
+
+
 def json_of(value: Any) -> str:
     """A value as its JSON. Raises Refused where it is none."""
     try:

@@ -12,7 +12,7 @@ import msgspec
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import asking
-from bcr_client.asking import ABSENT, Call, Seen
+from bcr_client.asking import ABSENT, NOTHING_SEEN, Call, Seen
 from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
 from bcr_client.proof import Proof, Shown, key_of
 from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader, place_of, request_bytes
@@ -32,10 +32,13 @@ class Versioned(msgspec.Struct, frozen=True):
 class Checking:
     """What both clients have in common: what they know, and what they make of answers."""
 
-    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
+    ) -> None:
         """`olympus_key` is Olympus's public key, 32 bytes or their hexadecimal digits, from a source that you trust.
 
-        `timeout_s` is the deadline of each call. Raises ValueError where one of them makes no sense.
+        `timeout_s` is the deadline of each call, `seen` what an earlier client of yours had seen, if it is to count.
+        Raises ValueError where one of them makes no sense.
         """
         if not timeout_s > 0:
             raise ValueError(f"a timeout of {timeout_s} s")
@@ -44,7 +47,7 @@ class Checking:
         if len(self.olympus_key) != 32:
             raise ValueError(f"Olympus's key has 32 bytes, not {len(self.olympus_key)}")
         self.timeout_s = timeout_s
-        self.seen = Seen()
+        self.seen = seen
         """The highest configuration and place that were proved so far; nothing older is accepted."""
         self.last_proof: Proof | None = None
         """The proof of the latest answer, to be kept by `last_proof.save(file)`."""
@@ -85,8 +88,10 @@ class Store(Checking):
     where the gateway's answer does not hold.
     """
 
-    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S) -> None:
-        super().__init__(url, olympus_key, timeout_s)
+    def __init__(
+        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
+    ) -> None:
+        super().__init__(url, olympus_key, timeout_s, seen)
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._used_s = 0.0

@@ -27,6 +27,7 @@ from bcr_client import (
     Store,
     UntrustedAnswer,
 )
+from bcr_client.asking import Seen
 
 
 @pytest.fixture
@@ -223,6 +224,16 @@ def test_an_old_answer_is_noticed(service, olympus_key, store):
     assert untrusted.value.kind == "old"
 
 
+def test_neither_an_older_configuration_nor_an_older_place_than_was_seen_is_accepted(service, olympus_key):
+    with Store(service.url, olympus_key) as store:
+        store.put("seen", 1)
+        configuration, (number, slot, index) = store.seen.configuration, store.seen.place
+    for seen in (Seen(configuration + 1, (number, slot, index)), Seen(configuration, (number, slot + 1_000_000, 0))):
+        with Store(service.url, olympus_key, seen=seen) as store, pytest.raises(UntrustedAnswer) as untrusted:
+            store.get("seen")
+        assert untrusted.value.kind == "old"
+
+
 def test_a_write_that_is_dropped_and_confirmed_is_noticed(service, olympus_key):
     def lie(method, path, body, forward):
         return 204, b""
@@ -292,6 +303,26 @@ def test_where_nobody_listens_nothing_has_happened(olympus_key, service):
     with Store(f"http://127.0.0.1:{port}", olympus_key) as store, pytest.raises(NothingHappened) as nothing:
         store.put("x", 1)
     assert nothing.value.is_proved
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+                                    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"])  # fmt: skip
+def test_what_is_no_http_answer_leaves_the_outcome_unknown(answer):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(answer)
+
+        stranger = threading.Thread(target=serve)
+        stranger.start()
+        with Store(f"http://127.0.0.1:{listening.getsockname()[1]}", bytes(32)) as store, pytest.raises(OutcomeUnknown):
+            store.put("x", 1)
+        stranger.join()
 
 
 # -- what the package is made of

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from serving import FILE, await_ready, command, served
 
+from bcr_client import Store
 from bcr_runtime.places import SOURCES
-
 
 # Numbers that are shorter here than they are written: as operations of a request too much for replicas to take.
 TOO_MUCH = b'{"operations": [{"op": "put", "key": "k", "value": [%s]}]}' % b",".join([b"1e9"] * 60_000)
@@ -273,7 +273,12 @@ def test_a_killed_replica_is_replaced_and_nothing_is_lost(tmp_path):
         await_chain(running, lambda status: all(each["pid"] for each in status["chain"]))
         before = [each["pid"] for each in chain_of(running)["chain"]]
         assert running.ask("POST", "/lab/kill/replica_1")[0] == 202
-        assert running.ask("PUT", "/keys/after", b"2")[0] == 204
+        with Store(running.url, chain_of(running)["olympus_key"], timeout_s=30) as store:
+            store.put("after", 2)  # on Olympus's word, where the killed one's configuration had ordered it
+            assert store.last_proof.check(store.olympus_key).by in {"Olympus", "3 of 3 replicas"}
+            store.get("after")
+            assert store.last_proof.check(store.olympus_key).by == "3 of 3 replicas"
+            assert store.seen.configuration == 1
         assert running.ask("GET", "/keys/kept")[2] == b"1"
         await_chain(running, lambda status: status["configuration"] == 1 and all(each["pid"] for each in status["chain"]))
         assert not set(before) & {each["pid"] for each in chain_of(running)["chain"]}
