@@ -76,6 +76,9 @@ class Asking:
         return self._loop
 
     def _too_late(self, job: Job, limit_ms: int) -> Problem:
+        if self._gateway.desk.is_closed:
+            down = "the service is going down"
+            return unavailable(down) if self._gateway.desk.withdraw(job) else unknown(f"sent, and {down}: it may have happened")
         if self._gateway.desk.withdraw(job):
             return unavailable(f"not sent within {limit_ms} ms: the chain is busy, or is being reconfigured")
         return unknown(f"sent, and no answer within {limit_ms} ms: it may have happened, or may yet")

@@ -38,13 +38,13 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, eq=False):
-    """Operations that happen together or not at all, and whom to tell what came of them.
+    """Operations that happen together or not at all, and whom to tell what came of them: None, where nobody will know.
 
     `is_alone` keeps others' operations out of the request: the caller gets to see all of it.
     """
 
     operations: tuple[Operation, ...]
-    deliver: Callable[[Settled], Any]
+    deliver: Callable[[Settled | None], Any]
     is_alone: bool = False
     is_taken: bool = False
     is_withdrawn: bool = False
@@ -53,7 +53,7 @@ class Job(msgspec.Struct, eq=False):
         return operations_bytes(self.operations)
 
 
-Answered = Sequence[tuple[Job, Settled]]
+Answered = Sequence[tuple[Job, Settled | None]]
 
 
 def deliver(answered: Answered) -> None:
@@ -162,7 +162,8 @@ class Desk:
                     self._waiting.appendleft(job)
                     self._waiting_bytes += job.size()
             return True
-        first, told = 0, []
+        first = 0
+        told: list[tuple[Job, Settled | None]] = []
         for job in jobs:
             results = outcome.results[first : first + len(job.operations)]
             first += len(job.operations)
@@ -174,6 +175,15 @@ class Desk:
         """Take nothing more."""
         with self._lock:
             self._is_closed = True
+
+    def give_up(self) -> None:
+        """Nobody will answer any more: tell so to all who wait, whether they were sent or not."""
+        with self._lock:
+            jobs = [*self._waiting, *(job for jobs in self._sent.values() for job in jobs)]
+            self._waiting.clear()
+            self._sent.clear()
+            self._sent_s.clear()
+        self._deliver([(job, None) for job in jobs])
 
     @property
     def is_closed(self) -> bool:

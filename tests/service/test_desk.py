@@ -118,6 +118,19 @@ def test_the_desk_takes_no_more_than_its_limit_and_says_so(desk, monkeypatch):
         desk.put(job(get("c"))[0])
 
 
+def test_a_desk_that_gives_up_tells_all_and_only_what_was_not_sent_is_withdrawn(desk):
+    sent, got_sent = job(get("a"))
+    waiting, got_waiting = job(get("b"))
+    desk.put(sent)
+    desk.sent(0, desk.take())
+    desk.put(waiting)
+    desk.give_up()
+    assert got_sent == got_waiting == [None]
+    assert desk.withdraw(waiting)
+    assert not desk.withdraw(sent)
+    assert desk.is_idle()
+
+
 def test_a_closed_desk_takes_nothing_and_still_sends_what_waits(desk):
     waiting, _ = job(get("a"))
     desk.put(waiting)

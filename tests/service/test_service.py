@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -191,6 +192,23 @@ def test_a_body_without_end_is_cut_off(service):
     assert service.ask("GET", "/livez")[0] == 200
 
 
+STRANGE = (b"GET", b" ", b"/keys/x", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"content-length: -5", b"content-length: 9", b"\0", b"PUT /keys/x",
+           b"transfer-encoding: chunked", b"FFFFFFFFFFFFFFFF\r\n", b"expect: 100-continue", b"\xff" * 9, b"host: x", b"upgrade: websocket",
+           b"connection: upgrade", b"HTTP/2.0", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"{}", b"?timeout_ms=1", b"\x16\x03\x01")  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_a_stranger_sends_others_are_served(service, seed):
+    draw = random.Random(seed)
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", service.port)) as stranger:
+            stranger.sendall(b"".join(draw.choices(STRANGE, k=draw.randrange(1, 12))))
+            if draw.random() < 0.5:
+                stranger.shutdown(socket.SHUT_WR)
+    assert service.ask("PUT", "/keys/served", b"1")[0] == 204
+    assert service.process.poll() is None
+
+
 # -- the start and the end
 
 
@@ -283,6 +301,17 @@ def test_a_killed_replica_is_replaced_and_nothing_is_lost(tmp_path):
         await_chain(running, lambda status: status["configuration"] == 1 and all(each["pid"] for each in status["chain"]))
         assert not set(before) & {each["pid"] for each in chain_of(running)["chain"]}
         assert running.ask("POST", "/lab/burn/replica_1")[0] == 404
+
+
+def test_where_more_than_t_replicas_are_gone_the_service_says_so_and_ends(tmp_path):
+    with served(tmp_path) as running:
+        await_chain(running, lambda status: all(each["pid"] for each in status["chain"]))
+        for each in chain_of(running)["chain"][:2]:
+            os.kill(each["pid"], signal.SIGKILL)
+        lost = running.ask("PUT", "/keys/lost?timeout_ms=60000", b"1")
+        assert (lost[0], body_of(lost)["definite"]) == (504, False)
+        assert running.process.wait(60) == 1
+    assert "fewer than t+1 usable answers" in (tmp_path / "errors.txt").read_text()
 
 
 def test_while_nobody_answers_a_write_is_indefinite_and_what_was_not_sent_is_definite(tmp_path):
