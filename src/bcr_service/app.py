@@ -1,6 +1,7 @@
 """The HTTP interface of a gateway; src/bcr_service/openapi.yaml is its description, and served with it."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
 from bcr_service.problems import TYPE, Problem
 from bcr_service.status import as_text, is_ready, status_of
+from bcr_service.watching import PAUSE_S, Looked, look, told
 
 BODY_LIMIT_BYTES = REQUEST_LIMIT_BYTES
 BODY_LIMIT_S = 10.0
@@ -46,6 +48,7 @@ def application(gateway: Gateway) -> Starlette:
         Route("/readyz", http.told(http.readyz), methods=["GET"]),
         Route("/metrics", http.told(http.metrics_text), methods=["GET"]),
         Route("/configuration", http.told(http.configuration), methods=["GET"]),
+        Route("/watch", http.told(http.watch), methods=["GET"]),
         Route("/events", http.told(http.events), methods=["GET"]),
         Route("/openapi.json", http.told(http.openapi), methods=["GET"]),
         Route("/api", http.told(http.api), methods=["GET"]),
@@ -218,6 +221,30 @@ class Http:
                 listener.close()
 
         return StreamingResponse(stream(int(last[:18])), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    async def watch(self, request: Request) -> Response:
+        """What changes at the keys that begin with a prefix (SSE): first all that is there, then what is different."""
+        prefix = request.query_params.get("prefix", "")
+        first = await look(self._asking, prefix)
+        try:
+            listener = self._gateway.events.listen()
+        except OverflowError as error:
+            raise Problem(503, str(error)) from error
+
+        async def stream(before: Looked, now: Looked) -> AsyncIterator[bytes]:
+            try:
+                while not self._gateway.desk.is_closed:
+                    for event in told(before, now):
+                        yield event
+                    yield b": looked\n\n"
+                    await asyncio.sleep(PAUSE_S)
+                    before = now
+                    with contextlib.suppress(Problem):  # while nobody answers nothing is told
+                        now = await look(self._asking, prefix)
+            finally:
+                listener.close()
+
+        return StreamingResponse(stream({}, first), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def lab(self, request: Request) -> Response:
         """Something is done to a process of the service; what came of it is an event."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import psutil
 import pytest
@@ -116,6 +117,27 @@ def test_what_makes_no_sense_is_a_problem_and_definite(service, method, path, bo
     assert answer[0] == status
     assert answer[1]["content-type"] == "application/problem+json"
     assert body_of(answer)["definite"] is True
+
+
+def test_a_watch_tells_what_is_there_and_then_what_changes(service):
+    service.ask("PUT", "/keys/watched/a", b'{"x":\n1}')
+    told = []
+    with urllib.request.urlopen(service.url + "/watch?prefix=watched/", timeout=30) as stream:
+
+        def next_event():
+            while True:
+                lines = list(iter(lambda: stream.readline().decode().strip(), ""))
+                if lines[0].startswith("event: "):
+                    return lines[0].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
+
+        told.append(next_event())
+        service.ask("PUT", "/keys/watched/b", b"2")
+        told.append(next_event())
+        service.ask("DELETE", "/keys/watched/a")
+        told.append(next_event())
+    assert [(kind, event["key"], event.get("value")) for kind, event in told] == [
+        ("put", "watched/a", {"x": 1}), ("put", "watched/b", 2), ("delete", "watched/a", None),
+    ]  # fmt: skip
 
 
 # -- about the service
