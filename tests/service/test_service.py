@@ -336,6 +336,17 @@ def test_where_more_than_t_replicas_are_gone_the_service_says_so_and_ends(tmp_pa
     assert "fewer than t+1 usable answers" in (tmp_path / "errors.txt").read_text()
 
 
+@pytest.mark.parametrize(("which", "what"), [(0, "a gateway has ended"), (1, "Olympus has ended")])
+def test_where_a_gateway_or_olympus_is_gone_the_service_says_so_and_ends(tmp_path, which, what):
+    with served(tmp_path) as running:
+        family = processes_below(running.process.pid)
+        [node] = psutil.Process(running.process.pid).children()
+        os.kill(sorted(node.children(), key=lambda child: child.create_time())[which].pid, signal.SIGKILL)
+        assert running.process.wait(60) == 1
+    assert f"bcr serve: {what}" in (tmp_path / "errors.txt").read_text()
+    assert not [pid for pid in family if is_alive(pid)]
+
+
 def test_while_nobody_answers_a_write_is_indefinite_and_what_was_not_sent_is_definite(tmp_path):
     with served(tmp_path, "--lab", text=FILE + "client_window = 1\n") as running:
         await_chain(running, lambda status: all(each["pid"] for each in status["chain"]))
