@@ -15,8 +15,8 @@ import msgspec
 from rich.table import Table
 
 from bcr.chain.limits import state_limits
+from bcr.evidence.files import packed_record
 from bcr.objects.replicated import ReplicatedObject, has_own_model
-from bcr.signed.encoding import encode
 from bcr.signed.violations import Notice
 from bcr.state.running import shown
 from bcr.verdict.judge import Judgement, judge
@@ -66,7 +66,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
         problems += write_whole(text.encode("utf-8", errors="backslashreplace"), path)
-    problems += write_whole(encode(record), launch.folder / "record.msgpack")  # last, because it is large
+    problems += write_whole(packed_record(record), launch.folder / "record.msgpack")  # last, because it is large
     try:
         _print(outcome, launch.folder)
     except OSError as error:
@@ -109,6 +109,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "processes": processes(record),
         "versions": dict(_versions()),
         "settings": launch.scenario.settings(),
+        "olympus_key": record.olympus_key.hex(),
         "clock": {"name": launch.settings.clock, "origin_ns": launch.settings.clock_origin_ns},
         "log_folder": str(launch.folder),
     }

@@ -13,9 +13,9 @@ from bcr_client import NothingHappened, Store, StoreError, UntrustedAnswer
 from bcr_client.proof import in_words, key_of
 from bcr_run import output
 from bcr_service.language import FORMS, OF_LABORATORY, Command, NotUnderstood, checked, helped, understood, value_of
+from bcr_service.verifying import KEY_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-KEY_VARIABLE = "BCR_OLYMPUS_KEY"
 LIMIT_S = 10.0
 DONE, NOTHING, BAD_INPUT, LIED, UNKNOWN = range(5)
 EPILOG = f"""The public key of Olympus is the one that ./bcr serve tells; {KEY_VARIABLE} of the environment takes the place of --olympus-key.

@@ -116,12 +116,13 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     if base is not None and "\n" not in base:
         base = located_text(PROJECT / base)
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"))
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), bug.get("durable", False))
         if tally.failures:
             [failure] = tally.failures
             if options.keep:
                 options.keep.mkdir(parents=True, exist_ok=True)
-                counterexample(failure, options.keep / f"{re.sub('[^a-z0-9]+', '-', bug['name'].lower())}.config")
+                name = re.sub("[^a-z0-9]+", "-", bug["name"].lower())
+                counterexample(failure, options.keep / f"{name}.config", options=f"--bug {name} ")
             print(f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}")
             return 0
     print(f"not found in {options.seeds} seeds")

@@ -15,12 +15,14 @@ from typing import Any
 
 from da import common, sim
 
+from bcr_sim.disks import SimDisk
 from bcr_sim.network import Network
 from bcr_sim.world import SECOND_NS, Task, World
 from dacurrent import awaits, lifetime
 
 HOST = "simulated"
 MESSAGE, SETUP = sim.Command.Message, sim.Command.Setup  # looked up once: of an enum it takes a while
+BEGINNING = SETUP, sim.Command.Start
 
 
 class ProcessId(common.ProcessId):
@@ -45,6 +47,7 @@ class Queue:
         self._world = world
         self._items: deque[Any] = deque()
         self.task: Task | None = None
+        self.before_waiting: Callable[[], None] = lambda: None  # what the process does when nothing is left
 
     def append(self, item: Any) -> None:
         self._items.append(item)
@@ -54,6 +57,8 @@ class Queue:
     def pop(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next item. Raises QueueEmpty if there is none within `timeout` virtual seconds (None: waits for ever)."""
         assert self.task is not None
+        if not self._items:
+            self.before_waiting()
         if not self._items:
             if not block:
                 self.task.sleep(0)  # a poll takes time too
@@ -99,6 +104,8 @@ class Container:
         self.configuration: int | None = None
         self.queue = Queue(system.world)
         self.process: Any = None
+        self.beginning: dict[Any, Any] = {}  # the messages that it was set up and started with
+        self.disk: SimDisk | None = None
         self.task = self.queue.task = system.world.spawn(self.name, self._run)
 
     _nodeid = property(lambda self: self.system.root)
@@ -130,6 +137,8 @@ class Container:
         """A message arrives."""
         if not self.task.is_dead:
             source, (command, content) = message
+            if command in BEGINNING:
+                self.beginning[command] = message
             if command is SETUP:
                 self._be_called(content[1])
             self.system.on_arrival(self, source, command, content)
@@ -152,6 +161,7 @@ class System:
         self.world = world
         self.containers: dict[ProcessId, list[Container]] = {}  # more than one where a replica has a twin
         self.failures: list[str] = []
+        self.coming_back: set[ProcessId] = set()  # of processes that have ended, and will begin again
         self._uids = itertools.count(1)
         self.root = self._new_pid(sim.DistProcess)
         self.root_inbox: list[Any] = []
@@ -175,9 +185,24 @@ class System:
         twin = Container(self, container.cls, container.dapid, container.daparent, None)
         self.containers[container.dapid].append(twin)
 
+    def begin_again(self, container: Container) -> Container:
+        """A process with the id, the disk and the beginning of one that has ended."""
+        again = Container(self, container.cls, container.dapid, container.daparent, None)
+        again.disk = container.disk
+        among = self.containers[container.dapid]
+        among[among.index(container)] = again
+        for command in BEGINNING:
+            again.take(container.beginning[command])
+        self.coming_back.discard(container.dapid)
+        return again
+
     def dead(self, pids: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of the processes that have ended, as the operating system would tell their parent."""
-        return [pid for pid in pids if all(each.task.is_dead for each in self.containers.get(pid, ()))]
+        return [
+            pid
+            for pid in pids
+            if pid not in self.coming_back and all(each.task.is_dead for each in self.containers.get(pid, ()))
+        ]
 
     def all(self) -> Iterator[Container]:
         return itertools.chain.from_iterable(self.containers.values())

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
                         "runs, or drawn from each seed (default: what FILE says, and all)")  # fmt: skip
     parser.add_argument("--object", help="what is replicated in all runs: dictionary, store, or module:Class, or any: drawn "
                         "from each seed (default: what FILE says, and dictionary)")  # fmt: skip
+    parser.add_argument("--durable", action="store_true", help="give replicas disks in the scenarios that are made, and restart "
+                        "them, cut the power, and let disks fill, slow down and lose something")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -100,7 +102,7 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object)
+        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object, options.durable)
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]
@@ -189,8 +191,11 @@ def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool) -> None:
             print(f"  {counterexample(failure, path, shrinks)}")
 
 
-def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
-    """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page."""
+def counterexample(failure: Failure, path: Path, shrinks: bool = True, options: str = "") -> Path:
+    """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page.
+
+    `options` are those of `bcr sim` that it takes to replay it.
+    """
     text = shrunk(failure.text, failure.kind, _kind_of) if shrinks else failure.text
     outcome = run_text(text, keeps_steps=True)
     if isinstance(outcome, str):
@@ -202,7 +207,7 @@ def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
         f"Seed {failure.seed}, after {outcome.events} events and {outcome.virtual_s:.3f} virtual seconds; faults that struck: "
         + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none") + ".",
         *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
-        f"Replay it with ./bcr sim {path.name}; what happened is told and drawn in {path.stem}/index.html.",
+        f"Replay it with ./bcr sim {options}{path.name}; what happened is told and drawn in {path.stem}/index.html.",
     ]
     path.write_text("".join(f"# {line}\n" for line in story) + text)
     folder = path.with_suffix("")

@@ -1,15 +1,14 @@
 """One simulated run: a scenario with its seed goes in, what came of it comes out."""
 
-import io
 import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import msgspec
 from da import sim
@@ -42,11 +41,13 @@ from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mut
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
+from bcr_sim.power import Power
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
+from bcr_sim.source import BEGINNING_NS, CLOCK, Source
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
-from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
+from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World
 
 LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
@@ -55,8 +56,6 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
-CLOCK = "virtual"
-BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,61 +78,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def kind(self) -> str:
         """The name of the first property that does not hold; empty where all do."""
         return self.breaches[0].partition(":")[0] if self.breaches else ""
-
-
-class _Source:
-    """Time and randomness of the world for `bcr_runtime.ambient`."""
-
-    def __init__(self, run: "_Run", folder: Path | None) -> None:
-        self._run = run
-        self._folder = folder
-        self._files: list[TextIO] = []
-
-    def monotonic_ns(self) -> int:
-        return self._run.world.now_ns
-
-    def wall_clock_ns(self) -> int:
-        return BEGINNING_NS + self._run.world.now_ns
-
-    def random_bytes(self, count: int) -> bytes:
-        task = current_task()
-        chance = self._run.chances.get(task)
-        if chance is None:
-            container = self._run.container_of(task)
-            # Twins are alike in this too: it is how they come to have one key.
-            seed = f"{self._run.options.seed}/{container.name}/{container.configuration}"
-            chance = self._run.chances[task] = random.Random(seed)
-        return chance.randbytes(count)
-
-    def clock_name(self) -> str:
-        return CLOCK
-
-    def sleep_s(self, duration_s: float) -> None:
-        current_task().sleep(int(duration_s * SECOND_NS))
-
-    def open_log(self, path: Path) -> TextIO:
-        if self._folder is None:
-            return io.StringIO()
-        taken = {Path(file.name).name for file in self._files}
-        name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
-        self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
-        return self._files[-1]
-
-    def open_spool(self, folder: Path) -> BinaryIO:
-        return io.BytesIO()
-
-    def consumption(self) -> tuple[float, int]:
-        return 0.0, 0
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-
-    def gone(self, children: Sequence[Any]) -> list[Any]:
-        return self._run.system.dead(children)
-
-    def end_children(self, limit_s: float) -> None:
-        """They end with the world."""
 
 
 class _NoProgress:
@@ -199,6 +143,7 @@ class _Run:
             self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits, scenario.replicated
         )
         self.oracle.on_breach = self.trace.breached
+        self.power = Power(self, scenario.num_replicas)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -270,6 +215,8 @@ class _Run:
             self.world.at(amnesia.at * MILLISECOND_NS, self._forget, amnesia.position)
         for pause in self.options.pauses:
             self.world.at(pause.since * MILLISECOND_NS, self._pause, pause.process, pause.until * MILLISECOND_NS)
+        if self.scenario.durable:
+            self.power.plan()
         return self.world.run(lambda: self.record is not None or self.system.failures != [], LIMIT_NS, LIMIT_EVENTS)
 
     def _breaches(
@@ -330,32 +277,32 @@ class _Run:
     def _position(container: Container) -> int:
         return int(container.name.removeprefix("replica_"))
 
-    def _living(self, name: str) -> list[Container]:
+    def living(self, name: str) -> list[Container]:
         """The processes of this name that live, of the latest configuration only."""
         living = [each for each in self.system.all() if each.name == name and not each.task.is_dead]
         latest = max((each.configuration or 0 for each in living), default=0)
         return [each for each in living if (each.configuration or 0) == latest]
 
     def _crash(self, name: str) -> None:
-        for container in self._living(name):
+        for container in self.living(name):
             self.trace.befell(name, "crash")
             self.interference.happened(self.world.now_ns, f"{name} crashed")
             container.task.kill()
             if container.configuration is not None:
-                self._tell_harness(container.configuration, self._position(container), "crash")
+                self.tell_harness(container.configuration, self._position(container), "crash")
 
     def _pause(self, name: str, until_ns: int) -> None:
-        for container in self._living(name):
+        for container in self.living(name):
             self.trace.befell(name, "pause")
             container.task.pause(until_ns)
 
     def _forget(self, position: int) -> None:
-        for container in self._living(f"replica_{position}"):
+        for container in self.living(f"replica_{position}"):
             state = container.process._state if container.process is not None else None
             if state is None or state.mode != "active":
                 continue
             self.trace.befell(container.name, "amnesia")
-            self._tell_harness(container.configuration or 0, position, "amnesia")
+            self.tell_harness(container.configuration or 0, position, "amnesia")
             state.ledger.state.outcomes.clear()
             state.ledger.cache = LatestRequests(self.scenario.client_window)
             state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
@@ -365,7 +312,7 @@ class _Run:
     def _is_twin(self, cls: type, arguments: Any) -> bool:
         if not any(each.__name__ == "Replica" for each in cls.__mro__) or arguments[0] not in self.options.twins:
             return False
-        self._tell_harness(arguments[1], arguments[0], "twins")
+        self.tell_harness(arguments[1], arguments[0], "twins")
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:
@@ -379,7 +326,7 @@ class _Run:
         self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
-        self._tell_harness(container.configuration or 0, self._position(container), "free")
+        self.tell_harness(container.configuration or 0, self._position(container), "free")
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
@@ -396,7 +343,7 @@ class _Run:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
                 self.mutations_left[position] -= 1
-                self._tell_harness(sender.configuration or 0, position, "mutate")
+                self.tell_harness(sender.configuration or 0, position, "mutate")
                 state = sender.process._state
                 changed = mutated
                 if message[0] == "result_message" and self.world.random.random() < 0.5:
@@ -414,18 +361,22 @@ class _Run:
                     for command in forged_commands(sender.configuration or 0, state.ledger.next_slot, state.keys):
                         self._inject(sender, receiver, command)
         self.trace.sending(message)
+        if self.scenario.durable:
+            self.power.sending(sender, message[0])
         return content
 
     def _hear(self, verb: str, parts: list[Any]) -> None:
         """What the harness is told, or tells, at the moment at which that is sent."""
         if verb == "stop":
             self.is_stopped = True
+        elif verb == "close":
+            self.power.end()
         elif verb == "reconfiguration":
             self.has_service_given_up |= not self.is_stopped and decode(ReconfigurationReport, parts[0]).active_ms is None
         elif verb == "fault_injected":
             self.interference.struck(decode(FaultPlan, parts[0]))
 
-    def _tell_harness(self, configuration: int, position: int, what: str) -> None:
+    def tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
         self.interference.struck(plan)
         assert self.harness is not None
@@ -467,7 +418,7 @@ class _Run:
         """A client has accepted an answer of replicas."""
         if self.has_acceptance_of_all:
             number = answer.configuration
-            if number not in self.members:
+            if number not in self.members or self.scenario.durable:  # some may have begun again
                 self.members[number] = [each for each in self.system.all() if each.configuration == number]
             living = (each for each in self.members[number] if not each.task.is_dead)
             self.oracle.accepted(answer, container.name, living)
@@ -483,7 +434,7 @@ class _Run:
         import RunSystem  # noqa: F401 - compiles what the run will need
 
         logger.addHandler(handler)
-        ambient.install(own := _Source(self, self.folder))
+        ambient.install(own := Source(self, self.folder))
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
         observers.append(self)
         try:

@@ -13,6 +13,7 @@ from bcr.signed.authentication import KINDS
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "authentication": tuple(KINDS),
     "acceptance": ("all", "quorum"),
+    "durable": ("off", "on"),
     "placement": ("processes", "nodes"),
     "log_level": ("human", "quiet", "debug"),
     "time_unit": ("ms", "s"),
@@ -23,6 +24,7 @@ TEXTS: Mapping[str, str] = {
               "imported",
     "authentication": "what stands below every statement: a signature, a vector of codes, or a checksum against accidents",
     "acceptance": "whether a result needs the testimony of all replicas, or t+1 equal ones are enough, which can be lost",
+    "durable": "whether replicas write what they order to disk before they speak of it, and survive their processes",
     "placement": "whether the run makes a process for each replica and client, or takes DistAlgo nodes that the user starts",
     "log_level": "how much the logs hold",
     "time_unit": "what the numbers of all times in this file are",

@@ -254,6 +254,7 @@ class _Reading:
             expectations=self._expectations(reading),
             authentication=authentication,
             acceptance=self._choice("acceptance"),
+            durable=self._choice("durable") == "on",
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,

@@ -97,6 +97,33 @@ class Amnesia(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
+class Restart(msgspec.Struct, frozen=True, array_like=True):
+    """A replica's process ends at virtual millisecond `at`, and begins again from its disk."""
+
+    process: str
+    at: int
+
+
+class PowerCut(msgspec.Struct, frozen=True, array_like=True):
+    """All replicas end at virtual millisecond `since`, and begin again from their disks at `until`."""
+
+    since: int
+    until: int
+
+
+class DiskFault(msgspec.Struct, frozen=True, array_like=True):
+    """From virtual millisecond `at` the disk of a replica, of the configuration that is current then, is as `fault` says.
+
+    `full`: nothing can be written any more. `slow`: each sync takes `sync_ms`. `torn`: the last row of its log is spoiled,
+    and `flip`: a bit somewhere; with both the process begins again, which is when it is noticed.
+    """
+
+    process: str
+    fault: str
+    at: int
+    sync_ms: int = 0
+
+
 class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated run is told beyond the scenario.
 
@@ -119,6 +146,9 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     free: tuple[int, ...] = ()
     mutations: tuple[Mutation, ...] = ()
     amnesias: tuple[Amnesia, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    power_cuts: tuple[PowerCut, ...] = ()
+    disk_faults: tuple[DiskFault, ...] = ()
     real_signatures: bool = False
 
 
@@ -152,6 +182,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     authentication: Authentication = "ed25519"
     acceptance: Acceptance = "all"
     placement: Placement = "processes"
+    durable: bool = False
     log_level: LogLevel = "human"
     hosts: tuple[str, ...] = ()
     client_hosts: tuple[int, ...] = ()
