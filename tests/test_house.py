@@ -23,6 +23,9 @@ ARROWS = {
     "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
+    "bcr_client": {"bcr", "msgspec", "nacl"},
+    "bcr_service": HARNESS
+    | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
     "bcr_sim": HARNESS
     | {
         "Participant",
@@ -45,7 +48,7 @@ ARROWS = {
     "bcr_show": {"bcr", "bcr_run", "bcr_runtime", "msgspec"},
     "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},
     "bcr_tools": HARNESS
-    | {"bcr_bench", "bcr_fuzz", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
+    | {"bcr_bench", "bcr_fuzz", "bcr_service", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
 FLOORS = ["objects", "signed", "state", "chain", "stable", "faults", "scenario", "verdict", "evidence"]
@@ -218,7 +221,7 @@ def test_the_processes_that_misbehave_are_made_from_those_that_do_not():
     assert names["Maker.da"] == ["Olympus", "Issuer", "Participant"]
     assert names["Byzantine.da"] == ["Replica", "ChainProcess", "Participant"]
     assert names["Adversary.da"] == ["ByzantineReplica", "Replica", "ChainProcess", "Participant"]
-    assert names["ByzantineClient.da"] == ["Client", "ClientProcess", "Participant"]
+    assert names["ByzantineClient.da"] == names["Gateway.da"] == ["Client", "ClientProcess", "Participant"]
 
 
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
@@ -256,7 +259,7 @@ def test_the_check_finds_a_state_variable_that_is_shadowed(body):
 
 # -- the seams: all methods by which somebody else takes hold of a process
 
-TAKE_HOLD = {"Byzantine.da", "Adversary.da", "ByzantineClient.da", "Maker.da"}
+TAKE_HOLD = {"Byzantine.da", "Adversary.da", "ByzantineClient.da", "Gateway.da", "Maker.da"}
 ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "Client.da"}
 
 
@@ -284,7 +287,7 @@ def taken_hold_of():
 
 
 def test_nobody_overrides_a_method_of_a_role_that_is_no_seam():
-    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"RunSystem.da"}
+    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"RunSystem.da", "Service.da"}
     wrong = {path.name: overridden(path) - set(seams()) for path in PROTOCOL if path.name in TAKE_HOLD}
     assert not {name: methods for name, methods in wrong.items() if methods}
 

@@ -21,6 +21,9 @@ SOURCES = PROJECT / "src" if IS_CHECKOUT else _INSTALLED / "src"
 SCENARIOS = PROJECT / "config" if IS_CHECKOUT else _INSTALLED / "config"
 """The folder of the scenario files that come with the project."""
 
+SERVICE = SCENARIOS / "service.config"
+"""What `./bcr serve` keeps running where nothing else is said: no scenario, although it stands beside them."""
+
 
 def own_version() -> str:
     """The version of the project, installed or not."""

@@ -37,6 +37,11 @@ def open_journal(settings: Settings, name: str) -> Journal:
     return journal
 
 
+def own_pid() -> int:
+    """The number of this process for the operating system."""
+    return os.getpid()
+
+
 def address_of(process: Any) -> str:
     """The address of a DistAlgo process as text: what a signed configuration names it by."""
     transports = ",".join(map(str, process.transports))

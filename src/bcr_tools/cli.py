@@ -124,6 +124,29 @@ def _soak(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _serve(arguments: list[str]) -> int:
+    from bcr_service.serving import main
+
+    return main(arguments)
+
+
+def _console(arguments: list[str]) -> int:
+    from bcr_service.console import main
+
+    return main(arguments)
+
+
+def _asking(name: str) -> Callable[[list[str]], int]:
+    """A command of the console as one of the command line."""
+
+    def command(arguments: list[str]) -> int:
+        from bcr_service.console import command_main
+
+        return command_main(name, arguments)
+
+    return command
+
+
 def _lock(arguments: list[str]) -> int:
     from bcr_tools.lock import main
 
@@ -139,12 +162,20 @@ def _reference(arguments: list[str]) -> int:
 # Command -> what does it, given its arguments, and what it is for. Each imports what it needs when it is called: most need much.
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
+    "serve": (_serve, "keep a store running behind HTTP until it is asked to end"),
+    "console": (_console, "type commands to a service: values, proofs, status; help tells which"),
+    "get": (_asking("get"), "print the value of a key of a service, once it is proved"),
+    "put": (_asking("put"), "write a value to a service"),
+    "append": (_asking("append"), "put a value at the end of a list of a service"),
+    "delete": (_asking("delete"), "remove a value from a service"),
+    "keys": (_asking("keys"), "list the keys of a service"),
+    "status": (_asking("status"), "tell how a service is"),
     "check": (_check, "read scenario files and say what is wrong with them"),
     "show": (_show, "tell the story of a run, and make its page; without RUN the latest"),
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
-    "verify": (_verify, "check a record or a file of evidence, offline, and say what it proves, and by whom"),
+    "verify": (_verify, "check a record, evidence, or the proof of an answer, offline, and say what it proves, and by whom"),
     "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
     "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
@@ -166,7 +197,8 @@ SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "b
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
 # Command -> the extras of pyproject.toml that it needs.
-NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask"), "grade": ("test",)}
+NEEDS = {"atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",),
+         "test": ("test", "bench", "dask", "service")}  # fmt: skip
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr_run.command import run_text
-from bcr_runtime.places import PROJECT, SCENARIOS
+from bcr_runtime.places import PROJECT, SCENARIOS, SERVICE
 
 TESTING = PROJECT / "testing.txt"
 FOLDERS = (SCENARIOS, SCENARIOS / "attacks")
@@ -51,7 +51,7 @@ def scenario_files() -> list[Path]:
         path
         for folder in FOLDERS
         for path in sorted(folder.iterdir())
-        if path.suffix in (".config", ".yaml", ".yml")
+        if path.suffix in (".config", ".yaml", ".yml") and path != SERVICE
     ]
 
 

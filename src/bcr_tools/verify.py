@@ -1,6 +1,7 @@
 """Checks a record or a file of evidence, offline, as somebody who was not there: what it proves, by whom, and what not."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from bcr.evidence.convictions import Evidence, Unproved, demand_convicting
 from bcr.evidence.files import EVIDENCE, RECORD, UnreadableFile, kind_of, unpacked, unpacked_record
 from bcr.evidence.verifying import verify_record
 from bcr_run.output import Terminal, complain
+from bcr_service.verifying import KEY_VARIABLE, verdict_on
 
 PASS, REFUSED, UNKNOWN = 0, 1, 2
 NAME = "record.msgpack"  # of the record in a run's folder
@@ -21,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__,
         epilog="Exit status: 0 proved, 1 refused, 2 nothing is proved or it cannot be read. docs/evidence.md tells of the files.",
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", help="a record, the folder of a run, or a file of evidence")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a record, the folder of a run, a file of evidence, or the proof of an answer")
     parser.add_argument("--olympus-key", metavar="HEX", type=_key, help="the public key by which you know Olympus")
     options = parser.parse_args(arguments)
     return max((_verify(Path(name), options.olympus_key) for name in options.files), key=lambda status: (status == 1, status))
@@ -42,6 +44,8 @@ def _verify(path: Path, olympus_key: bytes | None) -> int:
     file = found(path)
     try:
         data = file.read_bytes()
+        if data.lstrip().startswith(b"{"):
+            return _proof(file, olympus_key)
         kind = kind_of(data)
         if kind not in CHECKS:
             raise UnreadableFile(f"neither a record nor a file of evidence{f', but a {kind[:40]!r}' if kind else ''}")
@@ -58,6 +62,17 @@ def _verify(path: Path, olympus_key: bytes | None) -> int:
         for number, line in enumerate(lines):
             lead = heading if number == 0 else ""
             console.print(f"  {lead:<11}{line}", markup=False, highlight=False, soft_wrap=True)
+    return status
+
+
+def _proof(file: Path, olympus_key: bytes | None) -> int:
+    """The proof of an answer that a service gave, which is checked with a key from elsewhere or not at all."""
+    given = os.environ.get(KEY_VARIABLE) if olympus_key is None else olympus_key.hex()
+    if not given or not re.fullmatch("[0-9a-fA-F]{64}", given):
+        complain(f"bcr verify: {file}: whose word is it to be? Give --olympus-key, or set {KEY_VARIABLE}")
+        return UNKNOWN
+    status, text = verdict_on(file, bytes.fromhex(given))
+    (print if status == PASS else complain)(f"{file}: {text}")
     return status
 
 

@@ -1,0 +1,14 @@
+"""The client of the service: every answer is checked against the pinned key of Olympus before it is returned.
+
+`Store` waits, `AsyncStore` is for asyncio. Beside the standard library this needs PyNaCl and msgspec, and of the project
+the modules of the protocol's statements and proofs: no DistAlgo, and nothing that misbehaves.
+"""
+
+from bcr_client.aio import AsyncStore
+from bcr_client.asking import ABSENT
+from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, StoreError, UntrustedAnswer
+from bcr_client.proof import BadProof, Proof
+from bcr_client.store import Store, Versioned
+
+__all__ = ["ABSENT", "AsyncStore", "BadProof", "ConditionFailed", "NothingHappened", "OutcomeUnknown", "Proof", "Refused", "Store",
+           "StoreError", "UntrustedAnswer", "Versioned"]  # fmt: skip

@@ -1,0 +1,117 @@
+"""The client of a store for asyncio: the same calls and the same checks as `bcr_client.store.Store`."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Self
+
+from bcr.objects.store_operations import DEFAULT_KEYS, Condition
+from bcr_client import asking
+from bcr_client.asking import ABSENT, NOTHING_SEEN, Call, Seen
+from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
+from bcr_client.store import IDLE_LIMIT_S, TIMEOUT_S, Checking, Versioned, version_of, versioned
+from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class AsyncStore(Checking):
+    """The store behind a gateway. Calls may go on at once: each has a connection, which others use again."""
+
+    def __init__(
+        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
+    ) -> None:
+        super().__init__(url, olympus_key, timeout_s, seen)
+        self._idle: list[tuple[float, Connection]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections that are idle."""
+        for _, (_, writer) in self._idle:
+            writer.close()
+        self._idle = []
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """As `Store.get`."""
+        found = await self.get_versioned(key)
+        return default if found is None else found.value
+
+    async def get_versioned(self, key: str) -> Versioned | None:
+        """As `Store.get_versioned`."""
+        return versioned((await self._ask(asking.get(key)))[0])
+
+    async def put(self, key: str, value: Any, condition: Condition = None) -> Version:
+        """As `Store.put`."""
+        return version_of((await self._ask(asking.put(key, value, condition)))[0])
+
+    async def append(self, key: str, value: Any, condition: Condition = None) -> Version:
+        """As `Store.append`."""
+        return version_of((await self._ask(asking.transaction([("append", key, value, condition)])))[0])
+
+    async def delete(self, key: str, condition: Condition = None) -> bool:
+        """As `Store.delete`."""
+        return (await self._ask(asking.delete(key, condition)))[0] is not None
+
+    async def compare_and_set(self, key: str, version: Version | None, value: Any) -> Version:
+        """As `Store.compare_and_set`."""
+        return await self.put(key, value, ABSENT if version is None else version)
+
+    async def keys(self, prefix: str = "", page: int = DEFAULT_KEYS) -> AsyncIterator[str]:
+        """As `Store.keys`."""
+        after, more = "", True
+        while more:
+            listed = (await self._ask(asking.keys(prefix, after, page)))[0]
+            for key in listed["keys"]:
+                yield key
+            more = listed["more"]
+            after = listed["keys"][-1] if listed["keys"] else ""
+
+    async def transaction(self, operations: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """As `Store.transaction`."""
+        return await self._ask(asking.transaction(operations))
+
+    async def _ask(self, call: Call) -> list[Any]:
+        before = self.seen
+        deadline_s = time.monotonic() + self.timeout_s
+        connection = await self._connected(deadline_s)
+        is_done = False
+        try:
+            async with asyncio.timeout(max(0.001, deadline_s - time.monotonic())):
+                response, closes = await self._exchange(connection, call, deadline_s)
+            is_done = not closes
+        except TimeoutError as error:
+            raise OutcomeUnknown(f"sent, and then: no answer within {self.timeout_s:g} s") from error
+        except (OSError, BadResponse) as error:
+            raise OutcomeUnknown(f"sent, and then: {error}") from error
+        finally:
+            if is_done:
+                self._idle.append((time.monotonic(), connection))
+            else:
+                connection[1].close()
+        return self.take(call, response, before)
+
+    async def _exchange(self, connection: Connection, call: Call, deadline_s: float) -> tuple[Response, bool]:
+        reader, writer = connection
+        writer.write(self.sent(call, deadline_s))
+        await writer.drain()
+        answer = ResponseReader()
+        while answer.response is None:
+            answer.feed(await reader.read(READ_BYTES))
+        return answer.response, answer.closes
+
+    async def _connected(self, deadline_s: float) -> Connection:
+        while self._idle:
+            used_s, connection = self._idle.pop()
+            if time.monotonic() - used_s < IDLE_LIMIT_S and not connection[0].at_eof():
+                return connection
+            connection[1].close()
+        try:
+            async with asyncio.timeout(max(0.001, deadline_s - time.monotonic())):
+                return await asyncio.open_connection(self.place.host, self.place.port, ssl=self.place.context())
+        except (OSError, TimeoutError) as error:
+            raise NothingHappened(f"no connection to {self.place.host}:{self.place.port}: {error}", is_proved=True) from error

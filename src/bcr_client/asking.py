@@ -1,0 +1,194 @@
+"""What is asked, and whether what came holds: apart from any socket, for the client that waits and for that of asyncio."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from bcr.objects import store_operations
+from bcr.objects.operation import Operation
+from bcr.objects.store_operations import Condition, NoOperation, demand_key
+from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, UntrustedAnswer, Version
+from bcr_client.proof import NONCE_BYTES, BadProof, Proof, Shown
+from bcr_client.wire import Response
+
+ABSENT = store_operations.ABSENT
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call: what is sent, and the operations that the gateway has to have asked the chain for."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes | None
+    headers: Mapping[str, str]
+    operations: tuple[Operation, ...]
+    nonce: str
+
+    def target(self, timeout_ms: int) -> str:
+        """Path and query of the call, which the gateway is to answer within so many milliseconds."""
+        query = {**self.query, "proof": "1", "nonce": self.nonce, "timeout_ms": str(timeout_ms)}
+        return f"{self.path}?{urlencode(query, quote_via=quote)}"
+
+
+class Seen(msgspec.Struct, frozen=True, order=True):
+    """How far a client knows that the chain has come: the highest configuration, and the latest place of an answer."""
+
+    configuration: int = -1
+    place: Version = (-1, -1, -1)
+
+
+NOTHING_SEEN = Seen()
+
+
+def json_of(value: Any) -> str:
+    """A value as its JSON. Raises Refused where it is none."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"no JSON value: {error}") from error
+    return text
+
+
+def _call(
+    method: str, path: str, operations: Sequence[Operation], body: bytes | None = None, condition: Condition = None, **query: str
+) -> Call:
+    headers = {}
+    if condition == ABSENT:
+        headers["if-none-match"] = "*"
+    elif condition is not None:
+        headers["if-match"] = '"{}"'.format(".".join(map(str, condition)))
+    if body is not None:
+        headers["content-type"] = "application/json"
+    return Call(method, path, query, body, headers, tuple(operations), secrets.token_hex(NONCE_BYTES))
+
+
+def _path_of(key: str) -> str:
+    try:
+        demand_key(key)
+        return f"/keys/{quote(key.encode(), safe='')}"
+    except (NoOperation, UnicodeEncodeError) as error:
+        raise Refused(str(error)) from error
+
+
+def get(key: str) -> Call:
+    return _call("GET", _path_of(key), [store_operations.get(key)])
+
+
+def put(key: str, value: Any, condition: Condition = None) -> Call:
+    text = json_of(value)
+    return _call("PUT", _path_of(key), [store_operations.put(key, text, condition)], text.encode(), condition)
+
+
+def delete(key: str, condition: Condition = None) -> Call:
+    return _call("DELETE", _path_of(key), [store_operations.delete(key, condition)], None, condition)
+
+
+def keys(prefix: str = "", after: str = "", limit: int = store_operations.DEFAULT_KEYS) -> Call:
+    operation = store_operations.keys(prefix, after, limit)
+    return _call("GET", "/keys", [operation], prefix=prefix, after=after, limit=str(limit))
+
+
+def transaction(operations: Sequence[tuple[Any, ...]]) -> Call:
+    """Of `("get", key)`, `("put", key, value)`, `("append", key, value)`, `("delete", key)`, each with a condition at its end."""
+    asked, listed = [], []
+    for each in operations:
+        op, key, *rest = each
+        if op not in ("get", "put", "append", "delete"):
+            raise Refused(f"no operation {op!r}: there are get, put, append and delete")
+        takes_value = op in ("put", "append")
+        if not takes_value <= len(rest) <= takes_value + 1:
+            raise Refused(f"{op} takes a key{' and a value' if takes_value else ''}, and perhaps a condition, not {each!r}")
+        _path_of(key)
+        condition: Condition = rest[takes_value] if len(rest) > takes_value else None
+        plain = {"op": op, "key": key}
+        if condition is not None:
+            plain["version"] = store_operations.written(condition)
+        if takes_value:
+            plain["value"] = rest[0]
+            asked.append(getattr(store_operations, op)(key, json_of(rest[0]), condition))
+        else:
+            asked.append(getattr(store_operations, op)(key, condition))
+        listed.append(plain)
+    return _call("POST", "/transactions", asked, json_of({"operations": listed}).encode())
+
+
+# -- what came
+
+
+def checked(call: Call, response: Response, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
+    """What an answer proves about this call, to a client that had seen so much when it began.
+
+    Raises what the caller is to be told instead: ConditionFailed and Refused with a proof, NothingHappened and
+    OutcomeUnknown on the gateway's word, UntrustedAnswer where what came does not hold.
+    """
+    told = _told(response)
+    if response.status in (503, 504, 408, 429) or response.status >= 500 and "proof" not in told:
+        detail = str(told.get("detail", f"status {response.status}"))
+        raise NothingHappened(detail) if told.get("definite") is True else OutcomeUnknown(detail)
+    if "proof" not in told:
+        if response.status in (400, 404, 405, 413, 415, 431):
+            raise Refused(str(told.get("detail", f"status {response.status}")))
+        raise UntrustedAnswer("there is no proof in it", "missing")
+    proof, shown = _proved(call, told["proof"], olympus_key, seen)
+    _demand_same(told, shown, proof)
+    failure = _failure_in(shown.results)
+    if failure is not None:
+        raise failure
+    return proof, shown
+
+
+def _told(response: Response) -> dict[str, Any]:
+    try:
+        told = json.loads(response.body) if response.body else {}
+    except (ValueError, RecursionError) as error:
+        raise UntrustedAnswer(f"not JSON: {error}", "missing") from error
+    if not isinstance(told, dict):
+        raise UntrustedAnswer("no answer with a proof", "missing")
+    return told
+
+
+def _proved(call: Call, plain: Any, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
+    try:
+        proof = Proof.from_plain(plain)
+        if proof.nonce != call.nonce:
+            raise BadProof("the nonce is not this call's: an answer from before", "old")
+        shown = proof.check(olympus_key)
+    except BadProof as bad:
+        raise UntrustedAnswer(str(bad), "altered" if bad.kind == "invalid" else bad.kind) from bad
+    if shown.operations[:-1] != call.operations:
+        raise UntrustedAnswer("it answers another question", "another", proof)
+    if shown.configuration < seen.configuration:
+        raise UntrustedAnswer(f"configuration {shown.configuration}, after {seen.configuration} was seen", "old", proof)
+    if shown.place <= seen.place:
+        raise UntrustedAnswer(f"executed at {shown.place}, and {seen.place} was answered before this call", "old", proof)
+    return proof, shown
+
+
+def _demand_same(told: Mapping[str, Any], shown: Shown, proof: Proof) -> None:
+    """Raises UntrustedAnswer where what is told beside the proof is not what it proves: nobody need be lied to twice."""
+    result = json.loads(shown.results[0])
+    results = [json.loads(each) for each in shown.results[:-1]]
+    if told.get("listing", result) != result or told.get("results", results) != results:
+        raise UntrustedAnswer("what is told is not what is proved", "altered", proof)
+    for name in ("value", "version"):
+        if name in told and "status" not in told and told[name] != (result or {}).get(name):
+            raise UntrustedAnswer(f"the {name} that is told is not the one that is proved", "altered", proof)
+
+
+def _failure_in(results: Sequence[str]) -> NothingHappened | None:
+    for text in results:
+        result = json.loads(text)
+        error = result.get("error") if isinstance(result, dict) else None
+        if error == "condition":
+            version = result["version"]
+            there = "there is no value" if version is None else f"the version is {tuple(version)}"
+            return ConditionFailed(f"the condition does not hold: {there}", None if version is None else tuple(version))
+        if error not in (None, "aborted"):
+            return Refused(f"not possible: {error}", is_proved=True)
+    return None

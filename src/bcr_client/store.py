@@ -1,0 +1,204 @@
+"""The client of a store: it returns nothing that the replicas have not signed for this very call."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import msgspec
+
+from bcr.objects.store_operations import DEFAULT_KEYS, Condition
+from bcr_client import asking
+from bcr_client.asking import ABSENT, NOTHING_SEEN, Call, Seen
+from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
+from bcr_client.proof import Proof, Shown, key_of
+from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader, place_of, request_bytes
+
+TIMEOUT_S = 10.0
+IDLE_LIMIT_S = 10.0  # a connection that was idle for longer is not used again: the gateway may have closed it
+OWN_MARGIN_MS = 500  # by which the gateway is to give up earlier than the client, so that it can say what it knows
+
+
+class Versioned(msgspec.Struct, frozen=True):
+    """A value and its version: the place of the request that wrote it."""
+
+    value: Any
+    version: Version
+
+
+class Checking:
+    """What both clients have in common: what they know, and what they make of answers."""
+
+    def __init__(
+        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
+    ) -> None:
+        """`olympus_key` is Olympus's public key, 32 bytes or their hexadecimal digits, from a source that you trust.
+
+        `timeout_s` is the deadline of each call, `seen` what an earlier client of yours had seen, if it is to count.
+        Raises ValueError where one of them makes no sense.
+        """
+        if not timeout_s > 0:
+            raise ValueError(f"a timeout of {timeout_s} s")
+        self.place = place_of(url)
+        self.olympus_key = key_of(olympus_key) if isinstance(olympus_key, str) else olympus_key
+        if len(self.olympus_key) != 32:
+            raise ValueError(f"Olympus's key has 32 bytes, not {len(self.olympus_key)}")
+        self.timeout_s = timeout_s
+        self.seen = seen
+        """The highest configuration and place that were proved so far; nothing older is accepted."""
+        self.last_proof: Proof | None = None
+        """The proof of the latest answer, to be kept by `last_proof.save(file)`."""
+
+    def sent(self, call: Call, deadline_s: float) -> bytes:
+        """The bytes of a call."""
+        left_ms = max(1, min(60_000, round((deadline_s - time.monotonic()) * 1000) - OWN_MARGIN_MS))
+        return request_bytes(self.place, call.method, call.target(left_ms), call.body, call.headers)
+
+    def take(self, call: Call, response: Response, before: Seen) -> list[Any]:
+        """The results of a call, in order, once they are proved. Raises a StoreError."""
+        proof, shown = asking.checked(call, response, self.olympus_key, before)
+        self._saw(shown)
+        self.last_proof = proof
+        return [json.loads(result) for result in shown.results[: len(call.operations)]]
+
+    def _saw(self, shown: Shown) -> None:
+        self.seen = Seen(max(self.seen.configuration, shown.configuration), max(self.seen.place, shown.place))
+
+
+def versioned(result: Any) -> Versioned | None:
+    return None if result is None else Versioned(result["value"], version_of(result))
+
+
+def version_of(result: Any) -> Version:
+    configuration, slot, index = result["version"]
+    return configuration, slot, index
+
+
+class Store(Checking):
+    """The store behind a gateway, for programs that wait. One connection; calls of several threads take turns.
+
+        with Store("http://127.0.0.1:8080", olympus_key="18d9…") as store:
+            store.put("movie", {"name": "star wars"})
+            store.get("movie")
+
+    Every call raises NothingHappened or OutcomeUnknown where it gives no answer, and UntrustedAnswer, a kind of the latter,
+    where the gateway's answer does not hold.
+    """
+
+    def __init__(
+        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
+    ) -> None:
+        super().__init__(url, olympus_key, timeout_s, seen)
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._used_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next call makes another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    # -- operations
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or `default` where there is none."""
+        found = self.get_versioned(key)
+        return default if found is None else found.value
+
+    def get_versioned(self, key: str) -> Versioned | None:
+        """The value with its version, or None where there is none."""
+        return versioned(self._ask(asking.get(key))[0])
+
+    def put(self, key: str, value: Any, condition: Condition = None) -> Version:
+        """Write the value, any JSON; returns its version. The condition is ABSENT, or the version that has to be there."""
+        return version_of(self._ask(asking.put(key, value, condition))[0])
+
+    def append(self, key: str, value: Any, condition: Condition = None) -> Version:
+        """Put the value at the end of a list, which is made where there is none, or a string at the end of a string."""
+        return version_of(self._ask(asking.transaction([("append", key, value, condition)]))[0])
+
+    def delete(self, key: str, condition: Condition = None) -> bool:
+        """Remove the value; returns whether there was one."""
+        return self._ask(asking.delete(key, condition))[0] is not None
+
+    def compare_and_set(self, key: str, version: Version | None, value: Any) -> Version:
+        """Write the value if the version is still this one, None: if there is none. Raises ConditionFailed."""
+        return self.put(key, value, ABSENT if version is None else version)
+
+    def keys(self, prefix: str = "", page: int = DEFAULT_KEYS) -> Iterator[str]:
+        """The keys that begin with the prefix, in order. Each page of them is of one moment, all together are not."""
+        after, more = "", True
+        while more:
+            listed = self._ask(asking.keys(prefix, after, page))[0]
+            yield from listed["keys"]
+            more = listed["more"]
+            after = listed["keys"][-1] if listed["keys"] else ""
+
+    def transaction(self, operations: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Several operations that happen together or not at all; a result each: value and version, version, or None.
+
+        `("get", key)`, `("put", key, value)`, `("append", key, value)`, `("delete", key)`; each may have a condition at its end.
+        """
+        return self._ask(asking.transaction(operations))
+
+    # -- sending
+
+    def _ask(self, call: Call) -> list[Any]:
+        deadline_s = time.monotonic() + self.timeout_s
+        if not self._lock.acquire(timeout=self.timeout_s):
+            raise NothingHappened(f"other calls took all of {self.timeout_s:g} s")
+        try:
+            before = self.seen
+            response = self._exchange(call, deadline_s)
+            return self.take(call, response, before)
+        finally:
+            self._lock.release()
+
+    def _exchange(self, call: Call, deadline_s: float) -> Response:
+        connection = self._connected(deadline_s)
+        try:
+            connection.settimeout(max(0.001, deadline_s - time.monotonic()))
+            connection.sendall(self.sent(call, deadline_s))
+            reader = ResponseReader()
+            while reader.response is None:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    raise TimeoutError
+                connection.settimeout(left_s)
+                reader.feed(connection.recv(READ_BYTES))
+        except (OSError, BadResponse) as error:
+            self.close()
+            why = f"no answer within {self.timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
+            raise OutcomeUnknown(f"sent, and then: {why}") from error
+        except BaseException:
+            self.close()
+            raise
+        self._used_s = time.monotonic()
+        if reader.closes:
+            self.close()
+        return reader.response
+
+    def _connected(self, deadline_s: float) -> socket.socket:
+        if self._socket is not None and time.monotonic() - self._used_s > IDLE_LIMIT_S:
+            self.close()
+        if self._socket is None:
+            left_s = max(0.001, deadline_s - time.monotonic())
+            try:
+                connection = socket.create_connection((self.place.host, self.place.port), left_s)
+                with contextlib.suppress(OSError):
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                context = self.place.context()
+                self._socket = connection if context is None else context.wrap_socket(connection, server_hostname=self.place.host)
+            except OSError as error:
+                raise NothingHappened(f"no connection to {self.place.host}:{self.place.port}: {error}", is_proved=True) from error
+        return self._socket

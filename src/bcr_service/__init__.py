@@ -1,0 +1,1 @@
+"""The service: a chain that stays up, HTTP in front of it, and the commands around it."""

@@ -1,0 +1,285 @@
+"""The HTTP interface of a gateway; src/bcr_service/openapi.yaml is its description, and served with it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES
+from bcr_service import calls
+from bcr_service.asking import Asking, limit_in, nonce_in, proof_of
+from bcr_service.calls import etag
+from bcr_service.desk import Settled
+from bcr_service.gateway import Gateway
+from bcr_service.metrics import CONTENT_TYPE, Metrics
+from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
+from bcr_service.problems import TYPE, Problem
+from bcr_service.status import as_text, is_ready, status_of
+from bcr_service.watching import PAUSE_S, Looked, look, told
+
+BODY_LIMIT_BYTES = REQUEST_LIMIT_BYTES
+BODY_LIMIT_S = 10.0
+HEARTBEAT_S = 10.0
+JSON = "application/json"
+PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                "connect-src 'self'; img-src data:", "x-content-type-options": "nosniff"}  # fmt: skip
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(gateway: Gateway) -> Starlette:
+    """The ASGI application of a gateway."""
+    metrics = Metrics(gateway)
+    http = Http(gateway, Asking(gateway, metrics), metrics)
+    routes = [
+        Route("/keys", http.told(http.list_keys), methods=["GET"]),
+        Route("/keys/{key:path}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
+        Route("/transactions", http.told(http.transact), methods=["POST"]),
+        Route("/admin/status", http.told(http.status), methods=["GET"]),
+        Route("/livez", http.told(http.livez), methods=["GET"]),
+        Route("/readyz", http.told(http.readyz), methods=["GET"]),
+        Route("/metrics", http.told(http.metrics_text), methods=["GET"]),
+        Route("/configuration", http.told(http.configuration), methods=["GET"]),
+        Route("/watch", http.told(http.watch), methods=["GET"]),
+        Route("/events", http.told(http.events), methods=["GET"]),
+        Route("/openapi.json", http.told(http.openapi), methods=["GET"]),
+        Route("/api", http.told(http.api), methods=["GET"]),
+        Route("/", http.told(http.live), methods=["GET"]),
+    ]
+    if gateway.own.is_lab:
+        routes.append(Route("/lab/{what}/{about}", http.told(http.lab), methods=["POST"]))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _on_http_exception})
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = Problem(error.status_code, str(error.detail), headers=error.headers)
+    return _told(problem)
+
+
+def _told(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, headers=problem.headers, media_type=TYPE)
+
+
+class Http:
+    """The handlers of the routes."""
+
+    def __init__(self, gateway: Gateway, asking: Asking, metrics: Metrics) -> None:
+        self._gateway = gateway
+        self._asking = asking
+        self._metrics = metrics
+
+    def told(self, handler: Handler) -> Handler:
+        """The handler with its problems as answers, counted."""
+
+        async def handle(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except Problem as problem:
+                response = _told(problem)
+            except ClientDisconnect:
+                response = _told(Problem(400, "the caller has gone"))
+            self._metrics.called(request.method, response.status_code)
+            return response
+
+        return handle
+
+    # -- the store
+
+    async def key(self, request: Request) -> Response:
+        """Everything about one key."""
+        key = request.path_params["key"]
+        query = dict(request.query_params)
+        if request.method in ("GET", "HEAD"):
+            return await self._get(key, request.headers, query)
+        condition = calls.condition_in(request.headers)
+        if request.method == "DELETE":
+            operation = calls.delete(key, condition)
+        elif request.method == "PUT":
+            operation = calls.put(key, await body_of(request), condition)
+        else:
+            operation = calls.posted(key, await body_of(request), condition)
+        nonce = nonce_in(query)
+        settled = await self._asking.ask((operation,), limit_in(query), nonce)
+        version = calls.written(settled.results[0])
+        if nonce is not None:
+            return self._proved({"version": version}, settled, nonce, version)
+        if version is None:
+            raise Problem(404, "there was no value")
+        headers = {} if request.method == "DELETE" else {"etag": etag(version)}
+        return Response(None, 204, headers=headers)
+
+    async def _get(self, key: str, headers: Mapping[str, str], query: dict[str, str]) -> Response:
+        nonce = nonce_in(query)
+        settled = await self._asking.ask((calls.get(key),), limit_in(query), nonce)
+        found = calls.got(settled.results[0])
+        if nonce is not None:
+            value = msgspec.Raw(b"null" if found is None else found[0].encode())
+            version = None if found is None else found[1]
+            return self._proved({"value": value, "version": version}, settled, nonce, version)
+        if found is None:
+            raise Problem(404, "no value stands at this key")
+        value_text, version = found
+        tag = etag(version)
+        if tag in headers.get("if-none-match", ""):
+            return Response(None, 304, headers={"etag": tag})
+        return Response(value_text.encode(), headers={"etag": tag}, media_type=JSON)
+
+    async def list_keys(self, request: Request) -> Response:
+        """The keys that begin with a prefix."""
+        query = dict(request.query_params)
+        nonce = nonce_in(query)
+        settled = await self._asking.ask((calls.listing(query),), limit_in(query), nonce)
+        if nonce is not None:
+            return self._proved({"listing": msgspec.Raw(settled.results[0].encode())}, settled, nonce, None)
+        return Response(settled.results[0].encode(), media_type=JSON)
+
+    async def transact(self, request: Request) -> Response:
+        """Several operations that happen together or not at all."""
+        query = dict(request.query_params)
+        nonce = nonce_in(query)
+        operations = calls.transaction(await body_of(request))
+        settled = await self._asking.ask(operations, limit_in(query), nonce)
+        results = [msgspec.Raw(result.encode()) for result in settled.results[: len(operations)]]
+        if nonce is not None:
+            return self._proved({"results": results}, settled, nonce, None)
+        return Response(msgspec.json.encode({"results": results}), media_type=JSON)
+
+    def _proved(self, told: dict[str, Any], settled: Settled, nonce: str, version: calls.Place | None) -> Response:
+        headers = {} if version is None else {"etag": etag(version)}
+        told["proof"] = proof_of(settled, nonce)
+        return Response(msgspec.json.encode(told), headers=headers, media_type=JSON)
+
+    # -- about the service
+
+    async def status(self, request: Request) -> Response:
+        """How the service is, as text, or as JSON where that is asked for."""
+        status = status_of(self._gateway)
+        if JSON in request.headers.get("accept", ""):
+            return Response(msgspec.json.encode(status), media_type=JSON)
+        return Response(as_text(status), media_type="text/plain")
+
+    async def livez(self, _request: Request) -> Response:
+        """Whether the gateway is there."""
+        return Response("ok\n", media_type="text/plain")
+
+    async def readyz(self, _request: Request) -> Response:
+        """Whether it makes sense to call it."""
+        ready, why = is_ready(self._gateway)
+        if not ready:
+            raise Problem(503, why)
+        return Response(f"ok: {why}\n", media_type="text/plain")
+
+    async def metrics_text(self, _request: Request) -> Response:
+        return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def configuration(self, _request: Request) -> Response:
+        """The current configuration, signed by Olympus, and Olympus's key: to look at, and not to trust unseen."""
+        return Response(msgspec.json.encode(self._configuration()), media_type=JSON)
+
+    def _configuration(self) -> dict[str, Any]:
+        signed = self._gateway.configuration
+        if signed is None:
+            raise Problem(503, "there is no configuration yet")
+        issued = signed.statement
+        return {
+            "number": issued.number,
+            "t": issued.t,
+            "olympus_key": self._gateway.olympus_key.hex(),
+            "replicas": [{"position": i, "public_key": m.public_key.hex()} for i, m in enumerate(issued.replicas)],
+        }
+
+    async def events(self, request: Request) -> Response:
+        """What happens to the chain, as it happens (SSE); `Last-Event-ID` goes on behind that one."""
+        last = request.headers.get("last-event-id") or request.query_params.get("after", "0")
+        if not last.isascii() or not last.isdigit():
+            raise Problem(400, "Last-Event-ID is a number")
+        try:
+            listener = self._gateway.events.listen()
+        except OverflowError as error:
+            raise Problem(503, str(error)) from error
+
+        async def stream(number: int) -> AsyncIterator[bytes]:
+            try:
+                while not self._gateway.desk.is_closed:
+                    told = self._gateway.events.after(number)
+                    for event in told:
+                        number = event["number"]
+                        yield f"id: {number}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n".encode()
+                    if not told:
+                        yield b": nothing new\n\n"
+                    await listener.wait(HEARTBEAT_S)
+            finally:
+                listener.close()
+
+        return StreamingResponse(stream(int(last[:18])), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    async def watch(self, request: Request) -> Response:
+        """What changes at the keys that begin with a prefix (SSE): first all that is there, then what is different."""
+        prefix = request.query_params.get("prefix", "")
+        first = await look(self._asking, prefix)
+        try:
+            listener = self._gateway.events.listen()
+        except OverflowError as error:
+            raise Problem(503, str(error)) from error
+
+        async def stream(before: Looked, now: Looked) -> AsyncIterator[bytes]:
+            try:
+                while not self._gateway.desk.is_closed:
+                    for event in told(before, now):
+                        yield event
+                    yield b": looked\n\n"
+                    await asyncio.sleep(PAUSE_S)
+                    before = now
+                    with contextlib.suppress(Problem):  # while nobody answers nothing is told
+                        now = await look(self._asking, prefix)
+            finally:
+                listener.close()
+
+        return StreamingResponse(stream({}, first), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    async def lab(self, request: Request) -> Response:
+        """Something is done to a process of the service; what came of it is an event."""
+        what, about = request.path_params["what"], request.path_params["about"]
+        if what not in ("kill", "pause", "resume"):
+            raise Problem(404, "the laboratory can kill, pause and resume replica_0, replica_1, …")
+        self._gateway.wish(what, about)
+        return Response(None, 202)
+
+    # -- pages
+
+    async def openapi(self, _request: Request) -> Response:
+        return Response(openapi_json(), media_type=JSON)
+
+    async def api(self, _request: Request) -> Response:
+        return Response(api_page(), media_type="text/html", headers=PAGE_HEADERS)
+
+    async def live(self, _request: Request) -> Response:
+        return Response(LIVE_PAGE.read_bytes(), media_type="text/html", headers=PAGE_HEADERS)
+
+
+async def body_of(request: Request) -> bytes:
+    """The body of a call, as long as it is no larger and no slower than it may be. Raises Problem."""
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length[:18]) > BODY_LIMIT_BYTES:
+        raise Problem(413, f"more than {BODY_LIMIT_BYTES:,} bytes", headers={"connection": "close"})
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY_LIMIT_BYTES:
+                    raise Problem(413, f"more than {BODY_LIMIT_BYTES:,} bytes", headers={"connection": "close"})
+                parts.append(part)
+    except TimeoutError:
+        problem = Problem(408, f"the body was not there within {BODY_LIMIT_S:g} s", headers={"connection": "close"})
+        raise problem from None
+    return b"".join(parts)

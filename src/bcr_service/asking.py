@@ -1,0 +1,112 @@
+"""From an HTTP call to the chain and back: waits for what became of operations, within a limit of time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from bcr.chain.slot_room import operations_bytes
+from bcr.objects.operation import Operation
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES
+from bcr_client.proof import MOST_NONCE, Proof, nonce_operation
+from bcr_service.calls import failure_in
+from bcr_service.desk import Busy, Job, Settled, deliver
+from bcr_service.gateway import Gateway
+from bcr_service.metrics import Metrics
+from bcr_service.problems import Problem, unavailable, unknown
+
+LIMIT_MS = 10_000  # for an answer, where the caller does not say otherwise
+MOST_LIMIT_MS = 60_000
+
+
+class Asking:
+    """Asks the chain for the callers of one gateway."""
+
+    def __init__(self, gateway: Gateway, metrics: Metrics) -> None:
+        self._gateway = gateway
+        self._metrics = metrics
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def ask(self, operations: Sequence[Operation], limit_ms: int, nonce: str | None = None) -> Settled:
+        """What became of the operations, which happen together or not at all.
+
+        With a nonce they have a request of their own, which can be shown to the caller. Raises Problem: definite where
+        nothing has happened.
+        """
+        if self._gateway.configuration is None:
+            raise unavailable("the chain is not there yet")
+        loop = self._loop_of_callers()
+        future: asyncio.Future[Settled | None] = loop.create_future()
+
+        def settle(settled: Settled | None) -> None:
+            if not future.done():
+                future.set_result(settled)
+
+        asked = tuple(operations) if nonce is None else (*operations, nonce_operation(nonce))
+        if operations_bytes(asked) > REQUEST_LIMIT_BYTES:  # no replica would take it, and it would be asked for without end
+            raise Problem(413, f"operations of more than {REQUEST_LIMIT_BYTES:,} bytes")
+        is_alone = nonce is not None or len(operations) > 1 or _has_condition(operations)
+        job = Job(asked, settle, is_alone)
+        began_s = time.monotonic()
+        timer = loop.call_later(limit_ms / 1000, settle, None)
+        try:
+            self._gateway.desk.put(job)
+            settled = await future
+        except Busy as busy:
+            raise unavailable(str(busy)) from busy
+        except asyncio.CancelledError:  # the caller has hung up
+            self._gateway.desk.withdraw(job)
+            raise
+        finally:
+            timer.cancel()
+        if settled is None:
+            raise self._too_late(job, limit_ms)
+        self._metrics.answered(time.monotonic() - began_s)
+        failure = failure_in(settled.results)
+        if failure is not None:
+            if nonce is not None:
+                failure.more["proof"] = proof_of(settled, nonce)
+            raise failure
+        return settled
+
+    def _loop_of_callers(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = loop = asyncio.get_running_loop()
+            # All that a request has answered with one call: each wakes the loop up.
+            self._gateway.desk.deliver_by(lambda answered: loop.call_soon_threadsafe(deliver, answered))
+        return self._loop
+
+    def _too_late(self, job: Job, limit_ms: int) -> Problem:
+        if self._gateway.desk.is_closed:
+            down = "the service is going down"
+            return unavailable(down) if self._gateway.desk.withdraw(job) else unknown(f"sent, and {down}: it may have happened")
+        if self._gateway.desk.withdraw(job):
+            return unavailable(f"not sent within {limit_ms} ms: the chain is busy, or is being reconfigured")
+        return unknown(f"sent, and no answer within {limit_ms} ms: it may have happened, or may yet")
+
+
+def proof_of(settled: Settled, nonce: str) -> dict[str, str]:
+    """The proof of an answer, as JSON."""
+    return Proof.of(settled.configuration, settled.request, settled.answer, nonce).plain()
+
+
+def _has_condition(operations: Sequence[Operation]) -> bool:
+    """Whether it may not happen for what it finds: then nothing of others should hang on it."""
+    return any(each.name == "keys" or not (each.argument == "*" or each.argument.startswith("* ")) for each in operations)
+
+
+def limit_in(query: dict[str, str]) -> int:
+    """The limit of time that a caller sets, in milliseconds. Raises Problem."""
+    text = query.get("timeout_ms", str(LIMIT_MS))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_LIMIT_MS:
+        raise Problem(400, f"timeout_ms is a number from 1 to {MOST_LIMIT_MS:,}, not {text[:20]!r}")
+    return int(text)
+
+
+def nonce_in(query: dict[str, str]) -> str | None:
+    """The caller's nonce, empty where it wants a proof and gave none; None where it wants none. Raises Problem."""
+    if query.get("proof", "0") not in ("1", "true"):
+        return None
+    nonce = query.get("nonce", "")
+    if len(nonce) > MOST_NONCE or not nonce.isascii() or not nonce.isprintable():
+        raise Problem(400, f"a nonce is printable ASCII of no more than {MOST_NONCE} characters")
+    return nonce

@@ -1,0 +1,194 @@
+"""What callers ask over HTTP as operations of the store, and what came of these as answers. Nothing is sent here."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bcr.objects import store_operations
+from bcr.objects.operation import Operation
+from bcr.objects.store_operations import Condition, NoOperation, demand_key, value_of
+from bcr_service.problems import Problem
+
+Place = tuple[int, int, int]
+
+NOT_VALID = "The request is not valid"  # the texts of the key-value assignment that this dialect is from
+TYPE_NOT_CORRECT = "The request type is not correct"
+VALUE_NOT_VALID = "The request value is not valid"
+MOST_OPERATIONS = 100  # of a transaction
+_ETAG = re.compile(r'"([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})"')
+
+
+def etag(version: Sequence[int]) -> str:
+    """A version as an entity tag."""
+    return '"{}.{}.{}"'.format(*version)
+
+
+def condition_in(headers: Mapping[str, str]) -> Condition:
+    """The condition that `If-Match` or `If-None-Match` puts on a write. Raises Problem."""
+    match, none_match = headers.get("if-match"), headers.get("if-none-match")
+    if match is not None and none_match is not None:
+        raise Problem(400, "If-Match and If-None-Match do not go together")
+    if none_match is not None:
+        if none_match.strip() != "*":
+            raise Problem(400, "of a write only If-None-Match: * makes sense: that there is no value yet")
+        return store_operations.ABSENT
+    if match is None:
+        return None
+    found = _ETAG.fullmatch(match.strip())
+    if found is None:
+        raise Problem(400, f'If-Match takes one version, such as "0.7.0", and not {match[:40]!r}')
+    return store_operations.condition_of(found[1])
+
+
+def checked_key(key: str) -> str:
+    """The key, if the store can have it. Raises Problem."""
+    try:
+        demand_key(key)
+        key.encode()
+    except (NoOperation, UnicodeEncodeError) as error:
+        raise Problem(400, f"not a key: {error}") from error
+    return key
+
+
+def get(key: str) -> Operation:
+    return store_operations.get(checked_key(key))
+
+
+def put(key: str, body: bytes, condition: Condition) -> Operation:
+    """The body, any JSON, becomes the value of the key. Raises Problem."""
+    return store_operations.put(checked_key(key), _json_in(body), condition)
+
+
+def delete(key: str, condition: Condition) -> Operation:
+    return store_operations.delete(checked_key(key), condition)
+
+
+def posted(key: str, body: bytes, condition: Condition) -> Operation:
+    """`{"type": "PUT", "value": [text, …]}` or `{"type": "APPEND", "value": text}`. Raises Problem, with the assignment's texts."""
+    asked = _read(body)
+    if not isinstance(asked, dict) or set(asked) != {"type", "value"}:
+        raise Problem(400, NOT_VALID)
+    value = asked["value"]
+    if asked["type"] == "PUT":
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise Problem(400, VALUE_NOT_VALID)
+        return store_operations.put(checked_key(key), _written(value), condition)
+    if asked["type"] == "APPEND":
+        if not isinstance(value, str):
+            raise Problem(400, VALUE_NOT_VALID)
+        return store_operations.append(checked_key(key), _written(value), condition)
+    raise Problem(400, TYPE_NOT_CORRECT)
+
+
+def listing(query: Mapping[str, str]) -> Operation:
+    """`prefix`, `after` and `limit` as a listing of keys. Raises Problem."""
+    limit = query.get("limit", str(store_operations.DEFAULT_KEYS))
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= store_operations.MOST_KEYS:
+        raise Problem(400, f"limit is a number from 1 to {store_operations.MOST_KEYS:,}, not {limit[:20]!r}")
+    return store_operations.keys(query.get("prefix", ""), query.get("after", ""), int(limit))
+
+
+def transaction(body: bytes) -> tuple[Operation, ...]:
+    """`{"operations": [{"op": …, "key": …, "value": …, "version": …}, …]}`, which happen all or not at all. Raises Problem.
+
+    `op` is get, put, append or delete; `version` is the condition: `"absent"`, or a version such as `"0.7.0"`.
+    """
+    asked = _read(body)
+    listed = asked.get("operations") if isinstance(asked, dict) else None
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_OPERATIONS:
+        raise Problem(400, f'expected {{"operations": […]}} with 1 to {MOST_OPERATIONS} operations')
+    return tuple(_operation(each, number) for number, each in enumerate(listed))
+
+
+def _operation(each: Any, number: int) -> Operation:
+    if not isinstance(each, dict) or not isinstance(each.get("key"), str):
+        raise Problem(400, f"operation {number}: expected op and key, and what they need")
+    condition: Condition = None
+    if "version" in each:
+        try:
+            condition = store_operations.condition_of(str(each["version"]).strip('"'))
+        except NoOperation as error:
+            raise Problem(400, f"operation {number}: {error}") from error
+    makers: Mapping[Any, Callable[[str], Operation]] = {
+        "get": lambda key: store_operations.get(key, condition),
+        "delete": lambda key: store_operations.delete(key, condition),
+        "put": lambda key: store_operations.put(key, _written(each["value"]), condition),
+        "append": lambda key: store_operations.append(key, _written(each["value"]), condition),
+    }
+    op = each.get("op")
+    if not isinstance(op, str) or op not in makers:
+        raise Problem(400, f"operation {number}: op is one of {', '.join(makers)}")
+    if op in ("put", "append") and "value" not in each:
+        raise Problem(400, f"operation {number}: {op} needs a value")
+    return makers[op](checked_key(each["key"]))
+
+
+def _json_in(body: bytes) -> str:
+    try:
+        return value_of(body.decode())
+    except (UnicodeDecodeError, NoOperation) as error:
+        raise Problem(400, f"the body is no value: {error}") from error
+
+
+def _read(body: bytes) -> Any:
+    text = _json_in(body)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, NOT_VALID) from error
+
+
+def _written(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Problem(400, "half of a surrogate pair, which is no text") from error
+    return text
+
+
+# -- what came of it
+
+
+def failure_in(results: Sequence[str]) -> Problem | None:
+    """Why nothing of these operations has happened, where that is so."""
+    for number, result in enumerate(results):
+        if result.startswith('{"error":'):
+            told = json.loads(result)
+            if told["error"] != "aborted":
+                return _problem(told, number)
+    return None
+
+
+def _problem(told: Mapping[str, Any], number: int) -> Problem:
+    what = told["error"]
+    if what == "condition":
+        there = told["version"]
+        headers = {"etag": etag(there)} if there else {}
+        text = "there is no value" if there is None else f"the version is {etag(there)}"
+        return Problem(412, f"the condition does not hold: {text}", headers=headers, version=there, operation=number)
+    if what == "kind":
+        return Problem(409, "only to a list, or a string to a string, can something be appended", operation=number)
+    if what == "too large":
+        return Problem(413, "more than a value, or an answer, may have", operation=number)
+    return Problem(400, NOT_VALID, operation=number)
+
+
+def got(result: str) -> tuple[str, Place] | None:
+    """The text of a value, and its version, of what a get gave; None where there is no value."""
+    if result == "null":
+        return None
+    value, _, version = result.removeprefix('{"value":').removesuffix("}").rpartition(',"version":')
+    return value, version_in(version)
+
+
+def version_in(text: str) -> Place:
+    """The version in `[c,s,i]`."""
+    configuration, slot, index = map(int, text.strip("[]").split(","))
+    return configuration, slot, index
+
+
+def written(result: str) -> Place | None:
+    """The version that a write has made, or a delete removed; None where there was nothing to remove."""
+    return None if result == "null" else version_in(result.removeprefix('{"version":').removesuffix("}"))

@@ -1,0 +1,244 @@
+"""`./bcr console`, and `./bcr get|put|append|delete|keys|status` for scripts: the verifying client at a terminal."""
+
+import argparse
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from bcr_client import NothingHappened, Store, StoreError, UntrustedAnswer
+from bcr_client.proof import in_words, key_of
+from bcr_run import output
+from bcr_service.language import FORMS, OF_LABORATORY, Command, NotUnderstood, checked, helped, understood, value_of
+from bcr_service.verifying import KEY_VARIABLE
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+LIMIT_S = 10.0
+DONE, NOTHING, BAD_INPUT, LIED, UNKNOWN = range(5)
+EPILOG = f"""The public key of Olympus is the one that ./bcr serve tells; {KEY_VARIABLE} of the environment takes the place of --olympus-key.
+Without it the key is asked of the gateway itself, and then nothing is checked about the gateway; it is said so.
+Exit status: 0 done; 1 nothing happened, or there is no value; 2 bad input; 3 the answer does not hold; 4 it may have happened."""
+
+
+class Plain:
+    """What of the service is no store: told by the gateway, and not proved."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def ask(self, path: str, method: str = "GET", accept: str = "text/plain") -> bytes:
+        """The body of an answer. Raises NothingHappened where there is none."""
+        request = urllib.request.Request(self._url + path, method=method, headers={"accept": accept})
+        try:
+            with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
+                body: bytes = answer.read(8 << 20)
+                return body
+        except urllib.error.HTTPError as error:
+            with error:
+                raise NothingHappened(_detail(error.read(1 << 16)) or f"status {error.code}") from error
+        except OSError as error:
+            raise NothingHappened(f"{self._url}: {getattr(error, 'reason', error)}", is_proved=True) from error
+
+    def events(self) -> Iterable[str]:
+        """What has happened, a line each, as far as it is told at once."""
+        request = urllib.request.Request(self._url + "/events")
+        try:
+            with urllib.request.urlopen(request, timeout=LIMIT_S) as stream:
+                for line in stream:
+                    if line.startswith(b":"):
+                        return
+                    if line.startswith(b"data: "):
+                        yield _event(json.loads(line[6:]))
+                    elif not line.strip():
+                        continue
+        except OSError as error:
+            raise NothingHappened(f"{self._url}: {getattr(error, 'reason', error)}", is_proved=True) from error
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    values = " ".join(f"{name}={value}" for name, value in event.items() if name not in ("number", "at", "kind") and value is not None)
+    return f"{event['at'][11:23]} {event['kind']:<16}{values}"
+
+
+class Session:
+    """Does what was typed, and says what came of it."""
+
+    def __init__(self, store: Store, plain: Plain, say: Callable[[str], object] = print) -> None:
+        self._store = store
+        self._plain = plain
+        self._say = say
+
+    def do(self, command: Command) -> int:
+        """Do it; returns DONE, or NOTHING where there was no value. Raises StoreError, and OSError where a file cannot be written."""
+        name, words = command.name, command.words
+        if name == "get":
+            found = self._store.get_versioned(words[0])
+            self._say("no value" if found is None else json.dumps(found.value, ensure_ascii=False))
+            return NOTHING if found is None else DONE
+        if name in ("put", "append"):
+            version = self._store.put(words[0], command.value) if name == "put" else self._store.append(words[0], command.value)
+            self._say("version {}.{}.{}".format(*version))
+        elif name == "delete":
+            is_gone = self._store.delete(words[0])
+            self._say("deleted" if is_gone else "no value")
+            return DONE if is_gone else NOTHING
+        elif name == "keys":
+            for key in self._store.keys(words[0] if words else ""):
+                self._say(key)
+        elif name == "proof":
+            self._prove(*words)
+        elif name == "status":
+            self._say(self._plain.ask("/admin/status").decode().rstrip())
+        elif name == "log":
+            for line in self._plain.events():
+                self._say(line)
+        elif name in OF_LABORATORY:
+            self._plain.ask(f"/lab/{OF_LABORATORY[name]}/{words[0]}", "POST")
+            self._say("asked for; `log` tells what came of it")
+        else:
+            self._say(helped())
+        return DONE
+
+    def _prove(self, key: str, file: str | None = None) -> None:
+        self._store.get(key)
+        proof = self._store.last_proof
+        assert proof is not None
+        self._say(in_words(proof, proof.check(self._store.olympus_key)))
+        if file is not None:
+            proof.save(file)
+            self._say(f"kept in {file}; ./bcr verify {file} checks it again")
+
+
+def key_for(options: argparse.Namespace, plain: Plain) -> bytes:
+    """The key of Olympus that answers are checked with. Raises ValueError, and NothingHappened where nobody is there."""
+    given = options.olympus_key or os.environ.get(KEY_VARIABLE)
+    if given:
+        return key_of(given)
+    told = json.loads(plain.ask("/configuration", accept="application/json"))["olympus_key"]
+    output.complain(f"bcr: the key of Olympus is the gateway's word ({told[:16]}…): give --olympus-key to check the gateway too")
+    return key_of(told)
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"bcr {name}", description=FORMS[name].purpose if name in FORMS else __doc__, epilog=EPILOG,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--url", default=DEFAULT_URL, help="the gateway (default: %(default)s)")
+    parser.add_argument("--olympus-key", metavar="HEX", help="the public key of Olympus")
+    return parser
+
+
+def command_main(name: str, arguments: list[str]) -> int:
+    """`bcr get KEY` and its like; the exit statuses are those of EPILOG."""
+    parser = _parser(name)
+    parser.add_argument("words", nargs="*", metavar=FORMS[name].written.partition(" ")[2] or "…",
+                        help="what it is about, in the words of the console")  # fmt: skip
+    options = parser.parse_args(arguments)
+    has_value = FORMS[name].has_value
+    try:
+        if has_value and len(options.words) != 2:
+            raise NotUnderstood(f"expected {FORMS[name].written}")
+        command = Command(name, (options.words[0],), value_of(options.words[1])) if has_value else Command(name, tuple(options.words))
+        if not has_value:
+            checked(command)
+        plain = Plain(options.url)
+        key = bytes(32) if name == "status" else key_for(options, plain)
+        with Store(options.url, key) as store:
+            return attempted(lambda: Session(store, plain).do(command), name)
+    except ValueError as problem:
+        output.complain(f"bcr {name}: {problem}")
+        return BAD_INPUT
+    except StoreError as error:
+        return _told(error, name)
+
+
+def attempted(do: Callable[[], int], name: str) -> int:
+    """The exit status of what `do` does, which is told where it fails."""
+    try:
+        return do()
+    except StoreError as error:
+        return _told(error, name)
+
+
+def _told(error: StoreError, name: str) -> int:
+    if isinstance(error, UntrustedAnswer):
+        output.complain(f"bcr {name}: {error}")
+        return LIED
+    if isinstance(error, NothingHappened):
+        output.complain(f"bcr {name}: {error}{'' if error.is_proved else ' (nothing happened, says the gateway)'}")
+        return NOTHING
+    output.complain(f"bcr {name}: {error}: it may have happened, and may not; only a read can tell")
+    return UNKNOWN
+
+
+# -- the console
+
+
+def main(arguments: list[str]) -> int:
+    """`bcr console [URL]`: reads commands until its input ends; from a file or a pipe as well."""
+    parser = _parser("console")
+    parser.add_argument("address", nargs="?", metavar="URL", help="the gateway, as --url")
+    options = parser.parse_args(arguments)
+    url = options.address or options.url
+    try:
+        plain = Plain(url)
+        key = key_for(options, plain)
+        with Store(url, key) as store:
+            return converse(Session(store, plain), lines_typed(store) if sys.stdin.isatty() else sys.stdin)
+    except ValueError as problem:
+        output.complain(f"bcr console: {problem}")
+        return BAD_INPUT
+    except StoreError as error:
+        return _told(error, "console")
+
+
+def converse(session: Session, lines: Iterable[str]) -> int:
+    """Do what stands in the lines, one after the other; returns the worst that came of them."""
+    worst = DONE
+    for line in lines:
+        try:
+            command = understood(line)
+            if command is None:
+                continue
+            if command.name == "quit":
+                break
+            worst = max(worst, attempted(lambda each=command: session.do(each), command.name))  # type: ignore[misc]
+        except NotUnderstood as problem:
+            output.complain(str(problem))
+            worst = max(worst, NOTHING)
+        except OSError as error:
+            output.complain(f"{error.filename}: {error.strerror}")
+            worst = max(worst, NOTHING)
+    return worst
+
+
+def lines_typed(store: Store) -> Iterable[str]:
+    """Lines as somebody types them, with history and completion, until Ctrl-D."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+    from prompt_toolkit.completion import NestedCompleter
+
+    replicas = {f"replica_{position}" for position in range(3)}
+    words: dict[str, Any] = {name: None for name in FORMS}
+    words |= {name: replicas for name in OF_LABORATORY}
+    prompt: PromptSession[str] = PromptSession(
+        completer=NestedCompleter.from_nested_dict(words),
+        auto_suggest=AutoSuggestFromHistory(),
+        bottom_toolbar=lambda: f"{store.place.host}:{store.place.port}  configuration {store.seen.configuration}  help, quit",
+    )
+    while True:
+        try:
+            yield prompt.prompt("bcr> ")
+        except KeyboardInterrupt:
+            continue
+        except EOFError:
+            return

@@ -1,0 +1,206 @@
+"""Where the two halves of a gateway meet: callers, who speak HTTP on one thread, and a client of the chain on another.
+
+What callers hand in waits here until the client takes it. While its window is open that is at once; while it is full
+operations gather, and go together into one request. Nothing here knows HTTP or DistAlgo.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.proofs import Answer, Vouched
+from bcr.chain.slot_room import operations_bytes
+from bcr.objects.operation import Operation
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES
+from bcr.signed.statements import SignedRequest
+
+MOST_WAITING = 10_000  # jobs that wait to be sent; whoever comes then is told so
+MOST_WAITING_BYTES = 64 << 20
+
+
+class Busy(Exception):
+    """The desk takes no more now; nothing has happened. The text says why."""
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What became of a job: its results, in the order of its operations, where they were executed, and what shows it."""
+
+    results: tuple[str, ...]
+    place: tuple[int, int, int]
+    configuration: SignedConfiguration
+    request: SignedRequest
+    answer: Answer | Vouched
+
+
+class Job(msgspec.Struct, eq=False):
+    """Operations that happen together or not at all, and whom to tell what came of them: None, where nobody will know.
+
+    `is_alone` keeps others' operations out of the request: the caller gets to see all of it.
+    """
+
+    operations: tuple[Operation, ...]
+    deliver: Callable[[Settled | None], Any]
+    is_alone: bool = False
+    is_taken: bool = False
+    is_withdrawn: bool = False
+
+    def size(self) -> int:
+        return operations_bytes(self.operations)
+
+
+Answered = Sequence[tuple[Job, Settled | None]]
+
+
+def deliver(answered: Answered) -> None:
+    """Tell each caller what became of its job."""
+    for job, settled in answered:
+        job.deliver(settled)
+
+
+class Desk:
+    """The jobs of one gateway. `put` and `withdraw` are for the callers' thread, the rest for the client's."""
+
+    def __init__(self, most_operations: int, is_broken: Callable[[Sequence[str]], bool]) -> None:
+        """`most_operations` of several jobs go into one request; `is_broken` tells results of one that did not happen."""
+        self._most_operations = most_operations
+        self._is_broken = is_broken
+        self._lock = threading.Lock()
+        self._waiting: deque[Job] = deque()
+        self._waiting_bytes = 0
+        self._sent: dict[int, list[Job]] = {}
+        self._sent_s: dict[int, float] = {}
+        self._is_closed = False
+        self._is_woken = False
+        self._wake: Callable[[], None] = lambda: None
+        self._deliver: Callable[[Answered], object] = deliver
+        self.operations = 0
+        self.requests = 0
+        self.split = 0
+
+    # -- the callers
+
+    def put(self, job: Job) -> None:
+        """Let the job wait for its turn. Raises Busy."""
+        with self._lock:
+            if self._is_closed:
+                raise Busy("the service is going down, and takes nothing more")
+            if len(self._waiting) >= MOST_WAITING or self._waiting_bytes > MOST_WAITING_BYTES:
+                raise Busy(f"{len(self._waiting):,} operations wait already")
+            self._waiting.append(job)
+            self._waiting_bytes += job.size()
+            wakes = not self._is_woken
+            self._is_woken = True
+        if wakes:
+            self._wake()
+
+    def withdraw(self, job: Job) -> bool:
+        """Take the job back, and say whether that was in time: then nothing has happened, nor will."""
+        with self._lock:
+            job.is_withdrawn = not job.is_taken
+            return job.is_withdrawn
+
+    def deliver_by(self, post: Callable[[Answered], object]) -> None:
+        """Let `post` see to it that `deliver` is called, on the callers' thread, for all that a request has answered."""
+        self._deliver = post
+
+    # -- the client
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, on the callers' thread, when something waits that was not known to."""
+        self._wake = wake
+
+    def take(self) -> tuple[Job, ...]:
+        """The jobs of the next request; none where nothing waits."""
+        with self._lock:
+            self._is_woken = False
+            return tuple(self._next())
+
+    def _next(self) -> Iterator[Job]:
+        operations, left = 0, REQUEST_LIMIT_BYTES
+        while self._waiting:
+            job = self._waiting[0]
+            size = job.size()
+            fits = not job.is_alone and operations + len(job.operations) <= self._most_operations and size <= left
+            if operations and not fits and not job.is_withdrawn:
+                return
+            self._waiting.popleft()
+            self._waiting_bytes -= size
+            if job.is_withdrawn:
+                continue
+            job.is_taken = True
+            operations += len(job.operations)
+            left -= size
+            yield job
+            if job.is_alone:
+                return
+
+    def sent(self, number: int, jobs: Sequence[Job]) -> None:
+        """These jobs went out as the request of this number."""
+        self._sent[number] = list(jobs)
+        self._sent_s[number] = time.monotonic()
+        self.requests += 1
+        self.operations += sum(len(job.operations) for job in jobs)
+
+    def answered(self, configuration: SignedConfiguration, request: SignedRequest, answer: Answer | Vouched) -> bool:
+        """Tell whom it concerns of an answer that was accepted in this configuration; returns whether something waits again.
+
+        Jobs that shared a request of which nothing happened, because one of them could not, each get one of their own.
+        """
+        jobs = self._sent.pop(request.statement.number, [])
+        self._sent_s.pop(request.statement.number, None)
+        outcome = answer.outcome
+        if len(jobs) > 1 and self._is_broken(outcome.results):
+            self.split += 1
+            with self._lock:
+                for job in reversed(jobs):
+                    job.is_alone, job.is_taken = True, False
+                    self._waiting.appendleft(job)
+                    self._waiting_bytes += job.size()
+            return True
+        first = 0
+        told: list[tuple[Job, Settled | None]] = []
+        for job in jobs:
+            results = outcome.results[first : first + len(job.operations)]
+            first += len(job.operations)
+            told.append((job, Settled(results, outcome.place, configuration, request, answer)))
+        self._deliver(told)
+        return False
+
+    def close(self) -> None:
+        """Take nothing more."""
+        with self._lock:
+            self._is_closed = True
+
+    def give_up(self) -> None:
+        """Nobody will answer any more: tell so to all who wait, whether they were sent or not."""
+        with self._lock:
+            jobs = [*self._waiting, *(job for jobs in self._sent.values() for job in jobs)]
+            self._waiting.clear()
+            self._sent.clear()
+            self._sent_s.clear()
+        self._deliver([(job, None) for job in jobs])
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def waiting(self) -> int:
+        """Jobs that have not been sent."""
+        return len(self._waiting)
+
+    def outstanding(self) -> int:
+        """Requests that have been sent and not answered."""
+        return len(self._sent)
+
+    def oldest_s(self) -> float:
+        """For how long the oldest request that is outstanding has been; 0 where none is."""
+        oldest = next(iter(tuple(self._sent_s.values())), None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
+
+    def is_idle(self) -> bool:
+        return not self._waiting and not self._sent

@@ -1,0 +1,210 @@
+"""What the process that keeps a service running is told, and what it knows of the others."""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+import msgspec
+from da.common import get_runtime_option
+
+from bcr.chain.configuration import Configuration
+from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.chain.settings import Settings
+from bcr.scenario import ScenarioError
+from bcr_run import output
+from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
+from bcr_runtime import ambient
+from bcr_service.gateway import GatewaySettings
+from bcr_service.reading import Address, read_service
+
+MOST_NOTES = 100
+MOST_EVENTS = 1_000
+STATUS_LIMIT_S = 3.0  # without a word from a replica for so long it is called silent
+
+
+class ServiceLaunch(msgspec.Struct, frozen=True):
+    """A service as asked for; `gateways` are what each gateway is told."""
+
+    settings: Settings
+    gateways: tuple[GatewaySettings, ...]
+    is_lab: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"Service.da: {message}\n{self.format_usage()}")
+
+
+def launch_from(arguments: list[str]) -> ServiceLaunch:
+    """The service that `./bcr serve` asks for, with the descriptors of the sockets on which it listens. Raises BadInput."""
+    output.prepare()
+    parser = _Parser(prog="Service.da", add_help=False)
+    parser.add_argument("-i", "--input", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--listen", metavar="HOST:PORT:DESCRIPTOR", action="append", default=[])
+    parser.add_argument("--lab", action="store_true")
+    parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        service = read_service(options.input)
+    except (ScenarioError, OSError) as error:
+        raise BadInput(str(error)) from error
+    listening = [each.rsplit(":", 2) for each in options.listen]
+    if len(listening) != len(service.gateways):
+        raise BadInput("Service.da is started by ./bcr serve, which opens the sockets that it listens on")
+    settings = settings_of(
+        service.scenario,
+        message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
+        run_name=f"service-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
+        log_base=str(options.log_dir.absolute()) if options.log_dir else "",
+    )
+    gateways = tuple(
+        GatewaySettings(number, Address(host, int(port)), int(descriptor), options.lab)
+        for number, (host, port, descriptor) in enumerate(listening)
+    )
+    return ServiceLaunch(settings, gateways, options.lab)
+
+
+_end = threading.Event()
+
+
+def watch_for_the_end() -> None:
+    """Take the end of the standard input for the wish that the service stops: whoever started it holds the other end."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1_024):
+            pass
+        _end.set()
+
+    threading.Thread(target=watch, daemon=True, name="bcr-end").start()
+
+
+def is_asked_to_stop() -> bool:
+    """Whether that has happened."""
+    return _end.is_set()
+
+
+class ReplicaState(msgspec.Struct):
+    """What a replica last said of itself; `heard_s` on the monotonic clock, 0 before it has said anything."""
+
+    mode: str = "starting"
+    slots: int = 0
+    in_flight: int = 0
+    pid: int = 0
+    heard_s: float = 0.0
+
+
+class Keeping:
+    """What is known of the chain, and what has happened to it."""
+
+    def __init__(self, launch: ServiceLaunch) -> None:
+        self._launch = launch
+        self._number = -1
+        self._configuration: Configuration | None = None
+        self._olympus_key = b""
+        self.replicas: list[ReplicaState] = []
+        self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
+        self._event_number = 0
+        self._notes = 0
+        self._told_events = 0
+        self._told_at_s = 0.0
+
+    def started(self, configuration: Configuration, olympus_key: bytes) -> None:
+        """A configuration has become the current one."""
+        self._number, self._configuration, self._olympus_key = configuration.number, configuration, olympus_key
+        self.replicas = [ReplicaState() for _ in configuration.replicas]
+        self._happened("configuration", configuration=configuration.number, replicas=len(configuration.replicas))
+
+    def changed(self, change: ReconfigurationReport) -> None:
+        """A configuration has been replaced, or could not be."""
+        self._happened(
+            "reconfiguration",
+            source=change.source,
+            target=change.target if change.active_ms is not None else None,
+            requested_by=change.requested_by,
+            reason=change.reason,
+            blamed=change.blamed,
+            quorum=change.quorum,
+            active_ms=change.active_ms,
+        )
+
+    def heard(self, name: str, mode: str, slots: int, in_flight: int, pid: int) -> None:
+        """A replica has said how it is."""
+        position, _, number = name.removeprefix("replica_").partition(" of ")
+        if int(number) == self._number and int(position) < len(self.replicas):
+            state = self.replicas[int(position)]
+            if state.mode != mode:
+                self._happened("mode", replica=int(position), configuration=self._number, mode=mode)
+            self.replicas[int(position)] = ReplicaState(mode, slots, in_flight, pid, time.monotonic())
+
+    def done(self, what: str, about: str) -> None:
+        """Somebody has done this to a process in the laboratory."""
+        self._happened("laboratory", what=what, about=about)
+
+    def note(self, text: str) -> None:
+        """Something odd that is nobody's fault to be acted on; of very many the first are told."""
+        self._notes += 1
+        if self._notes <= MOST_NOTES:
+            output.complain(f"bcr serve: {text}")
+
+    def _happened(self, kind: str, **values: Any) -> None:
+        self._event_number += 1
+        at = ambient.wall_clock().isoformat(timespec="milliseconds")
+        self._events.append({"number": self._event_number, "at": at, "kind": kind, **values})
+
+    def has_news(self) -> bool:
+        """Whether there is something that the gateways have not been told, or have been told a second ago."""
+        return self._event_number > self._told_events or time.monotonic() - self._told_at_s > 1.0
+
+    def news(self) -> bytes:
+        """What gateways are told, as JSON: how the chain is, and what has happened since they were last told."""
+        events = [event for event in self._events if event["number"] > self._told_events]
+        self._told_events, self._told_at_s = self._event_number, time.monotonic()
+        chain = [
+            {
+                "position": position,
+                "role": "head" if position == 0 else "tail" if position == len(self.replicas) - 1 else "middle",
+                "mode": self._mode_of(state),
+                "slots": state.slots,
+                "in_flight": state.in_flight,
+                "pid": state.pid or None,
+            }
+            for position, state in enumerate(self.replicas)
+        ]
+        gateways = [str(each.address) for each in self._launch.gateways]
+        status = {"configuration": self._number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
+                  "olympus_key": self._olympus_key.hex()}  # fmt: skip
+        return msgspec.json.encode({"status": status, "events": events})
+
+    @staticmethod
+    def _mode_of(state: ReplicaState) -> str:
+        return "silent" if state.heard_s and time.monotonic() - state.heard_s > STATUS_LIMIT_S else state.mode
+
+
+class Laboratory(Protocol):
+    """What does something to the processes of the service."""
+
+    def do(self, what: str, about: str) -> None: ...
+
+
+def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
+    """The laboratory, loaded only where the service was started with one."""
+    if not launch.is_lab:
+        return None
+    from bcr_service.lab import ProcessLaboratory
+
+    return ProcessLaboratory(keeping)
+
+
+def pid_of(keeping: Keeping, name: str) -> int | None:
+    """The process of `replica_i` of the current configuration, where it has said which it is."""
+    position = name.removeprefix("replica_")
+    if not name.startswith("replica_") or not position.isdecimal() or int(position) >= len(keeping.replicas):
+        return None
+    return keeping.replicas[int(position)].pid or None
+
+

@@ -1,0 +1,115 @@
+"""What is typed at the console or on the command line, as calls of the client: read here, done nowhere."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from bcr.scenario.diagnostics import nearest
+
+
+class NotUnderstood(ValueError):
+    """What was typed is no command; the text says what would be."""
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A command: how it is written, and what for."""
+
+    written: str
+    purpose: str
+    arguments: int
+    has_value: bool = False
+
+
+# Command -> its form. `failProcess` and its like are the words of the console that this one takes up.
+FORMS: Mapping[str, Form] = {
+    "get": Form("get KEY", "the value of a key", 1),
+    "put": Form("put KEY VALUE", "write a value: a Python literal or JSON, or else the text itself", 1, True),
+    "append": Form("append KEY VALUE", "put a value at the end of a list", 1, True),
+    "delete": Form("delete KEY", "remove a value", 1),
+    "keys": Form("keys [PREFIX]", "the keys, or those that begin so", 0),
+    "proof": Form("proof KEY [FILE]", "read the value, say what is proved, and keep the proof in FILE", 1),
+    "status": Form("status", "how the service is", 0),
+    "log": Form("log", "what has happened to the chain", 0),
+    "kill": Form("kill replica_1", "in the laboratory: end a replica", 1),
+    "pause": Form("pause replica_1", "in the laboratory: let a replica stand still", 1),
+    "resume": Form("resume replica_1", "in the laboratory: let it go on", 1),
+    "failProcess": Form("failProcess replica_1", "the same as kill", 1),
+    "help": Form("help", "this list", 0),
+    "quit": Form("quit", "leave; Ctrl-D does too", 0),
+}
+OF_LABORATORY = {"kill": "kill", "failProcess": "kill", "pause": "pause", "resume": "resume"}
+OPTIONAL = {"keys": 1, "proof": 1}  # so many words more
+
+
+class Command(msgspec.Struct, frozen=True):
+    """A command as it was understood."""
+
+    name: str
+    words: tuple[str, ...] = ()
+    value: Any = None
+
+
+def understood(line: str) -> Command | None:
+    """The command in a line; None where it is empty. Raises NotUnderstood."""
+    name, _, rest = line.strip().partition(" ")
+    if not name:
+        return None
+    if name not in FORMS:
+        raise NotUnderstood(f"no command {name}; {nearest(name, FORMS)}")
+    form = FORMS[name]
+    if form.has_value:
+        key, rest = _first_word(rest, form)
+        if not rest:
+            raise NotUnderstood(f"expected {form.written}")
+        return Command(name, (key,), value_of(rest))
+    words = []
+    while rest.strip():
+        word, rest = _first_word(rest, form)
+        words.append(word)
+    return checked(Command(name, tuple(words)))
+
+
+def checked(command: Command) -> Command:
+    """The command, if it has as many words as it needs. Raises NotUnderstood."""
+    form = FORMS[command.name]
+    if not form.arguments <= len(command.words) <= form.arguments + OPTIONAL.get(command.name, 0):
+        raise NotUnderstood(f"expected {form.written}")
+    return command
+
+
+def _first_word(text: str, form: Form) -> tuple[str, str]:
+    """The first word, which may stand in quotes, and what is behind it."""
+    found = re.match(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\S+)(?:\s+|$)(.*)""", text, re.DOTALL)
+    if found is None:
+        raise NotUnderstood(f"expected {form.written}")
+    word = found[1]
+    if word[0] in "'\"":
+        try:
+            word = ast.literal_eval(word)
+        except (ValueError, SyntaxError) as error:
+            raise NotUnderstood(f"no text: {word}") from error
+    return word, found[2].strip()
+
+
+def value_of(text: str) -> Any:
+    """A value as it was typed: a Python literal, JSON, or else the text itself. Raises NotUnderstood for what JSON has not."""
+    for read in (ast.literal_eval, json.loads):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise NotUnderstood(f"a store keeps JSON, and {text[:40]} is none: {error}") from error
+        return value
+    return text
+
+
+def helped(names: Sequence[str] = tuple(FORMS)) -> str:
+    """The list of commands."""
+    return "\n".join(f"  {FORMS[name].written:<24}{FORMS[name].purpose}" for name in names)

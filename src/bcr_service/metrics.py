@@ -1,0 +1,54 @@
+"""What a gateway counts, as Prometheus reads it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from bcr_service.gateway import Gateway
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class Metrics:
+    """Counts what is called; what stands elsewhere is read when somebody asks."""
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._registry = CollectorRegistry()
+        self._calls = Counter("bcr_http_requests", "Calls answered, by method and status", ["method", "status"], registry=self._registry)
+        self._seconds = Histogram("bcr_ask_seconds", "From a call to the chain's answer", buckets=BUCKETS, registry=self._registry)
+        self._registry.register(_Chain(gateway))
+
+    def called(self, method: str, status: int) -> None:
+        """A call has been answered so."""
+        self._calls.labels(method, str(status)).inc()
+
+    def answered(self, seconds: float) -> None:
+        """The chain has answered after so long."""
+        self._seconds.observe(seconds)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+class _Chain(Collector):
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+
+    def collect(self) -> Iterator[Metric]:
+        gateway, desk = self._gateway, self._gateway.desk
+        yield GaugeMetricFamily("bcr_uptime_seconds", "Since the gateway has started", value=gateway.uptime_s())
+        yield GaugeMetricFamily("bcr_waiting_jobs", "Jobs that wait to be sent", value=desk.waiting())
+        yield GaugeMetricFamily("bcr_outstanding_requests", "Requests sent and not answered", value=desk.outstanding())
+        yield CounterMetricFamily("bcr_requests", "Requests sent to the chain", value=desk.requests)
+        yield CounterMetricFamily("bcr_operations", "Operations in these", value=desk.operations)
+        yield CounterMetricFamily("bcr_split_requests", "Requests that did not happen for one of several callers", value=desk.split)
+        yield GaugeMetricFamily("bcr_configuration", "The configuration that is known", value=gateway.status.get("configuration", -1))
+        slots = GaugeMetricFamily("bcr_replica_slots", "Slots that a replica has executed", labels=["replica", "mode"])
+        for replica in gateway.status.get("chain", []):
+            slots.add_metric([str(replica["position"]), replica["mode"]], replica["slots"])
+        yield slots

@@ -1,0 +1,43 @@
+"""What callers are told when they get no value: `application/problem+json` (RFC 9457), definite and indefinite apart.
+
+`definite` is true where nothing has happened, and nothing will: the caller may try again. It is false where the operation
+may have happened, or may yet: only a read can tell.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+TYPE = "application/problem+json"
+TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 408: "Request timeout", 409: "Conflict",
+          412: "Precondition failed", 413: "Content too large", 415: "Unsupported media type", 431: "Header too large",
+          500: "Error", 503: "Unavailable: nothing happened", 504: "Unknown: it may have happened"}  # fmt: skip
+
+
+class Problem(Exception):
+    """An answer that is no value; `more` are further members of its JSON."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.more = more
+
+    def body(self) -> bytes:
+        """The JSON of the answer."""
+        document = {"title": TITLES.get(self.status, "Error"), "status": self.status, "detail": self.detail,
+                    "definite": self.status != 504, **self.more}  # fmt: skip
+        return msgspec.json.encode(document)
+
+
+def unavailable(detail: str) -> Problem:
+    """503: nothing has happened."""
+    return Problem(503, detail, headers={"retry-after": "1"})
+
+
+def unknown(detail: str) -> Problem:
+    """504: it may have happened, or may yet."""
+    return Problem(504, detail)

@@ -1,0 +1,141 @@
+"""`./bcr serve`: reads the service file, opens the sockets, and keeps the service running until it is asked to end."""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bcr.scenario import ScenarioError
+from bcr_run import output
+from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_runtime.places import SOURCES
+from bcr_service.reading import DEFAULT_FILE, Address, ServiceFile, read_service, told
+
+DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
+BACKLOG = 1_024
+BAD_INPUT = 2
+EPILOG = """FILE is looked for in the current directory, in .., in the project and in its config; without it config/service.config.
+SIGTERM and Ctrl-C end the service: what has begun is ended, and nothing more is taken. Everything is in memory.
+Exit status: 0 asked to end; 1 it could not go on; 2 bad input, and nothing was started."""
+
+
+class CannotListen(Exception):
+    """An address cannot be listened on; the text says which and why."""
+
+
+def main(arguments: list[str]) -> int:
+    """`bcr serve`; the exit statuses are those of EPILOG."""
+    parser = argparse.ArgumentParser(prog="bcr serve", description=__doc__, epilog=EPILOG)
+    parser.add_argument("file", nargs="?", default=DEFAULT_FILE, metavar="FILE", help="what is to be served (default: %(default)s)")
+    parser.add_argument("--lab", action="store_true", help="let callers kill, pause and resume replicas, by /lab/…")
+    parser.add_argument("--log-dir", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
+    options = parser.parse_args(arguments)
+    try:
+        path = find_scenario(options.file)
+        service = read_service(path)
+        sockets = listen(service.gateways)
+    except ScenarioError as error:
+        output.complain(told(error.diagnostics))
+        return BAD_INPUT
+    except (ScenarioNotFound, CannotListen) as error:
+        output.complain(f"bcr serve: {error}")
+        return BAD_INPUT
+    for warning in service.warnings:
+        output.complain(str(warning))
+    return keep(command_for(path, sockets, options), sockets, service)
+
+
+def listen(addresses: Sequence[Address]) -> list[socket.socket]:
+    """A socket that listens on each address. Raises CannotListen, with none left open."""
+    sockets: list[socket.socket] = []
+    for address in addresses:
+        try:
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            each = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(each)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind((address.host, address.port))
+            each.listen(BACKLOG)
+        except OSError as error:
+            for opened in sockets:
+                opened.close()
+            raise CannotListen(f"cannot listen on {address}: {error.strerror}") from error
+    return sockets
+
+
+def address_of(listening: socket.socket) -> Address:
+    """Where a socket listens, also where any free port was asked for."""
+    host, port, *_ = listening.getsockname()
+    return Address(host, port)
+
+
+def command_for(path: Path, sockets: Sequence[socket.socket], options: argparse.Namespace) -> list[str]:
+    """What is run: DistAlgo, on a node without a name, which makes up a cookie that nobody can read."""
+    command = [sys.executable, "-m", "da", "-L", "warning", "-H", "localhost", "-p", "0", "Service.da", "-i", str(path.absolute())]
+    for each in sockets:
+        address = address_of(each)
+        command += ["--listen", f"{address.host}:{address.port}:{each.fileno()}"]
+    if options.lab:
+        command.append("--lab")
+    if options.log_dir:
+        command += ["--log-dir", str(options.log_dir.absolute())]
+    return command
+
+
+def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: ServiceFile) -> int:
+    """Run the service until it ends, or we are asked to; returns the exit status. Nothing of it is left."""
+    with _asked_to_end() as asked:
+        process = subprocess.Popen(
+            command,
+            cwd=SOURCES,
+            stdin=subprocess.PIPE,  # which ends with us, however that is: then the service ends too
+            pass_fds=[each.fileno() for each in sockets],
+            start_new_session=True,
+        )
+        try:
+            where = ", ".join(f"http://{address_of(each)}" for each in sockets)
+            for each in sockets:
+                each.close()
+            print(f"bcr serve: {service.scenario.num_replicas} replicas, {where}; Ctrl-C or SIGTERM ends it", flush=True)
+            while not asked and process.poll() is None:
+                time.sleep(0.1)
+            _end(process)
+        finally:
+            _kill(process)
+    return 0 if asked and process.returncode == 0 else process.returncode if process.returncode > 0 else 1
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the service to end, and wait for that."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(DRAIN_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        output.complain(f"bcr serve: not ended within {DRAIN_LIMIT_S:g} s, and killed")
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextlib.contextmanager
+def _asked_to_end() -> Iterator[list[int]]:
+    """Signals that ask to end are noted, so that a second one does not disturb the ending."""
+    noted: list[int] = []
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda each, _: noted.append(each)) for number in asking}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

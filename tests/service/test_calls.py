@@ -1,0 +1,95 @@
+"""What is asked over HTTP, as operations, and what came of them, as answers."""
+
+import json
+
+import pytest
+
+from bcr.objects import store_operations as operations
+from bcr_service import calls
+from bcr_service.problems import Problem
+
+
+def told(call, *arguments):
+    with pytest.raises(Problem) as problem:
+        call(*arguments)
+    return problem.value.status, problem.value.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"type": "PUT", "value": "a"}, "The request value is not valid"),
+        ({"type": "PUT", "value": [1]}, "The request value is not valid"),
+        ({"type": "APPEND", "value": ["a"]}, "The request value is not valid"),
+        ({"type": "put", "value": ["a"]}, "The request type is not correct"),
+        ({"type": ["PUT"], "value": ["a"]}, "The request type is not correct"),
+        ({"value": ["a"]}, "The request is not valid"),
+        (["PUT", "a"], "The request is not valid"),
+    ],
+)
+def test_the_assignments_errors_are_in_its_words(body, text):
+    assert told(calls.posted, "k", json.dumps(body).encode(), None) == (400, text)
+
+
+def test_the_assignments_operations_are_put_and_append():
+    assert calls.posted("k", b'{"type": "PUT", "value": ["a", "b"]}', None) == operations.put("k", '["a","b"]')
+    assert calls.posted("k", b'{"type": "APPEND", "value": "c"}', None) == operations.append("k", '"c"')
+
+
+def test_a_value_is_kept_as_it_was_written():
+    assert calls.put("k", b' {"a" : 1.50} ', None) == operations.put("k", '{"a" : 1.50}')
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"NaN", b"[" * 200, b"1 2"])
+def test_what_is_no_json_is_refused(body):
+    assert told(calls.put, "k", body, None)[0] == 400
+
+
+def test_conditions_are_those_of_http():
+    assert calls.condition_in({}) is None
+    assert calls.condition_in({"if-match": '"1.2.3"'}) == (1, 2, 3)
+    assert calls.condition_in({"if-none-match": "*"}) == operations.ABSENT
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"if-match": "*"}, {"if-match": '"1.2"'}, {"if-match": 'W/"1.2.3"'}, {"if-none-match": '"1.2.3"'},
+     {"if-match": '"1.2.3"', "if-none-match": "*"}],
+)  # fmt: skip
+def test_a_condition_that_makes_no_sense_is_refused(headers):
+    assert told(calls.condition_in, headers)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [5, {"op": "get"}, {"op": "steal", "key": "k"}, {"op": ["get"], "key": "k"}, {"op": "put", "key": "k"},
+     {"op": "get", "key": ""}, {"op": "get", "key": "k", "version": "new"}],
+)  # fmt: skip
+def test_an_operation_of_a_transaction_that_makes_no_sense_is_refused(operation):
+    assert told(calls.transaction, json.dumps({"operations": [operation]}).encode())[0] == 400
+
+
+def test_a_transaction_has_a_limit():
+    many = [{"op": "get", "key": "k"}] * (calls.MOST_OPERATIONS + 1)
+    assert told(calls.transaction, json.dumps({"operations": many}).encode())[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("results", "status"),
+    [
+        (['{"error":"aborted"}', '{"error":"condition","version":null}'], 412),
+        (['{"error":"condition","version":[1,2,3]}'], 412),
+        (['{"error":"kind"}'], 409),
+        (['{"error":"too large"}'], 413),
+        (['{"error":"malformed"}'], 400),
+    ],
+)
+def test_each_failure_has_its_status(results, status):
+    assert calls.failure_in(results).status == status
+
+
+def test_a_value_is_told_from_its_version_whatever_stands_in_it():
+    value = '{"value":{"value":",\\"version\\":[9,9,9]}"},"version":[1,2,3]}'
+    assert calls.got(value) == ('{"value":",\\"version\\":[9,9,9]}"}', (1, 2, 3))
+    assert calls.got("null") is None
+    assert calls.failure_in([value]) is None

@@ -1,0 +1,116 @@
+"""The console and the commands for scripts: what is typed, and what comes of it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bcr_service.language import FORMS, Command, NotUnderstood, helped, understood
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("get movie", Command("get", ("movie",))),
+        ("  get   'a key with blanks' ", Command("get", ("a key with blanks",))),
+        ("put x 5", Command("put", ("x",), 5)),
+        ("put x {'a': [1, None, True]}", Command("put", ("x",), {"a": [1, None, True]})),
+        ('put x {"a": [1, null, true]}', Command("put", ("x",), {"a": [1, None, True]})),
+        ("put x star wars", Command("put", ("x",), "star wars")),
+        ("put 'a b' 'c d'", Command("put", ("a b",), "c d")),
+        ("append x (1, 2)", Command("append", ("x",), (1, 2))),
+        ("keys", Command("keys")),
+        ("keys jedi/", Command("keys", ("jedi/",))),
+        ("failProcess replica_1", Command("failProcess", ("replica_1",))),
+        ("", None),
+    ],
+)
+def test_a_line_is_understood(line, command):
+    assert understood(line) == command
+
+
+@pytest.mark.parametrize("line", ["got x", "get", "get a b", "put x", "put", "put x {1, 2}", "put x 1e999", "get 'x", "status now"])
+def test_what_is_no_command_is_told_with_what_would_be(line):
+    with pytest.raises(NotUnderstood) as problem:
+        understood(line)
+    assert str(problem.value)
+
+
+def test_the_help_has_every_command():
+    assert all(form.written in helped() for form in FORMS.values())
+
+
+def bcr(*arguments, standard_input=None):
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, input=standard_input,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def at(service, olympus_key):
+    return ["--url", service.url, "--olympus-key", olympus_key]
+
+
+def test_scripts_write_read_and_delete(at):
+    assert bcr("put", "script", '{"x": 1}', *at).stdout.startswith("version 0.")
+    assert json.loads(bcr("get", "script", *at).stdout) == {"x": 1}
+    assert "script" in bcr("keys", "scr", *at).stdout.split()
+    assert bcr("delete", "script", *at).returncode == 0
+    again = bcr("delete", "script", *at)
+    assert (again.returncode, again.stdout) == (1, "no value\n")
+
+
+def test_without_a_key_of_olympus_it_is_said_that_the_gateway_is_not_checked(service):
+    done = bcr("get", "nothing", "--url", service.url)
+    assert "the gateway's word" in done.stderr
+    assert done.returncode == 1
+
+
+def test_under_another_key_an_answer_does_not_hold(service):
+    done = bcr("put", "x", "1", "--url", service.url, "--olympus-key", "00" * 32)
+    assert done.returncode == 3
+    assert "does not hold" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["get"], ["put", "x"], ["get", "x", "--olympus-key", "5"], ["get", "x", "--url", "nowhere"]])
+def test_bad_input_is_told_in_a_line(arguments):
+    done = bcr(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_console_does_what_it_is_given(at, tmp_path):
+    file = tmp_path / "proof.json"
+    lines = ["put console {'x': (1, 2)}", "get console", "append log 'a'", "get log", f"proof console {file}", "status", "log",
+             "nonsense", "get nothing", "help", "quit", "get never"]  # fmt: skip
+    done = bcr("console", *at, standard_input="\n".join(lines))
+    assert '{"x": [1, 2]}' in done.stdout
+    assert '["a"]' in done.stdout
+    assert "3 of 3 replicas" in done.stdout
+    assert "replica_2" in done.stdout
+    assert "configuration" in done.stdout
+    assert "no command nonsense" in done.stderr
+    assert done.returncode == 1
+    key = at[-1]
+    verified = bcr("verify", file, "--olympus-key", key)
+    assert verified.returncode == 0
+    assert "does not show" in verified.stdout
+
+
+def test_verify_refuses_what_does_not_hold_and_says_what_it_cannot_read(at, tmp_path):
+    file = tmp_path / "proof.json"
+    bcr("console", *at, standard_input=f"put v 1\nproof v {file}\n")
+    assert bcr("verify", file).returncode == 2
+    assert bcr("verify", file, "--olympus-key", "00" * 32).returncode == 1
+    (tmp_path / "none.json").write_text("{}")
+    assert bcr("verify", tmp_path / "none.json", "--olympus-key", at[-1]).returncode == 2
+    assert bcr("verify", tmp_path / "not there", "--olympus-key", at[-1]).returncode == 2
+
+
+def test_a_laboratory_is_refused_where_there_is_none(at):
+    done = bcr("console", *at, standard_input="kill replica_0\n")
+    assert done.returncode == 1
+    assert "Not Found" in done.stderr
