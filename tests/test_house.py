@@ -40,7 +40,8 @@ ARROWS = {
     "bcr_bench": HARNESS
     | {"bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
     "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
-    "bcr_tools": HARNESS | {"bcr_bench", "bcr_fuzz", "bcr_sim", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
+    "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},
+    "bcr_tools": HARNESS | {"bcr_bench", "bcr_fuzz", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
 FLOORS = ["objects", "signed", "state", "chain", "faults", "scenario", "verdict"]

@@ -35,6 +35,7 @@ from bcr_run.report import outcome_of
 from bcr_runtime import ambient
 from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
+from bcr_sim.complaints import Complaints
 from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
@@ -461,7 +462,7 @@ class _Run:
     @contextmanager
     def _installed(self, complaints: list[str]) -> Iterator[None]:
         """Everything that a run stands on is the simulator's for so long."""
-        handler = _Complaints(complaints)
+        handler = Complaints(complaints)
         logger = logging.getLogger()
         source = str(SOURCES)
         if source not in sys.path:
@@ -481,20 +482,3 @@ class _Run:
             ambient.install(ambient.SystemSource())
             own.close()
             logger.removeHandler(handler)
-
-
-class _Complaints(logging.Handler):
-    """Collects what the layer below says went wrong in a process."""
-
-    def __init__(self, complaints: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._complaints = complaints
-
-    def emit(self, record: logging.LogRecord) -> None:
-        trace = self.formatter.formatException(record.exc_info) if record.exc_info and self.formatter else ""
-        if not trace and record.exc_info and record.exc_info[2] is not None:
-            last = record.exc_info[2]
-            while last.tb_next is not None:
-                last = last.tb_next
-            trace = f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
-        self._complaints.append(record.getMessage() + trace)

@@ -63,10 +63,23 @@ class World:
                 action(*arguments)
             return None
         finally:
-            agenda.clear()
-            for task in self._tasks:
-                task.kill()
-            self._tasks.clear()
+            self.end()
+
+    def pass_by(self, duration_ns: int) -> None:
+        """Let so much time pass, and everything happen that is due in it; for who steers a world step by step."""
+        until_ns = self.now_ns + duration_ns
+        while self._agenda and self._agenda[0][0] <= until_ns:
+            self.now_ns, _, action, arguments = heappop(self._agenda)
+            self.events += 1
+            action(*arguments)
+        self.now_ns = until_ns
+
+    def end(self) -> None:
+        """End all tasks; nothing happens any more."""
+        self._agenda.clear()
+        for task in self._tasks:
+            task.kill()
+        self._tasks.clear()
 
     def passes(self, time_ns: int) -> bool:
         """Whether what would happen at that time is what happens next; then it is that time, and it has happened.

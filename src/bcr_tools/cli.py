@@ -52,6 +52,12 @@ def _sim(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _spec(arguments: list[str]) -> int:
+    from bcr_spec.cli import main
+
+    return main(arguments)
+
+
 def _hunt(arguments: list[str]) -> int:
     from bcr_sim.hunt import main
 
@@ -114,6 +120,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
+    "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
     "fuzz": (_fuzz, "send what nobody should send, as a stranger and as an insider, and say what came of it"),
     "bugs": (_bugs, "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
@@ -129,7 +136,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "soak", "matrix"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
-OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "test"}
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
+from bcr_run import extras
 from bcr_run.extras import EXTRAS, NotSetUp, demand
-from bcr_tools import cli, setting_up
+from bcr_tools import cli
 
 
 @pytest.fixture
@@ -22,8 +23,8 @@ def environment(tmp_path, monkeypatch):
     (project / ".venv" / "pip").write_text(f"{pip}\n")
     for extra in EXTRAS:
         (project / f"requirements-{extra}.lock").write_text(f"# {extra}\n")
-    monkeypatch.setattr(setting_up, "PROJECT", project)
-    monkeypatch.setattr(setting_up.sys, "prefix", str(project / ".venv"))
+    monkeypatch.setattr(extras, "PROJECT", project)
+    monkeypatch.setattr(extras.sys, "prefix", str(project / ".venv"))
     return project
 
 
@@ -60,7 +61,7 @@ def test_a_failure_says_what_pip_said_and_is_tried_again(environment):
 
 
 def test_an_environment_of_the_user_s_own_is_left_alone_and_what_is_missing_is_named(environment, monkeypatch):
-    monkeypatch.setattr(setting_up.sys, "prefix", "/somewhere")
+    monkeypatch.setattr(extras.sys, "prefix", "/somewhere")
     demand("test")  # pytest is there
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(NotSetUp, match=r"matplotlib is not installed: pip install 'byzantine-chain-replication\[bench\]'"):

@@ -1,0 +1,72 @@
+"""Holds simulated runs of scenario files against the specification that runs, spec/Shuttle.da."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr.scenario.reading import parse_scenario
+from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.output import Terminal
+from bcr_sim.campaign import text_of
+from bcr_spec.following import NotSpecified, departures
+from bcr_spec.measure import measurements
+from bcr_spec.recording import Recorded
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`bcr spec`: 0 all runs are the specification's; 1 one is not; 2 bad input."""
+    parser = argparse.ArgumentParser(prog="bcr spec", description=__doc__)
+    parser.add_argument("files", metavar="FILE", nargs="*")
+    parser.add_argument("--seeds", type=int, default=0, metavar="N", help="also the scenarios of the hunt's first N seeds")
+    parser.add_argument("--measure", action="store_true", help="what queries over history cost: a table of time and memory")
+    options = parser.parse_args(arguments)
+    if not (options.files or options.seeds or options.measure):
+        parser.error("give FILE, --seeds or --measure")
+    try:
+        scenarios = [read_scenario(find_scenario(name))[0] for name in options.files]
+        status = max((_held(scenario) for scenario in (*scenarios, *_seeded(options.seeds))), default=0)
+        if options.measure:
+            _print_measurements()
+    except (ScenarioNotFound, ScenarioError, NotSpecified) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return status
+
+
+def _seeded(seeds: int) -> Iterator[Scenario]:
+    for seed in range(seeds):
+        yield parse_scenario(text_of(seed, None), f"seed {seed}")[0]
+
+
+def _held(scenario: Scenario) -> int:
+    run = Recorded(scenario)
+    outcome = run.outcome()
+    found = departures(run)
+    correct = sum(account.is_correct for account in run.accounts)
+    messages = sum(len(account.steps) for account in run.accounts)
+    what = "violated" if found else "as specified"
+    console = Terminal()
+    console.print(
+        f"{scenario.name}: {what}; {messages:,} messages, {correct} of {len(run.accounts)} processes correct, "
+        f"{len(outcome.record.reconfigurations)} reconfigurations",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    for departure in found:
+        console.print(f"  {departure}", markup=False, highlight=False, soft_wrap=True)
+    return 1 if found else 0
+
+
+def _print_measurements() -> None:
+    table = Table("requests", "ms a request", "specification", "ratio", "MiB", "specification", "ratio")
+    for each in measurements():
+        table.add_row(
+            f"{each.requests:,}",
+            f"{each.implementation_ms:.2f}", f"{each.specification_ms:.2f}",
+            f"{each.specification_ms / each.implementation_ms:.1f}",
+            f"{each.implementation_mib:.1f}", f"{each.specification_mib:.1f}",
+            f"{each.specification_mib / each.implementation_mib:.1f}",
+        )  # fmt: skip
+    Terminal().print(table)

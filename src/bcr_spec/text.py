@@ -1,0 +1,31 @@
+"""Where the text of the specification is, and how it becomes a module."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bcr_runtime.places import PROJECT
+
+FILE = PROJECT / "spec" / "Shuttle.da"
+
+
+def specification() -> Any:
+    """The module made of spec/Shuttle.da, compiled where that has not been done; it comes with a checkout."""
+    folder = str(FILE.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    import Shuttle
+
+    return Shuttle
+
+
+@contextmanager
+def with_digests(digest: Callable[[Any], Any]) -> Iterator[Any]:
+    """The specification with this in place of its own `digest`, which leaves contents as they are."""
+    text = specification()
+    stock, text.digest = text.digest, digest
+    try:
+        yield text
+    finally:
+        text.digest = stock
