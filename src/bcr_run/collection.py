@@ -3,6 +3,8 @@
 from collections.abc import Collection as Collection_
 from typing import Any
 
+import msgspec
+
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.limits import most_state_bytes
 from bcr.chain.reconfiguration import ReconfigurationReport
@@ -59,6 +61,10 @@ class Collection:
         self.reconfigurations.append(report)
         return report
 
+    def _latest(self) -> int | None:
+        """The number of the last configuration; None before the first."""
+        return self.configurations[-1].statement.number if self.configurations else None
+
     def add_fault(self, configuration: int, position: int, payload: bytes) -> None:
         """Take a replica's word on a fault of its own. Raises MalformedMessage where it is of another's, or of nobody's."""
         plan = decode(FaultPlan, payload)
@@ -105,12 +111,13 @@ class Collection:
 
         Links are FIFO, and a fault is told before it strikes: one that is told later struck later.
         """
-        if not self.configurations:
+        latest = self._latest()
+        if latest is None:
             raise MalformedMessage(f"the state of replica {position} before the first configuration")
         pieces = self._state_pieces.setdefault(position, Pieces(most_state_bytes(self.settings)))
         pieces.add(index, count, piece)
         payload = pieces.payload()
-        place = (self.configurations[-1].statement.number, position)
+        place = (latest, position)
         if payload is not None and self._final_state is None and place not in spoiled_by(self.faults):
             try:
                 snapshot = decode(Snapshot, payload)
@@ -157,3 +164,34 @@ class Collection:
             self.settings.authentication,
             olympus_secret,
         )
+
+
+class RaftCollection(Collection):
+    """That of a run of Raft, which has one configuration of servers, number 0, that nobody signed."""
+
+    def _latest(self) -> int | None:
+        return 0
+
+    def _of_living(self) -> list[ReplicaReport]:
+        """What servers have told that no fault has struck."""
+        struck = struck_by(self.faults)
+        return [each.statement for place, each in self._reports.items() if place not in struck]
+
+    def has_equal_reports(self) -> bool:
+        """Whether all servers that owe it have told of their state, and have applied equally much."""
+        owed = self.settings.num_replicas - len(struck_by(self.faults))
+        reports = self._of_living()
+        return len(reports) >= owed and len({report.slots for report in reports}) <= 1
+
+    def furthest(self) -> list[int]:
+        """Servers to ask for the final state, until one gives it: first who has applied most, and no fault."""
+        struck, spoiled = struck_by(self.faults), spoiled_by(self.faults)
+        reports = [each.statement for each in self._reports.values()]
+        reports.sort(key=lambda each: ((0, each.position) in spoiled, (0, each.position) in struck, -each.slots))
+        return [report.position for report in reports]
+
+    def has_final_state(self) -> bool:
+        return self._final_state is not None
+
+    def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
+        return msgspec.structs.replace(super().record(olympus_key, olympus_secret, samples), protocol="raft")

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol, TextIO
 
 import psutil
 
+from bcr.raft.store import MemoryStore, Store
 from dacurrent import logfiles
 
 
@@ -35,6 +36,8 @@ class Source(Protocol):
     def open_log(self, path: Path) -> TextIO: ...
 
     def open_spool(self, folder: Path) -> BinaryIO: ...
+
+    def open_store(self, name: str) -> Store: ...
 
     def consumption(self) -> tuple[float, int]: ...
 
@@ -165,6 +168,9 @@ class SystemSource:
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder, buffering=0)
 
+    def open_store(self, name: str) -> Store:
+        return MemoryStore()
+
     def consumption(self) -> tuple[float, int]:
         return time.process_time(), psutil.Process().memory_info().rss
 
@@ -241,6 +247,11 @@ def open_log(path: Path) -> LogFile:
 def open_spool(folder: Path) -> Spool:
     """An empty spool, that is gone with the process."""
     return Spool(lambda: _source.open_spool(folder), f"a file in {folder}")
+
+
+def open_store(name: str) -> Store:
+    """Where the server of this name finds what it must not forget, and puts it."""
+    return _source.open_store(name)
 
 
 def consumption() -> tuple[float, int]:

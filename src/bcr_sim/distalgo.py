@@ -20,6 +20,8 @@ from bcr_sim.world import SECOND_NS, Task, World
 from dacurrent import awaits, lifetime
 
 HOST = "simulated"
+# Process class -> what its processes are called, with their number among their kind.
+CALLED = {"Replica": "replica", "Client": "client", "Server": "replica", "RaftClient": "client"}
 MESSAGE, SETUP = sim.Command.Message, sim.Command.Setup  # looked up once: of an enum it takes a while
 
 
@@ -97,6 +99,7 @@ class Container:
         is_olympus = any(each.__name__ == "Olympus" for each in cls.__mro__)
         self.name = "olympus" if is_olympus else cls.__name__.lower()
         self.configuration: int | None = None
+        self._begun_with: list[tuple[ProcessId, Any]] = []  # commands: it was set up, and started
         self.queue = Queue(system.world)
         self.process: Any = None
         self.task = self.queue.task = system.world.spawn(self.name, self._run)
@@ -130,6 +133,8 @@ class Container:
         """A message arrives."""
         if not self.task.is_dead:
             source, (command, content) = message
+            if command is not MESSAGE:
+                self._begun_with.append(message)
             if command is SETUP:
                 self._be_called(content[1])
             self.system.on_arrival(self, source, command, content)
@@ -137,12 +142,21 @@ class Container:
 
     def _be_called(self, arguments: Any) -> None:
         """Its name, and a replica's configuration, are in what it is set up with."""
-        base = next((each.__name__ for each in self.cls.__mro__ if each.__name__ in ("Replica", "Client")), None)
+        base = next((each.__name__ for each in self.cls.__mro__ if each.__name__ in CALLED), None)
         if base is not None:
-            self.name = f"{base.lower()}_{arguments[0]}"
+            self.name = f"{CALLED[base]}_{arguments[0]}"
         if base == "Replica":
             self.configuration = arguments[1]
+        elif base == "Server":
+            self.configuration = 0  # of Raft, which has no other
         self.task.name = self.name
+
+    def restart(self) -> "Container":
+        """A process with the same id, which begins as this one, that has ended, began."""
+        again = Container(self.system, self.cls, self.dapid, self.daparent, None)
+        for message in self._begun_with:
+            again.take(message)
+        return again
 
 
 class System:
@@ -174,6 +188,12 @@ class System:
         """A second process with the id of the first."""
         twin = Container(self, container.cls, container.dapid, container.daparent, None)
         self.containers[container.dapid].append(twin)
+
+    def restart(self, container: Container) -> Container:
+        """Let a process that has ended come back; whoever knew it finds it again."""
+        again = container.restart()
+        self.containers[container.dapid] = [again]
+        return again
 
     def dead(self, pids: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of the processes that have ended, as the operating system would tell their parent."""

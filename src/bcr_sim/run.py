@@ -20,6 +20,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
 from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
 from bcr.faults.vocabulary import FAILURES
+from bcr.raft.store import MemoryStore, Store
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
@@ -31,6 +32,7 @@ from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of
 from bcr_run.patience import stall_limit_s
+from bcr_run.protocols import START_UPS
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
 from bcr_runtime.places import SOURCES
@@ -118,6 +120,9 @@ class _Source:
     def open_spool(self, folder: Path) -> BinaryIO:
         return io.BytesIO()
 
+    def open_store(self, name: str) -> Store:
+        return self._run.stores.setdefault(name, MemoryStore())  # it outlasts the process
+
     def consumption(self) -> tuple[float, int]:
         return 0.0, 0
 
@@ -156,11 +161,15 @@ def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: boo
 
     Raises ScenarioError where it cannot be simulated (`demand_simulable`).
     """
+    from bcr_sim.protocols import SIMULATIONS  # which stand upon this module
+
     demand_simulable(scenario)
-    return _Run(scenario, folder, keeps_steps).outcome()
+    return SIMULATIONS[scenario.protocol](scenario, folder, keeps_steps).outcome()
 
 
 class _Run:
+    source = _Source
+
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         distalgo.set_options()
         observe_processes()
@@ -168,11 +177,13 @@ class _Run:
         self.options = scenario.simulation or Simulation()
         self.world = World(self.options.seed)
         self.trace = Trace(self.world, keeps_steps)
+        self.told: dict[str, Any] = {}  # what happens in this protocol alone (bcr_sim.observing)
         self.system = System(self.world, lambda world: Network(world, self.options, self._lost))
         self.system.on_arrival = self._arrived
         self.system.on_sending = self._sending
         self.system.route = self._route
         self.system.is_twin = self._is_twin
+        self.stores: dict[str, MemoryStore] = {}  # by the name of the process
         self.chances: dict[Any, random.Random] = {}
         self.interference = Interference(self.options)
         self.uneven = {f"client_{plan.client}" for plan in scenario.client_failures if plan.failure.name == "uneven_macs"}
@@ -248,7 +259,7 @@ class _Run:
     def _conduct(self) -> str | None:
         from RunSystem import Harness
 
-        pid = self.system.create(Harness, self.system.root)
+        pid = self.system.create(START_UPS[self.scenario.protocol](Harness), self.system.root)
         [self.harness] = self.system.containers[pid]
         self.system.command(pid, sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
         self.system.command(pid, sim.Command.Start, 0)
@@ -470,7 +481,7 @@ class _Run:
         import RunSystem  # noqa: F401 - compiles what the run will need
 
         logger.addHandler(handler)
-        ambient.install(own := _Source(self, self.folder))
+        ambient.install(own := self.source(self, self.folder))
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
         observers.append(self)
         try:

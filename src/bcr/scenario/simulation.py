@@ -16,10 +16,12 @@ from bcr.scenario.values import (
     Hold,
     Mutation,
     Pause,
+    Restart,
     Simulation,
+    SlowClock,
 )
 
-Kind = Literal["number", "milliseconds", "microseconds", "permille", "process", "party", "position"]
+Kind = Literal["number", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position"]
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -40,6 +42,8 @@ OPTIONS: Mapping[str, Option] = {
     "hold": Option(("party", "party", "milliseconds", "milliseconds"),
                    "what the first sends the second in between arrives at the end of it: asynchrony, and no fault"),
     "crash": Option(("process", "milliseconds"), "the process ends then"),
+    "restart": Option(("process", "milliseconds"), "the server, which has ended, comes back then with what it has put into its store"),
+    "clock": Option(("position", "rate"), "the clock of this server advances so many thousandths of a second a second"),
     "pause": Option(("party", "milliseconds", "milliseconds"), "the process stands still in between"),
     "twins": Option(("position",), "two processes are this replica, with one key, and others reach now the one and now the other"),
     "free": Option(("position",), "at each step the replica may send any message that it could sign or has seen, to anyone, knowing "
@@ -50,13 +54,14 @@ OPTIONS: Mapping[str, Option] = {
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
-FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i",
+FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
          "party": "replica_i", "position": "i"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
     "milliseconds": MILLISECONDS_MOST,
     "microseconds": 1_000 * MILLISECONDS_MOST,
     "permille": 1_000,
+    "rate": 10_000,
 }
 
 
@@ -86,6 +91,8 @@ def parse_simulation(
         cuts=tuple(Cut(*call) for call in found["cut"]),  # type: ignore[arg-type]
         holds=tuple(Hold(*call) for call in found["hold"]),  # type: ignore[arg-type]
         crashes=tuple(Crash(*call) for call in found["crash"]),  # type: ignore[arg-type]
+        restarts=tuple(Restart(*call) for call in found["restart"]),  # type: ignore[arg-type]
+        clocks=tuple(SlowClock(*call) for call in found["clock"]),  # type: ignore[arg-type]
         pauses=tuple(Pause(*call) for call in found["pause"]),  # type: ignore[arg-type]
         twins=tuple(sorted({int(position) for (position,) in found["twins"]})),
         free=tuple(sorted({int(position) for (position,) in found["free"]})),

@@ -11,6 +11,7 @@ from bcr.scenario.workload import Workload
 from bcr.signed.authentication import Authentication, sizes
 
 Placement = Literal["processes", "nodes"]
+ProtocolName = Literal["shuttle", "raft"]
 LogLevel = Literal["quiet", "human", "debug"]
 Acceptance = Literal["all", "quorum"]
 
@@ -40,6 +41,8 @@ NUMBERS = {
     "client_rate": Range(0, 0, 1_000_000, "operations a second that each client is to send; 0: as answers come"),
     "state_limit": Range(STATE_LIMIT_BYTES, 50, 1 << 29, "bytes of all keys and values together, as encoded"),
     "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
+    "heartbeat": Range(50, 1, MILLISECONDS_MOST, "milliseconds between two messages of a leader of Raft to a follower"),
+    "election_timeout": Range(150, 2, MILLISECONDS_MOST, "milliseconds that a server of Raft waits for a leader: drawn from this to twice it"),
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
 MAX_OPERATIONS = 1_000_000
@@ -71,6 +74,20 @@ class Crash(msgspec.Struct, frozen=True, array_like=True):
 
     process: str
     at: int
+
+
+class Restart(msgspec.Struct, frozen=True, array_like=True):
+    """A server that has ended comes back at virtual millisecond `at`, with what its store holds."""
+
+    process: str
+    at: int
+
+
+class SlowClock(msgspec.Struct, frozen=True, array_like=True):
+    """A server's clock advances so many thousandths of a second a second."""
+
+    position: int
+    permille: int
 
 
 class Pause(msgspec.Struct, frozen=True, array_like=True):
@@ -112,6 +129,8 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...] = ()
     holds: tuple[Hold, ...] = ()
     crashes: tuple[Crash, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    clocks: tuple[SlowClock, ...] = ()
     pauses: tuple[Pause, ...] = ()
     twins: tuple[int, ...] = ()
     free: tuple[int, ...] = ()
@@ -140,6 +159,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     olympus_timeout_ms: int
     wedge_grace_ms: int
     workloads: tuple[Workload, ...]
+    protocol: ProtocolName = "shuttle"
+    heartbeat_ms: int = 50
+    election_timeout_ms: int = 150
+    allow_lies: bool = False
     client_rate: int = 0
     state_limit_bytes: int = STATE_LIMIT_BYTES
     failures: tuple[FaultPlan, ...] = ()

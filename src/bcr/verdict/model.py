@@ -49,6 +49,10 @@ class Model:
             self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
         return self.executed[key]
 
+    def read(self, request: Request) -> tuple[str, ...]:
+        """What a request that only reads returns here; nobody remembers that it was executed."""
+        return self._results(msgspec.structs.replace(request, client=-1))
+
     def _results(self, request: Request) -> tuple[str, ...]:
         results: list[str] = []
         got = 0  # bytes

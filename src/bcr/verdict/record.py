@@ -6,6 +6,7 @@ from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.proofs import Answer, Vouched
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
+from bcr.raft.messages import Response
 from bcr.signed.authentication import Authentication
 from bcr.signed.signing import Signed, Statement
 from bcr.signed.statements import SignedRequest
@@ -23,7 +24,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     request: SignedRequest
-    answer: Answer | Vouched
+    answer: Answer | Vouched | Response
     sent_ns: int
     accepted_ns: int
     attempts: int
@@ -96,3 +97,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     harness_samples: tuple[Sample, ...] = ()
     authentication: Authentication = "ed25519"
     olympus_secret: bytes = b""
+    protocol: str = "shuttle"
