@@ -16,8 +16,9 @@ from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication
 from bcr_runtime.processes import byzantine_client, byzantine_replica
+from bcr_sim.protocols import TEXTS
 from bcr_sim.run import Outcome, simulate
-from bcr_sim.seeds import acceptance_of, authentication_of, scenario_text
+from bcr_sim.seeds import acceptance_of, authentication_of
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
@@ -59,15 +60,16 @@ def text_of(
     base: str | None,
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
+    protocol: str = "shuttle",
 ) -> str:
-    """The scenario file of a seed: `base`, a file's text, with this seed, or the one that the seed expands to.
+    """The scenario file of a seed: `base`, a file's text, with this seed, or the one of `protocol` that the seed expands to.
 
     Where `authentication` or `acceptance` is None, that is the file's own, or the default.
     """
     chosen = authentication_of(seed) if authentication == "any" else authentication
     accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     if base is None:
-        return scenario_text(seed, chosen or "ed25519", accepting or "all")
+        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all")
     lines = base.splitlines()
     for name, own in (("authentication", chosen), ("acceptance", accepting)):
         if own is not None:
@@ -89,11 +91,12 @@ def run_seeds(
     base: str | None = None,
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
+    protocol: str = "shuttle",
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally = Tally()
     for seed in seeds:
-        text = text_of(seed, base, authentication, acceptance)
+        text = text_of(seed, base, authentication, acceptance, protocol)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
+from bcr.scenario.protocols import PROTOCOLS
 from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
 from bcr_run.files import ScenarioNotFound, find_scenario
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("files", metavar="FILE", nargs="*", help="scenarios to run with each seed (default: one made of it)")
     parser.add_argument("--seeds", type=int, default=1_000, help="how many (default: 1000)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="shuttle", help="of the scenarios that are made "
+                        "(default: shuttle); FILE says its own")  # fmt: skip
     parser.add_argument("--authentication", choices=(*KINDS, FROM_THE_SEED), help="of all runs, or drawn from each seed "
                         "(default: what FILE says, and ed25519 for scenarios that are made)")  # fmt: skip
     parser.add_argument("--acceptance", choices=("all", "quorum", FROM_THE_SEED), help="what results are accepted on in all "
@@ -93,7 +96,7 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance)
+        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.protocol)
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]
