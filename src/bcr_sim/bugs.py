@@ -112,6 +112,7 @@ def _apart(number: int, options: argparse.Namespace) -> str:
 
 
 def _search(bug: Bug, options: argparse.Namespace) -> int:
+    importlib.import_module("da")  # which imports the layer below us, not the other way round
     seed_bug(bug)
     from bcr_sim.campaign import run_seeds
     from bcr_sim.hunt import counterexample

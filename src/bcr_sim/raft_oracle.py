@@ -18,6 +18,9 @@ from bcr_sim.distalgo import Container
 from bcr_sim.oracle import MAX_BREACHES, Breach
 
 
+OF_A_LEADER = ("append_entries", "install_snapshot")
+
+
 class RaftOracle:
     """Watches the servers of one run; whoever `lies` is held to nothing."""
 
@@ -128,6 +131,8 @@ class RaftOracle:
         if self._lies(container):
             return
         state = container.process._state
+        if message_name in OF_A_LEADER and self._leaders.get(state.current_term) != container.name:
+            self.tell("election safety", f"{container.name} sends {message_name} in term {state.current_term}, to which nobody elected it")
         if not store.holds(state.current_term, state.voted_for, state.log.last):
             self.tell("persistence", f"{container.name} sends {message_name} that rests on what its store does not hold")
 

@@ -19,7 +19,7 @@ from bcr_sim.run import Outcome, _Run, _Source
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, current_task
 
 ELECTIONS = 12  # that may fail in turn, by split votes, before one is won: each more is less likely by half at least
-RESTING_ON_THE_STORE = {"request_vote", "vote", "append_entries", "appended"}
+RESTING_ON_THE_STORE = {"request_vote", "vote", "append_entries", "appended", "install_snapshot"}
 
 
 class _SkewedSource(_Source):

@@ -2,7 +2,13 @@
 
 from bcr.raft.log import Position
 
-_DRAWN_BYTES = 2
+# What a server is; a pre-candidate asks whether it would be elected, and changes nobody's term.
+FOLLOWER = "follower"
+PRE_CANDIDATE = "pre-candidate"
+CANDIDATE = "candidate"
+LEADER = "leader"
+
+DRAWN_BYTES = 2  # of chance in an election timeout
 
 
 def majority_of(servers: int) -> int:
@@ -25,11 +31,8 @@ def may_vote(term: int, candidate: int, current_term: int, voted_for: int | None
 
 def drawn_timeout_ms(least_ms: int, chance: bytes) -> float:
     """An election timeout from `least_ms` to twice that, by DRAWN_BYTES bytes of chance (5.2)."""
-    share = int.from_bytes(chance[:_DRAWN_BYTES], "big") / (1 << 8 * _DRAWN_BYTES)
+    share = int.from_bytes(chance[:DRAWN_BYTES], "big") / (1 << 8 * DRAWN_BYTES)
     return least_ms * (1 + share)
-
-
-DRAWN_BYTES = _DRAWN_BYTES
 
 
 class Ballot:

@@ -5,6 +5,9 @@ from collections.abc import Collection
 from bcr.raft.elections import majority_of
 from bcr.raft.log import Position
 
+MOST_UNCOMMITTED = 64  # entries of a leader; requests that come meanwhile share the next ones
+MOST_ENTRIES = 64  # of a message
+SPARE_BYTES = 1_024  # of a message, for what stands beside entries, or beside a piece of a snapshot
 MOST_UNACKNOWLEDGED = 256  # entries that are under way to a follower, which has not said that it holds them
 
 
@@ -70,10 +73,3 @@ def majority_index(match_indices: Collection[int]) -> int:
     """The highest index that a majority of the servers holds; of each server, the leader too, one index is given."""
     return sorted(match_indices, reverse=True)[majority_of(len(match_indices)) - 1]
 
-
-def may_commit(index: int, commit_index: int, term: int, current_term: int) -> bool:
-    """Whether an entry of `term` that a majority holds at `index` may be committed by counting (5.4.2).
-
-    Only if it is of the leader's own term: an older one that a majority holds may still be overwritten.
-    """
-    return index > commit_index and term == current_term

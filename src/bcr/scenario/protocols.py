@@ -61,6 +61,9 @@ RAFT_TRIGGERS: Mapping[str, TriggerWord] = {
     "appended": TriggerWord(("count",), "the m-th answer to one"),
     "install_snapshot": TriggerWord(("count",), "the m-th piece of a snapshot"),
     "snapshot_installed": TriggerWord(("count",), "the m-th answer to one"),
+    "first_leader": TriggerWord(
+        ("count",), "the m-th answer to an AppendEntries that the run's first leader gets: at each server, but that one alone is struck"
+    ),
     "after": TriggerWord(("milliseconds",), "so long after the server began", is_receipt=False),
 }
 

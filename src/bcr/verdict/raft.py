@@ -6,7 +6,7 @@ of the log and replayed on a model, held against real time, and on short runs a 
 
 from collections.abc import Iterator, Sequence
 
-from bcr.faults.plans import faulty_by, spoiled_by, struck_by
+from bcr.faults.plans import faulty_by, spoiled_in_raft, struck_by
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.reads import AMONG_READS
 from bcr.verdict.judge import MAX_REASONS, MAX_SEARCHED, Hindrance, Judgement, Workloads
@@ -56,7 +56,7 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
         if len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1:
             if not is_linearizable(history):
                 yield "no order of the operations explains their results"
-    yield from _wrong_final_states(record, model if is_whole else None)
+    yield from _wrong_final_states(record, model if is_whole else None, _last_index(history))
 
 
 def _wrong_requests(record: RunRecord, workloads: Workloads) -> Iterator[str]:
@@ -112,26 +112,27 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
                 )
 
 
-def _wrong_final_states(record: RunRecord, replayed: Model | None) -> Iterator[str]:
-    """States of servers that have applied equally much and differ, or that differ from what a whole history gives."""
-    spoiled = {position for _, position in spoiled_by(record.faults)} - _crashed(record)
+def _last_index(history: Sequence[Exchange]) -> int:
+    """The index behind which nothing that was answered changes the state any more."""
+    return max((each.answer.outcome.slot for each in history), default=0)
+
+
+def _wrong_final_states(record: RunRecord, replayed: Model | None, last_index: int) -> Iterator[str]:
+    """States of servers that have applied equally much and differ, or that differ from what a whole history gives.
+
+    What stands in the log behind the last answer are requests that came again, and changes nothing.
+    """
+    spoiled = {position for _, position in spoiled_in_raft(record.faults)}
     digests: dict[int, bytes] = {}
     reports = [signed.statement for signed in record.replicas if signed.statement.position not in spoiled]
-    furthest = max((report.slots for report in reports), default=0)
     expected = None if replayed is None else replayed.snapshot().digest()
     for report in reports:
         if report.state_digest is None:
             continue
         if digests.setdefault(report.slots, report.state_digest) != report.state_digest:
             yield f"server {report.position}: its state is not that of another server behind index {report.slots}"
-        elif report.slots == furthest and expected not in (None, report.state_digest):
+        elif report.slots >= last_index and expected not in (None, report.state_digest):
             yield f"server {report.position}: its final state is not the one that a replay of the log gives"
-
-
-def _crashed(record: RunRecord) -> set[int]:
-    """Servers that crashed, and may be back: what they hold they must hold as any other."""
-    faults = [fault for fault in record.faults if not fault.is_of_a_link]
-    return {fault.position for fault in faults if all(each.failure.name == "crash" for each in faults if each.position == fault.position)}
 
 
 def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
@@ -142,9 +143,10 @@ def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
             yield f"client {client}: {count} of {len(workload)} requests answered"
     if record.final_state is None:
         yield "no server gave its final state"
+    last_index = _last_index([exchange for client in record.clients for exchange in client.exchanges])
+    if all(signed.statement.slots < last_index for signed in record.replicas):
+        yield f"no server told of a state behind index {last_index}, from which there is an answer"
     reported = {signed.statement.position for signed in record.replicas}
-    if not reported:
-        yield "no server gave an account of itself"
     struck = {position for _, position in struck_by(record.faults)}
     for position in sorted(set(range(max(reported, default=-1) + 1)) - reported - struck):
         yield f"server {position}: no final report"
