@@ -40,8 +40,10 @@ ARROWS = {
     "bcr_bench": HARNESS
     | {"bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
     "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
+    "bcr_show": {"bcr", "bcr_run", "bcr_runtime", "msgspec"},
     "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},
-    "bcr_tools": HARNESS | {"bcr_bench", "bcr_fuzz", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
+    "bcr_tools": HARNESS
+    | {"bcr_bench", "bcr_fuzz", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
 FLOORS = ["objects", "signed", "state", "chain", "faults", "scenario", "verdict"]
@@ -70,6 +72,12 @@ def test_a_package_imports_only_what_stands_below_it(package):
     allowed = ARROWS[package] | {package} | set(sys.stdlib_module_names)
     wrong = {name_of(module): set(imported_by(module)) - allowed for module in modules}
     assert not {module: names for module, names in wrong.items() if names}
+
+
+def test_nothing_else_imports_the_package_that_shows_runs():
+    """But the command line's table: what shows a run knows nothing that a run needs."""
+    modules = [path for path in SOURCES.rglob("*.py") if path.parent.name != "bcr_show"]
+    assert {name_of(module) for module in modules if "bcr_show" in set(imported_by(module))} == {"src/bcr_tools/cli.py"}
 
 
 @pytest.mark.parametrize("room", FLOORS)

@@ -981,7 +981,7 @@ def test_a_history_is_checked_a_slice_at_a_time(chain):
     validation = Validation(chain.wedged(1), chain.configuration, MOST_SLOTS)
     assert [validation.advance(1) is None for _ in range(3)] == [True, True, False]
     fault_free()
-    assert (sys.modules["Olympus"].SLICE_REQUESTS, sys.modules["Replica"].SLICE_REQUESTS) == (1_000, 2_000)
+    assert (sys.modules["Olympus"].SLICE_REQUESTS, sys.modules["Replica"].CATCH_UP_SLICE_REQUESTS) == (1_000, 2_000)
 
 
 def test_a_configuration_in_which_nobody_is_faulty_and_nothing_late_is_not_replaced():

@@ -23,6 +23,7 @@ from bcr_run import output
 from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.patience import patience_ms, stall_limit_s
 from bcr_run.progress import Progress
+from bcr_run.run_folder import begin_folder, link_latest
 from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.places import default_log_base
@@ -108,6 +109,10 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
     except UnicodeEncodeError as error:  # it could be neither sent to other processes nor written into result.json
         raise BadInput(f"the folder of the logs has a name that is not UTF-8: {str(folder)!r}") from error
     _demand_writable(folder, options.result_file)
+    for problem in begin_folder(folder, Path(scenario.source), settings, scenario.workloads):
+        output.complain(problem)
+    if not settings.log_base:
+        link_latest(folder)
     _allow_descriptors(scenario)
     return Launch(
         scenario,
@@ -181,6 +186,8 @@ def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:
         run_name=f"{label}-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
         log_base=str(base.absolute()) if base else "",
         log_level=options.log_level or scenario.log_level,
+        clock=ambient.clock_name(),
+        clock_origin_ns=ambient.wall_clock_ns() - ambient.monotonic_ns(),
     )
 
 

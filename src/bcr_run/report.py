@@ -1,10 +1,9 @@
 """The end of a run: the verdict, `result.json`, the record, and what the user reads."""
 
-import contextlib
 import json
-import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
@@ -20,15 +19,17 @@ from bcr.signed.violations import Notice
 from bcr.verdict.judge import Judgement
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
+from bcr_run.blame import blamed, whose
 from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
 from bcr_run.protocols import JUDGES
+from bcr_run.run_folder import PACKAGES, write_whole
 from bcr_runtime.places import own_version
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
-PACKAGES = ("pyDistAlgo", "PyNaCl", "msgspec")
+MAX_LINES = 30  # about faults
 
 
 def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
@@ -51,8 +52,8 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
     problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
-        problems += _written(text.encode("utf-8", errors="backslashreplace"), path)
-    problems += _written(encode(record), launch.folder / "record.msgpack")  # last, because it is large
+        problems += write_whole(text.encode("utf-8", errors="backslashreplace"), path)
+    problems += write_whole(encode(record), launch.folder / "record.msgpack")  # last, because it is large
     try:
         _print(outcome, launch.folder)
     except OSError as error:
@@ -61,23 +62,6 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     for problem in problems:
         complain(f"RunSystem.da: {problem}")
     return EXIT_STATUS[outcome["verdict"]] or (UNPRINTED if problems else 0)
-
-
-def _written(data: bytes, path: Path) -> list[str]:
-    """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a pipe or a device, in whose place no file may be put
-            return []
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-        os.replace(draft, path.resolve())
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        return [f"{path} cannot be written: {error.strerror}"]
-    return []
 
 
 def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
@@ -110,6 +94,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "processes": processes(record),
         "versions": dict(_versions()),
         "settings": launch.scenario.settings(),
+        "clock": {"name": launch.settings.clock, "origin_ns": launch.settings.clock_origin_ns},
         "log_folder": str(launch.folder),
     }
 
@@ -167,12 +152,30 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
         ("reconfigurations", f"{len(outcome['reconfigurations']):,}"),
         ("seconds", f"{outcome['elapsed_s']:.3f}"),
         ("operations", rate),
+        ("latency", _latency(outcome["latency_ms"])),
     ):
         table.add_row(name, value)
     console.print(table)
     for reason in outcome["reasons"]:
         console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
-    for missed in outcome["faults_missed"]:
-        console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)
+    for line in _told_of_faults(outcome):
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"logs and result.json: {folder}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)
+
+
+def _latency(latency_ms: Mapping[str, float]) -> str:
+    if not latency_ms:
+        return "-"
+    return f"{latency_ms['p50']:,.1f} ms median, {latency_ms['p99']:,.1f} ms 99th percentile"
+
+
+def _told_of_faults(outcome: Mapping[str, Any]) -> Iterator[str]:
+    """What struck, what never met its trigger, and who was blamed, a line each; of very many the first."""
+    struck = Counter(f"struck: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_injected"])
+    lines = [f"{text}{f', {count} times' if count > 1 else ''}" for text, count in struck.items()]
+    lines += [str(Missed(**missed)) for missed in outcome["faults_missed"]]
+    lines += [f"blamed: {blame.sentence()}" for blame in blamed(outcome)]
+    yield from lines[:MAX_LINES]
+    if len(lines) > MAX_LINES:
+        yield f"and {len(lines) - MAX_LINES} lines more: ./bcr show tells all"

@@ -1,18 +1,27 @@
-"""The log of one process: a file of lines in which every value carries its name."""
+"""The log of one process: a file of lines in which every value carries its name, and every line its process and time.
+
+All processes of a run that have a clock in common stamp their lines with it, so that `sort` merges their logs. What was
+sent and what was received carry one identity, a digest of the message's bytes, and so does nothing else.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from bcr.chain.descriptions import contents, identify
+from bcr.signed.violations import ProtocolViolation
 from bcr_runtime import ambient
 
 LEVELS: Mapping[str, int] = {"quiet": 0, "human": 1, "debug": 2}
 
 VALUE_LIMIT = 8_000  # characters of a value in a step; peers have a say in what values hold
 DETAIL_LIMIT = 200_000  # in full contents
+MAX_EVIDENCE = 20  # violations of which the evidence is written; at the level `debug` of all
+IDENTITY_SIZE = 6  # bytes
 _is_plain = re.compile(r"[!#-<>-\[\]-~]*").fullmatch  # printable ASCII without blanks, `=`, and what is escaped
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -30,11 +39,32 @@ def _written(value: object, limit: int) -> str:
     return f'"{"".join(_ESCAPES.get(each) or _escaped(each) for each in text)}"'
 
 
+def _shown(evidence: Any) -> str:
+    """A piece of evidence as text: a message or statement, another violation with its own, or whatever a peer sent."""
+    if isinstance(evidence, ProtocolViolation):
+        return "; ".join([f"{evidence.kind}: {evidence}", *map(_shown, evidence.evidence)])
+    try:
+        return contents(evidence)
+    except (TypeError, ValueError, RecursionError):  # nothing that the protocol knows
+        return repr(evidence)
+
+
+@lru_cache(maxsize=256)
+def _name(name: str) -> str:
+    """The same of names, which come again and again."""
+    return _written(name, VALUE_LIMIT)
+
+
 def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def identity(payload: bytes) -> str:
+    """What a message is known by in the logs of who sent and of who received it."""
+    return blake2b(payload, digest_size=IDENTITY_SIZE).hexdigest()
 
 
 class Journal:
@@ -44,9 +74,18 @@ class Journal:
     `debug` writes; `warn` for what somebody should look at, which every level writes.
     """
 
-    def __init__(self, path: Path, level: str) -> None:
-        """Opens, and if need be makes, the file; `level` is a key of LEVELS."""
+    def __init__(self, path: Path, level: str, clock_origin_ns: int | None = None) -> None:
+        """Opens, and if need be makes, the file; `level` is a key of LEVELS. The file's name without its ending is the process's.
+
+        `clock_origin_ns` is what the monotonic clock is to be put forward by to give the time of day, for all processes
+        alike; without it the difference of now is taken.
+        """
         self.path = path
+        if clock_origin_ns is None:
+            clock_origin_ns = ambient.wall_clock_ns() - ambient.monotonic_ns()
+        self._origin_ns = clock_origin_ns
+        self._behind_time = f"+00:00 process={_written(path.stem, VALUE_LIMIT)} event="
+        self._evidence_left = MAX_EVIDENCE
         self._file = ambient.open_log(path)
         self._tells_steps = LEVELS[level] >= LEVELS["human"]
         self.is_detailed = level == "debug"
@@ -70,26 +109,34 @@ class Journal:
     def warn(self, event: str, **values: Any) -> None:
         self._write(event, values)
 
-    def sent(self, message_name: str, receiver: str, message: Any) -> None:
-        """A message of the protocol left for `receiver`."""
+    def evidence(self, kind: str, evidence: Sequence[Any]) -> None:
+        """What shows a violation of this kind: of the first MAX_EVIDENCE in any case, for peers have a say in how many there are."""
+        if self.is_detailed or self._tells_steps and evidence and self._evidence_left:
+            self._evidence_left -= 1
+            shown = "\n".join(map(_shown, evidence))
+            self._write("evidence", {"kind": kind, "evidence": shown}, DETAIL_LIMIT if self.is_detailed else VALUE_LIMIT)
+
+    def sent(self, message_name: str, receiver: str, message: Any, payload: bytes) -> None:
+        """A message of the protocol left for `receiver`, as these bytes."""
         if self._tells_steps:
-            self._write("sent", {"message": message_name, "to": receiver, **identify(message)})
+            first = f" message={_name(message_name)} to={_name(receiver)} id={identity(payload)}"
+            self._write("sent", identify(message), first=first)
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)
 
-    def received(self, message_name: str, message: Any) -> None:
+    def received(self, message_name: str, message: Any, payload: bytes) -> None:
         """A message of the protocol arrived and could be decoded; whom it is from only its signatures can say."""
         if self._tells_steps:
-            self._write("received", {"message": message_name, **identify(message)})
+            self._write("received", identify(message), first=f" message={_name(message_name)} id={identity(payload)}")
         if self.is_detailed:
             self._write("contents", {"message": message_name, "contents": contents(message)}, DETAIL_LIMIT)
 
-    def _write(self, event: str, values: Mapping[str, Any], limit: int = VALUE_LIMIT) -> None:
-        second, ns = divmod(ambient.wall_clock_ns(), 1_000_000_000)
+    def _write(self, event: str, values: Mapping[str, Any], limit: int = VALUE_LIMIT, first: str = "") -> None:
+        second, ns = divmod(ambient.monotonic_ns() + self._origin_ns, 1_000_000_000)
         if second != self._second:
             self._second = second
             self._until_second = f"time={datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}."
-        line = f"{self._until_second}{ns // 1_000:06d}+00:00 event={event}"
+        line = f"{self._until_second}{ns // 1_000:06d}{self._behind_time}{event}{first}"
         for name, value in values.items():
             if type(value) is int:
                 line += f" {name}={value}"

@@ -10,9 +10,9 @@ from typing import Any
 from bcr.chain.configuration import Member, SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.signed.violations import MalformedMessage
+from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
 from bcr_runtime.places import default_log_base
-from dacurrent import lifetime
 from dacurrent.logs import ENDED_LOGS
 
 ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds; Olympus goes on without a replica
@@ -20,7 +20,8 @@ ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds
 
 def limit_answers() -> None:
     """In the start-up, before it makes any process: no process waits for ever for one that it made and that stands still."""
-    lifetime.ANSWER_LIMIT_S = ANSWER_LIMIT_S
+    # Not sooner: the layer is loaded by DistAlgo, and must not be before it.
+    import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
 
 
 def run_folder(settings: Settings) -> Path:
@@ -30,8 +31,9 @@ def run_folder(settings: Settings) -> Path:
 
 def open_journal(settings: Settings, name: str) -> Journal:
     """The log of the process called `name`, with the settings as its first lines."""
-    journal = Journal(run_folder(settings) / f"{name}.log", settings.log_level)
-    journal.step("settings", process=name, pid=os.getpid(), **{field: getattr(settings, field) for field in settings.__struct_fields__})
+    origin_ns = settings.clock_origin_ns if settings.clock == ambient.clock_name() else None
+    journal = Journal(run_folder(settings) / f"{name}.log", settings.log_level, origin_ns)
+    journal.step("settings", pid=os.getpid(), **{field: getattr(settings, field) for field in settings.__struct_fields__})
     return journal
 
 

@@ -25,9 +25,12 @@ NO_MESSAGES = ("harness", "root")
 
 
 def diagram(steps: Sequence[Step], title: str) -> str:
-    """The SVG of the last MAX_STEPS of these steps that concern the protocol."""
-    shown = [step for step in steps if step.sender not in NO_MESSAGES and step.receiver not in NO_MESSAGES]
-    shown = [step for step in shown if not step.message[:1].isupper()][-MAX_STEPS:]  # those are DistAlgo's commands
+    """The SVG of the steps that concern the protocol: of more than MAX_STEPS those around what befell somebody, and the last."""
+    told = [step for step in steps if step.sender not in NO_MESSAGES and step.receiver not in NO_MESSAGES]
+    told = [step for step in told if not step.message[:1].isupper()]  # those are DistAlgo's commands
+    shown = _chosen(told)
+    if len(shown) < len(told):
+        title += f" ({len(shown)} of {len(told)} steps)"
     processes = sorted({name for step in shown for name in (step.sender, step.receiver)}, key=_place)
     times = sorted({time for step in shown for time in (step.sent_us, step.time_us)})
     x = {name: LEFT + 60 + column * COLUMN for column, name in enumerate(processes)}
@@ -49,6 +52,18 @@ def diagram(steps: Sequence[Step], title: str) -> str:
     for step in shown:
         parts += _drawn(step, x, y)
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _chosen(steps: Sequence[Step]) -> list[Step]:
+    """At most MAX_STEPS: the last third of them, and as many as fit around what is no mere arrival."""
+    kept = set(range(max(0, len(steps) - MAX_STEPS // 3), len(steps)))
+    odd = [place for place, step in enumerate(steps) if step.kind != "arrived"] or [0]
+    for distance in range(len(steps)):
+        around = {place + offset for place in odd for offset in (-distance, distance)} & set(range(len(steps)))
+        if len(kept | around) > MAX_STEPS:
+            break
+        kept |= around
+    return [steps[place] for place in sorted(kept)]
 
 
 def _place(name: str) -> tuple[int, int, str]:

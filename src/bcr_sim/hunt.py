@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
 from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
-from bcr_sim.diagram import diagram
+from bcr_sim.keeping import show, simulate_into
 from bcr_sim.run import demand_simulable
 from bcr_sim.seeds import AUTHENTICATIONS
 from bcr_sim.shrink import shrunk
@@ -186,7 +187,7 @@ def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool) -> None:
 
 
 def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
-    """Write the scenario that replays a failure, as small as it was found, with its story; and beside it its diagram."""
+    """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page."""
     text = shrunk(failure.text, failure.kind, _kind_of) if shrinks else failure.text
     outcome = run_text(text, keeps_steps=True)
     if isinstance(outcome, str):
@@ -198,10 +199,14 @@ def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
         f"Seed {failure.seed}, after {outcome.events} events and {outcome.virtual_s:.3f} virtual seconds; faults that struck: "
         + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none") + ".",
         *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
-        f"Replay it with ./bcr sim {path.name}; the messages are drawn in {path.stem}.svg.",
+        f"Replay it with ./bcr sim {path.name}; what happened is told and drawn in {path.stem}/index.html.",
     ]
     path.write_text("".join(f"# {line}\n" for line in story) + text)
-    path.with_suffix(".svg").write_text(diagram(outcome.steps, outcome.breaches[0] if outcome.breaches else path.stem))
+    folder = path.with_suffix("")
+    if (folder / "simulator.log").exists():
+        shutil.rmtree(folder)  # of an earlier hunt into the same folder
+    simulate_into(folder, parse_scenario(text, str(path))[0], path)
+    show(folder, "--quiet")
     return path
 
 

@@ -77,11 +77,13 @@ class Oracle:
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
         self.breaches: list[Breach] = []
+        self.on_breach: Callable[[Breach], None] = lambda _: None  # is told of each when it is found
 
     def tell(self, name: str, what: str) -> None:
         """Put down that a property does not hold."""
         if len(self.breaches) < MAX_BREACHES:
             self.breaches.append(Breach(name, what))
+            self.on_breach(self.breaches[-1])
 
     def executed(self, container: Container, slot: int, requests: Sequence[SignedRequest], done: Any) -> None:
         """A replica has executed a slot: by a shuttle, or to catch up."""
@@ -103,7 +105,7 @@ class Oracle:
         if container.process._state.mode == "active" and self._active.setdefault((number, slot), order) != order:
             self.tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
         if tuple((outcome.place, outcome.results) for outcome in done.outcomes) != node.outcomes:
-            self.tell("replay", f"{who}: slot {slot} gave {done.outcomes}, and should have given {node.outcomes}")
+            self.tell("replay", f"{who}: slot {slot} {_other_than(done, node)}")
         elif node.model is not None and node.model.difference(state):
             self.tell("replay", f"{who} behind slot {slot} holds {node.model.difference(state)}")
         elif state.digest() != node.digest:
@@ -228,4 +230,20 @@ class Oracle:
                 true = executed.get((request.client, request.number))
                 if true != (outcome.place, outcome.results):
                     name = f"client {request.client}, request {request.number}"
-                    self.tell("results", f"{name}: accepted {outcome.results} at {outcome.place}, and it was {true}")
+                    where = "in what the service went on from it was " + (_told(true) if true else "never executed")
+                    self.tell("results", f"{name}: accepted as {_told((outcome.place, outcome.results))}, and {where}")
+
+
+def _told(executed: Executed) -> str:
+    """What a request gave, and where, as a sentence has it."""
+    (configuration, slot, index), results = executed
+    return f"{', '.join(map(repr, results))} in slot {slot}{f', place {index},' if index else ''} of configuration {configuration}"
+
+
+def _other_than(done: Any, node: _Node) -> str:
+    """Of the first request of a slot that gave what it should not: what it gave, and what it should have."""
+    for request, outcome, right in zip(node.requests, done.outcomes, node.outcomes, strict=False):
+        if (outcome.place, outcome.results) != right:
+            name = f"request {request.number} of client {request.client}"
+            return f"gave for {name} {_told((outcome.place, outcome.results))}, and should have given {_told(right)}"
+    return f"gave {len(done.outcomes)} outcomes, and should have given {len(node.outcomes)}"

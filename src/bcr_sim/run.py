@@ -35,6 +35,7 @@ from bcr_run.patience import stall_limit_s
 from bcr_run.protocols import START_UPS
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
+from bcr_runtime.journal import Journal
 from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
 from bcr_sim.complaints import Complaints
@@ -56,6 +57,7 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
+CLOCK = "virtual"
 BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
@@ -106,7 +108,7 @@ class _Source:
         return chance.randbytes(count)
 
     def clock_name(self) -> str:
-        return "virtual"
+        return CLOCK
 
     def sleep_s(self, duration_s: float) -> None:
         current_task().sleep(int(duration_s * SECOND_NS))
@@ -114,7 +116,9 @@ class _Source:
     def open_log(self, path: Path) -> TextIO:
         if self._folder is None:
             return io.StringIO()
-        self._files.append(open(self._folder / path.name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
+        taken = {Path(file.name).name for file in self._files}
+        name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
+        self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
         return self._files[-1]
 
     def open_spool(self, folder: Path) -> BinaryIO:
@@ -203,6 +207,7 @@ class _Run:
         liars = scenario.faulty_clients
         self.limits = state_limits(self.launch.settings)
         self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits)
+        self.oracle.on_breach = self.trace.breached
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -218,6 +223,8 @@ class _Run:
             run_name=scenario.name,
             log_base=str(self.folder or ""),
             log_level=scenario.log_level if self.folder else "quiet",
+            clock=CLOCK,
+            clock_origin_ns=BEGINNING_NS,
         )
         folder = self.folder or Path()
         limit_s = stall_limit_s(scenario) + hindered_until_ms(self.options) / 1_000
@@ -232,6 +239,8 @@ class _Run:
     def outcome(self) -> Outcome:
         complaints: list[str] = []
         with self._installed(complaints):
+            if self.folder is not None:
+                self.trace.tell(Journal(self.folder / "simulator.log", "human", BEGINNING_NS))
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), ())
             liars = self.scenario.faulty_clients
@@ -374,7 +383,7 @@ class _Run:
 
     def _inject(self, sender: Container, receiver: Container, parts: tuple[Any, ...]) -> None:
         """Let a liar send what its process does not."""
-        self.trace.befell(sender.name, f"sends {parts[0]} of its own")
+        self.trace.made_up(sender, receiver, parts)
         self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
@@ -405,6 +414,7 @@ class _Run:
                 if receiver.name.startswith("replica_") and state.keys.circle.replicas:
                     reader = state.keys.circle.replicas[self._position(receiver)]
                 payload = changed_payload(message[0], message[-1], change, position, state.keys, reader)
+                self.trace.changed(sender, receiver, message, (*message[:-1], payload))
                 message = (*message[:-1], payload)
                 content = clock, message
                 self.trace.befell(sender.name, f"mutates {message[0]}")

@@ -18,6 +18,7 @@ from bcr_run.patience import patience_ms
 from bcr_run.report import EXIT_STATUS
 from bcr_sim.campaign import seeded
 from bcr_sim.diagram import diagram
+from bcr_sim.keeping import show, simulate_into
 from bcr_sim.run import Outcome, demand_simulable, simulate
 from bcr_sim.story import told
 
@@ -29,25 +30,35 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="in place of the file's own")
     parser.add_argument("--diagram", type=Path, metavar="SVG", help="draw the messages of the run (one FILE)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")
+    parser.add_argument("--show", type=Path, metavar="FOLDER", help="write all of the run and its page, as bcr show does (one FILE)")
     parser.add_argument("--story", action="store_true", help="tell who sent what to whom, and what each decided (one FILE)")
     options = parser.parse_args(arguments)
-    if len(options.files) > 1 and (options.diagram or options.logs or options.story):
-        parser.error("--diagram, --logs and --story take one FILE")
+    if len(options.files) > 1 and (options.diagram or options.logs or options.show or options.story):
+        parser.error("--diagram, --logs, --show and --story take one FILE")
+    if options.show and (options.logs or options.story):
+        parser.error("--show writes the logs and tells the story too: give it alone")
     try:
         scenarios = [_read(find_scenario(name)) for name in options.files]
         if options.logs:
             options.logs.mkdir(parents=True)
+        if options.show and options.show.exists():
+            raise FileExistsError(f"{options.show}: is there already; name a folder that is yet to be made")
     except (ScenarioNotFound, ScenarioError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     statuses = []
     for scenario in scenarios:
         chosen = scenario if options.seed is None else seeded(scenario, options.seed)
-        outcome = _simulated(chosen, options)
+        if options.show:
+            outcome = simulate_into(options.show, chosen, Path(chosen.source), keeps_steps=options.diagram is not None)
+        else:
+            outcome = _simulated(chosen, options)
         statuses.append(FAIL if outcome.breaches else EXIT_STATUS[outcome.judgement.status])
         _print(chosen.name, outcome)
         if options.diagram:
             options.diagram.write_text(diagram(outcome.steps, outcome.breaches[0] if outcome.breaches else chosen.name))
+        if options.show and show(options.show):
+            statuses.append(2)
     return worst(statuses)
 
 

@@ -22,7 +22,7 @@ _LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?")
 _ROLES = ("client", "olympus", "replica")
 # Of a process's life outside of the protocol, or what the next line says as well.
 _UNTOLD = {"settings", "received", "created", "finished", "final_dictionary", "contents", "evidence", "operations", "results"}
-_SILENT = {"event", "message", "to", "receivers", "signer", "position"}
+_SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position"}
 
 _Values = Mapping[str, str]
 
@@ -70,6 +70,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
     lines = sorted(
         ((round(moment), _place(log), order), log, values)
         for log in folder.glob("*.log")
+        if log.stem != "simulator"  # what no process knows is no part of what they did
         for order, (moment, values) in enumerate(map(_read, log.read_text().splitlines()))
     )
     names = {log: _name(log) for _, log, _ in lines}
@@ -111,8 +112,9 @@ def _unquoted(value: str) -> str:
 
 def _sent(values: _Values) -> str:
     to = values.get("to") or f"{values.get('receivers', '0')} processes"
-    to = {"1 processes": "one process", "1 replicas": "one replica"}.get(to, to)
-    about = {name: value for name, value in values.items() if name != "configuration"}
+    to = {"1 processes": "one process", "1 replicas": "one replica", "1 clients": "one client"}.get(to, to)
+    is_told = values["message"] != "new_configuration"  # where it is issued
+    about = {name: value for name, value in values.items() if is_told and name != "configuration"}
     return f"sends {to}: {values['message']}{_rest(about)}"
 
 

@@ -72,7 +72,7 @@ class Recorded(_Run):
     def _conduct(self) -> str | None:
         what_hinders = super()._conduct()
         # Here, for the keys of the run are known for so long as it is installed.
-        [olympus] = [each for each in self.system.all() if each.cls.__name__ == "Olympus"]
+        [olympus] = [each for each in self.system.all() if _role(each) == "Olympus"]
         key = olympus.process._state.keys.public
         self.translator = Translator(key, self.scenario.authentication, self.scenario.client_window)
         for view in self._views(olympus).values():
@@ -103,7 +103,7 @@ class Recorded(_Run):
         position = 0 if role == "Olympus" else int(container.name.partition("_")[2])
         place = container.configuration, position
         is_faulty = role == "Replica" and place in self.interference.faulty
-        is_faulty |= container.cls.__name__ not in MEMBERS
+        is_faulty |= role != "Olympus" and container.cls.__name__ not in MEMBERS
         return Account(
             role=role,
             name=container.name,

@@ -28,6 +28,12 @@ def _check(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _show(arguments: list[str]) -> int:
+    from bcr_show.cli import main
+
+    return main(arguments)
+
+
 def _scenarios(arguments: list[str]) -> int:
     from bcr_tools.scenarios import main
 
@@ -116,6 +122,7 @@ def _reference(arguments: list[str]) -> int:
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
     "check": (_check, "read scenario files and say what is wrong with them"),
+    "show": (_show, "tell the story of a run, and make its page; without RUN the latest"),
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),

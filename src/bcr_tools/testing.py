@@ -1,5 +1,6 @@
 """Runs all checks of the project: types, style, tests; pytest's closing line comes last."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -34,13 +35,24 @@ def main(arguments: list[str]) -> int:
         print(f"bcr test: not good: {', '.join(failed)}, as said above", file=sys.stderr)
     try:
         # SIGINT, because by that pytest still tears its fixtures down.
-        tests = supervise([sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S, signal.SIGINT)
+        tests = supervise(
+            [sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S, signal.SIGINT, environment=_environment()
+        )
     except TimeLimitReached as limit:
         print(f"bcr test: {limit}", file=sys.stderr)
         return 1
     if tests == PYTEST_USAGE_ERROR:
         return 2
     return 1 if failed or tests else 0
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with bytecode apart where none is to be written beside the sources: without any, each of the many runs that the
+    tests start would compile the protocol anew, for seconds."""
+    environment = dict(os.environ)
+    if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+        environment["PYTHONPYCACHEPREFIX"] = str(PROJECT / ".venv" / "bytecode")
+    return environment
 
 
 def _is_good(command: list[str]) -> bool:

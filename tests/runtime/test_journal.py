@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr_runtime.journal import DETAIL_LIMIT, VALUE_LIMIT, Journal
+from bcr.chain.messages import PublicKey
+from bcr.signed.encoding import encode
+from bcr.signed.violations import Hole
+from bcr_runtime import ambient
+from bcr_runtime.journal import DETAIL_LIMIT, MAX_EVIDENCE, VALUE_LIMIT, Journal, identity
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.tuples(st.integers(), st.text())
 NAMES = st.sampled_from(["client", "number", "what"])
@@ -47,7 +51,7 @@ def test_a_line_gives_back_every_value_whatever_it_holds_and_shows_nothing_that_
     assert line.isprintable()
     expected = {name: "" if each is None else str(each) for name, each in values.items()}
     expected |= {name: str(each).lower() for name, each in values.items() if isinstance(each, bool)}
-    assert read(line) == {"event": "happened", **expected}
+    assert read(line) == {"process": "process", "event": "happened", **expected}
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,66 @@ def test_a_level_writes_what_it_says(tmp_path, level):
         journal.warn("warned")
 
     assert [line.rpartition("=")[2] for line in lines_of(tmp_path, level, write)] == LINES[level]
+
+
+def test_what_was_sent_and_what_was_received_carry_one_identity_and_anything_else_another(tmp_path):
+    messages = [PublicKey(name, b"key", b"mac") for name in ("client_0", "client_1")]
+
+    def write(journal):
+        journal.sent("public_key", "olympus", messages[0], encode(messages[0]))
+        for message in messages:
+            journal.received("public_key", message, encode(message))
+
+    sent, same, other = [read_any(line)["id"] for line in lines_of(tmp_path, "human", write)]
+    assert sent == same == identity(encode(messages[0])) != other
+
+
+def read_any(line):
+    return dict(part.partition("=")[::2] for part in line.split(" "))
+
+
+def test_every_line_names_its_process(tmp_path):
+    def write(journal):
+        journal.step("stepped")
+        journal.warn("warned")
+
+    assert [read_any(line)["process"] for line in lines_of(tmp_path, "human", write)] == ["process", "process"]
+
+
+def test_processes_with_one_clock_stamp_their_lines_with_it_whatever_becomes_of_the_time_of_day(tmp_path, monkeypatch):
+    times_ns = iter([5_000_000_000, 5_000_001_000, 6_000_000_000])
+    monkeypatch.setattr(ambient, "monotonic_ns", lambda: next(times_ns))
+    monkeypatch.setattr(ambient, "wall_clock_ns", lambda: pytest.fail("the time of day is asked for"))
+    first, second = (Journal(tmp_path / f"{name}.log", "human", 1_000_000_000_000) for name in ("first", "second"))
+    first.step("one")
+    second.step("two")
+    first.step("three")
+    for journal in (first, second):
+        journal.close()
+    lines = sorted(line for name in ("first", "second") for line in (tmp_path / f"{name}.log").read_text().splitlines())
+    assert [read_any(line)["event"] for line in lines] == ["one", "two", "three"]
+    assert read_any(lines[0])["time"] == "1970-01-01T00:16:45.000000+00:00"
+
+
+@pytest.mark.parametrize(("level", "written"), [("quiet", 0), ("human", MAX_EVIDENCE), ("debug", MAX_EVIDENCE + 5)])
+def test_the_evidence_of_the_first_violations_is_written_and_at_debug_of_all(tmp_path, level, written):
+    def write(journal):
+        for number in range(MAX_EVIDENCE + 5):
+            journal.evidence("Hole", (PublicKey(f"client_{number}", b"", b""),))
+
+    lines = lines_of(tmp_path, level, write)
+    assert len(lines) == written
+    assert all("client_" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (Hole("slot 3 is missing", evidence=(PublicKey("client_7", b"", b""),)), ("Hole: slot 3 is missing", "client_7")),
+        (b"\xff\n", ("/wo=",)), (object, ("class",)), (None, ()), ("a\nb", ("a",)),
+    ],
+)  # fmt: skip
+def test_whatever_the_evidence_is_it_is_one_line(tmp_path, evidence, words):
+    [line] = lines_of(tmp_path, "human", lambda journal: journal.evidence("NotFinal", (evidence,)))
+    assert all(word in line for word in words)
+    assert line.isprintable()

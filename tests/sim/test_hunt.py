@@ -47,7 +47,7 @@ def test_a_hunt_over_a_file_that_fails_leaves_a_small_scenario_that_fails_too(tm
     assert text.startswith("# Violated: expectation: expected expect[reconfigurations] = 0")
     assert "pause" not in text and "workload[1]" not in text
     assert sim.main([str(found)]) == 1
-    ElementTree.parse(found.with_suffix(".svg"))
+    assert "violated" in found.with_suffix("").joinpath("index.html").read_text()
 
 
 def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():

@@ -224,9 +224,10 @@ class Hashable:
 
 def replica(**more):
     """A replica as the memory property sees it, active and holding nothing."""
-    state = {"history": {}, "in_flight": {}, "timers": Timers(1), "mode": "active", "queue": {}, "notices": [], "arriving": Assembler(),
-             "cache": LatestRequests(1), "executed": LatestRequests(1),
-             "state": RunningState(1)}  # fmt: skip
+    ledger = {"history": {}, "in_flight": {}, "cache": LatestRequests(1), "executed": LatestRequests(1), "state": RunningState(1)}
+    ledger |= {name: more.pop(name) for name in ledger if name in more}
+    state = {"timers": Timers(1), "mode": "active", "queue": {}, "notices": [], "arriving": Assembler(),
+             "ledger": SimpleNamespace(**ledger)}  # fmt: skip
     container = Hashable()
     container.name, container.configuration = "replica_1", 0
     container.process = SimpleNamespace(_state=SimpleNamespace(**state | more))

@@ -11,8 +11,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `acceptance` says whether a result is accepted with statements of `all` replicas, or of a `quorum` of t+1.
     `client_rate` is the operations a second that each client is to send, or 0: the next whenever one is answered.
-    `state_limit_bytes` is how large the dictionary may become. `run_name` names the folder of this run's logs below `log_base`, or below the project's `logs` where that is empty,
-    as it must be on other hosts. `message_limit_bytes` is the size that no message may exceed.
+    `state_limit_bytes` is how large the dictionary may become. `run_name` names the folder of this run's logs below
+    `log_base`, or below the project's `logs` where that is empty, as it must be on other hosts. `message_limit_bytes` is the
+    size that no message may exceed. Lines of the logs are stamped with the monotonic clock called `clock`, plus
+    `clock_origin_ns`, by all processes that have it.
     """
 
     t: int
@@ -37,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     run_name: str = "run"
     log_base: str = ""
     log_level: str = "human"
+    clock: str = ""
+    clock_origin_ns: int = 0
 
     @property
     def num_replicas(self) -> int:
