@@ -17,7 +17,6 @@ from bcr.verdict.model import Executed, Model
 from bcr_sim.distalgo import Container
 from bcr_sim.oracle import MAX_BREACHES, Breach
 
-
 OF_A_LEADER = ("append_entries", "install_snapshot")
 
 

@@ -4,4 +4,8 @@ What DistAlgo gives to and takes from a program - messages, arguments, results -
 that begin with `_` are not for others; `dacurrent` patches or reads them, and this is where it says which.
 """
 
-from da import common as common, importer as importer, pattern as pattern, sim as sim, transport as transport
+from da import common as common
+from da import importer as importer
+from da import pattern as pattern
+from da import sim as sim
+from da import transport as transport

@@ -1,7 +1,6 @@
 import enum
 import logging
 import threading
-from types import ModuleType
 from typing import Any
 
 from da import common as common

@@ -1,1 +1,3 @@
-from da.transport import base as base, manager as manager, sock as sock
+from da.transport import base as base
+from da.transport import manager as manager
+from da.transport import sock as sock
