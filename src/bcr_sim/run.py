@@ -168,7 +168,8 @@ def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: boo
     from bcr_sim.protocols import SIMULATIONS  # which stand upon this module
 
     demand_simulable(scenario)
-    return SIMULATIONS[scenario.protocol](scenario, folder, keeps_steps).outcome()
+    run: _Run = SIMULATIONS[scenario.protocol](scenario, folder, keeps_steps)
+    return run.outcome()
 
 
 class _Run:

@@ -5,6 +5,7 @@ both under the names that stand here.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,9 @@ from bcr.signed.authentication import Authentication, sizes
 
 UNTRUSTED = "Raft promises nothing where somebody lies; allow_lies = yes shows what is lost then"
 UNSIGNED = "nothing is signed in Raft, and a majority of 2t+1 servers decides"
+
+
+ProtocolName = Literal["shuttle", "raft"]
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +28,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why.
     """
 
-    name: str
+    name: ProtocolName
     title: str
     files: Sequence[str]
     messages: Sequence[str]

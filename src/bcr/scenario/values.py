@@ -7,11 +7,11 @@ import msgspec
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.scenario.expectations import Expectation
+from bcr.scenario.protocols import ProtocolName
 from bcr.scenario.workload import Workload
 from bcr.signed.authentication import Authentication, sizes
 
 Placement = Literal["processes", "nodes"]
-ProtocolName = Literal["shuttle", "raft"]
 LogLevel = Literal["quiet", "human", "debug"]
 Acceptance = Literal["all", "quorum"]
 

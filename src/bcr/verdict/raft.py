@@ -5,6 +5,7 @@ of the log and replayed on a model, held against real time, and on short runs a 
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from bcr.faults.plans import faulty_by, spoiled_in_raft, struck_by
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
@@ -53,9 +54,9 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
     if is_whole:
         # What was executed and not answered may show in the answers of others: only a whole history can be replayed.
         yield from _wrong_replay(history, model)
-        if len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1:
-            if not is_linearizable(history):
-                yield "no order of the operations explains their results"
+        is_short = len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1
+        if is_short and not is_linearizable(history):
+            yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, model if is_whole else None, _last_index(history))
 
 
@@ -79,7 +80,7 @@ def _wrong_requests(record: RunRecord, workloads: Workloads) -> Iterator[str]:
 
 def _wrong_places(history: Sequence[Exchange]) -> Iterator[str]:
     """Two requests that were executed at one place of the log; reads stand together behind an entry."""
-    for before, exchange in zip(history, history[1:], strict=False):
+    for before, exchange in pairwise(history):
         place = exchange.answer.outcome.place
         if place == before.answer.outcome.place and place[2] != AMONG_READS:
             yield f"{_name(exchange)}: executed at the place of {_name(before)}, {_place(place)}"
