@@ -16,9 +16,14 @@ from dacurrent import hook, importer
 PROGRAM = "def main(): output('says', {!r})\n"
 
 
+@pytest.fixture(autouse=True)
+def bytecode_beside_its_source(monkeypatch):
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+
+
 def run(folder, *options):
     # The tests' own environment may forbid bytecode.
-    return run_da(folder, *options, "program.da", PYTHONDONTWRITEBYTECODE="").stdout
+    return run_da(folder, *options, "program.da", PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX="").stdout
 
 
 def bytecode(folder):
