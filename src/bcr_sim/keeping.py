@@ -11,7 +11,8 @@ from bcr.scenario import Scenario
 from bcr.signed.encoding import encode
 from bcr_run.launch import settings_of
 from bcr_run.run_folder import begin_folder, write_whole
-from bcr_sim.run import BEGINNING_NS, CLOCK, Outcome, simulate
+from bcr_sim.run import Outcome, simulate
+from bcr_sim.source import BEGINNING_NS, CLOCK
 
 
 def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: bool = False) -> Outcome:

@@ -15,14 +15,15 @@ from bcr_run.report import outcome_of
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container
 from bcr_sim.raft_oracle import RaftOracle
-from bcr_sim.run import Outcome, _Run, _Source
+from bcr_sim.run import Outcome, _Run
+from bcr_sim.source import WorldSource
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, current_task
 
 ELECTIONS = 12  # that may fail in turn, by split votes, before one is won: each more is less likely by half at least
 RESTING_ON_THE_STORE = {"request_vote", "vote", "append_entries", "appended", "install_snapshot"}
 
 
-class _SkewedSource(_Source):
+class _SkewedSource(WorldSource):
     """Servers' clocks that run fast or slow, as a scenario says."""
 
     _run: "RaftRun"

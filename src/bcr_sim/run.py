@@ -1,15 +1,14 @@
 """One simulated run: a scenario with its seed goes in, what came of it comes out."""
 
-import io
 import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import msgspec
 from da import sim
@@ -20,7 +19,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
 from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
 from bcr.faults.vocabulary import FAILURES
-from bcr.raft.store import MemoryStore, Store
+from bcr.raft.store import MemoryStore
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
@@ -46,9 +45,10 @@ from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
+from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
-from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World, current_task
+from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World
 
 LIMIT_NS = 3_600 * SECOND_NS
 LIMIT_EVENTS = 2_000_000
@@ -57,8 +57,6 @@ TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
 MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
-CLOCK = "virtual"
-BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,64 +79,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def kind(self) -> str:
         """The name of the first property that does not hold; empty where all do."""
         return self.breaches[0].partition(":")[0] if self.breaches else ""
-
-
-class _Source:
-    """Time and randomness of the world for `bcr_runtime.ambient`."""
-
-    def __init__(self, run: "_Run", folder: Path | None) -> None:
-        self._run = run
-        self._folder = folder
-        self._files: list[TextIO] = []
-
-    def monotonic_ns(self) -> int:
-        return self._run.world.now_ns
-
-    def wall_clock_ns(self) -> int:
-        return BEGINNING_NS + self._run.world.now_ns
-
-    def random_bytes(self, count: int) -> bytes:
-        task = current_task()
-        chance = self._run.chances.get(task)
-        if chance is None:
-            container = self._run.container_of(task)
-            # Twins are alike in this too: it is how they come to have one key.
-            seed = f"{self._run.options.seed}/{container.name}/{container.configuration}"
-            chance = self._run.chances[task] = random.Random(seed)
-        return chance.randbytes(count)
-
-    def clock_name(self) -> str:
-        return CLOCK
-
-    def sleep_s(self, duration_s: float) -> None:
-        current_task().sleep(int(duration_s * SECOND_NS))
-
-    def open_log(self, path: Path) -> TextIO:
-        if self._folder is None:
-            return io.StringIO()
-        taken = {Path(file.name).name for file in self._files}
-        name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
-        self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
-        return self._files[-1]
-
-    def open_spool(self, folder: Path) -> BinaryIO:
-        return io.BytesIO()
-
-    def open_store(self, name: str) -> Store:
-        return self._run.stores.setdefault(name, MemoryStore())  # it outlasts the process
-
-    def consumption(self) -> tuple[float, int]:
-        return 0.0, 0
-
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
-
-    def gone(self, children: Sequence[Any]) -> list[Any]:
-        return self._run.system.dead(children)
-
-    def end_children(self, limit_s: float) -> None:
-        """They end with the world."""
 
 
 class _NoProgress:
@@ -173,7 +113,7 @@ def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: boo
 
 
 class _Run:
-    source = _Source
+    source = WorldSource
 
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         distalgo.set_options()

@@ -14,7 +14,8 @@ import msgspec
 
 from bcr.scenario import Scenario
 from bcr.verdict.record import RunRecord
-from bcr_sim.run import BEGINNING_NS, Outcome, simulate
+from bcr_sim.run import Outcome, simulate
+from bcr_sim.source import BEGINNING_NS
 from bcr_sim.world import SECOND_NS
 
 _WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')

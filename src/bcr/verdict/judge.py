@@ -332,10 +332,11 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
             yield f"{_name(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
         requests[answer.configuration, answer.slot, answer.index] = answer.request_digest
     for exchange in history:
-        place = _answer(exchange).outcome.place
-        if isinstance(_answer(exchange), Vouched) or is_resigned and place[0] != _answer(exchange).configuration:
+        answer = _answer(exchange)
+        place = answer.outcome.place
+        if isinstance(answer, Vouched) or is_resigned and place[0] != answer.configuration:
             continue
-        if requests.get(place, _answer(exchange).request_digest) != _answer(exchange).request_digest:
+        if requests.get(place, answer.request_digest) != answer.request_digest:
             yield f"{_name(exchange)}: executed at {_place(place)}, where another request stands"
 
 

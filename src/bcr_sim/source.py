@@ -1,0 +1,85 @@
+"""Time, randomness and files of a simulated run."""
+
+import io
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TextIO
+
+from bcr.raft.store import MemoryStore, Store
+from bcr.scenario.values import Simulation
+from bcr_sim.distalgo import Container, System
+from bcr_sim.world import SECOND_NS, World, current_task
+
+CLOCK = "virtual"
+BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
+
+
+class Simulated(Protocol):
+    """What a source needs to know of its run. `stores` are by the name of the process, and outlast it."""
+
+    world: World
+    system: System
+    options: Simulation
+    chances: dict[Any, random.Random]
+    stores: dict[str, MemoryStore]
+
+    def container_of(self, task: Any) -> Container: ...
+
+
+class WorldSource:
+    """Time and randomness of the world for `bcr_runtime.ambient`."""
+
+    def __init__(self, run: Simulated, folder: Path | None) -> None:
+        self._run = run
+        self._folder = folder
+        self._files: list[TextIO] = []
+
+    def monotonic_ns(self) -> int:
+        return self._run.world.now_ns
+
+    def wall_clock_ns(self) -> int:
+        return BEGINNING_NS + self._run.world.now_ns
+
+    def random_bytes(self, count: int) -> bytes:
+        task = current_task()
+        chance = self._run.chances.get(task)
+        if chance is None:
+            container = self._run.container_of(task)
+            # Twins are alike in this too: it is how they come to have one key.
+            seed = f"{self._run.options.seed}/{container.name}/{container.configuration}"
+            chance = self._run.chances[task] = random.Random(seed)
+        return chance.randbytes(count)
+
+    def clock_name(self) -> str:
+        return CLOCK
+
+    def sleep_s(self, duration_s: float) -> None:
+        current_task().sleep(int(duration_s * SECOND_NS))
+
+    def open_log(self, path: Path) -> TextIO:
+        if self._folder is None:
+            return io.StringIO()
+        taken = {Path(file.name).name for file in self._files}
+        name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
+        self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
+        return self._files[-1]
+
+    def open_spool(self, folder: Path) -> BinaryIO:
+        return io.BytesIO()
+
+    def open_store(self, name: str) -> Store:
+        return self._run.stores.setdefault(name, MemoryStore())  # it outlasts the process
+
+    def consumption(self) -> tuple[float, int]:
+        return 0.0, 0
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+    def gone(self, children: Sequence[Any]) -> list[Any]:
+        return self._run.system.dead(children)
+
+    def end_children(self, limit_s: float) -> None:
+        """They end with the world."""
