@@ -1,6 +1,6 @@
 """The paper sentence by sentence: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", extended version.
 
-Each test is named after a sentence of Figure 2 or of sections 5 to 8, in the paper's order, and shows it at one server among others that
+Each test is named after a sentence of Figure 2 or of the paper, sections 5 to 8, in their order, and shows it at one server among others that
 the test speaks for (tests/sim/raft_rig.py). "thesis" is Ongaro's, of 2014.
 """
 
@@ -293,7 +293,7 @@ def test_upon_election_send_initial_heartbeats_and_repeat_during_idle_periods():
 
 
 def test_a_leader_commits_a_blank_no_op_entry_at_the_start_of_its_term():
-    """Section 8."""
+    """Paper, section 8."""
     rig = Rig()
     now_ms = elected(rig, 1)
     state = rig.run(now_ms)
@@ -327,7 +327,7 @@ def test_if_append_entries_fails_because_of_log_inconsistency_decrement_next_ind
 
 
 def test_only_log_entries_from_the_leaders_current_term_are_committed_by_counting_replicas():
-    """Section 5.4.2 and Figure 8."""
+    """Paper, section 5.4.2 and Figure 8."""
     rig = Rig(store=stored(2, chain(1, 2)))
     now_ms = elected(rig, 3)
     rig.hear(now_ms, confirmed(3, 1, 2))
@@ -388,10 +388,11 @@ def test_once_a_server_completes_writing_a_snapshot_it_may_delete_all_log_entrie
 
 def test_the_leader_must_occasionally_send_snapshots_to_followers_that_lag_behind():
     rig, now_ms = compacted()
-    rig.hear(now_ms, Appended(1, 2, 0, Conflict(None, 1), 1))
+    rig.hear(now_ms, Appended(1, 2, 0, Conflict(None, 1), 1))  # it has nothing at all
     state = rig.run(now_ms + 5)
     piece = rig.told(InstallSnapshot, "server 2")[-1]
-    assert (piece.last, piece.offset, piece.is_done) == (state.log.snapshot_at, 0, True)
+    assert 0 < piece.last.index <= state.log.snapshot_at.index
+    assert (piece.offset, piece.is_done, piece.term) == (0, True, 1)
 
 
 def snapshot_of(value, index, entries):

@@ -1,4 +1,4 @@
-"""Who may become leader: terms, votes, and how long a follower waits (paper, 5.1, 5.2, 5.4.1; thesis, 9.6)."""
+"""Who may become leader: terms, votes, and how long a follower waits (specification, 13.3; paper, 5.2)."""
 
 from bcr.raft.log import Position
 

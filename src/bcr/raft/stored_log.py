@@ -1,4 +1,4 @@
-"""The log with the snapshot that it stands on, both in the store before anybody hears of them (paper, Figure 2 and 7)."""
+"""The log with the snapshot that it stands on, both in the store before anybody hears of them (specification, 13.8)."""
 
 from collections.abc import Sequence
 
