@@ -25,7 +25,8 @@ class RaftOracle:
 
     def __init__(self, workloads: Workloads, client_window: int, limits: StateLimits, lies: Callable[[Container], bool]) -> None:
         self._workloads = workloads
-        self._lies = lies
+        self._asks_lies = lies
+        self._is_anybody_lying = False
         self._model = Model(client_window, limits)
         self._leaders: dict[int, str] = {}  # by term
         self._ends: dict[str, tuple[int, Position]] = {}  # of leaders' logs, when last looked at, with their term
@@ -35,6 +36,12 @@ class RaftOracle:
         self._committed: list[tuple[bytes, int, tuple[Executed, ...]]] = []  # by index, from 1: digest, term, what it gave
         self._floors: dict[tuple[Container, int, int], int] = {}  # what was committed when a request first came to a server
         self.breaches: list[Breach] = []
+
+    def _lies(self, container: Container) -> bool:
+        """Whether this server has begun to lie."""
+        is_lying = self._asks_lies(container)
+        self._is_anybody_lying |= is_lying
+        return is_lying
 
     def tell(self, name: str, what: str) -> None:
         """Put down that a property does not hold."""
@@ -96,6 +103,8 @@ class RaftOracle:
         if index == len(self._committed) + 1:
             self._commit(container, index, entry)
         if index > len(self._committed):
+            if self._is_anybody_lying:
+                return
             self.tell("state machine safety", f"{container.name} applied index {index}, and nobody those before it")
             return
         digest, _, executed = self._committed[index - 1]
@@ -155,6 +164,8 @@ class RaftOracle:
         outcome = response.outcome
         if outcome.index == AMONG_READS:
             return  # replayed when the run is over
+        if self._is_anybody_lying:
+            return  # what is true of a log that a liar has led nobody here knows; the verdict says what was lost
         true = self._model.executed.get((response.client, response.number))
         if true != (outcome.place, outcome.results):
             self.tell("results", f"{who}, request {response.number}: accepted {outcome.results} at {outcome.place}, and it was {true}")
