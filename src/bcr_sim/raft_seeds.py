@@ -93,6 +93,7 @@ def _partition(chance: Chance, names: Sequence[str], span: tuple[int, int], elec
 def _storm(chance: Chance, names: Sequence[str], begins: int, election_timeout: int) -> tuple[int, list[str]]:
     """One partition after the other, each with another minority, which clients still reach: leaders' logs grow apart; when it ends."""
     words, since = [], begins
+    away = chance.one_of(("cut", "cut", "hold"))  # what becomes of what the minority sends: held, it comes from a leader of old
     for _ in range(chance.number(3, 8)):
         ends = since + chance.number(election_timeout, 5 * election_timeout)
         some = chance.some_of(names, chance.number(1, len(names) // 2))
@@ -100,7 +101,7 @@ def _storm(chance: Chance, names: Sequence[str], begins: int, election_timeout: 
         for one in some:
             for other in names:
                 if other not in some:
-                    words.append(f"cut({one},{other},{since},{ends})")
+                    words.append(f"{away}({one},{other},{since},{ends})")
                     words += [] if is_one_way else [f"cut({other},{one},{since},{ends})"]
         since = ends + chance.one_of((0, 0, 20, election_timeout // 2))
     return since, words
