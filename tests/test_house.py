@@ -12,7 +12,7 @@ SOURCES = PROJECT / "src"
 PROTOCOL = sorted(SOURCES.glob("*.da"))
 PAGES = sorted((PROJECT / "pseudocode").glob("*.txt"))
 NOT_OURS = {"logs", "build", "dist", "__pycache__"}
-HIDDEN_BUT_OURS = {".ci", ".gitignore"}
+HIDDEN_BUT_OURS = {".ci", ".github", ".gitignore", ".pre-commit-config.yaml"}
 
 # Package -> what its modules may import beside the standard library and themselves.
 HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
@@ -104,6 +104,17 @@ def test_each_module_of_the_rules_stands_in_a_room():
 
 def test_each_package_has_its_arrows():
     assert {path.name for path in SOURCES.iterdir() if (path / "__init__.py").exists()} == set(ARROWS)
+
+
+def test_each_package_says_that_it_has_types():
+    assert {path.parent.name for path in SOURCES.glob("*/py.typed")} == set(ARROWS)
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "docs/architecture.svg"])
+def test_the_architecture_and_its_picture_have_each_package_and_each_room(name):
+    text = (PROJECT / name).read_text()
+    assert {package for package in ARROWS if package not in text} == set()
+    assert {room for room in FLOORS if not re.search(rf"\b{room}\b", text)} == set()
 
 
 # -- the .da files

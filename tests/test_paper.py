@@ -30,8 +30,11 @@ from bcr.chain.request_queue import RequestQueue
 from bcr.chain.settings import Settings
 from bcr.chain.slot_room import SlotRoom
 from bcr.chain.slots import SeenSlot
+from bcr.chain.state_proof import KeyProof
 from bcr.objects import dictionary as objects
-from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES
+from bcr.objects import store_operations
+from bcr.objects.finding import named
+from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, StateLimits
 from bcr.scenario import parse_scenario
 from bcr.signed.authentication import sizes
 from bcr.signed.encoding import decode, encode
@@ -55,6 +58,7 @@ from bcr.signed.violations import (
     UnknownSigner,
 )
 from bcr.state.running import RunningState
+from bcr_runtime.places import PROJECT
 from bcr_sim.story import told
 
 MOST_SLOTS = 10
@@ -1005,7 +1009,7 @@ def test_the_operations_do_as_the_table_says():
 
 
 def test_a_digest_is_the_same_however_the_state_was_come_to():
-    """[8.2] Its digest is over the digests of 4,096 buckets"""
+    """[8.2] Its digest is over the root of a Merkle tree (2.5) of 16,384 buckets"""
     slow, quick = RunningState(9), RunningState(9)
     requests = [Request(0, number, (put(f"k{number}", "v"),)) for number in range(9)]
     for slot, request in enumerate(requests):
@@ -1013,6 +1017,44 @@ def test_a_digest_is_the_same_however_the_state_was_come_to():
         slow.digest()
         quick.execute(0, slot, [request])
     assert slow.digest() == quick.digest() == quick.snapshot().digest()
+
+
+def test_a_bucket_and_the_statements_of_a_checkpoint_prove_what_stands_at_a_key(chain):
+    """[8.2] prove what stands at a key, or that nothing does"""
+    state = RunningState(9)
+    state.execute(0, 0, [Request(0, 0, (put("k", "v"),))])
+    statement = Checkpoint(chain.configuration.number, 0, state.digest())
+    proof = tuple(chain.sign(statement, position) for position in range(3))
+    values = [KeyProof.of(key, state, proof).check(key, chain.configuration)[1] for key in ("k", "absent")]
+    assert values == ["v", None]
+
+
+def test_an_operation_with_two_keys_finds_both_in_a_state_that_was_handed_over():
+    """[8.2] it is read bucket by bucket, as operations name keys"""
+    bank = named(f"{PROJECT}/examples/bank/bank:Bank")
+    state = RunningState(9, replicated=bank)
+    state.execute(0, 0, [Request(0, 0, tuple(objects.Operation("deposit", name, "5") for name in ("alice", "bob")))])
+    later = RunningState.restored(state.snapshot(), 9, replicated=bank)
+    moved, total = objects.Operation("transfer", "alice", "bob 5"), objects.Operation("total", "")
+    assert later.execute(1, 0, [Request(0, 1, (moved, total))])[0].results == ("OK", "10")
+
+
+def test_of_a_request_of_the_store_all_happens_or_nothing():
+    """[8.4] where one fails, or together they get more than 8.3 allows, none has happened, and each result says so"""
+    state = RunningState(9, replicated="store")
+    operations = (store_operations.put("k", "1"), store_operations.get("l", (0, 0, 0)))
+    [outcome] = state.execute(0, 0, [Request(0, 0, operations)])
+    assert outcome.results == ('{"error":"aborted"}', '{"error":"condition","version":null}')
+    assert state.values == {}
+
+
+def test_of_another_object_nothing_is_executed_that_may_write_more_than_there_is_room_for():
+    """[8.3] nothing of a request is executed that may write, or get, more than there is room for"""
+    state = RunningState(9, StateLimits(dictionary=120), "store")
+    puts = [Request(0, number, (store_operations.put(f"k{number}", "1"),)) for number in range(9)]
+    results = [state.execute(0, slot, [request])[0].results[0] for slot, request in enumerate(puts)]
+    assert results[0] == '{"version":[0,0,0]}'
+    assert results[-1] == '{"error":"too large"}'
 
 
 def test_what_would_make_a_value_too_large_fails_and_what_does_not_fit_is_too_large():

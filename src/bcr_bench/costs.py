@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 from rich.table import Table
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import KEY_SEED_SIZE, Signed, SigningKey
 from bcr.signed.statements import Request, SignedRequest

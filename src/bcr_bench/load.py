@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.scenario.workload import Uniform, Workload, due_after_ns
 from bcr.signed.signing import Statement
 from bcr_bench.plans import SEED

@@ -21,7 +21,8 @@ import msgspec
 import psutil
 from pysyncobj import SyncObj, SyncObjConf, replicated
 
-from bcr.objects.dictionary import Operation, apply
+from bcr.objects.dictionary import apply
+from bcr.objects.operation import Operation
 from bcr_bench.load import Load, Pacer
 from bcr_bench.measured import Measured
 from bcr_bench.unreplicated import Account, measured
@@ -54,7 +55,7 @@ class Dictionary(SyncObj):  # type: ignore[misc]
 
     @replicated  # type: ignore[untyped-decorator]
     def execute(self, operations: list[tuple[str, str, str]]) -> list[str]:
-        return [apply(self.dictionary, Operation(*each)) for each in operations]  # type: ignore[arg-type]
+        return [apply(self.dictionary, Operation(*each)) for each in operations]
 
 
 def _drive(node: Dictionary, pacers: list[Pacer]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import msgspec
 from bcr.chain.configuration import Configuration, Member
 from bcr.chain.messages import ResultMessage, ResultShuttle, Shuttle
 from bcr.chain.slots import OpenSlot
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.signed.encoding import encode
 from bcr.signed.signing import KEY_SEED_SIZE, SEAL_SIZE, Signed, SigningKey
 from bcr.signed.statements import Request

@@ -125,7 +125,7 @@ class Collection:
         if payload is not None and self._final_state is None and place not in self._spoiled():
             try:
                 snapshot = decode(Snapshot, payload)
-                snapshot.demand_readable()
+                snapshot.demand_readable(self.settings.object_name)
                 self._final_state = snapshot
             except MalformedMessage as violation:
                 self.add_problem(f"replica {position}: its final state cannot be read: {violation}")

@@ -62,7 +62,9 @@ class Launch:
     @property
     def workloads(self) -> tuple[Requests, ...]:
         """For each client its requests by number."""
-        return tuple(Requests(each, self.settings.operations_per_request) for each in self.scenario.workloads)
+        return tuple(
+            Requests(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads
+        )
 
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""

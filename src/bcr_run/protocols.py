@@ -21,6 +21,7 @@ def _judge_shuttle(launch: Launch, record: RunRecord, given_up: str | None) -> J
         given_up=given_up,
         patience_ms=patience_ms(launch.scenario),
         limits=state_limits(launch.settings),
+        replicated=launch.scenario.replicated,
     )
 
 
@@ -32,6 +33,7 @@ def _judge_raft(launch: Launch, record: RunRecord, given_up: str | None) -> Judg
         given_up=given_up,
         patience_ms=patience_ms(launch.scenario),
         limits=state_limits(launch.settings),
+        replicated=launch.scenario.replicated,
     )
 
 

@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from bcr.objects.replicated import ReplicatedObject, has_own_model
 from bcr.signed.encoding import encode
 from bcr.signed.violations import Notice
+from bcr.state.running import shown
 from bcr.verdict.judge import Judgement
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
@@ -30,6 +32,7 @@ from bcr_runtime.places import own_version
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 MAX_RESULTS = 10_000
 MAX_LINES = 30  # about faults
+ITSELF = "the object itself"  # checks what it gave, where there is nothing else to check it
 
 
 def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
@@ -67,6 +70,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
 def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[str, Any]:
     """The contents of `result.json`."""
     tail = launch.settings.num_replicas - 1
+    replicated = launch.scenario.replicated
     return {
         "scenario": launch.scenario.name,
         "protocol": launch.scenario.protocol,
@@ -87,7 +91,9 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
         "faults_missed": [msgspec.structs.asdict(each) for each in missed_faults(launch.scenario, record)],
         "notices": _notices(record),
-        "final_state": None if record.final_state is None else record.final_state.dictionary,
+        "final_state": _final_state(record, replicated),
+        "object": replicated.name,
+        "checked_by": "a second implementation" if has_own_model(replicated) else ITSELF,
         "elapsed_s": elapsed_s(record),
         "operations_per_second": rate_of(record),
         "latency_ms": latency_ms(record),
@@ -97,6 +103,10 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "clock": {"name": launch.settings.clock, "origin_ns": launch.settings.clock_origin_ns},
         "log_folder": str(launch.folder),
     }
+
+
+def _final_state(record: RunRecord, replicated: ReplicatedObject[Any]) -> Mapping[str, str] | None:
+    return None if record.final_state is None else shown(replicated, record.final_state.values(replicated))
 
 
 @cache
@@ -156,6 +166,9 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
     ):
         table.add_row(name, value)
     console.print(table)
+    if outcome["checked_by"] == ITSELF:
+        told = f"results are checked by {ITSELF}: {outcome['object']} brings no second implementation along"
+        console.print(f"  {told}", markup=False, highlight=False, soft_wrap=True)
     for reason in outcome["reasons"]:
         console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
     for line in _told_of_faults(outcome):

@@ -114,14 +114,14 @@ def _apart(number: int, options: argparse.Namespace) -> str:
 def _search(bug: Bug, options: argparse.Namespace) -> int:
     importlib.import_module("da")  # which imports the layer below us, not the other way round
     seed_bug(bug)
-    from bcr_sim.campaign import run_seeds
+    from bcr_sim.campaign import located_text, run_seeds
     from bcr_sim.hunt import counterexample
 
     base = bug.get("scenario")
     if base is not None and "\n" not in base:
-        base = (PROJECT / base).read_text()
+        base = located_text(PROJECT / base)
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed], base, bug.get("authentication"), None, options.protocol)
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), options.protocol)
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

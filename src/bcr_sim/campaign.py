@@ -1,24 +1,27 @@
 """Many seeds: what a worker does with a shard of them, and what it tells of each that failed."""
 
 import gc
+import re
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from bcr.objects.finding import DEFAULT
 from bcr.scenario import Scenario
-from bcr.scenario.reading import parse_scenario
+from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication
 from bcr_runtime.processes import byzantine_client, byzantine_replica
 from bcr_sim.protocols import TEXTS
 from bcr_sim.run import Outcome, simulate
-from bcr_sim.seeds import acceptance_of, authentication_of
+from bcr_sim.seeds import acceptance_of, authentication_of, object_of
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
@@ -60,18 +63,20 @@ def text_of(
     base: str | None,
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
+    object_name: str | None = None,
     protocol: str = "shuttle",
 ) -> str:
     """The scenario file of a seed: `base`, a file's text, with this seed, or the one of `protocol` that the seed expands to.
 
-    Where `authentication` or `acceptance` is None, that is the file's own, or the default.
+    Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default.
     """
     chosen = authentication_of(seed) if authentication == "any" else authentication
     accepting = acceptance_of(seed) if acceptance == "any" else acceptance
+    replicating = object_of(seed) if object_name == "any" else object_name
     if base is None:
-        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all")
+        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT)
     lines = base.splitlines()
-    for name, own in (("authentication", chosen), ("acceptance", accepting)):
+    for name, own in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
         if own is not None:
             lines = [line for line in lines if line.partition("=")[0].strip().lower() != name]
             lines.append(f"{name} = {own}")
@@ -86,17 +91,27 @@ def text_of(
     return "\n".join(lines) + "\n"
 
 
+def located_text(path: Path) -> str:
+    """The text of a scenario file as it means the same from everywhere, for an object of one's own stands beside a file."""
+    scenario, _ = read_scenario(path)
+    text = path.read_text()
+    if scenario.object_name == DEFAULT:
+        return text
+    return re.sub(r"(?mi)^\s*object\s*=.*$", lambda _: f"object = {scenario.object_name}", text)
+
+
 def run_seeds(
     seeds: Iterable[int],
     base: str | None = None,
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
+    object_name: str | None = None,
     protocol: str = "shuttle",
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally = Tally()
     for seed in seeds:
-        text = text_of(seed, base, authentication, acceptance, protocol)
+        text = text_of(seed, base, authentication, acceptance, object_name, protocol)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

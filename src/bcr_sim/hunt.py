@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bcr.objects.finding import ObjectNotFound, located, named
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr.signed.authentication import KINDS, Authentication
@@ -22,7 +23,7 @@ from bcr_run.extras import demand
 from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
 from bcr_runtime.places import default_log_base
-from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, prepare, run_seeds, run_text, text_of
+from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, located_text, prepare, run_seeds, run_text, text_of
 from bcr_sim.keeping import show, simulate_into
 from bcr_sim.run import demand_simulable
 from bcr_sim.seeds import AUTHENTICATIONS
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
                         "(default: what FILE says, and ed25519 for scenarios that are made)")  # fmt: skip
     parser.add_argument("--acceptance", choices=("all", "quorum", FROM_THE_SEED), help="what results are accepted on in all "
                         "runs, or drawn from each seed (default: what FILE says, and all)")  # fmt: skip
+    parser.add_argument("--object", help="what is replicated in all runs: dictionary, store, or module:Class, or any: drawn "
+                        "from each seed (default: what FILE says, and dictionary)")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -57,8 +60,11 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
+        if options.object not in (None, FROM_THE_SEED):
+            options.object = located(options.object, Path())
+            named(options.object)
         bases: list[str | None] = [_text_of(name, options.authentication) for name in options.files] or [None]
-    except (ValueError, ScenarioError, ScenarioNotFound, OSError) as error:
+    except (ValueError, ObjectNotFound, ScenarioError, ScenarioNotFound, OSError) as error:
         print(f"bcr hunt: {error}", file=sys.stderr)
         return 2
     began_s = time.monotonic()
@@ -89,7 +95,7 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
     demand_simulable(read_scenario(path)[0])
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
-    text = path.read_text()
+    text = located_text(path)
     for chosen in AUTHENTICATIONS if authentication == "any" else (authentication,):
         parse_scenario(text_of(0, text, chosen), name)  # with another authenticator it may be impossible
     return text
@@ -97,7 +103,7 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.protocol)
+        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object, options.protocol)
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bcr.chain.history import CatchUp, HistoryEntry
 from bcr.chain.messages import IN_PIECES, SEALED, ResultMessage, ResultShuttle
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.macs import ENTRY_SIZE, MacKeys
 from bcr.signed.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces

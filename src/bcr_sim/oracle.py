@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from bcr.chain.proofs import Answer
+from bcr.objects.finding import DEFAULT
+from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.signed.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
 from bcr.state.running import RunningState
@@ -66,13 +68,15 @@ class Oracle:
         is_correct: Callable[[Container], bool],
         liars: Collection[int] = (),
         limits: StateLimits = DEFAULT_LIMITS,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
     ) -> None:
         self._liars = liars
         self._workloads = workloads
         self._is_correct = is_correct
-        model = Model(client_window, limits)
+        model = Model(client_window, limits, replicated)
         self._beginnings = {0: model}
-        self._roots = {0: _Node(0, b"", None, 0, (), (), RunningState(client_window).digest(), model.copy(), {})}
+        empty = RunningState(client_window, limits, replicated).digest()
+        self._roots = {0: _Node(0, b"", None, 0, (), (), empty, model.copy(), {})}
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active

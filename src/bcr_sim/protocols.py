@@ -14,5 +14,5 @@ SIMULATIONS: Mapping[str, Callable[..., Any]] = {"shuttle": _Run, "raft": RaftRu
 # Protocol -> the scenario file that a seed stands for; authentication and acceptance only the chain has.
 TEXTS: Mapping[str, Callable[..., str]] = {
     "shuttle": scenario_text,
-    "raft": lambda seed, *_: raft_scenario_text(seed),
+    "raft": lambda seed, _authentication, _acceptance, object_name: raft_scenario_text(seed, object_name),
 }

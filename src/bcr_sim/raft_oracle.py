@@ -6,7 +6,6 @@ Checked against the servers themselves. Beside them runs a model, which executes
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bcr.objects.sizes import StateLimits
 from bcr.raft.log import Entry, Position
 from bcr.raft.messages import Response
 from bcr.raft.reads import AMONG_READS
@@ -23,11 +22,11 @@ OF_A_LEADER = ("append_entries", "install_snapshot")
 class RaftOracle:
     """Watches the servers of one run; whoever `lies` is held to nothing."""
 
-    def __init__(self, workloads: Workloads, client_window: int, limits: StateLimits, lies: Callable[[Container], bool]) -> None:
+    def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool]) -> None:
         self._workloads = workloads
         self._asks_lies = lies
         self._is_anybody_lying = False
-        self._model = Model(client_window, limits)
+        self._model = model
         self._leaders: dict[int, str] = {}  # by term
         self._ends: dict[str, tuple[int, Position]] = {}  # of leaders' logs, when last looked at, with their term
         self._digests: dict[tuple[int, int], bytes] = {}  # index and term -> digest of whichever entry stood there first

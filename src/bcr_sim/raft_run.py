@@ -9,6 +9,7 @@ from bcr.scenario import Scenario
 from bcr.signed.encoding import decode
 from bcr.signed.statements import Request
 from bcr.verdict.judge import Judgement
+from bcr.verdict.model import Model
 from bcr.verdict.raft import judge_raft
 from bcr.verdict.record import RunRecord
 from bcr_run.report import outcome_of
@@ -42,7 +43,8 @@ class RaftRun(_Run):
 
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         super().__init__(scenario, folder, keeps_steps)
-        self.oracle = RaftOracle(self.launch.workloads, scenario.client_window, self.limits, self._is_liar)
+        model = Model(scenario.client_window, self.limits, scenario.replicated)
+        self.oracle = RaftOracle(self.launch.workloads, model, self._is_liar)
         self.rates = {f"replica_{clock.position}": clock.permille for clock in self.options.clocks}
         self._down: dict[str, Container] = {}  # servers that have crashed, by name
         self.told = {
@@ -62,7 +64,8 @@ class RaftRun(_Run):
         with self._installed(complaints):
             what_hinders = self._conduct()
             record = self.record or RunRecord(b"", (), (), (), protocol="raft")
-            judgement = judge_raft(record, self.launch.workloads, self.scenario.client_window, limits=self.limits)
+            judgement = judge_raft(record, self.launch.workloads, self.scenario.client_window, limits=self.limits,
+                                   replicated=self.scenario.replicated)  # fmt: skip
             self._check_time(record)
         is_owed = judgement.status == "unknown" and self._must_answer(record)
         if self.failure is not None and judgement.status != "fail":

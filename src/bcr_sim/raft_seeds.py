@@ -6,10 +6,11 @@ At any time a majority of the servers is up; servers that crash come back from t
 
 from collections.abc import Sequence
 
+from bcr.objects.finding import DEFAULT
 from bcr_sim.seeds import Chance
 
 
-def raft_scenario_text(seed: int) -> str:
+def raft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
     """The scenario file that a seed stands for."""
     chance = Chance(f"raft {seed}")
     t = chance.one_of((1, 1, 1, 2, 2, 3))
@@ -30,12 +31,14 @@ def raft_scenario_text(seed: int) -> str:
         f"batch_limit = {chance.one_of((1, 1, 4))}",
         f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
     ]
+    if object_name != DEFAULT:
+        lines.append(f"object = {object_name}")
     for client in range(clients):
-        if chance.happens(0.5):
+        if chance.happens(0.5) or object_name != DEFAULT:
             lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 40)})")
         else:
             lines.append(f"workload[{client}] = uniform({chance.number(0, 10**6)},{chance.number(5, 100)},3,{chance.one_of((10, 50))})")
-        if chance.happens(0.3):
+        if chance.happens(0.3) and object_name == DEFAULT:
             lines[-1] = lines[-1] + "; put('x','1'); get('x'); append('x','2'); get('x')"
     lines.append(f"simulation = {'; '.join(_simulation(chance, seed, servers, clients, election_timeout))}")
     return "\n".join(lines) + "\n"

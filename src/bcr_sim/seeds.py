@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, MESSAGES, SIMULATED, TRIGGERS, FailureWord, possible
+from bcr.objects.finding import BUILT_IN, DEFAULT
 from bcr.scenario.values import Acceptance
 from bcr.signed.authentication import Authentication, sizes
 from bcr_sim.schemes import Pairs, scheme
@@ -60,8 +61,16 @@ def acceptance_of(seed: int) -> Acceptance:
     return Chance(f"acceptance {seed}").one_of(ACCEPTANCES)
 
 
-def scenario_text(seed: int, authentication: Authentication = "ed25519", acceptance: Acceptance = "all") -> str:
-    """The scenario file that a seed stands for."""
+def object_of(seed: int) -> str:
+    """The object that a seed draws, where it is left to it; the dictionary as often as all others together."""
+    others = sorted(BUILT_IN.keys() - {DEFAULT})
+    return Chance(f"object {seed}").one_of([DEFAULT] * len(others) + others)
+
+
+def scenario_text(
+    seed: int, authentication: Authentication = "ed25519", acceptance: Acceptance = "all", object_name: str = DEFAULT
+) -> str:
+    """The scenario file that a seed stands for: the same of each object, in the operations that it draws."""
     chance = Chance(seed)
     t = chance.one_of((1, 1, 1, 1, 2, 2, 3))
     clients = chance.number(1, 3)
@@ -107,6 +116,8 @@ def scenario_text(seed: int, authentication: Authentication = "ed25519", accepta
         lines.append(f"authentication = {authentication}")
     if acceptance != "all":
         lines.append(f"acceptance = {acceptance}")
+    if object_name != DEFAULT:
+        lines.append(f"object = {object_name}")
     return "\n".join(lines) + "\n"
 
 

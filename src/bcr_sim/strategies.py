@@ -26,7 +26,7 @@ from bcr.chain.messages import (
 from bcr.chain.slots import OpenSlot
 from bcr.faults.forgery import FORGED_SERIAL, TAKERS, Liar, forgeries
 from bcr.faults.vocabulary import MESSAGES
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
 from bcr.signed.signing import SEAL_SIZE, Signed

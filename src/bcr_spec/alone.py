@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from da import sim
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.scenario.values import Simulation
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, System

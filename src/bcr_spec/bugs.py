@@ -18,16 +18,14 @@ def main(arguments: list[str]) -> int:
     name, seeds = arguments[0], int(arguments[1])
     [bug] = [each for each in bugs() if each["name"] == name]
     seed_bug(bug)
-    from bcr.scenario.reading import parse_scenario
-    from bcr_sim.campaign import text_of
     from bcr_spec.following import departures
-    from bcr_spec.recording import Recorded
+    from bcr_spec.recording import Recorded, drawn
 
     base = bug.get("scenario")
     if base is not None and "\n" not in base:
         base = Path(PROJECT / base).read_text()
     for seed in range(seeds):
-        run = Recorded(parse_scenario(text_of(seed, base), f"seed {seed}")[0])
+        run = Recorded(drawn(seed, base))
         run.outcome()
         if sum(len(account.steps) for account in run.accounts) > MOST_MESSAGES:
             continue

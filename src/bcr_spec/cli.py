@@ -7,13 +7,11 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
-from bcr.scenario.reading import parse_scenario
 from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
-from bcr_sim.campaign import text_of
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
-from bcr_spec.recording import Recorded
+from bcr_spec.recording import Recorded, drawn
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _seeded(seeds: int) -> Iterator[Scenario]:
     for seed in range(seeds):
-        yield parse_scenario(text_of(seed, None), f"seed {seed}")[0]
+        yield drawn(seed)
 
 
 def _held(scenario: Scenario) -> int:

@@ -7,7 +7,7 @@ name their digests instead, and what holds a digest of theirs must be given the 
 from collections.abc import Sequence
 from typing import Any
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.signed.statements import Outcome, SignedRequest, digest_of_outcomes, tree_of_requests
 from bcr.state.running import RunningState, Snapshot
 

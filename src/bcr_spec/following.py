@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from da import sim
 
+from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.scenario.values import Simulation
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, ProcessId, System
@@ -99,11 +100,12 @@ class Follower:
 def departures(run: Recorded) -> list[Departure]:
     """Where the run that was recorded is none that the specification allows; empty where it is one.
 
-    Raises NotSpecified where results are accepted on less than the specification asks for, or signatures do not convince
-    everybody alike.
+    Raises NotSpecified where results are accepted on less than the specification asks for, signatures do not convince
+    everybody alike, or the dictionary has a limit that may bind: the specification knows no sizes.
     """
     for key, known, value in (("authentication", "ed25519", run.scenario.authentication),
-                              ("acceptance", "all", run.scenario.acceptance)):  # fmt: skip
+                              ("acceptance", "all", run.scenario.acceptance),
+                              ("state_limit", STATE_LIMIT_BYTES, run.scenario.state_limit_bytes)):  # fmt: skip
         if value != known:
             raise NotSpecified(f"{run.scenario.source}: the specification is of {key} = {known}, and not of {value}")
     distalgo.set_options()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.scenario import parse_scenario
 from bcr_sim.run import simulate
 from bcr_spec.alone import run_alone

@@ -6,13 +6,14 @@ import msgspec
 from da import sim
 
 from bcr.chain.messages import IN_PIECES, SEALED
-from bcr.scenario import Scenario
+from bcr.scenario import Scenario, parse_scenario
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Assembler, Piece
 from bcr.signed.signing import SEAL_SIZE, Author, Signed
 from bcr.signed.statements import WedgeRequest
 from bcr.signed.violations import ProtocolViolation, WrongConfiguration
+from bcr_sim.campaign import text_of
 from bcr_sim.distalgo import Container, ProcessId
 from bcr_sim.run import Outcome, _Run, demand_simulable
 from bcr_spec.translation import Message, Translator
@@ -192,3 +193,9 @@ class _Reader:
         if view is None:
             raise WrongConfiguration(f"nobody has heard of configuration {number}")
         return view.replica_key(signer)
+
+
+def drawn(seed: int, base: str | None = None) -> Scenario:
+    """The scenario that a seed stands for, without a limit of the state's size: the specification knows none."""
+    lines = [line for line in text_of(seed, base).splitlines() if not line.startswith("state_limit")]
+    return parse_scenario("\n".join(lines) + "\n", f"seed {seed}")[0]

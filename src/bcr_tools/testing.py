@@ -11,7 +11,7 @@ from bcr_runtime.places import PROJECT
 # Name -> arguments of Python.
 CHECKS = (
     ("types", ["-m", "mypy"]),
-    ("style", ["-m", "ruff", "check", "src", "tests"]),
+    ("style", ["-m", "ruff", "check", "src", "tests", "examples"]),
 )
 TESTS_LIMIT_S = 3_600.0
 PYTEST_USAGE_ERROR = 4

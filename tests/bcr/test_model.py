@@ -36,7 +36,7 @@ def test_a_copy_goes_its_own_way():
     model.execute((0, 0, 0), Request(0, 0, (Operation("put", "k", "a"),)))
     other = model.copy()
     other.execute((0, 1, 0), Request(0, 1, (Operation("append", "k", "b"),)))
-    assert (model.dictionary, other.dictionary) == ({"k": "a"}, {"k": "ab"})
+    assert (model.values, other.values) == ({"k": "a"}, {"k": "ab"})
     assert model.snapshot() != other.snapshot()
 
 

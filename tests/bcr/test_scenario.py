@@ -11,7 +11,7 @@ from memory_chain import changed, get, put
 
 from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, MESSAGES, SIMULATED, TRIGGERS
 from bcr.objects.dictionary import Operation
-from bcr.scenario import Failure, ScenarioError, Trigger, grammar, parse_scenario, read_scenario
+from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario, read_scenario, workload_grammar
 from bcr.scenario.entries import MAX_BYTES, lines_of
 from bcr.scenario.values import MAX_OPERATIONS, Cut, Hold, Pause
 from bcr.scenario.workload import Uniform, Written, pseudorandom
@@ -334,7 +334,7 @@ def test_a_missing_workload_is_told_beside_other_errors():
      ("uniform(1,6,5,50); " * 4, 3)],
 )  # fmt: skip
 def test_more_operations_than_the_limit_are_refused(monkeypatch, value, count):
-    monkeypatch.setattr(grammar, "MAX_OPERATIONS", 10)
+    monkeypatch.setattr(workload_grammar, "MAX_OPERATIONS", 10)
     found = errors(f"{START}workload[0] = {value}\n")
     assert len(found) == count
     assert all("at most 10 " in each or "more than 10 " in each for each in found)

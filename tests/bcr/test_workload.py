@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from memory_chain import get, put
 
 from bcr.objects.dictionary import FAIL, apply
+from bcr.objects.dictionary_workload import MAX_VALUE_LENGTH
 from bcr.scenario.workload import (
-    MAX_VALUE_LENGTH,
     UNIFORM_KEYS,
     Pseudorandom,
     Requests,

@@ -10,12 +10,11 @@ import pytest
 from bcr.scenario import parse_scenario, read_scenario
 from bcr.scenario.values import Simulation
 from bcr_runtime.places import PROJECT, SCENARIOS
-from bcr_sim.campaign import text_of
 from bcr_spec.alone import Crash, run_alone
 from bcr_spec.cli import main as spec_main
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
-from bcr_spec.recording import Recorded
+from bcr_spec.recording import Recorded, drawn
 
 FAULTY = ["head_change_op", "truncate_history", "several_in_a_row", "tail_double_fail", "drop_checkpt_stmts",
           "tail_change_result", "extra_op_drop_shuttle", "get_running_state_crash", "partition_healed",
@@ -158,10 +157,10 @@ def test_with_faults_the_correct_keep_to_the_specification(name):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_the_hunt_makes_up_the_correct_keep_to_the_specification(seed):
-    assert departures(recorded(parse_scenario(text_of(seed, None), f"seed {seed}")[0])) == []
+    assert departures(recorded(drawn(seed))) == []
 
 
-@pytest.mark.parametrize(("key", "value"), [("authentication", "hmac"), ("acceptance", "quorum")])
+@pytest.mark.parametrize(("key", "value"), [("authentication", "hmac"), ("acceptance", "quorum"), ("state_limit", 200)])
 def test_a_run_of_which_it_says_nothing_is_refused(key, value):
     run = recorded(scenario_of(more=f"{key} = {value}\n"))
     with pytest.raises(NotSpecified, match=f"of {key} = .*, and not of {value}"):

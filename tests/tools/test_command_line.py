@@ -56,7 +56,7 @@ def checks(monkeypatch):
     def use(types, tests):
         monkeypatch.setattr(testing, "CHECKS", (("types", ["-c", f"exit({types})"]),))
 
-        def supervise(command, folder, limit_s, ending):
+        def supervise(command, folder, limit_s, ending, environment):
             assert command == [sys.executable, "-m", "pytest", "-k", "some"]
             print("1 passed in 0.1s")
             return tests

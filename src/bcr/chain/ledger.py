@@ -30,7 +30,7 @@ class Ledger:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.state = RunningState(settings.client_window, state_limits(settings))
+        self.state = RunningState(settings.client_window, state_limits(settings), settings.object_name)
         self.next_slot = 0
         self.history: dict[int, HistoryEntry] = {}
         self.checkpoint_proof: tuple[SignedCheckpoint, ...] = ()
@@ -42,7 +42,9 @@ class Ledger:
 
     def begin(self, snapshot: Snapshot) -> None:
         """Take the running state that the configuration begins with. Raises MalformedMessage where it is none."""
-        self.state = RunningState.restored(snapshot, self._settings.client_window, state_limits(self._settings))
+        self.state = RunningState.restored(
+            snapshot, self._settings.client_window, self.state.limits, self.state.replicated
+        )
 
     # -- slots [3.3, 3.4]
 

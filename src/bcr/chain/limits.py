@@ -12,7 +12,7 @@ from bcr.objects.sizes import (
     StateLimits,
 )
 from bcr.signed.pieces import MAX_PAYLOAD_BYTES
-from bcr.state.buckets import BUCKETS
+from bcr.state.tree import BUCKETS
 
 # A client has sent its next request when the head learns that the one before is answered, and so one window more.
 WINDOWS_IN_FLIGHT = 2

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.signed.authentication import Acceptance, Authentication, sizes
 
@@ -9,7 +10,7 @@ from bcr.signed.authentication import Acceptance, Authentication, sizes
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a scenario that processes act on, and where they log. Times are milliseconds.
 
-    `acceptance` says whether a result is accepted with statements of `all` replicas, or of a `quorum` of t+1.
+    `object_name` is what is replicated, as bcr.objects.finding knows it. `acceptance` says whether a result is accepted with statements of `all` replicas, or of a `quorum` of t+1.
     `client_rate` is the operations a second that each client is to send, or 0: the next whenever one is answered.
     `state_limit_bytes` is how large the dictionary may become. `run_name` names the folder of this run's logs below
     `log_base`, or below the project's `logs` where that is empty, as it must be on other hosts. `message_limit_bytes` is the
@@ -21,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     num_clients: int
     authentication: Authentication = "ed25519"
     acceptance: Acceptance = "all"
+    object_name: str = DEFAULT
     client_timeout_ms: int = 3_000
     head_timeout_ms: int = 3_000
     nonhead_timeout_ms: int = 3_000

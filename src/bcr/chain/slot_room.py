@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import Sizes
 from bcr.objects.sizes import (
     BYTES_OF_A_CHARACTER,
     RESULTS_LIMIT_BYTES,
     SLOT_LIMIT_BYTES,
     SLOT_RESULTS_LIMIT_BYTES,
-    VALUE_LIMIT_BYTES,
     bytes_of,
 )
 from bcr.signed.encoding import encode
@@ -48,7 +48,7 @@ class SlotRoom:
         self._uncounted: list[Request] = []  # of which only the coarser bound is known
         self._uncounted_bytes = 0
         self._written_bytes = 0  # at least those of the longest argument in the slot
-        self._appends = False
+        self._is_coarse = True  # as long as the object says so of each request
 
     def takes(self, request: SignedRequest) -> bool:
         """Whether the request fits behind those that were taken; it is taken then."""
@@ -81,49 +81,36 @@ class SlotRoom:
         self._take(results, sizes)
         return True
 
-    def _take(self, results: int, sizes: dict[str, int | None]) -> None:
+    def _take(self, results: int, sizes: Sizes) -> None:
         self._results_left -= results
         self._sizes.update(sizes)
 
     def _most_results_of(self, request: Request) -> int | None:
         """No fewer bytes than `_results_of`, as if each read got the value before the slot and the longest of the slot too.
 
-        None where somebody appends, and values become longer than that.
+        None where values may become longer than that, or the object does not say what is read (`ReplicatedObject.read_by`).
         """
         operations = request.operations
         arguments = [each.argument for each in operations]
         longest = max(map(len, arguments), default=0)
         is_ascii = all(map(str.isascii, arguments))
         self._written_bytes = max(self._written_bytes, longest if is_ascii else longest * BYTES_OF_A_CHARACTER)
-        self._appends = self._appends or "append" in [each.name for each in operations]
-        if self._appends or self._state.outcomes.get(request.client, {}).get(request.number) is not None:
+        read = self._state.replicated.read_by(operations)
+        self._is_coarse = self._is_coarse and read is not None
+        if not self._is_coarse or read is None or self._state.outcomes.get(request.client, {}).get(request.number) is not None:
             return None
-        read = [each.key for each in operations if each.name == "get"]
         return min(self._state.bytes_of_values(read) + len(read) * self._written_bytes, RESULTS_LIMIT_BYTES)
 
     def takes_all(self, requests: Iterable[SignedRequest]) -> bool:
         """Whether all fit, in this order."""
         return all(map(self.takes, requests))
 
-    def _results_of(self, request: Request) -> tuple[int, dict[str, int | None]]:
+    def _results_of(self, request: Request) -> tuple[int, Sizes]:
         """At most how many bytes the request gets, and how large the values will be that it writes."""
         recorded = self._state.outcomes.get(request.client, {}).get(request.number)
         if recorded is not None:
             return sum(map(bytes_of, recorded.results)), {}
-        sizes: dict[str, int | None] = {}
-        got = 0
-        for operation in request.operations:
-            key = operation.key
-            before = sizes[key] if key in sizes else self._size_of(key)
-            if operation.name == "get":
-                got += before or 0
-            elif operation.name == "put":
-                size = bytes_of(operation.argument)
-                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
-            elif operation.name == "append" and before is not None:
-                # What stood before may be smaller than it counts as, and then what does not fit behind that does fit.
-                sizes[key] = min(before + bytes_of(operation.argument), VALUE_LIMIT_BYTES)
-        return min(got, RESULTS_LIMIT_BYTES), sizes
+        return self._state.replicated.most_results(request.operations, self._size_of)
 
     def _size_of(self, key: str) -> int | None:
         return self._sizes[key] if key in self._sizes else self._state.size_of(key)

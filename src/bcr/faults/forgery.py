@@ -33,7 +33,7 @@ from bcr.chain.messages import (
     Shuttle,
 )
 from bcr.chain.slots import OpenSlot
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.signed.control import MAC_SIZE, Control
 from bcr.signed.encoding import encode
 from bcr.signed.pieces import signed_pieces

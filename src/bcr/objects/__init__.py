@@ -1,1 +1,1 @@
-"""What is replicated: the object, its operations, and how large they may be."""
+"""What is replicated: the objects, what an object must say of itself (`replicated`), and how large things may be."""

@@ -1,32 +1,103 @@
-"""The replicated object: a dictionary from string to string, and the operations on it (specification, 8.1)."""
+"""The default object: a dictionary from string to string, and the operations on it (specification, 8.1)."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import ClassVar
 
-import msgspec
-
+from bcr.objects import dictionary_workload
+from bcr.objects.dictionary_model import DictionaryModel
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import FAIL, BadOperation, LimitedObject, Place, SizeOf, Sizes
+from bcr.objects.room import Room
 from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of, encoded_bytes, may_exceed
 
-OperationName = Literal["put", "get", "slice", "append"]
-
 OK = "OK"
-FAIL = "fail"
 TOO_LARGE = "too large"  # in place of a value that does not fit into the answer
+_SLICE = re.compile(r"[+-]?\d{1,18}\s*:\s*[+-]?\d{1,18}")
 
 
-class Operation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One operation on the dictionary.
+class Dictionary(LimitedObject[str]):
+    """put, get, slice and append; `argument` is the value of put and append, the range ``i:j`` of slice, and empty for get."""
 
-    ``argument`` is the value of ``put`` and ``append``, the range ``i:j`` of ``slice``, and empty for ``get``.
-    """
+    name = "dictionary"
+    value_type = str
+    forms: ClassVar[Mapping[str, Sequence[str]]] = {
+        "put": ("'k'", "'v'"),
+        "get": ("'k'",),
+        "slice": ("'k'", "'i:j'"),
+        "append": ("'k'", "'v'"),
+    }
+    result_limit_bytes = RESULTS_LIMIT_BYTES
+    drawn_limit_bytes = len(f"key{dictionary_workload.KEYS - 1}") + dictionary_workload.MAX_WORD_LENGTH
+    is_trusted = True
 
-    name: OperationName
-    key: str
-    argument: str = ""
+    def parsed(self, name: str, arguments: Sequence[str]) -> Operation:
+        if name == "slice" and not _SLICE.fullmatch(arguments[1].strip()):
+            raise BadOperation(f"expected a range such as '0:4', found {arguments[1]!r}", 1)
+        key, *rest = arguments
+        argument = "".join(rest[0].split()) if name == "slice" else "".join(rest)
+        if bytes_of(argument) > VALUE_LIMIT_BYTES:
+            raise BadOperation(f"{bytes_of(argument):,} bytes, and a value has at most {VALUE_LIMIT_BYTES:,}", 1)
+        return Operation(name, key, argument)
 
-    def __str__(self) -> str:
-        arguments = [self.key] if self.name == "get" else [self.key, self.argument]
-        return f"{self.name}({', '.join(map(repr, arguments))})"
+    def changed(self, operation: Operation) -> Sequence[str]:
+        return () if operation.name == "get" else (operation.key,)
+
+    def keys_of(self, operations: Sequence[Operation]) -> Iterable[str]:
+        return [operation.key for operation in operations]
+
+    def changed_by(self, requests: Iterable[Sequence[Operation]]) -> Iterable[str]:
+        return [each.key for operations in requests for each in operations if each.name != "get"]
+
+    def execute(self, values: MutableMapping[str, str], operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
+        return execute(values, operations)
+
+    def execute_within(
+        self,
+        values: MutableMapping[str, str],
+        operations: Sequence[Operation],
+        place: Place,
+        room: Room,
+        results_left: int | None,
+    ) -> tuple[str, ...]:
+        return execute(values, operations, room, results_left)
+
+    def size(self, value: str) -> int:
+        return bytes_of(value)
+
+    def most_results(self, operations: Sequence[Operation], size_of: SizeOf) -> tuple[int, Sizes]:
+        """Of a value that is cut down, the size before; of what is no value, nothing: its request is larger."""
+        sizes: dict[str, int | None] = {}
+        got = 0
+        for operation in operations:
+            key = operation.key
+            before = sizes[key] if key in sizes else size_of(key)
+            if operation.name == "get":
+                got += before or 0
+            elif operation.name == "put":
+                size = bytes_of(operation.argument)
+                sizes[key] = before if size > VALUE_LIMIT_BYTES else size
+            elif operation.name == "append" and before is not None:
+                # What stood before may be smaller than it counts as, and then what does not fit behind that does fit.
+                sizes[key] = min(before + bytes_of(operation.argument), VALUE_LIMIT_BYTES)
+        return min(got, RESULTS_LIMIT_BYTES), sizes
+
+    def read_by(self, operations: Sequence[Operation]) -> Sequence[str] | None:
+        if "append" in [each.name for each in operations]:
+            return None
+        return [each.key for each in operations if each.name == "get"]
+
+    def drawn(self, seed: int) -> Iterator[Operation]:
+        return dictionary_workload.drawn(seed)
+
+    def stray(self) -> Operation:
+        return Operation("put", "a", "a")
+
+    def model(self) -> DictionaryModel:
+        return DictionaryModel()
+
+    def shown(self, value: str) -> str:
+        return value
 
 
 def slice_bounds(text: str) -> tuple[int, int] | None:
@@ -39,24 +110,11 @@ def slice_bounds(text: str) -> tuple[int, int] | None:
     return int(start), int(stop)
 
 
-class Room:
-    """The bytes that a dictionary may grow by, keys and values as encoded; what it loses it may grow by again."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def takes(self, growth: int) -> bool:
-        """Whether the dictionary may grow by so much, or shrink where that is below 0; it counts as grown then."""
-        if growth > 0 and growth > self.left:
-            return False
-        self.left -= growth
-        return True
-
-
 def execute(
-    dictionary: dict[str, str], operations: Sequence[Operation], room: Room | None = None, results_left: int | None = None
+    dictionary: MutableMapping[str, str],
+    operations: Sequence[Operation],
+    room: Room | None = None,
+    results_left: int | None = None,
 ) -> tuple[str, ...]:
     """Execute the operations of a request in order, in place, and return their results.
 
@@ -81,7 +139,7 @@ def _as_many_as_fit(operations: Iterable[Operation], results: Iterable[str], lef
         yield result
 
 
-def apply(dictionary: dict[str, str], operation: Operation, room: Room | None = None) -> str:
+def apply(dictionary: MutableMapping[str, str], operation: Operation, room: Room | None = None) -> str:
     """Execute one operation on the dictionary, in place, and return its result.
 
     Total: whatever a client signs has a result, so that no request can stop a replica. What would make a value larger
@@ -96,13 +154,13 @@ def apply(dictionary: dict[str, str], operation: Operation, room: Room | None = 
         return FAIL
     if operation.name == "append":
         return _write(dictionary, operation.key, value, value + operation.argument, room)
-    bounds = slice_bounds(operation.argument)
+    bounds = slice_bounds(operation.argument) if operation.name == "slice" else None
     if bounds is None or not bounds[0] <= bounds[1] <= len(value):
         return FAIL
     return _write(dictionary, operation.key, value, value[bounds[0] : bounds[1]], room)
 
 
-def _write(dictionary: dict[str, str], key: str, before: str | None, after: str, room: Room | None) -> str:
+def _write(dictionary: MutableMapping[str, str], key: str, before: str | None, after: str, room: Room | None) -> str:
     if may_exceed(len(after), VALUE_LIMIT_BYTES) and bytes_of(after) > VALUE_LIMIT_BYTES:
         return FAIL
     # What takes the place of as much takes no room: seen at once where each character is a byte, and then nobody counts.

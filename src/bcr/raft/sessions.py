@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from bcr.chain.slot_room import operations_bytes
+from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import SLOT_LIMIT_BYTES
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Request
@@ -14,9 +16,9 @@ def unsigned(request: Request) -> Signed[Request]:
     return Signed(request, request.client, b"")
 
 
-def only_reads(request: Request) -> bool:
-    """Whether nothing that the request does can be seen later, so that it need not be in the log."""
-    return all(operation.name == "get" for operation in request.operations)
+def only_reads(request: Request, replicated: ReplicatedObject[Any]) -> bool:
+    """Whether nothing that the request does to the object can be seen later, so that it need not be in the log."""
+    return all(replicated.keys(each) is not None and not replicated.changed(each) for each in request.operations)
 
 
 class Waiting:

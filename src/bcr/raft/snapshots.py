@@ -11,8 +11,9 @@ from bcr.state.running import RunningState, Snapshot
 def state_of(snapshot: bytes, settings: Settings) -> RunningState:
     """The running state that a snapshot holds; of no bytes the state in which a service begins."""
     if not snapshot:
-        return RunningState(settings.client_window, state_limits(settings))
-    return RunningState.restored(decode(Snapshot, snapshot), settings.client_window, state_limits(settings))
+        return RunningState(settings.client_window, state_limits(settings), settings.object_name)
+    kept = decode(Snapshot, snapshot)
+    return RunningState.restored(kept, settings.client_window, state_limits(settings), settings.object_name)
 
 
 class Arriving:

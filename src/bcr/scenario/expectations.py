@@ -50,7 +50,8 @@ SUBJECTS: Mapping[str, Subject] = {
     "faults_injected": Subject((), "number", "faults that were injected"),
     "olympus_results": Subject((), "number", "results that clients got from Olympus"),
     "results": Subject(("client",), "strings", "the results of client i in request order"),
-    "final": Subject(("string",), "string", "the value of a key in the final dictionary; `absent` for none"),
+    "result": Subject(("client", "number"), "string", "the result of client i's operation n, counted from 0"),
+    "final": Subject(("string",), "string", "the value of a key in the final state; `absent` for none"),
     "quorum_includes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, all of these"),
     "quorum_excludes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, none of these"),
     "blamed": Subject(("number",), "positions", "blamed by the request for the i-th reconfiguration, or for any, one of these",
@@ -96,6 +97,11 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
         return sum(len(entry["olympus_results"]) for entry in reconfigurations)
     if name == "results":
         return outcome["results"][arguments[0]]
+    if name == "result":
+        results = outcome["results"][arguments[0]]
+        if not isinstance(results, list):
+            raise LookupError("a client without results has none of this number")
+        return results[int(arguments[1])]
     if name == "final":
         if outcome["final_state"] is None:
             raise LookupError("a run that knows no final state knows nothing of its keys")

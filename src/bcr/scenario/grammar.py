@@ -1,19 +1,16 @@
 """The grammar inside values: lists, calls, strings; generous where only one reading is possible."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain, groupby, product
+from collections.abc import Callable, Collection, Mapping
+from itertools import chain, product
 from typing import TypeVar
 
 import msgspec
 
 from bcr.faults.plans import Failure, Trigger
 from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, MESSAGES, TRIGGERS, Word
-from bcr.objects.dictionary import Operation
-from bcr.objects.sizes import VALUE_LIMIT_BYTES, bytes_of
 from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
-from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES, MILLISECONDS_MOST
-from bcr.scenario.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
+from bcr.scenario.values import MILLISECONDS_MOST
 
 Warn = Callable[[str, int], None]
 Tell = Callable[[Problem], None]
@@ -22,12 +19,10 @@ T = TypeVar("T")
 
 UNITS = {1: "whole milliseconds", 1_000: "seconds"}
 
-OPERATION_ARGUMENTS = {"put": 2, "get": 1, "slice": 2, "append": 2}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"[+-]?\d+")
 _BARE = re.compile(r"[^\s,;()'\"]+")
 _GROUP = re.compile(r"\{[^{}]*\}")
-_SLICE = re.compile(r"[+-]?\d{1,18}\s*:\s*[+-]?\d{1,18}")
 _ESCAPES = {"n": "\n", "t": "\t"}
 _CALL_END = re.compile(r"\)\s*(?:;|$)")  # where a call ends that others or nothing follow
 
@@ -224,68 +219,6 @@ def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: T
             cursor.place = 0 if is_lost else text.find(";", max(cursor.place, problem.offset)) + 1
             cursor.place = cursor.place or len(text)
     return found
-
-
-GENERATORS = {"pseudorandom": ("seed", "n"), "uniform": ("seed", "n", "value_bytes", "read_percent")}
-
-
-def parse_workload(text: str, warn: Warn, tell: Tell) -> Workload:
-    """`pseudorandom(seed,n)`, `uniform(seed,n,value_bytes,read_percent)` and operations, separated by `;`."""
-    parts: list[Written | Pseudorandom | Uniform] = []
-    count = 0
-
-    def item(cursor: Cursor) -> None:
-        nonlocal count
-        call = known(cursor.call(), (*OPERATION_ARGUMENTS, *GENERATORS), "operation", warn)
-        part = _part(call, MAX_OPERATIONS - count)
-        count += part.count
-        parts.append(part)
-
-    items(text, item, "operations", warn, tell)
-    return Workload(tuple(_together(parts)))
-
-
-def _together(parts: Sequence[Written | Pseudorandom | Uniform]) -> Iterator[Written | Pseudorandom | Uniform]:
-    """The same parts, with written operations that follow each other as one."""
-    for is_written, group in groupby(parts, lambda part: isinstance(part, Written)):
-        if is_written:
-            yield Written(tuple(chain.from_iterable(part.from_place(0) for part in group)))
-        else:
-            yield from group
-
-
-def _part(call: Call, most: int) -> Written | Pseudorandom | Uniform:
-    """The operations that a call stands for; raises Problem where there are more than `most`."""
-    if call.name in GENERATORS:
-        names = GENERATORS[call.name]
-        demand_count(call, len(names), f"{call.name}({','.join(names)})")
-        seed, count = whole_number(call, 0, least=-(10**18)), whole_number(call, 1)
-        if count > most:
-            raise Problem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible in all", call.offsets[1])
-        if call.name == "pseudorandom":
-            return Pseudorandom(seed, count)
-        limits = (MAX_VALUE_BYTES, PERCENT)
-        value_bytes, read_percent = (_at_most(call, index, limit) for index, limit in enumerate(limits, start=2))
-        return Uniform(seed, count, value_bytes, read_percent)
-    if most < 1:
-        raise Problem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
-    forms = {"put": "put('k','v')", "get": "get('k')", "slice": "slice('k','i:j')", "append": "append('k','v')"}
-    demand_count(call, OPERATION_ARGUMENTS[call.name], forms[call.name])
-    if call.name == "slice" and not _SLICE.fullmatch(call.arguments[1].strip()):
-        raise Problem(f"slice: expected a range such as '0:4', found {call.arguments[1]!r}", call.offsets[1])
-    key, *rest = call.arguments
-    argument = "".join(rest[0].split()) if call.name == "slice" else "".join(rest)
-    if bytes_of(argument) > VALUE_LIMIT_BYTES:
-        what = f"{call.name}: {bytes_of(argument):,} bytes, and a value has at most {VALUE_LIMIT_BYTES:,}"
-        raise Problem(what, call.offsets[1])
-    return Written((Operation(call.name, key, argument),))  # type: ignore[arg-type]
-
-
-def _at_most(call: Call, index: int, most: int) -> int:
-    value = whole_number(call, index)
-    if value > most:
-        raise Problem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
-    return value
 
 
 def parse_strings(text: str, warn: Warn) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ TEXTS: Mapping[str, str] = {
     "test_case_name": "what the run is called; the file's name without its ending, where it is not given",
     "protocol": "which protocol replicates: `shuttle` is Byzantine chain replication",
     "allow_lies": "whether a server of Raft may lie, against which it promises nothing",
+    "object": "what is replicated: `dictionary`, `store`, or `module:Class` of your own, which stands beside this file or can be "
+              "imported",
     "authentication": "what stands below every statement: a signature, a vector of codes, or a checksum against accidents",
     "acceptance": "whether a result needs the testimony of all replicas, or t+1 equal ones are enough, which can be lost",
     "placement": "whether the run makes a process for each replica and client, or takes DistAlgo nodes that the user starts",
@@ -35,7 +37,7 @@ TEXTS: Mapping[str, str] = {
     "simulation": "options of `./bcr sim`, separated by `;`; a real run does not heed them",
 }
 INDEXED: Mapping[str, str] = {
-    "workload": "`[client]`: its operations, or `pseudorandom(seed,n)`, or `uniform(seed,n,value_bytes,read_percent)`",
+    "workload": "`[client]`: its operations, or `pseudorandom(seed,n)`, or of a dictionary `uniform(seed,n,value_bytes,read_percent)`",
     "failures": "`[configuration,position]`: pairs `trigger,failure` of this replica, separated by `;`",
     "client_failures": "`[client]`: pairs `trigger,failure` of this client, which is faulty then",
     "links": "`[a,b]`: `trigger,fail()` and `trigger,fix()` of the link from replica a to b; without an index also "

@@ -9,6 +9,8 @@ from typing import Any
 
 from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, no_accident
+from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
+from bcr.objects.replicated import ReplicatedObject
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
 from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
@@ -20,7 +22,6 @@ from bcr.scenario.grammar import (
     milliseconds_of,
     parse_links,
     parse_pairs,
-    parse_workload,
     unit_hint,
 )
 from bcr.scenario.grammar import Reading as FileReading
@@ -30,6 +31,7 @@ from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
 from bcr.scenario.workload import Workload
+from bcr.scenario.workload_grammar import parse_workload
 from bcr.signed.authentication import Authentication
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
@@ -225,6 +227,7 @@ class _Reading:
             name: self._number(name, limits, unit_ms if name in TIMES else 1) for name, limits in NUMBERS.items()
         }
         clients, t = numbers["num_client"], numbers["t"]
+        object_name, replicated = self._object()
         label = self._plain("test_case_name")
         hosts = tuple(host for host, _ in self._list("hosts"))
         protocol = self._protocol(numbers)
@@ -251,7 +254,8 @@ class _Reading:
             operations_per_request=numbers["operations_per_request"],
             olympus_timeout_ms=numbers["olympus_timeout"],
             wedge_grace_ms=numbers["wedge_grace"],
-            workloads=self._workloads(reading, numbers["operations_per_request"]),
+            workloads=self._workloads(reading, numbers["operations_per_request"], replicated),
+            object_name=object_name,
             client_rate=numbers["client_rate"],
             state_limit_bytes=numbers["state_limit"],
             failures=self._failures(reading, authentication),
@@ -285,7 +289,24 @@ class _Reading:
                                  f"{numbers['heartbeat']}, so followers would not wait for their leader")  # fmt: skip
         return protocol
 
-    def _workloads(self, reading: FileReading, per_request: int) -> tuple[Workload, ...]:
+    def _object(self) -> tuple[str, ReplicatedObject[Any]]:
+        """What is replicated, and its name as it means the same from every folder."""
+        entry = self._plain("object")
+        if entry is None:
+            return DEFAULT, named(DEFAULT)
+        text = located(entry.value.strip("'\" "), Path(self.source).parent)
+        try:
+            return text, named(text)
+        except ObjectNotFound as problem:
+            self._say(entry, str(problem), 0)
+            self.unread.add("object")
+            return DEFAULT, named(DEFAULT)
+
+    def _workloads(
+        self, reading: FileReading, per_request: int, replicated: ReplicatedObject[Any]
+    ) -> tuple[Workload, ...]:
+        if "object" in self.unread:
+            return ()  # whose operations these are nobody knows
         workloads: dict[int, Workload] = {}
         first, beyond = reading.indices_start_at, reading.indices_start_at + reading.clients
         for index, entry in self._indexed("workload"):
@@ -296,9 +317,9 @@ class _Reading:
             if not first <= number[0] < beyond and not self.unread & {"num_client", "indices_start_at"}:
                 text = f"workload[{number[0]}] is ignored: no such client, {reading.clients_are}"
                 self._say(entry, text, severity="warning")
-            workload = parse_workload(entry.value, self._warner(entry), self._teller(entry))
+            workload = parse_workload(entry.value, self._warner(entry), self._teller(entry), replicated)
             workloads[number[0]] = workload
-            too_much = oversized_request(workload, per_request)
+            too_much = oversized_request(workload, per_request, replicated)
             if too_much is not None and "operations_per_request" not in self.unread:
                 self._say(entry, f"workload[{number[0]}]: {too_much}")
         if not self.unread & {"num_client", "workload", "indices_start_at"}:

@@ -3,11 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
+from typing import Any
 
 import msgspec
 
 from bcr.chain.slot_room import operations_bytes
-from bcr.objects.dictionary import Operation
+from bcr.objects.dictionary import Dictionary
+from bcr.objects.dictionary_workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH
+from bcr.objects.operation import NAME_LIMIT, Operation
+from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import (
     REQUEST_LIMIT_BYTES,
     RESULTS_LIMIT_BYTES,
@@ -17,7 +21,7 @@ from bcr.objects.sizes import (
     encoded_bytes,
 )
 from bcr.scenario.values import Scenario
-from bcr.scenario.workload import KEYS, MAX_VALUE_LENGTH, MAX_WORD_LENGTH, UNIFORM_KEYS, Uniform, Workload, Written
+from bcr.scenario.workload import UNIFORM_KEYS, Uniform, Workload, Written
 
 _MOST_LENGTH_BYTES = 5  # that stand before a value
 _SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add to a slot
@@ -26,7 +30,8 @@ _SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add 
 class Sizes(msgspec.Struct, frozen=True):
     """At most how many bytes a request, a value, a request's results and the dictionary of a scenario have.
 
-    Values are counted as if every append came behind the largest put of its key, and all appends of all clients.
+    Values are counted as if every append came behind the largest put of its key, and all appends of all clients; of
+    another object than the dictionary they are not counted, nor what its requests get.
     """
 
     request: int
@@ -51,31 +56,34 @@ class Sizes(msgspec.Struct, frozen=True):
 
 def sizes_of(scenario: Scenario) -> Sizes:
     """The sizes of the largest of all."""
-    per_request = scenario.operations_per_request
+    per_request, replicated = scenario.operations_per_request, scenario.replicated
+    request = max((largest_request(each, per_request, replicated) for each in scenario.workloads), default=0)
+    if not isinstance(replicated, Dictionary):
+        return Sizes(request, 0, 0, 0)
     values, drawn = _largest_values(scenario.workloads)
     value = max(values.values(), default=0) + drawn
     most_gets = per_request if any(map(_has_get, scenario.workloads)) else 0
-    request = max((largest_request(each, per_request) for each in scenario.workloads), default=0)
     keys = {f"key{number}": drawn for number in range(max(KEYS, UNIFORM_KEYS))} if drawn else {}
     keys |= {key: size + drawn for key, size in values.items()}
     state = sum(encoded_bytes(key) + _MOST_LENGTH_BYTES + min(size, VALUE_LIMIT_BYTES) for key, size in keys.items())
     return Sizes(request, value, most_gets * min(value, VALUE_LIMIT_BYTES), state)
 
 
-def largest_request(workload: Workload, per_request: int) -> int:
+def largest_request(workload: Workload, per_request: int, replicated: ReplicatedObject[Any]) -> int:
     """The most bytes that the operations of one of the workload's requests have, where they are so many."""
     if all(isinstance(part, Written) for part in workload.parts):
-        operations = iter(workload)
+        operations = workload.operations(replicated)
         return max(map(operations_bytes, iter(lambda: tuple(islice(operations, per_request)), ())), default=0)
-    return per_request * max(map(_largest_operation, workload.parts))
+    return per_request * max(_largest_operation(part, replicated) for part in workload.parts)
 
 
-def _largest_operation(part: object) -> int:
+def _largest_operation(part: object, replicated: ReplicatedObject[Any]) -> int:
     if isinstance(part, Written):
         return max(operations_bytes((each,)) for each in part.operations)
     if isinstance(part, Uniform):
         return operations_bytes((Operation("put", f"key{UNIFORM_KEYS - 1}", "x" * part.value_bytes),))
-    return operations_bytes((Operation("append", f"key{KEYS - 1}", "x" * MAX_WORD_LENGTH),))
+    name = "append" if isinstance(replicated, Dictionary) else "n" * NAME_LIMIT
+    return operations_bytes((Operation(name, "k" * replicated.drawn_limit_bytes),))
 
 
 def _largest_values(workloads: Sequence[Workload]) -> tuple[Mapping[str, int], int]:
@@ -104,9 +112,9 @@ def _has_get(workload: Workload) -> bool:
     )
 
 
-def oversized_request(workload: Workload, per_request: int) -> str | None:
+def oversized_request(workload: Workload, per_request: int, replicated: ReplicatedObject[Any]) -> str | None:
     """What is wrong where a request of the workload would be larger than one may be, and what would be right."""
-    size = largest_request(workload, per_request)
+    size = largest_request(workload, per_request, replicated)
     if size <= REQUEST_LIMIT_BYTES:
         return None
     what = f"{per_request} operations of a request may come to {size:,} bytes, more than {REQUEST_LIMIT_BYTES:,}"

@@ -1,10 +1,12 @@
 """A scenario as a value: every key of the format with its unit, default and limits."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
+from bcr.objects.finding import DEFAULT, named
+from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.protocols import ProtocolName
@@ -142,7 +144,8 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one run needs to be told. Times are milliseconds; `source` names the file.
 
-    A result is accepted with statements of all replicas, or of a quorum of t+1, as `acceptance` says.
+    A result is accepted with statements of all replicas, or of a quorum of t+1, as `acceptance` says. `object_name` is what is
+    replicated, by the name that bcr.objects.finding knows it by.
     """
 
     source: str
@@ -163,6 +166,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ms: int = 50
     election_timeout_ms: int = 150
     allow_lies: bool = False
+    object_name: str = DEFAULT
     client_rate: int = 0
     state_limit_bytes: int = STATE_LIMIT_BYTES
     failures: tuple[FaultPlan, ...] = ()
@@ -176,6 +180,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     client_hosts: tuple[int, ...] = ()
     replica_hosts: tuple[int, ...] = ()
     simulation: Simulation | None = None
+
+    @property
+    def replicated(self) -> ReplicatedObject[Any]:
+        """What is replicated. Raises ObjectNotFound where there is no such object, as not where a file has been read."""
+        return named(self.object_name)
 
     @property
     def num_replicas(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.operation import Operation
 from bcr.signed.encoding import digest
 from bcr.signed.merkle import Tree
 from bcr.signed.signing import Circle, Signed, Statement

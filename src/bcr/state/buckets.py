@@ -1,33 +1,34 @@
-"""The object's dictionary, spread over buckets that are encoded and hashed each by itself (specification, 8.2).
+"""An object's values, spread over buckets that are encoded and hashed each by itself (specification, 8.2).
 
-So a digest costs what was written since the last one and not the whole dictionary, and a dictionary that arrives encoded
-is read as far as somebody asks for it.
+So a digest costs what was written since the last one and not the whole object, and an object that arrives encoded is
+read as far as operations name its keys.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from zlib import crc32
 
-from bcr.objects.dictionary import Operation, Room, execute
+from bcr.objects.finding import DEFAULT, found
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import LimitedObject, Place, ReplicatedObject
+from bcr.objects.room import Room
 from bcr.objects.sizes import STATE_LIMIT_BYTES, encoded_bytes
 from bcr.signed.encoding import decode, encode
+from bcr.state.guard import Guarded
+from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree
 
-# Of 100,000 keys a bucket has 25. Who chooses keys of one bucket makes digests slow, and never wrong.
-BUCKETS = 4_096
 MAX_UNSORTED = 100  # requests that are held until it is noted what they wrote
 
-_DOMAIN = b"bcr bucket\0"
-_Values = dict[str, str]
+_Values = dict[str, Any]
 
 
 def bucket_of(key: str) -> int:
-    """Where the key belongs: the same on every platform, which Python's own hash of a string is not."""
+    """Where the key belongs: the same on every platform, which Python's own hash of a string is not.
+
+    Who chooses keys of one bucket makes digests slow and proofs long, and never wrong.
+    """
     return crc32(key.encode()) % BUCKETS
-
-
-def digest_of_bucket(encoded: bytes) -> bytes:
-    return hashlib.sha256(_DOMAIN + encoded).digest()
 
 
 def _bytes_of_bucket(encoded: bytes) -> int:
@@ -36,95 +37,139 @@ def _bytes_of_bucket(encoded: bytes) -> int:
 
 
 class Buckets:
-    """A dictionary from string to string, made of the canonical encodings of its buckets, by their index.
+    """An object's values by key, made of the canonical encodings of its buckets, by their index.
 
-    Its keys and values, as encoded, are to come to at most `limit_bytes`. An encoding that is none raises MalformedMessage
-    when it is read.
+    Keys and values, as encoded, are to come to at most `limit_bytes`. An encoding that is none raises MalformedMessage when
+    it is read.
     """
 
-    def __init__(self, encoded: Mapping[int, bytes] | None = None, limit_bytes: int = STATE_LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        encoded: Mapping[int, bytes] | None = None,
+        limit_bytes: int = STATE_LIMIT_BYTES,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
+    ) -> None:
+        self.replicated = found(replicated)
+        self._limited = self.replicated if isinstance(self.replicated, LimitedObject) else None
+        self._kind: Any = dict[str, self.replicated.value_type]  # type: ignore[name-defined]
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
-        self._digests: dict[int, bytes] = {}  # index -> of the encoding, where it is known
+        self._tree: BucketTree | None = None  # over the buckets, once it has been asked for
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet
-        self._values: _Values = {}
+        self._values: _Values = self.replicated.new_values()
         self._room = Room(limit_bytes - sum(map(_bytes_of_bucket, self._encoded.values())))
         self._executed: list[Sequence[Operation]] = []  # of which `_written` knows nothing yet
         # Keys that `_encoded` may have other values of; in the order of writing, in which memory is read faster.
         self._written: dict[str, None] = {}
 
     @classmethod
-    def of(cls, values: Mapping[str, str]) -> "Buckets":
-        """The same dictionary in buckets."""
-        buckets = cls()
+    def of(cls, values: Mapping[str, Any], replicated: ReplicatedObject[Any] | str = DEFAULT) -> "Buckets":
+        """The same values in buckets."""
+        buckets = cls(replicated=replicated)
         buckets._values.update(values)
         buckets._written = dict.fromkeys(values)
-        buckets._room.left -= sum(encoded_bytes(key) + encoded_bytes(value) for key, value in values.items())
+        buckets._room.left -= buckets._bytes_at(values)
         return buckets
 
     @property
     def room_bytes(self) -> int:
-        """How many bytes the dictionary may still grow by."""
+        """How many bytes the object may still grow by."""
         return self._room.left
 
-    def execute(self, operations: Sequence[Operation], results_left: int | None = None) -> tuple[str, ...]:
-        """Execute the operations in order, in place, and return their results: see `bcr.object.execute`."""
+    def execute(
+        self, operations: Sequence[Operation], results_left: int | None = None, place: Place = (0, 0, 0)
+    ) -> tuple[str, ...]:
+        """Execute the operations in order, in place, and return their results, of at most so many bytes."""
         if self._unread:
-            self._read({bucket_of(operation.key) for operation in operations} & self._unread)
+            self._read_for(operations)
         self._executed.append(operations)
         if len(self._executed) > MAX_UNSORTED:
             self._note_written()
-        return execute(self._values, operations, self._room, results_left)
+        if self._limited is not None:
+            return self._limited.execute_within(self._values, operations, place, self._room, results_left)
+        replicated = self.replicated
+        if replicated.is_refused(operations, self.size_of, self._room.left, results_left):
+            return (replicated.refusal,) * len(operations)
+        changed = set(replicated.changed_by([operations]))
+        before = self._bytes_at(changed)
+        values: Any = self._values if replicated.is_trusted else Guarded(self._values, replicated, operations)
+        results = replicated.execute(values, operations, place)
+        self._room.left -= self._bytes_at(changed) - before
+        return results
 
-    def value_of(self, key: str) -> str | None:
+    def size_of(self, key: str) -> int | None:
+        """What the value of a key counts for (`ReplicatedObject.size`), or None where it has none."""
+        value = self.value_of(key)
+        return None if value is None else self.replicated.size(value)
+
+    def _bytes_at(self, keys: Iterable[str]) -> int:
+        """What these keys and their values come to, as encoded."""
+        held = ((key, self._values.get(key)) for key in keys)
+        return sum(encoded_bytes(key) + len(encode(value)) for key, value in held if value is not None)
+
+    def value_of(self, key: str) -> Any:
         """The value of a key, or None where it has none."""
         if self._unread:
             self._read({bucket_of(key)} & self._unread)
         return self._values.get(key)
 
-    def values_of(self, keys: Iterable[str]) -> list[str]:
+    def values_of(self, keys: Iterable[str]) -> list[Any]:
         """The values of these keys, as far as they have some."""
         if self._unread:
             return [value for value in map(self.value_of, keys) if value is not None]
         return [self._values[key] for key in keys if key in self._values]
 
-    def values(self) -> Mapping[str, str]:
-        """The dictionary, all of it. Whoever looks at it changes nothing, not even what has been read so far."""
+    def values(self) -> Mapping[str, Any]:
+        """All values by key. Whoever looks at them changes nothing, not even what has been read so far."""
         if not self._unread:
             return self._values
-        unread = [decode(_Values, self._encoded[index]) for index in self._unread]
-        return self._values | {key: value for values in unread for key, value in values.items()}
+        unread = [decode(self._kind, self._encoded[index]) for index in self._unread]
+        return dict(self._values) | {key: value for values in unread for key, value in values.items()}
 
     def encoded(self) -> dict[int, bytes]:
         """Index and canonical encoding of each bucket that is not empty, in order."""
         self._renew()
         return dict(sorted(self._encoded.items()))
 
-    def digests(self) -> dict[int, bytes]:
-        """Index and digest of each bucket that is not empty, in order."""
+    def root(self) -> bytes:
+        """The root of the Merkle tree over all buckets: equal exactly where the values are."""
+        return self._current_tree().root()
+
+    def witness(self, key: str) -> tuple[bytes, tuple[bytes, ...]]:
+        """The encoding of the key's bucket, whether it has a value or not, and the bucket's path to the root."""
+        tree, index = self._current_tree(), bucket_of(key)
+        return self._encoded.get(index, EMPTY_BUCKET), tree.path(index)
+
+    def _current_tree(self) -> BucketTree:
         self._renew()
-        for index in self._encoded.keys() - self._digests.keys():
-            self._digests[index] = digest_of_bucket(self._encoded[index])
-        return dict(sorted(self._digests.items()))
+        if self._tree is None:
+            self._tree = BucketTree()
+            for index, encoded in self._encoded.items():
+                self._tree.set(index, encoded)
+        return self._tree
 
     def copy(self) -> "Buckets":
-        """The same dictionary, which goes its own way from here."""
+        """The same object, which goes its own way from here."""
         self._note_written()
-        other = Buckets(self._encoded)
-        other._digests = dict(self._digests)
-        other._unread = set(self._unread)
-        other._values = dict(self._values)
-        other._written = dict(self._written)
+        other = Buckets(replicated=self.replicated)
+        other._encoded = dict(self._encoded)
         other._room = Room(self._room.left)
+        other._tree = None if self._tree is None else self._tree.copy()
+        other._unread = set(self._unread)
+        other._values = self._values.copy()
+        other._written = dict(self._written)
         return other
+
+    def _read_for(self, operations: Sequence[Operation]) -> None:
+        keys = self.replicated.keys_of(operations)
+        self._read(list(self._unread) if keys is None else {bucket_of(key) for key in keys} & self._unread)
 
     def _read(self, indexes: Iterable[int]) -> None:
         for index in indexes:
-            self._values.update(decode(_Values, self._encoded[index]))
+            self._values.update(decode(self._kind, self._encoded[index]))
             self._unread.discard(index)
 
     def _note_written(self) -> None:
-        keys = [each.key for operations in self._executed for each in operations if each.name != "get"]
-        self._written.update(dict.fromkeys(keys))
+        self._written.update(dict.fromkeys(self.replicated.changed_by(self._executed)))
         self._executed.clear()
 
     def _renew(self) -> None:
@@ -132,11 +177,15 @@ class Buckets:
         self._note_written()
         changes: defaultdict[int, _Values] = defaultdict(dict)
         for key in self._written:
-            value = self._values.get(key)
-            if value is not None:  # a slice or append of an absent key writes nothing
-                changes[bucket_of(key)][key] = value
+            changes[bucket_of(key)][key] = self._values.get(key)
         self._written.clear()
         for index, changed in changes.items():
             before = self._encoded.get(index)
-            self._encoded[index] = encode(changed if before is None else decode(_Values, before) | changed)
-            self._digests.pop(index, None)
+            merged = (decode(self._kind, before) if before is not None else {}) | changed
+            left = {key: value for key, value in merged.items() if value is not None}  # None: removed, or never there
+            if left:
+                self._encoded[index] = encode(left)
+            else:
+                self._encoded.pop(index, None)
+            if self._tree is not None:
+                self._tree.set(index, self._encoded.get(index))

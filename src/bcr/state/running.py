@@ -2,21 +2,25 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
-from bcr.objects.dictionary import Operation
+from bcr.objects.finding import DEFAULT, found
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits, bytes_of
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
-from bcr.state.buckets import Buckets, digest_of_bucket
+from bcr.state.buckets import Buckets, bucket_of
 from bcr.state.cache import drop_fallen
+from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree, root_over
 
 _Outcomes = tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]  # by client, by number
 
 
 class RunningState:
-    """The dictionary, and for each client the outcomes of its latest requests.
+    """The object, and for each client the outcomes of its latest requests.
 
     The outcomes are part of the replicated state, so that a request executes at most once, also across a
     reconfiguration. A client has at most `client_window` requests outstanding and numbers them in turn, so of each
@@ -24,17 +28,26 @@ class RunningState:
     How large both may become `limits` says.
     """
 
-    def __init__(self, client_window: int, limits: StateLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT
+    ) -> None:
         self.client_window = client_window
         self.limits = limits
-        self._buckets = Buckets(limit_bytes=limits.dictionary)
+        self.replicated = found(replicated)
+        self._buckets = Buckets(None, limits.dictionary, self.replicated)
         self._sizes: dict[int, dict[int, int]] = {}  # of outcomes, in bytes, where these may come to too many
         self.outcomes: dict[int, dict[int, Outcome]] = {}
         self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
 
     @property
-    def dictionary(self) -> Mapping[str, str]:
+    def values(self) -> Mapping[str, Any]:
+        """What stands at each key of the object. Whoever looks at it changes nothing."""
         return self._buckets.values()
+
+    @property
+    def dictionary(self) -> Mapping[str, str]:
+        """The values as they are shown: of a dictionary they themselves."""
+        return shown(self.replicated, self.values)
 
     def is_stale(self, request: Request) -> bool:
         """Whether the request is so old that its client has accepted an answer to it, or is breaking its window."""
@@ -66,7 +79,7 @@ class RunningState:
             return recorded
         if self.is_stale(request):
             return Outcome(configuration, slot, index, ())
-        results = self._buckets.execute(request.operations, self._results_left(request))
+        results = self._buckets.execute(request.operations, self._results_left(request), (configuration, slot, index))
         outcome = Outcome(configuration, slot, index, results)
         before = self._highest[request.client] if latest else request.number
         latest[request.number] = outcome
@@ -95,35 +108,43 @@ class RunningState:
         return max(0, self.limits.results - held)
 
     def size_of(self, key: str) -> int | None:
-        """How many bytes the value of a key has, or None where it has none."""
-        value = self._buckets.value_of(key)
-        return None if value is None else bytes_of(value)
+        """What the value of a key counts for (`ReplicatedObject.size`), or None where it has none."""
+        return self._buckets.size_of(key)
 
     def bytes_of_values(self, keys: Iterable[str]) -> int:
-        """How many bytes the values of these keys have together."""
+        """How many bytes the values of these keys, which are strings, have together."""
         return bytes_of("".join(self._buckets.values_of(keys)))
 
-    def apply(self, operation: Operation) -> str:
+    def shown(self, key: str) -> str:
+        """The value of a key as it is shown; empty where it has none."""
+        value = self._buckets.value_of(key)
+        return "" if value is None else self.replicated.shown(value)
+
+    def apply(self, operation: Operation, place: Place = (0, 0, 0)) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""
-        return self._buckets.execute((operation,))[0]
+        return self._buckets.execute((operation,), place=place)[0]
 
     def snapshot(self) -> "Snapshot":
         return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
 
     @classmethod
     def restored(
-        cls, snapshot: "Snapshot", client_window: int, limits: StateLimits = DEFAULT_LIMITS
+        cls,
+        snapshot: "Snapshot",
+        client_window: int,
+        limits: StateLimits = DEFAULT_LIMITS,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
     ) -> "RunningState":
         """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
-        state = cls(client_window, limits)
-        state._buckets = Buckets(dict(snapshot.buckets), limits.dictionary)
+        state = cls(client_window, limits, replicated)
+        state._buckets = Buckets(dict(snapshot.buckets), limits.dictionary, state.replicated)
         state.outcomes = {client: dict(latest) for client, latest in decode(_Outcomes, snapshot.outcomes)}
         state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
         return state
 
     def copy(self) -> "RunningState":
         """The same running state, which goes its own way from here."""
-        other = RunningState(self.client_window, self.limits)
+        other = RunningState(self.client_window, self.limits, self.replicated)
         other._buckets = self._buckets.copy()
         other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
         other._highest = dict(self._highest)
@@ -134,7 +155,12 @@ class RunningState:
 
         Costs what was executed since the last one, and not the whole state.
         """
-        return _digest(self._buckets.digests().items(), self._encoded_outcomes())
+        return _digest(self._buckets.root(), self._encoded_outcomes())
+
+    def witness(self, key: str) -> "Witness":
+        """What shows the key's value to whoever has the digest of this state."""
+        bucket, path = self._buckets.witness(key)
+        return Witness(bucket, path, _digest_of_outcomes(self._encoded_outcomes()))
 
     def _encoded_outcomes(self) -> bytes:
         return encode(tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())))
@@ -151,18 +177,24 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
     outcomes: bytes
 
     @classmethod
-    def of(cls, dictionary: Mapping[str, str], outcomes: _Outcomes) -> "Snapshot":
-        """The snapshot of a state with this dictionary, and these outcomes by client and number, both in order."""
-        return cls(tuple(Buckets.of(dictionary).encoded().items()), encode(outcomes))
+    def of(
+        cls, values: Mapping[str, Any], outcomes: _Outcomes, replicated: ReplicatedObject[Any] | str = DEFAULT
+    ) -> "Snapshot":
+        """The snapshot of a state with these values by key, and these outcomes by client and number, in order."""
+        return cls(tuple(Buckets.of(values, replicated).encoded().items()), encode(outcomes))
+
+    def values(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> dict[str, Any]:
+        """What stands at each key, in their order. Raises MalformedMessage where a bucket is none."""
+        return dict(sorted(Buckets(dict(self.buckets), replicated=replicated).values().items()))
 
     @property
     def dictionary(self) -> dict[str, str]:
-        """In the order of its keys. Raises MalformedMessage where a bucket is none."""
-        return dict(sorted(Buckets(dict(self.buckets)).values().items()))
+        """The values of a dictionary."""
+        return self.values()
 
-    def demand_readable(self) -> None:
-        """Raises MalformedMessage unless this is a running state and no mere bytes."""
-        Buckets(dict(self.buckets)).values()
+    def demand_readable(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+        """Raises MalformedMessage unless this is a running state of such an object and no mere bytes."""
+        self.values(replicated)
         decode(_Outcomes, self.outcomes)
 
     def digest(self) -> bytes:
@@ -170,9 +202,51 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     @cached_property
     def _digest(self) -> bytes:
-        # Of every bucket that is there: one that stood there twice would go along unseen otherwise.
-        return _digest([(index, digest_of_bucket(encoded)) for index, encoded in self.buckets], self.outcomes)
+        # Of every bucket as a correct replica has it: one that stood there twice would go along unseen otherwise.
+        indexes = [index for index, _ in self.buckets]
+        is_in_order = indexes == sorted(set(indexes)) and all(0 <= index < BUCKETS for index in indexes)
+        if not is_in_order or any(encoded == EMPTY_BUCKET for _, encoded in self.buckets):
+            return digest("no running state", (self.buckets, self.outcomes))
+        tree = BucketTree()
+        for index, encoded in self.buckets:
+            tree.set(index, encoded)
+        return _digest(tree.root(), self.outcomes)
 
 
-def _digest(buckets: Iterable[tuple[int, bytes]], outcomes: bytes) -> bytes:
-    return digest("running state", (tuple(buckets), outcomes))
+class Witness(msgspec.Struct, frozen=True, array_like=True):
+    """A key's bucket of a running state, its path to the root over all buckets, and the digest of the outcomes.
+
+    A few kB, however large the state is; but all of what stands in the bucket, which may be large values of other keys.
+    """
+
+    bucket: bytes
+    path: tuple[bytes, ...]
+    outcomes_digest: bytes
+
+    def state_digest(self, key: str) -> bytes:
+        """The digest of the only running states in which the key's bucket is this.
+
+        Raises MalformedMessage where there are none.
+        """
+        return _digest_of(root_over(bucket_of(key), self.bucket, self.path), self.outcomes_digest)
+
+    def value_of(self, key: str, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Any:
+        """What stands at the key, or None where nothing does. Raises MalformedMessage where the bucket is none."""
+        return Buckets({bucket_of(key): self.bucket}, replicated=replicated).value_of(key)
+
+
+def shown(replicated: ReplicatedObject[Any], values: Mapping[str, Any]) -> Mapping[str, str]:
+    """An object's values as results and logs show them."""
+    return {key: replicated.shown(value) for key, value in values.items()}
+
+
+def _digest(root: bytes, outcomes: bytes) -> bytes:
+    return _digest_of(root, _digest_of_outcomes(outcomes))
+
+
+def _digest_of(root: bytes, outcomes_digest: bytes) -> bytes:
+    return digest("running state", (root, outcomes_digest))
+
+
+def _digest_of_outcomes(outcomes: bytes) -> bytes:
+    return digest("outcomes of clients", outcomes)

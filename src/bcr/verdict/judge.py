@@ -5,17 +5,18 @@ again, put in the order of the history, and replayed on a fresh state.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
 from bcr.chain.configuration import View, demand_issued
 from bcr.chain.proofs import Answer, Vouched
-from bcr.chain.slot_room import operations_bytes
 from bcr.faults.plans import spoiled_by, struck_by
-from bcr.objects.dictionary import Operation
-from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits, bytes_of
+from bcr.objects.finding import DEFAULT
+from bcr.objects.operation import Operation
+from bcr.objects.replicated import ReplicatedObject
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.messages import Response
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
@@ -67,8 +68,11 @@ def judge(
     given_up: str | None = None,
     patience_ms: int = 0,
     limits: StateLimits = DEFAULT_LIMITS,
+    replicated: ReplicatedObject[Any] | str = DEFAULT,
 ) -> Judgement:
     """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
+
+    `replicated` is the object that they are operations of, the dictionary if not given.
 
     A replica that a fault struck owes no final report, and one whose state it spoiled is not held to it. `liars` are
     clients with faults of their own: nothing is owed to them and nothing that they recorded is judged. What they had
@@ -83,7 +87,8 @@ def judge(
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
-    wrong = list(_first(_what_is_wrong(believed, owed, (client_window, limits), _proved(record, liars), unreplayed)))
+    service = Model(client_window, limits, replicated)
+    wrong = list(_first(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
     if wrong:
         return Judgement("fail", tuple(wrong))
     missing = list(_first(_what_is_missing(believed, owed)))
@@ -139,13 +144,13 @@ def _first(reasons: Iterator[str]) -> Iterator[str]:
 def _what_is_wrong(
     record: RunRecord,
     workloads: Workloads,
-    bounds: tuple[int, StateLimits],
+    service: Model,
     recorded_by_liars: Sequence[Exchange] | None,
     unreplayed: list[str],
 ) -> Iterator[str]:
     """Everything that is wrong with a record of clients that do not lie.
 
-    `bounds` are those of a running state; `recorded_by_liars` is None where all clients are such; `unreplayed` gets a word on results that no replay reached.
+    `service` is the model of it that nothing has been executed on. `recorded_by_liars` is None where all clients are such; `unreplayed` gets a word on results that no replay reached.
     """
     # With Olympus's eyes, where that takes a secret; otherwise with anybody's.
     seed = record.olympus_secret if len(record.olympus_secret) == KEY_SEED_SIZE else bytes(KEY_SEED_SIZE)
@@ -171,10 +176,10 @@ def _what_is_wrong(
         proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
         history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
-        is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, Model(*bounds))
+        is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, service)
     else:
         unjudged = set()
-    replayed = Model(*bounds)
+    replayed = service.copy()
     replayable = history if is_whole else _known_prefix(history)
     yield from _wrong_replay(replayable, replayed, unjudged)
     if recorded_by_liars is not None and not is_whole:
@@ -184,10 +189,10 @@ def _what_is_wrong(
             "what else was executed only clients know that lie"
         )
     yield from _wrong_order_in_time(record.clients)
-    if is_whole and not unjudged and _can_be_searched(record, bounds[1]) and not is_linearizable(history):
+    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history, service):
         yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
-    yield from _wrong_final_outcomes(record, bounds[0], is_answered)
+    yield from _wrong_final_outcomes(record, service, is_answered)
 
 
 def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
@@ -225,24 +230,17 @@ def _has_every_slot(history: Sequence[Exchange], record: RunRecord) -> bool:
     return all(len(known.get(place, ())) == sizes.get(place) for place in places)
 
 
-def _explains(history: Sequence[Exchange], record: RunRecord, model: Model) -> bool:
+def _explains(history: Sequence[Exchange], record: RunRecord, service: Model) -> bool:
     """Whether these requests and no others give the recorded final state, so that none is missing among them."""
+    model = service.copy()
     for exchange in history:
         model.execute(exchange.answer.outcome.place, exchange.request.statement)
     return record.final_state is not None and record.final_state.digest() == model.snapshot().digest()
 
 
-def _can_be_searched(record: RunRecord, limits: StateLimits) -> bool:
-    """Whether a second opinion, which knows nothing of slots and proofs, can be had: few requests, all on one clock.
-
-    Nor does it know of limits of the state, so there must be room for all together.
-    """
-    exchanges = [each for client in record.clients for each in client.exchanges]
-    is_short = len(exchanges) <= MAX_SEARCHED
-    if is_short:
-        written = sum(operations_bytes(each.request.statement.operations) for each in exchanges)
-        got = sum(bytes_of(result) for each in exchanges for result in each.answer.outcome.results)
-        is_short = written <= limits.dictionary and got <= limits.results
+def _can_be_searched(record: RunRecord) -> bool:
+    """Whether a second opinion, which knows nothing of slots and proofs, can be had: few requests, all on one clock."""
+    is_short = sum(len(client.exchanges) for client in record.clients) <= MAX_SEARCHED
     return is_short and len({client.clock for client in record.clients}) == 1
 
 
@@ -422,7 +420,7 @@ def _wrong_final_states(
         yield "the recorded final state is not the one that a replay of the history gives"
 
 
-def _wrong_final_outcomes(record: RunRecord, client_window: int, is_answered: bool) -> Iterator[str]:
+def _wrong_final_outcomes(record: RunRecord, service: Model, is_answered: bool) -> Iterator[str]:
     """Accepted results that the final state knows otherwise, or not at all where all have been answered.
 
     It holds the outcomes of each client's latest requests, so this needs no account of what else was executed.
@@ -430,7 +428,7 @@ def _wrong_final_outcomes(record: RunRecord, client_window: int, is_answered: bo
     if record.final_state is None:
         return
     try:
-        outcomes = RunningState.restored(record.final_state, client_window).outcomes
+        outcomes = RunningState.restored(record.final_state, service.client_window, replicated=service.replicated).outcomes
     except ProtocolViolation as violation:
         yield f"the recorded final state cannot be read: {violation}"
         return
@@ -441,7 +439,7 @@ def _wrong_final_outcomes(record: RunRecord, client_window: int, is_answered: bo
             number = exchange.request.statement.number
             outcome = held.get(number)
             if outcome is None:
-                if is_answered and number > newest - client_window:
+                if is_answered and number > newest - service.client_window:
                     yield f"{_name(exchange)}: accepted, and not in the recorded final state"
             elif outcome != exchange.answer.outcome:
                 yield f"{_name(exchange)}: accepted as {exchange.answer.outcome}, and the final state holds {outcome}"

@@ -7,71 +7,37 @@ exponential in the number of operations.
 
 from collections.abc import Sequence
 
-from bcr.objects.dictionary import Operation, slice_bounds
-from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES
+from bcr.signed.encoding import encode
+from bcr.verdict.model import Model
 from bcr.verdict.record import Exchange
 
-State = tuple[tuple[str, str], ...]
 
-
-def is_linearizable(exchanges: Sequence[Exchange]) -> bool:
+def is_linearizable(exchanges: Sequence[Exchange], service: Model | None = None) -> bool:
     """Whether some order keeps apart what was apart in time, and gives each its results.
 
-    A request may take effect anywhere between the times when it was sent and when its answer was accepted.
+    A request may take effect anywhere between the times when it was sent and when its answer was accepted. Of the place
+    that an answer names nothing is used but what the object itself makes of it, as a version of what was written there.
+    `service` is the model that nothing has been executed on, of a dictionary if it is not given.
     """
-    visited: set[tuple[int, State]] = set()
+    numbers = [exchange.request.statement.number for exchange in exchanges]
+    visited: set[tuple[int, bytes]] = set()
 
-    def search(done: int, state: State) -> bool:
+    def search(done: int, model: Model) -> bool:
         if done == (1 << len(exchanges)) - 1:
             return True
-        if (done, state) in visited:
+        state = done, encode(sorted(model.values.items()))
+        if state in visited:
             return False
-        visited.add((done, state))
+        visited.add(state)
         left = [index for index in range(len(exchanges)) if not done >> index & 1]
         first_return_ns = min(exchanges[index].accepted_ns for index in left)
         for index in left:
             exchange = exchanges[index]
             if exchange.sent_ns <= first_return_ns:
-                results, after = _effect(state, exchange.request.statement.operations)
-                if results == exchange.answer.outcome.results and search(done | 1 << index, after):
+                after, outcome = model.copy(), exchange.answer.outcome
+                _, results = after.execute(outcome.place, exchange.request.statement)
+                if results == outcome.results and search(done | 1 << index, after):
                     return True
         return False
 
-    return search(0, ())
-
-
-def _size_after(operation: Operation, value: str | None) -> int:
-    """The bytes of the value that a put or an append makes."""
-    before = (value or "") if operation.name == "append" else ""
-    return len((before + operation.argument).encode()) if operation.name != "slice" else 0
-
-
-def _effect(state: State, operations: Sequence[Operation]) -> tuple[tuple[str, ...], State]:
-    dictionary = dict(state)
-    results = []
-    got = 0
-    for operation in operations:
-        value = dictionary.get(operation.key)
-        result = "OK"
-        if operation.name == "get":
-            result = value or ""
-            got += len(result.encode())
-            if got > RESULTS_LIMIT_BYTES:
-                got -= len(result.encode())
-                result = "too large"
-        elif _size_after(operation, value) > VALUE_LIMIT_BYTES:
-            result = "fail"
-        elif operation.name == "put":
-            dictionary[operation.key] = operation.argument
-        elif value is None:
-            result = "fail"
-        elif operation.name == "append":
-            dictionary[operation.key] = value + operation.argument
-        else:
-            bounds = slice_bounds(operation.argument)
-            if bounds is not None and bounds[0] <= bounds[1] <= len(value):
-                dictionary[operation.key] = value[slice(*bounds)]
-            else:
-                result = "fail"
-        results.append(result)
-    return tuple(results), tuple(sorted(dictionary.items()))
+    return search(0, Model(1 + max(numbers, default=0)) if service is None else service)

@@ -7,8 +7,11 @@ of the log and replayed on a model, held against real time, and on short runs a 
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 from bcr.faults.plans import faulty_by, spoiled_in_raft, struck_by
+from bcr.objects.finding import DEFAULT
+from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.reads import AMONG_READS
 from bcr.verdict.judge import MAX_REASONS, MAX_SEARCHED, Hindrance, Judgement, Workloads
@@ -25,13 +28,14 @@ def judge_raft(
     given_up: str | None = None,
     patience_ms: int = 0,
     limits: StateLimits = DEFAULT_LIMITS,
+    replicated: ReplicatedObject[Any] | str = DEFAULT,
 ) -> Judgement:
     """The verdict on a run whose client k was to have `workloads[k][n]` executed as its request n. Never raises.
 
     `fail`: results or states do not fit together, or a run was given up (`given_up` says why) although no more than a minority had
     faults. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end.
     """
-    wrong = list(_what_is_wrong(record, workloads, Model(client_window, limits)))[: MAX_REASONS + 1]
+    wrong = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
     if wrong:
         return Judgement("fail", tuple(wrong))
     missing = tuple(_what_is_missing(record, workloads))
@@ -54,9 +58,10 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
     is_whole = _is_complete(record, workloads)
     if is_whole:
         # What was executed and not answered may show in the answers of others: only a whole history can be replayed.
+        fresh = model.copy()
         yield from _wrong_replay(history, model)
         is_short = len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1
-        if is_short and not is_linearizable(history):
+        if is_short and not is_linearizable(history, fresh):
             yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, model if is_whole else None, _last_index(history))
 

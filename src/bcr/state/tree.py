@@ -1,0 +1,93 @@
+"""The Merkle tree over all buckets of a state, of which only what is not empty is held (specification, 8.2).
+
+It is that of bcr.signed.merkle over the digests of all buckets in order, so that a path in it is checked there; but it
+costs what has changed since it was last asked, and not the whole.
+"""
+
+import hashlib
+
+from bcr.signed.encoding import digest, encode
+from bcr.signed.merkle import root_above
+
+DOMAIN = "buckets"
+DEPTH = 14
+# Of a million keys a bucket has 61, so that one proves what stands at a key in a few kB.
+BUCKETS = 1 << DEPTH
+
+_BUCKET = b"bcr bucket\0"
+_NODE = b"bcr digest/" + DOMAIN.encode() + b" node\0\x92\xc4\x20"  # as `digest` has it: an array of two times 32 bytes
+_BETWEEN = b"\xc4\x20"
+
+
+def digest_of_bucket(encoded: bytes) -> bytes:
+    """The leaf that stands for a bucket."""
+    return hashlib.sha256(_BUCKET + encoded).digest()
+
+
+EMPTY_BUCKET = encode({})
+
+
+def _parent(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(_NODE + left + _BETWEEN + right).digest()
+
+
+def _empty() -> list[bytes]:
+    """The node over nothing but empty buckets, by its height."""
+    nodes = [digest_of_bucket(EMPTY_BUCKET)]
+    for _ in range(DEPTH):
+        nodes.append(_parent(nodes[-1], nodes[-1]))
+    return nodes
+
+
+_EMPTY = _empty()
+
+
+class BucketTree:
+    """The leaves are set by index, and the nodes above are made when the root or a path is asked for."""
+
+    def __init__(self) -> None:
+        self._nodes: list[dict[int, bytes]] = [{} for _ in range(DEPTH + 1)]  # by height, those that are not empty
+        self._stale: set[int] = set()  # indexes of leaves that were set, and the nodes above not made anew
+
+    def set(self, index: int, encoded: bytes | None) -> None:
+        """The bucket at the index is this one, or an empty one."""
+        if encoded is None:
+            self._nodes[0].pop(index, None)
+        else:
+            self._nodes[0][index] = digest_of_bucket(encoded)
+        self._stale.add(index)
+
+    def root(self) -> bytes:
+        """What stands for all buckets."""
+        self._renew()
+        return digest(DOMAIN, (BUCKETS, self._nodes[DEPTH].get(0, _EMPTY[DEPTH])))
+
+    def path(self, index: int) -> tuple[bytes, ...]:
+        """The siblings from the bucket at `index` upwards."""
+        self._renew()
+        return tuple(self._nodes[height].get((index >> height) ^ 1, _EMPTY[height]) for height in range(DEPTH))
+
+    def copy(self) -> "BucketTree":
+        """The same tree, which goes its own way from here."""
+        other = BucketTree()
+        other._nodes = [dict(nodes) for nodes in self._nodes]
+        other._stale = set(self._stale)
+        return other
+
+    def _renew(self) -> None:
+        indexes = self._stale
+        for height in range(DEPTH):
+            nodes, above, empty = self._nodes[height], self._nodes[height + 1], _EMPTY[height]
+            indexes = {index >> 1 for index in indexes}
+            for index in indexes:
+                left, right = nodes.get(2 * index, empty), nodes.get(2 * index + 1, empty)
+                if left == right == empty:
+                    above.pop(index, None)
+                else:
+                    above[index] = _parent(left, right)
+        self._stale = set()
+
+
+def root_over(index: int, encoded: bytes, path: tuple[bytes, ...]) -> bytes:
+    """The root of the tree in which this bucket has this path. Raises MalformedMessage where no tree has such a path."""
+    return root_above(DOMAIN, digest_of_bucket(encoded), index, BUCKETS, path)
