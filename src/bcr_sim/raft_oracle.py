@@ -71,6 +71,7 @@ class RaftOracle:
         state = container.process._state
         self._check_append_only(container.name, state)
         self._check_matching(container.name, state.log)
+        self._check_committed(container.name, state)
 
     def _check_append_only(self, name: str, state: Any) -> None:
         if state.role != "leader":
@@ -80,6 +81,13 @@ class RaftOracle:
         if term == state.current_term and end.index > state.log.base.index and state.log.at(end.index) != end:
             self.tell("leader append-only", f"{name}, which leads in term {term}, has changed its entry {end.index}")
         self._ends[name] = state.current_term, state.log.last
+
+    def _check_committed(self, name: str, state: Any) -> None:
+        """What a server knows to be committed its log holds, as it was; equal digests are equal logs up to there."""
+        index = min(state.commit_index, len(self._committed))
+        place = state.log.at(index)
+        if index > state.log.base.index and (place is None or place.digest != self._committed[index - 1][0]):
+            self.tell("state machine safety", f"{name} has given up entry {index}, which it knows to be committed")
 
     def _check_matching(self, name: str, log: Any) -> None:
         known = self._known.setdefault(name, {})
