@@ -29,6 +29,8 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
         f"checkpt_interval = {chance.one_of((1, 2, 5, 100))}",
         f"client_window = {chance.one_of((1, 1, 4))}",
         f"batch_limit = {chance.one_of((1, 1, 4))}",
+        # Most of the work is to be there while things go wrong, and not to be over before the first of them.
+        f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
         f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
     ]
     if object_name != DEFAULT:
