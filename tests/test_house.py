@@ -46,7 +46,7 @@ ARROWS = {
     | {"bcr_bench", "bcr_fuzz", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
-FLOORS = ["objects", "signed", "state", "chain", "raft", "faults", "scenario", "verdict"]
+FLOORS = ["objects", "signed", "state", "chain", "raft", "faults", "scenario", "verdict", "evidence"]
 
 
 def name_of(path):

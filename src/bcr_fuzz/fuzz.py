@@ -6,6 +6,7 @@ handlers    changed copies of the program's own messages to every process of rea
 simulated   changed copies of every message to every process of simulated runs, beside an oracle
 codec       changed messages to the codec of the layer below
 starts      connections that say nothing, as many as can be made, to every port of real runs from their beginning
+records     changed records of simulated runs, and changed files of evidence, to who verifies them
 """
 
 import argparse
@@ -312,6 +313,14 @@ def _starts(tally: Tally, seed: int, budget: Budget) -> None:
     flood_starts(tally, seed, budget)
 
 
+def _records(tally: Tally, seed: int, budget: Budget) -> None:
+    import da  # noqa: F401 - before the modules of the layer
+
+    from bcr_fuzz.records import attack_records
+
+    attack_records(tally, seed, budget)
+
+
 def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
     from bcr_fuzz.runs import attack_runs, handlers_words
 
@@ -325,4 +334,5 @@ KINDS: dict[str, Callable[[Tally, int, Budget], None]] = {
     "simulated": _simulated,
     "codec": _codec,
     "starts": _starts,
+    "records": _records,
 }

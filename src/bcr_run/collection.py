@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from bcr.chain.configuration import SignedConfiguration
-from bcr.chain.limits import most_state_bytes
+from bcr.chain.limits import most_state_bytes, state_limits
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.faults.plans import FaultPlan, spoiled_by, spoiled_in_raft, struck_by
@@ -15,6 +15,7 @@ from bcr.signed.pieces import Pieces
 from bcr.signed.signing import Signed
 from bcr.signed.violations import MalformedMessage, Notice
 from bcr.state.running import Snapshot
+from bcr.verdict.exhibits import Exhibit
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord, is_final
 from bcr.verdict.samples import Sample
 from bcr.verdict.spool import record_of
@@ -32,6 +33,7 @@ class Collection:
     def __init__(self, settings: Settings, faulty: Collection_[int] = (), planned: Collection_[FaultPlan] = ()) -> None:
         self.settings = settings
         self._planned = planned
+        self._faulty = tuple(faulty)
         everybody = set(range(settings.num_clients))
         self.owed = frozenset(everybody.difference(faulty) or everybody)  # clients
         self.clients: tuple[Any, ...] = ()
@@ -42,6 +44,8 @@ class Collection:
         self._reports: dict[tuple[int, int], Signed[ReplicaReport]] = {}  # by configuration and position
         self._olympus_notices: tuple[Notice, ...] = ()
         self._olympus_samples: tuple[Sample, ...] = ()
+        self._exhibits: list[Exhibit] = []
+        self._exhibit_pieces: dict[int, Pieces] = {}
         self._state_pieces: dict[int, Pieces] = {}
         self._final_state: Snapshot | None = None
         self._progress: dict[int, int] = {}
@@ -106,9 +110,19 @@ class Collection:
         except MalformedMessage as violation:
             self.add_problem(f"replica {position}: its report cannot be read: {violation}")
 
-    def add_olympus_account(self, notices: bytes, samples: bytes) -> None:
+    def add_olympus_account(self, notices: bytes, samples: bytes, exhibits: bytes) -> None:
         self._olympus_notices = decode(tuple[Notice, ...], notices)
         self._olympus_samples = decode(tuple[Sample, ...], samples)
+        self._exhibits.extend(decode(tuple[Exhibit, ...], exhibits))
+
+    def add_exhibits_piece(self, configuration: int, index: int, count: int, piece: bytes) -> None:
+        """Take a part of what Olympus was told, and said, when this configuration was replaced."""
+        pieces = self._exhibit_pieces.setdefault(configuration, Pieces())
+        pieces.add(index, count, piece)
+        payload = pieces.payload()
+        if payload is not None:
+            del self._exhibit_pieces[configuration]
+            self._exhibits.extend(decode(tuple[Exhibit, ...], payload))
 
     def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
         """Take a part of a replica's final state, which counts unless a fault has spoiled it by then.
@@ -167,6 +181,11 @@ class Collection:
             samples,
             self.settings.authentication,
             olympus_secret,
+            tuple(self._exhibits),
+            self._faulty,
+            self.settings.client_window,
+            state_limits(self.settings),
+            self.settings.object_name,
         )
 
 

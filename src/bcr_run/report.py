@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
+from bcr.evidence.files import packed_record
 from bcr.objects.replicated import ReplicatedObject, has_own_model
-from bcr.signed.encoding import encode
 from bcr.signed.violations import Notice
 from bcr.state.running import shown
 from bcr.verdict.judge import Judgement
@@ -56,7 +56,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
         problems += write_whole(text.encode("utf-8", errors="backslashreplace"), path)
-    problems += write_whole(encode(record), launch.folder / "record.msgpack")  # last, because it is large
+    problems += write_whole(packed_record(record), launch.folder / "record.msgpack")  # last, because it is large
     try:
         _print(outcome, launch.folder)
     except OSError as error:
@@ -100,6 +100,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "processes": processes(record),
         "versions": dict(_versions()),
         "settings": launch.scenario.settings(),
+        "olympus_key": record.olympus_key.hex(),
         "clock": {"name": launch.settings.clock, "origin_ns": launch.settings.clock_origin_ns},
         "log_folder": str(launch.folder),
     }

@@ -9,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.signed.encoding import decode
-from bcr.signed.violations import MalformedMessage
+from bcr.evidence.files import UnreadableFile, unpacked_record
 from bcr.verdict.record import RunRecord
 from bcr_show.lines import ROUTINE, Clock, Line, event_of, parse
 from bcr_show.mentions import mentioned_requests
@@ -192,11 +191,11 @@ def _result_in(folder: Path) -> Mapping[str, Any]:
 
 def _record_in(folder: Path) -> tuple[RunRecord | None, str]:
     try:
-        return decode(RunRecord, (folder / "record.msgpack").read_bytes()), ""
+        return unpacked_record((folder / "record.msgpack").read_bytes()), ""
     except OSError as error:
         return None, f"record.msgpack: {error.strerror}"
-    except MalformedMessage as error:
-        return None, f"record.msgpack is not a record of this version: {error}"
+    except UnreadableFile as error:
+        return None, f"record.msgpack: {error}"
 
 
 def _texts_in(folder: Path) -> dict[str, str]:

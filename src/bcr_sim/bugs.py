@@ -126,7 +126,8 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
             [failure] = tally.failures
             if options.keep:
                 options.keep.mkdir(parents=True, exist_ok=True)
-                counterexample(failure, options.keep / f"{re.sub('[^a-z0-9]+', '-', bug['name'].lower())}.config")
+                name = re.sub("[^a-z0-9]+", "-", bug["name"].lower())
+                counterexample(failure, options.keep / f"{name}.config", options=f"--bug {name} ")
             print(f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}")
             return 0
     print(f"not found in {options.seeds} seeds")

@@ -192,8 +192,11 @@ def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool) -> None:
             print(f"  {counterexample(failure, path, shrinks)}")
 
 
-def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
-    """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page."""
+def counterexample(failure: Failure, path: Path, shrinks: bool = True, options: str = "") -> Path:
+    """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page.
+
+    `options` are those of `bcr sim` that it takes to replay it.
+    """
     text = shrunk(failure.text, failure.kind, _kind_of) if shrinks else failure.text
     outcome = run_text(text, keeps_steps=True)
     if isinstance(outcome, str):
@@ -205,7 +208,7 @@ def counterexample(failure: Failure, path: Path, shrinks: bool = True) -> Path:
         f"Seed {failure.seed}, after {outcome.events} events and {outcome.virtual_s:.3f} virtual seconds; faults that struck: "
         + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none") + ".",
         *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
-        f"Replay it with ./bcr sim {path.name}; what happened is told and drawn in {path.stem}/index.html.",
+        f"Replay it with ./bcr sim {options}{path.name}; what happened is told and drawn in {path.stem}/index.html.",
     ]
     path.write_text("".join(f"# {line}\n" for line in story) + text)
     folder = path.with_suffix("")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from bcr.evidence.files import packed_record
 from bcr.scenario import Scenario
-from bcr.signed.encoding import encode
 from bcr_run.launch import settings_of
 from bcr_run.run_folder import begin_folder, write_whole
 from bcr_sim.run import Outcome, simulate
@@ -29,7 +29,7 @@ def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: b
         told["simulation"] = msgspec.to_builtins(scenario.simulation)
     text = json.dumps(outcome.result | told, indent=2, ensure_ascii=False) + "\n"
     problems += write_whole(text.encode("utf-8", errors="backslashreplace"), folder / "result.json")
-    problems += write_whole(encode(outcome.record), folder / "record.msgpack")
+    problems += write_whole(packed_record(outcome.record), folder / "record.msgpack")
     if problems:
         raise OSError(problems[0])
     return outcome

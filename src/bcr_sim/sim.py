@@ -17,22 +17,33 @@ from bcr_run.output import Terminal, complain
 from bcr_run.patience import patience_ms
 from bcr_run.report import EXIT_STATUS
 from bcr_sim.campaign import seeded
+from bcr_sim.conformance import conform
 from bcr_sim.diagram import diagram
 from bcr_sim.keeping import show, simulate_into
+from bcr_sim.replaying import replay
 from bcr_sim.run import Outcome, demand_simulable, simulate
+from bcr_sim.stepping import step_through, walk
 from bcr_sim.story import told
 
 
 def main(arguments: Sequence[str]) -> int:
     """`bcr sim`: 0 all pass; 1 something was violated in one; 2 nothing was, but one is unknown, or bad input."""
-    parser = argparse.ArgumentParser(prog="bcr sim", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bcr sim", description=__doc__, allow_abbrev=False)
     parser.add_argument("files", metavar="FILE", nargs="+")
     parser.add_argument("--seed", type=int, help="in place of the file's own")
     parser.add_argument("--diagram", type=Path, metavar="SVG", help="draw the messages of the run (one FILE)")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")
     parser.add_argument("--show", type=Path, metavar="FOLDER", help="write all of the run and its page, as bcr show does (one FILE)")
     parser.add_argument("--story", action="store_true", help="tell who sent what to whom, and what each decided (one FILE)")
+    parser.add_argument("--conformance", action="store_true", help="list the steps of the paper's Figure 1 that the run takes, and "
+                        "whether it allows each")  # fmt: skip
+    parser.add_argument("--step", action="store_true", help="walk through the run event by event, forwards and back (one FILE)")
+    parser.add_argument("--bug", metavar="NAME", help="with a bug of `bcr bugs` in the source, by its name or that of the file it left")
     options = parser.parse_args(arguments)
+    if options.bug:
+        return _with_bug(options.bug, arguments)
+    if options.step and len(options.files) > 1:
+        parser.error("--step takes one FILE")
     if len(options.files) > 1 and (options.diagram or options.logs or options.show or options.story):
         parser.error("--diagram, --logs, --show and --story take one FILE")
     if options.show and (options.logs or options.story):
@@ -49,6 +60,9 @@ def main(arguments: Sequence[str]) -> int:
     statuses = []
     for scenario in scenarios:
         chosen = scenario if options.seed is None else seeded(scenario, options.seed)
+        if options.conformance or options.step:
+            statuses.append(_conform(chosen) if options.conformance else _walk(chosen))
+            continue
         if options.show:
             outcome = simulate_into(options.show, chosen, Path(chosen.source), keeps_steps=options.diagram is not None)
         else:
@@ -60,6 +74,34 @@ def main(arguments: Sequence[str]) -> int:
         if options.show and show(options.show):
             statuses.append(2)
     return worst(statuses)
+
+
+def _with_bug(name: str, arguments: Sequence[str]) -> int:
+    left = list(arguments)
+    at = next(index for index, argument in enumerate(left) if argument.partition("=")[0] == "--bug")
+    del left[at : at + (1 if "=" in left[at] else 2)]
+    try:
+        return replay(name, left)
+    except ValueError as error:
+        complain(f"bcr sim: {error}")
+        return 2
+
+
+def _conform(scenario: Scenario) -> int:
+    found = conform(scenario)
+    for step in found.steps:
+        print(step)
+    if found.forbidden is not None:
+        print(f"{scenario.name}: Figure 1 forbids the last of {len(found.steps):,} steps: {found.forbidden.why}")
+        return FAIL
+    print(f"{scenario.name}: {len(found.steps):,} steps of correct replicas and clients, and Figure 1 allows each")
+    return 0
+
+
+def _walk(scenario: Scenario) -> int:
+    walked = walk(scenario)
+    step_through(walked, input, print)
+    return FAIL if walked.outcome.breaches else EXIT_STATUS[walked.outcome.judgement.status]
 
 
 def _simulated(scenario: Scenario, options: argparse.Namespace) -> Outcome:

@@ -52,6 +52,24 @@ def _storm(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _verify(arguments: list[str]) -> int:
+    from bcr_tools.verify import main
+
+    return main(arguments)
+
+
+def _grade(arguments: list[str]) -> int:
+    from bcr_tools.grade import main
+
+    return main(arguments)
+
+
+def _blame(arguments: list[str]) -> int:
+    from bcr_tools.blame import main
+
+    return main(arguments)
+
+
 def _sim(arguments: list[str]) -> int:
     from bcr_sim.sim import main
 
@@ -126,11 +144,14 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
+    "verify": (_verify, "check a record or a file of evidence, offline, and say what it proves, and by whom"),
+    "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
     "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
     "fuzz": (_fuzz, "send what nobody should send, as a stranger and as an insider, and say what came of it"),
     "bugs": (_bugs, "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
+    "grade": (_grade, "grade a changed src: scenarios, seeds and sentences, under limits, with points"),
     "bench": (_bench, "measure what an operation must cost, and compare with others"),
     "test": (_test, "run all checks of the project; arguments go to pytest"),
     "matrix": (_matrix, "run the tests on every Python at hand"),
@@ -141,11 +162,11 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
 
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
-SUPERVISED = {"scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "soak", "matrix"}
+SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "soak", "matrix"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
-OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test"}
+OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
 # Command -> the extras of pyproject.toml that it needs.
-NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask")}
+NEEDS = {"atlas": ("bench",), "bench": ("bench",), "test": ("test", "bench", "dask"), "grade": ("test",)}
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)

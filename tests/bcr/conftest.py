@@ -9,9 +9,8 @@ import pytest
 from hypothesis import settings
 from memory_chain import MemoryChain, append, get, make_configuration, put
 
+from bcr.evidence.files import unpacked_record
 from bcr.scenario import parse_scenario
-from bcr.signed.encoding import decode
-from bcr.verdict.record import RunRecord
 
 PROJECT = Path(__file__).resolve().parents[2]
 RUN_LIMIT_S = 120  # there for a hang; nothing is measured
@@ -64,4 +63,4 @@ def recorded_run(tmp_path_factory):
     assert run.returncode == 0, output.read_text()
     [record] = (folder / "logs").glob("*/record.msgpack")
     scenario, _ = parse_scenario(SCENARIO, "recorded.config")
-    return decode(RunRecord, record.read_bytes()), [[(each,) for each in mine] for mine in scenario.workloads]
+    return unpacked_record(record.read_bytes()), [[(each,) for each in mine] for mine in scenario.workloads]

@@ -25,7 +25,6 @@ class Counting(StandIn):
 
     def is_valid(self, public_key, message, signature):
         self.verifications += 1
-        self.signatures -= 1  # the stand-in verifies by signing once more
         return super().is_valid(public_key, message, signature)
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bcr.signed.encoding import decode
-from bcr.verdict.record import RunRecord
+from bcr.evidence.files import unpacked_record
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120  # there for a hang; nothing is measured
@@ -111,7 +110,7 @@ class Run:
 
     def record(self):
         [file] = self.logs.glob("*/record.msgpack")
-        return decode(RunRecord, file.read_bytes())
+        return unpacked_record(file.read_bytes())
 
 
 def start(folder, text, *options, **more):

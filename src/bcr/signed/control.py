@@ -40,7 +40,8 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("olympus", "start_failed"): tuple[str, str],
     ("olympus", "reconfiguration"): tuple[bytes],
     ("olympus", "closed"): tuple[()],
-    ("olympus", "ended"): tuple[bytes, bytes],
+    ("olympus", "exhibits"): tuple[int, int, int, bytes],
+    ("olympus", "ended"): tuple[bytes, bytes, bytes],
 }
 
 

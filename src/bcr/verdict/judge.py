@@ -173,7 +173,7 @@ def _what_is_wrong(
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
     is_answered = is_whole = _is_complete(record, workloads)
     if recorded_by_liars is not None:
-        proved = {each.answer.outcome.place: each for each in recorded_by_liars if _is_proved(each, configurations)}
+        proved = {each.answer.outcome.place: each for each in recorded_by_liars if is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
         history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
         is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, service)
@@ -195,7 +195,7 @@ def _what_is_wrong(
     yield from _wrong_final_outcomes(record, service, is_answered)
 
 
-def _is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
+def is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
     """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
     answer = _answer(exchange)
     configuration = configurations.get(answer.configuration)

@@ -6,12 +6,15 @@ from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.proofs import Answer, Vouched
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
+from bcr.objects.finding import DEFAULT
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.messages import Response
 from bcr.signed.authentication import Authentication
 from bcr.signed.signing import Signed, Statement
 from bcr.signed.statements import SignedRequest
 from bcr.signed.violations import Notice
 from bcr.state.running import Snapshot
+from bcr.verdict.exhibits import Exhibit
 from bcr.verdict.samples import Sample
 
 
@@ -51,6 +54,7 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     notices: tuple[Notice, ...] = ()
     samples: tuple[Sample, ...] = ()
     faults: tuple[ClientFaultPlan, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
 
 
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):
@@ -69,6 +73,7 @@ class ReplicaReport(Statement, frozen=True, tag="replica_report"):
     notices: tuple[Notice, ...]
     samples: tuple[Sample, ...] = ()
     was_active: bool = True
+    exhibits: tuple[Exhibit, ...] = ()
 
 
 def is_final(report: ReplicaReport) -> bool:
@@ -82,7 +87,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had; `faults`
     are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
-    started it; and who holds it could have made them.
+    started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
+    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says.
     """
 
     olympus_key: bytes
@@ -97,4 +103,9 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     harness_samples: tuple[Sample, ...] = ()
     authentication: Authentication = "ed25519"
     olympus_secret: bytes = b""
+    exhibits: tuple[Exhibit, ...] = ()
+    faulty_clients: tuple[int, ...] = ()
+    client_window: int = 1
+    limits: StateLimits = DEFAULT_LIMITS
+    object_name: str = DEFAULT
     protocol: str = "shuttle"

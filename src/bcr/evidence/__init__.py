@@ -1,0 +1,1 @@
+"""What a record or a few statements show to somebody who was not there."""

@@ -1,0 +1,277 @@
+"""What a record proves to a third party, checked offline (specification, 10.3): by whom each thing is said, and what nobody has shown.
+
+Sound in this sense: whatever is changed in a record, what is called proved of the changed one was proved by the first
+one too, as long as the key of Olympus is the same. What no signature covers is never called proved.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from bcr.chain.configuration import View, demand_issued
+from bcr.chain.history import CaughtUp, InitialHistory
+from bcr.chain.proofs import Answer
+from bcr.evidence.convictions import WHO_COULD_FORGE
+from bcr.objects.finding import BUILT_IN
+from bcr.objects.operation import Operation
+from bcr.signed.authentication import keys_of
+from bcr.signed.encoding import digest
+from bcr.signed.signing import KEY_SEED_SIZE, Keys, Signed
+from bcr.signed.statements import Checkpoint, Order, Result
+from bcr.signed.violations import ProtocolViolation
+from bcr.verdict.judge import MAX_REASONS, is_proved, judge
+from bcr.verdict.record import Exchange, ReplicaReport, RunRecord
+
+OLYMPUS = 0  # as the signer of its statements
+Claim = tuple[Any, ...]
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of checking a record.
+
+    `refused` says what is wrong, and is empty where nothing is; `proved` what signatures show, and whose; `supposed` what
+    that rests on; `unproved` what the record says and nobody can check, or what is missing. `claims` are the facts proved.
+    """
+
+    refused: tuple[str, ...] = ()
+    proved: tuple[str, ...] = ()
+    supposed: tuple[str, ...] = ()
+    unproved: tuple[str, ...] = ()
+    claims: frozenset[Claim] = frozenset()
+
+
+class _Recorded(Sequence[Sequence[Operation]]):
+    """A client's requests as they stand in the record: what it signed is what it wanted."""
+
+    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+        self._operations: Mapping[int, Sequence[Operation]] = {
+            each.request.statement.number: each.request.statement.operations for each in exchanges
+        }
+
+    def __len__(self) -> int:
+        return max(self._operations, default=-1) + 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._operations.get(number, ())
+
+
+def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verification:
+    """What the record shows; `olympus_key`, where it is given, is the one that Olympus is known by."""
+    if olympus_key is not None and olympus_key != record.olympus_key:
+        return _refusal(f"the record is of another Olympus: its key is {record.olympus_key.hex()}")
+    if record.authentication not in ("ed25519", "hmac", "crc"):
+        return _refusal(f"statements under {record.authentication}, of which nothing is known")
+    if record.object_name not in BUILT_IN:
+        # To find it is to import, and so to run, what a stranger's file names.
+        what = f"everything: it is of the object {record.object_name[:80]!r}, a program that is not run for a file's sake"
+        return Verification(unproved=(what,))
+    seed = record.olympus_secret if len(record.olympus_secret) == KEY_SEED_SIZE else bytes(KEY_SEED_SIZE)
+    if record.authentication == "hmac" and len(record.olympus_secret) != KEY_SEED_SIZE:
+        return Verification(unproved=("everything: MACs can be checked only by who has Olympus's secret, and it is not here",))
+    keys = keys_of(record.authentication, seed)
+    views: list[View] = []
+    wrong = list(_configurations(record, keys, views))
+    if not wrong:
+        wrong += _first(_wrong_statements(record, {view.number: view for view in views}))
+    if wrong:
+        return Verification(refused=tuple(wrong))
+    liars = set(record.faulty_clients)
+    signed_reports = tuple(each for each in record.replicas if _is_own(each, views))
+    unsigned = [each.statement for each in record.replicas if each not in signed_reports]
+    record = msgspec.structs.replace(record, replicas=signed_reports)
+    workloads = _workloads(record, views[0])
+    judgement = judge(record, workloads, record.client_window, liars=liars, limits=record.limits, replicated=record.object_name)
+    if judgement.status == "fail":
+        return Verification(refused=judgement.reasons)
+    dropped = [f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned]
+    unproved = [*judgement.reasons, *dropped, *_unproved(record, liars, olympus_key is not None)]
+    handed_over = {view.number: _signers_of_beginning(record, before, view) for before, view in pairwise(views)}
+    shown = list(_shown(record, views, liars))
+    is_whole = judgement.status == "pass" and not judgement.reasons
+    proved = list(_proved(shown, views, handed_over, is_whole))
+    if record.authentication != "ed25519":
+        forgers = WHO_COULD_FORGE[record.authentication]
+        if record.authentication == "hmac":
+            forgers += ", and this record holds that secret"
+        fitting = tuple(f"though it fits together: {each}" for each in proved)
+        return Verification(unproved=(f"under {record.authentication} nothing is: {forgers}", *fitting, *unproved))
+    supposed = [f"no more than t replicas of a configuration are faulty (t = {views[0].t}), and Olympus is honest"]
+    return Verification(
+        proved=tuple(proved), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, shown)
+    )
+
+
+def _refusal(what: str) -> Verification:
+    return Verification(refused=(what,))
+
+
+def _first(reasons: Iterator[str]) -> Iterator[str]:
+    for count, reason in enumerate(reasons):
+        if count == MAX_REASONS:
+            yield "and more of the kind"
+            return
+        yield reason
+
+
+def _configurations(record: RunRecord, keys: Keys, views: list[View]) -> Iterator[str]:
+    """What is wrong with the descent of the configurations from the first; `views` gets them, in their order."""
+    if not record.configurations:
+        yield "it holds no configuration, so nobody's statement can be checked"
+        return
+    for signed in record.configurations:
+        try:
+            view = demand_issued(signed, record.olympus_key, keys)
+        except ProtocolViolation as violation:
+            yield f"a configuration is not Olympus's: {violation}"
+            return
+        if not views and view.number < 0:
+            yield f"the first configuration has number {view.number}"
+            return
+        if views:
+            yield from _wrong_descent(views[-1], view)
+        views.append(view)
+
+
+def _wrong_descent(before: View, view: View) -> Iterator[str]:
+    # Olympus leaves numbers out where replicas did not come up, and nobody heard of those configurations.
+    if view.number <= before.number:
+        yield f"configuration {view.number} stands behind configuration {before.number}"
+    if (view.t, view.issued.authentication, view.issued.acceptance) != (
+        before.t, before.issued.authentication, before.issued.acceptance,
+    ):  # fmt: skip
+        yield f"configuration {view.number} has other rules than configuration {before.number}"
+    if [each.public_key for each in view.clients] != [each.public_key for each in before.clients]:
+        yield f"configuration {view.number} has other clients than configuration {before.number}"
+    shared = set(view.circle.replicas) & set(before.circle.replicas)
+    if shared:
+        yield f"configuration {view.number} has keys of configuration {before.number}, whose replicas have ended"
+
+
+def _wrong_statements(record: RunRecord, views: Mapping[int, View]) -> Iterator[str]:
+    """Exhibits that their authors did not sign, and answers of configurations that are not there."""
+    for exchange in (each for client in record.clients for each in client.exchanges):
+        if exchange.answer.configuration not in views:
+            yield f"an answer from configuration {exchange.answer.configuration}, which is not in the record"
+    for exhibit in record.exhibits:
+        statement = exhibit.statement
+        if isinstance(statement, Order | Result | Checkpoint):
+            continue  # what somebody found wrong: whose it is shows where it is used
+        if isinstance(statement, InitialHistory):
+            view = next(iter(views.values()))
+            if exhibit.signer != OLYMPUS or not exhibit.is_authentic(view.olympus):
+                yield f"the beginning of configuration {statement.configuration} is not Olympus's"
+            continue
+        yield from _wrong_signature(exhibit, views, type(statement).__name__)
+
+
+def _is_own(report: Signed[ReplicaReport], views: Sequence[View]) -> bool:
+    """Whether a report is that of the replica that it is about. Where it is not nothing is wrong: a liar may report anything."""
+    statement = report.statement
+    view = next((each for each in views if each.number == statement.configuration), None)
+    if view is None or statement.position != report.signer or not 0 <= report.signer <= view.tail:
+        return False
+    return report.is_authentic(view.replica_key(report.signer))
+
+
+def _wrong_signature(signed: Signed[Any], views: Mapping[int, View], name: str) -> Iterator[str]:
+    number = signed.statement.configuration
+    if number not in views:
+        yield f"a {name} of configuration {number}, which is not in the record"
+        return
+    try:
+        signed.demand_authentic(views[number].replica_key(signed.signer), f"replica {signed.signer}")
+    except ProtocolViolation as violation:
+        yield f"{name} of configuration {number}: {violation.kind}: {violation}"
+
+
+def _workloads(record: RunRecord, view: View) -> list[_Recorded]:
+    by_client: dict[int, list[Exchange]] = {}
+    for client in record.clients:
+        by_client.setdefault(client.client, []).extend(client.exchanges)
+    return [_Recorded(by_client.get(number, [])) for number in range(len(view.clients))]
+
+
+def _signers_of_beginning(record: RunRecord, before: View, view: View) -> list[int] | None:
+    """Which replicas of the configuration before signed the state that Olympus says this one began with, if it says so."""
+    stated = [each.statement for each in record.exhibits if isinstance(each.statement, InitialHistory)]
+    digests = {each.state_digest for each in stated if each.configuration == view.number}
+    if len(digests) != 1:
+        return None
+    told = [each for each in record.exhibits if isinstance(each.statement, CaughtUp)]
+    return sorted(
+        {
+            each.signer
+            for each in told
+            if each.statement.configuration == before.number and each.statement.state_digest in digests  # type: ignore[union-attr]
+        }
+    )
+
+
+def _shown(record: RunRecord, views: Sequence[View], liars: set[int]) -> Iterator[Exchange]:
+    """The exchanges that hold. Those of clients that do not lie have been judged; of the others it may be some."""
+    configurations = {view.number: view for view in views}
+    for client in record.clients:
+        for exchange in client.exchanges:
+            if client.client not in liars or is_proved(exchange, configurations):
+                yield exchange
+
+
+def _proved(
+    shown: Sequence[Exchange], views: Sequence[View], handed_over: Mapping[int, list[int] | None], is_whole: bool
+) -> Iterator[str]:
+    numbers = ", ".join(str(view.number) for view in views)
+    yield f"by Olympus: configurations {numbers} are its own, each of {len(views[0].replicas)} replicas" if (
+        len(views) > 1
+    ) else f"by Olympus: configuration {numbers} is its own"
+    for before, view in pairwise(views):
+        signers = handed_over[view.number]
+        if signers is not None and len(signers) >= before.quorum:
+            yield (
+                f"by Olympus and replicas {signers} of configuration {before.number}: configuration {view.number} began with the "
+                f"state in which configuration {before.number} ended"
+            )
+    answers = [each.answer for each in shown]
+    by_replicas = sum(isinstance(answer, Answer) for answer in answers)
+    if by_replicas:
+        quorum, size = views[0].quorum, len(views[0].replicas)
+        extent = f"and all {size} testify to its slot" if views[0].needed else "which does not show that it lasts"
+        yield f"by replicas: {by_replicas:,} results; at least {quorum} of {size} signed each, {extent}"
+    if len(answers) - by_replicas:
+        yield f"by Olympus: {len(answers) - by_replicas:,} results that it vouches for"
+    if answers:
+        yield f"by clients: their signed requests are what these {len(answers):,} results answer"
+    if is_whole:
+        yield "by replaying all requests in the order that was signed: every result, and the state at the end"
+
+
+def _unproved(record: RunRecord, liars: set[int], is_pinned: bool) -> Iterator[str]:
+    if not is_pinned:
+        yield f"that this is the Olympus you mean: its key, {record.olympus_key.hex()}, is the record's own (--olympus-key)"
+    if record.configurations[0].statement.number:
+        yield f"what came before configuration {record.configurations[0].statement.number}, with which the record begins"
+    for change in record.reconfigurations:
+        stated = [each for each in record.exhibits if isinstance(each.statement, InitialHistory)]
+        if not any(each.statement.configuration == change.target for each in stated):
+            yield f"how configuration {change.target} came by its state: of that Olympus's statement is not here"
+    if liars:
+        yield f"what clients {sorted(liars)} say: they are recorded as faulty"
+    if record.faults:
+        yield "that faults struck, and which: whoever wrote the record says so, and nobody signs it"
+    yield "times, counts, notices, and the limits of the state: nobody signs them, or only who tells of itself"
+    yield "that nothing was left out: a record may lack clients that had answers, and the newest configurations"
+
+
+def _claims(record: RunRecord, shown: Sequence[Exchange]) -> frozenset[Claim]:
+    found: set[Claim] = {("configuration", digest("claim", each.statement)) for each in record.configurations}
+    for exchange in shown:
+        request, answer = exchange.request.statement, exchange.answer
+        found.add(("result", request.client, request.number, request.digest(), answer.configuration, answer.slot, answer.outcome))
+    for report in record.replicas:
+        statement = report.statement
+        found.add(("report", statement.configuration, statement.position, statement.state_digest, statement.slots))
+    for exhibit in record.exhibits:
+        if not isinstance(exhibit.statement, Order | Result | Checkpoint):
+            found.add(("said", exhibit.signer, digest("claim", exhibit.statement)))
+    return frozenset(found)

@@ -1,0 +1,40 @@
+"""`bcr sim` with one of the seeded bugs in the source, in memory: in an OS process of its own, for the rest is to be without."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from bcr_sim.bugs import Bug, bugs, seed_bug
+
+
+def bug_called(name: str) -> Bug:
+    """The bug of this name, or of the file that `bcr bugs --keep` left of it. Raises ValueError where there is none, or are more."""
+    wanted = _slug(name)
+    every = bugs()
+    found = [bug for bug in every if _slug(bug["name"]) == wanted] or [bug for bug in every if wanted in _slug(bug["name"])]
+    if len(found) == 1:
+        return found[0]
+    which = f"there are {len(found)}: {', '.join(bug['name'] for bug in found[:5])}" if found else "there is none"
+    raise ValueError(f"no bug {name!r}: {which}; src/bcr_sim/bugs.yaml has all of them")
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def replay(name: str, arguments: Sequence[str]) -> int:
+    """Run `bcr sim` with these arguments and the bug of this name; its exit status. Raises ValueError as `bug_called`."""
+    bug = bug_called(name)
+    print(f"with the seeded bug {bug['name']!r} in {bug['file']}:", flush=True)
+    command = [sys.executable, "-P", "-m", "bcr_sim.replaying", bug["name"], *arguments]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    seed_bug(bug_called(sys.argv[1]))
+    import da  # noqa: F401 - before the modules of the layer
+
+    from bcr_sim.sim import main
+
+    sys.exit(main(sys.argv[2:]))

@@ -1,0 +1,104 @@
+"""The steps of the paper's Figure 1: a run takes them and no others, and a forbidden one is told."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bcr.evidence.figure import Figure, Forbidden, Step, walked
+from bcr.scenario import parse_scenario
+from bcr_runtime.places import PROJECT
+from bcr_sim import sim
+from bcr_sim.campaign import text_of
+from bcr_sim.conformance import conform
+
+
+def started(*positions):
+    """Steps by which the replicas at these positions become active in configuration 0."""
+    return [Step("issue", 0), *(Step("become active", 0, position, digest=b"empty") for position in positions)]
+
+
+def order(position, slot, digest=b"x"):
+    return Step("order command", 0, position, slot, digest)
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ([Step("become active", 0, 0)], "was not issued"),
+        ([*started(0), Step("issue", 0)], "issued before"),
+        ([*started(0), Step("become active", 0, 0, digest=b"empty")], "it is active"),
+        ([*started(0), Step("become active", 0, 1, digest=b"other")], "another state"),
+        ([*started(0), order(0, 1)], "next slot is 0"),
+        ([*started(0), order(0, 0), order(0, 0)], "next slot is 1"),
+        ([*started(0, 1), order(0, 0), order(1, 0, b"y")], "another command"),
+        ([*started(0, 1), order(1, 0)], "has not ordered it"),
+        ([*started(0), Step("become immutable", 0, 0), order(0, 0)], "it is immutable"),
+        ([*started(0), Step("become immutable", 0, 0), Step("become immutable", 0, 0)], "it is immutable"),
+        ([Step("issue", 0), Step("become immutable", 0, 0)], "it is pending"),
+        ([*started(0), Step("catch up", 0, 0, 0, b"s")], "it is active"),
+        ([*started(0, 1), order(0, 0), Step("checkpoint", 0, 0, 0)], "what it cuts off"),
+        ([*started(0, 1), order(0, 0), Step("learn", 0, slot=0)], "could be lost"),
+        ([*started(0), Step("issue", 1), Step("begin", 1, digest=b"s")], "caught up to this state"),
+        ([*started(0), order(0, 0), Step("become immutable", 0, 0), Step("catch up", 0, 0, 0, b"s")], "lacks slots"),
+    ],
+)
+def test_a_step_without_its_precondition_is_forbidden(steps, why):
+    taken, forbidden = walked(steps)
+    assert taken == steps[:-1]
+    assert forbidden.step == steps[-1]
+    assert why in str(forbidden)
+
+
+def test_the_life_of_a_configuration_is_allowed():
+    steps = [*started(0, 1), order(0, 0), order(1, 0), Step("learn", 0, slot=0), Step("checkpoint", 0, 0, 0)]
+    steps += [Step("become immutable", 0, 0), Step("catch up", 0, 0, 1, b"s"), Step("issue", 1), Step("begin", 1, digest=b"s")]
+    steps += [Step("become active", 1, 0, digest=b"s")]
+    assert walked(steps) == (steps, None)
+
+
+def test_a_configuration_in_which_nothing_was_learned_may_be_begun_anew():
+    anew = [Step("issue", 1), Step("begin", 1, digest=b"empty")]
+    assert walked([*started(0), *anew])[1] is None
+    assert walked([*started(0), order(0, 0), Step("learn", 0, slot=0), *anew])[1] is not None
+
+
+def test_what_a_replica_did_that_is_not_correct_any_more_is_not_held_against_others():
+    figure = Figure()
+    for step in [*started(0, 1), order(0, 0)]:
+        figure.take(step)
+    with pytest.raises(Forbidden):
+        figure.take(order(1, 0, b"y"))
+    figure.forget(0, 0)
+    figure.take(order(1, 0, b"y"))
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac", "crc"])
+def test_runs_of_seeds_take_only_steps_that_are_allowed(authentication):
+    kinds = set()
+    for seed in range(15):
+        found = conform(parse_scenario(text_of(seed, None, authentication), "seed.config")[0])
+        assert found.forbidden is None, (seed, str(found.forbidden))
+        kinds |= {step.kind for step in found.steps}
+    assert kinds >= {"issue", "begin", "become active", "order command", "become immutable", "catch up", "checkpoint", "learn"}
+
+
+def test_the_command_lists_the_steps(capsys):
+    assert sim.main(["--conformance", str(PROJECT / "config" / "head_change_op.config")]) == 0
+    printed = capsys.readouterr().out
+    assert "become immutable: configuration 0, replica 1" in printed
+    assert printed.splitlines()[-1].endswith("and Figure 1 allows each")
+
+
+def test_a_seeded_bug_takes_a_step_that_is_forbidden(tmp_path):
+    file = tmp_path / "seed.config"
+    file.write_text(text_of(0, None))
+    command = [sys.executable, "-P", "-m", "bcr_tools.cli", "sim", "--bug", "new-configuration-begins-empty", "--conformance", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert "Figure 1 forbids the last of" in done.stdout
+
+
+def test_a_bug_that_there_is_not_is_bad_input(capsys):
+    assert sim.main(["--bug", "no such bug", "x.config"]) == 2
+    assert "no bug 'no such bug': there is none" in capsys.readouterr().err
