@@ -19,7 +19,7 @@ client_timeout = 300
 workload[0] = put('a','1'); append('a','2'); get('a')
 """
 QUICK = ["two votes in a term", "vote not in the store", "elected with one vote too few",
-         "shorter log of the same term is up to date"]  # fmt: skip
+         "leader stays one in a higher term"]  # fmt: skip
 
 
 def outcome_of(more="", base=BASE):
