@@ -18,7 +18,8 @@ HIDDEN_BUT_OURS = {".ci", ".github", ".gitignore", ".pre-commit-config.yaml"}
 HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
-    "bcr_runtime": {"bcr", "dacurrent", "psutil"},
+    "bcr_disk": {"bcr"},
+    "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_sim": HARNESS
@@ -38,7 +39,7 @@ ARROWS = {
         "yaml",
     },
     "bcr_bench": HARNESS
-    | {"bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
+    | {"bcr_disk", "bcr_sim", "da", "dacurrent", "matplotlib", "msgspec", "nacl", "psutil", "pysyncobj", "rich", "yaml"},
     "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
     "bcr_show": {"bcr", "bcr_run", "bcr_runtime", "msgspec"},
     "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},
@@ -46,7 +47,7 @@ ARROWS = {
     | {"bcr_bench", "bcr_fuzz", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
-FLOORS = ["objects", "signed", "state", "chain", "raft", "faults", "scenario", "verdict", "evidence"]
+FLOORS = ["objects", "signed", "state", "chain", "stable", "raft", "faults", "scenario", "verdict", "evidence"]
 
 
 def name_of(path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
 from bcr_bench.costs import measure, print_costs
+from bcr_bench.disks import measure_disks
 from bcr_bench.layer import LayerError, measure_layer
 from bcr_bench.links import links
 from bcr_bench.machine import describe
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str]) -> int:
         return _costs()
     if options.command == "raft":
         return against_raft(SCENARIOS / "perform900.config", options.times)
+    if options.command == "disks":
+        return measure_disks(options.times)
     if options.command == "messages":
         return compare_messages(options.times)
     if options.command == "reconfiguration":
@@ -68,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     messages.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
     raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
     raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
+    disks = commands.add_parser("disks", help="the same work with and without disks, beside the cost of a sync")
+    disks.add_argument("--times", type=_times, default=5, help="runs of each (default: 5)")
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--times", type=_times, default=5, help="runs (default: 5)")

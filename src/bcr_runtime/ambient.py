@@ -4,20 +4,26 @@ The `.da` files ask nowhere else, so whoever installs another source here, as a 
 """
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import platform
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 import psutil
 
 from bcr.raft.store import MemoryStore, Store
-from dacurrent import logfiles
+from bcr.stable.disk import Disk
+from bcr_disk.sqlite import ENDING, SqliteDisk
+from dacurrent import logfiles, waiting
+
+DISK_STATUS = 74  # of a process that could not write what it had to
 
 
 class Source(Protocol):
@@ -43,7 +49,15 @@ class Source(Protocol):
 
     def gone(self, children: Sequence[Any]) -> list[Any]: ...
 
+    def fallen_children(self, children: Sequence[Any]) -> list[Any]: ...
+
     def end_children(self, limit_s: float) -> None: ...
+
+    def open_disk(self, path: Path, owner: str) -> Disk: ...
+
+    def before_waiting(self, callback: Callable[[], None]) -> None: ...
+
+    def end_at_once(self, why: str) -> NoReturn: ...
 
 
 def _for_its_owner(path: str, flags: int) -> int:
@@ -179,6 +193,12 @@ class SystemSource:
         # Where there is none they may be threads, of which nothing is known.
         return [child for child in children if child not in alive] if alive else []
 
+    def fallen_children(self, children: Sequence[Any]) -> list[Any]:
+        from dacurrent import lifetime  # not before DistAlgo is loaded
+
+        alive = lifetime.running()
+        return [child for child in children if child not in alive]
+
     def end_children(self, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s
         for child in multiprocessing.active_children():
@@ -186,6 +206,23 @@ class SystemSource:
             if child.is_alive():
                 child.kill()
                 child.join()
+
+    def open_disk(self, path: Path, owner: str) -> Disk:
+        return SqliteDisk(path.with_suffix(ENDING), owner)
+
+    def before_waiting(self, callback: Callable[[], None]) -> None:
+        def call() -> None:
+            try:
+                callback()
+            except Exception:  # noqa: BLE001 - whatever it is, DistAlgo would say so, and go on for ever
+                self.end_at_once(f"an error of our own: {traceback.format_exc()}")
+
+        waiting.before_waiting(call)
+
+    def end_at_once(self, why: str) -> NoReturn:
+        logging.getLogger("da.lifetime").error("%s", why)
+        logging.shutdown()
+        os._exit(DISK_STATUS)
 
 
 _source: Source = SystemSource()
@@ -264,9 +301,29 @@ def gone(children: Sequence[Any]) -> list[Any]:
     return _source.gone(children)
 
 
+def fallen_children(children: Sequence[Any]) -> list[Any]:
+    """Those that have ended, and that whoever made them may make again here."""
+    return _source.fallen_children(children)
+
+
 def end_children(limit_s: float) -> None:
     """Kill what has not ended within the limit of the processes that this OS process started.
 
     A process that stands still heeds no message, and would keep the run from ending.
     """
     _source.end_children(limit_s)
+
+
+def open_disk(path: Path, owner: str) -> Disk:
+    """The disk of the process called `owner`, in a file of this name but for its ending. Raises DiskError."""
+    return _source.open_disk(path, owner)
+
+
+def before_waiting(callback: Callable[[], None]) -> None:
+    """Let this process call `callback` whenever it has handled all that had come, and is about to wait; that may send."""
+    _source.before_waiting(callback)
+
+
+def end_at_once(why: str) -> NoReturn:
+    """End this process where it stands: it may not say another word."""
+    _source.end_at_once(why)

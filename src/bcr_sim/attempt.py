@@ -26,7 +26,7 @@ BUSY_S = 20.0  # of processor time, after which it hangs as well
 OUTSIDE = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP}  # by which others end a process, and no mutant does
 MEMORY_BYTES = 3 << 30  # of address space
 SHOWN = 160  # characters of what broke
-PACKAGES = {"bcr", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_tools"}
+PACKAGES = {"bcr", "bcr_disk", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_tools"}
 KEPT = {"bcr_sim", "bcr_sim.bugs", "bcr_sim.mutants", "bcr_sim.attempt", "bcr_sim.survival", "bcr_sim.survivors"}  # import no rules
 
 

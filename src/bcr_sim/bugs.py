@@ -121,7 +121,8 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     if base is not None and "\n" not in base:
         base = located_text(PROJECT / base)
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), options.protocol)
+        durable = bug.get("durable", False)
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol)
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

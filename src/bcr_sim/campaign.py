@@ -64,17 +64,19 @@ def text_of(
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
     object_name: str | None = None,
+    durable: bool = False,
     protocol: str = "shuttle",
 ) -> str:
     """The scenario file of a seed: `base`, a file's text, with this seed, or the one of `protocol` that the seed expands to.
 
-    Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default.
+    Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default. With `durable` what
+    is made of a seed has disks, and what befalls them.
     """
     chosen = authentication_of(seed) if authentication == "any" else authentication
     accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     replicating = object_of(seed) if object_name == "any" else object_name
     if base is None:
-        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT)
+        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable)
     lines = base.splitlines()
     for name, own in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
         if own is not None:
@@ -106,12 +108,13 @@ def run_seeds(
     authentication: Authentication | Literal["any"] | None = None,
     acceptance: Acceptance | Literal["any"] | None = None,
     object_name: str | None = None,
+    durable: bool = False,
     protocol: str = "shuttle",
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally = Tally()
     for seed in seeds:
-        text = text_of(seed, base, authentication, acceptance, object_name, protocol)
+        text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

@@ -15,6 +15,7 @@ from typing import Any
 
 from da import common, sim
 
+from bcr_sim.disks import SimDisk
 from bcr_sim.network import Network
 from bcr_sim.world import SECOND_NS, Task, World
 from dacurrent import awaits, lifetime
@@ -23,6 +24,7 @@ HOST = "simulated"
 # Process class -> what its processes are called, with their number among their kind.
 CALLED = {"Replica": "replica", "Client": "client", "Server": "replica", "RaftClient": "client"}
 MESSAGE, SETUP = sim.Command.Message, sim.Command.Setup  # looked up once: of an enum it takes a while
+BEGINNING = SETUP, sim.Command.Start
 
 
 class ProcessId(common.ProcessId):
@@ -47,6 +49,7 @@ class Queue:
         self._world = world
         self._items: deque[Any] = deque()
         self.task: Task | None = None
+        self.before_waiting: Callable[[], None] = lambda: None  # what the process does when nothing is left
 
     def append(self, item: Any) -> None:
         self._items.append(item)
@@ -56,6 +59,8 @@ class Queue:
     def pop(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next item. Raises QueueEmpty if there is none within `timeout` virtual seconds (None: waits for ever)."""
         assert self.task is not None
+        if not self._items:
+            self.before_waiting()
         if not self._items:
             if not block:
                 self.task.sleep(0)  # a poll takes time too
@@ -99,9 +104,10 @@ class Container:
         is_olympus = any(each.__name__ == "Olympus" for each in cls.__mro__)
         self.name = "olympus" if is_olympus else cls.__name__.lower()
         self.configuration: int | None = None
-        self._begun_with: list[tuple[ProcessId, Any]] = []  # commands: it was set up, and started
         self.queue = Queue(system.world)
         self.process: Any = None
+        self.beginning: dict[Any, Any] = {}  # the messages that it was set up and started with
+        self.disk: SimDisk | None = None
         self.task = self.queue.task = system.world.spawn(self.name, self._run)
 
     _nodeid = property(lambda self: self.system.root)
@@ -133,8 +139,8 @@ class Container:
         """A message arrives."""
         if not self.task.is_dead:
             source, (command, content) = message
-            if command is not MESSAGE:
-                self._begun_with.append(message)
+            if command in BEGINNING:
+                self.beginning[command] = message
             if command is SETUP:
                 self._be_called(content[1])
             self.system.on_arrival(self, source, command, content)
@@ -151,13 +157,6 @@ class Container:
             self.configuration = 0  # of Raft, which has no other
         self.task.name = self.name
 
-    def restart(self) -> "Container":
-        """A process with the same id, which begins as this one, that has ended, began."""
-        again = Container(self.system, self.cls, self.dapid, self.daparent, None)
-        for message in self._begun_with:
-            again.take(message)
-        return again
-
 
 class System:
     """All processes of one run, and a root that stands for the node which started it."""
@@ -166,6 +165,7 @@ class System:
         self.world = world
         self.containers: dict[ProcessId, list[Container]] = {}  # more than one where a replica has a twin
         self.failures: list[str] = []
+        self.coming_back: set[ProcessId] = set()  # of processes that have ended, and will begin again
         self._uids = itertools.count(1)
         self.root = self._new_pid(sim.DistProcess)
         self.root_inbox: list[Any] = []
@@ -189,15 +189,24 @@ class System:
         twin = Container(self, container.cls, container.dapid, container.daparent, None)
         self.containers[container.dapid].append(twin)
 
-    def restart(self, container: Container) -> Container:
-        """Let a process that has ended come back; whoever knew it finds it again."""
-        again = container.restart()
-        self.containers[container.dapid] = [again]
+    def begin_again(self, container: Container) -> Container:
+        """A process with the id, the disk and the beginning of one that has ended."""
+        again = Container(self, container.cls, container.dapid, container.daparent, None)
+        again.disk = container.disk
+        among = self.containers[container.dapid]
+        among[among.index(container)] = again
+        for message in container.beginning.values():
+            again.take(message)
+        self.coming_back.discard(container.dapid)
         return again
 
     def dead(self, pids: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of the processes that have ended, as the operating system would tell their parent."""
-        return [pid for pid in pids if all(each.task.is_dead for each in self.containers.get(pid, ()))]
+        return [
+            pid
+            for pid in pids
+            if pid not in self.coming_back and all(each.task.is_dead for each in self.containers.get(pid, ()))
+        ]
 
     def all(self) -> Iterator[Container]:
         return itertools.chain.from_iterable(self.containers.values())

@@ -50,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
                         "runs, or drawn from each seed (default: what FILE says, and all)")  # fmt: skip
     parser.add_argument("--object", help="what is replicated in all runs: dictionary, store, or module:Class, or any: drawn "
                         "from each seed (default: what FILE says, and dictionary)")  # fmt: skip
+    parser.add_argument("--durable", action="store_true", help="give replicas disks in the scenarios that are made, and restart "
+                        "them, cut the power, and let disks fill, slow down and lose something")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
     options = parser.parse_args(arguments)
     try:
+        if options.durable and options.protocol != "shuttle":
+            raise ValueError(f"--durable: replicas of the chain have disks, and --protocol is {options.protocol}")
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
@@ -103,7 +107,10 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object, options.protocol)
+        (
+            list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object,
+            options.durable, options.protocol,
+        )
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]

@@ -70,6 +70,7 @@ _TOLD: dict[str, Callable[[Observer, Container, Any], None]] = {
     "executed": _tell_executed,
     "checkpointed": _tell_checkpointed,
     "restored": lambda run, container, _: run.oracle.restored(container),
+    "resumed": lambda run, container, _: run.oracle.resumed(container),
     "went_back": lambda run, container, _: run.oracle.went_back(container),
     "accepted": lambda run, container, answer: run.accepted(container, answer),
 }

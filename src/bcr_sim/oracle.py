@@ -80,6 +80,7 @@ class Oracle:
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
         self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
+        self._spoken: dict[tuple[int, str], int] = {}  # (configuration, replica) -> slots that follow from what it said
         self.breaches: list[Breach] = []
         self.on_breach: Callable[[Breach], None] = lambda _: None  # is told of each when it is found
 
@@ -114,6 +115,42 @@ class Oracle:
             self.tell("replay", f"{who} behind slot {slot} holds {node.model.difference(state)}")
         elif state.digest() != node.digest:
             self.tell("agreement", f"{who} behind slot {slot} has another digest of its state")
+
+    def spoke(self, container: Container) -> None:
+        """A replica says something that follows from the slots that it has executed."""
+        tip, state = self._tips.get(container), container.process._state
+        if tip is not None and state.mode == "active":
+            place = tip.configuration, container.name
+            self._spoken[place] = max(tip.slots, self._spoken.get(place, 0))
+
+    def began_again(self, before: Container, container: Container) -> None:
+        """A replica comes in the place of one that has ended, with its disk."""
+        if before in self._tips:
+            self._tips[container] = self._tips[before]
+
+    def ended(self, container: Container, why: str) -> None:
+        """A replica has ended because of its disk, and nothing is wrong with that."""
+        if self._is_correct(container):
+            self.tell("durability", f"{container.name} of configuration {container.configuration} ends: {why}")
+
+    def resumed(self, container: Container) -> None:
+        """A replica that began again has read its disk: it holds what it executed, as far as it has spoken of it."""
+        number, ledger = container.configuration, container.process._state.ledger
+        if number is None:
+            return
+        tip = self._tips.get(container, self._roots.get(number))
+        while tip is not None and tip.slots > ledger.next_slot:
+            tip = tip.parent
+        if tip is not None:
+            self._tips[container] = tip
+        if not self._is_correct(container):
+            return
+        who = f"{container.name} of configuration {number}"
+        spoken = self._spoken.get((number, container.name), 0)
+        if spoken > ledger.next_slot:
+            self.tell("durability", f"{who} has slots below {ledger.next_slot} on its disk, and has spoken of {spoken - 1}")
+        elif tip is None or tip.slots != ledger.next_slot or ledger.state.digest() != tip.digest:
+            self.tell("durability", f"{who} has another state on its disk than it had behind slot {ledger.next_slot - 1}")
 
     def went_back(self, container: Container) -> None:
         """A replica is where it was when it was wedged, to be caught up from there."""

@@ -64,7 +64,10 @@ class Bounds:
         self.timers = 2 * self.in_flight + 4 + len(scenario.failures)
         self.unfinished_payloads = 2 * (scenario.num_replicas + 1)
         self.anything = self.history + 4 * self.in_flight + SPARE
-        self.path_ns = (requests + 1) * 2 * (scenario.num_replicas + 1) * options.delay[1] * MICROSECOND_NS
+        # A message that follows from a slot waits for a sync, and another may be under way.
+        syncing_ns = 2 * max(int(scenario.durable), *(fault.sync_ms for fault in options.disk_faults), 0) * MILLISECOND_NS
+        hop_ns = options.delay[1] * MICROSECOND_NS + syncing_ns
+        self.path_ns = (requests + 1) * 2 * (scenario.num_replicas + 1) * hop_ns
         shortest = min(scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
         self.is_late = 2 * self.path_ns >= shortest * MILLISECOND_NS
         self.client_ns = scenario.client_timeout_ms * MILLISECOND_NS
@@ -84,6 +87,8 @@ def hindered_until_ms(options: Simulation) -> int:
     """When what a scenario does to network and processes is over: a run has its time behind that."""
     ends = [pause.until for pause in options.pauses]
     ends += [each.until for links in (options.holds, options.cuts) for each in links]
+    ends += [each.until for each in options.power_cuts]
+    ends += [each.at for events in (options.restarts, options.disk_faults) for each in events]
     return max([*ends, *(crash.at for crash in options.crashes), options.until if options.lose or options.flip else 0])
 
 

@@ -123,7 +123,7 @@ class RaftRun(_Run):
         return (0, self._position(container)) in self.interference.unsound
 
     def _crash(self, name: str) -> None:
-        for container in self._living(name):
+        for container in self.living(name):
             if container.configuration is not None:
                 self._down[name] = container
         super()._crash(name)
@@ -133,7 +133,7 @@ class RaftRun(_Run):
         if container is not None:
             self.trace.befell(name, "restart")
             self.interference.happened(self.world.now_ns, f"{name} came back")
-            again = self.system.restart(container)
+            again = self.system.begin_again(container)
             self.oracle.restarted(again, self.stores[name].load().snapshot_at.index)
 
     # -- what happens

@@ -43,6 +43,7 @@ from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mut
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
+from bcr_sim.power import Power
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
 from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
@@ -151,6 +152,7 @@ class _Run:
             self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits, scenario.replicated
         )
         self.oracle.on_breach = self.trace.breached
+        self.power = Power(self, scenario.num_replicas)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
@@ -222,6 +224,8 @@ class _Run:
             self.world.at(amnesia.at * MILLISECOND_NS, self._forget, amnesia.position)
         for pause in self.options.pauses:
             self.world.at(pause.since * MILLISECOND_NS, self._pause, pause.process, pause.until * MILLISECOND_NS)
+        if self.scenario.durable:
+            self.power.plan()
         return self.world.run(lambda: self.record is not None or self.system.failures != [], LIMIT_NS, LIMIT_EVENTS)
 
     def _breaches(
@@ -282,32 +286,32 @@ class _Run:
     def _position(container: Container) -> int:
         return int(container.name.removeprefix("replica_"))
 
-    def _living(self, name: str) -> list[Container]:
+    def living(self, name: str) -> list[Container]:
         """The processes of this name that live, of the latest configuration only."""
         living = [each for each in self.system.all() if each.name == name and not each.task.is_dead]
         latest = max((each.configuration or 0 for each in living), default=0)
         return [each for each in living if (each.configuration or 0) == latest]
 
     def _crash(self, name: str) -> None:
-        for container in self._living(name):
+        for container in self.living(name):
             self.trace.befell(name, "crash")
             self.interference.happened(self.world.now_ns, f"{name} crashed")
             container.task.kill()
             if container.configuration is not None:
-                self._tell_harness(container.configuration, self._position(container), "crash")
+                self.tell_harness(container.configuration, self._position(container), "crash")
 
     def _pause(self, name: str, until_ns: int) -> None:
-        for container in self._living(name):
+        for container in self.living(name):
             self.trace.befell(name, "pause")
             container.task.pause(until_ns)
 
     def _forget(self, position: int) -> None:
-        for container in self._living(f"replica_{position}"):
+        for container in self.living(f"replica_{position}"):
             state = container.process._state if container.process is not None else None
             if state is None or state.mode != "active":
                 continue
             self.trace.befell(container.name, "amnesia")
-            self._tell_harness(container.configuration or 0, position, "amnesia")
+            self.tell_harness(container.configuration or 0, position, "amnesia")
             state.ledger.state.outcomes.clear()
             state.ledger.cache = LatestRequests(self.scenario.client_window)
             state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
@@ -317,7 +321,7 @@ class _Run:
     def _is_twin(self, cls: type, arguments: Any) -> bool:
         if not any(each.__name__ == "Replica" for each in cls.__mro__) or arguments[0] not in self.options.twins:
             return False
-        self._tell_harness(arguments[1], arguments[0], "twins")
+        self.tell_harness(arguments[1], arguments[0], "twins")
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:
@@ -331,7 +335,7 @@ class _Run:
         self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
-        self._tell_harness(container.configuration or 0, self._position(container), "free")
+        self.tell_harness(container.configuration or 0, self._position(container), "free")
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
@@ -348,7 +352,7 @@ class _Run:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
                 self.mutations_left[position] -= 1
-                self._tell_harness(sender.configuration or 0, position, "mutate")
+                self.tell_harness(sender.configuration or 0, position, "mutate")
                 state = sender.process._state
                 changed = mutated
                 if message[0] == "result_message" and self.world.random.random() < 0.5:
@@ -366,18 +370,22 @@ class _Run:
                     for command in forged_commands(sender.configuration or 0, state.ledger.next_slot, state.keys):
                         self._inject(sender, receiver, command)
         self.trace.sending(message)
+        if self.scenario.durable:
+            self.power.sending(sender, message[0])
         return content
 
     def _hear(self, verb: str, parts: list[Any]) -> None:
         """What the harness is told, or tells, at the moment at which that is sent."""
         if verb == "stop":
             self.is_stopped = True
+        elif verb == "close":
+            self.power.end()
         elif verb == "reconfiguration":
             self.has_service_given_up |= not self.is_stopped and decode(ReconfigurationReport, parts[0]).active_ms is None
         elif verb == "fault_injected":
             self.interference.struck(decode(FaultPlan, parts[0]))
 
-    def _tell_harness(self, configuration: int, position: int, what: str) -> None:
+    def tell_harness(self, configuration: int, position: int, what: str) -> None:
         plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
         self.interference.struck(plan)
         assert self.harness is not None
@@ -419,7 +427,7 @@ class _Run:
         """A client has accepted an answer of replicas."""
         if self.has_acceptance_of_all:
             number = answer.configuration
-            if number not in self.members:
+            if number not in self.members or self.scenario.durable:  # some may have begun again
                 self.members[number] = [each for each in self.system.all() if each.configuration == number]
             living = (each for each in self.members[number] if not each.task.is_dead)
             self.oracle.accepted(answer, container.name, living)

@@ -68,7 +68,11 @@ def object_of(seed: int) -> str:
 
 
 def scenario_text(
-    seed: int, authentication: Authentication = "ed25519", acceptance: Acceptance = "all", object_name: str = DEFAULT
+    seed: int,
+    authentication: Authentication = "ed25519",
+    acceptance: Acceptance = "all",
+    object_name: str = DEFAULT,
+    durable: bool = False,
 ) -> str:
     """The scenario file that a seed stands for: the same of each object, in the operations that it draws."""
     chance = Chance(seed)
@@ -111,6 +115,8 @@ def scenario_text(
     words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
     if not lies and chance.happens(0.4):
         words.append(f"flip({chance.one_of((5, 30, 100))})")
+    if durable:
+        words += _disks(Chance(f"disks {seed}"), replicas, disturbed, lies)
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in SIMULATED)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
@@ -118,6 +124,8 @@ def scenario_text(
         lines.append(f"acceptance = {acceptance}")
     if object_name != DEFAULT:
         lines.append(f"object = {object_name}")
+    if durable:
+        lines.append("durable = on")
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +178,28 @@ def _add_useless_macs(chance: Chance, pairs: Pairs, faulty: Sequence[int], clien
     if chance.happens(0.3):
         pair = f"shuttle({chance.number(0, clients - 1)},{chance.number(0, 3)}),useless_macs()"
         pairs.setdefault((0, chance.one_of(faulty)), []).append(pair)
+
+
+def _disks(chance: Chance, replicas: int, faulty: Sequence[int], lies: bool) -> list[str]:
+    """Restarts and power cuts of anybody, which are no faults; and of the faulty ones the disks that lose something.
+
+    A disk that gives back less than was synced makes its replica say what is not so, against which checksums are not made.
+    """
+    names = [f"replica_{position}" for position in range(replicas)]
+    words = []
+    if chance.happens(0.6):
+        words += [f"restart({chance.one_of(names)},{chance.number(0, 600)})" for _ in range(chance.number(1, 4))]
+    if chance.happens(0.4):
+        for _ in range(chance.number(1, 2)):
+            since = chance.number(0, 600)
+            words.append(f"power_cut({since},{since + chance.number(1, 400)})")
+    if chance.happens(0.25):
+        words.append(f"disk({chance.one_of(names)},slow({chance.number(1, 6)}),{chance.number(0, 300)})")
+    for position in faulty:
+        if chance.happens(0.3):
+            fault = chance.one_of(("full", "torn", "flip") if lies else ("full",))
+            words.append(f"disk(replica_{position},{fault},{chance.number(0, 500)})")
+    return words
 
 
 def _client_failures(chance: Chance, clients: int, authentication: Authentication) -> list[str]:

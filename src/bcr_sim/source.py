@@ -1,25 +1,30 @@
-"""Time, randomness and files of a simulated run."""
+"""What the processes of a simulated run ask of their machine: time, randomness, files, disks and stores of its world."""
 
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TextIO
+from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
+
+from greenlet import GreenletExit
 
 from bcr.raft.store import MemoryStore, Store
 from bcr.scenario.values import Simulation
+from bcr.stable.disk import Disk
 from bcr_sim.distalgo import Container, System
+from bcr_sim.power import Power
 from bcr_sim.world import SECOND_NS, World, current_task
 
 CLOCK = "virtual"
 BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
-class Simulated(Protocol):
-    """What a source needs to know of its run. `stores` are by the name of the process, and outlast it."""
+class Run(Protocol):
+    """What this asks of a run. `stores` are by the name of the process, and outlast it."""
 
     world: World
     system: System
+    power: Power
     options: Simulation
     chances: dict[Any, random.Random]
     stores: dict[str, MemoryStore]
@@ -30,7 +35,7 @@ class Simulated(Protocol):
 class WorldSource:
     """Time and randomness of the world for `bcr_runtime.ambient`."""
 
-    def __init__(self, run: Simulated, folder: Path | None) -> None:
+    def __init__(self, run: Run, folder: Path | None) -> None:
         self._run = run
         self._folder = folder
         self._files: list[TextIO] = []
@@ -81,5 +86,27 @@ class WorldSource:
     def gone(self, children: Sequence[Any]) -> list[Any]:
         return self._run.system.dead(children)
 
+    def fallen_children(self, children: Sequence[Any]) -> list[Any]:
+        """None: the simulator lets processes begin again itself, in the same place."""
+        return []
+
     def end_children(self, limit_s: float) -> None:
         """They end with the world."""
+
+    def open_disk(self, path: Path, owner: str) -> Disk:
+        return self._run.power.open_disk(self._run.container_of(current_task()), path)
+
+    def before_waiting(self, callback: Callable[[], None]) -> None:
+        container = self._run.container_of(current_task())
+
+        def call() -> None:
+            try:
+                callback()
+            except Exception as error:  # DistAlgo would say so, and go on for ever
+                self._run.system.failures.append(f"{container.name}: {error!r}")
+                raise GreenletExit from error
+
+        container.queue.before_waiting = call
+
+    def end_at_once(self, why: str) -> NoReturn:
+        self._run.power.end_at_once(self._run.container_of(current_task()), why)

@@ -76,7 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
     parser.add_argument("--show", action="store_true", help="print the scenario of --seed and run nothing")
     parser.add_argument("--trials", type=_kinds, metavar="KIND,…", help=f"hit processes from outside: {', '.join(TURNS)}")
+    parser.add_argument("--restarts", action="store_true", help="the same as --trials restart: replicas have disks, are killed, one "
+                        "or some or all at once, and begin again")  # fmt: skip
     options = parser.parse_args(arguments)
+    options.trials = ("restart",) if options.restarts else options.trials
     if options.show and options.trials:
         print(trial_of(options.seed, options.trials))
         return 0

@@ -38,8 +38,9 @@ TURNS = {
     "crash": ("head", "middle", "tail", "other"),
     "stop": ("head", "middle", "tail", "other"),
     "interrupt": ("command", "command"),
+    "restart": ("head", "middle", "tail", "all"),
 }
-SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP}
+SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP, "restart": signal.SIGKILL}
 TIMEOUT_MS = 400
 TEXT = """test_case_name = trial{seed}
 t = {t}
@@ -76,11 +77,12 @@ class Trial:
     def text(self) -> str:
         """The scenario file."""
         timers = {"timeout": TIMEOUT_MS, "olympus_timeout": 5 * TIMEOUT_MS}
-        return TEXT.format(seed=self.seed, other=self.seed + 1, t=self.t, **timers)
+        text = TEXT.format(seed=self.seed, other=self.seed + 1, t=self.t, **timers)
+        return text + "durable = on\n" if self.kind == "restart" else text
 
     @property
     def spares_service(self) -> bool:
-        """Whether at most t replicas are hit and nobody else: then the run has to pass."""
+        """Whether at most t replicas are hit, or any that have disks, and nobody else: then the run has to pass."""
         return bool(self.victims) and all(each.startswith("replica_") for each in self.victims)
 
     def __str__(self) -> str:
@@ -146,6 +148,9 @@ def trial_of(seed: int, kinds: Sequence[str]) -> Trial:
     else:
         t = chance.choice((1, 1, 1, 2))
         last = 2 * t
+        if role == "all":
+            victims = tuple(f"replica_{position}" for position in range(last + 1))
+            return Trial(seed, kind, role, t, victims, SIGNALS[kind], chance.uniform(0, MOMENT_S))
         first = {"head": 0, "middle": chance.randrange(1, last), "tail": last}[role]
         others = [position for position in range(last + 1) if position != first]
         more = chance.sample(others, chance.randint(0, t - 1))

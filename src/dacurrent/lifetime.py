@@ -85,6 +85,11 @@ def living() -> int:
     return sum(map(_is_running, list(_ours().containers)))
 
 
+def running() -> list[ProcessId]:
+    """The processes that live of those that this OS process started, in processes of their own or in threads."""
+    return [each.dapid for each in list(_ours().containers) if _is_running(each)]
+
+
 # -- processes and their containers
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from dacurrent import waiting
 from dacurrent.stock import Stock
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def cure_common(module: Stock) -> None:
         def pop(self, block: bool = True, timeout: float | None = None) -> Any:
             """The next item. Raises QueueEmpty if there is none within `timeout` seconds (None: waits for ever)."""
             loop = self._loop
+            if not self._q:
+                waiting.about_to_wait()
             if loop is not None:
                 loop.flush()
                 if loop.is_signalled:

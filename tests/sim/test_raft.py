@@ -80,6 +80,9 @@ def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
         ("authentication = hmac\n", "nothing is signed in Raft"),
         ("acceptance = quorum\n", "nothing is signed in Raft"),
         ("placement = nodes\n", "load the processes of the chain only"),
+        ("durable = on\n", "no disk that could fail"),
+        ("simulation = power_cut(5,9)\n", "no disk that could fail"),
+        ("simulation = disk(replica_0,full,5)\n", "no disk that could fail"),
         ("simulation = twins(0)\n", "Raft promises nothing where somebody lies"),
         ("heartbeat = 100\nelection_timeout = 150\n", "less than two heartbeats"),
         ("protocol = byzantine_raft\n", "no 'byzantine_raft'; shuttle, raft"),
@@ -94,8 +97,10 @@ def test_what_raft_cannot_have_is_refused_with_the_reason(more, why):
 
 def test_the_chain_refuses_what_only_raft_has():
     text = BASE.replace("protocol = raft\n", "")
-    with pytest.raises(ScenarioError, match="never come back"):
-        parse_scenario(text + "simulation = crash(replica_0,5); restart(replica_0,9)\n", "chain.config")
+    _, warnings = parse_scenario(text + "simulation = crash(replica_0,5); restart(replica_0,9)\n", "chain.config")
+    assert any("never come back without `durable = on`" in warning.text for warning in warnings)
+    with pytest.raises(ScenarioError, match="promises nothing by its timers"):
+        parse_scenario(text + "simulation = clock(0,900)\n", "chain.config")
     with pytest.raises(ScenarioError, match="no trigger append_entries"):
         parse_scenario(text + "failures[0,0] = append_entries(1),crash()\n", "chain.config")
     _, warnings = parse_scenario(text + "heartbeat = 60\n", "chain.config")

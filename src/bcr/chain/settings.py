@@ -15,7 +15,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `state_limit_bytes` is how large the dictionary may become. `run_name` names the folder of this run's logs below
     `log_base`, or below the project's `logs` where that is empty, as it must be on other hosts. `message_limit_bytes` is the
     size that no message may exceed. Lines of the logs are stamped with the monotonic clock called `clock`, plus
-    `clock_origin_ns`, by all processes that have it.
+    `clock_origin_ns`, by all processes that have it. `durable` says whether replicas keep on disk what they order before
+    they speak of it.
     """
 
     t: int
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     run_name: str = "run"
     log_base: str = ""
     log_level: str = "human"
+    durable: bool = False
     clock: str = ""
     clock_origin_ns: int = 0
 

@@ -1,4 +1,4 @@
-"""Who may become leader: terms, votes, and how long a follower waits (specification, 13.3; paper, 5.2)."""
+"""Who may become leader: terms, votes, and how long a follower waits (specification, 14.3; paper, 5.2)."""
 
 from bcr.raft.log import Position
 

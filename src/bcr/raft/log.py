@@ -1,4 +1,4 @@
-"""The log: entries that form a chain, and what a snapshot has taken the place of (specification, 13.2).
+"""The log: entries that form a chain, and what a snapshot has taken the place of (specification, 14.2).
 
 Each entry holds the digest of the one before it. So the digest at an index stands for everything up to there, and the log matching
 test compares digests where the paper compares terms: equal digests are equal logs, whatever the terms say.

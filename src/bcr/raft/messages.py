@@ -1,4 +1,4 @@
-"""The messages of Raft, with the fields of the paper's Figures 2 and 13 (specification, 13.1). Nothing is signed: nobody lies here."""
+"""The messages of Raft, with the fields of the paper's Figures 2 and 13 (specification, 14.1). Nothing is signed: nobody lies here."""
 
 import msgspec
 

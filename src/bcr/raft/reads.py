@@ -1,4 +1,4 @@
-"""Requests that only read, answered without the log: the ReadIndex of the thesis (specification, 13.6).
+"""Requests that only read, answered without the log: the ReadIndex of the thesis (specification, 14.6).
 
 A leader remembers its commit index and asks all whether it still leads; when a majority has answered a message that was sent
 after the request came, nobody else can have committed anything that the request should see.

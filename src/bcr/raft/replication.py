@@ -1,4 +1,4 @@
-"""What a leader knows of its followers, and what is committed by it (specification, 13.4; paper, Figure 2)."""
+"""What a leader knows of its followers, and what is committed by it (specification, 14.4; paper, Figure 2)."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""What clients are owed beyond the log: requests at most once, results in turn, reads told from writes (specification, 13.5)."""
+"""What clients are owed beyond the log: requests at most once, results in turn, reads told from writes (specification, 14.5)."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Snapshots: the running state at an index, which replaces the log up to there, and how it travels (specification, 13.7)."""
+"""Snapshots: the running state at an index, which replaces the log up to there, and how it travels (specification, 14.7)."""
 
 from bcr.chain.limits import state_limits
 from bcr.chain.settings import Settings

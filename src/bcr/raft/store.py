@@ -1,4 +1,4 @@
-"""What a server must not forget: its term, its vote, its log, and the snapshot that the log stands on (specification, 13.8)."""
+"""What a server must not forget: its term, its vote, its log, and the snapshot that the log stands on (specification, 14.8)."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The log with the snapshot that it stands on, both in the store before anybody hears of them (specification, 13.8)."""
+"""The log with the snapshot that it stands on, both in the store before anybody hears of them (specification, 14.8)."""
 
 from collections.abc import Sequence
 

@@ -22,7 +22,7 @@ UNITS = {1: "whole milliseconds", 1_000: "seconds"}
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"[+-]?\d+")
 _BARE = re.compile(r"[^\s,;()'\"]+")
-_GROUP = re.compile(r"\{[^{}]*\}")
+_GROUP = re.compile(r"\{[^{}]*\}|slow\(\d+\)")
 _ESCAPES = {"n": "\n", "t": "\t"}
 _CALL_END = re.compile(r"\)\s*(?:;|$)")  # where a call ends that others or nothing follow
 

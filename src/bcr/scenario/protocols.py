@@ -13,6 +13,8 @@ from bcr.faults.vocabulary import FAILURES, TRIGGERS, TriggerWord
 from bcr.signed.authentication import Authentication, sizes
 
 UNTRUSTED = "Raft promises nothing where somebody lies; allow_lies = yes shows what is lost then"
+NO_DISK = "its servers have a store, which keeps what it was told, and no disk that could fail"
+WITHOUT = "without `durable = on`"
 UNSIGNED = "nothing is signed in Raft, and a majority of 2t+1 servers decides"
 
 
@@ -25,7 +27,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     `files` hold its processes, servers and clients first. `messages` are those that servers and clients send each other, and
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
     to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
-    and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why.
+    and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why;
+    `options_of_disks` those that do nothing without `durable = on`.
     """
 
     name: ProtocolName
@@ -40,6 +43,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     lies: Sequence[str] = ()
     why_no_lies: str = ""
     options: Mapping[str, str] = {}
+    options_of_disks: Mapping[str, str] = {}
 
     def servers(self, t: int, authentication: Authentication) -> int:
         """How many servers it takes to bear t faulty ones."""
@@ -82,8 +86,12 @@ SHUTTLE = Protocol(
     ignored=("heartbeat", "election_timeout", "allow_lies"),
     failures=tuple(FAILURES),
     options={
-        "restart": "replicas of the chain never come back: others take their place",
         "clock": "the chain promises nothing by its timers, and holds and pauses show it late replicas",
+    },
+    options_of_disks={
+        "restart": f"replicas of the chain never come back {WITHOUT}: others take their place",
+        "power_cut": f"replicas of the chain never come back {WITHOUT}",
+        "disk": f"there are no disks {WITHOUT}",
     },
 )  # fmt: skip
 
@@ -99,6 +107,7 @@ RAFT = Protocol(
     refused={
         "authentication": ("ed25519", UNSIGNED),
         "acceptance": ("all", UNSIGNED),
+        "durable": ("off", NO_DISK),
         "placement": ("processes", "the nodes of a run load the processes of the chain only"),
     },
     failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
@@ -106,7 +115,7 @@ RAFT = Protocol(
     why_no_lies=UNTRUSTED,
     options={
         word: UNTRUSTED for word in ("twins", "free", "mutate", "amnesia", "flip")
-    } | {"real_signatures": UNSIGNED},
+    } | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
 )  # fmt: skip
 
 PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}

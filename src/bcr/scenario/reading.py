@@ -263,6 +263,7 @@ class _Reading:
             expectations=self._expectations(reading),
             authentication=authentication,
             acceptance=self._choice("acceptance"),
+            durable=self._choice("durable") == "on",
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -418,6 +419,8 @@ class _Reading:
             self._demand_possible(entry, word, offset, authentication)
             if word in protocol.options:
                 self._say(entry, f"{word}: {protocol.options[word]}", offset)
+            elif word in protocol.options_of_disks and self._choice("durable") != "on":
+                self._say(entry, f"{word} does nothing: {protocol.options_of_disks[word]}", offset, "warning")
 
         warn, tell = self._warner(entry), self._teller(entry)
         return parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)

@@ -13,15 +13,19 @@ from bcr.scenario.values import (
     Amnesia,
     Crash,
     Cut,
+    DiskFault,
     Hold,
     Mutation,
     Pause,
+    PowerCut,
     Restart,
     Simulation,
     SlowClock,
 )
 
-Kind = Literal["number", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position"]
+Kind = Literal[
+    "number", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "replica", "disk_fault"
+]  # fmt: skip
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -42,7 +46,6 @@ OPTIONS: Mapping[str, Option] = {
     "hold": Option(("party", "party", "milliseconds", "milliseconds"),
                    "what the first sends the second in between arrives at the end of it: asynchrony, and no fault"),
     "crash": Option(("process", "milliseconds"), "the process ends then"),
-    "restart": Option(("process", "milliseconds"), "the server, which has ended, comes back then with what it has put into its store"),
     "clock": Option(("position", "rate"), "the clock of this server advances so many thousandths of a second a second"),
     "pause": Option(("party", "milliseconds", "milliseconds"), "the process stands still in between"),
     "twins": Option(("position",), "two processes are this replica, with one key, and others reach now the one and now the other"),
@@ -51,11 +54,17 @@ OPTIONS: Mapping[str, Option] = {
     "mutate": Option(("position", "number"), "so many messages of the replica are changed a little, or into consistent lies, signed by "
                      "it where it can"),
     "amnesia": Option(("position", "milliseconds"), "the replica forgets what it executed for whom, and hears old requests again"),
+    "restart": Option(("replica", "milliseconds"), "the replica's process ends then, and begins again from its disk (with `durable = on`); "
+                      "of Raft, the server, which has crashed, comes back then with what its store holds"),
+    "power_cut": Option(("milliseconds", "milliseconds"), "all replicas end at the first, and begin again from their disks at the second"),
+    "disk": Option(("replica", "disk_fault", "milliseconds"),
+                   "from then on the disk of the replica, of the configuration that is current then, is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "
+                   "bit of it `flip`s, and the process begins again"),
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
 FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
-         "party": "replica_i", "position": "i"}  # fmt: skip
+         "party": "replica_i", "position": "i", "replica": "replica_i", "disk_fault": "full"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
     "milliseconds": MILLISECONDS_MOST,
@@ -91,13 +100,15 @@ def parse_simulation(
         cuts=tuple(Cut(*call) for call in found["cut"]),  # type: ignore[arg-type]
         holds=tuple(Hold(*call) for call in found["hold"]),  # type: ignore[arg-type]
         crashes=tuple(Crash(*call) for call in found["crash"]),  # type: ignore[arg-type]
-        restarts=tuple(Restart(*call) for call in found["restart"]),  # type: ignore[arg-type]
         clocks=tuple(SlowClock(*call) for call in found["clock"]),  # type: ignore[arg-type]
         pauses=tuple(Pause(*call) for call in found["pause"]),  # type: ignore[arg-type]
         twins=tuple(sorted({int(position) for (position,) in found["twins"]})),
         free=tuple(sorted({int(position) for (position,) in found["free"]})),
         mutations=tuple(Mutation(*call) for call in found["mutate"]),  # type: ignore[arg-type]
         amnesias=tuple(Amnesia(*call) for call in found["amnesia"]),  # type: ignore[arg-type]
+        restarts=tuple(Restart(*call) for call in found["restart"]),  # type: ignore[arg-type]
+        power_cuts=tuple(PowerCut(*sorted(map(int, call))) for call in found["power_cut"]),
+        disk_faults=tuple(_disk_fault(*call) for call in found["disk"]),  # type: ignore[arg-type]
         real_signatures=bool(found["real_signatures"]),
     )
 
@@ -105,11 +116,23 @@ def parse_simulation(
 def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -> int | str:
     if kind in ("process", "party"):
         return _process(call, index, replicas, clients, may_be_olympus=kind == "party")
+    if kind == "replica":
+        return _process(call, index, replicas, 0, may_be_olympus=False)
+    if kind == "disk_fault":
+        if not re.fullmatch(r"full|torn|flip|slow\(\d{1,7}\)", call.arguments[index]):
+            found = call.arguments[index]
+            raise Problem(f"{call.name}: expected full, torn, flip or slow(ms), found {found!r}", call.offsets[index])
+        return call.arguments[index]
     value = whole_number(call, index)
     most = replicas - 1 if kind == "position" else LIMITS[kind]
     if value > most:
         raise Problem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
     return value
+
+
+def _disk_fault(process: str, fault: str, at: int) -> DiskFault:
+    kind, _, sync_ms = fault.rstrip(")").partition("(")
+    return DiskFault(process, kind, at, int(sync_ms or 0))
 
 
 def _process(call: Call, index: int, replicas: int, clients: int, may_be_olympus: bool) -> str:
@@ -118,6 +141,8 @@ def _process(call: Call, index: int, replicas: int, clients: int, may_be_olympus
     if may_be_olympus and name == "olympus":
         return name
     found = re.fullmatch(r"(replica|client)_(\d{1,9})", name)
+    if not clients and (found is None or found[1] == "client" or int(found[2]) >= replicas):
+        raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}, found {name!r}", call.offsets[index])
     if found is None or int(found[2]) >= {"replica": replicas, "client": clients}[found[1]]:
         others = f", client_0 to client_{clients - 1} or olympus" if may_be_olympus else f" or client_0 to client_{clients - 1}"
         raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{others}, found {name!r}", call.offsets[index])

@@ -78,13 +78,6 @@ class Crash(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
-class Restart(msgspec.Struct, frozen=True, array_like=True):
-    """A server that has ended comes back at virtual millisecond `at`, with what its store holds."""
-
-    process: str
-    at: int
-
-
 class SlowClock(msgspec.Struct, frozen=True, array_like=True):
     """A server's clock advances so many thousandths of a second a second."""
 
@@ -114,6 +107,36 @@ class Amnesia(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
+class Restart(msgspec.Struct, frozen=True, array_like=True):
+    """A replica's process ends at virtual millisecond `at`, and begins again from its disk.
+
+    A server of Raft that has crashed comes back then, with what its store holds.
+    """
+
+    process: str
+    at: int
+
+
+class PowerCut(msgspec.Struct, frozen=True, array_like=True):
+    """All replicas end at virtual millisecond `since`, and begin again from their disks at `until`."""
+
+    since: int
+    until: int
+
+
+class DiskFault(msgspec.Struct, frozen=True, array_like=True):
+    """From virtual millisecond `at` the disk of a replica, of the configuration that is current then, is as `fault` says.
+
+    `full`: nothing can be written any more. `slow`: each sync takes `sync_ms`. `torn`: the last row of its log is spoiled,
+    and `flip`: a bit somewhere; with both the process begins again, which is when it is noticed.
+    """
+
+    process: str
+    fault: str
+    at: int
+    sync_ms: int = 0
+
+
 class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated run is told beyond the scenario.
 
@@ -131,13 +154,15 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...] = ()
     holds: tuple[Hold, ...] = ()
     crashes: tuple[Crash, ...] = ()
-    restarts: tuple[Restart, ...] = ()
     clocks: tuple[SlowClock, ...] = ()
     pauses: tuple[Pause, ...] = ()
     twins: tuple[int, ...] = ()
     free: tuple[int, ...] = ()
     mutations: tuple[Mutation, ...] = ()
     amnesias: tuple[Amnesia, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    power_cuts: tuple[PowerCut, ...] = ()
+    disk_faults: tuple[DiskFault, ...] = ()
     real_signatures: bool = False
 
 
@@ -175,6 +200,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     authentication: Authentication = "ed25519"
     acceptance: Acceptance = "all"
     placement: Placement = "processes"
+    durable: bool = False
     log_level: LogLevel = "human"
     hosts: tuple[str, ...] = ()
     client_hosts: tuple[int, ...] = ()

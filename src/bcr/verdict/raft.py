@@ -1,5 +1,5 @@
 """The verdict on a recorded run of Raft: are the clients' results those of one service, which took requests in the order of its log?
-(Specification, 13.9.)
+(Specification, 14.9.)
 
 Nothing is signed, so who says what is taken from the record; what is checked is whether it fits together. Results are put in the order
 of the log and replayed on a model, held against real time, and on short runs a second opinion knows nothing of logs.

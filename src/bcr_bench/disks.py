@@ -1,0 +1,81 @@
+"""What disks cost: the same work with and without them, in turn, beside the cost of a sync measured in between.
+
+How long a sync takes is the machine's doing, and changes for minutes. So it is measured before each pair of runs, in the
+way in which a replica does it, and printed with them.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.table import Table
+
+from bcr.stable.disk import Row
+from bcr_bench.measured import Measured, together
+from bcr_bench.plans import Point, Value
+from bcr_bench.points import run_point
+from bcr_disk.sqlite import SqliteDisk
+from bcr_run.output import Terminal
+
+SYNCS = 100
+ROW_BYTES = 2_048  # of a slot with one request, at t = 1
+BASE: Mapping[str, Value] = {
+    "t": 1, "value_bytes": 100, "read_percent": 50, "checkpt_interval": 100, "log_level": "quiet", "client_timeout": 60_000,
+    "head_timeout": 60_000, "nonhead_timeout": 60_000,
+}  # fmt: skip
+WORKLOADS: Mapping[str, Mapping[str, Value]] = {
+    "one at a time": {"num_client": 1, "client_window": 1, "batch_limit": 1, "operations_per_request": 1, "operations": 500},
+    "window 4, batch 16": {"num_client": 4, "client_window": 4, "batch_limit": 16, "operations_per_request": 1, "operations": 2_000},
+    "50 a request": {"num_client": 2, "client_window": 16, "batch_limit": 16, "operations_per_request": 50, "operations": 60_000},
+}  # fmt: skip
+
+
+def sync_ms() -> float:
+    """The median time in which a row of a slot's size is written and synced here, milliseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = SqliteDisk(Path(folder) / "sync.sqlite", "bench")
+        taken = []
+        for number in range(SYNCS):
+            began_s = time.perf_counter()
+            disk.append(Row.of(number, bytes(ROW_BYTES)))
+            disk.sync()
+            taken.append(time.perf_counter() - began_s)
+        disk.close()
+    return statistics.median(taken) * 1_000
+
+
+def measure_disks(times: int) -> int:
+    """`bcr bench disks`: print what each workload comes to; 1 where one has no run that counts."""
+    runs: dict[tuple[str, str], list[Measured]] = {(name, kept): [] for name in WORKLOADS for kept in ("off", "on")}
+    syncs: list[float] = []
+    for repetition in range(times):
+        for name, settings in WORKLOADS.items():
+            syncs.append(sync_ms())
+            for kept in ("off", "on"):
+                point = Point("disks", f"{name}, durable = {kept}", "bcr", {**BASE, **settings, "durable": kept})
+                done = run_point(point)
+                runs[name, kept].append(done)
+                said = done.problem or f"{done.rate:,.0f} a second, p50 {done.latency_ms.get('p50', 0):.2f} ms"
+                print(f"run {repetition + 1}: {point.label}: {said}; a sync {syncs[-1]:.2f} ms", file=sys.stderr, flush=True)
+    medians = {key: together(each) for key, each in runs.items()}
+    _print(medians, syncs)
+    return int(any(each.problem for each in medians.values()))
+
+
+def _print(medians: Mapping[tuple[str, str], Measured], syncs: list[float]) -> None:
+    table = Table(title="With disks, and without", title_justify="left")
+    for heading in ("workload", "p50 ms without", "with", "more", "a second without", "with", "ratio"):
+        table.add_column(heading, justify="left" if heading == "workload" else "right")
+    for name in WORKLOADS:
+        without, durable = medians[name, "off"], medians[name, "on"]
+        if without.problem or durable.problem:
+            table.add_row(name, without.problem or durable.problem, *[""] * 5)
+            continue
+        before, after = (each.latency_ms["p50"] for each in (without, durable))
+        table.add_row(name, f"{before:.2f}", f"{after:.2f}", f"{after - before:.2f}", f"{without.rate:,.0f}", f"{durable.rate:,.0f}",
+                      f"{durable.rate / without.rate:.2f}")  # fmt: skip
+    Terminal().print(table)
+    print(f"a sync of {ROW_BYTES:,} bytes: median {statistics.median(syncs):.2f} ms, from {min(syncs):.2f} to {max(syncs):.2f}")

@@ -1,0 +1,1 @@
+"""Disks of the machine: files in which a process finds again what it must not forget."""

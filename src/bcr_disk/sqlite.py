@@ -1,0 +1,157 @@
+"""A disk as one SQLite file: key and log together, so that neither can be there without the other.
+
+WAL and synchronous=FULL: a transaction that has been committed survives a power cut. One connection only, opened by the
+process that writes, behind a lock file that names it.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bcr.stable.disk import Content, DamagedError, DiskError, Row
+
+FORMAT = 1
+APPLICATION = 0x62637231  # "bcr1", by which the file is known to be ours
+ENDING = ".sqlite"
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+_TABLES = """
+CREATE TABLE fact (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE part (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE log (number INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL);
+"""
+
+
+class SqliteDisk:
+    """The file at `path`, made with its folder if need be; `owner` is who opens it, for whoever is refused.
+
+    Raises DiskError where another process has it open, others could read it, it is of another format or no such file;
+    DamagedError where SQLite says that it is broken.
+    """
+
+    def __init__(self, path: Path, owner: str) -> None:
+        self.name = str(path)
+        self._path = path
+        with self._errors("cannot be opened"):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _locked(path.with_suffix(".lock"), owner)
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self) -> None:
+        path = self._path
+        is_new = not path.exists()
+        if is_new:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        mode = path.stat().st_mode
+        if mode & OTHERS:
+            raise DiskError(f"{self.name} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
+        with self._errors("cannot be opened"):
+            # Transactions are begun and ended here, not by the library.
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            if is_new or self._is_empty():
+                self._make()
+            else:
+                self._demand_known()
+
+    def _is_empty(self) -> bool:
+        return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
+
+    def _make(self) -> None:
+        self._connection.executescript(
+            f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; {_TABLES} COMMIT;"
+        )
+        folder = os.open(self._path.parent, os.O_RDONLY)  # that the file is there has to be on the disk too
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _demand_known(self) -> None:
+        [application] = self._connection.execute("PRAGMA application_id").fetchone()
+        [version] = self._connection.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION:
+            raise DiskError(f"{self.name} is not a file of this project")
+        if version != FORMAT:
+            raise DiskError(f"{self.name} is of format {version}, and this version reads and writes format {FORMAT}")
+        [said] = self._connection.execute("PRAGMA quick_check").fetchone()
+        if said != "ok":
+            raise DamagedError(f"{self.name} is damaged: {said}")
+
+    @contextlib.contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            is_broken = type(error) is sqlite3.DatabaseError
+            kind = DamagedError if is_broken else DiskError
+            raise kind(f"{self.name} {'is damaged' if is_broken else what}: {error}") from error
+        except OSError as error:
+            raise DiskError(f"{self.name} {what}: {error.strerror}") from error
+
+    def read(self) -> Content:
+        with self._errors("cannot be read"):
+            facts = dict(self._connection.execute("SELECT name, body FROM fact"))
+            parts = dict(self._connection.execute("SELECT number, body FROM part"))
+            rows = self._connection.execute("SELECT number, body, checksum FROM log ORDER BY number")
+            return Content(facts, parts, tuple(Row(*row) for row in rows))
+
+    def append(self, row: Row) -> None:
+        with self._errors("cannot be written"):
+            self._begin()
+            self._connection.execute("INSERT INTO log VALUES (?, ?, ?)", (row.number, row.body, row.checksum))
+
+    def _begin(self) -> None:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+
+    def sync(self) -> None:
+        with self._errors("cannot be synced"):
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+
+    def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
+        with self._errors("cannot be written"):
+            self._begin()
+            self._connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
+            self._connection.executemany("INSERT OR REPLACE INTO part VALUES (?, ?)", parts.items())
+            self._connection.execute("DELETE FROM part WHERE length(body) = 0")
+            self._connection.execute("DELETE FROM log WHERE number < ?", (first,))
+        self.sync()
+
+    def cut(self, row: Row) -> None:
+        with self._errors("cannot be cut"):
+            copy = os.open(self._path.with_suffix(f".torn-{row.number}"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+            with open(copy, "wb") as file:
+                file.write(row.body)
+                os.fsync(copy)
+            self._begin()
+            self._connection.execute("DELETE FROM log WHERE number = ?", (row.number,))
+        self.sync()
+
+    def close(self) -> None:
+        self._connection.close()
+        os.close(self._lock)
+
+
+def _locked(path: Path, owner: str) -> int:
+    """An open lock file with the owner in it. Raises DiskError, naming the owner, where somebody else has it."""
+    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(file, 200).decode(errors="replace").strip() or "another process"
+        os.close(file)
+        raise DiskError(f"{path.with_suffix(ENDING)} is in use by {holder}") from None
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{owner}, process {os.getpid()}\n".encode(), 0)
+    return file

@@ -1,0 +1,102 @@
+"""How a replica keeps what it must not forget: on its disk, or, where nothing is to be durable, nowhere.
+
+Whatever goes wrong with a disk ends the process at once: who cannot keep its word says nothing more.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bcr.chain.ledger import Ledger
+from bcr.chain.settings import Settings
+from bcr.signed.authentication import Authentication, keys_of
+from bcr.signed.signing import KEY_SEED_SIZE, Keys
+from bcr.stable.chain import Identity, Stable
+from bcr.stable.disk import Content, Disk, DiskError, Row
+from bcr.state.running import RunningState
+from bcr_runtime import ambient
+from bcr_runtime.processes import run_folder
+
+FOLDER = "disks"  # below a run's logs
+
+
+@contextlib.contextmanager
+def _or_end() -> Iterator[None]:
+    """An error of a disk ends the process: nothing is tried twice."""
+    try:
+        yield
+    except DiskError as error:
+        ambient.end_at_once(str(error))
+
+
+class _StrictDisk:
+    """A disk that whoever writes to it does not outlive when it fails."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.name = disk.name
+
+    def read(self) -> Content:
+        with _or_end():
+            return self._disk.read()
+
+    def append(self, row: Row) -> None:
+        with _or_end():
+            self._disk.append(row)
+
+    def sync(self) -> None:
+        with _or_end():
+            self._disk.sync()
+
+    def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
+        with _or_end():
+            self._disk.checkpoint(facts, parts, first)
+
+    def cut(self, row: Row) -> None:
+        with _or_end():
+            self._disk.cut(row)
+
+    def close(self) -> None:
+        self._disk.close()
+
+
+class OnDisk(Stable):
+    """What a durable replica keeps; the process ends where its disk fails, or holds another thing than was written."""
+
+    def keys(self, authentication: Authentication, olympus_key: bytes) -> Keys:
+        """The replica's own: those that it had, where it had some."""
+        return keys_of(authentication, self.identity.seed, olympus_key)
+
+    def begin(self, configuration: bytes, state: RunningState) -> None:
+        with _or_end():
+            super().begin(configuration, state)
+
+    def resume(self, ledger: Ledger, configuration: bytes) -> None:
+        with _or_end():
+            super().resume(ledger, configuration)
+
+
+class Nowhere:
+    """What a replica keeps whose run is not durable: nothing, and its keys are new."""
+
+    has_restarted = has_begun = is_dirty = False
+
+    def keys(self, authentication: Authentication, olympus_key: bytes) -> Keys:
+        return keys_of(authentication, ambient.random_bytes(KEY_SEED_SIZE), olympus_key)
+
+    def nothing(self, *_: Any) -> None:
+        pass
+
+    begin = ordered = wedged = sync = signed_checkpoint = completed_checkpoint = nothing
+
+
+def open_stable(settings: Settings, name: str, position: int, configuration: int) -> OnDisk | Nowhere:
+    """What the replica called `name`, at this place of a configuration, keeps; it is made where there is none yet."""
+    if not settings.durable:
+        return Nowhere()
+    path = run_folder(settings) / FOLDER / f"{name}-configuration_{configuration}"
+    seed = ambient.random_bytes(KEY_SEED_SIZE)
+    with _or_end():
+        disk = _StrictDisk(ambient.open_disk(path, f"{name} of configuration {configuration}"))
+        return OnDisk(disk, Identity(configuration, position, seed))
+    raise AssertionError("a process that has ended goes on")

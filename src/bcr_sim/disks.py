@@ -1,0 +1,123 @@
+"""Simulated disks: what is not synced is lost or torn by a crash, and they fill, slow down and flip bits.
+
+A disk belongs to a replica's place in one configuration, and outlives its process. It goes wrong in no other way than the
+interface of bcr.stable.disk allows for.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from bcr.stable.disk import Content, DiskError, Row
+
+CrashKind = Literal["process", "power"]
+
+
+class SimDisk:
+    """`sleep_ns` lets the process that syncs stand still. What has been synced survives whatever `crash` does."""
+
+    def __init__(self, name: str, chance: random.Random, sleep_ns: Callable[[int], None]) -> None:
+        self.name = name
+        self.sync_ns = 0
+        self.is_full = False
+        self.is_spoiled = False  # something that was synced is not there any more as it was
+        self.syncs = 0
+        self.cuts = 0
+        self._chance = chance
+        self._sleep_ns = sleep_ns
+        self._facts: dict[str, bytes] = {}
+        self._parts: dict[int, bytes] = {}
+        self._rows: dict[int, Row] = {}
+        self._written: list[Row] = []  # and not synced
+
+    # -- what a process asks for
+
+    def read(self) -> Content:
+        rows = tuple(self._rows[number] for number in sorted(self._rows))
+        return Content(dict(self._facts), dict(self._parts), rows)
+
+    def append(self, row: Row) -> None:
+        self._demand_room()
+        self._written.append(row)
+
+    def sync(self) -> None:
+        self._take_its_time()
+        self._rows |= {row.number: row for row in self._written}
+        self._written.clear()
+
+    def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
+        self._take_its_time()
+        self._rows |= {row.number: row for row in self._written}
+        self._written.clear()
+        self._facts |= facts
+        self._parts |= parts
+        self._parts = {number: body for number, body in self._parts.items() if body}
+        self._rows = {number: row for number, row in self._rows.items() if number >= first}
+
+    def cut(self, row: Row) -> None:
+        self.cuts += 1
+        del self._rows[row.number]
+
+    def close(self) -> None:
+        self._written.clear()
+
+    def _demand_room(self) -> None:
+        if self.is_full:
+            raise DiskError(f"{self.name} cannot be written: no space left")
+
+    def _take_its_time(self) -> None:
+        self._demand_room()
+        self.syncs += 1
+        if self.sync_ns:
+            self._sleep_ns(self.sync_ns)
+            self._demand_room()
+
+    # -- what becomes of it
+
+    def crash(self, kind: CrashKind) -> None:
+        """The process is gone, or the power: of what was not synced all is lost, or with the power some is there, or torn."""
+        written, self._written = self._written, []
+        if kind == "process" or not written:
+            return
+        fate = self._chance.random()
+        if fate < 0.4:
+            return
+        row = written[0]
+        self._rows[row.number] = row if fate < 0.6 else _torn(row, self._chance)
+
+    def tear(self) -> bool:
+        """Spoil the last row; whether there is one."""
+        if not self._rows:
+            return False
+        self.is_spoiled = True
+        last = max(self._rows)
+        self._rows[last] = _torn(self._rows[last], self._chance)
+        return True
+
+    def flip(self) -> None:
+        """Turn a bit of something that is there."""
+        self.is_spoiled = True
+        places: list[tuple[str, str | int]] = [("fact", name) for name in self._facts]
+        places += [("row", number) for number in self._rows]
+        places += [("part", number) for number in self._parts]
+        kind, key = places[int(self._chance.random() * len(places))]
+        if kind == "row":
+            row = self._rows[int(key)]
+            self._rows[int(key)] = msgspec.structs.replace(row, body=self._flipped(row.body))
+        elif kind == "fact":
+            self._facts[str(key)] = self._flipped(self._facts[str(key)])
+        else:
+            self._parts[int(key)] = self._flipped(self._parts[int(key)])
+
+    def _flipped(self, data: bytes) -> bytes:
+        place = int(self._chance.random() * len(data))
+        return data[:place] + bytes((data[place] ^ 1 << int(self._chance.random() * 8),)) + data[place + 1 :]
+
+
+def _torn(row: Row, chance: random.Random) -> Row:
+    """The row with zeros from some byte on, as of sectors that never reached the disk."""
+    kept = int(chance.random() * len(row.body))
+    torn = row.body[:kept] + bytes(len(row.body) - kept)
+    return msgspec.structs.replace(row, body=torn, checksum=row.checksum if torn != row.body else row.checksum ^ 1)

@@ -1,0 +1,160 @@
+"""What befalls the disks and the power of a simulated run whose replicas keep what they order on disk.
+
+A process that is restarted loses what it had not synced; with the power some of that may be on the disk all the same, or
+torn. A disk that forgets what was synced, or takes no more, makes its replica one of the t that may be faulty.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from greenlet import GreenletExit
+
+from bcr.scenario.values import DiskFault, Simulation
+from bcr_sim.disks import CrashKind, SimDisk
+from bcr_sim.distalgo import BEGINNING, Container, System
+from bcr_sim.oracle import Oracle
+from bcr_sim.properties import Interference
+from bcr_sim.trace import Trace
+from bcr_sim.world import MILLISECOND_NS, World, current_task
+
+SYNC_MOST_NS = MILLISECOND_NS  # that a sync of a disk takes which nothing is wrong with
+DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
+# What a replica says with these follows from slots that it has executed.
+SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
+
+
+class Run(Protocol):
+    """What this asks of a run."""
+
+    world: World
+    system: System
+    trace: Trace
+    oracle: Oracle
+    interference: Interference
+    options: Simulation
+
+    def living(self, name: str) -> list[Container]: ...
+
+    def tell_harness(self, configuration: int, position: int, what: str) -> None: ...
+
+
+class Power:
+    """The restarts, power cuts and disk faults of one run."""
+
+    def __init__(self, run: Run, replicas: int) -> None:
+        self._run = run
+        self._names = [f"replica_{position}" for position in range(replicas)]
+        self._is_off = False
+        self._is_over = False
+        self._down: list[Container] = []  # that will begin again
+
+    def plan(self) -> None:
+        """Let everything happen in its time."""
+        world, options = self._run.world, self._run.options
+        for restart in options.restarts:
+            world.at(restart.at * MILLISECOND_NS, self._restart, [restart.process])
+        for cut in options.power_cuts:
+            world.at(cut.since * MILLISECOND_NS, self._cut_power, cut.until * MILLISECOND_NS)
+        for fault in options.disk_faults:
+            world.at(fault.at * MILLISECOND_NS, self._strike, fault)
+
+    # -- what the processes ask for
+
+    def open_disk(self, container: Container, path: Path) -> SimDisk:
+        """The disk of a replica, which it finds again when it is restarted."""
+        if container.disk is None:
+            chance = random.Random(f"{self._run.options.seed}/disk/{path.name}")
+            container.disk = SimDisk(path.name, chance, lambda ns: current_task().sleep(ns))
+            container.disk.sync_ns = int(chance.random() * SYNC_MOST_NS)
+        return container.disk
+
+    def end_at_once(self, container: Container, why: str) -> NoReturn:
+        """A process ends because of its disk: it is as good as crashed from then on."""
+        disk = container.disk
+        if disk is None or not (disk.is_full or disk.is_spoiled):
+            self._run.oracle.ended(container, why)
+        self._happened(container, f"ends: {why}")
+        self._count(container)
+        raise GreenletExit
+
+    def sending(self, sender: Container, message: str) -> None:
+        """A message leaves a process."""
+        if message in SPOKEN and sender.configuration is not None:
+            self._run.oracle.spoke(sender)
+
+    # -- what happens
+
+    def _happened(self, container: Container, what: str) -> None:
+        self._run.trace.befell(container.name, what.partition(":")[0])
+        self._run.interference.happened(self._run.world.now_ns, f"{container.name} {what}")
+
+    def _count(self, container: Container) -> None:
+        self._run.tell_harness(container.configuration or 0, int(container.name.removeprefix("replica_")), "disk")
+
+    def _stop(self, names: Iterable[str], kind: CrashKind) -> list[Container]:
+        """End the processes of these names, of the latest configuration that each has."""
+        # Not those that are only being made: whoever makes them waits for them, and knows when they have died.
+        living = [container for name in names for container in self._run.living(name)]
+        stopped = [container for container in living if len(container.beginning) == len(BEGINNING)]
+        for container in stopped:
+            self._happened(container, "ends")
+            self._run.system.coming_back.add(container.dapid)
+            container.task.kill()
+            if container.disk is not None:
+                container.disk.crash(kind)
+        self._down += stopped
+        return stopped
+
+    def end(self) -> None:
+        """The run is over: whoever is down begins again, to account for itself, and nothing happens any more."""
+        if not self._is_over:
+            self._is_over = True
+            self._begin(list(self._down))
+
+    def _begin(self, containers: Iterable[Container]) -> None:
+        for container in [each for each in containers if each in self._down]:
+            self._down.remove(container)
+            self._happened(container, "begins again")
+            self._run.oracle.began_again(container, self._run.system.begin_again(container))
+
+    def _restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+        if self._is_off or self._is_over:
+            return
+        stopped = self._stop(names, "process")
+        for container in stopped:
+            if spoil is not None and container.disk is not None:
+                self._count(container)
+                spoil(container.disk)
+        self._run.world.at(self._run.world.now_ns + DOWN_NS, self._begin, stopped)
+
+    def _cut_power(self, until_ns: int) -> None:
+        if self._is_off or self._is_over:
+            return
+        self._is_off = True
+        self._run.world.at(until_ns, self._return_power, self._stop(self._names, "power"))
+
+    def _return_power(self, stopped: list[Container]) -> None:
+        self._is_off = False
+        self._begin(stopped)
+
+    def _strike(self, fault: DiskFault) -> None:
+        if self._is_over:
+            return
+        if fault.fault == "torn":
+            self._restart([fault.process], SimDisk.tear)
+        elif fault.fault == "flip":
+            self._restart([fault.process], SimDisk.flip)
+        else:
+            for container in self._run.living(fault.process):
+                self._spoil(container, fault)
+
+    def _spoil(self, container: Container, fault: DiskFault) -> None:
+        if container.disk is None:
+            return
+        if fault.fault == "full":
+            self._count(container)
+            container.disk.is_full = True
+        else:
+            container.disk.sync_ns = fault.sync_ms * MILLISECOND_NS

@@ -1,0 +1,247 @@
+"""What a replica finds again on its disk: rows, checkpoints, and what it is after a restart (docs/durability.md)."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bcr.chain.history import HistoryEntry
+from bcr.chain.ledger import Ledger
+from bcr.chain.settings import Settings
+from bcr.objects.finding import found
+from bcr.signed.encoding import encode
+from bcr.signed.signing import Signed, SigningKey
+from bcr.signed.statements import Checkpoint, Request
+from bcr.stable.chain import Identity, Stable
+from bcr.stable.disk import Content, DamagedError, Row, believable, sealed, unsealed
+
+SETTINGS = Settings(t=1, num_clients=1, client_window=3, object_name="store")
+STORE = found(SETTINGS.object_name)
+CONFIGURATION = b"as Olympus signed it"
+SEED = bytes(32)
+KEY = SigningKey(SEED)
+
+
+class MemoryDisk:
+    """A disk that keeps everything at once; `unsynced` are the rows that a crash would lose."""
+
+    name = "memory"
+
+    def __init__(self):
+        self.facts, self.parts, self.rows, self.unsynced, self.copies = {}, {}, [], [], []
+
+    def read(self):
+        return Content(dict(self.facts), dict(self.parts), tuple(self.rows))
+
+    def append(self, row):
+        self.unsynced.append(row)
+
+    def sync(self):
+        self.rows += self.unsynced
+        self.unsynced = []
+
+    def checkpoint(self, facts, parts, first):
+        self.sync()
+        self.facts |= facts
+        self.parts = {number: body for number, body in (self.parts | parts).items() if body}
+        self.rows = [row for row in self.rows if row.number >= first]
+
+    def cut(self, row):
+        self.copies.append(row)
+        self.rows.remove(row)
+
+    def close(self):
+        self.unsynced = []
+
+
+class Replica:
+    """As much of a replica as orders slots and keeps them."""
+
+    def __init__(self, disk):
+        self.ledger = Ledger(SETTINGS)
+        self.stable = Stable(disk, Identity(0, 1, SEED))
+        self.stable.begin(CONFIGURATION, self.ledger.state)
+        self.digests = {0: self.ledger.state.digest()}
+
+    def order(self, value):
+        slot = self.ledger.next_slot
+        key = f"key{slot % 5}"
+        operation = STORE.parsed("put", (key, value)) if value else STORE.parsed("delete", (key,))
+        requests = (Signed.sign(Request(0, slot, (operation,)), 0, KEY),)
+        done = self.ledger.execute(0, slot, requests, None)
+        self.ledger.history[slot] = HistoryEntry(slot, requests, (Signed.sign(done.order(), 0, KEY),))
+        self.stable.ordered(self.ledger.history[slot], done.result())
+        self.digests[slot + 1] = self.ledger.state.digest()
+
+    def sign_checkpoint(self):
+        slot = self.ledger.next_slot - 1
+        self.stable.signed_checkpoint(slot, self.ledger.state)
+        return Checkpoint(0, slot, self.ledger.state.digest())
+
+    def complete(self, checkpoint):
+        proof = (Signed.sign(checkpoint, 0, KEY),)
+        self.ledger.cut(checkpoint.slot, proof)
+        self.stable.completed_checkpoint(checkpoint, proof)
+
+
+def resumed(disk, configuration=CONFIGURATION):
+    ledger = Ledger(SETTINGS)
+    stable = Stable(disk, Identity(0, 1, bytes(31) + b"x"))
+    assert stable.has_restarted
+    stable.resume(ledger, configuration)
+    return ledger
+
+
+STEPS = st.lists(st.sampled_from(("order", "order", "sync", "sign", "complete", "crash")), max_size=40)
+
+
+@given(STEPS, st.booleans())
+def test_after_a_restart_a_replica_is_where_its_last_sync_left_it(steps, ends_with_sync):
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    signed, synced = [], 0
+    for number, step in enumerate([*steps, *(["sync"] if ends_with_sync else [])]):
+        if step == "order":
+            replica.order("" if number % 3 == 0 else f'"value {number}"')
+        elif step == "sync":
+            replica.stable.sync()
+            synced = replica.ledger.next_slot
+        elif step == "sign" and replica.ledger.next_slot:
+            signed.append(replica.sign_checkpoint())
+        elif step == "complete" and signed and signed[-1].slot in replica.ledger.history:
+            replica.complete(signed[-1])
+            synced = replica.ledger.next_slot  # what waited goes with it
+    disk.close()
+    again = resumed(disk)
+    assert again.next_slot == synced
+    assert again.state.digest() == replica.digests[synced]
+    assert again.checkpoint_proof == replica.ledger.checkpoint_proof
+    kept = {slot: entry for slot, entry in replica.ledger.history.items() if slot < synced}
+    assert again.history == kept
+
+
+def test_the_key_is_that_of_the_log_and_not_the_new_one():
+    disk = MemoryDisk()
+    Replica(disk)
+    assert Stable(disk, Identity(0, 1, b"another seed".ljust(32))).identity.seed == SEED
+
+
+def test_the_disk_of_another_replica_is_refused_by_name():
+    disk = MemoryDisk()
+    Replica(disk)
+    with pytest.raises(DamagedError, match="that of replica 1 of configuration 0"):
+        Stable(disk, Identity(0, 2, SEED))
+
+
+def test_another_configuration_of_the_same_number_is_refused():
+    disk = MemoryDisk()
+    Replica(disk)
+    with pytest.raises(DamagedError, match="another configuration 0"):
+        resumed(disk, b"another")
+
+
+def test_a_replica_that_had_not_begun_has_its_key_and_no_log():
+    disk = MemoryDisk()
+    Stable(disk, Identity(0, 1, SEED))
+    again = Stable(disk, Identity(0, 1, bytes(32)))
+    assert (again.has_restarted, again.has_begun) == (True, False)
+
+
+def test_a_result_that_differs_from_the_one_on_the_disk_stops_the_replica(monkeypatch):
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order('"value"')
+    replica.stable.sync()
+    stock = Ledger.execute
+
+    def execute(self, *arguments):
+        done = stock(self, *arguments)
+        return msgspec.structs.replace(done, outcomes=(msgspec.structs.replace(done.outcomes[0], results=("other",)),))
+
+    monkeypatch.setattr(Ledger, "execute", execute)
+    with pytest.raises(DamagedError, match="slot 0 .* another result"):
+        resumed(disk)
+
+
+def test_what_was_told_when_wedged_is_told_again_from_the_same_slot():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    for _ in range(4):
+        replica.order('"value"')
+    # The checkpoint is complete, and this replica has not signed it: its log goes further back than its history.
+    replica.complete(Checkpoint(0, 1, b"a state"))
+    replica.stable.wedged(replica.ledger)
+    replica.stable.sync()
+    again = resumed(disk)
+    assert again.entries() == replica.ledger.entries()
+    assert again.checkpoint_proof == replica.ledger.checkpoint_proof
+
+
+def test_a_checkpoint_of_another_state_than_its_own_does_not_cut_the_log():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order('"value"')
+    checkpoint = replica.sign_checkpoint()
+    replica.stable.sync()
+    replica.stable.completed_checkpoint(msgspec.structs.replace(checkpoint, state_digest=b"other"), ())
+    assert resumed(disk).next_slot == 1
+    assert disk.rows
+
+
+@given(st.integers(1, 6), st.data())
+def test_a_torn_last_row_is_cut_and_a_bad_row_before_it_is_damage(count, data):
+    rows = [Row.of(7 + i, b"what it says %d" % i) for i in range(count)]
+    bad = data.draw(st.integers(0, count - 1))
+    rows[bad] = msgspec.structs.replace(rows[bad], body=rows[bad].body[:3])
+    if bad == count - 1:
+        assert believable(rows) == tuple(rows[:-1])
+    else:
+        with pytest.raises(DamagedError, match=f"row {bad + 1} of {count}"):
+            believable(rows)
+
+
+def test_a_missing_row_is_damage():
+    with pytest.raises(DamagedError):
+        believable([Row.of(0, b"a"), Row.of(2, b"c")])
+
+
+def test_a_torn_row_is_cut_with_a_copy_kept():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    for _ in range(2):
+        replica.order('"value"')
+        replica.stable.sync()
+    disk.rows[-1] = msgspec.structs.replace(disk.rows[-1], body=b"torn")
+    assert resumed(disk).next_slot == 1
+    assert [row.body for row in disk.copies] == [b"torn"]
+
+
+@given(st.binary(min_size=1), st.integers(0), st.integers(0, 7))
+def test_a_flipped_bit_in_a_fact_is_noticed(body, place, bit):
+    data = sealed("identity", body)
+    place %= len(data)
+    flipped = data[:place] + bytes((data[place] ^ 1 << bit,)) + data[place + 1 :]
+    assert unsealed("identity", data) == body
+    with pytest.raises(DamagedError, match="identity"):
+        unsealed("identity", flipped)
+    with pytest.raises(DamagedError):
+        unsealed("base", data)
+
+
+def test_a_flipped_bit_in_the_state_is_noticed():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order('"value"')
+    replica.complete(replica.sign_checkpoint())
+    [(index, body)] = disk.parts.items()
+    disk.parts[index] = body.replace(b"value", b"valuf")
+    with pytest.raises(DamagedError, match="the state on memory"):
+        resumed(disk)
+
+
+def test_facts_that_say_nothing_are_damage():
+    disk = MemoryDisk()
+    Replica(disk)
+    disk.facts["identity"] = sealed("identity", encode("nobody"))
+    with pytest.raises(DamagedError, match="not what was written"):
+        resumed(disk)

@@ -1,0 +1,176 @@
+"""Replicas with disks in the simulator: restarts, power cuts, and disks that go wrong (docs/durability.md)."""
+
+import random
+
+import msgspec
+import pytest
+
+from bcr.scenario import ScenarioError, parse_scenario
+from bcr.scenario.values import DiskFault, PowerCut, Restart
+from bcr.stable.disk import DiskError, Row
+from bcr_sim.campaign import run_text
+from bcr_sim.disks import SimDisk
+from bcr_sim.seeds import scenario_text
+
+BASE = """t = 1
+num_client = 2
+time_unit = ms
+client_timeout = 600
+head_timeout = 600
+nonhead_timeout = 600
+olympus_timeout = 2000
+wedge_grace = 200
+checkpt_interval = 3
+client_window = 3
+workload[0] = pseudorandom(1,30)
+workload[1] = pseudorandom(2,30)
+"""
+
+
+def run(words, durable="on"):
+    outcome = run_text(f"{BASE}durable = {durable}\nsimulation = seed(1); {words}\n")
+    assert not isinstance(outcome, str), outcome
+    return outcome
+
+
+def passes(words):
+    outcome = run(words)
+    assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60)
+    return outcome
+
+
+def configurations(outcome):
+    return [each["to"] for each in outcome.result["reconfigurations"]]
+
+
+def test_a_replica_that_begins_again_is_replaced_and_everything_is_answered():
+    assert configurations(passes("restart(replica_1,60)")) == [1]
+
+
+def test_one_that_begins_again_twice_is_replaced_all_the_same():
+    assert configurations(passes("restart(replica_1,60); restart(replica_1,90)"))[:1] == [1]
+
+
+def test_the_power_of_all_may_fail_at_once():
+    assert configurations(passes("power_cut(60,200)")) == [1]
+
+
+def test_a_disk_that_fills_or_loses_something_is_one_of_the_t():
+    for fault in ("full", "torn", "flip"):
+        outcome = passes(f"disk(replica_1,{fault},60)")
+        assert "disk(1)" in {each["fault"] for each in outcome.result["faults_injected"]}, fault
+
+
+def test_with_one_disk_lost_and_the_power_cut_t_plus_1_disks_are_enough():
+    passes("disk(replica_2,flip,60); power_cut(61,200)")
+
+
+def test_a_slow_disk_makes_answers_late_and_replaces_nobody():
+    fast, slow = run(""), run("disk(replica_1,slow(5),40)")
+    assert slow.breaches == () and slow.result["reconfigurations"] == []
+    assert slow.virtual_s > fast.virtual_s
+
+
+def test_without_disks_the_words_for_them_do_nothing():
+    assert run("restart(replica_1,60); power_cut(60,200)", "off").trace == run("", "off").trace
+
+
+def test_seeds_without_disks_are_what_they_were():
+    for seed in range(40):
+        text, durable = scenario_text(seed), scenario_text(seed, durable=True)
+        assert "durable" not in text
+        kept = [line for line in durable.splitlines() if line != "durable = on"]
+        for before, after in zip(text.splitlines(), kept, strict=True):
+            assert after.startswith(before), seed
+
+
+def test_the_hunt_draws_each_of_the_words():
+    texts = "".join(scenario_text(seed, durable=True) for seed in range(200))
+    for word in ("restart(", "power_cut(", ",full,", ",torn,", ",flip,", ",slow("):
+        assert word in texts
+
+
+def test_checksums_are_not_asked_to_stand_against_disks_that_lose_what_was_synced():
+    texts = "".join(scenario_text(seed, "crc", durable=True) for seed in range(200))
+    assert ",torn," not in texts and ",flip," not in texts and ",full," in texts
+
+
+# -- the words
+
+
+def simulation(words):
+    return parse_scenario(f"{BASE}durable = on\nsimulation = {words}\n", "x.config")[0].simulation
+
+
+def test_the_words_are_read():
+    read = simulation("restart(replica_1,5); power_cut(9,7); disk(replica_2,full,3); disk(replica_0,slow(4),2)")
+    assert read.restarts == (Restart("replica_1", 5),)
+    assert read.power_cuts == (PowerCut(7, 9),)
+    assert read.disk_faults == (DiskFault("replica_2", "full", 3), DiskFault("replica_0", "slow", 2, 4))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("restart(client_0,5)", "expected replica_0 to replica_2, found 'client_0'"),
+        ("restart(replica_3,5)", "expected replica_0 to replica_2, found 'replica_3'"),
+        ("disk(replica_0,broken,5)", "expected full, torn, flip or slow.ms., found 'broken'"),
+    ],
+)
+def test_what_is_no_word_for_a_disk_is_told(words, said):
+    with pytest.raises(ScenarioError, match=said):
+        simulation(words)
+
+
+@pytest.mark.parametrize("words", ["restart(replica_0,5)", "power_cut(7,9)", "disk(replica_2,full,3)"])
+def test_words_for_disks_that_do_nothing_are_told(words):
+    text = f"{BASE}simulation = {words}\n"
+    [warning] = parse_scenario(text, "x.config")[1]
+    assert warning.severity == "warning"
+    assert "without `durable = on`" in warning.text
+    assert parse_scenario(f"{text}durable = on\n", "x.config")[1] == ()
+
+
+# -- the simulated disk itself
+
+
+def disk(seed=0):
+    return SimDisk("disk", random.Random(seed), lambda _: None)
+
+
+def test_a_crash_of_the_process_loses_what_was_not_synced_and_nothing_else():
+    ours = disk()
+    ours.append(Row.of(0, b"synced"))
+    ours.sync()
+    ours.append(Row.of(1, b"not"))
+    ours.crash("process")
+    assert ours.read().rows == (Row.of(0, b"synced"),)
+
+
+def test_the_power_may_leave_what_was_not_synced_whole_torn_or_not_there():
+    fates = set()
+    for seed in range(50):
+        ours = disk(seed)
+        ours.append(Row.of(0, b"not synced"))
+        ours.crash("power")
+        rows = ours.read().rows
+        fates.add("lost" if not rows else "whole" if rows[0].is_whole() else "torn")
+    assert fates == {"lost", "whole", "torn"}
+
+
+def test_a_full_disk_takes_nothing_more():
+    ours = disk()
+    ours.is_full = True
+    with pytest.raises(DiskError, match="no space left"):
+        ours.append(Row.of(0, b"row"))
+
+
+def test_a_flipped_bit_changes_exactly_one_thing():
+    ours = disk()
+    ours.checkpoint({"fact": b"fact"}, {1: b"part"}, 0)
+    ours.append(Row.of(0, b"row"))
+    ours.sync()
+    before = msgspec.to_builtins(ours.read())
+    ours.flip()
+    after = msgspec.to_builtins(ours.read())
+    assert sum(before[name] != after[name] for name in before) == 1
