@@ -3,11 +3,13 @@
 from collections.abc import Collection as Collection_
 from typing import Any
 
+import msgspec
+
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.limits import most_state_bytes, state_limits
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
-from bcr.faults.plans import FaultPlan, spoiled_by, struck_by
+from bcr.faults.plans import FaultPlan, spoiled_by, spoiled_in_raft, struck_by
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Pieces
 from bcr.signed.signing import Signed
@@ -62,6 +64,14 @@ class Collection:
         report = decode(ReconfigurationReport, payload)
         self.reconfigurations.append(report)
         return report
+
+    def _latest(self) -> int | None:
+        """The number of the last configuration; None before the first."""
+        return self.configurations[-1].statement.number if self.configurations else None
+
+    def _spoiled(self) -> set[tuple[int, int]]:
+        """Configuration and position of those whose state says nothing."""
+        return spoiled_by(self.faults)
 
     def add_fault(self, configuration: int, position: int, payload: bytes) -> None:
         """Take a replica's word on a fault of its own. Raises MalformedMessage where it is of another's, or of nobody's."""
@@ -119,13 +129,14 @@ class Collection:
 
         Links are FIFO, and a fault is told before it strikes: one that is told later struck later.
         """
-        if not self.configurations:
+        latest = self._latest()
+        if latest is None:
             raise MalformedMessage(f"the state of replica {position} before the first configuration")
         pieces = self._state_pieces.setdefault(position, Pieces(most_state_bytes(self.settings)))
         pieces.add(index, count, piece)
         payload = pieces.payload()
-        place = (self.configurations[-1].statement.number, position)
-        if payload is not None and self._final_state is None and place not in spoiled_by(self.faults):
+        place = (latest, position)
+        if payload is not None and self._final_state is None and place not in self._spoiled():
             try:
                 snapshot = decode(Snapshot, payload)
                 snapshot.demand_readable(self.settings.object_name)
@@ -176,3 +187,38 @@ class Collection:
             state_limits(self.settings),
             self.settings.object_name,
         )
+
+
+class RaftCollection(Collection):
+    """That of a run of Raft, which has one configuration of servers, number 0, that nobody signed."""
+
+    def _latest(self) -> int | None:
+        return 0
+
+    def _spoiled(self) -> set[tuple[int, int]]:
+        return spoiled_in_raft(self.faults)
+
+    def _of_living(self) -> list[ReplicaReport]:
+        """What servers have told that no fault has struck."""
+        struck = struck_by(self.faults)
+        return [each.statement for place, each in self._reports.items() if place not in struck]
+
+    def has_equal_reports(self) -> bool:
+        """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much."""
+        servers = self.settings.num_replicas
+        reports = self._of_living()
+        is_told = len(reports) >= servers - len(struck_by(self.faults)) and 2 * len(self._reports) > servers
+        return is_told and len({report.slots for report in reports}) <= 1
+
+    def furthest(self) -> list[int]:
+        """Servers to ask for the final state, until one gives it: first who has applied most, and no fault."""
+        struck, spoiled = struck_by(self.faults), self._spoiled()
+        reports = [each.statement for each in self._reports.values()]
+        reports.sort(key=lambda each: ((0, each.position) in spoiled, (0, each.position) in struck, -each.slots))
+        return [report.position for report in reports]
+
+    def has_final_state(self) -> bool:
+        return self._final_state is not None
+
+    def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
+        return msgspec.structs.replace(super().record(olympus_key, olympus_secret, samples), protocol="raft")

@@ -14,19 +14,18 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from bcr.chain.limits import state_limits
 from bcr.evidence.files import packed_record
 from bcr.objects.replicated import ReplicatedObject, has_own_model
 from bcr.signed.violations import Notice
 from bcr.state.running import shown
-from bcr.verdict.judge import Judgement, judge
+from bcr.verdict.judge import Judgement
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
 from bcr_run.blame import blamed, whose
 from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
-from bcr_run.patience import patience_ms
+from bcr_run.protocols import JUDGES
 from bcr_run.run_folder import PACKAGES, write_whole
 from bcr_runtime.places import own_version
 
@@ -42,16 +41,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     `failure` says why the run was given up, where it was.
     """
     launch.folder.mkdir(parents=True, exist_ok=True)
-    judgement = judge(
-        record,
-        launch.workloads,
-        launch.settings.client_window,
-        liars=launch.scenario.faulty_clients,
-        given_up=failure,
-        patience_ms=patience_ms(launch.scenario),
-        limits=state_limits(launch.settings),
-        replicated=launch.scenario.replicated,
-    )
+    judgement = JUDGES[launch.scenario.protocol](launch, record, failure)
     outcome = outcome_of(launch, record, judgement)
     unmet = [
         text
@@ -83,6 +73,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
     replicated = launch.scenario.replicated
     return {
         "scenario": launch.scenario.name,
+        "protocol": launch.scenario.protocol,
         "verdict": judgement.status,
         "reasons": list(judgement.reasons),
         "operations": sum(len(exchange.request.statement.operations) for exchange in _exchanges(record)),

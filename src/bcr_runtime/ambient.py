@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 import psutil
 
+from bcr.raft.store import MemoryStore, Store
 from bcr.stable.disk import Disk
 from bcr_disk.sqlite import ENDING, SqliteDisk
 from dacurrent import logfiles, waiting
@@ -41,6 +42,8 @@ class Source(Protocol):
     def open_log(self, path: Path) -> TextIO: ...
 
     def open_spool(self, folder: Path) -> BinaryIO: ...
+
+    def open_store(self, name: str) -> Store: ...
 
     def consumption(self) -> tuple[float, int]: ...
 
@@ -179,6 +182,9 @@ class SystemSource:
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder, buffering=0)
 
+    def open_store(self, name: str) -> Store:
+        return MemoryStore()
+
     def consumption(self) -> tuple[float, int]:
         return time.process_time(), psutil.Process().memory_info().rss
 
@@ -200,7 +206,6 @@ class SystemSource:
             if child.is_alive():
                 child.kill()
                 child.join()
-
 
     def open_disk(self, path: Path, owner: str) -> Disk:
         return SqliteDisk(path.with_suffix(ENDING), owner)
@@ -279,6 +284,11 @@ def open_log(path: Path) -> LogFile:
 def open_spool(folder: Path) -> Spool:
     """An empty spool, that is gone with the process."""
     return Spool(lambda: _source.open_spool(folder), f"a file in {folder}")
+
+
+def open_store(name: str) -> Store:
+    """Where the server of this name finds what it must not forget, and puts it."""
+    return _source.open_store(name)
 
 
 def consumption() -> tuple[float, int]:

@@ -88,6 +88,11 @@ def byzantine_client() -> Any:
     return import_module("ByzantineClient").ByzantineClient
 
 
+def faulty_server() -> Any:
+    """The process class of servers of Raft with faults; loaded only when a scenario has faults."""
+    return import_module("RaftFaults").FaultyServer
+
+
 def leave_ends_untold() -> None:
     """Say no more on the console that a message's receiver has ended: in this OS process, and those it will start."""
     for name in ENDED_LOGS:

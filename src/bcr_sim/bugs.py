@@ -21,9 +21,12 @@ PACKAGES = Path(__file__).resolve().parents[1]
 Bug = dict[str, Any]
 
 
-def bugs() -> list[Bug]:
-    """All seeded bugs, from the data file."""
-    loaded: list[Bug] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+FILES = {"shuttle": "bugs.yaml", "raft": "raft_bugs.yaml"}  # beside this one, by protocol
+
+
+def bugs(protocol: str = "shuttle") -> list[Bug]:
+    """All seeded bugs of a protocol, from its data file."""
+    loaded: list[Bug] = yaml.safe_load((Path(__file__).parent / FILES[protocol]).read_text())
     return loaded
 
 
@@ -71,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
         return try_all([argument for argument in arguments if argument != "--all"])
     parser = argparse.ArgumentParser(prog="bcr bugs", description=__doc__)
+    parser.add_argument("--protocol", choices=tuple(FILES), default="shuttle", help="whose bugs (default: shuttle)")
     parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each bug (default: 2000)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
@@ -81,8 +85,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one is not None:
-        return _search(bugs()[options.one], options)
-    numbered = [(number, bug) for number, bug in enumerate(bugs()) if options.only in bug["name"]]
+        return _search(bugs(options.protocol)[options.one], options)
+    numbered = [(number, bug) for number, bug in enumerate(bugs(options.protocol)) if options.only in bug["name"]]
     for _, bug in numbered:
         patched(bug)
     began_s = time.monotonic()
@@ -100,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
 def _apart(number: int, options: argparse.Namespace) -> str:
     """What a process of its own, which alone has the bug, says of it."""
     command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number)]
-    command += ["--seeds", str(options.seeds), "--first", str(options.first)]
+    command += ["--protocol", options.protocol, "--seeds", str(options.seeds), "--first", str(options.first)]
     command += ["--keep", str(options.keep)] if options.keep else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
@@ -108,6 +112,7 @@ def _apart(number: int, options: argparse.Namespace) -> str:
 
 
 def _search(bug: Bug, options: argparse.Namespace) -> int:
+    importlib.import_module("da")  # which imports the layer below us, not the other way round
     seed_bug(bug)
     from bcr_sim.campaign import located_text, run_seeds
     from bcr_sim.hunt import counterexample
@@ -116,7 +121,8 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     if base is not None and "\n" not in base:
         base = located_text(PROJECT / base)
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), bug.get("durable", False))
+        durable = bug.get("durable", False)
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol)
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

@@ -19,8 +19,9 @@ from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication
 from bcr_runtime.processes import byzantine_client, byzantine_replica
+from bcr_sim.protocols import TEXTS
 from bcr_sim.run import Outcome, simulate
-from bcr_sim.seeds import acceptance_of, authentication_of, object_of, scenario_text
+from bcr_sim.seeds import acceptance_of, authentication_of, object_of
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
@@ -64,8 +65,9 @@ def text_of(
     acceptance: Acceptance | Literal["any"] | None = None,
     object_name: str | None = None,
     durable: bool = False,
+    protocol: str = "shuttle",
 ) -> str:
-    """The scenario file of a seed: `base`, a file's text, with this seed, or the one that the seed expands to.
+    """The scenario file of a seed: `base`, a file's text, with this seed, or the one of `protocol` that the seed expands to.
 
     Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default. With `durable` what
     is made of a seed has disks, and what befalls them.
@@ -74,7 +76,7 @@ def text_of(
     accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     replicating = object_of(seed) if object_name == "any" else object_name
     if base is None:
-        return scenario_text(seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable)
+        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable)
     lines = base.splitlines()
     for name, own in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
         if own is not None:
@@ -107,11 +109,12 @@ def run_seeds(
     acceptance: Acceptance | Literal["any"] | None = None,
     object_name: str | None = None,
     durable: bool = False,
+    protocol: str = "shuttle",
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally = Tally()
     for seed in seeds:
-        text = text_of(seed, base, authentication, acceptance, object_name, durable)
+        text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

@@ -52,6 +52,7 @@ class _Follower:
     def __init__(self, run: _Run) -> None:
         self.run = run
         self.oracle = _Heard(self)
+        self.told: dict[str, Any] = {}
         self.figure = Figure()
         self.steps: list[Step] = []
         self.forbidden: Forbidden | None = None

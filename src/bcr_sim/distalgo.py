@@ -21,6 +21,8 @@ from bcr_sim.world import SECOND_NS, Task, World
 from dacurrent import awaits, lifetime
 
 HOST = "simulated"
+# Process class -> what its processes are called, with their number among their kind.
+CALLED = {"Replica": "replica", "Client": "client", "Server": "replica", "RaftClient": "client"}
 MESSAGE, SETUP = sim.Command.Message, sim.Command.Setup  # looked up once: of an enum it takes a while
 BEGINNING = SETUP, sim.Command.Start
 
@@ -146,11 +148,13 @@ class Container:
 
     def _be_called(self, arguments: Any) -> None:
         """Its name, and a replica's configuration, are in what it is set up with."""
-        base = next((each.__name__ for each in self.cls.__mro__ if each.__name__ in ("Replica", "Client")), None)
+        base = next((each.__name__ for each in self.cls.__mro__ if each.__name__ in CALLED), None)
         if base is not None:
-            self.name = f"{base.lower()}_{arguments[0]}"
+            self.name = f"{CALLED[base]}_{arguments[0]}"
         if base == "Replica":
             self.configuration = arguments[1]
+        elif base == "Server":
+            self.configuration = 0  # of Raft, which has no other
         self.task.name = self.name
 
 
@@ -191,8 +195,8 @@ class System:
         again.disk = container.disk
         among = self.containers[container.dapid]
         among[among.index(container)] = again
-        for command in BEGINNING:
-            again.take(container.beginning[command])
+        for message in container.beginning.values():
+            again.take(message)
         self.coming_back.discard(container.dapid)
         return again
 

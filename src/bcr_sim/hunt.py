@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bcr.objects.finding import ObjectNotFound, located, named
 from bcr.scenario import ScenarioError, parse_scenario, read_scenario
+from bcr.scenario.protocols import PROTOCOLS
 from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
 from bcr_run.files import ScenarioNotFound, find_scenario
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("files", metavar="FILE", nargs="*", help="scenarios to run with each seed (default: one made of it)")
     parser.add_argument("--seeds", type=int, default=1_000, help="how many (default: 1000)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="shuttle", help="of the scenarios that are made "
+                        "(default: shuttle); FILE says its own")  # fmt: skip
     parser.add_argument("--authentication", choices=(*KINDS, FROM_THE_SEED), help="of all runs, or drawn from each seed "
                         "(default: what FILE says, and ed25519 for scenarios that are made)")  # fmt: skip
     parser.add_argument("--acceptance", choices=("all", "quorum", FROM_THE_SEED), help="what results are accepted on in all "
@@ -58,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
     options = parser.parse_args(arguments)
     try:
+        if options.durable and options.protocol != "shuttle":
+            raise ValueError(f"--durable: replicas of the chain have disks, and --protocol is {options.protocol}")
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
@@ -102,7 +107,10 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
-        (list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object, options.durable)
+        (
+            list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object,
+            options.durable, options.protocol,
+        )
         for base in bases
         for start in range(0, len(seeds), CHUNK)
     ]

@@ -19,6 +19,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
 from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
 from bcr.faults.vocabulary import FAILURES
+from bcr.raft.store import MemoryStore
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
@@ -30,6 +31,7 @@ from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of
 from bcr_run.patience import stall_limit_s
+from bcr_run.protocols import START_UPS
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
@@ -44,7 +46,7 @@ from bcr_sim.oracle import Oracle
 from bcr_sim.power import Power
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
-from bcr_sim.source import BEGINNING_NS, CLOCK, Source
+from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Step, Trace
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World
@@ -104,11 +106,16 @@ def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: boo
 
     Raises ScenarioError where it cannot be simulated (`demand_simulable`).
     """
+    from bcr_sim.protocols import SIMULATIONS  # which stand upon this module
+
     demand_simulable(scenario)
-    return _Run(scenario, folder, keeps_steps).outcome()
+    run: _Run = SIMULATIONS[scenario.protocol](scenario, folder, keeps_steps)
+    return run.outcome()
 
 
 class _Run:
+    source = WorldSource
+
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         distalgo.set_options()
         observe_processes()
@@ -116,11 +123,13 @@ class _Run:
         self.options = scenario.simulation or Simulation()
         self.world = World(self.options.seed)
         self.trace = Trace(self.world, keeps_steps)
+        self.told: dict[str, Any] = {}  # what happens in this protocol alone (bcr_sim.observing)
         self.system = System(self.world, lambda world: Network(world, self.options, self._lost))
         self.system.on_arrival = self._arrived
         self.system.on_sending = self._sending
         self.system.route = self._route
         self.system.is_twin = self._is_twin
+        self.stores: dict[str, MemoryStore] = {}  # by the name of the process
         self.chances: dict[Any, random.Random] = {}
         self.interference = Interference(self.options)
         self.uneven = {f"client_{plan.client}" for plan in scenario.client_failures if plan.failure.name == "uneven_macs"}
@@ -205,7 +214,7 @@ class _Run:
     def _conduct(self) -> str | None:
         from RunSystem import Harness
 
-        pid = self.system.create(Harness, self.system.root)
+        pid = self.system.create(START_UPS[self.scenario.protocol](Harness), self.system.root)
         [self.harness] = self.system.containers[pid]
         self.system.command(pid, sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
         self.system.command(pid, sim.Command.Start, 0)
@@ -434,7 +443,7 @@ class _Run:
         import RunSystem  # noqa: F401 - compiles what the run will need
 
         logger.addHandler(handler)
-        ambient.install(own := Source(self, self.folder))
+        ambient.install(own := self.source(self, self.folder))
         signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
         observers.append(self)
         try:

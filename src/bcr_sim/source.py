@@ -1,4 +1,4 @@
-"""What the processes of a simulated run ask of their machine: time, randomness, files and disks of its world."""
+"""What the processes of a simulated run ask of their machine: time, randomness, files, disks and stores of its world."""
 
 import io
 import random
@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 from greenlet import GreenletExit
 
+from bcr.raft.store import MemoryStore, Store
 from bcr.scenario.values import Simulation
 from bcr.stable.disk import Disk
 from bcr_sim.distalgo import Container, System
@@ -19,18 +20,19 @@ BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
 class Run(Protocol):
-    """What this asks of a run."""
+    """What this asks of a run. `stores` are by the name of the process, and outlast it."""
 
     world: World
     system: System
     power: Power
     options: Simulation
     chances: dict[Any, random.Random]
+    stores: dict[str, MemoryStore]
 
     def container_of(self, task: Any) -> Container: ...
 
 
-class Source:
+class WorldSource:
     """Time and randomness of the world for `bcr_runtime.ambient`."""
 
     def __init__(self, run: Run, folder: Path | None) -> None:
@@ -70,6 +72,9 @@ class Source:
 
     def open_spool(self, folder: Path) -> BinaryIO:
         return io.BytesIO()
+
+    def open_store(self, name: str) -> Store:
+        return self._run.stores.setdefault(name, MemoryStore())  # it outlasts the process
 
     def consumption(self) -> tuple[float, int]:
         return 0.0, 0

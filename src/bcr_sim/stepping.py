@@ -97,6 +97,7 @@ class _Watch:
     def __init__(self, run: _Walked) -> None:
         self._run = run
         self.oracle = _Deaf()
+        self.told: dict[str, Any] = {}
 
     def executed(self, container: Container) -> None:
         self.handled(container)

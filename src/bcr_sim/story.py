@@ -22,7 +22,7 @@ _WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 _LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?")
 _ROLES = ("client", "olympus", "replica")
 # Of a process's life outside of the protocol, or what the next line says as well.
-_UNTOLD = {"settings", "received", "created", "finished", "final_dictionary", "contents", "evidence", "operations", "results"}
+_UNTOLD = {"settings", "received", "created", "finished", "final_dictionary", "final_state", "contents", "evidence", "operations", "results"}
 _SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position"}
 
 _Values = Mapping[str, str]
@@ -47,6 +47,15 @@ _TOLD: Mapping[str, Callable[[_Values], str]] = {
     "quorum_failed": lambda v: f"gives quorum {v['quorum']} up: {v['why']}",
     "reconfigured": lambda v: f"goes on from quorum {v['quorum']}, after {v['tried']} tried",
     "fault_injected": lambda v: f"is struck by {v['fault']}",
+    # of Raft
+    "started": lambda v: f"begins in term {v['term']}, with {v['log']} entries",
+    "candidate": lambda v: f"{'asks whether it would be elected' if v['is_pre_vote'] == 'true' else 'is a candidate'} in term {v['term']}",
+    "leader": lambda v: f"leads in term {v['term']}, with {v['log']} entries",
+    "following": lambda v: f"follows replica {v['leader']} in term {v['term']}",
+    "no_majority": lambda v: f"leads no longer in term {v['term']}: it hears no majority",
+    "snapshot": lambda v: f"takes a snapshot at index {v['slot']}",
+    "installed": lambda v: f"takes over a snapshot of index {v['slot']}",
+    "fault": lambda v: f"is struck by {v['what']}",
     "ignored": lambda v: f"ignores {v['message']}{_rest(v)}",
     "dropped": lambda v: f"drops {v['message']}",
 }

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bcr.faults import vocabulary
-from bcr.faults.vocabulary import FailureWord, TriggerWord
+from bcr.faults.vocabulary import FAILURES, FailureWord, TriggerWord
 from bcr.scenario.expectations import COMPARISONS_OF, SUBJECTS
 from bcr.scenario.keys import CHOICES, COUNTERS, INDEXED, INDICES, TEXTS
+from bcr.scenario.protocols import PROTOCOLS, SHUTTLE
 from bcr.scenario.reading import TIMES
 from bcr.scenario.simulation import LIMITS, OPTIONS
 from bcr.scenario.values import NUMBERS, Range
@@ -19,7 +20,7 @@ from bcr_tools.commands_page import Commands
 PAGE = PROJECT / "docs" / "reference" / "scenario.md"
 LETTERS: Mapping[str, str] = {
     "client": "c", "count": "m", "number": "n", "milliseconds": "ms", "position": "i", "message": "kind", "group": "{i,j}",
-    "microseconds": "µs", "permille": "‰", "process": "replica_i", "party": "replica_i", "replica": "replica_i",
+    "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i", "party": "replica_i", "replica": "replica_i",
     "disk_fault": "full", "string": "'key'",
 }  # fmt: skip
 HEAD = """# Scenario files
@@ -33,7 +34,7 @@ A scenario file is `name = value` lines, or YAML with the same names. Everything
 
 def page() -> str:
     """The whole reference page."""
-    return "\n".join([HEAD, *_numbers(), *_texts(), *_faults(), *_simulation(), *_expectations()]) + "\n"
+    return "\n".join([HEAD, *_numbers(), *_texts(), *_faults(), *_protocols(), *_simulation(), *_expectations()]) + "\n"
 
 
 def main(arguments: Sequence[str], commands: Commands) -> int:
@@ -129,6 +130,26 @@ def _failures(words: Mapping[str, FailureWord]) -> list[str]:
 
     return _table(["failure", "what happens", "goes as far as", "where not"],
                   ([_call(name, word.arguments), word.meaning, word.effect, where(word)] for name, word in words.items()))  # fmt: skip
+
+
+def _protocols() -> list[str]:
+    lines = ["## Protocols", "", "`protocol = shuttle` has all that stands above. What another has instead, and what it refuses:", ""]
+    for protocol in PROTOCOLS.values():
+        if protocol is SHUTTLE:
+            continue
+        lies = ", ".join(f"`{name}`" for name in protocol.lies)
+        refused = [f"`{key}` other than `{value}` ({why})" for key, (value, why) in protocol.refused.items()]
+        refused += [f"`{word}` in `simulation` ({why})" for word, why in protocol.options.items()]
+        lines += [
+            f"### {protocol.title}: `protocol = {protocol.name}`", "",
+            f"2t+1 servers. A result is shown to be right by {protocol.proof}. Says nothing to it: "
+            + ", ".join(f"`{key}`" for key in protocol.ignored) + ".", "",
+            "Failures of servers: " + ", ".join(f"`{name}`" for name in protocol.failures if name in FAILURES)
+            + f"; with `allow_lies = yes` also {lies}. Configurations are all number 0.", "",
+            "Refused: " + "; ".join(refused) + "; faults of clients.", "",
+            *_triggers(protocol.triggers),
+        ]  # fmt: skip
+    return lines
 
 
 def _simulation() -> list[str]:

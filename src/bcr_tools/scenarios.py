@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr.verdict.missed import OF_ONE
 from bcr_run.command import run_text
 from bcr_runtime.places import PROJECT, SCENARIOS, SERVICE
 
 TESTING = PROJECT / "testing.txt"
-FOLDERS = (SCENARIOS, SCENARIOS / "attacks")
+FOLDERS = (SCENARIOS, SCENARIOS / "attacks", SCENARIOS / "lost")
 HEADER = """\
 Scenarios and what came of them. Written by ./bcr scenarios --write from real runs of everything in config/; without
 --write the command runs them again and fails where this file no longer says what comes of them.
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def scenario_files() -> list[Path]:
-    """The scenario files that come with the project, those of `config/` first and then the attacks."""
+    """The scenario files that come with the project, those of `config/` first, then the attacks, and then what is lost."""
     return [
         path
         for folder in FOLDERS
@@ -73,7 +74,8 @@ def _section(file: Path, folder: Path) -> str:
     lines += [f"checked:  {expectation.text}" for expectation in scenario.expectations]
     verdict = result["verdict"] if result else "no result"
     lines.append(f"outcome:  {verdict}")
-    lines += [f"  {reason}" for reason in (result["reasons"] if result else ())]
+    is_any_server = any(plan.trigger.name == OF_ONE for plan in scenario.failures)  # and what comes of it differs
+    lines += [f"  {reason}" for reason in (result["reasons"] if result and not is_any_server else ())]
     lines += _struck(scenario, result["faults_injected"] if result else ())
     return "\n".join([*lines, *_why(file)]) + "\n"
 
@@ -84,9 +86,13 @@ def _struck(scenario: Scenario, faults: Sequence[dict[str, object]]) -> list[str
     plans: list[tuple[str, tuple[int | None, int | None, int | None, str]]] = [
         (f"replica {plan.position} of configuration {plan.configuration}", (plan.configuration, plan.position, None, plan.text))
         for plan in scenario.failures
+        if plan.trigger.name != OF_ONE
     ]
+    of_one = dict.fromkeys(plan.text for plan in scenario.failures if plan.trigger.name == OF_ONE)
+    met = {fault["fault"] for fault in faults}
+    told = [f"fault:    whoever leads first: {text}: {'struck' if text in met else 'never met'}" for text in of_one]
     plans += [(f"client {plan.client}", (None, None, plan.client, plan.text)) for plan in scenario.client_failures]
-    return [f"fault:    {who}: {place[-1]}: {'struck' if place in struck else 'never met'}" for who, place in plans]
+    return told + [f"fault:    {who}: {place[-1]}: {'struck' if place in struck else 'never met'}" for who, place in plans]
 
 
 def _why(file: Path) -> list[str]:

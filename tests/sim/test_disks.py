@@ -99,7 +99,7 @@ def test_checksums_are_not_asked_to_stand_against_disks_that_lose_what_was_synce
 
 
 def simulation(words):
-    return parse_scenario(f"{BASE}simulation = {words}\n", "x.config")[0].simulation
+    return parse_scenario(f"{BASE}durable = on\nsimulation = {words}\n", "x.config")[0].simulation
 
 
 def test_the_words_are_read():
@@ -120,6 +120,15 @@ def test_the_words_are_read():
 def test_what_is_no_word_for_a_disk_is_told(words, said):
     with pytest.raises(ScenarioError, match=said):
         simulation(words)
+
+
+@pytest.mark.parametrize("words", ["restart(replica_0,5)", "power_cut(7,9)", "disk(replica_2,full,3)"])
+def test_words_for_disks_that_do_nothing_are_told(words):
+    text = f"{BASE}simulation = {words}\n"
+    [warning] = parse_scenario(text, "x.config")[1]
+    assert warning.severity == "warning"
+    assert "without `durable = on`" in warning.text
+    assert parse_scenario(f"{text}durable = on\n", "x.config")[1] == ()
 
 
 # -- the simulated disk itself

@@ -30,6 +30,11 @@ def test_a_shard_that_is_none_is_bad_input(shard, capsys):
     assert "expected I/N" in capsys.readouterr().err
 
 
+def test_disks_of_a_protocol_that_has_none_are_bad_input(capsys):
+    assert hunt.main(["--seeds", "5", "--protocol", "raft", "--durable"]) == 2
+    assert "replicas of the chain have disks" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("engine", ["processes", "dask"])
 def test_a_hunt_over_clean_seeds_ends_with_0_and_tells_its_rate(engine, capsys):
     assert hunt.main(["--seeds", "6", "--jobs", "2", "--engine", engine]) == 0

@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     operations_per_request: int = 1
     client_rate: int = 0
     state_limit_bytes: int = STATE_LIMIT_BYTES
+    heartbeat_ms: int = 50
+    election_timeout_ms: int = 150
     start_limit_ms: int = 30_000
     olympus_timeout_ms: int = 5_000
     wedge_grace_ms: int = 500

@@ -89,3 +89,8 @@ def faulty_by(faults: Iterable[FaultPlan], patience_ms: int) -> dict[int, set[in
         if fault.effect != "timing" or late_ms[place] > patience_ms:
             faulty.setdefault(fault.configuration, set()).add(fault.position)
     return faulty
+
+
+def spoiled_in_raft(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
+    """The same as `spoiled_by` for a server of Raft: what it missed it hears again, and so only a lie spoils its state."""
+    return {(fault.configuration, fault.position) for fault in faults if fault.effect in ("lie", "state")}

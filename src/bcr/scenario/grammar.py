@@ -248,6 +248,7 @@ class Reading(msgspec.Struct, frozen=True):
     counters_start_at: int
     unit_ms: int
     indices_start_at: int = 0
+    triggers: Mapping[str, Word] = msgspec.field(default_factory=lambda: TRIGGERS)  # of replicas, in this file's protocol
 
     @property
     def clients_are(self) -> str:
@@ -363,8 +364,9 @@ def _form(name: str, word: Word) -> str:
 
 
 def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Trigger:
-    call = known(call, words.triggers, f"trigger{words.whose}", warn)
-    word = words.triggers[call.name]
+    triggers = reading.triggers if words is OF_REPLICAS else words.triggers
+    call = known(call, triggers, f"trigger{words.whose}", warn)
+    word = triggers[call.name]
     if len(call.arguments) == 2 and word.arguments == ("count",) and call.arguments[0].strip() == "-1":
         call = Call(call.name, call.arguments[1:], call.offsets[1:], call.offset, call.text)  # a client of -1: none
     demand_count(call, len(word.arguments), _form(call.name, word))

@@ -6,11 +6,14 @@ Numbers stand in `bcr.scenario.values`, what is expected in `bcr.scenario.expect
 
 from collections.abc import Mapping
 
+from bcr.scenario.protocols import PROTOCOLS
 from bcr.scenario.values import NUMBERS, Range
 from bcr.signed.authentication import KINDS
 
 # Key -> what may stand behind it, the default first.
 CHOICES: Mapping[str, tuple[str, ...]] = {
+    "protocol": tuple(PROTOCOLS),
+    "allow_lies": ("no", "yes"),
     "authentication": tuple(KINDS),
     "acceptance": ("all", "quorum"),
     "durable": ("off", "on"),
@@ -20,6 +23,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 TEXTS: Mapping[str, str] = {
     "test_case_name": "what the run is called; the file's name without its ending, where it is not given",
+    "protocol": "which protocol replicates: `shuttle` is Byzantine chain replication",
+    "allow_lies": "whether a server of Raft may lie, against which it promises nothing",
     "object": "what is replicated: `dictionary`, `store`, or `module:Class` of your own, which stands beside this file or can be "
               "imported",
     "authentication": "what stands below every statement: a signature, a vector of codes, or a checksum against accidents",

@@ -2,7 +2,8 @@
 
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,16 @@ from bcr.scenario.grammar import (
 )
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
+from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
 from bcr.scenario.workload import Workload
 from bcr.scenario.workload_grammar import parse_workload
-from bcr.signed.authentication import Authentication, sizes
+from bcr.signed.authentication import Authentication
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
-TIMES = {"client_timeout", "head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"}
+TIMES = {"client_timeout", "heartbeat", "election_timeout", "head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"}
 SUSPICIOUS_MS = 50  # a timeout below is shorter than what it waits for takes, or was meant in seconds
 
 
@@ -78,6 +80,7 @@ class _Reading:
     def __init__(self, text: str, source: str) -> None:
         self.source = source
         self.lines = lines_of(text, source)
+        self.is_possible: Callable[[str], str] = lambda _: ""  # why the protocol cannot have a failure; nothing where it can
         self.unread: set[str] = set()  # numbers that are missing or make no sense
         found, self.diagnostics = entries_of(text, source)
         self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
@@ -173,7 +176,7 @@ class _Reading:
         if not limits.least <= value <= limits.most:
             self._say(entry, f"{name}: {value:,} is not from {limits.least:,} to {limits.most:,} ({limits.why})", 0)
             return None
-        if name in TIMES and 0 < value < SUSPICIOUS_MS and ("time_unit", ()) not in self.entries:
+        if name in TIMES and name != "heartbeat" and 0 < value < SUSPICIOUS_MS and ("time_unit", ()) not in self.entries:
             what = f"{name}: {value} milliseconds; if this file counts seconds say time_unit = s, otherwise time_unit = ms"
             self._say(entry, what, 0, severity="warning")
         return value
@@ -227,13 +230,19 @@ class _Reading:
         object_name, replicated = self._object()
         label = self._plain("test_case_name")
         hosts = tuple(host for host, _ in self._list("hosts"))
+        protocol = self._protocol(numbers)
         authentication: Authentication = self._choice("authentication")
-        replicas = sizes(t, authentication).replicas
+        replicas = protocol.servers(t, authentication)
         counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
-        reading = FileReading(clients, replicas, counters, unit_ms, indices)
+        reading = FileReading(clients, replicas, counters, unit_ms, indices, protocol.triggers)
+        self.is_possible = partial(protocol.why_not, allows_lies=self._choice("allow_lies") == "yes")
         return Scenario(
             source=self.source,
             name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
+            protocol=protocol.name,
+            heartbeat_ms=numbers["heartbeat"],
+            election_timeout_ms=numbers["election_timeout"],
+            allow_lies=self._choice("allow_lies") == "yes",
             t=t,
             num_clients=clients,
             client_timeout_ms=numbers["client_timeout"],
@@ -260,8 +269,26 @@ class _Reading:
             hosts=hosts,
             client_hosts=self._host_indices("client_hosts", len(hosts)),
             replica_hosts=self._host_indices("replica_hosts", len(hosts)),
-            simulation=self._simulation(replicas, clients, authentication),
+            simulation=self._simulation(replicas, clients, authentication, protocol),
         )
+
+    def _protocol(self, numbers: Mapping[str, int]) -> Protocol:
+        """The protocol that the file asks for; says so where it has keys that this one cannot have, or that say nothing to it."""
+        protocol = PROTOCOLS[self._choice("protocol")]
+        for name in protocol.ignored:
+            if (name, ()) in self.entries:
+                self._say(self.entries[name, ()], f"{name} is ignored: protocol = {protocol.name} has no use for it", severity="warning")
+        for name, (possible, why) in protocol.refused.items():
+            if self._choice(name) != possible:
+                self._say(self.entries[name, ()], f"{name}: protocol = {protocol.name} has none but {possible}: {why}", 0)
+        if protocol is not SHUTTLE:
+            for _, entry in self._indexed("client_failures"):
+                self._say(entry, f"client_failures: protocol = {protocol.name} trusts its clients, and has no faults for them")
+            if numbers["heartbeat"] * 2 > numbers["election_timeout"] and "election_timeout" not in self.unread:
+                entry = self.entries.get(("election_timeout", ())) or self.entries["heartbeat", ()]
+                self._say(entry, f"election_timeout: {numbers['election_timeout']} milliseconds are less than two heartbeats of "
+                                 f"{numbers['heartbeat']}, so followers would not wait for their leader")  # fmt: skip
+        return protocol
 
     def _object(self) -> tuple[str, ReplicatedObject[Any]]:
         """What is replicated, and its name as it means the same from every folder."""
@@ -328,6 +355,8 @@ class _Reading:
                 self._say(entry, text)
             for pair in parse_pairs(entry.value, OF_REPLICAS, reading, self._warner(entry), self._teller(entry)):
                 self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
+                if why := self.is_possible(pair.failure.name):
+                    self._say(entry, f"{pair.failure.name}: {why}", pair.failure_offset)
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
         return (*plans, *self._links(reading))
 
@@ -379,13 +408,19 @@ class _Reading:
             return None
         return sender, receiver
 
-    def _simulation(self, replicas: int, clients: int, authentication: Authentication) -> Simulation | None:
+    def _simulation(
+        self, replicas: int, clients: int, authentication: Authentication, protocol: Protocol
+    ) -> Simulation | None:
         entry = self._plain("simulation")
         if entry is None:
             return None
 
         def demand_possible(word: str, offset: int) -> None:
             self._demand_possible(entry, word, offset, authentication)
+            if word in protocol.options:
+                self._say(entry, f"{word}: {protocol.options[word]}", offset)
+            elif word in protocol.options_of_disks and self._choice("durable") != "on":
+                self._say(entry, f"{word} does nothing: {protocol.options_of_disks[word]}", offset, "warning")
 
         warn, tell = self._warner(entry), self._teller(entry)
         return parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)

@@ -20,9 +20,12 @@ from bcr.scenario.values import (
     PowerCut,
     Restart,
     Simulation,
+    SlowClock,
 )
 
-Kind = Literal["number", "milliseconds", "microseconds", "permille", "process", "party", "position", "replica", "disk_fault"]
+Kind = Literal[
+    "number", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "replica", "disk_fault"
+]  # fmt: skip
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -43,6 +46,7 @@ OPTIONS: Mapping[str, Option] = {
     "hold": Option(("party", "party", "milliseconds", "milliseconds"),
                    "what the first sends the second in between arrives at the end of it: asynchrony, and no fault"),
     "crash": Option(("process", "milliseconds"), "the process ends then"),
+    "clock": Option(("position", "rate"), "the clock of this server advances so many thousandths of a second a second"),
     "pause": Option(("party", "milliseconds", "milliseconds"), "the process stands still in between"),
     "twins": Option(("position",), "two processes are this replica, with one key, and others reach now the one and now the other"),
     "free": Option(("position",), "at each step the replica may send any message that it could sign or has seen, to anyone, knowing "
@@ -50,7 +54,8 @@ OPTIONS: Mapping[str, Option] = {
     "mutate": Option(("position", "number"), "so many messages of the replica are changed a little, or into consistent lies, signed by "
                      "it where it can"),
     "amnesia": Option(("position", "milliseconds"), "the replica forgets what it executed for whom, and hears old requests again"),
-    "restart": Option(("replica", "milliseconds"), "the replica's process ends then, and begins again from its disk (with `durable = on`)"),
+    "restart": Option(("replica", "milliseconds"), "the replica's process ends then, and begins again from its disk (with `durable = on`); "
+                      "of Raft, the server, which has crashed, comes back then with what its store holds"),
     "power_cut": Option(("milliseconds", "milliseconds"), "all replicas end at the first, and begin again from their disks at the second"),
     "disk": Option(("replica", "disk_fault", "milliseconds"),
                    "from then on the disk of the replica, of the configuration that is current then, is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "
@@ -58,13 +63,14 @@ OPTIONS: Mapping[str, Option] = {
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
-FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "process": "replica_i",
+FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
          "party": "replica_i", "position": "i", "replica": "replica_i", "disk_fault": "full"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
     "milliseconds": MILLISECONDS_MOST,
     "microseconds": 1_000 * MILLISECONDS_MOST,
     "permille": 1_000,
+    "rate": 10_000,
 }
 
 
@@ -94,6 +100,7 @@ def parse_simulation(
         cuts=tuple(Cut(*call) for call in found["cut"]),  # type: ignore[arg-type]
         holds=tuple(Hold(*call) for call in found["hold"]),  # type: ignore[arg-type]
         crashes=tuple(Crash(*call) for call in found["crash"]),  # type: ignore[arg-type]
+        clocks=tuple(SlowClock(*call) for call in found["clock"]),  # type: ignore[arg-type]
         pauses=tuple(Pause(*call) for call in found["pause"]),  # type: ignore[arg-type]
         twins=tuple(sorted({int(position) for (position,) in found["twins"]})),
         free=tuple(sorted({int(position) for (position,) in found["free"]})),

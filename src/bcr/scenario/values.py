@@ -9,6 +9,7 @@ from bcr.objects.finding import DEFAULT, named
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.scenario.expectations import Expectation
+from bcr.scenario.protocols import ProtocolName
 from bcr.scenario.workload import Workload
 from bcr.signed.authentication import Authentication, sizes
 
@@ -42,6 +43,8 @@ NUMBERS = {
     "client_rate": Range(0, 0, 1_000_000, "operations a second that each client is to send; 0: as answers come"),
     "state_limit": Range(STATE_LIMIT_BYTES, 50, 1 << 29, "bytes of all keys and values together, as encoded"),
     "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
+    "heartbeat": Range(50, 1, MILLISECONDS_MOST, "milliseconds between two messages of a leader of Raft to a follower"),
+    "election_timeout": Range(150, 2, MILLISECONDS_MOST, "milliseconds that a server of Raft waits for a leader: drawn from this to twice it"),
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
 MAX_OPERATIONS = 1_000_000
@@ -75,6 +78,13 @@ class Crash(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
+class SlowClock(msgspec.Struct, frozen=True, array_like=True):
+    """A server's clock advances so many thousandths of a second a second."""
+
+    position: int
+    permille: int
+
+
 class Pause(msgspec.Struct, frozen=True, array_like=True):
     """A process stands still from `since` to `until`, virtual milliseconds."""
 
@@ -98,7 +108,10 @@ class Amnesia(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Restart(msgspec.Struct, frozen=True, array_like=True):
-    """A replica's process ends at virtual millisecond `at`, and begins again from its disk."""
+    """A replica's process ends at virtual millisecond `at`, and begins again from its disk.
+
+    A server of Raft that has crashed comes back then, with what its store holds.
+    """
 
     process: str
     at: int
@@ -141,6 +154,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...] = ()
     holds: tuple[Hold, ...] = ()
     crashes: tuple[Crash, ...] = ()
+    clocks: tuple[SlowClock, ...] = ()
     pauses: tuple[Pause, ...] = ()
     twins: tuple[int, ...] = ()
     free: tuple[int, ...] = ()
@@ -173,6 +187,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     olympus_timeout_ms: int
     wedge_grace_ms: int
     workloads: tuple[Workload, ...]
+    protocol: ProtocolName = "shuttle"
+    heartbeat_ms: int = 50
+    election_timeout_ms: int = 150
+    allow_lies: bool = False
     object_name: str = DEFAULT
     client_rate: int = 0
     state_limit_bytes: int = STATE_LIMIT_BYTES

@@ -90,6 +90,10 @@ class RunningState:
             self._highest[request.client] = request.number
         return outcome
 
+    def read(self, request: Request) -> tuple[str, ...]:
+        """The results of a request that only reads, which is not remembered."""
+        return self._buckets.execute(request.operations)
+
     def _results_left(self, request: Request) -> int | None:
         """How many bytes the request may get beside those of its client that are remembered; None if no fewer than any."""
         if not self.limits.may_bind(self.client_window):

@@ -17,6 +17,7 @@ from bcr.objects.finding import DEFAULT
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.raft.messages import Response
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.signed.statements import Order, Result
@@ -81,6 +82,8 @@ def judge(
     is owed an answer (bcr.verdict.owing), and it is no Hindrance. `patience_ms` is how long faults may make a replica
     stand still before it counts as one of the t; `limits` is how large the state may become. Never raises, whatever the record holds.
     """
+    if any(isinstance(each.answer, Response) for client in record.clients for each in client.exchanges):
+        return Judgement("fail", ("the record holds answers of Raft, which prove nothing here",))
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
@@ -116,7 +119,13 @@ def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
     if not liars:
         return None
     recorded = (each for client in record.clients if client.client in liars for each in client.exchanges)
-    return [each for each in recorded if _is_of_its_slot(each.answer)]
+    return [each for each in recorded if _is_of_its_slot(_answer(each))]
+
+
+def _answer(exchange: Exchange) -> Answer | Vouched:
+    """What the client was answered, in a record of which `judge` has seen that it is of the chain."""
+    assert not isinstance(exchange.answer, Response)
+    return exchange.answer
 
 
 def _is_of_its_slot(answer: Answer | Vouched) -> bool:
@@ -188,7 +197,7 @@ def _what_is_wrong(
 
 def is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
     """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
-    answer = exchange.answer
+    answer = _answer(exchange)
     configuration = configurations.get(answer.configuration)
     if configuration is None:
         return False
@@ -270,7 +279,7 @@ def _demand_answer(exchange: Exchange, configuration: View) -> None:
     Where statements do not convince everybody alike, a liar's may have convinced the client and nobody else. That of a
     correct replica, and the client's t+1 hold one, convinces Olympus too; and a statement of every replica must be there.
     """
-    answer = exchange.answer
+    answer = _answer(exchange)
     if isinstance(answer, Vouched):
         answer.demand_for(exchange.request, configuration.olympus)
         return
@@ -306,7 +315,7 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
     results: dict[tuple[int, int], Result] = {}
     requests: dict[tuple[int, int, int], bytes] = {}  # place in a slot -> digest of the request that stands there
     for exchange in history:
-        answer = exchange.answer
+        answer = _answer(exchange)
         if isinstance(answer, Vouched):
             if answer.outcome.place[:2] > (answer.configuration, answer.slot):
                 yield f"{_name(exchange)}: vouched for in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
@@ -321,10 +330,11 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
             yield f"{_name(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
         requests[answer.configuration, answer.slot, answer.index] = answer.request_digest
     for exchange in history:
-        place = exchange.answer.outcome.place
-        if isinstance(exchange.answer, Vouched) or is_resigned and place[0] != exchange.answer.configuration:
+        answer = _answer(exchange)
+        place = answer.outcome.place
+        if isinstance(answer, Vouched) or is_resigned and place[0] != answer.configuration:
             continue
-        if requests.get(place, exchange.answer.request_digest) != exchange.answer.request_digest:
+        if requests.get(place, answer.request_digest) != answer.request_digest:
             yield f"{_name(exchange)}: executed at {_place(place)}, where another request stands"
 
 

@@ -52,6 +52,10 @@ class Model:
             self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
         return self.executed[key]
 
+    def read(self, request: Request) -> tuple[str, ...]:
+        """What a request that only reads returns here; nobody remembers that it was executed."""
+        return self._results(Request(-1, request.number, request.operations), (0, 0, 0))
+
     def _results(self, request: Request, place: Place) -> tuple[str, ...]:
         operations = request.operations
         most = min(RESULTS_LIMIT_BYTES, max(0, self.limits.results - self._remembered(request)))

@@ -8,6 +8,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.raft.messages import Response
 from bcr.signed.authentication import Authentication
 from bcr.signed.signing import Signed, Statement
 from bcr.signed.statements import SignedRequest
@@ -26,7 +27,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     request: SignedRequest
-    answer: Answer | Vouched
+    answer: Answer | Vouched | Response
     sent_ns: int
     accepted_ns: int
     attempts: int
@@ -107,3 +108,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client_window: int = 1
     limits: StateLimits = DEFAULT_LIMITS
     object_name: str = DEFAULT
+    protocol: str = "shuttle"

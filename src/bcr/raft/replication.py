@@ -1,0 +1,75 @@
+"""What a leader knows of its followers, and what is committed by it (specification, 14.4; paper, Figure 2)."""
+
+from collections.abc import Collection
+
+from bcr.raft.elections import majority_of
+from bcr.raft.log import Position
+
+MOST_UNCOMMITTED = 64  # entries of a leader; requests that come meanwhile share the next ones
+MOST_ENTRIES = 64  # of a message
+SPARE_BYTES = 1_024  # of a message, for what stands beside entries, or beside a piece of a snapshot
+MOST_UNACKNOWLEDGED = 256  # entries that are under way to a follower, which has not said that it holds them
+
+
+class Follower:
+    """One follower, as its leader sees it.
+
+    `next_index` is of the entry that is sent next, `match_index` the highest that it is known to hold. `round` is the latest
+    round of messages that it answered, and `heard_s` when it answered last. While its log is being looked for, `is_probed`, one
+    message is under way at a time. While it is sent a snapshot, `snapshot` holds its place and bytes, and `offset` how many
+    of these it has.
+    """
+
+    def __init__(self, last_index: int, now_s: float) -> None:
+        self.next_index = last_index + 1
+        self.match_index = 0
+        self.round = 0
+        self.heard_s = now_s
+        self.is_probed = True
+        self._awaits_answer = False
+        self.snapshot: tuple[Position, bytes] | None = None
+        self.offset = 0
+
+    def has_room(self) -> bool:
+        """Whether more entries may be sent before it answers (pipelining; thesis, 10.2.1)."""
+        if self.is_probed:
+            return not self._awaits_answer
+        return self.next_index - self.match_index <= MOST_UNACKNOWLEDGED
+
+    def sent(self, entries: int) -> None:
+        """So many entries have left for it, which it is taken to get."""
+        if self.is_probed:
+            self._awaits_answer = True
+        else:
+            self.next_index += entries
+
+    def heard(self, now_s: float, round_answered: int) -> None:
+        self.heard_s = now_s
+        self.round = max(self.round, round_answered)
+
+    def matched(self, index: int) -> None:
+        """It holds the leader's entries up to there."""
+        self.is_probed = False
+        self.match_index = max(self.match_index, index)
+        self.next_index = max(self.next_index, self.match_index + 1)
+
+    def refused(self, next_index: int) -> None:
+        """It does not; go on from there. An old refusal takes back nothing that it has confirmed since."""
+        self.is_probed, self._awaits_answer = True, False
+        self.next_index = max(self.match_index + 1, min(next_index, self.next_index))
+
+    def begin_snapshot(self, position: Position, data: bytes) -> None:
+        self.snapshot = position, data
+        self.offset = 0
+
+    def end_snapshot(self, index: int) -> None:
+        """It holds a snapshot up to there."""
+        self.snapshot = None
+        self.offset = 0
+        self.matched(index)
+
+
+def majority_index(match_indices: Collection[int]) -> int:
+    """The highest index that a majority of the servers holds; of each server, the leader too, one index is given."""
+    return sorted(match_indices, reverse=True)[majority_of(len(match_indices)) - 1]
+

@@ -1,0 +1,63 @@
+"""What a server must not forget: its term, its vote, its log, and the snapshot that the log stands on (specification, 14.8)."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from bcr.raft.log import BEGINNING, Entry, Position
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True):
+    """What a server finds when it starts. `snapshot` is empty where there is none; the log's entries follow `base`."""
+
+    term: int = 0
+    voted_for: int | None = None
+    base: Position = BEGINNING
+    entries: tuple[Entry, ...] = ()
+    snapshot_at: Position = BEGINNING
+    snapshot: bytes = b""
+
+
+class Store(Protocol):
+    """Where it is put. What a method has taken is found again by `load`, whenever the server stops."""
+
+    def load(self) -> Stored: ...
+
+    def save_vote(self, term: int, voted_for: int | None) -> None: ...
+
+    def save_entries(self, first_index: int, entries: Sequence[Entry]) -> None:
+        """These entries from that index on, in place of all that were there."""
+
+    def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
+        """A snapshot, and the log that is left."""
+
+
+class MemoryStore:
+    """One that lasts as long as whoever holds it: all that a run has whose servers do not come back."""
+
+    def __init__(self) -> None:
+        self._vote: tuple[int, int | None] = (0, None)
+        self._base = BEGINNING
+        self._entries: list[Entry] = []
+        self._snapshot: tuple[Position, bytes] = (BEGINNING, b"")
+
+    def load(self) -> Stored:
+        return Stored(*self._vote, self._base, tuple(self._entries), *self._snapshot)
+
+    def save_vote(self, term: int, voted_for: int | None) -> None:
+        self._vote = term, voted_for
+
+    def save_entries(self, first_index: int, entries: Sequence[Entry]) -> None:
+        del self._entries[first_index - self._base.index - 1 :]
+        self._entries += entries
+
+    def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
+        self._snapshot = snapshot_at, snapshot
+        self._base = base
+        self._entries = list(entries)
+
+    def holds(self, term: int, voted_for: int | None, last: Position) -> bool:
+        """Whether a server that came back now would find this term and vote, and a log that ends so."""
+        end = self._entries[-1].digest if self._entries else self._base.digest
+        return self._vote == (term, voted_for) and end == last.digest

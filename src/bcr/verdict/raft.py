@@ -1,0 +1,179 @@
+"""The verdict on a recorded run of Raft: are the clients' results those of one service, which took requests in the order of its log?
+(Specification, 14.9.)
+
+Nothing is signed, so who says what is taken from the record; what is checked is whether it fits together. Results are put in the order
+of the log and replayed on a model, held against real time, and on short runs a second opinion knows nothing of logs.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from bcr.faults.plans import faulty_by, spoiled_in_raft, struck_by
+from bcr.objects.finding import DEFAULT
+from bcr.objects.replicated import ReplicatedObject
+from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.raft.reads import AMONG_READS
+from bcr.verdict.judge import MAX_REASONS, MAX_SEARCHED, Hindrance, Judgement, Workloads
+from bcr.verdict.linearizability import is_linearizable
+from bcr.verdict.model import Model
+from bcr.verdict.record import ClientRecord, Exchange, RunRecord
+
+
+def judge_raft(
+    record: RunRecord,
+    workloads: Workloads,
+    client_window: int,
+    *,
+    given_up: str | None = None,
+    patience_ms: int = 0,
+    limits: StateLimits = DEFAULT_LIMITS,
+    replicated: ReplicatedObject[Any] | str = DEFAULT,
+) -> Judgement:
+    """The verdict on a run whose client k was to have `workloads[k][n]` executed as its request n. Never raises.
+
+    `fail`: results or states do not fit together, or a run was given up (`given_up` says why) although no more than a minority had
+    faults. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end.
+    """
+    wrong = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
+    if wrong:
+        return Judgement("fail", tuple(wrong))
+    missing = tuple(_what_is_missing(record, workloads))
+    if given_up is None:
+        return Judgement("unknown" if missing else "pass", missing)
+    faulty = faulty_by(record.faults, patience_ms).get(0, set())
+    servers = {signed.statement.position for signed in record.replicas} | faulty
+    has_majority = 2 * len(faulty) < max(len(servers), 3)
+    if isinstance(given_up, Hindrance) or not has_majority or _is_complete(record, workloads):
+        return Judgement("unknown", (given_up, *missing))
+    return Judgement("fail", (f"{given_up}, and a majority of the servers owes the answers", *missing))
+
+
+def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Iterator[str]:
+    yield from _wrong_requests(record, workloads)
+    exchanges = [exchange for client in record.clients for exchange in client.exchanges]
+    history = sorted(exchanges, key=lambda exchange: exchange.answer.outcome.place)
+    yield from _wrong_places(history)
+    yield from _wrong_order_in_time(record.clients)
+    is_whole = _is_complete(record, workloads)
+    if is_whole:
+        # What was executed and not answered may show in the answers of others: only a whole history can be replayed.
+        fresh = model.copy()
+        yield from _wrong_replay(history, model)
+        is_short = len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1
+        if is_short and not is_linearizable(history, fresh):
+            yield "no order of the operations explains their results"
+    yield from _wrong_final_states(record, model if is_whole else None, _last_index(history))
+
+
+def _wrong_requests(record: RunRecord, workloads: Workloads) -> Iterator[str]:
+    """Requests that are not of the client's workload, or stand there twice, and answers to others."""
+    seen: set[tuple[int, int]] = set()
+    for client in record.clients:
+        for exchange in client.exchanges:
+            request = exchange.request.statement
+            if request.client != client.client or not 0 <= request.client < len(workloads):
+                yield f"{_name(exchange)}: stands in the record of client {client.client}, of {len(workloads)} clients"
+                continue
+            if (request.client, request.number) in seen:
+                yield f"{_name(exchange)}: stands in the record twice"
+            seen.add((request.client, request.number))
+            if not 0 <= request.number < len(workloads[request.client]):
+                yield f"{_name(exchange)}: the workload has {len(workloads[request.client])} requests"
+            elif request.operations != tuple(workloads[request.client][request.number]):
+                yield f"{_name(exchange)}: the operations are not those of the workload"
+
+
+def _wrong_places(history: Sequence[Exchange]) -> Iterator[str]:
+    """Two requests that were executed at one place of the log; reads stand together behind an entry."""
+    for before, exchange in pairwise(history):
+        place = exchange.answer.outcome.place
+        if place == before.answer.outcome.place and place[2] != AMONG_READS:
+            yield f"{_name(exchange)}: executed at the place of {_name(before)}, {_place(place)}"
+
+
+def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
+    for exchange in history:
+        request, outcome = exchange.request.statement, exchange.answer.outcome
+        is_read = outcome.index == AMONG_READS
+        expected = model.read(request) if is_read else model.execute(outcome.place, request)[1]
+        if expected != outcome.results:
+            yield f"{_name(exchange)}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
+
+
+def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
+    """Requests that were answered before another was sent and yet stand behind it in the log."""
+    for clock in sorted({client.clock for client in clients}):
+        exchanges = [exchange for client in clients if client.clock == clock for exchange in client.exchanges]
+        answered = sorted(exchanges, key=lambda exchange: exchange.accepted_ns)
+        latest, count = None, 0
+        for sent in sorted(exchanges, key=lambda exchange: exchange.sent_ns):
+            while count < len(answered) and answered[count].accepted_ns < sent.sent_ns:
+                if latest is None or answered[count].answer.outcome.place > latest.answer.outcome.place:
+                    latest = answered[count]
+                count += 1
+            if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
+                yield (
+                    f"{_name(latest)} was answered before {_name(sent)} was sent, but stands behind it: "
+                    f"{_place(latest.answer.outcome.place)} against {_place(sent.answer.outcome.place)}"
+                )
+
+
+def _last_index(history: Sequence[Exchange]) -> int:
+    """The index behind which nothing that was answered changes the state any more."""
+    return max((each.answer.outcome.slot for each in history), default=0)
+
+
+def _wrong_final_states(record: RunRecord, replayed: Model | None, last_index: int) -> Iterator[str]:
+    """States of servers that have applied equally much and differ, or that differ from what a whole history gives.
+
+    What stands in the log behind the last answer are requests that came again, and changes nothing.
+    """
+    spoiled = {position for _, position in spoiled_in_raft(record.faults)}
+    digests: dict[int, bytes] = {}
+    reports = [signed.statement for signed in record.replicas if signed.statement.position not in spoiled]
+    expected = None if replayed is None else replayed.snapshot().digest()
+    for report in reports:
+        if report.state_digest is None:
+            continue
+        if digests.setdefault(report.slots, report.state_digest) != report.state_digest:
+            yield f"server {report.position}: its state is not that of another server behind index {report.slots}"
+        elif report.slots >= last_index and expected not in (None, report.state_digest):
+            yield f"server {report.position}: its final state is not the one that a replay of the log gives"
+
+
+def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
+    answered = _answered(record)
+    for client, workload in enumerate(workloads):
+        count = sum((client, number) in answered for number in range(len(workload)))
+        if count < len(workload):
+            yield f"client {client}: {count} of {len(workload)} requests answered"
+    if record.final_state is None:
+        yield "no server gave its final state"
+    last_index = _last_index([exchange for client in record.clients for exchange in client.exchanges])
+    if all(signed.statement.slots < last_index for signed in record.replicas):
+        yield f"no server told of a state behind index {last_index}, from which there is an answer"
+    reported = {signed.statement.position for signed in record.replicas}
+    struck = {position for _, position in struck_by(record.faults)}
+    for position in sorted(set(range(max(reported, default=-1) + 1)) - reported - struck):
+        yield f"server {position}: no final report"
+
+
+def _answered(record: RunRecord) -> set[tuple[int, int]]:
+    statements = (exchange.request.statement for client in record.clients for exchange in client.exchanges)
+    return {(statement.client, statement.number) for statement in statements}
+
+
+def _is_complete(record: RunRecord, workloads: Workloads) -> bool:
+    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
+    return _answered(record).issuperset(expected)
+
+
+def _name(exchange: Exchange) -> str:
+    return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
+
+
+def _place(place: tuple[int, int, int]) -> str:
+    _, index, among = place
+    where = ", among the reads behind it" if among == AMONG_READS else f", request {among} in it" if among else ""
+    return f"index {index}{where}"

@@ -1,0 +1,50 @@
+"""How each protocol is started and judged; what a scenario file needs to know of it is in `bcr.scenario.protocols`."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from bcr.chain.limits import state_limits
+from bcr.verdict.judge import Judgement, judge
+from bcr.verdict.raft import judge_raft
+from bcr.verdict.record import RunRecord
+from bcr_run.launch import Launch
+from bcr_run.patience import patience_ms
+
+
+def _judge_shuttle(launch: Launch, record: RunRecord, given_up: str | None) -> Judgement:
+    return judge(
+        record,
+        launch.workloads,
+        launch.settings.client_window,
+        liars=launch.scenario.faulty_clients,
+        given_up=given_up,
+        patience_ms=patience_ms(launch.scenario),
+        limits=state_limits(launch.settings),
+        replicated=launch.scenario.replicated,
+    )
+
+
+def _judge_raft(launch: Launch, record: RunRecord, given_up: str | None) -> Judgement:
+    return judge_raft(
+        record,
+        launch.workloads,
+        launch.settings.client_window,
+        given_up=given_up,
+        patience_ms=patience_ms(launch.scenario),
+        limits=state_limits(launch.settings),
+        replicated=launch.scenario.replicated,
+    )
+
+
+# Protocol -> the verdict on a run's record, which was given up if a reason is given.
+JUDGES: Mapping[str, Callable[[Launch, RunRecord, str | None], Judgement]] = {
+    "shuttle": _judge_shuttle,
+    "raft": _judge_raft,
+}
+
+# Protocol -> the process class that starts a run and collects its record, made from the chain's, which it is given.
+START_UPS: Mapping[str, Callable[[Any], Any]] = {
+    "shuttle": lambda harness: harness,
+    "raft": lambda _: import_module("RaftHarness").RaftHarness,
+}

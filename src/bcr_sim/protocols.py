@@ -1,0 +1,18 @@
+"""How each protocol is simulated and hunted; what a scenario file needs to know of it is in `bcr.scenario.protocols`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bcr_sim.raft_run import RaftRun
+from bcr_sim.raft_seeds import raft_scenario_text
+from bcr_sim.run import _Run
+from bcr_sim.seeds import scenario_text
+
+# Protocol -> the simulated run of a scenario of it.
+SIMULATIONS: Mapping[str, Callable[..., Any]] = {"shuttle": _Run, "raft": RaftRun}
+
+# Protocol -> the scenario file that a seed stands for; authentication, acceptance and disks only the chain has.
+TEXTS: Mapping[str, Callable[..., str]] = {
+    "shuttle": scenario_text,
+    "raft": lambda seed, _authentication, _acceptance, object_name, _durable: raft_scenario_text(seed, object_name),
+}

@@ -1,0 +1,178 @@
+"""What must hold at every step of a simulated run of Raft: the properties of the paper's Figure 3, and what clients are promised.
+
+Checked against the servers themselves. Beside them runs a model, which executes what is committed in the order of the log.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bcr.raft.log import Entry, Position
+from bcr.raft.messages import Response
+from bcr.raft.reads import AMONG_READS
+from bcr.raft.store import MemoryStore
+from bcr.signed.statements import Outcome, Request
+from bcr.verdict.judge import Workloads
+from bcr.verdict.model import Executed, Model
+from bcr_sim.distalgo import Container
+from bcr_sim.oracle import MAX_BREACHES, Breach
+
+OF_A_LEADER = ("append_entries", "install_snapshot")
+
+
+class RaftOracle:
+    """Watches the servers of one run; whoever `lies` is held to nothing."""
+
+    def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool]) -> None:
+        self._workloads = workloads
+        self._asks_lies = lies
+        self._is_anybody_lying = False
+        self._model = model
+        self._leaders: dict[int, str] = {}  # by term
+        self._ends: dict[str, tuple[int, Position]] = {}  # of leaders' logs, when last looked at, with their term
+        self._digests: dict[tuple[int, int], bytes] = {}  # index and term -> digest of whichever entry stood there first
+        self._known: dict[str, dict[int, bytes]] = {}  # of each server's log, what has been looked at
+        self._applied: dict[Container, int] = {}
+        self._committed: list[tuple[bytes, int, tuple[Executed, ...]]] = []  # by index, from 1: digest, term, what it gave
+        self._floors: dict[tuple[Container, int, int], int] = {}  # what was committed when a request first came to a server
+        self.breaches: list[Breach] = []
+
+    def _lies(self, container: Container) -> bool:
+        """Whether this server has begun to lie."""
+        is_lying = self._asks_lies(container)
+        self._is_anybody_lying |= is_lying
+        return is_lying
+
+    def tell(self, name: str, what: str) -> None:
+        """Put down that a property does not hold."""
+        if len(self.breaches) < MAX_BREACHES:
+            self.breaches.append(Breach(name, what))
+
+    # -- servers
+
+    def elected(self, container: Container, term: int) -> None:
+        """A server leads, from now on, in a term: no other does, and it holds all that is committed."""
+        if self._lies(container):
+            return
+        before = self._leaders.setdefault(term, container.name)
+        if before != container.name:
+            self.tell("election safety", f"{before} and {container.name} both lead in term {term}")
+        log = container.process._state.log
+        for index, (digest, committed_in, _) in enumerate(self._committed, start=1):
+            place = log.at(index)
+            is_held = index < log.base.index or place is not None and place.digest == digest
+            if not is_held and committed_in < term:
+                self.tell("leader completeness", f"{container.name} leads in term {term} without the committed entry {index}")
+                break
+
+    def handled(self, container: Container) -> None:
+        """A server has taken a step: what its log holds now is compared with what all logs have held."""
+        if self._lies(container):
+            return
+        state = container.process._state
+        self._check_append_only(container.name, state)
+        self._check_matching(container.name, state.log)
+        self._check_committed(container.name, state)
+
+    def _check_append_only(self, name: str, state: Any) -> None:
+        if state.role != "leader":
+            self._ends.pop(name, None)
+            return
+        term, end = self._ends.get(name, (-1, state.log.base))
+        if term == state.current_term and end.index > state.log.base.index and state.log.at(end.index) != end:
+            self.tell("leader append-only", f"{name}, which leads in term {term}, has changed its entry {end.index}")
+        self._ends[name] = state.current_term, state.log.last
+
+    def _check_committed(self, name: str, state: Any) -> None:
+        """What a server knows to be committed its log holds, as it was; equal digests are equal logs up to there."""
+        index = min(state.commit_index, len(self._committed))
+        place = state.log.at(index)
+        if index > state.log.base.index and (place is None or place.digest != self._committed[index - 1][0]):
+            self.tell("state machine safety", f"{name} has given up entry {index}, which it knows to be committed")
+
+    def _check_matching(self, name: str, log: Any) -> None:
+        known = self._known.setdefault(name, {})
+        for index in range(log.last_index, log.base.index, -1):
+            place = log.at(index)
+            if known.get(index) == place.digest:
+                break
+            known[index] = place.digest
+            if self._digests.setdefault((index, place.term), place.digest) != place.digest:
+                self.tell("log matching", f"{name} has another entry {index} of term {place.term} than some server had")
+
+    def applied(self, container: Container, index: int, entry: Entry, outcomes: Sequence[Outcome]) -> None:
+        """A server has executed the entry at an index, which is committed, then: nobody executes another one there."""
+        if self._lies(container):
+            return
+        before = self._applied.get(container, index - 1)
+        self._applied[container] = index
+        if index != before + 1:
+            self.tell("state machine safety", f"{container.name} applied index {index} behind {before}")
+        if index == len(self._committed) + 1:
+            self._commit(container, index, entry)
+        if index > len(self._committed):
+            if self._is_anybody_lying:
+                return
+            self.tell("state machine safety", f"{container.name} applied index {index}, and nobody those before it")
+            return
+        digest, _, executed = self._committed[index - 1]
+        if entry.digest != digest:
+            self.tell("state machine safety", f"{container.name} applied another entry {index} than some server did")
+        elif tuple((outcome.place, outcome.results) for outcome in outcomes) != executed:
+            self.tell("replay", f"{container.name}: entry {index} gave {outcomes}, and should have given {executed}")
+
+    def _commit(self, container: Container, index: int, entry: Entry) -> None:
+        for request in entry.requests:
+            is_of_a_client = 0 <= request.client < len(self._workloads)
+            workload = self._workloads[request.client] if is_of_a_client else ()
+            if not 0 <= request.number < len(workload) or tuple(workload[request.number]) != request.operations:
+                self.tell("validity", f"{container.name} applied at index {index} what no client was to send")
+        executed = tuple(self._model.execute((0, index, place), request) for place, request in enumerate(entry.requests))
+        self._committed.append((entry.digest, container.process._state.current_term, executed))
+
+    def installed(self, container: Container, last: Position) -> None:
+        """A server has taken a snapshot in place of its log: of what is committed, and with the state behind that."""
+        if self._lies(container):
+            return
+        self._applied[container] = last.index
+        if last.index > len(self._committed) or self._committed[last.index - 1][0] != last.digest:
+            self.tell("state machine safety", f"{container.name} installed a snapshot of index {last.index} that is not committed")
+
+    def restarted(self, container: Container, index: int) -> None:
+        """A server has come back, with a state behind that index."""
+        self._applied[container] = index
+
+    def sending(self, container: Container, message_name: str, store: MemoryStore) -> None:
+        """A server sends another one something that rests on its term, its vote or its log: those must be in its store."""
+        if self._lies(container):
+            return
+        state = container.process._state
+        if message_name in OF_A_LEADER and self._leaders.get(state.current_term) != container.name:
+            self.tell("election safety", f"{container.name} sends {message_name} in term {state.current_term}, to which nobody elected it")
+        if not store.holds(state.current_term, state.voted_for, state.log.last):
+            self.tell("persistence", f"{container.name} sends {message_name} that rests on what its store does not hold")
+
+    # -- clients
+
+    def asked(self, container: Container, request: Request) -> None:
+        """A request has come to a server: whatever is executed anywhere by now it must see."""
+        self._floors.setdefault((container, request.client, request.number), len(self._committed))
+
+    def read(self, container: Container, index: int, request: Request) -> None:
+        """A server answers a read with the state behind that index."""
+        if self._lies(container):
+            return
+        floor = self._floors.get((container, request.client, request.number), 0)
+        if index < floor:
+            self.tell("stale read", f"{container.name} answers request {request.number} of client {request.client} with the state "
+                                    f"behind index {index}, and {floor} was executed before it came")  # fmt: skip
+
+    def accepted(self, who: str, response: Response) -> None:
+        """A client accepts a result: it is what the request gave where it stands in the log."""
+        outcome = response.outcome
+        if outcome.index == AMONG_READS:
+            return  # replayed when the run is over
+        if self._is_anybody_lying:
+            return  # what is true of a log that a liar has led nobody here knows; the verdict says what was lost
+        true = self._model.executed.get((response.client, response.number))
+        if true != (outcome.place, outcome.results):
+            self.tell("results", f"{who}, request {response.number}: accepted {outcome.results} at {outcome.place}, and it was {true}")

@@ -1,0 +1,154 @@
+"""One simulated run of Raft: what the simulator does for every protocol, with Raft's oracle and Raft's faults."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from bcr.faults.plans import faulty_by
+from bcr.scenario import Scenario
+from bcr.signed.encoding import decode
+from bcr.signed.statements import Request
+from bcr.verdict.judge import Judgement
+from bcr.verdict.model import Model
+from bcr.verdict.raft import judge_raft
+from bcr.verdict.record import RunRecord
+from bcr_run.report import outcome_of
+from bcr_sim import distalgo
+from bcr_sim.distalgo import Container
+from bcr_sim.raft_oracle import RaftOracle
+from bcr_sim.run import Outcome, _Run
+from bcr_sim.source import WorldSource
+from bcr_sim.world import MILLISECOND_NS, SECOND_NS, current_task
+
+ELECTIONS = 12  # that may fail in turn, by split votes, before one is won: each more is less likely by half at least
+RESTING_ON_THE_STORE = {"request_vote", "vote", "append_entries", "appended", "install_snapshot"}
+
+
+class _SkewedSource(WorldSource):
+    """Servers' clocks that run fast or slow, as a scenario says."""
+
+    _run: "RaftRun"
+
+    def monotonic_ns(self) -> int:
+        rate = self._run.rates.get(current_task().name)
+        now_ns = self._run.world.now_ns
+        return now_ns if rate is None else now_ns * rate // 1_000
+
+
+class RaftRun(_Run):
+    """A run of servers and clients of Raft."""
+
+    source = _SkewedSource
+    oracle: RaftOracle  # type: ignore[assignment]
+
+    def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
+        super().__init__(scenario, folder, keeps_steps)
+        model = Model(scenario.client_window, self.limits, scenario.replicated)
+        self.oracle = RaftOracle(self.launch.workloads, model, self._is_liar)
+        self.rates = {f"replica_{clock.position}": clock.permille for clock in self.options.clocks}
+        self._down: dict[str, Container] = {}  # servers that have crashed, by name
+        self.told = {
+            "handled": lambda run, container, _: run.handled(container),
+            "expired": lambda run, container, _: run.oracle.handled(container),
+            "elected": lambda run, container, term: run.oracle.elected(container, term),
+            "applied": lambda run, container, about: run.oracle.applied(container, *about),
+            "installed": lambda run, container, last: run.oracle.installed(container, last),
+            "read": lambda run, container, about: run.oracle.read(container, about[0], about[1]),
+            "accepted": lambda run, container, response: run.oracle.accepted(container.name, response),
+        }
+
+    # -- the run
+
+    def outcome(self) -> Outcome:
+        complaints: list[str] = []
+        with self._installed(complaints):
+            what_hinders = self._conduct()
+            record = self.record or RunRecord(b"", (), (), (), protocol="raft")
+            judgement = judge_raft(record, self.launch.workloads, self.scenario.client_window, limits=self.limits,
+                                   replicated=self.scenario.replicated)  # fmt: skip
+            self._check_time(record)
+        is_owed = judgement.status == "unknown" and self._must_answer(record)
+        if self.failure is not None and judgement.status != "fail":
+            judgement = Judgement("fail" if is_owed else "unknown", (self.failure, *judgement.reasons))
+        result = outcome_of(self.launch, record, judgement)
+        return Outcome(
+            breaches=tuple(self._breaches(judgement, what_hinders, is_owed, complaints, result)),
+            judgement=judgement,
+            trace=self.trace.digest(),
+            events=self.world.events,
+            virtual_s=self.world.now_ns / SECOND_NS,
+            record=record,
+            result=result,
+            steps=tuple(self.trace.steps or ()),
+        )
+
+    def _conduct(self) -> str | None:
+        for restart in self.options.restarts:
+            self.world.at(restart.at * MILLISECOND_NS, self._restart, restart.process)
+        return super()._conduct()
+
+    def _must_answer(self, record: RunRecord) -> bool:
+        """Whether a majority of the servers is there, and nothing hindered to the end."""
+        faulty = {position for position in faulty_by(record.faults, 0).get(0, ()) if f"replica_{position}" in self._down}
+        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name != "crash"}
+        is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
+        has_links_cut = any(fault.is_of_a_link for fault in record.faults)
+        return len(faulty | others) <= self.scenario.t and not is_client_gone and not has_links_cut
+
+    def _check_time(self, record: RunRecord) -> None:
+        """Every request is answered in time, once nothing hinders any more (`_patience_ns` says how long that may take)."""
+        if any(fault.failure.name != "crash" for fault in record.faults):
+            return  # how long these hinder nobody notes
+        for client in record.clients:
+            for exchange in client.exchanges:
+                over_ns = self.interference.last_before(exchange.accepted_ns) or 0
+                took_ns = exchange.accepted_ns - max(exchange.sent_ns, over_ns)
+                if took_ns > self._patience_ns():
+                    name = f"request {exchange.request.statement.number} of client {client.client}"
+                    what = f"{name} was answered {took_ns / MILLISECOND_NS:.0f} ms after nothing hindered it any more; "
+                    self.oracle.tell("liveness", what + f"{self._patience_ns() / MILLISECOND_NS:.0f} ms would have been in time")
+
+    def _patience_ns(self) -> int:
+        """Elections, each as long as the slowest clock makes it; and the client, which asks one server after the other."""
+        slowest = min([1_000, *self.rates.values()]) / 1_000
+        scenario = self.scenario
+        elections_ms = ELECTIONS * 2 * scenario.election_timeout_ms / slowest
+        asking_ms = 2 * (scenario.num_replicas + 1) * scenario.client_timeout_ms
+        paths_ms = 40 * self.options.delay[1] / 1_000 * (1 + scenario.client_window * scenario.num_clients)
+        return math.ceil((elections_ms + asking_ms + paths_ms) * MILLISECOND_NS)
+
+    # -- faults
+
+    def _is_liar(self, container: Container) -> bool:
+        return (0, self._position(container)) in self.interference.unsound
+
+    def _crash(self, name: str) -> None:
+        for container in self.living(name):
+            if container.configuration is not None:
+                self._down[name] = container
+        super()._crash(name)
+
+    def _restart(self, name: str) -> None:
+        container = self._down.pop(name, None)
+        if container is not None:
+            self.trace.befell(name, "restart")
+            self.interference.happened(self.world.now_ns, f"{name} came back")
+            again = self.system.begin_again(container)
+            self.oracle.restarted(again, self.stores[name].load().snapshot_at.index)
+
+    # -- what happens
+
+    def handled(self, container: Container) -> None:
+        self.oracle.handled(container)
+
+    def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
+        if command is distalgo.MESSAGE and content[1][0] == "client_request":
+            self.oracle.asked(receiver, decode(Request, content[1][1]))
+        super()._arrived(receiver, source, command, content)
+
+    def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if sender.configuration is not None and content[1][0] in RESTING_ON_THE_STORE:
+            self.oracle.sending(sender, content[1][0], self.stores[sender.name])
+        return super()._sending(sender, receiver, content)
+
+

@@ -1,0 +1,127 @@
+"""From a number to a scenario of Raft: sizes, workload, network and faults, written out in the grammar of scenario files.
+
+At any time a majority of the servers is up; servers that crash come back from their stores in most seeds. Links are cut both ways
+(partitions) and one way, messages lost, doubled and held, clocks fast and slow, and all of that is over at some time.
+"""
+
+from collections.abc import Sequence
+
+from bcr.objects.finding import DEFAULT
+from bcr_sim.seeds import Chance
+
+
+def raft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
+    """The scenario file that a seed stands for."""
+    chance = Chance(f"raft {seed}")
+    t = chance.one_of((1, 1, 1, 2, 2, 3))
+    clients = chance.number(1, 3)
+    election_timeout = chance.one_of((150, 150, 300, 1_000))
+    servers = 2 * t + 1
+    lines = [
+        f"test_case_name = seed{seed}",
+        "protocol = raft",
+        f"t = {t}",
+        f"num_client = {clients}",
+        "time_unit = ms",
+        f"client_timeout = {chance.one_of((60, 150, 300, 1_000))}",
+        f"heartbeat = {chance.one_of((election_timeout // 3, election_timeout // 5))}",
+        f"election_timeout = {election_timeout}",
+        f"checkpt_interval = {chance.one_of((1, 2, 5, 100))}",
+        f"client_window = {chance.one_of((1, 1, 4))}",
+        f"batch_limit = {chance.one_of((1, 1, 4))}",
+        # Most of the work is to be there while things go wrong, and not to be over before the first of them.
+        f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
+        f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
+    ]
+    if object_name != DEFAULT:
+        lines.append(f"object = {object_name}")
+    for client in range(clients):
+        if chance.happens(0.5) or object_name != DEFAULT:
+            lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 40)})")
+        else:
+            lines.append(f"workload[{client}] = uniform({chance.number(0, 10**6)},{chance.number(5, 100)},3,{chance.one_of((10, 50))})")
+        if chance.happens(0.3) and object_name == DEFAULT:
+            lines[-1] = lines[-1] + "; put('x','1'); get('x'); append('x','2'); get('x')"
+    lines.append(f"simulation = {'; '.join(_simulation(chance, seed, servers, clients, election_timeout))}")
+    return "\n".join(lines) + "\n"
+
+
+def _simulation(chance: Chance, seed: int, servers: int, clients: int, election_timeout: int) -> list[str]:
+    least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 20_000)))
+    names = [f"replica_{i}" for i in range(servers)]
+    # The start-up makes one process after the other, and waits for each; before it is done nothing is to go wrong.
+    begins = (servers + clients) * 4 * most // 1_000
+    until = begins + chance.number(election_timeout, 10 * election_timeout)
+    everybody = [*names, *(f"client_{k}" for k in range(clients))]
+    words = [f"seed({seed})", f"delay({least},{most})"]
+    if chance.happens(0.3):
+        words.append(f"lose({chance.one_of((10, 50, 200))})")
+    if chance.happens(0.4):
+        words.append(f"duplicate({chance.one_of((20, 200))})")
+    is_stormy = chance.happens(0.4)
+    words.append(f"until({until})")
+    if is_stormy:
+        until, more = _storm(chance, names, begins, election_timeout)
+        words += more
+    elif chance.happens(0.5):
+        for _ in range(chance.number(1, 3)):
+            words += _partition(chance, names, (begins, until), election_timeout)
+    for word in ("cut", "hold"):
+        if chance.happens(0.3):
+            for _ in range(chance.number(1, 4)):
+                one, other = chance.some_of(everybody, 2)
+                if chance.happens(0.5):
+                    one, other = other, one
+                since = chance.number(begins, until)
+                words.append(f"{word}({one},{other},{since},{since + chance.number(20, 4 * election_timeout)})")
+    if chance.happens(0.3):
+        for _ in range(chance.number(1, 2)):
+            since = chance.number(begins, until)
+            words.append(f"pause({chance.one_of(everybody)},{since},{since + chance.number(20, 4 * election_timeout)})")
+    if chance.happens(0.3):
+        for position in chance.some_of(range(servers), chance.number(1, 2)):
+            words.append(f"clock({position},{chance.one_of((300, 700, 1_500, 3_000))})")
+    if chance.happens(0.6):
+        words += _crashes(chance, names, (begins, until), election_timeout)
+    return words
+
+
+def _partition(chance: Chance, names: Sequence[str], span: tuple[int, int], election_timeout: int) -> list[str]:
+    """Nobody of some hears anybody of the others, for a while."""
+    some = chance.some_of(names, chance.number(1, len(names) - 1))
+    since = chance.number(*span)
+    ends = since + chance.number(election_timeout // 2, 6 * election_timeout)
+    pairs = [(one, other) for one in some for other in names if other not in some]
+    return [f"cut({a},{b},{since},{ends})" for one, other in pairs for a, b in ((one, other), (other, one))]
+
+
+def _storm(chance: Chance, names: Sequence[str], begins: int, election_timeout: int) -> tuple[int, list[str]]:
+    """One partition after the other, each with another minority, which clients still reach: leaders' logs grow apart; when it ends."""
+    words, since = [], begins
+    away = chance.one_of(("cut", "cut", "hold"))  # what becomes of what the minority sends: held, it comes from a leader of old
+    for _ in range(chance.number(3, 8)):
+        ends = since + chance.number(election_timeout, 5 * election_timeout)
+        some = chance.some_of(names, chance.number(1, len(names) // 2))
+        is_one_way = chance.happens(0.2)
+        for one in some:
+            for other in names:
+                if other not in some:
+                    words.append(f"{away}({one},{other},{since},{ends})")
+                    words += [] if is_one_way else [f"cut({other},{one},{since},{ends})"]
+        since = ends + chance.one_of((0, 0, 20, election_timeout // 2))
+    return since, words
+
+
+def _crashes(chance: Chance, names: Sequence[str], span: tuple[int, int], election_timeout: int) -> list[str]:
+    """Servers that crash, a minority at a time; most come back, some soon enough to forget nothing but what they should not."""
+    words = []
+    at = chance.number(*span)
+    for _ in range(chance.number(1, 3)):
+        crashed = chance.some_of(names, chance.number(1, len(names) // 2))
+        words += [f"crash({name},{at})" for name in crashed]
+        if chance.happens(0.2):
+            break  # these stay away
+        back = at + chance.one_of((1, 5, election_timeout // 2, 2 * election_timeout))
+        words += [f"restart({name},{back})" for name in crashed]
+        at = back + chance.number(1, span[1])
+    return words

@@ -1,0 +1,187 @@
+"""One server of Raft among others that a test speaks for: what it hears and when, and what it says to whom."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from bcr.chain.settings import Settings
+from bcr.objects.dictionary import Operation
+from bcr.raft.log import BEGINNING, Entry, Position
+from bcr.raft.messages import KINDS, Appended, AppendEntries, RequestVote, Vote
+from bcr.raft.store import MemoryStore
+from bcr.scenario.values import Simulation
+from bcr.signed.encoding import decode, encode
+from bcr.signed.statements import Request
+from bcr_runtime import ambient
+from bcr_runtime.places import SOURCES
+from bcr_sim import distalgo
+from bcr_sim.distalgo import System, sim
+from bcr_sim.network import Network
+from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World
+
+TIMEOUT_MS = 150  # of the server: its chance is none, so it is always the least
+HEARTBEAT_MS = 50
+
+
+class _Source(ambient.SystemSource):
+    def __init__(self, world: World, store: MemoryStore) -> None:
+        self._world, self._store = world, store
+
+    def monotonic_ns(self) -> int:
+        return self._world.now_ns
+
+    def wall_clock_ns(self) -> int:
+        return self._world.now_ns
+
+    def random_bytes(self, count: int) -> bytes:
+        return bytes(count)
+
+    def open_log(self, path: Path) -> io.StringIO:
+        return io.StringIO()
+
+    def open_store(self, name: str) -> MemoryStore:
+        return self._store
+
+    def consumption(self) -> tuple[float, int]:
+        return 0.0, 0
+
+
+class _Other:
+    """A process that the test speaks for."""
+
+    def __init__(self, rig: "Rig", name: str) -> None:
+        self.rig, self.name, self.configuration = rig, name, None
+
+    def take(self, message: Any) -> None:
+        _, (_, (_, parts)) = message
+        if parts[0] in KINDS:
+            said = decode(KINDS[parts[0]], parts[1])
+            self.rig.said.append((self.rig.world.now_ns // MILLISECOND_NS, self.name, parts[0], said))
+
+
+class Rig:
+    """Server 0 of `servers`, which finds in its store what the test has put there."""
+
+    def __init__(self, servers: int = 3, store: MemoryStore | None = None, **settings: Any) -> None:
+        import da  # noqa: F401 - before what stands below it
+
+        distalgo.set_options()
+        self.world = World(0)
+        self.system = System(self.world, lambda world: Network(world, Simulation(delay=(1, 1)), lambda *_: None))
+        self.store = store or MemoryStore()
+        self.said: list[tuple[int, str, str, Any]] = []  # ms, to whom, which message
+        self.settings = Settings(t=servers // 2, num_clients=2, log_level="quiet", message_limit_bytes=1 << 20, **settings)
+        self._servers = servers
+        self._heard: list[tuple[int, str, Any]] = []
+        self._looks: list[tuple[int, Any]] = []
+
+    def hear(self, at_ms: int, message: Any) -> None:
+        """A message comes to the server."""
+        [name] = [name for name, kind in KINDS.items() if type(message) is kind]
+        self._heard.append((at_ms, name, message))
+
+    def look(self, at_ms: int, at: Any) -> None:
+        """`at(state)` is called then with the server's state."""
+        self._looks.append((at_ms, at))
+
+    def run(self, until_ms: int) -> Any:
+        """The server's state, when so much time has passed since it began."""
+        import sys
+
+        if str(SOURCES) not in sys.path:
+            sys.path.insert(0, str(SOURCES))
+        from Raft import Server
+
+        ambient.install(_Source(self.world, self.store))
+        try:
+            with distalgo.installed(self.system):
+                return self._run(Server, until_ms)
+        finally:
+            ambient.install(ambient.SystemSource())
+
+    def _run(self, server: type, until_ms: int) -> Any:
+        own = self.system.create(server, self.system.root)
+        pids = [own] + [self._other(f"server {place}") for place in range(1, self._servers)]
+        clients = [self._other(f"client {client}") for client in range(2)]
+        [container] = self.system.containers[own]
+        arguments = (0, tuple(pids), tuple(clients), bytes(32), self.system.root, encode(self.settings))
+        self.system.command(own, sim.Command.Setup, (0, arguments))
+        self.system.command(own, sim.Command.Start, 0)
+        for at_ms, name, message in self._heard:
+            content = (pids[1], (sim.Command.Message, (None, (name, encode(message)))))
+            self.world.at(at_ms * MILLISECOND_NS, container.take, content)
+        for at_ms, at in self._looks:
+            self.world.at(at_ms * MILLISECOND_NS, lambda at=at: at(container.process._state))
+        over: list[bool] = []
+        self.world.at(until_ms * MILLISECOND_NS, over.append, True)
+        self.world.run(lambda: bool(over), 1_000 * SECOND_NS, 100_000)
+        assert not self.system.failures
+        return container.process._state
+
+    def _other(self, name: str) -> Any:
+        pid = self.system._new_pid(sim.DistProcess)
+        self.system.containers[pid] = [_Other(self, name)]  # type: ignore[list-item]
+        return pid
+
+    def told(self, kind: type, to: str | None = None) -> list[Any]:
+        """What it has said of this kind, to one or to anybody."""
+        return [message for _, whom, _, message in self.said if type(message) is kind and to in (None, whom)]
+
+    def when(self, kind: type) -> list[int]:
+        """When it said something of this kind, in ms."""
+        return sorted({at_ms for at_ms, _, _, message in self.said if type(message) is kind})
+
+
+def put(client: int, number: int, value: str = "v") -> Request:
+    return Request(client, number, (Operation("put", "k", value),))
+
+
+def get(client: int, number: int) -> Request:
+    return Request(client, number, (Operation("get", "k"),))
+
+
+def chain(*terms: int, behind: Position = BEGINNING, requests: tuple[Request, ...] = ()) -> list[Entry]:
+    """Entries of these terms, one behind the other; the requests are in the last."""
+    entries, before = [], behind.digest
+    for place, term in enumerate(terms):
+        entry = Entry(before, term, requests if place == len(terms) - 1 else ())
+        entries.append(entry)
+        before = entry.digest
+    return entries
+
+
+def at(entries: list[Entry], index: int) -> Position:
+    """The place of the entry at an index, from 1, of a log that has these from its beginning."""
+    return BEGINNING if index == 0 else Position(index, entries[index - 1].term, entries[index - 1].digest)
+
+
+def append(term: int, entries: list[Entry], since: int, commit: int = 0, leader: int = 1, round_number: int = 1) -> AppendEntries:
+    """What a leader with these entries sends to a follower that has those before index `since`, counted from 1."""
+    return AppendEntries(term, leader, at(entries, since - 1), tuple(entries[since - 1 :]), commit, round_number)
+
+
+def vote_for(term: int, entries: list[Entry], candidate: int = 1, is_pre_vote: bool = False) -> RequestVote:
+    return RequestVote(term, candidate, at(entries, len(entries)), is_pre_vote)
+
+
+def granted(term: int, voter: int, is_pre_vote: bool = False) -> Vote:
+    return Vote(term, voter, True, is_pre_vote)
+
+
+def stored(term: int, entries: list[Entry], voted_for: int | None = None) -> MemoryStore:
+    """A store with this term, vote and log."""
+    store = MemoryStore()
+    store.save_vote(term, voted_for)
+    store.save_entries(1, entries)
+    return store
+
+
+def elected(rig: Rig, term: int, at_ms: int = 155) -> int:
+    """Let server 1 vote for the server when it asks, which it does after its timeout; when it leads."""
+    rig.hear(at_ms, granted(term, 1, is_pre_vote=True))
+    rig.hear(at_ms + 2, granted(term, 1))
+    return at_ms + 3
+
+
+def confirmed(term: int, follower: int, match_index: int, round_number: int = 1) -> Appended:
+    return Appended(term, follower, match_index, None, round_number)

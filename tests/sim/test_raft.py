@@ -1,0 +1,145 @@
+"""Raft under the simulator: seeds that pass, bugs that are found, what a scenario of it may not have, and how a lie is told of."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bcr.scenario import ScenarioError, parse_scenario
+from bcr.scenario.protocols import PROTOCOLS
+from bcr_sim.bugs import FILES, bugs, patched
+from bcr_sim.campaign import run_seeds, run_text, text_of
+from bcr_sim.run import simulate
+
+BASE = """protocol = raft
+t = 1
+num_client = 1
+time_unit = ms
+client_timeout = 300
+workload[0] = put('a','1'); append('a','2'); get('a')
+"""
+QUICK = ["two votes in a term", "vote not in the store", "elected with one vote too few",
+         "leader stays one in a higher term"]  # fmt: skip
+
+
+def outcome_of(more="", base=BASE):
+    return simulate(parse_scenario(base + more, "raft.config")[0])
+
+
+def complaints(more):
+    with pytest.raises(ScenarioError) as error:
+        parse_scenario(BASE + more, "raft.config")
+    return [diagnostic.text for diagnostic in error.value.diagnostics if diagnostic.severity == "error"]
+
+
+def test_seeds_with_crashes_restarts_partitions_and_clocks_pass():
+    tally = run_seeds(range(3_000, 3_012), protocol="raft")
+    assert tally.failures == []
+    assert (tally.seeds, tally.operations > 300) == (12, True)
+
+
+def test_equal_seeds_are_equal_runs():
+    one, other = (run_text(text_of(7, None, protocol="raft")) for _ in range(2))
+    assert one.trace == other.trace
+
+
+def test_seeds_have_all_that_may_befall_a_server():
+    texts = "".join(text_of(seed, None, protocol="raft") for seed in range(40))
+    for word in ("crash(", "restart(", "cut(", "hold(", "pause(", "clock(", "lose(", "duplicate("):
+        assert word in texts
+
+
+def test_the_result_names_the_protocol():
+    assert outcome_of().result["protocol"] == "raft"
+    assert outcome_of(base="t = 1\nnum_client = 1\nworkload[0] = get('a')\n").result["protocol"] == "shuttle"
+
+
+def test_each_protocol_has_its_seeded_bugs_and_they_are_changes_of_the_source_as_it_is_now():
+    assert set(FILES) == set(PROTOCOLS)
+    for bug in bugs("raft"):
+        assert patched(bug)
+    assert sum("masked" not in bug for bug in bugs("raft")) >= 20
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
+    number = [bug["name"] for bug in bugs("raft")].index(name)
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--protocol", "raft", "--one", str(number), "--seeds", "40"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "found by seed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("failures[0,0] = after(5),change_result()\n", "Raft promises nothing where somebody lies; allow_lies = yes"),
+        ("failures[0,0] = after(5),equivocate()\n", "a lie about what only the chain has"),
+        ("failures[0,0] = after(5),withhold_ready()\n", "has nothing that could fail so"),
+        ("failures[0,0] = shuttle(0,1),crash()\n", "no trigger shuttle"),
+        ("client_failures[0] = after(5),flood(9)\n", "trusts its clients"),
+        ("authentication = hmac\n", "nothing is signed in Raft"),
+        ("acceptance = quorum\n", "nothing is signed in Raft"),
+        ("placement = nodes\n", "load the processes of the chain only"),
+        ("durable = on\n", "no disk that could fail"),
+        ("simulation = power_cut(5,9)\n", "no disk that could fail"),
+        ("simulation = disk(replica_0,full,5)\n", "no disk that could fail"),
+        ("simulation = twins(0)\n", "Raft promises nothing where somebody lies"),
+        ("heartbeat = 100\nelection_timeout = 150\n", "less than two heartbeats"),
+        ("protocol = byzantine_raft\n", "no 'byzantine_raft'; shuttle, raft"),
+    ],
+)
+def test_what_raft_cannot_have_is_refused_with_the_reason(more, why):
+    if why.startswith("no 'byz"):
+        assert any("byzantine_raft" in text for text in complaints(more))
+    else:
+        assert any(why in text for text in complaints(more))
+
+
+def test_the_chain_refuses_what_only_raft_has():
+    text = BASE.replace("protocol = raft\n", "")
+    _, warnings = parse_scenario(text + "simulation = crash(replica_0,5); restart(replica_0,9)\n", "chain.config")
+    assert any("never come back without `durable = on`" in warning.text for warning in warnings)
+    with pytest.raises(ScenarioError, match="promises nothing by its timers"):
+        parse_scenario(text + "simulation = clock(0,900)\n", "chain.config")
+    with pytest.raises(ScenarioError, match="no trigger append_entries"):
+        parse_scenario(text + "failures[0,0] = append_entries(1),crash()\n", "chain.config")
+    _, warnings = parse_scenario(text + "heartbeat = 60\n", "chain.config")
+    assert any("heartbeat is ignored" in warning.text for warning in warnings)
+
+
+def test_a_lie_that_a_file_allows_is_found_by_the_verdict():
+    lies = "".join(f"failures[0,{server}] = first_leader(3),change_result()\n" for server in range(3))
+    outcome = outcome_of("allow_lies = yes\nsimulation = seed(3)\n" + lies)
+    assert outcome.judgement.status == "fail"
+    assert any("a replay gives" in reason for reason in outcome.judgement.reasons)
+
+
+def test_of_faults_of_whoever_leads_first_one_strikes_and_none_is_missed():
+    crashes = "".join(f"failures[0,{server}] = first_leader(4),crash()\n" for server in range(3))
+    outcome = outcome_of("simulation = seed(3)\n" + crashes)
+    assert outcome.breaches == ()
+    assert len(outcome.result["faults_injected"]) == 1
+    assert outcome.result["faults_missed"] == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_five_servers_through_partitions_of_three_and_two_lose_no_acknowledged_write(seed):
+    cuts = "; ".join(
+        f"cut(replica_{a},replica_{b},{since},{since + 700})"
+        for since, minority in ((500, {0, 1}), (1_300, {1, 2}), (2_100, {3, 4}))
+        for a in range(5)
+        for b in range(5)
+        if (a in minority) != (b in minority)
+    )
+    text = BASE.replace("t = 1", "t = 2").replace("num_client = 1", "num_client = 2")
+    text += f"workload[1] = uniform({seed},80,8,40)\nclient_rate = 30\nsimulation = seed({seed}); {cuts}\n"
+    outcome = outcome_of(base=text)
+    assert outcome.breaches == ()
+    assert outcome.result["operations"] == 83
+
+
+def test_a_minority_that_is_left_answers_nobody_and_the_run_owes_nothing():
+    outcome = outcome_of("simulation = seed(1); crash(replica_0,60); crash(replica_1,60)\n")
+    assert outcome.breaches == ()
+    assert outcome.judgement.status == "unknown"
+    assert outcome.result["operations"] == 0

@@ -1,0 +1,43 @@
+"""Whole runs of Raft: through the plain command, with servers and clients in processes of their own."""
+
+from whole_runs import Run, lines, passed, perform
+
+RAFT = """protocol = raft
+t = 1
+num_client = 2
+time_unit = ms
+client_timeout = 500
+workload[0] = put('movie','star'); append('movie',' wars'); get('movie'); pseudorandom(7,40)
+workload[1] = uniform(8,60,16,50)
+"""
+
+
+def test_a_run_of_raft_passes_and_its_result_names_the_protocol(tmp_path):
+    run = perform(tmp_path, RAFT)
+    assert passed(run)
+    result = run.result()
+    assert (result["protocol"], result["operations"], result["faults_injected"]) == ("raft", 103, [])
+    assert result["results"][0][:3] == ["OK", "OK", "star wars"]
+
+
+def test_no_read_is_in_the_log(tmp_path):
+    run = perform(tmp_path, RAFT.replace("pseudorandom(7,40)", "get('movie')").replace("uniform(8,60,16,50)", "get('jedi')"))
+    assert passed(run)
+    [slots] = {line["slots"] for log in run.all_logs().values() for line in lines(log, event="final_state")}
+    leaders = sum(bool(lines(log, event="leader")) for log in run.all_logs().values())
+    assert int(slots) <= 2 + leaders + 1
+
+
+def test_the_first_leader_crashes_and_another_goes_on(tmp_path):
+    with Run(tmp_path, "config/raft_leader_crash.config") as run:
+        run.status = run.finish()
+    assert passed(run)
+    assert [fault["fault"] for fault in run.result()["faults_injected"]] == ["first_leader(60),crash()"]
+    assert sum(bool(lines(log, event="leader")) for log in run.all_logs().values()) == 2
+
+
+def test_a_lie_is_told_by_the_verdict_of_a_real_run(tmp_path):
+    with Run(tmp_path, "config/lost/raft_lies.config") as run:
+        run.status = run.finish()
+    assert run.result()["verdict"] == "fail"
+    assert any("a replay gives" in reason for reason in run.result()["reasons"])
