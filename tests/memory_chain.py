@@ -4,14 +4,14 @@ import hashlib
 
 import msgspec
 
-from bcr.chain.configuration import Configuration, Member, View
+from bcr.chain.configuration import Configuration, Member, Membership
 from bcr.chain.history import CaughtUp, HistoryEntry, RunningStateHandover, Wedged, WithState
 from bcr.chain.messages import ResultShuttle, Shuttle
 from bcr.chain.proofs import Vouched
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr.objects.dictionary import Operation
 from bcr.signed.authentication import keys_of, sizes
-from bcr.signed.signing import Circle, Signed
+from bcr.signed.signing import Keyring, Signed
 from bcr.signed.statements import Checkpoint, Request, Voucher
 from bcr.state.running import RunningState
 from bcr.verdict.record import ClientRecord, Exchange, ReplicaReport, RunRecord
@@ -29,7 +29,7 @@ OLYMPUS_KEY = key_of("olympus")
 def make_configuration(t=1, clients=2, number=0, authentication="ed25519", acceptance="all"):
     """A configuration whose replicas and clients have the keys that `key_of` gives to their names, as Olympus sees it."""
     positions = range(sizes(t, authentication).replicas)
-    members = tuple(Member(replica_key(i, number, authentication).public, f"host:{i}/{number:x}") for i in positions)
+    members = tuple(Member(replica_author(i, number, authentication).public, f"host:{i}/{number:x}") for i in positions)
     customers = tuple(Member(client_key(k, authentication).public, f"host:{k}/c") for k in range(clients))
     issued = Configuration(number, t, members, customers, authentication, acceptance)
     return seen_by(key_of("olympus", authentication), issued)
@@ -37,10 +37,10 @@ def make_configuration(t=1, clients=2, number=0, authentication="ed25519", accep
 
 def seen_by(keys, issued):
     """The configuration through the eyes of the holder of these keys."""
-    return View(issued, key_of("olympus", issued.authentication).public, keys)
+    return Membership(issued, key_of("olympus", issued.authentication).public, keys)
 
 
-def replica_key(position, number=0, authentication="ed25519"):
+def replica_author(position, number=0, authentication="ed25519"):
     return key_of(f"replica_{position} of {number}", authentication)
 
 
@@ -101,7 +101,7 @@ class MemoryChain:
         number = self.configuration.number
         slot = len(self.slots)
         outcomes = self.state.execute(number, slot, [request.statement for request in requests])
-        done = OpenSlot(number, slot, requests, outcomes)
+        done = ExecutedSlot(number, slot, requests, outcomes)
         self.slots.append(done)
         self.snapshots.append(self.state.snapshot())
         return done
@@ -155,7 +155,7 @@ class MemoryChain:
     def circle_of(self, number):
         """All public keys of a configuration."""
         issued = self.issued[number].statement
-        return Circle(key_of("olympus", self.authentication).public, tuple(each.public_key for each in issued.replicas),
+        return Keyring(key_of("olympus", self.authentication).public, tuple(each.public_key for each in issued.replicas),
                       tuple(each.public_key for each in issued.clients))  # fmt: skip
 
     def order_proof(self, done, length):

@@ -128,6 +128,17 @@ def test_the_architecture_and_its_picture_have_each_package_and_each_room(name):
     assert {room for room in FLOORS if not re.search(rf"\b{room}\b", text)} == set()
 
 
+ROW = re.compile(r"(?m)^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
+
+
+def test_each_name_of_the_code_in_the_glossary_is_in_the_code():
+    rows = ROW.findall((PROJECT / "docs" / "glossary.md").read_text())
+    names = {name for _, code, _ in rows for name in re.findall(r"`([\w.]+)`", code)}
+    assert len(names) > 20
+    sources = "\n".join(path.read_text() for path in [*PROTOCOL, *SOURCES.rglob("*.py")])
+    assert {name for name in names if not re.search(rf"\b{name.rpartition('.')[2]}\b", sources)} == set()
+
+
 # -- the .da files
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from memory_chain import MemoryChain, append, changed, get, key_of, make_configuration, put, replica_key
+from memory_chain import MemoryChain, append, changed, get, key_of, make_configuration, put, replica_author
 from test_citations import RULES, SPECIFICATION, paragraphs
 
 from bcr.chain import limits
@@ -24,7 +24,7 @@ from bcr.chain.history import Validation, ValidHistory, validate
 from bcr.chain.messages import Accusation, PublicKey, Shuttle
 from bcr.chain.pauses import Pauses
 from bcr.chain.proofs import Vouched, check_checkpoint_proof, check_result_proof
-from bcr.chain.quorum import are_consistent, candidates, plan_for, withheld
+from bcr.chain.quorum import are_consistent, candidates, plan_for, withholders
 from bcr.chain.reconfiguration import Reconfiguration
 from bcr.chain.request_queue import RequestQueue
 from bcr.chain.settings import Settings
@@ -200,8 +200,8 @@ def test_olympus_s_own_messages_are_believed_for_their_signature():
 def test_no_statement_passes_for_one_of_another_kind():
     """[2.1] no statement passes for one of another kind"""
     order, checkpoint = Order(0, 1, bytes(32)), Checkpoint(0, 1, bytes(32))
-    signature = Signed.sign(order, 0, replica_key(0)).signature
-    author = make_configuration().replica_key(0)
+    signature = Signed.sign(order, 0, replica_author(0)).signature
+    author = make_configuration().replica_author(0)
     assert Signed(order, 0, signature).is_authentic(author)
     assert not Signed(checkpoint, 0, signature).is_authentic(author)
 
@@ -556,8 +556,8 @@ def valid(chain, position, end=None, checkpoint=None):
 
 def test_an_order_that_is_missing_from_its_signer_s_own_history_is_provable(chain):
     """[5.1] an order that is missing from its signer's own wedged history"""
-    assert withheld({0: valid(chain, 0), 1: valid(chain, 1), 2: valid(chain, 2)}) == set()
-    assert withheld({0: valid(chain, 0, 2), 1: valid(chain, 1), 2: valid(chain, 2)}) == {0}
+    assert withholders({0: valid(chain, 0), 1: valid(chain, 1), 2: valid(chain, 2)}) == set()
+    assert withholders({0: valid(chain, 0, 2), 1: valid(chain, 1), 2: valid(chain, 2)}) == {0}
 
 
 def test_an_invalid_signature_shows_nothing_about_the_author_that_it_names(chain):
@@ -1108,7 +1108,7 @@ def test_with_ed25519_signatures_convince_everybody_alike(chain):
     [signed] = chain.result_proof(chain.slots[0], (1,))
     for spoil in (signed, changed(signed, signature=bytes(64))):
         readers = [key_of(name) for name in ("olympus", "client_0", "client_1", "replica_2 of 0", "a stranger")]
-        assert len({spoil.is_authentic(reader.author(replica_key(1).public)) for reader in readers}) == 1
+        assert len({spoil.is_authentic(reader.author(replica_author(1).public)) for reader in readers}) == 1
 
 
 # -- this page

@@ -6,7 +6,7 @@ import msgspec
 
 from bcr.chain.configuration import Configuration, Member
 from bcr.chain.messages import ResultMessage, ResultShuttle, Shuttle
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr.objects.operation import Operation
 from bcr.signed.encoding import encode
 from bcr.signed.signing import KEY_SEED_SIZE, SEAL_SIZE, Signed, SigningKey
@@ -67,7 +67,7 @@ def payloads(t: int, batch: int, operations: int, value_bytes: int) -> Sequence[
     puts = tuple(Operation("put", f"key{index}", "x" * value_bytes) for index in range(operations))
     requests = tuple(Signed.sign(Request(0, number, puts), 0, client) for number in range(batch))
     outcomes = RunningState(batch).execute(0, 0, [request.statement for request in requests])
-    done = OpenSlot(configuration.number, 0, requests, outcomes)
+    done = ExecutedSlot(configuration.number, 0, requests, outcomes)
     orders = tuple(Signed.sign(done.order(), position, key) for position, key in enumerate(keys))
     results = tuple(Signed.sign(done.result(), position, key) for position, key in enumerate(keys))
     sent = [encode(request) for request in requests]

@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
-from bcr.chain.configuration import SignedConfiguration, View, demand_issued
+from bcr.chain.configuration import Membership, SignedConfiguration, demand_issued
 from bcr.chain.proofs import Answer, Vouched
 from bcr.objects.operation import Operation
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import decode, encode
-from bcr.signed.signing import KEY_SEED_SIZE, Circle
+from bcr.signed.signing import KEY_SEED_SIZE, Keyring
 from bcr.signed.statements import Outcome, SignedRequest
 from bcr.signed.violations import ProtocolViolation
 
@@ -107,7 +107,7 @@ class Proof(msgspec.Struct, frozen=True):
 
     def _checked(self, olympus_key: bytes) -> Shown:
         # The keys of somebody who only reads: nothing is signed with them.
-        keys = keys_of("ed25519", bytes(KEY_SEED_SIZE)).among(Circle(olympus_key))
+        keys = keys_of("ed25519", bytes(KEY_SEED_SIZE)).among(Keyring(olympus_key))
         view = demand_issued(decode(SignedConfiguration, self.configuration), olympus_key, keys)
         request = decode(SignedRequest, self.request)
         view.demand_signed_by_client(request)
@@ -116,7 +116,7 @@ class Proof(msgspec.Struct, frozen=True):
         operations = request.statement.operations
         return Shown(operations, outcome.results, outcome.place, view.number, by)
 
-    def _outcome(self, request: SignedRequest, view: View) -> tuple[Outcome, str]:
+    def _outcome(self, request: SignedRequest, view: Membership) -> tuple[Outcome, str]:
         answer = decode(Answer | Vouched, self.answer)  # type: ignore[arg-type]
         if isinstance(answer, Vouched):
             answer.demand_for(request, view.olympus)

@@ -59,7 +59,7 @@ def slots_of(record: RunRecord | None) -> list[Slot]:
         slot.exchanges.append(exchange)
         if isinstance(answer, Vouched):
             slot.by_olympus = True
-        else:
+        elif isinstance(answer, Answer):  # the answers of other protocols hold no testimony
             _add_testimony(slot, answer)
     return [slots[place] for place in sorted(slots)]
 

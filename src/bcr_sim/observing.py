@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from bcr.chain.messages import CompletedCheckpoint
 from bcr.chain.proofs import Answer
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr_runtime.places import SOURCES
 from bcr_sim.distalgo import Container
 from bcr_sim.oracle import Oracle
@@ -53,7 +53,7 @@ def _tell_handled(run: Observer, container: Container, _message_name: str) -> No
         run.handled(container)
 
 
-def _tell_executed(run: Observer, container: Container, done: OpenSlot) -> None:
+def _tell_executed(run: Observer, container: Container, done: ExecutedSlot) -> None:
     run.oracle.executed(container, done.slot, done.requests, done)
     run.executed(container)
 

@@ -232,7 +232,7 @@ class Oracle:
         signers: dict[Checkpoint, set[int]] = {}
         for signed in proof:
             if 0 <= signed.signer <= configuration.tail and signed.is_authentic(
-                configuration.replica_key(signed.signer)
+                configuration.replica_author(signed.signer)
             ):
                 signers.setdefault(signed.statement, set()).add(signed.signer)
         agreed = [checkpoint for checkpoint, positions in signers.items() if len(positions) >= configuration.quorum]

@@ -23,7 +23,7 @@ from bcr.chain.messages import (
     ResultShuttle,
     Shuttle,
 )
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr.faults.forgery import FORGED_SERIAL, TAKERS, Liar, forgeries
 from bcr.faults.vocabulary import MESSAGES
 from bcr.objects.operation import Operation
@@ -263,20 +263,20 @@ class FreeLiars:
         shuttle = self._heard_message(container, Shuttle, "shuttle")
         return shuttle.requests[0] if shuttle is not None and shuttle.requests else None
 
-    def _own_proof(self, container: Container, done: OpenSlot, known: Sequence[Any]) -> tuple[Any, ...]:
+    def _own_proof(self, container: Container, done: ExecutedSlot, known: Sequence[Any]) -> tuple[Any, ...]:
         """The statements that are known of a slot, and those of all liars."""
         liars = self._accomplices(container)
         mine = [Signed.sign(done.result(), position, keys, done.clients()) for position, keys in liars]
         others = [signed for signed in known if signed.signer not in {position for position, _ in liars}]
         return (*others, *mine)
 
-    def _own_orders(self, container: Container, done: OpenSlot, known: Sequence[Any]) -> tuple[Any, ...]:
+    def _own_orders(self, container: Container, done: ExecutedSlot, known: Sequence[Any]) -> tuple[Any, ...]:
         """The order statements that are known of a slot, and those of all liars."""
         liars = self._accomplices(container)
         mine = [Signed.sign(done.order(), position, keys, done.clients()) for position, keys in liars]
         return (*(signed for signed in known if signed.signer not in {position for position, _ in liars}), *mine)
 
-    def _slot(self, container: Container) -> tuple[Shuttle, OpenSlot] | None:
+    def _slot(self, container: Container) -> tuple[Shuttle, ExecutedSlot] | None:
         """A shuttle that was heard, and what came of it here, or what did not."""
         shuttle = self._heard_message(container, Shuttle, "shuttle")
         if shuttle is None or not shuttle.requests:
@@ -333,7 +333,7 @@ class FreeLiars:
         results = ("OK",) * len(request.statement.operations)
         false = msgspec.structs.replace(state.ledger.state.copy().execute(state.configuration.number, slot, (request.statement,))[0],
                                         results=results)  # fmt: skip
-        done = OpenSlot(state.configuration.number, slot, (request,), (false,))
+        done = ExecutedSlot(state.configuration.number, slot, (request,), (false,))
         liars = sorted(self._accomplices(container), key=lambda each: each[0])
         orders = tuple(Signed.sign(done.order(), position, keys) for position, keys in liars)
         proof = self._own_proof(container, done, ())

@@ -192,7 +192,7 @@ class _Reader:
         view = self._translator.views.get(number)
         if view is None:
             raise WrongConfiguration(f"nobody has heard of configuration {number}")
-        return view.replica_key(signer)
+        return view.replica_author(signer)
 
 
 def drawn(seed: int, base: str | None = None) -> Scenario:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bcr.chain.configuration import Configuration, SignedConfiguration, View
+from bcr.chain.configuration import Configuration, Membership, SignedConfiguration
 from bcr.chain.history import CatchUp, CaughtUp, HistoryEntry, InitialHistory, RunningStateHandover, Wedged, WithState
 from bcr.chain.messages import (
     Accusation,
@@ -66,13 +66,13 @@ class Translator:
         self._keys: Keys = keys_of(authentication, bytes(KEY_SEED_SIZE), olympus_key)
         self._olympus: Author = self._keys.author(olympus_key)
         self._olympus_key = olympus_key
-        self.views: dict[int, View] = {}
+        self.views: dict[int, Membership] = {}
         self._authentic: dict[tuple[int, Signed[Any]], bool] = {}
         self._requests: dict[SignedRequest, Request] = {}
 
     def add_configuration(self, issued: Configuration) -> None:
         """Learn who is who in a configuration that Olympus has issued."""
-        self.views[issued.number] = View(issued, self._olympus_key, self._keys)
+        self.views[issued.number] = Membership(issued, self._olympus_key, self._keys)
 
     # -- statements
 
@@ -84,7 +84,7 @@ class Translator:
         if key not in self._authentic:
             view = self.views.get(number)
             is_one = view is not None and 0 <= signed.signer <= view.tail
-            self._authentic[key] = is_one and signed.is_authentic(self.views[number].replica_key(signed.signer))
+            self._authentic[key] = is_one and signed.is_authentic(self.views[number].replica_author(signed.signer))
         return ("signed" if self._authentic[key] else "forged", ("replica", number, signed.signer), what)
 
     def by_client(self, signed: Signed[Any], *what: Any) -> Message:

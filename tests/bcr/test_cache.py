@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.state.cache import Known, LatestRequests
+from bcr.state.cache import LatestRequests, VerifiedCache
 
 PUTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers()), max_size=30)
 
@@ -39,7 +39,7 @@ def test_one_client_does_not_push_out_another_s():
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=9), st.integers(1, 5))
 def test_the_latest_things_that_were_found_right_are_known(batches, limit):
-    known, latest = Known(limit), []
+    known, latest = VerifiedCache(limit), []
     for batch in batches:
         known.add(batch)
         for thing in batch:

@@ -1,6 +1,6 @@
 """A quorum of correct replicas that are late again and again is there in the end."""
 
-from bcr.chain.configuration import Configuration, Member, View
+from bcr.chain.configuration import Configuration, Member, Membership
 from bcr.chain.history import CaughtUp, Wedged
 from bcr.chain.reconfiguration import Reconfiguration
 from bcr.signed.authentication import keys_of
@@ -16,7 +16,7 @@ def caught_up(change, position, state_digest=bytes(32)):
 
 def test_who_was_late_as_often_as_there_are_chances_gets_others_when_olympus_begins_anew():
     """Replica 2 lies. The others are correct, and one of them is late each time and answers then: nobody is awaited."""
-    change = Reconfiguration(View(ISSUED, KEYS[4].public, KEYS[4]), most_slots=10)
+    change = Reconfiguration(Membership(ISSUED, KEYS[4].public, KEYS[4]), most_slots=10)
     for position in range(3):
         change.add_wedged(Signed.sign(Wedged(0, (), ()), position, KEYS[position]))
         change.check_some(1)
@@ -37,7 +37,7 @@ def test_who_was_late_as_often_as_there_are_chances_gets_others_when_olympus_beg
 
 
 def test_where_nobody_was_late_further_tries_are_in_vain():
-    change = Reconfiguration(View(ISSUED, KEYS[4].public, KEYS[4]), most_slots=10)
+    change = Reconfiguration(Membership(ISSUED, KEYS[4].public, KEYS[4]), most_slots=10)
     for position in range(2):
         change.add_wedged(Signed.sign(Wedged(0, (), ()), position, KEYS[position]))
         change.check_some(1)

@@ -1,7 +1,7 @@
 """A configuration as one of its members sees it: how many must agree, who is needed, and who is in it."""
 
 import pytest
-from memory_chain import client_key, get, make_configuration, replica_key
+from memory_chain import client_key, get, make_configuration, replica_author
 
 from bcr.chain.configuration import Member
 from bcr.signed.authentication import KINDS, sizes
@@ -25,12 +25,12 @@ def test_with_acceptance_all_everybody_is_needed_and_with_quorum_nobody_in_parti
 def test_members_are_known_by_position_and_number_and_nobody_else_is():
     view = make_configuration(t=1, clients=2, number=3)
     for position in range(3):
-        assert view.replica_key(position).public_key == replica_key(position, 3).public
+        assert view.replica_author(position).public_key == replica_author(position, 3).public
     for client in range(2):
         assert view.client_key(client).public_key == client_key(client).public
     for stranger in (-1, 3):
         with pytest.raises(UnknownSigner, match=f"no replica at position {stranger} of configuration 3"):
-            view.replica_key(stranger)
+            view.replica_author(stranger)
     for stranger in (-1, 2):
         with pytest.raises(UnknownSigner, match=f"no client {stranger}"):
             view.client_key(stranger)
@@ -38,7 +38,7 @@ def test_members_are_known_by_position_and_number_and_nobody_else_is():
 
 def test_the_circle_holds_the_keys_of_all_in_order():
     view = make_configuration(t=1, clients=2)
-    assert view.circle.replicas == tuple(replica_key(position).public for position in range(3))
+    assert view.circle.replicas == tuple(replica_author(position).public for position in range(3))
     assert view.circle.clients == tuple(client_key(client).public for client in range(2))
     assert all(isinstance(each, Member) for each in (*view.replicas, *view.clients))
 

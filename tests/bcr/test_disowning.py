@@ -76,8 +76,8 @@ def test_a_deceived_history_is_valid_and_names_whom_it_contradicts():
 def test_what_deceives_olympus_did_convince_the_replica():
     chain = make_chain()
     order = deceiving(chain, chain.order_proof(chain.slots[0], 1)[0])
-    assert order.is_authentic(seen_by(chain.keys_at(2), chain.configuration.issued).replica_key(0))
-    assert not order.is_authentic(chain.configuration.replica_key(0))
+    assert order.is_authentic(seen_by(chain.keys_at(2), chain.configuration.issued).replica_author(0))
+    assert not order.is_authentic(chain.configuration.replica_author(0))
 
 
 def test_a_replicas_own_order_must_convince_olympus():

@@ -1,7 +1,7 @@
 """Messages in others' names: every kind, in the form in which it is understood, and none that is authentic."""
 
 import pytest
-from memory_chain import MemoryChain, key_of, put, replica_key
+from memory_chain import MemoryChain, key_of, put, replica_author
 
 from bcr.chain.configuration import Configuration
 from bcr.chain.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
@@ -54,7 +54,7 @@ POSITION = 1
 def liar(request):
     chain = MemoryChain(authentication=request.param)
     chain.serve(0, put("k", "v"))
-    keys = replica_key(POSITION, 0, request.param).among(chain.configuration.circle)
+    keys = replica_author(POSITION, 0, request.param).among(chain.configuration.circle)
     return Liar(chain.configuration, POSITION, keys, b"its secret", 1, chain.slots[0].requests[0])
 
 
@@ -72,11 +72,11 @@ def understood(kind, parts):
 def test_a_seal_of_a_forged_message_is_the_liars_own_or_none(liar, kind):
     sealed = set()
     for (_, place), parts in forgeries(kind, liar):
-        reader = replica_key(place, 0, liar.keys.authentication)
+        reader = replica_author(place, 0, liar.keys.authentication)
         seal, payload = parts[-1][:SEAL_SIZE], parts[-1][SEAL_SIZE:]
         sealed.add(reader.author(liar.keys.public).is_sealed(payload, seal))
         others = [each for each in liar.others if each != place]
-        assert not any(reader.author(replica_key(each, 0, liar.keys.authentication).public).is_sealed(payload, seal) for each in others)
+        assert not any(reader.author(replica_author(each, 0, liar.keys.authentication).public).is_sealed(payload, seal) for each in others)
     assert sealed == {True, False}
 
 
@@ -85,7 +85,7 @@ def test_a_forged_manifest_in_another_s_name_is_not_authentic(liar, kind):
     for _, parts in forgeries(kind, liar):
         manifest = decode(Piece, parts[-1]).manifest
         by_olympus = kind in ("catch_up", "inithist")
-        author = key_of("olympus", liar.keys.authentication) if by_olympus else replica_key(manifest.signer, 0, liar.keys.authentication)
+        author = key_of("olympus", liar.keys.authentication) if by_olympus else replica_author(manifest.signer, 0, liar.keys.authentication)
         if author.public != liar.keys.public:
             assert not manifest.is_authentic(key_of("olympus", liar.keys.authentication).author(author.public))
 
@@ -142,7 +142,7 @@ def is_authentic(signed, liar, kind):
         elif by_olympus:
             signed.demand_authentic(liar.keys.author(keys.public), "Olympus")
         else:
-            signed.demand_authentic(liar.configuration.replica_key(signed.signer), "replica")
+            signed.demand_authentic(liar.configuration.replica_author(signed.signer), "replica")
     except ProtocolViolation:
         return False
     return True

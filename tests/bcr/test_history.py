@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import MemoryChain, append, changed, get, put, replica_key
+from memory_chain import MemoryChain, append, changed, get, put, replica_author
 
 from bcr.chain.history import InitialHistory, RunningStateHandover, Validation, ValidHistory, WithState, validate
 from bcr.signed.encoding import decode, encode
@@ -249,7 +249,7 @@ def test_a_history_that_another_signed_is_not_valid(wedging):
         validate(changed(wedging.wedged(1), signer=0), wedging.configuration, MOST_SLOTS)
     statement = wedging.wedged(1).statement
     with pytest.raises(InvalidSignature):
-        validate(Signed.sign(statement, 1, replica_key(2)), wedging.configuration, MOST_SLOTS)
+        validate(Signed.sign(statement, 1, replica_author(2)), wedging.configuration, MOST_SLOTS)
 
 
 def test_a_replica_cannot_hand_in_its_successor_s_history(wedging):

@@ -5,14 +5,14 @@ from functools import cache
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import key_of, replica_key
+from memory_chain import key_of, replica_author
 
 from bcr.signed.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MacKeys, UselessMacKeys
-from bcr.signed.signing import Circle
+from bcr.signed.signing import Keyring
 
 OLYMPUS, AUTHOR, OTHER = (key_of(name, "hmac") for name in ("olympus", "author", "other"))
 CLIENTS = [key_of(f"client_{k}", "hmac") for k in range(2)]
-REPLICAS = [replica_key(i, 0, "hmac") for i in range(3)]
+REPLICAS = [replica_author(i, 0, "hmac") for i in range(3)]
 READERS = [OLYMPUS, *CLIENTS, *REPLICAS]
 PUBLIC = tuple(each.public for each in READERS)
 MESSAGE = b"what the author says"
@@ -85,7 +85,7 @@ def test_a_public_key_that_makes_every_secret_the_same_is_none(weak):
 def test_who_is_told_the_private_half_can_check_in_its_holders_place_and_forge():
     told = MacKeys(OLYMPUS.disclosed)
     assert is_convinced(told, MESSAGE, vector())
-    forged = told.among(Circle(OLYMPUS.public)).sign(b"forged", (REPLICAS[0].public,))
+    forged = told.among(Keyring(OLYMPUS.public)).sign(b"forged", (REPLICAS[0].public,))
     assert is_convinced(REPLICAS[0], b"forged", forged, author=OLYMPUS)
 
 
@@ -97,7 +97,7 @@ def test_entries_whose_hints_are_alike_do_not_hide_each_other():
 
 
 def test_useless_codes_convince_olympus_and_all_replicas_and_no_client():
-    circle = Circle(OLYMPUS.public, tuple(each.public for each in REPLICAS), tuple(each.public for each in CLIENTS))
+    circle = Keyring(OLYMPUS.public, tuple(each.public for each in REPLICAS), tuple(each.public for each in CLIENTS))
     signature = UselessMacKeys.of(AUTHOR.among(circle)).sign(MESSAGE, circle.clients + circle.replicas)
     assert all(is_convinced(reader, MESSAGE, signature) for reader in (OLYMPUS, *REPLICAS))
     assert not any(is_convinced(reader, MESSAGE, signature) for reader in CLIENTS)

@@ -5,7 +5,7 @@ from memory_chain import MemoryChain, append, changed, client_key, get, make_con
 
 from bcr.chain.descriptions import contents, identify
 from bcr.chain.messages import Accusation, PublicKey, ResultMessage, demand_request
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_OPERATIONS_PER_REQUEST, MAX_REQUESTS_PER_SLOT, Request
 from bcr.signed.violations import (
@@ -65,7 +65,7 @@ def test_a_shuttle_with_a_request_that_its_client_did_not_sign_is_refused(chain)
     forged = changed(shuttle.requests[0], statement=Request(1, 0, (put("k", "forged"),)))
     with pytest.raises(ContradictoryOrder):
         changed(shuttle, requests=(forged,)).demand_valid(chain.configuration, 1)
-    lie = OpenSlot(0, 1, (forged,), chain.slots[1].outcomes)  # which the head has ordered all the same
+    lie = ExecutedSlot(0, 1, (forged,), chain.slots[1].outcomes)  # which the head has ordered all the same
     with pytest.raises(InvalidSignature, match="client 1"):
         changed(shuttle, requests=(forged,), order_proof=chain.order_proof(lie, 1)).demand_valid(chain.configuration, 1)
 

@@ -7,11 +7,11 @@ from copy import copy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_key
+from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_author
 
 from bcr.chain.messages import ResultShuttle
 from bcr.chain.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Result, Voucher
 from bcr.signed.violations import (
@@ -263,7 +263,7 @@ def bad_statements(chain):
         (chain.sign(changed(result, slot=1), 2), WrongConfiguration),
         (chain.sign(changed(result, requests_digest=b""), 2), DisagreeingResult),
         (chain.sign(changed(result, outcomes_digest=b""), 2), DisagreeingResult),
-        (Signed.sign(result, 2, replica_key(2, number=1)), InvalidSignature),
+        (Signed.sign(result, 2, replica_author(2, number=1)), InvalidSignature),
     ]
 
 
@@ -420,7 +420,7 @@ def test_a_checkpoint_is_complete_exactly_where_t_plus_1_replicas_validly_signed
             votes[data.draw(st.integers(0, len(votes) - 1))] = data.draw(VOTES)
     proof = []
     for position, slot, state, is_valid in votes:
-        signed = Signed.sign(Checkpoint(0, slot, state.encode()), position, replica_key(position))
+        signed = Signed.sign(Checkpoint(0, slot, state.encode()), position, replica_author(position))
         proof.append(signed if is_valid else changed(signed, signature=bytes(64)))
     valid = {(slot, state, position) for position, slot, state, is_valid in votes if is_valid and 0 <= position < 5}
     groups = Counter((slot, state) for slot, state, _ in valid)
@@ -579,7 +579,7 @@ def test_an_answer_without_the_results_is_refused_whoever_signed_it():
     """As to a request that is too old to be executed: nobody remembers what it gave."""
     chain = one_slot()
     done = chain.slots[0]
-    stale = OpenSlot(0, 0, done.requests, tuple(changed(outcome, results=()) for outcome in done.outcomes))
+    stale = ExecutedSlot(0, 0, done.requests, tuple(changed(outcome, results=()) for outcome in done.outcomes))
     answer = stale.answer(0, 0, chain.result_proof(stale, chain.positions()))
     with pytest.raises(MalformedMessage, match="too few or too many"):
         answer.check(chain.requests[0][0], chain.configuration)
@@ -599,6 +599,6 @@ def test_an_order_is_for_one_slot_of_one_configuration():
 def test_a_checkpoint_that_names_another_configuration_is_none_whoever_signed_it():
     chain = one_slot()
     checkpoint = Checkpoint(1, 0, bytes(32))
-    proof = [Signed.sign(checkpoint, position, replica_key(position)) for position in chain.positions()]
+    proof = [Signed.sign(checkpoint, position, replica_author(position)) for position in chain.positions()]
     with pytest.raises(NotEnoughStatements, match="0 checkpoint statements agree"):
         check_checkpoint_proof(proof, chain.configuration)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from bcr.chain.history import HistoryEntry, ValidHistory
-from bcr.chain.quorum import QuorumPlan, are_consistent, candidates, choose_quorum, plan_for, withheld
+from bcr.chain.quorum import QuorumPlan, are_consistent, candidates, choose_quorum, plan_for, withholders
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Checkpoint, Order
 
@@ -184,31 +184,31 @@ def test_orders_that_differ_in_one_common_slot_contradict_each_other():
 
 def test_who_signed_an_order_that_its_own_history_lacks_is_a_suspect():
     whole = ValidHistory(1, None, (entry(0, signers=(0, 1)), entry(1, signers=(0, 1))))
-    assert withheld({0: history(0, 1), 1: whole}) == {0}
-    assert withheld({0: history(0, 2), 1: whole}) == set()
-    assert withheld({1: whole}) == set()  # replica 0 has not answered, so it has hidden nothing
+    assert withholders({0: history(0, 1), 1: whole}) == {0}
+    assert withholders({0: history(0, 2), 1: whole}) == set()
+    assert withholders({1: whole}) == set()  # replica 0 has not answered, so it has hidden nothing
 
 
 def test_who_signed_an_order_where_its_own_history_has_another_is_a_suspect():
     found = {0: history(0, 2, forks={1: 1}), 1: ValidHistory(1, None, (entry(0, signers=(0, 1)), entry(1, signers=(0, 1))))}
-    assert withheld(found) == {0}
+    assert withholders(found) == {0}
 
 
 def test_of_two_forks_the_one_that_its_author_s_own_signatures_contradict_comes_last():
     honest = tuple(entry(slot, signers=(0, 1, 2)) for slot in range(2))
     found = {0: history(0, 2, forks={1: 1}), 3: history(3, 0), 4: history(4, 0)}
     found |= {position: ValidHistory(position, None, honest) for position in (1, 2)}
-    assert choose_quorum(found, 3, {}, withheld(found))[0].quorum == (1, 2, 3)
+    assert choose_quorum(found, 3, {}, withholders(found))[0].quorum == (1, 2, 3)
 
 
 def test_orders_below_a_replica_s_checkpoint_are_not_hidden():
     whole = ValidHistory(1, None, (entry(0, signers=(0, 1)),))
-    assert withheld({0: history(0, 0, checkpoint=3), 1: whole}) == set()
+    assert withholders({0: history(0, 0, checkpoint=3), 1: whole}) == set()
 
 
 def test_the_first_order_behind_a_replica_s_checkpoint_can_be_hidden():
     longer = ValidHistory(1, None, (entry(0, signers=(0, 1)), entry(1, signers=(0, 1))))
-    assert withheld({0: history(0, 1, checkpoint=0), 1: longer}) == {0}
+    assert withholders({0: history(0, 1, checkpoint=0), 1: longer}) == {0}
 
 
 def test_very_many_quorums_that_contradict_each_other_are_gone_through_in_a_moment():

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_chain import MemoryChain, changed, get, put, replica_key
+from memory_chain import MemoryChain, changed, get, put, replica_author
 
 from bcr.chain.state_proof import KeyProof
 from bcr.objects.finding import named
@@ -34,7 +34,7 @@ def state_of(values, replicated="dictionary"):
 def checkpoint_of(state, configuration, slot=7):
     """The statements of all replicas on this state."""
     statement = Checkpoint(configuration.number, slot, state.digest())
-    return tuple(Signed.sign(statement, position, replica_key(position)) for position in range(len(configuration.replicas)))
+    return tuple(Signed.sign(statement, position, replica_author(position)) for position in range(len(configuration.replicas)))
 
 
 CONFIGURATION = MemoryChain().configuration

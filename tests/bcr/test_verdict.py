@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from memory_chain import OLYMPUS_KEY, MemoryChain, append, changed, client_key, get, put, replica_key
+from memory_chain import OLYMPUS_KEY, MemoryChain, append, changed, client_key, get, put, replica_author
 
 from bcr.chain.proofs import Vouched
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr.faults.plans import Failure, FaultPlan, Trigger
 from bcr.objects.dictionary import Operation
 from bcr.signed.encoding import decode, encode
@@ -48,8 +48,8 @@ def resigned(exchange, slot=None, results=None, signers=(0, 1, 2)):
     outcome = answer.outcome
     place = answer.slot if slot is None else slot
     outcome = Outcome(outcome.configuration, place, outcome.index, outcome.results if results is None else results)
-    done = OpenSlot(answer.configuration, place, [exchange.request], [outcome])
-    proof = [Signed.sign(done.result(), i, replica_key(i, answer.configuration)) for i in signers]
+    done = ExecutedSlot(answer.configuration, place, [exchange.request], [outcome])
+    proof = [Signed.sign(done.result(), i, replica_author(i, answer.configuration)) for i in signers]
     statement = exchange.request.statement
     return changed(exchange, answer=done.answer(statement.client, statement.number, proof))
 
@@ -357,7 +357,7 @@ def test_two_results_of_one_slot_are_judged_fail():
     done = chain.order(one, other)
     chain.accept(one)
     forged = chain.send(1, put("q", "2"))  # fills the place of `one` in what client 1 is told
-    other_slot = OpenSlot(0, 0, [forged, other], done.outcomes)
+    other_slot = ExecutedSlot(0, 0, [forged, other], done.outcomes)
     chain.requests[1].pop()
     chain.accept(other, other_slot)
     assert fails(verdict(chain), "slot 0 of configuration 0 has two results")
@@ -366,7 +366,7 @@ def test_two_results_of_one_slot_are_judged_fail():
 def test_an_answer_from_before_the_execution_is_judged_fail(chain):
     def from_slot_0(exchange):
         outcome = exchange.answer.outcome
-        done = OpenSlot(0, 0, [exchange.request], [outcome])
+        done = ExecutedSlot(0, 0, [exchange.request], [outcome])
         return changed(exchange, answer=done.answer(0, 1, chain.result_proof(done)))
 
     altered = with_exchange(chain.record(), 0, 1, from_slot_0)
@@ -376,7 +376,7 @@ def test_an_answer_from_before_the_execution_is_judged_fail(chain):
 def test_an_execution_in_a_slot_that_holds_another_request_is_judged_fail_though_the_run_was_cut_short(chain):
     def executed_in_slot_0(exchange):
         outcome = changed(exchange.answer.outcome, slot=0)
-        done = OpenSlot(0, 2, [exchange.request], [outcome])
+        done = ExecutedSlot(0, 2, [exchange.request], [outcome])
         return changed(exchange, answer=done.answer(0, 1, chain.result_proof(done)))
 
     altered = with_exchange(chain.record(), 0, 1, executed_in_slot_0)
@@ -475,7 +475,7 @@ def test_two_configurations_of_one_number_are_judged_fail(chain):
 def test_a_proof_of_another_configuration_is_judged_fail(chain):
     chain.reconfigure()
     request = chain.serve(1, get("k"))
-    borrowed = [Signed.sign(chain.slots[0].result(), i, replica_key(i, 0)) for i in range(2)]
+    borrowed = [Signed.sign(chain.slots[0].result(), i, replica_author(i, 0)) for i in range(2)]
     altered = with_exchange(chain.record(), 1, 1, lambda each: with_answer(each, proof=tuple(borrowed)))
     assert request.statement.number == 1
     assert verdict(chain).status == "pass"
@@ -657,7 +657,7 @@ def resigned_in_place(exchange, results):
     lie = with_other_results(exchange, *results)
     number = lie.answer.configuration
     signers = range(len(exchange.answer.proof))
-    proof = tuple(Signed.sign(lie.answer.result(), i, replica_key(i, number)) for i in signers)
+    proof = tuple(Signed.sign(lie.answer.result(), i, replica_author(i, number)) for i in signers)
     return with_answer(lie, proof=proof)
 
 

@@ -139,6 +139,6 @@ def test_a_liar_of_the_simulator_makes_vectors_that_convince_a_replica_and_not_o
             [order] = decode(Shuttle, lie).order_proof
         except (MalformedMessage, ValueError):  # other changes leave no shuttle, or none with one order
             continue
-        authors = replica.replica_key(0), chain.configuration.replica_key(0)
+        authors = replica.replica_author(0), chain.configuration.replica_author(0)
         convinced.add(tuple(order.is_authentic(author) for author in authors))
     assert (True, False) in convinced

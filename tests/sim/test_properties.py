@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-from bcr.chain.configuration import View
+from bcr.chain.configuration import Membership
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.slots import SettledSlot
@@ -341,13 +341,13 @@ def test_an_answer_that_not_all_correct_replicas_hold_is_found_in_a_run(replica_
                 process.reply(request, settled)
         stock(process, name, message)
 
-    stock_view = View.__init__
+    stock_view = Membership.__init__
 
     def believes(view, *arguments):
         stock_view(view, *arguments)
         view.needed = frozenset()  # else the client would not accept it
 
-    monkeypatch.setattr(View, "__init__", believes)
+    monkeypatch.setattr(Membership, "__init__", believes)
     monkeypatch.setattr(replica_class, "to_successor", answers_early)
     outcome = simulated(WORK + QUIET)
     assert outcome.kind == "final"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bcr.signed.authentication import Acceptance, Authentication, sizes
-from bcr.signed.signing import Author, Circle, Keys, Signed, Statement
+from bcr.signed.signing import Author, Keyring, Keys, Signed, Statement
 from bcr.signed.statements import SignedRequest
 from bcr.signed.violations import MalformedMessage, UnknownSigner
 
@@ -31,11 +31,11 @@ class Configuration(Statement, frozen=True, tag="configuration"):
     authentication: Authentication = "ed25519"
     acceptance: Acceptance = "all"
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.clients + circle.replicas
 
 
-class View:
+class Membership:
     """A configuration through the eyes of the process that holds `keys`: with all of its members as authors.
 
     `quorum` equal statements make a result or a checkpoint right: they hold at least one of a correct replica. `needed`
@@ -56,7 +56,7 @@ class View:
         self.quorum, self.histories = size.statements, size.histories
         self.needed = frozenset(range(len(issued.replicas)) if issued.acceptance == "all" else ())
         self.is_transferable = keys.is_transferable
-        self.circle = Circle(
+        self.circle = Keyring(
             olympus_key,
             tuple(member.public_key for member in issued.replicas),
             tuple(member.public_key for member in issued.clients),
@@ -65,7 +65,7 @@ class View:
         self._replicas = [keys.author(key) for key in self.circle.replicas]
         self._clients = [keys.author(key) for key in self.circle.clients]
 
-    def replica_key(self, position: int) -> Author:
+    def replica_author(self, position: int) -> Author:
         """A replica as an author; raises UnknownSigner where the chain has no such position."""
         if not 0 <= position <= self.tail:
             raise UnknownSigner(f"no replica at position {position} of configuration {self.number}")
@@ -89,7 +89,7 @@ class View:
 SignedConfiguration = Signed[Configuration]
 
 
-def demand_issued(configuration: SignedConfiguration, olympus_key: bytes, keys: Keys) -> View:
+def demand_issued(configuration: SignedConfiguration, olympus_key: bytes, keys: Keys) -> Membership:
     """The configuration inside as the holder of `keys` sees it, once it is sure that Olympus signed it.
 
     Raises InvalidSignature, or MalformedMessage where it does not fit itself or the keys.
@@ -100,6 +100,6 @@ def demand_issued(configuration: SignedConfiguration, olympus_key: bytes, keys: 
         raise MalformedMessage(f"{issued.authentication}, where {keys.authentication} is used", evidence=(configuration,))
     if issued.t < 1 or len(issued.replicas) != sizes(issued.t, issued.authentication).replicas:
         raise MalformedMessage(f"{len(issued.replicas)} replicas for t = {issued.t}", evidence=(configuration,))
-    return View(issued, olympus_key, keys)
+    return Membership(issued, olympus_key, keys)
 
 

@@ -5,10 +5,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from bcr.chain.configuration import View
+from bcr.chain.configuration import Membership
 from bcr.chain.messages import demand_configuration, demand_request
 from bcr.chain.proofs import check_checkpoint_proof, demand_order_proof
-from bcr.signed.signing import Circle, Signed, Statement
+from bcr.signed.signing import Keyring, Signed, Statement
 from bcr.signed.statements import (
     MAX_REQUESTS_PER_SLOT,
     Checkpoint,
@@ -55,7 +55,7 @@ class CatchUp(Statement, frozen=True, tag="catch_up"):
     receiver: int
     suffix: tuple[HistoryEntry, ...]
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
 
@@ -103,7 +103,7 @@ class InitialHistory(Statement, frozen=True, tag="inithist"):
     configuration: int
     state_digest: bytes
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
 
@@ -159,11 +159,11 @@ class Validation:
     """
 
     def __init__(
-        self, wedged: Signed[Wedged], configuration: View, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT
+        self, wedged: Signed[Wedged], configuration: Membership, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT
     ) -> None:
         """Raises a ProtocolViolation where the replica did not sign this, or it is wrong from the beginning."""
         position, statement = wedged.signer, wedged.statement
-        wedged.demand_authentic(configuration.replica_key(position), f"replica {position}")
+        wedged.demand_authentic(configuration.replica_author(position), f"replica {position}")
         self.position = position
         self._configuration = configuration
         self._wedged = statement
@@ -232,7 +232,7 @@ class Validation:
         demand_order_proof(entry.order_proof, expected, configuration, position + 1, self._disowned)
 
 
-def validate(wedged: Signed[Wedged], configuration: View, most_slots: int) -> ValidHistory:
+def validate(wedged: Signed[Wedged], configuration: Membership, most_slots: int) -> ValidHistory:
     """The history in a replica's `wedged`, checked at once; raises a ProtocolViolation unless it is valid."""
     history = Validation(wedged, configuration, most_slots).advance()
     assert history is not None

@@ -6,13 +6,13 @@ Holds no clock, no keys and sends nothing.
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from bcr.chain.configuration import View
+from bcr.chain.configuration import Membership
 from bcr.chain.history import HistoryEntry, LatestAnswer
 from bcr.chain.limits import most_in_flight, most_settled, state_limits
 from bcr.chain.messages import ResultShuttle, Shuttle
 from bcr.chain.settings import Settings
 from bcr.chain.slot_room import SlotRoom
-from bcr.chain.slots import OpenSlot, SeenSlot, SettledSlot
+from bcr.chain.slots import ExecutedSlot, SeenSlot, SettledSlot
 from bcr.signed.merkle import Tree
 from bcr.signed.statements import Request, SignedCheckpoint, SignedOrder, SignedRequest, SignedResult
 from bcr.signed.violations import Equivocation, MalformedMessage, Overdue, OverLimit, SecondOrder
@@ -35,10 +35,10 @@ class Ledger:
         self.history: dict[int, HistoryEntry] = {}
         self.checkpoint_proof: tuple[SignedCheckpoint, ...] = ()
         self.in_flight: dict[int, SeenSlot] = {}
-        self.executed = LatestRequests[OpenSlot](settings.client_window)
+        self.executed = LatestRequests[ExecutedSlot](settings.client_window)
         self.cache = LatestRequests[SettledSlot](settings.client_window)
         self.suffix: deque[HistoryEntry] | None = None
-        self._wedged: tuple[RunningState, LatestRequests[OpenSlot], int] | None = None  # once it has gone on from there
+        self._wedged: tuple[RunningState, LatestRequests[ExecutedSlot], int] | None = None  # once it has gone on from there
 
     def begin(self, snapshot: Snapshot) -> None:
         """Take the running state that the configuration begins with. Raises MalformedMessage where it is none."""
@@ -48,16 +48,16 @@ class Ledger:
 
     # -- slots [3.3, 3.4]
 
-    def execute(self, configuration: int, slot: int, requests: tuple[SignedRequest, ...], tree: Tree | None) -> OpenSlot:
+    def execute(self, configuration: int, slot: int, requests: tuple[SignedRequest, ...], tree: Tree | None) -> ExecutedSlot:
         """Execute the requests as this slot, the last so far; `tree` is the one over them, where there is one already."""
         outcomes = self.state.execute(configuration, slot, tuple(request.statement for request in requests))
-        done = OpenSlot(configuration, slot, requests, outcomes, tree)
+        done = ExecutedSlot(configuration, slot, requests, outcomes, tree)
         for request in requests:
             self.executed.put(request.statement.client, request.statement.number, done)
         self.next_slot = slot + 1
         return done
 
-    def keep(self, done: OpenSlot, orders: tuple[SignedOrder, ...], results: tuple[SignedResult, ...]) -> None:
+    def keep(self, done: ExecutedSlot, orders: tuple[SignedOrder, ...], results: tuple[SignedResult, ...]) -> None:
         """An executed slot is in flight, with both proofs up to the own statements."""
         self.history[done.slot] = HistoryEntry(done.slot, done.requests, orders)
         self.in_flight[done.slot] = SeenSlot(done, orders, results)
@@ -87,7 +87,7 @@ class Ledger:
         """Whether two intervals of settled slots wait for a checkpoint."""
         return len(self.history) - len(self.in_flight) >= most_settled(self._settings)
 
-    def is_beyond(self, request: Request, configuration: View) -> bool:
+    def is_beyond(self, request: Request, configuration: Membership) -> bool:
         """Whether its client may not yet have sent this.
 
         With acceptance = quorum a client may have an answer that was lost, and is not to wait for ever after that too.
@@ -104,7 +104,7 @@ class Ledger:
                 evidence=(shuttle.order_proof[0], entry.order_proof[0]),
             )
 
-    def demand_extendable(self, shuttle: Shuttle, configuration: View) -> None:
+    def demand_extendable(self, shuttle: Shuttle, configuration: Membership) -> None:
         """Raises a ProtocolViolation at what no correct head orders, nor any predecessor lets pass (specification, 6.5, 7a.5, 7a.7)."""
         head, first = configuration.head, shuttle.order_proof[:1]
         if self.is_overdue():
@@ -123,7 +123,7 @@ class Ledger:
                 raise SecondOrder(f"slot {shuttle.slot} orders {what}", position=head, evidence=first)
             seen.add(key)
 
-    def _is_outside(self, request: Request, configuration: View) -> bool:
+    def _is_outside(self, request: Request, configuration: Membership) -> bool:
         return self.state.is_stale(request) or self.is_beyond(request, configuration)
 
     # -- checkpoints [6.3]

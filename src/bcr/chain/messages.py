@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from bcr.chain.configuration import View
+from bcr.chain.configuration import Membership
 from bcr.chain.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof, violations_in
 from bcr.chain.slot_room import operations_bytes
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
@@ -65,7 +65,7 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
     order_proof: tuple[SignedOrder, ...]
     result_proof: tuple[SignedResult, ...]
 
-    def demand_valid(self, configuration: View, position: int) -> None:
+    def demand_valid(self, configuration: Membership, position: int) -> None:
         """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (specification, 3.3).
 
         Checks everything but holes and room (bcr.chain.slot_room), for which one must know what is ordered already.
@@ -97,7 +97,7 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
     result_proof: tuple[SignedResult, ...]
     orders: tuple[SignedOrder, ...] = ()
 
-    def check(self, expected: Result, configuration: View, own: SignedResult) -> ResultCheck:
+    def check(self, expected: Result, configuration: Membership, own: SignedResult) -> ResultCheck:
         """What the proof holds for the replica whose `own` statement is known; raises where it makes nothing final.
 
         Its predecessors testified to the slot when they ordered it, so of theirs no more are checked than t+1 need. Each
@@ -124,7 +124,7 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
         return ResultCheck(check.agreeing, check.disagreeing, check.orders, violations)
 
     def check_head(
-        self, check: ResultCheck, expected: Result, configuration: View, position: int
+        self, check: ResultCheck, expected: Result, configuration: Membership, position: int
     ) -> tuple[ProtocolViolation, ...]:
         """What is wrong with the head's statement, where the second of the chain has left it out in `check`; else nothing.
 
@@ -167,7 +167,7 @@ class Accusation(Statement, frozen=True, tag="accusation"):
     request: SignedRequest
     answer: Answer
 
-    def demand_proved(self, configuration: View) -> DisagreeingResult:
+    def demand_proved(self, configuration: Membership) -> DisagreeingResult:
         """The contradiction; raises a ProtocolViolation where the answer shows none (specification, 5.4).
 
         Two validly signed result statements for one slot of one configuration that differ cannot both be true.
@@ -181,7 +181,7 @@ class Accusation(Statement, frozen=True, tag="accusation"):
             for signed in self.answer.proof
             if 0 <= signed.signer <= configuration.tail  # a stranger's name must not hide what the others show
             and (signed.statement.configuration, signed.statement.slot) == (configuration.number, self.answer.slot)
-            and signed.is_authentic(configuration.replica_key(signed.signer))
+            and signed.is_authentic(configuration.replica_author(signed.signer))
         ]
         votes = Counter(signed.statement for signed in valid)
         if len(votes) < 2:
@@ -221,13 +221,13 @@ def _enrolment_mac(name: str, key: bytes, secret: bytes) -> bytes:
     return hmac.digest(secret, digest("enrolment", (name, key)), "sha256")
 
 
-def demand_configuration(number: int, configuration: View) -> None:
+def demand_configuration(number: int, configuration: Membership) -> None:
     """Raises WrongConfiguration unless the number is that of the configuration."""
     if number != configuration.number:
         raise WrongConfiguration(f"message of configuration {number}, not {configuration.number}")
 
 
-def demand_request(request: SignedRequest, configuration: View) -> None:
+def demand_request(request: SignedRequest, configuration: Membership) -> None:
     """Raises a ProtocolViolation unless this is a request within the limits that its client signed."""
     operations = request.statement.operations
     if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 import msgspec
 
-from bcr.chain.configuration import View
+from bcr.chain.configuration import Membership
 from bcr.signed.merkle import root_above
 from bcr.signed.signing import Author, Signed
 from bcr.signed.statements import (
@@ -40,7 +40,7 @@ from bcr.signed.violations import (
 def demand_order_proof(
     proof: Sequence[SignedOrder],
     expected: Order,
-    configuration: View,
+    configuration: Membership,
     length: int,
     disowned: set[int] | None = None,
 ) -> None:
@@ -56,8 +56,8 @@ def demand_order_proof(
             )
         signed = proof[position]
         if disowned is None:
-            signed.demand_authentic(configuration.replica_key(position), f"replica {position}")
-        elif not signed.is_authentic(configuration.replica_key(position)):
+            signed.demand_authentic(configuration.replica_author(position), f"replica {position}")
+        elif not signed.is_authentic(configuration.replica_author(position)):
             disowned.add(position)
         if signed.statement != expected:
             raise ContradictoryOrder(
@@ -85,7 +85,7 @@ class ResultCheck(msgspec.Struct, frozen=True):
 def check_result_proof(
     proof: Sequence[SignedResult],
     expected: Result,
-    configuration: View,
+    configuration: Membership,
     known: Container[SignedResult] = (),
     orders: Sequence[SignedOrder] = (),
     testified: AbstractSet[int] = frozenset(),
@@ -137,7 +137,7 @@ def check_result_proof(
 
 
 def violations_in(
-    proof: Sequence[SignedResult], expected: Result, configuration: View
+    proof: Sequence[SignedResult], expected: Result, configuration: Membership
 ) -> tuple[ProtocolViolation, ...]:
     """What is wrong with statements that may be missing: those that are invalid, or disagree with `expected`."""
     found: list[ProtocolViolation] = []
@@ -150,20 +150,20 @@ def violations_in(
 
 
 def _orders_of(
-    owed: AbstractSet[int], orders: Sequence[SignedOrder], result: Result, configuration: View
+    owed: AbstractSet[int], orders: Sequence[SignedOrder], result: Result, configuration: Membership
 ) -> tuple[SignedOrder, ...]:
     """One valid order statement on the slot of `result` for each of these replicas that has one among `orders`."""
     expected = Order(result.configuration, result.slot, result.requests_digest)
     found: dict[int, SignedOrder] = {}
     for signed in orders:
         is_wanted = signed.signer in owed and signed.signer not in found and signed.statement == expected
-        if is_wanted and signed.is_authentic(configuration.replica_key(signed.signer)):
+        if is_wanted and signed.is_authentic(configuration.replica_author(signed.signer)):
             found[signed.signer] = signed
     return tuple(found.values())
 
 
 def _demand_agreement(
-    signed: SignedResult, expected: Result, configuration: View, seen: set[int], is_known: bool
+    signed: SignedResult, expected: Result, configuration: Membership, seen: set[int], is_known: bool
 ) -> None:
     position = signed.signer
     if position in seen:
@@ -174,7 +174,7 @@ def _demand_agreement(
             f"{configuration.number}, {expected.slot}",
             evidence=(signed,),
         )
-    if not is_known and not signed.is_authentic(configuration.replica_key(position)):
+    if not is_known and not signed.is_authentic(configuration.replica_author(position)):
         raise InvalidSignature(f"result with an invalid signature of replica {position}", evidence=(signed,))
     if signed.statement != expected:
         raise DisagreeingResult(
@@ -185,7 +185,7 @@ def _demand_agreement(
 
 
 def check_checkpoint_proof(
-    proof: Sequence[SignedCheckpoint], configuration: View, disowned: set[int] | None = None
+    proof: Sequence[SignedCheckpoint], configuration: Membership, disowned: set[int] | None = None
 ) -> Checkpoint:
     """The checkpoint that a proof completes (specification, 6.3).
 
@@ -201,7 +201,7 @@ def check_checkpoint_proof(
         checkpoint, position = signed.statement, signed.signer
         if checkpoint.configuration != configuration.number or not 0 <= position <= configuration.tail:
             continue
-        if not signed.is_authentic(configuration.replica_key(position)):
+        if not signed.is_authentic(configuration.replica_author(position)):
             if disowned is None:
                 continue
             disowned.add(position)
@@ -252,7 +252,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
         return Result(self.configuration, self.slot, requests, outcomes)
 
     def check(
-        self, request: SignedRequest, configuration: View, known: Container[SignedResult] = ()
+        self, request: SignedRequest, configuration: Membership, known: Container[SignedResult] = ()
     ) -> ResultCheck:
         """What makes this answer to `request` final; raises a ProtocolViolation where it is not."""
         if self.configuration != configuration.number:
@@ -264,7 +264,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
         _demand_as_many(self.outcome, request)
         return check_result_proof(self.proof, self.result(), configuration, known, self.orders)
 
-    def resting_on(self, check: ResultCheck, configuration: View) -> "Answer":
+    def resting_on(self, check: ResultCheck, configuration: Membership) -> "Answer":
         """The same answer with no more of its proof than what makes it final, which `check` has found."""
         if not configuration.needed:
             return msgspec.structs.replace(self, proof=check.agreeing[: configuration.quorum], orders=())

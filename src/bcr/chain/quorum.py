@@ -61,7 +61,7 @@ def _contradiction(one: int, other: int) -> str:
     return f"the histories of replicas {one} and {other} contradict each other"
 
 
-def withheld(histories: Mapping[int, ValidHistory]) -> set[int]:
+def withholders(histories: Mapping[int, ValidHistory]) -> set[int]:
     """The replicas that signed an order which their own wedged history lacks: provable misbehaviour (specification, 5.1).
 
     It may lack the slot, or hold another order there.

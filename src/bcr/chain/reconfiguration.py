@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bcr.chain.configuration import View
+from bcr.chain.configuration import Membership
 from bcr.chain.history import (
     CatchingUp,
     CaughtUp,
@@ -24,7 +24,7 @@ from bcr.chain.history import (
     WithState,
 )
 from bcr.chain.limits import CATCH_UP_SLICE_REQUESTS
-from bcr.chain.quorum import Quorum, QuorumPlan, choose_quorum, withheld
+from bcr.chain.quorum import Quorum, QuorumPlan, choose_quorum, withholders
 from bcr.signed.pieces import PROGRESS_STEPS
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Voucher
@@ -80,7 +80,7 @@ class Reconfiguration:
     Histories of its correct replicas never have more than `most_slots` slots, with at most `most_requests` in each.
     """
 
-    def __init__(self, configuration: View, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT) -> None:
+    def __init__(self, configuration: Membership, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT) -> None:
         self.configuration = configuration
         self._most_slots = most_slots
         self._most_requests = most_requests
@@ -159,7 +159,7 @@ class Reconfiguration:
 
     def suspects(self) -> set[int]:
         """Replicas whose own signatures prove that they hide orders."""
-        return withheld(self.histories)
+        return withholders(self.histories)
 
     # -- catching up
 
@@ -184,7 +184,7 @@ class Reconfiguration:
 
         Raises InvalidSignature unless the replica signed it.
         """
-        signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        signed.demand_authentic(self.configuration.replica_author(signed.signer), f"replica {signed.signer}")
         if signed.statement.configuration != self.configuration.number:
             return
         self._hear(signed.signer)
@@ -193,7 +193,7 @@ class Reconfiguration:
 
     def add_catching_up(self, signed: Signed[CatchingUp]) -> None:
         """Take a replica's word on how far it is in this attempt. Raises InvalidSignature unless the replica signed it."""
-        signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        signed.demand_authentic(self.configuration.replica_author(signed.signer), f"replica {signed.signer}")
         statement = signed.statement
         if (statement.configuration, statement.attempt) == (self.configuration.number, self.attempt):
             self._executed[signed.signer] = max(statement.slots, self._executed.get(signed.signer, 0))
@@ -276,7 +276,7 @@ class Reconfiguration:
         Raises a ProtocolViolation unless it is what the replica signed: anybody may have put another state beside that.
         """
         signed = handover.signed
-        signed.demand_authentic(self.configuration.replica_key(signed.signer), f"replica {signed.signer}")
+        signed.demand_authentic(self.configuration.replica_author(signed.signer), f"replica {signed.signer}")
         handover.demand_fitting()
         self._hear(signed.signer)
         if digest is None or handover.snapshot.digest() != digest:

@@ -23,7 +23,7 @@ from bcr.state.cache import once
 MOST_REPLICAS = 21  # of a configuration: t is 10 at the most
 
 
-class OpenSlot(msgspec.Struct, frozen=True, dict=True):
+class ExecutedSlot(msgspec.Struct, frozen=True, dict=True):
     """The requests of a slot with their outcomes, as executed here or as t+1 replicas agreed."""
 
     configuration: int
@@ -36,11 +36,11 @@ class OpenSlot(msgspec.Struct, frozen=True, dict=True):
         """What a log says of it: client and number of each request."""
         return ",".join(f"{client}:{number}" for client, number in self.keys())
 
-    def agreed(self, outcomes: Sequence[Outcome]) -> "OpenSlot":
+    def agreed(self, outcomes: Sequence[Outcome]) -> "ExecutedSlot":
         """The same slot with the outcomes that others say it has."""
         if tuple(outcomes) == self.outcomes:
             return self
-        return OpenSlot(self.configuration, self.slot, self.requests, tuple(outcomes), self.known_tree)
+        return ExecutedSlot(self.configuration, self.slot, self.requests, tuple(outcomes), self.known_tree)
 
     def order(self) -> Order:
         """What a replica signs when it puts these requests into this slot."""
@@ -104,7 +104,7 @@ class SettledSlot(msgspec.Struct, frozen=True):
     `orders` stand in for what may be missing, or not hold, among the result statements of the proof.
     """
 
-    slot: OpenSlot
+    slot: ExecutedSlot
     proof: tuple[SignedResult, ...]
     orders: tuple[SignedOrder, ...]
 
@@ -119,7 +119,7 @@ class SeenSlot(msgspec.Struct, frozen=True):
     Of the order statements each is known to be valid, of the result statements only the own one.
     """
 
-    done: OpenSlot
+    done: ExecutedSlot
     orders: tuple[SignedOrder, ...]
     results: tuple[SignedResult, ...]
 

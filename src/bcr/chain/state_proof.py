@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.chain.configuration import View
+from bcr.chain.configuration import Membership
 from bcr.chain.proofs import check_checkpoint_proof
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
@@ -31,7 +31,7 @@ class KeyProof(msgspec.Struct, frozen=True, array_like=True):
         return cls(key, state.witness(key), tuple(statements))
 
     def check(
-        self, key: str, configuration: View, replicated: ReplicatedObject[Any] | str = DEFAULT
+        self, key: str, configuration: Membership, replicated: ReplicatedObject[Any] | str = DEFAULT
     ) -> tuple[Checkpoint, Any]:
         """The checkpoint, which says how old this is, and the value at the key, or None where there was none.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.chain.configuration import SignedConfiguration, View, demand_issued
+from bcr.chain.configuration import Membership, SignedConfiguration, demand_issued
 from bcr.chain.history import CaughtUp, Validation, Wedged
 from bcr.chain.proofs import Answer, check_checkpoint_proof
 from bcr.signed.authentication import keys_of
@@ -75,13 +75,13 @@ WHO_COULD_FORGE = {
 }
 
 
-def _demand_of(signed: Exhibit, view: View) -> None:
+def _demand_of(signed: Exhibit, view: Membership) -> None:
     if signed.statement.configuration != view.number:
         raise MalformedMessage(f"a statement of configuration {signed.statement.configuration}, not {view.number}")
-    signed.demand_authentic(view.replica_key(signed.signer), f"replica {signed.signer}")
+    signed.demand_authentic(view.replica_author(signed.signer), f"replica {signed.signer}")
 
 
-def _shown(position: int, accused: Sequence[Exhibit], others: Sequence[Exhibit], view: View) -> Conviction:
+def _shown(position: int, accused: Sequence[Exhibit], others: Sequence[Exhibit], view: Membership) -> Conviction:
     number = view.number
     for signed in accused:
         if isinstance(signed.statement, Wedged):
@@ -116,7 +116,7 @@ def _is_of_same(one: Statement, other: Statement) -> bool:
     return isinstance(one, Checkpoint) and isinstance(other, Checkpoint) and one.slot == other.slot
 
 
-def contradiction(one: Statement, other: Statement, view: View) -> str | None:
+def contradiction(one: Statement, other: Statement, view: Membership) -> str | None:
     """Why no correct replica signs both of these in one configuration, or None where one may.
 
     A correct replica takes part in a slot once and keeps it in its history until the checkpoint behind it is complete; when
@@ -129,7 +129,7 @@ def contradiction(one: Statement, other: Statement, view: View) -> str | None:
     return None
 
 
-def _contradiction(one: Statement, other: Statement, view: View) -> str | None:
+def _contradiction(one: Statement, other: Statement, view: Membership) -> str | None:
     if isinstance(other, Wedged) and isinstance(one, Order | Result):
         return _withheld(one, other, view)
     if isinstance(one, CaughtUp) and isinstance(other, CaughtUp):
@@ -148,7 +148,7 @@ def _contradiction(one: Statement, other: Statement, view: View) -> str | None:
     return None
 
 
-def _withheld(promise: Order | Result, wedged: Wedged, view: View) -> str | None:
+def _withheld(promise: Order | Result, wedged: Wedged, view: Membership) -> str | None:
     """What a history lacks that its author has signed; None where a checkpoint stands for it, or that cannot be told."""
     try:
         start = check_checkpoint_proof(wedged.checkpoint_proof, view).slot + 1 if wedged.checkpoint_proof else 0
@@ -164,7 +164,7 @@ def _withheld(promise: Order | Result, wedged: Wedged, view: View) -> str | None
     return None
 
 
-def _why_no_history(signed: Exhibit, view: View) -> str | None:
+def _why_no_history(signed: Exhibit, view: Membership) -> str | None:
     """Why no correct replica has this history; None where one may, or where that hangs on what is in no statement."""
     try:
         Validation(signed, view, NO_LIMIT).advance()  # type: ignore[arg-type]
@@ -228,7 +228,7 @@ def _statements(record: RunRecord) -> Iterator[Any]:
             yield from exhibit.statement.checkpoint_proof
 
 
-def _candidates(position: int, found: _Of, view: View) -> Iterator[list[Exhibit]]:
+def _candidates(position: int, found: _Of, view: Membership) -> Iterator[list[Exhibit]]:
     """Statements that may convict this replica, the least first: pairs of small ones, with others' votes, histories."""
     own = found.get(position, [])
     small = [signed for signed in own if not isinstance(signed.statement, Wedged)]
@@ -252,7 +252,7 @@ def _candidates(position: int, found: _Of, view: View) -> Iterator[list[Exhibit]
                 yield [promise, signed]
 
 
-def _outvoted(small: Sequence[Exhibit], found: _Of, position: int, view: View) -> Iterator[list[Exhibit]]:
+def _outvoted(small: Sequence[Exhibit], found: _Of, position: int, view: Membership) -> Iterator[list[Exhibit]]:
     votes: dict[tuple[type, int], dict[Statement, dict[int, Exhibit]]] = defaultdict(lambda: defaultdict(dict))
     others: Iterable[Exhibit] = (each for who, statements in found.items() if who != position for each in statements)
     for each in others:

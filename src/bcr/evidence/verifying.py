@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.chain.configuration import View, demand_issued
+from bcr.chain.configuration import Membership, demand_issued
 from bcr.chain.history import CaughtUp, InitialHistory
 from bcr.chain.proofs import Answer
 from bcr.evidence.convictions import WHO_COULD_FORGE
@@ -71,7 +71,7 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
     if record.authentication == "hmac" and len(record.olympus_secret) != KEY_SEED_SIZE:
         return Verification(unproved=("everything: MACs can be checked only by who has Olympus's secret, and it is not here",))
     keys = keys_of(record.authentication, seed)
-    views: list[View] = []
+    views: list[Membership] = []
     wrong = list(_configurations(record, keys, views))
     if not wrong:
         wrong += _first(_wrong_statements(record, {view.number: view for view in views}))
@@ -115,7 +115,7 @@ def _first(reasons: Iterator[str]) -> Iterator[str]:
         yield reason
 
 
-def _configurations(record: RunRecord, keys: Keys, views: list[View]) -> Iterator[str]:
+def _configurations(record: RunRecord, keys: Keys, views: list[Membership]) -> Iterator[str]:
     """What is wrong with the descent of the configurations from the first; `views` gets them, in their order."""
     if not record.configurations:
         yield "it holds no configuration, so nobody's statement can be checked"
@@ -134,7 +134,7 @@ def _configurations(record: RunRecord, keys: Keys, views: list[View]) -> Iterato
         views.append(view)
 
 
-def _wrong_descent(before: View, view: View) -> Iterator[str]:
+def _wrong_descent(before: Membership, view: Membership) -> Iterator[str]:
     # Olympus leaves numbers out where replicas did not come up, and nobody heard of those configurations.
     if view.number <= before.number:
         yield f"configuration {view.number} stands behind configuration {before.number}"
@@ -149,7 +149,7 @@ def _wrong_descent(before: View, view: View) -> Iterator[str]:
         yield f"configuration {view.number} has keys of configuration {before.number}, whose replicas have ended"
 
 
-def _wrong_statements(record: RunRecord, views: Mapping[int, View]) -> Iterator[str]:
+def _wrong_statements(record: RunRecord, views: Mapping[int, Membership]) -> Iterator[str]:
     """Exhibits that their authors did not sign, and answers of configurations that are not there."""
     for exchange in (each for client in record.clients for each in client.exchanges):
         if exchange.answer.configuration not in views:
@@ -166,34 +166,34 @@ def _wrong_statements(record: RunRecord, views: Mapping[int, View]) -> Iterator[
         yield from _wrong_signature(exhibit, views, type(statement).__name__)
 
 
-def _is_own(report: Signed[ReplicaReport], views: Sequence[View]) -> bool:
+def _is_own(report: Signed[ReplicaReport], views: Sequence[Membership]) -> bool:
     """Whether a report is that of the replica that it is about. Where it is not nothing is wrong: a liar may report anything."""
     statement = report.statement
     view = next((each for each in views if each.number == statement.configuration), None)
     if view is None or statement.position != report.signer or not 0 <= report.signer <= view.tail:
         return False
-    return report.is_authentic(view.replica_key(report.signer))
+    return report.is_authentic(view.replica_author(report.signer))
 
 
-def _wrong_signature(signed: Signed[Any], views: Mapping[int, View], name: str) -> Iterator[str]:
+def _wrong_signature(signed: Signed[Any], views: Mapping[int, Membership], name: str) -> Iterator[str]:
     number = signed.statement.configuration
     if number not in views:
         yield f"a {name} of configuration {number}, which is not in the record"
         return
     try:
-        signed.demand_authentic(views[number].replica_key(signed.signer), f"replica {signed.signer}")
+        signed.demand_authentic(views[number].replica_author(signed.signer), f"replica {signed.signer}")
     except ProtocolViolation as violation:
         yield f"{name} of configuration {number}: {violation.kind}: {violation}"
 
 
-def _workloads(record: RunRecord, view: View) -> list[_Recorded]:
+def _workloads(record: RunRecord, view: Membership) -> list[_Recorded]:
     by_client: dict[int, list[Exchange]] = {}
     for client in record.clients:
         by_client.setdefault(client.client, []).extend(client.exchanges)
     return [_Recorded(by_client.get(number, [])) for number in range(len(view.clients))]
 
 
-def _signers_of_beginning(record: RunRecord, before: View, view: View) -> list[int] | None:
+def _signers_of_beginning(record: RunRecord, before: Membership, view: Membership) -> list[int] | None:
     """Which replicas of the configuration before signed the state that Olympus says this one began with, if it says so."""
     stated = [each.statement for each in record.exhibits if isinstance(each.statement, InitialHistory)]
     digests = {each.state_digest for each in stated if each.configuration == view.number}
@@ -209,7 +209,7 @@ def _signers_of_beginning(record: RunRecord, before: View, view: View) -> list[i
     )
 
 
-def _shown(record: RunRecord, views: Sequence[View], liars: set[int]) -> Iterator[Exchange]:
+def _shown(record: RunRecord, views: Sequence[Membership], liars: set[int]) -> Iterator[Exchange]:
     """The exchanges that hold. Those of clients that do not lie have been judged; of the others it may be some."""
     configurations = {view.number: view for view in views}
     for client in record.clients:
@@ -219,7 +219,7 @@ def _shown(record: RunRecord, views: Sequence[View], liars: set[int]) -> Iterato
 
 
 def _proved(
-    shown: Sequence[Exchange], views: Sequence[View], handed_over: Mapping[int, list[int] | None], is_whole: bool
+    shown: Sequence[Exchange], views: Sequence[Membership], handed_over: Mapping[int, list[int] | None], is_whole: bool
 ) -> Iterator[str]:
     numbers = ", ".join(str(view.number) for view in views)
     yield f"by Olympus: configurations {numbers} are its own, each of {len(views[0].replicas)} replicas" if (

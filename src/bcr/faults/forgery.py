@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bcr.chain.configuration import Configuration, Member, View
+from bcr.chain.configuration import Configuration, Member, Membership
 from bcr.chain.history import (
     CatchingUp,
     CatchUp,
@@ -32,7 +32,7 @@ from bcr.chain.messages import (
     ResultShuttle,
     Shuttle,
 )
-from bcr.chain.slots import OpenSlot
+from bcr.chain.slots import ExecutedSlot
 from bcr.objects.operation import Operation
 from bcr.signed.control import MAC_SIZE, Control
 from bcr.signed.encoding import encode
@@ -74,7 +74,7 @@ ToWhom = tuple[Literal["olympus", "replica", "client"], int]
 class Liar(msgspec.Struct, frozen=True):
     """Who forges, and what it knows: its place in a configuration, the next slot, and a request that a client made."""
 
-    configuration: View
+    configuration: Membership
     position: int
     keys: Keys
     secret: bytes
@@ -152,11 +152,11 @@ def _request(liar: Liar, sign: Sign, client: int) -> SignedRequest:
     return sign(Request(client, number, (Operation("put", "forged", "forged"),)), client)
 
 
-def _open_slot(liar: Liar, sign: Sign, slot: int) -> OpenSlot:
+def _open_slot(liar: Liar, sign: Sign, slot: int) -> ExecutedSlot:
     """A slot with a request that a client made, where the liar knows one, and a result that it has not."""
     request = liar.known or _request(liar, sign, 0)
     results = ("a lie",) * len(request.statement.operations)
-    return OpenSlot(
+    return ExecutedSlot(
         liar.configuration.number, slot, (request,), (Outcome(liar.configuration.number, slot, 0, results),)
     )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from bcr.signed.checksums import ChecksumKeys
 from bcr.signed.macs import MacKeys
-from bcr.signed.signing import Circle, Keys, SigningKey
+from bcr.signed.signing import Keyring, Keys, SigningKey
 
 Authentication = Literal["ed25519", "hmac", "crc"]
 Acceptance = Literal["all", "quorum"]  # whose testimony makes a result final: every replica's, or t+1
@@ -55,4 +55,4 @@ def sizes(t: int, authentication: Authentication) -> Sizes:
 def keys_of(authentication: Authentication, seed: bytes, olympus: bytes = b"") -> Keys:
     """The keys, made of KEY_SEED_SIZE random bytes, of a process that knows Olympus by its public key, or is Olympus."""
     keys = KINDS[authentication](seed)
-    return keys.among(Circle(olympus or keys.public))
+    return keys.among(Keyring(olympus or keys.public))

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from bcr.signed.merkle import Tree, root_above
-from bcr.signed.signing import Author, Circle, Keys, Signed, Statement
+from bcr.signed.signing import Author, Keyring, Keys, Signed, Statement
 from bcr.signed.violations import MalformedMessage, OverLimit
 
 MAX_PIECES = 100_000
@@ -44,7 +44,7 @@ class Manifest(Statement, frozen=True, tag="manifest"):
     root: bytes
     receiver: int = EVERYBODY
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
 

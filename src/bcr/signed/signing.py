@@ -92,7 +92,7 @@ def use(scheme: Scheme) -> None:
     _scheme = scheme
 
 
-class Circle(msgspec.Struct, frozen=True):
+class Keyring(msgspec.Struct, frozen=True):
     """The public keys of all who take part: Olympus's, the replicas' by position, the clients' by number."""
 
     olympus: bytes = b""
@@ -124,9 +124,9 @@ class Keys:
     def __init__(self, seed: bytes, public: bytes) -> None:
         self.seed = seed
         self.public = public
-        self.circle = Circle()
+        self.circle = Keyring()
 
-    def among(self, circle: Circle) -> Self:
+    def among(self, circle: Keyring) -> Self:
         """The same keys, of a process that knows these others."""
         other = copy(self)
         other.circle = circle
@@ -212,7 +212,7 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False
     def signed_bytes(self) -> bytes:
         return _DOMAIN + encode(self)
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         """The public keys of those who must be able to check this statement of `signer`, besides Olympus.
 
         Each kind says so for itself, with as few as will do, and clients before replicas (bcr.signed.macs says why).
@@ -238,7 +238,7 @@ class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True, gc=False)
             return cls(statement, signer, keys.sign(statement.signed_bytes()))
         if clients is not None:
             known = tuple(key for client, key in enumerate(circle.clients) if client in clients)
-            circle = Circle(circle.olympus, circle.replicas, known)
+            circle = Keyring(circle.olympus, circle.replicas, known)
         return cls(statement, signer, keys.sign(statement.signed_bytes(), statement.readers(circle, signer)))
 
     def is_authentic(self, author: Author) -> bool:

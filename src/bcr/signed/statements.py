@@ -7,7 +7,7 @@ import msgspec
 from bcr.objects.operation import Operation
 from bcr.signed.encoding import digest
 from bcr.signed.merkle import Tree
-from bcr.signed.signing import Circle, Signed, Statement
+from bcr.signed.signing import Keyring, Signed, Statement
 
 MAX_OPERATIONS_PER_REQUEST = 1_000
 MAX_REQUESTS_PER_SLOT = 1_000
@@ -23,7 +23,7 @@ class Request(Statement, frozen=True, tag="request"):
     number: int
     operations: tuple[Operation, ...]
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
     def digest(self) -> bytes:
@@ -38,7 +38,7 @@ class Order(Statement, frozen=True, tag="order"):
     slot: int
     requests_digest: bytes
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         # Everybody, for it stands in for a result statement that is missing (specification, 3.6).
         return circle.clients + circle.replicas
 
@@ -51,7 +51,7 @@ class Result(Statement, frozen=True, tag="result"):
     requests_digest: bytes
     outcomes_digest: bytes
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.clients + circle.replicas
 
 
@@ -62,7 +62,7 @@ class Checkpoint(Statement, frozen=True, tag="checkpoint"):
     slot: int
     state_digest: bytes
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
 
@@ -73,7 +73,7 @@ class Refusal(Statement, frozen=True, tag="refusal"):
     client: int
     number: int
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.clients[self.client : self.client + 1]
 
 
@@ -84,7 +84,7 @@ class Stale(Statement, frozen=True, tag="stale"):
     client: int
     number: int
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.clients[self.client : self.client + 1]
 
 
@@ -101,7 +101,7 @@ class Voucher(Statement, frozen=True, tag="voucher"):
     request_digest: bytes
     outcome: "Outcome"
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.clients[self.client : self.client + 1]
 
 
@@ -144,7 +144,7 @@ class WedgeRequest(Statement, frozen=True, tag="wedge_request"):
     configuration: int
     turn: int = 1
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
 
@@ -154,7 +154,7 @@ class GetRunningState(Statement, frozen=True, tag="get_running_state"):
     configuration: int
     attempt: int = 1
 
-    def readers(self, circle: Circle, signer: int) -> Sequence[bytes]:
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.replicas
 
 

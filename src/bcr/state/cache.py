@@ -22,7 +22,7 @@ class once(Generic[V]):
         return value
 
 
-class Known(Generic[V]):
+class VerifiedCache(Generic[V]):
     """Things that were found right, the latest `limit` of them, so that none is checked twice."""
 
     def __init__(self, limit: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from bcr.chain.configuration import View, demand_issued
+from bcr.chain.configuration import Membership, demand_issued
 from bcr.chain.proofs import Answer, Vouched
 from bcr.faults.plans import spoiled_by, struck_by
 from bcr.objects.finding import DEFAULT
@@ -155,7 +155,7 @@ def _what_is_wrong(
     # With Olympus's eyes, where that takes a secret; otherwise with anybody's.
     seed = record.olympus_secret if len(record.olympus_secret) == KEY_SEED_SIZE else bytes(KEY_SEED_SIZE)
     keys = keys_of(record.authentication, seed)
-    configurations: dict[int, View] = {}
+    configurations: dict[int, Membership] = {}
     for signed in record.configurations:
         try:
             issued = demand_issued(signed, record.olympus_key, keys)
@@ -195,7 +195,7 @@ def _what_is_wrong(
     yield from _wrong_final_outcomes(record, service, is_answered)
 
 
-def is_proved(exchange: Exchange, configurations: Mapping[int, View]) -> bool:
+def is_proved(exchange: Exchange, configurations: Mapping[int, Membership]) -> bool:
     """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
     answer = _answer(exchange)
     configuration = configurations.get(answer.configuration)
@@ -245,7 +245,7 @@ def _can_be_searched(record: RunRecord) -> bool:
 
 
 def _wrong_exchanges(
-    record: RunRecord, workloads: Workloads, configurations: Mapping[int, View]
+    record: RunRecord, workloads: Workloads, configurations: Mapping[int, Membership]
 ) -> Iterator[str]:
     """Requests that the client did not sign or that are not its workload, and results without a valid proof."""
     seen: set[tuple[int, int]] = set()
@@ -273,7 +273,7 @@ def _wrong_exchanges(
                 yield f"{name}: {violation.kind}: {violation}"
 
 
-def _demand_answer(exchange: Exchange, configuration: View) -> None:
+def _demand_answer(exchange: Exchange, configuration: Membership) -> None:
     """Raises a ProtocolViolation unless the client was right to accept this answer.
 
     Where statements do not convince everybody alike, a liar's may have convinced the client and nobody else. That of a
@@ -290,7 +290,7 @@ def _demand_answer(exchange: Exchange, configuration: View) -> None:
             raise
 
 
-def _is_vouched_for(answer: Answer, configuration: View) -> bool:
+def _is_vouched_for(answer: Answer, configuration: Membership) -> bool:
     result = answer.result()
     order = Order(result.configuration, result.slot, result.requests_digest)
     named = {signed.signer for signed in answer.orders if signed.statement == order}
@@ -302,7 +302,7 @@ def _is_vouched_for(answer: Answer, configuration: View) -> bool:
     equal = [signed for signed in answer.proof if signed.statement == result]
     signers = {signed.signer for signed in equal if 0 <= signed.signer <= configuration.tail}
     return len(signers) >= configuration.quorum and any(
-        signed.is_authentic(configuration.replica_key(signed.signer)) for signed in equal if signed.signer in signers
+        signed.is_authentic(configuration.replica_author(signed.signer)) for signed in equal if signed.signer in signers
     )
 
 
@@ -393,7 +393,7 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
 
 
 def _wrong_final_states(
-    record: RunRecord, configurations: Mapping[int, View], replayed: Model | None
+    record: RunRecord, configurations: Mapping[int, Membership], replayed: Model | None
 ) -> Iterator[str]:
     """Final reports that are not the replica's, and states that differ from the replayed one.
 
@@ -445,9 +445,9 @@ def _wrong_final_outcomes(record: RunRecord, service: Model, is_answered: bool) 
                 yield f"{_name(exchange)}: accepted as {exchange.answer.outcome}, and the final state holds {outcome}"
 
 
-def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: View) -> bool:
+def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: Membership) -> bool:
     position = signed.statement.position
-    return 0 <= position <= configuration.tail and signed.is_authentic(configuration.replica_key(position))
+    return 0 <= position <= configuration.tail and signed.is_authentic(configuration.replica_author(position))
 
 
 def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
