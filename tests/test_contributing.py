@@ -96,7 +96,8 @@ def test_the_object_keeps_its_counters_through_a_reconfiguration(tmp_path):
     (tmp_path / "counted.config").write_text(scenario)
     run = bcr(PROJECT, "sim", tmp_path / "counted.config")
     assert run.returncode == 0, run.stdout + run.stderr
-    wrong = source.replace(" + 1\n", " + 2\n")
+    # Of another length: bytecode is told from what it was made of by its second and size.
+    wrong = source.replace(" + 1\n", " + 12\n")
     assert wrong != source
     (tmp_path / "counter.py").write_text(wrong)
     assert bcr(PROJECT, "sim", tmp_path / "counted.config").returncode == 1
