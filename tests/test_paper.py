@@ -1144,5 +1144,7 @@ def test_each_quotation_stands_in_its_paragraph():
 
 def test_each_paragraph_of_rules_has_a_test():
     tested = {number for number, _ in quotations().values()}
-    owed = {number for number in paragraphs(SPECIFICATION.read_text()) if number.partition(".")[0] in RULES}
+    # Disks and Raft are not this paper's: tests/sim/test_disks.py and tests/test_raft_paper.py have theirs.
+    sections = RULES - {"13", "14"}
+    owed = {number for number in paragraphs(SPECIFICATION.read_text()) if number.partition(".")[0] in sections}
     assert owed - tested == {"1.1"}  # that Olympus is one process, and trusted, is nothing that a run could show
