@@ -16,7 +16,7 @@ from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.signed.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
 from bcr.state.running import RunningState
-from bcr.verdict.judge import Workloads
+from bcr.verdict.exchanges import Workloads
 from bcr.verdict.model import Executed, Model
 from bcr.verdict.record import RunRecord
 from bcr_sim.distalgo import Container

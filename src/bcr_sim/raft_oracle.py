@@ -11,7 +11,7 @@ from bcr.raft.messages import Response
 from bcr.raft.reads import AMONG_READS
 from bcr.raft.store import MemoryStore
 from bcr.signed.statements import Outcome, Request
-from bcr.verdict.judge import Workloads
+from bcr.verdict.exchanges import Workloads
 from bcr.verdict.model import Executed, Model
 from bcr_sim.distalgo import Container
 from bcr_sim.oracle import MAX_BREACHES, Breach

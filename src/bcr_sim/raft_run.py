@@ -8,17 +8,15 @@ from bcr.faults.plans import faulty_by
 from bcr.scenario import Scenario
 from bcr.signed.encoding import decode
 from bcr.signed.statements import Request
-from bcr.verdict.judge import Judgement
 from bcr.verdict.model import Model
 from bcr.verdict.raft import judge_raft
 from bcr.verdict.record import RunRecord
-from bcr_run.report import outcome_of
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container
 from bcr_sim.raft_oracle import RaftOracle
 from bcr_sim.run import Outcome, _Run
 from bcr_sim.source import WorldSource
-from bcr_sim.world import MILLISECOND_NS, SECOND_NS, current_task
+from bcr_sim.world import MILLISECOND_NS, current_task
 
 ELECTIONS = 12  # that may fail in turn, by split votes, before one is won: each more is less likely by half at least
 RESTING_ON_THE_STORE = {"request_vote", "vote", "append_entries", "appended", "install_snapshot"}
@@ -67,20 +65,7 @@ class RaftRun(_Run):
             judgement = judge_raft(record, self.launch.workloads, self.scenario.client_window, limits=self.limits,
                                    replicated=self.scenario.replicated)  # fmt: skip
             self._check_time(record)
-        is_owed = judgement.status == "unknown" and self._must_answer(record)
-        if self.failure is not None and judgement.status != "fail":
-            judgement = Judgement("fail" if is_owed else "unknown", (self.failure, *judgement.reasons))
-        result = outcome_of(self.launch, record, judgement)
-        return Outcome(
-            breaches=tuple(self._breaches(judgement, what_hinders, is_owed, complaints, result)),
-            judgement=judgement,
-            trace=self.trace.digest(),
-            events=self.world.events,
-            virtual_s=self.world.now_ns / SECOND_NS,
-            record=record,
-            result=result,
-            steps=tuple(self.trace.steps or ()),
-        )
+        return self._told(record, judgement, what_hinders, complaints)
 
     def _conduct(self) -> str | None:
         for restart in self.options.restarts:

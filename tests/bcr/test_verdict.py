@@ -14,7 +14,8 @@ from bcr.signed.signing import Signed
 from bcr.signed.statements import Outcome, Request
 from bcr.signed.violations import MalformedMessage
 from bcr.state.running import RunningState, Snapshot
-from bcr.verdict.judge import MAX_REASONS, Hindrance, judge
+from bcr.verdict.exchanges import MAX_REASONS
+from bcr.verdict.judge import Hindrance, judge
 from bcr.verdict.record import RunRecord
 
 # -- altering records

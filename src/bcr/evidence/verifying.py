@@ -21,7 +21,8 @@ from bcr.signed.encoding import digest
 from bcr.signed.signing import KEY_SEED_SIZE, Keys, Signed
 from bcr.signed.statements import Checkpoint, Order, Result
 from bcr.signed.violations import ProtocolViolation
-from bcr.verdict.judge import MAX_REASONS, is_proved, judge
+from bcr.verdict.exchanges import first_reasons
+from bcr.verdict.judge import is_proved, judge
 from bcr.verdict.record import Exchange, ReplicaReport, RunRecord
 
 OLYMPUS = 0  # as the signer of its statements
@@ -74,7 +75,7 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
     views: list[Membership] = []
     wrong = list(_configurations(record, keys, views))
     if not wrong:
-        wrong += _first(_wrong_statements(record, {view.number: view for view in views}))
+        wrong += first_reasons(_wrong_statements(record, {view.number: view for view in views}))
     if wrong:
         return Verification(refused=tuple(wrong))
     liars = set(record.faulty_clients)
@@ -105,14 +106,6 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
 
 def _refusal(what: str) -> Verification:
     return Verification(refused=(what,))
-
-
-def _first(reasons: Iterator[str]) -> Iterator[str]:
-    for count, reason in enumerate(reasons):
-        if count == MAX_REASONS:
-            yield "and more of the kind"
-            return
-        yield reason
 
 
 def _configurations(record: RunRecord, keys: Keys, views: list[Membership]) -> Iterator[str]:

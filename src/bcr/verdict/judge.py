@@ -5,7 +5,7 @@ again, put in the order of the history, and replayed on a fresh state.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +14,6 @@ from bcr.chain.configuration import Membership, demand_issued
 from bcr.chain.proofs import Answer, Vouched
 from bcr.faults.plans import spoiled_by, struck_by
 from bcr.objects.finding import DEFAULT
-from bcr.objects.operation import Operation
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.messages import Response
@@ -23,6 +22,15 @@ from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.signed.statements import Order, Result
 from bcr.signed.violations import NotEnoughStatements, NotFinal, ProtocolViolation
 from bcr.state.running import RunningState
+from bcr.verdict.exchanges import (
+    Workloads,
+    first_reasons,
+    is_clients_own,
+    is_complete,
+    missing_answers,
+    name_of,
+    wrong_request,
+)
 from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
 from bcr.verdict.owing import why_nothing_is_owed
@@ -31,17 +39,7 @@ from bcr.verdict.record import ClientRecord, Exchange, ReplicaReport, RunRecord,
 Status = Literal["pass", "fail", "unknown"]
 
 
-class RequestsOfClient(Protocol):
-    """What a client was to send: how many requests, and by number the operations of each."""
 
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> Sequence[Operation]: ...
-
-
-Workloads = Sequence[RequestsOfClient]  # by client
-
-MAX_REASONS = 20
 MAX_SEARCHED = 12  # requests, of which every order is tried
 
 
@@ -88,14 +86,14 @@ def judge(
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
     service = Model(client_window, limits, replicated)
-    wrong = list(_first(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
+    wrong = list(first_reasons(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
     if wrong:
         return Judgement("fail", tuple(wrong))
-    missing = list(_first(_what_is_missing(believed, owed)))
+    missing = list(first_reasons(_what_is_missing(believed, owed)))
     if isinstance(given_up, Hindrance):
         return Judgement("unknown", (given_up, *missing))
     if given_up is not None:
-        excuse = "all requests are answered" if _is_complete(believed, owed) else None
+        excuse = "all requests are answered" if is_complete(believed, owed) else None
         excuse = excuse or why_nothing_is_owed(believed, {k for k, each in enumerate(owed) if len(each)}, patience_ms)
         if excuse is None:
             return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *missing))
@@ -133,14 +131,6 @@ def _is_of_its_slot(answer: Answer | Vouched) -> bool:
     return answer.outcome.place == (answer.configuration, answer.slot, index)
 
 
-def _first(reasons: Iterator[str]) -> Iterator[str]:
-    for count, reason in enumerate(reasons):
-        if count == MAX_REASONS:
-            yield "and more of the kind"
-            return
-        yield reason
-
-
 def _what_is_wrong(
     record: RunRecord,
     workloads: Workloads,
@@ -171,7 +161,7 @@ def _what_is_wrong(
         key=lambda exchange: exchange.answer.outcome.place,
     )
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
-    is_answered = is_whole = _is_complete(record, workloads)
+    is_answered = is_whole = is_complete(record, workloads)
     if recorded_by_liars is not None:
         proved = {each.answer.outcome.place: each for each in recorded_by_liars if is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
@@ -251,18 +241,10 @@ def _wrong_exchanges(
     seen: set[tuple[int, int]] = set()
     for client in record.clients:
         for exchange in client.exchanges:
-            request = exchange.request.statement
-            name = _name(exchange)
-            if request.client != client.client or not 0 <= request.client < len(workloads):
-                yield f"{name}: stands in the record of client {client.client}, of {len(workloads)} clients"
+            name = name_of(exchange)
+            yield from wrong_request(exchange, client.client, workloads, seen)
+            if not is_clients_own(exchange, client.client, workloads):
                 continue
-            if (request.client, request.number) in seen:
-                yield f"{name}: stands in the record twice"
-            seen.add((request.client, request.number))
-            if not 0 <= request.number < len(workloads[request.client]):
-                yield f"{name}: the workload has {len(workloads[request.client])} requests"
-            elif request.operations != tuple(workloads[request.client][request.number]):
-                yield f"{name}: the operations are not those of the workload"
             configuration = configurations.get(exchange.answer.configuration)
             if configuration is None:
                 continue  # cannot be checked, which counts as missing
@@ -318,16 +300,16 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
         answer = _answer(exchange)
         if isinstance(answer, Vouched):
             if answer.outcome.place[:2] > (answer.configuration, answer.slot):
-                yield f"{_name(exchange)}: vouched for in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
+                yield f"{name_of(exchange)}: vouched for in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
             continue
         try:
             result = answer.result()
         except ProtocolViolation:
             continue  # told among the wrong exchanges
         if answer.outcome.place > (answer.configuration, answer.slot, answer.index):
-            yield f"{_name(exchange)}: answered in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
+            yield f"{name_of(exchange)}: answered in slot {answer.slot}, executed at {_place(answer.outcome.place)}"
         if results.setdefault((answer.configuration, answer.slot), result) != result:
-            yield f"{_name(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
+            yield f"{name_of(exchange)}: slot {answer.slot} of configuration {answer.configuration} has two results"
         requests[answer.configuration, answer.slot, answer.index] = answer.request_digest
     for exchange in history:
         answer = _answer(exchange)
@@ -335,7 +317,7 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
         if isinstance(answer, Vouched) or is_resigned and place[0] != answer.configuration:
             continue
         if requests.get(place, answer.request_digest) != answer.request_digest:
-            yield f"{_name(exchange)}: executed at {_place(place)}, where another request stands"
+            yield f"{name_of(exchange)}: executed at {_place(place)}, where another request stands"
 
 
 def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
@@ -364,7 +346,7 @@ def _wrong_replay(history: Sequence[Exchange], model: Model, unjudged: Collectio
     """
     previous = None
     for exchange in history:
-        request, outcome, name = exchange.request.statement, exchange.answer.outcome, _name(exchange)
+        request, outcome, name = exchange.request.statement, exchange.answer.outcome, name_of(exchange)
         if outcome.place == previous:
             yield f"{name}: executed at the place of another request, {_place(outcome.place)}"
         previous = outcome.place
@@ -387,7 +369,7 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
                 returned = next(by_return, None)
             if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
                 yield (
-                    f"{_name(latest)} returned before {_name(sent)} was sent, but stands behind it: "
+                    f"{name_of(latest)} returned before {name_of(sent)} was sent, but stands behind it: "
                     f"{_place(latest.answer.outcome.place)} against {_place(sent.answer.outcome.place)}"
                 )
 
@@ -440,9 +422,9 @@ def _wrong_final_outcomes(record: RunRecord, service: Model, is_answered: bool) 
             outcome = held.get(number)
             if outcome is None:
                 if is_answered and number > newest - service.client_window:
-                    yield f"{_name(exchange)}: accepted, and not in the recorded final state"
+                    yield f"{name_of(exchange)}: accepted, and not in the recorded final state"
             elif outcome != exchange.answer.outcome:
-                yield f"{_name(exchange)}: accepted as {exchange.answer.outcome}, and the final state holds {outcome}"
+                yield f"{name_of(exchange)}: accepted as {exchange.answer.outcome}, and the final state holds {outcome}"
 
 
 def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: Membership) -> bool:
@@ -451,11 +433,7 @@ def _is_report_of_its_replica(signed: Signed[ReplicaReport], configuration: Memb
 
 
 def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
-    answered = _answered(record)
-    for client, workload in enumerate(workloads):
-        count = sum((client, number) in answered for number in range(len(workload)))
-        if count < len(workload):
-            yield f"client {client}: {count} of {len(workload)} requests answered"
+    yield from missing_answers(record, workloads)
     if not record.configurations:
         yield "no configuration was issued"
         return
@@ -473,21 +451,6 @@ def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
             yield f"replica {position} of configuration {last.number}: no final report"
     if record.final_state is None:
         yield "no replica gave its final state"
-
-
-def _answered(record: RunRecord) -> set[tuple[int, int]]:
-    """Client and number of every request that has an answer on record."""
-    statements = (exchange.request.statement for client in record.clients for exchange in client.exchanges)
-    return {(statement.client, statement.number) for statement in statements}
-
-
-def _is_complete(record: RunRecord, workloads: Workloads) -> bool:
-    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
-    return _answered(record).issuperset(expected)
-
-
-def _name(exchange: Exchange) -> str:
-    return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
 
 
 def _place(place: tuple[int, int, int]) -> str:

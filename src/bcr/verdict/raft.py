@@ -14,7 +14,8 @@ from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.reads import AMONG_READS
-from bcr.verdict.judge import MAX_REASONS, MAX_SEARCHED, Hindrance, Judgement, Workloads
+from bcr.verdict.exchanges import MAX_REASONS, Workloads, is_complete, missing_answers, name_of, wrong_request
+from bcr.verdict.judge import MAX_SEARCHED, Hindrance, Judgement
 from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
 from bcr.verdict.record import ClientRecord, Exchange, RunRecord
@@ -44,7 +45,7 @@ def judge_raft(
     faulty = faulty_by(record.faults, patience_ms).get(0, set())
     servers = {signed.statement.position for signed in record.replicas} | faulty
     has_majority = 2 * len(faulty) < max(len(servers), 3)
-    if isinstance(given_up, Hindrance) or not has_majority or _is_complete(record, workloads):
+    if isinstance(given_up, Hindrance) or not has_majority or is_complete(record, workloads):
         return Judgement("unknown", (given_up, *missing))
     return Judgement("fail", (f"{given_up}, and a majority of the servers owes the answers", *missing))
 
@@ -55,7 +56,7 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
     history = sorted(exchanges, key=lambda exchange: exchange.answer.outcome.place)
     yield from _wrong_places(history)
     yield from _wrong_order_in_time(record.clients)
-    is_whole = _is_complete(record, workloads)
+    is_whole = is_complete(record, workloads)
     if is_whole:
         # What was executed and not answered may show in the answers of others: only a whole history can be replayed.
         fresh = model.copy()
@@ -71,17 +72,7 @@ def _wrong_requests(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
     for client in record.clients:
         for exchange in client.exchanges:
-            request = exchange.request.statement
-            if request.client != client.client or not 0 <= request.client < len(workloads):
-                yield f"{_name(exchange)}: stands in the record of client {client.client}, of {len(workloads)} clients"
-                continue
-            if (request.client, request.number) in seen:
-                yield f"{_name(exchange)}: stands in the record twice"
-            seen.add((request.client, request.number))
-            if not 0 <= request.number < len(workloads[request.client]):
-                yield f"{_name(exchange)}: the workload has {len(workloads[request.client])} requests"
-            elif request.operations != tuple(workloads[request.client][request.number]):
-                yield f"{_name(exchange)}: the operations are not those of the workload"
+            yield from wrong_request(exchange, client.client, workloads, seen)
 
 
 def _wrong_places(history: Sequence[Exchange]) -> Iterator[str]:
@@ -89,7 +80,7 @@ def _wrong_places(history: Sequence[Exchange]) -> Iterator[str]:
     for before, exchange in pairwise(history):
         place = exchange.answer.outcome.place
         if place == before.answer.outcome.place and place[2] != AMONG_READS:
-            yield f"{_name(exchange)}: executed at the place of {_name(before)}, {_place(place)}"
+            yield f"{name_of(exchange)}: executed at the place of {name_of(before)}, {_place(place)}"
 
 
 def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
@@ -98,7 +89,7 @@ def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
         is_read = outcome.index == AMONG_READS
         expected = model.read(request) if is_read else model.execute(outcome.place, request)[1]
         if expected != outcome.results:
-            yield f"{_name(exchange)}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
+            yield f"{name_of(exchange)}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
 
 
 def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
@@ -114,7 +105,7 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
                 count += 1
             if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
                 yield (
-                    f"{_name(latest)} was answered before {_name(sent)} was sent, but stands behind it: "
+                    f"{name_of(latest)} was answered before {name_of(sent)} was sent, but stands behind it: "
                     f"{_place(latest.answer.outcome.place)} against {_place(sent.answer.outcome.place)}"
                 )
 
@@ -143,11 +134,7 @@ def _wrong_final_states(record: RunRecord, replayed: Model | None, last_index: i
 
 
 def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
-    answered = _answered(record)
-    for client, workload in enumerate(workloads):
-        count = sum((client, number) in answered for number in range(len(workload)))
-        if count < len(workload):
-            yield f"client {client}: {count} of {len(workload)} requests answered"
+    yield from missing_answers(record, workloads)
     if record.final_state is None:
         yield "no server gave its final state"
     last_index = _last_index([exchange for client in record.clients for exchange in client.exchanges])
@@ -157,20 +144,6 @@ def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     struck = {position for _, position in struck_by(record.faults)}
     for position in sorted(set(range(max(reported, default=-1) + 1)) - reported - struck):
         yield f"server {position}: no final report"
-
-
-def _answered(record: RunRecord) -> set[tuple[int, int]]:
-    statements = (exchange.request.statement for client in record.clients for exchange in client.exchanges)
-    return {(statement.client, statement.number) for statement in statements}
-
-
-def _is_complete(record: RunRecord, workloads: Workloads) -> bool:
-    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
-    return _answered(record).issuperset(expected)
-
-
-def _name(exchange: Exchange) -> str:
-    return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
 
 
 def _place(place: tuple[int, int, int]) -> str:

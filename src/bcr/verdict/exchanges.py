@@ -1,0 +1,75 @@
+"""What the judge of any protocol asks of the exchanges on record: whose they are, whether they are all, and what to call them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from bcr.objects.operation import Operation
+from bcr.verdict.record import Exchange, RunRecord
+
+MAX_REASONS = 20
+
+
+class RequestsOfClient(Protocol):
+    """What a client was to send: how many requests, and by number the operations of each."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Sequence[Operation]: ...
+
+
+Workloads = Sequence[RequestsOfClient]  # by client
+
+
+def first_reasons(reasons: Iterator[str]) -> Iterator[str]:
+    """As many of them as anybody reads, and a word where there are more."""
+    for count, reason in enumerate(reasons):
+        if count == MAX_REASONS:
+            yield "and more of the kind"
+            return
+        yield reason
+
+
+def name_of(exchange: Exchange) -> str:
+    """Whose request it is, and which, for a reason."""
+    return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
+
+
+def is_clients_own(exchange: Exchange, client: int, workloads: Workloads) -> bool:
+    """Whether a request in the record of this client names it, and there is such a client."""
+    return exchange.request.statement.client == client and 0 <= client < len(workloads)
+
+
+def wrong_request(exchange: Exchange, client: int, workloads: Workloads, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """What is wrong with a request in the record of a client, of which the requests `seen` stand before it; they grow by it."""
+    request, name = exchange.request.statement, name_of(exchange)
+    if not is_clients_own(exchange, client, workloads):
+        yield f"{name}: stands in the record of client {client}, of {len(workloads)} clients"
+        return
+    if (request.client, request.number) in seen:
+        yield f"{name}: stands in the record twice"
+    seen.add((request.client, request.number))
+    if not 0 <= request.number < len(workloads[client]):
+        yield f"{name}: the workload has {len(workloads[client])} requests"
+    elif request.operations != tuple(workloads[client][request.number]):
+        yield f"{name}: the operations are not those of the workload"
+
+
+def _answered(record: RunRecord) -> set[tuple[int, int]]:
+    """Client and number of every request that has an answer on record."""
+    statements = (exchange.request.statement for client in record.clients for exchange in client.exchanges)
+    return {(statement.client, statement.number) for statement in statements}
+
+
+def is_complete(record: RunRecord, workloads: Workloads) -> bool:
+    """Whether every request of the workloads has an answer on record."""
+    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
+    return _answered(record).issuperset(expected)
+
+
+def missing_answers(record: RunRecord, workloads: Workloads) -> Iterator[str]:
+    """Of each client that has not all answers, how many it has."""
+    answered = _answered(record)
+    for client, workload in enumerate(workloads):
+        count = sum((client, number) in answered for number in range(len(workload)))
+        if count < len(workload):
+            yield f"client {client}: {count} of {len(workload)} requests answered"
