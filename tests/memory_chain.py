@@ -248,3 +248,12 @@ def append(key, value):
 def changed(structure, **fields):
     """The structure with other fields."""
     return msgspec.structs.replace(structure, **fields)
+
+
+def three_slots():
+    """A chain with three slots, of clients 0, 1, 0; every request answered before the next is sent."""
+    chain = MemoryChain()
+    chain.serve(0, put("k", "a"))
+    chain.serve(1, append("k", "b"))
+    chain.serve(0, get("k"))
+    return chain

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from memory_chain import MemoryChain, append, changed, get, key_of, make_configuration, put, replica_author
+from memory_chain import MemoryChain, append, changed, get, key_of, make_configuration, put, replica_author, three_slots
 from test_citations import RULES, SPECIFICATION, paragraphs
 
 from bcr.chain import limits
@@ -120,12 +120,7 @@ def checkpoints():
 
 @pytest.fixture
 def chain():
-    """Three slots, of clients 0, 1, 0."""
-    chain = MemoryChain()
-    chain.serve(0, put("k", "a"))
-    chain.serve(1, append("k", "b"))
-    chain.serve(0, get("k"))
-    return chain
+    return three_slots()
 
 
 # -- 1. Roles

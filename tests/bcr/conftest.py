@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from memory_chain import MemoryChain, append, get, make_configuration, put
+from memory_chain import make_configuration, three_slots
 
 from bcr.evidence.files import unpacked_record
 from bcr.scenario import parse_scenario
@@ -37,12 +37,7 @@ def configuration():
 
 @pytest.fixture
 def chain():
-    """Three slots, of clients 0, 1, 0; every request answered before the next is sent."""
-    chain = MemoryChain()
-    chain.serve(0, put("k", "a"))
-    chain.serve(1, append("k", "b"))
-    chain.serve(0, get("k"))
-    return chain
+    return three_slots()
 
 
 @pytest.fixture(scope="session")

@@ -204,10 +204,15 @@ def _result_messages(liar: Liar, sign: Sign) -> Forged:
 
 
 def _errors(liar: Liar, sign: Sign) -> Forged:
+    return _said_of_a_request(Refusal, liar, sign)
+
+
+def _said_of_a_request(kind: type[Refusal] | type[Stale], liar: Liar, sign: Sign) -> Forged:
+    """To each client from each other replica, about the request that the liar knows."""
     for place in liar.others:
         for client in liar.clients:
             number = 0 if liar.known is None else liar.known.statement.number
-            yield ("client", client), sign(Refusal(liar.configuration.number, client, number), place)
+            yield ("client", client), sign(kind(liar.configuration.number, client, number), place)
 
 
 def _wedged(liar: Liar, sign: Sign) -> Forged:
@@ -300,10 +305,7 @@ def _vouchers(liar: Liar, sign: Sign) -> Forged:
 
 
 def _stale(liar: Liar, sign: Sign) -> Forged:
-    for place in liar.others:
-        for client in liar.clients:
-            number = 0 if liar.known is None else liar.known.statement.number
-            yield ("client", client), sign(Stale(liar.configuration.number, client, number), place)
+    return _said_of_a_request(Stale, liar, sign)
 
 
 def _accusations(liar: Liar, sign: Sign) -> Forged:
