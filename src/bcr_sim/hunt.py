@@ -26,7 +26,6 @@ from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, located_text, prepare, run_seeds, run_text, text_of
 from bcr_sim.keeping import show, simulate_into
 from bcr_sim.run import demand_simulable
-from bcr_sim.seeds import AUTHENTICATIONS
 from bcr_sim.shrink import shrunk
 
 CHUNK = 20
@@ -100,7 +99,7 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
     text = located_text(path)
-    for chosen in AUTHENTICATIONS if authentication == "any" else (authentication,):
+    for chosen in KINDS if authentication == "any" else (authentication,):
         parse_scenario(text_of(0, text, chosen), name)  # with another authenticator it may be impossible
     return text
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, MESSAGES, SIMULATED, TRIGGERS, FailureWord, possible
 from bcr.objects.finding import BUILT_IN, DEFAULT
 from bcr.scenario.values import Acceptance
-from bcr.signed.authentication import Authentication, sizes
+from bcr.signed.authentication import KINDS, Authentication, sizes
 from bcr_sim.schemes import Pairs, scheme
 
 T = TypeVar("T")
@@ -23,7 +23,6 @@ REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
 SCHEMES = 0.5  # of the seeds with lies follow one that is known to be worth trying
 UNDISTURBED = 0.7  # of those have the liars do nothing else, which would mostly give them away before
 MILLISECONDS = (5, 60, 400, 1_500)
-AUTHENTICATIONS: Sequence[Authentication] = ("crc", "ed25519", "hmac")
 ACCEPTANCES: Sequence[Acceptance] = ("all", "quorum")
 
 
@@ -52,7 +51,7 @@ STATE_LIMITS = (None, None, 50)  # of twelve keys with values of a word or more 
 
 def authentication_of(seed: int) -> Authentication:
     """The authenticator that a seed draws, where it is left to it."""
-    drawn: Authentication = Chance(f"authentication {seed}").one_of(AUTHENTICATIONS)
+    drawn: Authentication = Chance(f"authentication {seed}").one_of(sorted(KINDS))
     return drawn
 
 

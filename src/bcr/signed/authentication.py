@@ -18,7 +18,7 @@ from bcr.signed.signing import Keyring, Keys, SigningKey
 Authentication = Literal["ed25519", "hmac", "crc"]
 Acceptance = Literal["all", "quorum"]  # whose testimony makes a result final: every replica's, or t+1
 
-KINDS: Mapping[str, type[SigningKey] | type[MacKeys] | type[ChecksumKeys]] = {
+KINDS: Mapping[Authentication, type[SigningKey] | type[MacKeys] | type[ChecksumKeys]] = {
     "ed25519": SigningKey,
     "hmac": MacKeys,
     "crc": ChecksumKeys,
