@@ -15,9 +15,7 @@ PROJECT = Path(__file__).parents[1]
 def run(*command, cwd=None):
     # A variable for the module path would let an uninstalled project be found.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=200, check=False
-    )
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.fixture(scope="module")

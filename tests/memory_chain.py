@@ -79,9 +79,7 @@ class MemoryChain:
 
     def reconfigure(self):
         """A new configuration, which starts from the running state."""
-        self.configuration = make_configuration(
-            self.t, len(self.requests), len(self.issued), self.authentication, self.acceptance
-        )
+        self.configuration = make_configuration(self.t, len(self.requests), len(self.issued), self.authentication, self.acceptance)
         self.issued.append(Signed.sign(self.configuration.issued, 0, self.keys_of("olympus")))
         self.slots = []
         self.snapshots = [self.state.snapshot()]  # the running state after so many slots
@@ -168,8 +166,7 @@ class MemoryChain:
     def shuttle(self, slot, position):
         """The shuttle as the replica at `position` receives it."""
         done = self.slots[slot]
-        return Shuttle(done.configuration, slot, done.requests, self.order_proof(done, position),
-                       self.result_proof(done, range(position)))
+        return Shuttle(done.configuration, slot, done.requests, self.order_proof(done, position), self.result_proof(done, range(position)))
 
     def result_shuttle(self, slot):
         """What comes back from the tail: its predecessors' orders beside the results."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bcr.scenario import parse_scenario
-from bcr_sim.story import told
+from bcr_sim.transcript import told
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = sorted(FOLDER.glob("*.txt"))
@@ -61,7 +61,7 @@ def test_a_story_can_be_read_aloud(path):
 
 
 def test_a_log_is_read_as_it_was_written():
-    from bcr_sim.story import _read
+    from bcr_sim.transcript import _read
 
     moment, values = _read('time=2000-01-01T00:00:01.500000+00:00 event=odd what="a \\"b\\" = c" slot=3 blamed=')
     assert (moment, values) == (1500, {"event": "odd", "what": 'a "b" = c', "slot": "3", "blamed": ""})

@@ -24,8 +24,7 @@ ARROWS = {
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_client": {"bcr", "msgspec", "nacl"},
-    "bcr_service": HARNESS
-    | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
+    "bcr_service": HARNESS | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
     "bcr_sim": HARNESS
     | {
         "Participant",
@@ -105,6 +104,19 @@ def test_each_module_of_the_rules_stands_in_a_room():
     assert {path.name for path in (SOURCES / "bcr").iterdir() if path.suffix == ".py"} == {"__init__.py"}
     rooms = {path.name for path in (SOURCES / "bcr").iterdir() if path.is_dir()} - {"__pycache__"}
     assert rooms == set(FLOORS)
+
+
+def test_no_two_modules_have_one_name():
+    names = [path.name for path in SOURCES.rglob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_each_exception_from_the_style_has_its_reason():
+    text = (PROJECT / "pyproject.toml").read_text()
+    table = text.partition("[tool.ruff.lint]")[2].partition("ignore = [")[2]
+    exceptions = re.findall(r'(?m)^(?:    "[A-Z]+\d+",|"[\w/.*]+" = \[).*$', table)
+    assert len(exceptions) > 10
+    assert [line for line in exceptions if " # " not in line] == []
 
 
 def test_each_package_has_its_arrows():
@@ -262,9 +274,7 @@ def test_no_local_name_of_a_process_method_is_a_state_variable(path):
 def test_the_check_finds_a_state_variable_that_is_shadowed(body):
     process = f"class P(process):\n    def setup(x):\n        self.number = 0\n    def run():\n        -- label\n        {body}\n"
     assert [each.partition(" ")[0] for each in shadowing(process)] == ["P.number"]
-    handler = (
-        "class P(process):\n    def setup(number):\n        pass\n    def receive(msg=('m', number)):\n        pass\n"
-    )
+    handler = "class P(process):\n    def setup(number):\n        pass\n    def receive(msg=('m', number)):\n        pass\n"
     assert shadowing(handler) == ["P.number in line 4"]
 
 

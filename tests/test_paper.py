@@ -1,7 +1,7 @@
 """The specification sentence by sentence: each test is named after one, and quotes its paragraph of docs/protocol.md.
 
 Two kinds: what can be decided without a network is asked of `bcr` with the statements of a chain in memory; what processes do
-is read off the story of a small simulated run (bcr_sim.story). Each quoted text stands in its paragraph, word by word.
+is read off the story of a small simulated run (bcr_sim.transcript). Each quoted text stands in its paragraph, word by word.
 """
 
 import functools
@@ -59,7 +59,7 @@ from bcr.signed.violations import (
 )
 from bcr.state.running import RunningState
 from bcr_runtime.places import PROJECT
-from bcr_sim.story import told
+from bcr_sim.transcript import told
 
 MOST_SLOTS = 10
 

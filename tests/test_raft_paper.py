@@ -30,7 +30,8 @@ from raft_rig import (
 
 from bcr.raft.elections import drawn_timeout_ms, is_up_to_date
 from bcr.raft.log import BEGINNING, Conflict, Log
-from bcr.raft.messages import (
+from bcr.raft.replication import majority_index
+from bcr.raft.rpcs import (
     Appended,
     AppendEntries,
     InstallSnapshot,
@@ -40,7 +41,6 @@ from bcr.raft.messages import (
     SnapshotInstalled,
     Vote,
 )
-from bcr.raft.replication import majority_index
 from bcr.signed.encoding import encode
 from bcr.state.running import RunningState
 

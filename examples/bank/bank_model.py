@@ -47,8 +47,11 @@ class BankModel:
         if operation.name == "deposit" and wanted["to"] is None and self._balance(mine) + amount <= MOST:
             self._postings.append((mine, amount))
             return "OK"
-        if operation.name == "transfer" and wanted["to"] in accounts and amount <= self._balance(mine) and (
-            wanted["to"] == mine or self._balance(wanted["to"]) + amount <= MOST
+        if (
+            operation.name == "transfer"
+            and wanted["to"] in accounts
+            and amount <= self._balance(mine)
+            and (wanted["to"] == mine or self._balance(wanted["to"]) + amount <= MOST)
         ):
             self._postings += [(mine, -amount), (wanted["to"], amount)]
             return "OK"

@@ -4,7 +4,7 @@ from statistics import median
 
 import msgspec
 
-from bcr_bench.plans import Point, Value
+from bcr_bench.plan_files import Point, Value
 from bcr_bench.points import run_point
 
 REPETITIONS = 3

@@ -195,9 +195,7 @@ def predictions(points: Sequence[Point]) -> str:
     return drawn(draw, width=9.0, height=3.9)
 
 
-def _by_sweep(
-    points: Sequence[Point], pair: Callable[[Point], tuple[float, float]]
-) -> dict[str, list[tuple[float, float]]]:
+def _by_sweep(points: Sequence[Point], pair: Callable[[Point], tuple[float, float]]) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {}
     for point in points:
         found.setdefault(point["sweep"], []).append(pair(point))
@@ -235,7 +233,9 @@ def link_latency(links: Sequence[Mapping[str, Any]]) -> str:
             mine = [link for link in links if link["link_ms"] == link_ms]
             sizes = [link["t"] for link in mine]
             axes.plot(sizes, [link["predicted_ms"] for link in mine], color=colour, linewidth=1.2, label=f"{link_ms} ms links, predicted")
-            axes.plot(sizes, [link["measured_ms"] for link in mine], "o", color=colour, markersize=5, label=f"{link_ms} ms links, simulated")
+            axes.plot(
+                sizes, [link["measured_ms"] for link in mine], "o", color=colour, markersize=5, label=f"{link_ms} ms links, simulated"
+            )
         axes.set_xticks(sorted({link["t"] for link in links}))
         axes.set_yscale("log")
         axes.set_xlabel("faults tolerated, t")

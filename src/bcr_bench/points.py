@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from bcr.signed.encoding import encode
+from bcr_bench.distalgo_raft import run_raft
 from bcr_bench.load import Load
 from bcr_bench.measured import Measured
-from bcr_bench.plans import Point
-from bcr_bench.raft import run_raft
+from bcr_bench.plan_files import Point
 from bcr_bench.unreplicated import Job
 from bcr_run.command import command_for
 from bcr_run.supervision import TimeLimitReached, supervise

@@ -141,9 +141,7 @@ class _Cluster:
     def start(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
         ours, theirs = self._context.Pipe()
         index, addresses, load = arguments
-        process = self._context.Process(
-            target=target, args=(index, addresses, theirs, load, self.go, self.stop), daemon=True
-        )
+        process = self._context.Process(target=target, args=(index, addresses, theirs, load, self.go, self.stop), daemon=True)
         process.start()
         self.processes[name], self.pipes[name] = process, ours
 

@@ -46,9 +46,5 @@ def measured(load: Load, accounts: Sequence[Account]) -> Measured:
         operations=operations,
         rate=operations / elapsed_s,
         latency_ms=latencies_ms([latency for each in clients for latency in each.latencies_ns]),
-        cpu_us={
-            each.name: (each.samples[-1].cpu_s - each.samples[0].cpu_s) / operations * 1e6
-            for each in accounts
-            if each.samples
-        },
+        cpu_us={each.name: (each.samples[-1].cpu_s - each.samples[0].cpu_s) / operations * 1e6 for each in accounts if each.samples},
     )

@@ -11,10 +11,10 @@ import msgspec
 
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
-from bcr_bench.links import Link
-from bcr_bench.model import Shape, predict
-from bcr_bench.plans import Sweep
-from bcr_bench.running import Series, offered
+from bcr_bench.measuring import Series, offered
+from bcr_bench.plan_files import Sweep
+from bcr_bench.predicted import Shape, predict
+from bcr_bench.slow_links import Link
 
 
 class Basis(msgspec.Struct, frozen=True):
@@ -29,9 +29,7 @@ class Basis(msgspec.Struct, frozen=True):
 FIELDS = ("p50", "p90", "p99", "p99_9", "max", "mean")
 
 
-def as_json(
-    command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[Sweep], series: Sequence[Series]
-) -> dict[str, Any]:
+def as_json(command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[Sweep], series: Sequence[Series]) -> dict[str, Any]:
     """Everything that was measured: `points`, each with its settings, its `runs`, their `median`, and its `prediction`."""
     return {
         "began": began,

@@ -5,10 +5,10 @@ the modules of the protocol's statements and proofs: no DistAlgo, and nothing th
 """
 
 from bcr_client.aio import AsyncStore
-from bcr_client.asking import ABSENT
+from bcr_client.answers import ABSENT
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, StoreError, UntrustedAnswer
 from bcr_client.proof import BadProof, Proof
-from bcr_client.store import Store, Versioned
+from bcr_client.store_client import Store, Versioned
 
 __all__ = ["ABSENT", "AsyncStore", "BadProof", "ConditionFailed", "NothingHappened", "OutcomeUnknown", "Proof", "Refused", "Store",
            "StoreError", "UntrustedAnswer", "Versioned"]  # fmt: skip

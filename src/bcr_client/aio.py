@@ -1,4 +1,4 @@
-"""The client of a store for asyncio: the same calls and the same checks as `bcr_client.store.Store`."""
+"""The client of a store for asyncio: the same calls and the same checks as `bcr_client.store_client.Store`."""
 
 import asyncio
 import time
@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
-from bcr_client import asking
-from bcr_client.asking import ABSENT, NOTHING_SEEN, Call, Seen
+from bcr_client import answers
+from bcr_client.answers import ABSENT, NOTHING_SEEN, Call, Seen
 from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
-from bcr_client.store import IDLE_LIMIT_S, TIMEOUT_S, Checking, Versioned, version_of, versioned
+from bcr_client.store_client import IDLE_LIMIT_S, TIMEOUT_S, Checking, Versioned, version_of, versioned
 from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -18,9 +18,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class AsyncStore(Checking):
     """The store behind a gateway. Calls may go on at once: each has a connection, which others use again."""
 
-    def __init__(
-        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
-    ) -> None:
+    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN) -> None:
         super().__init__(url, olympus_key, timeout_s, seen)
         self._idle: list[tuple[float, Connection]] = []
 
@@ -43,19 +41,19 @@ class AsyncStore(Checking):
 
     async def get_versioned(self, key: str) -> Versioned | None:
         """As `Store.get_versioned`."""
-        return versioned((await self._ask(asking.get(key)))[0])
+        return versioned((await self._ask(answers.get(key)))[0])
 
     async def put(self, key: str, value: Any, condition: Condition = None) -> Version:
         """As `Store.put`."""
-        return version_of((await self._ask(asking.put(key, value, condition)))[0])
+        return version_of((await self._ask(answers.put(key, value, condition)))[0])
 
     async def append(self, key: str, value: Any, condition: Condition = None) -> Version:
         """As `Store.append`."""
-        return version_of((await self._ask(asking.transaction([("append", key, value, condition)])))[0])
+        return version_of((await self._ask(answers.transaction([("append", key, value, condition)])))[0])
 
     async def delete(self, key: str, condition: Condition = None) -> bool:
         """As `Store.delete`."""
-        return (await self._ask(asking.delete(key, condition)))[0] is not None
+        return (await self._ask(answers.delete(key, condition)))[0] is not None
 
     async def compare_and_set(self, key: str, version: Version | None, value: Any) -> Version:
         """As `Store.compare_and_set`."""
@@ -65,7 +63,7 @@ class AsyncStore(Checking):
         """As `Store.keys`."""
         after, more = "", True
         while more:
-            listed = (await self._ask(asking.keys(prefix, after, page)))[0]
+            listed = (await self._ask(answers.keys(prefix, after, page)))[0]
             for key in listed["keys"]:
                 yield key
             more = listed["more"]
@@ -73,7 +71,7 @@ class AsyncStore(Checking):
 
     async def transaction(self, operations: Sequence[tuple[Any, ...]]) -> list[Any]:
         """As `Store.transaction`."""
-        return await self._ask(asking.transaction(operations))
+        return await self._ask(answers.transaction(operations))
 
     async def _ask(self, call: Call) -> list[Any]:
         before = self.seen

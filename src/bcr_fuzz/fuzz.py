@@ -67,7 +67,12 @@ class Budget:
     """
 
     def __init__(
-        self, messages: int, minutes: float, is_elsewhere: bool = False, compares: bool = False, operations: int = 4_000,
+        self,
+        messages: int,
+        minutes: float,
+        is_elsewhere: bool = False,
+        compares: bool = False,
+        operations: int = 4_000,
         starts: int = 0,
     ) -> None:
         self.messages = messages
@@ -233,7 +238,7 @@ def _codec(tally: Tally, seed: int, budget: Budget) -> None:
             outcome = "taken"
         except codec.CodecError:
             outcome = "refused"
-        except Exception as error:  # noqa: BLE001 - this is what is looked for
+        except Exception as error:
             outcome = "error"
             tally.findings.append(f"seed {seed}, message {tally.messages}: {error!r:.200}")
         took_s = time.process_time() - began_s

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from bcr.evidence.convictions import Evidence, Unproved, convictions, demand_convicting
-from bcr.evidence.files import EVIDENCE, RECORD, UnreadableFile, packed, unpacked
+from bcr.evidence.evidence_files import EVIDENCE, RECORD, UnreadableFile, packed, unpacked
 from bcr.evidence.verifying import verify_record
 from bcr.scenario.reading import parse_scenario
 from bcr.signed.encoding import encode
 from bcr.verdict.record import RunRecord
 from bcr_fuzz.fuzz import Budget, Tally, changed_bytes, odd_value
 from bcr_sim.campaign import prepare, text_of
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 FILES_OF_A_RUN = 100
 SHARE_OF_BYTES = 0.4  # of the changes are of bytes; the others are of contents, under a right digest
@@ -39,7 +39,9 @@ def attack_records(tally: Tally, seed: int, budget: Budget) -> None:
         runs += 1
         _change(tally, seed, record, [evidence for _, evidence in found], faulty)
         seed += 1
-    tally.notes.append(f"{runs} simulated runs, in which {convicted} replicas were blamed; each was faulty, unless a finding says otherwise")
+    tally.notes.append(
+        f"{runs} simulated runs, in which {convicted} replicas were blamed; each was faulty, unless a finding says otherwise"
+    )
 
 
 def real(text: str) -> str:
@@ -70,7 +72,7 @@ def _change(tally: Tally, seed: int, record: RunRecord, evidence: list[Evidence]
             continue
         try:
             outcome = _taken(kind, changed, record.olympus_key, honest.claims, faulty)
-        except Exception as error:  # noqa: BLE001 - this is what is looked for
+        except Exception as error:
             outcome = "error"
             tally.findings.append(f"seed {seed}, file {number}: {error!r:.200}")
         if outcome == "proves more" or (is_of_bytes and outcome == "proves no more"):

@@ -71,8 +71,7 @@ def processes(record: RunRecord) -> dict[str, dict[str, Any]]:
         name: {
             "cpu_s": round(samples[-1].cpu_s - samples[0].cpu_s, 6),
             "samples": [
-                [round((each.at_ns - samples[0].at_ns) / 1e9, 3), round(each.resident_bytes / 2**20, 2), each.done]
-                for each in samples
+                [round((each.at_ns - samples[0].at_ns) / 1e9, 3), round(each.resident_bytes / 2**20, 2), each.done] for each in samples
             ],
         }
         for name, samples in _samples(record)

@@ -20,10 +20,10 @@ from bcr.scenario.workload import Requests
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
 from bcr_run import output
-from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.patience import patience_ms, stall_limit_s
 from bcr_run.progress import Progress
 from bcr_run.run_folder import begin_folder, link_latest
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime import ambient
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.places import default_log_base
@@ -62,9 +62,7 @@ class Launch:
     @property
     def workloads(self) -> tuple[Requests, ...]:
         """For each client its requests by number."""
-        return tuple(
-            Requests(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads
-        )
+        return tuple(Requests(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads)
 
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""
@@ -140,13 +138,9 @@ def _demand_writable(folder: Path, result_file: Path | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(
-            f"logs cannot be written to {folder}: {error.strerror}; choose another folder with --log-dir"
-        ) from error
+        raise BadInput(f"logs cannot be written to {folder}: {error.strerror}; choose another folder with --log-dir") from error
     if result_file is not None and not os.access(result_file.absolute().parent, os.W_OK):
-        raise BadInput(
-            f"--result-file {result_file}: there is no folder {result_file.absolute().parent} to write it to"
-        )
+        raise BadInput(f"--result-file {result_file}: there is no folder {result_file.absolute().parent} to write it to")
 
 
 def descriptors_of(scenario: Scenario) -> int:

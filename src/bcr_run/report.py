@@ -14,18 +14,18 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from bcr.evidence.files import packed_record
+from bcr.evidence.evidence_files import packed_record
 from bcr.objects.replicated import ReplicatedObject, has_own_model
 from bcr.signed.violations import Notice
 from bcr.state.running import shown
 from bcr.verdict.judge import Judgement
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
-from bcr_run.blame import blamed, whose
+from bcr_run.accused import blamed, whose
 from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
-from bcr_run.protocols import JUDGES
+from bcr_run.protocol_starts import JUDGES
 from bcr_run.run_folder import PACKAGES, write_whole
 from bcr_runtime.places import own_version
 
@@ -43,11 +43,7 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     launch.folder.mkdir(parents=True, exist_ok=True)
     judgement = JUDGES[launch.scenario.protocol](launch, record, failure)
     outcome = outcome_of(launch, record, judgement)
-    unmet = [
-        text
-        for text in (expectation.check(outcome) for expectation in launch.scenario.expectations)
-        if text is not None
-    ]
+    unmet = [text for text in (expectation.check(outcome) for expectation in launch.scenario.expectations) if text is not None]
     if unmet:
         # An expectation that an unfinished run does not meet says nothing: it might have met it.
         status = "unknown" if judgement.status == "unknown" else "fail"
@@ -81,12 +77,10 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "results_by_tail": sum(report.results_sent for report in _reports(record) if report.position == tail),
         "retransmissions": sum(client.retransmissions for client in record.clients),
         "reconfigurations": [
-            msgspec.to_builtins(each) | {"first_result_ms": first_result_ms(record, each)}
-            for each in record.reconfigurations
+            msgspec.to_builtins(each) | {"first_result_ms": first_result_ms(record, each)} for each in record.reconfigurations
         ],
         "faults_injected": [
-            {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
-            for fault in record.faults
+            {"configuration": fault.configuration, "position": fault.position, "fault": fault.text} for fault in record.faults
         ]
         + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
         "faults_missed": [msgspec.structs.asdict(each) for each in missed_faults(launch.scenario, record)],

@@ -61,9 +61,7 @@ def supervise(
     with _noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
         over_s: float | None = None
-        process = subprocess.Popen(
-            command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment
-        )
+        process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment)
         family: set[psutil.Process] = set()
         try:
             while True:
@@ -92,11 +90,7 @@ def _noted_signals() -> Iterator[list[signal.Signals]]:
     What is ignored stays so: SIGHUP under nohup, SIGINT in a shell's background.
     """
     noted: list[signal.Signals] = []
-    asking = [
-        number
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN
-    ]
+    asking = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
     try:
         yield noted

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 import psutil
 
-from bcr.raft.store import MemoryStore, Store
+from bcr.raft.persistent import MemoryStore, Store
 from bcr.stable.disk import Disk
 from bcr_disk.sqlite import ENDING, SqliteDisk
 from dacurrent import logfiles, waiting
@@ -214,7 +214,7 @@ class SystemSource:
         def call() -> None:
             try:
                 callback()
-            except Exception:  # noqa: BLE001 - whatever it is, DistAlgo would say so, and go on for ever
+            except Exception:
                 self.end_at_once(f"an error of our own: {traceback.format_exc()}")
 
         waiting.before_waiting(call)

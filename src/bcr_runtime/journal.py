@@ -111,7 +111,7 @@ class Journal:
 
     def evidence(self, kind: str, evidence: Sequence[Any]) -> None:
         """What shows a violation of this kind: of the first MAX_EVIDENCE in any case, for peers have a say in how many there are."""
-        if self.is_detailed or self._tells_steps and evidence and self._evidence_left:
+        if self.is_detailed or (self._tells_steps and evidence and self._evidence_left):
             self._evidence_left -= 1
             shown = "\n".join(map(_shown, evidence))
             self._write("evidence", {"kind": kind, "evidence": shown}, DETAIL_LIMIT if self.is_detailed else VALUE_LIMIT)
@@ -146,4 +146,3 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
-

@@ -15,11 +15,11 @@ from starlette.routing import Route
 
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service import calls
-from bcr_service.asking import Asking, limit_in, nonce_in, proof_of
 from bcr_service.calls import etag
 from bcr_service.desk import Settled
 from bcr_service.gateway import Gateway
 from bcr_service.metrics import CONTENT_TYPE, Metrics
+from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
 from bcr_service.problems import TYPE, Problem
 from bcr_service.status import as_text, is_ready, status_of

@@ -12,8 +12,8 @@ from typing import Any
 from bcr_client import NothingHappened, Store, StoreError, UntrustedAnswer
 from bcr_client.proof import in_words, key_of
 from bcr_run import output
-from bcr_service.language import FORMS, OF_LABORATORY, Command, NotUnderstood, checked, helped, understood, value_of
-from bcr_service.verifying import KEY_VARIABLE
+from bcr_service.command_language import FORMS, OF_LABORATORY, Command, NotUnderstood, checked, helped, understood, value_of
+from bcr_service.proof_in_words import KEY_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 LIMIT_S = 10.0
@@ -228,8 +228,8 @@ def lines_typed(store: Store) -> Iterable[str]:
     from prompt_toolkit.completion import NestedCompleter
 
     replicas = {f"replica_{position}" for position in range(3)}
-    words: dict[str, Any] = {name: None for name in FORMS}
-    words |= {name: replicas for name in OF_LABORATORY}
+    words: dict[str, Any] = dict.fromkeys(FORMS)
+    words |= dict.fromkeys(OF_LABORATORY, replicas)
     prompt: PromptSession[str] = PromptSession(
         completer=NestedCompleter.from_nested_dict(words),
         auto_suggest=AutoSuggestFromHistory(),

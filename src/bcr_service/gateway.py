@@ -12,8 +12,8 @@ from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.signed.encoding import decode
 from bcr_service.desk import Desk
-from bcr_service.events import Events
-from bcr_service.reading import Address
+from bcr_service.event_log import Events
+from bcr_service.service_files import Address
 
 WORK = ("work",)
 

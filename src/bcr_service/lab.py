@@ -3,7 +3,7 @@
 import os
 import signal
 
-from bcr_service.keeping import Keeping, pid_of
+from bcr_service.keeper import Keeping, pid_of
 
 SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP, "resume": signal.SIGCONT}
 

@@ -17,9 +17,7 @@ TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 408: 
 class Problem(Exception):
     """An answer that is no value; `more` are further members of its JSON."""
 
-    def __init__(
-        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
-    ) -> None:
+    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **more: object) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail

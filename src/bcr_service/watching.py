@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from bcr.objects import store_operations
 from bcr_service import calls
-from bcr_service.asking import LIMIT_MS, Asking
 from bcr_service.calls import MOST_OPERATIONS, Place, etag
+from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
 
 MOST_KEYS = 500  # that somebody may watch at once

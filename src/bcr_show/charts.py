@@ -8,7 +8,7 @@ from bcr.verdict.record import Exchange, RunRecord
 from bcr_run.latencies import percentile
 from bcr_show.elements import e
 from bcr_show.moments import Moment, Times, rough
-from bcr_show.reading import Run, clock_of
+from bcr_show.run_reading import Run, clock_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 170, 66, 34, 22, 26
 MOST_BINS = 160
@@ -96,7 +96,7 @@ def _latency(
         if latencies:
             points.append((frame.since_ms + (place + 0.5) * bin_ns / 1e6, percentile(latencies, 50), latencies[-1]))
     low = floor(log10(max(1e-4, min(median for _, median, _ in points))))
-    high = max(low + 1, ceil(log10(max(1e-4, max(most for *_, most in points)))))
+    high = max(low + 1, ceil(log10(max(0.0001, *(most for *_, most in points)))))
 
     def share(latency_ms: float) -> float:
         return (log10(max(latency_ms, 1e-4)) - low) / (high - low)
@@ -108,7 +108,10 @@ def _latency(
         shapes.append(e("g", title, e("line", x1=x, x2=x, y1=f"{_y(share(median)):.1f}", y2=f"{_y(share(most)):.1f}"),
                         e("circle", class_="most", cx=x, cy=f"{_y(share(most)):.1f}", r=2.2),
                         e("circle", class_="median", cx=x, cy=f"{_y(share(median)):.1f}", r=2.2), class_="spread"))  # fmt: skip
-    ticks = [(rough(10.0**power).replace(".0 ", " ").replace("0.100", "0.1").replace("0.010", "0.01"), share(10.0**power)) for power in range(low, high + 1)]
+    ticks = [
+        (rough(10.0**power).replace(".0 ", " ").replace("0.100", "0.1").replace("0.010", "0.01"), share(10.0**power))
+        for power in range(low, high + 1)
+    ]
     return _chart("latency: median and slowest of each", frame, ticks, [*shades, *marks, *shapes])
 
 
@@ -116,7 +119,10 @@ def _chart(label: str, frame: _Frame, levels: Sequence[tuple[str, float]], shape
     axes = []
     for text, share in levels:
         y = f"{_y(share):.1f}"
-        axes += [e("line", class_="level", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y), e("text", text, x=LEFT - 6, y=f"{_y(share) + 4:.1f}", class_="end")]
+        axes += [
+            e("line", class_="level", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y),
+            e("text", text, x=LEFT - 6, y=f"{_y(share) + 4:.1f}", class_="end"),
+        ]
     for at_ms in frame.ticks():
         axes.append(e("text", f"{at_ms:,.10g} ms", x=f"{frame.x(at_ms):.1f}", y=HEIGHT - 8, class_="middle"))
     title = e("text", label, x=LEFT, y=13, class_="label")
@@ -149,8 +155,9 @@ def _marks(moments: Sequence[Moment], times: Times, frame: _Frame) -> Iterator[E
         if moment.kind not in ("fault", "violation", "breach"):
             continue
         x = frame.x(times.ms(moment.line.at_ns))
-        if not LEFT <= x <= WIDTH - RIGHT or told and x < told[-1] + 1 and moment.kind != "breach":
+        if not LEFT <= x <= WIDTH - RIGHT or (told and x < told[-1] + 1 and moment.kind != "breach"):
             continue  # one for all that would stand on top of each other
         told.append(x)
-        yield e("line", e("title", moment.text), class_=f"mark mark-{moment.kind}", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=TOP, y2=HEIGHT - BOTTOM)
-
+        yield e(
+            "line", e("title", moment.text), class_=f"mark mark-{moment.kind}", x1=f"{x:.1f}", x2=f"{x:.1f}", y1=TOP, y2=HEIGHT - BOTTOM
+        )

@@ -11,7 +11,7 @@ from bcr_show.joining import Arrow
 from bcr_show.lines import Line
 from bcr_show.mentions import mentioned_requests, mentioned_slots
 from bcr_show.moments import SHOWN_AS_VIOLATION, Moment, Times, cause_of, person
-from bcr_show.reading import Run
+from bcr_show.run_reading import Run
 from bcr_show.spacetime import Drawing
 from bcr_show.tables import Slot, request_anchor, slot_anchor
 
@@ -48,9 +48,13 @@ def alarms_of(moments: Sequence[Moment], lines: dict[str, list[Line]]) -> dict[t
             cause = cause_of(moment.line, own)
             if cause is not None:
                 alarms[cause.process, cause.place] = f"in it was noticed: {moment.line.values.get('what', '')}"
-        elif moment.line.event == "fault_injected" or moment.kind == "fault" and moment.line.event in ("hidden", "answered_from_the_past"):
+        elif moment.line.event == "fault_injected" or (
+            moment.kind == "fault" and moment.line.event in ("hidden", "answered_from_the_past")
+        ):
             for line in _behind(moment.line, own):
-                alarms.setdefault((line.process, line.place), f"left when this had struck: {moment.line.values.get('fault', moment.line.event)}")
+                alarms.setdefault(
+                    (line.process, line.place), f"left when this had struck: {moment.line.values.get('fault', moment.line.event)}"
+                )
     return alarms
 
 
@@ -103,7 +107,11 @@ def _article(shown: Shown, moment: Moment, own: Sequence[Line]) -> Element:
         parts.append(_around(shown, moment))
     parts.append(_references(shown, [moment.text], moment))
     middle = _middle(moment.line, own)
-    context = [line for line in own if middle and abs(line.place - middle.place) <= CONTEXT and line.event not in ("evidence", "contents", "disproved")]
+    context = [
+        line
+        for line in own
+        if middle and abs(line.place - middle.place) <= CONTEXT and line.event not in ("evidence", "contents", "disproved")
+    ]
     if len(context) > 1:
         parts.append(e("p", f"The log of {person(moment.line.process)} around it:"))
         parts.append(e("pre", *(_log_line(shown, line, line is middle) for line in context)))
@@ -128,7 +136,10 @@ def _log_line(shown: Shown, line: Line, is_it: bool) -> Element | str:
 
 def _message(shown: Shown, cause: Line | None) -> Element:
     if cause is None:
-        return e("p", "The message in which it was noticed is not in the log: it could not be decoded or had no seal, or it stands outside of what was read.")
+        return e(
+            "p",
+            "The message in which it was noticed is not in the log: it could not be decoded or had no seal, or it stands outside of what was read.",
+        )
     anchor = shown.drawing.anchors.get((cause.process, cause.place))
     arrow = next((each for each in shown.arrows if each.received is cause), None)
     told = f"{cause.values.get('message')}, received at {shown.times.text(cause.at_ns)}"
@@ -136,7 +147,14 @@ def _message(shown: Shown, cause: Line | None) -> Element:
         told += f", which {person(arrow.sender)} sent at {shown.times.text(arrow.sent_ns or 0)}"
     elif arrow is not None:
         told += ", which nobody's log says it sent so: it was changed behind its log, or made up"
-    where = link(anchor, told, ) if anchor else e("span", told)
+    where = (
+        link(
+            anchor,
+            told,
+        )
+        if anchor
+        else e("span", told)
+    )
     return e("p", "Noticed in: ", where, ".")
 
 

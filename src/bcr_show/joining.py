@@ -100,7 +100,7 @@ def _received(line: Line, sendings: dict[str, list[_Sent]]) -> Arrow:
 def _sending_of(received: Line, sendings: Sequence[_Sent]) -> tuple[_Sent | None, bool]:
     """What was received, and whether it had come before: the latest that may be it, for an earlier one may have got lost."""
     possible = [each for each in sendings if _may_be(each, received)]
-    fresh = [each for each in possible if not each.taken or _is_for_several(each) and received.process not in each.taken]
+    fresh = [each for each in possible if not each.taken or (_is_for_several(each) and received.process not in each.taken)]
     found = (fresh or possible)[-1:]
     return (found[0], not fresh) if found else (None, False)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 _PAIR = re.compile(r'([A-Za-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
-_ESCAPED = re.compile(r'\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)')
+_ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
 _SECOND_DIGITS = len("time=2026-11-26T07:29:44")
 
 # What happens all the time; whatever else a log tells is a moment of the run.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from bcr_show.lines import Line
-from bcr_show.reading import Run, first_request_ns
+from bcr_show.run_reading import Run, first_request_ns
 
 _REPLICA = re.compile(r"replica_(\d+)-configuration_(\d+)(-twin)?")
 _PLACE = re.compile(r"replica_(\d+)|client_(\d+)")

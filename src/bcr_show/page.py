@@ -12,7 +12,7 @@ from bcr_show.evidence import Shown, alarms_of, articles, by_process, reason_anc
 from bcr_show.joining import join
 from bcr_show.mentions import mentioned_requests, mentioned_slots
 from bcr_show.moments import KINDS, SHOWN_AS_VIOLATION, Moment, Times, moments_of, rough
-from bcr_show.reading import Run
+from bcr_show.run_reading import Run
 from bcr_show.spacetime import LEGEND, draw
 from bcr_show.story import story
 from bcr_show.tables import request_tables, slot_table, slots_of
@@ -98,7 +98,11 @@ def _body(run: Run, name: str, moments: Sequence[Moment], times: Times) -> list[
         "folder": _folder(run),
     }
     page = [e("section", e("h2", SECTIONS[key]), *parts, id=key) for key, parts in sections.items()]
-    return [_header(run, name), e("nav", *(link(key, text) for key, text in SECTIONS.items()), aria_label="parts of this page"), e("main", *page)]
+    return [
+        _header(run, name),
+        e("nav", *(link(key, text) for key, text in SECTIONS.items()), aria_label="parts of this page"),
+        e("main", *page),
+    ]
 
 
 def _header(run: Run, name: str) -> Element:
@@ -115,7 +119,12 @@ def _header(run: Run, name: str) -> Element:
         ("99th percentile", rough(latency["p99"]) if latency else "-"),
     ]
     figures = e("dl", *(e("div", e("dt", what), e("dd", value)) for what, value in facts))
-    return e("header", e("h1", name, " ", e("span", verdict, class_=f"verdict v-{verdict.replace(' ', '-')}")), e("p", run.folder.name, class_="dim"), figures)
+    return e(
+        "header",
+        e("h1", name, " ", e("span", verdict, class_=f"verdict v-{verdict.replace(' ', '-')}")),
+        e("p", run.folder.name, class_="dim"),
+        figures,
+    )
 
 
 def _reasons(run: Run, moments: Sequence[Moment]) -> list[Element]:
@@ -159,7 +168,12 @@ def _diagram(names: Element, picture: Element) -> Element:
         e("button", "next moment", type="button", data_step="1"),
     ]  # fmt: skip
     scroller = e("div", picture, class_="scroller", tabindex="0", id="scroller")
-    return e("figure", e("div", *buttons, class_="tools"), e("div", names, scroller, class_="frame"), e("p", "", id="told", class_="told", aria_live="polite"))
+    return e(
+        "figure",
+        e("div", *buttons, class_="tools"),
+        e("div", names, scroller, class_="frame"),
+        e("p", "", id="told", class_="told", aria_live="polite"),
+    )
 
 
 def _legend() -> Element:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from bcr_show.elements import clean, e, markup, table
 from bcr_show.page import page_of, style_of
-from bcr_show.reading import NoRun, read_run
+from bcr_show.run_reading import NoRun, read_run
 
 HOST = "127.0.0.1"
 
@@ -19,7 +19,9 @@ def list_of(base: Path) -> str:
     folders = sorted((each for each in base.iterdir() if each.is_dir() and not each.is_symlink()), key=lambda each: -each.stat().st_mtime)
     rows = [row for row in map(_row, folders) if row is not None]
     body = [e("h1", "Runs"), e("p", str(base), class_="dim")]
-    body.append(table(("verdict", "scenario", "operations", "reconfigurations", "struck", "folder"), rows) if rows else e("p", "There are none."))
+    body.append(
+        table(("verdict", "scenario", "operations", "reconfigurations", "struck", "folder"), rows) if rows else e("p", "There are none.")
+    )
     head = e("head", e("meta", charset="utf-8"), e("meta", name="viewport", content="width=device-width, initial-scale=1"),
              e("meta", name="color-scheme", content="light dark"), e("title", "Runs"), e("style", style_of()))  # fmt: skip
     return "<!DOCTYPE html>\n" + markup(e("html", head, e("body", e("main", *body)), lang="en"))

@@ -16,7 +16,7 @@ from bcr_show.elements import e
 from bcr_show.joining import SEVERAL, Arrow
 from bcr_show.mentions import mentioned_replica
 from bcr_show.moments import KINDS, SHOWN_AS_VIOLATION, Moment, Times, configuration_of, person
-from bcr_show.reading import Run
+from bcr_show.run_reading import Run
 
 LANE, TOP, BOTTOM, LEFT, GAP = 38, 34, 26, 34, 64
 STUB = 10  # how far what was never received goes to the right
@@ -202,7 +202,9 @@ def _marker(moment: Moment, axis: _Axis, places: _Lanes, times: Times) -> Elemen
     )  # fmt: skip
 
 
-def _lives(lanes: Sequence[str], arrows: Sequence[Arrow], moments: Sequence[Moment], axis: _Axis, heights: dict[str, float]) -> list[Element]:
+def _lives(
+    lanes: Sequence[str], arrows: Sequence[Arrow], moments: Sequence[Moment], axis: _Axis, heights: dict[str, float]
+) -> list[Element]:
     """A line for each process, from the first to the last that is heard of it; thick while it is immutable."""
     spans: dict[str, list[int]] = {name: [] for name in lanes}
     for arrow in arrows:
@@ -262,7 +264,10 @@ def _breaks(axis: _Axis, times: Times, height: int) -> list[Element]:
     shapes = []
     for first, last in axis.breaks:
         span_ms = (axis.instants[last] - axis.instants[first]) / 1e6
-        title = e("title", f"{span_ms:,.1f} ms between are not drawn, from {times.text(axis.instants[first])} to {times.text(axis.instants[last])}")
+        title = e(
+            "title",
+            f"{span_ms:,.1f} ms between are not drawn, from {times.text(axis.instants[first])} to {times.text(axis.instants[last])}",
+        )
         width = f"{axis.at[last] - axis.at[first]:.1f}"
         shapes.append(e("rect", title, class_="break", x=_x(axis, first), y=TOP - 6, width=width, height=height - TOP - BOTTOM + 12,
                         data_a=first, data_b=last))  # fmt: skip

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bcr.verdict.record import RunRecord
-from bcr_run.blame import FEW, blamed, listed, whose
+from bcr_run.accused import FEW, blamed, listed, whose
 from bcr_show.moments import Moment, Times, cause_of, person, rough
-from bcr_show.reading import Run
+from bcr_show.run_reading import Run
 
 MOST_SENTENCES = 12
 
@@ -51,7 +51,9 @@ def _setting(result: Mapping[str, Any]) -> str:
         return "There is no result.json: of what the run was to do only the logs tell. It may have been ended, or may still go on."
     t = settings.get("t", 0)
     replicas = t + 1 if settings.get("authentication") == "crc" else 2 * t + 1
-    acceptance = "a result needs t+1 statements only" if settings.get("acceptance") == "quorum" else "a result needs a word of every replica"
+    acceptance = (
+        "a result needs t+1 statements only" if settings.get("acceptance") == "quorum" else "a result needs a word of every replica"
+    )
     return (
         f"{count(clients, 'client').capitalize()} sent to a chain of {replicas} replicas (t = {t}, {settings.get('authentication')}; "
         f"{acceptance}), and {count(result.get('operations', 0), 'operation')} were answered in {rough(1_000 * result.get('elapsed_s', 0))}."
@@ -66,7 +68,8 @@ def _struck(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) 
         return
     struck = [moment for moment in moments if moment.line.event == "fault_injected"]
     told = [
-        f"at {times.text(moment.line.at_ns)} {moment.line.values.get('fault')} struck {person(moment.line.process)}" for moment in struck[:FEW]
+        f"at {times.text(moment.line.at_ns)} {moment.line.values.get('fault')} struck {person(moment.line.process)}"
+        for moment in struck[:FEW]
     ]
     if not told:
         told = [f"{fault['fault']} struck {whose(fault)}" for fault in faults[:FEW]]
@@ -112,7 +115,11 @@ def _noticed(run: Run, moments: Sequence[Moment], times: Times) -> Iterator[str]
     if len(by_what) > FEW:
         yield f"{len(by_what) - FEW} more kinds of misbehaviour were noticed."
     if not by_what and run.result.get("notices"):
-        yield f"{count(len(run.result['notices']), 'misbehaviour')} noticed: " + listed(sorted({each["what"] for each in run.result["notices"]})) + "."
+        yield (
+            f"{count(len(run.result['notices']), 'misbehaviour')} noticed: "
+            + listed(sorted({each["what"] for each in run.result["notices"]}))
+            + "."
+        )
 
 
 def _asked(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) -> Iterator[str]:
@@ -140,7 +147,10 @@ def _reconfiguration(change: Mapping[str, Any]) -> str:
     begins = f"Replacing configuration {change['from']}"
     parts = []
     if change.get("invalid_histories"):
-        parts.append("not valid was the history of " + "; ".join(f"{who.replace('_', ' ')} ({why})" for who, why in change["invalid_histories"].items()))
+        parts.append(
+            "not valid was the history of "
+            + "; ".join(f"{who.replace('_', ' ')} ({why})" for who, why in change["invalid_histories"].items())
+        )
     for members, why in change.get("why_not", ())[:FEW]:
         parts.append(f"quorum {_members(members)} failed: {why}")
     if change.get("active_ms") is None:

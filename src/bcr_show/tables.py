@@ -10,11 +10,10 @@ from bcr.signed.violations import ProtocolViolation
 from bcr.verdict.record import ClientRecord, Exchange, RunRecord
 from bcr_show.elements import e, link, table
 from bcr_show.moments import Times, rough
-from bcr_show.reading import Run, clock_of
+from bcr_show.run_reading import Run, clock_of
 
 MOST_ROWS = 300  # of slots, and of requests of all clients
 LONGEST = 160  # characters of an operation or result in a table
-
 
 
 class Slot(msgspec.Struct):
@@ -90,12 +89,17 @@ def spread(count: int, wanted: Sequence[int], most: int) -> list[int]:
 
 def slot_table(slots: Sequence[Slot], mentioned: set[tuple[int | None, int]]) -> list[Element]:
     """The table, with the slots that something is odd about among its rows in any case; and how many it has."""
-    wanted = [place for place, slot in enumerate(slots) if (slot.configuration, slot.number) in mentioned or (None, slot.number) in mentioned]
+    wanted = [
+        place for place, slot in enumerate(slots) if (slot.configuration, slot.number) in mentioned or (None, slot.number) in mentioned
+    ]
     wanted += [place for place, slot in enumerate(slots) if slot.is_odd]
     chosen = spread(len(slots), wanted, MOST_ROWS)
     rows = [_slot_row(slots[place]) for place in chosen]
     listing = table(("configuration", "slot", "requests", "result statements of", "orders in their place", "outcome"), rows, class_="slots")
-    return [e("p", how_many(len(chosen), len(slots), "slots of which a client has an answer", "those that something is odd about")), listing]
+    return [
+        e("p", how_many(len(chosen), len(slots), "slots of which a client has an answer", "those that something is odd about")),
+        listing,
+    ]
 
 
 def how_many(shown: int, there_are: int, what: str, first: str) -> str:
@@ -148,10 +152,16 @@ def _requests_of(client: ClientRecord, run: Run, times: Times, mentioned: set[tu
     chosen = spread(len(exchanges), wanted, most)
     rows = [_request_row(exchanges[place], client, run, times) for place in chosen]
     rows += [_unanswered_row(client, place) for place in range(len(client.unanswered))][:most]
-    heading = f"client {client.client}: {len(exchanges):,} answered, {len(client.unanswered):,} not, sent again {client.retransmissions:,} times"
+    heading = (
+        f"client {client.client}: {len(exchanges):,} answered, {len(client.unanswered):,} not, sent again {client.retransmissions:,} times"
+    )
     listing = table(("number", "operations", "results", "sent", "latency", "sent so often", "answered by", "slot"), rows, class_="requests")
-    told = how_many(len(chosen), len(exchanges), "answered requests", "the slowest, those that were sent again, and those that Olympus answered")
-    return e("details", e("summary", heading), e("p", told), listing, open="open" if client.client == 0 else None, id=f"client-{client.client}")
+    told = how_many(
+        len(chosen), len(exchanges), "answered requests", "the slowest, those that were sent again, and those that Olympus answered"
+    )
+    return e(
+        "details", e("summary", heading), e("p", told), listing, open="open" if client.client == 0 else None, id=f"client-{client.client}"
+    )
 
 
 def _request_row(exchange: Exchange, client: ClientRecord, run: Run, times: Times) -> Element:
@@ -173,4 +183,3 @@ def _unanswered_row(client: ClientRecord, place: int) -> Element:
     operations = _short("; ".join(map(str, statement.operations)))
     return e("tr", e("td", str(statement.number)), e("td", operations), e("td", "no answer", colspan=6),
              id=request_anchor(client.client, statement.number), class_="odd")  # fmt: skip
-

@@ -105,7 +105,7 @@ class _Attempt:
 
     def _hangs(self) -> bool:
         silence_s = time.monotonic() - self.heard_s
-        return silence_s > SILENCE_S or silence_s > BUSY_S and self._cpu_s() - self.heard_cpu_s > BUSY_S
+        return silence_s > SILENCE_S or (silence_s > BUSY_S and self._cpu_s() - self.heard_cpu_s > BUSY_S)
 
     def conclude(self) -> dict[str, Any]:
         """End the process, if it has not ended, and say what came of it."""
@@ -200,7 +200,7 @@ def _try(trial: Trial, writer: int, limit_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))  # should the parent be gone
     try:
         said = _tried(trial, lambda letter: os.write(writer, letter))
-    except BaseException as error:  # noqa: BLE001 - whatever a mutant does to its process, it is noticed
+    except BaseException as error:
         said = _noticed("broken", "import", repr(error), trial.seeds.start)
     os.write(writer, b"\n" + json.dumps(said).encode() + b"\n")
 
@@ -227,7 +227,7 @@ def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
             put_in_place(path_of({"file": file}), source)
     campaign: Any = import_module("bcr_sim.campaign")
     campaign.SECONDS_A_SEED = SECONDS_A_RUN
-    run: Any = import_module("bcr_sim.run")
+    run: Any = import_module("bcr_sim.simulated_run")
     run.LIMIT_EVENTS = EVENTS_A_RUN
     gc.set_threshold(100_000, 50, 50)  # processor time matters more here than memory
     traces: dict[str, str] = {}
@@ -261,9 +261,7 @@ def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
 
     for first in range(0, len(trial.tests), 4):
         if what := _failed(trial.tests[first : first + 4], tell):
-            return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start) | {
-                "runs": len(traces)
-            }
+            return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start) | {"runs": len(traces)}
     for name, text in trial.scenarios.items():
         if is_reached(name) and (what := breach(name, text, True)):
             return noticed(name, what, 0)

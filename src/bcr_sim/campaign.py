@@ -19,9 +19,9 @@ from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication
 from bcr_runtime.processes import byzantine_client, byzantine_replica
-from bcr_sim.protocols import TEXTS
-from bcr_sim.run import Outcome, simulate
+from bcr_sim.protocol_simulations import TEXTS
 from bcr_sim.seeds import acceptance_of, authentication_of, object_of
+from bcr_sim.simulated_run import Outcome, simulate
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
@@ -137,7 +137,7 @@ def run_text(text: str, **more: Any) -> Outcome | str:
             return simulate(scenario, **more)
     except TimeoutError as error:
         return f"hang: {error}"
-    except Exception:  # noqa: BLE001 - whatever a run can do to its simulator is a finding
+    except Exception:
         return f"error: {traceback.format_exc(limit=-3)}"
 
 

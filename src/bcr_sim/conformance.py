@@ -12,7 +12,7 @@ from bcr.signed.statements import SignedCheckpoint
 from bcr.state.running import RunningState
 from bcr_sim.distalgo import Container
 from bcr_sim.observing import observers
-from bcr_sim.run import Outcome, _Run, demand_simulable
+from bcr_sim.simulated_run import Outcome, _Run, demand_simulable
 
 MAX_KEPT = 100_000  # steps
 

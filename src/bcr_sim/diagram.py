@@ -39,8 +39,10 @@ def diagram(steps: Sequence[Step], title: str) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + 60 + len(processes) * COLUMN}" height="{bottom + 20}">',
         "<style>text { font: 11px sans-serif } .time { fill: #718096 }</style>",
-        ('<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>'),
+        (
+            '<defs><marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+            '<path d="M0 0 L8 4 L0 8 z" fill="context-stroke"/></marker></defs>'
+        ),
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="10" y="20" style="font-size: 14px">{escape(title)}</text>',
     ]

@@ -126,9 +126,9 @@ class Container:
             self.process = self.cls(self, self._forward)
             self.process._log = _Log(self.process._log.logger, self.process._log.extra)
             self.process._delayed_start()
-        except sim.DistProcessExit as exit:
-            self.outcome = exit.exit_code
-        except Exception as error:  # noqa: BLE001 - a process that fails has been told of by the layer below
+        except sim.DistProcessExit as end:
+            self.outcome = end.exit_code
+        except Exception as error:
             self.system.failures.append(f"{self.name}: {error!r}")
 
     def _forward(self, _source: Any, receiver: ProcessId, message: Any, *_: Any) -> bool:
@@ -202,11 +202,7 @@ class System:
 
     def dead(self, pids: Iterable[ProcessId]) -> list[ProcessId]:
         """Those of the processes that have ended, as the operating system would tell their parent."""
-        return [
-            pid
-            for pid in pids
-            if pid not in self.coming_back and all(each.task.is_dead for each in self.containers.get(pid, ()))
-        ]
+        return [pid for pid in pids if pid not in self.coming_back and all(each.task.is_dead for each in self.containers.get(pid, ()))]
 
     def all(self) -> Iterator[Container]:
         return itertools.chain.from_iterable(self.containers.values())

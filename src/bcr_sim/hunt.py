@@ -20,13 +20,13 @@ from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
-from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, located_text, prepare, run_seeds, run_text, text_of
-from bcr_sim.keeping import show, simulate_into
-from bcr_sim.run import demand_simulable
 from bcr_sim.shrink import shrunk
+from bcr_sim.simulated_folder import show, simulate_into
+from bcr_sim.simulated_run import demand_simulable
 
 CHUNK = 20
 MAX_COUNTEREXAMPLES = 10  # made of each kind of failure; the rest is listed
@@ -107,8 +107,13 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
     chunks = [
         (
-            list(seeds[start : start + CHUNK]), base, options.authentication, options.acceptance, options.object,
-            options.durable, options.protocol,
+            list(seeds[start : start + CHUNK]),
+            base,
+            options.authentication,
+            options.acceptance,
+            options.object,
+            options.durable,
+            options.protocol,
         )
         for base in bases
         for start in range(0, len(seeds), CHUNK)
@@ -212,7 +217,8 @@ def counterexample(failure: Failure, path: Path, shrinks: bool = True, options: 
     story = [
         *(f"Violated: {breach}" for breach in outcome.breaches[:3]),
         f"Seed {failure.seed}, after {outcome.events} events and {outcome.virtual_s:.3f} virtual seconds; faults that struck: "
-        + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none") + ".",
+        + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none")
+        + ".",
         *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
         f"Replay it with ./bcr sim {options}{path.name}; what happened is told and drawn in {path.stem}/index.html.",
     ]

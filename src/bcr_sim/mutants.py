@@ -102,9 +102,7 @@ def mutants_of(file: str, source: bytes, declared: Rules) -> list[Mutant]:
     found = []
     ordinals: Counter[str] = Counter()
     seen: set[bytes] = {source}
-    for function, operator, said, line, probe, start, end, new in sorted(
-        _Finder(file, source, declared).found, key=lambda each: each[5]
-    ):
+    for function, operator, said, line, probe, start, end, new in sorted(_Finder(file, source, declared).found, key=lambda each: each[5]):
         text = source[:start] + new + source[end:]
         if text in seen:
             continue
@@ -132,7 +130,7 @@ def probed(file: str, source: bytes, number_of: Callable[[str, int], int]) -> by
     """
     lines = source.splitlines(keepends=True)
     made: list[bytes] = []
-    wanted = {line: column for line, column in _Finder(file, source, _NOTHING_DECLARED).probes}
+    wanted = dict(_Finder(file, source, _NOTHING_DECLARED).probes)
     for number, line in enumerate(lines, start=1):
         if number in wanted:
             at = len(made)
@@ -206,11 +204,7 @@ class _Finder:
 
     def _can_be_probed(self, node: ast.stmt) -> bool:
         """Whether a statement of its own fits above this one: not above an elif, nor between things of one line."""
-        if (
-            isinstance(node, (ast.FunctionDef, ast.ClassDef))
-            or isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-        ):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             return False
         start = self._span(node)[0]
         line = self.source[self._starts[node.lineno - 1] : start]
@@ -257,7 +251,7 @@ class _Finder:
                 return
             if words and words[-1].startswith("demand"):
                 operator = "demand"
-            elif words and (words[-1] == "watch" or words[-1] in TIMING and words[0] == "timers"):
+            elif words and (words[-1] == "watch" or (words[-1] in TIMING and words[0] == "timers")):
                 operator = "timer"
             elif words and words[-1] in SENDING:
                 operator = "send"
@@ -314,7 +308,7 @@ class _Finder:
             self._expression(node.body)
             self._expression(node.orelse)
             return
-        elif isinstance(node, (ast.JoinedStr, ast.Lambda)) or isinstance(node, ast.Call) and self._is_left_alone(node):
+        elif isinstance(node, (ast.JoinedStr, ast.Lambda)) or (isinstance(node, ast.Call) and self._is_left_alone(node)):
             if isinstance(node, ast.Lambda):
                 self._expression(node.body)
             return

@@ -135,7 +135,7 @@ def changed(value: Any, chance: random.Random) -> Any:
     place = int(chance.random() * len(value))
     if chance.random() < 0.5:
         return value[:place] + value[place + 1 :]
-    return value[:place] + [value[place]] + value[place:]
+    return [*value[:place], value[place], *value[place:]]
 
 
 def sign_again(value: Any, position: int, sign: Callable[[bytes], bytes]) -> None:

@@ -190,9 +190,7 @@ class Oracle:
             is_liar = is_of_a_client and statement.client in self._liars
             # A liar's codes may convince Olympus, who has the others catch up with the request, and not this replica.
             may_be_uneven = is_liar and not configuration.is_transferable
-            if not is_of_a_client or not (
-                may_be_uneven or request.is_authentic(configuration.client_key(statement.client))
-            ):
+            if not is_of_a_client or not (may_be_uneven or request.is_authentic(configuration.client_key(statement.client))):
                 self.tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
             if is_liar:
@@ -231,9 +229,7 @@ class Oracle:
         configuration = container.process._state.configuration
         signers: dict[Checkpoint, set[int]] = {}
         for signed in proof:
-            if 0 <= signed.signer <= configuration.tail and signed.is_authentic(
-                configuration.replica_author(signed.signer)
-            ):
+            if 0 <= signed.signer <= configuration.tail and signed.is_authentic(configuration.replica_author(signed.signer)):
                 signers.setdefault(signed.statement, set()).add(signed.signer)
         agreed = [checkpoint for checkpoint, positions in signers.items() if len(positions) >= configuration.quorum]
         if not agreed:

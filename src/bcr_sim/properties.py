@@ -103,8 +103,7 @@ class Interference:
 
     def __init__(self, options: Simulation) -> None:
         self._spans = [
-            _Span(pause.since * MILLISECOND_NS, pause.until * MILLISECOND_NS, f"{pause.process} stood still")
-            for pause in options.pauses
+            _Span(pause.since * MILLISECOND_NS, pause.until * MILLISECOND_NS, f"{pause.process} stood still") for pause in options.pauses
         ]
         self._spans += [
             _Span(hold.since * MILLISECOND_NS, hold.until * MILLISECOND_NS, f"{hold.sender} was kept from {hold.receiver}")
@@ -192,9 +191,7 @@ def check_work(reports: Sequence[ReconfigurationReport], bounds: Bounds, interfe
             since_ns = report.detected_ns + round(report.fetched_ms * MILLISECOND_NS)
 
 
-def check_time(
-    record: RunRecord, bounds: Bounds, interference: Interference, liars: Collection[int], tell: Tell
-) -> None:
+def check_time(record: RunRecord, bounds: Bounds, interference: Interference, liars: Collection[int], tell: Tell) -> None:
     """Every request was answered in time, and every reconfiguration was; what has no answer at all is the verdict's business.
 
     A request's time begins with its sending, or when what happened to network and processes last before its answer is over.
@@ -226,9 +223,7 @@ def check_time(
                 tell("liveness", what + f"through {len(changes)} reconfigurations; {most:.1f} ms would have been in time")
 
 
-def _check_reconfiguration(
-    report: ReconfigurationReport, bounds: Bounds, interference: Interference, tell: Tell
-) -> None:
+def _check_reconfiguration(report: ReconfigurationReport, bounds: Bounds, interference: Interference, tell: Tell) -> None:
     if report.active_ms is None:
         return
     ends_ns = report.detected_ns + round(report.active_ms * MILLISECOND_NS)

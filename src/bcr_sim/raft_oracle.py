@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bcr.raft.log import Entry, Position
-from bcr.raft.messages import Response
+from bcr.raft.persistent import MemoryStore
 from bcr.raft.reads import AMONG_READS
-from bcr.raft.store import MemoryStore
+from bcr.raft.rpcs import Response
 from bcr.signed.statements import Outcome, Request
 from bcr.verdict.exchanges import Workloads
 from bcr.verdict.model import Executed, Model
@@ -59,7 +59,7 @@ class RaftOracle:
         log = container.process._state.log
         for index, (digest, committed_in, _) in enumerate(self._committed, start=1):
             place = log.at(index)
-            is_held = index < log.base.index or place is not None and place.digest == digest
+            is_held = index < log.base.index or (place is not None and place.digest == digest)
             if not is_held and committed_in < term:
                 self.tell("leader completeness", f"{container.name} leads in term {term} without the committed entry {index}")
                 break

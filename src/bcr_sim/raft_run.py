@@ -9,12 +9,12 @@ from bcr.scenario import Scenario
 from bcr.signed.encoding import decode
 from bcr.signed.statements import Request
 from bcr.verdict.model import Model
-from bcr.verdict.raft import judge_raft
+from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container
 from bcr_sim.raft_oracle import RaftOracle
-from bcr_sim.run import Outcome, _Run
+from bcr_sim.simulated_run import Outcome, _Run
 from bcr_sim.source import WorldSource
 from bcr_sim.world import MILLISECOND_NS, current_task
 
@@ -135,5 +135,3 @@ class RaftRun(_Run):
         if sender.configuration is not None and content[1][0] in RESTING_ON_THE_STORE:
             self.oracle.sending(sender, content[1][0], self.stores[sender.name])
         return super()._sending(sender, receiver, content)
-
-

@@ -105,10 +105,7 @@ def scenario_text(
     pairs, planned, is_scheme = _failures(chance, replicas, faulty, clients, lies)
     if authentication == "hmac" and faulty:
         _add_useless_macs(Chance(f"macs {seed}"), pairs, faulty, clients)
-    lines += [
-        f"failures[{configuration},{position}] = {'; '.join(mine)}"
-        for (configuration, position), mine in sorted(pairs.items())
-    ]
+    lines += [f"failures[{configuration},{position}] = {'; '.join(mine)}" for (configuration, position), mine in sorted(pairs.items())]
     lines += _client_failures(chance, clients, authentication)
     disturbed = [] if is_scheme and chance.happens(UNDISTURBED) else faulty
     words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
@@ -128,9 +125,7 @@ def scenario_text(
     return "\n".join(lines) + "\n"
 
 
-def _failures(
-    chance: Chance, replicas: int, faulty: Sequence[int], clients: int, lies: bool
-) -> tuple[Pairs, list[str], bool]:
+def _failures(chance: Chance, replicas: int, faulty: Sequence[int], clients: int, lies: bool) -> tuple[Pairs, list[str], bool]:
     """What the faulty replicas do, by configuration and position, what the simulator does for them, and if it is a scheme."""
     if not chance.happens(0.8):
         return {}, [], False
@@ -221,9 +216,7 @@ def _client_failures(chance: Chance, clients: int, authentication: Authenticatio
     return lines
 
 
-def _simulation(
-    chance: Chance, seed: int, replicas: int, clients: int, faulty: Sequence[int], olympus_timeout: int
-) -> list[str]:
+def _simulation(chance: Chance, seed: int, replicas: int, clients: int, faulty: Sequence[int], olympus_timeout: int) -> list[str]:
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 30_000)))
     until = chance.number(100, 1_500)
     names = [f"replica_{i}" for i in range(replicas)] + [f"client_{k}" for k in range(clients)]

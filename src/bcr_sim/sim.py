@@ -12,18 +12,18 @@ from rich.table import Table
 from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr.verdict.missed import Missed, told_of_too_many
 from bcr_run.exit_status import FAIL, worst
-from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal, complain
 from bcr_run.patience import patience_ms
 from bcr_run.report import EXIT_STATUS
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_sim.campaign import seeded
 from bcr_sim.conformance import conform
 from bcr_sim.diagram import diagram
-from bcr_sim.keeping import show, simulate_into
 from bcr_sim.replaying import replay
-from bcr_sim.run import Outcome, demand_simulable, simulate
+from bcr_sim.simulated_folder import show, simulate_into
+from bcr_sim.simulated_run import Outcome, demand_simulable, simulate
 from bcr_sim.stepping import step_through, walk
-from bcr_sim.story import told
+from bcr_sim.transcript import told
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 from greenlet import GreenletExit
 
-from bcr.raft.store import MemoryStore, Store
+from bcr.raft.persistent import MemoryStore, Store
 from bcr.scenario.values import Simulation
 from bcr.stable.disk import Disk
 from bcr_sim.distalgo import Container, System

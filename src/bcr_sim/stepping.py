@@ -10,7 +10,7 @@ from bcr.chain.proofs import Answer
 from bcr.scenario import Scenario
 from bcr_sim.distalgo import Container
 from bcr_sim.observing import observers
-from bcr_sim.run import Outcome, _Run, demand_simulable
+from bcr_sim.simulated_run import Outcome, _Run, demand_simulable
 from bcr_sim.trace import Step
 
 HELP = "Enter or n: next; b: back; N: to event N; /TEXT: to the next event with TEXT; e: to the end; q: leave"

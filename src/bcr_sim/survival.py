@@ -65,9 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.file is not None and options.file not in declared.files:
         parser.error(f"--file {options.file}: mutants are made of {', '.join(declared.files)}")
     chosen = [
-        (mutant, source)
-        for mutant, source in all_mutants(declared)
-        if options.only in mutant.id and options.file in (None, mutant.file)
+        (mutant, source) for mutant, source in all_mutants(declared) if options.only in mutant.id and options.file in (None, mutant.file)
     ]
     known = results_in(options.results)
     if options.list:
@@ -194,9 +192,8 @@ class _Campaign:
             if files or units or begin < seeds:
                 authentication = self.declared.files[mutant.file]
                 units.sort(key=lambda name: Path(mutant.file).stem not in name)
-                trials.append(
-                    Trial(mutant, source, files, range(begin, max(begin, seeds)), authentication, units, known)
-                )
+                trials.append(Trial(mutant, source, files, range(begin, max(begin, seeds)), authentication, units, known))
+
         # Otherwise in an order that has nothing to do with the files, so that what is known so far tells of the whole.
         def turn(trial: Trial) -> tuple[bool, str]:
             assert trial.mutant is not None

@@ -116,9 +116,7 @@ class Tables:
         for key in (lambda mutant: mutant.file, lambda mutant: mutant.operator):
             yield "  ".join([f"{'':<26}", *COLUMNS])
             for name, *cells in self.rows(key):
-                yield "  ".join(
-                    [f"{name:<26}", *(f"{cell:>{len(title)}}" for cell, title in zip(cells, COLUMNS, strict=True))]
-                )
+                yield "  ".join([f"{name:<26}", *(f"{cell:>{len(title)}}" for cell, title in zip(cells, COLUMNS, strict=True))])
         for mutant in self.alive():
             yield f"alive: {mutant.id} (line {mutant.line}): {told(self.results[mutant.id])}"
         for name in self.wrong:

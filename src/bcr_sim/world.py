@@ -86,7 +86,7 @@ class World:
 
         For a task that would leave only to be the next to go on.
         """
-        if self._agenda and self._agenda[0][0] <= time_ns or time_ns > self._limit_ns:
+        if (self._agenda and self._agenda[0][0] <= time_ns) or time_ns > self._limit_ns:
             return False
         if self.events >= self._limit_events or self._is_over():
             return False

@@ -181,8 +181,7 @@ class _Following:
 
     def _client(self, account: Account) -> Iterator[str]:
         workload = tuple(
-            tuple((each.name, each.key, each.argument) for each in operations)
-            for operations in self._workloads[account.position]
+            tuple((each.name, each.key, each.argument) for each in operations) for operations in self._workloads[account.position]
         )
         arguments = (account.position, self._scenario.t, self._olympus.pid, workload, self._scenario.client_window, NEVER_S)
         follower = Follower(self._text.Client, arguments)

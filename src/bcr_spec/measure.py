@@ -14,7 +14,7 @@ import msgspec
 
 from bcr.objects.operation import Operation
 from bcr.scenario import parse_scenario
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 from bcr_spec.alone import run_alone
 
 CHECKPOINT_INTERVAL = 20

@@ -15,7 +15,7 @@ from bcr.signed.statements import WedgeRequest
 from bcr.signed.violations import ProtocolViolation, WrongConfiguration
 from bcr_sim.campaign import text_of
 from bcr_sim.distalgo import Container, ProcessId
-from bcr_sim.run import Outcome, _Run, demand_simulable
+from bcr_sim.simulated_run import Outcome, _Run, demand_simulable
 from bcr_spec.translation import Message, Translator
 
 MEMBERS = ("Replica", "Client", "Olympus")

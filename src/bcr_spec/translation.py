@@ -261,8 +261,7 @@ class Translator:
         signed = decode(Signed[CaughtUp], payload)
         said = signed.statement
         answers = frozenset(
-            (self.digests.unsigned.get(each.request_digest), each.slot, outcomes_of([each.outcome])[0])
-            for each in said.answers
+            (self.digests.unsigned.get(each.request_digest), each.slot, outcomes_of([each.outcome])[0]) for each in said.answers
         )
         what = ("caught_up", said.configuration, said.attempt, said.slots, said.state_digest, answers)
         return ("caught_up", self.by_replica(number, signed, *what))
@@ -284,4 +283,3 @@ class Translator:
         signed = decode(SignedConfiguration, payload)
         what = ("configuration", signed.statement.number, tuple(chain), tuple(customers))
         return ("configuration", self.by_olympus(signed, *what))
-

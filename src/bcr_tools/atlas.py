@@ -169,8 +169,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--t", type=int, nargs="+", default=[1, 2], help="chains of 2t+1 replicas (default: 1 2)")
     parser.add_argument("--trigger", choices=list(TRIGGERS), nargs="+", default=list(TRIGGERS), metavar="TRIGGER",
                         help="by name, such as shuttle (default: every one)")  # fmt: skip
-    parser.add_argument("--failure", nargs="+", default=[*vocabulary.FAILURES], choices=[*vocabulary.FAILURES], metavar="FAILURE",
-                        help="by name, such as crash (default: every one)")
+    parser.add_argument(
+        "--failure",
+        nargs="+",
+        default=[*vocabulary.FAILURES],
+        choices=[*vocabulary.FAILURES],
+        metavar="FAILURE",
+        help="by name, such as crash (default: every one)",
+    )
     parser.add_argument("--simulated", action="store_true", help="simulate the cells: minutes in place of an hour")
     parser.add_argument("--jobs", type=int, default=2, help="how many runs at once (default: 2)")
     parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
@@ -225,9 +231,7 @@ def _simulate(cell: Cell) -> tuple[Cell, Outcome]:
     return cell, outcome_of(cell, 0, done.result)
 
 
-def _told(
-    runs: Iterable[tuple[Cell, Outcome]], count: int, rules: Sequence[Mapping[str, Any]]
-) -> dict[Cell, Outcome]:
+def _told(runs: Iterable[tuple[Cell, Outcome]], count: int, rules: Sequence[Mapping[str, Any]]) -> dict[Cell, Outcome]:
     """The outcomes by cell; each that is not as prescribed is printed, and how far it is."""
     outcomes: dict[Cell, Outcome] = {}
     for done, (cell, outcome) in enumerate(runs, start=1):
@@ -285,9 +289,7 @@ def _heatmap(outcomes: Mapping[Cell, Outcome]) -> str:
         parts.append(f'<text x="10" y="{top + 24}" style="font-size: 16px">t = {t}, {2 * t + 1} replicas</text>')
         for column, trigger in enumerate(triggers):
             x = LEFT + column * 3 * WIDTH
-            parts.append(
-                f'<text x="{x + 4}" y="{top + TOP - 26}" transform="rotate(-30 {x + 4} {top + TOP - 26})">{trigger}</text>'
-            )
+            parts.append(f'<text x="{x + 4}" y="{top + TOP - 26}" transform="rotate(-30 {x + 4} {top + TOP - 26})">{trigger}</text>')
             for offset, position in enumerate(POSITIONS):
                 parts.append(f'<text x="{x + offset * WIDTH + 4}" y="{top + TOP - 8}" style="font-size: 9px">{position}</text>')
         for row, failure in enumerate(failures):
@@ -297,9 +299,7 @@ def _heatmap(outcomes: Mapping[Cell, Outcome]) -> str:
                 outcome = outcomes[Cell(t, trigger, failure, position)]
                 title = f"{outcome.kind} {outcome.detected_by}".strip()
                 gap = 4 * (column % 3 == 2)
-                parts.append(
-                    _square(LEFT + column * WIDTH, y, WIDTH - 2 - gap, HEIGHT - 2, COLOURS[outcome.kind], title)
-                )
+                parts.append(_square(LEFT + column * WIDTH, y, WIDTH - 2 - gap, HEIGHT - 2, COLOURS[outcome.kind], title))
     y = block * len(chains) + 10
     for number, (kind, colour) in enumerate(COLOURS.items()):
         x = LEFT + number * 120

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bcr.evidence.convictions import WHO_COULD_FORGE, convictions
-from bcr.evidence.files import EVIDENCE, UnreadableFile, packed, unpacked_record
+from bcr.evidence.evidence_files import EVIDENCE, UnreadableFile, packed, unpacked_record
 from bcr.evidence.suspicions import suspicions
 from bcr_run.output import Terminal, complain
 from bcr_tools.verify import found

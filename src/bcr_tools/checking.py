@@ -7,8 +7,8 @@ from bcr.scenario import ScenarioError, read_scenario
 from bcr.scenario.sizing import sizes_of
 from bcr.signed.authentication import PROMISES
 from bcr.verdict.missed import told_of_too_many
-from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.patience import patience_ms
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 
 
 def main(arguments: list[str]) -> int:

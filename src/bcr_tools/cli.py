@@ -29,7 +29,7 @@ def _check(arguments: list[str]) -> int:
 
 
 def _show(arguments: list[str]) -> int:
-    from bcr_show.cli import main
+    from bcr_show.show import main
 
     return main(arguments)
 
@@ -77,7 +77,7 @@ def _sim(arguments: list[str]) -> int:
 
 
 def _spec(arguments: list[str]) -> int:
-    from bcr_spec.cli import main
+    from bcr_spec.spec import main
 
     return main(arguments)
 
@@ -101,7 +101,7 @@ def _bugs(arguments: list[str]) -> int:
 
 
 def _bench(arguments: list[str]) -> int:
-    from bcr_bench.cli import main
+    from bcr_bench.bench import main
 
     return main(arguments)
 
@@ -125,7 +125,7 @@ def _soak(arguments: list[str]) -> int:
 
 
 def _serve(arguments: list[str]) -> int:
-    from bcr_service.serving import main
+    from bcr_service.serve import main
 
     return main(arguments)
 

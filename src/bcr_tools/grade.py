@@ -240,8 +240,9 @@ def shown(losses: Sequence[Loss], checkout: Path, limits: Limits) -> list[Loss]:
         tries[kind] = tries.get(kind, 0) + bool(loss.text)
         if loss.text and tries[kind] <= SHOWN_OF_A_KIND:
             said, _ = _apart(checkout, {"memory_bytes": limits.memory_bytes, "shrink": loss.text}, SHRINK_LIMIT_S)
-            loss = msgspec.structs.replace(loss, text=said[0]["text"] if said else loss.text)
-        found.append(loss)
+            found.append(msgspec.structs.replace(loss, text=said[0]["text"]) if said else loss)
+        else:
+            found.append(loss)
     return found
 
 
@@ -272,7 +273,7 @@ def _print(suite: Suite, losses: Sequence[Loss], output: Path | None) -> None:
         console.print(say, markup=False, highlight=False, soft_wrap=True)
         if loss.text:
             texts.setdefault(loss.text, []).append(str(number))
-    for text, numbers in sorted(texts.items(), key=lambda each: len(each[0]))[:SHOWN_OF_A_KIND + 1]:
+    for text, numbers in sorted(texts.items(), key=lambda each: len(each[0]))[: SHOWN_OF_A_KIND + 1]:
         console.print(f"shows loss {', '.join(numbers)}:", markup=False, highlight=False)
         console.print("\n".join(f"    {line}" for line in text.splitlines()), markup=False, highlight=False, soft_wrap=True)
     if output is not None:

@@ -77,8 +77,7 @@ def _numbers() -> list[str]:
 
 def _texts() -> list[str]:
     rows = [
-        [f"`{name}`", " or ".join(f"`{choice}`" for choice in CHOICES.get(name, ())) or "text", meaning]
-        for name, meaning in TEXTS.items()
+        [f"`{name}`", " or ".join(f"`{choice}`" for choice in CHOICES.get(name, ())) or "text", meaning] for name, meaning in TEXTS.items()
     ]
     indexed = [[f"`{name}`", meaning] for name, meaning in INDEXED.items()]
     return ["## Other keys", "", "Of several choices the first is the default.", "", *_table(["key", "value", "what it is"], rows),
@@ -90,7 +89,7 @@ def _call(name: str, kinds: Sequence[str]) -> str:
 
 
 def _faults() -> list[str]:
-    lines = [
+    return [
         "## Faults of replicas",
         "",
         "`failures[c,r] = trigger,failure; …` is what the replica at position r of configuration c does wrong, and when. c is a",
@@ -112,13 +111,10 @@ def _faults() -> list[str]:
         *_table(["action", "what happens"],
                 ([_call(name, word.arguments), word.meaning] for name, word in vocabulary.LINK_ACTIONS.items())),
     ]  # fmt: skip
-    return lines
 
 
 def _triggers(words: Mapping[str, TriggerWord]) -> list[str]:
-    return _table(
-        ["trigger", "strikes at"], ([_call(name, word.arguments), word.meaning] for name, word in words.items())
-    )
+    return _table(["trigger", "strikes at"], ([_call(name, word.arguments), word.meaning] for name, word in words.items()))
 
 
 def _failures(words: Mapping[str, FailureWord]) -> list[str]:

@@ -14,8 +14,8 @@ from rich.table import Table
 from bcr_run import output
 from bcr_run.command import command_for
 from bcr_run.exit_status import UNKNOWN, status_of, worst
-from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_run.scratch import scratch_folder
 from bcr_run.supervision import Interrupted, StoodStill, TimeLimitReached, supervise
 from bcr_runtime.journal import LEVELS
@@ -66,9 +66,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="bcr run", description="Run scenario files, each to a verdict.", epilog=EPILOG
-    )
+    parser = argparse.ArgumentParser(prog="bcr run", description="Run scenario files, each to a verdict.", epilog=EPILOG)
     parser.add_argument("files", nargs="*", metavar="FILE", help="scenario files (default: config/first_run.config)")
     parser.add_argument("--placement", choices=["processes", "nodes"], help="nodes: the user starts one node a process")
     parser.add_argument("--log-level", choices=sorted(LEVELS), help="how much the logs hold (default: the scenario's)")
@@ -110,7 +108,7 @@ def run_one(file: Path, options: argparse.Namespace) -> Outcome:
             told, ended = str(limit), UNKNOWN
         result = _read(result_file)
     status = status_of(ended, result)
-    if told or result is None and ended != UNKNOWN:
+    if told or (result is None and ended != UNKNOWN):
         output.complain(f"bcr run: {file.name}: {told or f'no result; RunSystem.da ended with status {ended}'}")
     if status == UNKNOWN and result is not None and result["verdict"] == "pass":
         why = told or REASONS.get(ended, f"RunSystem.da ended with status {ended}")

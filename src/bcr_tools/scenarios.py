@@ -49,10 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 def scenario_files() -> list[Path]:
     """The scenario files that come with the project, those of `config/` first, then the attacks, and then what is lost."""
     return [
-        path
-        for folder in FOLDERS
-        for path in sorted(folder.iterdir())
-        if path.suffix in (".config", ".yaml", ".yml") and path != SERVICE
+        path for folder in FOLDERS for path in sorted(folder.iterdir()) if path.suffix in (".config", ".yaml", ".yml") and path != SERVICE
     ]
 
 

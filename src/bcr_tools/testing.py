@@ -11,13 +11,14 @@ from bcr_runtime.places import PROJECT
 # Name -> arguments of Python.
 CHECKS = (
     ("types", ["-m", "mypy"]),
-    ("style", ["-m", "ruff", "check", "src", "tests", "examples"]),
+    ("style", ["-m", "ruff", "check", "."]),
+    ("format", ["-m", "ruff", "format", "--check", "."]),
 )
 TESTS_LIMIT_S = 3_600.0
 PYTEST_USAGE_ERROR = 4
 HELP = """usage: bcr test [PYTEST ARGUMENT …]
 
-Runs all checks of the project: types (mypy --strict), style (ruff), tests (pytest, which gets the arguments).
+Runs all checks of the project: types (mypy --strict), style and format (ruff), tests (pytest, which gets the arguments).
 Exit status: 0 all good; 1 something is not, or no test was found; 2 pytest does not know an argument;
 130 after Ctrl-C, 143 after SIGTERM.
 
@@ -35,9 +36,7 @@ def main(arguments: list[str]) -> int:
         print(f"bcr test: not good: {', '.join(failed)}, as said above", file=sys.stderr)
     try:
         # SIGINT, because by that pytest still tears its fixtures down.
-        tests = supervise(
-            [sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S, signal.SIGINT, environment=_environment()
-        )
+        tests = supervise([sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S, signal.SIGINT, environment=_environment())
     except TimeLimitReached as limit:
         print(f"bcr test: {limit}", file=sys.stderr)
         return 1

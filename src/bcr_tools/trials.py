@@ -118,7 +118,7 @@ class Account:
             found.append(f"not ended within {TRIAL_LIMIT_S:g} s")
         if self.ended_s is not None and self.ended_s > END_LIMIT_S:
             found.append(f"ended {self.ended_s:.1f} s after its {'verdict' if self.trial.victims else 'interrupt'}")
-        if "Traceback" in self.output and "command" == self.trial.role:
+        if "Traceback" in self.output and self.trial.role == "command":
             found.append("a traceback at an interrupt")
         return found + self._wrong_verdict()
 
@@ -323,7 +323,9 @@ def _print(accounts: Sequence[Account]) -> None:
     table.add_section()
     _add_row(table, "all", "", accounts)
     Terminal().print(table)
-    print("hit: somebody was there to be hit; end, s: at most, from the verdict or interrupt to the command's end; left: processes and files")
+    print(
+        "hit: somebody was there to be hit; end, s: at most, from the verdict or interrupt to the command's end; left: processes and files"
+    )
 
 
 def _add_row(table: Table, kind: str, role: str, group: Sequence[Account]) -> None:

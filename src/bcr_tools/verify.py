@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bcr.evidence.convictions import Evidence, Unproved, demand_convicting
-from bcr.evidence.files import EVIDENCE, RECORD, UnreadableFile, kind_of, unpacked, unpacked_record
+from bcr.evidence.evidence_files import EVIDENCE, RECORD, UnreadableFile, kind_of, unpacked, unpacked_record
 from bcr.evidence.verifying import verify_record
 from bcr_run.output import Terminal, complain
-from bcr_service.verifying import KEY_VARIABLE, verdict_on
+from bcr_service.proof_in_words import KEY_VARIABLE, verdict_on
 
 PASS, REFUSED, UNKNOWN = 0, 1, 2
 NAME = "record.msgpack"  # of the record in a run's folder
@@ -23,7 +23,9 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__,
         epilog="Exit status: 0 proved, 1 refused, 2 nothing is proved or it cannot be read. docs/evidence.md tells of the files.",
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", help="a record, the folder of a run, a file of evidence, or the proof of an answer")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="a record, the folder of a run, a file of evidence, or the proof of an answer"
+    )
     parser.add_argument("--olympus-key", metavar="HEX", type=_key, help="the public key by which you know Olympus")
     options = parser.parse_args(arguments)
     return max((_verify(Path(name), options.olympus_key) for name in options.files), key=lambda status: (status == 1, status))

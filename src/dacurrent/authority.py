@@ -207,9 +207,7 @@ def cure_sim(sim: Stock) -> None:
     # Asked of the enumeration once: it takes its time, and each process has such a table.
     size, message = sim.Command.Sentinel.value, sim.Command.Message.value
     commands = [
-        (command.value, command.name, command, f"_cmd_{command.name}")
-        for command in sim.Command
-        if command.value not in (size, message)
+        (command.value, command.name, command, f"_cmd_{command.name}") for command in sim.Command if command.value not in (size, message)
     ]
 
     @functools.wraps(stock)
@@ -255,10 +253,8 @@ def _checked(
             return None
         try:
             return command(source, arguments)
-        except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
-            _log.log(
-                logging.ERROR, (name, type(error)), "%s: %s from %s failed: %.1000r", process._id, name, source, error
-            )
+        except Exception as error:
+            _log.log(logging.ERROR, (name, type(error)), "%s: %s from %s failed: %.1000r", process._id, name, source, error)
             return None
 
     return call

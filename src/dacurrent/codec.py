@@ -335,7 +335,7 @@ def _get_dict(data: bytes, at: int, depth: int) -> tuple[dict[Any, Any], int]:
         keys.append(key)
         values.append(value)
     _check_keys(keys)
-    return dict(zip(keys, values)), at
+    return dict(zip(keys, values, strict=True)), at
 
 
 def _check_keys(keys: list[Any]) -> None:

@@ -113,7 +113,7 @@ def cure_ui(module: Stock) -> None:
     def to_code(tree: ast.AST, filename: str, _optimize: int = -1) -> CodeType | None:
         try:
             return compile(upgrade(tree), filename, mode="exec", dont_inherit=True, optimize=_optimize)
-        except Exception as error:  # noqa: BLE001 - as the stock function: whatever it is, it is told and refused
+        except Exception as error:
             print(f"{filename}: unable to generate bytecode: {error}", file=sys.stderr)
             return None
 

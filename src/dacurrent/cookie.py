@@ -72,9 +72,7 @@ def cure_api(module: Stock) -> None:
         if given is not None:
             if not given:
                 module.die("--cookie: must not be empty")
-            log.warning(
-                "Everybody on this host can read --cookie in the list of processes; the file ~/.da.cookie will do."
-            )
+            log.warning("Everybody on this host can read --cookie in the list of processes; the file ~/.da.cookie will do.")
             return given
         try:
             return read_or_make(os.path.expanduser("~/.da.cookie"))

@@ -33,9 +33,7 @@ _encoded_addresses: dict[tuple[ProcessId, ProcessId], bytes] = {}
 _decoded_addresses: dict[bytes, tuple[ProcessId, ProcessId, list[ProcessId]]] = {}
 
 
-def encode(
-    source: ProcessId, destination: ProcessId | None, message: tuple[Any, Any], ticket: bytes | None = None
-) -> bytes:
+def encode(source: ProcessId, destination: ProcessId | None, message: tuple[Any, Any], ticket: bytes | None = None) -> bytes:
     """The bytes that stand for it.  Raises CodecError naming the type that cannot be sent.
 
     `ticket` are the bytes by which the receiver knows that the sender may give this command; None where there are none.
@@ -107,7 +105,7 @@ def _decode_plain(data: bytes) -> Envelope:
 
 def _is_clock(value: object) -> bool:
     """Whether it may be a logical clock; a program without one has None there."""
-    return value is None or type(value) is int and 0 <= value and value.bit_length() <= CLOCK_LIMIT_BITS
+    return value is None or (type(value) is int and value >= 0 and value.bit_length() <= CLOCK_LIMIT_BITS)
 
 
 def _decode_address(address: bytes) -> tuple[ProcessId, ProcessId, list[ProcessId]]:

@@ -127,7 +127,7 @@ def _match_without_copies(sim: Stock) -> None:
     def trigger(self: Any, event: Any) -> None:
         try:
             match(self, event)
-        except Exception as error:  # noqa: BLE001 - stock tells of it with the whole message, however long
+        except Exception as error:
             lifetime.note_failure()
             text = "%s: a message cannot be matched: %s"
             _log.log(logging.ERROR, type(error).__qualname__, text, self._id, _cut(repr(error)))

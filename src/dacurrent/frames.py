@@ -1,7 +1,7 @@
 """Frames: what is written to a connection together, in pieces each with the code of `handshake.Seal`.
 
-    size of what follows, 4 bytes | messages, each behind its size, 4 bytes | code
-    size, with its highest bit set | one message                            | code
+size of what follows, 4 bytes | messages, each behind its size, 4 bytes | code
+size, with its highest bit set | one message                            | code
 """
 
 from __future__ import annotations
@@ -70,6 +70,5 @@ def frame_of_one(chunk: bytes, seal: Seal) -> bytes:
 
 def too_large(size: int, limit_bytes: int, where: str) -> base.PacketSizeExceededException:
     return base.PacketSizeExceededException(
-        f"a message of {size} bytes does not fit: {SIZE_OPTION} is {limit_bytes} {where}; "
-        f"give all nodes {SIZE_OPTION} {size} or more"
+        f"a message of {size} bytes does not fit: {SIZE_OPTION} is {limit_bytes} {where}; give all nodes {SIZE_OPTION} {size} or more"
     )

@@ -66,7 +66,7 @@ class Finder:
     """Finds the modules of `da` that the tables name; every other import is left to the finders behind."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in AFTER and name not in REPLACED or not _is_distalgo(name, path):
+        if (name not in AFTER and name not in REPLACED) or not _is_distalgo(name, path):
             return None
         if name in REPLACED:
             return ModuleSpec(name, _Replacement(REPLACED[name]), is_package=False)

@@ -29,10 +29,7 @@ _TRANSLATED = """
     FormattedValue JoinedStr Constant Attribute Subscript Starred Name List Tuple Slice
     """.split()  # noqa: SIM905 - readable
 
-_AWAIT = (
-    "'await' stands as a statement or as the whole test of 'if' or 'elif'; "
-    "parenthesise its whole condition: 'await(x == 0)'"
-)
+_AWAIT = "'await' stands as a statement or as the whole test of 'if' or 'elif'; parenthesise its whole condition: 'await(x == 0)'"
 _TIMEOUT = "'await' takes one condition: write 'if await(condition): ...' and 'elif timeout(seconds): ...'"
 _YIELD = "'yield' has no value: write it as a statement of its own"
 _TYPES = "no type parameters: put typed definitions into a .py module"
@@ -164,9 +161,7 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         if _is_call(node, _AGGREGATES) and node.keywords:
-            self.refuse(
-                node, f"{ast.unparse(node.func)!r} takes no keywords here: use 'sorted' or a function of a .py module"
-            )
+            self.refuse(node, f"{ast.unparse(node.func)!r} takes no keywords here: use 'sorted' or a function of a .py module")
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
@@ -183,9 +178,7 @@ def _is_call(node: ast.AST, names: AbstractSet[str]) -> bool:
 def _belongs_in_process(statement: ast.stmt) -> bool:
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Pass)):
         return True
-    return isinstance(statement, ast.Expr) and (
-        isinstance(statement.value, ast.Constant) or _is_call(statement.value, {"config"})
-    )
+    return isinstance(statement, ast.Expr) and (isinstance(statement.value, ast.Constant) or _is_call(statement.value, {"config"}))
 
 
 def _uses_annotations(owner: ast.ClassDef, statement: ast.AnnAssign) -> bool:

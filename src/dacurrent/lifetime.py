@@ -215,9 +215,7 @@ def _stop_waiting_for_the_dead(sim: Stock) -> None:
             if time.monotonic() > told_s:
                 told_s += NEW_LIMIT_S
                 late = ", ".join(map(str, remaining))
-                self._log.warning(
-                    "No answer (%s) within %g s from %s; it is waited for.", msgtype.name, NEW_LIMIT_S, late
-                )
+                self._log.warning("No answer (%s) within %g s from %s; it is waited for.", msgtype.name, NEW_LIMIT_S, late)
             self._DistProcess__process_event(block=True, timeout=CHECK_PAUSE_S)
             for pid in _dead(remaining):
                 self._log.error("%s has died; its answer (%s) will not come.", pid, msgtype.name)
@@ -242,11 +240,7 @@ def _give_up(pids: AbstractSet[ProcessId]) -> None:
 
 
 def _dead(pids: AbstractSet[ProcessId]) -> list[ProcessId]:
-    return [
-        each.dapid
-        for each in list(_ours().containers)
-        if each.dapid in pids and _is_os_process(each) and not each.is_alive()
-    ]
+    return [each.dapid for each in list(_ours().containers) if each.dapid in pids and _is_os_process(each) and not each.is_alive()]
 
 
 # -- the node

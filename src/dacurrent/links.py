@@ -62,9 +62,7 @@ class Links:
     message that it takes; `loop` is its network thread; `identity` is this transport's.
     """
 
-    def __init__(
-        self, hostname: str, port: int, limit_bytes: int, cookie: bytes, loop: SelectorLoop, identity: Identity
-    ) -> None:
+    def __init__(self, hostname: str, port: int, limit_bytes: int, cookie: bytes, loop: SelectorLoop, identity: Identity) -> None:
         self.hostname = hostname
         self.port = port
         self.limit_bytes = limit_bytes
@@ -312,9 +310,7 @@ class Links:
                 self._disconnect(link)
                 self._attempt_failed(link, TimeoutError(errno.ETIMEDOUT, f"no answer within {CONNECT_LIMIT_S:g} s"))
 
-    def _attempt_failed(
-        self, link: Link, error: OSError | handshake.HandshakeError, memory_s: float = REFUSED_MEMORY_S
-    ) -> None:
+    def _attempt_failed(self, link: Link, error: OSError | handshake.HandshakeError, memory_s: float = REFUSED_MEMORY_S) -> None:
         """Try again later, or give up: then `refusal` says why, and is remembered where a sender was not told at once."""
         link.attempts += 1
         name = name_of(link.target)
@@ -470,9 +466,7 @@ class Links:
         link.moved_s = time.monotonic()
         if link.limit_bytes != self.limit_bytes:
             text = "%s is %d here and %d at %s; give all nodes the same"
-            _log.log(
-                logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, link.limit_bytes, name_of(link.target)
-            )
+            _log.log(logging.WARNING, "size", text, SIZE_OPTION, self.limit_bytes, link.limit_bytes, name_of(link.target))
         if link.fallen_out:
             self._tell_fallen_out(link)
         self._write_waiting(link)

@@ -27,10 +27,7 @@ def cure_common(common: Stock) -> None:
         options = dict(options or {})
         # The options do not tell DistAlgo's default from the same number given; `--me` is the shortest form of it.
         is_given = any(argument.startswith("--me") for argument in sys.argv[1:])
-        if (
-            options.get("message_buffer_size", _STOCK_MESSAGE_BUFFER_SIZE) == _STOCK_MESSAGE_BUFFER_SIZE
-            and not is_given
-        ):
+        if options.get("message_buffer_size", _STOCK_MESSAGE_BUFFER_SIZE) == _STOCK_MESSAGE_BUFFER_SIZE and not is_given:
             options["message_buffer_size"] = DEFAULT_MESSAGE_BUFFER_SIZE
         stock_initialize(options)
 

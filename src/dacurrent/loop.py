@@ -51,9 +51,7 @@ class SelectorLoop:
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._turn = threading.Lock()
-        self.turning: set[int] = (
-            set()
-        )  # the threads that take turns; while one of them runs, none of them waits for sockets
+        self.turning: set[int] = set()  # the threads that take turns; while one of them runs, none of them waits for sockets
         self._is_wanted = False  # the turn, by the process's own thread
         self._turns_wanted = 0
         self.is_signalled = False
@@ -223,7 +221,7 @@ class SelectorLoop:
     def _call_back(self, key: selectors.SelectorKey, events: int) -> None:
         try:
             key.data(events)
-        except Exception as error:  # noqa: BLE001 - a stranger's bytes must not end the thread
+        except Exception as error:
             _log.log(logging.ERROR, "callback", "A connection is closed: %r", error, exc_info=True)
             assert isinstance(key.fileobj, socket.socket)  # nothing else is watched
             self.discard(key.fileobj)
@@ -235,7 +233,7 @@ class SelectorLoop:
     def _attempt(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         try:
             function(*arguments)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             _log.log(logging.ERROR, "job", "On the network thread: %r", error, exc_info=True)
 
     def wake(self) -> None:

@@ -15,7 +15,7 @@ class _Node37(ast.AST):
 
     def __init__(self, *args: Any, **fields: Any) -> None:
         # Not super().__init__(): that warns of each missing or unknown field from 3.13 on.
-        for name, value in zip(self._fields, args):
+        for name, value in zip(self._fields, args, strict=False):
             setattr(self, name, value)
         for name, value in fields.items():
             setattr(self, name, value)

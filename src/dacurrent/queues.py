@@ -75,7 +75,7 @@ def cure_common(module: Stock) -> None:
             while not self._q:
                 self._closed.acquire(False)
                 left = -1 if deadline is None else deadline - time.monotonic()
-                if self._q or deadline is not None and left <= 0:
+                if self._q or (deadline is not None and left <= 0):
                     return
                 self._closed.acquire(True, left)
 

@@ -93,7 +93,7 @@ class Router(_stock_router):
                 return
             try:
                 job()
-            except Exception as error:  # noqa: BLE001 - whatever a peer's command causes
+            except Exception as error:
                 self._told.log(logging.ERROR, "job", "Router: %.500r", error, exc_info=len(str(error)) < 500)
 
     def stop(self) -> None:
@@ -174,9 +174,7 @@ class Router(_stock_router):
             text = "What %s:%d sends in the name of %s is dropped: that is none of the processes there"
             self._told.log(logging.WARNING, "claimed", text, *origin.address, source)
 
-    def _may(
-        self, command: Any, source: ProcessId, destination: ProcessId, arguments: Any, ticket: bytes | None
-    ) -> bool:
+    def _may(self, command: Any, source: ProcessId, destination: ProcessId, arguments: Any, ticket: bytes | None) -> bool:
         """Whether the command is taken from there; who waits for an answer is told if it is not."""
         if command is Command.NodeLeave and not authority.is_employer(source, ticket):
             self._jobs.put(functools.partial(self._peer_lost, (source.hostname, source.transports[0])))
@@ -205,9 +203,7 @@ class Router(_stock_router):
 
     # -- what leaves, on the sender's thread
 
-    def _dispatch(
-        self, src: ProcessId, dest: ProcessId | None, payload: Any, params: dict[str, Any] | None = None, flags: int = 0
-    ) -> bool:
+    def _dispatch(self, src: ProcessId, dest: ProcessId | None, payload: Any, params: dict[str, Any] | None = None, flags: int = 0) -> bool:
         inbox = None if dest is None else self.local_procs.get(dest)
         if inbox is not None:
             if not flags & BROADCAST:
@@ -260,9 +256,7 @@ class Router(_stock_router):
         """Do what another router asks for, if it is well-formed."""
         if not membership.is_node(source) and command is not RouterCommands.PING:
             self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is no node", command, source)
-        elif command in _PAIRED and not (
-            type(arguments) is tuple and len(arguments) == 2 and type(arguments[0]) is int
-        ):
+        elif command in _PAIRED and not (type(arguments) is tuple and len(arguments) == 2 and type(arguments[0]) is int):
             self._told.log(logging.WARNING, "router", "%s from %s is ignored: it is malformed", command, source)
         elif command is RouterCommands.HELLO:
             self._be_greeted(source, arguments, named)

@@ -91,9 +91,7 @@ class TcpTransport(sock.SocketTransport):
             collections.deque()
         )  # (number of the last message, connection, bytes), for each time something was read
         self._untaken_bytes = 0
-        self.on_peer_lost: Callable[[Address], object] | None = (
-            None  # called with the address of a peer whose connection has ended
-        )
+        self.on_peer_lost: Callable[[Address], object] | None = None  # called with the address of a peer whose connection has ended
         _live.add(self)
 
     # -- beginning and end

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from memory_chain import make_configuration, three_slots
 
-from bcr.evidence.files import unpacked_record
+from bcr.evidence.evidence_files import unpacked_record
 from bcr.scenario import parse_scenario
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -52,8 +52,13 @@ def recorded_run(tmp_path_factory):
     with open(output, "w") as stream:
         run = subprocess.run(
             [*command, "--result-file", str(folder / "result.json")],
-            cwd=PROJECT / "src", stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, timeout=RUN_LIMIT_S,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"}, check=False,
+            cwd=PROJECT / "src",
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            timeout=RUN_LIMIT_S,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            check=False,
         )
     assert run.returncode == 0, output.read_text()
     [record] = (folder / "logs").glob("*/record.msgpack")

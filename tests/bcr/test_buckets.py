@@ -10,9 +10,7 @@ from bcr.signed.violations import MalformedMessage
 from bcr.state.buckets import BUCKETS, Buckets, bucket_of
 
 KEYS = st.sampled_from(["a", "b", "plumless", "buckeroo", "ü", ""])  # the third and fourth are of one bucket
-OPERATIONS = st.builds(
-    Operation, st.sampled_from(["put", "get", "append", "slice"]), KEYS, st.sampled_from(["", "x", "yz", "0:1"])
-)
+OPERATIONS = st.builds(Operation, st.sampled_from(["put", "get", "append", "slice"]), KEYS, st.sampled_from(["", "x", "yz", "0:1"]))
 BATCHES = st.lists(st.lists(OPERATIONS, max_size=4).map(tuple), max_size=6)
 STEPS = st.lists(st.tuples(st.sampled_from(["root", "encoded", "copy", "values", "send"]), st.integers(0, 5)))
 

@@ -9,7 +9,7 @@ from memory_chain import MemoryChain, append, changed, get, put
 
 from bcr.chain.history import CaughtUp, InitialHistory, Wedged
 from bcr.evidence.convictions import MAX_STATEMENTS, Evidence, Unproved, convictions, demand_convicting
-from bcr.evidence.files import (
+from bcr.evidence.evidence_files import (
     EVIDENCE,
     RECORD,
     UnreadableFile,

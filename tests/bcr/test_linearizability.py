@@ -20,9 +20,7 @@ def exchanges_of(record):
     return [exchange for client in record.clients for exchange in client.exchanges]
 
 
-OPERATIONS = st.lists(
-    st.tuples(st.integers(0, 1), st.sampled_from([put("k", "a"), append("k", "b"), get("k")])), min_size=1, max_size=6
-)
+OPERATIONS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([put("k", "a"), append("k", "b"), get("k")])), min_size=1, max_size=6)
 
 
 @given(OPERATIONS)

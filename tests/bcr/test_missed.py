@@ -104,9 +104,7 @@ def test_why_a_fault_never_struck_is_told(record, lines, why):
 def test_a_fault_of_links_is_told_once_and_only_where_none_of_them_was_struck(record):
     lines = "links = wedge_request(0),partition({0},{1,2})\n"
     [missed] = missed_faults(scenario(lines), record)
-    assert str(missed) == (
-        "never struck: wedge_request(0),partition({0},{1,2}) of the links: configuration 0 was never reconfigured"
-    )
+    assert str(missed) == ("never struck: wedge_request(0),partition({0},{1,2}) of the links: configuration 0 was never reconfigured")
     assert why_not(lines, changed(record, faults=(scenario(lines).failures[2],))) == []
 
 

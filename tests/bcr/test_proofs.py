@@ -163,9 +163,7 @@ def test_a_result_is_final_exactly_where_t_plus_1_agree_and_every_replica_has_te
         named = {each.signer for each in (*found.agreeing, *found.disagreeing, *found.orders)}
         assert named | testified == set(chain.positions())
         # What it rests on is enough by itself, and for whoever has seen the same.
-        again = check_result_proof(
-            found.agreeing + found.disagreeing, done.result(), chain.configuration, (), found.orders, testified
-        )
+        again = check_result_proof(found.agreeing + found.disagreeing, done.result(), chain.configuration, (), found.orders, testified)
         assert (again.agreeing, again.disagreeing, again.orders) == (found.agreeing, found.disagreeing, found.orders)
 
 
@@ -220,9 +218,7 @@ def test_more_statements_than_replicas_are_not_looked_at(what):
     done = chain.slots[0]
     proof, orders = chain.result_proof(done), chain.orders_of(done, chain.positions())
     with pytest.raises(MalformedMessage, match="more statements than replicas"):
-        check_result_proof(
-            proof + proof[: what == "results"], done.result(), chain.configuration, (), orders + orders[: what == "orders"]
-        )
+        check_result_proof(proof + proof[: what == "results"], done.result(), chain.configuration, (), orders + orders[: what == "orders"])
 
 
 def test_with_checksums_a_result_takes_the_statements_of_all_whatever_orders_there_are():
@@ -230,9 +226,7 @@ def test_with_checksums_a_result_takes_the_statements_of_all_whatever_orders_the
     chain.serve(0, put("k", "v"))
     done = chain.slots[0]
     with pytest.raises(NotEnoughStatements):
-        check_result_proof(
-            chain.result_proof(done, [0]), done.result(), chain.configuration, (), chain.orders_of(done, [0, 1])
-        )
+        check_result_proof(chain.result_proof(done, [0]), done.result(), chain.configuration, (), chain.orders_of(done, [0, 1]))
     assert len(check_result_proof(chain.result_proof(done), done.result(), chain.configuration).agreeing) == 2
 
 
@@ -566,9 +560,7 @@ def test_an_answer_from_a_slot_of_a_size_that_none_has_is_refused_for_that(size)
         changed(answer, size=size).result()
 
 
-@pytest.mark.parametrize(
-    "change", [{"results": ("OK", "other")}, {"results": ("OK",)}, {"slot": 1}, {"index": 0}, {"configuration": 1}]
-)
+@pytest.mark.parametrize("change", [{"results": ("OK", "other")}, {"results": ("OK",)}, {"slot": 1}, {"index": 0}, {"configuration": 1}])
 def test_an_answer_with_another_outcome_is_refused(change):
     chain, _, request, answer = batch()
     with pytest.raises((MalformedMessage, NotEnoughStatements)):

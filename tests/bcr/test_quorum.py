@@ -100,9 +100,7 @@ def test_no_failed_quorum_is_chosen_again_and_the_search_ends(found_and_size, da
         failed |= why_not | {plan.quorum: "did not answer"}
     assert plan is None
     assert len(chosen) == len(set(chosen))
-    assert set(chosen) == {
-        quorum for quorum in combinations(sorted(found), size) if is_usable([found[i] for i in quorum])
-    }
+    assert set(chosen) == {quorum for quorum in combinations(sorted(found), size) if is_usable([found[i] for i in quorum])}
 
 
 @given(many_histories(), st.sets(st.integers(0, 4)))
@@ -162,9 +160,7 @@ def test_the_best_completed_checkpoint_fixes_where_the_longest_history_starts():
 
 
 def test_who_ends_before_the_others_checkpoint_cannot_be_caught_up():
-    assert plan_for([history(0, 8, checkpoint=5), history(1, 4)]) == (
-        "the history of replica 1 ends before a checkpoint of the others"
-    )
+    assert plan_for([history(0, 8, checkpoint=5), history(1, 4)]) == ("the history of replica 1 ends before a checkpoint of the others")
 
 
 def test_who_ends_at_the_others_checkpoint_can_be_caught_up():

@@ -232,8 +232,7 @@ def test_answers_of_replicas_that_are_not_there_are_violations_and_no_errors(pos
     for take, answer in (
         (change.add_wedged, chain.wedged(1)),
         (change.add_caught_up, chain.caught_up(1)),
-        (lambda signed: change.add_running_state(WithState(signed, chain.snapshots[-1]), b""),
-         chain.running_state(1).signed),
+        (lambda signed: change.add_running_state(WithState(signed, chain.snapshots[-1]), b""), chain.running_state(1).signed),
     ):
         with pytest.raises(ProtocolViolation):
             take(changed(answer, signer=position))

@@ -131,7 +131,7 @@ def test_a_drawn_workload_of_the_bank_moves_money_and_makes_none():
     state.execute(0, 0, [Request(0, 0, tuple(Operation("deposit", f"account{each}", "100") for each in range(6)))])
     drawn = [operation for operation, _ in zip(BANK.drawn(3), range(300), strict=False)]
     [outcome] = state.execute(0, 1, [Request(0, 1, tuple(drawn))])
-    assert {name for name in (each.name for each in drawn)} == {"transfer", "balance", "total"}
+    assert {each.name for each in drawn} == {"transfer", "balance", "total"}
     assert {"OK", FAIL, "600"} <= set(outcome.results)
     assert sum(state.values.values()) == 600
 
@@ -162,7 +162,11 @@ def test_an_operation_on_all_keys_changes_none():
 
 def test_keys_are_listed_in_one_order_whatever_was_written_or_read_first():
     adds = [(Operation("add", key, "1"),) for key in ("b", "c", "a")]
-    for buckets in (after(adds, Counters()), after(adds[::-1], Counters()), Buckets(after(adds, Counters()).encoded(), replicated=Counters())):
+    for buckets in (
+        after(adds, Counters()),
+        after(adds[::-1], Counters()),
+        Buckets(after(adds, Counters()).encoded(), replicated=Counters()),
+    ):
         assert buckets.execute((Operation("list", ""),)) == ("a,b,c",)
     values = Guarded({"b": 1, "a": 1, "c": 1}, Counters(), (Operation("move", "b", "a"),))
     assert (list(values), len(values)) == (["a", "b"], 2)
@@ -398,7 +402,10 @@ class Alone(Dictionary):
         return Itself(self)
 
 
-@given(st.lists(st.sampled_from([put("k", "v"), put("k", "longer"), get("k"), put("l", "v"), append("k", "x")]), max_size=9), st.integers(0, 20))
+@given(
+    st.lists(st.sampled_from([put("k", "v"), put("k", "longer"), get("k"), put("l", "v"), append("k", "x")]), max_size=9),
+    st.integers(0, 20),
+)
 def test_an_object_that_keeps_to_limits_itself_does_so_too_where_it_is_its_own_model(operations, limit):
     told = refusals(limit, Alone(), *operations)
     assert told == refusals(limit, named("dictionary"), *operations)

@@ -152,9 +152,7 @@ def test_failures_in_round_brackets_are_read_with_a_warning():
 
 
 def test_an_unknown_key_is_ignored_with_a_warning_that_names_the_nearest():
-    assert read(f"{START}{WORKLOAD}head_timout = 5\n")[1] == [
-        "unknown key head_timout is ignored; did you mean head_timeout?"
-    ]
+    assert read(f"{START}{WORKLOAD}head_timout = 5\n")[1] == ["unknown key head_timout is ignored; did you mean head_timeout?"]
 
 
 def test_a_colon_between_key_and_range_of_a_slice_is_read_with_a_warning():
@@ -209,9 +207,7 @@ def test_every_failure_of_a_client_is_read():
     text = "; ".join(f"{trigger}(2),{call(failure, CLIENT_FAILURES)}" for trigger, failure in expected)
     scenario, warnings = read(f"t = 1\nnum_client = 2\nauthentication = hmac\n{WORKLOAD}workload[1] = get('k')\n"
                               f"client_failures[1] = {text}\n")  # fmt: skip
-    assert [(each.client, each.trigger.name, each.failure.name) for each in scenario.client_failures] == [
-        (1, *each) for each in expected
-    ]
+    assert [(each.client, each.trigger.name, each.failure.name) for each in scenario.client_failures] == [(1, *each) for each in expected]
     assert {each.trigger.count for each in scenario.client_failures} == {2}
     assert "; ".join(each.text for each in scenario.client_failures) == text
     assert (scenario.faulty_clients, warnings) == ({1}, [])
@@ -385,7 +381,7 @@ def test_a_file_beyond_the_limit_is_refused_unread(tmp_path):
         ("- t\n- 1\n", (1, 1)),
         ("t: 1\nworkload[0]:\n  - get('k')\n", (3, 3)),
         ("t: !!python/object/apply:os.getcwd []\nnum_client: 1\n", (1, 4)),
-        ('t: 1\nnum_client: 1\nworkload[0]: "put(\'a\',\'\\ud800\')"\n', (3, 1)),
+        ("t: 1\nnum_client: 1\nworkload[0]: \"put('a','\\ud800')\"\n", (3, 1)),
     ],
 )
 def test_yaml_that_holds_no_scenario_is_refused_with_its_place(text, place):

@@ -137,7 +137,7 @@ def test_a_run_without_a_quorum_has_left_nobody_out():
         ("expect[results,0] = < 'a'", "21: expect[results]: < is not one of == !="),
         ("expect[results,0] = 'a'; 'b", "26: the quote ' is not closed"),
         ("expect[final,'k'] = >= 'a'", "21: expect[final]: >= is not one of == != in"),
-        ("expect[final,'k'] = 'a'; 'b'", '21: expected one string or absent, found "\'a\'; \'b\'"'),
+        ("expect[final,'k'] = 'a'; 'b'", "21: expected one string or absent, found \"'a'; 'b'\""),
         ("expect[final,'k'] = in", "23: expected one string or absent, found ''"),
         ("expect[quorum_includes,0] = != 1", "29: expect[quorum_includes]: != is not one of =="),
         ("expect[quorum_includes,0] = head", "29: expected positions such as 0,2 or {0,2}, found 'head'"),

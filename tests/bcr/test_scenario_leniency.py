@@ -169,8 +169,7 @@ def test_hosts_of_clients_without_hosts_are_ignored_with_a_warning():
     scenario, warnings = read(START + "client_hosts = 0\nreplica_hosts = 0;1;2\n")
     assert (scenario.client_hosts, scenario.replica_hosts) == ((), ())
     assert warnings == [
-        f"{key} is ignored: there is no hosts = …, of whose items it gives the numbers"
-        for key in ("client_hosts", "replica_hosts")
+        f"{key} is ignored: there is no hosts = …, of whose items it gives the numbers" for key in ("client_hosts", "replica_hosts")
     ]
 
 

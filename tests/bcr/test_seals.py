@@ -19,7 +19,7 @@ def keys(request):
     """Makes the keys of a process of this name, with each authenticator and with the simulator's signatures."""
     if request.param == "stand-in":
         signing.use(StandIn())
-        yield lambda name: key_of(name)
+        yield key_of
         signing.use(Ed25519())
     else:
         yield lambda name: key_of(name, request.param)

@@ -12,8 +12,7 @@ from bcr.chain.messages import ResultMessage, ResultShuttle, Shuttle, demand_req
 from bcr.chain.request_queue import RequestQueue
 from bcr.chain.settings import Settings
 from bcr.chain.slot_room import SlotRoom, operations_bytes, request_bytes
-from bcr.objects import dictionary as object
-from bcr.objects import dictionary_model, sizes
+from bcr.objects import dictionary, dictionary_model, sizes
 from bcr.objects.dictionary import FAIL, OK, TOO_LARGE, Operation, execute
 from bcr.objects.sizes import (
     REQUEST_LIMIT_BYTES,
@@ -86,7 +85,7 @@ REQUESTS = st.builds(Request, st.integers(0, 1), st.integers(0, 5), st.lists(OPE
 @pytest.fixture
 def small(monkeypatch):
     """Limits that short texts reach."""
-    for module in (object, dictionary_model):
+    for module in (dictionary, dictionary_model):
         monkeypatch.setattr(module, "VALUE_LIMIT_BYTES", 6)
         monkeypatch.setattr(module, "RESULTS_LIMIT_BYTES", 9)
     monkeypatch.setattr(model, "RESULTS_LIMIT_BYTES", 9)
@@ -270,7 +269,7 @@ def test_the_limits_leave_room_for_statements():
     assert max(SLOT_LIMIT_BYTES, SLOT_RESULTS_LIMIT_BYTES) <= MESSAGE_LIMIT_BYTES // 2
     assert max(REQUEST_LIMIT_BYTES, RESULTS_LIMIT_BYTES) < min(SLOT_LIMIT_BYTES, SLOT_RESULTS_LIMIT_BYTES)
     assert VALUE_LIMIT_BYTES <= RESULTS_LIMIT_BYTES
-    assert object.bytes_of is sizes.bytes_of
+    assert dictionary.bytes_of is sizes.bytes_of
 
 
 # -- scenarios

@@ -143,7 +143,9 @@ def test_what_is_no_json_is_malformed_and_nothing_happens(text):
 
 def test_lists_stand_within_each_other_as_deep_as_the_limit_also_when_they_are_appended():
     deepest = "[" * (DEPTH_LIMIT - 1) + "]" * (DEPTH_LIMIT - 1)
-    _, results = executed((put("k", f"[{deepest}]"),), (append("k", deepest),), (append("k", f"[{deepest}]"),), (put("k", f"[[{deepest}]]"),))
+    _, results = executed(
+        (put("k", f"[{deepest}]"),), (append("k", deepest),), (append("k", f"[{deepest}]"),), (put("k", f"[[{deepest}]]"),)
+    )
     assert [next(iter(result)) for [result] in results] == ["version", "version", "error", "error"]
 
 

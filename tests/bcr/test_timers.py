@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 
 from bcr.chain.timers import Timers
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["start", "stop", "wait"]), st.integers(0, 3), st.integers(1, 50)), max_size=30
-)
+STEPS = st.lists(st.tuples(st.sampled_from(["start", "stop", "wait"]), st.integers(0, 3), st.integers(1, 50)), max_size=30)
 
 
 @given(STEPS)

@@ -257,12 +257,8 @@ EXCHANGE_ALTERATIONS = {
     "the request was altered": lambda each: changed(
         each, request=changed(each.request, statement=changed(each.request.statement, operations=(get("other"),)))
     ),
-    "the request's signature was altered": lambda each: changed(
-        each, request=changed(each.request, signature=bytes(64))
-    ),
-    "the request is another client's": lambda each: changed(
-        each, request=changed(each.request, signer=1 - each.request.signer)
-    ),
+    "the request's signature was altered": lambda each: changed(each, request=changed(each.request, signature=bytes(64))),
+    "the request is another client's": lambda each: changed(each, request=changed(each.request, signer=1 - each.request.signer)),
 }
 
 
@@ -586,8 +582,7 @@ def correct_runs(draw, steps=40):
             chain.order(*arrived[:batch])
             del arrived[:batch]
         elif step == "accept":
-            answerable = [(request, slot) for request in unanswered.values() for slot in all_slots(chain)
-                          if request in slot.requests]
+            answerable = [(request, slot) for request in unanswered.values() for slot in all_slots(chain) if request in slot.requests]
             if answerable:
                 request, slot = draw(st.sampled_from(answerable))
                 chain.accept(request, slot)
@@ -795,9 +790,7 @@ def test_what_a_lying_client_keeps_from_the_record_ends_the_replay_and_the_pass_
     silent = with_exchanges(chain.record(), 1, [])
     judgement = judged_with_a_liar(chain, silent)
     assert judgement.status == "pass"
-    assert judgement.reasons == (
-        "1 of 2 results replayed, and not the final state: what else was executed only clients know that lie",
-    )
+    assert judgement.reasons == ("1 of 2 results replayed, and not the final state: what else was executed only clients know that lie",)
 
 
 def test_a_result_behind_the_end_of_the_replay_has_to_be_that_of_the_final_state():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcr_bench.plans import Point
+from bcr_bench.plan_files import Point
 from bcr_bench.points import run_point
 
 SETTINGS = {

@@ -8,11 +8,11 @@ import pytest
 
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
-from bcr_bench.links import Link
 from bcr_bench.measured import Measured
-from bcr_bench.page import write_page
-from bcr_bench.plans import Plan, Rates, Sweep
-from bcr_bench.running import run_plan
+from bcr_bench.measuring import run_plan
+from bcr_bench.plan_files import Plan, Rates, Sweep
+from bcr_bench.plan_page import write_page
+from bcr_bench.slow_links import Link
 from bcr_bench.writing import Basis, as_json, write
 
 BASE = {

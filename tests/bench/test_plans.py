@@ -3,10 +3,10 @@
 import pytest
 
 from bcr.scenario import parse_scenario
-from bcr_bench import cli
-from bcr_bench.plans import PlanError, points_of, read_plan, step_of
+from bcr_bench import bench
+from bcr_bench.plan_files import PlanError, points_of, read_plan, step_of
 
-PLANS = [cli.HERE / "plan.yaml", cli.HERE / "full.yaml"]
+PLANS = [bench.HERE / "plan.yaml", bench.HERE / "full.yaml"]
 
 
 @pytest.fixture
@@ -77,9 +77,9 @@ def test_a_plan_that_makes_no_sense_is_refused(plan_of, more, what):
 
 
 def test_the_command_says_what_is_wrong_with_its_input(tmp_path, capsys):
-    assert cli.main(["run", "--plan", str(tmp_path / "none.yaml")]) == cli.BAD_INPUT
-    assert cli.main(["--only", "batsch"]) == cli.BAD_INPUT
-    assert cli.main(["page", str(tmp_path)]) == cli.BAD_INPUT
+    assert bench.main(["run", "--plan", str(tmp_path / "none.yaml")]) == bench.BAD_INPUT
+    assert bench.main(["--only", "batsch"]) == bench.BAD_INPUT
+    assert bench.main(["page", str(tmp_path)]) == bench.BAD_INPUT
     said = capsys.readouterr().err
     assert "none.yaml" in said
     assert "no sweep batsch; did you mean batch?" in said

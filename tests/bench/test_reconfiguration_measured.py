@@ -3,8 +3,8 @@
 import pytest
 
 from bcr.scenario.reading import parse_scenario
-from bcr_bench.reconfiguration import MOST_KEYS, STEPS, scenario_text
-from bcr_sim.run import simulate
+from bcr_bench.outage import MOST_KEYS, STEPS, scenario_text
+from bcr_sim.simulated_run import simulate
 
 
 @pytest.mark.parametrize("keys", [1, 99, 100, 350])

@@ -3,8 +3,8 @@
 import pytest
 
 from bcr_bench.measured import Measured, together
-from bcr_bench.plans import Plan, Rates, Sweep
-from bcr_bench.running import offered, run_plan
+from bcr_bench.measuring import offered, run_plan
+from bcr_bench.plan_files import Plan, Rates, Sweep
 from bcr_bench.summary import rows_of
 
 BASE = {"t": 1, "num_client": 2, "operations": 10, "value_bytes": 1, "read_percent": 0}

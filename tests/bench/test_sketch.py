@@ -6,7 +6,7 @@ from bcr.scenario.reading import parse_scenario
 from bcr.signed import signing
 from bcr_bench.costs import Costs, cpu_us, path_us
 from bcr_bench.sketch import sketch
-from bcr_sim import run as simulator
+from bcr_sim import simulated_run as simulator
 from bcr_sim.signatures import StandIn
 
 OF_THE_PROTOCOL = {"client_request", "shuttle", "result_shuttle", "result_message"}

@@ -32,7 +32,7 @@ def sources():
             for file in files:
                 if file.endswith(".da"):
                     path = os.path.join(folder, file)
-                    found["/".join([kind] + os.path.relpath(path, top).split(os.sep))] = path
+                    found["/".join([kind, *os.path.relpath(path, top).split(os.sep)])] = path
     return found
 
 

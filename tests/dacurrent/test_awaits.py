@@ -16,9 +16,7 @@ SAMPLE = PROGRAMS / "time_limits.da"
 
 
 def test_a_time_limit_counts_from_the_await_that_it_stands_in():
-    run = subprocess.run(
-        [sys.executable, "-m", "da", str(SAMPLE)], capture_output=True, text=True, timeout=60, check=True
-    )
+    run = subprocess.run([sys.executable, "-m", "da", str(SAMPLE)], capture_output=True, text=True, timeout=60, check=True)
     said = re.findall(r"OUTPUT: (.*)", run.stderr)
     assert said[0] == "satisfied"
     waits = {what: int(tenths) for what, tenths in (line.rsplit(" ", 1) for line in said[1:])}

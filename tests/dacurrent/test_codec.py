@@ -32,7 +32,7 @@ class Broken(Exception): pass
 def program(monkeypatch):
     """A loaded `.da` module."""
     module = types.ModuleType("program")
-    exec(SOURCE, module.__dict__)  # noqa: S102 - a text of this file
+    exec(SOURCE, module.__dict__)
     module.P = type("P", (sim.DistProcess,), {"__module__": "program"})
     monkeypatch.setitem(common.modules, "program", module)
     return module
@@ -50,7 +50,7 @@ def same(a, b):
     if isinstance(a, (list, tuple)):
         return all(map(same, a, b))
     if isinstance(a, dict):
-        return all(same(k, l) and same(v, w) for (k, v), (l, w) in zip(a.items(), b.items(), strict=True))
+        return all(same(k, m) and same(v, w) for (k, v), (m, w) in zip(a.items(), b.items(), strict=True))
     if isinstance(a, (set, frozenset)):
         return {(type(x), x) for x in a} == {(type(x), x) for x in b}
     return True

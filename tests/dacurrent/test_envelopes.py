@@ -41,7 +41,9 @@ def test_what_messagepack_cannot_hold_arrives_all_the_same(beyond):
     assert envelopes.decode(envelopes.encode(ONE, OTHER, sent))[2] == sent
 
 
-@pytest.mark.parametrize("arguments", [None, 7, (), (None,), (None, 1, 2), [None, 1], ("x", ("a",)), (1.5, ("a",)), (-1, ("a",)), (2**200, 1)])
+@pytest.mark.parametrize(
+    "arguments", [None, 7, (), (None,), (None, 1, 2), [None, 1], ("x", ("a",)), (1.5, ("a",)), (-1, ("a",)), (2**200, 1)]
+)
 def test_a_message_of_another_form_than_clock_and_content_is_a_codec_error(arguments):
     with pytest.raises(CodecError, match="clock, content"):
         envelopes.decode(envelopes.encode(ONE, OTHER, message(arguments)))

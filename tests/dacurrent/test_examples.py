@@ -63,18 +63,14 @@ def test_an_example_runs_as_a_file(tmp_path):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_an_example_runs_by_either_start_method_with_interpreter_flags(tmp_path, method):
-    done = run_da(
-        tmp_path, "--start-method", method, "-m", "da.examples.pingpong.ping", 2, 2, PYTHONDONTWRITEBYTECODE="1"
-    )
+    done = run_da(tmp_path, "--start-method", method, "-m", "da.examples.pingpong.ping", 2, 2, PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 0, done.stdout
     assert said(done.stdout) == {"Pinged": 4, "Ponged.": 4}, done.stdout
 
 
 def test_children_are_forked_unless_the_user_says_otherwise(tmp_path):
     """Python's own default is another from 3.14 on; without the cure this says None before, forkserver there."""
-    (tmp_path / "main.da").write_text(
-        "import multiprocessing\ndef main(): output(multiprocessing.get_start_method(allow_none=True))\n"
-    )
+    (tmp_path / "main.da").write_text("import multiprocessing\ndef main(): output(multiprocessing.get_start_method(allow_none=True))\n")
     assert said(run_da(tmp_path, "main.da").stdout) == {"fork": 1}
 
 

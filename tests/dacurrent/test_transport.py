@@ -227,9 +227,7 @@ def test_a_receiver_that_stands_still_holds_up_neither_the_sender_nor_others_and
     assert [still.queue.take() for _ in messages] == messages
 
 
-def test_what_does_not_fit_into_the_queue_of_a_receiver_that_never_moves_is_refused_told_once_and_counted(
-    make, monkeypatch, caplog
-):
+def test_what_does_not_fit_into_the_queue_of_a_receiver_that_never_moves_is_refused_told_once_and_counted(make, monkeypatch, caplog):
     monkeypatch.setattr(link, "QUEUE_LIMIT_BYTES", 10 << 20)
     sender, still = make(), make()
     exchange(sender, still)
@@ -258,7 +256,7 @@ def test_of_a_peer_that_sends_without_end_so_much_is_read_and_others_are_read_al
     sender, other, slow = make(), make(), make()
     for number in range(400):
         sender.send(bytes(100_000) + b"%d" % number, slow.target)
-    [inbound] = [each for each in slow._inbound] or [None]
+    [inbound] = list(slow._inbound) or [None]
     assert await_that(lambda: inbound.untaken_bytes > 1 << 20)
     other.send(b"short", slow.target)
     assert await_that(lambda: slow._passed_on > 5 and len(slow._inbound) == 2)
@@ -484,7 +482,9 @@ def test_a_frame_of_one_connection_is_none_on_another(make):
     assert receiver.queue.empty()
 
 
-@pytest.mark.parametrize("sizes", [[3], [0], [5_000], [1, 5_000, 2, 3, 6_000, 4_096, 4_097, 0, 0], [10] * 9_000, [0] * 30_000, [70_000, 1, 90_000]])
+@pytest.mark.parametrize(
+    "sizes", [[3], [0], [5_000], [1, 5_000, 2, 3, 6_000, 4_096, 4_097, 0, 0], [10] * 9_000, [0] * 30_000, [70_000, 1, 90_000]]
+)
 def test_messages_of_all_sizes_that_are_written_together_are_taken_apart(make, sizes):
     sender, receiver = make(size=max(sizes) + 1), make(size=max(sizes) + 1)
     sender.links.connect(receiver.target)

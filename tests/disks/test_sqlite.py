@@ -32,9 +32,7 @@ def path(tmp_path):
 @pytest.fixture
 def holder(path):
     """Another process that has the disk open, with one row synced and one not."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", KEEPS_OPEN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", KEEPS_OPEN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "there\n"
     with process:
         yield process

@@ -43,9 +43,7 @@ def unquoted(text):
 
 
 @given(values=st.dictionaries(NAMES, VALUES))
-def test_a_line_gives_back_every_value_whatever_it_holds_and_shows_nothing_that_a_terminal_would_obey(
-    tmp_path_factory, values
-):
+def test_a_line_gives_back_every_value_whatever_it_holds_and_shows_nothing_that_a_terminal_would_obey(tmp_path_factory, values):
     folder = tmp_path_factory.getbasetemp()
     [line] = lines_of(folder, "human", lambda journal: journal.step("happened", **values))
     assert line.isprintable()

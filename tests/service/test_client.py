@@ -27,7 +27,7 @@ from bcr_client import (
     Store,
     UntrustedAnswer,
 )
-from bcr_client.asking import Seen
+from bcr_client.answers import Seen
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bcr_service.language import FORMS, Command, NotUnderstood, helped, understood
+from bcr_service.command_language import FORMS, Command, NotUnderstood, helped, understood
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from bcr.scenario import ScenarioError
 from bcr_runtime.places import PROJECT
-from bcr_service.reading import Address, parse_service, read_service
+from bcr_service.service_files import Address, parse_service, read_service
 
 
 def problems_of(text):

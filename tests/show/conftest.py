@@ -8,8 +8,8 @@ import pytest
 
 from bcr.scenario import parse_scenario
 from bcr_show.page import page_of
-from bcr_show.reading import read_run
-from bcr_sim.keeping import simulate_into
+from bcr_show.run_reading import read_run
+from bcr_sim.simulated_folder import simulate_into
 
 PROJECT = Path(__file__).resolve().parents[2]
 CONFIG = PROJECT / "config"

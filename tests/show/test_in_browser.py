@@ -15,7 +15,7 @@ from show.conftest import Page
 from bcr_show.evidence import violations_of
 from bcr_show.moments import moments_of
 from bcr_show.page import page_of
-from bcr_show.reading import read_run
+from bcr_show.run_reading import read_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LIMIT_S = 120  # there for a hang
@@ -68,7 +68,7 @@ def test_the_place_of_a_moment_in_the_diagram_is_marked_and_told(seen, lying_tai
 
 @pytest.mark.parametrize("width", [500, 1600])
 def test_the_diagram_is_laid_out_by_the_script_for_the_width_that_there_is(seen, width):
-    [picture] = [each for each in seen("story", width).of_class("spacetime")]
+    [picture] = list(seen("story", width).of_class("spacetime"))
     places = [float(each) for each in picture["data-px"].split()]
     is_fitted = places[-1] < 2.2 * width
     assert (float(picture["width"]) < width) == is_fitted

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from bcr_show import cli
+from bcr_show import show
 from bcr_show.evidence import violations_of
 from bcr_show.moments import Times, moments_of
 from bcr_show.page import page_of
-from bcr_show.reading import NoRun, read_run
+from bcr_show.run_reading import NoRun, read_run
 from bcr_show.story import MOST_SENTENCES, story
 
 SECTIONS = {"story", "diagram", "time", "moments", "evidence", "slots", "clients", "folder"}
@@ -145,7 +145,7 @@ def test_a_quiet_run_has_a_page_that_says_what_it_cannot_know(copied, shown):
 
 # -- whatever a run holds
 
-HOSTILE = ['</script><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "&lt;b&gt;'\"", "\u202eevil\x00\x1b[2J\udcff"]
+HOSTILE = ["</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "&lt;b&gt;'\"", "\u202eevil\x00\x1b[2J\udcff"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -176,7 +176,9 @@ def test_hostile_text_is_text_wherever_it_stands(copied, shown, text):
 
 
 @pytest.mark.parametrize("name", ["record.msgpack", "result.json", "client_0.log", "olympus.log"])
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: bytes(each ^ 0x5A for each in data)])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: bytes(each ^ 0x5A for each in data)]
+)
 def test_a_damaged_file_costs_what_it_told_and_no_more(copied, shown, name, damage):
     path = copied / name
     path.write_bytes(damage(path.read_bytes()))
@@ -217,14 +219,14 @@ def within(folder, times, until_ms):
 
 
 def test_show_prints_the_story_and_writes_the_page_for_its_owner_alone(copied, capsys):
-    assert cli.main([str(copied)]) == 0
+    assert show.main([str(copied)]) == 0
     told = capsys.readouterr().out
     assert "was the first to ask Olympus" in told and f"page: {copied / 'index.html'}" in told
     assert (copied / "index.html").stat().st_mode & 0o777 == 0o600
 
 
 def test_show_quiet_prints_nothing(copied, capsys):
-    assert cli.main([str(copied), "--quiet", "--output", str(copied / "other.html")]) == 0
+    assert show.main([str(copied), "--quiet", "--output", str(copied / "other.html")]) == 0
     assert not capsys.readouterr().out
     assert (copied / "other.html").exists() and not (copied / "index.html").exists()
 
@@ -232,33 +234,33 @@ def test_show_quiet_prints_nothing(copied, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["/nowhere/at/all"], "no such folder"), ([str(cli.__file__)], "no such folder"),
+        (["/nowhere/at/all"], "no such folder"), ([str(show.__file__)], "no such folder"),
         (["/"], "not the folder of a run: neither result.json nor logs"),
     ],
 )  # fmt: skip
 def test_show_says_what_is_no_run(arguments, words, capsys):
-    assert cli.main(arguments) == 2
+    assert show.main(arguments) == 2
     assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("window", ["5", "a:b", "9:3", ""])
 def test_show_says_what_is_no_window(window, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["--window", window])
+        show.main(["--window", window])
     assert "not two numbers" in (told := capsys.readouterr().err) or "ends before it begins" in told
 
 
 def test_a_window_of_too_much_is_refused(copied, monkeypatch):
-    monkeypatch.setattr("bcr_show.reading.MOST_ASKED", 3)
+    monkeypatch.setattr("bcr_show.run_reading.MOST_ASKED", 3)
     with pytest.raises(NoRun, match="more than the 3 that can be drawn"):
         read_run(copied, (-1_000.0, 1_000.0))
 
 
 def test_the_latest_run_is_shown_where_none_is_named(copied, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "default_log_base", lambda: tmp_path)
-    assert cli.main([]) == 2
+    monkeypatch.setattr(show, "default_log_base", lambda: tmp_path)
+    assert show.main([]) == 2
     assert "no run has left anything there" in capsys.readouterr().err
     (tmp_path / "latest").symlink_to("copied")
-    assert cli.main([]) == 0
+    assert show.main([]) == 0
     assert str(copied / "index.html") in capsys.readouterr().out
-    assert cli.main(["copied"]) == 0
+    assert show.main(["copied"]) == 0

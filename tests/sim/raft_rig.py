@@ -7,8 +7,8 @@ from typing import Any
 from bcr.chain.settings import Settings
 from bcr.objects.dictionary import Operation
 from bcr.raft.log import BEGINNING, Entry, Position
-from bcr.raft.messages import KINDS, Appended, AppendEntries, RequestVote, Vote
-from bcr.raft.store import MemoryStore
+from bcr.raft.persistent import MemoryStore
+from bcr.raft.rpcs import KINDS, Appended, AppendEntries, RequestVote, Vote
 from bcr.scenario.values import Simulation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request

@@ -27,7 +27,7 @@ from bcr.signed.statements import (
 from bcr.signed.violations import MalformedMessage
 from bcr_sim.distalgo import sim
 from bcr_sim.mutation import changed_payload, mutated
-from bcr_sim.run import _Run
+from bcr_sim.simulated_run import _Run
 
 LIMIT_S = 20  # of virtual time: what is injected may keep a run from ending
 LIMIT_EVENTS = 60_000
@@ -55,10 +55,8 @@ MOMENTS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "serving": lambda state: state.signed is not None and state.change is None,
         "wedging": lambda state: _is_moving(state) and state.change.attempt == 0,
         "catching up": lambda state: _is_moving(state) and state.change.attempt > 0,
-        "starting the next configuration": lambda state: state.signed is not None
-        and state.number > state.signed.statement.number,
-        "serving the next configuration": lambda state: state.signed is not None
-        and state.number == state.signed.statement.number > 0,
+        "starting the next configuration": lambda state: state.signed is not None and state.number > state.signed.statement.number,
+        "serving the next configuration": lambda state: state.signed is not None and state.number == state.signed.statement.number > 0,
         "closing": lambda state: state.is_closing,
         "over": lambda state: state.ended,
     },
@@ -125,7 +123,7 @@ class Rig:
         """Runs it; whatever was raised in a process."""
         complaints: list[str] = []
         with self.run._installed(complaints):
-            import bcr_sim.run as module
+            import bcr_sim.simulated_run as module
 
             kept = module.LIMIT_NS, module.LIMIT_EVENTS
             module.LIMIT_NS, module.LIMIT_EVENTS = LIMIT_S * 10**9, LIMIT_EVENTS
@@ -141,7 +139,9 @@ class Rig:
         return [
             each
             for each in self.run.system.all()
-            if role_of(each.cls) == role and not each.task.is_dead and hasattr(getattr(each.process, "_state", None), "journal" if role != "Harness" else "controls")
+            if role_of(each.cls) == role
+            and not each.task.is_dead
+            and hasattr(getattr(each.process, "_state", None), "journal" if role != "Harness" else "controls")
         ]
 
     def inject(self, receiver: Any, message: tuple[Any, ...], source: Any = None) -> None:
@@ -249,9 +249,7 @@ class Rig:
                 contents = mutated(contents, chance, position, state.keys)
             return contents
 
-        payload = changed_payload(
-            kind, message[where], change, position, state.keys, None if reader is None else reader.public
-        )
+        payload = changed_payload(kind, message[where], change, position, state.keys, None if reader is None else reader.public)
         if chance.random() < 0.1:
             payload = payload[: chance.randrange(len(payload) + 1)]
         changed = (*message[:where], payload, *message[where + 1 :])

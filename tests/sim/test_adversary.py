@@ -7,7 +7,7 @@ import pytest
 
 from bcr.faults.vocabulary import FAILURES, MESSAGES, TRIGGERS
 from bcr.scenario.reading import parse_scenario
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 WORK = "put('k','a'); append('k','b'); append('k','c'); get('k')"
 SHORT = {"client_timeout": 300, "head_timeout": 300, "nonhead_timeout": 300, "olympus_timeout": 1000, "wedge_grace": 100}
@@ -33,9 +33,7 @@ class Played:
         return [line for line in read if line.items() >= {name: str(value) for name, value in values.items()}.items()]
 
     def messages(self, name, sender, receiver):
-        return [
-            step for step in self.outcome.steps or () if (step.message, step.sender, step.receiver) == (name, sender, receiver)
-        ]
+        return [step for step in self.outcome.steps or () if (step.message, step.sender, step.receiver) == (name, sender, receiver)]
 
     @property
     def reasons(self):
@@ -193,7 +191,7 @@ def test_clients_get_nothing_from_who_is_mute_to_them(play):
     run = play({"0,2": "shuttle(0,1),mute_clients()"})
     assert run.outcome.breaches == ()
     assert len(run.messages("result_message", "replica_2", "client_0")) == 1 + len(
-        [line for line in run.log("replica_2-configuration_1", event="sent", message="result_message")]
+        list(run.log("replica_2-configuration_1", event="sent", message="result_message"))
         if (run.folder / "replica_2-configuration_1.log").exists()
         else []
     )

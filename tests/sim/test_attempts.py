@@ -9,7 +9,7 @@ from bcr.signed.statements import Ready, ReconfigurationRequest
 from bcr.signed.violations import WrongConfiguration
 from bcr_runtime.ambient import now_s, sleep_s
 from bcr_sim.observing import observe_processes
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 APPENDS = """t = 1
 num_client = 1
@@ -76,9 +76,7 @@ def olympus_class():
     return Olympus
 
 
-def test_while_a_configuration_is_being_started_the_replicas_of_the_one_before_have_no_say_in_it(
-    replica_class, olympus_class, monkeypatch
-):
+def test_while_a_configuration_is_being_started_the_replicas_of_the_one_before_have_no_say_in_it(replica_class, olympus_class, monkeypatch):
     stock_catch_up, stock_enrol = replica_class.on_catch_up, olympus_class.enrol
     said = []
 

@@ -13,7 +13,7 @@ from bcr.signed.authentication import KINDS, sizes
 from bcr.signed.encoding import decode, encode
 from bcr.signed.violations import MalformedMessage
 from bcr_sim import hunt, mutation
-from bcr_sim import run as simulator
+from bcr_sim import simulated_run as simulator
 from bcr_sim.campaign import run_seeds, run_text, text_of
 from bcr_sim.mutation import mutated
 from bcr_sim.seeds import authentication_of, scenario_text

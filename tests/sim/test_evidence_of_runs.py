@@ -8,7 +8,7 @@ from bcr.scenario import parse_scenario
 from bcr_fuzz import fuzz
 from bcr_fuzz.records import real
 from bcr_sim.campaign import text_of
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 LIE = """test_case_name = lie
 t = 1

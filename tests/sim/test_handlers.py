@@ -68,9 +68,7 @@ def corpus(authentication):
     if authentication not in _corpora:
         rig = Rig(text(1, authentication))
         assert rig.errors() == []
-        _corpora[authentication] = {
-            kind: [message for _, message in some(sent, 6)] for kind, sent in sorted(rig.sent.items())
-        }
+        _corpora[authentication] = {kind: [message for _, message in some(sent, 6)] for kind, sent in sorted(rig.sent.items())}
     return _corpora[authentication]
 
 

@@ -150,9 +150,7 @@ def test_no_two_mutants_have_one_id_or_one_text():
 
 def test_ids_last_when_lines_move_and_other_functions_change():
     before = [mutant.id for mutant in mutants_of("P.da", SAMPLE, PLAIN)]
-    moved = SAMPLE.replace(
-        b"    def on_shuttle", b"    # One more rule.\n    def other():\n        x = 1 < 2\n\n    def on_shuttle"
-    )
+    moved = SAMPLE.replace(b"    def on_shuttle", b"    # One more rule.\n    def other():\n        x = 1 < 2\n\n    def on_shuttle")
     after = [mutant.id for mutant in mutants_of("P.da", moved, PLAIN) if mutant.function == "P.on_shuttle"]
     assert after == before
 
@@ -272,9 +270,7 @@ def test_a_mutant_meets_the_tests_that_import_its_module_and_those_of_processes(
     assert [name for name in tests if is_test_of("Replica.da", name)] == ["tests/sim/test_checks.py"]
     of_pauses = {"tests/bcr/test_pauses.py", "tests/sim/test_checks.py"}
     assert {name for name in tests if is_test_of("bcr/chain/pauses.py", name)} == of_pauses
-    untested = [
-        file for file in rules().files if file.endswith(".py") and sum(is_test_of(file, name) for name in tests) < 2
-    ]
+    untested = [file for file in rules().files if file.endswith(".py") and sum(is_test_of(file, name) for name in tests) < 2]
     assert untested == []
 
 

@@ -5,7 +5,7 @@ import pytest
 from bcr.scenario import read_scenario
 from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import seeded
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 FILES = sorted((PROJECT / "examples").rglob("*.config"))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bcr.scenario import parse_scenario
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 RATE = 100  # operations a second
 INTERVAL_NS = 1_000_000_000 // RATE

@@ -26,7 +26,7 @@ from bcr_sim.campaign import run_text
 from bcr_sim.observing import observe_processes
 from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 MS = 1_000_000
 WORK = "t = 1\nnum_client = 1\nworkload[0] = pseudorandom(4,20)\nclient_timeout = 300\nhead_timeout = 300\nnonhead_timeout = 300\n"

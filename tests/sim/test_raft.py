@@ -9,7 +9,7 @@ from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr_sim.bugs import FILES, bugs, patched
 from bcr_sim.campaign import run_seeds, run_text, text_of
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 BASE = """protocol = raft
 t = 1

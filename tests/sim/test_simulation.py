@@ -11,8 +11,8 @@ from bcr.scenario import ScenarioError, read_scenario
 from bcr.scenario.reading import parse_scenario
 from bcr_runtime.places import PROJECT, SERVICE
 from bcr_sim.campaign import run_seeds, run_text, text_of
-from bcr_sim.run import simulate
 from bcr_sim.seeds import scenario_text
+from bcr_sim.simulated_run import simulate
 
 CONFIG = sorted(path for path in (PROJECT / "config").iterdir() if path.suffix == ".config" and path != SERVICE)
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").iterdir())

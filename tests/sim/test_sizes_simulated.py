@@ -4,7 +4,7 @@ import pytest
 
 from bcr.chain import slot_room as room
 from bcr.scenario import parse_scenario
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 
 LARGE = "t = 1\nnum_client = 20\nbatch_limit = 100\n" + "".join(f"workload[{k}] = uniform({k},3,100000,30)\n" for k in range(20))
 

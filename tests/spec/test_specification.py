@@ -11,10 +11,10 @@ from bcr.scenario import parse_scenario, read_scenario
 from bcr.scenario.values import Simulation
 from bcr_runtime.places import PROJECT, SCENARIOS
 from bcr_spec.alone import Crash, run_alone
-from bcr_spec.cli import main as spec_main
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.recording import Recorded, drawn
+from bcr_spec.spec import main as spec_main
 
 FAULTY = ["head_change_op", "truncate_history", "several_in_a_row", "tail_double_fail", "drop_checkpt_stmts",
           "tail_change_result", "extra_op_drop_shuttle", "get_running_state_crash", "partition_healed",
@@ -286,7 +286,7 @@ def test_a_voucher_that_the_quorum_does_not_give_is_noticed():
 )  # fmt: skip
 def test_a_seeded_bug_is_noticed(name):
     """In a process of its own, which has the bug."""
-    command = [sys.executable, "-m", "bcr_spec.bugs", name, "10"]
+    command = [sys.executable, "-m", "bcr_spec.sensitivity", name, "10"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "noticed at seed" in done.stdout

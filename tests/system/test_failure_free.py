@@ -67,12 +67,8 @@ def test_a_chain_of_2t_plus_1_replicas_serves_any_number_of_clients(tmp_path, t,
     "batch_limit, client_window, operations_per_request",
     [(8, 1, 1), (1, 8, 1), (1, 1, 7), (4, 5, 3), (1000, 60, 1)],
 )
-def test_batches_windows_and_long_requests_change_nothing_about_the_results(
-    tmp_path, batch_limit, client_window, operations_per_request
-):
-    keys = {
-        "batch_limit": batch_limit, "client_window": client_window, "operations_per_request": operations_per_request
-    }
+def test_batches_windows_and_long_requests_change_nothing_about_the_results(tmp_path, batch_limit, client_window, operations_per_request):
+    keys = {"batch_limit": batch_limit, "client_window": client_window, "operations_per_request": operations_per_request}
     run = perform(tmp_path, scenario(*pseudorandom(3, 60), checkpt_interval=10, **keys))
     assert passed(run)
     result = run.result()

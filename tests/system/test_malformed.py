@@ -16,8 +16,13 @@ def test_a_replica_disregards_what_is_malformed_or_wrongly_signed_and_goes_on_se
     node = ["-M", "-p", "0", "-H", "localhost", "-n", "onode"]
     done = subprocess.run(
         [sys.executable, "-m", "da", *node, str(PROBE), str(tmp_path), str(position)],
-        cwd=PROJECT / "src", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=LIMIT_S, check=False,
+        cwd=PROJECT / "src",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in done.stdout, done.stdout

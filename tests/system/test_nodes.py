@@ -71,7 +71,9 @@ def test_replicas_on_nodes_have_their_faults(run, tmp_path):
 def test_clients_on_nodes_have_their_faults_and_nothing_is_owed_to_them(run, tmp_path):
     master = ("-H", "localhost", "--default-master-port", free_port())
     file = tmp_path / "faulty.config"
-    file.write_text(scenario(WORKLOAD, "pseudorandom(1,1000000)", failures=("client_failures[1] = reconfiguration(0),flood(20)", EXPECTED[0])))
+    file.write_text(
+        scenario(WORKLOAD, "pseudorandom(1,1000000)", failures=("client_failures[1] = reconfiguration(0),flood(20)", EXPECTED[0]))
+    )
     assert_all_passed({name: run(name, *master, file=file) for name in (*FIVE, "client_1")}, tmp_path)
     assert result(tmp_path)["faults_injected"] == [{"client": 1, "fault": "reconfiguration(0),flood(20)"}]
 

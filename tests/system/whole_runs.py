@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bcr.evidence.files import unpacked_record
+from bcr.evidence.evidence_files import unpacked_record
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120  # there for a hang; nothing is measured
@@ -52,7 +52,11 @@ class Run:
         command += ["--log-dir", str(self.logs), "--result-file", str(self.result_file), *options]
         with open(self.output_file, "w") as output:
             self.process = subprocess.Popen(
-                command, cwd=source, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                command,
+                cwd=source,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
 

@@ -153,9 +153,7 @@ def test_a_run_that_needs_more_open_files_than_are_allowed_is_refused_before(fif
     arguments = ("run", fifty_clients, "--log-dir", tmp_path)
     done = bcr(*arguments, environment=environment, preexec_fn=limits(64, 64))
     assert done.returncode == 2
-    assert said(done) == [
-        "50 clients and 3 replicas need 285 open files a process, and 64 are allowed: raise it with ulimit -n 285"
-    ]
+    assert said(done) == ["50 clients and 3 replicas need 285 open files a process, and 64 are allowed: raise it with ulimit -n 285"]
 
 
 def test_the_number_of_open_files_is_raised_where_that_is_allowed(monkeypatch):

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from bcr.evidence.files import packed_record
+from bcr.evidence.evidence_files import packed_record
 from bcr.scenario import parse_scenario
 from bcr.verdict.record import RunRecord
-from bcr_sim.run import simulate
+from bcr_sim.simulated_run import simulate
 from bcr_tools import blame, verify
 
 LIAR = """test_case_name = liar

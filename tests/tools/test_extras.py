@@ -39,9 +39,7 @@ def test_an_extra_is_installed_once_from_its_lock_with_hashes(environment, capfd
     wanted = [f"install --no-deps --require-hashes -r {environment}/requirements-{extra}.lock" for extra in ("bench", "test")]
     assert calls(environment) == wanted
     told = capfd.readouterr().err
-    assert told.splitlines() == [
-        f"bcr: setting up what [{extra}] needs, once; this takes a minute" for extra in ("bench", "test")
-    ]
+    assert told.splitlines() == [f"bcr: setting up what [{extra}] needs, once; this takes a minute" for extra in ("bench", "test")]
 
 
 def test_a_change_of_its_lock_installs_it_again(environment):

@@ -73,10 +73,7 @@ def test_what_running_needs_is_nothing_else():
 def test_an_index_set_up_for_pip_is_the_resolvers_too(tmp_path):
     stand_in = tmp_path / "python"
     stand_in.write_text(
-        "#!/bin/sh\n"
-        "echo \"global.index-url='first'\"\n"
-        "echo \"global.extra-index-url='extra'\"\n"
-        "echo \"install.index-url='second'\"\n"
+        "#!/bin/sh\necho \"global.index-url='first'\"\necho \"global.extra-index-url='extra'\"\necho \"install.index-url='second'\"\n"
     )
     stand_in.chmod(0o755)
     assert lock.index_of_pip(str(stand_in)) == {"UV_DEFAULT_INDEX": "second"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from checkout import LIMIT_S, PROJECT
 
-from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_tools import run
 
 RESULT = {
@@ -145,9 +145,7 @@ def test_half_a_result_is_none(stand_in):
     assert run.main(["first_run.config"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("statuses", "status"), [([0, 0], 0), ([0, 1], 1), ([0, 2], 2), ([2, 1], 1), ([1, 2, 0], 1), ([], 0)]
-)
+@pytest.mark.parametrize(("statuses", "status"), [([0, 0], 0), ([0, 1], 1), ([0, 2], 2), ([2, 1], 1), ([1, 2, 0], 1), ([], 0)])
 def test_a_fail_outweighs_the_unknown_and_both_outweigh_a_pass(statuses, status):
     assert run.worst(statuses) == status
 
@@ -174,9 +172,7 @@ def test_a_run_beyond_the_time_limit_is_ended_and_unknown(stand_in, capfd):
     assert "first_run.config: not finished within 0.01 s; ended" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--time-limit", "0"], ["--time-limit", "nan"], ["--port", "65536"], ["--placement", "there"]]
-)
+@pytest.mark.parametrize("arguments", [["--time-limit", "0"], ["--time-limit", "nan"], ["--port", "65536"], ["--placement", "there"]])
 def test_a_bad_option_is_bad_input(arguments, capfd):
     with pytest.raises(SystemExit) as caught:
         run.main(arguments)
@@ -199,9 +195,7 @@ def test_an_interrupt_between_files_ends_the_command_with_the_table_of_what_was_
         "sys.exit(cli.main(['run', 'first_run.config', 'stress10.config', 'perform900.config']))\n"
     )
     with open(os.open(notes, os.O_RDWR)) as opened:
-        command = subprocess.Popen(
-            [sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        command = subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(3):
             opened.readline()
         command.send_signal(signal.SIGINT)

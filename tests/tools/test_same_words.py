@@ -42,10 +42,11 @@ def test_a_fault_that_never_strikes_is_said_by_both_behind(scenario, tmp_path):
     for done in both(file, tmp_path):
         assert done.returncode == 0
         assert [line for line in done.stdout.splitlines() if "never struck" in line] == [
-            ("  never struck: shuttle(0,9),drop() of replica 1 of configuration 0: "
-            "number 9 of these never came, counted from 0; client 0 sent 1 requests"),
-            ("  never struck: shuttle(0,0),drop() of replica 1 of configuration 1: "
-            "configuration 1 never began, the last one was 0"),
+            (
+                "  never struck: shuttle(0,9),drop() of replica 1 of configuration 0: "
+                "number 9 of these never came, counted from 0; client 0 sent 1 requests"
+            ),
+            ("  never struck: shuttle(0,0),drop() of replica 1 of configuration 1: configuration 1 never began, the last one was 0"),
         ]
 
 

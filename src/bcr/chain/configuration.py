@@ -80,9 +80,7 @@ class Membership:
     def demand_signed_by_client(self, request: SignedRequest) -> None:
         """Raises unless this is a request that the client named in it signed."""
         if request.signer != request.statement.client:
-            raise MalformedMessage(
-                f"request of client {request.statement.client} signed by {request.signer}", evidence=(request,)
-            )
+            raise MalformedMessage(f"request of client {request.statement.client} signed by {request.signer}", evidence=(request,))
         request.demand_authentic(self.client_key(request.signer), f"client {request.signer}")
 
 
@@ -101,5 +99,3 @@ def demand_issued(configuration: SignedConfiguration, olympus_key: bytes, keys: 
     if issued.t < 1 or len(issued.replicas) != sizes(issued.t, issued.authentication).replicas:
         raise MalformedMessage(f"{len(issued.replicas)} replicas for t = {issued.t}", evidence=(configuration,))
     return Membership(issued, olympus_key, keys)
-
-

@@ -39,7 +39,7 @@ def _telling(kind: type) -> tuple[str, ...]:
         _known[kind] = tuple(
             field.name
             for field in fields
-            if field.name in ("requests", "answer") or field.type is not bytes and get_origin(field.type) is not tuple
+            if field.name in ("requests", "answer") or (field.type is not bytes and get_origin(field.type) is not tuple)
         )
     return _known[kind]
 

@@ -194,9 +194,7 @@ class Validation:
         if not self._disowned:
             return history
         if self.position in self._disowned:
-            raise InvalidSignature(
-                f"a statement in the history of replica {self.position} with an invalid signature of its own"
-            )
+            raise InvalidSignature(f"a statement in the history of replica {self.position} with an invalid signature of its own")
         return msgspec.structs.replace(history, disowned=frozenset(self._disowned))
 
     def _begin(self) -> None:
@@ -215,18 +213,14 @@ class Validation:
     def _check(self, slot: int, entry: HistoryEntry) -> None:
         position, configuration = self.position, self._configuration
         if entry.slot != slot:
-            raise Hole(
-                f"the history of replica {position} has slot {entry.slot} where slot {slot} must be", position=position
-            )
+            raise Hole(f"the history of replica {position} has slot {entry.slot} where slot {slot} must be", position=position)
         if not 1 <= len(entry.requests) <= self._most_requests:
             raise MalformedMessage(f"the history of replica {position} has {len(entry.requests)} requests in slot {slot}")
         for request in entry.requests:
             demand_request(request, configuration)
             key = request.statement.client, request.statement.number
             if key in self._seen:
-                raise SecondOrder(
-                    f"the history of replica {position} orders request {key[1]} of client {key[0]} twice", position=position
-                )
+                raise SecondOrder(f"the history of replica {position} orders request {key[1]} of client {key[0]} twice", position=position)
             self._seen.add(key)
         expected = entry.order(configuration.number)
         demand_order_proof(entry.order_proof, expected, configuration, position + 1, self._disowned)

@@ -42,9 +42,7 @@ class Ledger:
 
     def begin(self, snapshot: Snapshot) -> None:
         """Take the running state that the configuration begins with. Raises MalformedMessage where it is none."""
-        self.state = RunningState.restored(
-            snapshot, self._settings.client_window, self.state.limits, self.state.replicated
-        )
+        self.state = RunningState.restored(snapshot, self._settings.client_window, self.state.limits, self.state.replicated)
 
     # -- slots [3.3, 3.4]
 

@@ -73,9 +73,7 @@ def most_results_bytes(settings: Settings) -> int:
 
 def most_state_bytes(settings: Settings) -> int:
     """What a running state comes to at the most, as it travels, with what its sender signs of it."""
-    return (
-        settings.state_limit_bytes + BUCKETS * BUCKET_OVERHEAD_BYTES + most_results_bytes(settings) + SLOT_MESSAGE_BYTES
-    )
+    return settings.state_limit_bytes + BUCKETS * BUCKET_OVERHEAD_BYTES + most_results_bytes(settings) + SLOT_MESSAGE_BYTES
 
 
 def most_history_bytes(settings: Settings) -> int:

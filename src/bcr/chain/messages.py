@@ -123,9 +123,7 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
         violations = (*check.violations, IncompleteProof(what, evidence=(self,)))
         return ResultCheck(check.agreeing, check.disagreeing, check.orders, violations)
 
-    def check_head(
-        self, check: ResultCheck, expected: Result, configuration: Membership, position: int
-    ) -> tuple[ProtocolViolation, ...]:
+    def check_head(self, check: ResultCheck, expected: Result, configuration: Membership, position: int) -> tuple[ProtocolViolation, ...]:
         """What is wrong with the head's statement, where the second of the chain has left it out in `check`; else nothing.
 
         No result depends on it; but every result statement is to be checked by some replica beside its author. The others'

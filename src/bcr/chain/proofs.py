@@ -51,9 +51,7 @@ def demand_order_proof(
     """
     for position in range(length):
         if position >= len(proof) or proof[position].signer != position:
-            raise IncompleteProof(
-                f"slot {expected.slot}: no order statement of replica {position}", evidence=tuple(proof)
-            )
+            raise IncompleteProof(f"slot {expected.slot}: no order statement of replica {position}", evidence=tuple(proof))
         signed = proof[position]
         if disowned is None:
             signed.demand_authentic(configuration.replica_author(position), f"replica {position}")
@@ -130,15 +128,11 @@ def check_result_proof(
     standing_in = _orders_of(owed, orders, expected, configuration) if owed else ()
     owed -= {signed.signer for signed in standing_in}
     if owed:
-        raise NotFinal(
-            f"slot {expected.slot}: no valid statement of replicas {sorted(owed)}", evidence=tuple(violations)
-        )
+        raise NotFinal(f"slot {expected.slot}: no valid statement of replicas {sorted(owed)}", evidence=tuple(violations))
     return ResultCheck(tuple(agreeing), tuple(disagreeing), standing_in, tuple(violations))
 
 
-def violations_in(
-    proof: Sequence[SignedResult], expected: Result, configuration: Membership
-) -> tuple[ProtocolViolation, ...]:
+def violations_in(proof: Sequence[SignedResult], expected: Result, configuration: Membership) -> tuple[ProtocolViolation, ...]:
     """What is wrong with statements that may be missing: those that are invalid, or disagree with `expected`."""
     found: list[ProtocolViolation] = []
     for signed in proof[: len(configuration.replicas)]:
@@ -149,9 +143,7 @@ def violations_in(
     return tuple(found)
 
 
-def _orders_of(
-    owed: AbstractSet[int], orders: Sequence[SignedOrder], result: Result, configuration: Membership
-) -> tuple[SignedOrder, ...]:
+def _orders_of(owed: AbstractSet[int], orders: Sequence[SignedOrder], result: Result, configuration: Membership) -> tuple[SignedOrder, ...]:
     """One valid order statement on the slot of `result` for each of these replicas that has one among `orders`."""
     expected = Order(result.configuration, result.slot, result.requests_digest)
     found: dict[int, SignedOrder] = {}
@@ -162,9 +154,7 @@ def _orders_of(
     return tuple(found.values())
 
 
-def _demand_agreement(
-    signed: SignedResult, expected: Result, configuration: Membership, seen: set[int], is_known: bool
-) -> None:
+def _demand_agreement(signed: SignedResult, expected: Result, configuration: Membership, seen: set[int], is_known: bool) -> None:
     position = signed.signer
     if position in seen:
         raise UnknownSigner(f"two result statements of replica {position} in one proof", evidence=(signed,))
@@ -184,9 +174,7 @@ def _demand_agreement(
         )
 
 
-def check_checkpoint_proof(
-    proof: Sequence[SignedCheckpoint], configuration: Membership, disowned: set[int] | None = None
-) -> Checkpoint:
+def check_checkpoint_proof(proof: Sequence[SignedCheckpoint], configuration: Membership, disowned: set[int] | None = None) -> Checkpoint:
     """The checkpoint that a proof completes (specification, 6.3).
 
     That takes equal, valid statements of t+1 distinct replicas of the configuration, which show its digest, and valid ones
@@ -209,9 +197,7 @@ def check_checkpoint_proof(
     agreed = next((each for each, positions in votes.items() if len(positions) >= configuration.quorum), None)
     if agreed is None:
         most = max(map(len, votes.values()), default=0)
-        raise NotEnoughStatements(
-            f"{most} checkpoint statements agree, {configuration.quorum} are needed", evidence=tuple(proof)
-        )
+        raise NotEnoughStatements(f"{most} checkpoint statements agree, {configuration.quorum} are needed", evidence=tuple(proof))
     testified = {position for each, positions in votes.items() if each.slot == agreed.slot for position in positions}
     if configuration.needed - testified:
         raise NotFinal(
@@ -251,14 +237,10 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
         outcomes = root_above(OUTCOMES, self.outcome.digest(), self.index, self.size, self.outcome_path)
         return Result(self.configuration, self.slot, requests, outcomes)
 
-    def check(
-        self, request: SignedRequest, configuration: Membership, known: Container[SignedResult] = ()
-    ) -> ResultCheck:
+    def check(self, request: SignedRequest, configuration: Membership, known: Container[SignedResult] = ()) -> ResultCheck:
         """What makes this answer to `request` final; raises a ProtocolViolation where it is not."""
         if self.configuration != configuration.number:
-            raise WrongConfiguration(
-                f"answer from configuration {self.configuration}, not {configuration.number}", evidence=(self,)
-            )
+            raise WrongConfiguration(f"answer from configuration {self.configuration}, not {configuration.number}", evidence=(self,))
         if self.request_digest != request.digest():
             raise MalformedMessage("an answer to another request", evidence=(self, request))
         _demand_as_many(self.outcome, request)

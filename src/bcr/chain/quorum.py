@@ -111,9 +111,7 @@ def choose_quorum(
     why_not: dict[Quorum, str] = {}
     # Compared once and not once a quorum: each pair is in very many of them.
     contradicting = {
-        (one, other)
-        for one, other in combinations(sorted(histories), 2)
-        if not are_consistent(histories[one], histories[other])
+        (one, other) for one, other in combinations(sorted(histories), 2) if not are_consistent(histories[one], histories[other])
     }
     late: list[Quorum] = []
 

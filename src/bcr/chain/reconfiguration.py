@@ -257,10 +257,7 @@ class Reconfiguration:
         """
         if len(plan.quorum) < self.configuration.quorum:
             return []
-        by_member = [
-            {(latest.client, latest.number): latest for latest in self._caught_up[position].answers}
-            for position in plan.quorum
-        ]
+        by_member = [{(latest.client, latest.number): latest for latest in self._caught_up[position].answers} for position in plan.quorum]
         first, *others = by_member
         return [
             Voucher(self.configuration.number, latest.slot, client, number, latest.request_digest, latest.outcome)

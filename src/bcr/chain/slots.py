@@ -58,9 +58,7 @@ class ExecutedSlot(msgspec.Struct, frozen=True, dict=True):
         """Whose requests these are."""
         return {request.statement.client for request in self.requests}
 
-    def answer(
-        self, client: int, number: int, proof: Sequence[SignedResult], orders: Sequence[SignedOrder] = ()
-    ) -> Answer:
+    def answer(self, client: int, number: int, proof: Sequence[SignedResult], orders: Sequence[SignedOrder] = ()) -> Answer:
         """The answer to one of the requests; raises KeyError where the slot does not have it."""
         try:
             index = self._places[client, number]

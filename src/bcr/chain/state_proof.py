@@ -30,9 +30,7 @@ class KeyProof(msgspec.Struct, frozen=True, array_like=True):
         """The proof of what stands at the key in `state`, which has to be the one behind the checkpoint's slot."""
         return cls(key, state.witness(key), tuple(statements))
 
-    def check(
-        self, key: str, configuration: Membership, replicated: ReplicatedObject[Any] | str = DEFAULT
-    ) -> tuple[Checkpoint, Any]:
+    def check(self, key: str, configuration: Membership, replicated: ReplicatedObject[Any] | str = DEFAULT) -> tuple[Checkpoint, Any]:
         """The checkpoint, which says how old this is, and the value at the key, or None where there was none.
 
         Raises a ProtocolViolation unless replicas of the configuration have completed a checkpoint of such a state. Under MACs

@@ -99,9 +99,7 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
         fitting = tuple(f"though it fits together: {each}" for each in proved)
         return Verification(unproved=(f"under {record.authentication} nothing is: {forgers}", *fitting, *unproved))
     supposed = [f"no more than t replicas of a configuration are faulty (t = {views[0].t}), and Olympus is honest"]
-    return Verification(
-        proved=tuple(proved), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, shown)
-    )
+    return Verification(proved=tuple(proved), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, shown))
 
 
 def _refusal(what: str) -> Verification:
@@ -215,9 +213,11 @@ def _proved(
     shown: Sequence[Exchange], views: Sequence[Membership], handed_over: Mapping[int, list[int] | None], is_whole: bool
 ) -> Iterator[str]:
     numbers = ", ".join(str(view.number) for view in views)
-    yield f"by Olympus: configurations {numbers} are its own, each of {len(views[0].replicas)} replicas" if (
-        len(views) > 1
-    ) else f"by Olympus: configuration {numbers} is its own"
+    yield (
+        f"by Olympus: configurations {numbers} are its own, each of {len(views[0].replicas)} replicas"
+        if (len(views) > 1)
+        else f"by Olympus: configuration {numbers} is its own"
+    )
     for before, view in pairwise(views):
         signers = handed_over[view.number]
         if signers is not None and len(signers) >= before.quorum:

@@ -156,9 +156,7 @@ def _open_slot(liar: Liar, sign: Sign, slot: int) -> ExecutedSlot:
     """A slot with a request that a client made, where the liar knows one, and a result that it has not."""
     request = liar.known or _request(liar, sign, 0)
     results = ("a lie",) * len(request.statement.operations)
-    return ExecutedSlot(
-        liar.configuration.number, slot, (request,), (Outcome(liar.configuration.number, slot, 0, results),)
-    )
+    return ExecutedSlot(liar.configuration.number, slot, (request,), (Outcome(liar.configuration.number, slot, 0, results),))
 
 
 def _requests(liar: Liar, sign: Sign) -> Forged:
@@ -248,9 +246,7 @@ def _configurations(liar: Liar, sign: Sign) -> Forged:
     """The next configuration, with the liar in every replica's place."""
     own = Member(liar.keys.public, liar.configuration.replicas[liar.position].address)
     issued = liar.configuration.issued
-    forged: Configuration = msgspec.structs.replace(
-        issued, number=issued.number + 1, replicas=(own,) * len(issued.replicas)
-    )
+    forged: Configuration = msgspec.structs.replace(issued, number=issued.number + 1, replicas=(own,) * len(issued.replicas))
     for client in liar.clients:
         yield ("client", client), sign(forged, OLYMPUS)
     for place in liar.others:

@@ -87,10 +87,7 @@ class Injector:
 
     def strikes_at_start(self, failure_name: str, configuration: int) -> bool:
         """Whether the failure is to strike when this configuration starts, and so before the replica says that it is ready."""
-        return any(
-            (plan.failure.name, plan.trigger.count) == (failure_name, configuration)
-            for plan in self.at("reconfiguration")
-        )
+        return any((plan.failure.name, plan.trigger.count) == (failure_name, configuration) for plan in self.at("reconfiguration"))
 
 
 OF_FAULTS = ("after", "delayed", "replay_catch_up")
@@ -113,6 +110,4 @@ def own_plans(plans: Sequence[FaultPlan], configuration: int, position: int) -> 
 
 def accomplices(plans: Sequence[FaultPlan], configuration: int, failure_name: str) -> list[int]:
     """The positions of the replicas of a configuration that have this failure, which they commit together."""
-    return sorted(
-        {plan.position for plan in plans if plan.configuration == configuration and plan.failure.name == failure_name}
-    )
+    return sorted({plan.position for plan in plans if plan.configuration == configuration and plan.failure.name == failure_name})

@@ -106,9 +106,7 @@ FAILURES: Mapping[str, FailureWord] = {
         effect="lie",
         no_accident="a message arrives whole or not at all, and loses no statement on its way",
     ),
-    "invalid_order_sig": FailureWord(
-        (), "the next shuttle's own order statement has an invalid signature", effect="lie"
-    ),
+    "invalid_order_sig": FailureWord((), "the next shuttle's own order statement has an invalid signature", effect="lie"),
     "invalid_result_sig": FailureWord(
         (), "the next shuttle's (the tail: result's) own result statement has an invalid signature", effect="lie"
     ),
@@ -140,12 +138,8 @@ FAILURES: Mapping[str, FailureWord] = {
     ),
     "sleep": FailureWord(("milliseconds",), "sleep before processing", effect="timing", strikes="at once"),
     "drop": FailureWord((), "ignore the triggering message", effect="omission", strikes="at once", leaves_behind=True),
-    "crash": FailureWord(
-        (), "flush the log and exit the process at once", effect="omission", strikes="at once", leaves_behind=True
-    ),
-    "delay": FailureWord(
-        ("milliseconds",), "the next message leaves so much later, behind those that follow it", effect="timing"
-    ),
+    "crash": FailureWord((), "flush the log and exit the process at once", effect="omission", strikes="at once", leaves_behind=True),
+    "delay": FailureWord(("milliseconds",), "the next message leaves so much later, behind those that follow it", effect="timing"),
     "duplicate": FailureWord((), "the next message leaves twice", effect="timing"),
     "corrupt": FailureWord((), "the next message leaves with flipped bits", effect="lie"),
     "replay": FailureWord((), "the next message is followed by the first one of its kind again", effect="lie"),
@@ -278,13 +272,9 @@ CLIENT_TRIGGERS: Mapping[str, TriggerWord] = {
 }
 
 CLIENT_FAILURES: Mapping[str, FailureWord] = {
-    "garbage": FailureWord(
-        ("number",), "n messages that nobody can read to a replica, another one in each configuration", times=(1, 12)
-    ),
+    "garbage": FailureWord(("number",), "n messages that nobody can read to a replica, another one in each configuration", times=(1, 12)),
     "flood": FailureWord(("number",), "n signed requests of rising numbers to the head at once", times=(5, 60)),
-    "stale_pairs": FailureWord(
-        ("number",), "n times a request to the second replica alone, and the next one to the head"
-    ),
+    "stale_pairs": FailureWord(("number",), "n times a request to the second replica alone, and the next one to the head"),
     "double": FailureWord(
         ("number",),
         "n numbers, each with another operation at each replica",
@@ -300,9 +290,7 @@ CLIENT_FAILURES: Mapping[str, FailureWord] = {
         "a message of that kind in another's name, once under its own key and once under none",
         no_accident="it signs in another's name, and puts a right checksum below it",
     ),
-    "uneven_macs": FailureWord(
-        (), "from now on its requests convince some replicas and not others", only_with=("hmac", MACS)
-    ),
+    "uneven_macs": FailureWord((), "from now on its requests convince some replicas and not others", only_with=("hmac", MACS)),
 }
 
 # Faults that the simulator, and no replica, injects into a replica.
@@ -354,9 +342,7 @@ def effect_of(failure: str) -> Effect:
 
 def no_accident(failure: str) -> str:
     """Why no checksum shows a failure of a replica, a client or the simulator; nothing where it is an accident."""
-    return next(
-        (words[failure].no_accident for words in (FAILURES, CLIENT_FAILURES, SIMULATED) if failure in words), ""
-    )
+    return next((words[failure].no_accident for words in (FAILURES, CLIENT_FAILURES, SIMULATED) if failure in words), "")
 
 
 def possible(words: Mapping[str, FailureWord], authentication: str, simulated: bool) -> list[str]:

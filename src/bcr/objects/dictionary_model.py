@@ -31,9 +31,7 @@ class DictionaryModel:
         """What the operations of a request give, one after the other, where there is room for whatever they write."""
         return self.execute_within(operations, place, sys.maxsize, RESULTS_LIMIT_BYTES)
 
-    def execute_within(
-        self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int
-    ) -> tuple[str, ...]:
+    def execute_within(self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int) -> tuple[str, ...]:
         """The same in a dictionary of at most so many bytes, by a request that gets no more than is left."""
         results: list[str] = []
         got = 0  # bytes

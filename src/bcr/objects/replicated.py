@@ -123,13 +123,9 @@ class ReplicatedObject(ABC, Generic[V]):
 
     def most_growth(self, operations: Sequence[Operation]) -> int:
         """At most how many bytes keys and values grow by, as encoded; 0 where they do not."""
-        return sum(
-            bytes_of(each.key) + bytes_of(each.argument) + GROWTH_OVERHEAD_BYTES for each in operations if self.changed(each)
-        )
+        return sum(bytes_of(each.key) + bytes_of(each.argument) + GROWTH_OVERHEAD_BYTES for each in operations if self.changed(each))
 
-    def is_refused(
-        self, operations: Sequence[Operation], size_of: SizeOf, room_bytes: int, results_left: int | None
-    ) -> bool:
+    def is_refused(self, operations: Sequence[Operation], size_of: SizeOf, room_bytes: int, results_left: int | None) -> bool:
         """Whether there may not be room for what a request writes, or gets; then nothing of it is executed."""
         growth = self.most_growth(operations)
         if growth and growth > room_bytes:
@@ -173,9 +169,7 @@ class ReplicatedObject(ABC, Generic[V]):
 class LimitedModel(ObjectModel, Protocol):
     """The model of an object that keeps to limits operation by operation."""
 
-    def execute_within(
-        self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int
-    ) -> tuple[str, ...]: ...
+    def execute_within(self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int) -> tuple[str, ...]: ...
 
 
 class LimitedObject(ReplicatedObject[V]):
@@ -213,9 +207,7 @@ class Itself:
     def execute(self, operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
         return self._replicated.execute(self._values, operations, place)
 
-    def execute_within(
-        self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int
-    ) -> tuple[str, ...]:
+    def execute_within(self, operations: Sequence[Operation], place: Place, limit_bytes: int, results_left: int) -> tuple[str, ...]:
         """The same of an object that keeps to limits itself."""
         assert isinstance(self._replicated, LimitedObject)
         self._room = self._room or Room(limit_bytes)

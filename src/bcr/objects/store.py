@@ -224,7 +224,7 @@ class Transaction:
 
     def _demand(self, condition: str, before: Item | None) -> None:
         wanted = condition_of(condition)
-        holds = before is None if wanted == ABSENT else wanted is None or before is not None and before.version == wanted
+        holds = before is None if wanted == ABSENT else wanted is None or (before is not None and before.version == wanted)
         if not holds:
             there = "null" if before is None else _version(before)
             raise Failed(f'{{"error":"condition","version":{there}}}')

@@ -98,7 +98,7 @@ def _check_condition(text: str, pair: tuple[str, list[int]] | None) -> None:
     ):
         raise _Error({"error": "malformed"})
     version = None if pair is None else pair[1]
-    if text == "absent" and version is not None or text not in ("*", "absent") and version != list(map(int, numbers)):
+    if (text == "absent" and version is not None) or (text not in ("*", "absent") and version != list(map(int, numbers))):
         raise _Error({"error": "condition", "version": version})
 
 

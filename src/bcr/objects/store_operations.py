@@ -78,7 +78,7 @@ def condition_of(text: str) -> Condition:
 
 def demand_key(key: str) -> None:
     """Raises NoOperation unless the store may have the key."""
-    if not key or may_exceed(len(key), KEY_LIMIT_BYTES) and bytes_of(key) > KEY_LIMIT_BYTES:
+    if not key or (may_exceed(len(key), KEY_LIMIT_BYTES) and bytes_of(key) > KEY_LIMIT_BYTES):
         raise NoOperation(f"a key of {bytes_of(key):,} bytes: from 1 to {KEY_LIMIT_BYTES:,} are possible")
 
 
@@ -92,7 +92,7 @@ def value_of(text: str) -> str:
     try:
         json.loads(text, parse_int=_unread, parse_float=_unread, parse_constant=_refused)
     except ValueError as error:
-        raise NoOperation(f"expected JSON such as 5, \"text\" or [1,2], found {text[:40]!r}") from error
+        raise NoOperation(f'expected JSON such as 5, "text" or [1,2], found {text[:40]!r}') from error
     return text.strip(BLANKS)
 
 

@@ -72,4 +72,3 @@ class Follower:
 def majority_index(match_indices: Collection[int]) -> int:
     """The highest index that a majority of the servers holds; of each server, the leader too, one index is given."""
     return sorted(match_indices, reverse=True)[majority_of(len(match_indices)) - 1]
-

@@ -3,7 +3,7 @@
 from bcr.chain.limits import state_limits
 from bcr.chain.settings import Settings
 from bcr.raft.log import Position
-from bcr.raft.messages import InstallSnapshot
+from bcr.raft.rpcs import InstallSnapshot
 from bcr.signed.encoding import decode
 from bcr.state.running import RunningState, Snapshot
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bcr.raft.log import Entry, Log, Position
-from bcr.raft.store import Store
+from bcr.raft.persistent import Store
 from bcr.signed.statements import Request
 
 

@@ -54,8 +54,9 @@ SUBJECTS: Mapping[str, Subject] = {
     "final": Subject(("string",), "string", "the value of a key in the final state; `absent` for none"),
     "quorum_includes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, all of these"),
     "quorum_excludes": Subject(("number",), "positions", "in the quorum of the i-th reconfiguration, none of these"),
-    "blamed": Subject(("number",), "positions", "blamed by the request for the i-th reconfiguration, or for any, one of these",
-                      of_any=True),
+    "blamed": Subject(
+        ("number",), "positions", "blamed by the request for the i-th reconfiguration, or for any, one of these", of_any=True
+    ),
 }
 
 

@@ -64,7 +64,7 @@ def _value(kind: Kind, are_many: bool, text: str, offset: int, reading: Reading,
     if kind == "string" and text == "absent":
         return None
     strings = parse_strings(" " * offset + text, warn)
-    if kind == "strings" or are_many and strings:
+    if kind == "strings" or (are_many and strings):
         return strings
     if len(strings) != 1:
         raise Problem(f"expected one string or absent, found {text!r}", offset)

@@ -311,9 +311,7 @@ class LinkFault(msgspec.Struct, frozen=True):
     text: str
 
 
-def parse_links(
-    text: str, link: tuple[int, int] | None, reading: Reading, warn: Warn, tell: Tell
-) -> list[LinkFault]:
+def parse_links(text: str, link: tuple[int, int] | None, reading: Reading, warn: Warn, tell: Tell) -> list[LinkFault]:
     """A `;`-separated set of `trigger,fail()` and the like, for one link or, with None, for all of them."""
     found = items(text, lambda cursor: _link_faults(cursor, link, reading), "pairs", warn, tell)
     return list(chain.from_iterable(found))

@@ -25,8 +25,7 @@ TEXTS: Mapping[str, str] = {
     "test_case_name": "what the run is called; the file's name without its ending, where it is not given",
     "protocol": "which protocol replicates: `shuttle` is Byzantine chain replication",
     "allow_lies": "whether a server of Raft may lie, against which it promises nothing",
-    "object": "what is replicated: `dictionary`, `store`, or `module:Class` of your own, which stands beside this file or can be "
-              "imported",
+    "object": "what is replicated: `dictionary`, `store`, or `module:Class` of your own, which stands beside this file or can be imported",
     "authentication": "what stands below every statement: a signature, a vector of codes, or a checksum against accidents",
     "acceptance": "whether a result needs the testimony of all replicas, or t+1 equal ones are enough, which can be lost",
     "durable": "whether replicas write what they order to disk before they speak of it, and survive their processes",

@@ -1,6 +1,6 @@
 """The protocols that a scenario may ask for, one declaration each: what follows from it a file is read and refused by.
 
-How a protocol is started and judged is declared in `bcr_run.protocols`, how it is simulated and hunted in `bcr_sim.protocols`;
+How a protocol is started and judged is declared in `bcr_run.protocol_starts`, how it is simulated and hunted in `bcr_sim.protocol_simulations`;
 both under the names that stand here.
 """
 
@@ -51,7 +51,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
     def why_not(self, failure: str, allows_lies: bool) -> str:
         """Why it cannot have this failure of a server, or nothing where it can."""
-        if failure in self.failures or allows_lies and failure in self.lies:
+        if failure in self.failures or (allows_lies and failure in self.lies):
             return ""
         if failure in self.lies:
             return self.why_no_lies
@@ -113,9 +113,7 @@ RAFT = Protocol(
     failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
     lies=("change_result", "truncate_history"),
     why_no_lies=UNTRUSTED,
-    options={
-        word: UNTRUSTED for word in ("twins", "free", "mutate", "amnesia", "flip")
-    } | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
+    options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
 )  # fmt: skip
 
 PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}

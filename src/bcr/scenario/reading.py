@@ -223,9 +223,7 @@ class _Reading:
 
     def scenario(self) -> Scenario | None:
         unit_ms = 1_000 if self._choice("time_unit") == "s" else 1
-        numbers = {
-            name: self._number(name, limits, unit_ms if name in TIMES else 1) for name, limits in NUMBERS.items()
-        }
+        numbers = {name: self._number(name, limits, unit_ms if name in TIMES else 1) for name, limits in NUMBERS.items()}
         clients, t = numbers["num_client"], numbers["t"]
         object_name, replicated = self._object()
         label = self._plain("test_case_name")
@@ -303,9 +301,7 @@ class _Reading:
             self.unread.add("object")
             return DEFAULT, named(DEFAULT)
 
-    def _workloads(
-        self, reading: FileReading, per_request: int, replicated: ReplicatedObject[Any]
-    ) -> tuple[Workload, ...]:
+    def _workloads(self, reading: FileReading, per_request: int, replicated: ReplicatedObject[Any]) -> tuple[Workload, ...]:
         if "object" in self.unread:
             return ()  # whose operations these are nobody knows
         workloads: dict[int, Workload] = {}
@@ -360,9 +356,7 @@ class _Reading:
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
         return (*plans, *self._links(reading))
 
-    def _client_failures(
-        self, reading: FileReading, authentication: Authentication
-    ) -> tuple[ClientFaultPlan, ...]:
+    def _client_failures(self, reading: FileReading, authentication: Authentication) -> tuple[ClientFaultPlan, ...]:
         plans: list[ClientFaultPlan] = []
         for index, entry in self._indexed("client_failures"):
             place = self._index(entry, "client_failures", index, 1)
@@ -408,9 +402,7 @@ class _Reading:
             return None
         return sender, receiver
 
-    def _simulation(
-        self, replicas: int, clients: int, authentication: Authentication, protocol: Protocol
-    ) -> Simulation | None:
+    def _simulation(self, replicas: int, clients: int, authentication: Authentication, protocol: Protocol) -> Simulation | None:
         entry = self._plain("simulation")
         if entry is None:
             return None

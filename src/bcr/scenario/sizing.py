@@ -107,9 +107,7 @@ def _largest_values(workloads: Sequence[Workload]) -> tuple[Mapping[str, int], i
 
 
 def _has_get(workload: Workload) -> bool:
-    return any(
-        not isinstance(part, Written) or any(each.name == "get" for each in part.operations) for part in workload.parts
-    )
+    return any(not isinstance(part, Written) or any(each.name == "get" for each in part.operations) for part in workload.parts)
 
 
 def oversized_request(workload: Workload, per_request: int, replicated: ReplicatedObject[Any]) -> str | None:

@@ -44,7 +44,9 @@ NUMBERS = {
     "state_limit": Range(STATE_LIMIT_BYTES, 50, 1 << 29, "bytes of all keys and values together, as encoded"),
     "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
     "heartbeat": Range(50, 1, MILLISECONDS_MOST, "milliseconds between two messages of a leader of Raft to a follower"),
-    "election_timeout": Range(150, 2, MILLISECONDS_MOST, "milliseconds that a server of Raft waits for a leader: drawn from this to twice it"),
+    "election_timeout": Range(
+        150, 2, MILLISECONDS_MOST, "milliseconds that a server of Raft waits for a leader: drawn from this to twice it"
+    ),
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
 MAX_OPERATIONS = 1_000_000
@@ -227,8 +229,4 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self) -> dict[str, object]:
         """The settings by name, without workloads, faults and expectations."""
-        return {
-            field: getattr(self, field)
-            for field in self.__struct_fields__
-            if field not in NO_SETTINGS
-        }
+        return {field: getattr(self, field) for field in self.__struct_fields__ if field not in NO_SETTINGS}

@@ -106,12 +106,9 @@ class MacAuthor:
         hashed = hashlib.sha256(message).digest()
         return any(
             signature.startswith(self._hint, place)
-            and hmac.compare_digest(
-                signature[place + HINT_SIZE : place + ENTRY_SIZE], _mac(key, hashed, signature[:place])
-            )
+            and hmac.compare_digest(signature[place + HINT_SIZE : place + ENTRY_SIZE], _mac(key, hashed, signature[:place]))
             for place in range(0, len(signature), ENTRY_SIZE)
         )
-
 
     def is_sealed(self, message: bytes, seal: bytes) -> bool:
         key = _key_between(self._reader.seed, self._public_key, self._public_key, self._reader.public)

@@ -23,11 +23,7 @@ class Tree:
 
     def path(self, index: int) -> tuple[bytes, ...]:
         """The siblings from the leaf at `index` upwards: at most log2 of the number of leaves, rounded up."""
-        return tuple(
-            level[sibling]
-            for height, level in enumerate(self._levels[:-1])
-            if (sibling := (index >> height) ^ 1) < len(level)
-        )
+        return tuple(level[sibling] for height, level in enumerate(self._levels[:-1]) if (sibling := (index >> height) ^ 1) < len(level))
 
 
 def root_above(domain: str, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:

@@ -70,7 +70,7 @@ def believable(rows: Sequence[Row]) -> tuple[Row, ...]:
     the later one was begun when the earlier one had been synced.
     """
     bad = next((i for i, row in enumerate(rows) if not row.is_whole() or row.number != rows[0].number + i), len(rows))
-    if bad < len(rows) - 1 or bad < len(rows) and rows[bad].is_whole():
+    if bad < len(rows) - 1 or (bad < len(rows) and rows[bad].is_whole()):
         raise DamagedError(f"row {bad + 1} of {len(rows)} in the log is not what was written")
     return tuple(rows[:bad])
 

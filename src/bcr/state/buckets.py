@@ -75,9 +75,7 @@ class Buckets:
         """How many bytes the object may still grow by."""
         return self._room.left
 
-    def execute(
-        self, operations: Sequence[Operation], results_left: int | None = None, place: Place = (0, 0, 0)
-    ) -> tuple[str, ...]:
+    def execute(self, operations: Sequence[Operation], results_left: int | None = None, place: Place = (0, 0, 0)) -> tuple[str, ...]:
         """Execute the operations in order, in place, and return their results, of at most so many bytes."""
         if self._unread:
             self._read_for(operations)

@@ -28,9 +28,7 @@ class RunningState:
     How large both may become `limits` says.
     """
 
-    def __init__(
-        self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT
-    ) -> None:
+    def __init__(self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
         self.client_window = client_window
         self.limits = limits
         self.replicated = found(replicated)
@@ -67,9 +65,7 @@ class RunningState:
 
         A request that was executed before gives its recorded outcome and has no effect; a stale one has neither.
         """
-        return tuple(
-            self.execute_at(configuration, slot, index, request) for index, request in enumerate(requests)
-        )
+        return tuple(self.execute_at(configuration, slot, index, request) for index, request in enumerate(requests))
 
     def execute_at(self, configuration: int, slot: int, index: int, request: Request) -> Outcome:
         """Execute one request, the one at place `index` of a slot; see `execute`."""
@@ -177,9 +173,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
     outcomes: bytes
 
     @classmethod
-    def of(
-        cls, values: Mapping[str, Any], outcomes: _Outcomes, replicated: ReplicatedObject[Any] | str = DEFAULT
-    ) -> "Snapshot":
+    def of(cls, values: Mapping[str, Any], outcomes: _Outcomes, replicated: ReplicatedObject[Any] | str = DEFAULT) -> "Snapshot":
         """The snapshot of a state with these values by key, and these outcomes by client and number, in order."""
         return cls(tuple(Buckets.of(values, replicated).encoded().items()), encode(outcomes))
 

@@ -1,4 +1,4 @@
-"""What the judge of any protocol asks of the exchanges on record: whose they are, whether they are all, and what to call them."""
+"""What the judge of any protocol asks of the exchanges on record (specification, 10.3): whose they are, whether all, what to call them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol

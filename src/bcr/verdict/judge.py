@@ -16,7 +16,7 @@ from bcr.faults.plans import spoiled_by, struck_by
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
-from bcr.raft.messages import Response
+from bcr.raft.rpcs import Response
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.signed.statements import Order, Result
@@ -37,7 +37,6 @@ from bcr.verdict.owing import why_nothing_is_owed
 from bcr.verdict.record import ClientRecord, Exchange, ReplicaReport, RunRecord, is_final
 
 Status = Literal["pass", "fail", "unknown"]
-
 
 
 MAX_SEARCHED = 12  # requests, of which every order is tried
@@ -234,9 +233,7 @@ def _can_be_searched(record: RunRecord) -> bool:
     return is_short and len({client.clock for client in record.clients}) == 1
 
 
-def _wrong_exchanges(
-    record: RunRecord, workloads: Workloads, configurations: Mapping[int, Membership]
-) -> Iterator[str]:
+def _wrong_exchanges(record: RunRecord, workloads: Workloads, configurations: Mapping[int, Membership]) -> Iterator[str]:
     """Requests that the client did not sign or that are not its workload, and results without a valid proof."""
     seen: set[tuple[int, int]] = set()
     for client in record.clients:
@@ -276,9 +273,7 @@ def _is_vouched_for(answer: Answer, configuration: Membership) -> bool:
     result = answer.result()
     order = Order(result.configuration, result.slot, result.requests_digest)
     named = {signed.signer for signed in answer.orders if signed.statement == order}
-    named |= {
-        signed.signer for signed in answer.proof if replace(signed.statement, outcomes_digest=result.outcomes_digest) == result
-    }
+    named |= {signed.signer for signed in answer.proof if replace(signed.statement, outcomes_digest=result.outcomes_digest) == result}
     if not configuration.needed <= named:
         return False
     equal = [signed for signed in answer.proof if signed.statement == result]
@@ -314,7 +309,7 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
     for exchange in history:
         answer = _answer(exchange)
         place = answer.outcome.place
-        if isinstance(answer, Vouched) or is_resigned and place[0] != answer.configuration:
+        if isinstance(answer, Vouched) or (is_resigned and place[0] != answer.configuration):
             continue
         if requests.get(place, answer.request_digest) != answer.request_digest:
             yield f"{name_of(exchange)}: executed at {_place(place)}, where another request stands"
@@ -374,9 +369,7 @@ def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
                 )
 
 
-def _wrong_final_states(
-    record: RunRecord, configurations: Mapping[int, Membership], replayed: Model | None
-) -> Iterator[str]:
+def _wrong_final_states(record: RunRecord, configurations: Mapping[int, Membership], replayed: Model | None) -> Iterator[str]:
     """Final reports that are not the replica's, and states that differ from the replayed one.
 
     Where the history is not known to its end, `replayed` is None. Replicas may then differ in what was on its way, but

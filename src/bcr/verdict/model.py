@@ -20,9 +20,7 @@ Executed = tuple[Place, tuple[str, ...]]  # where a request was executed, and wh
 class Model:
     """The service as one process: the object, and every request that was executed, with its place and results."""
 
-    def __init__(
-        self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT
-    ) -> None:
+    def __init__(self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
         self.client_window = client_window
         self.limits = limits
         self._most_bytes = 0  # that the object may have come to, as encoded; of one that keeps to limits itself, nothing
@@ -87,11 +85,7 @@ class Model:
         """How a replica's running state differs; empty where it does not."""
         if state.values != self.values:
             return f"another {self.replicated.name}"
-        expected = {
-            (client, number)
-            for (client, number) in self.executed
-            if number > self.latest[client] - self.client_window
-        }
+        expected = {(client, number) for (client, number) in self.executed if number > self.latest[client] - self.client_window}
         held = {(client, number) for client, latest in state.outcomes.items() for number in latest}
         if held != expected:
             return f"outcomes of {sorted(held)}, not of {sorted(expected)}"

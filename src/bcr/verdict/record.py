@@ -8,7 +8,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
-from bcr.raft.messages import Response
+from bcr.raft.rpcs import Response
 from bcr.signed.authentication import Authentication
 from bcr.signed.signing import Signed, Statement
 from bcr.signed.statements import SignedRequest

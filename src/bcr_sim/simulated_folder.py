@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from bcr.evidence.files import packed_record
+from bcr.evidence.evidence_files import packed_record
 from bcr.scenario import Scenario
 from bcr_run.launch import settings_of
 from bcr_run.run_folder import begin_folder, write_whole
-from bcr_sim.run import Outcome, simulate
+from bcr_sim.simulated_run import Outcome, simulate
 from bcr_sim.source import BEGINNING_NS, CLOCK
 
 
@@ -38,4 +38,4 @@ def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: b
 def show(folder: Path, *options: str) -> int:
     """`bcr show` of the folder, which we do not know and so call by its name; its exit status."""
     sys.stdout.flush()
-    return subprocess.run([sys.executable, "-P", "-m", "bcr_show.cli", str(folder), *options], check=False).returncode
+    return subprocess.run([sys.executable, "-P", "-m", "bcr_show.show", str(folder), *options], check=False).returncode

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
-from bcr_run.files import ScenarioNotFound, find_scenario
 from bcr_run.output import Terminal
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.recording import Recorded, drawn

@@ -19,7 +19,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
 from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
 from bcr.faults.vocabulary import FAILURES
-from bcr.raft.store import MemoryStore
+from bcr.raft.persistent import MemoryStore
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
@@ -31,7 +31,7 @@ from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, Launch, settings_of
 from bcr_run.patience import stall_limit_s
-from bcr_run.protocols import START_UPS
+from bcr_run.protocol_starts import START_UPS
 from bcr_run.report import outcome_of
 from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
@@ -106,7 +106,7 @@ def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: boo
 
     Raises ScenarioError where it cannot be simulated (`demand_simulable`).
     """
-    from bcr_sim.protocols import SIMULATIONS  # which stand upon this module
+    from bcr_sim.protocol_simulations import SIMULATIONS  # which stand upon this module
 
     demand_simulable(scenario)
     run: _Run = SIMULATIONS[scenario.protocol](scenario, folder, keeps_steps)
@@ -134,9 +134,7 @@ class _Run:
         self.interference = Interference(self.options)
         self.uneven = {f"client_{plan.client}" for plan in scenario.client_failures if plan.failure.name == "uneven_macs"}
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
-        self.free_liars = FreeLiars(
-            self.options.free, self.options.seed, self._inject, lambda: self.system.all(), self._tell_of_free_liar
-        )
+        self.free_liars = FreeLiars(self.options.free, self.options.seed, self._inject, self.system.all, self._tell_of_free_liar)
         self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
         self.folder = folder
         self.record: RunRecord | None = None
@@ -148,9 +146,7 @@ class _Run:
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
         self.limits = state_limits(self.launch.settings)
-        self.oracle = Oracle(
-            self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits, scenario.replicated
-        )
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits, scenario.replicated)
         self.oracle.on_breach = self.trace.breached
         self.power = Power(self, scenario.num_replicas)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.evidence.files import UnreadableFile, unpacked_record
+from bcr.evidence.evidence_files import UnreadableFile, unpacked_record
 from bcr.verdict.record import RunRecord
 from bcr_show.lines import ROUTINE, Clock, Line, event_of, parse
 from bcr_show.mentions import mentioned_requests

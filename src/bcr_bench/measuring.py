@@ -6,7 +6,7 @@ import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bcr_bench.measured import Measured, together
-from bcr_bench.plans import Plan, Point, Sweep, is_known, points_of, step_of
+from bcr_bench.plan_files import Plan, Point, Sweep, is_known, points_of, step_of
 from bcr_bench.points import run_point
 from bcr_run.output import Terminal
 
@@ -37,8 +37,7 @@ def run_plan(
     `keep` gets what there is whenever every point has been run once more.
     """
     measured: dict[str, list[Series]] = {
-        sweep.name: [Series(point, []) for point in points_of(plan, sweep)] if sweep.rates is None else []
-        for sweep in sweeps
+        sweep.name: [Series(point, []) for point in points_of(plan, sweep)] if sweep.rates is None else [] for sweep in sweeps
     }
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Terminal(stderr=True)
@@ -76,9 +75,7 @@ def _times(plan: Plan, sweep: Sweep) -> int:
     return plan.times if sweep.times is None else min(plan.times, sweep.times)
 
 
-def _step_up(
-    plan: Plan, sweep: Sweep, found: list[Series], measure: Callable[[Series, int], Measured]
-) -> None:
+def _step_up(plan: Plan, sweep: Sweep, found: list[Series], measure: Callable[[Series, int], Measured]) -> None:
     """Run one rate after the other until two are not answered at theirs; later repetitions run the same ones."""
     late = 0
     for number in range(MAX_STEPS):

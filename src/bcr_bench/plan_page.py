@@ -10,7 +10,7 @@ import msgspec
 from bcr_bench import plots
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
-from bcr_bench.model import FORETOLD_LINKS_MS, foretold
+from bcr_bench.predicted import FORETOLD_LINKS_MS, foretold
 from bcr_bench.sketch import sketch
 from bcr_bench.summary import COLUMNS, rows_of
 
@@ -171,7 +171,9 @@ def _memory(name: str, points: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
         for process, samples in sorted(point["median"]["memory"].items()):
             warm = samples[len(samples) // 5 :]
             sizes = [mib for _, mib, _ in warm]
-            rows.append([process, *(f"{mib:.1f}" for mib in (samples[0][1], sizes[0], max(sizes), sizes[-1])), f"{sizes[-1] - sizes[0]:+.1f}"])
+            rows.append(
+                [process, *(f"{mib:.1f}" for mib in (samples[0][1], sizes[0], max(sizes), sizes[-1])), f"{sizes[-1] - sizes[0]:+.1f}"]
+            )
         yield Text("Resident memory, MiB. Warm is a fifth of the run; the last column is what it grew by from then to the end.")
         yield Table(("process", "at the start", "warm", "most since", "at the end", "growth"), rows)
         yield Plot(f"{name}-{index}" if index else name, plots.memory(point), "resident memory of each process over the run")
@@ -183,7 +185,7 @@ def _predicted(contents: Mapping[str, Any]) -> Iterator[Block]:
         return
     yield Heading("Prediction and measurement")
     yield Text(
-        "From the parts alone: how many of each an operation takes in each process (src/bcr_bench/model.py), and that the rate "
+        "From the parts alone: how many of each an operation takes in each process (src/bcr_bench/predicted.py), and that the rate "
         "is the least of what the busiest process, all cores together, and the clients' windows allow. Bookkeeping, logs and "
         "the scheduler are not in it, so what is measured over what is predicted says how far the implementation is from it."
     )
@@ -246,7 +248,7 @@ def _html(blocks: Sequence[Block]) -> str:
         elif isinstance(block, Text):
             parts += [f"<p>{_inline(each)}</p>" for each in block.text.split("\n\n")]
         elif isinstance(block, Plot):
-            parts.append(f"<figure role=img aria-label='{escape(block.says)}'>{block.svg[block.svg.index('<svg'):]}</figure>")
+            parts.append(f"<figure role=img aria-label='{escape(block.says)}'>{block.svg[block.svg.index('<svg') :]}</figure>")
         else:
             parts.append("<table>" + _row(block.headings, "th") + "".join(_row(row, "td") for row in block.rows) + "</table>")
     return "\n".join(parts) + "\n"

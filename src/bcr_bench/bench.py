@@ -9,15 +9,15 @@ from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
 from bcr_bench.costs import measure, print_costs
-from bcr_bench.disks import measure_disks
+from bcr_bench.disk_cost import measure_disks
+from bcr_bench.distalgo_raft import against_raft
 from bcr_bench.layer import LayerError, measure_layer
-from bcr_bench.links import links
 from bcr_bench.machine import describe
-from bcr_bench.messages import compare_messages
-from bcr_bench.plans import Plan, PlanError, Sweep, read_plan
-from bcr_bench.raft import against_raft
-from bcr_bench.reconfiguration import KEYS, MOST_KEYS, measure_reconfiguration
-from bcr_bench.running import Series, run_plan
+from bcr_bench.measuring import Series, run_plan
+from bcr_bench.message_cost import compare_messages
+from bcr_bench.outage import KEYS, MOST_KEYS, measure_reconfiguration
+from bcr_bench.plan_files import Plan, PlanError, Sweep, read_plan
+from bcr_bench.slow_links import links
 from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
 from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
@@ -29,7 +29,7 @@ BAD_INPUT = 2
 def main(arguments: Sequence[str]) -> int:
     """`bcr bench`: 0 when everything could be measured, 1 when a point had no run that counts, 2 for bad input."""
     given = list(arguments)
-    if not given or given[0].startswith("-") and given[0] not in ("-h", "--help"):
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "run")
     options = _parser().parse_args(given)
     if options.command == "costs":
@@ -116,7 +116,7 @@ def _costs() -> int:
 
 def draw(folder: Path, for_docs: bool) -> None:
     """Plots and page from the folder's `bench.json`. Raises OSError and ValueError where there is none."""
-    from bcr_bench.page import write_page  # loads the drawing library, which takes a while
+    from bcr_bench.plan_page import write_page  # loads the drawing library, which takes a while
 
     contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
     write_page(contents, folder, PROJECT / "docs" if for_docs else None)

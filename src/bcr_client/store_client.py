@@ -11,8 +11,8 @@ from typing import Any, Self
 import msgspec
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
-from bcr_client import asking
-from bcr_client.asking import ABSENT, NOTHING_SEEN, Call, Seen
+from bcr_client import answers
+from bcr_client.answers import ABSENT, NOTHING_SEEN, Call, Seen
 from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
 from bcr_client.proof import Proof, Shown, key_of
 from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader, place_of, request_bytes
@@ -32,9 +32,7 @@ class Versioned(msgspec.Struct, frozen=True):
 class Checking:
     """What both clients have in common: what they know, and what they make of answers."""
 
-    def __init__(
-        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
-    ) -> None:
+    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN) -> None:
         """`olympus_key` is Olympus's public key, 32 bytes or their hexadecimal digits, from a source that you trust.
 
         `timeout_s` is the deadline of each call, `seen` what an earlier client of yours had seen, if it is to count.
@@ -59,7 +57,7 @@ class Checking:
 
     def take(self, call: Call, response: Response, before: Seen) -> list[Any]:
         """The results of a call, in order, once they are proved. Raises a StoreError."""
-        proof, shown = asking.checked(call, response, self.olympus_key, before)
+        proof, shown = answers.checked(call, response, self.olympus_key, before)
         self._saw(shown)
         self.last_proof = proof
         return [json.loads(result) for result in shown.results[: len(call.operations)]]
@@ -88,9 +86,7 @@ class Store(Checking):
     where the gateway's answer does not hold.
     """
 
-    def __init__(
-        self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN
-    ) -> None:
+    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN) -> None:
         super().__init__(url, olympus_key, timeout_s, seen)
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -117,19 +113,19 @@ class Store(Checking):
 
     def get_versioned(self, key: str) -> Versioned | None:
         """The value with its version, or None where there is none."""
-        return versioned(self._ask(asking.get(key))[0])
+        return versioned(self._ask(answers.get(key))[0])
 
     def put(self, key: str, value: Any, condition: Condition = None) -> Version:
         """Write the value, any JSON; returns its version. The condition is ABSENT, or the version that has to be there."""
-        return version_of(self._ask(asking.put(key, value, condition))[0])
+        return version_of(self._ask(answers.put(key, value, condition))[0])
 
     def append(self, key: str, value: Any, condition: Condition = None) -> Version:
         """Put the value at the end of a list, which is made where there is none, or a string at the end of a string."""
-        return version_of(self._ask(asking.transaction([("append", key, value, condition)]))[0])
+        return version_of(self._ask(answers.transaction([("append", key, value, condition)]))[0])
 
     def delete(self, key: str, condition: Condition = None) -> bool:
         """Remove the value; returns whether there was one."""
-        return self._ask(asking.delete(key, condition))[0] is not None
+        return self._ask(answers.delete(key, condition))[0] is not None
 
     def compare_and_set(self, key: str, version: Version | None, value: Any) -> Version:
         """Write the value if the version is still this one, None: if there is none. Raises ConditionFailed."""
@@ -139,7 +135,7 @@ class Store(Checking):
         """The keys that begin with the prefix, in order. Each page of them is of one moment, all together are not."""
         after, more = "", True
         while more:
-            listed = self._ask(asking.keys(prefix, after, page))[0]
+            listed = self._ask(answers.keys(prefix, after, page))[0]
             yield from listed["keys"]
             more = listed["more"]
             after = listed["keys"][-1] if listed["keys"] else ""
@@ -149,7 +145,7 @@ class Store(Checking):
 
         `("get", key)`, `("put", key, value)`, `("append", key, value)`, `("delete", key)`; each may have a condition at its end.
         """
-        return self._ask(asking.transaction(operations))
+        return self._ask(answers.transaction(operations))
 
     # -- sending
 

@@ -14,7 +14,7 @@ import msgspec
 
 from bcr.scenario import Scenario
 from bcr.verdict.record import RunRecord
-from bcr_sim.run import Outcome, simulate
+from bcr_sim.simulated_run import Outcome, simulate
 from bcr_sim.source import BEGINNING_NS
 from bcr_sim.world import SECOND_NS
 
@@ -22,7 +22,18 @@ _WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 _LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?")
 _ROLES = ("client", "olympus", "replica")
 # Of a process's life outside of the protocol, or what the next line says as well.
-_UNTOLD = {"settings", "received", "created", "finished", "final_dictionary", "final_state", "contents", "evidence", "operations", "results"}
+_UNTOLD = {
+    "settings",
+    "received",
+    "created",
+    "finished",
+    "final_dictionary",
+    "final_state",
+    "contents",
+    "evidence",
+    "operations",
+    "results",
+}
 _SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position"}
 
 _Values = Mapping[str, str]
@@ -87,7 +98,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
     width = max(map(len, names.values()), default=0)
     for (moment, _, _), log, values in lines:
         event = values["event"]
-        if event in _UNTOLD or event == "executed" and "requests" not in values:  # that is the detail of the one before
+        if event in _UNTOLD or (event == "executed" and "requests" not in values):  # that is the detail of the one before
             continue
         what = _sent(values) if event == "sent" else _done(event, values)
         exchange = exchanges.get((names[log], values.get("number", "")))

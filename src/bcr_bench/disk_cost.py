@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bcr.stable.disk import Row
 from bcr_bench.measured import Measured, together
-from bcr_bench.plans import Point, Value
+from bcr_bench.plan_files import Point, Value
 from bcr_bench.points import run_point
 from bcr_disk.sqlite import SqliteDisk
 from bcr_run.output import Terminal

@@ -1,7 +1,7 @@
 """Does the specification notice bugs? Runs one seeded bug of `bcr_sim.bugs` beside it, seed by seed, until it does.
 
 An OS process of its own has the bug, which must be there before anything of it is imported:
-`python3 -m bcr_spec.bugs "suffix not executed" 40`.
+`python3 -m bcr_spec.sensitivity "suffix not executed" 40`.
 """
 
 import sys

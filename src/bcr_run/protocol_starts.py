@@ -6,7 +6,7 @@ from typing import Any
 
 from bcr.chain.limits import state_limits
 from bcr.verdict.judge import Judgement, judge
-from bcr.verdict.raft import judge_raft
+from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
 from bcr_run.launch import Launch
 from bcr_run.patience import patience_ms

@@ -20,7 +20,7 @@ from bcr_run import output
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
 from bcr_runtime import ambient
 from bcr_service.gateway import GatewaySettings
-from bcr_service.reading import Address, read_service
+from bcr_service.service_files import Address, read_service
 
 MOST_NOTES = 100
 MOST_EVENTS = 1_000
@@ -206,5 +206,3 @@ def pid_of(keeping: Keeping, name: str) -> int | None:
     if not name.startswith("replica_") or not position.isdecimal() or int(position) >= len(keeping.replicas):
         return None
     return keeping.replicas[int(position)].pid or None
-
-

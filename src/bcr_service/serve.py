@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bcr.scenario import ScenarioError
 from bcr_run import output
-from bcr_run.files import ScenarioNotFound, find_scenario
+from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import SOURCES
-from bcr_service.reading import DEFAULT_FILE, Address, ServiceFile, read_service, told
+from bcr_service.service_files import DEFAULT_FILE, Address, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
 BACKLOG = 1_024

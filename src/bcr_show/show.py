@@ -12,7 +12,7 @@ from bcr_runtime.places import default_log_base
 from bcr_show.elements import clean
 from bcr_show.moments import Times, moments_of
 from bcr_show.page import page_of
-from bcr_show.reading import NoRun, read_run
+from bcr_show.run_reading import NoRun, read_run
 from bcr_show.serving import HOST, server_for
 from bcr_show.story import story
 
@@ -36,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bcr show", description=__doc__, epilog=EPILOG)
     parser.add_argument("run", nargs="?", metavar="RUN", help="with --serve: a folder of runs (default: logs)")
-    parser.add_argument("--window", type=_window, metavar="FROM:TO", help="draw everything between, in milliseconds since the first request")
+    parser.add_argument(
+        "--window", type=_window, metavar="FROM:TO", help="draw everything between, in milliseconds since the first request"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"where to write the page (default: {PAGE} in the run's folder)")
     parser.add_argument("--quiet", action="store_true", help="write the page, and print nothing")
     parser.add_argument("--serve", action="store_true", help="list all runs, to this machine only, until Ctrl-C")

@@ -26,7 +26,7 @@ def links() -> list[Link]:
 
 def link(t: int, link_ms: int) -> Link:
     """One client, one request at a time, every message `link_ms` on its way."""
-    from bcr_sim.run import simulate  # sets DistAlgo's options, which nobody else needs here
+    from bcr_sim.simulated_run import simulate  # sets DistAlgo's options, which nobody else needs here
 
     text = (
         f"t = {t}\nnum_client = 1\nclient_timeout = 60000\nhead_timeout = 60000\nnonhead_timeout = 60000\n"

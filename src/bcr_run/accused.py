@@ -39,7 +39,7 @@ def blamed(result: Mapping[str, Any]) -> list[Blame]:
     positions = {position for _, position in struck}
     return [
         Blame(configuration, position, tuple(dict.fromkeys(each.replace("_", " ") for each in who)),
-              (configuration, position) in struck or configuration is None and position in positions)
+              (configuration, position) in struck or (configuration is None and position in positions))
         for (configuration, position), who in by.items()
     ]  # fmt: skip
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from bcr_sim.raft_run import RaftRun
 from bcr_sim.raft_seeds import raft_scenario_text
-from bcr_sim.run import _Run
 from bcr_sim.seeds import scenario_text
+from bcr_sim.simulated_run import _Run
 
 # Protocol -> the simulated run of a scenario of it.
 SIMULATIONS: Mapping[str, Callable[..., Any]] = {"shuttle": _Run, "raft": RaftRun}

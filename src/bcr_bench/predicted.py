@@ -11,7 +11,7 @@ import msgspec
 
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
-from bcr_bench.plans import Value
+from bcr_bench.plan_files import Value
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,10 +133,7 @@ def foretold(costs: Costs, layer: Layer, cores: int) -> list[list[str]]:
     rows = []
     for t, batch, authenticator in product((1, 2, 3, 4, 5), (1, 16), AUTHENTICATORS):
         shape = Shape(t=t, batch=batch, authenticator=authenticator, clients=16, window=16)
-        each = [
-            predict(costs, layer, msgspec.structs.replace(shape, link_us=1_000.0 * link_ms), cores)
-            for link_ms in FORETOLD_LINKS_MS
-        ]
+        each = [predict(costs, layer, msgspec.structs.replace(shape, link_us=1_000.0 * link_ms), cores) for link_ms in FORETOLD_LINKS_MS]
         numbers = [f"{one.rate:,.0f}" for one in each] + [f"{one.latency_ms:.2f}" for one in each]
         rows.append([f"{t}, {batch}, {authenticator}", *numbers])
     return rows

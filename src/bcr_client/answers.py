@@ -128,7 +128,7 @@ def checked(call: Call, response: Response, olympus_key: bytes, seen: Seen) -> t
     OutcomeUnknown on the gateway's word, UntrustedAnswer where what came does not hold.
     """
     told = _told(response)
-    if response.status in (503, 504, 408, 429) or response.status >= 500 and "proof" not in told:
+    if response.status in (503, 504, 408, 429) or (response.status >= 500 and "proof" not in told):
         detail = str(told.get("detail", f"status {response.status}"))
         raise NothingHappened(detail) if told.get("definite") is True else OutcomeUnknown(detail)
     if "proof" not in told:
