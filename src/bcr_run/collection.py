@@ -186,6 +186,7 @@ class Collection:
             self.settings.client_window,
             state_limits(self.settings),
             self.settings.object_name,
+            session_slots=self.settings.session_slots,
         )
 
 

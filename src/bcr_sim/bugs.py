@@ -122,7 +122,8 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
         base = located_text(PROJECT / base)
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
         durable = bug.get("durable", False)
-        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol)
+        sessions = bug.get("sessions", False)
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol, sessions)
         if tally.failures:
             [failure] = tally.failures
             if options.keep:

@@ -29,6 +29,8 @@ from bcr.signed.statements import (
     Ready,
     ReconfigurationRequest,
     Refusal,
+    SessionOver,
+    SignedCredential,
     SignedRequest,
     Stale,
     Voucher,
@@ -44,7 +46,9 @@ KINDS: dict[str, Any] = {
     "catch_up": Signed[CatchUp],
     "get_running_state": Signed[GetRunningState],
     "voucher": Signed[Voucher],
+    "credential": SignedCredential,
     # from clients
+    "introduction": SignedCredential,
     "client_request": SignedRequest,
     "configuration_query": Signed[ConfigurationQuery],
     "accusation": Signed[Accusation],
@@ -59,6 +63,7 @@ KINDS: dict[str, Any] = {
     "result_message": ResultMessage,
     "error": Signed[Refusal],
     "stale": Signed[Stale],
+    "session_over": Signed[SessionOver],
     # and to Olympus
     "public_key": PublicKey,
     "ready": Signed[Ready],

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bcr.chain.settings import Visit
 from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, no_accident
 from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
@@ -29,7 +30,8 @@ from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
 from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
-from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
+from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, SESSION_SLOTS, Range, Scenario, Simulation
+from bcr.scenario.visits import parse_visits
 from bcr.scenario.workload import Workload
 from bcr.scenario.workload_grammar import parse_workload
 from bcr.signed.authentication import Authentication
@@ -233,6 +235,7 @@ class _Reading:
         replicas = protocol.servers(t, authentication)
         counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
         reading = FileReading(clients, replicas, counters, unit_ms, indices, protocol.triggers)
+        session_slots, visits = self._sessions(reading, protocol, numbers["session_slots"], authentication)
         self.is_possible = partial(protocol.why_not, allows_lies=self._choice("allow_lies") == "yes")
         return Scenario(
             source=self.source,
@@ -256,6 +259,8 @@ class _Reading:
             object_name=object_name,
             client_rate=numbers["client_rate"],
             state_limit_bytes=numbers["state_limit"],
+            session_slots=session_slots,
+            visits=visits,
             failures=self._failures(reading, authentication),
             client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(reading),
@@ -331,7 +336,7 @@ class _Reading:
     def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
             forms = {"workload": "workload[i]", "failures": "failures[c,r]", "client_failures": "client_failures[k]",
-                     "links": "links[a,b]"}  # fmt: skip
+                     "links": "links[a,b]", "client_arrives": "client_arrives[k]", "client_leaves": "client_leaves[k]"}  # fmt: skip
             form = forms[name]
             self._say(entry, f"expected {form} with whole numbers, found {entry.key!r}")
             return None
@@ -369,6 +374,42 @@ class _Reading:
                 self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 plans.append(ClientFaultPlan(client, pair.trigger, pair.failure, pair.text))
         return tuple(plans)
+
+    def _sessions(
+        self, reading: FileReading, protocol: Protocol, session_slots: int, authentication: Authentication
+    ) -> tuple[int, tuple[Visit, ...]]:
+        """After how many slots sessions end, and when which client comes and goes."""
+        moments = {name: self._moments(name, reading, protocol) for name in ("client_arrives", "client_leaves")}
+        visits = parse_visits(moments, reading, self._say)
+        entry = self.entries.get(("session_slots", ()))
+        if visits and entry is None:
+            session_slots = SESSION_SLOTS
+        elif visits and not session_slots and "session_slots" not in self.unread:
+            self._say(next(iter((moments["client_arrives"] or moments["client_leaves"]).values()))[0],
+                      "clients that come and go have sessions, which end at some time: session_slots = 0 says that none does")  # fmt: skip
+        first = next((said for named in moments.values() for said, _ in named.values()), entry)
+        if session_slots and first is not None and authentication == "hmac" and protocol is SHUTTLE:
+            self._say(first, f"{first.key}: authentication = hmac has no credentials: its codes convince only whom Olympus knows already")
+        return (session_slots if protocol is SHUTTLE else 0), visits
+
+    def _moments(self, name: str, reading: FileReading, protocol: Protocol) -> dict[int, tuple[Entry, int]]:
+        """Of each client the milliseconds that this key gives it, and where that stands."""
+        found: dict[int, tuple[Entry, int]] = {}
+        for index, entry in self._indexed(name):
+            place = self._index(entry, name, index, 1)
+            if place is None:
+                continue
+            client = place[0] - reading.indices_start_at
+            if not 0 <= client < reading.clients:
+                self._say(entry, f"{name}: no client {place[0]}, {reading.clients_are}")
+            if protocol is not SHUTTLE:
+                self._say(entry, f"{name}: protocol = {protocol.name} has the clients that it begins with, and no credentials")
+            if ("client_failures", index) in self.entries:
+                self._say(entry, f"{name}: client {place[0]} has faults of its own, and such a client is there from the start and stays")
+            value = self._number_of(entry, entry.key, Range(None, 0, MILLISECONDS_MOST, "milliseconds after the start"), reading.unit_ms)
+            if value is not None:
+                found[client] = entry, value
+        return found
 
     def _demand_possible(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
         """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""

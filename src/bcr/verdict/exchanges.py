@@ -60,15 +60,20 @@ def _answered(record: RunRecord) -> set[tuple[int, int]]:
     return {(statement.client, statement.number) for statement in statements}
 
 
+def _settled(record: RunRecord) -> set[tuple[int, int]]:
+    """The same, and of those whose answer nobody is owed any more: their sessions have ended."""
+    return _answered(record) | {(each.statement.client, each.statement.number) for client in record.clients for each in client.lost}
+
+
 def is_complete(record: RunRecord, workloads: Workloads) -> bool:
-    """Whether every request of the workloads has an answer on record."""
+    """Whether every request of the workloads has an answer on record, or is on record as lost."""
     expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
-    return _answered(record).issuperset(expected)
+    return _settled(record).issuperset(expected)
 
 
 def missing_answers(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     """Of each client that has not all answers, how many it has."""
-    answered = _answered(record)
+    answered = _settled(record)
     for client, workload in enumerate(workloads):
         count = sum((client, number) in answered for number in range(len(workload)))
         if count < len(workload):
