@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
+from bcr_bench.callers import MOST_CALLERS, OPERATIONS, measure_callers
 from bcr_bench.costs import measure, print_costs
 from bcr_bench.disk_cost import measure_disks
 from bcr_bench.distalgo_raft import against_raft
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         return against_raft(SCENARIOS / "perform900.config", options.times)
     if options.command == "disks":
         return measure_disks(options.times)
+    if options.command == "callers":
+        return measure_callers(options.callers, options.operations, options.times)
     if options.command == "messages":
         return compare_messages(options.times)
     if options.command == "reconfiguration":
@@ -73,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
     disks = commands.add_parser("disks", help="the same work with and without disks, beside the cost of a sync")
     disks.add_argument("--times", type=_times, default=5, help="runs of each (default: 5)")
+    callers = commands.add_parser("callers", help="many callers of one client, whose operations share requests, and do not; and PySyncObj")
+    callers.add_argument(
+        "--callers", type=_callers, default=MOST_CALLERS, help="each with one operation outstanding (default: %(default)s)"
+    )
+    callers.add_argument("--operations", type=_operations, default=OPERATIONS, help="of each run (default: %(default)s)")
+    callers.add_argument("--times", type=_times, default=5, help="runs of each (default: 5)")
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--times", type=_times, default=5, help="runs (default: 5)")
@@ -82,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _keys(text: str) -> int:
     return _number(text, MOST_KEYS, "keys")
+
+
+def _callers(text: str) -> int:
+    return _number(text, MOST_CALLERS, "callers")
+
+
+def _operations(text: str) -> int:
+    return _number(text, 1_000_000, "operations")
 
 
 def _times(text: str) -> int:

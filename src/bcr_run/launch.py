@@ -16,7 +16,7 @@ from da.common import get_runtime_option
 
 from bcr.chain.settings import Settings
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
-from bcr.scenario.workload import Requests
+from bcr.scenario.workload import Filled, Requests
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
 from bcr_run import output
@@ -62,6 +62,8 @@ class Launch:
     @property
     def workloads(self) -> tuple[Requests, ...]:
         """For each client its requests by number."""
+        if self.settings.callers:
+            return tuple(Filled(each, self.scenario.replicated) for each in self.scenario.workloads)
         return tuple(Requests(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads)
 
     def node_names(self) -> list[str]:

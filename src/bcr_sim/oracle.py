@@ -15,6 +15,7 @@ from bcr.chain.proofs import Answer
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.scenario.workload import Filled
 from bcr.signed.signing import Author, Keys
 from bcr.signed.statements import Checkpoint, Request, SessionRequest, SignedCheckpoint, SignedRequest
 from bcr.state.client_sessions import holder_of
@@ -211,6 +212,8 @@ class Oracle:
         """Whether it is what its client was to send. Which request of the workload a later session begins with only the client
         knows: any will do that all of its requests so far agree with."""
         workload = self._workloads[holder]
+        if isinstance(workload, Filled):
+            return workload.holds(request.operations)
         firsts = self._firsts.get(request.client, (0,) if request.client == holder else range(len(workload)))
         possible = (first for first in firsts if 0 <= first + request.number < len(workload))
         self._firsts[request.client] = [first for first in possible if tuple(workload[first + request.number]) == request.operations]

@@ -103,7 +103,7 @@ RAFT = Protocol(
               "install_snapshot", "snapshot_installed"),
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
-    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "session_slots"),
+    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "session_slots", "callers"),
     refused={
         "authentication": ("ed25519", UNSIGNED),
         "acceptance": ("all", UNSIGNED),

@@ -259,6 +259,7 @@ class _Reading:
             object_name=object_name,
             client_rate=numbers["client_rate"],
             state_limit_bytes=numbers["state_limit"],
+            callers=self._callers(numbers, protocol),
             session_slots=session_slots,
             visits=visits,
             failures=self._failures(reading, authentication),
@@ -391,6 +392,16 @@ class _Reading:
         if session_slots and first is not None and authentication == "hmac" and protocol is SHUTTLE:
             self._say(first, f"{first.key}: authentication = hmac has no credentials: its codes convince only whom Olympus knows already")
         return (session_slots if protocol is SHUTTLE else 0), visits
+
+    def _callers(self, numbers: Mapping[str, int], protocol: Protocol) -> int:
+        """How many callers each client has."""
+        entry = self.entries.get(("callers", ()))
+        if entry is not None and numbers["callers"] and numbers["client_rate"]:
+            self._say(
+                entry,
+                "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back",
+            )
+        return numbers["callers"] if protocol is SHUTTLE else 0
 
     def _moments(self, name: str, reading: FileReading, protocol: Protocol) -> dict[int, tuple[Entry, int]]:
         """Of each client the milliseconds that this key gives it, and where that stands."""

@@ -42,6 +42,12 @@ NUMBERS = {
     "batch_limit": Range(1, 1, 1_000, "requests in a slot"),
     "client_window": Range(1, 1, 1_000, "requests that a client has outstanding; replicas remember so many of each"),
     "operations_per_request": Range(1, 1, 1_000, "operations in a request"),
+    "callers": Range(
+        0,
+        0,
+        100_000,
+        "callers of each client, each with one operation outstanding, whose operations fill its requests; 0: requests are of one size",
+    ),
     "client_rate": Range(0, 0, 1_000_000, "operations a second that each client is to send; 0: as answers come"),
     "state_limit": Range(STATE_LIMIT_BYTES, 50, 1 << 29, "bytes of all keys and values together, as encoded"),
     "session_slots": Range(
@@ -204,6 +210,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     object_name: str = DEFAULT
     client_rate: int = 0
     state_limit_bytes: int = STATE_LIMIT_BYTES
+    callers: int = 0
     session_slots: int = 0
     visits: tuple[Visit, ...] = ()
     failures: tuple[FaultPlan, ...] = ()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from bcr.objects.operation import Operation
+from bcr.scenario.workload import Filled
 from bcr.verdict.record import Exchange, RunRecord
 
 MAX_REASONS = 20
@@ -32,6 +33,20 @@ def first_reasons(reasons: Iterator[str]) -> Iterator[str]:
 def name_of(exchange: Exchange) -> str:
     """Whose request it is, and which, for a reason."""
     return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
+
+
+def as_sent(record: RunRecord, workloads: Workloads) -> Workloads:
+    """The workloads, and in place of those whose requests filled themselves the requests that their clients have on record."""
+    sizes: dict[int, dict[tuple[int, int], int]] = {}  # of requests, by client and, in the order of sending, client number and number
+    for client in record.clients:
+        known = sizes.setdefault(client.client, {})
+        for signed in (*(exchange.request for exchange in client.exchanges), *client.unanswered, *client.lost):
+            request = signed.statement
+            known[request.client, request.number] = len(request.operations)
+    return [
+        each.of_sizes([size for _, size in sorted(sizes.get(client, {}).items())]) if isinstance(each, Filled) else each
+        for client, each in enumerate(workloads)
+    ]
 
 
 def is_clients_own(exchange: Exchange, client: int, workloads: Workloads) -> bool:

@@ -25,6 +25,7 @@ from bcr.state.running import RunningState
 from bcr.verdict.by_session import by_session
 from bcr.verdict.exchanges import (
     Workloads,
+    as_sent,
     first_reasons,
     is_clients_own,
     is_complete,
@@ -86,7 +87,7 @@ def judge(
     """
     if any(isinstance(each.answer, Response) for client in record.clients for each in client.exchanges):
         return Judgement("fail", ("the record holds answers of Raft, which prove nothing here",))
-    record, workloads = by_session(record, workloads, leavers, liars)
+    record, workloads = by_session(record, as_sent(record, workloads), leavers, liars)
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
