@@ -60,7 +60,7 @@ class Launch:
     conclude: Conclude
 
     @property
-    def workloads(self) -> tuple[Requests, ...]:
+    def workloads(self) -> tuple[Requests | Filled, ...]:
         """For each client its requests by number."""
         if self.settings.callers:
             return tuple(Filled(each, self.scenario.replicated) for each in self.scenario.workloads)

@@ -62,8 +62,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
     options = parser.parse_args(arguments)
     try:
-        if options.durable and options.protocol != "shuttle":
-            raise ValueError(f"--durable: replicas of the chain have disks, and --protocol is {options.protocol}")
         if options.sessions and options.protocol != "shuttle":
             raise ValueError(f"--sessions: clients of the chain come and go, and --protocol is {options.protocol}")
         if options.sessions and options.authentication in ("hmac", FROM_THE_SEED):

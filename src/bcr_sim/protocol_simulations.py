@@ -14,5 +14,5 @@ SIMULATIONS: Mapping[str, Callable[..., Any]] = {"shuttle": _Run, "raft": RaftRu
 # Protocol -> the scenario file that a seed stands for; authentication, acceptance, disks and sessions only the chain has.
 TEXTS: Mapping[str, Callable[..., str]] = {
     "shuttle": scenario_text,
-    "raft": lambda seed, _authentication, _acceptance, object_name, _durable, _sessions: raft_scenario_text(seed, object_name),
+    "raft": lambda seed, _authentication, _acceptance, object_name, durable, _sessions: raft_scenario_text(seed, object_name, durable),
 }
