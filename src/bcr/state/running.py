@@ -160,7 +160,10 @@ class RunningState:
         return self._buckets.execute((operation,), place=place)[0]
 
     def snapshot(self) -> "Snapshot":
-        return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
+        outcomes = self._encoded_outcomes()
+        snapshot = Snapshot(self._buckets.pairs(), outcomes)
+        snapshot.__dict__["_digest"] = _digest(self._buckets.root(), outcomes)  # which is known: nobody need hash all of it
+        return snapshot
 
     @classmethod
     def restored(
@@ -228,7 +231,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
         sessions: SessionTable | None = None,
     ) -> "Snapshot":
         """The snapshot of a state with these values by key, these outcomes by client and number, in order, and these sessions."""
-        return cls(tuple(Buckets.of(values, replicated).encoded().items()), encode_clients(outcomes, sessions))
+        return cls(Buckets.of(values, replicated).pairs(), encode_clients(outcomes, sessions))
 
     def values(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> dict[str, Any]:
         """What stands at each key, in their order. Raises MalformedMessage where a bucket is none."""
