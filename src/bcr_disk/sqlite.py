@@ -1,7 +1,7 @@
 """A disk as one SQLite file: key and log together, so that neither can be there without the other.
 
 WAL and synchronous=FULL: a transaction that has been committed survives a power cut. One connection only, opened by the
-process that writes, behind a lock file that names it.
+process that writes, behind a lock file that names it. A process that is forked off it inherits neither.
 """
 
 import contextlib
@@ -9,14 +9,17 @@ import fcntl
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from weakref import WeakSet
 
 from bcr.stable.disk import Content, DamagedError, DiskError, Row
 
 FORMAT = 1
 APPLICATION = 0x62637231  # "bcr1", by which the file is known to be ours
 ENDING = ".sqlite"
+LOCK_PAUSE_S = 0.02
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _TABLES = """
@@ -26,24 +29,41 @@ CREATE TABLE log (number INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEG
 """
 
 
+_held: "WeakSet[SqliteDisk]" = WeakSet()
+_inherited: list[sqlite3.Connection] = []  # which a forked process may neither use nor close
+
+
+def _disinherit() -> None:
+    """In a process just forked: its parent's disks are none of its own, and their locks end with the parent."""
+    for disk in list(_held):
+        disk.leave_to_parent()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_disinherit)
+
+
 class SqliteDisk:
     """The file at `path`, made with its folder if need be; `owner` is who opens it, for whoever is refused.
+
+    A process that ended just now may take a moment to let go of it: that is waited for, `patience_s` at the most.
 
     Raises DiskError where another process has it open, others could read it, it is of another format or no such file;
     DamagedError where SQLite says that it is broken.
     """
 
-    def __init__(self, path: Path, owner: str) -> None:
+    def __init__(self, path: Path, owner: str, patience_s: float = 0.0) -> None:
         self.name = str(path)
         self._path = path
         with self._errors("cannot be opened"):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _locked(path.with_suffix(".lock"), owner)
+            self._lock = _locked(path.with_suffix(".lock"), owner, patience_s)
         try:
             self._open()
         except BaseException:
             os.close(self._lock)
             raise
+        _held.add(self)
 
     def _open(self) -> None:
         path = self._path
@@ -136,20 +156,37 @@ class SqliteDisk:
             self._connection.execute("DELETE FROM log WHERE number = ?", (row.number,))
         self.sync()
 
+    def leave_to_parent(self) -> None:
+        """In a forked process: let go of it without touching the file."""
+        _inherited.append(self._connection)
+        os.close(self._lock)
+
     def close(self) -> None:
+        _held.discard(self)
         self._connection.close()
         os.close(self._lock)
 
 
-def _locked(path: Path, owner: str) -> int:
+def _is_locked(file: int, patience_s: float) -> bool:
+    """Whether the file could be locked within that time; a signal would be needed to wait for it otherwise."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(LOCK_PAUSE_S)
+
+
+def _locked(path: Path, owner: str, patience_s: float) -> int:
     """An open lock file with the owner in it. Raises DiskError, naming the owner, where somebody else has it."""
     file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _is_locked(file, patience_s):
         holder = os.read(file, 200).decode(errors="replace").strip() or "another process"
         os.close(file)
-        raise DiskError(f"{path.with_suffix(ENDING)} is in use by {holder}") from None
+        raise DiskError(f"{path.with_suffix(ENDING)} is in use by {holder}")
     os.ftruncate(file, 0)
     os.pwrite(file, f"{owner}, process {os.getpid()}\n".encode(), 0)
     return file

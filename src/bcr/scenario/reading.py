@@ -415,7 +415,10 @@ class _Reading:
                 self._say(entry, f"{word} does nothing: {protocol.options_of_disks[word]}", offset, "warning")
 
         warn, tell = self._warner(entry), self._teller(entry)
-        return parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
+        simulation = parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
+        if protocol is not SHUTTLE and any(restart.process == "olympus" for restart in simulation.restarts):
+            self._say(entry, f"restart: there is no olympus in protocol = {protocol.name}")
+        return simulation
 
     # -- expectations
 
