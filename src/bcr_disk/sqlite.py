@@ -57,7 +57,7 @@ class SqliteDisk:
         self._path = path
         with self._errors("cannot be opened"):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _locked(path.with_suffix(".lock"), owner, patience_s)
+            self._lock = locked(path.with_suffix(".lock"), owner, self.name, patience_s)
         try:
             self._open()
         except BaseException:
@@ -70,9 +70,7 @@ class SqliteDisk:
         is_new = not path.exists()
         if is_new:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        mode = path.stat().st_mode
-        if mode & OTHERS:
-            raise DiskError(f"{self.name} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
+        _demand_private(path)
         with self._errors("cannot be opened"):
             # Transactions are begun and ended here, not by the library.
             self._connection = sqlite3.connect(path, isolation_level=None)
@@ -95,26 +93,13 @@ class SqliteDisk:
             os.close(folder)
 
     def _demand_known(self) -> None:
-        [application] = self._connection.execute("PRAGMA application_id").fetchone()
-        [version] = self._connection.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION:
-            raise DiskError(f"{self.name} is not a file of this project")
-        if version != FORMAT:
-            raise DiskError(f"{self.name} is of format {version}, and this version reads and writes format {FORMAT}")
+        _demand_format(self._connection, self.name)
         [said] = self._connection.execute("PRAGMA quick_check").fetchone()
         if said != "ok":
             raise DamagedError(f"{self.name} is damaged: {said}")
 
-    @contextlib.contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            is_broken = type(error) is sqlite3.DatabaseError
-            kind = DamagedError if is_broken else DiskError
-            raise kind(f"{self.name} {'is damaged' if is_broken else what}: {error}") from error
-        except OSError as error:
-            raise DiskError(f"{self.name} {what}: {error.strerror}") from error
+    def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return _errors_of(self.name, what)
 
     def read(self) -> Content:
         with self._errors("cannot be read"):
@@ -167,8 +152,44 @@ class SqliteDisk:
         os.close(self._lock)
 
 
+@contextlib.contextmanager
+def _errors_of(name: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        is_broken = type(error) is sqlite3.DatabaseError
+        kind = DamagedError if is_broken else DiskError
+        raise kind(f"{name} {'is damaged' if is_broken else what}: {error}") from error
+    except OSError as error:
+        raise DiskError(f"{name} {what}: {error.strerror}") from error
+
+
+def _demand_private(path: Path) -> None:
+    mode = path.stat().st_mode
+    if mode & OTHERS:
+        raise DiskError(f"{path} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
+
+
+def _demand_format(connection: sqlite3.Connection, name: str) -> None:
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise DiskError(f"{name} is not a file of this project")
+    if version != FORMAT:
+        raise DiskError(f"{name} is of format {version}, and this version reads and writes format {FORMAT}")
+
+
+def demand_ours(path: Path) -> None:
+    """Raises DiskError where others may read this disk, which nobody has open, or it is of another format."""
+    with _errors_of(str(path), "cannot be opened"):
+        _demand_private(path)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+                _demand_format(connection, str(path))
+
+
 def _is_locked(file: int, patience_s: float) -> bool:
-    """Whether the file could be locked within that time; a signal would be needed to wait for it otherwise."""
+    """Whether the file could be locked within that time."""
     deadline_s = time.monotonic() + patience_s
     while True:
         try:
@@ -180,13 +201,13 @@ def _is_locked(file: int, patience_s: float) -> bool:
             time.sleep(LOCK_PAUSE_S)
 
 
-def _locked(path: Path, owner: str, patience_s: float) -> int:
-    """An open lock file with the owner in it. Raises DiskError, naming the owner, where somebody else has it."""
+def locked(path: Path, owner: str, what: str, patience_s: float) -> int:
+    """An open lock file with the owner in it. Raises DiskError, naming the owner of `what` it is for, where somebody else has it."""
     file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     if not _is_locked(file, patience_s):
-        holder = os.read(file, 200).decode(errors="replace").strip() or "another process"
+        holder = os.pread(file, 200, 0).decode(errors="replace").strip()
         os.close(file)
-        raise DiskError(f"{path.with_suffix(ENDING)} is in use by {holder}")
+        raise DiskError(f"{what} is in use by {holder or 'another process'}")
     os.ftruncate(file, 0)
     os.pwrite(file, f"{owner}, process {os.getpid()}\n".encode(), 0)
     return file

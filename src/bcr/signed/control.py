@@ -40,6 +40,7 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("replica", "fault_injected"): tuple[bytes],
     ("olympus", "olympus_key"): tuple[bytes, bytes],
     ("olympus", "started"): tuple[bytes],
+    ("olympus", "initial_state"): tuple[int, int, bytes],
     ("olympus", "start_failed"): tuple[str, str],
     ("olympus", "reconfiguration"): tuple[bytes],
     ("olympus", "closed"): tuple[()],

@@ -46,18 +46,12 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
         return ", ".join(f"{name} = {getattr(self, name)} and not {getattr(other, name)}" for name in names)
 
 
-class Opening(msgspec.Struct, frozen=True, array_like=True):
-    """How often the log was opened before, and the run that opened it last."""
-
-    era: int
-    run: str
-
-
 class Issued(msgspec.Struct, frozen=True, array_like=True):
-    """The last configuration that Olympus signed, and the names of those of its replicas that have no key."""
+    """The last configuration that Olympus signed, the names of those of its replicas that have no key, and in which run it was."""
 
     configuration: SignedConfiguration
     mute: tuple[str, ...]
+    run: str
 
 
 class StateFact(msgspec.Struct, frozen=True, array_like=True):
@@ -70,13 +64,13 @@ class StateFact(msgspec.Struct, frozen=True, array_like=True):
 class OlympusFacts(msgspec.Struct, frozen=True):
     """All that a log of Olympus says, as it was read.
 
-    `highest` is the highest number that a configuration was given; -1 before the first. `state` is what the configuration
+    `era` is how often the log had been opened before. `highest` is the highest number that a configuration was given; -1 before the first. `state` is what the configuration
     in `issued` began with or, where there is something `decided`, what the next one is to begin with.
     """
 
     seed: bytes
     terms: Terms
-    opening: Opening
+    era: int
     highest: int = -1
     issued: Issued | None = None
     decided: tuple[Voucher, ...] | None = None
@@ -90,7 +84,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
             found = cls(
                 facts["seed"],
                 decode(Terms, facts["terms"]),
-                decode(Opening, facts["opening"]),
+                decode(int, facts["era"]),
                 decode(int, facts["highest"]),
                 decode(Issued | None, facts["issued"]),  # type: ignore[arg-type]
                 decode(tuple[Voucher, ...] | None, facts["decided"]),  # type: ignore[arg-type]
@@ -116,24 +110,25 @@ class OlympusLog:
     """Olympus's disk. Whatever a method was told will survive a power cut when it returns.
 
     What was there when it was opened stands in `seed`, `issued`, `decided` and `state`; `era` is how often it had been
-    opened before, and `is_continued` says that another run had.
+    opened before, and `is_continued` says that it is another run that goes on.
     """
 
     def __init__(self, disk: Disk, seed: bytes, terms: Terms, run: str) -> None:
         """Reads what is there, or begins the log under this seed. Raises DiskError, also where it is of another service."""
         self._disk = disk
+        self._run = run
         self._parts: dict[int, bytes] = {}
         content = disk.read()
         is_new = not content.facts
-        found = OlympusFacts(seed, terms, Opening(-1, run)) if is_new else OlympusFacts.read(content, disk.name)
+        found = OlympusFacts(seed, terms, -1) if is_new else OlympusFacts.read(content, disk.name)
         if found.terms != terms:
             raise DiskError(f"{disk.name} is of a service with {found.terms.difference(terms)}")
         self.seed = found.seed
         self.highest, self.issued, self.decided, self.state = found.highest, found.issued, found.decided, found.state
-        self.era = found.opening.era + 1
-        self.is_continued = found.issued is not None and found.opening.run != run
+        self.era = found.era + 1
+        self.is_continued = found.issued is not None and found.issued.run != run
         self._parts = dict(content.parts)
-        facts = {"opening": encode(Opening(self.era, run))}
+        facts = {"era": encode(self.era)}
         if is_new:
             facts |= {"seed": seed, "terms": encode(terms), "highest": encode(-1)}
             facts |= dict.fromkeys(("issued", "decided", "state"), encode(None))
@@ -156,7 +151,7 @@ class OlympusLog:
 
     def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot) -> None:
         """Before the configuration leaves, which begins with this state: nothing is decided that is not in it."""
-        self._write({"issued": encode(Issued(configuration, tuple(mute))), "decided": encode(None)}, state)
+        self._write({"issued": encode(Issued(configuration, tuple(mute), self._run)), "decided": encode(None)}, state)
 
     def _write(self, facts: dict[str, bytes], state: Snapshot | None = None) -> None:
         changed: dict[int, bytes] = {}
