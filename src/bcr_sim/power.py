@@ -8,12 +8,13 @@ replicas end with Olympus, who has made them, and whom the start-up makes again.
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from greenlet import GreenletExit
 
-from bcr.scenario.values import DiskFault, Simulation
+from bcr.scenario.values import DiskFault, Simulation, SyncEnd
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import BEGINNING, Container, System
 from bcr_sim.oracle import Oracle
@@ -24,6 +25,7 @@ from bcr_sim.world import MILLISECOND_NS, World, current_task
 SYNC_MOST_NS = MILLISECOND_NS  # that a sync of a disk takes which nothing is wrong with
 OLYMPUS = "olympus"
 DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
+SHARE_DONE = 0.4  # of the syncs in which a process ends that are done by then
 # What a replica says with these follows from slots that it has executed.
 SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
 
@@ -50,6 +52,7 @@ class Power:
         self._run = run
         self._names = [OLYMPUS, *(f"replica_{position}" for position in range(replicas))]
         self._disks: dict[str, tuple[SimDisk, Container]] = {}  # by the name of the file, with who opened it last
+        self.syncs: Counter[str] = Counter()  # that were begun, by the name of the process
         self.ended: Counter[tuple[str, int | None]] = Counter()  # processes that were stopped, by name and configuration
         self._is_off = False
         self._is_over = False
@@ -80,7 +83,19 @@ class Power:
         if found is None or found[1].task.is_dead:
             self._disks[path.name] = disk, container
         container.disk = disk
+        disk.in_sync = partial(self._in_sync, container)
         return disk
+
+    def _in_sync(self, container: Container, is_done: bool) -> None:
+        """A process is in a sync, in which it may be to end."""
+        number = self.syncs[container.name] - is_done
+        self.syncs[container.name] += not is_done
+        if SyncEnd(container.name, number) not in self._run.options.sync_ends or self._is_off or self._is_over:
+            return
+        chance = random.Random(f"{self._run.options.seed}/{container.name}/{number}")
+        if is_done == (chance.random() < SHARE_DONE):
+            self._run.world.at(self._run.world.now_ns, self._restart, [container.name])
+            current_task().sleep(DOWN_NS)  # it does not get further
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
         """A process ends because of its disk: it is as good as crashed from then on."""

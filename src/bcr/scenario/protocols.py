@@ -90,6 +90,7 @@ SHUTTLE = Protocol(
     },
     options_of_disks={
         "restart": f"replicas of the chain never come back {WITHOUT}: others take their place",
+        "end_in_sync": f"there are no disks {WITHOUT}",
         "power_cut": f"replicas of the chain never come back {WITHOUT}",
         "disk": f"there are no disks {WITHOUT}",
     },
@@ -113,7 +114,7 @@ RAFT = Protocol(
     failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
     lies=("change_result", "truncate_history"),
     why_no_lies=UNTRUSTED,
-    options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
+    options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED, "end_in_sync": NO_DISK, "power_cut": NO_DISK, "disk": NO_DISK},
 )  # fmt: skip
 
 PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}
