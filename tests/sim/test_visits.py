@@ -101,6 +101,7 @@ def test_a_file_that_says_nothing_of_it_has_no_sessions_and_one_that_does_has_a_
         ("client_leaves[2] = 5\nsession_slots = 0", 10, "session_slots = 0 says that none does"),
         ("client_leaves[1] = 5\nauthentication = hmac", 10, "authentication = hmac has no credentials"),
         ("session_slots = 5\nauthentication = hmac", 10, "session_slots: authentication = hmac has no credentials"),
+        ("data = here\nsession_slots = 5\ndurable = on", 10, "cannot go on with the disks of another"),
         ("client_leaves[1] = 5\nprotocol = raft", 10, "client_leaves: protocol = raft has the clients that it begins with"),
         ("client_arrives[2] = 5\nclient_failures[2] = after(3),flood(2)", 10, "client 2 has faults of its own"),
     ],

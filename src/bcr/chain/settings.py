@@ -42,8 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `log_base`, or below the project's `logs` where that is empty, as it must be on other hosts. `message_limit_bytes` is the
     size that no message may exceed. Lines of the logs are stamped with the monotonic clock called `clock`, plus
     `clock_origin_ns`, by all processes that have it. `durable` says whether replicas keep on disk what they order before
-    they speak of it. With `callers` each client's operations are asked for by so many, each of whom has one outstanding, and fill its
-    requests up to `operations_per_request`. `visits` says by client when it comes and goes, and is empty where all are there all the time;
+    they speak of it, and `data_folder` where, if not beside the logs. With `callers` each client's operations are asked for by
+    so many, each of whom has one outstanding, and fill its requests up to `operations_per_request`. `visits` says by client when it comes and goes, and is empty where all are there all the time;
     `session_slots` after how many slots a session ends that nobody uses, and is 0 where none does.
     """
 
@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_base: str = ""
     log_level: str = "human"
     durable: bool = False
+    data_folder: str = ""
     clock: str = ""
     clock_origin_ns: int = 0
     callers: int = 0

@@ -30,8 +30,8 @@ from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
 from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
-from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, SESSION_SLOTS, Range, Scenario, Simulation
-from bcr.scenario.visits import parse_visits
+from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, Range, Scenario, Simulation
+from bcr.scenario.visits import parse_visits, slots_of_sessions
 from bcr.scenario.workload import Workload
 from bcr.scenario.workload_grammar import parse_workload
 from bcr.signed.authentication import Authentication
@@ -270,6 +270,7 @@ class _Reading:
             acceptance=self._choice("acceptance"),
             # Who is to come back needs a disk to come back from.
             durable=self._choice("durable") == "on" or any(plan.failure.name == "restart" for plan in failures),
+            data=self._data(),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -277,6 +278,22 @@ class _Reading:
             replica_hosts=self._host_indices("replica_hosts", len(hosts)),
             simulation=self._simulation(replicas, clients, authentication, protocol),
         )
+
+    def _data(self) -> str:
+        """The folder of the disks; a relative one is beside the file."""
+        entry = self._plain("data")
+        if entry is None:
+            return ""
+        text = entry.value.strip("'\" ")
+        if self._choice("durable") != "on":
+            self._say(entry, "data: disks are kept there, and without durable = on there are none", 0)
+        elif self._choice("placement") == "nodes":
+            self._say(entry, "data: with placement = nodes each node keeps the disks of its own process, beside its logs", 0)
+        elif self._choice("protocol") != SHUTTLE.name:
+            self._say(entry, f"data: protocol = {self._choice('protocol')} has its disks beside its logs", 0)
+        elif not text:
+            self._say(entry, "data: expected the name of a folder", 0)
+        return str((Path(self.source).parent / text).absolute()) if text else ""
 
     def _protocol(self, numbers: Mapping[str, int]) -> Protocol:
         """The protocol that the file asks for; says so where it has keys that this one cannot have, or that say nothing to it."""
@@ -384,16 +401,10 @@ class _Reading:
         """After how many slots sessions end, and when which client comes and goes."""
         moments = {name: self._moments(name, reading, protocol) for name in ("client_arrives", "client_leaves")}
         visits = parse_visits(moments, reading, self._say)
-        entry = self.entries.get(("session_slots", ()))
-        if visits and entry is None:
-            session_slots = SESSION_SLOTS
-        elif visits and not session_slots and "session_slots" not in self.unread:
-            self._say(next(iter((moments["client_arrives"] or moments["client_leaves"]).values()))[0],
-                      "clients that come and go have sessions, which end at some time: session_slots = 0 says that none does")  # fmt: skip
-        first = next((said for named in moments.values() for said, _ in named.values()), entry)
-        if session_slots and first is not None and authentication == "hmac" and protocol is SHUTTLE:
-            self._say(first, f"{first.key}: authentication = hmac has no credentials: its codes convince only whom Olympus knows already")
-        return (session_slots if protocol is SHUTTLE else 0), visits
+        if protocol is not SHUTTLE:
+            return 0, visits
+        said = {name: self.entries.get((name, ())) for name in ("session_slots", "data")}
+        return slots_of_sessions(session_slots, moments, said, authentication, self._say), visits
 
     def _callers(self, numbers: Mapping[str, int], protocol: Protocol) -> int:
         """How many callers each client has."""
@@ -473,6 +484,8 @@ class _Reading:
         for fault in simulation.disk_faults if simulation else ():
             if fault.fault in protocol.disk_faults_refused:
                 self._say(entry, f"disk({fault.process},{fault.fault},…): {protocol.disk_faults_refused[fault.fault]}")
+        if protocol is not SHUTTLE and any(restart.process == "olympus" for restart in simulation.restarts):
+            self._say(entry, f"restart: there is no olympus in protocol = {protocol.name}")
         return simulation
 
     # -- expectations
