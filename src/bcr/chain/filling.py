@@ -1,4 +1,4 @@
-"""Requests that fill themselves: what waits while a client's window is full goes together into the next (service, section 2).
+"""Requests that fill themselves: what waits while a client's window is full goes together into the next (specification, 1.3).
 
 Nobody waits who need not: whoever sends takes what is there as soon as its window is open, be it one operation.
 """

@@ -401,15 +401,13 @@ class _Reading:
         """After how many slots sessions end, and when which client comes and goes."""
         moments = {name: self._moments(name, reading, protocol) for name in ("client_arrives", "client_leaves")}
         visits = parse_visits(moments, reading, self._say)
-        if protocol is not SHUTTLE:
-            return 0, visits
         said = {name: self.entries.get((name, ())) for name in ("session_slots", "data")}
-        return slots_of_sessions(session_slots, moments, said, authentication, self._say), visits
+        is_chain = protocol is SHUTTLE
+        return (slots_of_sessions(session_slots, moments, said, authentication, self._say) if is_chain else 0), visits
 
     def _callers(self, numbers: Mapping[str, int], protocol: Protocol) -> int:
         """How many callers each client has."""
-        entry = self.entries.get(("callers", ()))
-        if entry is not None and numbers["callers"] and numbers["client_rate"]:
+        if (entry := self.entries.get(("callers", ()))) is not None and numbers["callers"] and numbers["client_rate"]:
             self._say(
                 entry,
                 "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back",
