@@ -118,7 +118,7 @@ class Stable:
         base = Base(0, snapshot.digest(), (), snapshot.outcomes)
         self._checkpoint({"configuration": configuration, "base": encode(base)}, snapshot, 0)
         content = self._disk.read()
-        written = Snapshot(tuple(sorted(content.parts.items())), _base(content).outcomes)
+        written = Snapshot(tuple(sorted(content.parts.items())), base_of(content).outcomes)
         if written.digest() != base.state_digest:
             raise DamagedError(f"{self._disk.name} gives back another state than was written")
         self.has_begun = True
@@ -187,7 +187,7 @@ class Stable:
         assert content is not None
         if content.facts.get("configuration") != configuration:
             raise DamagedError(f"{self._disk.name} is of another configuration {self.identity.configuration}")
-        base = _base(content, is_sealed=False)
+        base = base_of(content, is_sealed=False)
         snapshot = Snapshot(tuple(sorted(content.parts.items())), base.outcomes)
         if snapshot.digest() != base.state_digest:
             raise DamagedError(f"the state on {self._disk.name} is not what was written")
@@ -215,7 +215,8 @@ class Stable:
         ledger.history[entry.slot] = entry
 
 
-def _base(content: Content, is_sealed: bool = True) -> Base:
+def base_of(content: Content, is_sealed: bool = True) -> Base:
+    """Where the log of a replica's disk goes on. Raises DamagedError."""
     data = content.facts.get("base", b"")
     return _decoded(Base, unsealed("base", data) if is_sealed else data)
 

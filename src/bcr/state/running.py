@@ -233,6 +233,11 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
         """The snapshot of a state with these values by key, these outcomes by client and number, in order, and these sessions."""
         return cls(Buckets.of(values, replicated).pairs(), encode_clients(outcomes, sessions))
 
+    def witness(self, key: str) -> "Witness":
+        """What shows the key's value to whoever has the digest of this state."""
+        bucket, path = Buckets(dict(self.buckets)).witness(key)
+        return Witness(bucket, path, _digest_of_outcomes(self.outcomes))
+
     def values(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> dict[str, Any]:
         """What stands at each key, in their order. Raises MalformedMessage where a bucket is none."""
         return dict(sorted(Buckets(dict(self.buckets), replicated=replicated).values().items()))
