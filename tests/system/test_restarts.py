@@ -3,16 +3,10 @@
 import os
 import signal
 
-from whole_runs import passed, perform, pseudorandom, scenario, start
+from whole_runs import on_disk, passed, perform, pseudorandom, start
 
 from bcr_disk.folders import claim
 from bcr_tools.recovering import main as recover
-
-QUICK = {"client_timeout": 600, "head_timeout": 600, "nonhead_timeout": 600, "olympus_timeout": 2_000}
-
-
-def on_disk(*workloads, **keys):
-    return scenario(*workloads, durable="on", **(QUICK | keys))
 
 
 def test_olympus_is_killed_twice_and_everything_is_answered(tmp_path):
