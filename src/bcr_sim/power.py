@@ -17,7 +17,6 @@ from greenlet import GreenletExit
 from bcr.scenario.values import DiskFault, Simulation, SyncEnd
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import BEGINNING, Container, System
-from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Interference
 from bcr_sim.trace import Trace
 from bcr_sim.world import MILLISECOND_NS, World, current_task
@@ -30,13 +29,28 @@ SHARE_DONE = 0.4  # of the syncs in which a process ends that are done by then
 SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
 
 
+class Watcher(Protocol):
+    """What this tells of those that begin again; an oracle."""
+
+    def ended(self, container: Container, why: str) -> None: ...
+
+    def began_again(self, before: Container, container: Container) -> None: ...
+
+    def spoke(self, container: Container) -> None: ...
+
+    def tell(self, name: str, what: str) -> None: ...
+
+
 class Run(Protocol):
     """What this asks of a run."""
 
     world: World
     system: System
     trace: Trace
-    oracle: Oracle
+
+    @property
+    def oracle(self) -> Watcher: ...
+
     interference: Interference
     options: Simulation
 
@@ -62,7 +76,7 @@ class Power:
         """Let everything happen in its time."""
         world, options = self._run.world, self._run.options
         for restart in options.restarts:
-            world.at(restart.at * MILLISECOND_NS, self._restart, [restart.process])
+            world.at(restart.at * MILLISECOND_NS, self.restart, [restart.process])
         for cut in options.power_cuts:
             world.at(cut.since * MILLISECOND_NS, self._cut_power, cut.until * MILLISECOND_NS)
         for fault in options.disk_faults:
@@ -87,14 +101,14 @@ class Power:
         return disk
 
     def _in_sync(self, container: Container, is_done: bool) -> None:
-        """A process is in a sync, in which it may be to end."""
+        """A process is in a sync, in which its machine may be to lose its power: what it writes may then be there, or torn."""
         number = self.syncs[container.name] - is_done
         self.syncs[container.name] += not is_done
         if SyncEnd(container.name, number) not in self._run.options.sync_ends or self._is_off or self._is_over:
             return
         chance = random.Random(f"{self._run.options.seed}/{container.name}/{number}")
         if is_done == (chance.random() < SHARE_DONE):
-            self._run.world.at(self._run.world.now_ns, self._restart, [container.name])
+            self._run.world.at(self._run.world.now_ns, self.restart, [container.name], None, "power")
             current_task().sleep(DOWN_NS)  # it does not get further
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
@@ -156,10 +170,11 @@ class Power:
             self._happened(container, "begins again")
             self._run.system.begin_again(container)
 
-    def _restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None, kind: CrashKind = "process") -> None:
+        """End the processes of these names, which begin again after a while, from disks that `spoil` has spoiled."""
         if self._is_off or self._is_over:
             return
-        stopped = self._stop(names, "process")
+        stopped = self._stop(names, kind)
         for container in stopped:
             if spoil is not None and container.disk is not None:
                 self._count(container)
@@ -180,9 +195,9 @@ class Power:
         if self._is_over:
             return
         if fault.fault == "torn":
-            self._restart([fault.process], SimDisk.tear)
+            self.restart([fault.process], SimDisk.tear)
         elif fault.fault == "flip":
-            self._restart([fault.process], SimDisk.flip)
+            self.restart([fault.process], SimDisk.flip)
         else:
             for container in self._run.living(fault.process):
                 self._spoil(container, fault)
