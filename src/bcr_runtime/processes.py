@@ -69,7 +69,7 @@ def with_moved(servers: Sequence[Any], command: tuple[str, list[Any]], process: 
     Raises MalformedMessage where the command is another one, or names another process.
     """
     verb, parts = command
-    places = [place for place in parts[:1] if verb == "moved" and isinstance(place, int) and 0 <= place < len(servers)]
+    places = [place for place in parts[:1] if verb == "server_moved" and isinstance(place, int) and 0 <= place < len(servers)]
     if not places or [*addresses_of([process])] != parts[1:]:
         raise MalformedMessage("a server that has moved is said to be another process than came with that")
     return tuple(process if place == places[0] else server for place, server in enumerate(servers))

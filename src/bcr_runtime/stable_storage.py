@@ -112,6 +112,15 @@ def open_stable(settings: Settings, name: str, position: int, configuration: int
     raise AssertionError("a process that has ended goes on")
 
 
+def open_server_store(settings: Settings, name: str, position: int) -> Store:
+    """Where the server of Raft called `name` finds what it must not forget, and puts it."""
+    if not settings.durable:
+        return ambient.open_store(name)
+    with _or_end():
+        return DiskStore(_StrictDisk(ambient.open_disk(disk_folder(settings) / name, name)), position)
+    raise AssertionError("a process that has ended goes on")
+
+
 def open_olympus_log(settings: Settings) -> OlympusLog | NoOlympusLog:
     """What Olympus keeps; it is made where there is none yet."""
     seed = ambient.random_bytes(KEY_SEED_SIZE)
@@ -120,13 +129,4 @@ def open_olympus_log(settings: Settings) -> OlympusLog | NoOlympusLog:
     with _or_end():
         disk = _StrictDisk(ambient.open_disk(disk_folder(settings) / OLYMPUS, "Olympus"))
         return OlympusLog(disk, seed, Terms.of(settings), settings.run_name)
-    raise AssertionError("a process that has ended goes on")
-
-
-def open_server_store(settings: Settings, name: str, position: int) -> Store:
-    """Where the server of Raft called `name` finds what it must not forget, and puts it."""
-    if not settings.durable:
-        return ambient.open_store(name)
-    with _or_end():
-        return DiskStore(_StrictDisk(ambient.open_disk(disk_folder(settings) / name, name)), position)
     raise AssertionError("a process that has ended goes on")

@@ -43,7 +43,7 @@ class _SkewedSource(WorldSource):
 
 
 class _PowerOfServers(Power):
-    """The start-up makes another process of the same name, which finds the disk."""
+    """Who begins again is told who the others are now; who has crashed may begin again."""
 
     def __init__(self, run: "RaftRun", servers: int) -> None:
         super().__init__(run, servers)
@@ -106,7 +106,7 @@ class RaftRun(_Run):
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether a majority of the servers is there, and nothing hindered to the end."""
         faulty = {position for position in faulty_by(record.faults, 0).get(0, ()) if f"replica_{position}" in self._down}
-        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name != "crash"}
+        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name not in ("crash", "restart")}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)
         return len(faulty | others) <= self.scenario.t and not is_client_gone and not has_links_cut

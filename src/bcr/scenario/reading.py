@@ -264,7 +264,7 @@ class _Reading:
             acceptance=self._choice("acceptance"),
             # Who is to come back needs a disk to come back from.
             durable=self._choice("durable") == "on" or any(plan.failure.name == "restart" for plan in failures),
-            data=self._data(protocol),
+            data=self._data(),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -273,7 +273,7 @@ class _Reading:
             simulation=self._simulation(replicas, clients, authentication, protocol),
         )
 
-    def _data(self, protocol: Protocol) -> str:
+    def _data(self) -> str:
         """The folder of the disks; a relative one is beside the file."""
         entry = self._plain("data")
         if entry is None:
@@ -281,10 +281,10 @@ class _Reading:
         text = entry.value.strip("'\" ")
         if self._choice("durable") != "on":
             self._say(entry, "data: disks are kept there, and without durable = on there are none", 0)
-        elif protocol is not SHUTTLE:
-            self._say(entry, f"data: a run of {protocol.name} does not go on with what another has left", 0)
         elif self._choice("placement") == "nodes":
             self._say(entry, "data: with placement = nodes each node keeps the disks of its own process, beside its logs", 0)
+        elif self._choice("protocol") != SHUTTLE.name:
+            self._say(entry, f"data: protocol = {self._choice('protocol')} has its disks beside its logs", 0)
         elif not text:
             self._say(entry, "data: expected the name of a folder", 0)
         return str((Path(self.source).parent / text).absolute()) if text else ""
