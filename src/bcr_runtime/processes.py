@@ -24,6 +24,16 @@ def limit_answers() -> None:
     import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
 
 
+def let_replicas_outlive_olympus() -> None:
+    """In the start-up, before it makes any process: replicas are made by Olympus, and serve on where it has ended."""
+    import_module("dacurrent.lifetime").adopt_orphans()
+
+
+def miss(process: Any) -> None:
+    """The run goes on without a process that the start-up made, and says so; that somebody ended it is no error of the run."""
+    import_module("dacurrent.lifetime").miss(process)
+
+
 def run_folder(settings: Settings) -> Path:
     """The folder of this run's logs on this host."""
     return Path(settings.log_base or default_log_base()) / settings.run_name

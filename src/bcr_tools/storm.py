@@ -1,6 +1,7 @@
 """Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again.
 
-With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted.
+With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted; and with
+`olympus` the configuration service is killed when the chain serves.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """Trials: a run of its own for each, in which processes crash or stop, or the command is interrupted, at a drawn moment.
 
+Olympus, once the chain serves, is hit in trials of its own: the chain has to go on without it.
+
 A trial is made of its seed alone: who is hit, how, how many at once, and when. It is judged from outside: by the verdict,
 by when the command ended, and by what is left of it.
 """
@@ -39,9 +41,11 @@ TURNS = {
     "stop": ("head", "middle", "tail", "other"),
     "interrupt": ("command", "command"),
     "restart": ("head", "middle", "tail", "all"),
+    "olympus": ("olympus",),
 }
-SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP, "restart": signal.SIGKILL}
+SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP, "restart": signal.SIGKILL, "olympus": signal.SIGKILL}
 TIMEOUT_MS = 400
+NUM_CLIENTS = 2
 TEXT = """test_case_name = trial{seed}
 t = {t}
 num_client = 2
@@ -82,8 +86,8 @@ class Trial:
 
     @property
     def spares_service(self) -> bool:
-        """Whether at most t replicas are hit, or any that have disks, and nobody else: then the run has to pass."""
-        return bool(self.victims) and all(each.startswith("replica_") for each in self.victims)
+        """Whether the run has to pass: at most t replicas are hit, or any that have disks, or Olympus when the chain serves."""
+        return self.role == "olympus" or (bool(self.victims) and all(each.startswith("replica_") for each in self.victims))
 
     def __str__(self) -> str:
         whom = ", ".join(self.victims) or "the command"
@@ -142,6 +146,8 @@ def trial_of(seed: int, kinds: Sequence[str]) -> Trial:
     chance = random.Random(f"trial {seed}")
     if role == "command":
         return Trial(seed, kind, role, 1, (), chance.choice(INTERRUPTS), chance.uniform(0, INTERRUPT_MOMENT_S))
+    if role == "olympus":
+        return Trial(seed, kind, role, chance.choice((1, 1, 1, 2)), ("olympus",), SIGNALS[kind], chance.uniform(0, MOMENT_S))
     if role == "other":
         victims: tuple[str, ...] = (chance.choice(("olympus", "client_0", "client_1")),)
         t = 1
@@ -199,6 +205,8 @@ def _hit(
     """Send the signal at its moment to those who are there; returns the family of the run at that moment, and when it was."""
     if trial.victims:
         _await(process, lambda: all(_pid_of(logs, victim) for victim in trial.victims))
+    if trial.role == "olympus":
+        _await(process, lambda: _is_serving(logs))
     _await(process, _after(trial.moment_s))
     family = {member.pid: member for member in marked(mark)}
     hit_s = time.monotonic()
@@ -223,6 +231,11 @@ def _await(process: "subprocess.Popen[bytes]", is_there: Any) -> None:
     deadline_s = time.monotonic() + TRIAL_LIMIT_S
     while process.poll() is None and not is_there() and time.monotonic() < deadline_s:
         time.sleep(TICK_S)
+
+
+def _is_serving(logs: Path) -> bool:
+    """Whether every client has been answered: then all of them know the chain."""
+    return all(any("accepted" in file.read_text() for file in logs.glob(f"*/client_{client}.log")) for client in range(NUM_CLIENTS))
 
 
 def _pid_of(logs: Path, name: str) -> int | None:

@@ -39,6 +39,7 @@ from bcr.verdict.record import ClientRecord, Exchange, ReplicaReport, RunRecord,
 Status = Literal["pass", "fail", "unknown"]
 
 
+WITHOUT_OLYMPUS = "Olympus ended before the run did: the chain served on, and could not have been replaced"
 MAX_SEARCHED = 12  # requests, of which every order is tried
 
 
@@ -97,7 +98,8 @@ def judge(
         if excuse is None:
             return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *missing))
         return Judgement("unknown", (given_up, excuse, *missing))
-    return Judgement("unknown", tuple(missing)) if missing else Judgement("pass", tuple(unreplayed))
+    told = (WITHOUT_OLYMPUS,) if record.is_without_olympus else ()
+    return Judgement("unknown", (*told, *missing)) if missing else Judgement("pass", (*told, *unreplayed))
 
 
 def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
