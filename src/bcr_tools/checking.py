@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from bcr.scenario import ScenarioError, read_scenario
+from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr.scenario.protocols import PROTOCOLS
 from bcr.scenario.sizing import sizes_of
 from bcr.signed.authentication import PROMISES
 from bcr.verdict.missed import told_of_too_many
@@ -30,12 +31,17 @@ def main(arguments: list[str]) -> int:
             f"{name}: t = {scenario.t}, {scenario.num_clients} clients, {operations:,} operations, "
             f"{len(scenario.failures)} faults, {len(scenario.expectations)} expectations"
         )
-        print(
-            f"  {scenario.num_replicas} replicas, authentication = {scenario.authentication}: with up to {scenario.t} of "
-            f"them faulty it holds {PROMISES[scenario.authentication]}"
-        )
+        print(f"  {scenario.num_replicas} replicas{_promise(scenario)}")
         for sentence in told_of_too_many(scenario, patience_ms(scenario)):
             print(f"  {sentence}")
         for sentence in sizes_of(scenario).told(scenario):
             print(f"  {sentence}")
     return status
+
+
+def _promise(scenario: Scenario) -> str:
+    promise = PROTOCOLS[scenario.protocol].promise
+    if promise:
+        return f", protocol = {scenario.protocol}: with up to {scenario.t} of them faulty it holds {promise}"
+    promise = PROMISES[scenario.authentication]
+    return f", authentication = {scenario.authentication}: with up to {scenario.t} of them faulty it holds {promise}"

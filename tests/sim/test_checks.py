@@ -983,6 +983,20 @@ def another_key_of_who_has_enrolled_and_a_key_of_nobody(scene: Scene) -> None:
     assert scene.state.public_keys == kept
 
 
+@case("Olympus", SERVING)
+def a_replica_that_gives_its_key_without_end_gets_what_it_began_with_once(scene: Scene) -> None:
+    kept = scene.state.settings
+    scene.state.settings = replace(kept, durable=True)
+    key, secret = scene.state.public_keys["replica_1"], scene.state.secrets["replica_1"]
+    try:
+        with scene.recording("hand_out") as calls:
+            for _ in range(100):
+                scene.process.on_public_key(PublicKey.enrol("replica_1", key, secret))
+    finally:
+        scene.state.settings = kept
+    assert calls == [("hand_out", (scene.state.chain[1],))]
+
+
 def wanted(scene: Scene, act: Callable[[], None]) -> Any:
     """Who asked for which configuration to be replaced by this, as Olympus notes it."""
     kept = dict(scene.state.requests)

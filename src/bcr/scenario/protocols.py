@@ -25,7 +25,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     """A protocol, as far as a scenario file needs to know it.
 
     `files` hold its processes, servers and clients first. `messages` are those that servers and clients send each other, and
-    `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
+    `triggers` the words by which faults may count them. `proof` says what shows that a result is right, and `promise`, where no authenticator
+    decides that, what it holds against with t faulty. `ignored` are keys that say nothing
     to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
     and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why;
     `options_of_disks` those that do nothing without `durable = on`.
@@ -37,6 +38,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[str]
     triggers: Mapping[str, TriggerWord]
     proof: str
+    promise: str = ""
     ignored: Sequence[str] = ()
     refused: Mapping[str, tuple[str, str]] = {}  # key -> the value that is possible, and why no other
     failures: Sequence[str]
@@ -103,6 +105,7 @@ RAFT = Protocol(
               "install_snapshot", "snapshot_installed"),
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
+    promise="against crashes, and lost, late or repeated messages, and against no lie",
     ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"),
     refused={
         "authentication": ("ed25519", UNSIGNED),
