@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dacurrent import transport
+from dacurrent.limited import PROVOKED
 from dacurrent.stock import Stock
 
 if TYPE_CHECKING:
@@ -400,6 +401,7 @@ def _finish(household: _Household) -> None:
             time.sleep(FORK_PAUSE_S)
     if household.manager is not None and household.manager.started:
         household.manager.close()
+    PROVOKED.tell(_log)
 
 
 def _adopted(household: _Household) -> list[int]:
