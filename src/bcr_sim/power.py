@@ -14,7 +14,6 @@ from greenlet import GreenletExit
 from bcr.scenario.values import DiskFault, Simulation
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import BEGINNING, Container, System
-from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Interference
 from bcr_sim.trace import Trace
 from bcr_sim.world import MILLISECOND_NS, World, current_task
@@ -25,13 +24,26 @@ DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
 SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
 
 
+class Watcher(Protocol):
+    """What this tells of those that begin again; an oracle."""
+
+    def ended(self, container: Container, why: str) -> None: ...
+
+    def began_again(self, before: Container, container: Container) -> None: ...
+
+    def spoke(self, container: Container) -> None: ...
+
+
 class Run(Protocol):
     """What this asks of a run."""
 
     world: World
     system: System
     trace: Trace
-    oracle: Oracle
+
+    @property
+    def oracle(self) -> Watcher: ...
+
     interference: Interference
     options: Simulation
 
@@ -54,7 +66,7 @@ class Power:
         """Let everything happen in its time."""
         world, options = self._run.world, self._run.options
         for restart in options.restarts:
-            world.at(restart.at * MILLISECOND_NS, self._restart, [restart.process])
+            world.at(restart.at * MILLISECOND_NS, self.restart, [restart.process])
         for cut in options.power_cuts:
             world.at(cut.since * MILLISECOND_NS, self._cut_power, cut.until * MILLISECOND_NS)
         for fault in options.disk_faults:
@@ -119,7 +131,8 @@ class Power:
             self._happened(container, "begins again")
             self._run.oracle.began_again(container, self._run.system.begin_again(container))
 
-    def _restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+        """End the processes of these names, which begin again after a while, from disks that `spoil` has spoiled."""
         if self._is_off or self._is_over:
             return
         stopped = self._stop(names, "process")
@@ -143,9 +156,9 @@ class Power:
         if self._is_over:
             return
         if fault.fault == "torn":
-            self._restart([fault.process], SimDisk.tear)
+            self.restart([fault.process], SimDisk.tear)
         elif fault.fault == "flip":
-            self._restart([fault.process], SimDisk.flip)
+            self.restart([fault.process], SimDisk.flip)
         else:
             for container in self._run.living(fault.process):
                 self._spoil(container, fault)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr.scenario import ScenarioError, read_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr.scenario.sizing import sizes_of
 from bcr.signed.authentication import PROMISES
@@ -31,17 +31,14 @@ def main(arguments: list[str]) -> int:
             f"{name}: t = {scenario.t}, {scenario.num_clients} clients, {operations:,} operations, "
             f"{len(scenario.failures)} faults, {len(scenario.expectations)} expectations"
         )
-        print(f"  {scenario.num_replicas} replicas{_promise(scenario)}")
+        promise = PROTOCOLS[scenario.protocol].promise
+        servers = f"servers of {PROTOCOLS[scenario.protocol].title}" if promise else f"replicas, authentication = {scenario.authentication}"
+        print(
+            f"  {scenario.num_replicas} {servers}: with up to {scenario.t} of them faulty it holds "
+            f"{promise or PROMISES[scenario.authentication]}"
+        )
         for sentence in told_of_too_many(scenario, patience_ms(scenario)):
             print(f"  {sentence}")
         for sentence in sizes_of(scenario).told(scenario):
             print(f"  {sentence}")
     return status
-
-
-def _promise(scenario: Scenario) -> str:
-    promise = PROTOCOLS[scenario.protocol].promise
-    if promise:
-        return f", protocol = {scenario.protocol}: with up to {scenario.t} of them faulty it holds {promise}"
-    promise = PROMISES[scenario.authentication]
-    return f", authentication = {scenario.authentication}: with up to {scenario.t} of them faulty it holds {promise}"
