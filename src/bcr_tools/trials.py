@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,12 @@ class Trial:
     victims: tuple[str, ...]
     number: signal.Signals
     moment_s: float
+    timeout_ms: int = TIMEOUT_MS
 
     @property
     def text(self) -> str:
         """The scenario file."""
-        timers = {"timeout": TIMEOUT_MS, "olympus_timeout": 5 * TIMEOUT_MS}
+        timers = {"timeout": self.timeout_ms, "olympus_timeout": 5 * self.timeout_ms}
         text = TEXT.format(seed=self.seed, other=self.seed + 1, t=self.t, **timers)
         return text + "durable = on\n" if self.kind == "restart" else text
 
@@ -293,12 +294,16 @@ def _read_result(account: Account, logs: Path, ended: float) -> None:
                 account.ended_s = max(0.0, ended - file.stat().st_mtime)
 
 
-def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: int) -> int:
-    """Run the trials of the seeds and print what came of them; 0 if all held, 1 otherwise."""
+def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: int, timeout_ms: int = TIMEOUT_MS) -> int:
+    """Run the trials of the seeds and print what came of them; 0 if all held, 1 otherwise.
+
+    `timeout_ms` is what clients and replicas wait: where processes seldom have their turn, less than that replaces one chain
+    after the other.
+    """
     _let_signals_reach_runs()
 
     def run(seed: int) -> Account:
-        return perform(trial_of(seed, kinds), folder / f"trial{seed}")
+        return perform(replace(trial_of(seed, kinds), timeout_ms=timeout_ms), folder / f"trial{seed}")
 
     accounts = []
     with ThreadPoolExecutor(jobs) as pool:

@@ -20,6 +20,11 @@ def test_a_seed_makes_the_same_trial_again():
     assert [trial_of(seed, KINDS) for seed in range(50)] == [trial_of(seed, KINDS) for seed in range(50)]
 
 
+def test_timers_are_as_long_as_is_asked():
+    lines = replace(trial_of(1, KINDS), timeout_ms=900).text.splitlines()
+    assert {"client_timeout = 900", "head_timeout = 900", "nonhead_timeout = 900", "olympus_timeout = 4500"} <= set(lines)
+
+
 def test_two_hundred_trials_stop_each_position_twenty_times_and_hit_at_most_t_replicas():
     made = [trial_of(seed, ("crash", "stop", "interrupt")) for seed in range(200)]
     turns = Counter((each.kind, each.role) for each in made)
