@@ -406,8 +406,8 @@ def _finish(household: _Household) -> None:
 
 def _adopted(household: _Household) -> list[int]:
     """The process ids of the orphans that this OS process has taken in; nobody else gets one of these until they are waited for."""
-    if _adopter != household.pid:
-        return []
+    if _adopter != household.pid or not (household.signal or household.lost or household.has_failed):
+        return []  # who ends in order ends behind its own children
     own = {each.pid for each in household.containers if _is_os_process(each)}
     found = []
     for file in Path("/proc").glob("[0-9]*/stat"):

@@ -3,9 +3,11 @@
 import pytest
 from memory_chain import MemoryChain, get, make_configuration, replica_author
 
-from bcr.chain.outstanding import OutstandingRequest
+from bcr.chain.outstanding import VOID, OutstandingRequest
+from bcr.objects.finding import named
 from bcr.signed.signing import Signed
-from bcr.signed.statements import Rejection
+from bcr.signed.statements import Rejection, Request
+from bcr.state.running import RunningState
 
 
 def test_the_patience_of_a_client_doubles_with_every_try_up_to_16_timeouts():
@@ -40,3 +42,12 @@ def test_of_rejections_those_of_one_replica_of_other_words_configurations_and_re
     assert not waiting.add_rejection(rejection(waiting, 3, configuration=1), make_configuration(2, number=1))
     assert not waiting.add_rejection(rejection(waiting, 4), make_configuration(2))
     assert waiting.add_rejection(rejection(waiting, 1), make_configuration(2))
+
+
+@pytest.mark.parametrize("name", ["dictionary", "store"])
+def test_what_takes_the_number_of_a_rejected_request_changes_no_object(name):
+    state = RunningState(1, replicated=name)
+    before = state.snapshot().values(named(name))
+    [outcome] = state.execute(0, 0, [Request(0, 0, VOID)])
+    assert len(outcome.results) == 1
+    assert state.snapshot().values(named(name)) == before
