@@ -29,11 +29,6 @@ def let_replicas_outlive_olympus() -> None:
     import_module("dacurrent.lifetime").adopt_orphans()
 
 
-def miss(process: Any) -> None:
-    """The run goes on without a process that the start-up made, and says so; that somebody ended it is no error of the run."""
-    import_module("dacurrent.lifetime").miss(process)
-
-
 def run_folder(settings: Settings) -> Path:
     """The folder of this run's logs on this host."""
     return Path(settings.log_base or default_log_base()) / settings.run_name
@@ -79,7 +74,7 @@ def with_moved(servers: Sequence[Any], command: tuple[str, list[Any]], process: 
     Raises MalformedMessage where the command is another one, or names another process.
     """
     verb, parts = command
-    places = [place for place in parts[:1] if verb == "moved" and isinstance(place, int) and 0 <= place < len(servers)]
+    places = [place for place in parts[:1] if verb == "server_moved" and isinstance(place, int) and 0 <= place < len(servers)]
     if not places or [*addresses_of([process])] != parts[1:]:
         raise MalformedMessage("a server that has moved is said to be another process than came with that")
     return tuple(process if place == places[0] else server for place, server in enumerate(servers))

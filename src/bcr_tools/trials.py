@@ -40,7 +40,7 @@ TURNS = {
     "crash": ("head", "middle", "tail", "other"),
     "stop": ("head", "middle", "tail", "other"),
     "interrupt": ("command", "command"),
-    "restart": ("head", "middle", "tail", "all"),
+    "restart": ("head", "middle", "tail", "all", "olympus", "everybody"),
     "olympus": ("olympus",),
 }
 SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP, "restart": signal.SIGKILL, "olympus": signal.SIGKILL}
@@ -87,8 +87,8 @@ class Trial:
 
     @property
     def spares_service(self) -> bool:
-        """Whether the run has to pass: at most t replicas are hit, or any that have disks, or Olympus when the chain serves."""
-        return self.role == "olympus" or (bool(self.victims) and all(each.startswith("replica_") for each in self.victims))
+        """Whether the run has to pass: at most t replicas are hit, or only processes that have disks, or Olympus when the chain serves."""
+        return bool(self.victims) and (self.kind in ("restart", "olympus") or all(each.startswith("replica_") for each in self.victims))
 
     def __str__(self) -> str:
         whom = ", ".join(self.victims) or "the command"
@@ -148,15 +148,16 @@ def trial_of(seed: int, kinds: Sequence[str]) -> Trial:
     if role == "command":
         return Trial(seed, kind, role, 1, (), chance.choice(INTERRUPTS), chance.uniform(0, INTERRUPT_MOMENT_S))
     if role == "olympus":
-        return Trial(seed, kind, role, chance.choice((1, 1, 1, 2)), ("olympus",), SIGNALS[kind], chance.uniform(0, MOMENT_S))
+        return Trial(seed, kind, role, chance.choice((1, 1, 2)), (role,), SIGNALS[kind], chance.uniform(0, MOMENT_S))
     if role == "other":
         victims: tuple[str, ...] = (chance.choice(("olympus", "client_0", "client_1")),)
         t = 1
     else:
         t = chance.choice((1, 1, 1, 2))
         last = 2 * t
-        if role == "all":
+        if role in ("all", "everybody"):
             victims = tuple(f"replica_{position}" for position in range(last + 1))
+            victims += ("olympus",) if role == "everybody" else ()
             return Trial(seed, kind, role, t, victims, SIGNALS[kind], chance.uniform(0, MOMENT_S))
         first = {"head": 0, "middle": chance.randrange(1, last), "tail": last}[role]
         others = [position for position in range(last + 1) if position != first]
@@ -206,7 +207,7 @@ def _hit(
     """Send the signal at its moment to those who are there; returns the family of the run at that moment, and when it was."""
     if trial.victims:
         _await(process, lambda: all(_pid_of(logs, victim) for victim in trial.victims))
-    if trial.role == "olympus":
+    if trial.kind == "olympus":
         _await(process, lambda: _is_serving(logs))
     _await(process, _after(trial.moment_s))
     family = {member.pid: member for member in marked(mark)}

@@ -58,10 +58,12 @@ class _Household:
         self.pid = os.getpid()
         self.has_failed = False
         self.lost: set[ProcessId] = set()  # children that a signal has ended
-        self.missed: set[ProcessId] = set()  # children whose end, however it was, is no failure of this OS process
         self.signal: int | None = None  # the one that ends this OS process
         self.is_ending = False  # whether it ends anyhow, so that a signal need not interrupt anything
         self.is_deserted = False  # whether the node that this one works for is gone
+        self.replaced: set[Any] = (
+            set()
+        )  # processes in whose place others came, or without which it goes on, so that their end is no failure
         self.containers: list[Any] = []  # started, and their end not counted yet
         self.manager = None  # of the transports of this OS process
 
@@ -88,6 +90,11 @@ def note_desertion() -> None:
     _ours().is_deserted = True
 
 
+def note_replaced(pid: ProcessId) -> None:
+    """A process that this OS process started has been killed, and another has taken its place, or none has to."""
+    _ours().replaced.add(pid)
+
+
 def living() -> int:
     """How many processes live that this OS process started."""
     return sum(map(_is_running, list(_ours().containers)))
@@ -96,11 +103,6 @@ def living() -> int:
 def running() -> list[ProcessId]:
     """The processes that live of those that this OS process started, in processes of their own or in threads."""
     return [each.dapid for each in list(_ours().containers) if _is_running(each)]
-
-
-def miss(pid: ProcessId) -> None:
-    """That this child has ended is known, told by whoever asks this, and no failure of this OS process."""
-    _ours().missed.add(pid)
 
 
 def adopt_orphans() -> None:
@@ -301,7 +303,7 @@ def _node_status(household: _Household, status: int, outcome: int | None) -> int
         return 128 + household.signal
     if status or outcome:
         return status or outcome or 0
-    return FAILURE_STATUS if household.has_failed or household.lost - household.missed else 0
+    return FAILURE_STATUS if household.has_failed or household.lost - household.replaced else 0
 
 
 # -- ends
@@ -426,6 +428,6 @@ def _count_ended(household: _Household, ended_by_us: AbstractSet[Any] = frozense
         code = container.exitcode
         if code == FAILURE_STATUS:
             household.has_failed = True
-        elif code is not None and code < 0 and container not in ended_by_us:
+        elif code is not None and code < 0 and container not in ended_by_us and container.dapid not in household.replaced:
             household.lost.add(container.dapid)
             _log.error("%s was ended by %s.", container.dapid, signal.Signals(-code).name)

@@ -99,6 +99,7 @@ SHUTTLE = Protocol(
     },
     options_of_disks={
         "restart": f"replicas of the chain never come back {WITHOUT}: others take their place",
+        "end_in_sync": f"there are no disks {WITHOUT}",
         "power_cut": f"replicas of the chain never come back {WITHOUT}",
         "disk": f"{NO_DISK} {WITHOUT}",
     },
@@ -123,7 +124,7 @@ RAFT = Protocol(
     lies=("change_result", "truncate_history"),
     why_no_lies=UNTRUSTED,
     options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED},
-    options_of_disks=dict.fromkeys(("power_cut", "disk"), f"{NO_DISK} {WITHOUT}"),
+    options_of_disks=dict.fromkeys(("end_in_sync", "power_cut", "disk"), f"{NO_DISK} {WITHOUT}"),
     disk_faults_refused=dict.fromkeys(("torn", "flip"), FORGETFUL),
 )  # fmt: skip
 
