@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FAILURE_STATUS = 70
 END_LIMIT_S = 5.0
+ORPHAN_LIMIT_S = 2.0  # for those whose parent has ended: nobody waits for what they do
 WATCH_PAUSE_S = 0.5
 CHECK_PAUSE_S = 1.0
 NEW_LIMIT_S = 30.0  # for those that `new` waits for, node or child, to say that they are there
@@ -393,10 +394,10 @@ def _finish(household: _Household) -> None:
             container.kill()
             container.join()
     _count_ended(household, set(running))
+    deadline_s = min(deadline_s, time.monotonic() + ORPHAN_LIMIT_S)
     for orphan in orphans:
         while not os.waitpid(orphan, os.WNOHANG)[0]:
             if time.monotonic() > deadline_s:
-                _log.error("Process %d, whose parent has ended, did not end within %g s and is killed.", orphan, END_LIMIT_S)
                 os.kill(orphan, signal.SIGKILL)
                 os.waitpid(orphan, 0)
                 break
@@ -408,7 +409,7 @@ def _finish(household: _Household) -> None:
 
 def _adopted(household: _Household) -> list[int]:
     """The process ids of the orphans that this OS process has taken in; nobody else gets one of these until they are waited for."""
-    if _adopter != household.pid or not (household.signal or household.lost or household.has_failed):
+    if _adopter != household.pid or not (household.signal or household.has_failed or household.lost or household.replaced):
         return []  # who ends in order ends behind its own children
     own = {each.pid for each in household.containers if _is_os_process(each)}
     found = []
