@@ -24,6 +24,11 @@ def limit_answers() -> None:
     import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
 
 
+def let_replicas_outlive_olympus() -> None:
+    """In the start-up, before it makes any process: replicas are made by Olympus, and serve on where it has ended."""
+    import_module("dacurrent.lifetime").adopt_orphans()
+
+
 def run_folder(settings: Settings) -> Path:
     """The folder of this run's logs on this host."""
     return Path(settings.log_base or default_log_base()) / settings.run_name

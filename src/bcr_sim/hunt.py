@@ -103,9 +103,10 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
+    size = 1 if options.stop else CHUNK  # a worker ends its chunk, whatever another has found
     chunks = [
         (
-            list(seeds[start : start + CHUNK]),
+            list(seeds[start : start + size]),
             base,
             options.authentication,
             options.acceptance,
@@ -114,7 +115,7 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
             options.protocol,
         )
         for base in bases
-        for start in range(0, len(seeds), CHUNK)
+        for start in range(0, len(seeds), size)
     ]
     total = Tally()
     engine = _dask if options.engine == "dask" else _processes
