@@ -80,6 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write a small scenario for each that is found")
+    parser.add_argument("--conformance", action="store_true", help="count the seeds until a step that Figure 1 of the paper forbids")
     parser.add_argument("--all", action="store_true", help="mutate every rule of the protocol instead, a change at a time; "
                         "`bcr bugs --all --help` tells more")  # fmt: skip
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -106,6 +107,7 @@ def _apart(number: int, options: argparse.Namespace) -> str:
     command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number)]
     command += ["--protocol", options.protocol, "--seeds", str(options.seeds), "--first", str(options.first)]
     command += ["--keep", str(options.keep)] if options.keep else []
+    command += ["--conformance"] if options.conformance else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     return lines[-1] if lines else f"broke the search: {done.stderr.strip().splitlines()[-1:]}"
@@ -120,8 +122,10 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     base = bug.get("scenario")
     if base is not None and "\n" not in base:
         base = located_text(PROJECT / base)
+    durable = bug.get("durable", False)
+    if options.conformance:
+        return _forbidden(bug, base, range(options.first, options.first + options.seeds))
     for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        durable = bug.get("durable", False)
         tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol)
         if tally.failures:
             [failure] = tally.failures
@@ -132,6 +136,22 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
             print(f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}")
             return 0
     print(f"not found in {options.seeds} seeds")
+    return 1
+
+
+def _forbidden(bug: Bug, base: str | None, seeds: range) -> int:
+    """The first seed whose run takes a step that Figure 1 forbids, if one does."""
+    from bcr.scenario import parse_scenario
+    from bcr_sim.campaign import text_of
+    from bcr_sim.conformance import conform
+
+    for tried, seed in enumerate(seeds, start=1):
+        text = text_of(seed, base, bug.get("authentication"), None, bug.get("object"), bug.get("durable", False))
+        forbidden = conform(parse_scenario(text, "seed.config")[0]).forbidden
+        if forbidden is not None:
+            print(f"found by seed {seed}, the {tried}. tried: {forbidden}")
+            return 0
+    print(f"not found in {len(seeds)} seeds")
     return 1
 
 

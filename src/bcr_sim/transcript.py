@@ -31,10 +31,12 @@ _UNTOLD = {
     "final_state",
     "contents",
     "evidence",
+    "went_back",
+    "caught_up",
     "operations",
     "results",
 }
-_SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position"}
+_SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position", "digest"}
 
 _Values = Mapping[str, str]
 
