@@ -16,6 +16,7 @@ import yaml
 
 from bcr.faults import vocabulary
 from bcr.faults.vocabulary import Word
+from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, demand_command
 from bcr_run.command import run_text
 from bcr_runtime.places import PROJECT
 from bcr_sim import campaign
@@ -177,11 +178,16 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FAILURE",
         help="by name, such as crash (default: every one)",
     )
+    parser.add_argument("--protocol", choices=[*PROTOCOLS], default="shuttle", help="(default: shuttle)")
     parser.add_argument("--simulated", action="store_true", help="simulate the cells: minutes in place of an hour")
     parser.add_argument("--jobs", type=int, default=2, help="how many runs at once (default: 2)")
     parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
     parser.add_argument("--docs", action="store_true", help="write docs/atlas.md and docs/atlas.svg, of the whole atlas alone")
     options = parser.parse_args(arguments)  # fmt: skip
+    try:
+        demand_command("atlas", options.protocol)
+    except NotOfProtocol as problem:
+        parser.error(str(problem))
     if options.docs and (len(options.trigger), len(options.failure)) != (len(TRIGGERS), len(FAILURES)):
         parser.error("--docs is for the whole atlas: leave --trigger and --failure out")
     prescription = rules()

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bcr.faults.vocabulary import FAILURES, MESSAGES, TRIGGERS, possible
+from bcr.faults.vocabulary import FAILURES, MESSAGES, possible
+from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, Protocol, demand_command
 from bcr_run.command import run_text
 from bcr_tools.trials import TURNS, run_trials, trial_of
 
@@ -23,8 +24,9 @@ PER_CLIENT = 8
 MILLISECONDS = (20, 150, 900)
 
 
-def scenario_text(seed: int) -> str:
+def scenario_text(seed: int, protocol: str = "shuttle") -> str:
     """The scenario file of a seed: t replicas at the most have faults, in whatever configurations they are."""
+    of = PROTOCOLS[protocol]
     chance = random.Random(seed)
     t = chance.choice((1, 1, 1, 2))
     clients = chance.randint(1, 3)
@@ -41,28 +43,30 @@ def scenario_text(seed: int) -> str:
         f"batch_limit = {chance.choice((1, 1, 4))}",
     ]
     lines += [f"workload[{client}] = pseudorandom({chance.randrange(10**6)},{PER_CLIENT})" for client in range(clients)]
-    for configuration in range(chance.randint(1, 3)):
+    lines = [line for line in lines if line.partition(" ")[0] not in of.ignored]
+    lines += [f"protocol = {protocol}"] if protocol != "shuttle" else []
+    for configuration in range(chance.randint(1, 3) if of.is_replaced else 1):
         for position in chance.sample(range(2 * t + 1), chance.randint(1, t)):
-            pairs = [_pair(chance, configuration, clients, 2 * t + 1) for _ in range(chance.randint(1, 2))]
+            pairs = [_pair(chance, of, configuration, clients, 2 * t + 1) for _ in range(chance.randint(1, 2))]
             lines.append(f"failures[{configuration},{position}] = {'; '.join(pairs)}")
     return "\n".join(lines) + "\n"
 
 
-def _pair(chance: random.Random, configuration: int, clients: int, replicas: int) -> str:
-    trigger = chance.choice(sorted(TRIGGERS))
+def _pair(chance: random.Random, of: Protocol, configuration: int, clients: int, replicas: int) -> str:
+    trigger = chance.choice(sorted(of.triggers))
     values = {"client": chance.randrange(clients), "count": chance.randrange(PER_CLIENT), "milliseconds": 50}
-    if TRIGGERS[trigger].once:
+    if of.triggers[trigger].once:
         values["count"] = 0
     if trigger == "reconfiguration":
         values["count"] = configuration
-    failure = chance.choice(possible(FAILURES, "ed25519", simulated=False))
+    failure = chance.choice([name for name in possible(FAILURES, "ed25519", simulated=False) if not of.why_not(name, allows_lies=False)])
     amounts: dict[str, int | str] = {
         "milliseconds": chance.choice(MILLISECONDS),
         "number": chance.randint(1, 3),
         "position": chance.randrange(replicas),
         "message": chance.choice(MESSAGES),
     }
-    trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
+    trigger_arguments = ",".join(str(values[kind]) for kind in of.triggers[trigger].arguments)
     failure_arguments = ",".join(str(amounts[kind]) for kind in FAILURES[failure].arguments)
     return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
 
@@ -74,24 +78,30 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once")
     parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
+    parser.add_argument("--protocol", choices=[*PROTOCOLS], default="shuttle", help="(default: shuttle)")
     parser.add_argument("--show", action="store_true", help="print the scenario of --seed and run nothing")
     parser.add_argument("--trials", type=_kinds, metavar="KIND,…", help=f"hit processes from outside: {', '.join(TURNS)}")
     parser.add_argument("--restarts", action="store_true", help="the same as --trials restart: replicas have disks, are killed, one "
                         "or some or all at once, and begin again")  # fmt: skip
     options = parser.parse_args(arguments)
     options.trials = ("restart",) if options.restarts else options.trials
+    if options.trials:
+        try:
+            demand_command("storm --trials", options.protocol)
+        except NotOfProtocol as problem:
+            parser.error(f"--trials: {problem}")
     if options.show and options.trials:
         print(trial_of(options.seed, options.trials))
         return 0
     if options.show:
-        print(scenario_text(options.seed), end="")
+        print(scenario_text(options.seed, options.protocol), end="")
         return 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if options.trials:
             return run_trials(range(options.seed, options.seed + options.count), options.trials, folder, options.jobs)
-        counts = _run_all(range(options.seed, options.seed + options.count), folder, options.jobs)
+        counts = _run_all(range(options.seed, options.seed + options.count), folder, options.jobs, options.protocol)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
     return 0 if set(counts) <= {"pass"} else 1
 
@@ -104,12 +114,12 @@ def _kinds(text: str) -> tuple[str, ...]:
     return kinds
 
 
-def _run_all(seeds: Sequence[int], folder: Path, jobs: int) -> Counter[str]:
+def _run_all(seeds: Sequence[int], folder: Path, jobs: int, protocol: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     struck: Counter[str] = Counter()
 
     def run(seed: int) -> tuple[int, int, dict[str, Any] | None, float]:
-        return seed, *run_text(scenario_text(seed), folder, f"storm{seed}")
+        return seed, *run_text(scenario_text(seed, protocol), folder, f"storm{seed}")
 
     with ThreadPoolExecutor(jobs) as pool:
         for done, (seed, status, result, seconds) in enumerate(pool.map(run, seeds), start=1):

@@ -28,7 +28,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
     to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
     and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why;
-    `options_of_disks` those that do nothing without `durable = on`.
+    `options_of_disks` those that do nothing without `durable = on`. `is_replaced` says whether one configuration follows another;
+    `without` names commands and options of commands that have nothing to say of it, and why.
     """
 
     name: ProtocolName
@@ -44,6 +45,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     why_no_lies: str = ""
     options: Mapping[str, str] = {}
     options_of_disks: Mapping[str, str] = {}
+    is_replaced: bool = True
+    without: Mapping[str, str] = {}
 
     def servers(self, t: int, authentication: Authentication) -> int:
         """How many servers it takes to bear t faulty ones."""
@@ -113,7 +116,25 @@ RAFT = Protocol(
     failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
     lies=("change_result", "truncate_history"),
     why_no_lies=UNTRUSTED,
+    is_replaced=False,
+    without={
+        "atlas": "what it prescribes, by head, middle and tail, is of the chain; ./bcr hunt --protocol raft tries the faults of Raft",
+        "storm --trials": "they expect the chain to replace whom they hit; `restart(replica_1,60)` in a file brings a server of Raft back",
+        "bench prediction": "the counts of messages and signatures are those of the chain",
+    },
     options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
 )  # fmt: skip
 
+
 PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}
+
+
+class NotOfProtocol(ValueError):
+    """A command that has nothing to say of a protocol; the text says why."""
+
+
+def demand_command(command: str, protocol: str) -> None:
+    """Raises NotOfProtocol where the command, or command and option, has nothing to say of the protocol."""
+    why = PROTOCOLS[protocol].without.get(command)
+    if why is not None:
+        raise NotOfProtocol(f"not of protocol = {protocol}: {why}")
