@@ -20,6 +20,7 @@ from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
+from bcr_run.options import formerly, natural, positive
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import default_log_base
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     """`bcr hunt`: 0 when no seed failed, 1 when some did, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="bcr hunt", description=__doc__)
     parser.add_argument("files", metavar="FILE", nargs="*", help="scenarios to run with each seed (default: one made of it)")
-    parser.add_argument("--seeds", type=int, default=1_000, help="how many (default: 1000)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--count", type=positive, metavar="SEEDS", default=1_000, help="how many (default: 1000)")
+    parser.add_argument("--seed", type=natural, default=0, help="the first of them (default: 0)")
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="shuttle", help="of the scenarios that are made "
                         "(default: shuttle); FILE says its own")  # fmt: skip
     parser.add_argument("--authentication", choices=(*KINDS, FROM_THE_SEED), help="of all runs, or drawn from each seed "
@@ -52,17 +53,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--durable", action="store_true", help="give replicas disks in the scenarios that are made, and restart "
                         "them, cut the power, and let disks fill, slow down and lose something")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: one of its own on this machine)")
     parser.add_argument("--stop", action="store_true", help="stop at the first failure")
     parser.add_argument("--no-shrink", action="store_true", help="keep failing scenarios as they are")
-    parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder for counterexamples (default: logs/hunt-TIME)")
+    formerly(parser, "--count", "--seeds")
+    formerly(parser, "--seed", "--first")
+    formerly(parser, "--output", "--into")
     options = parser.parse_args(arguments)
     try:
         if options.durable and options.protocol != "shuttle":
             raise ValueError(f"--durable: replicas of the chain have disks, and --protocol is {options.protocol}")
-        seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
+        seeds = _shard(range(options.seed, options.seed + options.count), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
             named(options.object)
@@ -80,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     if not tally.failures:
         return 0
-    folder = options.into or default_log_base() / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
+    folder = options.output or default_log_base() / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     _tell(tally.failures, folder, not options.no_shrink)
     return 1

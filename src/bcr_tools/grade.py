@@ -19,6 +19,7 @@ from rich.table import Table
 
 from bcr.objects.finding import DEFAULT
 from bcr.signed.authentication import Authentication
+from bcr_run.options import above_zero, positive
 from bcr_run.output import Terminal, complain
 from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import bugs
@@ -100,8 +101,8 @@ def main(arguments: Sequence[str]) -> int:
                         "none; `bcr grade --bugs --help` tells more")  # fmt: skip
     parser.add_argument("--suite", type=Path, default=SUITE, metavar="YAML", help="what is tried (default: that of the project)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the short scenarios (default: they are only printed)")
-    parser.add_argument("--minutes", type=float, default=15.0, help="for each part of the suite, at the most (default: 15)")
-    parser.add_argument("--memory", type=int, default=3072, metavar="MIB", help="of one process, at the most (default: 3072)")
+    parser.add_argument("--minutes", type=above_zero, default=15.0, help="for each part of the suite, at the most (default: 15)")
+    parser.add_argument("--memory", type=positive, default=3072, metavar="MIB", help="of one process, at the most (default: 3072)")
     parser.add_argument("--no-shrink", action="store_true", help="give failing scenarios as they are")
     options = parser.parse_args(arguments)
     if options.folder is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bcr_run.options import above_zero
 from bcr_run.output import complain
 from bcr_runtime.places import PROJECT, SOURCES
 from bcr_sim.bugs import Bug, bugs, patched
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr grade --bugs", description=__doc__)
     parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="keep what came of each there, and go on where it was broken off")
-    parser.add_argument("--minutes", type=float, default=15.0, help="for each part of the suite, at the most (default: 15)")
+    parser.add_argument("--minutes", type=above_zero, default=15.0, help="for each part of the suite, at the most (default: 15)")
     parser.add_argument("--docs", action="store_true", help="write docs/grading.md")
     options = parser.parse_args(arguments)
     chosen = [bug for bug in bugs() if options.only in bug["name"]]

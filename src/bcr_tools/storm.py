@@ -16,6 +16,7 @@ from typing import Any
 from bcr.faults.vocabulary import FAILURES, MESSAGES, possible
 from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, Protocol, demand_command
 from bcr_run.command import run_text
+from bcr_run.options import formerly, natural, positive
 from bcr_tools.trials import TURNS, run_trials, trial_of
 
 TIMEOUT_MS = 400
@@ -74,15 +75,16 @@ def _pair(chance: random.Random, of: Protocol, configuration: int, clients: int,
 def main(arguments: Sequence[str]) -> int:
     """`bcr storm`: 0 when every scenario passed or trial held, 1 otherwise; prints the seed of each that did not."""
     parser = argparse.ArgumentParser(prog="bcr storm", description=__doc__)
-    parser.add_argument("--count", type=int, default=500, help="how many scenarios (default 500)")
-    parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at once")
-    parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
+    parser.add_argument("--count", type=positive, default=500, help="how many scenarios (default 500)")
+    parser.add_argument("--seed", type=natural, default=0, help="the first seed; the others follow it")
+    parser.add_argument("--jobs", type=positive, default=2, help="how many at once")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="in which to keep files and logs (default: a temporary one)")
     parser.add_argument("--protocol", choices=[*PROTOCOLS], default="shuttle", help="(default: shuttle)")
-    parser.add_argument("--show", action="store_true", help="print the scenario of --seed and run nothing")
+    parser.add_argument("--print", action="store_true", help="print the scenario of --seed and run nothing")
     parser.add_argument("--trials", type=_kinds, metavar="KIND,…", help=f"hit processes from outside: {', '.join(TURNS)}")
     parser.add_argument("--restarts", action="store_true", help="the same as --trials restart: replicas have disks, are killed, one "
                         "or some or all at once, and begin again")  # fmt: skip
+    formerly(parser, "--output", "--keep")
     options = parser.parse_args(arguments)
     options.trials = ("restart",) if options.restarts else options.trials
     if options.trials:
@@ -90,14 +92,14 @@ def main(arguments: Sequence[str]) -> int:
             demand_command("storm --trials", options.protocol)
         except NotOfProtocol as problem:
             parser.error(f"--trials: {problem}")
-    if options.show and options.trials:
+    if options.print and options.trials:
         print(trial_of(options.seed, options.trials))
         return 0
-    if options.show:
+    if options.print:
         print(scenario_text(options.seed, options.protocol), end="")
         return 0
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.keep or Path(temporary)
+        folder = options.output or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if options.trials:
             return run_trials(range(options.seed, options.seed + options.count), options.trials, folder, options.jobs)

@@ -26,18 +26,18 @@ def test_shards_are_all_seeds_and_each_once():
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/"])
 def test_a_shard_that_is_none_is_bad_input(shard, capsys):
-    assert hunt.main(["--seeds", "5", "--shard", shard]) == 2
+    assert hunt.main(["--count", "5", "--shard", shard]) == 2
     assert "expected I/N" in capsys.readouterr().err
 
 
 def test_disks_of_a_protocol_that_has_none_are_bad_input(capsys):
-    assert hunt.main(["--seeds", "5", "--protocol", "raft", "--durable"]) == 2
+    assert hunt.main(["--count", "5", "--protocol", "raft", "--durable"]) == 2
     assert "replicas of the chain have disks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("engine", ["processes", "dask"])
 def test_a_hunt_over_clean_seeds_ends_with_0_and_tells_its_rate(engine, capsys):
-    assert hunt.main(["--seeds", "6", "--jobs", "2", "--engine", engine]) == 0
+    assert hunt.main(["--count", "6", "--jobs", "2", "--engine", engine]) == 0
     assert "6 seeds in" in capsys.readouterr().out
 
 
@@ -45,7 +45,7 @@ def test_a_hunt_over_a_file_that_fails_leaves_a_small_scenario_that_fails_too(tm
     file = tmp_path / "expecting.config"
     file.write_text("t = 1\nnum_client = 2\nworkload[0] = pseudorandom(1,8)\nworkload[1] = pseudorandom(2,8)\n"
                     "expect[reconfigurations] = 0\nsimulation = seed(1); pause(client_1,1,50); crash(replica_1,60)\n")  # fmt: skip
-    assert hunt.main([str(file), "--seeds", "1", "--jobs", "1", "--into", str(tmp_path / "found")]) == 1
+    assert hunt.main([str(file), "--count", "1", "--jobs", "1", "--output", str(tmp_path / "found")]) == 1
     assert "expectation" in capsys.readouterr().out
     found = tmp_path / "found" / "seed0.config"
     text = found.read_text()
@@ -100,7 +100,7 @@ def test_a_failure_is_written_down_with_what_was_violated_and_how_to_see_it_agai
 
 def test_sim_draws_and_logs_on_demand(tmp_path, capsys):
     file = str(PROJECT / "config" / "tail_change_result.config")
-    assert sim.main([file, "--diagram", str(tmp_path / "d.svg"), "--logs", str(tmp_path / "logs")]) == 0
+    assert sim.main([file, "--diagram", str(tmp_path / "d.svg"), "--log-folder", str(tmp_path / "logs")]) == 0
     assert "verdict: pass" in capsys.readouterr().out
     assert (tmp_path / "logs" / "client_0.log").exists()
     ElementTree.parse(tmp_path / "d.svg")

@@ -32,7 +32,7 @@ def run(tmp_path):
         behind = ["RunSystem.da"]
         if name == "onode":
             behind += ["-i", file, "--placement", "nodes", "--node-limit", limit_s]
-            behind += ["--log-dir", tmp_path / "logs", "--result-file", tmp_path / "result.json"]
+            behind += ["--log-folder", tmp_path / "logs", "--result-file", tmp_path / "result.json"]
         kind = () if name == "onode" else ("-D",)
         started.append(Node(tmp_path, "-n", name, *options, *kind, *behind, cwd=PROJECT / "src", prefix=prefix))
         return started[-1]
