@@ -9,6 +9,7 @@ from bcr.evidence.figure import Figure, Forbidden, Step, walked
 from bcr.scenario import parse_scenario
 from bcr_runtime.places import PROJECT
 from bcr_sim import sim
+from bcr_sim.bugs import bugs
 from bcr_sim.campaign import text_of
 from bcr_sim.conformance import conform
 
@@ -36,12 +37,15 @@ def wedged(replicas):
     return [*started(*positions), *(order(i, 0) for i in positions), *(Step("become immutable", 0, i) for i in positions)]
 
 
+def late(position):
+    """Steps of a replica that orders nothing, and is caught up to nothing."""
+    active, immutable = Step("become active", 0, position, digest=b"empty"), Step("become immutable", 0, position)
+    return [active, immutable, Step("catch up", 0, position, 0, b"s")]
+
+
 def lacking():
     """A client learns of a slot, of which nobody correct says anything when it is caught up."""
-    learned = [*started(), Step("learn", 0, slot=0, digest=b"x")]
-    positions = (0, 1)
-    late = [Step("become active", 0, i, digest=b"empty") for i in positions] + [Step("become immutable", 0, i) for i in positions]
-    return [*learned, *late, *(Step("catch up", 0, i, 0, b"s") for i in positions), Step("issue", 1)]
+    return [*started(), Step("learn", 0, slot=0, digest=b"x"), *late(0), *late(1), Step("issue", 1)]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +81,14 @@ def lacking():
         ([*wedged(1), suffix(0, 1), Step("go back", 0, 0, 1), suffix(0, 2)], "what it lacks is 1"),
         ([*wedged(1), Step("catch up", 0, 0, 1, b"s"), Step("issue", 1), begin(b"s", 0)], "quorum is of 1, and not of 2"),
         ([*wedged(2), Step("catch up", 0, 0, 1, b"s"), Step("issue", 1), begin(b"s", 0, 1)], "replica 1 of its quorum was not caught up"),
+        (
+            [*wedged(1), Step("catch up", 0, 0, 1, b"s"), *late(1), Step("issue", 1), begin(b"s", 0, 1)],
+            "replica 1 had 0 slots then, and another of its quorum ordered 1",
+        ),
+        (
+            [*started(0), order(0, 0, commands=((0, 0),)), Step("learn", 0, slot=0, digest=b"x", commands=((0, 1),))],
+            "did not order this request",
+        ),
         ([*lacking(), begin(b"s", 0, 1)], "lacks slots below 1, which clients know of"),
     ],
 )
@@ -146,6 +158,21 @@ def test_a_seeded_bug_takes_a_step_that_is_forbidden(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1, done.stderr
     assert "Figure 1 forbids the last of" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "forbidden"),
+    [
+        ("one history is enough for a quorum", "its quorum is of 1, and not of 3"),
+        ("history cut one slot too far", "has not ordered what it cuts off"),
+    ],
+)
+def test_rules_that_are_gone_show_in_a_step(name, forbidden):
+    number = next(place for place, bug in enumerate(bugs()) if bug["name"] == name)
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number), "--conformance", "--count", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert forbidden in done.stdout.splitlines()[-1]
 
 
 def test_a_bug_that_there_is_not_is_bad_input(capsys):

@@ -163,6 +163,10 @@ class Figure:
         for position, member in members.items():
             is_caught_up = member.mode == IMMUTABLE and step.digest in member.states
             self._demand(is_caught_up, step, f"replica {position} of its quorum was not caught up to this state")
+        longest = max((each.next_slot for each in members.values()), default=0)
+        for position, member in members.items():
+            slots = member.states[step.digest]
+            self._demand(slots >= longest, step, f"replica {position} had {slots} slots then, and another of its quorum ordered {longest}")
 
     def _become_active(self, step: Step) -> None:
         replica, configuration = self._replica(step), self._at(step)
@@ -245,6 +249,8 @@ class Figure:
             self._demand(theirs is None or theirs.digest == step.digest, step, f"replica {position} ordered another command there")
             is_equal = theirs is None or theirs.outcome == step.outcome
             self._demand(is_equal, step, f"that is not what it gave at replica {position}")
+            is_in_it = theirs is None or all(replica.slots.get(command) == step.slot for command in step.commands)
+            self._demand(is_in_it, step, f"replica {position} did not order this request there")
         end = configuration.ended_at
         self._demand(end is None or step.slot < end, step, f"the next configuration began with {end} slots, without it")
         configuration.learned[step.slot] = _Ordered(step.digest, step.outcome)
