@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
+from bcr_bench.compare import NotComparable, compare
 from bcr_bench.costs import measure, print_costs
 from bcr_bench.disk_cost import measure_disks
 from bcr_bench.distalgo_raft import against_raft
@@ -16,7 +17,7 @@ from bcr_bench.machine import describe
 from bcr_bench.measuring import Series, run_plan
 from bcr_bench.message_cost import compare_messages
 from bcr_bench.outage import KEYS, MOST_KEYS, measure_reconfiguration
-from bcr_bench.plan_files import Plan, PlanError, Sweep, read_plan
+from bcr_bench.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
 from bcr_bench.slow_links import links
 from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
@@ -43,11 +44,18 @@ def main(arguments: Sequence[str]) -> int:
         return compare_messages(options.count)
     if options.command == "reconfiguration":
         return measure_reconfiguration(options.keys, options.count, options.crash)
+    if options.command == "compare":
+        try:
+            return compare(options.old, options.new)
+        except NotComparable as problem:
+            print(f"bcr bench compare: {problem}", file=sys.stderr)
+            return BAD_INPUT
     if options.command == "page":
         return _draw_again(options.folder, options.docs)
     try:
         plan = read_plan(options.plan or HERE / ("full.yaml" if options.full else "plan.yaml"))
         sweeps = _chosen(plan, options.only)
+        demand_sound(plan, sweeps)
     except (PlanError, OSError) as error:
         print(f"bcr bench: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -67,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
     page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
     page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
+    against = commands.add_parser("compare", help="two runs of plans, point by point: ratios with 95 % intervals")
+    against.add_argument("old", type=Path, metavar="OLD", help="folder, or bench.json, of what is compared with")
+    against.add_argument("new", type=Path, metavar="NEW", help="folder, or bench.json, of what is compared")
     commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
     messages = commands.add_parser("messages", help="a DistAlgo message, with this project's layer and with stock DistAlgo")
     messages.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")

@@ -31,7 +31,7 @@ def run_point(point: Point) -> Measured:
 
 def _run_bcr(point: Point, folder: Path) -> Measured:
     result = run_scenario(point.scenario_text(), point.sweep, folder)
-    return result if isinstance(result, Measured) else Measured.of_result(result)
+    return result if isinstance(result, Measured) else Measured.of_result(result, point.is_timed)
 
 
 def run_scenario(text: str, name: str, folder: Path, limit_s: float = LIMIT_S) -> Mapping[str, Any] | Measured:
