@@ -64,8 +64,6 @@ def main(arguments: Sequence[str]) -> int:
     formerly(parser, "--output", "--into")
     options = parser.parse_args(arguments)
     try:
-        if options.durable and options.protocol != "shuttle":
-            raise ValueError(f"--durable: replicas of the chain have disks, and --protocol is {options.protocol}")
         seeds = _shard(range(options.seed, options.seed + options.count), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
