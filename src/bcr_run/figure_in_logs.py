@@ -27,7 +27,7 @@ _CLIENT = re.compile(r"client_(\d+)")
 _FAILURE = re.compile(r", (\w+)\(")
 _HARMLESS = {"crash", "pause"}  # of what befalls a simulated process: it stops, and does nothing wrong
 _EVENTS = frozenset({"settings", "issued", "trying", "quorum_failed", "active", "executed", "completed_checkpoint", "immutable",
-                     "went_back", "caught_up", "accepted", "fault_injected", "came_back", "befell", "changed", "made_up"})  # fmt: skip
+                     "went_back", "caught_up", "accepted", "fault_injected", "came_back", "resumed", "befell", "changed", "made_up"})  # fmt: skip
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -147,8 +147,10 @@ class _Walk:
             self._quorum = tuple(map(int, re.findall(r"\d+", values["quorum"])))
         elif event == "quorum_failed":
             self._quorum = ()
-        elif event == "issued":
+        elif event in ("issued", "resumed"):
             number, digest = int(values["configuration"]), bytes.fromhex(values["digest"])
+            if event == "resumed" and self.figure.is_issued(number):
+                return  # else it ended between issuing it, on its disk, and telling its log
             yield Step("issue", number)
             yield Step("begin", number, digest=digest, members=self._quorum)
             self._quorum = ()

@@ -7,7 +7,9 @@ import pytest
 from bcr.scenario.reading import parse_scenario
 from bcr_runtime.places import PROJECT
 from bcr_sim import hunt, sim
-from bcr_sim.campaign import Failure, run_text
+from bcr_sim.campaign import Failure, Tally, run_text
+from bcr_sim.campaign_folder import Campaign, page
+from bcr_sim.coverage import struck
 from bcr_sim.diagram import diagram
 from bcr_sim.seeds import scenario_text
 from bcr_sim.shrink import shrunk
@@ -53,6 +55,52 @@ def test_a_hunt_over_a_file_that_fails_leaves_a_small_scenario_that_fails_too(tm
     assert "pause" not in text and "workload[1]" not in text
     assert sim.main([str(found)]) == 1
     assert "violated" in found.with_suffix("").joinpath("index.html").read_text()
+
+
+def test_a_hunt_into_a_folder_goes_on_where_it_was_stopped_and_its_page_tells_all(tmp_path, capsys):
+    folder = tmp_path / "campaign"
+    assert hunt.main(["--count", "20", "--jobs", "1", "--output", str(folder)]) == 0
+    assert hunt.main(["--count", "40", "--jobs", "1", "--output", str(folder)]) == 0
+    second = capsys.readouterr().out.splitlines()[-2:]
+    assert second[0].startswith("20 seeds in")
+    assert second[1].startswith("40 seeds tried in all on ")
+    assert hunt.main(["--count", "40", "--jobs", "1", "--output", str(folder)]) == 0
+    assert "\n0 seeds in" in f"\n{capsys.readouterr().out}"
+    page = (folder / "campaign.html").read_text()
+    assert "40 seeds" in page and "combinations of these triggers, failures and places" in page and "several quorums tried" in page
+    with open(folder / "hunt.jsonl", "a") as file:
+        file.write('{"settings": "cut o')  # as a killed hunt leaves it
+    assert Campaign(folder).told().startswith("40 seeds")
+
+
+def test_seeds_of_another_commit_or_with_other_settings_are_not_done(tmp_path):
+    campaign = Campaign(tmp_path)
+    campaign.add(range(20), "shuttle", Tally(seeds=20))
+    assert campaign.has(range(20), "shuttle")
+    assert not campaign.has(range(20), "shuttle, hmac") and not campaign.has(range(20, 40), "shuttle")
+    later = Campaign(tmp_path)
+    later.commit = "another"
+    assert not later.has(range(20), "shuttle")
+    assert later.told() == "0 seeds tried in all on another, 20 on 1 other commits"
+
+
+def test_a_failure_of_a_campaign_is_kept_by_commit(tmp_path):
+    campaign = Campaign(tmp_path)
+    failure = Failure(7, "t = 1\n", ("agreement: <two>",))
+    campaign.add(range(20), "shuttle", Tally(seeds=20, failures=[failure]))
+    campaign.add(range(20), "shuttle", Tally(seeds=20, failures=[failure]))
+    assert Campaign(tmp_path).failures() == [failure]
+    later = Campaign(tmp_path)
+    later.commit = "another"
+    assert later.failures() == []
+    assert "agreement: &lt;two&gt;" in page(campaign.lines) and campaign.commit in page(campaign.lines)
+
+
+def test_faults_that_struck_are_counted_by_trigger_failure_and_place():
+    faults = [{"fault": "shuttle(0,1),delay(400)", "configuration": 0, "position": each} for each in (0, 1, 2, 2)]
+    assert list(struck({"faults_injected": [*faults, {"fault": "client_request(0,0),garbage(1)", "client": 0}]}, 3)) == [
+        "shuttle delay head", "shuttle delay middle", "shuttle delay tail", "shuttle delay tail"
+    ]  # fmt: skip
 
 
 def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():

@@ -114,6 +114,9 @@ class Figure:
         if configuration in self._configurations:
             self._configurations[configuration].replicas.pop(position, None)
 
+    def is_issued(self, configuration: int) -> bool:
+        return configuration in self._configurations
+
     def members(self) -> list[tuple[int, int]]:
         """Configuration and position of each replica that is in it."""
         return [(number, position) for number, each in self._configurations.items() for position in each.replicas]
