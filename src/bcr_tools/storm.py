@@ -8,11 +8,14 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from bcr.evidence.convictions import convictions
+from bcr.evidence.evidence_files import UnreadableFile, unpacked_record
+from bcr.evidence.verifying import verify_record
 from bcr.faults.vocabulary import FAILURES, MESSAGES, possible
 from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, Protocol, demand_command
 from bcr_run.command import run_text
@@ -119,6 +122,7 @@ def _kinds(text: str) -> tuple[str, ...]:
 def _run_all(seeds: Sequence[int], folder: Path, jobs: int, protocol: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     struck: Counter[str] = Counter()
+    convicted = verified = 0
 
     def run(seed: int) -> tuple[int, int, dict[str, Any] | None, float]:
         return seed, *run_text(scenario_text(seed, protocol), folder, f"storm{seed}")
@@ -128,13 +132,37 @@ def _run_all(seeds: Sequence[int], folder: Path, jobs: int, protocol: str) -> Co
             outcome = "hang" if status == -1 else result["verdict"] if result else "no result"
             counts[outcome] += 1
             struck.update(_struck(result))
+            if result is not None and protocol == "shuttle":
+                names, findings = evidence_of(result)
+                convicted, verified = convicted + len(names), verified + (not findings)
+                for finding in findings:
+                    counts["wrong evidence"] += 1
+                    print(f"seed {seed}: {finding}", flush=True)
             if outcome != "pass":
                 reasons = "; ".join(result["reasons"]) if result else ""
                 print(f"seed {seed}: {outcome} after {seconds:.1f} s: {reasons}", flush=True)
             elif done % 25 == 0:
                 print(f"{done} of {len(seeds)}: {dict(counts)}", file=sys.stderr, flush=True)
+    if protocol == "shuttle":
+        print(f"evidence: {verified} of {len(seeds)} records verified, {convicted} replicas convicted, each of them struck by a fault")
     print("faults that struck: " + ", ".join(f"{count} {name}" for name, count in struck.most_common()))
     return counts
+
+
+def evidence_of(result: Mapping[str, Any]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Configuration and position of whom the record of a run convicts, and what is wrong: it does not verify, or it convicts
+    somebody that no fault had struck."""
+    try:
+        record = unpacked_record((Path(result["log_folder"]) / "record.msgpack").read_bytes())
+    except (OSError, UnreadableFile) as error:
+        return [], [f"its record cannot be read: {error}"]
+    refused = verify_record(record, bytes.fromhex(result["olympus_key"])).refused
+    findings = [f"its record is refused: {each}" for each in refused[:3]]
+    faulty = {(each["configuration"], each["position"]) for each in result["faults_injected"] if "position" in each}
+    places = [(conviction.configuration, conviction.position) for conviction, _ in convictions(record)]
+    findings += [f"replica {position} of configuration {number} is convicted, and no fault had struck it"
+                 for number, position in places if (number, position) not in faulty]  # fmt: skip
+    return places, findings
 
 
 def _struck(result: dict[str, Any] | None) -> Iterator[str]:
