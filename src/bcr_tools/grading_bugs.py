@@ -126,7 +126,37 @@ def summary(chosen: Sequence[Bug], done: Mapping[str, Graded]) -> str:
 
 def page(chosen: Sequence[Bug], done: Mapping[str, Graded]) -> str:
     """docs/grading.md."""
-    return ""
+    graded_bugs = [bug for bug in chosen if bug["name"] in done]
+    of_runs = [bug for bug in graded_bugs if "masked" not in bug]
+    masked = [bug for bug in graded_bugs if "masked" in bug]
+    later = [bug["name"] for bug in chosen if is_graded(bug["file"]) and bug["name"] not in done]
+    ours = [f"{bug['name']} (`{bug['file']}`)" for bug in chosen if not is_graded(bug["file"])]
+    lines = [
+        "# What grading makes of the seeded bugs",
+        "",
+        "Written by `./bcr grade --bugs --docs`: `./bcr grade` on the project's own source with each bug of `src/bcr_sim/bugs.yaml` in it, up",
+        "to the first loss, and on the source without a bug, of which everything is tried.",
+        "",
+        f"{summary(chosen, done)}.",
+        "",
+        "| bug | first loss in | why |",
+        "|---|---|---|",
+        *(_row(bug, done[bug["name"]]) for bug in of_runs),
+    ]
+    if masked:
+        lines += ["", "Bugs that no run can show, because of another rule; a sentence of the specification may:", "",
+                  "| bug | first loss in | why |", "|---|---|---|", *(_row(bug, done[bug["name"]]) for bug in masked)]  # fmt: skip
+    if ours:
+        lines += ["", f"Not graded, because these files are not the student's to change: {'; '.join(ours)}."]
+    if later:
+        lines += ["", f"Not graded yet: {'; '.join(later)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _row(bug: Bug, found: Graded) -> str:
+    why = " ".join(found.reasons[0].split())[:SHOWN].replace("|", "\\|").replace("<", "\\<") if found.reasons else ""
+    note = "" if not found.part or is_right(bug, found) else " (not for what it breaks)"
+    return f"| {bug['name']} | {found.part or 'nothing'} | {why}{note} |"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import simulated
+from show.conftest import simulated
 
 from bcr.evidence.figure import Step
 from bcr_run.figure_in_logs import follow

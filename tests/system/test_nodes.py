@@ -93,33 +93,6 @@ def test_nodes_that_do_not_come_are_named_and_the_others_end_with_the_run(run, t
 # -- two hosts
 
 
-def ip(*words):
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
-
-
-@pytest.fixture
-def hosts():
-    """Two network namespaces joined by veth: prefix and address of each."""
-    names = [f"bcr{os.getpid()}{letter}" for letter in "ab"]
-    addresses = ["10.99.0.1", "10.99.0.2"]
-    made = []
-    try:
-        for name in names:
-            ip("netns", "add", name)
-            made.append(name)
-        ip("link", "add", "veth0", "netns", names[0], "type", "veth", "peer", "name", "veth0", "netns", names[1])
-        for name, address in zip(names, addresses, strict=True):
-            ip("-n", name, "address", "add", f"{address}/24", "dev", "veth0")
-            ip("-n", name, "link", "set", "veth0", "up")
-            ip("-n", name, "link", "set", "lo", "up")
-        yield [(("ip", "netns", "exec", name), address) for name, address in zip(names, addresses, strict=True)]
-    except (OSError, subprocess.CalledProcessError) as problem:
-        pytest.skip(f"network namespaces cannot be made here: {getattr(problem, 'stderr', '') or problem}")
-    finally:
-        for name in made:
-            ip("netns", "delete", name)
-
-
 def test_two_hosts_with_the_options_of_the_readme_make_a_run(run, tmp_path, hosts):
     (here, master), (there, other) = hosts
     secret = ("--cookie", "a secret of theirs")
@@ -142,7 +115,7 @@ def test_nodes_that_are_cut_off_end_by_themselves_and_their_processes_with_them(
     # Each host sends to a card that is not there: nothing arrives, and nothing says so.
     for (prefix, _), to in zip(hosts, (other, master), strict=True):
         card = ("lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "veth0")
-        ip("-n", prefix[-1], "neigh", "replace", to, *card)
+        subprocess.run(["ip", "-n", prefix[-1], "neigh", "replace", to, *card], check=True, capture_output=True)
     for name, node in far.items():
         node.process.wait(SILENCE_LIMIT_S + CONNECT_LIMIT_S + END_LIMIT_S + LIMIT_S)
         assert processes_of(node) == [], name
