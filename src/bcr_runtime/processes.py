@@ -38,7 +38,12 @@ def open_journal(settings: Settings, name: str) -> Journal:
     """The log of the process called `name`, with the settings as its first lines."""
     origin_ns = settings.clock_origin_ns if settings.clock == ambient.clock_name() else None
     journal = Journal(run_folder(settings) / f"{name}.log", settings.log_level, origin_ns)
-    journal.step("settings", pid=os.getpid(), **{field: getattr(settings, field) for field in settings.__struct_fields__})
+    journal.step(
+        "settings",
+        pid=os.getpid(),
+        has_common_clock=origin_ns is not None,
+        **{field: getattr(settings, field) for field in settings.__struct_fields__},
+    )
     return journal
 
 
