@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bcr.chain.configuration import Membership
+from bcr.chain.outstanding import VOID
 from bcr.chain.proofs import Answer
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
@@ -209,7 +210,7 @@ class Oracle:
             if author is None or not is_of_a_client or not (may_be_uneven or request.is_authentic(author)):
                 self.tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
-            if not is_liar and not self._is_of_workload(request.statement, holder):
+            if not (is_liar or request.statement.operations == VOID or self._is_of_workload(request.statement, holder)):
                 self.tell("validity", f"{who} executed in slot {slot} what client {client} was not to send")
 
     def _is_of_workload(self, request: Request, holder: int) -> bool:

@@ -29,6 +29,7 @@ from bcr.signed.statements import (
     Ready,
     ReconfigurationRequest,
     Refusal,
+    Rejection,
     SessionOver,
     SignedCredential,
     SignedRequest,
@@ -61,7 +62,7 @@ KINDS: dict[str, Any] = {
     "completed_checkpoint": CompletedCheckpoint,
     # to clients
     "result_message": ResultMessage,
-    "error": Signed[Refusal],
+    "error": Signed[Refusal | Rejection],
     "stale": Signed[Stale],
     "session_over": Signed[SessionOver],
     # and to Olympus
