@@ -321,7 +321,7 @@ def fallen_children(children: Sequence[Any]) -> list[Any]:
 
 
 def replaced(child: Any) -> None:
-    """A DistAlgo process that this OS process made has ended, and that it was killed is no failure: another takes its place."""
+    """A DistAlgo process that this OS process made has ended, and that it was killed is no failure: another takes its place, or it goes without."""
     _source.replaced(child)
 
 

@@ -84,6 +84,8 @@ class _Reading:
         self.unread: set[str] = set()  # numbers that are missing or make no sense
         found, self.diagnostics = entries_of(text, source)
         self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
+        if self.has_errors() and not found:
+            self.unread.update(("t", "num_client"))  # it is no scenario at all
         self.entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
         for entry in found:
             self._add(entry)
