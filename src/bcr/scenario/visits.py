@@ -59,5 +59,9 @@ def slots_of_sessions(
 def callers_of(numbers: Mapping[str, int], entry: Entry | None, has_callers: bool, say: Say) -> int:
     """How many callers each client has, where the protocol has some; `say` is told where they make no sense."""
     if entry is not None and numbers["callers"] and numbers["client_rate"]:
-        say(entry, "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back", None)
+        say(
+            entry,
+            "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back",
+            None,
+        )
     return numbers["callers"] if has_callers else 0
