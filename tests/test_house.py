@@ -49,6 +49,7 @@ ARROWS = {
     "bcr_tools": HARNESS
     | {
         "bcr_bench",
+        "bcr_disk",
         "bcr_fuzz",
         "bcr_service",
         "bcr_show",

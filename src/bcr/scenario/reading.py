@@ -31,7 +31,7 @@ from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, Range, Scenario, Simulation
-from bcr.scenario.visits import parse_visits, slots_of_sessions
+from bcr.scenario.visits import callers_of, parse_visits, slots_of_sessions
 from bcr.scenario.workload import Workload
 from bcr.scenario.workload_grammar import parse_workload
 from bcr.signed.authentication import Authentication
@@ -262,7 +262,7 @@ class _Reading:
             object_name=object_name,
             client_rate=numbers["client_rate"],
             state_limit_bytes=numbers["state_limit"],
-            callers=self._callers(numbers, protocol),
+            callers=callers_of(numbers, self.entries.get(("callers", ())), protocol is SHUTTLE, self._say),
             session_slots=session_slots,
             visits=visits,
             failures=failures,
@@ -406,15 +406,6 @@ class _Reading:
         said = {name: self.entries.get((name, ())) for name in ("session_slots", "data")}
         is_chain = protocol is SHUTTLE
         return (slots_of_sessions(session_slots, moments, said, authentication, self._say) if is_chain else 0), visits
-
-    def _callers(self, numbers: Mapping[str, int], protocol: Protocol) -> int:
-        """How many callers each client has."""
-        if (entry := self.entries.get(("callers", ()))) is not None and numbers["callers"] and numbers["client_rate"]:
-            self._say(
-                entry,
-                "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back",
-            )
-        return numbers["callers"] if protocol is SHUTTLE else 0
 
     def _moments(self, name: str, reading: FileReading, protocol: Protocol) -> dict[int, tuple[Entry, int]]:
         """Of each client the milliseconds that this key gives it, and where that stands."""
