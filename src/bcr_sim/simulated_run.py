@@ -44,7 +44,7 @@ from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.power import Power
-from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
+from bcr_sim.properties import Bounds, Interference, Memory, check_pauses, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
 from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
 from bcr_sim.strategies import FreeLiars
@@ -189,6 +189,7 @@ class _Run:
                               replicated=self.scenario.replicated)  # fmt: skip
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
+            check_pauses(record.reconfigurations, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
             if judgement.status == "pass":
                 self._look_at_what_is_left(max(signed.statement.number for signed in record.configurations))

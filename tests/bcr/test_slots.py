@@ -122,6 +122,16 @@ def test_a_result_statement_in_the_name_of_another_is_covered_by_the_order_that_
     assert {each.signer for each in found.agreeing} >= {2, 3, 4}
 
 
+@pytest.mark.parametrize(("statements", "is_filled"), [(84, True), (85, False)])
+def test_what_is_filled_up_holds_no_more_statements_than_four_for_each_of_21_replicas(statements, is_filled):
+    chain = MemoryChain()
+    chain.serve(0, put("k", "v"))
+    whole, seen = chain.result_shuttle(0), seen_by_replica(chain, 0)
+    [another] = [each for each in whole.result_proof if each.signer == 1]
+    flood = replace(whole, result_proof=(another,) * statements, orders=())
+    assert (seen.filled_up(flood) != flood) == is_filled
+
+
 def test_a_result_shuttle_with_more_statements_than_there_ever_are_is_not_filled_up():
     chain = MemoryChain()
     chain.serve(0, put("k", "v"))
