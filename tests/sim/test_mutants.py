@@ -6,7 +6,7 @@ import sys
 
 from bcr_runtime.places import PROJECT
 from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
-from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in
+from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in, scenario_texts
 from bcr_sim.survival import test_files as files_of_tests
 from bcr_sim.survivors import Result, Tables, page
 
@@ -256,6 +256,7 @@ def test_the_page_names_each_survivor_and_each_equivalent_with_its_reason():
     assert "**1 of the 2 that were tried were noticed: 50.0%.**" in text
     assert f"- `{names[1]}`: alive after 7 seeds; no runs execute it" in text
     assert f"- `{names[2]}`: no run can tell" in text
+    assert "- seeds of the hunt: 1\n" in text
 
 
 def test_a_result_of_another_text_of_the_same_mutant_does_not_count():
@@ -265,13 +266,28 @@ def test_a_result_of_another_text_of_the_same_mutant_does_not_count():
     assert Tables([(mutant, SAMPLE)], {(old.id, old.hash): old}, {}).class_of(mutant.id) == "not tried"
 
 
-def test_a_mutant_meets_the_tests_that_import_its_module_and_those_of_processes():
+def test_tests_about_a_module_are_those_that_import_from_it_and_those_of_processes():
     tests = files_of_tests()
-    assert [name for name in tests if is_test_of("Replica.da", name)] == ["tests/sim/test_checks.py"]
-    of_pauses = {"tests/bcr/test_pauses.py", "tests/sim/test_checks.py"}
-    assert {name for name in tests if is_test_of("bcr/chain/pauses.py", name)} == of_pauses
-    untested = [file for file in rules().files if file.endswith(".py") and sum(is_test_of(file, name) for name in tests) < 2]
+    of_processes = {name for name in tests if is_test_of("Replica.da", name)}
+    assert of_processes == {name for name in tests if name.startswith("tests/sim/")} >= {"tests/sim/test_checks.py"}
+    of_pauses = {name for name in tests if is_test_of("bcr/chain/pauses.py", name)}
+    assert of_pauses - of_processes == {"tests/bcr/test_pauses.py"}
+    untested = [
+        file
+        for file in rules().files
+        if file.endswith(".py") and not any(is_test_of(file, name) for name in tests if name.startswith("tests/bcr/"))
+    ]
     assert untested == []
+
+
+def test_a_verdict_stays_when_another_function_of_the_file_changes_and_goes_when_its_own_does():
+    def digest(source):
+        [mutant] = [each for each in mutants_of("f.py", source, PLAIN) if each.operator == "not"]
+        return mutant.digest(source)
+
+    source = b"def f(a):\n    return g(not a)\n\ndef h(a):\n    return a\n"
+    assert digest(source) == digest(source.replace(b"return a\n", b"return [a]\n")) == digest(b"import x\n\n" + source)
+    assert digest(source) != digest(source.replace(b"g(not a)", b"k(not a)"))
 
 
 def test_what_a_test_noticed_and_what_a_scenario_noticed_is_counted_apart():
@@ -328,8 +344,10 @@ def test_a_mutant_that_nothing_can_notice_is_alive_and_goes_on_where_it_stopped(
     assert done.returncode == 1, done.stdout + done.stderr
     assert (only_result(tmp_path).outcome, only_result(tmp_path).seeds) == ("alive", 1)
     try_all(tmp_path, "--only", name, "--seeds", "2", "--no-tests")
-    lines = (tmp_path / "results.jsonl").read_text().splitlines()
-    assert [json.loads(line)["seeds"] for line in lines] == [1, 1, 2]  # the second time with the files that take long
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [line["seeds"] for line in lines] == [1] * (len(lines) - 1) + [2]
+    numbers = [len(line["had"]) for line in lines]  # first a few scenario files, later more
+    assert 0 < numbers[0] < numbers[-1] == len(scenario_texts())
 
 
 def test_without_time_nothing_is_tried_and_the_list_says_so(tmp_path):
