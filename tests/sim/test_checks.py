@@ -4,6 +4,7 @@ And the same message with nothing wrong in it, or just within a limit, is not. A
 its handlers are called at a moment that has a name, with the keys of everybody at hand.
 """
 
+import re
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -63,6 +64,7 @@ from bcr.signed.violations import (
 from bcr.state.cache import LatestRequests
 from bcr.state.running import RunningState
 from bcr_runtime.ambient import now_s
+from bcr_runtime.places import SOURCES
 from bcr_sim.observing import observe_processes
 from bcr_sim.simulated_run import simulate
 
@@ -1068,6 +1070,21 @@ def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_fi
     assert (what, accepted) == ("finish", number)
 
 
+@case("Client", "with requests outstanding")
+def of_a_final_result_beside_which_a_replica_signed_another_the_client_accuses_and_takes_it(scene: Scene) -> None:
+    request = oldest(scene)
+    number = request.statement.number
+    outcome = Outcome(0, 0, 0, ("OK",) * len(request.statement.operations))
+    answer = Answer(0, 0, 0, 1, request.digest(), (), outcome, (), ())
+    honest = answer.result()
+    lie = scene.by_replica(replace(honest, outcomes_digest=bytes(32)), 2)
+    for last, expected in ((lie, ["accuse", "finish"]), (scene.by_replica(honest, 2), ["finish"])):
+        proof = (*(scene.by_replica(honest, position) for position in (0, 1)), last)
+        with scene.recording("accuse", "finish") as calls:
+            scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(answer, proof=proof)))
+        assert [call[0] for call in calls] == expected
+
+
 @case("Client", "with requests outstanding", WrongConfiguration, "answer from configuration 1")
 def a_result_of_the_next_configuration(scene: Scene) -> None:
     answer = Answer(1, 0, 0, 1, b"", (), Outcome(0, 0, 0, ("OK",)), (), ())
@@ -1446,6 +1463,40 @@ def test_what_a_process_checks_is_refused_for_that_and_nothing_else_is(each: Cas
         assert type(raised) is each.kind, raised
         assert each.words in str(raised)
         assert raised.position == each.blamed
+
+
+HANDLED = {
+    role: {kind for name in files for kind in re.findall(r"receive\(msg=\('(\w+)'", (SOURCES / f"{name}.da").read_text())}
+    for role, files in {
+        "Replica": ("Replica", "ChainProcess", "Participant"),
+        "Client": ("Client", "ClientProcess", "Participant"),
+        "Olympus": ("Olympus", "Issuer", "Participant"),
+    }.items()
+}
+
+
+@pytest.mark.parametrize(("role", "moment"), [("Replica", ACTIVE), ("Client", "with requests outstanding"), ("Olympus", SERVING)])
+def test_whatever_arrives_under_the_name_of_a_message_is_looked_at_and_noted(role: str, moment: str) -> None:
+    """What cannot be read leaves a notice: so each message's handler hands on what it gets."""
+    watched: list[Any] = []
+    noted: set[str] = set()
+
+    def watch(rig: Rig) -> None:
+        for container in rig.processes(role):
+            state = container.process._state
+            if not watched and WHERE[role](state) and WHEN[role, moment](state):
+                watched.append(state)
+                state.notices.clear()
+                for kind in HANDLED[role]:
+                    rig.inject(container, (kind, b"\xc1", *(((), ()) if kind == "configuration" else ())))
+        for state in watched:
+            noted.update(each.message.removeprefix("new_") for each in state.notices)
+
+    rig = Rig(SCENARIO.format(authentication="ed25519"))
+    rig.on_event = watch
+    assert rig.errors() == []
+    assert len(HANDLED[role]) > 5
+    assert HANDLED[role] == noted
 
 
 def test_a_catch_up_of_many_slices_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
