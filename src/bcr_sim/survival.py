@@ -31,7 +31,7 @@ from bcr_sim.unit_tests import Learned
 ENOUGH = 0.95  # of the mutants that are not equivalent
 # What all get before any gets more: so many seconds, of processor time without a mutant, of tests, as many of scenario files,
 # and so many seeds.
-PASSES = ((0.4, 0.4, 3), (3.0, 3.0, 30), (20.0, 20.0, 400))
+PASSES = ((0.5, 0.5, 3), (3.0, 3.0, 30), (20.0, 20.0, 400))
 SLOW = ("perform900", "t3_clients20", "ten_clients_crash")  # scenario files that take longer than all others together
 CHUNK = 50  # seeds of one control
 CONTROL_S = 7_200.0  # of real time
@@ -225,8 +225,8 @@ class _Campaign:
         number = number_of(mutant)
         is_told = number is not None and number not in IMPORTED
         found = [name for name in self.tests if (is_reached(mutant, name) if is_told else is_test_of(mutant.file, name.partition("::")[0]))]
-        stem = Path(mutant.file).stem
-        return sorted(found, key=lambda name: (f"test_{stem}.py" not in name, KNOWN[name].cpu_s))
+        own = "test_checks.py" if mutant.file.endswith(".da") else f"test_{Path(mutant.file).stem}.py"
+        return sorted(found, key=lambda name: (own not in name, KNOWN[name].cpu_s))
 
     def _pass(self, much: "_Much", what: str) -> None:
         """Give every mutant that is not noticed what it has not had yet of these."""
