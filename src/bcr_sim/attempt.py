@@ -302,7 +302,7 @@ def _is_exchanged(mutant: Mutant, source: bytes) -> bool:
     """Put the mutant into the functions that are imported; False where it takes an import."""
     if mutant.function == "module" or number_of(mutant) in IMPORTED:
         return False
-    return exchange(_codes[mutant.file], _code_of(mutant.file, mutant.patched(source)), _held)
+    return exchange(_codes[mutant.file], _code_of(mutant.file, mutant.patched(source)), mutant.line, _held)
 
 
 class _Runs:

@@ -22,11 +22,24 @@ from typing import IO, Any, NamedTuple
 import msgspec
 import yaml
 
-from bcr_sim.attempt import IMPORTED, KEPT, KNOWN, Trial, attempts, is_reached, number_of, prepare_probes, run_name, warm, with_collected
+from bcr_sim.attempt import (
+    IMPORTED,
+    KEPT,
+    KNOWN,
+    SHOWN,
+    Trial,
+    attempts,
+    is_reached,
+    number_of,
+    prepare_probes,
+    run_name,
+    warm,
+    with_collected,
+)
 from bcr_sim.bugs import path_of
 from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
 from bcr_sim.survivors import Result, Tables, page, told
-from bcr_sim.unit_tests import Learned
+from bcr_sim.unit_tests import Learned, unit_of
 
 ENOUGH = 0.95  # of the mutants that are not equivalent
 # What all get before any gets more: so many seconds, of processor time without a mutant, of tests, as many of scenario files,
@@ -140,8 +153,7 @@ class _Campaign:
         self.known = known
         self.options = options
         self.file = file
-        self.unsound: set[tuple[str, int]] = set()  # (authentication, seed) that fails without any mutant too
-        self.sound: set[tuple[str, int]] = set()
+        self.sound: dict[str, bool] = {}  # whether a test or run passes without any mutant, by itself
         self.sources = sources_digest()
         self.scenarios: dict[str, str] = {}
         self.tests: list[str] = []  # names
@@ -256,7 +268,7 @@ class _Campaign:
 
         for trial, said in attempts(queue(), self.options.jobs, self.options.limit):
             if self._is_unsound(trial, said):
-                trials.append(trial._replace(scenarios={}, tests=(), seeds=range(said["seeds"], trial.seeds.stop)))
+                trials.append(self._without(trial, said))
                 continue
             done += 1
             if said["outcome"] == "ended":
@@ -270,18 +282,37 @@ class _Campaign:
             print(f"{done}/{total} ({rate:.0f} a minute) {result.id}: {told(result)}", flush=True)
 
     def _is_unsound(self, trial: Trial, said: dict[str, Any]) -> bool:
-        """Whether the seed that noticed the mutant fails without it as well."""
-        if said["outcome"] != "killed" or not said["by"].startswith("seed "):
+        """Whether what noticed the mutant fails without it as well, by itself."""
+        if said["outcome"] != "killed" or said["by"] in ("hang", "death"):
             return False
-        seed = int(said["by"].removeprefix("seed "))
-        place = trial.authentication, seed
-        if place not in self.sound | self.unsound:
-            control = Trial(None, b"", {}, range(seed, seed + 1), trial.authentication)
+        if said["by"].startswith("test "):
+            name = _unit_in(trial, said["what"])
+            if not name:
+                return False  # pytest itself could not begin with them
+            control = Trial(None, b"", {}, range(0), "", (name,), trial.busy_s)
+        elif said["by"].startswith("seed "):
+            seed = int(said["by"].removeprefix("seed "))
+            name = run_name(seed, trial.authentication)
+            control = Trial(None, b"", {}, range(seed, seed + 1), trial.authentication, busy_s=trial.busy_s)
+        else:
+            name = said["by"]
+            control = Trial(None, b"", {name: trial.scenarios[name]}, range(0), "", busy_s=trial.busy_s)
+        if name not in self.sound:
             [(_, checked)] = attempts([control], 1, self.options.limit)  # as a trial without a mutant
-            (self.unsound if checked["outcome"] == "killed" else self.sound).add(place)
-            if place in self.unsound:
-                print(f"seed {seed} fails without a mutant, and does not count", flush=True)
-        return place in self.unsound
+            self.sound[name] = checked["outcome"] == "alive"
+            if not self.sound[name]:
+                print(f"{name} fails without a mutant, and does not count", flush=True)
+        return not self.sound[name]
+
+    def _without(self, trial: Trial, said: dict[str, Any]) -> Trial:
+        """The trial with what is behind that which does not count."""
+        tests, files = list(trial.tests), list(trial.scenarios)
+        if said["by"].startswith("test "):
+            return trial._replace(tests=tests[tests.index(_unit_in(trial, said["what"])) + 1 :])
+        if said["by"].startswith("seed "):
+            return trial._replace(scenarios={}, tests=(), seeds=range(said["seeds"], trial.seeds.stop))
+        behind = files[files.index(said["by"]) + 1 :]
+        return trial._replace(tests=(), scenarios={name: trial.scenarios[name] for name in behind})
 
     def _result(self, trial: Trial, said: dict[str, Any]) -> Result:
         assert trial.mutant is not None
@@ -309,6 +340,11 @@ def _within(most_s: float, names: Sequence[str], had: Collection[str]) -> list[s
         if name not in had:
             found.append(name)
     return found
+
+
+def _unit_in(trial: Trial, failed: str) -> str:
+    """Which of the trial's tests failed, by what was said of it; nothing where none is."""
+    return next((name for name in trial.tests if unit_of(failed) == name[:SHOWN]), "")
 
 
 class _Much(NamedTuple):

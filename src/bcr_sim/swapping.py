@@ -5,7 +5,7 @@ A function keeps its identity, so whatever has a hold of it (classes, handlers, 
 
 import gc
 import inspect
-from collections import Counter
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import NamedTuple
@@ -36,27 +36,37 @@ def holders() -> Holders:
     return found
 
 
-def exchange(before: CodeType, after: CodeType, held: Holders) -> bool:
-    """Give every function of the module `before` the code that it has in `after`, where that is other code.
+def exchange(before: CodeType, after: CodeType, line: int, held: Holders) -> bool:
+    """Give the function in which this line of the module `before` stands the code that it has in `after`.
 
-    False, and nothing exchanged, where that cannot be done: what differs is executed by the import alone, or is of
-    another shape.
+    False, and nothing exchanged, where that cannot be done: the line is executed by the import alone, or what differs has
+    another shape. What DistAlgo numbers counts on from one compilation to the next, so of names numbers are not compared.
     """
     old, new = list(_functions(before)), list(_functions(after))
-    if [each.co_qualname for each in old] != [each.co_qualname for each in new]:
+    if [_unnumbered(each) for each in old] != [_unnumbered(each) for each in new]:
         return False
-    places = Counter(map(place_of, old))
-    exchanged: list[tuple[FunctionType, CodeType]] = []
-    for had, has in zip(old, new, strict=True):
-        if _is_alike(had, has):
-            continue
-        functions = held.get(place_of(had), ())
-        if not functions or places[place_of(had)] > 1 or had.co_freevars != has.co_freevars:
-            return False
-        exchanged += [(function, has) for function in functions]
-    for function, code in exchanged:
-        function.__code__ = code
-    return bool(exchanged)
+    around = [index for index, code in enumerate(old) if code.co_firstlineno <= line <= _last_line(code)]
+    latest = max((old[index].co_firstlineno for index in around), default=0)
+    innermost = [index for index in around if old[index].co_firstlineno == latest]
+    if len(innermost) != 1:
+        return False
+    had, has = old[innermost[0]], new[innermost[0]]
+    functions = held.get(place_of(had), ())
+    if had.co_freevars != has.co_freevars:
+        return False
+    for function in functions:
+        function.__code__ = has
+    return bool(functions)
+
+
+def _unnumbered(code: CodeType) -> str:
+    return re.sub(r"\d+", "", code.co_qualname)
+
+
+def _last_line(code: CodeType) -> int:
+    """The last line of a function, and of what stands in it."""
+    lines = [line for _, _, line in code.co_lines() if line is not None]
+    return max([*lines, *(_last_line(each) for each in code.co_consts if isinstance(each, CodeType))], default=code.co_firstlineno)
 
 
 def _functions(code: CodeType) -> Iterator[CodeType]:
@@ -67,23 +77,3 @@ def _functions(code: CodeType) -> Iterator[CodeType]:
                 yield each
             else:
                 yield from _functions(each)
-
-
-def _is_alike(one: CodeType, other: CodeType) -> bool:
-    """Whether both do the same, whatever the lines that they stand in."""
-    if (one.co_code, one.co_names, one.co_varnames, one.co_freevars) != (
-        other.co_code,
-        other.co_names,
-        other.co_varnames,
-        other.co_freevars,
-    ):
-        return False
-    if len(one.co_consts) != len(other.co_consts):
-        return False
-    for had, has in zip(one.co_consts, other.co_consts, strict=True):
-        if isinstance(had, CodeType) and isinstance(has, CodeType):
-            if not _is_alike(had, has):
-                return False
-        elif (type(had), repr(had)) != (type(has), repr(has)):
-            return False
-    return True

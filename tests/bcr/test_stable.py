@@ -245,3 +245,25 @@ def test_facts_that_say_nothing_are_damage():
     disk.facts["identity"] = sealed("identity", encode("nobody"))
     with pytest.raises(DamagedError, match="not what was written"):
         resumed(disk)
+
+
+def test_a_disk_that_gives_back_another_state_than_was_written_is_not_begun_on():
+    class Forgetful(MemoryDisk):
+        def read(self):
+            content = super().read()
+            return msgspec.structs.replace(content, parts={3: encode({"key": ["0.0.0", "1"]})}) if content.facts else content
+
+    with pytest.raises(DamagedError, match="gives back another state than was written"):
+        Replica(Forgetful())
+
+
+def test_a_log_that_goes_on_behind_a_slot_that_it_lacks_is_damage():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    for value in ("1", "2"):
+        replica.order(value)
+        replica.stable.sync()
+    [_, second] = disk.rows
+    disk.rows = [Row.of(0, second.body)]
+    with pytest.raises(DamagedError, match="lacks slot 0"):
+        resumed(disk)

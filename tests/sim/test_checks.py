@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -1368,7 +1369,7 @@ def a_history_is_checked_as_soon_as_it_comes(scene: Scene) -> None:
             scene.state.change.check_some = done.append
             wedged = scene.by_replica(Wedged(0, (), ()))
             olympus.on_wedged(wedged)
-        assert done == [wedged, sys.modules["Olympus"].SLICE_REQUESTS][: 1 + is_checking]
+        assert done == [wedged, import_module("Olympus").SLICE_REQUESTS][: 1 + is_checking]
 
 
 @case("Olympus", SERVING)
@@ -1502,7 +1503,7 @@ def test_whatever_arrives_under_the_name_of_a_message_is_looked_at_and_noted(rol
 def test_a_catch_up_of_many_slices_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tail sleeps while four slots are ordered, and lacks them when it is wedged."""
     observe_processes()
-    replica = sys.modules["Replica"]
+    replica = import_module("Replica")
     monkeypatch.setattr(replica, "CATCH_UP_SLICE_REQUESTS", 1)
     stock, sent = replica.Replica.transmit, []
 
@@ -1522,7 +1523,7 @@ def test_replicas_that_do_not_enrol_are_made_anew_under_the_next_number_and_wait
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     observe_processes()
-    olympus = sys.modules["Olympus"].Olympus
+    olympus = import_module("Olympus").Olympus
     stock, asked = olympus.enrol, []
 
     def enrol(process: Any, patience_ms: int) -> Any:

@@ -48,7 +48,8 @@ def module():
 
 def exchanged(code, old, new):
     assert SOURCE.count(old) == 1
-    return exchange(code, compile(SOURCE.replace(old, new), "swapped.py", "exec"), holders())
+    line = SOURCE[: SOURCE.index(old)].count("\n") + 1
+    return exchange(code, compile(SOURCE.replace(old, new), "swapped.py", "exec"), line, holders())
 
 
 @pytest.mark.parametrize(("old", "new", "holds"), [
@@ -84,8 +85,8 @@ def test_a_function_that_does_not_need_a_variable_around_it_any_more_is_not_exch
     code = compile(first, "super.py", "exec")
     names = {"__name__": "super"}
     exec(code, names)
-    assert not exchange(code, compile(first.replace("super().__repr__()", "'none'"), "super.py", "exec"), holders())
-    assert exchange(code, compile(first.replace("__repr__", "__str__"), "super.py", "exec"), holders())
+    assert not exchange(code, compile(first.replace("super().__repr__()", "'none'"), "super.py", "exec"), 3, holders())
+    assert exchange(code, compile(first.replace("__repr__", "__str__"), "super.py", "exec"), 3, holders())
 
 
 def test_two_functions_in_one_line_cannot_be_told_apart():
@@ -93,5 +94,5 @@ def test_two_functions_in_one_line_cannot_be_told_apart():
     code = compile(source, "pair.py", "exec")
     names = {"__name__": "pair"}
     exec(code, names)
-    assert not exchange(code, compile(source.replace("2", "3"), "pair.py", "exec"), holders())
+    assert not exchange(code, compile(source.replace("2", "3"), "pair.py", "exec"), 1, holders())
     assert [each() for each in names["pair"]] == [1, 2]
