@@ -76,3 +76,11 @@ def test_an_encoding_that_is_none_is_malformed_only_for_who_reads_it():
         buckets.execute((get("a"),))
     with pytest.raises(MalformedMessage):
         buckets.values()
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_the_values_of_keys_are_those_of_the_keys_that_have_one_in_their_order(is_read):
+    buckets = Buckets(after([(put("a", "1"), put("b", "2"), put("plumless", "3"))]).encoded())
+    if is_read:
+        assert [buckets.value_of(key) for key in ("a", "b", "plumless")] == ["1", "2", "3"]
+    assert buckets.values_of(["b", "none", "a", "buckeroo"]) == ["2", "1"]

@@ -12,7 +12,7 @@ from bcr.objects import store_model, store_operations
 from bcr.objects.finding import named
 from bcr.objects.operation import Operation
 from bcr.objects.ordered import Ordered
-from bcr.objects.replicated import has_own_model
+from bcr.objects.replicated import BadOperation, has_own_model
 from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
 from bcr.objects.store import Item, Store
 from bcr.objects.store_operations import ABSENT, DEPTH_LIMIT, append, delete, get, keys, put
@@ -286,3 +286,8 @@ def test_what_is_no_operation_of_the_store_is_refused_with_its_place(text, why):
 
 def test_drawn_operations_are_no_larger_than_they_are_said_to_be():
     assert max(operations_bytes([each]) for each, _ in zip(drawn(1), range(3_000), strict=False)) <= LIMIT_BYTES + 32
+
+
+def test_a_value_that_is_larger_than_one_may_be_is_told_before_it_is_read():
+    with pytest.raises(BadOperation, match="262,147 bytes, more than a value may have"):
+        STORE.parsed("put", ("k", f'"{"x" * 262_145}"'))

@@ -1186,6 +1186,85 @@ def a_client_sends_no_further_than_its_window_reaches_behind_the_oldest(scene: S
 # -- when the head orders
 
 
+@case("Head", "active, well on")
+def a_request_that_became_stale_while_it_waited_is_not_ordered_and_its_client_is_told(scene: Scene) -> None:
+    stale = scene.request(scene.fresh() - 1 - scene.state.settings.client_window)
+    fresh = scene.request(scene.fresh())
+    kept, settled = scene.state.queue, []
+    scene.state.queue = SimpleNamespace(settled=lambda *key: settled.append(key))
+    try:
+        with scene.recording("tell_stale") as calls:
+            assert scene.process.is_orderable(fresh)
+            assert (settled, calls) == ([], [])
+            assert not scene.process.is_orderable(stale)
+        assert (settled, calls) == ([(0, stale.statement.number)], [("tell_stale", stale)])
+    finally:
+        scene.state.queue = kept
+
+
+# -- what comes before the configuration, and what may not leave before it is on the disk
+
+
+@case("Replica", PENDING)
+def what_comes_before_the_configuration_is_kept_and_taken_behind_it_in_its_order(scene: Scene) -> None:
+    first, second, third = (("shuttle", b"s", None), ("client_request", b"c", None), ("forwarded_request", b"f", None))
+    with scene.recording("accept", "accept_sealed", "drop") as calls:
+        for message in (second, first, third, ("client_request", None, None), ("shuttle", "text", None)):
+            scene.process.take(*message)
+    assert calls == []
+    with scene.recording("take") as taken:
+        scene.process.take_early()
+    assert taken == [("take", *first), ("take", *second), ("take", *third)]
+    with scene.recording("take") as taken:
+        scene.process.take_early()
+    assert taken == []
+
+
+@case("Replica", ACTIVE)
+def with_the_configuration_what_is_sealed_is_told_from_what_is_not(scene: Scene) -> None:
+    with scene.recording("accept", "accept_sealed", "keep_early") as calls:
+        for message in (("shuttle", b"s", None), ("client_request", b"c", None)):
+            scene.process.take(*message)
+    assert calls == [("accept_sealed", "shuttle", b"s", None), ("accept", "client_request", b"c", None)]
+
+
+@case("Replica", ACTIVE)
+def what_waits_for_the_disk_leaves_when_as_much_waits_as_may(scene: Scene) -> None:
+    most = import_module("ChainProcess").MOST_WAITING
+    assert most == 64
+    outbox = scene.state.outbox
+    assert not outbox
+    try:
+        outbox.append((("kind", b""), ()))
+        with scene.recording("send_waiting") as calls:
+            for _ in range(most - 2):
+                scene.process.deliver(("kind", b""), ())
+            assert (len(outbox), calls) == (most - 1, [])
+            scene.process.deliver(("kind", b""), ())
+            assert (len(outbox), calls) == (most, [("send_waiting",)])
+    finally:
+        outbox.clear()
+
+
+# -- the head's statement, which the second of the chain alone checks
+
+
+@case("Replica", ACTIVE)
+def a_result_in_the_heads_name_that_it_did_not_sign_is_noticed_behind_the_result(scene: Scene) -> None:
+    ledger = scene.state.ledger
+    slot, here = next(iter(ledger.in_flight.items()))
+    honest = here.done.result()
+    others = (scene.by_replica(honest), scene.by_replica(honest, 2))
+    for head, noticed in ((scene.by_replica(honest, 1, 0), 1), (scene.by_replica(honest, 0), 0)):
+        shuttle = ResultShuttle(scene.number, slot, here.done.outcomes, (head, *others), here.orders)
+        with scene.recording("misbehaviour", "settle") as calls:
+            scene.process.on_result_shuttle(shuttle)
+        assert [call[0] for call in calls] == ["settle", *["misbehaviour"] * noticed]
+
+
+# -- when the head orders, and how much
+
+
 def ordered(scene: Scene, ready: int, in_flight: int, orderable: bool = True, overdue: bool = False) -> list[str]:
     """What the head does where so many requests may be ordered and so many slots are in flight."""
     state = scene.state
