@@ -44,7 +44,7 @@ from bcr_sim.unit_tests import Learned, unit_of
 ENOUGH = 0.95  # of the mutants that are not equivalent
 # What all get before any gets more: so many seconds, of processor time without a mutant, of tests, as many of scenario files,
 # and so many seeds.
-PASSES = ((0.5, 0.5, 3), (3.0, 3.0, 30), (20.0, 20.0, 400))
+PASSES = ((0.8, 0.5, 3), (3.0, 3.0, 30), (20.0, 20.0, 400))
 SLOW = ("perform900", "t3_clients20", "ten_clients_crash")  # scenario files that take longer than all others together
 CHUNK = 50  # seeds of one control
 CONTROL_S = 7_200.0  # of real time
