@@ -46,7 +46,7 @@ ENOUGH = 0.95  # of the mutants that are not equivalent
 # and so many seeds.
 PASSES = ((0.8, 0.5, 3), (3.0, 3.0, 30), (20.0, 20.0, 400))
 SLOW = ("perform900", "t3_clients20", "ten_clients_crash")  # scenario files that take longer than all others together
-CHUNK = 50  # seeds of one control
+CHUNK = 10  # seeds of one control
 CONTROL_S = 7_200.0  # of real time
 BUSY_S = 120.0  # of processor time, for what one control does without telling
 NOT_OF_RULES = (
@@ -157,7 +157,7 @@ class _Campaign:
         self.sources = sources_digest()
         self.scenarios: dict[str, str] = {}
         self.tests: list[str] = []  # names
-        self.kept = _Kept(options.results.with_suffix(".reach"), self.sources)
+        self.kept = _Kept(options.results.with_name("mutants.reach"), self.sources)
         self.ends_s = None if options.minutes is None else time.monotonic() + 60 * options.minutes
 
     def run(self) -> None:

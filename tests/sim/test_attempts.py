@@ -271,3 +271,21 @@ def test_a_later_configuration_is_waited_for_however_many_are_late(replica_class
     assert outcome.judgement.status == "pass"
     assert heard[1, 0] == 1
     assert heard[1, 1] == heard[1, 2] == 4
+
+
+# -- waiting for what is there already
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac"])
+def test_where_nothing_is_late_every_step_is_over_when_its_messages_are_there(authentication):
+    """A message takes 3 ms at the most, and every timer is a hundred times as long."""
+    lie = f"authentication = {authentication}\nfailures[0,2] = shuttle(0,2),change_result()\n"
+    outcome = simulated(APPENDS + lie + "simulation = seed(7); delay(50,3000)\n")
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+    [report] = outcome.record.reconfigurations
+    steps = (0.0, report.wedged_ms, report.caught_up_ms, report.fetched_ms, report.active_ms)
+    longest_ms = (7, 13, 7, 37)  # there and back; with two slices or pieces; there and back; keys, configuration, state, ready
+    assert all(0 < later - sooner <= longest for sooner, later, longest in zip(steps, steps[1:], longest_ms, strict=False))
+    exchanges = outcome.record.clients[0].exchanges
+    assert exchanges[0].sent_ns < 40_000_000
+    assert max(each.accepted_ns - each.sent_ns for each in exchanges) < 100_000_000
