@@ -291,3 +291,12 @@ def test_drawn_operations_are_no_larger_than_they_are_said_to_be():
 def test_a_value_that_is_larger_than_one_may_be_is_told_before_it_is_read():
     with pytest.raises(BadOperation, match="262,147 bytes, more than a value may have"):
         STORE.parsed("put", ("k", f'"{"x" * 262_145}"'))
+
+
+@pytest.mark.parametrize("key", ["", "k" * 1_025, "é" * 513])
+def test_an_operation_on_a_key_that_the_store_may_not_have_fails_whichever_it_is(key):
+    for operation in (get(key), put(key, "1"), append(key, "1"), delete(key)):
+        state, [[result]] = executed((operation,))
+        assert result["error"] == "malformed", operation
+        assert state.dictionary == {}
+    assert executed((get("é" * 512),))[1] == [[None]]

@@ -285,6 +285,16 @@ def a_request_twice_in_a_slot(scene: Scene) -> None:
     extendable(scene, request, request)
 
 
+@case("Replica", ACTIVE, SecondOrder, "is not to be ordered any more", blamed=0)
+def a_shuttle_whose_slot_nobody_may_order(scene: Scene) -> None:
+    request = scene.request(scene.fresh())
+    with scene.recording("extend") as calls:
+        try:
+            scene.process.on_shuttle(scene.shuttle(request, request))
+        finally:
+            assert calls == []
+
+
 @case("Replica", "active, well on", SecondOrder, "is not to be ordered any more", blamed=0)
 def a_request_that_was_executed_here(scene: Scene) -> None:
     extendable(scene, scene.request(scene.fresh() - 1))
@@ -966,6 +976,32 @@ def another_key_of_who_has_enrolled_and_a_key_of_nobody(scene: Scene) -> None:
     assert scene.state.public_keys == kept
 
 
+@case("Olympus", SERVING)
+def who_enrols_again_with_its_key_and_its_secret_is_told_what_there_is_and_nobody_else_is(scene: Scene) -> None:
+    state = scene.state
+    kept = state.settings
+    try:
+        for durable in (False, True):
+            state.settings = replace(kept, durable=durable)
+            for name, told in (
+                ("client_1", ("announce", (state.clients[1],))),
+                ("replica_1", ("hand_out", (state.chain[1],)) if durable else None),
+            ):
+                key, secret = state.public_keys[name], state.secrets[name]
+                with scene.recording("announce", "hand_out") as calls:
+                    scene.process.on_public_key(PublicKey.enrol(name, b"another key", secret))
+                    assert calls == []
+                    if told is not None:
+                        with pytest.raises(InvalidSignature):
+                            scene.process.on_public_key(PublicKey.enrol(name, key, bytes(32)))
+                    assert calls == []
+                    scene.process.on_public_key(PublicKey.enrol(name, key, secret))
+                assert calls == ([told] if told else [])
+                assert state.public_keys[name] == key
+    finally:
+        state.settings = kept
+
+
 def wanted(scene: Scene, act: Callable[[], None]) -> Any:
     """Who asked for which configuration to be replaced by this, as Olympus notes it."""
     kept = dict(scene.state.requests)
@@ -1167,6 +1203,22 @@ def a_client_that_has_asked_all_replicas_in_vain_asks_for_the_configuration(scen
     waiting.attempts, waiting.has_asked_all, state.retransmissions, state.timers = kept
     assert sent == ["transmit", *["transmit", "query_configuration"] * 4]
     assert started == [2, 4, 8, 16, 16]
+
+
+@case("Client", "with requests outstanding")
+def in_the_next_configuration_a_client_sends_what_it_waits_for_once_more_with_a_timer_of_its_own(scene: Scene) -> None:
+    state = scene.state
+    number = oldest(scene).statement.number
+    waiting = state.outstanding[number]
+    kept = waiting.attempts, waiting.signed, state.retransmissions, state.timers
+    stopped: list[Any] = []
+    state.timers = SimpleNamespace(stop=stopped.append)
+    with scene.recording("send_to_head") as calls:
+        scene.process.send_again(number)
+    assert (waiting.attempts, state.retransmissions) == (kept[0] + 1, kept[2] + 1)
+    assert (stopped, calls) == ([number], [("send_to_head", number, waiting.signed)])
+    assert waiting.signed.statement == kept[1].statement
+    waiting.attempts, waiting.signed, state.retransmissions, state.timers = kept
 
 
 @case("Client", "with requests outstanding")
