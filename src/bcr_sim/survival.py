@@ -84,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--limit", type=float, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
     parser.add_argument("--for", dest="minutes", type=float, metavar="MINUTES", help="begin none after so long")
     parser.add_argument("--again", action="store_true", help="try those that are alive with everything, not only with what is new")
+    parser.add_argument("--alive", action="store_true", help="try only those that are alive so far, and none that was not tried")
     parser.add_argument("--no-tests", action="store_true", help="simulate only")
     parser.add_argument("--list", action="store_true", help="only print the mutants, with what is known of each")
     parser.add_argument("--docs", action="store_true", help="write docs/mutants.md")
@@ -95,6 +96,10 @@ def main(arguments: Sequence[str]) -> int:
         (mutant, source) for mutant, source in all_mutants(declared) if options.only in mutant.id and options.file in (None, mutant.file)
     ]
     known = results_in(options.results)
+    wanted = chosen
+    if options.alive:
+        alive = {key for key, result in known.items() if result.outcome == "alive"}
+        wanted = [(mutant, source) for mutant, source in chosen if (mutant.id, mutant.digest(source)) in alive]
     if options.again:
         known = {key: result for key, result in known.items() if result.outcome != "alive"}
     if options.list:
@@ -106,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     options.results.parent.mkdir(parents=True, exist_ok=True)
     with open(options.results, "a", encoding="utf-8") as file:
         try:
-            _Campaign(chosen, declared, known, options, file).run()
+            _Campaign(wanted, declared, known, options, file).run()
         except KeyboardInterrupt:
             print("broken off; the same command goes on from here", flush=True)
     tables = Tables(chosen, known, equivalents())
@@ -229,7 +234,7 @@ class _Campaign:
         longest_s = max((KNOWN[name].cpu_s for name in (*tests, *files)), default=0.0)
         return trial._replace(
             tests=tests, scenarios={name: self.scenarios[name] for name in files}, seeds=range(begin, max(begin, much.seeds)),
-            busy_s=5.0 + 5 * longest_s,
+            busy_s=1.5 + 5 * longest_s,
         )  # fmt: skip
 
     def _tests_of(self, mutant: Mutant) -> list[str]:
