@@ -64,7 +64,7 @@ NOT_OF_RULES = (
 )  # unit tests
 OF_PROCESSES = tuple(
     f"tests/sim/test_{name}.py"
-    for name in ("checks", "clients", "attempts", "tail", "disks", "properties")
+    for name in ("checks", "clients", "attempts", "tail", "disks", "open_loop", "properties")
 )  # fmt: skip
 CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most
 EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")

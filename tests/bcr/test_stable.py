@@ -267,3 +267,30 @@ def test_a_log_that_goes_on_behind_a_slot_that_it_lacks_is_damage():
     disk.rows = [Row.of(0, second.body)]
     with pytest.raises(DamagedError, match="lacks slot 0"):
         resumed(disk)
+
+
+def test_what_waited_for_the_disk_goes_there_with_a_checkpoint():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order("1")
+    checkpoint = replica.sign_checkpoint()
+    replica.order("2")
+    replica.complete(checkpoint)
+    disk.close()  # without a sync
+    assert resumed(disk).next_slot == 2
+    assert not replica.stable.is_dirty
+
+
+def test_rows_behind_a_restart_are_numbered_on():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order("1")
+    replica.stable.sync()
+    for _ in range(2):
+        ledger = Ledger(SETTINGS)
+        stable = Stable(disk, Identity(0, 1, SEED))
+        stable.resume(ledger, CONFIGURATION)
+        stable.wedged(ledger)
+        stable.sync()
+    assert [row.number for row in disk.rows] == [0, 1, 2]
+    assert resumed(disk).next_slot == 1
