@@ -14,6 +14,7 @@ from bcr.signed.statements import (
     Request,
     Result,
     Stale,
+    Voucher,
     tree_of_outcomes,
     tree_of_requests,
 )
@@ -46,6 +47,7 @@ CIRCLE = Keyring(b"olympus", (b"replica 0", b"replica 1", b"replica 2"), (b"clie
     (Checkpoint(0, 0, bytes(32)), CIRCLE.replicas),
     (Refusal(0, 1, 0), (b"client 1",)),
     (Stale(0, 1, 0), (b"client 1",)),
+    (Voucher(0, 0, 1, 0, bytes(32), Outcome(0, 0, 0, ("OK",))), (b"client 1",)),
 ])  # fmt: skip
 def test_a_statement_is_signed_for_those_who_are_to_be_convinced_of_it_and_nobody_else(statement, readers):
     assert tuple(statement.readers(CIRCLE, 0)) == tuple(readers)

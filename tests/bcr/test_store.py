@@ -300,3 +300,17 @@ def test_an_operation_on_a_key_that_the_store_may_not_have_fails_whichever_it_is
         assert result["error"] == "malformed", operation
         assert state.dictionary == {}
     assert executed((get("é" * 512),))[1] == [[None]]
+
+
+@pytest.mark.parametrize(("text", "is_possible"), [
+    ("[" * 64 + "]" * 64, True),
+    ("[" * 65 + "]" * 65, False),
+    ("[" + ",".join(["[]"] * 200) + "]", True),  # beside each other
+    ("[" + "[]," * 40 + "[" * 63 + "]" * 64, True),
+    ("[" + "[]," * 40 + "[" * 64 + "]" * 65, False),
+    ('{"[[[":' * 64 + '"]"' + "}" * 64, True),  # those in strings do not count
+    ('{"]]]":' * 65 + '"]"' + "}" * 65, False),
+])  # fmt: skip
+def test_how_deep_a_value_is_counts_those_within_each_other_and_no_others(text, is_possible):
+    _, [[result]] = executed((put("k", text),))
+    assert ("error" in result) == (not is_possible)

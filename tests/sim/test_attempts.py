@@ -289,3 +289,21 @@ def test_where_nothing_is_late_every_step_is_over_when_its_messages_are_there(au
     exchanges = outcome.record.clients[0].exchanges
     assert exchanges[0].sent_ns < 40_000_000
     assert max(each.accepted_ns - each.sent_ns for each in exchanges) < 100_000_000
+
+
+def test_a_member_that_never_gives_its_running_state_costs_its_quorum(replica_class, monkeypatch):
+    stock, silent = replica_class.on_get_running_state, []
+
+    def keeps_silent(process, signed):
+        silent.append(process._state.position)
+        if process._state.position != silent[0]:
+            stock(process, signed)
+
+    monkeypatch.setattr(replica_class, "on_get_running_state", keeps_silent)
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.judgement.status == "pass"
+    report = outcome.record.reconfigurations[0]
+    first, *_ = report.quorums_tried
+    assert silent[0] in first
+    assert silent[0] not in report.quorum
+    assert (first, f"replica {silent[0]} did not give its running state in time") in report.why_not
