@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "raft":
         return against_raft(SCENARIOS / "perform900.config", options.times)
     if options.command == "disks":
-        return measure_disks(options.times)
+        return measure_disks(options.times, options.added)
     if options.command == "messages":
         return compare_messages(options.times)
     if options.command == "reconfiguration":
@@ -73,11 +73,20 @@ def _parser() -> argparse.ArgumentParser:
     raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
     disks = commands.add_parser("disks", help="the same work with and without disks, beside the cost of a sync")
     disks.add_argument("--times", type=_times, default=5, help="runs of each (default: 5)")
+    disks.add_argument("--added", type=_milliseconds, default=(0.0,), metavar="MS,…",
+                       help="so many milliseconds longer takes a sync, in turn (default: 0): as another machine's disk would")  # fmt: skip
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--times", type=_times, default=5, help="runs (default: 5)")
     change.add_argument("--crash", action="store_true", help="of one replica, which then answers nothing")
     return parser
+
+
+def _milliseconds(text: str) -> tuple[float, ...]:
+    values = tuple(map(float, text.split(",")))
+    if not all(0 <= value <= 1_000 for value in values):
+        raise argparse.ArgumentTypeError(f"{text}: expected milliseconds from 0 to 1000, separated by commas")
+    return values
 
 
 def _keys(text: str) -> int:

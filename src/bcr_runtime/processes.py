@@ -24,6 +24,11 @@ def limit_answers() -> None:
     import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
 
 
+def let_replicas_outlive_olympus() -> None:
+    """In the start-up, before it makes any process: replicas are made by Olympus, and serve on where it has ended."""
+    import_module("dacurrent.lifetime").adopt_orphans()
+
+
 def run_folder(settings: Settings) -> Path:
     """The folder of this run's logs on this host."""
     return Path(settings.log_base or default_log_base()) / settings.run_name
@@ -61,6 +66,18 @@ def demand_processes(configuration: SignedConfiguration, members: Sequence[Membe
     if addresses_of(processes) != tuple(member.address for member in members):
         what = f"configuration {configuration.statement.number} names other processes"
         raise MalformedMessage(what, evidence=(configuration,))
+
+
+def with_moved(servers: Sequence[Any], command: tuple[str, list[Any]], process: Any) -> tuple[Any, ...]:
+    """The servers with `process`, which came beside the start-up's command, at the place that it has come back to.
+
+    Raises MalformedMessage where the command is another one, or names another process.
+    """
+    verb, parts = command
+    places = [place for place in parts[:1] if verb == "server_moved" and isinstance(place, int) and 0 <= place < len(servers)]
+    if not places or [*addresses_of([process])] != parts[1:]:
+        raise MalformedMessage("a server that has moved is said to be another process than came with that")
+    return tuple(process if place == places[0] else server for place, server in enumerate(servers))
 
 
 def byzantine_replica() -> Any:

@@ -60,8 +60,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
     options = parser.parse_args(arguments)
     try:
-        if options.durable and options.protocol != "shuttle":
-            raise ValueError(f"--durable: replicas of the chain have disks, and --protocol is {options.protocol}")
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
@@ -105,9 +103,10 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
 
 
 def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
+    size = 1 if options.stop else CHUNK  # a worker ends its chunk, whatever another has found
     chunks = [
         (
-            list(seeds[start : start + CHUNK]),
+            list(seeds[start : start + size]),
             base,
             options.authentication,
             options.acceptance,
@@ -116,7 +115,7 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
             options.protocol,
         )
         for base in bases
-        for start in range(0, len(seeds), CHUNK)
+        for start in range(0, len(seeds), size)
     ]
     total = Tally()
     engine = _dask if options.engine == "dask" else _processes

@@ -54,7 +54,11 @@ def main(arguments: Sequence[str]) -> int:
             options.logs.mkdir(parents=True)
         if options.show and options.show.exists():
             raise FileExistsError(f"{options.show}: is there already; name a folder that is yet to be made")
-    except (ScenarioNotFound, ScenarioError, OSError) as error:
+        if options.conformance:
+            _demand_chain(scenarios, "Figure 1 of the paper")
+        if options.step:
+            _demand_chain(scenarios, "what --step shows")
+    except (ScenarioNotFound, ScenarioError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     statuses = []
@@ -85,6 +89,13 @@ def _with_bug(name: str, arguments: Sequence[str]) -> int:
     except ValueError as error:
         complain(f"bcr sim: {error}")
         return 2
+
+
+def _demand_chain(scenarios: Sequence[Scenario], what: str) -> None:
+    """Raises ValueError where one of them is not of the chain."""
+    for scenario in scenarios:
+        if scenario.protocol != "shuttle":
+            raise ValueError(f"{scenario.source}: {what} is of protocol = shuttle, and this is protocol = {scenario.protocol}")
 
 
 def _conform(scenario: Scenario) -> int:
@@ -120,6 +131,8 @@ def _read(file: Path) -> Scenario:
     demand_simulable(scenario)
     for warning in warnings:
         complain(str(warning))
+    if scenario.data:
+        complain(f"{scenario.source}: data is heeded by ./bcr run only: simulated disks are gone with their run")
     for sentence in told_of_too_many(scenario, patience_ms(scenario)):
         complain(f"{scenario.source}: {sentence}")
     return scenario

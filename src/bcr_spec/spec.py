@@ -9,7 +9,7 @@ from rich.table import Table
 from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
-from bcr_spec.following import NotSpecified, departures
+from bcr_spec.following import NotSpecified, demand_specified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.recording import Recorded, drawn
 
@@ -40,6 +40,7 @@ def _seeded(seeds: int) -> Iterator[Scenario]:
 
 
 def _held(scenario: Scenario) -> int:
+    demand_specified(scenario)
     run = Recorded(scenario)
     outcome = run.outcome()
     found = departures(run)

@@ -52,6 +52,18 @@ def _storm(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _inspect(arguments: list[str]) -> int:
+    from bcr_tools.inspecting import main
+
+    return main(arguments)
+
+
+def _olympus(arguments: list[str]) -> int:
+    from bcr_tools.recovering import main
+
+    return main(arguments)
+
+
 def _verify(arguments: list[str]) -> int:
     from bcr_tools.verify import main
 
@@ -177,6 +189,8 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
     "verify": (_verify, "check a record, evidence, or the proof of an answer, offline, and say what it proves, and by whom"),
     "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
+    "inspect": (_inspect, "tell in words what a folder of disks holds"),
+    "olympus": (_olympus, "make another log where the disk of Olympus is lost"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
     "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),

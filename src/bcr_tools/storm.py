@@ -1,6 +1,7 @@
 """Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again.
 
-With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted.
+With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted; and with
+`olympus` the configuration service is killed when the chain serves.
 """
 
 import argparse
@@ -78,6 +79,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--trials", type=_kinds, metavar="KIND,…", help=f"hit processes from outside: {', '.join(TURNS)}")
     parser.add_argument("--restarts", action="store_true", help="the same as --trials restart: replicas have disks, are killed, one "
                         "or some or all at once, and begin again")  # fmt: skip
+    parser.add_argument("--timeout", type=int, default=TIMEOUT_MS, metavar="MS", help="of trials: how long clients and replicas wait; "
+                        "more where the machine is busy (default %(default)s)")  # fmt: skip
     options = parser.parse_args(arguments)
     options.trials = ("restart",) if options.restarts else options.trials
     if options.show and options.trials:
@@ -90,7 +93,8 @@ def main(arguments: Sequence[str]) -> int:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if options.trials:
-            return run_trials(range(options.seed, options.seed + options.count), options.trials, folder, options.jobs)
+            seeds = range(options.seed, options.seed + options.count)
+            return run_trials(seeds, options.trials, folder, options.jobs, options.timeout)
         counts = _run_all(range(options.seed, options.seed + options.count), folder, options.jobs)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
     return 0 if set(counts) <= {"pass"} else 1

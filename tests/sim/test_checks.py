@@ -51,6 +51,7 @@ from bcr.signed.statements import (
     tree_over,
 )
 from bcr.signed.violations import (
+    BeyondLimits,
     Equivocation,
     Hole,
     InvalidSignature,
@@ -348,6 +349,25 @@ def a_request_in_anothers_name_within_a_shuttle(scene: Scene) -> None:
 @case("Head", ACTIVE, MalformedMessage, "a shuttle for the head")
 def a_shuttle_for_the_head(scene: Scene) -> None:
     scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh())))
+
+
+def too_large(scene: Scene, signer: int = 0) -> Any:
+    return scene.by_client(Request(0, scene.fresh(), (Operation("get", "k"),) * 1_001), signer, 0)
+
+
+@case("Head", ACTIVE, InvalidSignature, "invalid signature of client 0")
+def a_request_beyond_the_limits_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_client_request(too_large(scene, 1))
+
+
+@case("Replica", ACTIVE, BeyondLimits, "a request of 1,001 operations")
+def a_request_beyond_the_limits_within_a_shuttle(scene: Scene) -> None:
+    scene.process.on_shuttle(scene.shuttle(too_large(scene)))
+
+
+@case("Replica", ACTIVE)
+def who_gets_a_request_beyond_the_limits_rejects_it_and_passes_nothing_on(scene: Scene) -> None:
+    assert done_with(scene, "on_client_request", too_large(scene)) == ["error"]
 
 
 def done_with(scene: Scene, handler: str, request: Any) -> list[str]:
@@ -985,7 +1005,7 @@ def who_enrols_again_with_its_key_and_its_secret_is_told_what_there_is_and_nobod
             state.settings = replace(kept, durable=durable)
             for name, told in (
                 ("client_1", ("announce", (state.clients[1],))),
-                ("replica_1", ("hand_out", (state.chain[1],)) if durable else None),
+                ("replica_2", ("hand_out", (state.chain[2],)) if durable else None),
             ):
                 key, secret = state.public_keys[name], state.secrets[name]
                 with scene.recording("announce", "hand_out") as calls:
@@ -1000,6 +1020,20 @@ def who_enrols_again_with_its_key_and_its_secret_is_told_what_there_is_and_nobod
                 assert state.public_keys[name] == key
     finally:
         state.settings = kept
+
+
+@case("Olympus", SERVING)
+def a_replica_that_gives_its_key_without_end_gets_what_it_began_with_once(scene: Scene) -> None:
+    kept = scene.state.settings
+    scene.state.settings = replace(kept, durable=True)
+    key, secret = scene.state.public_keys["replica_1"], scene.state.secrets["replica_1"]
+    try:
+        with scene.recording("hand_out") as calls:
+            for _ in range(100):
+                scene.process.on_public_key(PublicKey.enrol("replica_1", key, secret))
+    finally:
+        scene.state.settings = kept
+    assert calls == [("hand_out", (scene.state.chain[1],))]
 
 
 def wanted(scene: Scene, act: Callable[[], None]) -> Any:
@@ -1607,6 +1641,9 @@ HANDLED = {
 }
 
 
+MORE: dict[str, tuple[Any, ...]] = {"configuration": ((), ()), "moved": (None,)}  # parts of a message beside its payload
+
+
 @pytest.mark.parametrize(("role", "moment"), [("Replica", ACTIVE), ("Client", "with requests outstanding"), ("Olympus", SERVING)])
 def test_whatever_arrives_under_the_name_of_a_message_is_looked_at_and_noted(role: str, moment: str) -> None:
     """What cannot be read leaves a notice: so each message's handler hands on what it gets."""
@@ -1620,7 +1657,7 @@ def test_whatever_arrives_under_the_name_of_a_message_is_looked_at_and_noted(rol
                 watched.append(state)
                 state.notices.clear()
                 for kind in HANDLED[role]:
-                    rig.inject(container, (kind, b"\xc1", *(((), ()) if kind == "configuration" else ())))
+                    rig.inject(container, (kind, b"\xc1", *MORE.get(kind, ())))
         for state in watched:
             noted.update(each.message.removeprefix("new_") for each in state.notices)
 

@@ -102,3 +102,9 @@ def test_a_seeded_bug_takes_a_step_that_is_forbidden(tmp_path):
 def test_a_bug_that_there_is_not_is_bad_input(capsys):
     assert sim.main(["--bug", "no such bug", "x.config"]) == 2
     assert "no bug 'no such bug': there is none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--conformance", "--step"])
+def test_what_is_of_the_chain_alone_refuses_raft_and_says_so(option, capsys):
+    assert sim.main([option, str(PROJECT / "config" / "raft.config")]) == 2
+    assert "is of protocol = shuttle, and this is protocol = raft" in capsys.readouterr().err

@@ -35,6 +35,14 @@ def test_disks_of_a_protocol_that_has_none_are_bad_input(capsys):
     assert "replicas of the chain have disks" in capsys.readouterr().err
 
 
+def test_a_hunt_that_is_to_stop_does_so_at_the_first_failure_of_a_file_too(tmp_path, capsys):
+    file = tmp_path / "failing.config"
+    file.write_text("t = 1\nnum_client = 1\nworkload[0] = get('a')\nexpect[reconfigurations] = 1\n")
+    assert hunt.main([str(file), "--stop", "--no-shrink", "--seeds", "40", "--jobs", "1", "--into", str(tmp_path / "found")]) == 1
+    assert capsys.readouterr().out.startswith("1 seeds in")
+    assert [path.name for path in (tmp_path / "found").glob("*.config")] == ["seed0.config"]
+
+
 @pytest.mark.parametrize("engine", ["processes", "dask"])
 def test_a_hunt_over_clean_seeds_ends_with_0_and_tells_its_rate(engine, capsys):
     assert hunt.main(["--seeds", "6", "--jobs", "2", "--engine", engine]) == 0

@@ -4,7 +4,10 @@ import contextlib
 import itertools
 import json
 import os
+import re
+import signal
 import subprocess
+import time
 
 import da  # noqa: F401 - before the modules of the layer
 import psutil
@@ -12,6 +15,7 @@ import pytest
 from nodes import LIMIT_S, Node, free_port
 from whole_runs import PROJECT, scenario
 
+from bcr.verdict.judge import WITHOUT_OLYMPUS
 from dacurrent.lifetime import END_LIMIT_S
 from dacurrent.links import CONNECT_LIMIT_S
 from dacurrent.sockets import SILENCE_LIMIT_S
@@ -44,6 +48,14 @@ def run(tmp_path):
 
 def result(folder):
     return json.loads((folder / "result.json").read_text())
+
+
+def await_text(text, folder, pattern):
+    """Wait until a file of that pattern in the folder has the text."""
+    deadline = time.monotonic() + LIMIT_S
+    while not any(text in file.read_text() for file in folder.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {text} in {pattern}"
+        time.sleep(0.01)
 
 
 def assert_all_passed(nodes, folder):
@@ -88,6 +100,18 @@ def test_nodes_that_do_not_come_are_named_and_the_others_end_with_the_run(run, t
     assert "no node replica_1, replica_2 within 2 s" in " ".join(result(tmp_path)["reasons"])
     for name, node in nodes.items():
         assert node.end() == 0, (name, node.output)
+
+
+def test_replicas_on_nodes_serve_on_where_olympus_was_killed(run, tmp_path):
+    master = ("-H", "localhost", "--default-master-port", free_port())
+    file = tmp_path / "killed.config"
+    file.write_text(scenario("pseudorandom(1,80)", client_rate=20))
+    nodes = {name: run(name, *master, file=file) for name in FIVE}
+    await_text("event=accepted", tmp_path, "logs/*/client_0.log")
+    [log] = tmp_path.glob("logs/*/olympus.log")
+    os.kill(int(re.search(r"\bpid=(\d+)", log.read_text())[1]), signal.SIGKILL)
+    assert_all_passed(nodes, tmp_path)
+    assert result(tmp_path)["reasons"] == [WITHOUT_OLYMPUS]
 
 
 # -- two hosts

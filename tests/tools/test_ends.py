@@ -230,6 +230,19 @@ def test_a_folder_whose_command_was_killed_goes_when_the_next_one_starts(tempora
     assert left != folder
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_python_tries_out_the_temporary_folder_leaves_nothing_in_it(tmp_path, number):
+    program = (
+        "import os, sys\n"
+        "from bcr_run.scratch import scratch_folder\n"
+        "stock, os.close = os.close, lambda file: (stock(file), os.kill(os.getpid(), int(sys.argv[1])))\n"
+        "with scratch_folder(): pass\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program, str(int(number))], env=environment, timeout=LIMIT_S, check=False)
+    assert (done.returncode, list(tmp_path.iterdir())) == (128 + number, [])
+
+
 def test_a_folder_in_use_and_what_is_not_ours_stay(temporary):
     kept = temporary / f"{scratch.PREFIX}link"
     (temporary / "elsewhere").mkdir()
