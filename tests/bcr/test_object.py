@@ -94,3 +94,12 @@ def test_what_is_no_range_is_no_slice_and_the_second_argument_is_to_blame(bounds
 def test_a_get_changes_nothing_and_whatever_else_there_is_its_key():
     for operation, changed in ((get("k"), ()), (put("k", "v"), ("k",)), (append("k", "v"), ("k",)), (cut("k", "0:1"), ("k",))):
         assert tuple(found("dictionary").changed(operation)) == changed
+
+
+@pytest.mark.parametrize("bounds", ["0:\u0663", "\u0660:3", "0:\u00b2"])
+def test_a_range_has_digits_that_everybody_reads_alike(bounds):
+    assert slice_bounds(bounds) is None
+
+
+def test_what_is_read_of_a_key_without_a_value_counts_for_nothing():
+    assert found("dictionary").most_results((get("k"), get("l")), {"l": 3}.get)[0] == 3

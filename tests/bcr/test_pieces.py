@@ -344,3 +344,11 @@ def test_pieces_of_a_type_that_none_has_are_left_out(sent):
     assert together.payload() is None
     together.add(0, 1, b"whole")
     assert together.payload() == b"whole"
+
+
+def test_as_many_pieces_as_there_may_be_are_begun_with():
+    for count, begun in ((MAX_PIECES, True), (MAX_PIECES + 1, False)):
+        together = Pieces()
+        together.add(0, count, b"x")
+        together.add(0, 1, b"whole")
+        assert (together.payload() is None) == begun

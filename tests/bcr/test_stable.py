@@ -303,3 +303,13 @@ def test_rows_behind_a_restart_are_numbered_on():
         stable.sync()
     assert [row.number for row in disk.rows] == [0, 1, 2]
     assert resumed(disk).next_slot == 1
+
+
+def test_where_nothing_waits_a_sync_writes_nothing():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.stable.sync()
+    replica.order("1")
+    for _ in range(2):
+        replica.stable.sync()
+    assert [row.number for row in disk.rows] == [0]

@@ -314,3 +314,8 @@ def test_an_operation_on_a_key_that_the_store_may_not_have_fails_whichever_it_is
 def test_how_deep_a_value_is_counts_those_within_each_other_and_no_others(text, is_possible):
     _, [[result]] = executed((put("k", text),))
     assert ("error" in result) == (not is_possible)
+
+
+def test_a_listing_names_a_prefix_and_may_name_where_it_begins_and_how_many():
+    listing = {rest: STORE.parsed("keys", ("p", *rest)) for rest in ((), ("p/1",), ("p/1", "7"))}
+    assert {each.argument for each in listing.values()} == {"100 ", "100 p/1", "7 p/1"}

@@ -1558,6 +1558,17 @@ def whether_nothing_that_may_yet_come_would_help(scene: Scene) -> None:
 
 
 @case("Olympus", SERVING)
+def where_replicas_may_begin_again_olympus_looks_after_them_from_time_to_time(scene: Scene) -> None:
+    kept = scene.state.settings
+    try:
+        for durable, round_s in ((False, None), (True, 0.3)):
+            scene.state.settings = replace(kept, durable=durable)
+            assert scene.process.round_s() == round_s
+    finally:
+        scene.state.settings = kept
+
+
+@case("Olympus", SERVING)
 def whether_nothing_can_have_become_final(scene: Scene) -> None:
     state = scene.state
     kept = state.has_waited, state.mute, state.settings
