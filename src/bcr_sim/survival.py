@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple
 import msgspec
 import yaml
 
+from bcr_run.options import above_zero, formerly, positive
 from bcr_sim.attempt import (
     IMPORTED,
     KEPT,
@@ -75,19 +76,21 @@ def main(arguments: Sequence[str]) -> int:
     from bcr_runtime.places import PROJECT
 
     parser = argparse.ArgumentParser(prog="bcr bugs --all", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each mutant (default: 2000)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--count", type=positive, metavar="SEEDS", default=2_000, help="at most, for each mutant (default: 2000)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only mutants with this in their id")
     parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/chain/proofs.py")
-    parser.add_argument("--results", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
+    parser.add_argument("--output", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
                         help="what to go on from and to add to (default: logs/mutants.jsonl)")  # fmt: skip
-    parser.add_argument("--limit", type=float, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
-    parser.add_argument("--for", dest="minutes", type=float, metavar="MINUTES", help="begin none after so long")
+    parser.add_argument("--limit", type=above_zero, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
+    parser.add_argument("--for", dest="minutes", type=above_zero, metavar="MINUTES", help="begin none after so long")
     parser.add_argument("--again", action="store_true", help="try those that are alive with everything, not only with what is new")
     parser.add_argument("--alive", action="store_true", help="try only those that are alive so far, and none that was not tried")
     parser.add_argument("--no-tests", action="store_true", help="simulate only")
     parser.add_argument("--list", action="store_true", help="only print the mutants, with what is known of each")
     parser.add_argument("--docs", action="store_true", help="write docs/mutants.md")
+    formerly(parser, "--count", "--seeds")
+    formerly(parser, "--output", "--results")
     options = parser.parse_args(arguments)
     declared = rules()
     if options.file is not None and options.file not in declared.files:
@@ -95,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [
         (mutant, source) for mutant, source in all_mutants(declared) if options.only in mutant.id and options.file in (None, mutant.file)
     ]
-    known = results_in(options.results)
+    known = results_in(options.output)
     wanted = chosen
     if options.alive:
         alive = {key for key, result in known.items() if result.outcome == "alive"}
@@ -108,15 +111,15 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{mutant.id} (line {mutant.line}): {told(result)}")
         return 0
     began_s = time.monotonic()
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    with open(options.results, "a", encoding="utf-8") as file:
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    with open(options.output, "a", encoding="utf-8") as file:
         try:
             _Campaign(wanted, declared, known, options, file).run()
         except KeyboardInterrupt:
             print("broken off; the same command goes on from here", flush=True)
     tables = Tables(chosen, known, equivalents())
     print("\n".join(tables.lines()))
-    print(f"{time.monotonic() - began_s:.0f} s; results in {options.results}")
+    print(f"{time.monotonic() - began_s:.0f} s; results in {options.output}")
     if options.docs:
         (PROJECT / "docs" / "mutants.md").write_text(page(tables))
     return 0 if tables.share >= ENOUGH and not tables.wrong else 1
@@ -162,7 +165,7 @@ class _Campaign:
         self.sources = sources_digest()
         self.scenarios: dict[str, str] = {}
         self.tests: list[str] = []  # names
-        self.kept = _Kept(options.results.with_name("mutants.reach"), self.sources)
+        self.kept = _Kept(options.output.with_name("mutants.reach"), self.sources)
         self.ends_s = None if options.minutes is None else time.monotonic() + 60 * options.minutes
 
     def run(self) -> None:
@@ -177,7 +180,7 @@ class _Campaign:
         with_collected(files, self._passes)
 
     def _passes(self) -> None:
-        most = self.options.seeds
+        most = self.options.count
         for tests_s, scenarios_s, seeds in [*PASSES, (math.inf, math.inf, most)]:
             self._pass(_Much(tests_s, 0.0, 0), f"{tests_s:g} s of tests")
             upto = min(seeds, most)

@@ -313,7 +313,7 @@ def results(folder, request):
 
 
 def try_all(results, *arguments):
-    command = [sys.executable, "-m", "bcr_tools.cli", "bugs", "--all", "--jobs", "1", "--results", str(results), *arguments]
+    command = [sys.executable, "-m", "bcr_tools.cli", "bugs", "--all", "--jobs", "1", "--output", str(results), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
 
 
@@ -332,23 +332,23 @@ def mutant_of_timers(operator, text):
 
 def test_a_mutant_that_a_scenario_notices_is_killed_and_not_tried_again(results):
     name = mutant_of_timers("compare", "deadline <= now_s -> >")
-    done = try_all(results, "--only", name, "--seeds", "1", "--no-tests")
+    done = try_all(results, "--only", name, "--count", "1", "--no-tests")
     assert done.returncode == 0, done.stdout + done.stderr
     result = only_result(results)
     assert result.id == name
     assert result.outcome in ("killed", "broken")
     assert "100.0%" in done.stdout
-    again = try_all(results, "--only", name, "--seeds", "1", "--no-tests")
+    again = try_all(results, "--only", name, "--count", "1", "--no-tests")
     assert again.returncode == 0
     assert "mutants to try" not in again.stdout
 
 
 def test_a_mutant_that_nothing_can_notice_is_alive_and_goes_on_where_it_stopped(results):
     name = mutant_of_timers("compare", "deadline <= now_s -> <")  # no clock is so exact
-    done = try_all(results, "--only", name, "--seeds", "1", "--no-tests")
+    done = try_all(results, "--only", name, "--count", "1", "--no-tests")
     assert done.returncode == 1, done.stdout + done.stderr
     assert (only_result(results).outcome, only_result(results).seeds) == ("alive", 1)
-    try_all(results, "--only", name, "--seeds", "2", "--no-tests")
+    try_all(results, "--only", name, "--count", "2", "--no-tests")
     lines = [json.loads(line) for line in (results).read_text().splitlines()]
     assert [line["seeds"] for line in lines] == [1] * (len(lines) - 1) + [2]
     numbers = [len(line["had"]) for line in lines]  # first a few scenario files, later more
@@ -390,7 +390,7 @@ def test_a_test_notices_a_mutant_whether_its_function_is_exchanged_or_its_module
 
 
 def test_without_time_nothing_is_tried_and_the_list_says_so(results):
-    done = try_all(results, "--file", "bcr/chain/timers.py", "--for", "0")
+    done = try_all(results, "--file", "bcr/chain/timers.py", "--for", "0.000001")
     assert done.returncode == 1
     assert not results_in(results)
     listed = try_all(results, "--file", "bcr/chain/timers.py", "--list")

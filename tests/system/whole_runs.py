@@ -55,7 +55,7 @@ class Run:
         self.result_file = folder / "result.json"
         node = ["-L", "warning", *da_options, "-n", "onode", "-M", "-p", "0", "-H", "localhost"]
         command = [*before, sys.executable, "-m", "da", *node, "RunSystem.da", "-i", str(file)]
-        command += ["--log-dir", str(self.logs), "--result-file", str(self.result_file), *options]
+        command += ["--log-folder", str(self.logs), "--result-file", str(self.result_file), *options]
         with open(self.output_file, "w") as output:
             self.process = subprocess.Popen(
                 command,
