@@ -1131,10 +1131,11 @@ def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_fi
     unproved = Answer(0, 0, 0, 1, request.digest(), (), outcome, (), ())
     agreeing = tuple(scene.by_replica(unproved.result(), position) for position in (0, 1))
     final = (*agreeing, scene.by_replica(unproved.result(), 2))
-    for proof, expected in (((), [("ask_further", number, False)]), (agreeing, [("ask_further", number, True)])):
-        with scene.recording("ask_further", "finish") as calls:
-            scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=proof)))
-        assert calls == expected
+    for proof, expected in (((), ("ask_further", number, False)), (agreeing, ("ask_further", number, True))):
+        answer = replace(unproved, proof=proof)
+        with scene.recording("ask_further", "finish", "accuse") as calls:
+            scene.process.on_result_message(ResultMessage(scene.state.index, number, answer))
+        assert calls == [("accuse", request, answer), expected]
     with scene.recording("ask_further", "finish") as calls:
         scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=final)))
     [(what, accepted, _, _)] = calls
@@ -1283,7 +1284,7 @@ def a_request_that_became_stale_while_it_waited_is_not_ordered_and_its_client_is
             assert scene.process.is_orderable(fresh)
             assert (settled, calls) == ([], [])
             assert not scene.process.is_orderable(stale)
-        assert (settled, calls) == ([(0, stale.statement.number)], [("tell_stale", stale)])
+        assert (settled, calls) == ([scene.process.turn_of(stale)], [("tell_stale", stale)])
     finally:
         scene.state.queue = kept
 
@@ -1304,6 +1305,19 @@ def what_comes_before_the_configuration_is_kept_and_taken_behind_it_in_its_order
     with scene.recording("take") as taken:
         scene.process.take_early()
     assert taken == []
+
+
+@case("Replica", ACTIVE)
+def who_may_ask_to_be_replaced(scene: Scene) -> None:
+    state = scene.state
+    kept = state.mode, state.wedges
+    try:
+        for mode, wedges, may_ask in (("active", 0, True), ("active", 2, True), ("immutable", 0, True), ("immutable", 1, False),
+                                      ("pending", 0, False)):  # fmt: skip
+            state.mode, state.wedges = mode, wedges
+            assert scene.process.may_ask() == may_ask
+    finally:
+        state.mode, state.wedges = kept
 
 
 @case("Replica", ACTIVE)
@@ -1652,7 +1666,11 @@ HANDLED = {
 }
 
 
-MORE: dict[str, tuple[Any, ...]] = {"configuration": ((), ()), "moved": (None,)}  # parts of a message beside its payload
+MORE: dict[str, tuple[Any, ...]] = {
+    "configuration": ((), ()),
+    "moved": (None,),
+    "introduction": (None,),
+}  # parts of a message beside its payload
 
 
 @pytest.mark.parametrize(("role", "moment"), [("Replica", ACTIVE), ("Client", "with requests outstanding"), ("Olympus", SERVING)])
