@@ -390,7 +390,7 @@ def test_a_test_notices_a_mutant_whether_its_function_is_exchanged_or_its_module
 
 
 def test_without_time_nothing_is_tried_and_the_list_says_so(results):
-    done = try_all(results, "--file", "bcr/chain/timers.py", "--for", "0.000001")
+    done = try_all(results, "--file", "bcr/chain/timers.py", "--for", "1e-9")
     assert done.returncode == 1
     assert not results_in(results)
     listed = try_all(results, "--file", "bcr/chain/timers.py", "--list")
