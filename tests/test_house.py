@@ -50,7 +50,7 @@ ARROWS = {
     | {"bcr_bench", "bcr_fuzz", "bcr_service", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
-FLOORS = ["objects", "signed", "state", "chain", "stable", "raft", "faults", "scenario", "verdict", "evidence"]
+FLOORS = ["objects", "signed", "state", "chain", "stable", "raft", "braft", "faults", "scenario", "verdict", "evidence"]
 
 
 def name_of(path):

@@ -12,7 +12,7 @@ from bcr.chain.settings import Settings
 from bcr.faults.plans import FaultPlan, spoiled_by, spoiled_in_raft, struck_by
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Pieces
-from bcr.signed.signing import Signed
+from bcr.signed.signing import Keyring, Signed
 from bcr.signed.violations import MalformedMessage, Notice
 from bcr.state.running import Snapshot
 from bcr.verdict.exhibits import Exhibit
@@ -190,7 +190,12 @@ class Collection:
 
 
 class RaftCollection(Collection):
-    """That of a run of Raft, which has one configuration of servers, number 0, that nobody signed."""
+    """That of a run of a protocol with one configuration of servers, number 0, that nobody signed; `circle` has their keys, if they sign."""
+
+    def __init__(self, protocol: str, settings: Settings, planned: Collection_[FaultPlan]) -> None:
+        super().__init__(settings, (), planned)
+        self._protocol = protocol
+        self.circle = Keyring()
 
     def _latest(self) -> int | None:
         return 0
@@ -221,4 +226,5 @@ class RaftCollection(Collection):
         return self._final_state is not None
 
     def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
-        return msgspec.structs.replace(super().record(olympus_key, olympus_secret, samples), protocol="raft")
+        record = super().record(olympus_key, olympus_secret, samples)
+        return msgspec.structs.replace(record, protocol=self._protocol, circle=self.circle)

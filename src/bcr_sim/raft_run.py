@@ -9,8 +9,8 @@ from bcr.scenario import Scenario
 from bcr.signed.encoding import decode
 from bcr.signed.statements import Request
 from bcr.verdict.model import Model
-from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
+from bcr_run.protocol_starts import JUDGES
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container
 from bcr_sim.raft_oracle import RaftOracle
@@ -41,8 +41,7 @@ class RaftRun(_Run):
 
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         super().__init__(scenario, folder, keeps_steps)
-        model = Model(scenario.client_window, self.limits, scenario.replicated)
-        self.oracle = RaftOracle(self.launch.workloads, model, self._is_liar)
+        self.oracle = self._make_oracle(Model(scenario.client_window, self.limits, scenario.replicated))
         self.rates = {f"replica_{clock.position}": clock.permille for clock in self.options.clocks}
         self._down: dict[str, Container] = {}  # servers that have crashed, by name
         self.told = {
@@ -55,15 +54,17 @@ class RaftRun(_Run):
             "accepted": lambda run, container, response: run.oracle.accepted(container.name, response),
         }
 
+    def _make_oracle(self, model: Model) -> RaftOracle:
+        return RaftOracle(self.launch.workloads, model, self._is_liar)
+
     # -- the run
 
     def outcome(self) -> Outcome:
         complaints: list[str] = []
         with self._installed(complaints):
             what_hinders = self._conduct()
-            record = self.record or RunRecord(b"", (), (), (), protocol="raft")
-            judgement = judge_raft(record, self.launch.workloads, self.scenario.client_window, limits=self.limits,
-                                   replicated=self.scenario.replicated)  # fmt: skip
+            record = self.record or RunRecord(b"", (), (), (), protocol=self.scenario.protocol)
+            judgement = JUDGES[self.scenario.protocol](self.launch, record, None)
             self._check_time(record)
         return self._told(record, judgement, what_hinders, complaints)
 
@@ -84,6 +85,9 @@ class RaftRun(_Run):
         """Every request is answered in time, once nothing hinders any more (`_patience_ns` says how long that may take)."""
         if any(fault.failure.name != "crash" for fault in record.faults):
             return  # how long these hinder nobody notes
+        self._check_answers(record)
+
+    def _check_answers(self, record: RunRecord) -> None:
         for client in record.clients:
             for exchange in client.exchanges:
                 over_ns = self.interference.last_before(exchange.accepted_ns) or 0

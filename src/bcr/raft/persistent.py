@@ -1,7 +1,7 @@
 """What a server must not forget: its term, its vote, its log, and the snapshot that the log stands on (specification, 14.8)."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -9,7 +9,10 @@ from bcr.raft.log import BEGINNING, Entry, Position
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """What a server finds when it starts. `snapshot` is empty where there is none; the log's entries follow `base`."""
+    """What a server finds when it starts. `snapshot` is empty where there is none; the log's entries follow `base`.
+
+    `standing` is what else a server among liars must remember (bcr.braft.term_log), and None before it has anything.
+    """
 
     term: int = 0
     voted_for: int | None = None
@@ -17,6 +20,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[Entry, ...] = ()
     snapshot_at: Position = BEGINNING
     snapshot: bytes = b""
+    standing: Any = None
 
 
 class Store(Protocol):
@@ -32,6 +36,8 @@ class Store(Protocol):
     def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
         """A snapshot, and the log that is left."""
 
+    def save_standing(self, standing: Any) -> None: ...
+
 
 class MemoryStore:
     """One that lasts as long as whoever holds it: all that a run has whose servers do not come back."""
@@ -41,9 +47,10 @@ class MemoryStore:
         self._base = BEGINNING
         self._entries: list[Entry] = []
         self._snapshot: tuple[Position, bytes] = (BEGINNING, b"")
+        self._standing: Any = None
 
     def load(self) -> Stored:
-        return Stored(*self._vote, self._base, tuple(self._entries), *self._snapshot)
+        return Stored(*self._vote, self._base, tuple(self._entries), *self._snapshot, self._standing)
 
     def save_vote(self, term: int, voted_for: int | None) -> None:
         self._vote = term, voted_for
@@ -56,6 +63,9 @@ class MemoryStore:
         self._snapshot = snapshot_at, snapshot
         self._base = base
         self._entries = list(entries)
+
+    def save_standing(self, standing: Any) -> None:
+        self._standing = standing
 
     def holds(self, term: int, voted_for: int | None, last: Position) -> bool:
         """Whether a server that came back now would find this term and vote, and a log that ends so."""

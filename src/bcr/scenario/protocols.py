@@ -18,7 +18,7 @@ WITHOUT = "without `durable = on`"
 UNSIGNED = "nothing is signed in Raft, and a majority of 2t+1 servers decides"
 
 
-ProtocolName = Literal["shuttle", "raft"]
+ProtocolName = Literal["shuttle", "raft", "byzantine_raft"]
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +37,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[str]
     triggers: Mapping[str, TriggerWord]
     proof: str
+    per_fault: int = 0  # servers beside one that it takes for each of t; 0: as many as the authenticator says
     ignored: Sequence[str] = ()
     refused: Mapping[str, tuple[str, str]] = {}  # key -> the value that is possible, and why no other
     failures: Sequence[str]
@@ -47,7 +48,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
     def servers(self, t: int, authentication: Authentication) -> int:
         """How many servers it takes to bear t faulty ones."""
-        return sizes(t, authentication).replicas
+        return self.per_fault * t + 1 if self.per_fault else sizes(t, authentication).replicas
 
     def why_not(self, failure: str, allows_lies: bool) -> str:
         """Why it cannot have this failure of a server, or nothing where it can."""
@@ -103,6 +104,7 @@ RAFT = Protocol(
               "install_snapshot", "snapshot_installed"),
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
+    per_fault=2,
     ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"),
     refused={
         "authentication": ("ed25519", UNSIGNED),
@@ -116,4 +118,50 @@ RAFT = Protocol(
     options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
 )  # fmt: skip
 
-PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}
+# Where a message of Raft has another name, that one will do too.
+BRAFT_SYNONYMS: Mapping[str, str] = {
+    "append_entries": "append",
+    "appended": "prepare",
+    "request_vote": "start_vote",
+    "install_snapshot": "state",
+}
+BRAFT_TRIGGERS: Mapping[str, TriggerWord] = {
+    "client_request": TRIGGERS["client_request"],
+    "forwarded_request": TRIGGERS["forwarded_request"],
+    "append": TriggerWord(("count",), "the m-th entry that a leader sends"),
+    "prepare": TriggerWord(("count",), "the m-th prepare: at the leader"),
+    "prepare_certificate": TriggerWord(("count",), "the m-th prepare certificate of a leader"),
+    "commit": TriggerWord(("count",), "the m-th commit of another server"),
+    "start_vote": TriggerWord(("count",), "the m-th vote for a term"),
+    "start_term": TriggerWord(("count",), "the m-th beginning of a term"),
+    "checkpoint": TriggerWord(("count",), "the m-th signed state of another server"),
+    "status": TriggerWord(("count",), "the m-th word on how far another server is"),
+    "fetch": TriggerWord(("count",), "the m-th question for what is decided"),
+    "state": TriggerWord(("count",), "the m-th answer to one"),
+    **{name: TriggerWord(("count",), f"the same as `{known}`") for name, known in BRAFT_SYNONYMS.items()},
+    "after": TriggerWord(("milliseconds",), "so long after the server began", is_receipt=False),
+}
+PASSED_ON = "certificates go from hand to hand, so what stands below a statement has to convince everybody"
+
+BYZANTINE_RAFT = Protocol(
+    name="byzantine_raft",
+    title="Raft among liars",
+    files=("Braft.da", "BraftRepair.da", "BraftClient.da"),
+    messages=("client_request", "forwarded_request", "append", "prepare", "prepare_certificate", "commit", "checkpoint", "reply",
+              "start_vote", "start_term", "status", "fetch", "state"),
+    triggers=BRAFT_TRIGGERS,
+    proof="equal statements that t+1 servers signed",
+    per_fault=3,
+    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "allow_lies"),
+    refused={
+        "authentication": ("ed25519", PASSED_ON),
+        "acceptance": ("all", "t+1 equal results are enough here, since what a client is told is decided and cannot be lost"),
+        "durable": ("off", NO_DISK),
+        "placement": ("processes", "the nodes of a run load the processes of the chain only"),
+    },
+    failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
+    options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas")
+    | {"power_cut": NO_DISK, "disk": NO_DISK},
+)  # fmt: skip
+
+PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT, BYZANTINE_RAFT)}

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+from bcr.braft.replies import Agreed
 from bcr.chain.configuration import Membership, demand_issued
 from bcr.chain.proofs import Answer, Vouched
 from bcr.faults.plans import spoiled_by, struck_by
@@ -79,7 +80,7 @@ def judge(
     is owed an answer (bcr.verdict.owing), and it is no Hindrance. `patience_ms` is how long faults may make a replica
     stand still before it counts as one of the t; `limits` is how large the state may become. Never raises, whatever the record holds.
     """
-    if any(isinstance(each.answer, Response) for client in record.clients for each in client.exchanges):
+    if any(isinstance(each.answer, Response | Agreed) for client in record.clients for each in client.exchanges):
         return Judgement("fail", ("the record holds answers of Raft, which prove nothing here",))
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
@@ -121,7 +122,7 @@ def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
 
 def _answer(exchange: Exchange) -> Answer | Vouched:
     """What the client was answered, in a record of which `judge` has seen that it is of the chain."""
-    assert not isinstance(exchange.answer, Response)
+    assert not isinstance(exchange.answer, Response | Agreed)
     return exchange.answer
 
 

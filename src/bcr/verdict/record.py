@@ -2,6 +2,7 @@
 
 import msgspec
 
+from bcr.braft.replies import Agreed
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.proofs import Answer, Vouched
 from bcr.chain.reconfiguration import ReconfigurationReport
@@ -10,7 +11,7 @@ from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.rpcs import Response
 from bcr.signed.authentication import Authentication
-from bcr.signed.signing import Signed, Statement
+from bcr.signed.signing import Keyring, Signed, Statement
 from bcr.signed.statements import SignedRequest
 from bcr.signed.violations import Notice
 from bcr.state.running import Snapshot
@@ -27,7 +28,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     request: SignedRequest
-    answer: Answer | Vouched | Response
+    answer: Answer | Vouched | Response | Agreed
     sent_ns: int
     accepted_ns: int
     attempts: int
@@ -88,7 +89,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
-    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says.
+    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `circle` are the
+    keys of servers and clients, where no configuration has them.
     """
 
     olympus_key: bytes
@@ -109,3 +111,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: StateLimits = DEFAULT_LIMITS
     object_name: str = DEFAULT
     protocol: str = "shuttle"
+    circle: Keyring = Keyring()
