@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from bcr.braft.proposals import MOST_DOUBLINGS
-from bcr.faults.plans import faulty_by
+from bcr.faults.plans import FaultPlan
 from bcr.scenario import Scenario
+from bcr.signed.encoding import decode
 from bcr.verdict.model import Model
 from bcr.verdict.record import RunRecord
 from bcr_sim.braft_oracle import BraftOracle
@@ -35,10 +36,14 @@ class BraftRun(RaftRun):
             self.oracle.sending(sender, content[1][0], self.stores[sender.name])
         return super(RaftRun, self)._sending(sender, receiver, content)
 
+    def _hear(self, verb: str, parts: list[Any]) -> None:
+        super()._hear(verb, parts)
+        if verb == "fault_injected" and (fault := decode(FaultPlan, parts[0])).failure.name == "crash":
+            self.returned.discard(fault.position)
+
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether no more than t servers lie, are gone or are cut off, and no client is."""
-        faulty = faulty_by(record.faults, 0).get(0, set())
-        gone = {position for position in faulty if f"replica_{position}" in self._down}
+        gone = {fault.position for fault in record.faults if fault.failure.name == "crash" and fault.position not in self.returned}
         others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name != "crash"}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)

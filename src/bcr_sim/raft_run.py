@@ -43,6 +43,7 @@ class RaftRun(_Run):
         super().__init__(scenario, folder, keeps_steps)
         self.oracle = self._make_oracle(Model(scenario.client_window, self.limits, scenario.replicated))
         self.rates = {f"replica_{clock.position}": clock.permille for clock in self.options.clocks}
+        self.returned: set[int] = set()  # positions of servers that have come back since they crashed last
         self._down: dict[str, Container] = {}  # servers that have crashed, by name
         self.told = {
             "handled": lambda run, container, _: run.handled(container),
@@ -115,15 +116,21 @@ class RaftRun(_Run):
         for container in self.living(name):
             if container.configuration is not None:
                 self._down[name] = container
+                self.returned.discard(self._position(container))
         super()._crash(name)
 
     def _restart(self, name: str) -> None:
-        container = self._down.pop(name, None)
+        container = self._down.pop(name, None) or self._fallen(name)
         if container is not None:
             self.trace.befell(name, "restart")
+            self.returned.add(self._position(container))
             self.interference.happened(self.world.now_ns, f"{name} came back")
             again = self.system.begin_again(container)
             self.oracle.restarted(again, self.stores[name].load().snapshot_at.index)
+
+    def _fallen(self, name: str) -> Container | None:
+        """The server of that name, if it has ended by a fault of its own."""
+        return next((each for each in self.system.all() if each.name == name and each.task.is_dead), None)
 
     # -- what happens
 

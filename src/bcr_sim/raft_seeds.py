@@ -51,8 +51,13 @@ def workload_lines(chance: Chance, clients: int, object_name: str, most: int, mo
     return lines
 
 
-def network_words(chance: Chance, seed: int, servers: int, clients: int, election_timeout: int, away: int) -> list[str]:
-    """What the simulator is told of links, processes and clocks; no more than `away` servers are gone, or cut off by storms, at a time."""
+def network_words(
+    chance: Chance, seed: int, servers: int, clients: int, election_timeout: int, away: int, stays_away: bool = True
+) -> list[str]:
+    """What the simulator is told of links, processes and clocks; no more than `away` servers are gone, or cut off by storms, at a time.
+
+    Where one `stays_away` some of those that crash never come back.
+    """
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 20_000)))
     names = [f"replica_{i}" for i in range(servers)]
     # The start-up makes one process after the other, and waits for each; before it is done nothing is to go wrong.
@@ -88,7 +93,7 @@ def network_words(chance: Chance, seed: int, servers: int, clients: int, electio
         for position in chance.some_of(range(servers), chance.number(1, 2)):
             words.append(f"clock({position},{chance.one_of((300, 700, 1_500, 3_000))})")
     if chance.happens(0.6):
-        words += _crashes(chance, names, (begins, until), election_timeout, away)
+        words += _crashes(chance, names, (begins, until), election_timeout, away, stays_away)
     return words
 
 
@@ -118,14 +123,14 @@ def _storm(chance: Chance, names: Sequence[str], begins: int, election_timeout: 
     return since, words
 
 
-def _crashes(chance: Chance, names: Sequence[str], span: tuple[int, int], election_timeout: int, most: int) -> list[str]:
+def _crashes(chance: Chance, names: Sequence[str], span: tuple[int, int], election_timeout: int, most: int, stays_away: bool) -> list[str]:
     """Servers that crash, no more than so many at a time; most come back, some soon enough to forget nothing but what they should not."""
     words = []
     at = chance.number(*span)
     for _ in range(chance.number(1, 3)):
         crashed = chance.some_of(names, chance.number(1, most))
         words += [f"crash({name},{at})" for name in crashed]
-        if chance.happens(0.2):
+        if chance.happens(0.2) and stays_away:
             break  # these stay away
         back = at + chance.one_of((1, 5, election_timeout // 2, 2 * election_timeout))
         words += [f"restart({name},{back})" for name in crashed]

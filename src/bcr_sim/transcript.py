@@ -19,7 +19,7 @@ from bcr_sim.source import BEGINNING_NS
 from bcr_sim.world import SECOND_NS
 
 _WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
-_LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?")
+_LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?(?:-twin)?")
 _ROLES = ("client", "olympus", "replica")
 # Of a process's life outside of the protocol, or what the next line says as well.
 _UNTOLD = {

@@ -23,14 +23,21 @@ class TermLog(StoredLog):
         """The entries from that index to that one."""
         return tuple(self.entry(index) for index in range(first, last + 1))
 
-    def continue_behind(self, first: Position, entries: Sequence[Entry]) -> bool:
-        """Hold these entries behind `first`, and nothing behind them; False, and nothing done, where this log does not hold `first`."""
-        if first.index >= self.base.index and not self.stands(first.index, first.digest):
-            return False
-        if first.index + len(entries) < self.base.index:
-            return False
-        self.take(first.index, entries)
+    def holds(self, index: int, digest: bytes) -> bool:
+        """Whether the entry with this digest is there, or was, before a certain state took its place."""
+        return index <= self.base.index or self.stands(index, digest)
+
+    def continue_behind(self, first: Position, entries: Sequence[Entry], commit_index: int) -> bool:
+        """Hold these entries behind `first`, and nothing behind them; False, and nothing done, where this log does not hold `first`.
+
+        What is decided, up to `commit_index`, stays, for what a term begins with can be older than what was decided in it since.
+        """
         end = first.index + len(entries)
+        if commit_index < end:
+            if not self.holds(first.index, first.digest):
+                return False
+            self.take(first.index, entries)
+        end = max(end, commit_index)
         if self.last_index > end:
             del self._entries[end - self.base.index :]
             self._store.save_entries(end + 1, ())

@@ -265,6 +265,17 @@ FAILURES: Mapping[str, FailureWord] = {
     ),
 }
 
+# What servers of Raft among liars do beside these.
+SERVER_FAILURES: Mapping[str, FailureWord] = {
+    "chaos": FailureWord(
+        ("milliseconds",),
+        "from now on, every so often, a message of a random kind goes to all, correct in syntax and signature",
+        effect="lie",
+        strikes="on",
+        no_accident="it signs whatever comes to its mind",
+    ),
+}
+
 # What a client's process does, which is faulty from the start where a file has some of it.
 CLIENT_TRIGGERS: Mapping[str, TriggerWord] = {
     "reconfiguration": TriggerWord(("count",), "the client has learned of configuration number c", is_receipt=False),
@@ -336,7 +347,7 @@ def effect_of(failure: str) -> Effect:
     """What is left of a replica's correctness once this has struck; of an unknown failure the worst."""
     if failure in OF_LINKS:
         return "timing"
-    word = FAILURES.get(failure) or SIMULATED.get(failure)
+    word = FAILURES.get(failure) or SERVER_FAILURES.get(failure) or SIMULATED.get(failure)
     return word.effect if word else "state"
 
 

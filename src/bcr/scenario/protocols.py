@@ -27,7 +27,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     `files` hold its processes, servers and clients first. `messages` are those that servers and clients send each other, and
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
     to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
-    and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why;
+    and `why_no_lies` the reason that is given without it; `meanings` what a failure is here, where it is something else. `options` are refused words of `simulation`, and why;
     `options_of_disks` those that do nothing without `durable = on`.
     """
 
@@ -42,6 +42,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     refused: Mapping[str, tuple[str, str]] = {}  # key -> the value that is possible, and why no other
     failures: Sequence[str]
     lies: Sequence[str] = ()
+    meanings: Mapping[str, str] = {}
     why_no_lies: str = ""
     options: Mapping[str, str] = {}
     options_of_disks: Mapping[str, str] = {}
@@ -141,6 +142,26 @@ BRAFT_TRIGGERS: Mapping[str, TriggerWord] = {
     **{name: TriggerWord(("count",), f"the same as `{known}`") for name, known in BRAFT_SYNONYMS.items()},
     "after": TriggerWord(("milliseconds",), "so long after the server began", is_receipt=False),
 }
+# What a failure is here, where that is not what it is to a replica of the chain.
+BRAFT_FAILURES: Mapping[str, str] = {
+    **dict.fromkeys(("crash", "pause", "sleep", "drop", "delay", "duplicate", "corrupt", "replay", "stall", "mute_clients", "fail_link",
+                     "fix_link", "extra_op"), ""),
+    "garbage": "n messages to each other server that nobody can read",
+    "change_result": "the next reply to a client has other results",
+    "change_operation": "the next append has get('x') in place of what a client signed",
+    "forge_request": "the next append has a put that no client signed",
+    "increment_slot": "the next append is for an index one further on",
+    "invalid_order_sig": "the next append, prepare or commit has an invalid signature",
+    "invalid_result_sig": "the next reply has an invalid signature",
+    "equivocate": "the next message tells every second receiver something else, validly signed; a single one gets both",
+    "drop_checkpt_stmts": "the next log or state that leaves has a certificate without the first t+1 signatures",
+    "truncate_history": "the next vote shows nothing prepared, and no log",
+    "no_checkpoints": "from now on the others' signed states are ignored",
+    "answer_early": "the next n entries are answered before they are decided",
+    "spin": "the leader puts the latest request into n more entries",
+    "chaos": "every so often, ms to twice that, a message of a random kind to all: correct in syntax and signature, term and index near "
+             "those last seen",
+}  # fmt: skip
 PASSED_ON = "certificates go from hand to hand, so what stands below a statement has to convince everybody"
 
 BYZANTINE_RAFT = Protocol(
@@ -159,7 +180,8 @@ BYZANTINE_RAFT = Protocol(
         "durable": ("off", NO_DISK),
         "placement": ("processes", "the nodes of a run load the processes of the chain only"),
     },
-    failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
+    failures=tuple(BRAFT_FAILURES),
+    meanings=BRAFT_FAILURES,
     options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas")
     | {"power_cut": NO_DISK, "disk": NO_DISK},
 )  # fmt: skip
