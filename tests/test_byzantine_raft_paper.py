@@ -41,7 +41,7 @@ from bcr.braft.replies import Agreed, agreed_among
 from bcr.braft.tally import Tally
 from bcr.braft.term_starts import TermStart, demand_start, demand_vote, start_of
 from bcr.faults.braft_lies import CHAOS_BYTES, chaos
-from bcr.raft.log import BEGINNING, demand_chain
+from bcr.raft.log import BEGINNING, Position, demand_chain
 from bcr.scenario import parse_scenario
 from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import Signed
@@ -756,7 +756,7 @@ def test_a_server_that_leads_no_longer_answers_no_read():
 
 @given(st.binary(min_size=CHAOS_BYTES, max_size=CHAOS_BYTES), st.integers(0, 9), st.integers(0, 9), st.booleans())
 def test_a_chaos_server_says_what_is_correct_in_syntax_and_signature(chance, term, index, has_heard):
-    name, message = chaos(chance, signing(2), term, index, 3, (ONE,) if has_heard else ())
+    name, message = chaos(chance, signing(2), term, Position(index, term, bytes(32)), 3, (ONE,) if has_heard else ())
     assert decode(KINDS[name], encode(message)) == message
     signed = getattr(message, "signed", message)
     if isinstance(signed, Signed) and name != "forwarded_request":

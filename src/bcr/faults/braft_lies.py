@@ -103,34 +103,42 @@ def otherwise(message: Any, sign: Sign, heard: Sequence[SignedRequest]) -> Any:
     return message  # a client's request, which only that client could contradict
 
 
-def chaos(chance: bytes, sign: Sign, term: int, index: int, quorum: int, heard: Sequence[SignedRequest]) -> tuple[str, Any]:
+def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, heard: Sequence[SignedRequest]) -> tuple[str, Any]:
     """A message of a random kind, correct in syntax and signature, with term and index near these: its name, and itself.
 
-    `chance` are CHAOS_BYTES random bytes.
+    `chance` are CHAOS_BYTES random bytes. Often enough it is about the very next entry behind `last`, which it follows.
     """
-    near_term = max(0, term + chance[0] % 4 - 1)
-    near_index = max(1, index + chance[1] % 6 - 2)
+    is_next = chance[39] % 2 == 0
+    near_term = term if is_next else max(0, term + chance[0] % 4 - 1)
+    near_index = last.index + 1 if is_next else max(1, last.index + chance[1] % 6 - 2)
     lie = chance[2:34]
     client, number = chance[34] % 3, chance[35] % 16
     forged = Signed(Request(client, number, (Operation("put", "chaos", "chaos"),)), client, bytes(64))
     requests = (heard[chance[36] % len(heard)],) if heard else (forged,)
-    entry = Entry(lie, near_term, tuple(each.statement for each in requests))
+    entry = Entry(last.digest if is_next else lie, near_term, tuple(each.statement for each in requests))
     prepare = Prepare(near_term, near_index, lie)
     own = sign(prepare)
-    alone = Certificate(prepare, ((own.signer, own.signature),) * quorum)
+    alone = Certificate(prepare, ((own.signer, own.signature),) * (quorum if chance[40] % 2 else 0))
     kinds: Sequence[tuple[str, Callable[[], Any]]] = (
         ("append", lambda: proposed(sign(Append(near_term, near_index, entry.digest)), entry, requests)),
         ("prepare", lambda: own),
         ("prepare_certificate", lambda: alone),
+        ("prepare_certificate", lambda: msgspec.structs.replace(alone, statement=Prepare(near_term, near_index, entry.digest))),
         ("commit", lambda: sign(Commit(near_term, near_index, lie))),
         ("checkpoint", lambda: sign(StateAt(Position(near_index, near_term, lie), lie))),
         ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, 0, 0, BEGINNING.digest)), None, Suffix(None, ()))),
+        ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, near_term, 1, entry.digest)), None, Suffix(None, (entry,)))),
         ("start_term", lambda: TermStart(sign(Start(near_term + 1, near_index, lie)), (), Suffix(None, ()))),
+        ("start_term", lambda: TermStart(sign(Start(near_term + 1, 0, BEGINNING.digest)), (), Suffix(None, ()))),
         ("status", lambda: sign(Status(near_term, bool(chance[37] % 2), near_index, near_index, near_index, 0))),
         ("fetch", lambda: sign(Fetch(max(0, near_index - 3)))),
-        ("state", lambda: Decided(None, b"", near_index, (entry,), alone)),
+        ("state", lambda: Decided(None, b"", near_index - 1, (entry,), _committed(alone, near_index, entry))),
         ("forwarded_request", lambda: requests[0]),
         ("reply", lambda: sign(Reply(client, number, near_term, Outcome(0, near_index, 0, ("chaos",))))),
     )
     name, make = kinds[chance[38] % len(kinds)]
     return name, make()
+
+
+def _committed(alone: Certificate, index: int, entry: Entry) -> Certificate:
+    return msgspec.structs.replace(alone, statement=Commit(entry.term, index, entry.digest))

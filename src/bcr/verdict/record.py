@@ -9,6 +9,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.raft.kept_logs import KeptLog
 from bcr.raft.rpcs import Response
 from bcr.signed.authentication import Authentication
 from bcr.signed.signing import Keyring, Signed, Statement
@@ -90,7 +91,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
     `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `circle` are the
-    keys of servers and clients, where no configuration has them.
+    keys of servers and clients, where no configuration has them, and `logs` what servers that have one held at the end.
     """
 
     olympus_key: bytes
@@ -112,3 +113,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     object_name: str = DEFAULT
     protocol: str = "shuttle"
     circle: Keyring = Keyring()
+    logs: tuple[KeptLog, ...] = ()
