@@ -20,6 +20,7 @@ from bcr_sim.distalgo import Container
 from bcr_sim.oracle import MAX_BREACHES, Breach
 
 RESTING_ON_THE_STORE = ("append", "prepare", "commit", "start_vote", "start_term", "checkpoint")
+PROVABLE = {"Equivocation", "WrongChain"}
 
 
 class BraftOracle:
@@ -57,6 +58,13 @@ class BraftOracle:
         self._check_certificates(container.name, state)
         self._check_decided(container.name, state)
         self._check_append_only(container.name, state)
+        self._check_accusations(container, state)
+
+    def _check_accusations(self, container: Container, state: Any) -> None:
+        """Nobody who does not lie is convicted of anything."""
+        for notice in list(state.notices)[-2:]:
+            if notice.kind in PROVABLE and notice.blamed is not None and not self._server_lies(notice.blamed, container):
+                self.tell("false conviction", f"{container.name} convicts server {notice.blamed}, which does not lie: {notice.what}")
 
     def _check_certificates(self, name: str, state: Any) -> None:
         held = (state.highest, state.decided, state.checkpoint)
@@ -128,14 +136,14 @@ class BraftOracle:
         elif 0 < signed.index <= len(self._decided) and self._decided[signed.index - 1][0] != signed.digest:
             self.tell("leader completeness", f"{container.name} begins term {term} with another entry {signed.index} than was decided")
         first, known = self._begun.setdefault(term, (container, start))
-        if known.signed.statement != signed and not self._leader_lies(start.signed.signer, container):
+        if known.signed.statement != signed and not self._server_lies(start.signed.signer, container):
             self.tell("one log a term", f"{container.name} begins term {term} with another log than {first.name}")
 
     def _decided_before(self, term: int, index: int) -> bool:
         """Whether an entry behind that index was decided in an earlier term; what a term decides it may have begun before."""
         return any(decided_term < term and decided_index > index for decided_term, decided_index in self._ranks)
 
-    def _leader_lies(self, position: int, container: Container) -> bool:
+    def _server_lies(self, position: int, container: Container) -> bool:
         return any(each.name == f"replica_{position}" and self._lies(each) for each in container.system.all())
 
     # -- what is decided

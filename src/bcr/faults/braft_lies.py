@@ -54,6 +54,13 @@ def with_operation(proposal: Proposal, operation: Operation, sign: Sign) -> Prop
     return with_requests(proposal, (forged, *others), sign)
 
 
+def off_the_chain(proposal: Proposal, sign: Sign) -> Proposal:
+    """The leader's word on an entry that does not follow the one before it."""
+    statement = proposal.signed.statement
+    entry = msgspec.structs.replace(proposal.entry, previous=other_digest(proposal.entry.previous))
+    return proposed(sign(Append(statement.term, statement.index, entry.digest)), entry, proposal.requests())
+
+
 def at_next_index(proposal: Proposal, sign: Sign) -> Proposal:
     """The leader's word that an entry stands one index further on."""
     statement = proposal.signed.statement
@@ -114,16 +121,21 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
     lie = chance[2:34]
     client, number = chance[34] % 3, chance[35] % 16
     forged = Signed(Request(client, number, (Operation("put", "chaos", "chaos"),)), client, bytes(64))
-    requests = (heard[chance[36] % len(heard)],) if heard else (forged,)
+    requests = (heard[chance[36] % len(heard)],) if heard and chance[41] % 4 else (forged,)
     entry = Entry(last.digest if is_next else lie, near_term, tuple(each.statement for each in requests))
     prepare = Prepare(near_term, near_index, lie)
     own = sign(prepare)
-    alone = Certificate(prepare, ((own.signer, own.signature),) * (quorum if chance[40] % 2 else 0))
+
+    def alone(statement: Prepare | Commit) -> Certificate:
+        """As many signatures as are needed, all of them the own one; or none at all."""
+        signed = sign(statement)
+        return Certificate(statement, ((signed.signer, signed.signature),) * (quorum if chance[40] % 2 else 0))
+
     kinds: Sequence[tuple[str, Callable[[], Any]]] = (
         ("append", lambda: proposed(sign(Append(near_term, near_index, entry.digest)), entry, requests)),
         ("prepare", lambda: own),
-        ("prepare_certificate", lambda: alone),
-        ("prepare_certificate", lambda: msgspec.structs.replace(alone, statement=Prepare(near_term, near_index, entry.digest))),
+        ("prepare_certificate", lambda: alone(prepare)),
+        ("prepare_certificate", lambda: alone(Prepare(near_term, near_index, entry.digest))),
         ("commit", lambda: sign(Commit(near_term, near_index, lie))),
         ("checkpoint", lambda: sign(StateAt(Position(near_index, near_term, lie), lie))),
         ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, 0, 0, BEGINNING.digest)), None, Suffix(None, ()))),
@@ -132,13 +144,9 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
         ("start_term", lambda: TermStart(sign(Start(near_term + 1, 0, BEGINNING.digest)), (), Suffix(None, ()))),
         ("status", lambda: sign(Status(near_term, bool(chance[37] % 2), near_index, near_index, near_index, 0))),
         ("fetch", lambda: sign(Fetch(max(0, near_index - 3)))),
-        ("state", lambda: Decided(None, b"", near_index - 1, (entry,), _committed(alone, near_index, entry))),
+        ("state", lambda: Decided(None, b"", near_index - 1, (entry,), alone(Commit(near_term, near_index, entry.digest)))),
         ("forwarded_request", lambda: requests[0]),
         ("reply", lambda: sign(Reply(client, number, near_term, Outcome(0, near_index, 0, ("chaos",))))),
     )
     name, make = kinds[chance[38] % len(kinds)]
     return name, make()
-
-
-def _committed(alone: Certificate, index: int, entry: Entry) -> Certificate:
-    return msgspec.structs.replace(alone, statement=Commit(entry.term, index, entry.digest))

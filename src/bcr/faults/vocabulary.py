@@ -274,6 +274,12 @@ SERVER_FAILURES: Mapping[str, FailureWord] = {
         strikes="on",
         no_accident="it signs whatever comes to its mind",
     ),
+    "break_chain": FailureWord(
+        (),
+        "the next entry of the leader does not follow the one before it",
+        effect="lie",
+        no_accident="it signs the digest of another predecessor",
+    ),
 }
 
 # What a client's process does, which is faulty from the start where a file has some of it.

@@ -150,6 +150,7 @@ BRAFT_FAILURES: Mapping[str, str] = {
     "change_result": "the next reply to a client has other results",
     "change_operation": "the next append has get('x') in place of what a client signed",
     "forge_request": "the next append has a put that no client signed",
+    "break_chain": "the next append does not follow the entry before it",
     "increment_slot": "the next append is for an index one further on",
     "invalid_order_sig": "the next append, prepare or commit has an invalid signature",
     "invalid_result_sig": "the next reply has an invalid signature",
