@@ -11,7 +11,7 @@ from bcr.braft.promises import Certificate
 from bcr.braft.replies import Agreed
 from bcr.braft.term_starts import Standing, TermStart
 from bcr.raft.log import BEGINNING, Entry, Position
-from bcr.raft.persistent import MemoryStore
+from bcr.raft.persistent import Stored
 from bcr.signed.signing import Keyring, Signed, SigningKey
 from bcr.signed.statements import Outcome
 from bcr.verdict.exchanges import Workloads
@@ -191,12 +191,11 @@ class BraftOracle:
         """A server has come back, with a state behind that index."""
         self._applied[container] = index
 
-    def sending(self, container: Container, message_name: str, store: MemoryStore) -> None:
+    def sending(self, container: Container, message_name: str, kept: Stored) -> None:
         """A server sends something that rests on its term, its vote, its certificate or its log: those must be in its store."""
         if self._lies(container) or message_name not in RESTING_ON_THE_STORE:
             return
         state = container.process._state
-        kept = store.load()
         standing = kept.standing or Standing()
         end = kept.entries[-1].digest if kept.entries else kept.base.digest
         own = Standing(state.term, state.is_started, state.highest, state.begun, state.checkpoint)

@@ -19,6 +19,7 @@ from bcr_sim.world import MILLISECOND_NS
 class BraftRun(RaftRun):
     """A run of servers of which t may lie, and their clients."""
 
+    keys_in_setup = 2
     oracle: BraftOracle  # type: ignore[assignment]
 
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
@@ -33,7 +34,7 @@ class BraftRun(RaftRun):
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if sender.configuration is not None:
-            self.oracle.sending(sender, content[1][0], self.stores[sender.name])
+            self.oracle.sending(sender, content[1][0], self._stored(sender))
         return super(RaftRun, self)._sending(sender, receiver, content)
 
     def _hear(self, verb: str, parts: list[Any]) -> None:

@@ -4,13 +4,11 @@ At most t servers have faults that they stay with. Others crash and come back fr
 Raft's seeds (bcr_sim.raft_seeds); all of that is over at some time.
 """
 
-from bcr.faults.vocabulary import FAILURES, SERVER_FAILURES
 from bcr.objects.finding import DEFAULT
-from bcr.scenario.protocols import BRAFT_SYNONYMS, BYZANTINE_RAFT
+from bcr.scenario.protocols import BRAFT_SYNONYMS, BYZANTINE_RAFT, WORDS
 from bcr_sim.raft_seeds import network_words, workload_lines
 from bcr_sim.seeds import Chance
 
-WORDS = {**FAILURES, **SERVER_FAILURES}
 # Each, and once more those that every run has many of.
 TRIGGERS = [
     *sorted(BYZANTINE_RAFT.triggers.keys() - BRAFT_SYNONYMS.keys()),

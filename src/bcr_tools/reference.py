@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bcr.faults import vocabulary
-from bcr.faults.vocabulary import FAILURES, FailureWord, TriggerWord
+from bcr.faults.vocabulary import SERVER_FAILURES, FailureWord, TriggerWord
 from bcr.scenario.expectations import COMPARISONS_OF, SUBJECTS
 from bcr.scenario.keys import CHOICES, COUNTERS, INDEXED, INDICES, TEXTS
-from bcr.scenario.protocols import PROTOCOLS, SHUTTLE
+from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS
 from bcr.scenario.reading import TIMES
 from bcr.scenario.simulation import LIMITS, OPTIONS
 from bcr.scenario.values import NUMBERS, Range
@@ -21,6 +21,7 @@ PAGE = PROJECT / "docs" / "reference" / "scenario.md"
 LETTERS: Mapping[str, str] = {
     "client": "c", "count": "m", "number": "n", "milliseconds": "ms", "position": "i", "message": "kind", "group": "{i,j}",
     "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i", "party": "replica_i", "replica": "replica_i",
+    "durable": "replica_i",
     "disk_fault": "full", "string": "'key'",
 }  # fmt: skip
 HEAD = """# Scenario files
@@ -135,10 +136,10 @@ def _protocols() -> list[str]:
             continue
         refused = [f"`{key}` other than `{value}` ({why})" for key, (value, why) in protocol.refused.items()]
         refused += [f"`{word}` in `simulation` ({why})" for word, why in protocol.options.items()]
-        known = ", ".join(f"`{name}`" for name in protocol.failures if name in FAILURES and not protocol.meanings.get(name))
+        refused += [f"`disk` with `{fault}` ({why})" for fault, why in protocol.disk_faults_refused.items()]
+        known = ", ".join(f"`{name}`" for name in protocol.failures if name in WORDS and not protocol.meanings.get(name))
         lies = ", ".join(f"`{name}`" for name in protocol.lies)
         allowed = f"; with `allow_lies = yes` also {lies}" if lies else ""
-        own = {**FAILURES, **vocabulary.SERVER_FAILURES}
         lines += [
             f"### {protocol.title}: `protocol = {protocol.name}`", "",
             f"{protocol.per_fault}t+1 servers. A result is shown to be right by {protocol.proof}. Says nothing to it: "
@@ -146,9 +147,10 @@ def _protocols() -> list[str]:
             f"Failures of servers: {known}{allowed}. Configurations are all number 0.", "",
             "Refused: " + "; ".join(refused) + "; faults of clients.", "",
             *_triggers(protocol.triggers),
+            *(_failures(SERVER_FAILURES) if not protocol.why_no_return else []),
         ]  # fmt: skip
         if protocol.meanings:
-            told = ([_call(name, own[name].arguments), meaning] for name, meaning in protocol.meanings.items() if meaning)
+            told = ([_call(name, WORDS[name].arguments), meaning] for name, meaning in protocol.meanings.items() if meaning)
             lines += _table(["failure of a server", "what happens"], told)
     return lines
 

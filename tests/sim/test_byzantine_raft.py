@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bcr.faults.vocabulary import FAILURES, SERVER_FAILURES, SIMULATED
+from bcr.faults.vocabulary import FAILURES, LIAR_FAILURES, SIMULATED
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.protocols import BRAFT_SYNONYMS, BYZANTINE_RAFT
 from bcr_sim.bugs import bugs
@@ -72,7 +72,7 @@ def test_no_more_than_t_servers_of_a_seed_are_liars_or_gone_for_good(seed):
 @pytest.mark.parametrize("failure", [name for name in BYZANTINE_RAFT.failures if name not in ("fail_link", "fix_link")])
 def test_whatever_one_server_of_four_does_all_is_answered_and_right(failure, position):
     """At the first leader and at a follower, by the messages of both."""
-    word = {**FAILURES, **SERVER_FAILURES}[failure]
+    word = {**FAILURES, **LIAR_FAILURES}[failure]
     triggers = ("client_request(0,2)", "prepare(8)") if position == 0 else ("append(2)", "commit(9)", "start_vote(0)")
     pairs = "; ".join(f"{trigger},{call(failure, word)}" for trigger in triggers)
     outcome = outcome_of(f"failures[0,{position}] = {pairs}\nsimulation = seed(1); crash(replica_1,200); restart(replica_1,330)\n")

@@ -8,7 +8,17 @@ from typing import TypeVar
 import msgspec
 
 from bcr.faults.plans import Failure, Trigger
-from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, MESSAGES, SERVER_FAILURES, TRIGGERS, Word
+from bcr.faults.vocabulary import (
+    CLIENT_FAILURES,
+    CLIENT_TRIGGERS,
+    FAILURES,
+    LIAR_FAILURES,
+    LINK_ACTIONS,
+    MESSAGES,
+    SERVER_FAILURES,
+    TRIGGERS,
+    Word,
+)
 from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
 from bcr.scenario.values import MILLISECONDS_MOST
 
@@ -249,6 +259,7 @@ class Reading(msgspec.Struct, frozen=True):
     unit_ms: int
     indices_start_at: int = 0
     triggers: Mapping[str, Word] = msgspec.field(default_factory=lambda: TRIGGERS)  # of replicas, in this file's protocol
+    failures: Mapping[str, Word] = msgspec.field(default_factory=lambda: FAILURES)  # the same
 
     @property
     def clients_are(self) -> str:
@@ -271,7 +282,7 @@ class Vocabulary(msgspec.Struct, frozen=True):
     failures: Mapping[str, Word]
 
 
-OF_REPLICAS = Vocabulary("", TRIGGERS, {**FAILURES, **SERVER_FAILURES})
+OF_REPLICAS = Vocabulary("", TRIGGERS, {**FAILURES, **SERVER_FAILURES, **LIAR_FAILURES})
 OF_CLIENTS = Vocabulary(" of a client", CLIENT_TRIGGERS, CLIENT_FAILURES)
 
 
@@ -289,6 +300,13 @@ def _pair(cursor: Cursor, words: Vocabulary, reading: Reading, tell: Tell) -> Pa
     except Problem as problem:
         tell(problem)  # and go on: the failure may be wrong too
     failure = _failure(failure_call, words, reading, cursor.warn)
+    if failure.name == "crash" and cursor.take(","):
+        # crash(),restart(ms): one failure in two words.
+        call = cursor.call()
+        failure = _failure(call, words, reading, cursor.warn)
+        if failure.name != "restart":
+            raise Problem(f"only restart(ms) may follow crash(), not {call.name}", call.offset)
+        exact = cursor.text[trigger_call.offset : call.offset + len(call.text)]
     return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset, failure_call.offset)
 
 
@@ -382,8 +400,9 @@ def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Tri
 
 
 def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Failure:
-    call = known(call, words.failures, f"failure{words.whose}", warn)
-    word = words.failures[call.name]
+    failures = reading.failures if words is OF_REPLICAS else words.failures
+    call = known(call, failures, f"failure{words.whose}", warn)
+    word = failures[call.name]
     if not call.arguments and word.arguments == ("number",):
         warn(f"{call.name}() is read as {call.name}(1)", call.offset)
         return Failure(call.name, 1)

@@ -9,11 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from bcr.faults.vocabulary import FAILURES, TRIGGERS, TriggerWord
+from bcr.faults.vocabulary import FAILURES, LIAR_FAILURES, SERVER_FAILURES, TRIGGERS, FailureWord, TriggerWord
 from bcr.signed.authentication import Authentication, sizes
 
 UNTRUSTED = "Raft promises nothing where somebody lies; allow_lies = yes shows what is lost then"
-NO_DISK = "its servers have a store, which keeps what it was told, and no disk that could fail"
+NO_DISK = "there are no disks"
+FORGETFUL = "Raft promises nothing where a disk gives back another thing than was written"
+WORDS: Mapping[str, FailureWord] = {**FAILURES, **SERVER_FAILURES, **LIAR_FAILURES}  # of failures of replicas or servers, in any protocol
 WITHOUT = "without `durable = on`"
 UNSIGNED = "nothing is signed in Raft, and a majority of 2t+1 servers decides"
 
@@ -27,8 +29,10 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     `files` hold its processes, servers and clients first. `messages` are those that servers and clients send each other, and
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
     to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
-    and `why_no_lies` the reason that is given without it; `meanings` what a failure is here, where it is something else. `options` are refused words of `simulation`, and why;
-    `options_of_disks` those that do nothing without `durable = on`.
+    and `why_no_lies` the reason that is given without it; `meanings` what a failure is here, where it is something else. `options` are
+    refused words of `simulation`, and why;
+    `options_of_disks` those that do nothing without `durable = on`. `disk_faults_refused` are faults of disks that it cannot have, and
+    why; `why_no_return` says why none of its servers comes back from a crash that the file asks for, or is empty where they do.
     """
 
     name: ProtocolName
@@ -38,6 +42,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     triggers: Mapping[str, TriggerWord]
     proof: str
     per_fault: int = 0  # servers beside one that it takes for each of t; 0: as many as the authenticator says
+    promise: str = ""  # what it holds with t faulty servers at the most, where that is not the authenticator's to say
     ignored: Sequence[str] = ()
     refused: Mapping[str, tuple[str, str]] = {}  # key -> the value that is possible, and why no other
     failures: Sequence[str]
@@ -46,6 +51,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     why_no_lies: str = ""
     options: Mapping[str, str] = {}
     options_of_disks: Mapping[str, str] = {}
+    disk_faults_refused: Mapping[str, str] = {}
+    why_no_return: str = ""
 
     def servers(self, t: int, authentication: Authentication) -> int:
         """How many servers it takes to bear t faulty ones."""
@@ -57,6 +64,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         if failure in self.lies:
             return self.why_no_lies
+        if failure in SERVER_FAILURES and self.why_no_return:
+            return self.why_no_return
         word = FAILURES.get(failure)
         if word is not None and word.effect in ("lie", "state") and self.why_no_lies:
             return f"{self.why_no_lies}, and this one is a lie about what only the chain has"
@@ -87,13 +96,15 @@ SHUTTLE = Protocol(
     proof="statements that the replicas signed",
     ignored=("heartbeat", "election_timeout", "allow_lies"),
     failures=tuple(FAILURES),
+    why_no_return="replicas of the chain do not come back for a file: others take their place, and config/restart.config shows their restarts",
     options={
         "clock": "the chain promises nothing by its timers, and holds and pauses show it late replicas",
     },
     options_of_disks={
         "restart": f"replicas of the chain never come back {WITHOUT}: others take their place",
+        "end_in_sync": f"there are no disks {WITHOUT}",
         "power_cut": f"replicas of the chain never come back {WITHOUT}",
-        "disk": f"there are no disks {WITHOUT}",
+        "disk": f"{NO_DISK} {WITHOUT}",
     },
 )  # fmt: skip
 
@@ -106,17 +117,19 @@ RAFT = Protocol(
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
     per_fault=2,
+    promise="against crashes, restarts, and links that lose, delay, repeat and cut, and against no lie",
     ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"),
     refused={
         "authentication": ("ed25519", UNSIGNED),
         "acceptance": ("all", UNSIGNED),
-        "durable": ("off", NO_DISK),
         "placement": ("processes", "the nodes of a run load the processes of the chain only"),
     },
-    failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
+    failures=("crash", "restart", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
     lies=("change_result", "truncate_history"),
     why_no_lies=UNTRUSTED,
-    options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
+    options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED},
+    options_of_disks=dict.fromkeys(("end_in_sync", "power_cut", "disk"), f"{NO_DISK} {WITHOUT}"),
+    disk_faults_refused=dict.fromkeys(("torn", "flip"), FORGETFUL),
 )  # fmt: skip
 
 # Where a message of Raft has another name, that one will do too.
@@ -163,6 +176,7 @@ BRAFT_FAILURES: Mapping[str, str] = {
     "chaos": "every so often, ms to twice that, a message of a random kind to all: correct in syntax and signature, term and index near "
              "those last seen",
 }  # fmt: skip
+IN_MEMORY = "its servers have a store in memory, and no disk yet"
 PASSED_ON = "certificates go from hand to hand, so what stands below a statement has to convince everybody"
 
 BYZANTINE_RAFT = Protocol(
@@ -178,13 +192,15 @@ BYZANTINE_RAFT = Protocol(
     refused={
         "authentication": ("ed25519", PASSED_ON),
         "acceptance": ("all", "t+1 equal results are enough here, since what a client is told is decided and cannot be lost"),
-        "durable": ("off", NO_DISK),
+        "durable": ("off", IN_MEMORY),
         "placement": ("processes", "the nodes of a run load the processes of the chain only"),
     },
     failures=tuple(BRAFT_FAILURES),
     meanings=BRAFT_FAILURES,
     options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas")
-    | {"power_cut": NO_DISK, "disk": NO_DISK},
+    | dict.fromkeys(("end_in_sync", "power_cut", "disk"), IN_MEMORY),
+    why_no_return=f"{IN_MEMORY}; crash and restart in simulation bring a server back with what its store holds",
+    promise="whatever they do, and whatever becomes of the links",
 )  # fmt: skip
 
 PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT, BYZANTINE_RAFT)}

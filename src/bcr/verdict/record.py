@@ -90,8 +90,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
-    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `circle` are the
-    keys of servers and clients, where no configuration has them, and `logs` what servers that have one held at the end.
+    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `initial_state` is what a run went on with, and None of one that began with nothing.
+    `circle` are the keys of servers and clients, where no configuration has them, and `logs` what servers that have one held at the end.
     """
 
     olympus_key: bytes
@@ -114,3 +114,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protocol: str = "shuttle"
     circle: Keyring = Keyring()
     logs: tuple[KeptLog, ...] = ()
+    initial_state: Snapshot | None = None
