@@ -18,7 +18,7 @@ workload[1] = uniform(8,12,16,50)
 
 
 def chain_of(run, *arguments):
-    command = [sys.executable, "-m", "bcr_tools.cli", "log", str(run.folder), *arguments]
+    command = [sys.executable, "-m", "bcr_tools.cli", "log", run.result()["log_folder"], *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
