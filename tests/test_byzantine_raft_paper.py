@@ -1,4 +1,4 @@
-"""Raft among liars sentence by sentence: each test is named after a sentence of the specification of the protocol (docs/protocol.md, 15).
+"""Raft among liars sentence by sentence: each test is named after a sentence of the specification of the protocol (docs/protocol.md, 16).
 
 Each shows it at one server among others that the test speaks and signs for (tests/sim/braft_rig.py): server 1 of four, which follows server 0
 in term 0 and leads in term 1.

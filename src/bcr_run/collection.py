@@ -52,6 +52,7 @@ class Collection:
         self._initial_pieces = Pieces(most_state_bytes(settings))
         self._initial_state: Snapshot | None = None
         self._progress: dict[int, int] = {}
+        self._is_without_olympus = False
         self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
 
@@ -118,6 +119,10 @@ class Collection:
         self._olympus_samples = decode(tuple[Sample, ...], samples)
         self._exhibits.extend(decode(tuple[Exhibit, ...], exhibits))
 
+    def miss_olympus(self) -> None:
+        """Olympus has ended, and what it had yet to tell will not come."""
+        self._is_without_olympus = True
+
     def add_exhibits_piece(self, configuration: int, index: int, count: int, piece: bytes) -> None:
         """Take a part of what Olympus was told, and said, when this configuration was replaced."""
         pieces = self._exhibit_pieces.setdefault(configuration, Pieces())
@@ -169,6 +174,10 @@ class Collection:
         positions.sort(key=lambda position: (number, position) in struck)
         return positions[: self.settings.t + 1] or [0]
 
+    def told(self) -> int:
+        """Rises whenever a replica gives account of itself, or a piece of its state."""
+        return len(self._reports) + sum(len(pieces) for pieces in self._state_pieces.values())
+
     def has_final_reports(self) -> bool:
         """Whether all that owe one have told of their final state."""
         number = self.configurations[-1].statement.number
@@ -197,6 +206,8 @@ class Collection:
             state_limits(self.settings),
             self.settings.object_name,
             initial_state=self._initial_state,
+            session_slots=self.settings.session_slots,
+            is_without_olympus=self._is_without_olympus,
         )
 
 

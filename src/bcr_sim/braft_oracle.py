@@ -1,4 +1,4 @@
-"""What must hold at every step of a simulated run of Raft among liars, of all servers that do not lie (specification, 15.10).
+"""What must hold at every step of a simulated run of Raft among liars, of all servers that do not lie (specification, 16.10).
 
 Checked against the servers themselves. Certificates are checked here once more, and beside the servers runs a model, which executes what
 is decided in the order of the log.

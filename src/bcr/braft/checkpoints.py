@@ -1,4 +1,4 @@
-"""States that a server has signed, until a quorum has signed the same (specification, 15.7)."""
+"""States that a server has signed, until a quorum has signed the same (specification, 16.7)."""
 
 from bcr.braft.members import Members
 from bcr.braft.promises import Certificate, SignedState, StateAt

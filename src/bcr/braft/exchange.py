@@ -1,4 +1,4 @@
-"""How a server that is behind gets what is decided, and the messages by the names that they travel under (specification, 15.7, 15.9)."""
+"""How a server that is behind gets what is decided, and the messages by the names that they travel under (specification, 16.7, 16.9)."""
 
 from typing import Any
 

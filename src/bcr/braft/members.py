@@ -1,4 +1,4 @@
-"""Who takes part, and how many of them must say the same (specification, 15.1)."""
+"""Who takes part, and how many of them must say the same (specification, 16.1)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What servers sign, and the certificates that quorums of equal statements make (specification, 15.2, 15.3)."""
+"""What servers sign, and the certificates that quorums of equal statements make (specification, 16.2, 16.3)."""
 
 import msgspec
 

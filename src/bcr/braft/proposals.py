@@ -1,4 +1,4 @@
-"""What a leader puts into the log, and what followers ask of it (specification, 15.3, 15.4)."""
+"""What a leader puts into the log, and what followers ask of it (specification, 16.3, 16.4)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a client takes for true: what t+1 servers say alike (specification, 15.6)."""
+"""What a client takes for true: what t+1 servers say alike (specification, 16.6)."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The requests that wait to be decided (specification, 15.3)."""
+"""The requests that wait to be decided (specification, 16.3)."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Counts what servers sign, until a quorum has signed the same (specification, 15.3)."""
+"""Counts what servers sign, until a quorum has signed the same (specification, 16.3)."""
 
 from collections.abc import Iterator
 from typing import TypeAlias

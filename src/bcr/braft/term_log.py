@@ -1,4 +1,4 @@
-"""The log of a server among liars (specification, 15.2)."""
+"""The log of a server among liars (specification, 16.2)."""
 
 from collections.abc import Sequence
 

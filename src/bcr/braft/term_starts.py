@@ -1,4 +1,4 @@
-"""Elections: votes with what is prepared, and the one log that a quorum of them lets a term go on with (specification, 15.5)."""
+"""Elections: votes with what is prepared, and the one log that a quorum of them lets a term go on with (specification, 16.5)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

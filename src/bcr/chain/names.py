@@ -29,6 +29,9 @@ from bcr.signed.statements import (
     Ready,
     ReconfigurationRequest,
     Refusal,
+    Rejection,
+    SessionOver,
+    SignedCredential,
     SignedRequest,
     Stale,
     Voucher,
@@ -44,7 +47,9 @@ KINDS: dict[str, Any] = {
     "catch_up": Signed[CatchUp],
     "get_running_state": Signed[GetRunningState],
     "voucher": Signed[Voucher],
+    "credential": SignedCredential,
     # from clients
+    "introduction": SignedCredential,
     "client_request": SignedRequest,
     "configuration_query": Signed[ConfigurationQuery],
     "accusation": Signed[Accusation],
@@ -57,8 +62,9 @@ KINDS: dict[str, Any] = {
     "completed_checkpoint": CompletedCheckpoint,
     # to clients
     "result_message": ResultMessage,
-    "error": Signed[Refusal],
+    "error": Signed[Refusal | Rejection],
     "stale": Signed[Stale],
+    "session_over": Signed[SessionOver],
     # and to Olympus
     "public_key": PublicKey,
     "ready": Signed[Ready],

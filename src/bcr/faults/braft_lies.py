@@ -1,4 +1,4 @@
-"""What a server of Raft among liars says that is not so, signed as a correct one signs (specification, 15.11)."""
+"""What a server of Raft among liars says that is not so, signed as a correct one signs (specification, 16.11)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The chains of entries that servers hold at the end of a run, for somebody who was not there (specification, 14.2, 15.2)."""
+"""The chains of entries that servers hold at the end of a run, for somebody who was not there (specification, 14.2, 16.2)."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,6 +1,7 @@
 """The statements of the protocol: what clients, replicas and Olympus sign (specification, 2.2)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +30,28 @@ class Request(Statement, frozen=True, tag="request"):
     def digest(self) -> bytes:
         """What the request is known by whoever signed it how."""
         return digest("request", self)
+
+
+class Credential(Statement, frozen=True, tag="credential"):
+    """Olympus's word that whoever signs with `public_key` may act as client `client`, for one session (specification, 15.1).
+
+    Numbers of clients are never given twice. `holder` is which of those that Olympus knows it is, by whose next credential this
+    one ends; `address` is its process, as in a configuration.
+    """
+
+    client: int
+    holder: int
+    public_key: bytes
+    address: str
+
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
+        return circle.replicas
+
+
+class SessionRequest(Request, frozen=True, tag="session_request"):
+    """A request of a client that no configuration names, with what shows who that is: its credential."""
+
+    credential: Signed[Credential]
 
 
 class Order(Statement, frozen=True, tag="order"):
@@ -77,6 +100,19 @@ class Refusal(Statement, frozen=True, tag="refusal"):
         return circle.clients[self.client : self.client + 1]
 
 
+class Rejection(Statement, frozen=True, tag="rejection"):
+    """A replica's signed *error* in answer to a request beyond the limits, which no correct replica ever orders (specification, 4.8)."""
+
+    configuration: int
+    client: int
+    number: int
+    request_digest: bytes
+    why: str
+
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
+        return circle.clients[self.client : self.client + 1]
+
+
 class Stale(Statement, frozen=True, tag="stale"):
     """A replica's signed answer to a request so old that nobody remembers what it gave (specification, 7a.6)."""
 
@@ -86,6 +122,13 @@ class Stale(Statement, frozen=True, tag="stale"):
 
     def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
         return circle.clients[self.client : self.client + 1]
+
+
+class SessionOver(Statement, frozen=True, tag="session_over"):
+    """A replica's signed answer to a request of a client whose session has ended (specification, 15.4)."""
+
+    configuration: int
+    client: int
 
 
 class Voucher(Statement, frozen=True, tag="voucher"):
@@ -158,7 +201,11 @@ class GetRunningState(Statement, frozen=True, tag="get_running_state"):
         return circle.replicas
 
 
-SignedRequest = Signed[Request]
+SignedCredential = Signed[Credential]
+if TYPE_CHECKING:
+    SignedRequest = Signed[Request]  # a SessionRequest is one
+else:
+    SignedRequest = Signed[Request | SessionRequest]
 SignedOrder = Signed[Order]
 SignedResult = Signed[Result]
 SignedCheckpoint = Signed[Checkpoint]

@@ -1,5 +1,5 @@
 """The verdict on a recorded run of Raft among liars: each result is shown by what t+1 servers signed, and then judged as Raft's are.
-(Specification, 15.10.)
+(Specification, 16.10.)
 """
 
 from collections.abc import Iterator

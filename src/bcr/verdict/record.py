@@ -42,10 +42,20 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.accepted_ns - (self.sent_ns if self.due_ns is None else self.due_ns)
 
 
+class SessionAccount(msgspec.Struct, frozen=True, array_like=True):
+    """A client's word on one of its sessions: its number in it, which request of its workload came first, and how many it sent."""
+
+    client: int
+    first: int
+    sent: int
+
+
 class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     """A client's exchanges in request order, and the requests that it got no answer to.
 
-    `faults` are those of its own that struck. Times of clients with the same `clock` can be compared: it names a monotonic clock.
+    `faults` are those of its own that struck. One that came or went gives account of its `sessions`, and `has_left` where it
+    went before its work was done; of requests that are `lost` it will never know what they gave, for their session has ended.
+    Times of clients with the same `clock` can be compared: it names a monotonic clock.
     """
 
     client: int
@@ -57,6 +67,9 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     samples: tuple[Sample, ...] = ()
     faults: tuple[ClientFaultPlan, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
+    sessions: tuple[SessionAccount, ...] = ()
+    lost: tuple[SignedRequest, ...] = ()
+    has_left: bool = False
 
 
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):
@@ -92,6 +105,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
     `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `initial_state` is what a run went on with, and None of one that began with nothing.
     `circle` are the keys of servers and clients, where no configuration has them, and `logs` what servers that have one held at the end.
+    `is_without_olympus`: it ended before the run, so that what it noticed is not here.
     """
 
     olympus_key: bytes
@@ -115,3 +129,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     circle: Keyring = Keyring()
     logs: tuple[KeptLog, ...] = ()
     initial_state: Snapshot | None = None
+    session_slots: int = 0
+    is_without_olympus: bool = False
