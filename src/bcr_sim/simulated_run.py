@@ -323,9 +323,10 @@ class _Run:
                 container.take(message)
 
     def _is_twin(self, cls: type, arguments: Any) -> bool:
-        if not any(each.__name__ == "Replica" for each in cls.__mro__) or arguments[0] not in self.options.twins:
+        kinds = {each.__name__ for each in cls.__mro__} & {"Replica", "BraftServer"}
+        if not kinds or arguments[0] not in self.options.twins:
             return False
-        self.tell_harness(arguments[1], arguments[0], "twins")
+        self.tell_harness(arguments[1] if "Replica" in kinds else 0, arguments[0], "twins")
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:

@@ -27,7 +27,7 @@ from bcr.scenario.grammar import (
 )
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
-from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS, Protocol
+from bcr.scenario.protocols import PROTOCOLS, RAFT, SHUTTLE, WORDS, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, Range, Scenario, Simulation
@@ -309,7 +309,8 @@ class _Reading:
         if protocol is not SHUTTLE:
             for _, entry in self._indexed("client_failures"):
                 self._say(entry, f"client_failures: protocol = {protocol.name} trusts its clients, and has no faults for them")
-            if numbers["heartbeat"] * 2 > numbers["election_timeout"] and "election_timeout" not in self.unread:
+            is_too_short = protocol is RAFT and numbers["heartbeat"] * 2 > numbers["election_timeout"]
+            if is_too_short and "election_timeout" not in self.unread:
                 entry = self.entries.get(("election_timeout", ())) or self.entries["heartbeat", ()]
                 self._say(entry, f"election_timeout: {numbers['election_timeout']} milliseconds are less than two heartbeats of "
                                  f"{numbers['heartbeat']}, so followers would not wait for their leader")  # fmt: skip
