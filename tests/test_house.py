@@ -24,7 +24,8 @@ ARROWS = {
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_client": {"bcr", "msgspec", "nacl"},
-    "bcr_service": HARNESS | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
+    "bcr_service": HARNESS
+    | {"bcr_client", "da", "msgpack", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "uvloop", "yaml"},
     "bcr_sim": HARNESS
     | {
         "Participant",

@@ -22,6 +22,7 @@ from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
 from bcr_service.problems import TYPE, Problem
+from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
 from bcr_service.watching import PAUSE_S, Looked, look, told
 
@@ -35,10 +36,9 @@ PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsaf
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(gateway: Gateway) -> Starlette:
+def application(gateway: Gateway, asking: Asking, metrics: Metrics, _listener: Listener) -> Starlette:
     """The ASGI application of a gateway."""
-    metrics = Metrics(gateway)
-    http = Http(gateway, Asking(gateway, metrics), metrics)
+    http = Http(gateway, asking, metrics)
     routes = [
         Route("/keys", http.told(http.list_keys), methods=["GET"]),
         Route("/keys/{key:path}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),

@@ -20,7 +20,7 @@ from bcr_run import output
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
 from bcr_runtime import ambient
 from bcr_service.gateway import GatewaySettings
-from bcr_service.service_files import Address, read_service
+from bcr_service.service_files import HTTP, Address, read_service
 
 MOST_NOTES = 100
 MOST_EVENTS = 1_000
@@ -45,7 +45,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
     output.prepare()
     parser = _Parser(prog="Service.da", add_help=False)
     parser.add_argument("-i", "--input", metavar="FILE", type=Path, required=True)
-    parser.add_argument("--listen", metavar="HOST:PORT:DESCRIPTOR", action="append", default=[])
+    parser.add_argument("--listen", metavar="PORT:DESCRIPTOR", action="append", default=[])
     parser.add_argument("--lab", action="store_true")
     parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
@@ -53,9 +53,14 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         service = read_service(options.input)
     except (ScenarioError, OSError) as error:
         raise BadInput(str(error)) from error
-    listening = [each.rsplit(":", 2) for each in options.listen]
-    if len(listening) != len(service.gateways):
+    opened = [each.rsplit(":", 1) for each in options.listen]
+    if len(opened) != len(service.listeners):
         raise BadInput("Service.da is started by ./bcr serve, which opens the sockets that it listens on")
+    listening = [
+        (msgspec.structs.replace(listener, address=Address(listener.address.host, int(port))), int(descriptor))
+        for listener, (port, descriptor) in zip(service.listeners, opened, strict=True)
+    ]
+    everybody = tuple(listener for listener, _ in listening)
     settings = settings_of(
         service.scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
@@ -63,8 +68,14 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         log_base=str(options.log_dir.absolute()) if options.log_dir else "",
     )
     gateways = tuple(
-        GatewaySettings(number, Address(host, int(port)), int(descriptor), options.lab)
-        for number, (host, port, descriptor) in enumerate(listening)
+        GatewaySettings(
+            number,
+            tuple((each, descriptor) for each, descriptor in listening if each.number == number),
+            everybody,
+            service.files,
+            options.lab,
+        )
+        for number in range(service.num_gateways)
     )
     return ServiceLaunch(settings, gateways, options.lab)
 
@@ -112,6 +123,8 @@ class Keeping:
         self._notes = 0
         self._told_events = 0
         self._told_at_s = 0.0
+        self.stopped: set[str] = set()  # names of servers that take no calls, because somebody has asked for that
+        self.gone: set[int] = set()  # numbers of the gateways that have ended
 
     def started(self, configuration: Configuration, olympus_key: bytes) -> None:
         """A configuration has become the current one."""
@@ -140,6 +153,23 @@ class Keeping:
             if state.mode != mode:
                 self._happened("mode", replica=int(position), configuration=self._number, mode=mode)
             self.replicas[int(position)] = ReplicaState(mode, slots, in_flight, pid, time.monotonic())
+
+    def server(self, name: str, is_up: bool) -> None:
+        """A server of a dialect takes calls again, or does not for now: its callers have asked for that."""
+        if is_up:
+            self.stopped.discard(name)
+        else:
+            self.stopped.add(name)
+        self._happened("server", name=name, up=is_up)
+
+    def replica_of(self, name: str) -> str:
+        """The replica whose place in the chain is that of this server among the servers."""
+        return next((f"replica_{each.number}" for each in self._launch.gateways[0].everybody if each.name == name), "")
+
+    def gateway_gone(self, number: int) -> None:
+        """A gateway has ended, which nobody asked for."""
+        self.gone.add(number)
+        self._happened("gateway", gateway=number, gone=True)
 
     def done(self, what: str, about: str) -> None:
         """Somebody has done this to a process in the laboratory."""
@@ -175,9 +205,9 @@ class Keeping:
             }
             for position, state in enumerate(self.replicas)
         ]
-        gateways = [str(each.address) for each in self._launch.gateways]
+        gateways = [str(listener.address) for listener in self._launch.gateways[0].members(HTTP)]
         status = {"configuration": self._number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
-                  "olympus_key": self._olympus_key.hex()}  # fmt: skip
+                  "olympus_key": self._olympus_key.hex(), "stopped": sorted(self.stopped), "gone": sorted(self.gone)}  # fmt: skip
         return msgspec.json.encode({"status": status, "events": events})
 
     @staticmethod

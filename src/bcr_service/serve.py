@@ -15,7 +15,8 @@ from bcr.scenario import ScenarioError
 from bcr_run import output
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import SOURCES
-from bcr_service.service_files import DEFAULT_FILE, Address, ServiceFile, read_service, told
+from bcr_service.access import Unusable, demand_usable
+from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
 BACKLOG = 1_024
@@ -39,11 +40,12 @@ def main(arguments: list[str]) -> int:
     try:
         path = find_scenario(options.file)
         service = read_service(path)
-        sockets = listen(service.gateways)
+        demand_usable(service.files)
+        sockets = listen(service.listeners)
     except ScenarioError as error:
         output.complain(told(error.diagnostics))
         return BAD_INPUT
-    except (ScenarioNotFound, CannotListen) as error:
+    except (ScenarioNotFound, CannotListen, Unusable) as error:
         output.complain(f"bcr serve: {error}")
         return BAD_INPUT
     for warning in service.warnings:
@@ -51,10 +53,11 @@ def main(arguments: list[str]) -> int:
     return keep(command_for(path, sockets, options), sockets, service)
 
 
-def listen(addresses: Sequence[Address]) -> list[socket.socket]:
-    """A socket that listens on each address. Raises CannotListen, with none left open."""
+def listen(listeners: Sequence[Listener]) -> list[socket.socket]:
+    """A socket for each port. Raises CannotListen, with none left open."""
     sockets: list[socket.socket] = []
-    for address in addresses:
+    for listener in listeners:
+        address = listener.address
         try:
             family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
             each = socket.socket(family, socket.SOCK_STREAM)
@@ -79,8 +82,7 @@ def command_for(path: Path, sockets: Sequence[socket.socket], options: argparse.
     """What is run: DistAlgo, on a node without a name, which makes up a cookie that nobody can read."""
     command = [sys.executable, "-m", "da", "-L", "warning", "-H", "localhost", "-p", "0", "Service.da", "-i", str(path.absolute())]
     for each in sockets:
-        address = address_of(each)
-        command += ["--listen", f"{address.host}:{address.port}:{each.fileno()}"]
+        command += ["--listen", f"{address_of(each).port}:{each.fileno()}"]
     if options.lab:
         command.append("--lab")
     if options.log_dir:
@@ -99,7 +101,7 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
             start_new_session=True,
         )
         try:
-            where = ", ".join(f"http://{address_of(each)}" for each in sockets)
+            where = ", ".join(_told(service, listener, each) for listener, each in zip(service.listeners, sockets, strict=True))
             for each in sockets:
                 each.close()
             print(f"bcr serve: {service.scenario.num_replicas} replicas, {where}; Ctrl-C or SIGTERM ends it", flush=True)
@@ -109,6 +111,14 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
         finally:
             _kill(process)
     return 0 if asked and process.returncode == 0 else process.returncode if process.returncode > 0 else 1
+
+
+def _told(service: ServiceFile, listener: Listener, listening: socket.socket) -> str:
+    """A port, as people write it."""
+    if listener.kind == "zatt":
+        return f"zatt tcp://{address_of(listening)}"
+    url = f"{'https' if 'tls_key' in service.files else 'http'}://{address_of(listening)}"
+    return url if listener.kind == HTTP else f"{listener.kind} {url}"
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -17,6 +17,11 @@ FILE = "t = 1\ngateway[0] = 127.0.0.1:0\nclient_timeout = 500\nhead_timeout = 50
 class Running:
     process: subprocess.Popen
     url: str
+    told: str  # the line that says where it is
+
+    def ports(self, kind):
+        """Those of a dialect, by number."""
+        return [int(port) for port in re.findall(rf"{kind} \w+://[^,;]*:(\d+)", self.told)]
 
     def ask(self, method, path, body=None, headers=None):
         """Status, headers and body of a call."""
@@ -48,7 +53,7 @@ def served(folder, *arguments, text=FILE):
         )
     try:
         first = process.stdout.readline().decode()
-        running = Running(process, re.search(r"http://[^,; ]+", first).group())
+        running = Running(process, re.search(r"https?://[^,; ]+", first).group(), first)
         await_ready(running)
         yield running
     finally:

@@ -15,12 +15,12 @@ def problems_of(text):
 
 def test_the_file_that_comes_with_the_project_is_right_and_warns_of_nothing():
     service = read_service(PROJECT / "config" / "service.config")
-    assert (service.scenario.t, service.gateways, service.warnings) == (1, (Address("127.0.0.1", 8080),), ())
+    assert (service.scenario.t, [str(each.address) for each in service.listeners], service.warnings) == (1, ["127.0.0.1:8080"], ())
 
 
 def test_an_empty_file_is_a_service_with_one_gateway():
     service = parse_service("", "own.config")
-    assert service.gateways == (Address("127.0.0.1", 8080),)
+    assert [str(each.address) for each in service.listeners] == ["127.0.0.1:8080"]
     assert (service.scenario.object_name, service.scenario.num_clients, service.scenario.log_level) == ("store", 1, "quiet")
 
 
@@ -31,7 +31,7 @@ def test_what_the_file_says_outweighs_what_services_have_by_default():
 
 def test_each_gateway_is_a_client_of_the_chain():
     service = parse_service("gateway[1] = [::1]:81\ngateway[0] = localhost:80\n", "own.config")
-    assert service.gateways == (Address("localhost", 80), Address("::1", 81))
+    assert [each.address for each in service.listeners] == [Address("localhost", 80), Address("::1", 81)]
     assert service.scenario.num_clients == 2
 
 
@@ -41,7 +41,11 @@ def test_each_gateway_is_a_client_of_the_chain():
         ("gateway[0] = 8080", "expected host:port"),
         ("gateway[0] = 127.0.0.1:99999", "expected host:port"),
         ("gateway = 127.0.0.1:80", "expected gateway[i]"),
-        ("gateway[0] = 0.0.0.0:80", "without TLS"),
+        ("gateway[0] = 0.0.0.0:80", "takes TLS and a token"),
+        ("distraft[0] = 0.0.0.0:80", "takes TLS and a token"),
+        ("zatt[0] = 0.0.0.0:80", "neither TLS nor tokens"),
+        ("zatt[1] = 127.0.0.1:80", "zatts are numbered from 0"),
+        ("keyvalue = 127.0.0.1:80", "expected keyvalue[i]"),
         ("gateway[1] = 127.0.0.1:80", "numbered from 0"),
         ("durable = on", "in memory"),
         ("data = data/", "nothing is kept on disk"),
