@@ -2,7 +2,7 @@
 
 import hmac
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +60,14 @@ def token_in(files: Mapping[str, str]) -> str | None:
     return token
 
 
-def guarded(app: Application, token: str | None) -> Application:
-    """The application, for those only who show the token, where there is one; what is OPEN stays so."""
+def guarded(app: Application, token: str | None, for_everybody: Collection[str]) -> Application:
+    """The application, for those only who show the token, where there is one, but for some paths."""
     if token is None:
         return app
     wanted = b"bearer " + token.encode()
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN or _shown(scope, wanted):
+        if scope["type"] != "http" or scope["path"] in for_everybody or _shown(scope, wanted):
             await app(scope, receive, send)
             return
         problem = Problem(401, "this service takes calls with its token only: Authorization: Bearer …")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -12,11 +12,11 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from bcr_service.access import Application, guarded, tls_context, token_in
+from bcr_service.access import OPEN, Application, guarded, tls_context, token_in
 from bcr_service.gateway import Gateway
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import Asking
-from bcr_service.service_files import Listener
+from bcr_service.service_files import HTTP, Listener
 
 MOST_CONNECTIONS = 1_000
 HEAD_LIMIT_BYTES = 64 << 10
@@ -92,10 +92,10 @@ class _Loop(uvloop.Loop):
         return super().create_server(*arguments, **options)
 
 
-def http_port(app: Application, gateway: Gateway) -> Port:
+def http_port(app: Application, gateway: Gateway, for_everybody: Collection[str]) -> Port:
     """The server of an ASGI application: with TLS and for those who show the token, where the service file says so."""
     config = uvicorn.Config(
-        guarded(app, token_in(gateway.own.files)),
+        guarded(app, token_in(gateway.own.files), for_everybody),
         http=LimitedProtocol,
         lifespan="off",
         log_config=None,
@@ -146,6 +146,6 @@ def _port(listener: Listener, gateway: Gateway, asking: Asking, metrics: Metrics
         from bcr_service.zatt import ZattPort
 
         return ZattPort(gateway, asking)
-    module = import_module(f"bcr_service.{'app' if listener.kind == 'gateway' else listener.kind}")
+    module = import_module(f"bcr_service.{'app' if listener.kind == HTTP else listener.kind}")
     app: Application = module.application(gateway, asking, metrics, listener)
-    return http_port(app, gateway)
+    return http_port(app, gateway, OPEN if listener.kind == HTTP else ())

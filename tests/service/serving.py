@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import ssl
 import subprocess
 import sys
 import time
@@ -18,16 +19,21 @@ class Running:
     process: subprocess.Popen
     url: str
     told: str  # the line that says where it is
+    ca_file: str | None = None
+    token: str | None = None
 
     def ports(self, kind):
         """Those of a dialect, by number."""
         return [int(port) for port in re.findall(rf"{kind} \w+://[^,;]*:(\d+)", self.told)]
 
-    def ask(self, method, path, body=None, headers=None):
+    def ask(self, method, path, body=None, headers=None, *, url=None, token=...):
         """Status, headers and body of a call."""
-        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers or {})
+        token = self.token if token is ... else token
+        shown = {} if token is None else {"authorization": f"Bearer {token}"}
+        request = urllib.request.Request((url or self.url) + path, data=body, method=method, headers={**shown, **(headers or {})})
+        context = None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=context) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -43,7 +49,7 @@ def command(*arguments):
 
 
 @contextlib.contextmanager
-def served(folder, *arguments, text=FILE):
+def served(folder, *arguments, text=FILE, ca_file=None, token=None):
     """A service that is ready; ended by SIGTERM, and killed only where that is in vain."""
     file = folder / "own.config"
     file.write_text(text)
@@ -53,7 +59,7 @@ def served(folder, *arguments, text=FILE):
         )
     try:
         first = process.stdout.readline().decode()
-        running = Running(process, re.search(r"https?://[^,; ]+", first).group(), first)
+        running = Running(process, re.search(r"https?://[^,; ]+", first).group(), first, ca_file, token)
         await_ready(running)
         yield running
     finally:
