@@ -281,7 +281,7 @@ def test_the_check_finds_a_state_variable_that_is_shadowed(body):
 
 # -- the seams: all methods by which somebody else takes hold of a process
 
-TAKE_HOLD = {"Byzantine.da", "Adversary.da", "ByzantineClient.da", "Gateway.da", "Maker.da", "RaftFaults.da"}
+TAKE_HOLD = {"Byzantine.da", "Adversary.da", "ByzantineClient.da", "Gateway.da", "Laboratory.da", "Maker.da", "RaftFaults.da"}
 ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "Client.da",
          "RaftProcess.da", "Raft.da", "RaftClient.da"}  # fmt: skip
 

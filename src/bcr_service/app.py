@@ -55,7 +55,7 @@ def application(gateway: Gateway, asking: Asking, metrics: Metrics, _listener: L
         Route("/", http.told(http.live), methods=["GET"]),
     ]
     if gateway.own.is_lab:
-        routes.append(Route("/lab/{what}/{about}", http.told(http.lab), methods=["POST"]))
+        routes.append(Route("/lab/{path:path}", http.told(http.lab), methods=["POST"]))
     return Starlette(routes=routes, exception_handlers={HTTPException: _on_http_exception})
 
 
@@ -247,11 +247,20 @@ class Http:
         return StreamingResponse(stream({}, first), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def lab(self, request: Request) -> Response:
-        """Something is done to a process of the service; what came of it is an event."""
-        what, about = request.path_params["what"], request.path_params["about"]
-        if what not in ("kill", "pause", "resume"):
-            raise Problem(404, "the laboratory can kill, pause and resume replica_0, replica_1, …")
-        self._gateway.wish(what, about)
+        """Something is done to processes of the service; what came of it is an event."""
+        from bcr_service.lab import asked
+
+        status = self._gateway.status
+        if status.get("configuration", -1) < 0:
+            raise Problem(503, "there is no configuration yet")
+        gateways = self._gateway.settings.num_clients
+        try:
+            wish = asked(request.path_params["path"], await body_of(request), status["configuration"], status["t"], gateways)
+        except LookupError as error:
+            raise Problem(404, str(error)) from error
+        except ValueError as error:
+            raise Problem(400, str(error)) from error
+        self._gateway.wish(wish.what, wish.about)
         return Response(None, 202)
 
     # -- pages

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -118,7 +119,8 @@ class Session:
             for line in self._plain.events():
                 self._say(line)
         elif name in OF_LABORATORY:
-            self._plain.ask(f"/lab/{OF_LABORATORY[name]}/{words[0]}", "POST")
+            path = "/".join(map(quote, [OF_LABORATORY[name], *words]))
+            self._plain.ask(f"/lab/{path}", "POST", body=(command.value or "").encode())
             self._say("asked for; `log` tells what came of it")
         else:
             self._say(helped())
@@ -257,9 +259,9 @@ def lines_typed(store: Store) -> Iterable[str]:
     from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
     from prompt_toolkit.completion import NestedCompleter
 
-    replicas = {f"replica_{position}" for position in range(3)}
+    replicas = {f"replica_{position}": None for position in range(3)}
     words: dict[str, Any] = dict.fromkeys(FORMS)
-    words |= dict.fromkeys(OF_LABORATORY, replicas)
+    words |= dict.fromkeys(OF_LABORATORY, dict.fromkeys(replicas, replicas))
     prompt: PromptSession[str] = PromptSession(
         completer=NestedCompleter.from_nested_dict(words),
         auto_suggest=AutoSuggestFromHistory(),

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -114,7 +115,7 @@ class Keeping:
 
     def __init__(self, launch: ServiceLaunch) -> None:
         self._launch = launch
-        self._number = -1
+        self.number = -1
         self._configuration: Configuration | None = None
         self._olympus_key = b""
         self.replicas: list[ReplicaState] = []
@@ -128,7 +129,7 @@ class Keeping:
 
     def started(self, configuration: Configuration, olympus_key: bytes) -> None:
         """A configuration has become the current one."""
-        self._number, self._configuration, self._olympus_key = configuration.number, configuration, olympus_key
+        self.number, self._configuration, self._olympus_key = configuration.number, configuration, olympus_key
         self.replicas = [ReplicaState() for _ in configuration.replicas]
         self._happened("configuration", configuration=configuration.number, replicas=len(configuration.replicas))
 
@@ -148,10 +149,10 @@ class Keeping:
     def heard(self, name: str, mode: str, slots: int, in_flight: int, pid: int) -> None:
         """A replica has said how it is."""
         position, _, number = name.removeprefix("replica_").partition(" of ")
-        if int(number) == self._number and int(position) < len(self.replicas):
+        if int(number) == self.number and int(position) < len(self.replicas):
             state = self.replicas[int(position)]
             if state.mode != mode:
-                self._happened("mode", replica=int(position), configuration=self._number, mode=mode)
+                self._happened("mode", replica=int(position), configuration=self.number, mode=mode)
             self.replicas[int(position)] = ReplicaState(mode, slots, in_flight, pid, time.monotonic())
 
     def server(self, name: str, is_up: bool) -> None:
@@ -174,6 +175,10 @@ class Keeping:
     def done(self, what: str, about: str) -> None:
         """Somebody has done this to a process in the laboratory."""
         self._happened("laboratory", what=what, about=about)
+
+    def struck(self, name: str, fault: str) -> None:
+        """A fault that a replica was given has struck."""
+        self._happened("fault", replica=name, fault=fault)
 
     def note(self, text: str) -> None:
         """Something odd that is nobody's fault to be acted on; of very many the first are told."""
@@ -206,7 +211,7 @@ class Keeping:
             for position, state in enumerate(self.replicas)
         ]
         gateways = [str(listener.address) for listener in self._launch.gateways[0].members(HTTP)]
-        status = {"configuration": self._number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
+        status = {"configuration": self.number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
                   "olympus_key": self._olympus_key.hex(), "stopped": sorted(self.stopped), "gone": sorted(self.gone)}  # fmt: skip
         return msgspec.json.encode({"status": status, "events": events})
 
@@ -216,9 +221,9 @@ class Keeping:
 
 
 class Laboratory(Protocol):
-    """What does something to the processes of the service."""
+    """What does something to the processes of the service; `do` returns positions of replicas, and the faults to give them."""
 
-    def do(self, what: str, about: str) -> None: ...
+    def do(self, what: str, about: str) -> Sequence[tuple[int, bytes]]: ...
 
 
 def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
@@ -227,7 +232,16 @@ def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
         return None
     from bcr_service.lab import ProcessLaboratory
 
-    return ProcessLaboratory(keeping)
+    return ProcessLaboratory(keeping, launch.settings.t, len(launch.gateways))
+
+
+def maker_for(launch: ServiceLaunch, usual: Any) -> Any:
+    """The process class of Olympus: the usual one, but in a laboratory."""
+    if not launch.is_lab:
+        return usual
+    from bcr_service.lab import maker
+
+    return maker()
 
 
 def pid_of(keeping: Keeping, name: str) -> int | None:

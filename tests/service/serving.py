@@ -1,6 +1,7 @@
 """Services for tests: `./bcr serve` as a user starts it, on free ports, ended by their own ids."""
 
 import contextlib
+import json
 import re
 import ssl
 import subprocess
@@ -38,6 +39,17 @@ class Running:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.headers, error.read()
+
+    def events(self):
+        """All that has happened so far."""
+        found = []
+        with urllib.request.urlopen(self.url + "/events", timeout=30) as stream:
+            for line in stream:
+                if line.startswith(b":"):
+                    break
+                if line.startswith(b"data: "):
+                    found.append(json.loads(line[6:]))
+        return found
 
     @property
     def port(self):
@@ -79,3 +91,11 @@ def await_ready(running):
         assert running.process.poll() is None
         assert time.monotonic() < deadline_s, "not ready"
         time.sleep(0.05)
+
+
+def bcr(*arguments, standard_input=None):
+    """A command, as somebody types it."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, input=standard_input,
+    )  # fmt: skip

@@ -1,10 +1,9 @@
 """The console and the commands for scripts: what is typed, and what comes of it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from serving import bcr
 
 from bcr_service.command_language import FORMS, Command, NotUnderstood, helped, understood
 
@@ -23,6 +22,9 @@ from bcr_service.command_language import FORMS, Command, NotUnderstood, helped, 
         ("keys", Command("keys")),
         ("keys jedi/", Command("keys", ("jedi/",))),
         ("failProcess replica_1", Command("failProcess", ("replica_1",))),
+        ("failLink replica_0 replica_1", Command("failLink", ("replica_0", "replica_1"))),
+        ("fixLink", Command("fixLink")),
+        ("fault replica_1 shuttle(0,0),change_result()", Command("fault", ("replica_1",), "shuttle(0,0),change_result()")),
         ("", None),
     ],
 )
@@ -39,13 +41,6 @@ def test_what_is_no_command_is_told_with_what_would_be(line):
 
 def test_the_help_has_every_command():
     assert all(form.written in helped() for form in FORMS.values())
-
-
-def bcr(*arguments, standard_input=None):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, check=False, input=standard_input,
-    )  # fmt: skip
 
 
 @pytest.fixture
