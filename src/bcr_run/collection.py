@@ -48,6 +48,8 @@ class Collection:
         self._exhibit_pieces: dict[int, Pieces] = {}
         self._state_pieces: dict[int, Pieces] = {}
         self._final_state: Snapshot | None = None
+        self._initial_pieces = Pieces(most_state_bytes(settings))
+        self._initial_state: Snapshot | None = None
         self._progress: dict[int, int] = {}
         self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
@@ -124,6 +126,13 @@ class Collection:
             del self._exhibit_pieces[configuration]
             self._exhibits.extend(decode(tuple[Exhibit, ...], payload))
 
+    def add_initial_piece(self, index: int, count: int, piece: bytes) -> None:
+        """Take a part of the state that an earlier run has left, and with which this one begins."""
+        self._initial_pieces.add(index, count, piece)
+        payload = self._initial_pieces.payload()
+        if payload is not None:
+            self._initial_state = decode(Snapshot, payload)
+
     def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
         """Take a part of a replica's final state, which counts unless a fault has spoiled it by then.
 
@@ -186,6 +195,7 @@ class Collection:
             self.settings.client_window,
             state_limits(self.settings),
             self.settings.object_name,
+            initial_state=self._initial_state,
         )
 
 

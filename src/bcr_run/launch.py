@@ -17,6 +17,7 @@ from da.common import get_runtime_option
 from bcr.chain.settings import Settings
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.scenario.workload import Requests
+from bcr.stable.disk import DiskError
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
 from bcr_run import output
@@ -25,6 +26,7 @@ from bcr_run.progress import Progress
 from bcr_run.run_folder import begin_folder, link_latest
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime import ambient
+from bcr_runtime.data_folder import open_data_folder
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.places import default_log_base
 
@@ -109,6 +111,11 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
     except UnicodeEncodeError as error:  # it could be neither sent to other processes nor written into result.json
         raise BadInput(f"the folder of the logs has a name that is not UTF-8: {str(folder)!r}") from error
     _demand_writable(folder, options.result_file)
+    if settings.data_folder:
+        try:
+            open_data_folder(settings, f"bcr run {scenario.name}")
+        except DiskError as error:
+            raise BadInput(f"{scenario.source}: data: {error}") from error
     for problem in begin_folder(folder, Path(scenario.source), settings, scenario.workloads):
         output.complain(problem)
     if not settings.log_base:
@@ -182,6 +189,7 @@ def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:
         run_name=f"{label}-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
         log_base=str(base.absolute()) if base else "",
         log_level=options.log_level or scenario.log_level,
+        data_folder=scenario.data,
         clock=ambient.clock_name(),
         clock_origin_ns=ambient.wall_clock_ns() - ambient.monotonic_ns(),
     )

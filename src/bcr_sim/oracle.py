@@ -79,7 +79,8 @@ class Oracle:
         self._roots = {0: _Node(0, b"", None, 0, (), (), empty, model.copy(), {})}
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
-        self._active: dict[tuple[int, int], bytes] = {}  # (configuration, slot) -> what was ordered while active
+        # (configuration, slot) -> by replica what it ordered while it was active and correct; it may be a liar since.
+        self._active: dict[tuple[int, int], dict[Container, bytes]] = {}
         self._spoken: dict[tuple[int, str], int] = {}  # (configuration, replica) -> slots that follow from what it said
         self.breaches: list[Breach] = []
         self.on_breach: Callable[[Breach], None] = lambda _: None  # is told of each when it is found
@@ -107,8 +108,11 @@ class Oracle:
             self._check_validity(container, who, slot, requests)
             node = self._grown(tip, order, tuple(request.statement for request in requests), state.digest())
         self._tips[container] = node
-        if container.process._state.mode == "active" and self._active.setdefault((number, slot), order) != order:
-            self.tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
+        if container.process._state.mode == "active":
+            orders = self._active.setdefault((number, slot), {})
+            if any(other != order and self._is_correct(replica) for replica, other in orders.items()):
+                self.tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
+            orders[container] = order
         if tuple((outcome.place, outcome.results) for outcome in done.outcomes) != node.outcomes:
             self.tell("replay", f"{who}: slot {slot} {_other_than(done, node)}")
         elif node.model is not None and node.model.difference(state):

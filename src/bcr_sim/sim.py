@@ -120,6 +120,8 @@ def _read(file: Path) -> Scenario:
     demand_simulable(scenario)
     for warning in warnings:
         complain(str(warning))
+    if scenario.data:
+        complain(f"{scenario.source}: data is heeded by ./bcr run only: simulated disks are gone with their run")
     for sentence in told_of_too_many(scenario, patience_ms(scenario)):
         complain(f"{scenario.source}: {sentence}")
     return scenario

@@ -55,6 +55,7 @@ class _Household:
         self.signal: int | None = None  # the one that ends this OS process
         self.is_ending = False  # whether it ends anyhow, so that a signal need not interrupt anything
         self.is_deserted = False  # whether the node that this one works for is gone
+        self.replaced: set[Any] = set()  # processes in whose place others came, so that their end is no failure
         self.containers: list[Any] = []  # started, and their end not counted yet
         self.manager = None  # of the transports of this OS process
 
@@ -78,6 +79,11 @@ def note_failure() -> None:
 def note_desertion() -> None:
     """The node that this one works for is gone, so that nobody ends the processes that it had made here."""
     _ours().is_deserted = True
+
+
+def note_replaced(pid: ProcessId) -> None:
+    """A process that this OS process started has been killed, and another has taken its place."""
+    _ours().replaced.add(pid)
 
 
 def living() -> int:
@@ -378,6 +384,6 @@ def _count_ended(household: _Household, ended_by_us: AbstractSet[Any] = frozense
         code = container.exitcode
         if code == FAILURE_STATUS:
             household.has_failed = True
-        elif code is not None and code < 0 and container not in ended_by_us:
+        elif code is not None and code < 0 and container not in ended_by_us and container.dapid not in household.replaced:
             household.has_lost_child = True
             _log.error("%s was ended by %s.", container.dapid, signal.Signals(-code).name)

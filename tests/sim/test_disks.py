@@ -112,8 +112,8 @@ def test_the_words_are_read():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("restart(client_0,5)", "expected replica_0 to replica_2, found 'client_0'"),
-        ("restart(replica_3,5)", "expected replica_0 to replica_2, found 'replica_3'"),
+        ("restart(client_0,5)", "expected replica_0 to replica_2 or olympus, found 'client_0'"),
+        ("restart(replica_3,5)", "expected replica_0 to replica_2 or olympus, found 'replica_3'"),
         ("disk(replica_0,broken,5)", "expected full, torn, flip or slow.ms., found 'broken'"),
     ],
 )
@@ -174,3 +174,16 @@ def test_a_flipped_bit_changes_exactly_one_thing():
     ours.flip()
     after = msgspec.to_builtins(ours.read())
     assert sum(before[name] != after[name] for name in before) == 1
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac", "crc"])
+def test_olympus_begins_again_at_any_moment_and_everything_is_answered(authentication):
+    """Before the first configuration, while one serves, and in a reconfiguration, which goes on where it was."""
+    for ms in (12, 40, 61, 66, 71, 76, 81, 120):
+        outcome = run(f"restart(replica_1,60); restart(olympus,{ms})\nauthentication = {authentication}")
+        assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60), ms
+
+
+def test_there_is_no_olympus_to_begin_again_in_raft():
+    with pytest.raises(ScenarioError, match="restart: there is no olympus in protocol = raft"):
+        parse_scenario(f"{BASE}protocol = raft\nsimulation = crash(replica_0,3); restart(olympus,5)\n", "x.config")

@@ -262,6 +262,7 @@ class _Reading:
             authentication=authentication,
             acceptance=self._choice("acceptance"),
             durable=self._choice("durable") == "on",
+            data=self._data(),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -269,6 +270,20 @@ class _Reading:
             replica_hosts=self._host_indices("replica_hosts", len(hosts)),
             simulation=self._simulation(replicas, clients, authentication, protocol),
         )
+
+    def _data(self) -> str:
+        """The folder of the disks; a relative one is beside the file."""
+        entry = self._plain("data")
+        if entry is None:
+            return ""
+        text = entry.value.strip("'\" ")
+        if self._choice("durable") != "on":
+            self._say(entry, "data: disks are kept there, and without durable = on there are none", 0)
+        elif self._choice("placement") == "nodes":
+            self._say(entry, "data: with placement = nodes each node keeps the disks of its own process, beside its logs", 0)
+        elif not text:
+            self._say(entry, "data: expected the name of a folder", 0)
+        return str((Path(self.source).parent / text).absolute()) if text else ""
 
     def _protocol(self, numbers: Mapping[str, int]) -> Protocol:
         """The protocol that the file asks for; says so where it has keys that this one cannot have, or that say nothing to it."""
@@ -415,7 +430,10 @@ class _Reading:
                 self._say(entry, f"{word} does nothing: {protocol.options_of_disks[word]}", offset, "warning")
 
         warn, tell = self._warner(entry), self._teller(entry)
-        return parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
+        simulation = parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
+        if protocol is not SHUTTLE and any(restart.process == "olympus" for restart in simulation.restarts):
+            self._say(entry, f"restart: there is no olympus in protocol = {protocol.name}")
+        return simulation
 
     # -- expectations
 

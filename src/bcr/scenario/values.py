@@ -203,6 +203,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     acceptance: Acceptance = "all"
     placement: Placement = "processes"
     durable: bool = False
+    data: str = ""
     log_level: LogLevel = "human"
     hosts: tuple[str, ...] = ()
     client_hosts: tuple[int, ...] = ()

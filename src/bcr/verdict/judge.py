@@ -85,6 +85,11 @@ def judge(
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
     service = Model(client_window, limits, replicated)
+    if record.initial_state is not None:
+        try:
+            service.begin_with(record.initial_state)
+        except ProtocolViolation as violation:
+            return Judgement("fail", (f"the recorded initial state cannot be read: {violation}",))
     wrong = list(first_reasons(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
     if wrong:
         return Judgement("fail", tuple(wrong))
