@@ -6,7 +6,7 @@ from pathlib import Path
 from bcr.chain.settings import Settings
 from bcr.stable.disk import DiskError
 from bcr.stable.olympus_log import OlympusFacts, Terms
-from bcr_disk.folders import claim, content_of, demand_usable
+from bcr_disk.folders import claim, claims, content_of, demand_usable
 from bcr_runtime.ambient import LEAVE_LIMIT_S
 from bcr_runtime.stable_storage import OLYMPUS
 
@@ -36,6 +36,11 @@ def open_data_folder(settings: Settings, owner: str) -> OlympusFacts | None:
     if facts.issued is not None:
         _remove_outdated(folder, facts.issued.configuration.statement.number)
     return facts
+
+
+def descriptors() -> tuple[int, ...]:
+    """What holds the claims of this process: for another program that it starts, and that is to hold them too."""
+    return claims()
 
 
 def _remove_outdated(folder: Path, current: int) -> None:

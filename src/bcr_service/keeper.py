@@ -29,11 +29,12 @@ STATUS_LIMIT_S = 3.0  # without a word from a replica for so long it is called s
 
 
 class ServiceLaunch(msgspec.Struct, frozen=True):
-    """A service as asked for; `gateways` are what each gateway is told."""
+    """A service as asked for; `gateways` are what each gateway is told, `is_continued` whether there are disks to go on with."""
 
     settings: Settings
     gateways: tuple[GatewaySettings, ...]
     is_lab: bool
+    is_continued: bool
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,6 +48,8 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
     parser = _Parser(prog="Service.da", add_help=False)
     parser.add_argument("-i", "--input", metavar="FILE", type=Path, required=True)
     parser.add_argument("--listen", metavar="PORT:DESCRIPTOR", action="append", default=[])
+    parser.add_argument("--data", metavar="FOLDER", default="")
+    parser.add_argument("--continued", action="store_true")
     parser.add_argument("--lab", action="store_true")
     parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
@@ -68,6 +71,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         run_name=f"service-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
         log_base=str(options.log_dir.absolute()) if options.log_dir else "",
     )
+    settings = msgspec.structs.replace(settings, data_folder=options.data)
     gateways = tuple(
         GatewaySettings(
             number,
@@ -78,7 +82,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         )
         for number in range(service.num_gateways)
     )
-    return ServiceLaunch(settings, gateways, options.lab)
+    return ServiceLaunch(settings, gateways, options.lab, options.continued)
 
 
 _end = threading.Event()
@@ -131,7 +135,14 @@ class Keeping:
         """A configuration has become the current one."""
         self.number, self._configuration, self._olympus_key = configuration.number, configuration, olympus_key
         self.replicas = [ReplicaState() for _ in configuration.replicas]
-        self._happened("configuration", configuration=configuration.number, replicas=len(configuration.replicas))
+
+    def serves(self, configuration: int) -> None:
+        """It takes requests."""
+        self._happened("configuration", configuration=configuration, replicas=len(self.replicas))
+
+    def revived(self, name: str) -> None:
+        """A process that had ended has begun again, with what is on its disk."""
+        self._happened("revived", name=name)
 
     def changed(self, change: ReconfigurationReport) -> None:
         """A configuration has been replaced, or could not be."""

@@ -11,9 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from bcr.scenario import ScenarioError
+from bcr.stable.disk import DiskError
 from bcr_run import output
+from bcr_run.launch import settings_of
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
+from bcr_runtime.data_folder import descriptors, open_data_folder
 from bcr_runtime.places import SOURCES
 from bcr_service.access import Unusable, demand_usable
 from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, ServiceFile, read_service, told
@@ -21,8 +26,10 @@ from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, Ser
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
 BACKLOG = 1_024
 BAD_INPUT = 2
+DEFAULT_DATA = "data"
 EPILOG = """FILE is looked for in the current directory, in .., in the project and in its config; without it config/service.config.
-SIGTERM and Ctrl-C end the service: what has begun is ended, and nothing more is taken. Everything is in memory.
+SIGTERM and Ctrl-C end the service: what has begun is ended, and nothing more is taken. Started again on the same folder of disks it
+goes on where it was, however it ended; with durable = off everything is in memory.
 Exit status: 0 asked to end; 1 it could not go on; 2 bad input, and nothing was started."""
 
 
@@ -35,6 +42,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr serve", description=__doc__, epilog=EPILOG)
     parser.add_argument("file", nargs="?", default=DEFAULT_FILE, metavar="FILE", help="what is to be served (default: %(default)s)")
     parser.add_argument("--lab", action="store_true", help="let callers kill, pause and resume replicas, by /lab/…")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where the disks are, in place of what FILE says (default: data)")
     parser.add_argument("--log-dir", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
     options = parser.parse_args(arguments)
     try:
@@ -42,15 +50,35 @@ def main(arguments: list[str]) -> int:
         service = read_service(path)
         demand_usable(service.files)
         sockets = listen(service.listeners)
+        disks = disks_of(service, path, options.data)
     except ScenarioError as error:
         output.complain(told(error.diagnostics))
         return BAD_INPUT
-    except (ScenarioNotFound, CannotListen, Unusable) as error:
+    except (ScenarioNotFound, CannotListen, Unusable, DiskError) as error:
         output.complain(f"bcr serve: {error}")
         return BAD_INPUT
     for warning in service.warnings:
         output.complain(str(warning))
-    return keep(command_for(path, sockets, options), sockets, service)
+    return keep(command_for(path, sockets, disks, options), sockets, service)
+
+
+class Disks(msgspec.Struct, frozen=True):
+    """Where a durable service keeps its disks, and whether it goes on with what is there."""
+
+    folder: str
+    is_continued: bool
+
+
+def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | None:
+    """The disks, claimed for this service; None where nothing is durable. Raises DiskError."""
+    if not service.scenario.durable:
+        if given is not None:
+            raise DiskError("--data: the file says durable = off")
+        return None
+    folder = str(given.absolute()) if given else service.scenario.data or str(Path(DEFAULT_DATA).absolute())
+    settings = settings_of(service.scenario, message_limit_bytes=1_024, run_name="", log_base="")
+    facts = open_data_folder(msgspec.structs.replace(settings, data_folder=folder), f"bcr serve {path.name}")
+    return Disks(folder, facts is not None and facts.issued is not None)
 
 
 def listen(listeners: Sequence[Listener]) -> list[socket.socket]:
@@ -78,11 +106,14 @@ def address_of(listening: socket.socket) -> Address:
     return Address(host, port)
 
 
-def command_for(path: Path, sockets: Sequence[socket.socket], options: argparse.Namespace) -> list[str]:
+def command_for(path: Path, sockets: Sequence[socket.socket], disks: Disks | None, options: argparse.Namespace) -> list[str]:
     """What is run: DistAlgo, on a node without a name, which makes up a cookie that nobody can read."""
     command = [sys.executable, "-m", "da", "-L", "warning", "-H", "localhost", "-p", "0", "Service.da", "-i", str(path.absolute())]
     for each in sockets:
         command += ["--listen", f"{address_of(each).port}:{each.fileno()}"]
+    if disks is not None:
+        command += ["--data", disks.folder]
+        command += ["--continued"] if disks.is_continued else []
     if options.lab:
         command.append("--lab")
     if options.log_dir:
@@ -97,7 +128,7 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
             command,
             cwd=SOURCES,
             stdin=subprocess.PIPE,  # which ends with us, however that is: then the service ends too
-            pass_fds=[each.fileno() for each in sockets],
+            pass_fds=[*(each.fileno() for each in sockets), *descriptors()],  # the disks are claimed for as long as anybody is left
             start_new_session=True,
         )
         try:

@@ -33,6 +33,7 @@ FILES = {"tls_certificate", *SECRET_FILES}
 DEFAULTS = {
     "t": "1",
     "object": "store",
+    "durable": "on",
     "batch_limit": "64",
     "client_window": "64",
     "operations_per_request": "50",
@@ -56,7 +57,6 @@ REFUSED = {
 SYNONYMS = {"num_clients": "num_client"}
 # Key of the service -> the values that there are, and what the others wait for.
 CHOICES = {
-    "durable": (("off",), "this version keeps everything in memory; say durable = off, or nothing"),
     "protocol": (("chain",), "chain is the only protocol of the service so far"),
 }
 
@@ -165,8 +165,6 @@ def _problem_with(name: str, value: str) -> str | None:
     """What is wrong with a line that is no listener and no file, if something is."""
     if name in REFUSED:
         return f"{name}: {REFUSED[name]}"
-    if name == "data":
-        return "data: nothing is kept on disk yet; leave the line out"
     if name in CHOICES:
         values, otherwise = CHOICES[name]
         return None if value.lower() in values else f"{name} = {value}: {otherwise}"

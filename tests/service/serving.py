@@ -12,7 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 
 READY_LIMIT_S = 60
-FILE = "t = 1\ngateway[0] = 127.0.0.1:0\nclient_timeout = 500\nhead_timeout = 500\nnonhead_timeout = 500\n"
+FILE = "t = 1\ndurable = off\ngateway[0] = 127.0.0.1:0\nclient_timeout = 500\nhead_timeout = 500\nnonhead_timeout = 500\n"
 
 
 @dataclass

@@ -17,7 +17,8 @@ from bcr_service.access import Unusable, demand_usable
 from bcr_service.service_files import parse_service
 
 TOKEN = "a-token-of-a-test-0123456789"
-FILE = """gateway[0] = 127.0.0.1:0
+FILE = """durable = off
+gateway[0] = 127.0.0.1:0
 distraft[0] = 127.0.0.1:0
 tls_certificate = own.pem
 tls_key = own.key

@@ -16,6 +16,7 @@ from bcr.scenario import ScenarioError
 from bcr_service.service_files import cluster_in, parse_service
 
 FILE = """t = 1
+durable = off
 gateway[0] = 127.0.0.1:0
 client_timeout = 500
 head_timeout = 500
