@@ -42,12 +42,14 @@ FORMS: Mapping[str, Form] = {
     "failProcess": Form("failProcess replica_1", "the same as kill", 1),
     "failLink": Form("failLink replica_0 replica_1", "in the laboratory: no messages between two replicas", 2),
     "fixLink": Form("fixLink replica_0 replica_1", "messages again; without names of all links", 0),
+    "restart": Form("restart replica_1", "the same as kill, where there are disks: it begins again", 1),
+    "powerCut": Form("powerCut", "in the laboratory: Olympus and all replicas end at once, and begin again", 0),
     "help": Form("help", "this list", 0),
     "quit": Form("quit", "leave; Ctrl-D does too", 0),
 }
 # Command -> what the laboratory calls it.
 OF_LABORATORY = {"kill": "kill", "fail": "kill", "failProcess": "kill", "pause": "pause", "resume": "resume",
-                 "failLink": "fail_link", "fixLink": "fix_link", "fault": "fault"}  # fmt: skip
+                 "restart": "kill", "powerCut": "power_cut", "failLink": "fail_link", "fixLink": "fix_link", "fault": "fault"}  # fmt: skip
 AS_TYPED = {"fault"}  # whose value is no value of the store
 OPTIONAL = {"keys": 1, "proof": 1, "fixLink": 2}  # so many words more
 

@@ -1,6 +1,7 @@
 """What the process that keeps a service running is told, and what it knows of the others."""
 
 import argparse
+import multiprocessing
 import os
 import sys
 import threading
@@ -122,6 +123,7 @@ class Keeping:
         self.number = -1
         self._configuration: Configuration | None = None
         self._olympus_key = b""
+        self._olympus: Any = None
         self.replicas: list[ReplicaState] = []
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
         self._event_number = 0
@@ -177,6 +179,15 @@ class Keeping:
     def replica_of(self, name: str) -> str:
         """The replica whose place in the chain is that of this server among the servers."""
         return next((f"replica_{each.number}" for each in self._launch.gateways[0].everybody if each.name == name), "")
+
+    def made(self, olympus: Any) -> None:
+        """This process is Olympus now."""
+        self._olympus = olympus
+
+    def olympus_pids(self) -> list[int]:
+        """Its number for the operating system; none while it is away."""
+        children = multiprocessing.active_children()
+        return [child.pid for child in children if getattr(child, "dapid", None) == self._olympus and child.pid is not None]
 
     def gateway_gone(self, number: int) -> None:
         """A gateway has ended, which nobody asked for."""
@@ -243,7 +254,7 @@ def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
         return None
     from bcr_service.lab import ProcessLaboratory
 
-    return ProcessLaboratory(keeping, launch.settings.t, len(launch.gateways))
+    return ProcessLaboratory(keeping, launch.settings.t, len(launch.gateways), launch.settings.durable)
 
 
 def maker_for(launch: ServiceLaunch, usual: Any) -> Any:

@@ -1,5 +1,6 @@
 """The laboratory of a service: what `--lab` allows to be done to its processes. Loaded only there."""
 
+import contextlib
 import os
 import re
 import signal
@@ -16,7 +17,8 @@ from bcr.signed.encoding import encode
 from bcr_service.keeper import Keeping, pid_of
 
 SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP, "resume": signal.SIGCONT}
-LINKS = {"fail_link": "fail_link", "fix_link": "fix_link"}
+LINKS = ("fail_link", "fix_link")
+POWER = "power_cut"
 NOW = Trigger("after", None, 0)
 MOST_TEXT = 1_000  # characters of what somebody asks for
 
@@ -58,8 +60,9 @@ def maker() -> Any:
 class ProcessLaboratory:
     """Does to processes what a crash, a slow machine, a cut cable or a liar does."""
 
-    def __init__(self, keeping: Keeping, t: int, gateways: int) -> None:
+    def __init__(self, keeping: Keeping, t: int, gateways: int, is_durable: bool) -> None:
         self._keeping = keeping
+        self._is_durable = is_durable
         self._t = t
         self._gateways = gateways
 
@@ -67,11 +70,15 @@ class ProcessLaboratory:
         """Do it, and return what replicas are to be told; of what cannot be done a note is taken.
 
         `kill`, `pause` and `resume` are about `replica_i`, `fail_link` and `fix_link` about two of them, or none, which
-        mends all links; `fault` is about a replica, and says which. All are of the current configuration.
+        mends all links; `fault` is about a replica, and says which. All are of the current configuration. `power_cut` kills
+        Olympus and all replicas at once.
         """
         try:
             if what in SIGNALS:
                 self._signal(what, about)
+                return ()
+            if what == POWER:
+                self._cut_power()
                 return ()
             commands = self._link(what, about.split()) if what in LINKS else self._fault(about)
         except ValueError as error:
@@ -89,6 +96,16 @@ class ProcessLaboratory:
         except ProcessLookupError as error:
             raise ValueError("it has ended already") from error
         self._keeping.done(what, about)
+
+    def _cut_power(self) -> None:
+        if not self._is_durable:
+            raise ValueError("there are no disks to come back from")
+        pids = [state.pid for state in self._keeping.replicas if state.pid] + self._keeping.olympus_pids()
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # first all stand still, so that nobody sees another go
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        self._keeping.done(POWER, "")
 
     def _link(self, what: str, names: Sequence[str]) -> Sequence[Command]:
         replicas = len(self._keeping.replicas)
@@ -128,9 +145,13 @@ def asked(path: str, body: bytes, configuration: int, t: int, gateways: int) -> 
         if len(set(ends)) != len(ends):
             raise ValueError("a link has two ends")
         return Asked(what, " ".join(f"replica_{end}" for end in ends))
+    if what == POWER and not names:
+        return Asked(what, "")
     if what == "fault" and len(names) == 1:
         position = position_in(names[0], replicas)
         text = body.decode(errors="replace").strip()
         faults_in(text, configuration, position, t, gateways)
         return Asked(what, f"replica_{position} {text}")
-    raise LookupError(f"the laboratory has kill, pause, resume and fault of a replica, fail_link and fix_link of two, and no {path[:80]!r}")
+    raise LookupError(
+        f"the laboratory has kill, pause, resume and fault of a replica, fail_link and fix_link of two, power_cut, and no {path[:80]!r}"
+    )

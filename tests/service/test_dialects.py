@@ -282,6 +282,34 @@ def test_a_map_of_zatt_may_come_in_pieces(family):
         assert msgpack.unpackb(connection.recv(1_000)) == {"type": "result", "success": True}
 
 
+def test_half_open_connections_of_zatt_by_the_hundred_leave_others_served(family):
+    port = family.ports("zatt")[0]
+    strangers = [socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) for _ in range(300)]
+    try:
+        for number, each in enumerate(strangers):
+            if number % 2:
+                each.sendall(b"\x82\xa4type")
+        client = Dictionary([port])
+        client["among strangers"] = 1
+        assert client["among strangers"] == 1
+    finally:
+        for each in strangers:
+            each.close()
+
+
+def test_a_map_of_zatt_without_end_is_cut_off(family):
+    with socket.create_connection(("127.0.0.1", family.ports("zatt")[0]), timeout=LIMIT_S) as stranger:
+        try:
+            stranger.sendall(b"\x81\xdb\xff\xff\xff\xff")
+            for _ in range(1_000):
+                stranger.sendall(b"x" * 10_000)
+            told = stranger.recv(1_000)
+        except OSError:
+            told = b""
+    assert not told or msgpack.unpackb(told)["success"] is False
+    assert Dictionary(family.ports("zatt"))["without end"] is None
+
+
 def test_a_server_of_zatt_says_how_it_is(family):
     told = Dictionary(family.ports("zatt")).ask({"type": "diagnostic"})
     assert told["diagnostic"]["t"] == 1

@@ -151,6 +151,17 @@ def test_replicas_and_olympus_are_killed_one_and_all_and_nothing_is_lost(tmp_pat
         assert running.process.wait(LIMIT_S) == 0
 
 
+def test_the_laboratory_cuts_the_power_of_all_and_they_come_back(tmp_path):
+    with on_disk(tmp_path, "lab", "--lab") as running:
+        assert running.ask("PUT", "/keys/a", b"1")[0] == 204
+        before = replicas_of(running)
+        assert running.ask("POST", "/lab/power_cut")[0] == 202
+        assert running.ask("PUT", "/keys/b?timeout_ms=60000", b"2")[0] == 204
+        assert [running.ask("GET", f"/keys/{key}")[2] for key in "ab"] == [b"1", b"2"]
+        assert not {*before} & {*replicas_of(running)}
+        assert [each["name"] for each in running.events() if each["kind"] == "revived"] == ["olympus"]
+
+
 def refusal(folder, text, *arguments):
     """Exit status, output and errors of a service that does not start."""
     (folder / "own.config").write_text(text)

@@ -336,8 +336,8 @@ def test_where_more_than_t_replicas_are_gone_the_service_says_so_and_ends(tmp_pa
     assert "fewer than t+1 usable answers" in (tmp_path / "errors.txt").read_text()
 
 
-@pytest.mark.parametrize(("which", "what"), [(0, "a gateway has ended"), (1, "Olympus has ended")])
-def test_where_a_gateway_or_olympus_is_gone_the_service_says_so_and_ends(tmp_path, which, what):
+@pytest.mark.parametrize(("which", "what"), [(0, "all gateways have ended"), (1, "Olympus has ended")])
+def test_where_the_only_gateway_or_olympus_is_gone_the_service_says_so_and_ends(tmp_path, which, what):
     with served(tmp_path) as running:
         family = processes_below(running.process.pid)
         [node] = psutil.Process(running.process.pid).children()
@@ -345,6 +345,20 @@ def test_where_a_gateway_or_olympus_is_gone_the_service_says_so_and_ends(tmp_pat
         assert running.process.wait(60) == 1
     assert f"bcr serve: {what}" in (tmp_path / "errors.txt").read_text()
     assert not [pid for pid in family if is_alive(pid)]
+
+
+def test_where_one_of_two_gateways_is_gone_the_other_goes_on(tmp_path):
+    with served(tmp_path, text=FILE + "gateway[1] = 127.0.0.1:0\n") as running:
+        other = re.findall(r"http://[^,; ]+", running.told)[1]
+        [node] = psutil.Process(running.process.pid).children()
+        first = min(node.children(), key=lambda child: child.create_time())
+        os.kill(first.pid, signal.SIGKILL)
+        assert running.ask("PUT", "/keys/a", b"1", url=other)[0] == 204
+        running.url = other
+        await_chain(running, lambda status: status["gone"] == [0])
+        assert running.ask("GET", "/keys/a")[2] == b"1"
+        running.process.terminate()
+        assert running.process.wait(60) == 0
 
 
 def test_while_nobody_answers_a_write_is_indefinite_and_what_was_not_sent_is_definite(tmp_path):
