@@ -214,8 +214,7 @@ class Http:
                     for event in told:
                         number = event["number"]
                         yield f"id: {number}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n".encode()
-                    if not told:
-                        yield b": nothing new\n\n"
+                    yield b": no more by now\n\n"  # for whoever wants what there is, and not to wait
                     await listener.wait(HEARTBEAT_S)
             finally:
                 listener.close()

@@ -1,10 +1,12 @@
 """The console and the commands for scripts: what is typed, and what comes of it."""
 
 import json
+import time
 
 import pytest
 from serving import bcr
 
+from bcr_service.app import HEARTBEAT_S
 from bcr_service.command_language import FORMS, Command, NotUnderstood, helped, understood
 
 
@@ -109,3 +111,11 @@ def test_a_laboratory_is_refused_where_there_is_none(at):
     done = bcr("console", *at, standard_input="kill replica_0\n")
     assert done.returncode == 1
     assert "Not Found" in done.stderr
+
+
+def test_the_log_is_told_without_waiting_for_what_comes(service, at):
+    assert service.ask("PUT", "/keys/logged", b"1")[0] == 204
+    started_s = time.monotonic()
+    assert service.events()
+    assert time.monotonic() - started_s < HEARTBEAT_S
+    assert "configuration=0" in bcr("console", *at, standard_input="log\n").stdout
