@@ -63,6 +63,18 @@ def demand_processes(configuration: SignedConfiguration, members: Sequence[Membe
         raise MalformedMessage(what, evidence=(configuration,))
 
 
+def with_moved(servers: Sequence[Any], command: tuple[str, list[Any]], process: Any) -> tuple[Any, ...]:
+    """The servers with `process`, which came beside the start-up's command, at the place that it has come back to.
+
+    Raises MalformedMessage where the command is another one, or names another process.
+    """
+    verb, parts = command
+    places = [place for place in parts[:1] if verb == "server_moved" and isinstance(place, int) and 0 <= place < len(servers)]
+    if not places or [*addresses_of([process])] != parts[1:]:
+        raise MalformedMessage("a server that has moved is said to be another process than came with that")
+    return tuple(process if place == places[0] else server for place, server in enumerate(servers))
+
+
 def byzantine_replica() -> Any:
     """The process class of replicas that misbehave; loaded only when a scenario has faults."""
     cls = import_module("Adversary").AdversarialReplica

@@ -1,4 +1,4 @@
-"""How replicas and Olympus keep what they must not forget: on their disks, or, where nothing is to be durable, nowhere.
+"""How replicas, servers and Olympus keep what they must not forget: on their disks, or, where nothing is to be durable, nowhere.
 
 Whatever goes wrong with a disk ends the process at once: who cannot keep its word says nothing more.
 """
@@ -10,6 +10,8 @@ from typing import Any
 
 from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
+from bcr.raft.disk_store import DiskStore
+from bcr.raft.persistent import Store
 from bcr.signed.authentication import Authentication, keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Keys
 from bcr.stable.chain import Identity, Stable
@@ -107,6 +109,15 @@ def open_stable(settings: Settings, name: str, position: int, configuration: int
     with _or_end():
         disk = _StrictDisk(ambient.open_disk(path, f"{name} of configuration {configuration}"))
         return OnDisk(disk, Identity(configuration, position, seed))
+    raise AssertionError("a process that has ended goes on")
+
+
+def open_server_store(settings: Settings, name: str, position: int) -> Store:
+    """Where the server of Raft called `name` finds what it must not forget, and puts it."""
+    if not settings.durable:
+        return ambient.open_store(name)
+    with _or_end():
+        return DiskStore(_StrictDisk(ambient.open_disk(disk_folder(settings) / name, name)), position)
     raise AssertionError("a process that has ended goes on")
 
 

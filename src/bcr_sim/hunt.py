@@ -60,8 +60,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
     options = parser.parse_args(arguments)
     try:
-        if options.durable and options.protocol != "shuttle":
-            raise ValueError(f"--durable: replicas of the chain have disks, and --protocol is {options.protocol}")
         seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())

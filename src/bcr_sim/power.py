@@ -8,15 +8,15 @@ replicas end with Olympus, who has made them, and whom the start-up makes again.
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from greenlet import GreenletExit
 
-from bcr.scenario.values import DiskFault, Simulation
+from bcr.scenario.values import DiskFault, Simulation, SyncEnd
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import BEGINNING, Container, System
-from bcr_sim.oracle import Oracle
 from bcr_sim.properties import Interference
 from bcr_sim.trace import Trace
 from bcr_sim.world import MILLISECOND_NS, World, current_task
@@ -24,8 +24,21 @@ from bcr_sim.world import MILLISECOND_NS, World, current_task
 SYNC_MOST_NS = MILLISECOND_NS  # that a sync of a disk takes which nothing is wrong with
 OLYMPUS = "olympus"
 DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
+SHARE_DONE = 0.4  # of the syncs in which a process ends that are done by then
 # What a replica says with these follows from slots that it has executed.
 SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
+
+
+class Watcher(Protocol):
+    """What this tells of those that begin again; an oracle."""
+
+    def tell(self, name: str, what: str) -> None: ...
+
+    def ended(self, container: Container, why: str) -> None: ...
+
+    def began_again(self, before: Container, container: Container) -> None: ...
+
+    def spoke(self, container: Container) -> None: ...
 
 
 class Run(Protocol):
@@ -34,7 +47,10 @@ class Run(Protocol):
     world: World
     system: System
     trace: Trace
-    oracle: Oracle
+
+    @property
+    def oracle(self) -> Watcher: ...
+
     interference: Interference
     options: Simulation
 
@@ -50,6 +66,7 @@ class Power:
         self._run = run
         self._names = [OLYMPUS, *(f"replica_{position}" for position in range(replicas))]
         self._disks: dict[str, tuple[SimDisk, Container]] = {}  # by the name of the file, with who opened it last
+        self.syncs: Counter[str] = Counter()  # that were begun, by the name of the process
         self.ended: Counter[tuple[str, int | None]] = Counter()  # processes that were stopped, by name and configuration
         self._is_off = False
         self._is_over = False
@@ -59,7 +76,7 @@ class Power:
         """Let everything happen in its time."""
         world, options = self._run.world, self._run.options
         for restart in options.restarts:
-            world.at(restart.at * MILLISECOND_NS, self._restart, [restart.process])
+            world.at(restart.at * MILLISECOND_NS, self.restart, [restart.process])
         for cut in options.power_cuts:
             world.at(cut.since * MILLISECOND_NS, self._cut_power, cut.until * MILLISECOND_NS)
         for fault in options.disk_faults:
@@ -80,7 +97,19 @@ class Power:
         if found is None or found[1].task.is_dead:
             self._disks[path.name] = disk, container
         container.disk = disk
+        disk.in_sync = partial(self._in_sync, container)
         return disk
+
+    def _in_sync(self, container: Container, is_done: bool) -> None:
+        """A process is in a sync, in which it may be to end."""
+        number = self.syncs[container.name] - is_done
+        self.syncs[container.name] += not is_done
+        if SyncEnd(container.name, number) not in self._run.options.sync_ends or self._is_off or self._is_over:
+            return
+        chance = random.Random(f"{self._run.options.seed}/{container.name}/{number}")
+        if is_done == (chance.random() < SHARE_DONE):
+            self._run.world.at(self._run.world.now_ns, self.restart, [container.name])
+            current_task().sleep(DOWN_NS)  # it does not get further
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
         """A process ends because of its disk: it is as good as crashed from then on."""
@@ -141,7 +170,8 @@ class Power:
             self._happened(container, "begins again")
             self._run.system.begin_again(container)
 
-    def _restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+        """End the processes of these names, which begin again after a while, from disks that `spoil` has spoiled."""
         if self._is_off or self._is_over:
             return
         stopped = self._stop(names, "process")
@@ -165,9 +195,9 @@ class Power:
         if self._is_over:
             return
         if fault.fault == "torn":
-            self._restart([fault.process], SimDisk.tear)
+            self.restart([fault.process], SimDisk.tear)
         elif fault.fault == "flip":
-            self._restart([fault.process], SimDisk.flip)
+            self.restart([fault.process], SimDisk.flip)
         else:
             for container in self._run.living(fault.process):
                 self._spoil(container, fault)

@@ -11,8 +11,8 @@ from bcr_sim.simulated_run import _Run
 # Protocol -> the simulated run of a scenario of it.
 SIMULATIONS: Mapping[str, Callable[..., Any]] = {"shuttle": _Run, "raft": RaftRun}
 
-# Protocol -> the scenario file that a seed stands for; authentication, acceptance and disks only the chain has.
+# Protocol -> the scenario file that a seed stands for; authentication and acceptance only the chain has.
 TEXTS: Mapping[str, Callable[..., str]] = {
     "shuttle": scenario_text,
-    "raft": lambda seed, _authentication, _acceptance, object_name, _durable: raft_scenario_text(seed, object_name),
+    "raft": lambda seed, _authentication, _acceptance, object_name, durable: raft_scenario_text(seed, object_name, durable),
 }

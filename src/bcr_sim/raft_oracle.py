@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bcr.raft.log import Entry, Position
-from bcr.raft.persistent import MemoryStore
+from bcr.raft.persistent import Stored
 from bcr.raft.reads import AMONG_READS
 from bcr.raft.rpcs import Response
 from bcr.signed.statements import Outcome, Request
@@ -137,18 +137,30 @@ class RaftOracle:
         if last.index > len(self._committed) or self._committed[last.index - 1][0] != last.digest:
             self.tell("state machine safety", f"{container.name} installed a snapshot of index {last.index} that is not committed")
 
+    def began_again(self, before: Container, container: Container) -> None:
+        """A server comes in the place of one that has ended, with its disk: that it applies what it applied before is right."""
+
+    def ended(self, container: Container, why: str) -> None:
+        """A server has ended because of its disk, and nothing is wrong with that."""
+        if not self._lies(container):
+            self.tell("persistence", f"{container.name} ends: {why}")
+
+    def spoke(self, container: Container) -> None:
+        """A server has said something; `sending` looks at that."""
+
     def restarted(self, container: Container, index: int) -> None:
         """A server has come back, with a state behind that index."""
         self._applied[container] = index
 
-    def sending(self, container: Container, message_name: str, store: MemoryStore) -> None:
+    def sending(self, container: Container, message_name: str, stored: Stored) -> None:
         """A server sends another one something that rests on its term, its vote or its log: those must be in its store."""
         if self._lies(container):
             return
         state = container.process._state
         if message_name in OF_A_LEADER and self._leaders.get(state.current_term) != container.name:
             self.tell("election safety", f"{container.name} sends {message_name} in term {state.current_term}, to which nobody elected it")
-        if not store.holds(state.current_term, state.voted_for, state.log.last):
+        end = stored.entries[-1].digest if stored.entries else stored.base.digest
+        if (stored.term, stored.voted_for, end) != (state.current_term, state.voted_for, state.log.last.digest):
             self.tell("persistence", f"{container.name} sends {message_name} that rests on what its store does not hold")
 
     # -- clients

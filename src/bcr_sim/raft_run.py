@@ -1,18 +1,24 @@
 """One simulated run of Raft: what the simulator does for every protocol, with Raft's oracle and Raft's faults."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bcr.faults.plans import faulty_by
+from bcr.raft.disk_store import stored_on
+from bcr.raft.persistent import Stored
 from bcr.scenario import Scenario
-from bcr.signed.encoding import decode
+from bcr.signed.control import Control
+from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request
 from bcr.verdict.model import Model
 from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
 from bcr_sim import distalgo
+from bcr_sim.disks import SimDisk
 from bcr_sim.distalgo import Container
+from bcr_sim.power import Power
 from bcr_sim.raft_oracle import RaftOracle
 from bcr_sim.simulated_run import Outcome, _Run
 from bcr_sim.source import WorldSource
@@ -27,10 +33,34 @@ class _SkewedSource(WorldSource):
 
     _run: "RaftRun"
 
+    def fallen_children(self, children: Sequence[Any]) -> list[Any]:
+        return self._run.system.dead(children)
+
     def monotonic_ns(self) -> int:
         rate = self._run.rates.get(current_task().name)
         now_ns = self._run.world.now_ns
         return now_ns if rate is None else now_ns * rate // 1_000
+
+
+class _PowerOfServers(Power):
+    """Who begins again is told who the others are now; who has crashed may begin again."""
+
+    def __init__(self, run: "RaftRun", servers: int) -> None:
+        super().__init__(run, servers)
+        self._raft = run
+
+    def _begin(self, containers: Iterable[Container]) -> None:
+        down = list(containers)
+        for container in down:
+            self._raft.prepare_return(container)
+        super()._begin(down)
+
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+        names = [name for name in names if not self._raft.come_back(name)]
+        super().restart(names, spoil)
+
+    def sending(self, sender: Container, message: str) -> None:
+        """A message leaves a server: its oracle looks at that itself."""
 
 
 class RaftRun(_Run):
@@ -44,6 +74,7 @@ class RaftRun(_Run):
         model = Model(scenario.client_window, self.limits, scenario.replicated)
         self.oracle = RaftOracle(self.launch.workloads, model, self._is_liar)
         self.rates = {f"replica_{clock.position}": clock.permille for clock in self.options.clocks}
+        self.power = _PowerOfServers(self, scenario.num_replicas)
         self._down: dict[str, Container] = {}  # servers that have crashed, by name
         self.told = {
             "handled": lambda run, container, _: run.handled(container),
@@ -68,14 +99,15 @@ class RaftRun(_Run):
         return self._told(record, judgement, what_hinders, complaints)
 
     def _conduct(self) -> str | None:
-        for restart in self.options.restarts:
-            self.world.at(restart.at * MILLISECOND_NS, self._restart, restart.process)
+        if not self.scenario.durable:
+            for restart in self.options.restarts:
+                self.world.at(restart.at * MILLISECOND_NS, self._return, restart.process)
         return super()._conduct()
 
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether a majority of the servers is there, and nothing hindered to the end."""
         faulty = {position for position in faulty_by(record.faults, 0).get(0, ()) if f"replica_{position}" in self._down}
-        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name != "crash"}
+        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name not in ("crash", "restart")}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)
         return len(faulty | others) <= self.scenario.t and not is_client_gone and not has_links_cut
@@ -113,13 +145,42 @@ class RaftRun(_Run):
                 self._down[name] = container
         super()._crash(name)
 
-    def _restart(self, name: str) -> None:
+    def _return(self, name: str) -> None:
+        self.come_back(name)
+
+    def come_back(self, name: str) -> bool:
+        """A server that has crashed begins again; whether there is one of this name."""
         container = self._down.pop(name, None)
-        if container is not None:
-            self.trace.befell(name, "restart")
-            self.interference.happened(self.world.now_ns, f"{name} came back")
-            again = self.system.begin_again(container)
-            self.oracle.restarted(again, self.stores[name].load().snapshot_at.index)
+        if container is None:
+            return False
+        self.trace.befell(name, "restart")
+        self.interference.happened(self.world.now_ns, f"{name} came back")
+        if container.disk is not None:
+            container.disk.crash("process")
+        self.prepare_return(container)
+        self.oracle.restarted(self.system.begin_again(container), self._stored(container).snapshot_at.index)
+        return True
+
+    def prepare_return(self, container: Container) -> None:
+        """As the start-up would: it is told who the servers are now, and what it and the start-up tell each other counts anew."""
+        assert self.harness is not None
+        start_up = self.harness.process._state
+        source, (command, (clock, (position, _, clients, secret, harness, settings, *plans))) = container.beginning[distalgo.SETUP]
+        left = [encode(self.harness.process.plans_of(position)) for _ in plans]
+        arguments = position, start_up.replicas, clients, secret, harness, settings, *left
+        container.beginning[distalgo.SETUP] = source, (command, (clock, arguments))
+        start_up.controls[self.harness.process.server_name(position)] = Control(secret, "start-up")
+
+    def _hear(self, verb: str, parts: list[Any]) -> None:
+        super()._hear(verb, parts)
+        if verb == "report_query":
+            self.power.end()  # the clients are done
+
+    def _stored(self, container: Container) -> Stored:
+        """What the server would find if it began again now."""
+        if container.disk is None:
+            return self.stores[container.name].load()
+        return stored_on(container.disk.read(), container.disk.name)
 
     # -- what happens
 
@@ -133,5 +194,5 @@ class RaftRun(_Run):
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if sender.configuration is not None and content[1][0] in RESTING_ON_THE_STORE:
-            self.oracle.sending(sender, content[1][0], self.stores[sender.name])
+            self.oracle.sending(sender, content[1][0], self._stored(sender))
         return super()._sending(sender, receiver, content)

@@ -10,8 +10,8 @@ from bcr.objects.finding import DEFAULT
 from bcr_sim.seeds import Chance
 
 
-def raft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
-    """The scenario file that a seed stands for."""
+def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = False) -> str:
+    """The scenario file that a seed stands for; with `durable` servers have disks, and the rest of it is the same."""
     chance = Chance(f"raft {seed}")
     t = chance.one_of((1, 1, 1, 2, 2, 3))
     clients = chance.number(1, 3)
@@ -42,15 +42,25 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
             lines.append(f"workload[{client}] = uniform({chance.number(0, 10**6)},{chance.number(5, 100)},3,{chance.one_of((10, 50))})")
         if chance.happens(0.3) and object_name == DEFAULT:
             lines[-1] = lines[-1] + "; put('x','1'); get('x'); append('x','2'); get('x')"
-    lines.append(f"simulation = {'; '.join(_simulation(chance, seed, servers, clients, election_timeout))}")
+    words = _simulation(chance, seed, servers, clients, election_timeout)
+    if durable:
+        chance = Chance(f"disks of raft {seed}")
+        lines += ["durable = on", *_restarts(chance, servers)]
+        begins = _beginning(servers + clients, int(words[1].partition(",")[2].rstrip(")")))
+        words += _disks(chance, servers, (begins, begins + 4 * election_timeout), any(word.startswith("crash(") for word in words))
+    lines.append(f"simulation = {'; '.join(words)}")
     return "\n".join(lines) + "\n"
+
+
+def _beginning(processes: int, most_us: int) -> int:
+    """When it begins, in milliseconds: the start-up makes one process after the other and waits for each; before that nothing goes wrong."""
+    return processes * 4 * most_us // 1_000
 
 
 def _simulation(chance: Chance, seed: int, servers: int, clients: int, election_timeout: int) -> list[str]:
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 20_000)))
     names = [f"replica_{i}" for i in range(servers)]
-    # The start-up makes one process after the other, and waits for each; before it is done nothing is to go wrong.
-    begins = (servers + clients) * 4 * most // 1_000
+    begins = _beginning(servers + clients, most)
     until = begins + chance.number(election_timeout, 10 * election_timeout)
     everybody = [*names, *(f"client_{k}" for k in range(clients))]
     words = [f"seed({seed})", f"delay({least},{most})"]
@@ -124,4 +134,29 @@ def _crashes(chance: Chance, names: Sequence[str], span: tuple[int, int], electi
         back = at + chance.one_of((1, 5, election_timeout // 2, 2 * election_timeout))
         words += [f"restart({name},{back})" for name in crashed]
         at = back + chance.number(1, span[1])
+    return words
+
+
+def _restarts(chance: Chance, servers: int) -> list[str]:
+    """Servers that end at a message and begin again, some at once: all of them may, for none of that is a fault."""
+    lines = []
+    for position in chance.some_of(range(servers), chance.number(0, servers)):
+        message = chance.one_of(("append_entries", "appended", "request_vote", "vote", "install_snapshot"))
+        most = {"append_entries": 40, "appended": 40}.get(message, 3)
+        soon = chance.one_of((0, 0, 20, 300))
+        lines.append(f"failures[0,{position}] = {message}({chance.number(0, most)}),restart({soon})")
+    return lines
+
+
+def _disks(chance: Chance, servers: int, span: tuple[int, int], has_crashes: bool) -> list[str]:
+    """Restarts and power cuts of anybody; slow disks; and one disk that is full, where a majority stays all the same."""
+    names = [f"replica_{position}" for position in range(servers)]
+    words = [f"restart({chance.one_of(names)},{chance.number(*span)})" for _ in range(chance.number(0, 3))]
+    if chance.happens(0.4):
+        since = chance.number(*span)
+        words.append(f"power_cut({since},{since + chance.number(1, 400)})")
+    if chance.happens(0.25):
+        words.append(f"disk({chance.one_of(names)},slow({chance.number(1, 6)}),{chance.number(0, 300)})")
+    if not has_crashes and chance.happens(0.2):
+        words.append(f"disk({chance.one_of(names)},full,{chance.number(*span)})")
     return words

@@ -68,7 +68,7 @@ class WorldSource:
     def open_log(self, path: Path) -> TextIO:
         if self._folder is None:
             return io.StringIO()
-        taken = {Path(file.name).name for file in self._files}
+        taken = {Path(file.name).name for file in self._files} if self._run.options.twins else set()
         name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
         self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
         return self._files[-1]

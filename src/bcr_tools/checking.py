@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from bcr.scenario import ScenarioError, read_scenario
+from bcr.scenario.protocols import PROTOCOLS
 from bcr.scenario.sizing import sizes_of
 from bcr.signed.authentication import PROMISES
 from bcr.verdict.missed import told_of_too_many
@@ -30,9 +31,11 @@ def main(arguments: list[str]) -> int:
             f"{name}: t = {scenario.t}, {scenario.num_clients} clients, {operations:,} operations, "
             f"{len(scenario.failures)} faults, {len(scenario.expectations)} expectations"
         )
+        promise = PROTOCOLS[scenario.protocol].promise
+        servers = f"servers of {PROTOCOLS[scenario.protocol].title}" if promise else f"replicas, authentication = {scenario.authentication}"
         print(
-            f"  {scenario.num_replicas} replicas, authentication = {scenario.authentication}: with up to {scenario.t} of "
-            f"them faulty it holds {PROMISES[scenario.authentication]}"
+            f"  {scenario.num_replicas} {servers}: with up to {scenario.t} of them faulty it holds "
+            f"{promise or PROMISES[scenario.authentication]}"
         )
         for sentence in told_of_too_many(scenario, patience_ms(scenario)):
             print(f"  {sentence}")

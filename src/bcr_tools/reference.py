@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bcr.faults import vocabulary
-from bcr.faults.vocabulary import FAILURES, FailureWord, TriggerWord
+from bcr.faults.vocabulary import SERVER_FAILURES, FailureWord, TriggerWord
 from bcr.scenario.expectations import COMPARISONS_OF, SUBJECTS
 from bcr.scenario.keys import CHOICES, COUNTERS, INDEXED, INDICES, TEXTS
-from bcr.scenario.protocols import PROTOCOLS, SHUTTLE
+from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS
 from bcr.scenario.reading import TIMES
 from bcr.scenario.simulation import LIMITS, OPTIONS
 from bcr.scenario.values import NUMBERS, Range
@@ -142,14 +142,16 @@ def _protocols() -> list[str]:
         lies = ", ".join(f"`{name}`" for name in protocol.lies)
         refused = [f"`{key}` other than `{value}` ({why})" for key, (value, why) in protocol.refused.items()]
         refused += [f"`{word}` in `simulation` ({why})" for word, why in protocol.options.items()]
+        refused += [f"`disk` with `{fault}` ({why})" for fault, why in protocol.disk_faults_refused.items()]
         lines += [
             f"### {protocol.title}: `protocol = {protocol.name}`", "",
             f"2t+1 servers. A result is shown to be right by {protocol.proof}. Says nothing to it: "
             + ", ".join(f"`{key}`" for key in protocol.ignored) + ".", "",
-            "Failures of servers: " + ", ".join(f"`{name}`" for name in protocol.failures if name in FAILURES)
+            "Failures of servers: " + ", ".join(f"`{name}`" for name in protocol.failures if name in WORDS)
             + f"; with `allow_lies = yes` also {lies}. Configurations are all number 0.", "",
             "Refused: " + "; ".join(refused) + "; faults of clients.", "",
             *_triggers(protocol.triggers),
+            *(_failures(SERVER_FAILURES) if not protocol.why_no_return else []),
         ]  # fmt: skip
     return lines
 

@@ -4,7 +4,7 @@ import pytest
 
 from bcr.faults.injector import COUNTED, DEEDS, IGNORED, IMMEDIATE, Injector, LiarsTimers, accomplices, own_plans
 from bcr.faults.plans import Failure, FaultPlan, Trigger
-from bcr.faults.vocabulary import FAILURES
+from bcr.faults.vocabulary import FAILURES, SERVER_FAILURES
 
 
 def plan(failure, argument=None, trigger=("shuttle", 0, 0), place=(0, 1)):
@@ -19,7 +19,7 @@ def test_a_trigger_is_met_by_the_receipt_with_its_number_and_by_no_other():
 def test_every_word_is_one_that_strikes_at_once_or_waits_and_those_that_are_sorted_are_words():
     assert COUNTED | DEEDS | set(IGNORED) <= set(FAILURES)
     assert not COUNTED & IMMEDIATE
-    assert IMMEDIATE - {"fail_link", "fix_link"} <= set(FAILURES)
+    assert IMMEDIATE - {"fail_link", "fix_link"} <= {*FAILURES, *SERVER_FAILURES}
 
 
 def test_a_failure_that_waits_strikes_once():

@@ -19,7 +19,7 @@ client_timeout = 300
 workload[0] = put('a','1'); append('a','2'); get('a')
 """
 QUICK = ["two votes in a term", "vote not in the store", "elected with one vote too few",
-         "leader stays one in a higher term"]  # fmt: skip
+         "leader stays one in a higher term", "message leaves before the store is synced"]  # fmt: skip
 
 
 def outcome_of(more="", base=BASE):
@@ -80,9 +80,8 @@ def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
         ("authentication = hmac\n", "nothing is signed in Raft"),
         ("acceptance = quorum\n", "nothing is signed in Raft"),
         ("placement = nodes\n", "load the processes of the chain only"),
-        ("durable = on\n", "no disk that could fail"),
-        ("simulation = power_cut(5,9)\n", "no disk that could fail"),
-        ("simulation = disk(replica_0,full,5)\n", "no disk that could fail"),
+        ("durable = on\nsimulation = disk(replica_0,torn,5)\n", "where a disk gives back another thing"),
+        ("failures[0,0] = after(5),crash(),pause(3)\n", "only restart(ms) may follow crash(), not pause"),
         ("simulation = twins(0)\n", "Raft promises nothing where somebody lies"),
         ("heartbeat = 100\nelection_timeout = 150\n", "less than two heartbeats"),
         ("protocol = byzantine_raft\n", "no 'byzantine_raft'; shuttle, raft"),
@@ -143,3 +142,37 @@ def test_a_minority_that_is_left_answers_nobody_and_the_run_owes_nothing():
     assert outcome.breaches == ()
     assert outcome.judgement.status == "unknown"
     assert outcome.result["operations"] == 0
+
+
+def test_without_disks_what_befalls_them_does_nothing_and_that_is_said():
+    _, warnings = parse_scenario(BASE + "simulation = power_cut(5,9); disk(replica_0,full,5)\n", "raft.config")
+    assert [text for text in map(str, warnings) if "does nothing: there are no disks without `durable = on`" in text][1:]
+
+
+@pytest.mark.parametrize("failure", ["restart(40)", "crash(),restart(40)"])
+def test_who_restarts_has_a_disk_and_begins_again_from_it(failure, tmp_path):
+    base = BASE + f"failures[0,0] = append_entries(3),{failure}\nfailures[0,1] = append_entries(3),{failure}\n"
+    scenario = parse_scenario(base + f"failures[0,2] = append_entries(3),{failure}\n", "raft.config")[0]
+    assert scenario.durable
+    outcome = simulate(scenario, folder=tmp_path)
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+    logs = [log.read_text() for log in tmp_path.glob("replica_*.log")]
+    assert sum(log.count("event=started") - 1 for log in logs) == sum(log.count("event=fault ") for log in logs) >= 2
+    assert any(" log=0 " not in log[log.rindex("event=started") :].splitlines()[0] for log in logs)
+
+
+def test_all_servers_lose_their_power_at_once_and_go_on_from_their_disks():
+    scenario = parse_scenario(BASE + "durable = on\nsimulation = seed(4); power_cut(600,900)\n", "raft.config")[0]
+    outcome = simulate(scenario)
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+
+
+def test_a_server_of_the_chain_that_is_to_restart_is_refused():
+    text = BASE.replace("protocol = raft\n", "") + "failures[0,0] = shuttle(0,1),restart(5)\n"
+    with pytest.raises(ScenarioError, match="replicas of the chain do not come back"):
+        parse_scenario(text, "chain.config")
+
+
+def test_a_few_seeds_of_raft_with_disks_break_nothing():
+    tally = run_seeds(range(4_000, 4_008), durable=True, protocol="raft")
+    assert [(each.seed, each.breaches) for each in tally.failures] == []

@@ -7,12 +7,12 @@ import msgspec
 
 from bcr.chain.timers import Timers
 from bcr.faults.plans import FaultPlan
-from bcr.faults.vocabulary import FAILURES, OF_LINKS, TRIGGERS
+from bcr.faults.vocabulary import FAILURES, OF_LINKS, SERVER_FAILURES, TRIGGERS
 
 # What a liar does of its own accord, to which it needs to know the others.
 DEEDS = {name for name, word in FAILURES.items() if word.strikes == "deed"}
 
-IMMEDIATE = {name for name, word in FAILURES.items() if word.strikes == "at once"} | {*DEEDS, *OF_LINKS}
+IMMEDIATE = {name for name, word in (*FAILURES.items(), *SERVER_FAILURES.items()) if word.strikes == "at once"} | {*DEEDS, *OF_LINKS}
 
 # Strike as many times as their argument says; all other failures that wait strike once, or from then on.
 COUNTED = {name for name, word in FAILURES.items() if word.strikes == "times"}

@@ -328,6 +328,14 @@ LINK_ACTIONS: Mapping[str, Word] = {
     "partition": Word(("group", "group"), "the links between the two groups of replicas fail, both ways"),
 }
 
+# What else befalls the servers of protocols whose servers come back; replicas of the chain never do for a scenario file.
+SERVER_FAILURES: Mapping[str, FailureWord] = {
+    "restart": FailureWord(
+        ("milliseconds",), "exit the process at once; so long after, it begins again from its disk, without this fault",
+        effect="timing", strikes="at once",
+    ),
+}  # fmt: skip
+
 # How a fault of a link is called in a plan: what is lost on it is late, or lost, and said by nobody wrongly.
 OF_LINKS = ("fail_link", "fix_link")
 
@@ -336,7 +344,7 @@ def effect_of(failure: str) -> Effect:
     """What is left of a replica's correctness once this has struck; of an unknown failure the worst."""
     if failure in OF_LINKS:
         return "timing"
-    word = FAILURES.get(failure) or SIMULATED.get(failure)
+    word = FAILURES.get(failure) or SERVER_FAILURES.get(failure) or SIMULATED.get(failure)
     return word.effect if word else "state"
 
 

@@ -20,7 +20,14 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Store(Protocol):
-    """Where it is put. What a method has taken is found again by `load`, whenever the server stops."""
+    """Where it is put. What the methods have taken is found again by `load` once `sync` has returned, whenever the server stops."""
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is something to sync."""
+
+    def sync(self) -> None:
+        """Return when all that was taken is there to stay."""
 
     def load(self) -> Stored: ...
 
@@ -35,6 +42,8 @@ class Store(Protocol):
 
 class MemoryStore:
     """One that lasts as long as whoever holds it: all that a run has whose servers do not come back."""
+
+    is_dirty = False
 
     def __init__(self) -> None:
         self._vote: tuple[int, int | None] = (0, None)
@@ -52,12 +61,10 @@ class MemoryStore:
         del self._entries[first_index - self._base.index - 1 :]
         self._entries += entries
 
+    def sync(self) -> None:
+        pass
+
     def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
         self._snapshot = snapshot_at, snapshot
         self._base = base
         self._entries = list(entries)
-
-    def holds(self, term: int, voted_for: int | None, last: Position) -> bool:
-        """Whether a server that came back now would find this term and vote, and a log that ends so."""
-        end = self._entries[-1].digest if self._entries else self._base.digest
-        return self._vote == (term, voted_for) and end == last.digest

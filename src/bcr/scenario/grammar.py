@@ -249,6 +249,7 @@ class Reading(msgspec.Struct, frozen=True):
     unit_ms: int
     indices_start_at: int = 0
     triggers: Mapping[str, Word] = msgspec.field(default_factory=lambda: TRIGGERS)  # of replicas, in this file's protocol
+    failures: Mapping[str, Word] = msgspec.field(default_factory=lambda: FAILURES)  # the same
 
     @property
     def clients_are(self) -> str:
@@ -289,6 +290,13 @@ def _pair(cursor: Cursor, words: Vocabulary, reading: Reading, tell: Tell) -> Pa
     except Problem as problem:
         tell(problem)  # and go on: the failure may be wrong too
     failure = _failure(failure_call, words, reading, cursor.warn)
+    if failure.name == "crash" and cursor.take(","):
+        # crash(),restart(ms): one failure in two words.
+        call = cursor.call()
+        failure = _failure(call, words, reading, cursor.warn)
+        if failure.name != "restart":
+            raise Problem(f"only restart(ms) may follow crash(), not {call.name}", call.offset)
+        exact = cursor.text[trigger_call.offset : call.offset + len(call.text)]
     return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset, failure_call.offset)
 
 
@@ -382,8 +390,9 @@ def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Tri
 
 
 def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Failure:
-    call = known(call, words.failures, f"failure{words.whose}", warn)
-    word = words.failures[call.name]
+    failures = reading.failures if words is OF_REPLICAS else words.failures
+    call = known(call, failures, f"failure{words.whose}", warn)
+    word = failures[call.name]
     if not call.arguments and word.arguments == ("number",):
         warn(f"{call.name}() is read as {call.name}(1)", call.offset)
         return Failure(call.name, 1)

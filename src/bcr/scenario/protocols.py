@@ -9,11 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from bcr.faults.vocabulary import FAILURES, TRIGGERS, TriggerWord
+from bcr.faults.vocabulary import FAILURES, SERVER_FAILURES, TRIGGERS, FailureWord, TriggerWord
 from bcr.signed.authentication import Authentication, sizes
 
 UNTRUSTED = "Raft promises nothing where somebody lies; allow_lies = yes shows what is lost then"
-NO_DISK = "its servers have a store, which keeps what it was told, and no disk that could fail"
+NO_DISK = "there are no disks"
+FORGETFUL = "Raft promises nothing where a disk gives back another thing than was written"
+WORDS: Mapping[str, FailureWord] = {**FAILURES, **SERVER_FAILURES}  # of failures of replicas or servers, in any protocol
 WITHOUT = "without `durable = on`"
 UNSIGNED = "nothing is signed in Raft, and a majority of 2t+1 servers decides"
 
@@ -28,7 +30,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
     to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
     and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why;
-    `options_of_disks` those that do nothing without `durable = on`.
+    `options_of_disks` those that do nothing without `durable = on`. `disk_faults_refused` are faults of disks that it cannot have, and
+    why; `why_no_return` says why none of its servers comes back from a crash that the file asks for, or is empty where they do.
     """
 
     name: ProtocolName
@@ -37,6 +40,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[str]
     triggers: Mapping[str, TriggerWord]
     proof: str
+    promise: str = ""  # what it holds with t faulty servers at the most, where that is not the authenticator's to say
     ignored: Sequence[str] = ()
     refused: Mapping[str, tuple[str, str]] = {}  # key -> the value that is possible, and why no other
     failures: Sequence[str]
@@ -44,6 +48,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     why_no_lies: str = ""
     options: Mapping[str, str] = {}
     options_of_disks: Mapping[str, str] = {}
+    disk_faults_refused: Mapping[str, str] = {}
+    why_no_return: str = ""
 
     def servers(self, t: int, authentication: Authentication) -> int:
         """How many servers it takes to bear t faulty ones."""
@@ -55,6 +61,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         if failure in self.lies:
             return self.why_no_lies
+        if failure in SERVER_FAILURES and self.why_no_return:
+            return self.why_no_return
         word = FAILURES.get(failure)
         if word is not None and word.effect in ("lie", "state") and self.why_no_lies:
             return f"{self.why_no_lies}, and this one is a lie about what only the chain has"
@@ -85,13 +93,15 @@ SHUTTLE = Protocol(
     proof="statements that the replicas signed",
     ignored=("heartbeat", "election_timeout", "allow_lies"),
     failures=tuple(FAILURES),
+    why_no_return="replicas of the chain do not come back for a file: others take their place, and config/restart.config shows their restarts",
     options={
         "clock": "the chain promises nothing by its timers, and holds and pauses show it late replicas",
     },
     options_of_disks={
         "restart": f"replicas of the chain never come back {WITHOUT}: others take their place",
+        "end_in_sync": f"there are no disks {WITHOUT}",
         "power_cut": f"replicas of the chain never come back {WITHOUT}",
-        "disk": f"there are no disks {WITHOUT}",
+        "disk": f"{NO_DISK} {WITHOUT}",
     },
 )  # fmt: skip
 
@@ -103,17 +113,19 @@ RAFT = Protocol(
               "install_snapshot", "snapshot_installed"),
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
+    promise="against crashes, restarts, and links that lose, delay, repeat and cut, and against no lie",
     ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"),
     refused={
         "authentication": ("ed25519", UNSIGNED),
         "acceptance": ("all", UNSIGNED),
-        "durable": ("off", NO_DISK),
         "placement": ("processes", "the nodes of a run load the processes of the chain only"),
     },
-    failures=("crash", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
+    failures=("crash", "restart", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
     lies=("change_result", "truncate_history"),
     why_no_lies=UNTRUSTED,
-    options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED, "power_cut": NO_DISK, "disk": NO_DISK},
+    options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED},
+    options_of_disks=dict.fromkeys(("end_in_sync", "power_cut", "disk"), f"{NO_DISK} {WITHOUT}"),
+    disk_faults_refused=dict.fromkeys(("torn", "flip"), FORGETFUL),
 )  # fmt: skip
 
 PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}

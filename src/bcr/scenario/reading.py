@@ -26,7 +26,7 @@ from bcr.scenario.grammar import (
 )
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
-from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, Protocol
+from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
@@ -232,8 +232,9 @@ class _Reading:
         authentication: Authentication = self._choice("authentication")
         replicas = protocol.servers(t, authentication)
         counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
-        reading = FileReading(clients, replicas, counters, unit_ms, indices, protocol.triggers)
+        reading = FileReading(clients, replicas, counters, unit_ms, indices, protocol.triggers, WORDS)
         self.is_possible = partial(protocol.why_not, allows_lies=self._choice("allow_lies") == "yes")
+        failures = self._failures(reading, authentication)
         return Scenario(
             source=self.source,
             name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
@@ -256,12 +257,13 @@ class _Reading:
             object_name=object_name,
             client_rate=numbers["client_rate"],
             state_limit_bytes=numbers["state_limit"],
-            failures=self._failures(reading, authentication),
+            failures=failures,
             client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(reading),
             authentication=authentication,
             acceptance=self._choice("acceptance"),
-            durable=self._choice("durable") == "on",
+            # Who is to come back needs a disk to come back from.
+            durable=self._choice("durable") == "on" or any(plan.failure.name == "restart" for plan in failures),
             data=self._data(),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
@@ -281,6 +283,8 @@ class _Reading:
             self._say(entry, "data: disks are kept there, and without durable = on there are none", 0)
         elif self._choice("placement") == "nodes":
             self._say(entry, "data: with placement = nodes each node keeps the disks of its own process, beside its logs", 0)
+        elif self._choice("protocol") != SHUTTLE.name:
+            self._say(entry, f"data: protocol = {self._choice('protocol')} has its disks beside its logs", 0)
         elif not text:
             self._say(entry, "data: expected the name of a folder", 0)
         return str((Path(self.source).parent / text).absolute()) if text else ""
@@ -431,6 +435,9 @@ class _Reading:
 
         warn, tell = self._warner(entry), self._teller(entry)
         simulation = parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
+        for fault in simulation.disk_faults if simulation else ():
+            if fault.fault in protocol.disk_faults_refused:
+                self._say(entry, f"disk({fault.process},{fault.fault},…): {protocol.disk_faults_refused[fault.fault]}")
         if protocol is not SHUTTLE and any(restart.process == "olympus" for restart in simulation.restarts):
             self._say(entry, f"restart: there is no olympus in protocol = {protocol.name}")
         return simulation

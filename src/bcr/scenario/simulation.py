@@ -21,6 +21,7 @@ from bcr.scenario.values import (
     Restart,
     Simulation,
     SlowClock,
+    SyncEnd,
 )
 
 Kind = Literal[
@@ -57,6 +58,8 @@ OPTIONS: Mapping[str, Option] = {
     "restart": Option(("durable", "milliseconds"), "the process of the replica, or of `olympus`, ends then, and begins again from its disk (with "
                       "`durable = on`); the replicas end with Olympus, and begin again as well; of Raft, the server, which has crashed, "
                       "comes back then with what its store holds"),
+    "end_in_sync": Option(("durable", "number"), "the process of the replica, or of `olympus`, ends in its n-th sync, counted from 0, which "
+                          "has been done by then or has not, and begins again"),
     "power_cut": Option(("milliseconds", "milliseconds"), "Olympus and all replicas end at the first, and begin again from their disks at the second"),
     "disk": Option(("replica", "disk_fault", "milliseconds"),
                    "from then on the disk of the replica, of the configuration that is current then, is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "
@@ -108,6 +111,7 @@ def parse_simulation(
         mutations=tuple(Mutation(*call) for call in found["mutate"]),  # type: ignore[arg-type]
         amnesias=tuple(Amnesia(*call) for call in found["amnesia"]),  # type: ignore[arg-type]
         restarts=tuple(Restart(*call) for call in found["restart"]),  # type: ignore[arg-type]
+        sync_ends=tuple(SyncEnd(*call) for call in found["end_in_sync"]),  # type: ignore[arg-type]
         power_cuts=tuple(PowerCut(*sorted(map(int, call))) for call in found["power_cut"]),
         disk_faults=tuple(_disk_fault(*call) for call in found["disk"]),  # type: ignore[arg-type]
         real_signatures=bool(found["real_signatures"]),

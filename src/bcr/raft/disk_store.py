@@ -1,0 +1,125 @@
+"""A server's store on a disk: term, vote and log as rows, in the order in which they changed; the snapshot as parts
+(specification, 14.8).
+
+What the store was told waits until `sync`, and no message that rests on it leaves before that. A row holds all that was synced
+at once. With a snapshot come a row with all that is left of the log, and the end of all rows before it.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bcr.raft.log import BEGINNING, Entry, Position
+from bcr.raft.persistent import Stored
+from bcr.signed.encoding import decode, encode
+from bcr.signed.violations import ProtocolViolation
+from bcr.stable.disk import Content, DamagedError, Disk, Row, believable, sealed, unsealed
+
+PART_BYTES = 64 * 1024
+
+
+class VoteRecord(msgspec.Struct, frozen=True, tag="vote", array_like=True):
+    """The term, and for whom the server voted in it."""
+
+    term: int
+    voted_for: int | None
+
+
+class EntriesRecord(msgspec.Struct, frozen=True, tag="entries", array_like=True):
+    """Entries from an index on, in place of all that were there."""
+
+    first_index: int
+    entries: tuple[Entry, ...]
+
+
+class Base(msgspec.Struct, frozen=True, array_like=True):
+    """Where the log on the disk begins, where the snapshot was taken, and how many bytes that has."""
+
+    log: Position = BEGINNING
+    snapshot_at: Position = BEGINNING
+    snapshot_bytes: int = 0
+
+
+Record = VoteRecord | EntriesRecord
+
+
+def stored_on(content: Content, name: str) -> Stored:
+    """What a server finds on the disk called `name`. Raises DamagedError where that is not what was written."""
+    try:
+        base = decode(Base, unsealed("base", content.facts["base"])) if "base" in content.facts else Base()
+        vote, entries = VoteRecord(0, None), list[Entry]()
+        for row in believable(content.rows):
+            for record in decode(tuple[Record, ...], row.body):
+                if isinstance(record, VoteRecord):
+                    vote = record
+                else:
+                    kept = record.first_index - base.log.index - 1
+                    if not 0 <= kept <= len(entries):
+                        raise DamagedError(f"{name} has no entry before index {record.first_index}")
+                    entries[kept:] = record.entries
+    except ProtocolViolation as violation:
+        raise DamagedError(f"{name} holds what nobody wrote there: {violation.what}") from violation
+    snapshot = b"".join(content.parts[number] for number in sorted(content.parts))
+    if len(snapshot) != base.snapshot_bytes:
+        raise DamagedError(f"{name} holds {len(snapshot)} bytes of a snapshot of {base.snapshot_bytes}")
+    return Stored(vote.term, vote.voted_for, base.log, tuple(entries), base.snapshot_at, snapshot)
+
+
+class DiskStore:
+    """The store of the server at `position`, on a disk of its own; `is_dirty` says whether something waits to be synced."""
+
+    def __init__(self, disk: Disk, position: int) -> None:
+        """Reads what is there. Raises DiskError; DamagedError where it is not what was written, or another server's."""
+        self._disk = disk
+        self._waiting: list[Record] = []
+        self._vote: VoteRecord | None = None
+        content = disk.read()
+        owner = sealed("server", encode(position))
+        if not content.facts:
+            disk.checkpoint({"server": owner}, {}, 0)
+        elif content.facts.get("server") != owner:
+            raise DamagedError(f"{disk.name} is not that of server {position}")
+        self._stored = stored_on(content, disk.name)
+        whole = believable(content.rows)
+        for torn in content.rows[len(whole) :]:
+            disk.cut(torn)
+        self._next_row = whole[-1].number + 1 if whole else 0
+        self._parts = len(content.parts)
+        self._vote = VoteRecord(self._stored.term, self._stored.voted_for)
+
+    @property
+    def is_dirty(self) -> bool:
+        return bool(self._waiting)
+
+    def load(self) -> Stored:
+        """What was there when it was opened."""
+        return self._stored
+
+    def save_vote(self, term: int, voted_for: int | None) -> None:
+        self._vote = VoteRecord(term, voted_for)
+        self._waiting.append(self._vote)
+
+    def save_entries(self, first_index: int, entries: Sequence[Entry]) -> None:
+        self._waiting.append(EntriesRecord(first_index, tuple(entries)))
+
+    def sync(self) -> None:
+        """Return when all that it was told will survive a power cut. Raises DiskError."""
+        if self._waiting:
+            self._append()
+            self._disk.sync()
+
+    def _append(self) -> None:
+        self._disk.append(Row.of(self._next_row, encode(tuple(self._waiting))))
+        self._next_row += 1
+        self._waiting.clear()
+
+    def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
+        # The row says all that those before it said, so that they can go.
+        assert self._vote is not None
+        self._waiting = [self._vote, EntriesRecord(base.index + 1, tuple(entries))]
+        self._append()
+        parts = {place: snapshot[place * PART_BYTES : (place + 1) * PART_BYTES] for place in range(-(-len(snapshot) // PART_BYTES))}
+        gone = dict.fromkeys(range(len(parts), self._parts), b"")
+        fact = sealed("base", encode(Base(base, snapshot_at, len(snapshot))))
+        self._disk.checkpoint({"base": fact}, parts | gone, self._next_row - 1)
+        self._parts = len(parts)
