@@ -182,7 +182,7 @@ def _disagreements(listeners: Mapping[tuple[str, int], Listener], files: Mapping
     for kind in LISTENERS:
         numbers = sorted(number for each, number in listeners if each == kind)
         if numbers != list(range(len(numbers))):
-            yield f"{kind}s are numbered from 0 without gaps, not {numbers}"
+            yield f"{kind}[i]: these are numbered from 0 without gaps, not {numbers}"
     has_tls = {"tls_certificate", "tls_key"} <= set(files)
     if not has_tls and {"tls_certificate", "tls_key"} & set(files):
         yield "tls_certificate and tls_key go together"

@@ -44,7 +44,7 @@ def test_each_gateway_is_a_client_of_the_chain():
         ("gateway[0] = 0.0.0.0:80", "takes TLS and a token"),
         ("distraft[0] = 0.0.0.0:80", "takes TLS and a token"),
         ("zatt[0] = 0.0.0.0:80", "neither TLS nor tokens"),
-        ("zatt[1] = 127.0.0.1:80", "zatts are numbered from 0"),
+        ("zatt[1] = 127.0.0.1:80", "zatt[i]: these are numbered from 0"),
         ("keyvalue = 127.0.0.1:80", "expected keyvalue[i]"),
         ("gateway[1] = 127.0.0.1:80", "numbered from 0"),
         ("durable = on", "in memory"),
