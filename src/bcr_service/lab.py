@@ -39,6 +39,8 @@ def faults_in(text: str, configuration: int, position: int, t: int, gateways: in
         scenario, _ = parse_scenario("\n".join([*file, *(f"workload[{k}] =" for k in range(gateways))]), "fault.config")
     except ScenarioError as error:
         raise ValueError("; ".join(each.text for each in error.diagnostics if each.severity == "error")) from error
+    if not scenario.failures:
+        raise ValueError("expected a fault, such as shuttle(0,3),change_result()")
     if any(plan.trigger.name == "reconfiguration" for plan in scenario.failures):
         raise ValueError("reconfiguration(…): a fault is given to a replica that is there; the next configuration has other replicas")
     return scenario.failures

@@ -27,6 +27,7 @@ from bcr_service.watching import look
 
 MESSAGE_LIMIT_S = 10.0  # for the map to be there
 MOST_CONNECTIONS = 1_000
+MOST_READING = 8  # connections that may have the whole dictionary in memory at once
 READ_BYTES = 1 << 16
 STOP_LIMIT_S = 5.0
 
@@ -38,6 +39,7 @@ class ZattPort:
         self._gateway = gateway
         self._asking = asking
         self._connections: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Semaphore(MOST_READING)
         self.should_exit = False
 
     async def serve(self, sockets: list[socket.socket]) -> None:
@@ -57,12 +59,7 @@ class ZattPort:
         assert task is not None
         self._connections.add(task)
         try:
-            answer = await self._answer(reader)
-            if answer is not None:
-                writer.write(msgpack.packb(answer))
-                async with asyncio.timeout(MESSAGE_LIMIT_S):  # who does not read must not keep the answer here
-                    await writer.drain()
-                    writer.write_eof()
+            await self._serve(reader, writer)
         except (OSError, TimeoutError):
             writer.transport.abort()
         finally:
@@ -71,15 +68,23 @@ class ZattPort:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> Mapping[str, Any] | None:
-        """What becomes of the map that comes; None where none does."""
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(MESSAGE_LIMIT_S):
                 asked = await _message(reader)
         except (ValueError, msgpack.UnpackException) as error:
-            return _failed(f"no MessagePack map: {error or type(error).__name__}")
+            await _tell(writer, _failed(f"no MessagePack map: {error or type(error).__name__}"))
+            return
         if asked is None:
-            return None
+            return
+        if isinstance(asked, dict) and asked.get("type") == "get":
+            async with self._reading:
+                await _tell(writer, await self._answer(asked))
+        else:
+            await _tell(writer, await self._answer(asked))
+
+    async def _answer(self, asked: Any) -> Mapping[str, Any]:
+        """What becomes of a map."""
         try:
             return await self._done(asked)
         except Problem as problem:
@@ -108,6 +113,13 @@ class ZattPort:
             return _failed("data is {action: change, key, value} or {action: delete, key}")
         await self._asking.ask((operation,), LIMIT_MS)
         return {"type": "result", "success": True}
+
+
+async def _tell(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
+    writer.write(msgpack.packb(answer))
+    async with asyncio.timeout(MESSAGE_LIMIT_S):  # who does not read must not keep the answer here
+        await writer.drain()
+        writer.write_eof()
 
 
 async def _message(reader: asyncio.StreamReader) -> Any:
