@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -36,12 +37,27 @@ PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsaf
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+class AnyText(Convertor[str]):
+    """All of the rest of a path, slashes and line breaks included: starlette's own `path` stops at these."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", AnyText())
+
+
 def application(gateway: Gateway, asking: Asking, metrics: Metrics, _listener: Listener) -> Starlette:
     """The ASGI application of a gateway."""
     http = Http(gateway, asking, metrics)
     routes = [
         Route("/keys", http.told(http.list_keys), methods=["GET"]),
-        Route("/keys/{key:path}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
+        Route("/keys/{key:any}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
         Route("/transactions", http.told(http.transact), methods=["POST"]),
         Route("/admin/status", http.told(http.status), methods=["GET"]),
         Route("/livez", http.told(http.livez), methods=["GET"]),

@@ -30,8 +30,8 @@ def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Li
     node = Node(gateway, asking, metrics, listener)
     return Starlette(
         routes=[
-            Route("/keys/{key:path}", node.get, methods=["GET"]),
-            Route("/keys/{key:path}", node.post, methods=["POST"]),
+            Route("/keys/{key:any}", node.get, methods=["GET"]),
+            Route("/keys/{key:any}", node.post, methods=["POST"]),
             Route("/admin/status", node.status, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _elsewhere},

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import psutil
@@ -38,6 +39,15 @@ def test_a_value_is_there_until_it_is_deleted(service):
     assert service.ask("GET", "/keys/a/b", headers={"If-None-Match": put[1]["etag"]})[0] == 304
     assert service.ask("DELETE", "/keys/a/b")[0] == 204
     assert service.ask("GET", "/keys/a/b")[0] == service.ask("DELETE", "/keys/a/b")[0] == 404
+
+
+@pytest.mark.parametrize("key", ["a/b//c", "line\nbreak", "ends\n", "\r\n/", "%", "a?b#c", " ", "ü\u2028", ".", "a/../b"])
+def test_a_key_may_be_any_text(service, key):
+    path = f"/keys/{urllib.parse.quote(key, safe='')}"
+    assert service.ask("PUT", path, json.dumps(key).encode())[0] == 204
+    assert json.loads(service.ask("GET", path)[2]) == key
+    assert key in body_of(service.ask("GET", f"/keys?prefix={urllib.parse.quote(key, safe='')}"))["keys"]
+    assert service.ask("DELETE", path)[0] == 204
 
 
 def test_a_condition_that_does_not_hold_is_412_and_changes_nothing(service):
@@ -252,8 +262,8 @@ def test_a_port_in_use_is_one_line_before_anything_starts(tmp_path):
 
 
 def test_a_bad_file_is_told_with_its_place(tmp_path):
-    [line] = started_in_vain(tmp_path, "t = 1\ndurable = on\n")
-    assert "own.config:2:1: error: durable = on" in line
+    [line] = started_in_vain(tmp_path, "t = 1\nprotocol = raft\n")
+    assert "own.config:2:1: error: protocol = raft" in line
 
 
 def test_a_file_that_is_not_there_is_told():
