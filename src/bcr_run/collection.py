@@ -51,6 +51,7 @@ class Collection:
         self._initial_pieces = Pieces(most_state_bytes(settings))
         self._initial_state: Snapshot | None = None
         self._progress: dict[int, int] = {}
+        self._is_without_olympus = False
         self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
 
@@ -116,6 +117,10 @@ class Collection:
         self._olympus_notices = decode(tuple[Notice, ...], notices)
         self._olympus_samples = decode(tuple[Sample, ...], samples)
         self._exhibits.extend(decode(tuple[Exhibit, ...], exhibits))
+
+    def miss_olympus(self) -> None:
+        """Olympus has ended, and what it had yet to tell will not come."""
+        self._is_without_olympus = True
 
     def add_exhibits_piece(self, configuration: int, index: int, count: int, piece: bytes) -> None:
         """Take a part of what Olympus was told, and said, when this configuration was replaced."""
@@ -196,6 +201,7 @@ class Collection:
             state_limits(self.settings),
             self.settings.object_name,
             initial_state=self._initial_state,
+            is_without_olympus=self._is_without_olympus,
         )
 
 

@@ -52,7 +52,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
     parser.add_argument("--data", metavar="FOLDER", default="")
     parser.add_argument("--continued", action="store_true")
     parser.add_argument("--lab", action="store_true")
-    parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
+    parser.add_argument("--log-folder", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
     try:
         service = read_service(options.input)
@@ -70,7 +70,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         service.scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
         run_name=f"service-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
-        log_base=str(options.log_dir.absolute()) if options.log_dir else "",
+        log_base=str(options.log_folder.absolute()) if options.log_folder else "",
     )
     settings = msgspec.structs.replace(settings, data_folder=options.data)
     gateways = tuple(

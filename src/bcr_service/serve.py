@@ -17,6 +17,7 @@ from bcr.scenario import ScenarioError
 from bcr.stable.disk import DiskError
 from bcr_run import output
 from bcr_run.launch import settings_of
+from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.data_folder import descriptors, open_data_folder
 from bcr_runtime.places import SOURCES
@@ -43,7 +44,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("file", nargs="?", default=DEFAULT_FILE, metavar="FILE", help="what is to be served (default: %(default)s)")
     parser.add_argument("--lab", action="store_true", help="let callers kill, pause and resume replicas, by /lab/…")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="where the disks are, in place of what FILE says (default: data)")
-    parser.add_argument("--log-dir", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
+    parser.add_argument("--log-folder", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
+    formerly(parser, "--log-folder", "--log-dir")
     options = parser.parse_args(arguments)
     try:
         path = find_scenario(options.file)
@@ -116,8 +118,8 @@ def command_for(path: Path, sockets: Sequence[socket.socket], disks: Disks | Non
         command += ["--continued"] if disks.is_continued else []
     if options.lab:
         command.append("--lab")
-    if options.log_dir:
-        command += ["--log-dir", str(options.log_dir.absolute())]
+    if options.log_folder:
+        command += ["--log-folder", str(options.log_folder.absolute())]
     return command
 
 

@@ -193,8 +193,8 @@ def _disks(chance: Chance, replicas: int, faulty: Sequence[int], lies: bool) -> 
         words += [f"restart(olympus,{chance.number(0, 600)})" for _ in range(chance.number(1, 3))]
     if chance.happens(0.5):
         words += [f"end_in_sync(olympus,{chance.number(1, 12)})" for _ in range(chance.number(1, 2))]
-    if chance.happens(0.2):
-        words.append(f"end_in_sync({chance.one_of(names)},{chance.number(1, 30)})")
+    if chance.happens(0.3):
+        words += [f"end_in_sync({chance.one_of(names)},{chance.number(1, 30)})" for _ in range(chance.number(1, 2))]
     for position in faulty:
         if chance.happens(0.3):
             fault = chance.one_of(("full", "torn", "flip") if lies else ("full",))

@@ -186,7 +186,7 @@ def test_olympus_begins_again_at_any_moment_and_everything_is_answered(authentic
 
 
 def test_there_is_no_olympus_to_begin_again_in_raft():
-    with pytest.raises(ScenarioError, match="restart: there is no olympus in protocol = raft"):
+    with pytest.raises(ScenarioError, match="there is no olympus in protocol = raft"):
         parse_scenario(f"{BASE}protocol = raft\nsimulation = crash(replica_0,3); restart(olympus,5)\n", "x.config")
 
 

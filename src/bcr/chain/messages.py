@@ -31,6 +31,7 @@ from bcr.signed.statements import (
     tree_over,
 )
 from bcr.signed.violations import (
+    BeyondLimits,
     DisagreeingResult,
     IncompleteProof,
     InvalidSignature,
@@ -226,10 +227,20 @@ def demand_configuration(number: int, configuration: Membership) -> None:
 
 
 def demand_request(request: SignedRequest, configuration: Membership) -> None:
-    """Raises a ProtocolViolation unless this is a request within the limits that its client signed."""
-    operations = request.statement.operations
-    if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
-        raise MalformedMessage("a request beyond the limits", evidence=(request,))
-    if operations_bytes(operations) > REQUEST_LIMIT_BYTES:
-        raise MalformedMessage(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))
+    """Raises a ProtocolViolation unless this is a request within the limits that its client signed.
+
+    It is BeyondLimits where all replicas find so, whoever signed it: then the signature has not been looked at.
+    """
+    demand_within_limits(request)
+    if request.statement.number < 0:
+        raise MalformedMessage("a request with a number below 0", evidence=(request,))
     configuration.demand_signed_by_client(request)
+
+
+def demand_within_limits(request: SignedRequest) -> None:
+    """Raises BeyondLimits where the request is larger than any may be."""
+    operations = request.statement.operations
+    if not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
+        raise BeyondLimits(f"a request of {len(operations):,} operations", evidence=(request,))
+    if operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+        raise BeyondLimits(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))

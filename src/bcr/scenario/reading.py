@@ -84,6 +84,8 @@ class _Reading:
         self.unread: set[str] = set()  # numbers that are missing or make no sense
         found, self.diagnostics = entries_of(text, source)
         self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
+        if self.has_errors() and not found:
+            self.unread.update(("t", "num_client"))  # it is no scenario at all
         self.entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
         for entry in found:
             self._add(entry)
@@ -435,11 +437,15 @@ class _Reading:
 
         warn, tell = self._warner(entry), self._teller(entry)
         simulation = parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
+        if (
+            protocol is not SHUTTLE
+            and simulation
+            and "olympus" in {*(each.process for each in simulation.restarts), *(each.process for each in simulation.sync_ends)}
+        ):
+            self._say(entry, f"there is no olympus in protocol = {protocol.name}")
         for fault in simulation.disk_faults if simulation else ():
             if fault.fault in protocol.disk_faults_refused:
                 self._say(entry, f"disk({fault.process},{fault.fault},…): {protocol.disk_faults_refused[fault.fault]}")
-        if protocol is not SHUTTLE and any(restart.process == "olympus" for restart in simulation.restarts):
-            self._say(entry, f"restart: there is no olympus in protocol = {protocol.name}")
         return simulation
 
     # -- expectations

@@ -14,6 +14,7 @@ import msgspec
 
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.settings import Settings
+from bcr.signed.authentication import Acceptance, Authentication
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Voucher
 from bcr.signed.violations import ProtocolViolation
@@ -27,8 +28,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     """What a service is, in the words of a scenario file: whoever goes on with its state has to say the same."""
 
     t: int
-    authentication: str
-    acceptance: str
+    authentication: Authentication
+    acceptance: Acceptance
     object: str
     client_window: int
     checkpt_interval: int
@@ -152,6 +153,12 @@ class OlympusLog:
     def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot) -> None:
         """Before the configuration leaves, which begins with this state: nothing is decided that is not in it."""
         self._write({"issued": encode(Issued(configuration, tuple(mute), self._run)), "decided": encode(None)}, state)
+
+    def recover(self, configuration: SignedConfiguration, state: Snapshot, highest: int) -> None:
+        """In a new log: what is known of the one that was lost."""
+        self.highest = highest
+        self._write({"highest": encode(highest)})
+        self.issue(configuration, (), state)
 
     def _write(self, facts: dict[str, bytes], state: Snapshot | None = None) -> None:
         changed: dict[int, bytes] = {}
