@@ -56,6 +56,7 @@ ARROWS = {
         "bcr_show",
         "bcr_sim",
         "bcr_spec",
+        "argcomplete",
         "matplotlib",
         "msgspec",
         "psutil",
