@@ -55,6 +55,7 @@ def test_each_gateway_is_a_client_of_the_chain():
         ("authentication = hmac", "ed25519"),
         ("acceptance = quorum", "can be lost"),
         ("object = dictionary", "the store"),
+        ("session_slots = 100", "which stay"),
         ("t = 0", "t"),
     ],
 )
