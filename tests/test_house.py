@@ -20,7 +20,7 @@ HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
     "bcr_disk": {"bcr"},
-    "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "psutil"},
+    "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "msgspec", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_client": {"bcr", "msgspec", "nacl"},
