@@ -51,6 +51,7 @@ ARROWS = {
     | {
         "bcr_bench",
         "bcr_client",
+        "bcr_disk",
         "bcr_fuzz",
         "bcr_service",
         "bcr_show",
