@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
+from bcr_bench.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
 from bcr_bench.costs import measure, print_costs
 from bcr_bench.disk_cost import measure_disks
 from bcr_bench.distalgo_raft import against_raft
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         return compare_messages(options.times)
     if options.command == "reconfiguration":
         return measure_reconfiguration(options.keys, options.times, options.crash)
+    if options.command == "budget":
+        return _budget(options.times, options.docs)
     if options.command == "page":
         return _draw_again(options.folder, options.docs)
     try:
@@ -67,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
     page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
     commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
+    budget = commands.add_parser("budget", help="where the microseconds of an operation go, part by part, from profiles of whole runs")
+    budget.add_argument("--times", type=_times, default=3, help="runs of each workload with a profile, and as many without (default: 3)")
+    budget.add_argument("--docs", action="store_true", help="renew the table in docs/performance.md too")
     messages = commands.add_parser("messages", help="a DistAlgo message, with this project's layer and with stock DistAlgo")
     messages.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
     raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
@@ -112,6 +118,25 @@ def _costs() -> int:
         return 1
     print_foretold(costs, layer, int(describe()["cores"]))
     return 0
+
+
+def _budget(times: int, for_docs: bool) -> int:
+    """Prints the table; 1 where a run did not count, or the parts do not come to what was measured."""
+    began = datetime.now(UTC)
+    try:
+        columns = measure_budget(times)
+    except BudgetError as error:
+        print(f"bcr bench: {error}", file=sys.stderr)
+        return 1
+    print_budget(columns)
+    if for_docs:
+        page = PROJECT / "docs" / "performance.md"
+        text = with_section(page.read_text(encoding="utf-8"), section_of(columns, f"{began:%Y-%m-%d %H:%M} UTC"))
+        page.write_text(text, encoding="utf-8")
+    problems = gaps(columns)
+    for problem in problems:
+        print(f"bcr bench: {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def draw(folder: Path, for_docs: bool) -> None:
