@@ -77,11 +77,11 @@ class Membership:
             raise UnknownSigner(f"no client {client}")
         return self._clients[client]
 
-    def demand_signed_by_client(self, request: SignedRequest) -> None:
-        """Raises unless this is a request that the client named in it signed."""
+    def demand_signed_by_client(self, request: SignedRequest, encoded: bytes | None = None) -> None:
+        """Raises unless this is a request that the client named in it signed; `encoded` are its canonical bytes, for who has them."""
         if request.signer != request.statement.client:
             raise MalformedMessage(f"request of client {request.statement.client} signed by {request.signer}", evidence=(request,))
-        request.demand_authentic(self.client_key(request.signer), f"client {request.signer}")
+        request.demand_authentic(self.client_key(request.signer), f"client {request.signer}", encoded)
 
 
 SignedConfiguration = Signed[Configuration]

@@ -15,7 +15,7 @@ from bcr.chain.configuration import Membership
 from bcr.chain.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof, violations_in
 from bcr.chain.slot_room import operations_bytes
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
-from bcr.signed.encoding import digest, encode
+from bcr.signed.encoding import digest, encode, encode_with
 from bcr.signed.merkle import Tree
 from bcr.signed.signing import Statement
 from bcr.signed.statements import (
@@ -28,7 +28,7 @@ from bcr.signed.statements import (
     SignedOrder,
     SignedRequest,
     SignedResult,
-    tree_over,
+    tree_over_encoded,
 )
 from bcr.signed.violations import (
     DisagreeingResult,
@@ -65,6 +65,20 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
     order_proof: tuple[SignedOrder, ...]
     result_proof: tuple[SignedResult, ...]
 
+    @once
+    def encodings(self) -> tuple[bytes, ...]:
+        """The canonical bytes of each request: hashed, checked, measured and passed on. Made of the requests, and never what came."""
+        return tuple(map(encode, self.requests))
+
+    def encode(self) -> bytes:
+        return encode_with(self, requests=self.encodings)
+
+    def extended(self, order_proof: tuple[SignedOrder, ...], result_proof: tuple[SignedResult, ...]) -> "Shuttle":
+        """The same requests with these proofs, for the next replica."""
+        further = Shuttle(self.configuration, self.slot, self.requests, order_proof, result_proof)
+        further.__dict__["encodings"] = self.encodings
+        return further
+
     def demand_valid(self, configuration: Membership, position: int) -> None:
         """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (specification, 3.3).
 
@@ -79,13 +93,13 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
             raise MalformedMessage(f"more statements than the {position} predecessors", evidence=(self,))
         expected = Order(self.configuration, self.slot, self.request_tree.root)
         demand_order_proof(self.order_proof, expected, configuration, position)
-        for request in self.requests:
-            demand_request(request, configuration)
+        for request, encoded in zip(self.requests, self.encodings, strict=True):
+            demand_request(request, configuration, encoded)
 
     @once
     def request_tree(self) -> Tree:
         """The tree over the requests, whose root the order statements hold."""
-        return tree_over(self.requests)
+        return tree_over_encoded(self.encodings)
 
 
 class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
@@ -225,11 +239,15 @@ def demand_configuration(number: int, configuration: Membership) -> None:
         raise WrongConfiguration(f"message of configuration {number}, not {configuration.number}")
 
 
-def demand_request(request: SignedRequest, configuration: Membership) -> None:
-    """Raises a ProtocolViolation unless this is a request within the limits that its client signed."""
+def demand_request(request: SignedRequest, configuration: Membership, encoded: bytes | None = None) -> None:
+    """Raises a ProtocolViolation unless this is a request within the limits that its client signed.
+
+    `encoded` are its canonical bytes, for who has them.
+    """
     operations = request.statement.operations
+    encoded = encode(request) if encoded is None else encoded
     if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
         raise MalformedMessage("a request beyond the limits", evidence=(request,))
-    if operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+    if len(encoded) > REQUEST_LIMIT_BYTES and operations_bytes(operations) > REQUEST_LIMIT_BYTES:
         raise MalformedMessage(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))
-    configuration.demand_signed_by_client(request)
+    configuration.demand_signed_by_client(request, encoded)
