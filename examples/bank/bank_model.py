@@ -1,7 +1,7 @@
 """The bank once more: a list of all postings, from which every balance is added up anew."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import Place
@@ -20,6 +20,10 @@ class BankModel:
         """What is in each account."""
         accounts = {account for account, _ in self._postings}
         return {account: self._balance(account) for account in accounts}
+
+    def begin_with(self, values: Mapping[str, int]) -> None:
+        """Hold these balances."""
+        self._postings = list(values.items())
 
     def copy(self) -> "BankModel":
         other = BankModel()

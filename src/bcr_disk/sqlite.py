@@ -1,7 +1,7 @@
 """A disk as one SQLite file: key and log together, so that neither can be there without the other.
 
 WAL and synchronous=FULL: a transaction that has been committed survives a power cut. One connection only, opened by the
-process that writes, behind a lock file that names it.
+process that writes, behind a lock file that names it. A process that is forked off it inherits neither.
 """
 
 import contextlib
@@ -9,14 +9,17 @@ import fcntl
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from weakref import WeakSet
 
 from bcr.stable.disk import Content, DamagedError, DiskError, Row
 
 FORMAT = 1
 APPLICATION = 0x62637231  # "bcr1", by which the file is known to be ours
 ENDING = ".sqlite"
+LOCK_PAUSE_S = 0.02
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _TABLES = """
@@ -26,33 +29,48 @@ CREATE TABLE log (number INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEG
 """
 
 
+_held: "WeakSet[SqliteDisk]" = WeakSet()
+_inherited: list[sqlite3.Connection] = []  # which a forked process may neither use nor close
+
+
+def _disinherit() -> None:
+    """In a process just forked: its parent's disks are none of its own, and their locks end with the parent."""
+    for disk in list(_held):
+        disk.leave_to_parent()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_disinherit)
+
+
 class SqliteDisk:
     """The file at `path`, made with its folder if need be; `owner` is who opens it, for whoever is refused.
+
+    A process that ended just now may take a moment to let go of it: that is waited for, `patience_s` at the most.
 
     Raises DiskError where another process has it open, others could read it, it is of another format or no such file;
     DamagedError where SQLite says that it is broken.
     """
 
-    def __init__(self, path: Path, owner: str) -> None:
+    def __init__(self, path: Path, owner: str, patience_s: float = 0.0) -> None:
         self.name = str(path)
         self._path = path
         with self._errors("cannot be opened"):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _locked(path.with_suffix(".lock"), owner)
+            self._lock = locked(path.with_suffix(".lock"), owner, self.name, patience_s)
         try:
             self._open()
         except BaseException:
             os.close(self._lock)
             raise
+        _held.add(self)
 
     def _open(self) -> None:
         path = self._path
         is_new = not path.exists()
         if is_new:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        mode = path.stat().st_mode
-        if mode & OTHERS:
-            raise DiskError(f"{self.name} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
+        _demand_private(path)
         with self._errors("cannot be opened"):
             # Transactions are begun and ended here, not by the library.
             self._connection = sqlite3.connect(path, isolation_level=None)
@@ -75,26 +93,13 @@ class SqliteDisk:
             os.close(folder)
 
     def _demand_known(self) -> None:
-        [application] = self._connection.execute("PRAGMA application_id").fetchone()
-        [version] = self._connection.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION:
-            raise DiskError(f"{self.name} is not a file of this project")
-        if version != FORMAT:
-            raise DiskError(f"{self.name} is of format {version}, and this version reads and writes format {FORMAT}")
+        _demand_format(self._connection, self.name)
         [said] = self._connection.execute("PRAGMA quick_check").fetchone()
         if said != "ok":
             raise DamagedError(f"{self.name} is damaged: {said}")
 
-    @contextlib.contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            is_broken = type(error) is sqlite3.DatabaseError
-            kind = DamagedError if is_broken else DiskError
-            raise kind(f"{self.name} {'is damaged' if is_broken else what}: {error}") from error
-        except OSError as error:
-            raise DiskError(f"{self.name} {what}: {error.strerror}") from error
+    def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return _errors_of(self.name, what)
 
     def read(self) -> Content:
         with self._errors("cannot be read"):
@@ -136,20 +141,83 @@ class SqliteDisk:
             self._connection.execute("DELETE FROM log WHERE number = ?", (row.number,))
         self.sync()
 
+    def leave_to_parent(self) -> None:
+        """In a forked process: let go of it without touching the file."""
+        _inherited.append(self._connection)
+        os.close(self._lock)
+
     def close(self) -> None:
+        _held.discard(self)
         self._connection.close()
         os.close(self._lock)
 
 
-def _locked(path: Path, owner: str) -> int:
-    """An open lock file with the owner in it. Raises DiskError, naming the owner, where somebody else has it."""
-    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+@contextlib.contextmanager
+def _errors_of(name: str, what: str) -> Iterator[None]:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(file, 200).decode(errors="replace").strip() or "another process"
+        yield
+    except sqlite3.DatabaseError as error:
+        is_broken = type(error) is sqlite3.DatabaseError
+        kind = DamagedError if is_broken else DiskError
+        raise kind(f"{name} {'is damaged' if is_broken else what}: {error}") from error
+    except OSError as error:
+        raise DiskError(f"{name} {what}: {error.strerror}") from error
+
+
+def _demand_private(path: Path) -> None:
+    mode = path.stat().st_mode
+    if mode & OTHERS:
+        raise DiskError(f"{path} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
+
+
+def _demand_format(connection: sqlite3.Connection, name: str) -> None:
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise DiskError(f"{name} is not a file of this project")
+    if version != FORMAT:
+        raise DiskError(f"{name} is of format {version}, and this version reads and writes format {FORMAT}")
+
+
+def demand_ours(path: Path) -> None:
+    """Raises DiskError where others may read this disk, which nobody has open, or it is of another format."""
+    with _errors_of(str(path), "cannot be opened"):
+        _demand_private(path)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+                _demand_format(connection, str(path))
+
+
+class SlowedDisk(SqliteDisk):
+    """The same where a sync takes longer by so many milliseconds, to measure what another machine's disk would cost."""
+
+    added_ms = 0.0
+
+    def sync(self) -> None:
+        super().sync()
+        time.sleep(self.added_ms / 1_000)
+
+
+def _is_locked(file: int, patience_s: float) -> bool:
+    """Whether the file could be locked within that time."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                return False
+            time.sleep(LOCK_PAUSE_S)
+
+
+def locked(path: Path, owner: str, what: str, patience_s: float) -> int:
+    """An open lock file with the owner in it. Raises DiskError, naming the owner of `what` it is for, where somebody else has it."""
+    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    if not _is_locked(file, patience_s):
+        holder = os.pread(file, 200, 0).decode(errors="replace").strip()
         os.close(file)
-        raise DiskError(f"{path.with_suffix(ENDING)} is in use by {holder}") from None
+        raise DiskError(f"{what} is in use by {holder or 'another process'}")
     os.ftruncate(file, 0)
     os.pwrite(file, f"{owner}, process {os.getpid()}\n".encode(), 0)
     return file

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dacurrent.transport import TcpTransport
 
 START_OPERATIONS = 20
-LIMIT_S = 180.0
+LIMIT_S = 180.0  # for a run to end when nothing is sent to it any more
 START_LIMIT_S = 60.0
 OPEN_LIMIT = 40  # connections of a stranger's that stay open
 FLOOD_OPEN = 800  # the same of a flood
@@ -79,7 +79,7 @@ class Target:
         scenario = folder / "scenario.config"
         scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=operations))
         node = ["-L", "warning", "-n", "onode", "-M", "-p", "0", "-H", "localhost", "--cookie", COOKIE]
-        run = ["RunSystem.da", "-i", str(scenario), "--log-dir", str(folder / "logs"), "--result-file", str(self.result_file)]
+        run = ["RunSystem.da", "-i", str(scenario), "--log-folder", str(folder / "logs"), "--result-file", str(self.result_file)]
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(
@@ -188,6 +188,7 @@ def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Word
             tally.messages += words(target, chance)
         target.look()
         most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
+        deadline_s = time.monotonic() + LIMIT_S
     return _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
 
 
@@ -245,7 +246,7 @@ def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, 
         f"reconfigurations; at most {most_mib:.0f} MiB and {most_open} descriptors a process; {len(output):,} bytes of output"
     )
     if status is None:
-        tally.findings.append(f"seed {seed}: not ended within {LIMIT_S:g} s")
+        tally.findings.append(f"seed {seed}: not ended within {LIMIT_S:g} s of the last message")
     elif status != 0 or verdict != "pass":
         reasons = "; ".join(result.get("reasons", ()))[:300]
         tally.findings.append(f"seed {seed}: status {status}, {verdict} {reasons} {_last_error(output)}")

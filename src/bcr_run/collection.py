@@ -48,7 +48,10 @@ class Collection:
         self._exhibit_pieces: dict[int, Pieces] = {}
         self._state_pieces: dict[int, Pieces] = {}
         self._final_state: Snapshot | None = None
+        self._initial_pieces = Pieces(most_state_bytes(settings))
+        self._initial_state: Snapshot | None = None
         self._progress: dict[int, int] = {}
+        self._is_without_olympus = False
         self.faults: list[FaultPlan] = []
         self.problems: list[str] = []
 
@@ -115,6 +118,10 @@ class Collection:
         self._olympus_samples = decode(tuple[Sample, ...], samples)
         self._exhibits.extend(decode(tuple[Exhibit, ...], exhibits))
 
+    def miss_olympus(self) -> None:
+        """Olympus has ended, and what it had yet to tell will not come."""
+        self._is_without_olympus = True
+
     def add_exhibits_piece(self, configuration: int, index: int, count: int, piece: bytes) -> None:
         """Take a part of what Olympus was told, and said, when this configuration was replaced."""
         pieces = self._exhibit_pieces.setdefault(configuration, Pieces())
@@ -123,6 +130,13 @@ class Collection:
         if payload is not None:
             del self._exhibit_pieces[configuration]
             self._exhibits.extend(decode(tuple[Exhibit, ...], payload))
+
+    def add_initial_piece(self, index: int, count: int, piece: bytes) -> None:
+        """Take a part of the state that an earlier run has left, and with which this one begins."""
+        self._initial_pieces.add(index, count, piece)
+        payload = self._initial_pieces.payload()
+        if payload is not None:
+            self._initial_state = decode(Snapshot, payload)
 
     def add_state_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
         """Take a part of a replica's final state, which counts unless a fault has spoiled it by then.
@@ -186,6 +200,8 @@ class Collection:
             self.settings.client_window,
             state_limits(self.settings),
             self.settings.object_name,
+            initial_state=self._initial_state,
+            is_without_olympus=self._is_without_olympus,
         )
 
 

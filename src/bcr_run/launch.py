@@ -17,14 +17,17 @@ from da.common import get_runtime_option
 from bcr.chain.settings import Settings
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.scenario.workload import Requests
+from bcr.stable.disk import DiskError
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
 from bcr_run import output
+from bcr_run.options import formerly
 from bcr_run.patience import patience_ms, stall_limit_s
 from bcr_run.progress import Progress
 from bcr_run.run_folder import begin_folder, link_latest
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime import ambient
+from bcr_runtime.data_folder import open_data_folder
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.places import default_log_base
 
@@ -81,7 +84,8 @@ def _parser() -> _Parser:
     parser.add_argument("--placement", choices=["processes", "nodes"])
     parser.add_argument("--node-limit", metavar="SECONDS", type=float, default=NODE_LIMIT_S)
     parser.add_argument("--log-level", choices=sorted(LEVELS))
-    parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
+    parser.add_argument("--log-folder", metavar="FOLDER", type=Path)
+    formerly(parser, "--log-folder", "--log-dir")
     parser.add_argument("--result-file", metavar="FILE", type=Path)
     return parser
 
@@ -109,6 +113,11 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
     except UnicodeEncodeError as error:  # it could be neither sent to other processes nor written into result.json
         raise BadInput(f"the folder of the logs has a name that is not UTF-8: {str(folder)!r}") from error
     _demand_writable(folder, options.result_file)
+    if settings.data_folder:
+        try:
+            open_data_folder(settings, f"bcr run {scenario.name}")
+        except DiskError as error:
+            raise BadInput(f"{scenario.source}: data: {error}") from error
     for problem in begin_folder(folder, Path(scenario.source), settings, scenario.workloads):
         output.complain(problem)
     if not settings.log_base:
@@ -138,7 +147,7 @@ def _demand_writable(folder: Path, result_file: Path | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"logs cannot be written to {folder}: {error.strerror}; choose another folder with --log-dir") from error
+        raise BadInput(f"logs cannot be written to {folder}: {error.strerror}; choose another folder with --log-folder") from error
     if result_file is not None and not os.access(result_file.absolute().parent, os.W_OK):
         raise BadInput(f"--result-file {result_file}: there is no folder {result_file.absolute().parent} to write it to")
 
@@ -175,13 +184,14 @@ def settings_of(scenario: Scenario, **more: object) -> Settings:
 
 def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:
     label = re.sub(r"[^A-Za-z0-9._-]+", "_", scenario.name)[:80] or "run"
-    base = options.log_dir or _chosen_logdir()
+    base = options.log_folder or _chosen_logdir()
     return settings_of(
         scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
         run_name=f"{label}-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
         log_base=str(base.absolute()) if base else "",
         log_level=options.log_level or scenario.log_level,
+        data_folder=scenario.data,
         clock=ambient.clock_name(),
         clock_origin_ns=ambient.wall_clock_ns() - ambient.monotonic_ns(),
     )

@@ -4,7 +4,9 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,16 +17,38 @@ LOCK = "in-use"
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A new folder that is gone behind the block; before it, those are removed whose commands were killed."""
-    _remove_abandoned()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    # The lock belongs to the open file, so it ends with this process however that ends.
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with _ending_in_order():
+        _remove_abandoned()
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        # The lock belongs to the open file, so it ends with this process however that ends.
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """A signal that would end this process on the spot raises SystemExit, so that what was made for a moment goes.
+
+    That is more than our folder: Python tries out, with a file of its own, where temporary ones can be made.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    is_ours = threading.current_thread() is threading.main_thread()
+    ending = [each for each in (signal.SIGTERM, signal.SIGHUP) if is_ours and signal.getsignal(each) is signal.SIG_DFL]
+    for number in ending:
+        signal.signal(number, end)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        for number in ending:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _remove_abandoned() -> None:

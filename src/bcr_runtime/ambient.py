@@ -20,9 +20,11 @@ import psutil
 
 from bcr.raft.persistent import MemoryStore, Store
 from bcr.stable.disk import Disk
-from bcr_disk.sqlite import ENDING, SqliteDisk
+from bcr_disk.sqlite import ENDING, SlowedDisk, SqliteDisk
 from dacurrent import logfiles, waiting
 
+LEAVE_LIMIT_S = 6.0  # for a process that ended, or whose parent did, to let go of its disk
+ADDED_SYNC_MS = "BCR_ADDED_SYNC_MS"  # the environment's variable by which ./bcr bench disks makes syncs take longer
 DISK_STATUS = 74  # of a process that could not write what it had to
 
 
@@ -50,6 +52,8 @@ class Source(Protocol):
     def gone(self, children: Sequence[Any]) -> list[Any]: ...
 
     def fallen_children(self, children: Sequence[Any]) -> list[Any]: ...
+
+    def replaced(self, child: Any) -> None: ...
 
     def end_children(self, limit_s: float) -> None: ...
 
@@ -199,6 +203,11 @@ class SystemSource:
         alive = lifetime.running()
         return [child for child in children if child not in alive]
 
+    def replaced(self, child: Any) -> None:
+        from dacurrent import lifetime  # not before DistAlgo is loaded
+
+        lifetime.note_replaced(child)
+
     def end_children(self, limit_s: float) -> None:
         deadline_s = time.monotonic() + limit_s
         for child in multiprocessing.active_children():
@@ -208,7 +217,12 @@ class SystemSource:
                 child.join()
 
     def open_disk(self, path: Path, owner: str) -> Disk:
-        return SqliteDisk(path.with_suffix(ENDING), owner)
+        added_ms = os.environ.get(ADDED_SYNC_MS)
+        if added_ms is None:
+            return SqliteDisk(path.with_suffix(ENDING), owner, LEAVE_LIMIT_S)
+        disk = SlowedDisk(path.with_suffix(ENDING), owner, LEAVE_LIMIT_S)
+        disk.added_ms = float(added_ms)
+        return disk
 
     def before_waiting(self, callback: Callable[[], None]) -> None:
         def call() -> None:
@@ -304,6 +318,11 @@ def gone(children: Sequence[Any]) -> list[Any]:
 def fallen_children(children: Sequence[Any]) -> list[Any]:
     """Those that have ended, and that whoever made them may make again here."""
     return _source.fallen_children(children)
+
+
+def replaced(child: Any) -> None:
+    """A DistAlgo process that this OS process made has ended, and that it was killed is no failure: another takes its place, or it goes without."""
+    _source.replaced(child)
 
 
 def end_children(limit_s: float) -> None:

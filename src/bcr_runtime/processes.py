@@ -24,6 +24,11 @@ def limit_answers() -> None:
     import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
 
 
+def let_replicas_outlive_olympus() -> None:
+    """In the start-up, before it makes any process: replicas are made by Olympus, and serve on where it has ended."""
+    import_module("dacurrent.lifetime").adopt_orphans()
+
+
 def run_folder(settings: Settings) -> Path:
     """The folder of this run's logs on this host."""
     return Path(settings.log_base or default_log_base()) / settings.run_name
@@ -33,7 +38,12 @@ def open_journal(settings: Settings, name: str) -> Journal:
     """The log of the process called `name`, with the settings as its first lines."""
     origin_ns = settings.clock_origin_ns if settings.clock == ambient.clock_name() else None
     journal = Journal(run_folder(settings) / f"{name}.log", settings.log_level, origin_ns)
-    journal.step("settings", pid=os.getpid(), **{field: getattr(settings, field) for field in settings.__struct_fields__})
+    journal.step(
+        "settings",
+        pid=os.getpid(),
+        has_common_clock=origin_ns is not None,
+        **{field: getattr(settings, field) for field in settings.__struct_fields__},
+    )
     return journal
 
 
@@ -69,7 +79,7 @@ def with_moved(servers: Sequence[Any], command: tuple[str, list[Any]], process: 
     Raises MalformedMessage where the command is another one, or names another process.
     """
     verb, parts = command
-    places = [place for place in parts[:1] if verb == "moved" and isinstance(place, int) and 0 <= place < len(servers)]
+    places = [place for place in parts[:1] if verb == "server_moved" and isinstance(place, int) and 0 <= place < len(servers)]
     if not places or [*addresses_of([process])] != parts[1:]:
         raise MalformedMessage("a server that has moved is said to be another process than came with that")
     return tuple(process if place == places[0] else server for place, server in enumerate(servers))

@@ -1,10 +1,11 @@
-"""How a replica or a server keeps what it must not forget: on its disk, or, where nothing is to be durable, nowhere.
+"""How replicas, servers and Olympus keep what they must not forget: on their disks, or, where nothing is to be durable, nowhere.
 
 Whatever goes wrong with a disk ends the process at once: who cannot keep its word says nothing more.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from bcr.chain.ledger import Ledger
@@ -15,11 +16,18 @@ from bcr.signed.authentication import Authentication, keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Keys
 from bcr.stable.chain import Identity, Stable
 from bcr.stable.disk import Content, Disk, DiskError, Row
+from bcr.stable.olympus_log import NoOlympusLog, OlympusLog, Terms
 from bcr.state.running import RunningState
 from bcr_runtime import ambient
 from bcr_runtime.processes import run_folder
 
-FOLDER = "disks"  # below a run's logs
+FOLDER = "disks"  # below a run's logs, where no folder is given
+OLYMPUS = "olympus"
+
+
+def disk_folder(settings: Settings) -> Path:
+    """Where the disks of a run are: in the folder that was given for them, or beside its logs."""
+    return Path(settings.data_folder) if settings.data_folder else run_folder(settings) / FOLDER
 
 
 @contextlib.contextmanager
@@ -96,7 +104,7 @@ def open_stable(settings: Settings, name: str, position: int, configuration: int
     """What the replica called `name`, at this place of a configuration, keeps; it is made where there is none yet."""
     if not settings.durable:
         return Nowhere()
-    path = run_folder(settings) / FOLDER / f"{name}-configuration_{configuration}"
+    path = disk_folder(settings) / f"{name}-configuration_{configuration}"
     seed = ambient.random_bytes(KEY_SEED_SIZE)
     with _or_end():
         disk = _StrictDisk(ambient.open_disk(path, f"{name} of configuration {configuration}"))
@@ -109,5 +117,16 @@ def open_server_store(settings: Settings, name: str, position: int) -> Store:
     if not settings.durable:
         return ambient.open_store(name)
     with _or_end():
-        return DiskStore(_StrictDisk(ambient.open_disk(run_folder(settings) / FOLDER / name, name)), position)
+        return DiskStore(_StrictDisk(ambient.open_disk(disk_folder(settings) / name, name)), position)
+    raise AssertionError("a process that has ended goes on")
+
+
+def open_olympus_log(settings: Settings) -> OlympusLog | NoOlympusLog:
+    """What Olympus keeps; it is made where there is none yet."""
+    seed = ambient.random_bytes(KEY_SEED_SIZE)
+    if not settings.durable:
+        return NoOlympusLog(seed)
+    with _or_end():
+        disk = _StrictDisk(ambient.open_disk(disk_folder(settings) / OLYMPUS, "Olympus"))
+        return OlympusLog(disk, seed, Terms.of(settings), settings.run_name)
     raise AssertionError("a process that has ended goes on")

@@ -16,7 +16,10 @@ CrashKind = Literal["process", "power"]
 
 
 class SimDisk:
-    """`sleep_ns` lets the process that syncs stand still. What has been synced survives whatever `crash` does."""
+    """`sleep_ns` lets the process that syncs stand still. What has been synced survives whatever `crash` does.
+
+    `in_sync` is called in each sync, before anything of it is on the disk and when all of it is.
+    """
 
     def __init__(self, name: str, chance: random.Random, sleep_ns: Callable[[int], None]) -> None:
         self.name = name
@@ -25,6 +28,7 @@ class SimDisk:
         self.is_spoiled = False  # something that was synced is not there any more as it was
         self.syncs = 0
         self.cuts = 0
+        self.in_sync: Callable[[bool], None] = lambda is_done: None  # somebody who lets the process end there
         self._chance = chance
         self._sleep_ns = sleep_ns
         self._facts: dict[str, bytes] = {}
@@ -46,6 +50,7 @@ class SimDisk:
         self._take_its_time()
         self._rows |= {row.number: row for row in self._written}
         self._written.clear()
+        self.in_sync(True)
 
     def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
         self._take_its_time()
@@ -55,6 +60,7 @@ class SimDisk:
         self._parts |= parts
         self._parts = {number: body for number, body in self._parts.items() if body}
         self._rows = {number: row for number, row in self._rows.items() if number >= first}
+        self.in_sync(True)
 
     def cut(self, row: Row) -> None:
         self.cuts += 1
@@ -70,6 +76,7 @@ class SimDisk:
     def _take_its_time(self) -> None:
         self._demand_room()
         self.syncs += 1
+        self.in_sync(False)
         if self.sync_ns:
             self._sleep_ns(self.sync_ns)
             self._demand_room()

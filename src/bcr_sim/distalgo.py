@@ -190,9 +190,8 @@ class System:
         self.containers[container.dapid].append(twin)
 
     def begin_again(self, container: Container) -> Container:
-        """A process with the id, the disk and the beginning of one that has ended."""
+        """A process with the id and the beginning of one that has ended."""
         again = Container(self, container.cls, container.dapid, container.daparent, None)
-        again.disk = container.disk
         among = self.containers[container.dapid]
         among[among.index(container)] = again
         for message in container.beginning.values():
@@ -219,11 +218,12 @@ class System:
         is_control = command is not MESSAGE
         if not is_control and len(targets) > 1:
             targets = self.route(sender, targets)
-        for target in targets:
+        for index, target in enumerate(list(targets)):
             changed = content if is_control else self.on_sending(sender, target, content)
             if changed is None:
                 continue  # a liar keeps it to itself
-            self.network.transmit(sender, target, (sender.dapid, (command, changed)), is_control)
+            has_begun_again = target.task.is_dead and targets is self.containers.get(receiver)  # just now
+            self.network.transmit(sender, targets[index] if has_begun_again else target, (sender.dapid, (command, changed)), is_control)
 
     def command(self, receiver: ProcessId, command: sim.Command, content: Any) -> None:
         """The root's command to a process."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bcr.chain.outstanding import VOID
 from bcr.chain.proofs import Answer
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
@@ -200,6 +201,8 @@ class Oracle:
             if is_liar:
                 continue  # whatever that has signed is a request
             workload = self._workloads[statement.client]
+            if statement.operations == VOID:
+                continue  # it asks for nothing
             if not 0 <= statement.number < len(workload) or tuple(workload[statement.number]) != statement.operations:
                 self.tell("validity", f"{who} executed in slot {slot} what client {statement.client} was not to send")
 

@@ -1,17 +1,20 @@
-"""What befalls the disks and the power of a simulated run whose replicas keep what they order on disk.
+"""What befalls the disks and the power of a simulated run whose replicas, and Olympus, keep on disk what they must not forget.
 
 A process that is restarted loses what it had not synced; with the power some of that may be on the disk all the same, or
-torn. A disk that forgets what was synced, or takes no more, makes its replica one of the t that may be faulty.
+torn. A disk that forgets what was synced, or takes no more, makes its replica one of the t that may be faulty. The
+replicas end with Olympus, who has made them, and whom the start-up makes again.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from greenlet import GreenletExit
 
-from bcr.scenario.values import DiskFault, Simulation
+from bcr.scenario.values import DiskFault, Simulation, SyncEnd
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import BEGINNING, Container, System
 from bcr_sim.properties import Interference
@@ -19,13 +22,17 @@ from bcr_sim.trace import Trace
 from bcr_sim.world import MILLISECOND_NS, World, current_task
 
 SYNC_MOST_NS = MILLISECOND_NS  # that a sync of a disk takes which nothing is wrong with
+OLYMPUS = "olympus"
 DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
+SHARE_DONE = 0.4  # of the syncs in which a process ends that are done by then
 # What a replica says with these follows from slots that it has executed.
 SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
 
 
 class Watcher(Protocol):
     """What this tells of those that begin again; an oracle."""
+
+    def tell(self, name: str, what: str) -> None: ...
 
     def ended(self, container: Container, why: str) -> None: ...
 
@@ -57,7 +64,10 @@ class Power:
 
     def __init__(self, run: Run, replicas: int) -> None:
         self._run = run
-        self._names = [f"replica_{position}" for position in range(replicas)]
+        self._names = [OLYMPUS, *(f"replica_{position}" for position in range(replicas))]
+        self._disks: dict[str, tuple[SimDisk, Container]] = {}  # by the name of the file, with who opened it last
+        self.syncs: Counter[str] = Counter()  # that were begun, by the name of the process
+        self.ended: Counter[tuple[str, int | None]] = Counter()  # processes that were stopped, by name and configuration
         self._is_off = False
         self._is_over = False
         self._down: list[Container] = []  # that will begin again
@@ -75,16 +85,38 @@ class Power:
     # -- what the processes ask for
 
     def open_disk(self, container: Container, path: Path) -> SimDisk:
-        """The disk of a replica, which it finds again when it is restarted."""
-        if container.disk is None:
+        """The disk of a process, which whoever comes in its place finds again."""
+        found = self._disks.get(path.name)
+        if found is not None and found[1].task.is_dead:
+            disk, before = found
+            self._run.oracle.began_again(before, container)
+        else:  # the first, or a twin
             chance = random.Random(f"{self._run.options.seed}/disk/{path.name}")
-            container.disk = SimDisk(path.name, chance, lambda ns: current_task().sleep(ns))
-            container.disk.sync_ns = int(chance.random() * SYNC_MOST_NS)
-        return container.disk
+            disk = SimDisk(path.name, chance, lambda ns: current_task().sleep(ns))
+            disk.sync_ns = int(chance.random() * SYNC_MOST_NS)
+        if found is None or found[1].task.is_dead:
+            self._disks[path.name] = disk, container
+        container.disk = disk
+        disk.in_sync = partial(self._in_sync, container)
+        return disk
+
+    def _in_sync(self, container: Container, is_done: bool) -> None:
+        """A process is in a sync, in which its machine may be to lose its power: what it writes may then be there, or torn."""
+        number = self.syncs[container.name] - is_done
+        self.syncs[container.name] += not is_done
+        if SyncEnd(container.name, number) not in self._run.options.sync_ends or self._is_off or self._is_over:
+            return
+        chance = random.Random(f"{self._run.options.seed}/{container.name}/{number}")
+        if is_done == (chance.random() < SHARE_DONE):
+            self._run.world.at(self._run.world.now_ns, self.restart, [container.name], None, "power")
+            current_task().sleep(DOWN_NS)  # it does not get further
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
         """A process ends because of its disk: it is as good as crashed from then on."""
         disk = container.disk
+        if container.name == OLYMPUS:
+            self._run.oracle.tell("durability", f"Olympus ends: {why}")
+            raise GreenletExit
         if disk is None or not (disk.is_full or disk.is_spoiled):
             self._run.oracle.ended(container, why)
         self._happened(container, f"ends: {why}")
@@ -110,12 +142,19 @@ class Power:
         # Not those that are only being made: whoever makes them waits for them, and knows when they have died.
         living = [container for name in names for container in self._run.living(name)]
         stopped = [container for container in living if len(container.beginning) == len(BEGINNING)]
-        for container in stopped:
+        makers = {container.dapid for container in stopped if container.name == OLYMPUS}
+        # Whom it has made ends with Olympus, and does not come back of itself.
+        orphans = [each for each in self._run.system.all() if each.daparent in makers]
+        stopped = [each for each in stopped if each not in orphans]
+        self._down = [each for each in self._down if each not in orphans]
+        for container in stopped + [each for each in orphans if not each.task.is_dead]:
             self._happened(container, "ends")
-            self._run.system.coming_back.add(container.dapid)
+            self.ended[container.name, container.configuration] += 1
             container.task.kill()
             if container.disk is not None:
                 container.disk.crash(kind)
+        self._run.system.coming_back.difference_update(each.dapid for each in orphans)
+        self._run.system.coming_back.update(each.dapid for each in stopped)
         self._down += stopped
         return stopped
 
@@ -129,13 +168,13 @@ class Power:
         for container in [each for each in containers if each in self._down]:
             self._down.remove(container)
             self._happened(container, "begins again")
-            self._run.oracle.began_again(container, self._run.system.begin_again(container))
+            self._run.system.begin_again(container)
 
-    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None, kind: CrashKind = "process") -> None:
         """End the processes of these names, which begin again after a while, from disks that `spoil` has spoiled."""
         if self._is_off or self._is_over:
             return
-        stopped = self._stop(names, "process")
+        stopped = self._stop(names, kind)
         for container in stopped:
             if spoil is not None and container.disk is not None:
                 self._count(container)

@@ -16,7 +16,7 @@ from bcr.verdict.model import Model
 from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
 from bcr_sim import distalgo
-from bcr_sim.disks import SimDisk
+from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import Container
 from bcr_sim.power import Power
 from bcr_sim.raft_oracle import RaftOracle
@@ -43,18 +43,11 @@ class _SkewedSource(WorldSource):
 
 
 class _PowerOfServers(Power):
-    """Disks belong to names: the start-up makes another process of the same name, which finds the disk."""
+    """Who begins again is told who the others are now; who has crashed may begin again."""
 
     def __init__(self, run: "RaftRun", servers: int) -> None:
         super().__init__(run, servers)
         self._raft = run
-        self._disks: dict[str, SimDisk] = {}
-
-    def open_disk(self, container: Container, path: Path) -> SimDisk:
-        disk = container.disk = self._disks.get(path.name)
-        if disk is None:
-            disk = self._disks[path.name] = super().open_disk(container, path)
-        return disk
 
     def _begin(self, containers: Iterable[Container]) -> None:
         down = list(containers)
@@ -62,9 +55,8 @@ class _PowerOfServers(Power):
             self._raft.prepare_return(container)
         super()._begin(down)
 
-    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
-        names = [name for name in names if not self._raft.come_back(name)]
-        super().restart(names, spoil)
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None, kind: CrashKind = "process") -> None:
+        super().restart([name for name in names if not self._raft.come_back(name)], spoil, kind)
 
     def sending(self, sender: Container, message: str) -> None:
         """A message leaves a server: its oracle looks at that itself."""
@@ -114,7 +106,7 @@ class RaftRun(_Run):
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether a majority of the servers is there, and nothing hindered to the end."""
         faulty = {position for position in faulty_by(record.faults, 0).get(0, ()) if f"replica_{position}" in self._down}
-        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name != "crash"}
+        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name not in ("crash", "restart")}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)
         return len(faulty | others) <= self.scenario.t and not is_client_gone and not has_links_cut

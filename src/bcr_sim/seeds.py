@@ -175,7 +175,7 @@ def _add_useless_macs(chance: Chance, pairs: Pairs, faulty: Sequence[int], clien
 
 
 def _disks(chance: Chance, replicas: int, faulty: Sequence[int], lies: bool) -> list[str]:
-    """Restarts and power cuts of anybody, which are no faults; and of the faulty ones the disks that lose something.
+    """Restarts and power cuts of anybody, Olympus too, which are no faults; and of the faulty ones the disks that lose something.
 
     A disk that gives back less than was synced makes its replica say what is not so, against which checksums are not made.
     """
@@ -189,6 +189,12 @@ def _disks(chance: Chance, replicas: int, faulty: Sequence[int], lies: bool) -> 
             words.append(f"power_cut({since},{since + chance.number(1, 400)})")
     if chance.happens(0.25):
         words.append(f"disk({chance.one_of(names)},slow({chance.number(1, 6)}),{chance.number(0, 300)})")
+    if chance.happens(0.4):
+        words += [f"restart(olympus,{chance.number(0, 600)})" for _ in range(chance.number(1, 3))]
+    if chance.happens(0.5):
+        words += [f"end_in_sync(olympus,{chance.number(1, 12)})" for _ in range(chance.number(1, 2))]
+    if chance.happens(0.3):
+        words += [f"end_in_sync({chance.one_of(names)},{chance.number(1, 30)})" for _ in range(chance.number(1, 2))]
     for position in faulty:
         if chance.happens(0.3):
             fault = chance.one_of(("full", "torn", "flip") if lies else ("full",))

@@ -53,6 +53,9 @@ class WorldSource:
             container = self._run.container_of(task)
             # Twins are alike in this too: it is how they come to have one key.
             seed = f"{self._run.options.seed}/{container.name}/{container.configuration}"
+            begun_before = self._run.power.ended[container.name, container.configuration]
+            if begun_before:
+                seed += f"/{begun_before}"  # who begins again draws others
             chance = self._run.chances[task] = random.Random(seed)
         return chance.randbytes(count)
 
@@ -89,6 +92,9 @@ class WorldSource:
     def fallen_children(self, children: Sequence[Any]) -> list[Any]:
         """None: the simulator lets processes begin again itself, in the same place."""
         return []
+
+    def replaced(self, child: Any) -> None:
+        """Never: see `fallen_children`."""
 
     def end_children(self, limit_s: float) -> None:
         """They end with the world."""

@@ -31,10 +31,12 @@ _UNTOLD = {
     "final_state",
     "contents",
     "evidence",
+    "went_back",
+    "caught_up",
     "operations",
     "results",
 }
-_SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position"}
+_SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position", "digest"}
 
 _Values = Mapping[str, str]
 
@@ -42,6 +44,7 @@ _Values = Mapping[str, str]
 _TOLD: Mapping[str, Callable[[_Values], str]] = {
     "case": lambda v: f"case {v['case'].replace('_', ' ')} for {_request(v)}",
     "executed": lambda v: f"executes slot {v['slot']}: {v['requests']}",
+    "accepted": lambda v: f"accepted number {v['number']}, slot {v['slot']}, answered by {v['answered_by']}",
     "active": lambda v: f"is active in configuration {v['configuration']}",
     "immutable": lambda v: f"is immutable, with {v['slots']} slots executed and {v['history']} in its history",
     "checkpoint": lambda v: f"signs its state behind slot {v['slot']}",

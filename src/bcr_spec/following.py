@@ -15,6 +15,7 @@ import msgspec
 from da import sim
 
 from bcr.objects.sizes import STATE_LIMIT_BYTES
+from bcr.scenario import Scenario
 from bcr.scenario.values import Simulation
 from bcr_sim import distalgo
 from bcr_sim.distalgo import Container, ProcessId, System
@@ -97,17 +98,21 @@ class Follower:
         self._world.end()
 
 
-def departures(run: Recorded) -> list[Departure]:
-    """Where the run that was recorded is none that the specification allows; empty where it is one.
-
-    Raises NotSpecified where results are accepted on less than the specification asks for, signatures do not convince
-    everybody alike, or the dictionary has a limit that may bind: the specification knows no sizes.
+def demand_specified(scenario: Scenario) -> None:
+    """Raises NotSpecified where the scenario is of another protocol, results are accepted on less than the specification asks
+    for, signatures do not convince everybody alike, or the dictionary has a limit that may bind: the specification knows no sizes.
     """
-    for key, known, value in (("authentication", "ed25519", run.scenario.authentication),
-                              ("acceptance", "all", run.scenario.acceptance),
-                              ("state_limit", STATE_LIMIT_BYTES, run.scenario.state_limit_bytes)):  # fmt: skip
+    for key, known, value in (("protocol", "shuttle", scenario.protocol),
+                              ("authentication", "ed25519", scenario.authentication),
+                              ("acceptance", "all", scenario.acceptance),
+                              ("state_limit", STATE_LIMIT_BYTES, scenario.state_limit_bytes)):  # fmt: skip
         if value != known:
-            raise NotSpecified(f"{run.scenario.source}: the specification is of {key} = {known}, and not of {value}")
+            raise NotSpecified(f"{scenario.source}: the specification is of {key} = {known}, and not of {value}")
+
+
+def departures(run: Recorded) -> list[Departure]:
+    """Where the run that was recorded is none that the specification allows; empty where it is one. Raises NotSpecified."""
+    demand_specified(run.scenario)
     distalgo.set_options()
     # What goes wrong in a handler is only logged.
     with _complaints() as complaints, with_digests(run.translator.digests.of) as text:

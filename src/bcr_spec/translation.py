@@ -31,6 +31,7 @@ from bcr.signed.statements import (
     Ready,
     ReconfigurationRequest,
     Refusal,
+    Rejection,
     Result,
     SignedRequest,
     Stale,
@@ -198,9 +199,11 @@ class Translator:
         return ("result_message", number, answer.slot, slot, outcomes, self.results(number, answer.proof),
                 self.orders(number, answer.orders))  # fmt: skip
 
-    def _error(self, number: int, payload: bytes) -> Message:
-        signed = decode(Signed[Refusal], payload)
+    def _error(self, number: int, payload: bytes) -> Message | None:
+        signed = decode(Signed[Refusal | Rejection], payload)
         said = signed.statement
+        if isinstance(said, Rejection):
+            return None  # it is of a request that is none there, where nothing has a size
         return ("error", self.by_replica(said.configuration, signed, "error", said.configuration, said.client, said.number))
 
     def _stale(self, number: int, payload: bytes) -> Message:

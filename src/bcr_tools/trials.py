@@ -1,5 +1,7 @@
 """Trials: a run of its own for each, in which processes crash or stop, or the command is interrupted, at a drawn moment.
 
+Olympus, once the chain serves, is hit in trials of its own: the chain has to go on without it.
+
 A trial is made of its seed alone: who is hit, how, how many at once, and when. It is judged from outside: by the verdict,
 by when the command ended, and by what is left of it.
 """
@@ -16,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,12 @@ TURNS = {
     "crash": ("head", "middle", "tail", "other"),
     "stop": ("head", "middle", "tail", "other"),
     "interrupt": ("command", "command"),
-    "restart": ("head", "middle", "tail", "all"),
+    "restart": ("head", "middle", "tail", "all", "olympus", "everybody"),
+    "olympus": ("olympus",),
 }
-SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP, "restart": signal.SIGKILL}
+SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP, "restart": signal.SIGKILL, "olympus": signal.SIGKILL}
 TIMEOUT_MS = 400
+NUM_CLIENTS = 2
 TEXT = """test_case_name = trial{seed}
 t = {t}
 num_client = 2
@@ -72,18 +76,19 @@ class Trial:
     victims: tuple[str, ...]
     number: signal.Signals
     moment_s: float
+    timeout_ms: int = TIMEOUT_MS
 
     @property
     def text(self) -> str:
         """The scenario file."""
-        timers = {"timeout": TIMEOUT_MS, "olympus_timeout": 5 * TIMEOUT_MS}
+        timers = {"timeout": self.timeout_ms, "olympus_timeout": 5 * self.timeout_ms}
         text = TEXT.format(seed=self.seed, other=self.seed + 1, t=self.t, **timers)
         return text + "durable = on\n" if self.kind == "restart" else text
 
     @property
     def spares_service(self) -> bool:
-        """Whether at most t replicas are hit, or any that have disks, and nobody else: then the run has to pass."""
-        return bool(self.victims) and all(each.startswith("replica_") for each in self.victims)
+        """Whether the run has to pass: at most t replicas are hit, or only processes that have disks, or Olympus when the chain serves."""
+        return bool(self.victims) and (self.kind in ("restart", "olympus") or all(each.startswith("replica_") for each in self.victims))
 
     def __str__(self) -> str:
         whom = ", ".join(self.victims) or "the command"
@@ -142,14 +147,17 @@ def trial_of(seed: int, kinds: Sequence[str]) -> Trial:
     chance = random.Random(f"trial {seed}")
     if role == "command":
         return Trial(seed, kind, role, 1, (), chance.choice(INTERRUPTS), chance.uniform(0, INTERRUPT_MOMENT_S))
+    if role == "olympus":
+        return Trial(seed, kind, role, chance.choice((1, 1, 2)), (role,), SIGNALS[kind], chance.uniform(0, MOMENT_S))
     if role == "other":
         victims: tuple[str, ...] = (chance.choice(("olympus", "client_0", "client_1")),)
         t = 1
     else:
         t = chance.choice((1, 1, 1, 2))
         last = 2 * t
-        if role == "all":
+        if role in ("all", "everybody"):
             victims = tuple(f"replica_{position}" for position in range(last + 1))
+            victims += ("olympus",) if role == "everybody" else ()
             return Trial(seed, kind, role, t, victims, SIGNALS[kind], chance.uniform(0, MOMENT_S))
         first = {"head": 0, "middle": chance.randrange(1, last), "tail": last}[role]
         others = [position for position in range(last + 1) if position != first]
@@ -169,7 +177,7 @@ def perform(trial: Trial, folder: Path) -> Account:
     began_s = time.monotonic()
     with open(folder / "output", "wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bcr_tools.cli", "run", str(file), "--log-dir", str(logs)],
+            [sys.executable, "-P", "-m", "bcr_tools.cli", "run", str(file), "--log-folder", str(logs)],
             env={**os.environ, MARK: mark, "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -199,6 +207,8 @@ def _hit(
     """Send the signal at its moment to those who are there; returns the family of the run at that moment, and when it was."""
     if trial.victims:
         _await(process, lambda: all(_pid_of(logs, victim) for victim in trial.victims))
+    if trial.kind == "olympus":
+        _await(process, lambda: _is_serving(logs))
     _await(process, _after(trial.moment_s))
     family = {member.pid: member for member in marked(mark)}
     hit_s = time.monotonic()
@@ -223,6 +233,11 @@ def _await(process: "subprocess.Popen[bytes]", is_there: Any) -> None:
     deadline_s = time.monotonic() + TRIAL_LIMIT_S
     while process.poll() is None and not is_there() and time.monotonic() < deadline_s:
         time.sleep(TICK_S)
+
+
+def _is_serving(logs: Path) -> bool:
+    """Whether every client has been answered: then all of them know the chain."""
+    return all(any("accepted" in file.read_text() for file in logs.glob(f"*/client_{client}.log")) for client in range(NUM_CLIENTS))
 
 
 def _pid_of(logs: Path, name: str) -> int | None:
@@ -280,12 +295,16 @@ def _read_result(account: Account, logs: Path, ended: float) -> None:
                 account.ended_s = max(0.0, ended - file.stat().st_mtime)
 
 
-def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: int) -> int:
-    """Run the trials of the seeds and print what came of them; 0 if all held, 1 otherwise."""
+def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: int, timeout_ms: int = TIMEOUT_MS) -> int:
+    """Run the trials of the seeds and print what came of them; 0 if all held, 1 otherwise.
+
+    `timeout_ms` is what clients and replicas wait: where processes seldom have their turn, less than that replaces one chain
+    after the other.
+    """
     _let_signals_reach_runs()
 
     def run(seed: int) -> Account:
-        return perform(trial_of(seed, kinds), folder / f"trial{seed}")
+        return perform(replace(trial_of(seed, kinds), timeout_ms=timeout_ms), folder / f"trial{seed}")
 
     accounts = []
     with ThreadPoolExecutor(jobs) as pool:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from da import common
 
-from dacurrent.limited import LimitedLog
+from dacurrent.limited import PROVOKED, LimitedLog
 from dacurrent.stock import Stock
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ SECRET_BYTES = 32
 TICKET_BYTES = 16
 SEQUENCE_BITS = 62
 
-_log = LimitedLog(logging.getLogger("da.sim.commands"))
+_log = LimitedLog(logging.getLogger("da.sim.commands"), allowance=PROVOKED)
 
 
 class Refused(Exception):

@@ -5,12 +5,15 @@
   to `exit`.
 - A node waits for its children before it ends.  SIGTERM and Ctrl-C end it and all of them; what has not ended within
   END_LIMIT_S is killed.
-- A child ends when its parent process has ended, however that was.
+- A child ends when its parent process has ended, however that was. A node that says `adopt_orphans` takes in those whose
+  parent was a process of its own: they go on until the node ends them with the others.
 - Nobody waits for a child of its own that has died, and only as long as a program says for one that does not answer `setup` and `start`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -20,9 +23,11 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dacurrent import transport
+from dacurrent.limited import PROVOKED
 from dacurrent.stock import Stock
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
 FAILURE_STATUS = 70
 END_LIMIT_S = 5.0
+ORPHAN_LIMIT_S = 2.0  # for those whose parent has ended: nobody waits for what they do
 WATCH_PAUSE_S = 0.5
 CHECK_PAUSE_S = 1.0
 NEW_LIMIT_S = 30.0  # for those that `new` waits for, node or child, to say that they are there
@@ -37,6 +43,7 @@ NEW_LIMIT_S = 30.0  # for those that `new` waits for, node or child, to say that
 # because it may have much to do; a program that goes on without it sets a limit before it makes processes.
 ANSWER_LIMIT_S: float | None = None
 FORK_PAUSE_S = 0.01
+PR_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 
 _log = logging.getLogger("da.lifetime")
 
@@ -51,15 +58,19 @@ class _Household:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.has_failed = False
-        self.has_lost_child = False
+        self.lost: set[ProcessId] = set()  # children that a signal has ended
         self.signal: int | None = None  # the one that ends this OS process
         self.is_ending = False  # whether it ends anyhow, so that a signal need not interrupt anything
         self.is_deserted = False  # whether the node that this one works for is gone
+        self.replaced: set[Any] = (
+            set()
+        )  # processes in whose place others came, or without which it goes on, so that their end is no failure
         self.containers: list[Any] = []  # started, and their end not counted yet
         self.manager = None  # of the transports of this OS process
 
 
 _household = _Household()
+_adopter: int | None = None  # the OS process that takes in orphans of the processes that it made; they are forked and know it
 
 
 def _ours() -> _Household:
@@ -80,6 +91,11 @@ def note_desertion() -> None:
     _ours().is_deserted = True
 
 
+def note_replaced(pid: ProcessId) -> None:
+    """A process that this OS process started has been killed, and another has taken its place, or none has to."""
+    _ours().replaced.add(pid)
+
+
 def living() -> int:
     """How many processes live that this OS process started."""
     return sum(map(_is_running, list(_ours().containers)))
@@ -88,6 +104,16 @@ def living() -> int:
 def running() -> list[ProcessId]:
     """The processes that live of those that this OS process started, in processes of their own or in threads."""
     return [each.dapid for each in list(_ours().containers) if _is_running(each)]
+
+
+def adopt_orphans() -> None:
+    """In a node, before it makes processes: those of a process of its own that has ended go on, as children of this one.
+
+    Only Linux has that. Elsewhere they end with their parent.
+    """
+    global _adopter
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
+        _adopter = os.getpid()
 
 
 # -- processes and their containers
@@ -278,7 +304,7 @@ def _node_status(household: _Household, status: int, outcome: int | None) -> int
         return 128 + household.signal
     if status or outcome:
         return status or outcome or 0
-    return FAILURE_STATUS if household.has_failed or household.has_lost_child else 0
+    return FAILURE_STATUS if household.has_failed or household.lost - household.replaced else 0
 
 
 # -- ends
@@ -303,11 +329,11 @@ def _obey_signals(exception: type[BaseException]) -> None:
 
 
 def _end_with_parent() -> None:
-    """In a child: a thread that ends this OS process when the parent's has ended."""
+    """In a child: a thread that ends this OS process when the parent's has ended, and nobody adopts it."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        while parent is not None and os.getppid() == parent.pid:
+        while parent is not None and os.getppid() in (parent.pid, _adopter):
             time.sleep(WATCH_PAUSE_S)
         _log.error("The parent process has ended, and this one with it.")
         os.kill(os.getpid(), signal.SIGTERM)
@@ -346,7 +372,10 @@ def _await_containers(household: _Household, limit_s: float | None = None) -> No
 
 
 def _finish(household: _Household) -> None:
-    """End what still runs, all of it after a signal or a desertion, else the daemons; then close the transports."""
+    """End what still runs, all of it after a signal or a desertion, else the daemons, and orphans; then close the transports."""
+    orphans = _adopted(household)
+    for orphan in orphans:
+        os.kill(orphan, signal.SIGTERM)
     running = [each for each in list(household.containers) if _is_running(each)]
     if household.signal is None and not household.is_deserted:
         running = [each for each in running if each.daemon]
@@ -365,8 +394,30 @@ def _finish(household: _Household) -> None:
             container.kill()
             container.join()
     _count_ended(household, set(running))
+    deadline_s = min(deadline_s, time.monotonic() + ORPHAN_LIMIT_S)
+    for orphan in orphans:
+        while not os.waitpid(orphan, os.WNOHANG)[0]:
+            if time.monotonic() > deadline_s:
+                os.kill(orphan, signal.SIGKILL)
+                os.waitpid(orphan, 0)
+                break
+            time.sleep(FORK_PAUSE_S)
     if household.manager is not None and household.manager.started:
         household.manager.close()
+    PROVOKED.tell(_log)
+
+
+def _adopted(household: _Household) -> list[int]:
+    """The process ids of the orphans that this OS process has taken in; nobody else gets one of these until they are waited for."""
+    if _adopter != household.pid or not (household.signal or household.has_failed or household.lost or household.replaced):
+        return []  # who ends in order ends behind its own children
+    own = {each.pid for each in household.containers if _is_os_process(each)}
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if int(file.read_text().rpartition(")")[2].split()[1]) == household.pid:
+                found.append(int(file.parent.name))
+    return sorted(set(found) - own)
 
 
 def _count_ended(household: _Household, ended_by_us: AbstractSet[Any] = frozenset()) -> None:
@@ -378,6 +429,6 @@ def _count_ended(household: _Household, ended_by_us: AbstractSet[Any] = frozense
         code = container.exitcode
         if code == FAILURE_STATUS:
             household.has_failed = True
-        elif code is not None and code < 0 and container not in ended_by_us:
-            household.has_lost_child = True
+        elif code is not None and code < 0 and container not in ended_by_us and container.dapid not in household.replaced:
+            household.lost.add(container.dapid)
             _log.error("%s was ended by %s.", container.dapid, signal.Signals(-code).name)

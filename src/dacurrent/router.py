@@ -22,7 +22,7 @@ from da.common import ProcessId
 from da.transport import base
 
 from dacurrent import authority, codec, envelopes, forks, membership
-from dacurrent.limited import LimitedLog
+from dacurrent.limited import PROVOKED, LimitedLog
 from dacurrent.logs import ENDED_LOGS
 from dacurrent.stock import Stock
 
@@ -57,7 +57,7 @@ class Router(_stock_router):
         super().__init__(transport_manager)
         self.name = "da-router"
         self.nodes = membership.NodeSet()
-        self._told = LimitedLog(self.log)
+        self._told = LimitedLog(self.log, allowance=PROVOKED)
         self._early: (
             list[tuple[ProcessId, ProcessId, tuple[Any, Any]]] | None
         ) = []  # messages that came before the first process was registered

@@ -27,7 +27,7 @@ from da import common
 from da.transport import base, sock
 
 from dacurrent import frames, handshake, links, origins, sockets
-from dacurrent.limited import LimitedLog
+from dacurrent.limited import PROVOKED, LimitedLog
 
 if TYPE_CHECKING:
     from dacurrent.sockets import Address
@@ -47,7 +47,7 @@ HEAD_BYTES, CODE_BYTES = frames.FRAME.size, handshake.CODE_BYTES
 unpack_size = frames.FRAME.unpack_from
 RECEIVE_BYTES = 64 * 1024
 
-_log = LimitedLog(logging.getLogger("da.transport"))
+_log = LimitedLog(logging.getLogger("da.transport"), allowance=PROVOKED)
 _live: weakref.WeakSet[TcpTransport] = weakref.WeakSet()
 identities: dict[int, bytes] = {}  # port -> the public key of the transport that was made last for it here
 

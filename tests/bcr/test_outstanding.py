@@ -1,8 +1,13 @@
 """A client's request that waits for its answer."""
 
-from memory_chain import MemoryChain, get
+import pytest
+from memory_chain import MemoryChain, get, make_configuration, replica_author
 
-from bcr.chain.outstanding import OutstandingRequest
+from bcr.chain.outstanding import VOID, OutstandingRequest
+from bcr.objects.finding import named
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Rejection, Request
+from bcr.state.running import RunningState
 
 
 def test_the_patience_of_a_client_doubles_with_every_try_up_to_16_timeouts():
@@ -11,3 +16,38 @@ def test_the_patience_of_a_client_doubles_with_every_try_up_to_16_timeouts():
     for waiting.attempts in range(1, 8):
         patience.append(waiting.patience())
     assert patience == [1, 2, 4, 8, 16, 16, 16]
+
+
+def rejection(waiting, replica, why="too much", configuration=0, request_digest=None):
+    digest = waiting.signed.statement.digest() if request_digest is None else request_digest
+    return Signed.sign(Rejection(configuration, 0, 0, digest, why), replica, replica_author(replica))
+
+
+@pytest.mark.parametrize("t", [1, 2])
+def test_a_request_is_rejected_by_t_plus_1_replicas_and_by_no_fewer(t):
+    waiting = OutstandingRequest(MemoryChain().send(0, get("k")), 0)
+    configuration = make_configuration(t)
+    assert [waiting.add_rejection(rejection(waiting, replica), configuration) for replica in range(t + 1)] == [False] * t + [True]
+
+
+def test_of_rejections_those_of_one_replica_of_other_words_configurations_and_requests_do_not_add_up():
+    waiting = OutstandingRequest(MemoryChain().send(0, get("k")), 0)
+    others = [
+        rejection(waiting, 0),
+        rejection(waiting, 0),
+        rejection(waiting, 1, why="too little"),
+        rejection(waiting, 2, request_digest=bytes(32)),
+    ]
+    assert not any(waiting.add_rejection(each, make_configuration(2)) for each in others)
+    assert not waiting.add_rejection(rejection(waiting, 3, configuration=1), make_configuration(2, number=1))
+    assert not waiting.add_rejection(rejection(waiting, 4), make_configuration(2))
+    assert waiting.add_rejection(rejection(waiting, 1), make_configuration(2))
+
+
+@pytest.mark.parametrize("name", ["dictionary", "store"])
+def test_what_takes_the_number_of_a_rejected_request_changes_no_object(name):
+    state = RunningState(1, replicated=name)
+    before = state.snapshot().values(named(name))
+    [outcome] = state.execute(0, 0, [Request(0, 0, VOID)])
+    assert len(outcome.results) == 1
+    assert state.snapshot().values(named(name)) == before

@@ -1,6 +1,6 @@
 """Configurations that follow each other soon serve longer and longer before they are replaced (specification, 7a)."""
 
-from bcr.chain.pauses import CALM, LEAST_MS, MOST_MS, Pauses
+from bcr.chain.pauses import CALM, LEAST_MS, MOST_MS, Pauses, Repetitions
 
 
 def owed_at_once(pauses, times):
@@ -42,3 +42,14 @@ def test_before_there_is_a_pause_a_configuration_is_calm_after_four_times_the_le
     pauses.owed_ms(CALM * LEAST_MS + 1)
     assert pauses.owed_ms(CALM * LEAST_MS + 1) == 0.0
     assert pauses.owed_ms(0.0) == LEAST_MS
+
+
+def test_who_asks_without_end_is_heeded_after_1_2_4_and_at_the_most_16_pauses():
+    repetitions = Repetitions(1_000)
+    heeded = [second for second in range(80) if repetitions.heeds("replica_1", second)]
+    assert heeded == [0, 1, 3, 7, 15, 31, 47, 63, 79]
+
+
+def test_each_is_heeded_for_itself():
+    repetitions = Repetitions(1_000)
+    assert [repetitions.heeds(name, 5.0) for name in ("replica_1", "replica_2", "replica_1")] == [True, True, False]

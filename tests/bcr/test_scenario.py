@@ -390,6 +390,12 @@ def test_yaml_that_holds_no_scenario_is_refused_with_its_place(text, place):
     assert place in [(each.line, each.column) for each in caught.value.diagnostics]
 
 
+def test_of_yaml_that_is_no_mapping_one_thing_is_said():
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario("- t\n- 1\n", "x.yaml")
+    assert [each.text for each in caught.value.diagnostics] == ["expected 'name: value' lines"]
+
+
 # -- any text
 
 FRAGMENTS = st.sampled_from(

@@ -319,7 +319,7 @@ def test_two_swapped_slots_that_a_quorum_signed_are_judged_fail(chain):
     altered = with_exchange(altered, 1, 0, lambda each: resigned(each, slot=2))
     judgement = verdict(chain, altered)
     assert fails(judgement, "a replay gives ('a',)")
-    assert fails(judgement, "returned before client 0, request 1 was sent, but stands behind it")
+    assert fails(judgement, "was answered before client 0, request 1 was sent, but stands behind it")
 
 
 def test_an_operation_that_returned_before_another_was_sent_but_stands_later_is_judged_fail():
@@ -333,7 +333,7 @@ def test_an_operation_that_returned_before_another_was_sent_but_stands_later_is_
     chain.accept(first)
     assert verdict(chain).status == "pass"  # both were under way
     early = with_exchange(chain.record(), 0, 0, lambda each: changed(each, accepted_ns=each.sent_ns + 1))
-    assert fails(verdict(chain, early), "client 0, request 0 returned before client 1, request 0 was sent")
+    assert fails(verdict(chain, early), "client 0, request 0 was answered before client 1, request 0 was sent")
 
 
 def test_times_of_different_clocks_are_not_compared():

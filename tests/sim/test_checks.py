@@ -49,6 +49,7 @@ from bcr.signed.statements import (
     tree_over,
 )
 from bcr.signed.violations import (
+    BeyondLimits,
     Equivocation,
     Hole,
     InvalidSignature,
@@ -335,6 +336,25 @@ def a_request_in_anothers_name_within_a_shuttle(scene: Scene) -> None:
 @case("Head", ACTIVE, MalformedMessage, "a shuttle for the head")
 def a_shuttle_for_the_head(scene: Scene) -> None:
     scene.process.on_shuttle(scene.shuttle(scene.request(scene.fresh())))
+
+
+def too_large(scene: Scene, signer: int = 0) -> Any:
+    return scene.by_client(Request(0, scene.fresh(), (Operation("get", "k"),) * 1_001), signer, 0)
+
+
+@case("Head", ACTIVE, InvalidSignature, "invalid signature of client 0")
+def a_request_beyond_the_limits_in_anothers_name(scene: Scene) -> None:
+    scene.process.on_client_request(too_large(scene, 1))
+
+
+@case("Replica", ACTIVE, BeyondLimits, "a request of 1,001 operations")
+def a_request_beyond_the_limits_within_a_shuttle(scene: Scene) -> None:
+    scene.process.on_shuttle(scene.shuttle(too_large(scene)))
+
+
+@case("Replica", ACTIVE)
+def who_gets_a_request_beyond_the_limits_rejects_it_and_passes_nothing_on(scene: Scene) -> None:
+    assert done_with(scene, "on_client_request", too_large(scene)) == ["error"]
 
 
 def done_with(scene: Scene, handler: str, request: Any) -> list[str]:
@@ -961,6 +981,20 @@ def another_key_of_who_has_enrolled_and_a_key_of_nobody(scene: Scene) -> None:
     scene.process.on_public_key(PublicKey.enrol("client_0", b"another", secret))
     scene.process.on_public_key(PublicKey.enrol("client_7", b"another", secret))
     assert scene.state.public_keys == kept
+
+
+@case("Olympus", SERVING)
+def a_replica_that_gives_its_key_without_end_gets_what_it_began_with_once(scene: Scene) -> None:
+    kept = scene.state.settings
+    scene.state.settings = replace(kept, durable=True)
+    key, secret = scene.state.public_keys["replica_1"], scene.state.secrets["replica_1"]
+    try:
+        with scene.recording("hand_out") as calls:
+            for _ in range(100):
+                scene.process.on_public_key(PublicKey.enrol("replica_1", key, secret))
+    finally:
+        scene.state.settings = kept
+    assert calls == [("hand_out", (scene.state.chain[1],))]
 
 
 def wanted(scene: Scene, act: Callable[[], None]) -> Any:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bcr.scenario import ScenarioError, parse_scenario
-from bcr.scenario.values import DiskFault, PowerCut, Restart
+from bcr.scenario.values import DiskFault, PowerCut, Restart, SyncEnd
 from bcr.stable.disk import DiskError, Row
 from bcr_sim.campaign import run_text
 from bcr_sim.disks import SimDisk
@@ -105,6 +105,7 @@ def simulation(words):
 def test_the_words_are_read():
     read = simulation("restart(replica_1,5); power_cut(9,7); disk(replica_2,full,3); disk(replica_0,slow(4),2)")
     assert read.restarts == (Restart("replica_1", 5),)
+    assert simulation("end_in_sync(olympus,3)").sync_ends == (SyncEnd("olympus", 3),)
     assert read.power_cuts == (PowerCut(7, 9),)
     assert read.disk_faults == (DiskFault("replica_2", "full", 3), DiskFault("replica_0", "slow", 2, 4))
 
@@ -112,8 +113,8 @@ def test_the_words_are_read():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("restart(client_0,5)", "expected replica_0 to replica_2, found 'client_0'"),
-        ("restart(replica_3,5)", "expected replica_0 to replica_2, found 'replica_3'"),
+        ("restart(client_0,5)", "expected replica_0 to replica_2 or olympus, found 'client_0'"),
+        ("restart(replica_3,5)", "expected replica_0 to replica_2 or olympus, found 'replica_3'"),
         ("disk(replica_0,broken,5)", "expected full, torn, flip or slow.ms., found 'broken'"),
     ],
 )
@@ -174,3 +175,23 @@ def test_a_flipped_bit_changes_exactly_one_thing():
     ours.flip()
     after = msgspec.to_builtins(ours.read())
     assert sum(before[name] != after[name] for name in before) == 1
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac", "crc"])
+def test_olympus_begins_again_at_any_moment_and_everything_is_answered(authentication):
+    """Before the first configuration, while one serves, and in a reconfiguration, which goes on where it was."""
+    for ms in (12, 40, 61, 66, 71, 76, 81, 120):
+        outcome = run(f"restart(replica_1,60); restart(olympus,{ms})\nauthentication = {authentication}")
+        assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60), ms
+
+
+def test_there_is_no_olympus_to_begin_again_in_raft():
+    with pytest.raises(ScenarioError, match="there is no olympus in protocol = raft"):
+        parse_scenario(f"{BASE}protocol = raft\nsimulation = crash(replica_0,3); restart(olympus,5)\n", "x.config")
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac", "crc"])
+def test_olympus_ends_in_any_of_its_syncs_and_everything_is_answered(authentication):
+    for count in range(1, 9):
+        outcome = run(f"restart(replica_1,60); end_in_sync(olympus,{count})\nauthentication = {authentication}")
+        assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60), count

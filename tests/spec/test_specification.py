@@ -310,3 +310,8 @@ def test_queries_over_history_cost_more_the_longer_the_history():
     [short, long] = measurements((30, 240))
     assert long.specification_ms > 2 * short.specification_ms
     assert long.specification_ms / short.specification_ms > 1.5 * long.implementation_ms / short.implementation_ms
+
+
+def test_the_command_refuses_another_protocol_before_it_runs_it(capsys):
+    assert spec_main([str(SCENARIOS / "raft.config")]) == 2
+    assert "the specification is of protocol = shuttle, and not of raft" in capsys.readouterr().err

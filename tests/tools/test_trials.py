@@ -12,11 +12,17 @@ from bcr_tools.trials import TURNS, Account, Trial, perform, trial_of
 KINDS = tuple(TURNS)
 STOP = Trial(0, "stop", "head", 1, ("replica_0",), signal.SIGSTOP, 1.0)
 CLIENT = Trial(0, "crash", "other", 1, ("client_0",), signal.SIGKILL, 1.0)
+OLYMPUS = Trial(0, "olympus", "olympus", 1, ("olympus",), signal.SIGKILL, 1.0)
 INTERRUPT = Trial(0, "interrupt", "command", 1, (), signal.SIGINT, 1.0)
 
 
 def test_a_seed_makes_the_same_trial_again():
     assert [trial_of(seed, KINDS) for seed in range(50)] == [trial_of(seed, KINDS) for seed in range(50)]
+
+
+def test_timers_are_as_long_as_is_asked():
+    lines = replace(trial_of(1, KINDS), timeout_ms=900).text.splitlines()
+    assert {"client_timeout = 900", "head_timeout = 900", "nonhead_timeout = 900", "olympus_timeout = 4500"} <= set(lines)
 
 
 def test_two_hundred_trials_stop_each_position_twenty_times_and_hit_at_most_t_replicas():
@@ -43,6 +49,8 @@ def test_two_hundred_trials_stop_each_position_twenty_times_and_hit_at_most_t_re
         (Account(CLIENT, 2, "unknown", 1, 9.0, 1.0), None),
         (Account(CLIENT, 1, "fail", 1, 9.0, 1.0), "verdict fail, status 1"),
         (Account(CLIENT, 70, None, 1, 9.0, None), "verdict None, status 70"),
+        (Account(OLYMPUS, 0, "pass", 1, 9.0, 1.0), None),
+        (Account(OLYMPUS, 2, "unknown", 1, 9.0, 1.0), "verdict unknown, status 2, to be pass, 0"),
         (Account(INTERRUPT, 130, None, 1, 9.0, 0.5), None),
         (Account(INTERRUPT, -2, None, 1, 0.1, 0.0), None),
         (Account(INTERRUPT, 0, "pass", 1, 9.0, 0.5), None),
@@ -56,7 +64,7 @@ def test_a_trial_is_judged_by_its_verdict_its_end_and_what_is_left(account, faul
     assert fault in found if fault else found == []
 
 
-@pytest.mark.parametrize(("seed", "outcome"), [(1, "pass"), (6, "pass"), (8, "interrupted")])
+@pytest.mark.parametrize(("seed", "outcome"), [(1, "pass"), (6, "pass"), (8, "interrupted"), (16, "pass")])
 def test_a_whole_trial_holds(tmp_path, seed, outcome):
     trial = replace(trial_of(seed, KINDS), moment_s=1.5)
     account = perform(trial, tmp_path / "trial")

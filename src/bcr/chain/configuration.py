@@ -77,6 +77,10 @@ class Membership:
             raise UnknownSigner(f"no client {client}")
         return self._clients[client]
 
+    def same_clients(self, public_keys: Sequence[bytes]) -> set[int]:
+        """The clients that have the same key here, of those with these keys by number."""
+        return {k for k, (member, key) in enumerate(zip(self.clients, public_keys, strict=False)) if member.public_key == key}
+
     def demand_signed_by_client(self, request: SignedRequest, encoded: bytes | None = None) -> None:
         """Raises unless this is a request that the client named in it signed; `encoded` are its canonical bytes, for who has them."""
         if request.signer != request.statement.client:

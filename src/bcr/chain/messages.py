@@ -31,6 +31,7 @@ from bcr.signed.statements import (
     tree_over_encoded,
 )
 from bcr.signed.violations import (
+    BeyondLimits,
     DisagreeingResult,
     IncompleteProof,
     InvalidSignature,
@@ -242,12 +243,20 @@ def demand_configuration(number: int, configuration: Membership) -> None:
 def demand_request(request: SignedRequest, configuration: Membership, encoded: bytes | None = None) -> None:
     """Raises a ProtocolViolation unless this is a request within the limits that its client signed.
 
-    `encoded` are its canonical bytes, for who has them.
+    `encoded` are its canonical bytes, for who has them. It is BeyondLimits where all replicas find so, whoever signed it: then the signature has not been looked at.
     """
-    operations = request.statement.operations
     encoded = encode(request) if encoded is None else encoded
-    if request.statement.number < 0 or not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
-        raise MalformedMessage("a request beyond the limits", evidence=(request,))
-    if len(encoded) > REQUEST_LIMIT_BYTES and operations_bytes(operations) > REQUEST_LIMIT_BYTES:
-        raise MalformedMessage(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))
+    demand_within_limits(request, encoded)
+    if request.statement.number < 0:
+        raise MalformedMessage("a request with a number below 0", evidence=(request,))
     configuration.demand_signed_by_client(request, encoded)
+
+
+def demand_within_limits(request: SignedRequest, encoded: bytes | None = None) -> None:
+    """Raises BeyondLimits where the request is larger than any may be; `encoded` are its canonical bytes, for who has them."""
+    operations = request.statement.operations
+    if not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
+        raise BeyondLimits(f"a request of {len(operations):,} operations", evidence=(request,))
+    may_be_larger = encoded is None or len(encoded) > REQUEST_LIMIT_BYTES  # the operations are most of it, and never more
+    if may_be_larger and operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+        raise BeyondLimits(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))

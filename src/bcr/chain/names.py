@@ -30,6 +30,7 @@ from bcr.signed.statements import (
     Ready,
     ReconfigurationRequest,
     Refusal,
+    Rejection,
     SignedRequest,
     Stale,
     Voucher,
@@ -59,7 +60,7 @@ KINDS: dict[str, Any] = {
     "completed_checkpoint": CompletedCheckpoint,
     # to clients
     "result_message": ResultMessage,
-    "error": Signed[Refusal],
+    "error": Signed[Refusal | Rejection],
     "stale": Signed[Stale],
     # and to Olympus
     "public_key": PublicKey,

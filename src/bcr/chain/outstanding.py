@@ -1,22 +1,36 @@
-"""A client's request that has no final answer yet: how often it was sent, and to whom (specification, 3.1 and 4.1)."""
+"""A client's request that has no final answer yet: how often it was sent, and to whom (specification, 3.1, 4.1 and 4.8)."""
 
-from bcr.signed.statements import SignedRequest
+from bcr.chain.configuration import Membership
+from bcr.objects.operation import Operation
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Rejection, SignedRequest
 
 MAX_BACKOFF = 16  # a request is sent again after 1, 2, 4 … times the client timeout, and this at the most
+VOID = (Operation("void", ""),)  # takes the number of a request that was rejected: whatever an object makes of it, it asks for nothing
 
 
 class OutstandingRequest:
     """A request that waits for its answer: sent `attempts` times, the first at `sent_ns` on the client's clock.
 
-    `has_asked_all` says whether all replicas of the current configuration were asked.
+    `has_asked_all` says whether all replicas of the current configuration were asked; `is_void`, whether it only takes
+    the number of one that was rejected.
     """
 
-    def __init__(self, signed: SignedRequest, sent_ns: int, attempts: int = 1, has_asked_all: bool = False) -> None:
+    def __init__(self, signed: SignedRequest, sent_ns: int, attempts: int = 1, has_asked_all: bool = False, is_void: bool = False) -> None:
         self.signed = signed
         self.sent_ns = sent_ns
         self.attempts = attempts
         self.has_asked_all = has_asked_all
+        self.is_void = is_void
+        self._rejections: dict[int, Rejection] = {}  # by replica
 
     def patience(self) -> int:
         """After how many timeouts it is sent again, when all replicas were asked."""
         return min(1 << (self.attempts - 1), MAX_BACKOFF)
+
+    def add_rejection(self, rejection: Signed[Rejection], configuration: Membership) -> bool:
+        """Take note of what a replica of the configuration has signed; returns whether one of those who agree must be correct."""
+        said = rejection.statement
+        if said.request_digest == self.signed.statement.digest():
+            self._rejections[rejection.signer] = said
+        return list(self._rejections.values()).count(said) >= configuration.quorum

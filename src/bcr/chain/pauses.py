@@ -1,4 +1,7 @@
-"""How long a configuration serves before it is replaced, when one replacement follows another (specification, 7a.8)."""
+"""What is done again and again is done less and less often: how long a configuration serves before it is replaced, when one
+replacement follows another (specification, 7a.8), and when somebody is told the same once more (13.3)."""
+
+from collections.abc import Hashable
 
 LEAST_MS = 50.0
 MOST_MS = 3_200.0
@@ -18,3 +21,22 @@ class Pauses:
         owed_ms = max(0.0, self._pause_ms - served_ms)
         self._pause_ms = min(MOST_MS, max(LEAST_MS, 2 * self._pause_ms))
         return owed_ms
+
+
+MOST_PAUSES = 16  # times the first one, between two
+
+
+class Repetitions:
+    """Somebody who asks for the same again and again is heeded at once, and then after 1, 2, 4 … and at the most 16 pauses."""
+
+    def __init__(self, pause_ms: float) -> None:
+        self._pause_ms = pause_ms
+        self._heeded: dict[Hashable, tuple[float, int]] = {}  # who -> when last, and pauses until the next
+
+    def heeds(self, who: Hashable, now_s: float) -> bool:
+        """Whether it is time; if so, the next pause begins."""
+        last_s, pauses = self._heeded.get(who, (-float("inf"), 1))
+        if 1000 * (now_s - last_s) < pauses * self._pause_ms:
+            return False
+        self._heeded[who] = (now_s, 1 if who not in self._heeded else min(2 * pauses, MOST_PAUSES))
+        return True

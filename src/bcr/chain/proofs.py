@@ -46,7 +46,7 @@ def demand_order_proof(
 ) -> None:
     """Raises unless the first `length` replicas of the chain, in turn, signed the expected order (specification, 3.3).
 
-    A statement that is validly signed but orders something else raises ContradictoryOrder, which is provable. Where
+    A statement that is validly signed but orders something else raises ContradictoryOrder. Where
     `disowned` is given, signatures that are not valid do not raise: whose they should be is added to it.
     """
     for position in range(length):

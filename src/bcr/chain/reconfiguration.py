@@ -77,10 +77,13 @@ class ReconfigurationReport(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 class Reconfiguration:
     """The move away from one configuration.
 
-    Histories of its correct replicas never have more than `most_slots` slots, with at most `most_requests` in each.
+    Histories of its correct replicas never have more than `most_slots` slots, with at most `most_requests` in each. Attempts are
+    counted from above `attempts_before`.
     """
 
-    def __init__(self, configuration: Membership, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT) -> None:
+    def __init__(
+        self, configuration: Membership, most_slots: int, most_requests: int = MAX_REQUESTS_PER_SLOT, attempts_before: int = 0
+    ) -> None:
         self.configuration = configuration
         self._most_slots = most_slots
         self._most_requests = most_requests
@@ -94,7 +97,7 @@ class Reconfiguration:
         self._chances = 0  # that were given in all
         self.failed: dict[Quorum, str] = {}
         self.tried: list[Quorum] = []
-        self.attempt = 0  # at a quorum, counted from 1
+        self.attempt = attempts_before  # at a quorum
         self._caught_up: dict[int, CaughtUp] = {}  # position -> its answer in this attempt
         self.snapshot: Snapshot | None = None
 

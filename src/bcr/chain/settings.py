@@ -16,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `log_base`, or below the project's `logs` where that is empty, as it must be on other hosts. `message_limit_bytes` is the
     size that no message may exceed. Lines of the logs are stamped with the monotonic clock called `clock`, plus
     `clock_origin_ns`, by all processes that have it. `durable` says whether replicas keep on disk what they order before
-    they speak of it.
+    they speak of it, and `data_folder` where, if not beside the logs.
     """
 
     t: int
@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_base: str = ""
     log_level: str = "human"
     durable: bool = False
+    data_folder: str = ""
     clock: str = ""
     clock_origin_ns: int = 0
 

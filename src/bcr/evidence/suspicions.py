@@ -11,6 +11,7 @@ from bcr.verdict.record import RunRecord
 # Kind of violation -> why it convicts nobody, where statements in the record do not.
 WHY_NOT: Mapping[str, str] = {
     "MalformedMessage": "the message is signed by nobody as a whole, so anybody on its way may have made it so",
+    "BeyondLimits": "its client signed it, and that a replica passed it on is signed by nobody",
     "InvalidSignature": "anybody can put a signature that does not hold under anybody's name",
     "UnknownSigner": "anybody can name a signer that there is not, or one twice",
     "WrongConfiguration": "what was signed for another configuration can be sent again by whoever has it",

@@ -99,6 +99,8 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
         fitting = tuple(f"though it fits together: {each}" for each in proved)
         return Verification(unproved=(f"under {record.authentication} nothing is: {forgers}", *fitting, *unproved))
     supposed = [f"no more than t replicas of a configuration are faulty (t = {views[0].t}), and Olympus is honest"]
+    if record.initial_state is not None:
+        supposed.append(f"the run began with the state that is recorded, {record.initial_state.digest().hex()[:16]}…, which nobody signed")
     return Verification(proved=tuple(proved), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, shown))
 
 

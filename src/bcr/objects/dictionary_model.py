@@ -6,7 +6,7 @@ replicas and in a replay of theirs alike.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,11 @@ class DictionaryModel:
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self._bytes = 0  # of keys and values, as encoded
+
+    def begin_with(self, values: Mapping[str, str]) -> None:
+        """Hold these values, as if they had been put."""
+        self.values = dict(values)
+        self._bytes = sum(_encoded(key) + _encoded(value) for key, value in values.items())
 
     def copy(self) -> "DictionaryModel":
         other = DictionaryModel()

@@ -32,7 +32,10 @@ class BadOperation(ValueError):
 
 
 class ObjectModel(Protocol):
-    """The object once more, to check results with: the values by key, and what operations give and do."""
+    """The object once more, to check results with: the values by key, and what operations give and do.
+
+    With a method `begin_with(values)` it checks runs too that go on with what an earlier one has left.
+    """
 
     @property
     def values(self) -> dict[str, Any]: ...
@@ -203,6 +206,10 @@ class Itself:
     def values(self) -> dict[str, Any]:
         """What stands at each key."""
         return self._values
+
+    def begin_with(self, values: Mapping[str, Any]) -> None:
+        """Hold these values."""
+        self._values.update(values)
 
     def execute(self, operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
         return self._replicated.execute(self._values, operations, place)

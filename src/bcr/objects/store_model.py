@@ -4,7 +4,7 @@ A request works on a copy of everything, which takes the place of what there was
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bcr.objects.operation import Operation
@@ -27,6 +27,10 @@ class StoreModel:
     def values(self) -> dict[str, Any]:
         """What replicas hold for each key."""
         return {key: self._make_item(text, *version) for key, (text, version) in self._pairs.items()}
+
+    def begin_with(self, values: Mapping[str, Any]) -> None:
+        """Hold what replicas hold for each key."""
+        self._pairs = {key: (item.text, list(item.version)) for key, item in values.items()}
 
     def copy(self) -> "StoreModel":
         other = StoreModel(self._make_item)

@@ -29,6 +29,7 @@ TEXTS: Mapping[str, str] = {
     "authentication": "what stands below every statement: a signature, a vector of codes, or a checksum against accidents",
     "acceptance": "whether a result needs the testimony of all replicas, or t+1 equal ones are enough, which can be lost",
     "durable": "whether replicas write what they order to disk before they speak of it, and survive their processes",
+    "data": "a folder, beside this file if it is a relative one, in which a run leaves its disks, and goes on with those that are there",
     "placement": "whether the run makes a process for each replica and client, or takes DistAlgo nodes that the user starts",
     "log_level": "how much the logs hold",
     "time_unit": "what the numbers of all times in this file are",

@@ -84,6 +84,8 @@ class _Reading:
         self.unread: set[str] = set()  # numbers that are missing or make no sense
         found, self.diagnostics = entries_of(text, source)
         self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
+        if self.has_errors() and not found:
+            self.unread.update(("t", "num_client"))  # it is no scenario at all
         self.entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
         for entry in found:
             self._add(entry)
@@ -264,6 +266,7 @@ class _Reading:
             acceptance=self._choice("acceptance"),
             # Who is to come back needs a disk to come back from.
             durable=self._choice("durable") == "on" or any(plan.failure.name == "restart" for plan in failures),
+            data=self._data(),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
             hosts=hosts,
@@ -271,6 +274,22 @@ class _Reading:
             replica_hosts=self._host_indices("replica_hosts", len(hosts)),
             simulation=self._simulation(replicas, clients, authentication, protocol),
         )
+
+    def _data(self) -> str:
+        """The folder of the disks; a relative one is beside the file."""
+        entry = self._plain("data")
+        if entry is None:
+            return ""
+        text = entry.value.strip("'\" ")
+        if self._choice("durable") != "on":
+            self._say(entry, "data: disks are kept there, and without durable = on there are none", 0)
+        elif self._choice("placement") == "nodes":
+            self._say(entry, "data: with placement = nodes each node keeps the disks of its own process, beside its logs", 0)
+        elif self._choice("protocol") != SHUTTLE.name:
+            self._say(entry, f"data: protocol = {self._choice('protocol')} has its disks beside its logs", 0)
+        elif not text:
+            self._say(entry, "data: expected the name of a folder", 0)
+        return str((Path(self.source).parent / text).absolute()) if text else ""
 
     def _protocol(self, numbers: Mapping[str, int]) -> Protocol:
         """The protocol that the file asks for; says so where it has keys that this one cannot have, or that say nothing to it."""
@@ -418,6 +437,12 @@ class _Reading:
 
         warn, tell = self._warner(entry), self._teller(entry)
         simulation = parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
+        if (
+            protocol is not SHUTTLE
+            and simulation
+            and "olympus" in {*(each.process for each in simulation.restarts), *(each.process for each in simulation.sync_ends)}
+        ):
+            self._say(entry, f"there is no olympus in protocol = {protocol.name}")
         for fault in simulation.disk_faults if simulation else ():
             if fault.fault in protocol.disk_faults_refused:
                 self._say(entry, f"disk({fault.process},{fault.fault},…): {protocol.disk_faults_refused[fault.fault]}")

@@ -21,10 +21,11 @@ from bcr.scenario.values import (
     Restart,
     Simulation,
     SlowClock,
+    SyncEnd,
 )
 
 Kind = Literal[
-    "number", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "replica", "disk_fault"
+    "number", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "replica", "durable", "disk_fault"
 ]  # fmt: skip
 
 
@@ -54,9 +55,12 @@ OPTIONS: Mapping[str, Option] = {
     "mutate": Option(("position", "number"), "so many messages of the replica are changed a little, or into consistent lies, signed by "
                      "it where it can"),
     "amnesia": Option(("position", "milliseconds"), "the replica forgets what it executed for whom, and hears old requests again"),
-    "restart": Option(("replica", "milliseconds"), "the replica's process ends then, and begins again from its disk (with `durable = on`); "
-                      "of Raft, the server, which has crashed, comes back then with what its store holds"),
-    "power_cut": Option(("milliseconds", "milliseconds"), "all replicas end at the first, and begin again from their disks at the second"),
+    "restart": Option(("durable", "milliseconds"), "the process of the replica, or of `olympus`, ends then, and begins again from its disk (with "
+                      "`durable = on`); the replicas end with Olympus, and begin again as well; of Raft, the server, which has crashed, "
+                      "comes back then with what its store holds"),
+    "end_in_sync": Option(("durable", "number"), "the machine of the replica, or of `olympus`, loses its power in the n-th sync, counted from 0: what is "
+                          "being written is on the disk then, or is not, or is torn; and the process begins again"),
+    "power_cut": Option(("milliseconds", "milliseconds"), "Olympus and all replicas end at the first, and begin again from their disks at the second"),
     "disk": Option(("replica", "disk_fault", "milliseconds"),
                    "from then on the disk of the replica, of the configuration that is current then, is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "
                    "bit of it `flip`s, and the process begins again"),
@@ -64,7 +68,7 @@ OPTIONS: Mapping[str, Option] = {
 }  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
 FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
-         "party": "replica_i", "position": "i", "replica": "replica_i", "disk_fault": "full"}  # fmt: skip
+         "party": "replica_i", "position": "i", "replica": "replica_i", "durable": "replica_i", "disk_fault": "full"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
     "milliseconds": MILLISECONDS_MOST,
@@ -107,6 +111,7 @@ def parse_simulation(
         mutations=tuple(Mutation(*call) for call in found["mutate"]),  # type: ignore[arg-type]
         amnesias=tuple(Amnesia(*call) for call in found["amnesia"]),  # type: ignore[arg-type]
         restarts=tuple(Restart(*call) for call in found["restart"]),  # type: ignore[arg-type]
+        sync_ends=tuple(SyncEnd(*call) for call in found["end_in_sync"]),  # type: ignore[arg-type]
         power_cuts=tuple(PowerCut(*sorted(map(int, call))) for call in found["power_cut"]),
         disk_faults=tuple(_disk_fault(*call) for call in found["disk"]),  # type: ignore[arg-type]
         real_signatures=bool(found["real_signatures"]),
@@ -116,8 +121,8 @@ def parse_simulation(
 def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -> int | str:
     if kind in ("process", "party"):
         return _process(call, index, replicas, clients, may_be_olympus=kind == "party")
-    if kind == "replica":
-        return _process(call, index, replicas, 0, may_be_olympus=False)
+    if kind in ("replica", "durable"):
+        return _process(call, index, replicas, 0, may_be_olympus=kind == "durable")
     if kind == "disk_fault":
         if not re.fullmatch(r"full|torn|flip|slow\(\d{1,7}\)", call.arguments[index]):
             found = call.arguments[index]
@@ -142,7 +147,8 @@ def _process(call: Call, index: int, replicas: int, clients: int, may_be_olympus
         return name
     found = re.fullmatch(r"(replica|client)_(\d{1,9})", name)
     if not clients and (found is None or found[1] == "client" or int(found[2]) >= replicas):
-        raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}, found {name!r}", call.offsets[index])
+        or_olympus = " or olympus" if may_be_olympus else ""
+        raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{or_olympus}, found {name!r}", call.offsets[index])
     if found is None or int(found[2]) >= {"replica": replicas, "client": clients}[found[1]]:
         others = f", client_0 to client_{clients - 1} or olympus" if may_be_olympus else f" or client_0 to client_{clients - 1}"
         raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{others}, found {name!r}", call.offsets[index])

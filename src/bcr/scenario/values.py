@@ -119,6 +119,13 @@ class Restart(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
+class SyncEnd(msgspec.Struct, frozen=True, array_like=True):
+    """Process `process` ends in its sync number `count`, from 0, and begins again."""
+
+    process: str
+    count: int
+
+
 class PowerCut(msgspec.Struct, frozen=True, array_like=True):
     """All replicas end at virtual millisecond `since`, and begin again from their disks at `until`."""
 
@@ -163,6 +170,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     mutations: tuple[Mutation, ...] = ()
     amnesias: tuple[Amnesia, ...] = ()
     restarts: tuple[Restart, ...] = ()
+    sync_ends: tuple[SyncEnd, ...] = ()
     power_cuts: tuple[PowerCut, ...] = ()
     disk_faults: tuple[DiskFault, ...] = ()
     real_signatures: bool = False
@@ -203,6 +211,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     acceptance: Acceptance = "all"
     placement: Placement = "processes"
     durable: bool = False
+    data: str = ""
     log_level: LogLevel = "human"
     hosts: tuple[str, ...] = ()
     client_hosts: tuple[int, ...] = ()

@@ -40,6 +40,7 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("replica", "fault_injected"): tuple[bytes],
     ("olympus", "olympus_key"): tuple[bytes, bytes],
     ("olympus", "started"): tuple[bytes],
+    ("olympus", "initial_state"): tuple[int, int, bytes],
     ("olympus", "start_failed"): tuple[str, str],
     ("olympus", "reconfiguration"): tuple[bytes],
     ("olympus", "closed"): tuple[()],
@@ -57,12 +58,15 @@ def demand_report(kind: str, verb: str, parts: Sequence[Any]) -> None:
 
 
 class Control:
-    """One end of what a process and the start-up tell each other, under the process's secret of 32 bytes."""
+    """One end of what a process and the start-up tell each other, under the process's secret of 32 bytes.
 
-    def __init__(self, secret: bytes, end: End) -> None:
+    What it says is counted from above `said_before`: a process that began again is heard only so.
+    """
+
+    def __init__(self, secret: bytes, end: End, said_before: int = 0) -> None:
         keys = [hashlib.blake2b(each, digest_size=32, key=secret, person=b"bcr control").digest() for each in (b"up", b"down")]
         self._own, self._other = keys if end == "process" else reversed(keys)
-        self._sent = 0
+        self._sent = said_before
         self._received = 0
 
     def seal(self, verb: str, *parts: Any) -> bytes:

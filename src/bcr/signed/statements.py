@@ -77,6 +77,19 @@ class Refusal(Statement, frozen=True, tag="refusal"):
         return circle.clients[self.client : self.client + 1]
 
 
+class Rejection(Statement, frozen=True, tag="rejection"):
+    """A replica's signed *error* in answer to a request beyond the limits, which no correct replica ever orders (specification, 4.8)."""
+
+    configuration: int
+    client: int
+    number: int
+    request_digest: bytes
+    why: str
+
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
+        return circle.clients[self.client : self.client + 1]
+
+
 class Stale(Statement, frozen=True, tag="stale"):
     """A replica's signed answer to a request so old that nobody remembers what it gave (specification, 7a.6)."""
 

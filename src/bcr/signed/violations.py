@@ -43,6 +43,10 @@ class MalformedMessage(ProtocolViolation):
     """The bytes do not decode, or the parts of the message do not fit together."""
 
 
+class BeyondLimits(MalformedMessage):
+    """A request that is larger than any may be, by limits that are the same for all replicas."""
+
+
 class InvalidSignature(ProtocolViolation):
     """A signature does not verify; proves nothing about its purported author."""
 
@@ -64,9 +68,10 @@ class IncompleteProof(ProtocolViolation):
 
 
 class ContradictoryOrder(ProtocolViolation):
-    """A replica signed an order that contradicts the clients' signed requests."""
+    """An order that a replica signed stands beside requests that it does not order.
 
-    provable = True
+    Whoever has it knows that somebody lies. Who it is, it shows to nobody else: nobody has signed that they stood together.
+    """
 
 
 class Equivocation(ProtocolViolation):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.history import HistoryEntry
 from bcr.chain.ledger import Ledger
 from bcr.signed.encoding import decode, digest, encode
@@ -185,7 +186,9 @@ class Stable:
         """
         content = self._content
         assert content is not None
-        if content.facts.get("configuration") != configuration:
+        # Of one that another Olympus had signed, whose key was lost, all else is the same.
+        mine, given = (_decoded(SignedConfiguration, each) for each in (content.facts.get("configuration", b""), configuration))
+        if mine.statement != given.statement:
             raise DamagedError(f"{self._disk.name} is of another configuration {self.identity.configuration}")
         base = _base(content, is_sealed=False)
         snapshot = Snapshot(tuple(sorted(content.parts.items())), base.outcomes)

@@ -1,6 +1,6 @@
 """The running state that every replica holds: the object, and what was executed for whom (specification, 3.7, 8.2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -192,6 +192,12 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
         """Raises MalformedMessage unless this is a running state of such an object and no mere bytes."""
         self.values(replicated)
         decode(_Outcomes, self.outcomes)
+
+    def with_sessions_of(self, clients: Collection[int]) -> "Snapshot":
+        """The same, but nobody else's requests are remembered. Raises MalformedMessage where the outcomes are none."""
+        outcomes = decode(_Outcomes, self.outcomes)
+        kept = tuple(each for each in outcomes if each[0] in clients)
+        return self if len(kept) == len(outcomes) else Snapshot(self.buckets, encode(kept))
 
     def digest(self) -> bytes:
         return self._digest

@@ -1,12 +1,16 @@
 """What the judge of any protocol asks of the exchanges on record (specification, 10.3): whose they are, whether all, what to call them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from bcr.chain.messages import demand_within_limits
 from bcr.objects.operation import Operation
-from bcr.verdict.record import Exchange, RunRecord
+from bcr.signed.violations import BeyondLimits
+from bcr.verdict.record import ClientRecord, Exchange, RunRecord
 
 MAX_REASONS = 20
+
+Place = tuple[int, int, int]  # in the history: configuration, slot or index, and which there
 
 
 class RequestsOfClient(Protocol):
@@ -67,9 +71,33 @@ def is_complete(record: RunRecord, workloads: Workloads) -> bool:
 
 
 def missing_answers(record: RunRecord, workloads: Workloads) -> Iterator[str]:
-    """Of each client that has not all answers, how many it has."""
+    """Of each client that has not all answers, how many it has; and which of its requests no replica ever executes."""
     answered = _answered(record)
     for client, workload in enumerate(workloads):
         count = sum((client, number) in answered for number in range(len(workload)))
         if count < len(workload):
             yield f"client {client}: {count} of {len(workload)} requests answered"
+    for request in (each for client in record.clients for each in client.unanswered):
+        try:
+            demand_within_limits(request)
+        except BeyondLimits as violation:
+            yield f"client {request.statement.client}: request {request.statement.number} is rejected by all replicas: {violation.what}"
+
+
+def wrong_order_in_time(clients: Sequence[ClientRecord], name_of_place: Callable[[Place], str]) -> Iterator[str]:
+    """Requests that were answered before another was sent, on one clock, and yet stand behind it in the history."""
+    for clock in sorted({client.clock for client in clients}):
+        exchanges = [exchange for client in clients if client.clock == clock for exchange in client.exchanges]
+        by_answer = iter(sorted(exchanges, key=lambda exchange: exchange.accepted_ns))
+        answered = next(by_answer, None)
+        latest: Exchange | None = None
+        for sent in sorted(exchanges, key=lambda exchange: exchange.sent_ns):
+            while answered is not None and answered.accepted_ns < sent.sent_ns:
+                if latest is None or answered.answer.outcome.place > latest.answer.outcome.place:
+                    latest = answered
+                answered = next(by_answer, None)
+            if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
+                yield (
+                    f"{name_of(latest)} was answered before {name_of(sent)} was sent, but stands behind it: "
+                    f"{name_of_place(latest.answer.outcome.place)} against {name_of_place(sent.answer.outcome.place)}"
+                )

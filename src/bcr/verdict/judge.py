@@ -29,16 +29,18 @@ from bcr.verdict.exchanges import (
     is_complete,
     missing_answers,
     name_of,
+    wrong_order_in_time,
     wrong_request,
 )
 from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
 from bcr.verdict.owing import why_nothing_is_owed
-from bcr.verdict.record import ClientRecord, Exchange, ReplicaReport, RunRecord, is_final
+from bcr.verdict.record import Exchange, ReplicaReport, RunRecord, is_final
 
 Status = Literal["pass", "fail", "unknown"]
 
 
+WITHOUT_OLYMPUS = "Olympus ended before the run did: the chain served on, and could not have been replaced"
 MAX_SEARCHED = 12  # requests, of which every order is tried
 
 
@@ -85,6 +87,11 @@ def judge(
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
     service = Model(client_window, limits, replicated)
+    if record.initial_state is not None:
+        try:
+            service.begin_with(record.initial_state)
+        except ProtocolViolation as violation:
+            return Judgement("fail", (f"the recorded initial state cannot be read: {violation}",))
     wrong = list(first_reasons(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
     if wrong:
         return Judgement("fail", tuple(wrong))
@@ -97,7 +104,8 @@ def judge(
         if excuse is None:
             return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *missing))
         return Judgement("unknown", (given_up, excuse, *missing))
-    return Judgement("unknown", tuple(missing)) if missing else Judgement("pass", tuple(unreplayed))
+    told = (WITHOUT_OLYMPUS,) if record.is_without_olympus else ()
+    return Judgement("unknown", (*told, *missing)) if missing else Judgement("pass", (*told, *unreplayed))
 
 
 def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
@@ -177,7 +185,7 @@ def _what_is_wrong(
             f"{sum(judged[: len(replayable)])} of {sum(judged)} results replayed, and not the final state: "
             "what else was executed only clients know that lie"
         )
-    yield from _wrong_order_in_time(record.clients)
+    yield from wrong_order_in_time(record.clients, _place)
     if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history, service):
         yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
@@ -348,25 +356,6 @@ def _wrong_replay(history: Sequence[Exchange], model: Model, unjudged: Collectio
         _, expected = model.execute(outcome.place, request)
         if expected != outcome.results and request.client not in unjudged:
             yield f"{name}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
-
-
-def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
-    """Operations that returned before another was sent and yet stand behind it in the history."""
-    for clock in sorted({client.clock for client in clients}):
-        exchanges = [exchange for client in clients if client.clock == clock for exchange in client.exchanges]
-        by_return = iter(sorted(exchanges, key=lambda exchange: exchange.accepted_ns))
-        returned = next(by_return, None)
-        latest: Exchange | None = None
-        for sent in sorted(exchanges, key=lambda exchange: exchange.sent_ns):
-            while returned is not None and returned.accepted_ns < sent.sent_ns:
-                if latest is None or returned.answer.outcome.place > latest.answer.outcome.place:
-                    latest = returned
-                returned = next(by_return, None)
-            if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
-                yield (
-                    f"{name_of(latest)} returned before {name_of(sent)} was sent, but stands behind it: "
-                    f"{_place(latest.answer.outcome.place)} against {_place(sent.answer.outcome.place)}"
-                )
 
 
 def _wrong_final_states(record: RunRecord, configurations: Mapping[int, Membership], replayed: Model | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ replicas and in a replay of theirs alike. Of the object, `ReplicatedObject.model
 from typing import Any
 
 from bcr.objects.finding import DEFAULT, found
-from bcr.objects.replicated import LimitedModel, LimitedObject, Place, ReplicatedObject
+from bcr.objects.replicated import Itself, LimitedModel, LimitedObject, Place, ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, RESULTS_LIMIT_BYTES, StateLimits
 from bcr.signed.encoding import encode
 from bcr.signed.statements import Outcome, Request
@@ -33,6 +33,15 @@ class Model:
     def values(self) -> dict[str, Any]:
         """What stands at each key of the object."""
         return self._object.values
+
+    def begin_with(self, snapshot: Snapshot) -> None:
+        """Go on with the object of this state; its clients are others, of whom nothing was executed.
+
+        Raises MalformedMessage where it cannot be read.
+        """
+        if not hasattr(self._object, "begin_with"):  # a model of somebody's own, which cannot
+            self._object = Itself(self.replicated)
+        self._object.begin_with(snapshot.values(self.replicated))
 
     def copy(self) -> "Model":
         other = Model(self.client_window, self.limits, self.replicated)

@@ -14,11 +14,11 @@ from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.reads import AMONG_READS
-from bcr.verdict.exchanges import MAX_REASONS, Workloads, is_complete, missing_answers, name_of, wrong_request
+from bcr.verdict.exchanges import MAX_REASONS, Workloads, is_complete, missing_answers, name_of, wrong_order_in_time, wrong_request
 from bcr.verdict.judge import MAX_SEARCHED, Hindrance, Judgement
 from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
-from bcr.verdict.record import ClientRecord, Exchange, RunRecord
+from bcr.verdict.record import Exchange, RunRecord
 
 
 def judge_raft(
@@ -55,7 +55,7 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
     exchanges = [exchange for client in record.clients for exchange in client.exchanges]
     history = sorted(exchanges, key=lambda exchange: exchange.answer.outcome.place)
     yield from _wrong_places(history)
-    yield from _wrong_order_in_time(record.clients)
+    yield from wrong_order_in_time(record.clients, _place)
     is_whole = is_complete(record, workloads)
     if is_whole:
         # What was executed and not answered may show in the answers of others: only a whole history can be replayed.
@@ -90,24 +90,6 @@ def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
         expected = model.read(request) if is_read else model.execute(outcome.place, request)[1]
         if expected != outcome.results:
             yield f"{name_of(exchange)}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
-
-
-def _wrong_order_in_time(clients: Sequence[ClientRecord]) -> Iterator[str]:
-    """Requests that were answered before another was sent and yet stand behind it in the log."""
-    for clock in sorted({client.clock for client in clients}):
-        exchanges = [exchange for client in clients if client.clock == clock for exchange in client.exchanges]
-        answered = sorted(exchanges, key=lambda exchange: exchange.accepted_ns)
-        latest, count = None, 0
-        for sent in sorted(exchanges, key=lambda exchange: exchange.sent_ns):
-            while count < len(answered) and answered[count].accepted_ns < sent.sent_ns:
-                if latest is None or answered[count].answer.outcome.place > latest.answer.outcome.place:
-                    latest = answered[count]
-                count += 1
-            if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
-                yield (
-                    f"{name_of(latest)} was answered before {name_of(sent)} was sent, but stands behind it: "
-                    f"{_place(latest.answer.outcome.place)} against {_place(sent.answer.outcome.place)}"
-                )
 
 
 def _last_index(history: Sequence[Exchange]) -> int:

@@ -88,7 +88,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
-    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says.
+    `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `initial_state` is what a run went on with, and None of one that began with nothing.
+    `is_without_olympus`: it ended before the run, so that what it noticed is not here.
     """
 
     olympus_key: bytes
@@ -109,3 +110,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: StateLimits = DEFAULT_LIMITS
     object_name: str = DEFAULT
     protocol: str = "shuttle"
+    initial_state: Snapshot | None = None
+    is_without_olympus: bool = False

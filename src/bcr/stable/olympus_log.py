@@ -1,0 +1,190 @@
+"""What Olympus has on its disk, and where it goes on after a restart (specification, 13.7).
+
+Olympus is trusted, and what it has said others act on: a number that it gave to a configuration, a configuration that it
+signed, the outcomes that it vouched for and the state behind them. Each is on the disk before it leaves. So a restart
+never gives a number twice, never decides the same step otherwise, and knows the last configuration that anybody may serve in,
+also one that it had issued and not announced yet: a faulty replica may have shown that to clients.
+
+All of it is facts, and the state as parts; there is no log of rows, for the latest of each kind is all that counts.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.settings import Settings
+from bcr.signed.authentication import Acceptance, Authentication
+from bcr.signed.encoding import decode, encode
+from bcr.signed.statements import Voucher
+from bcr.signed.violations import ProtocolViolation
+from bcr.stable.disk import Content, DamagedError, Disk, DiskError, sealed, unsealed
+from bcr.state.running import Snapshot
+
+TURNS = 1 << 20  # wedge requests, attempts and payloads of one opening of the log, at the most
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True):
+    """What a service is, in the words of a scenario file: whoever goes on with its state has to say the same."""
+
+    t: int
+    authentication: Authentication
+    acceptance: Acceptance
+    object: str
+    client_window: int
+    checkpt_interval: int
+    batch_limit: int
+    state_limit: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Terms":
+        return cls(settings.t, settings.authentication, settings.acceptance, settings.object_name, settings.client_window,
+                   settings.checkpoint_interval, settings.batch_limit, settings.state_limit_bytes)  # fmt: skip
+
+    def difference(self, other: "Terms") -> str:
+        """Where the other ones are not these, in words; empty where they are."""
+        names = [name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)]
+        return ", ".join(f"{name} = {getattr(self, name)} and not {getattr(other, name)}" for name in names)
+
+
+class Issued(msgspec.Struct, frozen=True, array_like=True):
+    """The last configuration that Olympus signed, the names of those of its replicas that have no key, and in which run it was."""
+
+    configuration: SignedConfiguration
+    mute: tuple[str, ...]
+    run: str
+
+
+class StateFact(msgspec.Struct, frozen=True, array_like=True):
+    """Of the state whose buckets are the disk's parts: its digest, and the encoded outcomes."""
+
+    digest: bytes
+    outcomes: bytes
+
+
+class OlympusFacts(msgspec.Struct, frozen=True):
+    """All that a log of Olympus says, as it was read.
+
+    `era` is how often the log had been opened before. `highest` is the highest number that a configuration was given; -1 before the first. `state` is what the configuration
+    in `issued` began with or, where there is something `decided`, what the next one is to begin with.
+    """
+
+    seed: bytes
+    terms: Terms
+    era: int
+    highest: int = -1
+    issued: Issued | None = None
+    decided: tuple[Voucher, ...] | None = None
+    state: Snapshot | None = None
+
+    @classmethod
+    def read(cls, content: Content, name: str) -> "OlympusFacts":
+        """Raises DamagedError where that is not what was written."""
+        facts = {fact: unsealed(fact, data) for fact, data in content.facts.items()}
+        try:
+            found = cls(
+                facts["seed"],
+                decode(Terms, facts["terms"]),
+                decode(int, facts["era"]),
+                decode(int, facts["highest"]),
+                decode(Issued | None, facts["issued"]),  # type: ignore[arg-type]
+                decode(tuple[Voucher, ...] | None, facts["decided"]),  # type: ignore[arg-type]
+                _state(content, decode(StateFact | None, facts["state"])),  # type: ignore[arg-type]
+            )
+        except KeyError as missing:
+            raise DamagedError(f"{name} lacks the fact {missing}") from missing
+        except ProtocolViolation as violation:
+            raise DamagedError(f"{name} is not what was written: {violation}") from violation
+        return found
+
+
+def _state(content: Content, fact: StateFact | None) -> Snapshot | None:
+    if fact is None:
+        return None
+    snapshot = Snapshot(tuple(sorted(content.parts.items())), fact.outcomes)
+    if snapshot.digest() != fact.digest:
+        raise DamagedError("the state on the disk of Olympus is not what was written")
+    return snapshot
+
+
+class OlympusLog:
+    """Olympus's disk. Whatever a method was told will survive a power cut when it returns.
+
+    What was there when it was opened stands in `seed`, `issued`, `decided` and `state`; `era` is how often it had been
+    opened before, and `is_continued` says that it is another run that goes on.
+    """
+
+    def __init__(self, disk: Disk, seed: bytes, terms: Terms, run: str) -> None:
+        """Reads what is there, or begins the log under this seed. Raises DiskError, also where it is of another service."""
+        self._disk = disk
+        self._run = run
+        self._parts: dict[int, bytes] = {}
+        content = disk.read()
+        is_new = not content.facts
+        found = OlympusFacts(seed, terms, -1) if is_new else OlympusFacts.read(content, disk.name)
+        if found.terms != terms:
+            raise DiskError(f"{disk.name} is of a service with {found.terms.difference(terms)}")
+        self.seed = found.seed
+        self.highest, self.issued, self.decided, self.state = found.highest, found.issued, found.decided, found.state
+        self.era = found.era + 1
+        self.is_continued = found.issued is not None and found.issued.run != run
+        self._parts = dict(content.parts)
+        facts = {"era": encode(self.era)}
+        if is_new:
+            facts |= {"seed": seed, "terms": encode(terms), "highest": encode(-1)}
+            facts |= dict.fromkeys(("issued", "decided", "state"), encode(None))
+        self._write(facts)
+
+    @property
+    def first(self) -> int:
+        """Above all that an earlier opening counted turns, attempts and payloads up to."""
+        return self.era * TURNS
+
+    def burn(self, number: int) -> int:
+        """The configuration number to use next: this one, or above all that were ever given. It is never given again."""
+        self.highest = max(number, self.highest + 1)
+        self._write({"highest": encode(self.highest)})
+        return self.highest
+
+    def decide(self, vouchers: Iterable[Voucher], state: Snapshot) -> None:
+        """Before any voucher leaves: these, and the state that the next configuration begins with."""
+        self._write({"decided": encode(tuple(vouchers))}, state)
+
+    def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot) -> None:
+        """Before the configuration leaves, which begins with this state: nothing is decided that is not in it."""
+        self._write({"issued": encode(Issued(configuration, tuple(mute), self._run)), "decided": encode(None)}, state)
+
+    def recover(self, configuration: SignedConfiguration, state: Snapshot, highest: int) -> None:
+        """In a new log: what is known of the one that was lost."""
+        self.highest = highest
+        self._write({"highest": encode(highest)})
+        self.issue(configuration, (), state)
+
+    def _write(self, facts: dict[str, bytes], state: Snapshot | None = None) -> None:
+        changed: dict[int, bytes] = {}
+        if state is not None:
+            facts = facts | {"state": encode(StateFact(state.digest(), state.outcomes))}
+            present = dict(state.buckets)
+            changed = {index: body for index, body in present.items() if self._parts.get(index) != body}
+            changed |= dict.fromkeys(self._parts.keys() - present.keys(), b"")  # all of whose keys are gone
+            self._parts = present
+        self._disk.checkpoint({name: sealed(name, body) for name, body in facts.items()}, changed, 0)
+
+
+class NoOlympusLog:
+    """What Olympus keeps where nothing is durable: nothing. It has the same form."""
+
+    era = first = 0
+    is_continued = False
+    issued = decided = state = None
+
+    def __init__(self, seed: bytes) -> None:
+        self.seed = seed
+
+    def burn(self, number: int) -> int:
+        return number
+
+    def nothing(self, *_: object) -> None:
+        pass
+
+    decide = issue = nothing

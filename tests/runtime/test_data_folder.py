@@ -1,0 +1,106 @@
+"""The folder that a service keeps its disks in: what is refused, each in one clear line, before anything is started."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from bcr.chain.configuration import Configuration, Member
+from bcr.chain.settings import Settings
+from bcr.signed.signing import Signed, SigningKey
+from bcr.stable.disk import DamagedError, DiskError
+from bcr.stable.olympus_log import OlympusLog, Terms
+from bcr.state.running import Snapshot
+from bcr_disk.sqlite import SqliteDisk
+from bcr_runtime.data_folder import open_data_folder
+
+HOLDS = """
+import sys
+from pathlib import Path
+from bcr_disk.folders import claim
+claim(Path(sys.argv[1]), "bcr run first")
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(t=1, num_clients=1, durable=True, data_folder=str(tmp_path / "data"))
+
+
+@pytest.fixture
+def begun(settings, tmp_path):
+    """A folder in which Olympus has begun."""
+    disk = SqliteDisk(tmp_path / "data" / "olympus.sqlite", "Olympus")
+    log = OlympusLog(disk, b"s" * 32, Terms.of(settings), "a run")
+    log.burn(3)
+    log.issue(Signed.sign(Configuration(3, 1, (Member(b"k", "a"),) * 3, ()), 0, SigningKey(b"s" * 32)), (), Snapshot.of({}, ()))
+    disk.close()
+    return tmp_path / "data" / "olympus.sqlite"
+
+
+def changed(path, statement):
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(statement)
+
+
+def test_a_new_folder_is_made_for_its_owner_alone(settings, tmp_path):
+    assert open_data_folder(settings, "we") is None
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+def test_what_olympus_has_kept_is_found(settings, begun):
+    facts = open_data_folder(settings, "we")
+    assert (facts.highest, facts.seed, facts.issued.configuration.statement.number) == (3, b"s" * 32, 3)
+
+
+def test_disks_of_the_current_configuration_and_of_the_one_before_are_kept(settings, begun):
+    for number in (0, 1, 3):
+        SqliteDisk(begun.with_name(f"replica_0-configuration_{number}.sqlite"), "replica_0").close()
+    open_data_folder(settings, "we")
+    left = sorted(path.name for path in begun.parent.glob("replica_*.sqlite"))
+    assert left == ["replica_0-configuration_1.sqlite", "replica_0-configuration_3.sqlite"]
+
+
+def test_the_second_process_is_refused_and_the_first_named(settings, tmp_path):
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path / "data")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with first:
+        assert first.stdout.readline() == "there\n"
+        with pytest.raises(DiskError, match=rf"data is in use by bcr run first, process {first.pid}$"):
+            open_data_folder(settings, "we")
+        first.stdin.close()
+
+
+def test_a_version_that_is_not_known_is_named(settings, begun):
+    changed(begun, "PRAGMA user_version = 9")
+    with pytest.raises(DiskError, match=r"olympus.sqlite is of format 9, and this version reads and writes format 1"):
+        open_data_folder(settings, "we")
+
+
+def test_a_key_that_others_may_read_is_refused(settings, begun):
+    begun.chmod(0o640)
+    with pytest.raises(DiskError, match=r"olympus.sqlite holds a key, and others may read it \(-rw-r-----\): chmod 600 it"):
+        open_data_folder(settings, "we")
+
+
+def test_another_service_is_refused_with_what_is_other(tmp_path, begun):
+    other = Settings(t=2, num_clients=1, durable=True, client_window=4, data_folder=str(tmp_path / "data"))
+    with pytest.raises(DiskError, match=r"is of a service with t = 1 and not 2, client_window = 1 and not 4$"):
+        open_data_folder(other, "we")
+
+
+def test_replicas_without_their_olympus_are_no_new_service(settings, begun):
+    begun.rename(begun.with_name("replica_0-configuration_4.sqlite"))
+    with pytest.raises(DiskError, match=r"has replica_0-configuration_4.sqlite and no olympus.sqlite: the disk of Olympus is lost"):
+        open_data_folder(settings, "we")
+
+
+def test_damage_is_told(settings, begun):
+    changed(begun, "UPDATE fact SET body = X'00000000' WHERE name = 'highest'")
+    with pytest.raises(DamagedError, match="the fact 'highest' is not what was written"):
+        open_data_folder(settings, "we")

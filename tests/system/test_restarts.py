@@ -1,0 +1,66 @@
+"""Processes of real runs that are killed and begin again, and runs that go on with what an earlier one has left."""
+
+import os
+import signal
+
+from whole_runs import on_disk, passed, perform, pseudorandom, start
+
+from bcr_disk.folders import claim
+from bcr_tools.recovering import main as recover
+
+
+def test_olympus_is_killed_twice_and_everything_is_answered(tmp_path):
+    with start(tmp_path, on_disk(*pseudorandom(2, 160), client_rate=40, client_window=2)) as run:
+        run.await_line("replica_0-configuration_0", event="sent", message="shuttle")
+        os.kill(run.pid_of("olympus"), signal.SIGKILL)
+        run.await_line("olympus", event="resumed", configuration="0")
+        run.await_line("replica_0-configuration_1", event="sent", message="shuttle")
+        os.kill(last_pid(run), signal.SIGKILL)
+        run.status = run.finish()
+    assert passed(run)
+    assert {each["reason"] for each in run.result()["reconfigurations"]} == {"it began again"}
+
+
+def last_pid(run):
+    """The process id that Olympus gave when it last began."""
+    return int([line["pid"] for line in run.log("olympus") if line.get("event") == "settings"][-1])
+
+
+def test_a_run_goes_on_with_what_an_earlier_one_has_left(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    data = {"data": "../data"}
+    run = perform(first, on_disk("put('movie','star'); append('movie',' wars')", **data))
+    assert passed(run)
+    expected = ["expect[results,0] = 'star wars'; 'OK'; 'star wars!'"]
+    again = perform(second, on_disk("get('movie'); append('movie','!'); get('movie')", failures=expected, **data))
+    assert passed(again)
+    assert [each.statement.number for each in again.record().configurations] == [0, 1]
+
+
+def test_a_run_goes_on_when_the_disk_of_olympus_was_lost_and_made_anew(tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    run = perform(first, on_disk("put('movie','star'); append('movie',' wars')", data="../data"))
+    assert passed(run)
+    for file in (tmp_path / "data").glob("olympus.*"):
+        file.unlink()
+    text = on_disk("get('movie')", data="../data", failures=["expect[results,0] = 'star wars'"])
+    refused = perform(second, text)
+    assert refused.status == 2
+    assert "no olympus.sqlite: the disk of Olympus is lost" in refused.output
+    assert recover(["recover", str(second / "scenario.config"), "--was", run.record().olympus_key.hex()]) == 0
+    assert "replicas 0, 1, 2 hold the same, signed by the lost key" in capsys.readouterr().out
+    again = perform(second, text)
+    assert passed(again)
+    assert [each.statement.number for each in again.record().configurations] == [0, 1001]
+
+
+def test_a_folder_that_is_in_use_is_refused_before_anything_starts(tmp_path):
+    claim(tmp_path / "data", "bcr run another")
+    run = perform(tmp_path, on_disk("get('movie')", data="data"))
+    assert run.status == 2
+    assert f"data is in use by bcr run another, process {os.getpid()}" in run.output
+    assert list(run.logs.glob("*/olympus.log")) == []
