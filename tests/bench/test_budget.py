@@ -123,5 +123,5 @@ def test_a_run_that_does_not_count_ends_the_command(monkeypatch, capsys):
     if sys.version_info < (3, 13):
         with pytest.raises(BudgetError, match="crc: it ended"):
             measure_budget(1, ("crc",))
-    assert bench.main(["budget", "--times", "1"]) == 1
+    assert bench.main(["budget", "--count", "1"]) == 1
     assert capsys.readouterr().err.startswith("bcr bench: ")

@@ -243,7 +243,8 @@ def demand_configuration(number: int, configuration: Membership) -> None:
 def demand_request(request: SignedRequest, configuration: Membership, encoded: bytes | None = None) -> None:
     """Raises a ProtocolViolation unless this is a request within the limits that its client signed.
 
-    `encoded` are its canonical bytes, for who has them. It is BeyondLimits where all replicas find so, whoever signed it: then the signature has not been looked at.
+    `encoded` are its canonical bytes, for who has them. It is BeyondLimits where all replicas find so, whoever signed it: then the
+    signature has not been looked at.
     """
     encoded = encode(request) if encoded is None else encoded
     demand_within_limits(request, encoded)
