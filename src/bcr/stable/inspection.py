@@ -1,4 +1,4 @@
-"""What the disk of a replica holds, as whoever looks at it from outside can tell: without its code being run again."""
+"""What the disk of a replica holds (specification, 13.5), as whoever looks at it from outside can tell: without its code being run again."""
 
 import msgspec
 
