@@ -92,7 +92,7 @@ def test_the_tutorials_liar_is_blamed_and_its_clients_see_nothing(tmp_path):
     (tmp_path / "bad.config").write_text(liar.replace("change_result", "change_resul"))
     assert bcr(tmp_path, "check", "liar.config").returncode == 0
     assert "did you mean change_result?" in bcr(tmp_path, "check", "bad.config").stderr
-    run = bcr(tmp_path, "run", "liar.config", "--log-dir", str(tmp_path))
+    run = bcr(tmp_path, "run", "liar.config", "--log-folder", str(tmp_path))
     assert run.returncode == 0, run.stdout + run.stderr
     assert "struck: shuttle(0,1),change_result() of replica 1 of configuration 0" in run.stdout
     assert re.search(r"blamed: replica 1 of configuration 0 by .*\(a fault had struck it\)", run.stdout)
@@ -105,7 +105,7 @@ def test_the_tutorials_liar_is_blamed_and_its_clients_see_nothing(tmp_path):
 def test_the_tutorials_hunt_loses_an_answer_under_the_weak_rule_and_shrinks_it(tmp_path):
     _, early, shrunk = scenarios_of_the_tutorial()
     (tmp_path / "early.config").write_text(early)
-    hunt = bcr(tmp_path, "hunt", "early.config", "--seeds", "2", "--into", "found")
+    hunt = bcr(tmp_path, "hunt", "early.config", "--count", "2", "--output", "found")
     assert hunt.returncode == 1, hunt.stdout + hunt.stderr
     [told] = re.findall(r"seed 0: results: .*", TUTORIAL)
     assert told in " ".join(hunt.stdout.split())
@@ -118,7 +118,7 @@ def test_the_tutorials_hunt_loses_an_answer_under_the_weak_rule_and_shrinks_it(t
 def test_the_tutorials_hunt_finds_nothing_under_the_rule_as_it_is(tmp_path):
     _, early, _ = scenarios_of_the_tutorial()
     (tmp_path / "early.config").write_text(early.replace("quorum", "all"))
-    hunt = bcr(tmp_path, "hunt", "early.config", "--seeds", "4")
+    hunt = bcr(tmp_path, "hunt", "early.config", "--count", "4")
     assert hunt.returncode == 0, hunt.stdout + hunt.stderr
     assert " 0 failed" in hunt.stdout
 

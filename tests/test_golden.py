@@ -74,7 +74,7 @@ def test_the_command_tells_the_story_at_each_log_level(level, tmp_path, capsys):
     text, story = parts(FOLDER / "fault_free.txt")
     file = tmp_path / "fault_free.config"
     file.write_text(f"{text}log_level = {level}\n")
-    assert sim.main([str(file), "--story", "--logs", str(tmp_path / "logs")]) == 0
+    assert sim.main([str(file), "--story", "--log-folder", str(tmp_path / "logs")]) == 0
     assert "\n".join(story) in capsys.readouterr().out
     assert sim.main([str(file), "--story"]) == 0
     assert "\n".join(story) in capsys.readouterr().out

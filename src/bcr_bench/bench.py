@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
+from bcr_bench.callers import MOST_CALLERS, OPERATIONS, measure_callers
+from bcr_bench.compare import NotComparable, compare
 from bcr_bench.costs import measure, print_costs
 from bcr_bench.disk_cost import measure_disks
 from bcr_bench.distalgo_raft import against_raft
@@ -16,10 +18,11 @@ from bcr_bench.machine import describe
 from bcr_bench.measuring import Series, run_plan
 from bcr_bench.message_cost import compare_messages
 from bcr_bench.outage import KEYS, MOST_KEYS, measure_reconfiguration
-from bcr_bench.plan_files import Plan, PlanError, Sweep, read_plan
+from bcr_bench.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
 from bcr_bench.slow_links import links
 from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
+from bcr_run.options import formerly
 from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
 
 HERE = Path(__file__).parent
@@ -35,18 +38,27 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "costs":
         return _costs()
     if options.command == "raft":
-        return against_raft(SCENARIOS / "perform900.config", options.times)
+        return against_raft(SCENARIOS / "perform900.config", options.count)
     if options.command == "disks":
-        return measure_disks(options.times)
+        return measure_disks(options.count, options.added)
+    if options.command == "callers":
+        return measure_callers(options.callers, options.operations, options.count)
     if options.command == "messages":
-        return compare_messages(options.times)
+        return compare_messages(options.count)
     if options.command == "reconfiguration":
-        return measure_reconfiguration(options.keys, options.times, options.crash)
+        return measure_reconfiguration(options.keys, options.count, options.crash)
+    if options.command == "compare":
+        try:
+            return compare(options.old, options.new)
+        except NotComparable as problem:
+            print(f"bcr bench compare: {problem}", file=sys.stderr)
+            return BAD_INPUT
     if options.command == "page":
         return _draw_again(options.folder, options.docs)
     try:
         plan = read_plan(options.plan or HERE / ("full.yaml" if options.full else "plan.yaml"))
         sweeps = _chosen(plan, options.only)
+        demand_sound(plan, sweeps)
     except (PlanError, OSError) as error:
         print(f"bcr bench: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -60,31 +72,59 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--full", action="store_true", help="all there is to vary, about an hour and a half")
     run.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own, as src/bcr_bench/plan.yaml")
     run.add_argument("--only", nargs="+", default=[], metavar="SWEEP", help="these sweeps of the plan only")
-    run.add_argument("--times", type=int, help="runs of each point (default: the plan's, 5)")
+    run.add_argument("--count", type=_runs, help="runs of each point (default: the plan's, 5)")
     run.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: logs/bench-TIME)")
     run.add_argument("--docs", action="store_true", help="renew docs/performance.md from it too")
     page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
     page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
     page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
+    against = commands.add_parser("compare", help="two runs of plans, point by point: ratios with 95 % intervals")
+    against.add_argument("old", type=Path, metavar="OLD", help="folder, or bench.json, of what is compared with")
+    against.add_argument("new", type=Path, metavar="NEW", help="folder, or bench.json, of what is compared")
     commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
     messages = commands.add_parser("messages", help="a DistAlgo message, with this project's layer and with stock DistAlgo")
-    messages.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
+    messages.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
     raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
-    raft.add_argument("--times", type=int, default=5, help="runs of each (default: 5)")
+    raft.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
     disks = commands.add_parser("disks", help="the same work with and without disks, beside the cost of a sync")
-    disks.add_argument("--times", type=_times, default=5, help="runs of each (default: 5)")
+    disks.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
+    disks.add_argument("--added", type=_milliseconds, default=(0.0,), metavar="MS,…",
+                       help="so many milliseconds longer takes a sync, in turn (default: 0): as another machine's disk would")  # fmt: skip
+    callers = commands.add_parser("callers", help="many callers of one client, whose operations share requests, and do not; and PySyncObj")
+    callers.add_argument(
+        "--callers", type=_callers, default=MOST_CALLERS, help="each with one operation outstanding (default: %(default)s)"
+    )
+    callers.add_argument("--operations", type=_operations, default=OPERATIONS, help="of each run (default: %(default)s)")
+    callers.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
-    change.add_argument("--times", type=_times, default=5, help="runs (default: 5)")
+    change.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
     change.add_argument("--crash", action="store_true", help="of one replica, which then answers nothing")
+    for each in (run, messages, raft, disks, change):
+        formerly(each, "--count", "--times")
     return parser
+
+
+def _milliseconds(text: str) -> tuple[float, ...]:
+    values = tuple(map(float, text.split(",")))
+    if not all(0 <= value <= 1_000 for value in values):
+        raise argparse.ArgumentTypeError(f"{text}: expected milliseconds from 0 to 1000, separated by commas")
+    return values
 
 
 def _keys(text: str) -> int:
     return _number(text, MOST_KEYS, "keys")
 
 
-def _times(text: str) -> int:
+def _callers(text: str) -> int:
+    return _number(text, MOST_CALLERS, "callers")
+
+
+def _operations(text: str) -> int:
+    return _number(text, 1_000_000, "operations")
+
+
+def _runs(text: str) -> int:
     return _number(text, 1_000, "runs")
 
 
@@ -135,8 +175,8 @@ def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given
     began = datetime.now(UTC)
     folder = options.output or default_log_base() / f"bench-{began:%Y%m%dT%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
-    if options.times is not None:
-        plan = Plan(options.times, plan.base, plan.sweeps)
+    if options.count is not None:
+        plan = Plan(options.count, plan.base, plan.sweeps)
     machine = describe()
     print("measuring the parts", file=sys.stderr)
     try:

@@ -4,11 +4,14 @@ How long a sync takes is the machine's doing, and changes for minutes. So it is 
 way in which a replica does it, and printed with them.
 """
 
+import contextlib
+import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from rich.table import Table
@@ -19,6 +22,7 @@ from bcr_bench.plan_files import Point, Value
 from bcr_bench.points import run_point
 from bcr_disk.sqlite import SqliteDisk
 from bcr_run.output import Terminal
+from bcr_runtime.ambient import ADDED_SYNC_MS
 
 SYNCS = 100
 ROW_BYTES = 2_048  # of a slot with one request, at t = 1
@@ -47,35 +51,49 @@ def sync_ms() -> float:
     return statistics.median(taken) * 1_000
 
 
-def measure_disks(times: int) -> int:
-    """`bcr bench disks`: print what each workload comes to; 1 where one has no run that counts."""
-    runs: dict[tuple[str, str], list[Measured]] = {(name, kept): [] for name in WORKLOADS for kept in ("off", "on")}
+@contextlib.contextmanager
+def _slowed(added_ms: float) -> Iterator[None]:
+    """Runs that are started in it have disks that take longer to sync."""
+    if added_ms:
+        os.environ[ADDED_SYNC_MS] = str(added_ms)
+    try:
+        yield
+    finally:
+        os.environ.pop(ADDED_SYNC_MS, None)
+
+
+def measure_disks(times: int, added_ms: Sequence[float]) -> int:
+    """`bcr bench disks`: print what each workload comes to, with so much added to a sync; 1 where one has no run that counts."""
+    runs: dict[tuple[str, float | None], list[Measured]] = {(name, added): [] for name in WORKLOADS for added in (None, *added_ms)}
     syncs: list[float] = []
     for repetition in range(times):
         for name, settings in WORKLOADS.items():
             syncs.append(sync_ms())
-            for kept in ("off", "on"):
-                point = Point("disks", f"{name}, durable = {kept}", "bcr", {**BASE, **settings, "durable": kept})
-                done = run_point(point)
-                runs[name, kept].append(done)
+            for added in (None, *added_ms):
+                kept = "off" if added is None else "on"
+                label = f"{name}, durable = {kept}" + (f", a sync {added:g} ms longer" if added else "")
+                point = Point("disks", label, "bcr", {**BASE, **settings, "durable": kept})
+                with _slowed(added or 0):
+                    done = run_point(point)
+                runs[name, added].append(done)
                 said = done.problem or f"{done.rate:,.0f} a second, p50 {done.latency_ms.get('p50', 0):.2f} ms"
                 print(f"run {repetition + 1}: {point.label}: {said}; a sync {syncs[-1]:.2f} ms", file=sys.stderr, flush=True)
     medians = {key: together(each) for key, each in runs.items()}
-    _print(medians, syncs)
+    _print(medians, syncs, added_ms)
     return int(any(each.problem for each in medians.values()))
 
 
-def _print(medians: Mapping[tuple[str, str], Measured], syncs: list[float]) -> None:
+def _print(medians: Mapping[tuple[str, float | None], Measured], syncs: list[float], added_ms: Sequence[float]) -> None:
     table = Table(title="With disks, and without", title_justify="left")
-    for heading in ("workload", "p50 ms without", "with", "more", "a second without", "with", "ratio"):
+    for heading in ("workload", "added ms", "p50 ms without", "with", "more", "a second without", "with", "ratio"):
         table.add_column(heading, justify="left" if heading == "workload" else "right")
-    for name in WORKLOADS:
-        without, durable = medians[name, "off"], medians[name, "on"]
+    for name, added in product(WORKLOADS, added_ms):
+        without, durable = medians[name, None], medians[name, added]
         if without.problem or durable.problem:
-            table.add_row(name, without.problem or durable.problem, *[""] * 5)
+            table.add_row(name, f"{added:g}", without.problem or durable.problem, *[""] * 5)
             continue
         before, after = (each.latency_ms["p50"] for each in (without, durable))
-        table.add_row(name, f"{before:.2f}", f"{after:.2f}", f"{after - before:.2f}", f"{without.rate:,.0f}", f"{durable.rate:,.0f}",
+        table.add_row(name, f"{added:g}", f"{before:.2f}", f"{after:.2f}", f"{after - before:.2f}", f"{without.rate:,.0f}", f"{durable.rate:,.0f}",
                       f"{durable.rate / without.rate:.2f}")  # fmt: skip
     Terminal().print(table)
     print(f"a sync of {ROW_BYTES:,} bytes: median {statistics.median(syncs):.2f} ms, from {min(syncs):.2f} to {max(syncs):.2f}")

@@ -6,7 +6,7 @@ import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bcr_bench.measured import Measured, together
-from bcr_bench.plan_files import Plan, Point, Sweep, is_known, points_of, step_of
+from bcr_bench.plan_files import Plan, Point, Sweep, points_of, step_of
 from bcr_bench.points import run_point
 from bcr_run.output import Terminal
 
@@ -60,8 +60,6 @@ def run_plan(
                 if repetition >= _times(plan, sweep):
                     continue
                 found = measured[sweep.name]
-                if not is_known(sweep.settings):
-                    continue
                 if sweep.rates is not None and repetition == 0:
                     _step_up(plan, sweep, found, measure)
                 else:

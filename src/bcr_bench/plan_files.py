@@ -1,12 +1,15 @@
 """Plans of measurements: YAML that says which scenarios are run, and against what."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import yaml
 
+from bcr.scenario import ScenarioError, parse_scenario
+from bcr.scenario.diagnostics import nearest
 from bcr.scenario.keys import VALID_KEYS
 
 System = Literal["bcr", "unreplicated", "unreplicated-signed", "pysyncobj-nodes", "pysyncobj-leader", "raft"]
@@ -31,7 +34,11 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Points that differ in one setting, in the system, or in the rate."""
+    """Points that differ in one setting, in the system, or in the rate; with `cross` in all combinations of the values.
+
+    `faults` are further points, by what they are called: place -> fault, such as `0,1: "after(200),crash()"`. Such a run may be
+    reconfigured, and what it measures is also how throughput and latency go with time.
+    """
 
     name: str
     title: str
@@ -40,6 +47,8 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Value] = {}
     rates: Rates | None = None
     times: int | None = None
+    cross: bool = False
+    faults: dict[str, dict[str, str]] = {}
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,11 +66,14 @@ class Point(msgspec.Struct, frozen=True):
     label: str
     system: System
     settings: dict[str, Value]
+    faults: dict[str, str] = {}  # configuration and position, as "0,1" -> trigger and failure
+    is_timed: bool = False  # whether its throughput and latency over time are wanted
 
     def scenario_text(self) -> str:
         """The scenario file; the operations are shared out evenly."""
         clients, load = int(self.settings["num_client"]), self.settings
         lines = [f"{key} = {value}" for key, value in load.items() if key not in OF_THE_LOAD]
+        lines += [f"failures[{place}] = {fault}" for place, fault in self.faults.items()]
         share = -(-int(load["operations"]) // clients)
         for client in range(clients):
             workload = f"uniform({SEED + client},{share},{load['value_bytes']},{load['read_percent']})"
@@ -82,20 +94,59 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def is_known(settings: dict[str, Value]) -> bool:
-    """Whether scenario files know all these settings here."""
-    return set(settings) <= {*VALID_KEYS, *OF_THE_LOAD}
+def demand_sound(plan: Plan, sweeps: Sequence[Sweep]) -> None:
+    """Raises PlanError, with all that is wrong, unless every point of these sweeps is a scenario that can be run."""
+    problems: list[str] = []
+    for sweep in sweeps:
+        points = [step_of(plan, sweep, 0)] if _is_loaded(plan, sweep) and sweep.rates is not None else list(points_of(plan, sweep))
+        for point in points:
+            problems += [f"sweep {sweep.name}, {point.label}: {problem}" for problem in _problems_of(point)]
+    if problems:
+        raise PlanError("nothing is run, because of\n" + "\n".join(dict.fromkeys(problems)))
+
+
+def _is_loaded(plan: Plan, sweep: Sweep) -> bool:
+    return {"num_client", "operations"} <= (plan.base | sweep.settings).keys()
+
+
+def _problems_of(point: Point) -> Iterator[str]:
+    known = {*VALID_KEYS, *OF_THE_LOAD}
+    for key in sorted(point.settings.keys() - known):
+        yield f"no setting {key}; {nearest(key, known)}"
+    missing = sorted({"num_client", "t", *OF_THE_LOAD} - point.settings.keys())
+    if missing:
+        yield f"without {', '.join(missing)}"
+        return
+    for key in sorted({"num_client", "t", *OF_THE_LOAD}):
+        least = 0 if key == "read_percent" else 1
+        value = point.settings[key]
+        if not isinstance(value, int) or value < least:
+            yield f"{key} = {value}: not a whole number from {least} on"
+            return
+    if point.faults and point.system != "bcr":
+        yield f"{point.system} has no faults: only bcr has"
+    try:
+        _, warnings = parse_scenario(point.scenario_text(), "its scenario")
+        yield from map(str, warnings)
+    except ScenarioError as error:
+        yield from str(error).splitlines()
 
 
 def points_of(plan: Plan, sweep: Sweep) -> Iterator[Point]:
-    """The points of a sweep without rates; none for what scenario files do not know."""
-    for system in sweep.systems:
-        for key, values in (sweep.vary or {"": [""]}).items():
-            for value in values:
-                own = sweep.settings | ({key: value} if key else {})
-                if is_known(own):
-                    label = f"{key} = {value}" if key else system
-                    yield Point(sweep.name, label, system, plan.base | own)
+    """The points of a sweep without rates."""
+    is_timed = bool(sweep.faults)
+    for system, own in product(sweep.systems, _varied(sweep)):
+        label = ", ".join(f"{key} = {value}" for key, value in own.items()) or system
+        for name, faults in (sweep.faults or {"": {}}).items():
+            called = f"{name}, {label}" if name and own else name or label
+            yield Point(sweep.name, called, system, plan.base | sweep.settings | own, faults, is_timed)
+
+
+def _varied(sweep: Sweep) -> list[dict[str, Value]]:
+    """The settings that tell the sweep's points apart: one of them at a time, or all combinations."""
+    if sweep.cross:
+        return [dict(zip(sweep.vary, values, strict=True)) for values in product(*sweep.vary.values())]
+    return [{key: value} for key, values in sweep.vary.items() for value in values] or [{}]
 
 
 def step_of(plan: Plan, sweep: Sweep, number: int) -> Point:

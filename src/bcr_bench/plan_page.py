@@ -36,7 +36,7 @@ SYSTEMS = {
 CSS = """body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0;font-size:13px}th,td{padding:.25em .7em;text-align:right}
 th{border-bottom:1px solid #999}td:first-child,th:first-child{text-align:left}tr:nth-child(even){background:#f6f6f6}
-svg{max-width:100%;height:auto}code{background:#f3f3f3;padding:.1em .3em}h2{margin-top:2em}"""
+svg{max-width:100%;height:auto}figure{margin:1em 0}figcaption{font-size:12px;color:#555}code{background:#f3f3f3;padding:.1em .3em}h2{margin-top:2em}"""
 
 
 class Heading(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class Table(msgspec.Struct, frozen=True):
 
 class Plot(msgspec.Struct, frozen=True):
     name: str
-    svg: str
+    picture: plots.Picture
     says: str
 
 
@@ -64,10 +64,11 @@ Block = Heading | Text | Table | Plot
 def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> None:
     """`index.html` and the plots in the folder; also `performance.md`, with its plots below it, in `docs` if given."""
     blocks = list(_blocks(contents))
-    (folder / "index.html").write_text(_html(blocks), encoding="utf-8")
+    (folder / "index.html").write_text(_html(blocks, contents["command"]), encoding="utf-8")
     for block in blocks:
         if isinstance(block, Plot):
-            (folder / f"{block.name}.svg").write_text(block.svg, encoding="utf-8")
+            (folder / f"{block.name}.svg").write_text(block.picture.svg, encoding="utf-8")
+            (folder / f"{block.name}.pdf").write_bytes(block.picture.pdf)
     if docs is not None:
         below = docs / "performance"
         below.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> 
             old.unlink()
         for block in blocks:
             if isinstance(block, Plot):
-                (below / f"{block.name}.svg").write_text(block.svg, encoding="utf-8")
+                (below / f"{block.name}.svg").write_text(block.picture.svg, encoding="utf-8")
         (docs / "performance.md").write_text(_markdown(blocks), encoding="utf-8")
 
 
@@ -150,6 +151,15 @@ def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]], tol
     elif int(points[0]["settings"]["operations"]) >= 1_000_000:
         yield from _memory(name, points)
         return
+    elif sweep.get("faults"):
+        yield Text("Without service is the longest time between two answers. Of each point one run is drawn.")
+        yield Table(("", "ms without service"), [[point["label"], f"{point['median']['away_ms']:,.0f}"] for point in plots.good(points)])
+        yield Plot(name, plots.over_time(points), "throughput and latency over time")
+        return
+    elif sweep.get("cross"):
+        yield Plot(
+            name, plots.crossed(points, list(sweep["vary"]), LABELS.get(key, key)), f"throughput and latency by {', '.join(sweep['vary'])}"
+        )
     elif len(systems) > 1:
         yield Plot(name, plots.sweep(points, "", ""), "throughput and latency by system")
     elif key in LABELS:
@@ -240,7 +250,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _html(blocks: Sequence[Block]) -> str:
+def _html(blocks: Sequence[Block], command: str) -> str:
     parts = [f"<!doctype html><meta charset=utf-8><title>{TITLE}</title><style>{CSS}</style><h1>{TITLE}</h1>"]
     for block in blocks:
         if isinstance(block, Heading):
@@ -248,7 +258,9 @@ def _html(blocks: Sequence[Block]) -> str:
         elif isinstance(block, Text):
             parts += [f"<p>{_inline(each)}</p>" for each in block.text.split("\n\n")]
         elif isinstance(block, Plot):
-            parts.append(f"<figure role=img aria-label='{escape(block.says)}'>{block.svg[block.svg.index('<svg') :]}</figure>")
+            svg = block.picture.svg[block.picture.svg.index("<svg") :]
+            caption = f"<figcaption>{escape(block.says)}; <code>{escape(command)}</code>, <a href='{block.name}.pdf'>PDF</a></figcaption>"
+            parts.append(f"<figure role=img aria-label='{escape(block.says)}'>{svg}{caption}</figure>")
         else:
             parts.append("<table>" + _row(block.headings, "th") + "".join(_row(row, "td") for row in block.rows) + "</table>")
     return "\n".join(parts) + "\n"

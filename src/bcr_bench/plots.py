@@ -1,11 +1,12 @@
 """The plots of a run of a plan, as SVG. Each takes points as `bench.json` has them, and draws one picture."""
 
 from collections.abc import Callable, Mapping, Sequence
-from io import StringIO
+from io import BytesIO, StringIO
 from math import nan
 from typing import Any
 
 import matplotlib
+import msgspec
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -18,6 +19,7 @@ Point = Mapping[str, Any]
 STYLE: Any = {  # by the names of matplotlib's own settings
     "svg.fonttype": "none",
     "svg.hashsalt": "bcr",
+    "pdf.fonttype": 42,  # letters stay letters
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -32,15 +34,23 @@ COLOURS = ("#1f5c99", "#d1662b", "#3c8a4e", "#8a4fa0", "#b5912a", "#5b6770", "#b
 PERCENTILES = {"p50": "50 %", "p90": "90 %", "p99": "99 %", "p99_9": "99.9 %"}
 
 
-def drawn(draw: Callable[[Figure], None], width: float = 7.0, height: float = 3.8) -> str:
-    """The SVG that `draw` makes of an empty figure; inches."""
+class Picture(msgspec.Struct, frozen=True):
+    """One picture, for pages and for papers."""
+
+    svg: str
+    pdf: bytes
+
+
+def drawn(draw: Callable[[Figure], None], width: float = 7.0, height: float = 3.8) -> Picture:
+    """What `draw` makes of an empty figure; inches."""
     with matplotlib.rc_context(STYLE):
         figure = pyplot.figure(figsize=(width, height), layout="constrained")
         draw(figure)
-        text = StringIO()
+        text, pdf = StringIO(), BytesIO()
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
         pyplot.close(figure)
-    return text.getvalue()
+    return Picture(text.getvalue(), pdf.getvalue())
 
 
 ROLES = dict(zip(("clients", "head", "replicas between", "tail", "servers"), COLOURS, strict=False))
@@ -71,7 +81,7 @@ def _against_rate(axes: Axes, rates: str) -> None:
     axes.legend(loc="upper left")
 
 
-def throughput_latency(points: Sequence[Point]) -> str:
+def throughput_latency(points: Sequence[Point]) -> Picture:
     """Latency against what is answered a second, up to saturation; single runs as faint dots."""
 
     def draw(figure: Figure) -> None:
@@ -89,7 +99,7 @@ def throughput_latency(points: Sequence[Point]) -> str:
     return drawn(draw)
 
 
-def percentiles(points: Sequence[Point]) -> str:
+def percentiles(points: Sequence[Point]) -> Picture:
     """Every percentile against the rate that was offered."""
 
     def draw(figure: Figure) -> None:
@@ -103,7 +113,7 @@ def percentiles(points: Sequence[Point]) -> str:
     return drawn(draw)
 
 
-def cpu_by_process(points: Sequence[Point]) -> str:
+def cpu_by_process(points: Sequence[Point]) -> Picture:
     """CPU time of an operation, stacked by process; clients together."""
 
     def draw(figure: Figure) -> None:
@@ -140,7 +150,7 @@ def shares(cpu_us: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def sweep(points: Sequence[Point], key: str, label: str) -> str:
+def sweep(points: Sequence[Point], key: str, label: str) -> Picture:
     """Throughput as bars and latency as points, for each value of one setting, or without `key` for each system."""
 
     def draw(figure: Figure) -> None:
@@ -176,7 +186,62 @@ def sweep(points: Sequence[Point], key: str, label: str) -> str:
     return drawn(draw, height=3.2 if key else 3.6)
 
 
-def predictions(points: Sequence[Point]) -> str:
+def crossed(points: Sequence[Point], keys: Sequence[str], label: str) -> Picture:
+    """Throughput and median latency over the first of the settings, a line for each combination of the others."""
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        first, *others = keys
+        values = list(dict.fromkeys(point["settings"][first] for point in points))
+        lines: dict[tuple[str, ...], list[Point]] = {}
+        for point in good(points):
+            names = [f"{key} = {point['settings'][key]}" for key in others]
+            names += [point["system"]] if len({each["system"] for each in points}) > 1 else []
+            lines.setdefault(tuple(names), []).append(point)
+        for index, (called, mine) in enumerate(lines.items()):
+            style: Any = {"marker": "osD^vPX"[index % 7], "color": COLOURS[index % len(COLOURS)], "markersize": 4, "linewidth": 1.3}
+            places = [values.index(point["settings"][first]) for point in mine]
+            left.plot(places, [point["median"]["rate"] for point in mine], label=", ".join(called), **style)
+            right.plot(places, [point["median"]["latency_ms"].get("p50", nan) for point in mine], **style)
+        left.set_ylim(bottom=0)
+        left.set_ylabel("operations per second")
+        right.set_yscale("log")
+        right.set_ylabel("median latency, ms")
+        for axes in (left, right):
+            axes.set_xticks(range(len(values)), [f"{value:,}" if isinstance(value, int) else value for value in values])
+            axes.set_xlabel(label)
+            _plain(axes.yaxis)
+        figure.legend(loc="outside lower center", ncols=min(4, max(1, len(lines))))
+
+    return drawn(draw, height=3.6)
+
+
+def over_time(points: Sequence[Point]) -> Picture:
+    """Throughput and median latency for each 10 ms of a run of each point, one above the other."""
+
+    def draw(figure: Figure) -> None:
+        rows = good(points)
+        panels = figure.subplots(len(rows), 2, squeeze=False, sharex=True)
+        for (rate, latency), point in zip(panels, rows, strict=True):
+            timeline = point["median"]["timeline"]
+            times = [begins for begins, _, _ in timeline]
+            rate.step(times, [operations * 100 for _, operations, _ in timeline], where="post", color=COLOURS[0], linewidth=1.0)
+            rate.set_ylim(bottom=0)
+            answered = [(begins, ms) for begins, operations, ms in timeline if operations]
+            latency.plot([begins for begins, _ in answered], [ms for _, ms in answered], ".", color=COLOURS[1], markersize=3)
+            latency.set_yscale("log")
+            rate.set_title(f"{point['label']}: {point['median']['away_ms']:,.0f} ms without any answer", fontsize=9, loc="left")
+            rate.set_ylabel("operations per second")
+            latency.set_ylabel("median latency, ms")
+            for axis in (rate.yaxis, latency.yaxis, rate.xaxis):
+                _plain(axis)
+        for axes in panels[-1]:
+            axes.set_xlabel("ms since the first request, by 10 ms")
+
+    return drawn(draw, height=1.0 + 2.1 * max(1, len(good(points))))
+
+
+def predictions(points: Sequence[Point]) -> Picture:
     """Prediction against measurement: rate in closed loops, latency of one request alone, and CPU time."""
 
     def draw(figure: Figure) -> None:
@@ -224,7 +289,7 @@ def _compare(axes: Axes, what: str, pairs: Mapping[str, Sequence[tuple[float, fl
         _plain(axis)
 
 
-def link_latency(links: Sequence[Mapping[str, Any]]) -> str:
+def link_latency(links: Sequence[Mapping[str, Any]]) -> Picture:
     """Latency with slow links against t: lines as the hops say, marks as simulated."""
 
     def draw(figure: Figure) -> None:
@@ -246,7 +311,7 @@ def link_latency(links: Sequence[Mapping[str, Any]]) -> str:
     return drawn(draw, height=3.2)
 
 
-def memory(point: Point) -> str:
+def memory(point: Point) -> Picture:
     """Resident memory of every process over the operations that were answered."""
 
     def draw(figure: Figure) -> None:

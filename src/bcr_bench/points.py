@@ -31,14 +31,14 @@ def run_point(point: Point) -> Measured:
 
 def _run_bcr(point: Point, folder: Path) -> Measured:
     result = run_scenario(point.scenario_text(), point.sweep, folder)
-    return result if isinstance(result, Measured) else Measured.of_result(result)
+    return result if isinstance(result, Measured) else Measured.of_result(result, point.is_timed)
 
 
 def run_scenario(text: str, name: str, folder: Path, limit_s: float = LIMIT_S) -> Mapping[str, Any] | Measured:
     """The result of one run of the scenario, made in a folder of its own, or what the problem was. Raises Interrupted."""
     file = folder / f"{name}.config"
     file.write_text(text, encoding="utf-8")
-    options = argparse.Namespace(port=None, placement=None, log_level=None, log_dir=folder / "logs")
+    options = argparse.Namespace(port=None, placement=None, log_level=None, log_folder=folder / "logs")
     return _result_of(command_for(file, options, folder / "result.json"), SOURCES, folder, limit_s)
 
 

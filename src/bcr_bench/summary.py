@@ -19,7 +19,7 @@ def print_summary(contents: Mapping[str, Any], titles: Mapping[str, str]) -> Non
     for name, title in titles.items():
         points = [point for point in contents["points"] if point["sweep"] == name]
         if not points:
-            console.print(f"{title}: not measured, because scenario files do not know it here", highlight=False)
+            console.print(f"{title}: not measured", highlight=False)
             continue
         table = Table(title=title, title_justify="left")
         table.add_column("", no_wrap=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bcr.scenario.protocols import PROTOCOLS
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
 from bcr_bench.measuring import Series, offered
@@ -49,7 +50,9 @@ def as_json(command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[S
 
 
 def _prediction(basis: Basis, series: Series) -> Any:
-    if series.point.system != "bcr":
+    point = series.point
+    is_predicted = "bench prediction" not in PROTOCOLS[str(point.settings.get("protocol", "shuttle"))].without
+    if point.system != "bcr" or point.faults or not is_predicted:
         return None
     shape = Shape.of(series.point.settings)
     return msgspec.to_builtins(predict(basis.costs, basis.layer, shape, int(basis.machine["cores"])))

@@ -1,6 +1,8 @@
 """A folder of disks that one run uses at a time: claimed, and looked at before anything is started."""
 
 import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from bcr.stable.disk import Content, DiskError
@@ -15,10 +17,24 @@ def claim(folder: Path, owner: str, patience_s: float = 0.0) -> None:
     Raises DiskError where another has it, whom the text names. One that has ended and whose processes end just now is
     waited for, `patience_s` at the most.
     """
+    _claims.append(_locked(folder, owner, patience_s))
+
+
+@contextlib.contextmanager
+def claimed(folder: Path, owner: str, patience_s: float = 0.0) -> Iterator[None]:
+    """The same for as long as it takes. Raises DiskError."""
+    lock = _locked(folder, owner, patience_s)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(folder: Path, owner: str, patience_s: float) -> int:
+    lock = folder / "lock"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = folder / "lock"
-        _claims.append(locked(lock, owner, str(folder), 0.0 if _is_held_by_somebody_living(lock) else patience_s))
+        return locked(lock, owner, str(folder), 0.0 if _is_held_by_somebody_living(lock) else patience_s)
     except OSError as error:
         raise DiskError(f"{folder} cannot be used: {error.strerror}") from error
 

@@ -188,6 +188,16 @@ def demand_ours(path: Path) -> None:
                 _demand_format(connection, str(path))
 
 
+class SlowedDisk(SqliteDisk):
+    """The same where a sync takes longer by so many milliseconds, to measure what another machine's disk would cost."""
+
+    added_ms = 0.0
+
+    def sync(self) -> None:
+        super().sync()
+        time.sleep(self.added_ms / 1_000)
+
+
 def _is_locked(file: int, patience_s: float) -> bool:
     """Whether the file could be locked within that time."""
     deadline_s = time.monotonic() + patience_s

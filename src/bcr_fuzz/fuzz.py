@@ -23,6 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bcr_run.options import above_zero, natural, positive
 from bcr_run.supervision import Interrupted
 
 SLOW_S = 0.5  # of CPU time for one message to the codec
@@ -121,11 +122,11 @@ def budget_of(options: argparse.Namespace) -> Budget:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bcr fuzz", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (default: all of them)")
-    parser.add_argument("--seed", type=int, default=0, help="with which to begin (default: 0)")
-    parser.add_argument("--messages", type=int, default=10_000, help="of each kind (default: 10000)")
-    parser.add_argument("--starts", type=int, default=5, help="runs that are begun under a flood (default: 5)")
-    parser.add_argument("--minutes", type=float, default=5.0, help="at the most, for each kind (default: 5)")
-    parser.add_argument("--operations", type=int, default=4_000, help="real runs: of each of two clients (default: 4000)")
+    parser.add_argument("--seed", type=natural, default=0, help="with which to begin (default: 0)")
+    parser.add_argument("--messages", type=positive, default=10_000, help="of each kind (default: 10000)")
+    parser.add_argument("--starts", type=positive, default=5, help="runs that are begun under a flood (default: 5)")
+    parser.add_argument("--minutes", type=above_zero, default=5.0, help="at the most, for each kind (default: 5)")
+    parser.add_argument("--operations", type=positive, default=4_000, help="real runs: of each of two clients (default: 4000)")
     parser.add_argument(
         "--elsewhere",
         action="store_true",

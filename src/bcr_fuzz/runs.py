@@ -79,7 +79,7 @@ class Target:
         scenario = folder / "scenario.config"
         scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=operations))
         node = ["-L", "warning", "-n", "onode", "-M", "-p", "0", "-H", "localhost", "--cookie", COOKIE]
-        run = ["RunSystem.da", "-i", str(scenario), "--log-dir", str(folder / "logs"), "--result-file", str(self.result_file)]
+        run = ["RunSystem.da", "-i", str(scenario), "--log-folder", str(folder / "logs"), "--result-file", str(self.result_file)]
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(

@@ -29,9 +29,9 @@ def command_for(file: Path, options: argparse.Namespace, result_file: Path) -> l
     if options.log_level:
         command += ["--log-level", options.log_level]
     # An installed package runs from its own folder, which is no place for logs; each checkout knows its own.
-    log_base = options.log_dir if IS_CHECKOUT else options.log_dir or default_log_base()
+    log_base = options.log_folder if IS_CHECKOUT else options.log_folder or default_log_base()
     if log_base:
-        command += ["--log-dir", str(log_base.absolute())]
+        command += ["--log-folder", str(log_base.absolute())]
     return command
 
 
@@ -48,7 +48,7 @@ def run_text(text: str, folder: Path, name: str, ending: str = ".config") -> tup
     file = folder / f"{name}{ending}"
     file.write_text(text)
     result_file = folder / f"{name}.json"
-    options = argparse.Namespace(port=None, placement=None, log_level="human", log_dir=folder / "logs")
+    options = argparse.Namespace(port=None, placement=None, log_level="human", log_folder=folder / "logs")
     began_s = time.monotonic()
     with open(folder / f"{name}.out", "wb") as output:
         process = subprocess.Popen(

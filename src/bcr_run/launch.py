@@ -16,11 +16,12 @@ from da.common import get_runtime_option
 
 from bcr.chain.settings import Settings
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
-from bcr.scenario.workload import Requests
+from bcr.scenario.workload import Filled, Requests
 from bcr.stable.disk import DiskError
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
 from bcr_run import output
+from bcr_run.options import formerly
 from bcr_run.patience import patience_ms, stall_limit_s
 from bcr_run.progress import Progress
 from bcr_run.run_folder import begin_folder, link_latest
@@ -62,8 +63,10 @@ class Launch:
     conclude: Conclude
 
     @property
-    def workloads(self) -> tuple[Requests, ...]:
+    def workloads(self) -> tuple[Requests | Filled, ...]:
         """For each client its requests by number."""
+        if self.settings.callers:
+            return tuple(Filled(each, self.scenario.replicated) for each in self.scenario.workloads)
         return tuple(Requests(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads)
 
     def node_names(self) -> list[str]:
@@ -83,7 +86,8 @@ def _parser() -> _Parser:
     parser.add_argument("--placement", choices=["processes", "nodes"])
     parser.add_argument("--node-limit", metavar="SECONDS", type=float, default=NODE_LIMIT_S)
     parser.add_argument("--log-level", choices=sorted(LEVELS))
-    parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
+    parser.add_argument("--log-folder", metavar="FOLDER", type=Path)
+    formerly(parser, "--log-folder", "--log-dir")
     parser.add_argument("--result-file", metavar="FILE", type=Path)
     return parser
 
@@ -145,7 +149,7 @@ def _demand_writable(folder: Path, result_file: Path | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"logs cannot be written to {folder}: {error.strerror}; choose another folder with --log-dir") from error
+        raise BadInput(f"logs cannot be written to {folder}: {error.strerror}; choose another folder with --log-folder") from error
     if result_file is not None and not os.access(result_file.absolute().parent, os.W_OK):
         raise BadInput(f"--result-file {result_file}: there is no folder {result_file.absolute().parent} to write it to")
 
@@ -182,7 +186,7 @@ def settings_of(scenario: Scenario, **more: object) -> Settings:
 
 def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:
     label = re.sub(r"[^A-Za-z0-9._-]+", "_", scenario.name)[:80] or "run"
-    base = options.log_dir or _chosen_logdir()
+    base = options.log_folder or _chosen_logdir()
     return settings_of(
         scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),

@@ -1,13 +1,15 @@
 """How each protocol is started and judged; what a scenario file needs to know of it is in `bcr.scenario.protocols`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from bcr.chain.limits import state_limits
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
+from bcr_run.figure_in_logs import Followed, follow
 from bcr_run.launch import Launch
 from bcr_run.patience import patience_ms
 
@@ -22,6 +24,8 @@ def _judge_shuttle(launch: Launch, record: RunRecord, given_up: str | None) -> J
         patience_ms=patience_ms(launch.scenario),
         limits=state_limits(launch.settings),
         replicated=launch.scenario.replicated,
+        session_slots=launch.settings.session_slots,
+        leavers=launch.scenario.leavers,
     )
 
 
@@ -42,6 +46,10 @@ JUDGES: Mapping[str, Callable[[Launch, RunRecord, str | None], Judgement]] = {
     "shuttle": _judge_shuttle,
     "raft": _judge_raft,
 }
+
+# Protocol -> what its abstract specification, where there is one, says to the steps in the logs of a run: given its folder,
+# its result, the clients of which nothing counts, and how many steps to keep.
+FIGURES: Mapping[str, Callable[[Path, Mapping[str, Any], Collection[int], int], Followed]] = {"shuttle": follow}
 
 # Protocol -> the process class that starts a run and collects its record, made from the chain's, which it is given.
 START_UPS: Mapping[str, Callable[[Any], Any]] = {

@@ -18,14 +18,14 @@ from bcr.evidence.evidence_files import packed_record
 from bcr.objects.replicated import ReplicatedObject, has_own_model
 from bcr.signed.violations import Notice
 from bcr.state.running import shown
-from bcr.verdict.judge import Judgement
+from bcr.verdict.judge import Hindrance, Judgement
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
 from bcr_run.accused import blamed, whose
 from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
-from bcr_run.protocol_starts import JUDGES
+from bcr_run.protocol_starts import FIGURES, JUDGES
 from bcr_run.run_folder import PACKAGES, write_whole
 from bcr_runtime.places import own_version
 
@@ -43,11 +43,17 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
     launch.folder.mkdir(parents=True, exist_ok=True)
     judgement = JUDGES[launch.scenario.protocol](launch, record, failure)
     outcome = outcome_of(launch, record, judgement)
+    # Where something could not be written the logs may lack what happened.
+    if launch.scenario.protocol in FIGURES and not isinstance(failure, Hindrance):
+        figure = FIGURES[launch.scenario.protocol](launch.folder, outcome, launch.scenario.faulty_clients, 0)
+        outcome |= {"figure": figure.told()}
+        if figure.forbidden is not None:
+            outcome |= {"verdict": "fail", "reasons": [*outcome["reasons"], figure.reason()]}
     unmet = [text for text in (expectation.check(outcome) for expectation in launch.scenario.expectations) if text is not None]
     if unmet:
         # An expectation that an unfinished run does not meet says nothing: it might have met it.
-        status = "unknown" if judgement.status == "unknown" else "fail"
-        outcome |= {"verdict": status, "reasons": [*judgement.reasons, *unmet]}
+        status = "unknown" if outcome["verdict"] == "unknown" else "fail"
+        outcome |= {"verdict": status, "reasons": [*outcome["reasons"], *unmet]}
     text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
     problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):

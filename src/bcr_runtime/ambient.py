@@ -20,10 +20,11 @@ import psutil
 
 from bcr.raft.persistent import MemoryStore, Store
 from bcr.stable.disk import Disk
-from bcr_disk.sqlite import ENDING, SqliteDisk
+from bcr_disk.sqlite import ENDING, SlowedDisk, SqliteDisk
 from dacurrent import logfiles, waiting
 
 LEAVE_LIMIT_S = 6.0  # for a process that ended, or whose parent did, to let go of its disk
+ADDED_SYNC_MS = "BCR_ADDED_SYNC_MS"  # the environment's variable by which ./bcr bench disks makes syncs take longer
 DISK_STATUS = 74  # of a process that could not write what it had to
 
 
@@ -216,7 +217,12 @@ class SystemSource:
                 child.join()
 
     def open_disk(self, path: Path, owner: str) -> Disk:
-        return SqliteDisk(path.with_suffix(ENDING), owner, LEAVE_LIMIT_S)
+        added_ms = os.environ.get(ADDED_SYNC_MS)
+        if added_ms is None:
+            return SqliteDisk(path.with_suffix(ENDING), owner, LEAVE_LIMIT_S)
+        disk = SlowedDisk(path.with_suffix(ENDING), owner, LEAVE_LIMIT_S)
+        disk.added_ms = float(added_ms)
+        return disk
 
     def before_waiting(self, callback: Callable[[], None]) -> None:
         def call() -> None:

@@ -1,12 +1,21 @@
 """The folder in which a service keeps its disks from one run to the next: looked at before anything is started."""
 
+import contextlib
 import re
 from pathlib import Path
 
+import msgspec
+
 from bcr.chain.settings import Settings
-from bcr.stable.disk import DiskError
-from bcr.stable.olympus_log import OlympusFacts, Terms
-from bcr_disk.folders import claim, content_of, demand_usable
+from bcr.signed.authentication import keys_of
+from bcr.signed.signing import KEY_SEED_SIZE, Signed
+from bcr.stable.disk import Content, DamagedError, DiskError
+from bcr.stable.inspection import ReplicaDisk
+from bcr.stable.olympus_log import OlympusFacts, OlympusLog, Terms
+from bcr.stable.recovery import Recovery, recovered
+from bcr_disk.folders import claim, claimed, content_of, demand_usable
+from bcr_disk.sqlite import ENDING, SqliteDisk
+from bcr_runtime import ambient
 from bcr_runtime.ambient import LEAVE_LIMIT_S
 from bcr_runtime.stable_storage import OLYMPUS
 
@@ -22,10 +31,10 @@ def open_data_folder(settings: Settings, owner: str) -> OlympusFacts | None:
     demand_usable(folder)
     content = content_of(folder, OLYMPUS)
     if content is None:
-        others = sorted(path.name for path in folder.iterdir() if path.name.startswith("replica_"))
+        others = disks_in(folder)
         if others:
-            raise DiskError(f"{folder} has {others[0]} and no {OLYMPUS}.sqlite: the disk of Olympus is lost; "
-                            f"./bcr olympus recover {folder} makes another")  # fmt: skip
+            raise DiskError(f"{folder} has {others[0]}{ENDING} and no {OLYMPUS}{ENDING}: the disk of Olympus is lost; "
+                            "./bcr olympus recover FILE makes another")  # fmt: skip
         return None
     if not content.facts:
         return None
@@ -49,3 +58,65 @@ def _remove_outdated(folder: Path, current: int) -> None:
     for path, number in numbers.items():
         if number < before:
             path.unlink()
+
+
+def disks_in(folder: Path) -> list[str]:
+    """The names of the disks in a folder: Olympus first, then replicas by configuration and position."""
+    return sorted((path.stem for path in folder.glob(f"*{ENDING}")), key=lambda name: (name != OLYMPUS, *_place(name)))
+
+
+def _place(name: str) -> tuple[int, ...]:
+    return tuple(map(int, reversed(re.findall(r"\d+", name))))
+
+
+def read_disk(folder: Path, name: str) -> Content:
+    """What is on a disk of the folder. Raises DiskError, also where somebody uses it."""
+    content = content_of(folder, name)
+    if content is None:
+        raise DiskError(f"{folder} has no disk {name}")
+    return content
+
+
+def recover(settings: Settings, was: bytes, owner: str) -> tuple[Recovery, bytes]:
+    """Make a log for Olympus in a folder whose disks of replicas are all that is left; what it rests on, and its public key.
+
+    `was` is the public key that was lost, or empty. Raises DiskError, and then nothing has changed.
+    """
+    folder = Path(settings.data_folder)
+    if not folder.is_dir():
+        raise DiskError(f"there is no folder {folder}")
+    with claimed(folder, owner, LEAVE_LIMIT_S):
+        return _recover(folder, settings, was, owner)
+
+
+def _recover(folder: Path, settings: Settings, was: bytes, owner: str) -> tuple[Recovery, bytes]:
+    demand_usable(folder)
+    if content_of(folder, OLYMPUS) is not None:
+        raise DiskError(f"{folder / OLYMPUS}{ENDING} is there: nothing is lost; if it is damaged, put it elsewhere")
+    names = disks_in(folder)
+    disks, doubts = [], []
+    keys = keys_of(settings.authentication, ambient.random_bytes(KEY_SEED_SIZE))
+    for name in names:
+        try:
+            disk = ReplicaDisk.read(read_disk(folder, name), name)
+        except DamagedError as error:
+            doubts.append(f"not trusted: {error}")
+            continue
+        if was and disk.configuration is not None and not disk.configuration.is_authentic(keys.author(was)):
+            doubts.append(f"not trusted: {name} has a configuration that the lost key did not sign")
+        else:
+            disks.append(disk)
+    try:
+        recovery = recovered(disks, max((_place(name)[0] for name in names), default=0), bool(was))
+    except DiskError as error:
+        raise DiskError("; ".join([str(error), *doubts])) from error
+    found = recovery.configuration
+    for what, mine, given in (("t", found.t, settings.t), ("authentication", found.authentication, settings.authentication),
+                              ("acceptance", found.acceptance, settings.acceptance)):  # fmt: skip
+        if mine != given:
+            raise DiskError(f"{folder} is of a service with {what} = {mine} and not {given}")
+    seed = ambient.random_bytes(KEY_SEED_SIZE)
+    keys = keys_of(settings.authentication, seed)
+    with contextlib.closing(SqliteDisk((folder / OLYMPUS).with_suffix(ENDING), owner)) as held:
+        OlympusLog(held, seed, Terms.of(settings), "recovered").recover(Signed.sign(found, 0, keys), recovery.state, recovery.highest)
+    return msgspec.structs.replace(recovery, trusted=(*recovery.trusted, *doubts)), keys.public

@@ -47,7 +47,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
     parser.add_argument("-i", "--input", metavar="FILE", type=Path, required=True)
     parser.add_argument("--listen", metavar="HOST:PORT:DESCRIPTOR", action="append", default=[])
     parser.add_argument("--lab", action="store_true")
-    parser.add_argument("--log-dir", metavar="FOLDER", type=Path)
+    parser.add_argument("--log-folder", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
     try:
         service = read_service(options.input)
@@ -60,7 +60,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         service.scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
         run_name=f"service-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
-        log_base=str(options.log_dir.absolute()) if options.log_dir else "",
+        log_base=str(options.log_folder.absolute()) if options.log_folder else "",
     )
     gateways = tuple(
         GatewaySettings(number, Address(host, int(port)), int(descriptor), options.lab)

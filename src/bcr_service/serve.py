@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bcr.scenario import ScenarioError
 from bcr_run import output
+from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import SOURCES
 from bcr_service.service_files import DEFAULT_FILE, Address, ServiceFile, read_service, told
@@ -34,7 +35,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr serve", description=__doc__, epilog=EPILOG)
     parser.add_argument("file", nargs="?", default=DEFAULT_FILE, metavar="FILE", help="what is to be served (default: %(default)s)")
     parser.add_argument("--lab", action="store_true", help="let callers kill, pause and resume replicas, by /lab/…")
-    parser.add_argument("--log-dir", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
+    parser.add_argument("--log-folder", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
+    formerly(parser, "--log-folder", "--log-dir")
     options = parser.parse_args(arguments)
     try:
         path = find_scenario(options.file)
@@ -83,8 +85,8 @@ def command_for(path: Path, sockets: Sequence[socket.socket], options: argparse.
         command += ["--listen", f"{address.host}:{address.port}:{each.fileno()}"]
     if options.lab:
         command.append("--lab")
-    if options.log_dir:
-        command += ["--log-dir", str(options.log_dir.absolute())]
+    if options.log_folder:
+        command += ["--log-folder", str(options.log_folder.absolute())]
     return command
 
 

@@ -6,9 +6,9 @@ from xml.etree.ElementTree import Element
 
 import msgspec
 
+from bcr_run.log_lines import Line
 from bcr_show.elements import Child, e, link
 from bcr_show.joining import Arrow
-from bcr_show.lines import Line
 from bcr_show.mentions import mentioned_requests, mentioned_slots
 from bcr_show.moments import SHOWN_AS_VIOLATION, Moment, Times, cause_of, person
 from bcr_show.run_reading import Run

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bcr_show.lines import Line
+from bcr_run.log_lines import Line
 
 SEVERAL = re.compile(r"(?:all|\d+) (replica|client)s")
 OWN = frozenset({"message", "to", "from", "id", "becomes"})  # values that are no part of what a message says

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from bcr_show.lines import Line
+from bcr_run.log_lines import Line
 from bcr_show.run_reading import Run, first_request_ns
 
 _REPLICA = re.compile(r"replica_(\d+)-configuration_(\d+)(-twin)?")

@@ -15,11 +15,11 @@ from bcr_show.moments import KINDS, SHOWN_AS_VIOLATION, Moment, Times, moments_o
 from bcr_show.run_reading import Run
 from bcr_show.spacetime import LEGEND, draw
 from bcr_show.story import story
-from bcr_show.tables import request_tables, slot_table, slots_of
+from bcr_show.tables import figure_steps, request_tables, slot_table, slots_of
 
 MOST_MOMENTS = 400  # rows of the table of moments
 SECTIONS = {"story": "Story", "diagram": "Diagram", "time": "Over time", "moments": "Moments", "evidence": "Evidence",
-            "slots": "Slots", "clients": "Clients", "folder": "Folder"}  # fmt: skip
+            "slots": "Slots", "figure": "Figure 1", "clients": "Clients", "folder": "Folder"}  # fmt: skip
 
 
 def page_of(run: Run) -> str:
@@ -94,6 +94,7 @@ def _body(run: Run, name: str, moments: Sequence[Moment], times: Times) -> list[
         "moments": _moments(run, moments, times),
         "evidence": evidence or [e("p", "Nothing was noticed, and nothing was violated.")],
         "slots": slot_rows,
+        "figure": figure_steps(run.figure),
         "clients": client_rows or [e("p", "No client handed over its record.")],
         "folder": _folder(run),
     }

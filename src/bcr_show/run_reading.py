@@ -11,7 +11,9 @@ import msgspec
 
 from bcr.evidence.evidence_files import UnreadableFile, unpacked_record
 from bcr.verdict.record import RunRecord
-from bcr_show.lines import ROUTINE, Clock, Line, event_of, parse
+from bcr_run.figure_in_logs import MOST_KEPT, Followed
+from bcr_run.log_lines import ROUTINE, Clock, Line, event_of, parse
+from bcr_run.protocol_starts import FIGURES
 from bcr_show.mentions import mentioned_requests
 from bcr_show.windows import MOST_ASKED, Window, choose, is_in, lines_in
 
@@ -43,6 +45,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     left_out: Mapping[str, int]
     unread: int
     texts: Mapping[str, str]  # name of a file -> its contents
+    figure: Followed | None = None  # the steps of the paper's Figure 1, where the protocol has one
 
     @property
     def is_whole(self) -> bool:
@@ -120,8 +123,19 @@ def read_run(folder: Path, asked_ms: tuple[float, float] | None = None) -> Run:
     return Run(
         folder=folder, result=result, record=record, problem=problem, lines=lines, windows=windows,
         routine=len(scan.times_ns), drawn=len(routine), left_out=dict(scan.left_out), unread=scan.unread,
-        texts=_texts_in(folder),
+        texts=_texts_in(folder), figure=figure_of(folder, result, record),
     )  # fmt: skip
+
+
+def read_result(folder: Path) -> tuple[Mapping[str, Any], RunRecord | None]:
+    """What `result.json` and the record of the run hold, as far as they can be read."""
+    return _result_in(folder), _record_in(folder)[0]
+
+
+def figure_of(folder: Path, result: Mapping[str, Any], record: RunRecord | None, most_kept: int = MOST_KEPT) -> Followed | None:
+    """What Figure 1 of the paper says to the steps in the logs; None where it is not of the run's protocol, or there is no result."""
+    follow = FIGURES.get(result.get("protocol", ""))
+    return follow(folder, result, () if record is None else record.faulty_clients, most_kept) if follow and "settings" in result else None
 
 
 def first_request_ns(record: RunRecord | None, result: Mapping[str, Any]) -> int | None:

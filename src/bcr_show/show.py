@@ -12,13 +12,14 @@ from bcr_runtime.places import default_log_base
 from bcr_show.elements import clean
 from bcr_show.moments import Times, moments_of
 from bcr_show.page import page_of
-from bcr_show.run_reading import NoRun, read_run
+from bcr_show.run_reading import NoRun, figure_of, read_result, read_run
 from bcr_show.serving import HOST, server_for
 from bcr_show.story import story
 
 PAGE = "index.html"
 EPILOG = """RUN is a folder, or the name of one in logs; without it: logs/latest. The page needs no network. Exit status: 0 the
-page is written, whatever the verdict of the run was; 2 there is no such run, or the page cannot be written."""
+page is written, whatever the verdict of the run was; 2 there is no such run, or the page cannot be written. With --conformance: 0 each step is allowed; 1 one is
+forbidden, which is the last one listed; 2 there are none to be found."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.serve:
             return _serve(Path(options.run) if options.run else default_log_base(), options.port)
-        return _show(find_run(options.run), options)
+        folder = find_run(options.run)
+        return _conform(folder) if options.conformance else _show(folder, options)
     except (NoRun, OSError) as problem:
         print(f"bcr show: {clean(str(problem))}", file=sys.stderr)
         return 2
@@ -41,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"where to write the page (default: {PAGE} in the run's folder)")
     parser.add_argument("--quiet", action="store_true", help="write the page, and print nothing")
+    parser.add_argument("--conformance", action="store_true", help="list the steps of the paper's Figure 1 that the logs tell of, and "
+                        "whether it allows each; make no page")  # fmt: skip
     parser.add_argument("--serve", action="store_true", help="list all runs, to this machine only, until Ctrl-C")
     parser.add_argument("--port", type=_port, default=0, help="for --serve (default: a free one)")
     return parser
@@ -89,6 +93,17 @@ def _show(folder: Path, options: argparse.Namespace) -> int:
     if not problems:
         console.print(f"page: {path}", markup=False, highlight=False, soft_wrap=True)
     return 2 if problems else 0
+
+
+def _conform(folder: Path) -> int:
+    run = read_result(folder)
+    figure = figure_of(folder, *run, most_kept=sys.maxsize)
+    if figure is None:
+        raise NoRun(f"{folder}: Figure 1 of the paper is not of its protocol, or there is no result.json")
+    for step in figure.steps:
+        print(step)
+    print(f"{folder.name}: {figure.sentence()}")
+    return 1 if figure.forbidden is not None else 0 if figure.taken else 2
 
 
 def _serve(base: Path, port: int) -> int:

@@ -34,6 +34,8 @@ def _sentences(run: Run, moments: Sequence[Moment], times: Times) -> Iterator[st
     yield from _reconfigurations(result)
     yield from _blamed(result)
     yield from _clients(result, run.record)
+    if run.figure is not None and run.figure.taken:
+        yield f"{_capital(run.figure.sentence())}."
     if run.drawn == 0 and not moments:
         yield "The logs hold no steps, for their level is quiet; so what came of the run is known, and not how."
     yield _verdict(result)

@@ -6,8 +6,10 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from bcr.chain.proofs import Answer, Vouched
+from bcr.evidence.figure import Step
 from bcr.signed.violations import ProtocolViolation
 from bcr.verdict.record import ClientRecord, Exchange, RunRecord
+from bcr_run.figure_in_logs import Followed
 from bcr_show.elements import e, link, table
 from bcr_show.moments import Times, rough
 from bcr_show.run_reading import Run, clock_of
@@ -71,6 +73,46 @@ def _add_testimony(slot: Slot, answer: Answer) -> None:
     slot.agreeing |= {signed.signer for signed in answer.proof if signed.statement == result}
     slot.disagreeing |= {signed.signer for signed in answer.proof if signed.statement != result}
     slot.orders |= {signed.signer for signed in answer.orders}
+
+
+def figure_steps(figure: Followed | None) -> list[Element]:
+    """What the paper's Figure 1 says to the run, and the steps: of many the rare ones, the first, and the last."""
+    if figure is None:
+        return [e("p", "This protocol has no such figure.")]
+    parts = [e("p", figure.sentence() + ".", class_="warning" if figure.forbidden or not figure.taken else None)]
+    if not figure.taken:
+        return parts
+    steps = list(enumerate(figure.steps, start=1))
+    rare = [place for place, (_, step) in enumerate(steps) if step.kind not in ("order command", "learn", "catch up command")]
+    chosen = [steps[place] for place in spread(len(steps), rare, MOST_ROWS)]
+    if len(chosen) < figure.taken:
+        parts.append(
+            e(
+                "p",
+                f"{len(chosen):,} of {figure.taken:,} are listed: ",
+                e("code", "./bcr show --conformance"),
+                " lists all.",
+                class_="warning",
+            )
+        )
+    if figure.forbidden is not None and (figure.taken, figure.forbidden) not in chosen:
+        chosen.append((figure.taken, figure.forbidden))
+    return [
+        *parts,
+        table(
+            ("", "step", "configuration", "replica", "slot", "requests or quorum", "digest"), [_step_row(*each, figure) for each in chosen]
+        ),
+    ]
+
+
+def _step_row(number: int, step: Step, figure: Followed) -> Element:
+    is_forbidden = number == figure.taken and figure.forbidden is not None
+    numbers = [e("td", "" if each is None else f"{each:,}", class_="number") for each in (step.configuration, step.position, step.slot)]
+    about = " ".join(f"{client}:{number}" for client, number in step.commands) or " ".join(map(str, step.members))
+    return e(
+        "tr", e("td", f"{number:,}", class_="number"), e("td", step.kind, *([f": {figure.why}"] if is_forbidden else [])), *numbers,
+        e("td", about), e("td", step.digest.hex()[:8]), class_="forbidden" if is_forbidden else None,
+    )  # fmt: skip
 
 
 def spread(count: int, wanted: Sequence[int], most: int) -> list[int]:

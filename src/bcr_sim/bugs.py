@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from bcr_run.options import formerly, natural, positive
 from bcr_runtime.places import PROJECT, SOURCES
 
 PACKAGES = Path(__file__).resolve().parents[1]
@@ -75,14 +76,18 @@ def main(arguments: Sequence[str]) -> int:
         return try_all([argument for argument in arguments if argument != "--all"])
     parser = argparse.ArgumentParser(prog="bcr bugs", description=__doc__)
     parser.add_argument("--protocol", choices=tuple(FILES), default="shuttle", help="whose bugs (default: shuttle)")
-    parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each bug (default: 2000)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--count", type=positive, metavar="SEEDS", default=2_000, help="at most, for each bug (default: 2000)")
+    parser.add_argument("--seed", type=natural, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write a small scenario for each that is found")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write a small scenario for each that is found")
+    parser.add_argument("--conformance", action="store_true", help="count the seeds until a step that Figure 1 of the paper forbids")
     parser.add_argument("--all", action="store_true", help="mutate every rule of the protocol instead, a change at a time; "
                         "`bcr bugs --all --help` tells more")  # fmt: skip
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    formerly(parser, "--count", "--seeds")
+    formerly(parser, "--seed", "--first")
+    formerly(parser, "--output", "--keep")
     options = parser.parse_args(arguments)
     if options.one is not None:
         return _search(bugs(options.protocol)[options.one], options)
@@ -104,8 +109,9 @@ def main(arguments: Sequence[str]) -> int:
 def _apart(number: int, options: argparse.Namespace) -> str:
     """What a process of its own, which alone has the bug, says of it."""
     command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number)]
-    command += ["--protocol", options.protocol, "--seeds", str(options.seeds), "--first", str(options.first)]
-    command += ["--keep", str(options.keep)] if options.keep else []
+    command += ["--protocol", options.protocol, "--count", str(options.count), "--seed", str(options.seed)]
+    command += ["--output", str(options.output)] if options.output else []
+    command += ["--conformance"] if options.conformance else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     return lines[-1] if lines else f"broke the search: {done.stderr.strip().splitlines()[-1:]}"
@@ -120,18 +126,36 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     base = bug.get("scenario")
     if base is not None and "\n" not in base:
         base = located_text(PROJECT / base)
-    for tried, seed in enumerate(range(options.first, options.first + options.seeds), start=1):
-        durable = bug.get("durable", False)
-        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol)
+    durable, sessions = bug.get("durable", False), bug.get("sessions", False)
+    if options.conformance:
+        return _forbidden(bug, base, range(options.seed, options.seed + options.count))
+    for tried, seed in enumerate(range(options.seed, options.seed + options.count), start=1):
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol, sessions)
         if tally.failures:
             [failure] = tally.failures
-            if options.keep:
-                options.keep.mkdir(parents=True, exist_ok=True)
+            if options.output:
+                options.output.mkdir(parents=True, exist_ok=True)
                 name = re.sub("[^a-z0-9]+", "-", bug["name"].lower())
-                counterexample(failure, options.keep / f"{name}.config", options=f"--bug {name} ")
+                counterexample(failure, options.output / f"{name}.config", options=f"--bug {name} ")
             print(f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}")
             return 0
-    print(f"not found in {options.seeds} seeds")
+    print(f"not found in {options.count} seeds")
+    return 1
+
+
+def _forbidden(bug: Bug, base: str | None, seeds: range) -> int:
+    """The first seed whose run takes a step that Figure 1 forbids, if one does."""
+    from bcr.scenario import parse_scenario
+    from bcr_sim.campaign import text_of
+    from bcr_sim.conformance import conform
+
+    for tried, seed in enumerate(seeds, start=1):
+        text = text_of(seed, base, bug.get("authentication"), None, bug.get("object"), bug.get("durable", False))
+        forbidden = conform(parse_scenario(text, "seed.config")[0]).forbidden
+        if forbidden is not None:
+            print(f"found by seed {seed}, the {tried}. tried: {forbidden}")
+            return 0
+    print(f"not found in {len(seeds)} seeds")
     return 1
 
 

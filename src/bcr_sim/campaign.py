@@ -5,7 +5,9 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +19,9 @@ from bcr.objects.finding import DEFAULT
 from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Acceptance, Simulation
-from bcr.signed.authentication import Authentication
+from bcr.signed.authentication import Authentication, sizes
 from bcr_runtime.processes import byzantine_client, byzantine_replica
+from bcr_sim.coverage import rare, struck
 from bcr_sim.protocol_simulations import TEXTS
 from bcr_sim.seeds import acceptance_of, authentication_of, object_of
 from bcr_sim.simulated_run import Outcome, simulate
@@ -40,14 +43,18 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct):
-    """What a shard came to."""
+    """What a shard came to: of how many seeds, in how many seconds of its worker; which faults struck where, and what was rare
+    (bcr_sim.coverage)."""
 
     seeds: int = 0
+    seconds: float = 0.0
     events: int = 0
     virtual_s: float = 0.0
     operations: int = 0
     reconfigurations: int = 0
     failures: list[Failure] = []
+    struck: dict[str, int] = {}
+    rare: dict[str, int] = {}
 
     def add(self, other: "Tally") -> None:
         self.seeds += other.seeds
@@ -56,6 +63,9 @@ class Tally(msgspec.Struct):
         self.operations += other.operations
         self.reconfigurations += other.reconfigurations
         self.failures = self.failures + other.failures
+        self.seconds += other.seconds
+        self.struck = dict(Counter(self.struck) + Counter(other.struck))
+        self.rare = dict(Counter(self.rare) + Counter(other.rare))
 
 
 def text_of(
@@ -66,17 +76,18 @@ def text_of(
     object_name: str | None = None,
     durable: bool = False,
     protocol: str = "shuttle",
+    sessions: bool = False,
 ) -> str:
     """The scenario file of a seed: `base`, a file's text, with this seed, or the one of `protocol` that the seed expands to.
 
     Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default. With `durable` what
-    is made of a seed has disks, and what befalls them.
+    is made of a seed has disks, and what befalls them; with `sessions` clients come and go in it.
     """
     chosen = authentication_of(seed) if authentication == "any" else authentication
     accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     replicating = object_of(seed) if object_name == "any" else object_name
     if base is None:
-        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable)
+        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable, sessions)
     lines = base.splitlines()
     for name, own in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
         if own is not None:
@@ -110,11 +121,14 @@ def run_seeds(
     object_name: str | None = None,
     durable: bool = False,
     protocol: str = "shuttle",
+    sessions: bool = False,
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
-    tally = Tally()
+    tally, began_s = Tally(), time.monotonic()
+    found: Counter[str] = Counter()
+    seldom: Counter[str] = Counter()
     for seed in seeds:
-        text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol)
+        text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol, sessions)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):
@@ -124,8 +138,12 @@ def run_seeds(
         tally.virtual_s += outcome.virtual_s
         tally.operations += outcome.result["operations"]
         tally.reconfigurations += len(outcome.result["reconfigurations"])
+        settings = outcome.result["settings"]
+        found.update(struck(outcome.result, sizes(settings["t"], settings["authentication"]).replicas))
+        seldom += rare(outcome.result)
         if outcome.breaches:
             tally.failures = [*tally.failures, Failure(seed, text, outcome.breaches)]
+    tally.struck, tally.rare, tally.seconds = dict(found), dict(seldom), time.monotonic() - began_s
     return tally
 
 

@@ -8,6 +8,7 @@ import msgspec
 from bcr.chain.proofs import Answer
 from bcr.evidence.figure import ACTIVE, IMMUTABLE, Figure, Forbidden, Step
 from bcr.scenario import Scenario
+from bcr.signed.authentication import sizes
 from bcr.signed.statements import SignedCheckpoint
 from bcr.state.running import RunningState
 from bcr_sim.distalgo import Container
@@ -53,7 +54,7 @@ class _Follower:
         self.run = run
         self.oracle = _Heard(self)
         self.told: dict[str, Any] = {}
-        self.figure = Figure()
+        self.figure = Figure(sizes(run.scenario.t, run.scenario.authentication).histories)
         self.steps: list[Step] = []
         self.forbidden: Forbidden | None = None
         self._issued: set[int] = set()
@@ -116,7 +117,7 @@ class _Follower:
                 for other in self.run.system.all():
                     if other.configuration is not None and other.configuration < number and not other.task.is_dead:
                         self.look(other)
-                self.take(Step("begin", number, digest=digest))
+                self.take(Step("begin", number, digest=digest, members=self._members()))
             self.take(Step("become active", number, position, digest=digest))
             self._mode[container] = before = ACTIVE
         if mode == IMMUTABLE and before == ACTIVE:
@@ -129,6 +130,12 @@ class _Follower:
             self._reported.add((container, state.attempt))
             self.take(Step("catch up", number, position, state.ledger.next_slot, state.ledger.state.digest()))
 
+    def _members(self) -> tuple[int, ...]:
+        """The quorum whose state Olympus goes on with; none where it begins anew."""
+        olympus = next(each for each in self.run.system.all() if each.name == "olympus")
+        change = olympus.process._state.change
+        return () if change is None or change.snapshot is None else tuple(change.tried[-1])
+
     # -- what observers are told (bcr_sim.observing)
 
     def executed(self, container: Container) -> None: ...
@@ -140,7 +147,8 @@ class _Follower:
         is_client_correct = int(container.name.removeprefix("client_")) not in self.run.scenario.faulty_clients
         if self.run.has_acceptance_of_all and is_client_correct:
             self.forget_the_faulty()
-            self.take(Step("learn", answer.configuration, slot=answer.slot, digest=answer.result().requests_digest))
+            result = answer.result()
+            self.take(Step("learn", answer.configuration, slot=answer.slot, digest=result.requests_digest, outcome=result.outcomes_digest))
 
 
 class _Heard:
@@ -153,12 +161,18 @@ class _Heard:
         follower = self._follower
         state = container.process._state
         follower.look(container)
-        # To catch up is no ordering; it shows when the replica says where it is.
-        if follower.is_followed(container) and state.ledger.suffix is None:
-            position = follower.run._position(container)
-            follower.take(Step("order command", container.configuration or 0, position, slot, done.order().requests_digest))
+        if follower.is_followed(container):
+            # To catch up is no ordering.
+            kind = "order command" if state.ledger.suffix is None else "catch up command"
+            position, result = follower.run._position(container), done.result()
+            number = container.configuration or 0
+            follower.take(Step(kind, number, position, slot, result.requests_digest, result.outcomes_digest, tuple(done.keys())))
 
-    def went_back(self, container: Container) -> None: ...
+    def went_back(self, container: Container) -> None:
+        follower = self._follower  # which has seen it immutable, and looks again when it is caught up
+        if follower.is_followed(container):
+            position, slots = follower.run._position(container), container.process._state.ledger.next_slot
+            follower.take(Step("go back", container.configuration or 0, position, slots))
 
     def restored(self, container: Container) -> None:
         self._follower.restored(container)

@@ -25,7 +25,8 @@ def _breach(text: str) -> str:
 
 
 def main() -> None:
-    """Read a task from standard input: `memory_bytes`, and `scenarios`, each a name and a text, or one `shrink`."""
+    """Read a task from standard input: `memory_bytes`, and `scenarios`, each a name and a text, or one `shrink`.
+    With `most` it ends when so many have failed."""
     task = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_AS, (task["memory_bytes"], task["memory_bytes"]))
     told = sys.stdout
@@ -35,9 +36,14 @@ def main() -> None:
         text = task["shrink"]
         print(json.dumps({"text": shrunk(text, kind_of(text), kind_of, SHRINKING_RUNS)}), file=told, flush=True)
         return
+    found = 0
     for name, text in task["scenarios"]:
         print(json.dumps({"began": name}), file=told, flush=True)
-        print(json.dumps({"name": name, "breach": _breach(text)}), file=told, flush=True)
+        breach = _breach(text)
+        print(json.dumps({"name": name, "breach": breach}), file=told, flush=True)
+        found += bool(breach)
+        if found == task.get("most"):
+            return
 
 
 if __name__ == "__main__":

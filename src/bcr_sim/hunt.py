@@ -1,6 +1,7 @@
 """Simulates many seeds on all cores, and makes a small scenario file, a paragraph and a picture of whatever fails."""
 
 import argparse
+import hashlib
 import os
 import shutil
 import sys
@@ -20,10 +21,12 @@ from bcr.scenario import ScenarioError, parse_scenario, read_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
+from bcr_run.options import formerly, natural, positive
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, located_text, prepare, run_seeds, run_text, text_of
+from bcr_sim.campaign_folder import PAGE, Campaign
 from bcr_sim.shrink import shrunk
 from bcr_sim.simulated_folder import show, simulate_into
 from bcr_sim.simulated_run import demand_simulable
@@ -39,8 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     """`bcr hunt`: 0 when no seed failed, 1 when some did, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="bcr hunt", description=__doc__)
     parser.add_argument("files", metavar="FILE", nargs="*", help="scenarios to run with each seed (default: one made of it)")
-    parser.add_argument("--seeds", type=int, default=1_000, help="how many (default: 1000)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default: 0)")
+    parser.add_argument("--count", type=positive, metavar="SEEDS", default=1_000, help="how many (default: 1000)")
+    parser.add_argument("--seed", type=natural, default=0, help="the first of them (default: 0)")
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="shuttle", help="of the scenarios that are made "
                         "(default: shuttle); FILE says its own")  # fmt: skip
     parser.add_argument("--authentication", choices=(*KINDS, FROM_THE_SEED), help="of all runs, or drawn from each seed "
@@ -51,36 +54,53 @@ def main(arguments: Sequence[str]) -> int:
                         "from each seed (default: what FILE says, and dictionary)")  # fmt: skip
     parser.add_argument("--durable", action="store_true", help="give replicas disks in the scenarios that are made, and restart "
                         "them, cut the power, and let disks fill, slow down and lose something")  # fmt: skip
+    parser.add_argument("--sessions", action="store_true", help="let clients come and go in the scenarios that are made, and their "
+                        "sessions end")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster (default: one of its own on this machine)")
     parser.add_argument("--stop", action="store_true", help="stop at the first failure")
     parser.add_argument("--no-shrink", action="store_true", help="keep failing scenarios as they are")
-    parser.add_argument("--into", type=Path, help="folder for counterexamples (default: logs/hunt-TIME)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="for counterexamples, a page, and what has been "
+                        "tried, so that the same hunt into it goes on where it was stopped (default: logs/hunt-TIME, counterexamples alone)")  # fmt: skip
+    formerly(parser, "--count", "--seeds")
+    formerly(parser, "--seed", "--first")
+    formerly(parser, "--output", "--into")
     options = parser.parse_args(arguments)
     try:
-        seeds = _shard(range(options.first, options.first + options.seeds), options.shard)
+        if options.sessions and options.protocol != "shuttle":
+            raise ValueError(f"--sessions: clients of the chain come and go, and --protocol is {options.protocol}")
+        if options.sessions and options.authentication in ("hmac", FROM_THE_SEED):
+            raise ValueError("--sessions: authentication = hmac has no credentials")
+        seeds = _shard(range(options.seed, options.seed + options.count), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
             named(options.object)
         bases: list[str | None] = [_text_of(name, options.authentication) for name in options.files] or [None]
+        campaign = Campaign(options.output) if options.output else None
     except (ValueError, ObjectNotFound, ScenarioError, ScenarioNotFound, OSError) as error:
         print(f"bcr hunt: {error}", file=sys.stderr)
         return 2
     began_s = time.monotonic()
-    tally = _hunt(seeds, bases, options)
+    tally = _hunt(seeds, bases, options, campaign)
     elapsed_s = time.monotonic() - began_s
     print(
         f"{tally.seeds:,} seeds in {elapsed_s:.0f} s: {tally.seeds / elapsed_s:.1f} seeds/s, "
         f"{tally.events / elapsed_s:,.0f} events/s, {tally.virtual_s / elapsed_s:.1f} virtual seconds a second; "
         f"{tally.operations:,} operations, {tally.reconfigurations:,} reconfigurations; {len(tally.failures)} failed"
     )
-    if not tally.failures:
+    failures = tally.failures
+    if campaign is not None:
+        failures = campaign.failures()
+        print(f"{campaign.told()}: {campaign.folder / PAGE}")
+        for problem in campaign.write_page():
+            print(f"bcr hunt: {problem}", file=sys.stderr)
+    if not failures:
         return 0
-    folder = options.into or default_log_base() / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
+    folder = options.output or default_log_base() / f"hunt-{time.strftime('%Y%m%dT%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
-    _tell(tally.failures, folder, not options.no_shrink)
+    _tell(failures, folder, not options.no_shrink, "" if campaign is None else campaign.commit)
     return 1
 
 
@@ -102,7 +122,8 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
     return text
 
 
-def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace) -> Tally:
+def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace, campaign: Campaign | None) -> Tally:
+    """What the seeds come to that the campaign has not tried yet; it is told of each chunk that is done."""
     size = 1 if options.stop else CHUNK  # a worker ends its chunk, whatever another has found
     chunks = [
         (
@@ -113,45 +134,58 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
             options.object,
             options.durable,
             options.protocol,
+            options.sessions,
         )
         for base in bases
         for start in range(0, len(seeds), size)
     ]
+    if campaign is not None:
+        chunks = [chunk for chunk in chunks if not campaign.has(chunk[0], _settings_of(chunk))]
     total = Tally()
     engine = _dask if options.engine == "dask" else _processes
-    with _Progress(len(seeds) * len(bases)) as progress:
-        for tally in engine(run_seeds, chunks, options):
+    with _Progress(sum(len(chunk[0]) for chunk in chunks)) as progress:
+        for chunk, tally in engine(run_seeds, chunks, options):
             total.add(tally)
+            if campaign is not None:
+                campaign.add(chunk[0], _settings_of(chunk), tally)
             progress.show(total)
             if options.stop and total.failures:
                 break
     return total
 
 
-def _processes(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[Tally]:
+def _settings_of(chunk: Sequence[Any]) -> str:
+    """What is tried with these seeds, but for the seeds: as text, in which a file's own is a digest."""
+    _, base, authentication, acceptance, object_name, durable, protocol = chunk
+    words = [protocol, authentication, acceptance, object_name, "disks" if durable else None]
+    digest = None if base is None else f"file {hashlib.sha256(base.encode()).hexdigest()[:12]}"
+    return ", ".join(word for word in (*words, digest) if word)
+
+
+def _processes(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[tuple[Any, Tally]]:
     # Spawned, not forked: a worker shares nothing with whoever started it.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare) as pool:
-        futures = [pool.submit(work, *chunk) for chunk in chunks]
+        futures = {pool.submit(work, *chunk): chunk for chunk in chunks}
         try:
             for future in as_completed(futures):
-                yield future.result()
+                yield futures[future], future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[Tally]:
+def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[tuple[Any, Tally]]:
     demand("dask")
     from distributed import Client, LocalCluster
     from distributed import as_completed as as_they_come
 
     own = None if options.scheduler else LocalCluster(options.jobs, threads_per_worker=1, dashboard_address=None)
     with Client(options.scheduler or own) as client:
-        futures = [client.submit(_on_dask, work, *chunk, pure=False) for chunk in chunks]
+        futures = {client.submit(_on_dask, work, *chunk, pure=False): chunk for chunk in chunks}
         try:
-            for future in as_they_come(futures):
-                yield future.result()
+            for future in as_they_come(list(futures)):
+                yield futures[future], future.result()
         finally:
-            client.cancel(futures)
+            client.cancel(list(futures))
             if own is not None:
                 own.close()
 
@@ -191,21 +225,25 @@ class _Progress:
             self._console.print(f"{tally.seeds:,} of {self._total:,} seeds, {text}", highlight=False)
 
 
-def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool) -> None:
-    """Print each failure, and write the counterexamples of the first of each kind."""
+def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool, commit: str = "") -> None:
+    """Print each failure, and write the counterexamples of the first of each kind; one of an earlier time on this commit stays."""
+    about = f"Found on commit {commit}." if commit else ""
     made: Counter[str] = Counter()
     for failure in sorted(failures, key=lambda each: each.seed):
         print(f"seed {failure.seed}: {failure.breaches[0]}")
         if made[failure.kind] < MAX_COUNTEREXAMPLES:
             made[failure.kind] += 1
             path = folder / f"seed{failure.seed}.config"
-            print(f"  {counterexample(failure, path, shrinks)}")
+            if commit and path.exists() and about not in path.read_text(encoding="utf-8"):
+                path = folder / f"seed{failure.seed}-{commit}.config"
+            is_there = bool(commit) and path.exists()
+            print(f"  {path if is_there else counterexample(failure, path, shrinks, about=about)}")
 
 
-def counterexample(failure: Failure, path: Path, shrinks: bool = True, options: str = "") -> Path:
+def counterexample(failure: Failure, path: Path, shrinks: bool = True, options: str = "", about: str = "") -> Path:
     """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page.
 
-    `options` are those of `bcr sim` that it takes to replay it.
+    `options` are those of `bcr sim` that it takes to replay it; `about` is told in the file too.
     """
     text = shrunk(failure.text, failure.kind, _kind_of) if shrinks else failure.text
     outcome = run_text(text, keeps_steps=True)
@@ -219,6 +257,7 @@ def counterexample(failure: Failure, path: Path, shrinks: bool = True, options: 
         + (", ".join(dict.fromkeys(fault["fault"] for fault in outcome.result["faults_injected"])) or "none")
         + ".",
         *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
+        *([about] if about else []),
         f"Replay it with ./bcr sim {options}{path.name}; what happened is told and drawn in {path.stem}/index.html.",
     ]
     path.write_text("".join(f"# {line}\n" for line in story) + text)

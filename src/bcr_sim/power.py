@@ -101,14 +101,14 @@ class Power:
         return disk
 
     def _in_sync(self, container: Container, is_done: bool) -> None:
-        """A process is in a sync, in which it may be to end."""
+        """A process is in a sync, in which its machine may be to lose its power: what it writes may then be there, or torn."""
         number = self.syncs[container.name] - is_done
         self.syncs[container.name] += not is_done
         if SyncEnd(container.name, number) not in self._run.options.sync_ends or self._is_off or self._is_over:
             return
         chance = random.Random(f"{self._run.options.seed}/{container.name}/{number}")
         if is_done == (chance.random() < SHARE_DONE):
-            self._run.world.at(self._run.world.now_ns, self.restart, [container.name])
+            self._run.world.at(self._run.world.now_ns, self.restart, [container.name], None, "power")
             current_task().sleep(DOWN_NS)  # it does not get further
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
@@ -170,11 +170,11 @@ class Power:
             self._happened(container, "begins again")
             self._run.system.begin_again(container)
 
-    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None, kind: CrashKind = "process") -> None:
         """End the processes of these names, which begin again after a while, from disks that `spoil` has spoiled."""
         if self._is_off or self._is_over:
             return
-        stopped = self._stop(names, "process")
+        stopped = self._stop(names, kind)
         for container in stopped:
             if spoil is not None and container.disk is not None:
                 self._count(container)

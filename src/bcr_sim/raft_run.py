@@ -16,7 +16,7 @@ from bcr.verdict.model import Model
 from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
 from bcr_sim import distalgo
-from bcr_sim.disks import SimDisk
+from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import Container
 from bcr_sim.power import Power
 from bcr_sim.raft_oracle import RaftOracle
@@ -55,9 +55,8 @@ class _PowerOfServers(Power):
             self._raft.prepare_return(container)
         super()._begin(down)
 
-    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None) -> None:
-        names = [name for name in names if not self._raft.come_back(name)]
-        super().restart(names, spoil)
+    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None, kind: CrashKind = "process") -> None:
+        super().restart([name for name in names if not self._raft.come_back(name)], spoil, kind)
 
     def sending(self, sender: Container, message: str) -> None:
         """A message leaves a server: its oracle looks at that itself."""

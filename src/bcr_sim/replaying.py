@@ -9,7 +9,7 @@ from bcr_sim.bugs import Bug, bugs, seed_bug
 
 
 def bug_called(name: str) -> Bug:
-    """The bug of this name, or of the file that `bcr bugs --keep` left of it. Raises ValueError where there is none, or are more."""
+    """The bug of this name, or of the file that `bcr bugs --output` left of it. Raises ValueError where there is none, or are more."""
     wanted = _slug(name)
     every = bugs()
     found = [bug for bug in every if _slug(bug["name"]) == wanted] or [bug for bug in every if wanted in _slug(bug["name"])]

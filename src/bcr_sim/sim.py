@@ -12,6 +12,7 @@ from rich.table import Table
 from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr.verdict.missed import Missed, told_of_too_many
 from bcr_run.exit_status import FAIL, worst
+from bcr_run.options import formerly, natural
 from bcr_run.output import Terminal, complain
 from bcr_run.patience import patience_ms
 from bcr_run.report import EXIT_STATUS
@@ -30,28 +31,29 @@ def main(arguments: Sequence[str]) -> int:
     """`bcr sim`: 0 all pass; 1 something was violated in one; 2 nothing was, but one is unknown, or bad input."""
     parser = argparse.ArgumentParser(prog="bcr sim", description=__doc__, allow_abbrev=False)
     parser.add_argument("files", metavar="FILE", nargs="+", help="scenario files")
-    parser.add_argument("--seed", type=int, help="in place of the file's own")
+    parser.add_argument("--seed", type=natural, help="in place of the file's own")
     parser.add_argument("--diagram", type=Path, metavar="SVG", help="draw the messages of the run (one FILE)")
-    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")
+    parser.add_argument("--log-folder", type=Path, metavar="FOLDER", help="write the processes' logs (one FILE)")
     parser.add_argument("--show", type=Path, metavar="FOLDER", help="write all of the run and its page, as bcr show does (one FILE)")
     parser.add_argument("--story", action="store_true", help="tell who sent what to whom, and what each decided (one FILE)")
     parser.add_argument("--conformance", action="store_true", help="list the steps of the paper's Figure 1 that the run takes, and "
                         "whether it allows each")  # fmt: skip
     parser.add_argument("--step", action="store_true", help="walk through the run event by event, forwards and back (one FILE)")
     parser.add_argument("--bug", metavar="NAME", help="with a bug of `bcr bugs` in the source, by its name or that of the file it left")
+    formerly(parser, "--log-folder", "--logs")
     options = parser.parse_args(arguments)
     if options.bug:
         return _with_bug(options.bug, arguments)
     if options.step and len(options.files) > 1:
         parser.error("--step takes one FILE")
-    if len(options.files) > 1 and (options.diagram or options.logs or options.show or options.story):
-        parser.error("--diagram, --logs, --show and --story take one FILE")
-    if options.show and (options.logs or options.story):
+    if len(options.files) > 1 and (options.diagram or options.log_folder or options.show or options.story):
+        parser.error("--diagram, --log-folder, --show and --story take one FILE")
+    if options.show and (options.log_folder or options.story):
         parser.error("--show writes the logs and tells the story too: give it alone")
     try:
         scenarios = [_read(find_scenario(name)) for name in options.files]
-        if options.logs:
-            options.logs.mkdir(parents=True)
+        if options.log_folder:
+            options.log_folder.mkdir(parents=True)
         if options.show and options.show.exists():
             raise FileExistsError(f"{options.show}: is there already; name a folder that is yet to be made")
         if options.conformance:
@@ -118,8 +120,8 @@ def _walk(scenario: Scenario) -> int:
 def _simulated(scenario: Scenario, options: argparse.Namespace) -> Outcome:
     """What came of the scenario; its story is printed where it is asked for."""
     if not options.story:
-        return simulate(scenario, folder=options.logs, keeps_steps=options.diagram is not None)
-    with nullcontext(options.logs) if options.logs else TemporaryDirectory(prefix="bcr-story-") as folder:
+        return simulate(scenario, folder=options.log_folder, keeps_steps=options.diagram is not None)
+    with nullcontext(options.log_folder) if options.log_folder else TemporaryDirectory(prefix="bcr-story-") as folder:
         outcome, lines = told(scenario, Path(folder), keeps_steps=options.diagram is not None)
     print("\n".join(lines))
     return outcome

@@ -10,6 +10,7 @@ import msgspec
 from bcr.evidence.evidence_files import packed_record
 from bcr.scenario import Scenario
 from bcr_run.launch import settings_of
+from bcr_run.protocol_starts import FIGURES
 from bcr_run.run_folder import begin_folder, write_whole
 from bcr_sim.simulated_run import Outcome, simulate
 from bcr_sim.source import BEGINNING_NS, CLOCK
@@ -24,10 +25,13 @@ def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: b
     outcome = simulate(scenario, folder=folder, keeps_steps=keeps_steps)
     settings = settings_of(scenario.placed("processes"), run_name=scenario.name, clock=CLOCK, clock_origin_ns=BEGINNING_NS)
     problems = begin_folder(folder, source, settings, scenario.workloads)
-    told = {"breaches": list(outcome.breaches), "virtual_s": outcome.virtual_s, "trace": outcome.trace}
+    told: dict[str, object] = {"breaches": list(outcome.breaches), "virtual_s": outcome.virtual_s, "trace": outcome.trace}
     if scenario.simulation is not None:
         told["simulation"] = msgspec.to_builtins(scenario.simulation)
-    text = json.dumps(outcome.result | told, indent=2, ensure_ascii=False) + "\n"
+    result = outcome.result | told
+    if scenario.protocol in FIGURES:
+        result |= {"figure": FIGURES[scenario.protocol](folder, result, scenario.faulty_clients, 0).told()}
+    text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     problems += write_whole(text.encode("utf-8", errors="backslashreplace"), folder / "result.json")
     problems += write_whole(packed_record(outcome.record), folder / "record.msgpack")
     if problems:

@@ -128,7 +128,7 @@ class FreeLiars:
         """Be as if the last slots had never been seen, in everything that can be asked for."""
         state = container.process._state
         earlier = [each for each in self._earlier[container] if each[0] in state.ledger.history]
-        if state.mode != "active" or not earlier:
+        if not earlier or state.mode != "active":  # who has just begun again has executed nothing, and may have no mode yet
             return
         state.ledger.next_slot, state.ledger.state, state.ledger.executed, state.ledger.cache = self._one_of(earlier)
         state.ledger.history = {slot: entry for slot, entry in state.ledger.history.items() if slot < state.ledger.next_slot}

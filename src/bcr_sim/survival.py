@@ -20,6 +20,7 @@ from typing import IO, Any
 import msgspec
 import yaml
 
+from bcr_run.options import above_zero, formerly, positive
 from bcr_sim.attempt import (
     REACHED_BY,
     TRACES,
@@ -49,17 +50,19 @@ def main(arguments: Sequence[str]) -> int:
     from bcr_runtime.places import PROJECT
 
     parser = argparse.ArgumentParser(prog="bcr bugs --all", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2_000, help="at most, for each mutant (default: 2000)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--count", type=positive, metavar="SEEDS", default=2_000, help="at most, for each mutant (default: 2000)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only mutants with this in their id")
     parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/chain/proofs.py")
-    parser.add_argument("--results", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
+    parser.add_argument("--output", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
                         help="what to go on from and to add to (default: logs/mutants.jsonl)")  # fmt: skip
-    parser.add_argument("--limit", type=float, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
-    parser.add_argument("--for", dest="minutes", type=float, metavar="MINUTES", help="begin none after so long")
+    parser.add_argument("--limit", type=above_zero, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
+    parser.add_argument("--for", dest="minutes", type=above_zero, metavar="MINUTES", help="begin none after so long")
     parser.add_argument("--no-tests", action="store_true", help="simulate only")
     parser.add_argument("--list", action="store_true", help="only print the mutants, with what is known of each")
     parser.add_argument("--docs", action="store_true", help="write docs/mutants.md")
+    formerly(parser, "--count", "--seeds")
+    formerly(parser, "--output", "--results")
     options = parser.parse_args(arguments)
     declared = rules()
     if options.file is not None and options.file not in declared.files:
@@ -67,22 +70,22 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [
         (mutant, source) for mutant, source in all_mutants(declared) if options.only in mutant.id and options.file in (None, mutant.file)
     ]
-    known = results_in(options.results)
+    known = results_in(options.output)
     if options.list:
         for mutant, source in chosen:
             result = known.get((mutant.id, mutant.digest(source)))
             print(f"{mutant.id} (line {mutant.line}): {told(result)}")
         return 0
     began_s = time.monotonic()
-    options.results.parent.mkdir(parents=True, exist_ok=True)
-    with open(options.results, "a", encoding="utf-8") as file:
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    with open(options.output, "a", encoding="utf-8") as file:
         try:
             _Campaign(chosen, declared, known, options, file).run()
         except KeyboardInterrupt:
             print("broken off; the same command goes on from here", flush=True)
     tables = Tables(chosen, known, equivalents())
     print("\n".join(tables.lines()))
-    print(f"{time.monotonic() - began_s:.0f} s; results in {options.results}")
+    print(f"{time.monotonic() - began_s:.0f} s; results in {options.output}")
     if options.docs:
         (PROJECT / "docs" / "mutants.md").write_text(page(tables))
     return 0 if tables.share >= ENOUGH and not tables.wrong else 1
@@ -135,7 +138,7 @@ class _Campaign:
         warm()
         scenarios = scenario_texts()
         tests = [] if self.options.no_tests else test_files()
-        seeds = range(min(PASSES[0], self.options.seeds))
+        seeds = range(min(PASSES[0], self.options.count))
         plain = self._control(Trial(None, b"", scenarios, seeds, "", tests, control=("any",)))
         for name, what in plain["unsound"].items():
             print(f"{name} fails without a mutant, and is left out: {what}", flush=True)
@@ -147,7 +150,7 @@ class _Campaign:
         self._learn(probed)
         slow = {name: text for name, text in scenarios.items() if Path(name).stem in SLOW}
         quick = {name: text for name, text in scenarios.items() if name not in slow}
-        first, *more = sorted({min(each, self.options.seeds) for each in (*PASSES, self.options.seeds)})
+        first, *more = sorted({min(each, self.options.count) for each in (*PASSES, self.options.count)})
         self._pass(first, quick, tests)
         for upto in more or [first]:
             self._pass(upto, slow, tests)

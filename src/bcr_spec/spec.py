@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
+from bcr_run.options import formerly, natural
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_spec.following import NotSpecified, demand_specified, departures
@@ -18,14 +19,15 @@ def main(arguments: Sequence[str]) -> int:
     """`bcr spec`: 0 all runs are the specification's; 1 one is not; 2 bad input."""
     parser = argparse.ArgumentParser(prog="bcr spec", description=__doc__)
     parser.add_argument("files", metavar="FILE", nargs="*", help="scenario files to simulate")
-    parser.add_argument("--seeds", type=int, default=0, metavar="N", help="also the scenarios of the hunt's first N seeds")
+    parser.add_argument("--count", type=natural, default=0, metavar="SEEDS", help="also the scenarios of the hunt's first SEEDS seeds")
     parser.add_argument("--measure", action="store_true", help="what queries over history cost: a table of time and memory")
+    formerly(parser, "--count", "--seeds")
     options = parser.parse_args(arguments)
-    if not (options.files or options.seeds or options.measure):
-        parser.error("give FILE, --seeds or --measure")
+    if not (options.files or options.count or options.measure):
+        parser.error("give FILE, --count or --measure")
     try:
         scenarios = [read_scenario(find_scenario(name))[0] for name in options.files]
-        status = max((_held(scenario) for scenario in (*scenarios, *_seeded(options.seeds))), default=0)
+        status = max((_held(scenario) for scenario in (*scenarios, *_seeded(options.count))), default=0)
         if options.measure:
             _print_measurements()
     except (ScenarioNotFound, ScenarioError, NotSpecified) as error:

@@ -16,7 +16,9 @@ import yaml
 
 from bcr.faults import vocabulary
 from bcr.faults.vocabulary import Word
+from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, demand_command
 from bcr_run.command import run_text
+from bcr_run.options import formerly, positive
 from bcr_runtime.places import PROJECT
 from bcr_sim import campaign
 
@@ -166,7 +168,7 @@ def rules() -> list[Mapping[str, Any]]:
 def main(arguments: Sequence[str]) -> int:
     """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise; with --docs it writes docs/atlas.md and docs/atlas.svg."""
     parser = argparse.ArgumentParser(prog="bcr atlas", description=__doc__)
-    parser.add_argument("--t", type=int, nargs="+", default=[1, 2], help="chains of 2t+1 replicas (default: 1 2)")
+    parser.add_argument("--t", type=positive, nargs="+", default=[1, 2], help="chains of 2t+1 replicas (default: 1 2)")
     parser.add_argument("--trigger", choices=list(TRIGGERS), nargs="+", default=list(TRIGGERS), metavar="TRIGGER",
                         help="by name, such as shuttle (default: every one)")  # fmt: skip
     parser.add_argument(
@@ -177,11 +179,17 @@ def main(arguments: Sequence[str]) -> int:
         metavar="FAILURE",
         help="by name, such as crash (default: every one)",
     )
+    parser.add_argument("--protocol", choices=[*PROTOCOLS], default="shuttle", help="(default: shuttle)")
     parser.add_argument("--simulated", action="store_true", help="simulate the cells: minutes in place of an hour")
-    parser.add_argument("--jobs", type=int, default=2, help="how many runs at once (default: 2)")
-    parser.add_argument("--keep", type=Path, help="folder in which to keep files and logs (default: a temporary one)")
+    parser.add_argument("--jobs", type=positive, default=2, help="how many runs at once (default: 2)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="in which to keep files and logs (default: a temporary one)")
     parser.add_argument("--docs", action="store_true", help="write docs/atlas.md and docs/atlas.svg, of the whole atlas alone")
-    options = parser.parse_args(arguments)  # fmt: skip
+    formerly(parser, "--output", "--keep")
+    options = parser.parse_args(arguments)
+    try:
+        demand_command("atlas", options.protocol)
+    except NotOfProtocol as problem:
+        parser.error(str(problem))
     if options.docs and (len(options.trigger), len(options.failure)) != (len(TRIGGERS), len(FAILURES)):
         parser.error("--docs is for the whole atlas: leave --trigger and --failure out")
     prescription = rules()
@@ -190,7 +198,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.simulated:
         cells = [cell for cell in cells if not cell.word.not_simulated]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.keep or Path(temporary)
+        folder = options.output or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         runs = _simulated(cells, options.jobs) if options.simulated else _real(cells, folder, options.jobs)
         outcomes = _told(runs, len(cells), prescription)

@@ -52,6 +52,18 @@ def _storm(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _inspect(arguments: list[str]) -> int:
+    from bcr_tools.inspecting import main
+
+    return main(arguments)
+
+
+def _olympus(arguments: list[str]) -> int:
+    from bcr_tools.recovering import main
+
+    return main(arguments)
+
+
 def _verify(arguments: list[str]) -> int:
     from bcr_tools.verify import main
 
@@ -60,6 +72,12 @@ def _verify(arguments: list[str]) -> int:
 
 def _grade(arguments: list[str]) -> int:
     from bcr_tools.grade import main
+
+    return main(arguments)
+
+
+def _read(arguments: list[str]) -> int:
+    from bcr_tools.read import main
 
     return main(arguments)
 
@@ -153,6 +171,12 @@ def _lock(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _completion(arguments: list[str]) -> int:
+    from bcr_tools.completion import main
+
+    return main(arguments)
+
+
 def _reference(arguments: list[str]) -> int:
     from bcr_tools.reference import main
 
@@ -176,7 +200,10 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
     "verify": (_verify, "check a record, evidence, or the proof of an answer, offline, and say what it proves, and by whom"),
+    "read": (_read, "read a key off a replica's disk as of its last checkpoint, with a proof that anybody can check"),
     "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
+    "inspect": (_inspect, "tell in words what a folder of disks holds"),
+    "olympus": (_olympus, "make another log where the disk of Olympus is lost"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
     "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
@@ -188,6 +215,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "matrix": (_matrix, "run the tests on every Python at hand"),
     "soak": (_soak, "start DistAlgo's examples many times, under load, and count hangs"),
     "lock": (_lock, "renew the locked versions, in requirements*.lock"),
+    "completion": (_completion, "print what lets a shell complete commands and options"),
     "reference": (_reference, "renew the pages of docs/reference/: scenario files and commands"),
 }
 
@@ -197,7 +225,7 @@ SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "b
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
 # Command -> the extras of pyproject.toml that it needs.
-NEEDS = {"atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",),
+NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",),
          "test": ("test", "bench", "dask", "service")}  # fmt: skip
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5
@@ -250,6 +278,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _dispatch(name: str, rest: list[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:
+        from bcr_tools.completion import complete
+
+        return complete(COMMANDS)
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0

@@ -19,7 +19,7 @@ went well, 1 when something failed, and 2 when it came to no verdict or its inpu
 [exit status](result.md#exit-status).
 """
 # Options by which a command becomes another one, with arguments of its own.
-BECOMES: Mapping[str, str] = {"bugs": "--all"}
+BECOMES: Mapping[str, str] = {"bugs": "--all", "grade": "--bugs"}
 Command = Callable[[list[str]], int]
 Commands = Mapping[str, tuple[Command, str]]
 
@@ -59,12 +59,12 @@ def _section(command: Command, name: str, *arguments: str) -> list[str]:
     if isinstance(parser, str):
         return ["```text", parser.strip(), "```", ""]
     lines = [f"    {_usage(parser)}", "", *_rows(parser)]
-    for child, about, below in _children(parser):
+    for child, about, below in children_of(parser):
         lines += [f"### {name} {child}", "", f"{_upper(about)}.", "", f"    {_usage(below)}", "", *_rows(below)]
     return lines
 
 
-def _children(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+def children_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
     """Its commands: their names, what they are for, and their parsers."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -73,14 +73,14 @@ def _children(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, argpa
                 yield name, purposes.get(name) or below.description or name, below
 
 
-def _shown(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+def shown(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """Its arguments, without `--help` and those that only the project itself gives."""
     return [each for each in parser._actions if each.dest != "help" and each.help != argparse.SUPPRESS]
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
     # Not argparse's own text, which each version of Python words otherwise.
-    actions = _shown(parser)
+    actions = shown(parser)
     positional = [_operand(each) for each in actions if not each.option_strings]
     words = [f"./{parser.prog}", "[OPTION …]" if len(positional) < len(actions) else "", *positional]
     return " ".join(word for word in words if word)
@@ -102,7 +102,7 @@ def _value(action: argparse.Action) -> str:
 
 
 def _rows(parser: argparse.ArgumentParser) -> list[str]:
-    actions = [each for each in _shown(parser) if not isinstance(each, argparse._SubParsersAction)]
+    actions = [each for each in shown(parser) if not isinstance(each, argparse._SubParsersAction)]
     if not actions:
         return []
     rows = [f"| {_name(each)} | {_meaning(parser, each)} |" for each in actions]

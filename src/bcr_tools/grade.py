@@ -17,28 +17,57 @@ import msgspec
 import yaml
 from rich.table import Table
 
+from bcr.objects.finding import DEFAULT
+from bcr.signed.authentication import Authentication
+from bcr_run.options import above_zero, positive
 from bcr_run.output import Terminal, complain
 from bcr_runtime.places import PROJECT
+from bcr_sim.bugs import bugs
+from bcr_sim.seeds import scenario_text
 
 SUITE = Path(__file__).with_suffix(".yaml")
 # What is the student's to change; all else, and so whoever judges, is ours.
 OWN_FILES = ("Replica.da", "Olympus.da", "Client.da", "ChainProcess.da", "ClientProcess.da", "Issuer.da", "Maker.da",
              "Participant.da")  # fmt: skip
-OWN_ROOMS = ("objects", "signed", "state", "chain")
-COPIED = ("src", "tests", "config", "docs", "pseudocode", "pyproject.toml")
+OWN_ROOMS = ("objects", "signed", "state", "chain", "stable")
+COPIED = ("src", "tests", "config", "examples", "spec", "docs", "pseudocode", "pyproject.toml")
 SHRINK_LIMIT_S = 90.0
 SHOWN_OF_A_KIND = 2  # losses for which a short scenario is looked for
 SHOWN = 160  # characters of a reason
 
 
+class Seeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first `count` seeds of the hunt, with what stands below the statements, what is replicated, and whether there are disks."""
+
+    count: int
+    authentication: Authentication = "ed25519"
+    object: str = DEFAULT
+    durable: bool = False
+
+    def texts(self) -> dict[str, str]:
+        """Number of a seed -> the scenario that it stands for."""
+        return {
+            str(seed): scenario_text(seed, self.authentication, object_name=self.object, durable=self.durable) for seed in range(self.count)
+        }
+
+
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is tried: files of scenarios, how many seeds of each authenticator, seeds a point, and files of tests of sentences."""
+    """What is tried: files of scenarios, whether those that stand beside known bugs too, seeds by the name of their kind,
+    seeds a point, and files of tests of sentences."""
 
     scenarios: tuple[str, ...]
     points_a_scenario: int
-    seeds: dict[str, int]
+    seeds: dict[str, Seeds]
     seeds_a_point: int
     sentences: tuple[str, ...]
+    has_those_of_bugs: bool = False
+
+    def texts(self) -> dict[str, str]:
+        """Name of a scenario -> its text."""
+        found = {name: (PROJECT / name).read_text() for name in self.scenarios}
+        if self.has_those_of_bugs:
+            found |= {bug["name"]: bug["scenario"] for bug in bugs() if "\n" in bug.get("scenario", "")}
+        return found
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -62,29 +91,47 @@ class BadFolder(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """`bcr grade`: 0 all points; 1 some lost; 2 bad input."""
+    if "--bugs" in arguments:
+        from bcr_tools.grading_bugs import main as grade_bugs
+
+        return grade_bugs([argument for argument in arguments if argument != "--bugs"])
     parser = argparse.ArgumentParser(prog="bcr grade", description=" ".join((__doc__ or "").split()))
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a changed src, or the checkout that holds it")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", help="a changed src, or the checkout that holds it")
+    parser.add_argument("--bugs", action="store_true", help="grade the project's own source with each bug of `bcr bugs` in it, and "
+                        "none; `bcr grade --bugs --help` tells more")  # fmt: skip
     parser.add_argument("--suite", type=Path, default=SUITE, metavar="YAML", help="what is tried (default: that of the project)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the short scenarios (default: they are only printed)")
-    parser.add_argument("--minutes", type=float, default=15.0, help="for each part of the suite, at the most (default: 15)")
-    parser.add_argument("--memory", type=int, default=3072, metavar="MIB", help="of one process, at the most (default: 3072)")
+    parser.add_argument("--minutes", type=above_zero, default=15.0, help="for each part of the suite, at the most (default: 15)")
+    parser.add_argument("--memory", type=positive, default=3072, metavar="MIB", help="of one process, at the most (default: 3072)")
     parser.add_argument("--no-shrink", action="store_true", help="give failing scenarios as they are")
     options = parser.parse_args(arguments)
+    if options.folder is None:
+        parser.error("FOLDER is missing: a changed src, or the checkout that holds it")
     limits = Limits(60 * options.minutes, options.memory << 20)
     try:
-        suite = msgspec.convert(yaml.safe_load(options.suite.read_text()), Suite)
+        suite = read_suite(options.suite)
         own = source_in(options.folder)
         with tempfile.TemporaryDirectory(prefix="bcr-grade-") as temporary:
             checkout, ignored = laid_over(own, Path(temporary))
             for name in ignored:
                 complain(f"bcr grade: {name} is changed, and is ours: graded with the project's own")
-            losses = graded(checkout, suite, limits)
+            losses = [loss for part in graded(checkout, suite, limits) for loss in part]
             losses = losses if options.no_shrink else shown(losses, checkout, limits)
     except (BadFolder, OSError, msgspec.ValidationError, yaml.YAMLError) as problem:
         complain(f"bcr grade: {problem}")
         return 2
     _print(suite, losses, options.output)
     return 1 if losses else 0
+
+
+def read_suite(path: Path) -> Suite:
+    """Raises OSError, ValidationError, YAMLError."""
+    return msgspec.convert(yaml.safe_load(path.read_text()), Suite)
+
+
+def is_graded(file: str) -> bool:
+    """Whether a file of src, by its path there, is the student's to change."""
+    return file in OWN_FILES or file.rpartition("/")[0] in {f"bcr/{room}" for room in OWN_ROOMS}
 
 
 def source_in(folder: Path) -> Path:
@@ -129,42 +176,29 @@ def laid_over(own: Path, temporary: Path) -> tuple[Path, list[str]]:
     return checkout, ignored
 
 
-def graded(checkout: Path, suite: Suite, limits: Limits) -> list[Loss]:
-    """All that is lost."""
-    losses: list[Loss] = []
-    texts = {name: (PROJECT / "config" / name).read_text() for name in suite.scenarios}
-    for name, why in _simulated(checkout, texts, limits):
-        losses.append(Loss("scenarios", suite.points_a_scenario, name, why, texts[name]))
-    for authentication, texts in _seeds(suite).items():
+def graded(checkout: Path, suite: Suite, limits: Limits, most: int | None = None) -> Iterator[list[Loss]]:
+    """What is lost in each part of the suite, one after the other; no more than so many losses of a part are looked for."""
+    texts = suite.texts()
+    yield [Loss("scenarios", suite.points_a_scenario, name, why, texts[name]) for name, why in _simulated(checkout, texts, limits, most)]
+    for kind, seeds in suite.seeds.items():
+        of_seeds = seeds.texts()
         groups: dict[int, tuple[str, str]] = {}
-        for name, why in _simulated(checkout, texts, limits):
+        for name, why in _simulated(checkout, of_seeds, limits, most):
             groups.setdefault(int(name) // suite.seeds_a_point, (name, why))
-        for name, why in groups.values():
-            losses.append(Loss(f"seeds, {authentication}", 1, f"seed {name}", why, texts[name]))
-    for name, why in _sentences(checkout, suite, limits):
-        losses.append(Loss("sentences", 1, name, why))
-    return losses
-
-
-def _seeds(suite: Suite) -> dict[str, dict[str, str]]:
-    from bcr_sim.seeds import scenario_text
-
-    return {
-        kind: {str(seed): scenario_text(seed, kind) for seed in range(count)}  # type: ignore[arg-type]
-        for kind, count in suite.seeds.items()
-    }
+        yield [Loss(f"seeds, {kind}", 1, f"seed {name}", why, of_seeds[name]) for name, why in groups.values()]
+    yield [Loss("sentences", 1, name, why) for name, why in _sentences(checkout, suite, limits)]
 
 
 def _environment(checkout: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _simulated(checkout: Path, texts: Mapping[str, str], limits: Limits) -> Iterator[tuple[str, str]]:
-    """Name of each scenario that fails, and why. One that ends the process, or that time does not suffice for, fails too."""
-    left = dict(texts)
+def _simulated(checkout: Path, texts: Mapping[str, str], limits: Limits, most: int | None = None) -> Iterator[tuple[str, str]]:
+    """Name of each scenario that fails, of all or the first so many, and why. One that ends the process, or that time does not suffice for, fails too."""
+    left, found = dict(texts), 0
     ends_s = time.monotonic() + limits.seconds
     while left:
-        task = {"memory_bytes": limits.memory_bytes, "scenarios": list(left.items())}
+        task = {"memory_bytes": limits.memory_bytes, "scenarios": list(left.items()), "most": most}
         said, status = _apart(checkout, task, ends_s - time.monotonic())
         began = None
         for line in said:
@@ -172,6 +206,9 @@ def _simulated(checkout: Path, texts: Mapping[str, str], limits: Limits) -> Iter
                 began = line["began"]
             elif left.pop(line["name"], None) is not None and line["breach"]:
                 yield line["name"], line["breach"]
+                found += 1
+                if found == most:
+                    return
         if not left:
             return
         if began is None or began not in left:
@@ -248,8 +285,8 @@ def shown(losses: Sequence[Loss], checkout: Path, limits: Limits) -> list[Loss]:
 
 def points_of(suite: Suite) -> dict[str, int]:
     """How many points there are in each part, as far as that can be told before: one for each test of a sentence."""
-    points = {"scenarios": suite.points_a_scenario * len(suite.scenarios)}
-    points |= {f"seeds, {kind}": -(-count // suite.seeds_a_point) for kind, count in suite.seeds.items()}
+    points = {"scenarios": suite.points_a_scenario * len(suite.texts())}
+    points |= {f"seeds, {kind}": -(-seeds.count // suite.seeds_a_point) for kind, seeds in suite.seeds.items()}
     return points | {"sentences": sum((PROJECT / name).read_text().count("\ndef test_") for name in suite.sentences)}
 
 

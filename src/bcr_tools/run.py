@@ -14,6 +14,7 @@ from rich.table import Table
 from bcr_run import output
 from bcr_run.command import command_for
 from bcr_run.exit_status import UNKNOWN, status_of, worst
+from bcr_run.options import formerly
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_run.scratch import scratch_folder
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("files", nargs="*", metavar="FILE", help="scenario files (default: config/first_run.config)")
     parser.add_argument("--placement", choices=["processes", "nodes"], help="nodes: the user starts one node a process")
     parser.add_argument("--log-level", choices=sorted(LEVELS), help="how much the logs hold (default: the scenario's)")
-    parser.add_argument("--log-dir", type=Path, metavar="FOLDER", help="where to put the folder of each run")
+    parser.add_argument("--log-folder", type=Path, metavar="FOLDER", help="where to put the folder of each run")
     parser.add_argument(
         "--time-limit",
         type=_seconds,
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         help="for each file, beyond the limits that a run sets itself (default: %(default)g)",
     )
     parser.add_argument("--port", type=_port, help="port of the node (default: a free one, or 15000 with nodes)")
+    formerly(parser, "--log-folder", "--log-dir")
     return parser
 
 

@@ -14,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from bcr_run.options import above_zero, formerly, natural, positive
+
 STACKS_PAUSE_S = 2.0
 PROGRESS_EVERY = 10
 # Forked processes inherit the handler, which needs no cooperation of the thread that hangs.
@@ -28,24 +30,26 @@ STARTER = (
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bcr soak", description=__doc__.partition("\n")[0])
     parser.add_argument("programs", nargs="+", metavar="PROGRAM", help="a .da file, or a module such as da.examples.lamutex.orig")
-    parser.add_argument("--starts", type=int, default=20, help="starts of each program (20)")
-    parser.add_argument("--load", type=int, default=0, help="busy processes beside them (0)")
-    parser.add_argument("--limit", type=float, default=60.0, metavar="SECONDS", help="after which a start hangs (60)")
-    parser.add_argument("--total", type=float, default=3600.0, metavar="SECONDS", help="after which no start is begun (3600)")
+    parser.add_argument("--count", type=positive, default=20, help="starts of each program (20)")
+    parser.add_argument("--load", type=natural, default=0, help="busy processes beside them (0)")
+    parser.add_argument("--limit", type=above_zero, default=60.0, metavar="SECONDS", help="after which a start hangs (60)")
+    parser.add_argument("--total", type=above_zero, default=3600.0, metavar="SECONDS", help="after which no start is begun (3600)")
     parser.add_argument("--option", action="append", default=[], help="an option for `python -m da`, as --option=-Lerror")
-    parser.add_argument("--folder", type=Path, default=Path("logs/soak"), help="for what went wrong (logs/soak)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", default=Path("logs/soak"), help="for what went wrong (logs/soak)")
+    formerly(parser, "--count", "--starts")
+    formerly(parser, "--output", "--folder")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """0 if every start ended by itself with status 0, else 1."""
     options = parse(argv)
-    options.folder.mkdir(parents=True, exist_ok=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     deadline_s = time.monotonic() + options.total
     load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.load)]
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
     try:
-        for number, program in itertools.product(range(options.starts), options.programs):
+        for number, program in itertools.product(range(options.count), options.programs):
             if time.monotonic() > deadline_s:
                 print(f"{options.total:g} s are over: start {number} of {program} and those after it are left out")
                 counts[program, "left out"] += 1
@@ -73,7 +77,7 @@ def summary(programs: list[str], counts: "collections.Counter[tuple[str, str]]")
 
 def start(program: str, number: int, options: argparse.Namespace) -> str:
     """Run `program` once; returns "ok", "failed" or "hang".  What it printed is kept unless it is ok."""
-    output = options.folder / f"{Path(program).stem if program.endswith('.da') else program}-{number}.txt"
+    output = options.output / f"{Path(program).stem if program.endswith('.da') else program}-{number}.txt"
     what = [program] if program.endswith(".da") else ["-m", program]
     command = [sys.executable, "-c", STARTER, "-L", "warning", *options.option, *what]
     with output.open("wb") as file:

@@ -177,7 +177,7 @@ def perform(trial: Trial, folder: Path) -> Account:
     began_s = time.monotonic()
     with open(folder / "output", "wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bcr_tools.cli", "run", str(file), "--log-dir", str(logs)],
+            [sys.executable, "-P", "-m", "bcr_tools.cli", "run", str(file), "--log-folder", str(logs)],
             env={**os.environ, MARK: mark, "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,
             stdout=output,

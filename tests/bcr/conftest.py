@@ -47,7 +47,7 @@ def recorded_run(tmp_path_factory):
     file = folder / "recorded.config"
     file.write_text(SCENARIO)
     node = ["-L", "warning", "-n", "onode", "-M", "-p", "0", "-H", "localhost"]
-    command = [sys.executable, "-m", "da", *node, "RunSystem.da", "-i", str(file), "--log-dir", str(folder / "logs")]
+    command = [sys.executable, "-m", "da", *node, "RunSystem.da", "-i", str(file), "--log-folder", str(folder / "logs")]
     output = folder / "output"
     with open(output, "w") as stream:
         run = subprocess.run(

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcr.chain.configuration import Configuration, Member
 from bcr.chain.history import HistoryEntry
 from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
@@ -17,7 +18,9 @@ from bcr.stable.disk import Content, DamagedError, Row, believable, sealed, unse
 
 SETTINGS = Settings(t=1, num_clients=1, client_window=3, object_name="store")
 STORE = found(SETTINGS.object_name)
-CONFIGURATION = b"as Olympus signed it"
+OTHER_KEY = SigningKey(b"o" * 32)
+STATEMENT = Configuration(0, 1, (Member(b"k", "a"),) * 3, (Member(b"c", "b"),))
+CONFIGURATION = encode(Signed.sign(STATEMENT, 0, SigningKey(b"s" * 32)))
 SEED = bytes(32)
 KEY = SigningKey(SEED)
 
@@ -137,7 +140,13 @@ def test_another_configuration_of_the_same_number_is_refused():
     disk = MemoryDisk()
     Replica(disk)
     with pytest.raises(DamagedError, match="another configuration 0"):
-        resumed(disk, b"another")
+        resumed(disk, encode(Signed.sign(msgspec.structs.replace(STATEMENT, t=2), 0, OTHER_KEY)))
+
+
+def test_the_same_configuration_signed_by_an_olympus_that_lost_its_key_will_do():
+    disk = MemoryDisk()
+    Replica(disk)
+    assert resumed(disk, encode(Signed.sign(STATEMENT, 0, OTHER_KEY))).next_slot == 0
 
 
 def test_a_replica_that_had_not_begun_has_its_key_and_no_log():

@@ -25,7 +25,8 @@ SWEEPS = [
     Sweep("open", "Open loop", rates=Rates(100, 2.0, 1.0)),
     Sweep("alone", "Alone", vary={"t": [1]}, settings={"num_client": 1, "client_window": 1}),
     Sweep("memory", "A million", settings={"operations": 1_000_000}),
-    Sweep("unknown", "Unknown", vary={"no_such_key": [1]}),
+    Sweep("crossed", "Crossed", vary={"t": [1, 2], "batch_limit": [1, 4]}, cross=True),
+    Sweep("through", "Through", faults={"none": {}, "crash": {"0,1": "after(5),crash()"}}),
 ]
 
 
@@ -38,7 +39,8 @@ def fake(point):
     cpu = {"client_0": 10.0, "replica_0": 100.0, "replica_1": 150.0, "olympus": 0.01}
     memory = {name: [[float(second), 40.0 + second / 100, second] for second in range(20)] for name in cpu}
     operations = int(point.settings["operations"])
-    return Measured(operations=operations, rate=rate, latency_ms=latency, cpu_us=cpu, memory=memory)
+    return Measured(operations=operations, rate=rate, latency_ms=latency, cpu_us=cpu, memory=memory,
+                    timeline=[[0.0, 4.0, 1.5], [10.0, 0.0, 0.0], [20.0, 3.0, 9.0]], away_ms=12.0)  # fmt: skip
 
 
 @pytest.fixture
@@ -74,13 +76,21 @@ def test_the_page_says_where_and_by_what_it_was_measured_and_what_failed(folder)
     assert "`./bcr bench`" in text
     assert "| processor | some |" in text
     assert "no result" in text
-    assert "## Unknown" not in text
 
 
 def test_rows_of_the_csv_are_the_runs(folder):
     lines = (folder / "runs.csv").read_text().splitlines()
     points = json.loads((folder / "bench.json").read_text())["points"]
     assert len(lines) == 1 + sum(len(point["runs"]) for point in points)
+
+
+def test_every_plot_is_there_as_pdf_too_and_has_a_caption_with_the_command(folder):
+    text = (folder / "index.html").read_text()
+    for svg in folder.glob("*.svg"):
+        assert svg.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert f"<a href='{svg.stem}.pdf'>PDF</a></figcaption>" in text
+    assert "<figcaption>throughput and latency over time; <code>./bcr bench</code>" in text
+    assert "| crash | 12 |" in (folder / "docs" / "performance.md").read_text()
 
 
 def test_the_same_figures_give_the_same_plots(folder, tmp_path):

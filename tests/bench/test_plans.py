@@ -4,7 +4,7 @@ import pytest
 
 from bcr.scenario import parse_scenario
 from bcr_bench import bench
-from bcr_bench.plan_files import PlanError, points_of, read_plan, step_of
+from bcr_bench.plan_files import PlanError, demand_sound, points_of, read_plan, step_of
 
 PLANS = [bench.HERE / "plan.yaml", bench.HERE / "full.yaml"]
 
@@ -50,9 +50,55 @@ def test_operations_are_shared_out_evenly(plan_of):
     assert [len(workload) for workload in scenario.workloads] == [4, 4]
 
 
-def test_what_scenario_files_do_not_know_is_left_out(plan_of):
-    plan = plan_of(TEXT + "  - {name: a, title: A, vary: {no_such_key: [1, 2]}}\n")
-    assert list(points_of(plan, plan.sweeps[0])) == []
+def test_points_of_two_settings_are_one_at_a_time_or_all_combinations(plan_of):
+    vary = "vary: {t: [1, 2], batch_limit: [1, 4, 16]}"
+    plan = plan_of(TEXT + f"  - {{name: a, title: A, {vary}}}\n  - {{name: b, title: B, {vary}, cross: true}}\n")
+    assert len(list(points_of(plan, plan.sweeps[0]))) == 5
+    crossed = [point.label for point in points_of(plan, plan.sweeps[1])]
+    assert crossed[:4] == ["t = 1, batch_limit = 1", "t = 1, batch_limit = 4", "t = 1, batch_limit = 16", "t = 2, batch_limit = 1"]
+
+
+def test_faults_are_points_of_their_own(plan_of):
+    plan = plan_of(TEXT + '  - {name: a, title: A, faults: {none: {}, crash: {"0,1": "after(5),crash()"}}}\n')
+    none, crash = points_of(plan, plan.sweeps[0])
+    assert (none.label, crash.label) == ("none", "crash")
+    assert none.is_timed and crash.is_timed
+    scenario, warnings = parse_scenario(crash.scenario_text(), "x.config")
+    assert not warnings
+    assert [(plan.configuration, plan.position, plan.text) for plan in scenario.failures] == [(0, 1, "after(5),crash()")]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ("vary: {no_such_key: [1]}", "no setting no_such_key"),
+        ("vary: {batch_limt: [1]}", "no setting batch_limt; did you mean batch_limit?"),
+        ("vary: {batch_limit: [0, nine]}", "nine"),
+        ("vary: {operations: [0]}", "operations = 0: not a whole number from 1 on"),
+        ('faults: {x: {"0,7": "after(5),crash()"}}', "sweep a, x: "),
+        ('faults: {x: {"0,1": "after(5),crush()"}}', "crush"),
+        ('systems: [unreplicated], faults: {x: {"0,1": "after(5),crash()"}}', "unreplicated has no faults"),
+        ("settings: {protocol: raft, authentication: hmac}", "nothing is signed in Raft"),
+    ],
+)
+def test_a_plan_is_checked_whole_before_anything_runs(plan_of, sweep, said):
+    plan = plan_of(TEXT + f"  - {{name: good, title: G}}\n  - {{name: a, title: A, {sweep}}}\n")
+    with pytest.raises(PlanError) as refused:
+        demand_sound(plan, plan.sweeps)
+    assert "nothing is run" in str(refused.value) and said in str(refused.value)
+    demand_sound(plan, plan.sweeps[:1])
+
+
+def test_a_base_that_lacks_what_every_point_needs_is_refused(plan_of):
+    plan = plan_of("times: 1\nbase: {t: 1}\nsweeps:\n  - {name: a, title: A}\n")
+    with pytest.raises(PlanError, match="without num_client, operations, read_percent, value_bytes"):
+        demand_sound(plan, plan.sweeps)
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.name)
+def test_the_plans_that_come_with_the_project_are_sound(path):
+    plan = read_plan(path)
+    demand_sound(plan, plan.sweeps)
 
 
 def test_steps_of_an_open_loop_rise_by_the_factor_and_last_as_long(plan_of):

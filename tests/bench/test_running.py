@@ -40,11 +40,6 @@ def test_rates_are_stepped_until_two_are_not_answered_and_the_same_ones_run_agai
     assert [len(each.runs) for each in series] == [2] * 5
 
 
-def test_an_open_loop_with_a_setting_that_is_not_known_is_left_out():
-    sweep = Sweep("open", "Open", settings={"no_such_key": 1}, rates=Rates(100, 2.0, 1.0))
-    assert run_plan(Plan(2, BASE, [sweep]), [sweep], lambda point: measured(1.0)) == []
-
-
 def test_a_run_with_a_problem_does_not_count():
     assert together([measured(1.0), Measured(problem="fail: x"), measured(3.0), measured(9.0)]).rate == 3.0
     assert together([Measured(problem="fail: x")]).problem == "fail: x"

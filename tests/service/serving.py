@@ -44,7 +44,7 @@ def served(folder, *arguments, text=FILE):
     file.write_text(text)
     with open(folder / "errors.txt", "wb") as errors:
         process = subprocess.Popen(
-            command(file, "--log-dir", folder / "logs", *arguments), stdout=subprocess.PIPE, stderr=errors, cwd=folder
+            command(file, "--log-folder", folder / "logs", *arguments), stdout=subprocess.PIPE, stderr=errors, cwd=folder
         )
     try:
         first = process.stdout.readline().decode()

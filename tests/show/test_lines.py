@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcr_run.log_lines import Clock, Line, event_of, parse
 from bcr_runtime.journal import Journal
 from bcr_show.joining import join
-from bcr_show.lines import Clock, Line, event_of, parse
 from bcr_show.run_reading import read_run
 
 NAMES = st.sampled_from(["client", "number", "what"])

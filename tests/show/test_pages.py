@@ -205,7 +205,7 @@ def test_a_long_run_says_what_is_not_drawn_and_a_window_of_it_is_drawn_whole(cop
 
 
 def within(folder, times, until_ms):
-    from bcr_show.lines import Clock
+    from bcr_run.log_lines import Clock
 
     clock = Clock()
     for log in folder.glob("*.log"):

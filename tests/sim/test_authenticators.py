@@ -96,14 +96,14 @@ def test_a_file_is_hunted_with_the_authenticator_that_is_asked_for():
 
 
 def test_a_hunt_goes_over_the_authenticators_that_the_seeds_draw(capsys):
-    assert hunt.main(["--seeds", "6", "--jobs", "2", "--authentication", "any"]) == 0
+    assert hunt.main(["--count", "6", "--jobs", "2", "--authentication", "any"]) == 0
     assert "6 seeds in" in capsys.readouterr().out
 
 
 def test_a_hunt_with_checksums_refuses_a_file_with_lies(tmp_path, capsys):
     file = tmp_path / "lies.config"
     file.write_text(WORK + "failures[0,1] = shuttle(0,0),change_result()\n")
-    assert hunt.main([str(file), "--seeds", "2", "--authentication", "crc"]) == 2
+    assert hunt.main([str(file), "--count", "2", "--authentication", "crc"]) == 2
     assert "change_result is no accident" in capsys.readouterr().err
 
 

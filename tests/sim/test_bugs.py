@@ -23,6 +23,6 @@ def test_there_are_at_least_thirty_that_count():
 @pytest.mark.parametrize("name", QUICK)
 def test_a_seeded_bug_is_found_within_a_few_seeds(name):
     number = [bug["name"] for bug in bugs()].index(name)
-    command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number), "--seeds", "20"]
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number), "--count", "20"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "found by seed" in done.stdout, done.stdout + done.stderr

@@ -9,6 +9,7 @@ from bcr.evidence.figure import Figure, Forbidden, Step, walked
 from bcr.scenario import parse_scenario
 from bcr_runtime.places import PROJECT
 from bcr_sim import sim
+from bcr_sim.bugs import bugs
 from bcr_sim.campaign import text_of
 from bcr_sim.conformance import conform
 
@@ -18,8 +19,33 @@ def started(*positions):
     return [Step("issue", 0), *(Step("become active", 0, position, digest=b"empty") for position in positions)]
 
 
-def order(position, slot, digest=b"x"):
-    return Step("order command", 0, position, slot, digest)
+def order(position, slot, digest=b"x", commands=()):
+    return Step("order command", 0, position, slot, digest, commands=commands)
+
+
+def suffix(position, slot, digest=b"x"):
+    return Step("catch up command", 0, position, slot, digest)
+
+
+def begin(digest, *members):
+    return Step("begin", 1, digest=digest, members=members)
+
+
+def wedged(replicas):
+    """Steps by which so many replicas order slot 0 and become immutable."""
+    positions = range(replicas)
+    return [*started(*positions), *(order(i, 0) for i in positions), *(Step("become immutable", 0, i) for i in positions)]
+
+
+def late(position):
+    """Steps of a replica that orders nothing, and is caught up to nothing."""
+    active, immutable = Step("become active", 0, position, digest=b"empty"), Step("become immutable", 0, position)
+    return [active, immutable, Step("catch up", 0, position, 0, b"s")]
+
+
+def lacking():
+    """A client learns of a slot, of which nobody correct says anything when it is caught up."""
+    return [*started(), Step("learn", 0, slot=0, digest=b"x"), *late(0), *late(1), Step("issue", 1)]
 
 
 @pytest.mark.parametrize(
@@ -38,21 +64,45 @@ def order(position, slot, digest=b"x"):
         ([Step("issue", 0), Step("become immutable", 0, 0)], "it is pending"),
         ([*started(0), Step("catch up", 0, 0, 0, b"s")], "it is active"),
         ([*started(0, 1), order(0, 0), Step("checkpoint", 0, 0, 0)], "what it cuts off"),
-        ([*started(0, 1), order(0, 0), Step("learn", 0, slot=0)], "could be lost"),
+        ([*started(0, 1), order(0, 0), Step("learn", 0, slot=0, digest=b"x")], "could be lost"),
+        ([*started(0), order(0, 0), Step("learn", 0, slot=0, digest=b"y")], "another command"),
+        ([*started(0), order(0, 0), Step("learn", 0, slot=0, digest=b"x", outcome=b"z")], "not what it gave"),
+        ([*started(0, 1), order(0, 0), Step("order command", 0, 1, 0, b"x", b"z")], "gave something else"),
+        (
+            [*started(0), order(0, 0, commands=((2, 7),)), order(0, 1, commands=((2, 7),))],
+            "request 7 of client 2 was ordered before, in slot 0",
+        ),
         ([*started(0), Step("issue", 1), Step("begin", 1, digest=b"s")], "caught up to this state"),
-        ([*started(0), order(0, 0), Step("become immutable", 0, 0), Step("catch up", 0, 0, 0, b"s")], "lacks slots"),
+        ([*wedged(1), Step("catch up", 0, 0, 0, b"s")], "executed the slots below 1, and no others"),
+        ([*wedged(1), Step("go back", 0, 0, 0)], "it had 1 slots"),
+        ([*started(0), Step("go back", 0, 0, 0)], "it is active"),
+        ([*started(0), suffix(0, 0)], "it is active"),
+        ([*wedged(1), suffix(0, 0)], "what it lacks is 1"),
+        ([*wedged(1), suffix(0, 1), Step("go back", 0, 0, 1), suffix(0, 2)], "what it lacks is 1"),
+        ([*wedged(1), Step("catch up", 0, 0, 1, b"s"), Step("issue", 1), begin(b"s", 0)], "quorum is of 1, and not of 2"),
+        ([*wedged(2), Step("catch up", 0, 0, 1, b"s"), Step("issue", 1), begin(b"s", 0, 1)], "replica 1 of its quorum was not caught up"),
+        (
+            [*wedged(1), Step("catch up", 0, 0, 1, b"s"), *late(1), Step("issue", 1), begin(b"s", 0, 1)],
+            "replica 1 had 0 slots then, and another of its quorum ordered 1",
+        ),
+        (
+            [*started(0), order(0, 0, commands=((0, 0),)), Step("learn", 0, slot=0, digest=b"x", commands=((0, 1),))],
+            "did not order this request",
+        ),
+        ([*lacking(), begin(b"s", 0, 1)], "lacks slots below 1, which clients know of"),
     ],
 )
 def test_a_step_without_its_precondition_is_forbidden(steps, why):
-    taken, forbidden = walked(steps)
+    taken, forbidden = walked(steps, quorum=2)
     assert taken == steps[:-1]
     assert forbidden.step == steps[-1]
     assert why in str(forbidden)
 
 
 def test_the_life_of_a_configuration_is_allowed():
-    steps = [*started(0, 1), order(0, 0), order(1, 0), Step("learn", 0, slot=0), Step("checkpoint", 0, 0, 0)]
-    steps += [Step("become immutable", 0, 0), Step("catch up", 0, 0, 1, b"s"), Step("issue", 1), Step("begin", 1, digest=b"s")]
+    steps = [*started(0, 1), order(0, 0), order(1, 0), Step("learn", 0, slot=0, digest=b"x"), Step("checkpoint", 0, 0, 0)]
+    steps += [Step("become immutable", 0, 0), Step("go back", 0, 0, 1), suffix(0, 1), Step("catch up", 0, 0, 2, b"s")]
+    steps += [Step("issue", 1), begin(b"s", 0)]
     steps += [Step("become active", 1, 0, digest=b"s")]
     assert walked(steps) == (steps, None)
 
@@ -60,7 +110,7 @@ def test_the_life_of_a_configuration_is_allowed():
 def test_a_configuration_in_which_nothing_was_learned_may_be_begun_anew():
     anew = [Step("issue", 1), Step("begin", 1, digest=b"empty")]
     assert walked([*started(0), *anew])[1] is None
-    assert walked([*started(0), order(0, 0), Step("learn", 0, slot=0), *anew])[1] is not None
+    assert walked([*started(0), order(0, 0), Step("learn", 0, slot=0, digest=b"x"), *anew])[1] is not None
 
 
 def test_what_a_replica_did_that_is_not_correct_any_more_is_not_held_against_others():
@@ -71,6 +121,17 @@ def test_what_a_replica_did_that_is_not_correct_any_more_is_not_held_against_oth
         figure.take(order(1, 0, b"y"))
     figure.forget(0, 0)
     figure.take(order(1, 0, b"y"))
+
+
+def test_nobody_learns_what_the_next_configuration_began_without():
+    figure = Figure(quorum=2)
+    for step in [*wedged(2), *(Step("catch up", 0, position, 1, b"s") for position in (0, 1)), Step("issue", 1), begin(b"s", 0, 1)]:
+        figure.take(step)
+    figure.take(Step("learn", 0, slot=0, digest=b"x"))
+    for position in (0, 1):
+        figure.forget(0, position)
+    with pytest.raises(Forbidden, match="began with 1 slots, without it"):
+        figure.take(Step("learn", 0, slot=1, digest=b"x"))
 
 
 @pytest.mark.parametrize("authentication", ["ed25519", "hmac", "crc"])
@@ -97,6 +158,21 @@ def test_a_seeded_bug_takes_a_step_that_is_forbidden(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1, done.stderr
     assert "Figure 1 forbids the last of" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "forbidden"),
+    [
+        ("one history is enough for a quorum", "its quorum is of 1, and not of 3"),
+        ("history cut one slot too far", "has not ordered what it cuts off"),
+    ],
+)
+def test_rules_that_are_gone_show_in_a_step(name, forbidden):
+    number = next(place for place, bug in enumerate(bugs()) if bug["name"] == name)
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number), "--conformance", "--count", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert forbidden in done.stdout.splitlines()[-1]
 
 
 def test_a_bug_that_there_is_not_is_bad_input(capsys):

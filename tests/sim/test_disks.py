@@ -186,7 +186,7 @@ def test_olympus_begins_again_at_any_moment_and_everything_is_answered(authentic
 
 
 def test_there_is_no_olympus_to_begin_again_in_raft():
-    with pytest.raises(ScenarioError, match="restart: there is no olympus in protocol = raft"):
+    with pytest.raises(ScenarioError, match="there is no olympus in protocol = raft"):
         parse_scenario(f"{BASE}protocol = raft\nsimulation = crash(replica_0,3); restart(olympus,5)\n", "x.config")
 
 
@@ -195,3 +195,5 @@ def test_olympus_ends_in_any_of_its_syncs_and_everything_is_answered(authenticat
     for count in range(1, 9):
         outcome = run(f"restart(replica_1,60); end_in_sync(olympus,{count})\nauthentication = {authentication}")
         assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60), count
+        numbers = {signed.statement.number for signed in outcome.record.configurations}
+        assert {each["to"] for each in outcome.result["reconfigurations"]} == numbers - {min(numbers)}, count

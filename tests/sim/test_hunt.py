@@ -7,7 +7,9 @@ import pytest
 from bcr.scenario.reading import parse_scenario
 from bcr_runtime.places import PROJECT
 from bcr_sim import hunt, sim
-from bcr_sim.campaign import Failure, run_text
+from bcr_sim.campaign import Failure, Tally, run_text
+from bcr_sim.campaign_folder import Campaign, page
+from bcr_sim.coverage import struck
 from bcr_sim.diagram import diagram
 from bcr_sim.seeds import scenario_text
 from bcr_sim.shrink import shrunk
@@ -26,12 +28,12 @@ def test_shards_are_all_seeds_and_each_once():
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/"])
 def test_a_shard_that_is_none_is_bad_input(shard, capsys):
-    assert hunt.main(["--seeds", "5", "--shard", shard]) == 2
+    assert hunt.main(["--count", "5", "--shard", shard]) == 2
     assert "expected I/N" in capsys.readouterr().err
 
 
 def test_disks_of_a_protocol_that_has_none_are_bad_input(capsys):
-    assert hunt.main(["--seeds", "5", "--protocol", "raft", "--durable"]) == 2
+    assert hunt.main(["--count", "5", "--protocol", "raft", "--durable"]) == 2
     assert "replicas of the chain have disks" in capsys.readouterr().err
 
 
@@ -45,7 +47,7 @@ def test_a_hunt_that_is_to_stop_does_so_at_the_first_failure_of_a_file_too(tmp_p
 
 @pytest.mark.parametrize("engine", ["processes", "dask"])
 def test_a_hunt_over_clean_seeds_ends_with_0_and_tells_its_rate(engine, capsys):
-    assert hunt.main(["--seeds", "6", "--jobs", "2", "--engine", engine]) == 0
+    assert hunt.main(["--count", "6", "--jobs", "2", "--engine", engine]) == 0
     assert "6 seeds in" in capsys.readouterr().out
 
 
@@ -53,7 +55,7 @@ def test_a_hunt_over_a_file_that_fails_leaves_a_small_scenario_that_fails_too(tm
     file = tmp_path / "expecting.config"
     file.write_text("t = 1\nnum_client = 2\nworkload[0] = pseudorandom(1,8)\nworkload[1] = pseudorandom(2,8)\n"
                     "expect[reconfigurations] = 0\nsimulation = seed(1); pause(client_1,1,50); crash(replica_1,60)\n")  # fmt: skip
-    assert hunt.main([str(file), "--seeds", "1", "--jobs", "1", "--into", str(tmp_path / "found")]) == 1
+    assert hunt.main([str(file), "--count", "1", "--jobs", "1", "--output", str(tmp_path / "found")]) == 1
     assert "expectation" in capsys.readouterr().out
     found = tmp_path / "found" / "seed0.config"
     text = found.read_text()
@@ -61,6 +63,53 @@ def test_a_hunt_over_a_file_that_fails_leaves_a_small_scenario_that_fails_too(tm
     assert "pause" not in text and "workload[1]" not in text
     assert sim.main([str(found)]) == 1
     assert "violated" in found.with_suffix("").joinpath("index.html").read_text()
+
+
+def test_a_hunt_into_a_folder_goes_on_where_it_was_stopped_and_its_page_tells_all(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("bcr_sim.campaign_folder.commit", lambda: "this commit")
+    folder = tmp_path / "campaign"
+    assert hunt.main(["--count", "20", "--jobs", "1", "--output", str(folder)]) == 0
+    assert hunt.main(["--count", "22", "--jobs", "1", "--output", str(folder)]) == 0
+    second = capsys.readouterr().out.splitlines()[-2:]
+    assert second[0].startswith("2 seeds in")
+    assert second[1].startswith("22 seeds tried in all on this commit")
+    assert hunt.main(["--count", "22", "--jobs", "1", "--output", str(folder)]) == 0
+    assert "\n0 seeds in" in f"\n{capsys.readouterr().out}"
+    page = (folder / "campaign.html").read_text()
+    assert "22 seeds" in page and "combinations of these triggers, failures and places" in page and "several quorums tried" in page
+    with open(folder / "hunt.jsonl", "a") as file:
+        file.write('{"settings": "cut o')  # as a killed hunt leaves it
+    assert Campaign(folder).told().startswith("22 seeds")
+
+
+def test_seeds_of_another_commit_or_with_other_settings_are_not_done(tmp_path):
+    campaign = Campaign(tmp_path)
+    campaign.add(range(20), "shuttle", Tally(seeds=20))
+    assert campaign.has(range(20), "shuttle")
+    assert not campaign.has(range(20), "shuttle, hmac") and not campaign.has(range(20, 40), "shuttle")
+    later = Campaign(tmp_path)
+    later.commit = "another"
+    assert not later.has(range(20), "shuttle")
+    assert later.told() == "0 seeds tried in all on another, 20 on 1 other commits"
+
+
+def test_a_failure_of_a_campaign_is_kept_by_commit(tmp_path):
+    campaign = Campaign(tmp_path)
+    failure = Failure(7, "t = 1\n", ("agreement: <two>",))
+    campaign.add(range(20), "shuttle", Tally(seeds=20, failures=[failure]))
+    campaign.add(range(20), "shuttle", Tally(seeds=20, failures=[failure]))
+    assert Campaign(tmp_path).failures() == [failure]
+    later = Campaign(tmp_path)
+    later.commit = "another"
+    assert later.failures() == []
+    assert "agreement: &lt;two&gt;" in page(campaign.lines) and campaign.commit in page(campaign.lines)
+
+
+def test_faults_that_struck_are_counted_by_trigger_failure_and_place():
+    faults = [{"fault": "shuttle(0,1),delay(400)", "configuration": 0, "position": each} for each in (0, 1, 2, 2)]
+    assert list(struck({"faults_injected": [*faults, {"fault": "client_request(0,0),garbage(1)", "client": 0}]}, 3)) == [
+        "shuttle delay head", "shuttle delay middle", "shuttle delay tail", "shuttle delay tail"
+    ]  # fmt: skip
 
 
 def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():
@@ -108,7 +157,7 @@ def test_a_failure_is_written_down_with_what_was_violated_and_how_to_see_it_agai
 
 def test_sim_draws_and_logs_on_demand(tmp_path, capsys):
     file = str(PROJECT / "config" / "tail_change_result.config")
-    assert sim.main([file, "--diagram", str(tmp_path / "d.svg"), "--logs", str(tmp_path / "logs")]) == 0
+    assert sim.main([file, "--diagram", str(tmp_path / "d.svg"), "--log-folder", str(tmp_path / "logs")]) == 0
     assert "verdict: pass" in capsys.readouterr().out
     assert (tmp_path / "logs" / "client_0.log").exists()
     ElementTree.parse(tmp_path / "d.svg")

@@ -289,7 +289,7 @@ def try_all(tmp_path, *arguments):
         "bcr_tools.cli",
         "bugs",
         "--all",
-        "--results",
+        "--output",
         str(tmp_path / "results.jsonl"),
         *arguments,
     ]
@@ -311,23 +311,23 @@ def mutant_of_timers(operator, text):
 
 def test_a_mutant_that_a_scenario_notices_is_killed_and_not_tried_again(tmp_path):
     name = mutant_of_timers("compare", "deadline <= now_s -> >")
-    done = try_all(tmp_path, "--only", name, "--seeds", "1", "--no-tests")
+    done = try_all(tmp_path, "--only", name, "--count", "1", "--no-tests")
     assert done.returncode == 0, done.stdout + done.stderr
     result = only_result(tmp_path)
     assert result.id == name
     assert result.outcome in ("killed", "broken")
     assert "100.0%" in done.stdout
-    again = try_all(tmp_path, "--only", name, "--seeds", "1", "--no-tests")
+    again = try_all(tmp_path, "--only", name, "--count", "1", "--no-tests")
     assert again.returncode == 0
     assert "mutants to try" not in again.stdout
 
 
 def test_a_mutant_that_nothing_can_notice_is_alive_and_goes_on_where_it_stopped(tmp_path):
     name = mutant_of_timers("compare", "deadline <= now_s -> <")  # no clock is so exact
-    done = try_all(tmp_path, "--only", name, "--seeds", "1", "--no-tests")
+    done = try_all(tmp_path, "--only", name, "--count", "1", "--no-tests")
     assert done.returncode == 1, done.stdout + done.stderr
     assert (only_result(tmp_path).outcome, only_result(tmp_path).seeds) == ("alive", 1)
-    try_all(tmp_path, "--only", name, "--seeds", "2", "--no-tests")
+    try_all(tmp_path, "--only", name, "--count", "2", "--no-tests")
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["seeds"] for line in lines] == [1, 1, 2]  # the second time with the files that take long
 

@@ -64,7 +64,7 @@ def test_each_protocol_has_its_seeded_bugs_and_they_are_changes_of_the_source_as
 @pytest.mark.parametrize("name", QUICK)
 def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
     number = [bug["name"] for bug in bugs("raft")].index(name)
-    command = [sys.executable, "-m", "bcr_sim.bugs", "--protocol", "raft", "--one", str(number), "--seeds", "40"]
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--protocol", "raft", "--one", str(number), "--count", "40"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "found by seed" in done.stdout, done.stdout + done.stderr
 

@@ -42,7 +42,7 @@ def test_bad_input_is_refused_with_status_2_and_nothing_is_started(tmp_path, arg
     ("options", "words"),
     [
         (("--result-file", "/nowhere/at/all.json"), "there is no folder /nowhere/at"),
-        (("--log-dir", "/dev/null/logs"), "choose another folder with --log-dir"),
+        (("--log-folder", "/dev/null/logs"), "choose another folder with --log-folder"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_anything_starts(tmp_path, options, words):

@@ -36,7 +36,7 @@ def run(tmp_path):
         behind = ["RunSystem.da"]
         if name == "onode":
             behind += ["-i", file, "--placement", "nodes", "--node-limit", limit_s]
-            behind += ["--log-dir", tmp_path / "logs", "--result-file", tmp_path / "result.json"]
+            behind += ["--log-folder", tmp_path / "logs", "--result-file", tmp_path / "result.json"]
         kind = () if name == "onode" else ("-D",)
         started.append(Node(tmp_path, "-n", name, *options, *kind, *behind, cwd=PROJECT / "src", prefix=prefix))
         return started[-1]
@@ -117,33 +117,6 @@ def test_replicas_on_nodes_serve_on_where_olympus_was_killed(run, tmp_path):
 # -- two hosts
 
 
-def ip(*words):
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
-
-
-@pytest.fixture
-def hosts():
-    """Two network namespaces joined by veth: prefix and address of each."""
-    names = [f"bcr{os.getpid()}{letter}" for letter in "ab"]
-    addresses = ["10.99.0.1", "10.99.0.2"]
-    made = []
-    try:
-        for name in names:
-            ip("netns", "add", name)
-            made.append(name)
-        ip("link", "add", "veth0", "netns", names[0], "type", "veth", "peer", "name", "veth0", "netns", names[1])
-        for name, address in zip(names, addresses, strict=True):
-            ip("-n", name, "address", "add", f"{address}/24", "dev", "veth0")
-            ip("-n", name, "link", "set", "veth0", "up")
-            ip("-n", name, "link", "set", "lo", "up")
-        yield [(("ip", "netns", "exec", name), address) for name, address in zip(names, addresses, strict=True)]
-    except (OSError, subprocess.CalledProcessError) as problem:
-        pytest.skip(f"network namespaces cannot be made here: {getattr(problem, 'stderr', '') or problem}")
-    finally:
-        for name in made:
-            ip("netns", "delete", name)
-
-
 def test_two_hosts_with_the_options_of_the_readme_make_a_run(run, tmp_path, hosts):
     (here, master), (there, other) = hosts
     secret = ("--cookie", "a secret of theirs")
@@ -166,7 +139,7 @@ def test_nodes_that_are_cut_off_end_by_themselves_and_their_processes_with_them(
     # Each host sends to a card that is not there: nothing arrives, and nothing says so.
     for (prefix, _), to in zip(hosts, (other, master), strict=True):
         card = ("lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "veth0")
-        ip("-n", prefix[-1], "neigh", "replace", to, *card)
+        subprocess.run(["ip", "-n", prefix[-1], "neigh", "replace", to, *card], check=True, capture_output=True)
     for name, node in far.items():
         node.process.wait(SILENCE_LIMIT_S + CONNECT_LIMIT_S + END_LIMIT_S + LIMIT_S)
         assert processes_of(node) == [], name

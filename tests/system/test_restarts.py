@@ -3,15 +3,10 @@
 import os
 import signal
 
-from whole_runs import passed, perform, pseudorandom, scenario, start
+from whole_runs import on_disk, passed, perform, pseudorandom, start
 
 from bcr_disk.folders import claim
-
-QUICK = {"client_timeout": 600, "head_timeout": 600, "nonhead_timeout": 600, "olympus_timeout": 2_000}
-
-
-def on_disk(*workloads, **keys):
-    return scenario(*workloads, durable="on", **(QUICK | keys))
+from bcr_tools.recovering import main as recover
 
 
 def test_olympus_is_killed_twice_and_everything_is_answered(tmp_path):
@@ -42,6 +37,25 @@ def test_a_run_goes_on_with_what_an_earlier_one_has_left(tmp_path):
     again = perform(second, on_disk("get('movie'); append('movie','!'); get('movie')", failures=expected, **data))
     assert passed(again)
     assert [each.statement.number for each in again.record().configurations] == [0, 1]
+
+
+def test_a_run_goes_on_when_the_disk_of_olympus_was_lost_and_made_anew(tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    run = perform(first, on_disk("put('movie','star'); append('movie',' wars')", data="../data"))
+    assert passed(run)
+    for file in (tmp_path / "data").glob("olympus.*"):
+        file.unlink()
+    text = on_disk("get('movie')", data="../data", failures=["expect[results,0] = 'star wars'"])
+    refused = perform(second, text)
+    assert refused.status == 2
+    assert "no olympus.sqlite: the disk of Olympus is lost" in refused.output
+    assert recover(["recover", str(second / "scenario.config"), "--was", run.record().olympus_key.hex()]) == 0
+    assert "replicas 0, 1, 2 hold the same, signed by the lost key" in capsys.readouterr().out
+    again = perform(second, text)
+    assert passed(again)
+    assert [each.statement.number for each in again.record().configurations] == [0, 1001]
 
 
 def test_a_folder_that_is_in_use_is_refused_before_anything_starts(tmp_path):

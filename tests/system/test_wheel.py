@@ -44,7 +44,7 @@ def test_a_run_passes_and_leaves_its_logs_where_it_was_started(bcr):
     [
         (["check", "attacks/client_flood.config"], "client_flood"),
         (["sim", "head_change_op.config"], "verdict: pass"),
-        (["hunt", "--seeds", "4", "--jobs", "1"], "4 seeds"),
+        (["hunt", "--count", "4", "--jobs", "1"], "4 seeds"),
         (["--version"], "bcr "),
     ],
 )

@@ -31,6 +31,12 @@ def scenario(*workloads, t=1, failures=(), **keys):
     return "\n".join([*lines, *failures]) + "\n"
 
 
+def on_disk(*workloads, **keys):
+    """The text of a scenario whose processes have disks; what is to expire does so soon."""
+    quick = {"client_timeout": 600, "head_timeout": 600, "nonhead_timeout": 600, "olympus_timeout": 2_000}
+    return scenario(*workloads, durable="on", **(quick | keys))
+
+
 def pseudorandom(clients, operations):
     """A pseudorandom workload for each client."""
     return [f"pseudorandom({client},{operations})" for client in range(clients)]
@@ -42,14 +48,14 @@ class Run:
     All its processes are in one group, whose number is the process id of the first.
     """
 
-    def __init__(self, folder, file, *options, da_options=(), source=PROJECT / "src"):
+    def __init__(self, folder, file, *options, da_options=(), source=PROJECT / "src", before=()):
         self.folder = folder
         self.logs = folder / "logs"
         self.output_file = folder / "output"
         self.result_file = folder / "result.json"
         node = ["-L", "warning", *da_options, "-n", "onode", "-M", "-p", "0", "-H", "localhost"]
-        command = [sys.executable, "-m", "da", *node, "RunSystem.da", "-i", str(file)]
-        command += ["--log-dir", str(self.logs), "--result-file", str(self.result_file), *options]
+        command = [*before, sys.executable, "-m", "da", *node, "RunSystem.da", "-i", str(file)]
+        command += ["--log-folder", str(self.logs), "--result-file", str(self.result_file), *options]
         with open(self.output_file, "w") as output:
             self.process = subprocess.Popen(
                 command,

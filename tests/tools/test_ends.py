@@ -52,18 +52,18 @@ def bcr(*arguments, environment, **options):
 
 
 def test_a_run_needs_no_home_and_no_cookie_file(scenario, environment, tmp_path):
-    done = bcr("run", scenario, "--log-dir", tmp_path, environment=environment)
+    done = bcr("run", scenario, "--log-folder", tmp_path, environment=environment)
     assert (done.returncode, said(done)) == (0, [])
     home = tmp_path / "home"
     home.mkdir()
-    assert bcr("run", scenario, "--log-dir", tmp_path, environment={**environment, "HOME": str(home)}).returncode == 0
+    assert bcr("run", scenario, "--log-folder", tmp_path, environment={**environment, "HOME": str(home)}).returncode == 0
     assert not list(home.iterdir())
 
 
 def test_of_a_crash_that_was_asked_for_nothing_is_said_but_that_it_struck(environment, tmp_path):
     file = tmp_path / "crash.config"
     file.write_text(SCENARIO + "failures[0,1] = client_request(0,0), crash()\n")
-    done = bcr("run", file, "--log-dir", tmp_path, environment=environment)
+    done = bcr("run", file, "--log-folder", tmp_path, environment=environment)
     assert (done.returncode, said(done)) == (0, [])
 
 
@@ -71,7 +71,7 @@ def test_a_run_whose_reader_has_gone_away_comes_to_its_end(scenario, environment
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        done = bcr("run", scenario, "--log-dir", tmp_path, environment=environment, stdout=writing)
+        done = bcr("run", scenario, "--log-folder", tmp_path, environment=environment, stdout=writing)
     finally:
         os.close(writing)
     assert (done.returncode, said(done)) == (0, [])
@@ -93,7 +93,7 @@ def test_another_command_whose_reader_has_gone_away_ends_without_a_word(argument
 def test_a_full_output_is_told_and_is_no_success(arguments, scenario, environment, tmp_path):
     arguments = [scenario if each == "SCENARIO" else each for each in arguments]
     if arguments[0] == "run":
-        arguments += ["--log-dir", tmp_path]
+        arguments += ["--log-folder", tmp_path]
     with open("/dev/full", "w") as full:
         done = bcr(*arguments, environment=environment, stdout=full)
     assert done.returncode == 2
@@ -103,7 +103,7 @@ def test_a_full_output_is_told_and_is_no_success(arguments, scenario, environmen
 
 def test_an_output_that_lacks_a_letter_shows_its_escape(scenario, environment, tmp_path):
     scenario.write_text("test_case_name = naïve\n" + SCENARIO)
-    for arguments in (["run", scenario, "--log-dir", tmp_path], ["sim", scenario], ["check", scenario]):
+    for arguments in (["run", scenario, "--log-folder", tmp_path], ["sim", scenario], ["check", scenario]):
         done = bcr(*arguments, environment={**environment, "PYTHONIOENCODING": "ascii"})
         assert (done.returncode, said(done)) == (0, [])
         assert r"na\xefve" in done.stdout
@@ -119,17 +119,17 @@ def test_a_current_directory_that_is_gone_hinders_only_what_is_looked_for_there(
             timeout=LIMIT_S, check=False,
         )  # fmt: skip
 
-    done = bcr_from_nowhere("run", scenario, "--log-dir", tmp_path)
+    done = bcr_from_nowhere("run", scenario, "--log-folder", tmp_path)
     assert (done.returncode, said(done)) == (0, [])
     assert bcr_from_nowhere("check", "first_run.config").returncode == 0
     done = bcr_from_nowhere("run", "nosuch.config")
     assert said(done) == [f"bcr run: no scenario file nosuch.config (looked in {PROJECT}, {PROJECT / 'config'})"]
-    done = bcr_from_nowhere("run", scenario, "--log-dir", "here")
+    done = bcr_from_nowhere("run", scenario, "--log-folder", "here")
     assert said(done) == ["bcr run: the current directory is gone: No such file or directory"]
 
 
 def test_a_folder_whose_name_is_no_text_is_refused(scenario, environment, tmp_path):
-    done = bcr("run", scenario, "--log-dir", os.fsdecode(bytes(tmp_path) + b"/\xff"), environment=environment)
+    done = bcr("run", scenario, "--log-folder", os.fsdecode(bytes(tmp_path) + b"/\xff"), environment=environment)
     assert done.returncode == 2
     [line] = said(done)
     assert line.startswith("the folder of the logs has a name that is not UTF-8: ")
@@ -150,7 +150,7 @@ def limits(soft, hard):
 
 
 def test_a_run_that_needs_more_open_files_than_are_allowed_is_refused_before(fifty_clients, environment, tmp_path):
-    arguments = ("run", fifty_clients, "--log-dir", tmp_path)
+    arguments = ("run", fifty_clients, "--log-folder", tmp_path)
     done = bcr(*arguments, environment=environment, preexec_fn=limits(64, 64))
     assert done.returncode == 2
     assert said(done) == ["50 clients and 3 replicas need 285 open files a process, and 64 are allowed: raise it with ulimit -n 285"]
@@ -259,7 +259,7 @@ def test_a_folder_in_use_and_what_is_not_ours_stay(temporary):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_hunt_leaves_no_process_and_no_temporary_folder(environment, tmp_path, number):
     started = subprocess.Popen(
-        command("hunt", "--seeds", "1000000", "--jobs", "2", "--into", tmp_path / "hunt"), env=environment,
+        command("hunt", "--count", "1000000", "--jobs", "2", "--output", tmp_path / "hunt"), env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     family = set()
@@ -298,7 +298,7 @@ def test_a_full_disk_ends_the_run_within_seconds_and_is_told_by_whom_it_met(envi
     def little_room():
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    done = bcr("run", file, "--log-dir", tmp_path / "logs", environment=environment, preexec_fn=little_room)
+    done = bcr("run", file, "--log-folder", tmp_path / "logs", environment=environment, preexec_fn=little_room)
     assert done.returncode == 2
     [reason] = [line for line in done.stdout.splitlines() if "cannot be written" in line]
     assert re.fullmatch(r"  (client_\d|replica_\d of 0|olympus): .*(long-|a file in).* cannot be written: File too large", reason)
@@ -311,6 +311,6 @@ def test_a_full_disk_ends_the_run_within_seconds_and_is_told_by_whom_it_met(envi
 
 @pytest.mark.parametrize("name", ["record.msgpack", "result.json"])
 def test_what_a_run_leaves_is_for_its_owner_alone(scenario, environment, tmp_path, name):
-    assert bcr("run", scenario, "--log-dir", tmp_path / "logs", environment=environment).returncode == 0
+    assert bcr("run", scenario, "--log-folder", tmp_path / "logs", environment=environment).returncode == 0
     [folder] = (tmp_path / "logs").iterdir()
     assert (folder / name).stat().st_mode & 0o777 == 0o600

@@ -220,7 +220,7 @@ def test_what_is_run_is_the_plain_command_of_distalgo_with_a_free_port(here):
 
 
 def test_options_are_passed_on_and_relative_folders_mean_where_the_user_is(here):
-    options = options_of("--placement", "processes", "--log-level", "debug", "--log-dir", "mine", "--port", "4711")
+    options = options_of("--placement", "processes", "--log-level", "debug", "--log-folder", "mine", "--port", "4711")
     command = run.command_for(Path("mine.config"), options, Path("/result.json"))
     assert command[command.index("-p") + 1] == "4711"
-    assert command[-6:] == ["--placement", "processes", "--log-level", "debug", "--log-dir", str(here / "mine")]
+    assert command[-6:] == ["--placement", "processes", "--log-level", "debug", "--log-folder", str(here / "mine")]

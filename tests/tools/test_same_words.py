@@ -26,7 +26,7 @@ def scenario(tmp_path):
 
 
 def both(file, tmp_path):
-    return bcr("run", file, "--log-dir", tmp_path), bcr("sim", file)
+    return bcr("run", file, "--log-folder", tmp_path), bcr("sim", file)
 
 
 def test_more_than_t_replicas_with_faults_are_said_by_all_before(scenario, tmp_path):

@@ -6,7 +6,7 @@ import msgspec
 
 from bcr.chain.history import LatestAnswer
 from bcr.chain.messages import ResultShuttle
-from bcr.chain.proofs import Answer
+from bcr.chain.proofs import Answer, Vouched
 from bcr.signed.merkle import Tree
 from bcr.signed.statements import (
     Order,
@@ -94,6 +94,24 @@ class ExecutedSlot(msgspec.Struct, frozen=True, dict=True):
     @once
     def _outcome_tree(self) -> Tree:
         return tree_of_outcomes([outcome.digest() for outcome in self.outcomes])
+
+
+class Digests:
+    """What tells a slot, or the answer from one, from others in a log: digests of its requests and of what they gave, cut short.
+
+    They are made when the log is written, for it may be quiet. Of what Olympus vouches for there are none.
+    """
+
+    __slots__ = ("_slot",)
+
+    def __init__(self, slot: ExecutedSlot | Answer | Vouched) -> None:
+        self._slot = slot
+
+    def __str__(self) -> str:
+        if isinstance(self._slot, Vouched):
+            return ""
+        result = self._slot.result()
+        return f"{result.requests_digest.hex()[:16]}:{result.outcomes_digest.hex()[:16]}"
 
 
 class SettledSlot(msgspec.Struct, frozen=True):

@@ -32,6 +32,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why;
     `options_of_disks` those that do nothing without `durable = on`. `disk_faults_refused` are faults of disks that it cannot have, and
     why; `why_no_return` says why none of its servers comes back from a crash that the file asks for, or is empty where they do.
+    `is_replaced` says whether one configuration follows another; `without` names commands, or options of them, that have nothing
+    to say of it, and why.
     """
 
     name: ProtocolName
@@ -50,6 +52,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     options_of_disks: Mapping[str, str] = {}
     disk_faults_refused: Mapping[str, str] = {}
     why_no_return: str = ""
+    is_replaced: bool = True
+    without: Mapping[str, str] = {}
 
     def servers(self, t: int, authentication: Authentication) -> int:
         """How many servers it takes to bear t faulty ones."""
@@ -114,7 +118,7 @@ RAFT = Protocol(
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
     promise="against crashes, restarts, and links that lose, delay, repeat and cut, and against no lie",
-    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"),
+    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "session_slots", "callers"),
     refused={
         "authentication": ("ed25519", UNSIGNED),
         "acceptance": ("all", UNSIGNED),
@@ -123,9 +127,27 @@ RAFT = Protocol(
     failures=("crash", "restart", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
     lies=("change_result", "truncate_history"),
     why_no_lies=UNTRUSTED,
+    is_replaced=False,
+    without={
+        "atlas": "what it prescribes, by head, middle and tail, is of the chain; ./bcr hunt --protocol raft tries the faults of Raft",
+        "storm --trials": "they expect the chain to replace whom they hit; `restart(replica_1,60)` in a file brings a server of Raft back",
+        "bench prediction": "the counts of messages and signatures are those of the chain",
+    },
     options=dict.fromkeys(("twins", "free", "mutate", "amnesia", "flip"), UNTRUSTED) | {"real_signatures": UNSIGNED},
     options_of_disks=dict.fromkeys(("end_in_sync", "power_cut", "disk"), f"{NO_DISK} {WITHOUT}"),
     disk_faults_refused=dict.fromkeys(("torn", "flip"), FORGETFUL),
 )  # fmt: skip
 
+
 PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}
+
+
+class NotOfProtocol(ValueError):
+    """A command that has nothing to say of a protocol; the text says why."""
+
+
+def demand_command(command: str, protocol: str) -> None:
+    """Raises NotOfProtocol where the command, or command and option, has nothing to say of the protocol."""
+    why = PROTOCOLS[protocol].without.get(command)
+    if why is not None:
+        raise NotOfProtocol(f"not of protocol = {protocol}: {why}")

@@ -58,8 +58,8 @@ OPTIONS: Mapping[str, Option] = {
     "restart": Option(("durable", "milliseconds"), "the process of the replica, or of `olympus`, ends then, and begins again from its disk (with "
                       "`durable = on`); the replicas end with Olympus, and begin again as well; of Raft, the server, which has crashed, "
                       "comes back then with what its store holds"),
-    "end_in_sync": Option(("durable", "number"), "the process of the replica, or of `olympus`, ends in its n-th sync, counted from 0, which "
-                          "has been done by then or has not, and begins again"),
+    "end_in_sync": Option(("durable", "number"), "the machine of the replica, or of `olympus`, loses its power in the n-th sync, counted from 0: what is "
+                          "being written is on the disk then, or is not, or is torn; and the process begins again"),
     "power_cut": Option(("milliseconds", "milliseconds"), "Olympus and all replicas end at the first, and begin again from their disks at the second"),
     "disk": Option(("replica", "disk_fault", "milliseconds"),
                    "from then on the disk of the replica, of the configuration that is current then, is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "

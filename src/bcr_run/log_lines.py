@@ -13,7 +13,8 @@ _SECOND_DIGITS = len("time=2026-11-26T07:29:44")
 
 # What happens all the time; whatever else a log tells is a moment of the run.
 ROUTINE = frozenset({"sent", "received", "executed", "case", "accepted", "ignored", "dropped", "contents", "operations",
-                     "results", "checkpoint", "completed_checkpoint", "no_longer_awaited", "sent_again", "evidence"})  # fmt: skip
+                     "results", "checkpoint", "completed_checkpoint", "no_longer_awaited", "sent_again", "evidence",
+                     "went_back", "caught_up"})  # fmt: skip
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -1,0 +1,71 @@
+"""Another log for an Olympus whose disk is lost, from what the replicas of its last configuration hold (specification, 13.9)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bcr.chain.configuration import Configuration, SignedConfiguration
+from bcr.signed.authentication import sizes
+from bcr.stable.disk import DiskError
+from bcr.stable.inspection import ReplicaDisk
+from bcr.state.running import Snapshot
+
+JUMP = 1_000  # numbers that are left out: the lost log may have given some that no disk tells of
+
+
+class Recovery(msgspec.Struct, frozen=True):
+    """What a new log of Olympus begins with, and what that rests on, a sentence each."""
+
+    configuration: Configuration
+    state: Snapshot
+    highest: int
+    trusted: tuple[str, ...]
+
+
+def recovered(disks: Sequence[ReplicaDisk], highest_seen: int, is_checked: bool) -> Recovery:
+    """The last configuration of which enough disks are there; `highest_seen` is the highest number that any file is named after.
+
+    `is_checked` says that all of them have a configuration that Olympus has signed, as far as they have one.
+
+    What a client has accepted all replicas of its configuration have on disk, and so have t+1 if no more than t disks are lost with
+    Olympus's. A configuration that fewer hold has answered nobody. Raises DiskError where no configuration is held by enough.
+    """
+    held: dict[int, dict[int, ReplicaDisk]] = {}
+    issued: dict[int, list[SignedConfiguration]] = {}
+    for disk in disks:
+        if disk.configuration is not None:
+            held.setdefault(disk.number, {})[disk.position] = disk
+            issued.setdefault(disk.number, []).append(disk.configuration)
+    passed_over = []
+    for number in sorted(held, reverse=True):
+        [first, *others] = (signed.statement for signed in issued[number])
+        if any(other != first for other in others):
+            raise DiskError(f"the replicas of configuration {number} hold different ones: replicas "
+                            f"{', '.join(map(str, sorted(held[number])))}")  # fmt: skip
+        needed = sizes(first.t, first.authentication).histories
+        if len(held[number]) < needed:
+            passed_over.append(f"configuration {number} is passed over: {_told(held[number])} it, and it takes {needed} to go on from")
+            continue
+        if first.authentication == "hmac":
+            raise DiskError(f"configuration {number} is under hmac, and its histories can be checked only with the key that is lost")
+        return Recovery(first, _beginning(list(held[number].values())), max(highest_seen, number) + JUMP, (
+            *passed_over,
+            f"configuration {number} is the last one that counts: {_told(held[number])} the same, " + ("signed by the lost key" if is_checked else "and whether Olympus signed that was not checked"),
+            f"no more than {first.t} of its {len(first.replicas)} replicas have lost their disks",
+        ))  # fmt: skip
+    raise DiskError("; ".join(passed_over) or "no replica's disk holds a configuration")
+
+
+def _told(disks: dict[int, ReplicaDisk]) -> str:
+    names = [str(position) for position in sorted(disks)]
+    return f"replica {names[0]} holds" if len(names) == 1 else f"replicas {', '.join(names)} hold"
+
+
+def _beginning(disks: Sequence[ReplicaDisk]) -> Snapshot:
+    """The state that the configuration began with, as one has it that is before its first checkpoint.
+
+    Where all are behind one, whoever had not begun cannot be caught up anyhow, and any state will do for it.
+    """
+    earliest = min(disks, key=lambda disk: disk.first)
+    assert earliest.state is not None
+    return earliest.state

@@ -1,0 +1,189 @@
+"""The folder of a campaign: what was done is kept line by line, so that it can be stopped and gone on with, and a page tells it.
+
+What a seed shows it shows of one state of the source: seeds count as done only where they were tried on the same commit.
+"""
+
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import msgspec
+
+from bcr.faults.vocabulary import FAILURES, TRIGGERS
+from bcr_run.run_folder import write_whole
+from bcr_runtime.places import IS_CHECKOUT, PROJECT, own_version
+from bcr_sim.campaign import Failure, Tally
+from bcr_sim.coverage import PLACES, RARE
+
+LINES = "hunt.jsonl"
+PAGE = "campaign.html"
+MOST_FAILURES = 200  # on the page
+CSS = """body{font:15px/1.5 system-ui,sans-serif;max-width:75em;margin:2em auto;padding:0 1em;color:#222;background:#fff}
+table{border-collapse:collapse;margin:1em 0;font-size:13px}th,td{padding:.2em .6em;text-align:left;border-bottom:1px solid #ddd}
+td.n{text-align:right}.never{color:#999}.grid td{padding:0;width:13px;height:15px;border:1px solid #fff}
+.grid th{font-weight:400;padding:0 .5em}.grid thead th{writing-mode:vertical-rl;transform:rotate(180deg)}h2{margin-top:2em}.bad{color:#b00020}
+.scroll{overflow-x:auto}"""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Seeds that were tried: with which settings, on which commit, in how many seconds of a worker, and what came of them."""
+
+    settings: str
+    commit: str
+    first: int
+    seeds: int
+    seconds: float
+    tally: Tally
+
+
+class Campaign:
+    """What a folder holds of earlier times, and what is added."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ValueError where the folder holds lines that are none of ours, and OSError."""
+        self.folder = folder
+        self.commit = commit()
+        self.lines: list[Done] = []
+        path = folder / LINES
+        if path.exists():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        """What stands in the file; a line that a hunt was killed in the middle of is passed over."""
+        lines = path.read_bytes().splitlines()
+        for line in lines:
+            try:
+                self.lines.append(msgspec.json.decode(line, type=Done))
+            except msgspec.DecodeError as error:
+                if not self.lines and len(lines) > 1:
+                    raise ValueError(f"{path}: not lines of a hunt: {error}") from error
+
+    def has(self, seeds: Sequence[int], settings: str) -> bool:
+        """Whether these seeds were tried before, with the same settings on the same commit."""
+        key = (settings, self.commit, seeds[0], len(seeds))
+        return any((each.settings, each.commit, each.first, each.seeds) == key for each in self.lines)
+
+    def add(self, seeds: Sequence[int], settings: str, tally: Tally) -> None:
+        done = Done(settings, self.commit, seeds[0], len(seeds), tally.seconds, tally)
+        self.lines.append(done)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / LINES, "ab") as file:
+            file.write(b"\n" * self._is_cut_off() + msgspec.json.encode(done) + b"\n")
+
+    def _is_cut_off(self) -> bool:
+        """Whether the last line is without its end."""
+        path = self.folder / LINES
+        if not path.exists() or not path.stat().st_size:
+            return False
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() != b"\n"
+
+    def failures(self) -> list[Failure]:
+        """Of all that was tried on this commit, whenever; each once."""
+        found = [failure for each in self.lines if each.commit == self.commit for failure in each.tally.failures]
+        return list({(failure.seed, failure.text): failure for failure in found}.values())
+
+    def told(self) -> str:
+        """A sentence on all that the folder knows."""
+        seeds = Counter[str]()
+        for each in self.lines:
+            seeds[each.commit] += each.seeds
+        here = f"{seeds.pop(self.commit, 0):,} seeds tried in all on {self.commit}"
+        return here + (f", {sum(seeds.values()):,} on {len(seeds)} other commits" if seeds else "")
+
+    def write_page(self) -> list[str]:
+        """What could not be written, if something."""
+        return write_whole(page(self.lines).encode("utf-8", errors="backslashreplace"), self.folder / PAGE)
+
+
+def commit() -> str:
+    """What the source is: its commit, and whether it was changed since; where there is no git, its version."""
+    if not IS_CHECKOUT:
+        return own_version()
+    try:
+        said = [
+            subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--", "src"))
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return own_version()
+    return said[0] + ("+changes" if said[1] else "")
+
+
+def page(lines: Sequence[Done]) -> str:
+    """The page of a campaign: seeds and hours by commit, failures, which faults struck where, and what is rare."""
+    total = Tally()
+    for each in lines:
+        total.add(each.tally)
+    parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>Campaign</title>", f"<style>{CSS}</style><h1>Campaign</h1>"]
+    parts.append(f"<p>{total.seeds:,} seeds, {total.seconds / 3600:.2f} hours of workers, {len(total.failures)} failed.</p>")
+    parts += ["<h2>By commit</h2>", _commits(lines), "<h2>Failures</h2>", _failures(lines)]
+    parts += ["<h2>Rare states</h2>", _rare(total.rare), "<h2>Faults that struck</h2>", _grid(total.struck), "</html>"]
+    return "\n".join(parts) + "\n"
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(each)}</th>" for each in headings)
+    body = "".join("<tr>" + "".join(_cell(each) for each in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(text: str) -> str:
+    return f"<td{' class=n' if text.replace(',', '').replace('.', '').isdigit() else ''}>{escape(text)}</td>"
+
+
+def _commits(lines: Sequence[Done]) -> str:
+    by_commit: dict[str, Tally] = {}
+    for each in lines:
+        by_commit.setdefault(each.commit, Tally()).add(each.tally)
+    rows = [
+        [
+            name,
+            f"{each.seeds:,}",
+            f"{each.seconds / 3600:.2f}",
+            f"{each.operations:,}",
+            f"{each.reconfigurations:,}",
+            f"{len(each.failures):,}",
+        ]
+        for name, each in by_commit.items()
+    ]
+    return _table(("commit", "seeds", "hours", "operations", "reconfigurations", "failures"), rows)
+
+
+def _failures(lines: Sequence[Done]) -> str:
+    found = [(each.commit, each.settings, failure) for each in lines for failure in each.tally.failures]
+    if not found:
+        return "<p>None.</p>"
+    rows = [[name, settings, str(failure.seed), failure.breaches[0][:200]] for name, settings, failure in found[:MOST_FAILURES]]
+    more = f"<p>… and {len(found) - MOST_FAILURES:,} more, in {LINES}.</p>" if len(found) > MOST_FAILURES else ""
+    return _table(("commit", "settings", "seed", "what"), rows) + more
+
+
+def _rare(counts: Mapping[str, int]) -> str:
+    return _table(("state", "times"), [(name, f"{counts.get(name, 0):,}") for name in RARE])
+
+
+def _grid(counts: Mapping[str, int]) -> str:
+    """A square for each trigger, failure and place: the darker, the oftener; which never struck is empty."""
+    triggers = [each for each in TRIGGERS if any(key.startswith(f"{each} ") for key in counts)] or list(TRIGGERS)
+    failures = [each for each in FAILURES if any(key.split()[1] == each for key in counts)] or list(FAILURES)
+    cells = len(triggers) * len(failures) * len(PLACES)
+    most = max(counts.values(), default=1)
+    head = "".join(f"<th colspan=3>{escape(each)}</th>" for each in triggers)
+    rows = []
+    for failure in failures:
+        squares = []
+        for trigger in triggers:
+            for place in PLACES:
+                count = counts.get(f"{trigger} {failure} {place}", 0)
+                shade = f"background:rgba(31,92,153,{0.15 + 0.85 * (count / most) ** 0.4:.2f})" if count else "background:#f2f2f2"
+                squares.append(f"<td style='{shade}' title='{trigger}, {failure}, {place}: {count:,}'></td>")
+        rows.append(f"<tr><th>{escape(failure)}</th>{''.join(squares)}</tr>")
+    missing = [each for each in (*TRIGGERS, *FAILURES) if each not in triggers and each not in failures]
+    about = f"<p>{len(counts):,} of {cells:,} combinations of these triggers, failures and places (head, middle, tail) have struck.</p>"
+    never = f"<p class=never>Never: {escape(', '.join(missing))}.</p>" if missing else ""
+    return f"{about}{never}<div class=scroll><table class=grid><thead><tr><th></th>{head}</tr></thead>{''.join(rows)}</table></div>"

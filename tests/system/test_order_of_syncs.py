@@ -1,0 +1,132 @@
+"""The order of syncs and sends, from outside: the system calls of a real run, in which no statement left before its record was synced."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from whole_runs import Run, on_disk, passed
+
+from bcr.signed.encoding import decode
+from bcr.stable.chain import Record, SlotRecord
+from bcr_disk.folders import content_of
+
+STRACE = shutil.which("strace")
+CALL = re.compile(r"(\d+) +(\w+)\((\d+)<([^>]*)>(.*)")
+RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>")
+SENDS = {"sendto", "sendmsg", "write", "writev"}
+WINDOW = 16  # bytes of a signature that are looked for: a page of the disk may end in it
+
+
+def unescaped(text):
+    return bytes.fromhex(text.replace("\\x", "")).decode()
+
+
+def hexed(data):
+    return "".join(f"\\x{byte:02x}" for byte in data)
+
+
+class Trace:
+    """What `strace -f -y -xx` wrote: writes to files, syncs that have returned, and sends, each by its line."""
+
+    def __init__(self, lines):
+        self.writes, self.syncs, self.sends = [], [], []  # (line, file, data), (line, file), (line, data)
+        syncing = {}
+        for number, line in enumerate(lines):
+            called, resumed = CALL.match(line), RESUMED.match(line)
+            if called:
+                thread, name, _, target, rest = called.groups()
+                file = unescaped(target)
+                if name in ("fdatasync", "fsync"):
+                    if "unfinished" in rest:
+                        syncing[thread] = file
+                    else:
+                        self.syncs.append((number, file))
+                elif name == "pwrite64":
+                    self.writes.append((number, file, rest))
+                elif name in SENDS and file.startswith(("socket:", "TCP:")):
+                    self.sends.append((number, rest))
+            elif resumed and resumed[2] in ("fdatasync", "fsync") and resumed[1] in syncing:
+                self.syncs.append((number, syncing.pop(resumed[1])))
+
+    def synced(self, signature, file):
+        """The line by which what has this signature was on the disk of this file; None if it never was."""
+        written = min((line for line, path, data in self.writes if path == file and holds(data, signature)), default=None)
+        return None if written is None else min((line for line, path in self.syncs if path == file and line > written), default=None)
+
+    def sent(self, signature):
+        """The line in which what has this signature first left somebody; None if it never did."""
+        return min((line for line, data in self.sends if holds(data, signature)), default=None)
+
+
+def holds(data, signature):
+    return any(hexed(signature[start : start + WINDOW]) in data for start in range(0, len(signature), WINDOW))
+
+
+def left_too_early(trace, statements):
+    """Of (name, signature, signature in the record, file of the record): those that were sent before the record was synced."""
+    early = []
+    for name, signature, recorded, file in statements:
+        sent, synced = trace.sent(signature), trace.synced(recorded, file)
+        if sent is not None and (synced is None or sent < synced):
+            early.append(name)
+    return early
+
+
+class TracedRun(Run):
+    """A run under strace."""
+
+    def __init__(self, folder, text):
+        self.trace_file = folder / "trace"
+        file = folder / "scenario.config"
+        file.write_text(text)
+        calls = "sendto,sendmsg,write,writev,pwrite64,fdatasync,fsync"
+        strace = [STRACE, "-f", "-y", "-xx", "-s", "200000", "-e", f"trace={calls}", "-o", str(self.trace_file)]
+        super().__init__(folder, file, before=strace)
+
+
+@pytest.mark.skipif(STRACE is None, reason="strace is not installed, and nothing else shows the system calls of a run")
+def test_no_statement_leaves_before_its_record_is_synced(tmp_path):
+    tried = subprocess.run([STRACE, sys.executable, "-c", ""], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip("this machine lets nobody trace processes")
+    patient = {f"{who}_timeout": 60_000 for who in ("client", "head", "nonhead")}
+    with TracedRun(tmp_path, on_disk("pseudorandom(1,12)", checkpt_interval=1_000, data="data", **patient)) as run:
+        run.status = run.finish()
+    assert passed(run)
+    recorded = dict(orders_on_disks(tmp_path / "data"))
+    statements = [(f"order {place}", signature, signature, file) for place, (signature, file) in recorded.items()]
+    for exchange in run.record().clients[0].exchanges:
+        for signed in exchange.answer.proof:
+            place = signed.signer, signed.statement.slot
+            statements.append((f"result {place}", signed.signature, *recorded[place]))
+    trace = Trace(run.trace_file.read_text().splitlines())
+    assert len(recorded) == 3 * 12
+    unsent = {name for name, signature, _, _ in statements if trace.sent(signature) is None}
+    assert unsent == {f"order {(2, slot)}" for slot in range(12)}  # the tail keeps its own for its history
+    assert left_too_early(trace, statements) == []
+
+
+def orders_on_disks(folder):
+    """For each replica and slot the signature of its own order, as its disk has it, and the file that its row was written to."""
+    for position in range(3):
+        name = f"replica_{position}-configuration_0"
+        for row in content_of(folder, name).rows:
+            for record in decode(tuple[Record, ...], row.body):
+                if isinstance(record, SlotRecord):
+                    [own] = [each for each in record.entry.order_proof if each.signer == position]
+                    yield (position, record.entry.slot), (own.signature, str(folder / f"{name}.sqlite-wal"))
+
+
+def test_a_statement_that_left_before_its_sync_would_be_noticed():
+    signature = bytes(range(64))
+    file, socket = hexed(b"/data/wal"), hexed(b"socket:[7]")
+    write = f'12 pwrite64(5<{file}>, "ab{hexed(signature[8:])}", 64, 0) = 64'
+    begun, done = f"12 fdatasync(5<{file}> <unfinished ...>", "12 <... fdatasync resumed>) = 0"
+    other = f"13 fdatasync(6<{hexed(b'/data/other')}>) = 0"
+    send = f'14 sendto(9<{socket}>, "{hexed(signature)}", 64, 0, NULL, 0) = 64'
+    statement = [("order", signature, signature, "/data/wal")]
+    assert left_too_early(Trace([write, begun, done, send]), statement) == []
+    for lines in ([send, write, begun, done], [write, send, begun, done], [write, begun, send, done], [write, other, send], [send]):
+        assert left_too_early(Trace(lines), statement) == ["order"]

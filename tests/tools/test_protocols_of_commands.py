@@ -1,0 +1,29 @@
+"""Storm and atlas take protocols from their declarations, and refuse what is not of one, with the reason."""
+
+import pytest
+
+from bcr.scenario import parse_scenario
+from bcr.scenario.protocols import PROTOCOLS
+from bcr_tools import atlas, storm
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_seed_of_a_storm_is_a_file_that_nobody_objects_to(protocol):
+    words = set()
+    for seed in range(200):
+        scenario, warnings = parse_scenario(storm.scenario_text(seed, protocol), "storm.config")
+        assert not warnings and scenario.protocol == protocol
+        words |= {plan.failure.name for plan in scenario.failures}
+    assert words <= set(PROTOCOLS[protocol].failures) and len(words) > 5
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "why"),
+    [(atlas, [], "the chain"), (storm, ["--trials", "crash"], "they expect the chain to replace"), (storm, ["--restarts"], "they expect")],
+)
+def test_what_is_not_of_a_protocol_is_refused_with_the_reason(command, arguments, why, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--protocol", "raft", *arguments])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "not of protocol = raft: " in said and why in said
