@@ -4,8 +4,6 @@ import contextlib
 import re
 from pathlib import Path
 
-import msgspec
-
 from bcr.chain.settings import Settings
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
@@ -119,4 +117,4 @@ def _recover(folder: Path, settings: Settings, was: bytes, owner: str) -> tuple[
     keys = keys_of(settings.authentication, seed)
     with contextlib.closing(SqliteDisk((folder / OLYMPUS).with_suffix(ENDING), owner)) as held:
         OlympusLog(held, seed, Terms.of(settings), "recovered").recover(Signed.sign(found, 0, keys), recovery.state, recovery.highest)
-    return msgspec.structs.replace(recovery, trusted=(*recovery.trusted, *doubts)), keys.public
+    return recovery.beside(doubts), keys.public

@@ -134,20 +134,24 @@ def _protocols() -> list[str]:
     for protocol in PROTOCOLS.values():
         if protocol is SHUTTLE:
             continue
-        lies = ", ".join(f"`{name}`" for name in protocol.lies)
         refused = [f"`{key}` other than `{value}` ({why})" for key, (value, why) in protocol.refused.items()]
         refused += [f"`{word}` in `simulation` ({why})" for word, why in protocol.options.items()]
         refused += [f"`disk` with `{fault}` ({why})" for fault, why in protocol.disk_faults_refused.items()]
+        known = ", ".join(f"`{name}`" for name in protocol.failures if name in WORDS and not protocol.meanings.get(name))
+        lies = ", ".join(f"`{name}`" for name in protocol.lies)
+        allowed = f"; with `allow_lies = yes` also {lies}" if lies else ""
         lines += [
             f"### {protocol.title}: `protocol = {protocol.name}`", "",
-            f"2t+1 servers. A result is shown to be right by {protocol.proof}. Says nothing to it: "
+            f"{protocol.per_fault}t+1 servers. A result is shown to be right by {protocol.proof}. Says nothing to it: "
             + ", ".join(f"`{key}`" for key in protocol.ignored) + ".", "",
-            "Failures of servers: " + ", ".join(f"`{name}`" for name in protocol.failures if name in WORDS)
-            + f"; with `allow_lies = yes` also {lies}. Configurations are all number 0.", "",
+            f"Failures of servers: {known}{allowed}. Configurations are all number 0.", "",
             "Refused: " + "; ".join(refused) + "; faults of clients.", "",
             *_triggers(protocol.triggers),
             *(_failures(SERVER_FAILURES) if not protocol.why_no_return else []),
         ]  # fmt: skip
+        if protocol.meanings:
+            told = ([_call(name, WORDS[name].arguments), meaning] for name, meaning in protocol.meanings.items() if meaning)
+            lines += _table(["failure of a server", "what happens"], told)
     return lines
 
 
