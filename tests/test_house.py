@@ -20,11 +20,12 @@ HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
     "bcr_disk": {"bcr"},
-    "bcr_runtime": {"msgspec", "bcr", "bcr_disk", "dacurrent", "psutil"},
+    "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "msgspec", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_client": {"bcr", "msgspec", "nacl"},
-    "bcr_service": HARNESS | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
+    "bcr_service": HARNESS
+    | {"bcr_client", "da", "msgpack", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "uvloop", "yaml"},
     "bcr_sim": HARNESS
     | {
         "Participant",
@@ -49,6 +50,7 @@ ARROWS = {
     "bcr_tools": HARNESS
     | {
         "bcr_bench",
+        "bcr_client",
         "bcr_disk",
         "bcr_fuzz",
         "bcr_service",
@@ -294,7 +296,16 @@ def test_the_check_finds_a_state_variable_that_is_shadowed(body):
 
 # -- the seams: all methods by which somebody else takes hold of a process
 
-TAKE_HOLD = {"Byzantine.da", "Adversary.da", "ByzantineClient.da", "Gateway.da", "Maker.da", "RaftFaults.da", "BraftFaults.da"}
+TAKE_HOLD = {
+    "Byzantine.da",
+    "Adversary.da",
+    "ByzantineClient.da",
+    "Gateway.da",
+    "Laboratory.da",
+    "Maker.da",
+    "RaftFaults.da",
+    "BraftFaults.da",
+}
 ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "Client.da",
          "RaftProcess.da", "Raft.da", "RaftClient.da", "BraftProcess.da", "Braft.da", "BraftRepair.da", "BraftClient.da"}  # fmt: skip
 

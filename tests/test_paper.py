@@ -29,7 +29,7 @@ from bcr.chain.quorum import are_consistent, candidates, plan_for, withholders
 from bcr.chain.reconfiguration import Reconfiguration
 from bcr.chain.request_queue import RequestQueue
 from bcr.chain.settings import Settings
-from bcr.chain.slot_room import SlotRoom
+from bcr.chain.slot_room import SlotRoom, request_bytes
 from bcr.chain.slots import SeenSlot
 from bcr.chain.state_proof import KeyProof
 from bcr.objects import dictionary as objects
@@ -1088,7 +1088,7 @@ def test_a_request_alone_always_fits_into_a_slot():
     state, chain = RunningState(9), MemoryChain(clients=3)
     large = [chain.send(client, put("k", "x" * 262_144)) for client in range(3)]
     assert [SlotRoom(state).takes(request) for request in large] == [True] * 3
-    assert not SlotRoom(state).takes_all(large)
+    assert not SlotRoom(state).takes_all(large, map(request_bytes, large))
 
 
 # -- 11. Two further authenticators

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
+from bcr_bench.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
 from bcr_bench.callers import MOST_CALLERS, OPERATIONS, measure_callers
 from bcr_bench.compare import NotComparable, compare
 from bcr_bench.costs import measure, print_costs
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         return compare_messages(options.count)
     if options.command == "reconfiguration":
         return measure_reconfiguration(options.keys, options.count, options.crash)
+    if options.command == "budget":
+        return _budget(options.count, options.docs)
     if options.command == "compare":
         try:
             return compare(options.old, options.new)
@@ -82,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     against.add_argument("old", type=Path, metavar="OLD", help="folder, or bench.json, of what is compared with")
     against.add_argument("new", type=Path, metavar="NEW", help="folder, or bench.json, of what is compared")
     commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")
+    budget = commands.add_parser("budget", help="where the microseconds of an operation go, part by part, from profiles of whole runs")
+    budget.add_argument("--count", type=_runs, default=3, help="runs of each workload with a profile, and as many without (default: 3)")
+    budget.add_argument("--docs", action="store_true", help="renew the table in docs/performance.md too")
     messages = commands.add_parser("messages", help="a DistAlgo message, with this project's layer and with stock DistAlgo")
     messages.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
     raft = commands.add_parser("raft", help="perform900 against DistAlgo's raft example, in turn")
@@ -152,6 +158,25 @@ def _costs() -> int:
         return 1
     print_foretold(costs, layer, int(describe()["cores"]))
     return 0
+
+
+def _budget(times: int, for_docs: bool) -> int:
+    """Prints the table; 1 where a run did not count, or the parts do not come to what was measured."""
+    began = datetime.now(UTC)
+    try:
+        columns = measure_budget(times)
+    except BudgetError as error:
+        print(f"bcr bench: {error}", file=sys.stderr)
+        return 1
+    print_budget(columns)
+    if for_docs:
+        page = PROJECT / "docs" / "performance.md"
+        text = with_section(page.read_text(encoding="utf-8"), section_of(columns, f"{began:%Y-%m-%d %H:%M} UTC"))
+        page.write_text(text, encoding="utf-8")
+    problems = gaps(columns)
+    for problem in problems:
+        print(f"bcr bench: {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def draw(folder: Path, for_docs: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from bcr_bench import plots
+from bcr_bench.budget import found_section, with_section
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
 from bcr_bench.predicted import FORETOLD_LINKS_MS, foretold
@@ -77,7 +78,10 @@ def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> 
         for block in blocks:
             if isinstance(block, Plot):
                 (below / f"{block.name}.svg").write_text(block.picture.svg, encoding="utf-8")
-        (docs / "performance.md").write_text(_markdown(blocks), encoding="utf-8")
+        page = docs / "performance.md"
+        section = found_section(page.read_text(encoding="utf-8")) if page.exists() else None  # ./bcr bench budget renews it
+        text = _markdown(blocks)
+        page.write_text(text if section is None else with_section(text, section), encoding="utf-8")
 
 
 # -- what the page says

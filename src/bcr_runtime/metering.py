@@ -2,6 +2,7 @@
 
 from bcr.verdict.samples import Sample, Samples
 from bcr_runtime import ambient
+from bcr_runtime.profiling import Profiler, started_profiler
 
 
 class Meter:
@@ -9,15 +10,23 @@ class Meter:
 
     def __init__(self) -> None:
         self._samples = Samples()
+        self._profiler: Profiler | None = None
 
     def tell(self, done: int) -> None:
         """So much is done; costs next to nothing unless a sample is due."""
         if self._samples.is_due(ambient.monotonic_ns()):
-            self.take(done)
+            self._sample(done)
 
     def take(self, done: int) -> None:
-        """Take a sample now."""
+        """Take a sample now, and write the profile that somebody may have asked for."""
+        self._sample(done)
+        if self._profiler is not None:
+            self._profiler.write()
+
+    def _sample(self, done: int) -> None:
         cpu_s, resident_bytes = ambient.consumption()
+        if not self._samples.taken():
+            self._profiler = started_profiler()
         self._samples.add(Sample(ambient.monotonic_ns(), cpu_s, resident_bytes, done))
 
     def samples(self) -> tuple[Sample, ...]:

@@ -1,4 +1,5 @@
-"""Writes the pages of docs/reference/ from the declarations: of scenario files from what reads them, of commands from their parsers."""
+"""Writes the pages of docs/reference/: of scenario files from what reads them, of commands from their parsers, of the client from
+its docstrings."""
 
 import argparse
 import sys
@@ -14,7 +15,7 @@ from bcr.scenario.reading import TIMES
 from bcr.scenario.simulation import LIMITS, OPTIONS
 from bcr.scenario.values import NUMBERS, Range
 from bcr_runtime.places import PROJECT
-from bcr_tools import commands_page
+from bcr_tools import client_page, commands_page
 from bcr_tools.commands_page import Commands
 
 PAGE = PROJECT / "docs" / "reference" / "scenario.md"
@@ -47,7 +48,11 @@ def main(arguments: Sequence[str], commands: Commands) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page is not what it would be")
     parser.add_argument("--output", type=Path, default=PAGE.parent, metavar="FOLDER", help="of the pages (default: %(default)s)")
     options = parser.parse_args(arguments)
-    pages = {options.output / PAGE.name: page(), options.output / commands_page.PAGE.name: commands_page.page(commands)}
+    pages = {
+        options.output / PAGE.name: page(),
+        options.output / commands_page.PAGE.name: commands_page.page(commands),
+        options.output / client_page.PAGE.name: client_page.page(),
+    }
     if options.check:
         behind = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
         for path in behind:

@@ -240,8 +240,8 @@ def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():
 def test_a_slot_of_more_bytes_than_it_has_is_let_through_by_nobody():
     chain = MemoryChain(clients=6)
     requests = [chain.send(client, put("k", "x" * 100_000)) for client in range(6)]
-    assert SlotRoom(chain.state).takes_all(requests[:5])
-    assert not SlotRoom(chain.state).takes_all(requests)
+    assert SlotRoom(chain.state).takes_all(requests[:5], map(request_bytes, requests))
+    assert not SlotRoom(chain.state).takes_all(requests, map(request_bytes, requests))
 
 
 # -- messages

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import append, changed, get, put
 
+from bcr.objects.sizes import RESULTS_LIMIT_BYTES, StateLimits
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request
 from bcr.signed.violations import MalformedMessage
@@ -195,3 +196,19 @@ def test_a_number_as_high_as_a_client_likes_takes_no_longer():
     for slot, number in enumerate((0, 1, 2**62)):
         state.execute(0, slot, [request(0, number, get("k"))])
     assert list(state.outcomes[0]) == [2**62]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40), st.integers(0, 60)), max_size=60), st.integers(1, 5), st.integers(0, 60))
+def test_what_a_client_may_still_get_is_what_its_requests_in_the_window_leave(sent, window, restored_after):
+    limits = StateLimits(results=RESULTS_LIMIT_BYTES)
+    state = RunningState(window, limits)
+    for place, (client, number, size) in enumerate(sent):
+        if place == restored_after:
+            state = RunningState.restored(state.snapshot(), window, limits)
+        request = Request(client, number, (put("k", "x" * size), get("k")))
+        latest = state.outcomes.get(client, {})
+        newest = max([number, *latest])
+        held = sum(len(result) for each, outcome in latest.items() if each > newest - window for result in outcome.results)
+        state.outcomes.setdefault(client, {})
+        assert state._results_left(request) == (RESULTS_LIMIT_BYTES - held if limits.may_bind(window) else None)
+        state.execute(0, place, [request])

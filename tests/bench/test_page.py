@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bcr_bench.budget import Column, section_of, with_section
 from bcr_bench.costs import Costs
 from bcr_bench.layer import Layer
 from bcr_bench.measured import Measured
@@ -98,3 +99,12 @@ def test_the_same_figures_give_the_same_plots(folder, tmp_path):
     again.mkdir()
     write_page(json.loads((folder / "bench.json").read_text()), again, None)
     assert all((again / path.name).read_text() == path.read_text() for path in folder.glob("*.svg"))
+
+
+def test_the_page_keeps_the_section_that_another_command_writes(folder):
+    page = folder / "docs" / "performance.md"
+    section = section_of([Column("crc", {"sign": 1.0}, 1.0)], "2000-01-01 00:00 UTC")
+    page.write_text(with_section(page.read_text(), section))
+    before = page.read_text()
+    write_page(json.loads((folder / "bench.json").read_text()), folder, folder / "docs")
+    assert page.read_text() == before

@@ -86,11 +86,11 @@ class Membership:
         """The clients that have the same key here, of those with these keys by number."""
         return {k for k, (member, key) in enumerate(zip(self.clients, public_keys, strict=False)) if member.public_key == key}
 
-    def demand_signed_by_client(self, request: SignedRequest) -> None:
-        """Raises unless this is a request that the client named in it signed."""
+    def demand_signed_by_client(self, request: SignedRequest, encoded: bytes | None = None) -> None:
+        """Raises unless this is a request that the client named in it signed; `encoded` are its canonical bytes, for who has them."""
         if request.signer != request.statement.client:
             raise MalformedMessage(f"request of client {request.statement.client} signed by {request.signer}", evidence=(request,))
-        request.demand_authentic(self.author_of(request), f"client {request.signer}")
+        request.demand_authentic(self.author_of(request), f"client {request.signer}", encoded)
 
     def author_of(self, request: SignedRequest) -> Author:
         """Who must have signed the request: a client of the configuration, or whom the credential in it names.

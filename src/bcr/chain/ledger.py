@@ -116,7 +116,7 @@ class Ledger:
             raise OverLimit(f"slot {shuttle.slot} with {len(shuttle.requests)} requests", position=head)
         if len(self.in_flight) >= most_in_flight(self._settings):
             raise OverLimit(f"slot {shuttle.slot} with {len(self.in_flight)} slots in flight")
-        if not SlotRoom(self.state).takes_all(shuttle.requests):
+        if not SlotRoom(self.state).takes_all(shuttle.requests, map(len, shuttle.encodings)):
             raise OverLimit(f"slot {shuttle.slot} holds more than fits", position=head, evidence=first)
         seen: set[tuple[int, int]] = set()
         for request in shuttle.requests:

@@ -15,7 +15,7 @@ from bcr.chain.configuration import Membership
 from bcr.chain.proofs import Answer, ResultCheck, check_result_proof, demand_order_proof, violations_in
 from bcr.chain.slot_room import operations_bytes
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
-from bcr.signed.encoding import digest, encode
+from bcr.signed.encoding import digest, encode, encode_with
 from bcr.signed.merkle import Tree
 from bcr.signed.signing import Statement
 from bcr.signed.statements import (
@@ -28,7 +28,7 @@ from bcr.signed.statements import (
     SignedOrder,
     SignedRequest,
     SignedResult,
-    tree_over,
+    tree_over_encoded,
 )
 from bcr.signed.violations import (
     BeyondLimits,
@@ -66,6 +66,20 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
     order_proof: tuple[SignedOrder, ...]
     result_proof: tuple[SignedResult, ...]
 
+    @once
+    def encodings(self) -> tuple[bytes, ...]:
+        """The canonical bytes of each request: hashed, checked, measured and passed on. Made of the requests, and never what came."""
+        return tuple(map(encode, self.requests))
+
+    def encode(self) -> bytes:
+        return encode_with(self, requests=self.encodings)
+
+    def extended(self, order_proof: tuple[SignedOrder, ...], result_proof: tuple[SignedResult, ...]) -> "Shuttle":
+        """The same requests with these proofs, for the next replica."""
+        further = Shuttle(self.configuration, self.slot, self.requests, order_proof, result_proof)
+        further.__dict__["encodings"] = self.encodings
+        return further
+
     def demand_valid(self, configuration: Membership, position: int) -> None:
         """Raises a ProtocolViolation unless the replica at `position` may extend this shuttle (specification, 3.3).
 
@@ -80,13 +94,13 @@ class Shuttle(Message, frozen=True, tag="shuttle", dict=True, gc=True):
             raise MalformedMessage(f"more statements than the {position} predecessors", evidence=(self,))
         expected = Order(self.configuration, self.slot, self.request_tree.root)
         demand_order_proof(self.order_proof, expected, configuration, position)
-        for request in self.requests:
-            demand_request(request, configuration)
+        for request, encoded in zip(self.requests, self.encodings, strict=True):
+            demand_request(request, configuration, encoded)
 
     @once
     def request_tree(self) -> Tree:
         """The tree over the requests, whose root the order statements hold."""
-        return tree_over(self.requests)
+        return tree_over_encoded(self.encodings)
 
 
 class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
@@ -226,21 +240,24 @@ def demand_configuration(number: int, configuration: Membership) -> None:
         raise WrongConfiguration(f"message of configuration {number}, not {configuration.number}")
 
 
-def demand_request(request: SignedRequest, configuration: Membership) -> None:
+def demand_request(request: SignedRequest, configuration: Membership, encoded: bytes | None = None) -> None:
     """Raises a ProtocolViolation unless this is a request within the limits that its client signed.
 
-    It is BeyondLimits where all replicas find so, whoever signed it: then the signature has not been looked at.
+    `encoded` are its canonical bytes, for who has them. It is BeyondLimits where all replicas find so, whoever signed it: then the
+    signature has not been looked at.
     """
-    demand_within_limits(request)
+    encoded = encode(request) if encoded is None else encoded
+    demand_within_limits(request, encoded)
     if request.statement.number < 0:
         raise MalformedMessage("a request with a number below 0", evidence=(request,))
-    configuration.demand_signed_by_client(request)
+    configuration.demand_signed_by_client(request, encoded)
 
 
-def demand_within_limits(request: SignedRequest) -> None:
-    """Raises BeyondLimits where the request is larger than any may be."""
+def demand_within_limits(request: SignedRequest, encoded: bytes | None = None) -> None:
+    """Raises BeyondLimits where the request is larger than any may be; `encoded` are its canonical bytes, for who has them."""
     operations = request.statement.operations
     if not 1 <= len(operations) <= MAX_OPERATIONS_PER_REQUEST:
         raise BeyondLimits(f"a request of {len(operations):,} operations", evidence=(request,))
-    if operations_bytes(operations) > REQUEST_LIMIT_BYTES:
+    may_be_larger = encoded is None or len(encoded) > REQUEST_LIMIT_BYTES  # the operations are most of it, and never more
+    if may_be_larger and operations_bytes(operations) > REQUEST_LIMIT_BYTES:
         raise BeyondLimits(f"a request of more than {REQUEST_LIMIT_BYTES:,} bytes", evidence=(request,))

@@ -21,6 +21,7 @@ from bcr.chain.messages import (
     ResultShuttle,
     Shuttle,
 )
+from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import (
     Complaint,
@@ -37,6 +38,7 @@ from bcr.signed.statements import (
     Voucher,
     WedgeRequest,
 )
+from bcr.signed.violations import MalformedMessage
 
 KINDS: dict[str, Any] = {
     # from Olympus
@@ -74,3 +76,19 @@ KINDS: dict[str, Any] = {
     "caught_up": Signed[CaughtUp],
     "running_state": WithState[RunningStateHandover],
 }
+
+
+def message_of(name: str, payload: bytes) -> Any:
+    """The message of this name that the bytes encode. Raises MalformedMessage, with evidence, where they encode none.
+
+    Nobody who is correct sends other bytes of the same value. A shuttle, whose encoding is made anyway, is compared with it.
+    """
+    message = decode(KINDS[name], payload)
+    if isinstance(message, Shuttle) and message.encode() != payload:
+        raise MalformedMessage("a shuttle that is encoded in another way than the canonical one", evidence=(message,))
+    return message
+
+
+def payload_of(message: Any) -> bytes:
+    """The bytes that stand for a message of any protocol."""
+    return message.encode() if isinstance(message, Shuttle) else encode(message)

@@ -50,8 +50,8 @@ class SlotRoom:
         self._written_bytes = 0  # at least those of the longest argument in the slot
         self._is_coarse = True  # as long as the object says so of each request
 
-    def takes(self, request: SignedRequest) -> bool:
-        """Whether the request fits behind those that were taken; it is taken then."""
+    def takes(self, request: SignedRequest, size: int | None = None) -> bool:
+        """Whether the request, of `size` bytes where that is known, fits behind those that were taken; it is taken then."""
         if self._is_empty:
             self._first, self._is_empty = request, False
             return True
@@ -60,7 +60,7 @@ class SlotRoom:
             self._requests_left -= request_bytes(self._first)
             self._has_room_for_results(self._first.statement, is_first=True)
             self._first = None
-        size = request_bytes(request)
+        size = request_bytes(request) if size is None else size
         if size > self._requests_left or not self._has_room_for_results(request.statement):
             return False
         self._requests_left -= size
@@ -101,9 +101,9 @@ class SlotRoom:
             return None
         return min(self._state.bytes_of_values(read) + len(read) * self._written_bytes, RESULTS_LIMIT_BYTES)
 
-    def takes_all(self, requests: Iterable[SignedRequest]) -> bool:
-        """Whether all fit, in this order."""
-        return all(map(self.takes, requests))
+    def takes_all(self, requests: Iterable[SignedRequest], sizes: Iterable[int]) -> bool:
+        """Whether all fit, of these sizes in this order."""
+        return all(map(self.takes, requests, sizes))
 
     def _results_of(self, request: Request) -> tuple[int, Sizes]:
         """At most how many bytes the request gets, and how large the values will be that it writes."""

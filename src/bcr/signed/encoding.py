@@ -7,6 +7,7 @@ domain in front, so a digest or signature made for one purpose never serves anot
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -44,9 +45,20 @@ def decode(kind: type[T], data: bytes) -> T:
     return value
 
 
+def encode_with(value: msgspec.Struct, **parts: Sequence[bytes]) -> bytes:
+    """The canonical bytes of an array-like structure; of the fields in `parts` these are the encodings of the items."""
+    fields = [[msgspec.Raw(each) for each in parts[name]] if name in parts else getattr(value, name) for name in value.__struct_fields__]
+    return _encoder.encode([value.__struct_config__.tag, *fields])
+
+
 def digest(domain: str, value: Any) -> bytes:
     """SHA-256 over the domain and the canonical bytes of the value; 32 bytes."""
-    return hashlib.sha256(_beginning_of(domain) + _encoder.encode(value)).digest()
+    return digest_of(domain, _encoder.encode(value))
+
+
+def digest_of(domain: str, encoded: bytes) -> bytes:
+    """The same of a value that is encoded so."""
+    return hashlib.sha256(_beginning_of(domain) + encoded).digest()
 
 
 @lru_cache(maxsize=64)

@@ -247,12 +247,17 @@ class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True, gc=False)
             circle = Keyring(circle.olympus, circle.replicas, known)
         return cls(statement, signer, keys.sign(statement.signed_bytes(), statement.readers(circle, signer)))
 
-    def is_authentic(self, author: Author) -> bool:
-        return author.is_valid(self.statement.signed_bytes(), self.signature)
+    def is_authentic(self, author: Author, encoded: bytes | None = None) -> bool:
+        """Whether the author signed this. `encoded` are its canonical bytes, for who has them and spares making those of the statement."""
+        return author.is_valid(self.statement.signed_bytes() if encoded is None else self._signed_bytes_in(encoded), self.signature)
 
-    def demand_authentic(self, author: Author, name: str) -> None:
-        """Raises InvalidSignature unless `author`, whom the error calls `name`, signed this."""
-        if not self.is_authentic(author):
+    def _signed_bytes_in(self, encoded: bytes) -> bytes:
+        # The statement stands behind the byte that begins an array, and before the two other fields.
+        return _DOMAIN + encoded[1 : 1 - len(encode((self.signer, self.signature)))]
+
+    def demand_authentic(self, author: Author, name: str, encoded: bytes | None = None) -> None:
+        """Raises InvalidSignature unless `author`, whom the error calls `name`, signed this; `encoded` as for `is_authentic`."""
+        if not self.is_authentic(author, encoded):
             kind = type(self.statement).__name__.lower()
             raise InvalidSignature(f"{kind} with an invalid signature of {name}", evidence=(self,))
 

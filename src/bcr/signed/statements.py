@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bcr.objects.operation import Operation
-from bcr.signed.encoding import digest
+from bcr.signed.encoding import digest, digest_of
 from bcr.signed.merkle import Tree
 from bcr.signed.signing import Keyring, Signed, Statement
 
@@ -247,6 +247,11 @@ def tree_of_outcomes(digests: Sequence[bytes]) -> Tree:
 def tree_over(requests: Sequence[SignedRequest]) -> Tree:
     """The tree over a slot's signed requests."""
     return tree_of_requests([request.digest() for request in requests])
+
+
+def tree_over_encoded(requests: Sequence[bytes]) -> Tree:
+    """The same from their canonical bytes."""
+    return tree_of_requests([digest_of("signed", encoded) for encoded in requests])
 
 
 def digest_of_requests(requests: Sequence[SignedRequest]) -> bytes:

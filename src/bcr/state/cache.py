@@ -48,8 +48,34 @@ def drop_fallen(latest: dict[int, V], before: int, newest: int, client_window: i
     if newest == before + 1:  # nearly always
         latest.pop(newest - client_window, None)
         return
-    for number in range(before - client_window + 1, min(before, newest - client_window) + 1):
+    for number in _fallen(before, newest, client_window):
         latest.pop(number, None)
+
+
+def _fallen(before: int, newest: int, client_window: int) -> range:
+    return range(before - client_window + 1, min(before, newest - client_window) + 1)
+
+
+class HeldSizes:
+    """What is remembered of a client's latest requests, in bytes by number; in all without adding it up each time."""
+
+    def __init__(self, sizes: dict[int, int]) -> None:
+        self._sizes = sizes
+        self._total = sum(sizes.values())
+
+    def without_fallen(self, before: int, newest: int, client_window: int) -> int:
+        """In all, but for what falls out of the window when the newest number rises from `before`."""
+        return self._total - sum(self._sizes.get(number, 0) for number in _fallen(before, newest, client_window))
+
+    def put(self, number: int, size: int) -> None:
+        """What is remembered of one more request."""
+        self._sizes[number] = size
+        self._total += size
+
+    def drop_fallen(self, before: int, newest: int, client_window: int) -> None:
+        """As the function of this name."""
+        for number in _fallen(before, newest, client_window):
+            self._total -= self._sizes.pop(number, 0)
 
 
 class LatestRequests(Generic[V]):

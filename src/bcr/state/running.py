@@ -14,7 +14,7 @@ from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
 from bcr.signed.violations import MalformedMessage
 from bcr.state.buckets import Buckets, bucket_of
-from bcr.state.cache import drop_fallen
+from bcr.state.cache import HeldSizes, drop_fallen
 from bcr.state.client_sessions import Sessions, SessionTable
 from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree, root_over
 
@@ -49,7 +49,7 @@ class RunningState:
         self.limits = limits
         self.replicated = found(replicated)
         self._buckets = Buckets(None, limits.dictionary, self.replicated)
-        self._sizes: dict[int, dict[int, int]] = {}  # of outcomes, in bytes, where these may come to too many
+        self._held: dict[int, HeldSizes] = {}  # of each client's outcomes, where these may come to too many bytes
         self.outcomes: dict[int, dict[int, Outcome]] = {}
         self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
         self.sessions = Sessions(session_slots) if session_slots else None
@@ -99,7 +99,7 @@ class RunningState:
     def _end_sessions(self, clients: Iterable[int]) -> None:
         for client in clients:
             self.ended.append(client)
-            for kept in (self.outcomes, self._highest, self._sizes):
+            for kept in (self.outcomes, self._highest, self._held):
                 kept.pop(client, None)
 
     def execute_at(self, configuration: int, slot: int, index: int, request: Request) -> Outcome:
@@ -118,6 +118,10 @@ class RunningState:
         outcome = Outcome(configuration, slot, index, results)
         before = self._highest[request.client] if latest else request.number
         latest[request.number] = outcome
+        held = self._held.get(request.client)
+        if held is not None:
+            held.put(request.number, _bytes_of_results(outcome))
+            held.drop_fallen(before, request.number, self.client_window)
         if request.number > before:
             self._highest[request.client] = request.number
             drop_fallen(latest, before, request.number, self.client_window)
@@ -133,14 +137,12 @@ class RunningState:
         """How many bytes the request may get beside those of its client that are remembered; None if no fewer than any."""
         if not self.limits.may_bind(self.client_window):
             return None
-        known, latest = self._sizes.setdefault(request.client, {}), self.outcomes[request.client]
-        newest = max(request.number, self._highest[request.client] if latest else request.number)
-        for number in known.keys() - latest.keys():
-            del known[number]
-        for number in latest.keys() - known.keys():
-            known[number] = sum(map(bytes_of, latest[number].results))
-        held = sum(size for number, size in known.items() if number > newest - self.client_window)
-        return max(0, self.limits.results - held)
+        latest = self.outcomes[request.client]
+        held = self._held.get(request.client)
+        if held is None:
+            held = self._held[request.client] = HeldSizes({number: _bytes_of_results(each) for number, each in latest.items()})
+        highest = self._highest[request.client] if latest else request.number
+        return max(0, self.limits.results - held.without_fallen(highest, request.number, self.client_window))
 
     def size_of(self, key: str) -> int | None:
         """What the value of a key counts for (`ReplicatedObject.size`), or None where it has none."""
@@ -313,6 +315,10 @@ def _decoded_clients(encoded: bytes) -> tuple[_Outcomes, SessionTable | None]:
 def shown(replicated: ReplicatedObject[Any], values: Mapping[str, Any]) -> Mapping[str, str]:
     """An object's values as results and logs show them."""
     return {key: replicated.shown(value) for key, value in values.items()}
+
+
+def _bytes_of_results(outcome: Outcome) -> int:
+    return sum(map(bytes_of, outcome.results))
 
 
 def _digest(root: bytes, outcomes: bytes) -> bytes:
