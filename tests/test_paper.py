@@ -22,6 +22,7 @@ from bcr.chain.configuration import demand_issued
 from bcr.chain.early import EarlyMessages
 from bcr.chain.history import Validation, ValidHistory, validate
 from bcr.chain.messages import Accusation, PublicKey, Shuttle
+from bcr.chain.outstanding import OutstandingRequest
 from bcr.chain.pauses import Pauses
 from bcr.chain.proofs import Vouched, check_checkpoint_proof, check_result_proof
 from bcr.chain.quorum import are_consistent, candidates, plan_for, withholders
@@ -40,10 +41,11 @@ from bcr.signed.authentication import sizes
 from bcr.signed.encoding import decode, encode
 from bcr.signed.pieces import Assembler, signed_pieces
 from bcr.signed.signing import Signed
-from bcr.signed.statements import Checkpoint, Order, Request, Voucher
+from bcr.signed.statements import Checkpoint, Order, Rejection, Request, Voucher, tree_over
 from bcr.signed.violations import (
     LONGEST_WHAT,
     MAX_NOTICES_KEPT,
+    BeyondLimits,
     ContradictoryOrder,
     DisagreeingResult,
     Equivocation,
@@ -540,6 +542,18 @@ def test_a_client_that_gets_an_error_asks_for_the_configuration_and_sends_the_sa
     assert crashed().when("client_0", "sends olympus: configuration_query known 0") == [refused + 1]
     [configured] = crashed().when("client_0", "is in configuration 1")
     assert crashed().when("client_0", "sends replica_0: client_request 0:2")[-1] == configured
+
+
+def test_t_plus_1_rejections_that_agree_say_for_all_replicas_that_a_request_is_never_ordered(chain):
+    """[4.8] t+1 rejections that agree, one of them a correct replica's, say so for all of them."""
+    request = chain.send(0, *[get("k")] * 1_001)
+    with pytest.raises(BeyondLimits):
+        demand(
+            changed(chain.shuttle(0, 1), requests=(request,), order_proof=(chain.sign(Order(0, 0, tree_over((request,)).root), 0),)), chain
+        )
+    said = Rejection(0, 0, request.statement.number, request.statement.digest(), "a request of 1,001 operations")
+    waiting = OutstandingRequest(request, 0)
+    assert [waiting.add_rejection(chain.sign(said, replica), chain.configuration) for replica in (2, 0)] == [False, True]
 
 
 # -- 5. Misbehaviour

@@ -258,6 +258,8 @@ def usage() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     output.prepare()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:

@@ -206,6 +206,12 @@ def test_the_status_of_an_error_is_the_one_of_the_layer_below():
     assert "met an error" in run.REASONS[FAILURE_STATUS]
 
 
+def test_an_interrupt_while_the_command_line_loads_says_nothing(environment, tmp_path):
+    (tmp_path / "psutil.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = bcr("--version", environment={**environment, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, said(done)) == (-signal.SIGINT, "", [])
+
+
 # -- temporary folders
 
 
