@@ -47,7 +47,20 @@ ARROWS = {
     "bcr_show": {"bcr", "bcr_run", "bcr_runtime", "msgspec"},
     "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},
     "bcr_tools": HARNESS
-    | {"bcr_bench", "bcr_fuzz", "bcr_service", "bcr_show", "bcr_sim", "bcr_spec", "matplotlib", "msgspec", "psutil", "rich", "yaml"},
+    | {
+        "bcr_bench",
+        "bcr_fuzz",
+        "bcr_service",
+        "bcr_show",
+        "bcr_sim",
+        "bcr_spec",
+        "argcomplete",
+        "matplotlib",
+        "msgspec",
+        "psutil",
+        "rich",
+        "yaml",
+    },
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
 FLOORS = ["objects", "signed", "state", "chain", "stable", "raft", "faults", "scenario", "verdict", "evidence"]

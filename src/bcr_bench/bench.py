@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
 from bcr_bench.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
+from bcr_bench.callers import MOST_CALLERS, OPERATIONS, measure_callers
 from bcr_bench.compare import NotComparable, compare
 from bcr_bench.costs import measure, print_costs
 from bcr_bench.disk_cost import measure_disks
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         return against_raft(SCENARIOS / "perform900.config", options.count)
     if options.command == "disks":
         return measure_disks(options.count, options.added)
+    if options.command == "callers":
+        return measure_callers(options.callers, options.operations, options.count)
     if options.command == "messages":
         return compare_messages(options.count)
     if options.command == "reconfiguration":
@@ -93,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     disks.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
     disks.add_argument("--added", type=_milliseconds, default=(0.0,), metavar="MS,…",
                        help="so many milliseconds longer takes a sync, in turn (default: 0): as another machine's disk would")  # fmt: skip
+    callers = commands.add_parser("callers", help="many callers of one client, whose operations share requests, and do not; and PySyncObj")
+    callers.add_argument(
+        "--callers", type=_callers, default=MOST_CALLERS, help="each with one operation outstanding (default: %(default)s)"
+    )
+    callers.add_argument("--operations", type=_operations, default=OPERATIONS, help="of each run (default: %(default)s)")
+    callers.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
@@ -111,6 +120,14 @@ def _milliseconds(text: str) -> tuple[float, ...]:
 
 def _keys(text: str) -> int:
     return _number(text, MOST_KEYS, "keys")
+
+
+def _callers(text: str) -> int:
+    return _number(text, MOST_CALLERS, "callers")
+
+
+def _operations(text: str) -> int:
+    return _number(text, 1_000_000, "operations")
 
 
 def _runs(text: str) -> int:

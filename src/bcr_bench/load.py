@@ -58,6 +58,10 @@ class Pacer:
     def start(self, now_ns: int) -> None:
         self._start_ns = now_ns
 
+    def is_at_a_rate(self) -> bool:
+        """Whether it sends at its times, and not as answers come."""
+        return self._load.client_rate > 0
+
     def is_finished(self) -> bool:
         return len(self.latencies_ns) == self._count
 

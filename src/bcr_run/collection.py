@@ -173,6 +173,10 @@ class Collection:
         positions.sort(key=lambda position: (number, position) in struck)
         return positions[: self.settings.t + 1] or [0]
 
+    def told(self) -> int:
+        """Rises whenever a replica gives account of itself, or a piece of its state."""
+        return len(self._reports) + sum(len(pieces) for pieces in self._state_pieces.values())
+
     def has_final_reports(self) -> bool:
         """Whether all that owe one have told of their final state."""
         number = self.configurations[-1].statement.number
@@ -201,6 +205,7 @@ class Collection:
             state_limits(self.settings),
             self.settings.object_name,
             initial_state=self._initial_state,
+            session_slots=self.settings.session_slots,
             is_without_olympus=self._is_without_olympus,
         )
 

@@ -16,7 +16,7 @@ from da.common import get_runtime_option
 
 from bcr.chain.settings import Settings
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
-from bcr.scenario.workload import Requests
+from bcr.scenario.workload import Filled, Requests
 from bcr.stable.disk import DiskError
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
@@ -63,8 +63,10 @@ class Launch:
     conclude: Conclude
 
     @property
-    def workloads(self) -> tuple[Requests, ...]:
+    def workloads(self) -> tuple[Requests | Filled, ...]:
         """For each client its requests by number."""
+        if self.settings.callers:
+            return tuple(Filled(each, self.scenario.replicated) for each in self.scenario.workloads)
         return tuple(Requests(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads)
 
     def node_names(self) -> list[str]:

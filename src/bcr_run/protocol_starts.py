@@ -24,6 +24,8 @@ def _judge_shuttle(launch: Launch, record: RunRecord, given_up: str | None) -> J
         patience_ms=patience_ms(launch.scenario),
         limits=state_limits(launch.settings),
         replicated=launch.scenario.replicated,
+        session_slots=launch.settings.session_slots,
+        leavers=launch.scenario.leavers,
     )
 
 

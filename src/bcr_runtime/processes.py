@@ -9,6 +9,7 @@ from typing import Any
 
 from bcr.chain.configuration import Member, SignedConfiguration
 from bcr.chain.settings import Settings
+from bcr.signed.statements import SignedCredential
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
@@ -71,6 +72,12 @@ def demand_processes(configuration: SignedConfiguration, members: Sequence[Membe
     if addresses_of(processes) != tuple(member.address for member in members):
         what = f"configuration {configuration.statement.number} names other processes"
         raise MalformedMessage(what, evidence=(configuration,))
+
+
+def demand_guest(credential: SignedCredential, guest: Any) -> None:
+    """Raises MalformedMessage unless this, which came beside a credential, is the process that it names."""
+    if addresses_of((guest,)) != (credential.statement.address,):
+        raise MalformedMessage("a credential that names another process", evidence=(credential,))
 
 
 def with_moved(servers: Sequence[Any], command: tuple[str, list[Any]], process: Any) -> tuple[Any, ...]:

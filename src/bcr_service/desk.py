@@ -6,17 +6,15 @@ operations gather, and go together into one request. Nothing here knows HTTP or 
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.filling import RequestFiller
 from bcr.chain.proofs import Answer, Vouched
-from bcr.chain.slot_room import operations_bytes
 from bcr.objects.operation import Operation
-from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr.signed.statements import SignedRequest
 
 MOST_WAITING = 10_000  # jobs that wait to be sent; whoever comes then is told so
@@ -49,9 +47,6 @@ class Job(msgspec.Struct, eq=False):
     is_taken: bool = False
     is_withdrawn: bool = False
 
-    def size(self) -> int:
-        return operations_bytes(self.operations)
-
 
 Answered = Sequence[tuple[Job, Settled | None]]
 
@@ -67,11 +62,9 @@ class Desk:
 
     def __init__(self, most_operations: int, is_broken: Callable[[Sequence[str]], bool]) -> None:
         """`most_operations` of several jobs go into one request; `is_broken` tells results of one that did not happen."""
-        self._most_operations = most_operations
         self._is_broken = is_broken
         self._lock = threading.Lock()
-        self._waiting: deque[Job] = deque()
-        self._waiting_bytes = 0
+        self._waiting = RequestFiller[Job](most_operations)
         self._sent: dict[int, list[Job]] = {}
         self._sent_s: dict[int, float] = {}
         self._is_closed = False
@@ -89,10 +82,9 @@ class Desk:
         with self._lock:
             if self._is_closed:
                 raise Busy("the service is going down, and takes nothing more")
-            if len(self._waiting) >= MOST_WAITING or self._waiting_bytes > MOST_WAITING_BYTES:
+            if len(self._waiting) >= MOST_WAITING or self._waiting.bytes > MOST_WAITING_BYTES:
                 raise Busy(f"{len(self._waiting):,} operations wait already")
-            self._waiting.append(job)
-            self._waiting_bytes += job.size()
+            self._waiting.put(job)
             wakes = not self._is_woken
             self._is_woken = True
         if wakes:
@@ -118,26 +110,10 @@ class Desk:
         """The jobs of the next request; none where nothing waits."""
         with self._lock:
             self._is_woken = False
-            return tuple(self._next())
-
-    def _next(self) -> Iterator[Job]:
-        operations, left = 0, REQUEST_LIMIT_BYTES
-        while self._waiting:
-            job = self._waiting[0]
-            size = job.size()
-            fits = not job.is_alone and operations + len(job.operations) <= self._most_operations and size <= left
-            if operations and not fits and not job.is_withdrawn:
-                return
-            self._waiting.popleft()
-            self._waiting_bytes -= size
-            if job.is_withdrawn:
-                continue
-            job.is_taken = True
-            operations += len(job.operations)
-            left -= size
-            yield job
-            if job.is_alone:
-                return
+            jobs = tuple(self._waiting.take())
+            for job in jobs:
+                job.is_taken = True
+            return jobs
 
     def sent(self, number: int, jobs: Sequence[Job]) -> None:
         """These jobs went out as the request of this number."""
@@ -157,10 +133,9 @@ class Desk:
         if len(jobs) > 1 and self._is_broken(outcome.results):
             self.split += 1
             with self._lock:
-                for job in reversed(jobs):
+                for job in jobs:
                     job.is_alone, job.is_taken = True, False
-                    self._waiting.appendleft(job)
-                    self._waiting_bytes += job.size()
+                self._waiting.put_back(jobs)
             return True
         first = 0
         told: list[tuple[Job, Settled | None]] = []
@@ -179,8 +154,7 @@ class Desk:
     def give_up(self) -> None:
         """Nobody will answer any more: tell so to all who wait, whether they were sent or not."""
         with self._lock:
-            jobs = [*self._waiting, *(job for jobs in self._sent.values() for job in jobs)]
-            self._waiting.clear()
+            jobs = [*self._waiting.clear(), *(job for jobs in self._sent.values() for job in jobs)]
             self._sent.clear()
             self._sent_s.clear()
         self._deliver([(job, None) for job in jobs])
@@ -203,4 +177,4 @@ class Desk:
         return 0.0 if oldest is None else time.monotonic() - oldest
 
     def is_idle(self) -> bool:
-        return not self._waiting and not self._sent
+        return not len(self._waiting) and not self._sent

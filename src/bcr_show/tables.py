@@ -99,7 +99,9 @@ def figure_steps(figure: Followed | None) -> list[Element]:
         chosen.append((figure.taken, figure.forbidden))
     return [
         *parts,
-        table(("", "step", "configuration", "replica", "slot", "requests", "digest"), [_step_row(*each, figure) for each in chosen]),
+        table(
+            ("", "step", "configuration", "replica", "slot", "requests or quorum", "digest"), [_step_row(*each, figure) for each in chosen]
+        ),
     ]
 
 

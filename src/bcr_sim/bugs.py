@@ -126,11 +126,11 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
     base = bug.get("scenario")
     if base is not None and "\n" not in base:
         base = located_text(PROJECT / base)
-    durable = bug.get("durable", False)
+    durable, sessions = bug.get("durable", False), bug.get("sessions", False)
     if options.conformance:
         return _forbidden(bug, base, range(options.seed, options.seed + options.count))
     for tried, seed in enumerate(range(options.seed, options.seed + options.count), start=1):
-        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol)
+        tally = run_seeds([seed], base, bug.get("authentication"), None, bug.get("object"), durable, options.protocol, sessions)
         if tally.failures:
             [failure] = tally.failures
             if options.output:

@@ -76,17 +76,18 @@ def text_of(
     object_name: str | None = None,
     durable: bool = False,
     protocol: str = "shuttle",
+    sessions: bool = False,
 ) -> str:
     """The scenario file of a seed: `base`, a file's text, with this seed, or the one of `protocol` that the seed expands to.
 
     Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default. With `durable` what
-    is made of a seed has disks, and what befalls them.
+    is made of a seed has disks, and what befalls them; with `sessions` clients come and go in it.
     """
     chosen = authentication_of(seed) if authentication == "any" else authentication
     accepting = acceptance_of(seed) if acceptance == "any" else acceptance
     replicating = object_of(seed) if object_name == "any" else object_name
     if base is None:
-        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable)
+        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable, sessions)
     lines = base.splitlines()
     for name, own in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
         if own is not None:
@@ -120,13 +121,14 @@ def run_seeds(
     object_name: str | None = None,
     durable: bool = False,
     protocol: str = "shuttle",
+    sessions: bool = False,
 ) -> Tally:
     """Simulate each of the seeds; what a worker is sent."""
     tally, began_s = Tally(), time.monotonic()
     found: Counter[str] = Counter()
     seldom: Counter[str] = Counter()
     for seed in seeds:
-        text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol)
+        text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol, sessions)
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):

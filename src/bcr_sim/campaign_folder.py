@@ -120,7 +120,7 @@ def page(lines: Sequence[Done]) -> str:
     for each in lines:
         total.add(each.tally)
     parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>Campaign</title>", f"<style>{CSS}</style><h1>Campaign</h1>"]
-    parts.append(f"<p>{total.seeds:,} seeds, {total.seconds / 3600:.2f} hours of workers, {len(total.failures)} failures.</p>")
+    parts.append(f"<p>{total.seeds:,} seeds, {total.seconds / 3600:.2f} hours of workers, {len(total.failures)} failed.</p>")
     parts += ["<h2>By commit</h2>", _commits(lines), "<h2>Failures</h2>", _failures(lines)]
     parts += ["<h2>Rare states</h2>", _rare(total.rare), "<h2>Faults that struck</h2>", _grid(total.struck), "</html>"]
     return "\n".join(parts) + "\n"

@@ -54,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
                         "from each seed (default: what FILE says, and dictionary)")  # fmt: skip
     parser.add_argument("--durable", action="store_true", help="give replicas disks in the scenarios that are made, and restart "
                         "them, cut the power, and let disks fill, slow down and lose something")  # fmt: skip
+    parser.add_argument("--sessions", action="store_true", help="let clients come and go in the scenarios that are made, and their "
+                        "sessions end")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -67,6 +69,10 @@ def main(arguments: Sequence[str]) -> int:
     formerly(parser, "--output", "--into")
     options = parser.parse_args(arguments)
     try:
+        if options.sessions and options.protocol != "shuttle":
+            raise ValueError(f"--sessions: clients of the chain come and go, and --protocol is {options.protocol}")
+        if options.sessions and options.authentication in ("hmac", FROM_THE_SEED):
+            raise ValueError("--sessions: authentication = hmac has no credentials")
         seeds = _shard(range(options.seed, options.seed + options.count), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
@@ -128,6 +134,7 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
             options.object,
             options.durable,
             options.protocol,
+            options.sessions,
         )
         for base in bases
         for start in range(0, len(seeds), size)

@@ -10,12 +10,16 @@ from typing import Any
 
 import msgspec
 
+from bcr.chain.configuration import Membership
 from bcr.chain.outstanding import VOID
 from bcr.chain.proofs import Answer
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
-from bcr.signed.statements import Checkpoint, Request, SignedCheckpoint, SignedRequest
+from bcr.scenario.workload import Filled
+from bcr.signed.signing import Author, Keys
+from bcr.signed.statements import Checkpoint, Request, SessionRequest, SignedCheckpoint, SignedRequest
+from bcr.state.client_sessions import holder_of
 from bcr.state.running import RunningState
 from bcr.verdict.exchanges import Workloads
 from bcr.verdict.model import Executed, Model
@@ -70,13 +74,17 @@ class Oracle:
         liars: Collection[int] = (),
         limits: StateLimits = DEFAULT_LIMITS,
         replicated: ReplicatedObject[Any] | str = DEFAULT,
+        session_slots: int = 0,
     ) -> None:
         self._liars = liars
         self._workloads = workloads
         self._is_correct = is_correct
-        model = Model(client_window, limits, replicated)
+        self._firsts: dict[int, Sequence[int]] = {}  # client -> which requests of the workload its session may have begun with
+        self._ended: set[int] = set()  # clients whose sessions some correct replica has ended
+        self._keys: dict[int, bytes] = {}  # client -> the key in its credential, empty where a configuration has it
+        model = Model(client_window, limits, replicated, session_slots)
         self._beginnings = {0: model}
-        empty = RunningState(client_window, limits, replicated).digest()
+        empty = RunningState(client_window, limits, replicated, session_slots).digest()
         self._roots = {0: _Node(0, b"", None, 0, (), (), empty, model.copy(), {})}
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
@@ -103,6 +111,7 @@ class Oracle:
             self.tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
             return
         state = container.process._state.ledger.state
+        self._ended.update(state.ended)
         order = done.order().requests_digest
         node = tip.children.get(order)
         if node is None:
@@ -190,21 +199,30 @@ class Oracle:
     def _check_validity(self, container: Container, who: str, slot: int, requests: Sequence[SignedRequest]) -> None:
         configuration = container.process._state.configuration
         for request in requests:
-            statement = request.statement
-            is_of_a_client = request.signer == statement.client and 0 <= statement.client < len(self._workloads)
-            is_liar = is_of_a_client and statement.client in self._liars
+            client, author = request.statement.client, _author_of(request, configuration, container.process._state.keys)
+            holder, key = holder_of(request.statement)
+            if author is not None and self._keys.setdefault(client, key) != key:
+                self.tell("admission", f"{who} executed in slot {slot} requests of client {client} under two keys")
+            is_of_a_client = request.signer == client and 0 <= holder < len(self._workloads) and author is not None
+            is_liar = is_of_a_client and holder in self._liars
             # A liar's codes may convince Olympus, who has the others catch up with the request, and not this replica.
             may_be_uneven = is_liar and not configuration.is_transferable
-            if not is_of_a_client or not (may_be_uneven or request.is_authentic(configuration.client_key(statement.client))):
+            if author is None or not is_of_a_client or not (may_be_uneven or request.is_authentic(author)):
                 self.tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
-            if is_liar:
-                continue  # whatever that has signed is a request
-            workload = self._workloads[statement.client]
-            if statement.operations == VOID:
-                continue  # it asks for nothing
-            if not 0 <= statement.number < len(workload) or tuple(workload[statement.number]) != statement.operations:
-                self.tell("validity", f"{who} executed in slot {slot} what client {statement.client} was not to send")
+            if not (is_liar or request.statement.operations == VOID or self._is_of_workload(request.statement, holder)):
+                self.tell("validity", f"{who} executed in slot {slot} what client {client} was not to send")
+
+    def _is_of_workload(self, request: Request, holder: int) -> bool:
+        """Whether it is what its client was to send. Which request of the workload a later session begins with only the client
+        knows: any will do that all of its requests so far agree with."""
+        workload = self._workloads[holder]
+        if isinstance(workload, Filled):
+            return workload.holds(request.operations)
+        firsts = self._firsts.get(request.client, (0,) if request.client == holder else range(len(workload)))
+        possible = (first for first in firsts if 0 <= first + request.number < len(workload))
+        self._firsts[request.client] = [first for first in possible if tuple(workload[first + request.number]) == request.operations]
+        return bool(self._firsts[request.client])
 
     def restored(self, container: Container) -> None:
         """A replica of a new configuration has taken the running state that it is to begin with."""
@@ -269,6 +287,10 @@ class Oracle:
         tip = max(self._nodes[last], key=lambda node: node.slots)
         executed = (tip.model or self._replayed(tip)).executed
         for client in record.clients:
+            for given_up in () if client.client in self._liars else client.lost:
+                if given_up.statement.client not in self._ended:
+                    what = f"client {given_up.statement.client} gave its session up, and no correct replica has ended it"
+                    self.tell("sessions", what)
             for exchange in () if client.client in self._liars else client.exchanges:
                 request, outcome = exchange.request.statement, exchange.answer.outcome
                 true = executed.get((request.client, request.number))
@@ -276,6 +298,18 @@ class Oracle:
                     name = f"client {request.client}, request {request.number}"
                     where = "in what the service went on from it was " + (_told(true) if true else "never executed")
                     self.tell("results", f"{name}: accepted as {_told((outcome.place, outcome.results))}, and {where}")
+
+
+def _author_of(request: SignedRequest, configuration: Membership, keys: Keys) -> Author | None:
+    """Who must have signed the request; None where that is nobody."""
+    statement = request.statement
+    if not isinstance(statement, SessionRequest):
+        known = 0 <= statement.client < len(configuration.clients)
+        return configuration.client_key(statement.client) if known else None
+    credential = statement.credential
+    if credential.statement.client != statement.client or not credential.is_authentic(configuration.olympus):
+        return None
+    return keys.author(credential.statement.public_key)
 
 
 def _told(executed: Executed) -> str:

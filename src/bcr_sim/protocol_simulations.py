@@ -11,8 +11,8 @@ from bcr_sim.simulated_run import _Run
 # Protocol -> the simulated run of a scenario of it.
 SIMULATIONS: Mapping[str, Callable[..., Any]] = {"shuttle": _Run, "raft": RaftRun}
 
-# Protocol -> the scenario file that a seed stands for; authentication and acceptance only the chain has.
+# Protocol -> the scenario file that a seed stands for; authentication, acceptance, disks and sessions only the chain has.
 TEXTS: Mapping[str, Callable[..., str]] = {
     "shuttle": scenario_text,
-    "raft": lambda seed, _authentication, _acceptance, object_name, durable: raft_scenario_text(seed, object_name, durable),
+    "raft": lambda seed, _authentication, _acceptance, object_name, durable, _sessions: raft_scenario_text(seed, object_name, durable),
 }

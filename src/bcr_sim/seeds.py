@@ -72,6 +72,7 @@ def scenario_text(
     acceptance: Acceptance = "all",
     object_name: str = DEFAULT,
     durable: bool = False,
+    sessions: bool = False,
 ) -> str:
     """The scenario file that a seed stands for: the same of each object, in the operations that it draws."""
     chance = Chance(seed)
@@ -106,7 +107,8 @@ def scenario_text(
     if authentication == "hmac" and faulty:
         _add_useless_macs(Chance(f"macs {seed}"), pairs, faulty, clients)
     lines += [f"failures[{configuration},{position}] = {'; '.join(mine)}" for (configuration, position), mine in sorted(pairs.items())]
-    lines += _client_failures(chance, clients, authentication)
+    lying_clients = _client_failures(chance, clients, authentication)
+    lines += lying_clients
     disturbed = [] if is_scheme and chance.happens(UNDISTURBED) else faulty
     words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
     if not lies and chance.happens(0.4):
@@ -122,6 +124,8 @@ def scenario_text(
         lines.append(f"object = {object_name}")
     if durable:
         lines.append("durable = on")
+    if sessions:
+        lines += _visits(Chance(f"sessions {seed}"), clients, lying_clients)
     return "\n".join(lines) + "\n"
 
 
@@ -219,6 +223,25 @@ def _client_failures(chance: Chance, clients: int, authentication: Authenticatio
         if authentication == "hmac" and Chance(f"{client} {pairs}").happens(0.2):
             pairs.append("after(20),uneven_macs()")
         lines.append(f"client_failures[{client}] = {'; '.join(pairs)}")
+    return lines
+
+
+def _visits(chance: Chance, clients: int, lying: Sequence[str]) -> list[str]:
+    """When clients that do not lie come and go, the first of whom is there from the start, and how soon sessions end."""
+    lines = [f"session_slots = {chance.one_of((1, 2, 4, 10, 1_000))}"]
+    liars = {client for client in range(clients) if any(line.startswith(f"client_failures[{client}]") for line in lying)}
+    late = clients
+    while late > 1 and late - 1 not in liars and chance.happens(0.5):
+        late -= 1
+        lines.append(f"client_arrives[{late}] = {chance.number(1, 200)}")
+        if chance.happens(0.3):
+            lines.append(f"client_leaves[{late}] = {chance.number(250, 600)}")
+    for client in range(late):
+        if client not in liars and chance.happens(0.5):
+            leaves = chance.number(0, 150)
+            lines.append(f"client_leaves[{client}] = {leaves}")
+            if chance.happens(0.7):
+                lines.append(f"client_arrives[{client}] = {leaves + chance.number(1, 200)}")
     return lines
 
 

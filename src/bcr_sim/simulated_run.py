@@ -146,7 +146,8 @@ class _Run:
         self.bounds = Bounds(scenario, self.options)
         liars = scenario.faulty_clients
         self.limits = state_limits(self.launch.settings)
-        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits, scenario.replicated)
+        self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits, scenario.replicated,
+                             scenario.session_slots)  # fmt: skip
         self.oracle.on_breach = self.trace.breached
         self.power = Power(self, scenario.num_replicas)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
@@ -186,7 +187,8 @@ class _Run:
             record = self.record or RunRecord(b"", (), (), ())
             liars = self.scenario.faulty_clients
             judgement = judge(record, self.launch.workloads, self.scenario.client_window, liars=liars, limits=self.limits,
-                              replicated=self.scenario.replicated)  # fmt: skip
+                              replicated=self.scenario.replicated, session_slots=self.scenario.session_slots,
+                              leavers=self.scenario.leavers)  # fmt: skip
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)

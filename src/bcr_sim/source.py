@@ -70,6 +70,9 @@ class WorldSource:
             return io.StringIO()
         taken = {Path(file.name).name for file in self._files} if self._run.options.twins else set()
         name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
+        for file in self._files:
+            if Path(file.name).name == name:
+                file.flush()  # what a process wrote before it began again stands before what it writes then
         self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
         return self._files[-1]
 

@@ -86,7 +86,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
     """What the logs in the folder tell, a line each; operations and results are those of the record, but for lying clients,
     who may have sent anything."""
     exchanges = {
-        (f"client_{each.client}", str(exchange.request.statement.number)): exchange
+        (f"client_{each.client}", str(exchange.request.statement.client), str(exchange.request.statement.number)): exchange
         for each in record.clients
         if each.client not in liars
         for exchange in each.exchanges
@@ -99,12 +99,15 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
     )
     names = {log: _name(log) for _, log, _ in lines}
     width = max(map(len, names.values()), default=0)
+    numbers = {f"client_{each.client}": str(each.client) for each in record.clients}  # by which each is known at the time
     for (moment, _, _), log, values in lines:
         event = values["event"]
         if event in _UNTOLD or (event == "executed" and "requests" not in values):  # that is the detail of the one before
             continue
         what = _sent(values) if event == "sent" else _done(event, values)
-        exchange = exchanges.get((names[log], values.get("number", "")))
+        if event == "admitted" and names[log] in numbers:
+            numbers[names[log]] = values["client"]
+        exchange = exchanges.get((names[log], numbers.get(names[log], ""), values.get("number", "")))
         if exchange is not None and event == "accepted":
             results = ", ".join(map(repr, exchange.answer.outcome.results))
             what = f"accepts request {values['number']} of slot {values['slot']} from {values['answered_by']}: {results}"

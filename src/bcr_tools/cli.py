@@ -76,6 +76,12 @@ def _grade(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _read(arguments: list[str]) -> int:
+    from bcr_tools.read import main
+
+    return main(arguments)
+
+
 def _blame(arguments: list[str]) -> int:
     from bcr_tools.blame import main
 
@@ -194,6 +200,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
     "verify": (_verify, "check a record, evidence, or the proof of an answer, offline, and say what it proves, and by whom"),
+    "read": (_read, "read a key off a replica's disk as of its last checkpoint, with a proof that anybody can check"),
     "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
     "inspect": (_inspect, "tell in words what a folder of disks holds"),
     "olympus": (_olympus, "make another log where the disk of Olympus is lost"),

@@ -61,7 +61,7 @@ def told_of_olympus(folder: Path) -> Iterator[str]:
     if facts.decided is None:
         yield f"it began with {_told_of_state(facts.state)}"
     else:
-        yield f"it is decided what the next one begins with: {_told_of_state(facts.state)}, and {_count(len(facts.decided), 'voucher')}"
+        yield f"it is decided what the next one begins with: {_told_of_state(facts.state)}, and {_count(len(facts.decided.vouchers), 'voucher')}"
 
 
 def told_of_replica(folder: Path, name: str) -> Iterator[str]:

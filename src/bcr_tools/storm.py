@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--trials", type=_kinds, metavar="KIND,…", help=f"hit processes from outside: {', '.join(TURNS)}")
     parser.add_argument("--restarts", action="store_true", help="the same as --trials restart: replicas have disks, are killed, one "
                         "or some or all at once, and begin again")  # fmt: skip
-    parser.add_argument("--timeout", type=int, default=TIMEOUT_MS, metavar="MS", help="of trials: how long clients and replicas wait; "
+    parser.add_argument("--timeout", type=positive, default=TIMEOUT_MS, metavar="MS", help="of trials: how long clients and replicas wait; "
                         "more where the machine is busy (default %(default)s)")  # fmt: skip
     formerly(parser, "--output", "--keep")
     options = parser.parse_args(arguments)

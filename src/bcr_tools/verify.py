@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bcr.evidence.convictions import Evidence, Unproved, demand_convicting
-from bcr.evidence.evidence_files import EVIDENCE, RECORD, UnreadableFile, kind_of, unpacked, unpacked_record
+from bcr.evidence.evidence_files import EVIDENCE, READING, RECORD, UnreadableFile, kind_of, unpacked, unpacked_record
+from bcr.evidence.reading import Reading, shown_by
 from bcr.evidence.verifying import verify_record
+from bcr.signed.violations import ProtocolViolation
 from bcr_run.output import Terminal, complain
 from bcr_service.proof_in_words import KEY_VARIABLE, verdict_on
 
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         epilog="Exit status: 0 proved, 1 refused, 2 nothing is proved or it cannot be read. docs/evidence.md tells of the files.",
     )
     parser.add_argument(
-        "files", metavar="FILE", nargs="+", help="a record, the folder of a run, a file of evidence, or the proof of an answer"
+        "files", metavar="FILE", nargs="+", help="a record, the folder of a run, a file of evidence, a reading, or the proof of an answer"
     )
     parser.add_argument("--olympus-key", metavar="HEX", type=_key, help="the public key by which you know Olympus")
     options = parser.parse_args(arguments)
@@ -108,5 +110,23 @@ def _evidence(data: bytes, olympus_key: bytes | None) -> tuple[int, str, Parts]:
     return PASS, f"evidence that {who} is faulty", {"proved": proved, "supposed": supposed, "not proved": unproved}
 
 
+def _reading(data: bytes, olympus_key: bytes | None) -> tuple[int, str, Parts]:
+    reading = unpacked(READING, data, Reading)
+    if olympus_key is None:
+        raise UnreadableFile("whose word is it to be? Give --olympus-key")
+    try:
+        checkpoint, value = shown_by(reading, olympus_key)
+    except ProtocolViolation as why:
+        return REFUSED, "refused", {"wrong": [f"{why.kind}: {why}"]}
+    key, when = reading.proof.key, f"behind slot {checkpoint.slot} of configuration {checkpoint.configuration}"
+    proved = [f"{when} {f'{value!r} stood' if value is not None else 'nothing stood'} at {key!r}", "by a checkpoint of its replicas"]
+    t = reading.configuration.statement.t
+    return PASS, "a reading that holds", {
+        "proved": proved,
+        "supposed": [f"no more than t replicas of the configuration are faulty (t = {t}), and Olympus is honest"],
+        "not proved": ["what has been written since"],
+    }  # fmt: skip
+
+
 # What a file says it is -> what checks it, given its bytes and the key of Olympus, and says what came of it.
-CHECKS: Mapping[str, Callable[[bytes, bytes | None], tuple[int, str, Parts]]] = {RECORD: _record, EVIDENCE: _evidence}
+CHECKS: Mapping[str, Callable[[bytes, bytes | None], tuple[int, str, Parts]]] = {RECORD: _record, EVIDENCE: _evidence, READING: _reading}

@@ -4,11 +4,12 @@ import pytest
 from test_stable import MemoryDisk
 
 from bcr.chain.configuration import Configuration, Member
+from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Outcome, Voucher
 from bcr.stable.disk import DamagedError, DiskError
-from bcr.stable.olympus_log import TURNS, OlympusLog, Terms
+from bcr.stable.olympus_log import TURNS, Decided, OlympusLog, Terms
 from bcr.state.running import Snapshot
 
 KEY = SigningKey(bytes(32))
@@ -16,6 +17,11 @@ TERMS = Terms.of(Settings(t=1, num_clients=1))
 STATE = Snapshot.of({"movie": "star wars", "book": "dune"}, ((0, ((7, Outcome(0, 3, 0, ("OK",))),)),))
 NEXT = Snapshot.of({"movie": "star trek"}, ())
 ISSUED = Signed.sign(Configuration(4, 1, (Member(b"k", "a"),) * 3, (Member(b"c", "b"),)), 0, KEY)
+ACCOUNT = ReconfigurationReport(
+    source=4, target=5, requested_by="replica_0", reason="it began again", blamed=None, quorums_tried=((0, 1),), quorum=(0, 1), why_not=(),
+    invalid_histories={}, olympus_results=((0, 7),), clock="a clock", detected_ns=1, detected_ms=1.0, wedged_ms=2.0, caught_up_ms=3.0,
+    fetched_ms=4.0, active_ms=None,
+)  # fmt: skip
 VOUCHER = Voucher(4, 3, 0, 7, b"digest", Outcome(4, 3, 0, ("OK",)))
 
 
@@ -53,9 +59,9 @@ def test_what_was_issued_is_found_with_its_state_and_its_mute_replicas(disk):
 def test_what_was_decided_stands_until_the_next_configuration_is_issued(disk):
     log = opened(disk)
     log.issue(ISSUED, (), STATE)
-    log.decide((VOUCHER,), NEXT)
+    log.decide((VOUCHER,), NEXT, ACCOUNT)
     again = opened(disk)
-    assert (again.decided, again.state, again.issued.configuration) == ((VOUCHER,), NEXT, ISSUED)
+    assert (again.decided, again.state, again.issued.configuration) == (Decided((VOUCHER,), ACCOUNT), NEXT, ISSUED)
     again.issue(ISSUED, (), NEXT)
     assert (opened(disk).decided, opened(disk).state) == (None, NEXT)
 

@@ -195,3 +195,5 @@ def test_olympus_ends_in_any_of_its_syncs_and_everything_is_answered(authenticat
     for count in range(1, 9):
         outcome = run(f"restart(replica_1,60); end_in_sync(olympus,{count})\nauthentication = {authentication}")
         assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60), count
+        numbers = {signed.statement.number for signed in outcome.record.configurations}
+        assert {each["to"] for each in outcome.result["reconfigurations"]} == numbers - {min(numbers)}, count

@@ -19,7 +19,13 @@ def answers(tmp_path, line):
 
 @pytest.mark.parametrize(
     ("line", "answer"),
-    [("./bcr sc", "scenarios"), ("./bcr storm --co", "--count"), ("./bcr hunt --engine da", "dask"), ("./bcr bench comp", "compare")],
+    [
+        ("./bcr sc", "scenarios"),
+        ("./bcr storm --co", "--count"),
+        ("./bcr hunt --engine da", "dask"),
+        ("./bcr bench comp", "compare"),
+        ("./bcr check --h", "--help"),
+    ],
 )
 def test_a_line_is_completed(tmp_path, line, answer):
     assert answers(tmp_path, line) == [answer]

@@ -6,8 +6,11 @@ import msgspec
 
 from bcr.signed.authentication import Acceptance, Authentication, sizes
 from bcr.signed.signing import Author, Keyring, Keys, Signed, Statement
-from bcr.signed.statements import SignedRequest
+from bcr.signed.statements import SessionRequest, SignedCredential, SignedRequest
 from bcr.signed.violations import MalformedMessage, UnknownSigner
+from bcr.state.cache import VerifiedCache
+
+KNOWN_CREDENTIALS = 1_000
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True):
@@ -64,6 +67,8 @@ class Membership:
         self.olympus = keys.author(olympus_key)
         self._replicas = [keys.author(key) for key in self.circle.replicas]
         self._clients = [keys.author(key) for key in self.circle.clients]
+        self._keys = keys
+        self._credentials = VerifiedCache[SignedCredential](KNOWN_CREDENTIALS)
 
     def replica_author(self, position: int) -> Author:
         """A replica as an author; raises UnknownSigner where the chain has no such position."""
@@ -85,7 +90,27 @@ class Membership:
         """Raises unless this is a request that the client named in it signed; `encoded` are its canonical bytes, for who has them."""
         if request.signer != request.statement.client:
             raise MalformedMessage(f"request of client {request.statement.client} signed by {request.signer}", evidence=(request,))
-        request.demand_authentic(self.client_key(request.signer), f"client {request.signer}", encoded)
+        request.demand_authentic(self.author_of(request), f"client {request.signer}", encoded)
+
+    def author_of(self, request: SignedRequest) -> Author:
+        """Who must have signed the request: a client of the configuration, or whom the credential in it names.
+
+        Raises UnknownSigner, MalformedMessage or InvalidSignature where that is nobody (specification, 15.1).
+        """
+        statement = request.statement
+        if not isinstance(statement, SessionRequest):
+            return self.client_key(statement.client)
+        credential = statement.credential
+        if credential.statement.client != statement.client:
+            raise MalformedMessage(f"request of client {statement.client} with the credential of another", evidence=(request,))
+        self.demand_credential(credential)
+        return self._keys.author(credential.statement.public_key)
+
+    def demand_credential(self, credential: SignedCredential) -> None:
+        """Raises InvalidSignature unless Olympus gave this credential."""
+        if credential not in self._credentials:
+            credential.demand_authentic(self.olympus, "Olympus")
+            self._credentials.add([credential])
 
 
 SignedConfiguration = Signed[Configuration]

@@ -30,7 +30,7 @@ class Ledger:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.state = RunningState(settings.client_window, state_limits(settings), settings.object_name)
+        self.state = RunningState(settings.client_window, state_limits(settings), settings.object_name, settings.session_slots)
         self.next_slot = 0
         self.history: dict[int, HistoryEntry] = {}
         self.checkpoint_proof: tuple[SignedCheckpoint, ...] = ()
@@ -42,7 +42,8 @@ class Ledger:
 
     def begin(self, snapshot: Snapshot) -> None:
         """Take the running state that the configuration begins with. Raises MalformedMessage where it is none."""
-        self.state = RunningState.restored(snapshot, self._settings.client_window, self.state.limits, self.state.replicated)
+        settings, state = self._settings, self.state
+        self.state = RunningState.restored(snapshot, settings.client_window, state.limits, state.replicated, settings.session_slots)
 
     # -- slots [3.3, 3.4]
 
@@ -52,6 +53,9 @@ class Ledger:
         done = ExecutedSlot(configuration, slot, requests, outcomes, tree)
         for request in requests:
             self.executed.put(request.statement.client, request.statement.number, done)
+        for client in self.state.ended:
+            self.executed.forget(client)
+            self.cache.forget(client)
         self.next_slot = slot + 1
         return done
 
@@ -75,8 +79,9 @@ class Ledger:
 
     def settle(self, settled: SettledSlot) -> None:
         """The result of a slot is final: it is no longer in flight, and its requests have their answers."""
-        for client, number in settled.slot.keys():  # noqa: SIM118 - no dictionary
-            self.cache.put(client, number, settled)
+        for request in settled.slot.requests:
+            if not self.state.is_over(request.statement):
+                self.cache.put(request.statement.client, request.statement.number, settled)
         del self.in_flight[settled.slot.slot]
 
     # -- what may be ordered [6.5, 7a.5, 7a.7]

@@ -31,6 +31,8 @@ from bcr.signed.statements import (
     ReconfigurationRequest,
     Refusal,
     Rejection,
+    SessionOver,
+    SignedCredential,
     SignedRequest,
     Stale,
     Voucher,
@@ -47,7 +49,9 @@ KINDS: dict[str, Any] = {
     "catch_up": Signed[CatchUp],
     "get_running_state": Signed[GetRunningState],
     "voucher": Signed[Voucher],
+    "credential": SignedCredential,
     # from clients
+    "introduction": SignedCredential,
     "client_request": SignedRequest,
     "configuration_query": Signed[ConfigurationQuery],
     "accusation": Signed[Accusation],
@@ -62,6 +66,7 @@ KINDS: dict[str, Any] = {
     "result_message": ResultMessage,
     "error": Signed[Refusal | Rejection],
     "stale": Signed[Stale],
+    "session_over": Signed[SessionOver],
     # and to Olympus
     "public_key": PublicKey,
     "ready": Signed[Ready],

@@ -265,7 +265,7 @@ class Reconfiguration:
         return [
             Voucher(self.configuration.number, latest.slot, client, number, latest.request_digest, latest.outcome)
             for (client, number), latest in sorted(first.items())
-            if 0 <= client < len(self.configuration.clients) and all(each.get((client, number)) == latest for each in others)
+            if all(each.get((client, number)) == latest for each in others)
         ]
 
     # -- the running state

@@ -7,6 +7,32 @@ from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.signed.authentication import Acceptance, Authentication, sizes
 
 
+class Visit(msgspec.Struct, frozen=True, array_like=True):
+    """When a client comes, and when it goes, in milliseconds after it has heard that the service is there; None where it is there then, and stays.
+
+    One that goes before it comes is there from the start, and comes back.
+    """
+
+    arrives_ms: int | None = None
+    leaves_ms: int | None = None
+
+    @property
+    def comes_back(self) -> bool:
+        return self.arrives_ms is not None and self.leaves_ms is not None and self.leaves_ms < self.arrives_ms
+
+    @property
+    def comes_later(self) -> bool:
+        """Whether it is not there from the start."""
+        return self.arrives_ms is not None and not self.comes_back
+
+    @property
+    def goes_for_good(self) -> bool:
+        return self.leaves_ms is not None and not self.comes_back
+
+
+ALWAYS = Visit()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a scenario that processes act on, and where they log. Times are milliseconds.
 
@@ -16,7 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `log_base`, or below the project's `logs` where that is empty, as it must be on other hosts. `message_limit_bytes` is the
     size that no message may exceed. Lines of the logs are stamped with the monotonic clock called `clock`, plus
     `clock_origin_ns`, by all processes that have it. `durable` says whether replicas keep on disk what they order before
-    they speak of it, and `data_folder` where, if not beside the logs.
+    they speak of it, and `data_folder` where, if not beside the logs. With `callers` each client's operations are asked for by
+    so many, each of whom has one outstanding, and fill its requests up to `operations_per_request`. `visits` says by client when it comes and goes, and is empty where all are there all the time;
+    `session_slots` after how many slots a session ends that nobody uses, and is 0 where none does.
     """
 
     t: int
@@ -46,6 +74,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_folder: str = ""
     clock: str = ""
     clock_origin_ns: int = 0
+    callers: int = 0
+    session_slots: int = 0
+    visits: tuple[Visit, ...] = ()
+
+    def visit(self, client: int) -> Visit:
+        """When this client comes and goes."""
+        return self.visits[client] if self.visits else ALWAYS
+
+    @property
+    def first_clients(self) -> int:
+        """How many clients are there from the start, and so in the first configuration: those with the lowest numbers."""
+        return sum(not self.visit(client).comes_later for client in range(self.num_clients))
 
     @property
     def num_replicas(self) -> int:

@@ -22,6 +22,11 @@ class Timers(Generic[K]):
         """Stop a timer and say whether it was running."""
         return self._deadlines.pop(name, None) is not None
 
+    def stop_those_of(self, owner: object) -> None:
+        """Stop the timers whose name is a pair that begins with `owner`."""
+        for name in [each for each in self._deadlines if isinstance(each, tuple) and each[0] == owner]:
+            del self._deadlines[name]
+
     def is_running(self, name: K) -> bool:
         return name in self._deadlines
 

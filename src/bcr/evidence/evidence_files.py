@@ -11,7 +11,8 @@ from bcr.verdict.record import RunRecord
 
 RECORD = "bcr record"
 EVIDENCE = "bcr evidence"
-VERSIONS = {RECORD: 2, EVIDENCE: 1}  # that this program writes and reads
+READING = "bcr reading"
+VERSIONS = {RECORD: 2, EVIDENCE: 1, READING: 1}  # that this program writes and reads
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ from bcr.signed.encoding import digest
 from bcr.signed.signing import KEY_SEED_SIZE, Keys, Signed
 from bcr.signed.statements import Checkpoint, Order, Result
 from bcr.signed.violations import ProtocolViolation
+from bcr.verdict.by_session import by_session
 from bcr.verdict.exchanges import first_reasons
 from bcr.verdict.judge import is_proved, judge
 from bcr.verdict.record import Exchange, ReplicaReport, RunRecord
@@ -82,8 +83,9 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
     signed_reports = tuple(each for each in record.replicas if _is_own(each, views))
     unsigned = [each.statement for each in record.replicas if each not in signed_reports]
     record = msgspec.structs.replace(record, replicas=signed_reports)
-    workloads = _workloads(record, views[0])
-    judgement = judge(record, workloads, record.client_window, liars=liars, limits=record.limits, replicated=record.object_name)
+    record, _ = by_session(record, [()] * (1 + max((each.client for each in record.clients), default=0)), None, liars)
+    judgement = judge(record, _workloads(record), record.client_window, liars=liars, limits=record.limits, replicated=record.object_name,
+                      session_slots=record.session_slots)  # fmt: skip
     if judgement.status == "fail":
         return Verification(refused=judgement.reasons)
     dropped = [f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned]
@@ -179,11 +181,11 @@ def _wrong_signature(signed: Signed[Any], views: Mapping[int, Membership], name:
         yield f"{name} of configuration {number}: {violation.kind}: {violation}"
 
 
-def _workloads(record: RunRecord, view: Membership) -> list[_Recorded]:
+def _workloads(record: RunRecord) -> list[_Recorded]:
     by_client: dict[int, list[Exchange]] = {}
     for client in record.clients:
         by_client.setdefault(client.client, []).extend(client.exchanges)
-    return [_Recorded(by_client.get(number, [])) for number in range(len(view.clients))]
+    return [_Recorded(by_client.get(number, [])) for number in range(1 + max(by_client, default=-1))]
 
 
 def _signers_of_beginning(record: RunRecord, before: Membership, view: Membership) -> list[int] | None:

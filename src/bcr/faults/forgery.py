@@ -42,12 +42,16 @@ from bcr.signed.statements import (
     Checkpoint,
     Complaint,
     ConfigurationQuery,
+    Credential,
     GetRunningState,
     Outcome,
     Ready,
     ReconfigurationRequest,
     Refusal,
     Request,
+    SessionOver,
+    SessionRequest,
+    SignedCredential,
     SignedRequest,
     Stale,
     Voucher,
@@ -62,10 +66,10 @@ FORGED_STATE = Snapshot.of({"forged": "forged"}, ())
 TAKERS: Mapping[str, frozenset[str]] = {
     "olympus": frozenset({"ready", "reconfiguration_request", "wedged", "catching_up", "caught_up", "running_state", "public_key",
                           "configuration_query", "accusation", "complaint", "control"}),
-    "clients": frozenset({"result_message", "error", "configuration", "voucher", "stale", "control"}),
+    "clients": frozenset({"result_message", "error", "configuration", "voucher", "stale", "control", "credential", "session_over"}),
     "replicas": frozenset({"client_request", "forwarded_request", "shuttle", "result_shuttle", "checkpoint",
                            "completed_checkpoint", "wedge_request", "catch_up", "get_running_state", "inithist",
-                           "configuration", "control"}),
+                           "configuration", "control", "introduction"}),
 }  # fmt: skip
 
 ToWhom = tuple[Literal["olympus", "replica", "client"], int]
@@ -98,7 +102,8 @@ Forged = Iterator[tuple[ToWhom, Any]]
 def forgeries(kind: str, liar: Liar) -> list[tuple[ToWhom, tuple[Any, ...]]]:
     """To whom the liar sends which message of this kind: name and payload, sealed or in a piece as such messages travel.
 
-    A `configuration` lacks the processes that travel beside it. Of a kind that nobody sends there is none.
+    A `configuration` and an `introduction` lack the processes that travel beside them; behind the latter goes a request of
+    whoever is introduced. Of a kind that nobody sends there is none.
     """
     forge = _FORGERS.get(kind, _nothing)
 
@@ -114,6 +119,8 @@ def forgeries(kind: str, liar: Liar) -> list[tuple[ToWhom, tuple[Any, ...]]]:
         for to, message in forge(liar, sign):
             if kind == "control":
                 found.append((to, message))
+            elif kind == "introduction" and isinstance(message.statement, Request):
+                found.append((to, ("client_request", encode(message))))
             elif kind in IN_PIECES:
                 found.append((to, (kind, _in_a_piece(kind, message, liar, FORGED_SERIAL + len(found), is_own))))
             elif kind in SEALED and to[0] == "replica":
@@ -300,6 +307,34 @@ def _vouchers(liar: Liar, sign: Sign) -> Forged:
         yield ("client", client), sign(voucher, OLYMPUS)
 
 
+def _credential(liar: Liar, sign: Sign, client: int) -> SignedCredential:
+    """One that Olympus never gave, under which the liar would be a client with a number that is next."""
+    address = liar.configuration.clients[client].address
+    return sign(Credential(len(liar.configuration.clients) + client, client, liar.keys.public, address), OLYMPUS)
+
+
+def _credentials(liar: Liar, sign: Sign) -> Forged:
+    for client in liar.clients:
+        yield ("client", client), _credential(liar, sign, client)
+
+
+def _introductions(liar: Liar, sign: Sign) -> Forged:
+    for place in liar.others:
+        for client in liar.clients:
+            credential = _credential(liar, sign, client)
+            number = credential.statement.client
+            operations = (Operation("put", "forged", "forged"),)
+            yield ("replica", place), credential
+            yield ("replica", place), Signed.sign(SessionRequest(number, 0, operations, credential), number, liar.keys)
+
+
+def _sessions_over(liar: Liar, sign: Sign) -> Forged:
+    """In everybody's name, its own too: there it is a lie that nobody can tell from the truth."""
+    for place in range(len(liar.configuration.replicas)):
+        for client in liar.clients:
+            yield ("client", client), sign(SessionOver(liar.configuration.number, client), place)
+
+
 def _stale(liar: Liar, sign: Sign) -> Forged:
     return _said_of_a_request(Stale, liar, sign)
 
@@ -347,6 +382,9 @@ _FORGERS: Mapping[str, Callable[[Liar, Sign], Forged]] = {
     "complaint": _of_clients(lambda liar: Complaint(liar.configuration.number, 0)),
     "voucher": _vouchers,
     "stale": _stale,
+    "credential": _credentials,
+    "introduction": _introductions,
+    "session_over": _sessions_over,
     "catching_up": _to_olympus(lambda liar: CatchingUp(liar.configuration.number, 1, liar.slot)),
     "reconfiguration_request": _to_olympus(lambda liar: ReconfigurationRequest(liar.configuration.number, "forged")),
     "accusation": _accusations,

@@ -65,7 +65,7 @@ MESSAGES: Sequence[str] = (
     "client_request", "forwarded_request", "shuttle", "result_shuttle", "checkpoint", "completed_checkpoint",
     "result_message", "voucher", "stale", "error", "wedge_request", "wedged", "catch_up", "catching_up", "caught_up",
     "get_running_state", "running_state", "inithist", "configuration", "ready", "public_key", "configuration_query",
-    "reconfiguration_request", "accusation", "complaint", "control",
+    "reconfiguration_request", "accusation", "complaint", "control", "credential", "introduction", "session_over",
 )  # fmt: skip
 
 TRIGGERS: Mapping[str, TriggerWord] = {

@@ -42,6 +42,8 @@ INDEXED: Mapping[str, str] = {
     "workload": "`[client]`: its operations, or `pseudorandom(seed,n)`, or of a dictionary `uniform(seed,n,value_bytes,read_percent)`",
     "failures": "`[configuration,position]`: pairs `trigger,failure` of this replica, separated by `;`",
     "client_failures": "`[client]`: pairs `trigger,failure` of this client, which is faulty then",
+    "client_arrives": "`[client]`: when this client comes, counted from when the service is there; it gets a number and a credential from Olympus then",
+    "client_leaves": "`[client]`: when it goes: it sends nothing more; one that arrives after that comes back, under another key and number",
     "links": "`[a,b]`: `trigger,fail()` and `trigger,fix()` of the link from replica a to b; without an index also "
              "`trigger,partition({0,1},{2})`",
 }  # fmt: skip

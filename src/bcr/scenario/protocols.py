@@ -118,7 +118,7 @@ RAFT = Protocol(
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
     promise="against crashes, restarts, and links that lose, delay, repeat and cut, and against no lie",
-    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"),
+    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "session_slots", "callers"),
     refused={
         "authentication": ("ed25519", UNSIGNED),
         "acceptance": ("all", UNSIGNED),

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bcr.chain.settings import Visit
 from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, no_accident
 from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
@@ -29,7 +30,8 @@ from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
 from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
-from bcr.scenario.values import NUMBERS, Range, Scenario, Simulation
+from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, Range, Scenario, Simulation
+from bcr.scenario.visits import parse_visits, slots_of_sessions
 from bcr.scenario.workload import Workload
 from bcr.scenario.workload_grammar import parse_workload
 from bcr.signed.authentication import Authentication
@@ -235,6 +237,7 @@ class _Reading:
         replicas = protocol.servers(t, authentication)
         counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
         reading = FileReading(clients, replicas, counters, unit_ms, indices, protocol.triggers, WORDS)
+        session_slots, visits = self._sessions(reading, protocol, numbers["session_slots"], authentication)
         self.is_possible = partial(protocol.why_not, allows_lies=self._choice("allow_lies") == "yes")
         failures = self._failures(reading, authentication)
         return Scenario(
@@ -259,6 +262,9 @@ class _Reading:
             object_name=object_name,
             client_rate=numbers["client_rate"],
             state_limit_bytes=numbers["state_limit"],
+            callers=self._callers(numbers, protocol),
+            session_slots=session_slots,
+            visits=visits,
             failures=failures,
             client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(reading),
@@ -352,7 +358,7 @@ class _Reading:
     def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
             forms = {"workload": "workload[i]", "failures": "failures[c,r]", "client_failures": "client_failures[k]",
-                     "links": "links[a,b]"}  # fmt: skip
+                     "links": "links[a,b]", "client_arrives": "client_arrives[k]", "client_leaves": "client_leaves[k]"}  # fmt: skip
             form = forms[name]
             self._say(entry, f"expected {form} with whole numbers, found {entry.key!r}")
             return None
@@ -390,6 +396,44 @@ class _Reading:
                 self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 plans.append(ClientFaultPlan(client, pair.trigger, pair.failure, pair.text))
         return tuple(plans)
+
+    def _sessions(
+        self, reading: FileReading, protocol: Protocol, session_slots: int, authentication: Authentication
+    ) -> tuple[int, tuple[Visit, ...]]:
+        """After how many slots sessions end, and when which client comes and goes."""
+        moments = {name: self._moments(name, reading, protocol) for name in ("client_arrives", "client_leaves")}
+        visits = parse_visits(moments, reading, self._say)
+        said = {name: self.entries.get((name, ())) for name in ("session_slots", "data")}
+        is_chain = protocol is SHUTTLE
+        return (slots_of_sessions(session_slots, moments, said, authentication, self._say) if is_chain else 0), visits
+
+    def _callers(self, numbers: Mapping[str, int], protocol: Protocol) -> int:
+        """How many callers each client has."""
+        if (entry := self.entries.get(("callers", ()))) is not None and numbers["callers"] and numbers["client_rate"]:
+            self._say(
+                entry,
+                "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back",
+            )
+        return numbers["callers"] if protocol is SHUTTLE else 0
+
+    def _moments(self, name: str, reading: FileReading, protocol: Protocol) -> dict[int, tuple[Entry, int]]:
+        """Of each client the milliseconds that this key gives it, and where that stands."""
+        found: dict[int, tuple[Entry, int]] = {}
+        for index, entry in self._indexed(name):
+            place = self._index(entry, name, index, 1)
+            if place is None:
+                continue
+            client = place[0] - reading.indices_start_at
+            if not 0 <= client < reading.clients:
+                self._say(entry, f"{name}: no client {place[0]}, {reading.clients_are}")
+            if protocol is not SHUTTLE:
+                self._say(entry, f"{name}: protocol = {protocol.name} has the clients that it begins with, and no credentials")
+            if ("client_failures", index) in self.entries:
+                self._say(entry, f"{name}: client {place[0]} has faults of its own, and such a client is there from the start and stays")
+            value = self._number_of(entry, entry.key, Range(None, 0, MILLISECONDS_MOST, "milliseconds after the start"), reading.unit_ms)
+            if value is not None:
+                found[client] = entry, value
+        return found
 
     def _demand_possible(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
         """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""

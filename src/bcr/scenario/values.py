@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bcr.chain.settings import Visit
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT, named
 from bcr.objects.replicated import ReplicatedObject
@@ -30,6 +31,7 @@ class Range(msgspec.Struct, frozen=True):
 MILLISECONDS_MOST = 3_600_000
 
 # Key -> limits. A key's field in Scenario has the same name, with the unit last.
+SESSION_SLOTS = 1_000  # where clients come and go, and a file says nothing else
 NUMBERS = {
     "t": Range(None, 1, 10, "2t+1 processes a configuration, and Olympus searches all quorums of t+1"),
     "num_client": Range(None, 1, 200, "an operating system process each"),
@@ -40,8 +42,20 @@ NUMBERS = {
     "batch_limit": Range(1, 1, 1_000, "requests in a slot"),
     "client_window": Range(1, 1, 1_000, "requests that a client has outstanding; replicas remember so many of each"),
     "operations_per_request": Range(1, 1, 1_000, "operations in a request"),
+    "callers": Range(
+        0,
+        0,
+        100_000,
+        "callers of each client, each with one operation outstanding, whose operations fill its requests; 0: requests are of one size",
+    ),
     "client_rate": Range(0, 0, 1_000_000, "operations a second that each client is to send; 0: as answers come"),
     "state_limit": Range(STATE_LIMIT_BYTES, 50, 1 << 29, "bytes of all keys and values together, as encoded"),
+    "session_slots": Range(
+        0,
+        0,
+        1_000_000_000,
+        f"slots after which a client's session ends that nobody uses; 0: never, or {SESSION_SLOTS:,} where clients come and go",
+    ),
     "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
     "heartbeat": Range(50, 1, MILLISECONDS_MOST, "milliseconds between two messages of a leader of Raft to a follower"),
     "election_timeout": Range(
@@ -51,7 +65,7 @@ NUMBERS = {
 }
 MAX_OPERATIONS = 1_000_000
 MAX_VALUE_BYTES = 100_000
-NO_SETTINGS = {"workloads", "failures", "client_failures", "expectations", "hosts", "client_hosts", "replica_hosts",
+NO_SETTINGS = {"visits", "workloads", "failures", "client_failures", "expectations", "hosts", "client_hosts", "replica_hosts",
                "simulation"}  # fmt: skip
 
 
@@ -204,6 +218,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     object_name: str = DEFAULT
     client_rate: int = 0
     state_limit_bytes: int = STATE_LIMIT_BYTES
+    callers: int = 0
+    session_slots: int = 0
+    visits: tuple[Visit, ...] = ()
     failures: tuple[FaultPlan, ...] = ()
     client_failures: tuple[ClientFaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()
@@ -231,6 +248,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def faulty_clients(self) -> frozenset[int]:
         """The clients that a fault is planned for: nothing is owed to them."""
         return frozenset(plan.client for plan in self.client_failures)
+
+    @property
+    def leavers(self) -> frozenset[int]:
+        """The clients that go for good: of their workloads as much is owed as they have sent."""
+        return frozenset(client for client, visit in enumerate(self.visits) if visit.goes_for_good)
+
+    @property
+    def last_visit_ms(self) -> int:
+        """When the last client comes or goes."""
+        return max((moment for visit in self.visits for moment in (visit.arrives_ms, visit.leaves_ms) if moment is not None), default=0)
 
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""

@@ -4,7 +4,7 @@ A generated workload is held and sent as its description, so that a million oper
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
@@ -110,6 +110,44 @@ class Requests:
         request = next(islice(self._coming, number - self._next, None))
         self._next = number + 1
         return request
+
+
+class Filled:
+    """A workload whose client fills requests with what waits: only the client knows which operations make one.
+
+    As long as that is not known it has one request, with all of them.
+    """
+
+    def __init__(self, workload: Workload, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+        self._workload = workload
+        self._replicated = replicated
+        self._operations: tuple[Operation, ...] | None = None
+
+    def _all(self) -> tuple[Operation, ...]:
+        if self._operations is None:
+            self._operations = tuple(self._workload.operations(self._replicated))
+        return self._operations
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int, /) -> tuple[Operation, ...]:
+        if number:
+            raise IndexError(number)
+        return self._all()
+
+    def of_sizes(self, sizes: Iterable[int]) -> list[tuple[Operation, ...]]:
+        """Requests of these sizes, and, where operations are left, one more with them."""
+        coming = iter(self._all())
+        requests = [tuple(islice(coming, size)) for size in sizes]
+        left = tuple(coming)
+        return [*requests, left] if left else requests
+
+    def holds(self, operations: tuple[Operation, ...]) -> bool:
+        """Whether these follow one another in it."""
+        everything, count = self._all(), len(operations)
+        places = (place for place, each in enumerate(everything) if each == operations[0])
+        return any(everything[place : place + count] == operations for place in places)
 
 
 def due_after_ns(number: int, operations_per_request: int, client_rate: int) -> int:

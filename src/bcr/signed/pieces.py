@@ -201,6 +201,10 @@ class Pieces:
         self._count = count
         self._pieces[index] = piece
 
+    def __len__(self) -> int:
+        """How many have arrived."""
+        return len(self._pieces)
+
     def payload(self) -> bytes | None:
         """The whole payload, or None while pieces are missing."""
         if self._count is None or len(self._pieces) < self._count:

@@ -1,6 +1,7 @@
 """The statements of the protocol: what clients, replicas and Olympus sign (specification, 2.2)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,6 +30,28 @@ class Request(Statement, frozen=True, tag="request"):
     def digest(self) -> bytes:
         """What the request is known by whoever signed it how."""
         return digest("request", self)
+
+
+class Credential(Statement, frozen=True, tag="credential"):
+    """Olympus's word that whoever signs with `public_key` may act as client `client`, for one session (specification, 15.1).
+
+    Numbers of clients are never given twice. `holder` is which of those that Olympus knows it is, by whose next credential this
+    one ends; `address` is its process, as in a configuration.
+    """
+
+    client: int
+    holder: int
+    public_key: bytes
+    address: str
+
+    def readers(self, circle: Keyring, signer: int) -> Sequence[bytes]:
+        return circle.replicas
+
+
+class SessionRequest(Request, frozen=True, tag="session_request"):
+    """A request of a client that no configuration names, with what shows who that is: its credential."""
+
+    credential: Signed[Credential]
 
 
 class Order(Statement, frozen=True, tag="order"):
@@ -101,6 +124,13 @@ class Stale(Statement, frozen=True, tag="stale"):
         return circle.clients[self.client : self.client + 1]
 
 
+class SessionOver(Statement, frozen=True, tag="session_over"):
+    """A replica's signed answer to a request of a client whose session has ended (specification, 15.4)."""
+
+    configuration: int
+    client: int
+
+
 class Voucher(Statement, frozen=True, tag="voucher"):
     """Olympus's word on what a request gave, once the next configuration is decided to begin behind it (specification, 7.6).
 
@@ -171,7 +201,11 @@ class GetRunningState(Statement, frozen=True, tag="get_running_state"):
         return circle.replicas
 
 
-SignedRequest = Signed[Request]
+SignedCredential = Signed[Credential]
+if TYPE_CHECKING:
+    SignedRequest = Signed[Request]  # a SessionRequest is one
+else:
+    SignedRequest = Signed[Request | SessionRequest]
 SignedOrder = Signed[Order]
 SignedResult = Signed[Result]
 SignedCheckpoint = Signed[Checkpoint]

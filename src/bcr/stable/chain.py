@@ -119,7 +119,7 @@ class Stable:
         base = Base(0, snapshot.digest(), (), snapshot.outcomes)
         self._checkpoint({"configuration": configuration, "base": encode(base)}, snapshot, 0)
         content = self._disk.read()
-        written = Snapshot(tuple(sorted(content.parts.items())), _base(content).outcomes)
+        written = Snapshot(tuple(sorted(content.parts.items())), base_of(content).outcomes)
         if written.digest() != base.state_digest:
             raise DamagedError(f"{self._disk.name} gives back another state than was written")
         self.has_begun = True
@@ -190,7 +190,7 @@ class Stable:
         mine, given = (_decoded(SignedConfiguration, each) for each in (content.facts.get("configuration", b""), configuration))
         if mine.statement != given.statement:
             raise DamagedError(f"{self._disk.name} is of another configuration {self.identity.configuration}")
-        base = _base(content, is_sealed=False)
+        base = base_of(content, is_sealed=False)
         snapshot = Snapshot(tuple(sorted(content.parts.items())), base.outcomes)
         if snapshot.digest() != base.state_digest:
             raise DamagedError(f"the state on {self._disk.name} is not what was written")
@@ -218,7 +218,8 @@ class Stable:
         ledger.history[entry.slot] = entry
 
 
-def _base(content: Content, is_sealed: bool = True) -> Base:
+def base_of(content: Content, is_sealed: bool = True) -> Base:
+    """Where the log of a replica's disk goes on. Raises DamagedError."""
     data = content.facts.get("base", b"")
     return _decoded(Base, unsealed("base", data) if is_sealed else data)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.signed.authentication import Acceptance, Authentication
 from bcr.signed.encoding import decode, encode
@@ -55,6 +56,13 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     run: str
 
 
+class Decided(msgspec.Struct, frozen=True, array_like=True):
+    """What the last configuration is replaced with: the vouchers, and the account of it, as far as it went."""
+
+    vouchers: tuple[Voucher, ...]
+    account: ReconfigurationReport
+
+
 class StateFact(msgspec.Struct, frozen=True, array_like=True):
     """Of the state whose buckets are the disk's parts: its digest, and the encoded outcomes."""
 
@@ -74,7 +82,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
     era: int
     highest: int = -1
     issued: Issued | None = None
-    decided: tuple[Voucher, ...] | None = None
+    decided: Decided | None = None
     state: Snapshot | None = None
 
     @classmethod
@@ -88,7 +96,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
                 decode(int, facts["era"]),
                 decode(int, facts["highest"]),
                 decode(Issued | None, facts["issued"]),  # type: ignore[arg-type]
-                decode(tuple[Voucher, ...] | None, facts["decided"]),  # type: ignore[arg-type]
+                decode(Decided | None, facts["decided"]),  # type: ignore[arg-type]
                 _state(content, decode(StateFact | None, facts["state"])),  # type: ignore[arg-type]
             )
         except KeyError as missing:
@@ -146,9 +154,9 @@ class OlympusLog:
         self._write({"highest": encode(self.highest)})
         return self.highest
 
-    def decide(self, vouchers: Iterable[Voucher], state: Snapshot) -> None:
+    def decide(self, vouchers: Iterable[Voucher], state: Snapshot, account: ReconfigurationReport) -> None:
         """Before any voucher leaves: these, and the state that the next configuration begins with."""
-        self._write({"decided": encode(tuple(vouchers))}, state)
+        self._write({"decided": encode(Decided(tuple(vouchers), account))}, state)
 
     def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot) -> None:
         """Before the configuration leaves, which begins with this state: nothing is decided that is not in it."""

@@ -54,6 +54,8 @@ class Buckets:
         self._kind: Any = dict[str, self.replicated.value_type]  # type: ignore[name-defined]
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
         self._tree: BucketTree | None = None  # over the buckets, once it has been asked for
+        # By index those that are not empty, as a snapshot has them, once one was asked for: so it sorts nothing.
+        self._pairs: list[tuple[int, bytes] | None] | None = None
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet
         self._values: _Values = self.replicated.new_values()
         self._room = Room(limit_bytes - sum(map(_bytes_of_bucket, self._encoded.values())))
@@ -125,8 +127,16 @@ class Buckets:
 
     def encoded(self) -> dict[int, bytes]:
         """Index and canonical encoding of each bucket that is not empty, in order."""
+        return dict(self.pairs())
+
+    def pairs(self) -> tuple[tuple[int, bytes], ...]:
+        """The same as pairs. Costs what was written since they were last asked for, and a step for each bucket."""
         self._renew()
-        return dict(sorted(self._encoded.items()))
+        if self._pairs is None:
+            self._pairs = [None] * BUCKETS
+            for index, encoded in self._encoded.items():
+                self._pairs[index] = index, encoded
+        return tuple(filter(None, self._pairs))
 
     def root(self) -> bytes:
         """The root of the Merkle tree over all buckets: equal exactly where the values are."""
@@ -151,6 +161,7 @@ class Buckets:
         other = Buckets(replicated=self.replicated)
         other._encoded = dict(self._encoded)
         other._room = Room(self._room.left)
+        other._pairs = None if self._pairs is None else self._pairs.copy()
         other._tree = None if self._tree is None else self._tree.copy()
         other._unread = set(self._unread)
         other._values = self._values.copy()
@@ -185,5 +196,7 @@ class Buckets:
                 self._encoded[index] = encode(left)
             else:
                 self._encoded.pop(index, None)
+            if self._pairs is not None:
+                self._pairs[index] = (index, self._encoded[index]) if left else None
             if self._tree is not None:
                 self._tree.set(index, self._encoded.get(index))

@@ -103,6 +103,11 @@ class LatestRequests(Generic[V]):
     def get(self, client: int, number: int) -> V | None:
         return self._latest.get(client, {}).get(number)
 
+    def forget(self, client: int) -> None:
+        """Remember nothing of this client."""
+        self._latest.pop(client, None)
+        self._newest.pop(client, None)
+
     def copy(self) -> "LatestRequests[V]":
         """The same memory, which goes its own way from here."""
         other = LatestRequests[V](self.client_window)

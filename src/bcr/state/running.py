@@ -12,11 +12,20 @@ from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits, bytes_of
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
+from bcr.signed.violations import MalformedMessage
 from bcr.state.buckets import Buckets, bucket_of
 from bcr.state.cache import HeldSizes, drop_fallen
+from bcr.state.client_sessions import Sessions, SessionTable
 from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree, root_over
 
 _Outcomes = tuple[tuple[int, tuple[tuple[int, Outcome], ...]], ...]  # by client, by number
+
+
+class _Clients(msgspec.Struct, frozen=True, array_like=True):
+    """What is remembered of clients, where they come and go: else it is their outcomes alone."""
+
+    outcomes: _Outcomes
+    sessions: SessionTable
 
 
 class RunningState:
@@ -25,10 +34,17 @@ class RunningState:
     The outcomes are part of the replicated state, so that a request executes at most once, also across a
     reconfiguration. A client has at most `client_window` requests outstanding and numbers them in turn, so of each
     client the outcomes of its `client_window` highest numbers are enough to know any request that can still arrive.
-    How large both may become `limits` says.
+    How large both may become `limits` says. With `session_slots` clients come and go: of one that was not heard for so many
+    slots nothing is remembered but that its session has ended. With 0 the clients of the first configuration stay for ever.
     """
 
-    def __init__(self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+    def __init__(
+        self,
+        client_window: int,
+        limits: StateLimits = DEFAULT_LIMITS,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
+        session_slots: int = 0,
+    ) -> None:
         self.client_window = client_window
         self.limits = limits
         self.replicated = found(replicated)
@@ -36,6 +52,8 @@ class RunningState:
         self._held: dict[int, HeldSizes] = {}  # of each client's outcomes, where these may come to too many bytes
         self.outcomes: dict[int, dict[int, Outcome]] = {}
         self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
+        self.sessions = Sessions(session_slots) if session_slots else None
+        self.ended: list[int] = []  # clients whose sessions have ended in the latest slot
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -48,11 +66,18 @@ class RunningState:
         return shown(self.replicated, self.values)
 
     def is_stale(self, request: Request) -> bool:
-        """Whether the request is so old that its client has accepted an answer to it, or is breaking its window."""
-        return self.is_stale_number(request.client, request.number)
+        """Whether the request is so old that its client has accepted an answer to it, or is breaking its window.
+
+        So is every request of a session that has ended.
+        """
+        return self.is_over(request) or self.is_stale_number(request.client, request.number)
+
+    def is_over(self, request: Request) -> bool:
+        """Whether the session in which the request was made has ended (specification, 15.4)."""
+        return self.sessions is not None and self.sessions.is_over(request)
 
     def is_stale_number(self, client: int, number: int) -> bool:
-        """The same of a request of which only client and number are known."""
+        """Whether its number is one of the oldest, of a request of which only client and number are known."""
         return bool(self.outcomes.get(client)) and number <= self._highest[client] - self.client_window
 
     def is_beyond(self, request: Request) -> bool:
@@ -65,16 +90,30 @@ class RunningState:
 
         A request that was executed before gives its recorded outcome and has no effect; a stale one has neither.
         """
-        return tuple(self.execute_at(configuration, slot, index, request) for index, request in enumerate(requests))
+        self.ended = []
+        outcomes = tuple(self.execute_at(configuration, slot, index, request) for index, request in enumerate(requests))
+        if self.sessions is not None and any(outcome.place[:2] == (configuration, slot) and outcome.results for outcome in outcomes):
+            self._end_sessions(self.sessions.pass_slot())
+        return outcomes
+
+    def _end_sessions(self, clients: Iterable[int]) -> None:
+        for client in clients:
+            self.ended.append(client)
+            for kept in (self.outcomes, self._highest, self._held):
+                kept.pop(client, None)
 
     def execute_at(self, configuration: int, slot: int, index: int, request: Request) -> Outcome:
         """Execute one request, the one at place `index` of a slot; see `execute`."""
+        if self.is_over(request):
+            return Outcome(configuration, slot, index, ())
         latest = self.outcomes.setdefault(request.client, {})
         recorded = latest.get(request.number)
         if recorded is not None:
             return recorded
-        if self.is_stale(request):
+        if self.is_stale_number(request.client, request.number):
             return Outcome(configuration, slot, index, ())
+        if self.sessions is not None:
+            self._end_sessions(self.sessions.use(request))
         results = self._buckets.execute(request.operations, self._results_left(request), (configuration, slot, index))
         outcome = Outcome(configuration, slot, index, results)
         before = self._highest[request.client] if latest else request.number
@@ -123,7 +162,10 @@ class RunningState:
         return self._buckets.execute((operation,), place=place)[0]
 
     def snapshot(self) -> "Snapshot":
-        return Snapshot(tuple(self._buckets.encoded().items()), self._encoded_outcomes())
+        outcomes = self._encoded_outcomes()
+        snapshot = Snapshot(self._buckets.pairs(), outcomes)
+        snapshot.__dict__["_digest"] = _digest(self._buckets.root(), outcomes)  # which is known: nobody need hash all of it
+        return snapshot
 
     @classmethod
     def restored(
@@ -132,17 +174,24 @@ class RunningState:
         client_window: int,
         limits: StateLimits = DEFAULT_LIMITS,
         replicated: ReplicatedObject[Any] | str = DEFAULT,
+        session_slots: int = 0,
     ) -> "RunningState":
         """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
-        state = cls(client_window, limits, replicated)
+        state = cls(client_window, limits, replicated, session_slots)
         state._buckets = Buckets(dict(snapshot.buckets), limits.dictionary, state.replicated)
-        state.outcomes = {client: dict(latest) for client, latest in decode(_Outcomes, snapshot.outcomes)}
+        outcomes, table = _decoded_clients(snapshot.outcomes)
+        if (table is None) != (state.sessions is None):
+            raise MalformedMessage(f"a running state {'without' if table is None else 'with'} sessions")
+        if table is not None:
+            state.sessions = Sessions(session_slots, table)
+        state.outcomes = {client: dict(latest) for client, latest in outcomes}
         state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
         return state
 
     def copy(self) -> "RunningState":
         """The same running state, which goes its own way from here."""
         other = RunningState(self.client_window, self.limits, self.replicated)
+        other.sessions = None if self.sessions is None else self.sessions.copy()
         other._buckets = self._buckets.copy()
         other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
         other._highest = dict(self._highest)
@@ -161,7 +210,8 @@ class RunningState:
         return Witness(bucket, path, _digest_of_outcomes(self._encoded_outcomes()))
 
     def _encoded_outcomes(self) -> bytes:
-        return encode(tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items())))
+        outcomes = tuple((client, tuple(sorted(latest.items()))) for client, latest in sorted(self.outcomes.items()))
+        return encode_clients(outcomes, None if self.sessions is None else self.sessions.table())
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
@@ -175,9 +225,20 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
     outcomes: bytes
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], outcomes: _Outcomes, replicated: ReplicatedObject[Any] | str = DEFAULT) -> "Snapshot":
-        """The snapshot of a state with these values by key, and these outcomes by client and number, in order."""
-        return cls(tuple(Buckets.of(values, replicated).encoded().items()), encode(outcomes))
+    def of(
+        cls,
+        values: Mapping[str, Any],
+        outcomes: _Outcomes,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
+        sessions: SessionTable | None = None,
+    ) -> "Snapshot":
+        """The snapshot of a state with these values by key, these outcomes by client and number, in order, and these sessions."""
+        return cls(Buckets.of(values, replicated).pairs(), encode_clients(outcomes, sessions))
+
+    def witness(self, key: str) -> "Witness":
+        """What shows the key's value to whoever has the digest of this state."""
+        bucket, path = Buckets(dict(self.buckets)).witness(key)
+        return Witness(bucket, path, _digest_of_outcomes(self.outcomes))
 
     def values(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> dict[str, Any]:
         """What stands at each key, in their order. Raises MalformedMessage where a bucket is none."""
@@ -191,7 +252,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
     def demand_readable(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
         """Raises MalformedMessage unless this is a running state of such an object and no mere bytes."""
         self.values(replicated)
-        decode(_Outcomes, self.outcomes)
+        _decoded_clients(self.outcomes)
 
     def with_sessions_of(self, clients: Collection[int]) -> "Snapshot":
         """The same, but nobody else's requests are remembered. Raises MalformedMessage where the outcomes are none."""
@@ -235,6 +296,20 @@ class Witness(msgspec.Struct, frozen=True, array_like=True):
     def value_of(self, key: str, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Any:
         """What stands at the key, or None where nothing does. Raises MalformedMessage where the bucket is none."""
         return Buckets({bucket_of(key): self.bucket}, replicated=replicated).value_of(key)
+
+
+def encode_clients(outcomes: _Outcomes, sessions: SessionTable | None) -> bytes:
+    """What a snapshot says of clients."""
+    return encode(outcomes if sessions is None else _Clients(outcomes, sessions))
+
+
+def _decoded_clients(encoded: bytes) -> tuple[_Outcomes, SessionTable | None]:
+    # Of what has sessions the second element is a table, whose first is a number; of outcomes it is a client's, with a list.
+    try:
+        return decode(_Outcomes, encoded), None
+    except MalformedMessage:
+        clients = decode(_Clients, encoded)
+        return clients.outcomes, clients.sessions
 
 
 def shown(replicated: ReplicatedObject[Any], values: Mapping[str, Any]) -> Mapping[str, str]:

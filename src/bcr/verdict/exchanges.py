@@ -5,6 +5,7 @@ from typing import Protocol
 
 from bcr.chain.messages import demand_within_limits
 from bcr.objects.operation import Operation
+from bcr.scenario.workload import Filled
 from bcr.signed.violations import BeyondLimits
 from bcr.verdict.record import ClientRecord, Exchange, RunRecord
 
@@ -38,6 +39,20 @@ def name_of(exchange: Exchange) -> str:
     return f"client {exchange.request.statement.client}, request {exchange.request.statement.number}"
 
 
+def as_sent(record: RunRecord, workloads: Workloads) -> Workloads:
+    """The workloads, and in place of those whose requests filled themselves the requests that their clients have on record."""
+    sizes: dict[int, dict[tuple[int, int], int]] = {}  # of requests, by client and, in the order of sending, client number and number
+    for client in record.clients:
+        known = sizes.setdefault(client.client, {})
+        for signed in (*(exchange.request for exchange in client.exchanges), *client.unanswered, *client.lost):
+            request = signed.statement
+            known[request.client, request.number] = len(request.operations)
+    return [
+        each.of_sizes([size for _, size in sorted(sizes.get(client, {}).items())]) if isinstance(each, Filled) else each
+        for client, each in enumerate(workloads)
+    ]
+
+
 def is_clients_own(exchange: Exchange, client: int, workloads: Workloads) -> bool:
     """Whether a request in the record of this client names it, and there is such a client."""
     return exchange.request.statement.client == client and 0 <= client < len(workloads)
@@ -64,15 +79,20 @@ def _answered(record: RunRecord) -> set[tuple[int, int]]:
     return {(statement.client, statement.number) for statement in statements}
 
 
+def _settled(record: RunRecord) -> set[tuple[int, int]]:
+    """The same, and of those whose answer nobody is owed any more: their sessions have ended."""
+    return _answered(record) | {(each.statement.client, each.statement.number) for client in record.clients for each in client.lost}
+
+
 def is_complete(record: RunRecord, workloads: Workloads) -> bool:
-    """Whether every request of the workloads has an answer on record."""
+    """Whether every request of the workloads has an answer on record, or is on record as lost."""
     expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
-    return _answered(record).issuperset(expected)
+    return _settled(record).issuperset(expected)
 
 
 def missing_answers(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     """Of each client that has not all answers, how many it has; and which of its requests no replica ever executes."""
-    answered = _answered(record)
+    answered = _settled(record)
     for client, workload in enumerate(workloads):
         count = sum((client, number) in answered for number in range(len(workload)))
         if count < len(workload):

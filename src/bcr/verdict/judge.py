@@ -22,8 +22,10 @@ from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.signed.statements import Order, Result
 from bcr.signed.violations import NotEnoughStatements, NotFinal, ProtocolViolation
 from bcr.state.running import RunningState
+from bcr.verdict.by_session import by_session
 from bcr.verdict.exchanges import (
     Workloads,
+    as_sent,
     first_reasons,
     is_clients_own,
     is_complete,
@@ -68,6 +70,8 @@ def judge(
     patience_ms: int = 0,
     limits: StateLimits = DEFAULT_LIMITS,
     replicated: ReplicatedObject[Any] | str = DEFAULT,
+    session_slots: int = 0,
+    leavers: Collection[int] | None = None,
 ) -> Judgement:
     """The verdict on a run whose client k was to have the operations `workloads[k][n]` executed as its request n.
 
@@ -79,14 +83,17 @@ def judge(
 
     `given_up` says why the run did not go to its end, where it did not: a `fail` if a request is unanswered that
     is owed an answer (bcr.verdict.owing), and it is no Hindrance. `patience_ms` is how long faults may make a replica
-    stand still before it counts as one of the t; `limits` is how large the state may become. Never raises, whatever the record holds.
+    stand still before it counts as one of the t; `limits` is how large the state may become. After `session_slots` slots sessions
+    end, if it is not 0; `leavers` are clients that go before their work is done, None where it is not known who those are.
+    Never raises, whatever the record holds.
     """
     if any(isinstance(each.answer, Response) for client in record.clients for each in client.exchanges):
         return Judgement("fail", ("the record holds answers of Raft, which prove nothing here",))
+    record, workloads = by_session(record, as_sent(record, workloads), leavers, liars)
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
-    service = Model(client_window, limits, replicated)
+    service = Model(client_window, limits, replicated, session_slots)
     if record.initial_state is not None:
         try:
             service.begin_with(record.initial_state)
@@ -168,12 +175,14 @@ def _what_is_wrong(
         key=lambda exchange: exchange.answer.outcome.place,
     )
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
-    is_answered = is_whole = is_complete(record, workloads)
+    lost = sum(len(client.lost) for client in record.clients)
+    is_answered = is_complete(record, workloads)
+    is_whole = is_answered and not lost
     if recorded_by_liars is not None:
         proved = {each.answer.outcome.place: each for each in recorded_by_liars if is_proved(each, configurations)}
         unjudged = {each.request.statement.client for each in proved.values()}
         history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
-        is_whole = is_answered and _has_every_slot(history, record) and _explains(history, record, service)
+        is_whole = is_whole and _has_every_slot(history, record) and _explains(history, record, service)
     else:
         unjudged = set()
     replayed = service.copy()
@@ -185,8 +194,11 @@ def _what_is_wrong(
             f"{sum(judged[: len(replayable)])} of {sum(judged)} results replayed, and not the final state: "
             "what else was executed only clients know that lie"
         )
+    if lost and not is_whole:
+        unreplayed.append(f"of {lost} requests nobody knows whether they were executed: their sessions had ended when they asked")
     yield from wrong_order_in_time(record.clients, _place)
-    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history, service):
+    anew = Model(service.client_window, service.limits, service.replicated)  # which takes requests in any order, whoever is in session
+    if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history, anew):
         yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
     yield from _wrong_final_outcomes(record, service, is_answered)
@@ -392,12 +404,15 @@ def _wrong_final_outcomes(record: RunRecord, service: Model, is_answered: bool) 
     if record.final_state is None:
         return
     try:
-        outcomes = RunningState.restored(record.final_state, service.client_window, replicated=service.replicated).outcomes
+        session_slots = 0 if service.admission is None else service.admission.session_slots
+        final = RunningState.restored(record.final_state, service.client_window, replicated=service.replicated, session_slots=session_slots)
     except ProtocolViolation as violation:
         yield f"the recorded final state cannot be read: {violation}"
         return
     for client in record.clients:
-        held = outcomes.get(client.client, {})
+        if final.sessions is not None and client.client not in final.sessions.open_sessions():
+            continue  # nothing is remembered of it
+        held = final.outcomes.get(client.client, {})
         newest = max((exchange.request.statement.number for exchange in client.exchanges), default=0)
         for exchange in client.exchanges:
             number = exchange.request.statement.number

@@ -5,6 +5,7 @@ What is checked must not be what it is checked with: a request executed twice by
 replicas and in a replay of theirs alike. Of the object, `ReplicatedObject.model` is what it brings along for this.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from bcr.objects.finding import DEFAULT, found
@@ -13,6 +14,7 @@ from bcr.objects.sizes import DEFAULT_LIMITS, RESULTS_LIMIT_BYTES, StateLimits
 from bcr.signed.encoding import encode
 from bcr.signed.statements import Outcome, Request
 from bcr.state.running import RunningState, Snapshot
+from bcr.verdict.admission import Admission
 
 Executed = tuple[Place, tuple[str, ...]]  # where a request was executed, and what it returned
 
@@ -20,8 +22,15 @@ Executed = tuple[Place, tuple[str, ...]]  # where a request was executed, and wh
 class Model:
     """The service as one process: the object, and every request that was executed, with its place and results."""
 
-    def __init__(self, client_window: int, limits: StateLimits = DEFAULT_LIMITS, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:
+    def __init__(
+        self,
+        client_window: int,
+        limits: StateLimits = DEFAULT_LIMITS,
+        replicated: ReplicatedObject[Any] | str = DEFAULT,
+        session_slots: int = 0,
+    ) -> None:
         self.client_window = client_window
+        self.admission = Admission(session_slots) if session_slots else None
         self.limits = limits
         self._most_bytes = 0  # that the object may have come to, as encoded; of one that keeps to limits itself, nothing
         self.replicated = found(replicated)
@@ -45,6 +54,7 @@ class Model:
 
     def copy(self) -> "Model":
         other = Model(self.client_window, self.limits, self.replicated)
+        other.admission = None if self.admission is None else self.admission.copy()
         other._object, other._most_bytes = self._object.copy(), self._most_bytes
         other.executed, other.latest = dict(self.executed), dict(self.latest)
         return other
@@ -52,10 +62,14 @@ class Model:
     def execute(self, place: Place, request: Request) -> Executed:
         """Where the request was executed and what it returned: now, or before if it is none of the oldest."""
         key = request.client, request.number
+        if self.admission is not None and self.admission.refuses(place, request):
+            return place, ()
         if request.number <= self.latest.get(request.client, -1) - self.client_window:
             return place, ()
         if key not in self.executed:
             self.executed[key] = place, self._results(request, place)
+            if self.admission is not None:
+                self.admission.took(request)
             self.latest[request.client] = max(self.latest.get(request.client, -1), request.number)
         return self.executed[key]
 
@@ -94,7 +108,7 @@ class Model:
         """How a replica's running state differs; empty where it does not."""
         if state.values != self.values:
             return f"another {self.replicated.name}"
-        expected = {(client, number) for (client, number) in self.executed if number > self.latest[client] - self.client_window}
+        expected = set(self._remembered_requests())
         held = {(client, number) for client, latest in state.outcomes.items() for number in latest}
         if held != expected:
             return f"outcomes of {sorted(held)}, not of {sorted(expected)}"
@@ -102,13 +116,25 @@ class Model:
             outcome = state.outcomes[client][number]
             if (outcome.place, outcome.results) != self.executed[client, number]:
                 return f"another outcome of request {number} of client {client}"
-        return ""
+        table = None if self.admission is None else self.admission.table()
+        held_table = None if state.sessions is None else state.sessions.table()
+        return "" if held_table == table else f"other sessions: {held_table}, not {table}"
+
+    def _remembered_requests(self) -> Iterator[tuple[int, int]]:
+        """Client and number of every request whose outcome the running state holds, in order."""
+        gone = set() if self.admission is None else self.executed_clients() - self.admission.present()
+        for client, number in sorted(self.executed):
+            if client not in gone and number > self.latest[client] - self.client_window:
+                yield client, number
+
+    def executed_clients(self) -> set[int]:
+        return set(self.latest)
 
     def snapshot(self) -> Snapshot:
         """The running state that a replica has which executed the same."""
         outcomes: dict[int, list[tuple[int, Outcome]]] = {}
-        for (client, number), (place, results) in sorted(self.executed.items()):
-            if number > self.latest[client] - self.client_window:
-                outcomes.setdefault(client, []).append((number, Outcome(*place, results)))
+        for client, number in self._remembered_requests():
+            place, results = self.executed[client, number]
+            outcomes.setdefault(client, []).append((number, Outcome(*place, results)))
         kept = tuple((client, tuple(latest)) for client, latest in sorted(outcomes.items()))
-        return Snapshot.of(self.values, kept, self.replicated)
+        return Snapshot.of(self.values, kept, self.replicated, None if self.admission is None else self.admission.table())

@@ -40,10 +40,20 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.accepted_ns - (self.sent_ns if self.due_ns is None else self.due_ns)
 
 
+class SessionAccount(msgspec.Struct, frozen=True, array_like=True):
+    """A client's word on one of its sessions: its number in it, which request of its workload came first, and how many it sent."""
+
+    client: int
+    first: int
+    sent: int
+
+
 class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     """A client's exchanges in request order, and the requests that it got no answer to.
 
-    `faults` are those of its own that struck. Times of clients with the same `clock` can be compared: it names a monotonic clock.
+    `faults` are those of its own that struck. One that came or went gives account of its `sessions`, and `has_left` where it
+    went before its work was done; of requests that are `lost` it will never know what they gave, for their session has ended.
+    Times of clients with the same `clock` can be compared: it names a monotonic clock.
     """
 
     client: int
@@ -55,6 +65,9 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     samples: tuple[Sample, ...] = ()
     faults: tuple[ClientFaultPlan, ...] = ()
     exhibits: tuple[Exhibit, ...] = ()
+    sessions: tuple[SessionAccount, ...] = ()
+    lost: tuple[SignedRequest, ...] = ()
+    has_left: bool = False
 
 
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):
@@ -111,4 +124,5 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     object_name: str = DEFAULT
     protocol: str = "shuttle"
     initial_state: Snapshot | None = None
+    session_slots: int = 0
     is_without_olympus: bool = False

@@ -27,7 +27,7 @@ def record_of(payload: bytes) -> ClientRecord:
         raise MalformedMessage("a client's record without a frame", evidence=())
     account = decode(ClientRecord, frames.pop())
     exchanges = [decode(Exchange, each) for each in frames]
-    exchanges.sort(key=lambda exchange: exchange.request.statement.number)
+    exchanges.sort(key=lambda exchange: (exchange.request.statement.client, exchange.request.statement.number))
     return msgspec.structs.replace(account, exchanges=tuple(exchanges))
 
 

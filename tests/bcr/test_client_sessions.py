@@ -1,0 +1,200 @@
+"""Sessions of clients, as the running state has them: each test is named after a sentence of docs/protocol.md, section 15."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bcr.chain.configuration import Configuration, Member, Membership
+from bcr.chain.guests import Guests
+from bcr.objects.operation import Operation
+from bcr.signed.encoding import decode, encode
+from bcr.signed.signing import Signed, SigningKey
+from bcr.signed.statements import Credential, Outcome, Request, SessionRequest, SignedRequest
+from bcr.signed.violations import InvalidSignature, MalformedMessage, UnknownSigner
+from bcr.state.client_sessions import MOST_ENDED
+from bcr.state.running import RunningState, Snapshot
+from bcr.verdict.model import Model
+
+OLYMPUS, GUEST, STRANGER = (SigningKey(bytes([each]) * 32) for each in (1, 2, 3))
+
+
+def credential(client, holder, keys=GUEST, giver=OLYMPUS, key=None):
+    return Signed.sign(Credential(client, holder, key or keys.public, "host:1/a"), 0, giver)
+
+
+def request(client, number, holder=None, key=b"k" * 32, word="x"):
+    """What `holder` asks for as `client`; a client of the configuration where nobody else holds the number."""
+    operations = (Operation("append", "k", word) if number else Operation("put", "k", word),)
+    if holder is None:
+        return Request(client, number, operations)
+    return SessionRequest(client, number, operations, credential(client, holder, key=key))
+
+
+def slots(state, *requests):
+    """Execute each of the requests in a slot of its own."""
+    slot = state.sessions.slots
+    return [state.execute(0, slot + index, [each])[0] for index, each in enumerate(requests)]
+
+
+def open_clients(state):
+    return set(state.sessions.open_sessions())
+
+
+# -- 15.1: Every request of such a client carries its credential under the client's signature
+
+
+def signed(statement, keys=GUEST):
+    return Signed.sign(statement, statement.client, keys)
+
+
+def view_of_olympus():
+    replicas = tuple(Member(bytes([each]) * 32, f"host:{each}/a") for each in range(3))
+    issued = Configuration(0, 1, replicas, (Member(STRANGER.public, "host:9/a"),))
+    return Membership(issued, OLYMPUS.public, GUEST)
+
+
+def session_request(client=7, given=None):
+    return SessionRequest(client, 0, (Operation("get", "k"),), given or credential(client, 1))
+
+
+def test_whoever_checks_a_request_needs_to_have_heard_of_nobody():
+    view_of_olympus().demand_signed_by_client(signed(session_request()))
+
+
+def test_a_request_without_a_signature_that_a_credential_names_is_nobodys():
+    with pytest.raises(InvalidSignature, match="client 7"):
+        view_of_olympus().demand_signed_by_client(signed(session_request(), STRANGER))
+    with pytest.raises(UnknownSigner, match="no client 7"):
+        view_of_olympus().demand_signed_by_client(signed(Request(7, 0, (Operation("get", "k"),))))
+
+
+def test_a_credential_that_olympus_did_not_give_makes_nobody_a_client():
+    forged = session_request(given=credential(7, 1, giver=GUEST))
+    with pytest.raises(InvalidSignature, match="credential with an invalid signature of Olympus"):
+        view_of_olympus().demand_signed_by_client(signed(forged))
+
+
+def test_a_credential_is_for_one_number():
+    with pytest.raises(MalformedMessage, match="request of client 8 with the credential of another"):
+        view_of_olympus().demand_signed_by_client(signed(session_request(client=8, given=credential(7, 1))))
+
+
+def test_a_request_comes_over_the_wire_as_what_it_was_with_its_credential_or_without():
+    for each in (request(0, 0), session_request()):
+        assert decode(SignedRequest, encode(signed(each))) == signed(each)
+    assert encode(request(0, 0)) == encode(("request", 0, 0, (Operation("put", "k", "x"),)))  # as it always was
+
+
+# -- 15.2: introductions
+
+
+def test_of_each_holder_one_process_is_known_that_of_its_latest_credential():
+    guests = Guests()
+    guests.add(credential(5, 1).statement, "first")
+    guests.add(credential(6, 1).statement, "second")
+    guests.add(credential(5, 1).statement, "first, once more")
+    guests.add(credential(7, 2).statement, "another")
+    assert [guests.process_of(client) for client in (5, 6, 7, 8)] == [None, "second", "another", None]
+
+
+# -- 15.3: A session ends behind the slot in which it has not been used for `session_slots` of them
+
+
+def test_a_session_ends_when_it_was_not_used_for_so_many_slots_and_its_outcomes_are_forgotten():
+    state = RunningState(1, session_slots=3)
+    slots(state, request(0, 0), request(1, 0), request(1, 1))
+    assert open_clients(state) == {0, 1}
+    slots(state, request(1, 2))
+    assert (open_clients(state), state.ended, set(state.outcomes)) == ({1}, [0], {1})
+
+
+def test_only_slots_count_in_which_something_was_executed_for_the_first_time():
+    state = RunningState(1, session_slots=2)
+    first, second = request(0, 0), request(1, 0)
+    slots(state, first, second)
+    for slot in range(5, 15):
+        assert state.execute(0, slot, [second])[0].place == (0, 1, 0)
+    assert open_clients(state) == {0, 1}
+
+
+def test_a_session_ends_when_its_holder_begins_another():
+    state = RunningState(1, session_slots=100)
+    slots(state, request(1, 0), request(1, 1), request(7, 0, holder=1))
+    assert (open_clients(state), set(state.outcomes)) == ({7}, {7})
+
+
+# -- 15.4: What has ended stays so
+
+
+def test_a_session_that_has_ended_never_begins_again_and_its_requests_have_no_effect():
+    state = RunningState(1, session_slots=1)
+    old = request(0, 0, word="old")
+    slots(state, old, request(1, 0, word="new"))
+    before = dict(state.dictionary), state.digest()
+    for again in (old, request(0, 1), request(0, 5)):
+        assert state.is_over(again) and state.is_stale(again)
+        assert state.execute(0, 9, [again]) == (Outcome(0, 9, 0, ()),)
+    assert (dict(state.dictionary), state.digest()) == before
+
+
+def test_a_number_under_another_key_is_another_client_and_comes_to_nothing():
+    state = RunningState(1, session_slots=100)
+    slots(state, request(7, 0, holder=1))
+    assert not state.is_over(request(7, 1, holder=1)) and state.is_over(request(7, 1, holder=1, key=b"other"))
+
+
+def test_a_lower_number_of_the_same_holder_is_over_also_if_it_was_never_used():
+    state = RunningState(1, session_slots=100)
+    slots(state, request(9, 0, holder=1))
+    assert state.is_over(request(8, 0, holder=1)) and not state.is_over(request(10, 0, holder=1))
+    assert not state.is_over(request(8, 0, holder=2))
+
+
+def test_of_so_many_holders_the_state_knows_and_lower_numbers_of_others_count_as_over():
+    state = RunningState(1, session_slots=1)
+    for client in range(10, 10 + MOST_ENDED + 5):
+        slots(state, request(client, 0, holder=client))
+    assert len(state.sessions.table().latest) == MOST_ENDED + 1
+    assert state.is_over(request(10, 0, holder=10)) and state.is_over(request(3, 0)) and not state.is_over(request(5_000, 0, holder=3))
+
+
+def test_sessions_are_part_of_the_running_state_and_of_its_digest():
+    state = RunningState(2, session_slots=4)
+    slots(state, request(0, 0), request(7, 0, holder=1))
+    restored = RunningState.restored(decode(Snapshot, encode(state.snapshot())), 2, session_slots=4)
+    assert restored.sessions.table() == state.sessions.table() and restored.digest() == state.digest()
+    other = state.copy()
+    other.sessions.pass_slot()
+    assert other.digest() != state.digest() and other.sessions.slots == state.sessions.slots + 1
+
+
+def test_a_state_with_sessions_is_none_without_and_the_other_way_round():
+    for had, wanted, what in ((4, 0, "with sessions"), (0, 4, "without sessions")):
+        with pytest.raises(MalformedMessage, match=what):
+            RunningState.restored(RunningState(1, session_slots=had).snapshot(), 1, session_slots=wanted)
+
+
+def test_without_session_slots_the_state_is_encoded_as_it_always_was():
+    state = RunningState(1)
+    outcome = state.execute(0, 0, [request(0, 0)])[0]
+    assert state.snapshot().outcomes == encode(((0, ((0, outcome),)),))
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=3), max_size=25),
+)
+def test_the_model_that_shares_no_code_agrees_whatever_comes_in_which_order(session_slots, history):
+    state, model = RunningState(2, session_slots=session_slots), Model(2, session_slots=session_slots)
+    for slot, asked in enumerate(history):
+        requests = [
+            request(holder, number) if session == 0 else request(holder + 3 * session, number, holder=holder)
+            for holder, session, number in asked
+        ]
+        outcomes = state.execute(0, slot, requests)
+        expected = [model.execute((0, slot, index), each) for index, each in enumerate(requests)]
+        assert [(outcome.place, outcome.results) for outcome in outcomes] == expected
+        assert model.difference(state) == ""
+        assert model.snapshot().digest() == state.digest()
+        if slot % 4 == 3:
+            state = RunningState.restored(state.snapshot(), 2, session_slots=session_slots)
