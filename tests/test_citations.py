@@ -17,8 +17,23 @@ from bcr.scenario.simulation import OPTIONS
 
 PROJECT = Path(__file__).resolve().parents[1]
 SPECIFICATION = PROJECT / "docs" / "protocol.md"
-RULES = {"1", "2", "3", "4", "5", "6", "7", "7a", "8", "11", "13", "14"}  # sections whose every paragraph somebody has to follow
-ROLES = ("Raft", "RaftClient", "Replica", "Olympus", "Issuer", "Client", "ChainProcess", "Participant")
+RULES = {
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "7a",
+    "8",
+    "11",
+    "13",
+    "14",
+    "15",
+    "16",
+}  # sections whose every paragraph somebody has to follow
+ROLES = ("Braft", "BraftClient", "Raft", "RaftClient", "Replica", "Olympus", "Issuer", "Client", "ChainProcess", "Participant")
 
 NUMBER = r"\d+a?(?:\.\d+)?"
 NUMBERS = rf"{NUMBER}(?:,\s+{NUMBER})*"

@@ -20,11 +20,12 @@ HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
 ARROWS = {
     "bcr": {"msgspec", "nacl", "yaml"},
     "bcr_disk": {"bcr"},
-    "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "psutil"},
+    "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "msgspec", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_client": {"bcr", "msgspec", "nacl"},
-    "bcr_service": HARNESS | {"bcr_client", "da", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "yaml"},
+    "bcr_service": HARNESS
+    | {"bcr_client", "da", "msgpack", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "uvloop", "yaml"},
     "bcr_sim": HARNESS
     | {
         "Participant",
@@ -49,6 +50,8 @@ ARROWS = {
     "bcr_tools": HARNESS
     | {
         "bcr_bench",
+        "bcr_client",
+        "bcr_disk",
         "bcr_fuzz",
         "bcr_service",
         "bcr_show",
@@ -63,7 +66,7 @@ ARROWS = {
     },
 }
 # The rooms of bcr from the ground up: each imports only from those before it.
-FLOORS = ["objects", "signed", "state", "chain", "stable", "raft", "faults", "scenario", "verdict", "evidence"]
+FLOORS = ["objects", "signed", "state", "chain", "stable", "raft", "braft", "faults", "scenario", "verdict", "evidence"]
 
 
 def name_of(path):
@@ -293,9 +296,18 @@ def test_the_check_finds_a_state_variable_that_is_shadowed(body):
 
 # -- the seams: all methods by which somebody else takes hold of a process
 
-TAKE_HOLD = {"Byzantine.da", "Adversary.da", "ByzantineClient.da", "Gateway.da", "Maker.da", "RaftFaults.da"}
+TAKE_HOLD = {
+    "Byzantine.da",
+    "Adversary.da",
+    "ByzantineClient.da",
+    "Gateway.da",
+    "Laboratory.da",
+    "Maker.da",
+    "RaftFaults.da",
+    "BraftFaults.da",
+}
 ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "Client.da",
-         "RaftProcess.da", "Raft.da", "RaftClient.da"}  # fmt: skip
+         "RaftProcess.da", "Raft.da", "RaftClient.da", "BraftProcess.da", "Braft.da", "BraftRepair.da", "BraftClient.da"}  # fmt: skip
 
 
 def seams():
@@ -310,7 +322,7 @@ def overridden(path):
     of_roles = {
         name
         for process in ancestors(path)
-        if process.name + ".da" in ROLES or process.name in {"Olympus", "Replica", "Client", "Server"}
+        if process.name + ".da" in ROLES or process.name in {"Olympus", "Replica", "Client", "Server", "BraftServer", "LastingServer"}
         for name in methods_of(process)
     }
     own = {name for process in processes(parsed(path.read_text())) for name in methods_of(process)}
@@ -322,7 +334,7 @@ def taken_hold_of():
 
 
 def test_nobody_overrides_a_method_of_a_role_that_is_no_seam():
-    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"RunSystem.da", "RaftHarness.da", "Service.da"}
+    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"RunSystem.da", "RaftHarness.da", "BraftHarness.da", "Service.da"}
     wrong = {path.name: overridden(path) - set(seams()) for path in PROTOCOL if path.name in TAKE_HOLD}
     assert not {name: methods for name, methods in wrong.items() if methods}
 
@@ -408,7 +420,7 @@ def messages_of(source):
 
 
 def test_each_protocol_file_has_its_page():
-    assert [file_of(page).name for page in PAGES] == ["Client.da", "Olympus.da", "Raft.da", "Replica.da"]
+    assert [file_of(page).name for page in PAGES] == ["Braft.da", "Client.da", "Olympus.da", "Raft.da", "Replica.da"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -13,8 +13,10 @@ SPECIFICATION = (PROJECT / "spec" / "Shuttle.da").read_text()
 # Between the processes of the specification and whoever started them.
 TO_THE_START = {"answered", "ended", "end_run", "reconfigured"}
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-# The specification that runs is of the chain; Raft's page stands against its processes only.
-each_specified_page = pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "raft"], ids=lambda page: page.stem)
+# The specification that runs is of the chain; the pages of Raft stand against its processes only.
+each_specified_page = pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem not in ("raft", "braft")], ids=lambda page: page.stem
+)
 
 
 def left_out(page, kind):

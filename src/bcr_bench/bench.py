@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
     page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
     page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
-    against = commands.add_parser("compare", help="two runs of plans, point by point: ratios with 95 % intervals")
+    against = commands.add_parser("compare", help="two runs of plans, point by point: ratios with 95 %% intervals")
     against.add_argument("old", type=Path, metavar="OLD", help="folder, or bench.json, of what is compared with")
     against.add_argument("new", type=Path, metavar="NEW", help="folder, or bench.json, of what is compared")
     commands.add_parser("costs", help="what signatures, hashes and hops cost here, and what an operation must cost then")

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import answers
-from bcr_client.answers import ABSENT, NOTHING_SEEN, Call, Seen
-from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
-from bcr_client.store_client import IDLE_LIMIT_S, TIMEOUT_S, Checking, Versioned, version_of, versioned
-from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader
+from bcr_client.answers import ABSENT, Call
+from bcr_client.errors import NothingHappened, OutcomeUnknown, Refused, StoreError, Version
+from bcr_client.store_client import IDLE_LIMIT_S, WATCH_PAUSE_S, Change, Checking, Versioned, changes, found, paged, version_of, versioned
+from bcr_client.wire import READ_BYTES, BadResponse, Place, Response, ResponseReader
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -18,9 +18,10 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class AsyncStore(Checking):
     """The store behind a gateway. Calls may go on at once: each has a connection, which others use again."""
 
-    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN) -> None:
-        super().__init__(url, olympus_key, timeout_s, seen)
-        self._idle: list[tuple[float, Connection]] = []
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """The arguments are those of `Checking`."""
+        super().__init__(*arguments, **options)
+        self._idle: list[tuple[float, Place, Connection]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -30,7 +31,7 @@ class AsyncStore(Checking):
 
     async def close(self) -> None:
         """Close the connections that are idle."""
-        for _, (_, writer) in self._idle:
+        for *_, (_, writer) in self._idle:
             writer.close()
         self._idle = []
 
@@ -73,10 +74,46 @@ class AsyncStore(Checking):
         """As `Store.transaction`."""
         return await self._ask(answers.transaction(operations))
 
+    async def items(self, prefix: str = "") -> dict[str, Versioned]:
+        """As `Store.items`."""
+        read: dict[str, Versioned] = {}
+        for some in paged([key async for key in self.keys(prefix)]):
+            read |= await self._read(some)
+        return read
+
+    async def _read(self, keys: Sequence[str]) -> dict[str, Versioned]:
+        try:
+            return found(keys, await self.transaction([("get", key) for key in keys]))
+        except Refused:
+            if len(keys) == 1:
+                raise
+        half = len(keys) // 2  # too much for one answer
+        return await self._read(keys[:half]) | await self._read(keys[half:])
+
+    async def watch(self, prefix: str = "", pause_s: float = WATCH_PAUSE_S) -> AsyncIterator[Change]:
+        """As `Store.watch`."""
+        before: Mapping[str, Versioned] = {}
+        while True:
+            now = await self.items(prefix)
+            for change in changes(before, now):
+                yield change
+            before = now
+            await asyncio.sleep(pause_s)
+
     async def _ask(self, call: Call) -> list[Any]:
-        before = self.seen
         deadline_s = time.monotonic() + self.timeout_s
-        connection = await self._connected(deadline_s)
+        for attempt in range(self.attempts):
+            try:
+                return await self._ask_once(call, deadline_s)
+            except StoreError as error:
+                pause_s = self.pause_after(error, call, attempt, deadline_s)
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the last attempt either answers or raises")
+
+    async def _ask_once(self, call: Call, deadline_s: float) -> list[Any]:
+        before = self.seen
+        place = self.place
+        connection = await self._connected(place, deadline_s)
         is_done = False
         try:
             async with asyncio.timeout(max(0.001, deadline_s - time.monotonic())):
@@ -88,7 +125,7 @@ class AsyncStore(Checking):
             raise OutcomeUnknown(f"sent, and then: {error}") from error
         finally:
             if is_done:
-                self._idle.append((time.monotonic(), connection))
+                self._idle.append((time.monotonic(), place, connection))
             else:
                 connection[1].close()
         return self.take(call, response, before)
@@ -102,14 +139,14 @@ class AsyncStore(Checking):
             answer.feed(await reader.read(READ_BYTES))
         return answer.response, answer.closes
 
-    async def _connected(self, deadline_s: float) -> Connection:
+    async def _connected(self, place: Place, deadline_s: float) -> Connection:
         while self._idle:
-            used_s, connection = self._idle.pop()
-            if time.monotonic() - used_s < IDLE_LIMIT_S and not connection[0].at_eof():
+            used_s, other, connection = self._idle.pop()
+            if other == place and time.monotonic() - used_s < IDLE_LIMIT_S and not connection[0].at_eof():
                 return connection
             connection[1].close()
         try:
             async with asyncio.timeout(max(0.001, deadline_s - time.monotonic())):
-                return await asyncio.open_connection(self.place.host, self.place.port, ssl=self.place.context())
+                return await asyncio.open_connection(place.host, place.port, ssl=self.context_of(place))
         except (OSError, TimeoutError) as error:
-            raise NothingHappened(f"no connection to {self.place.host}:{self.place.port}: {error}", is_proved=True) from error
+            raise NothingHappened(f"no connection to {place}: {error}", is_proved=True) from error

@@ -29,6 +29,11 @@ class Call(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...]
     nonce: str
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing, so that it may be asked again whatever became of it."""
+        return all(operation.name in ("get", "keys") for operation in self.operations)
+
     def target(self, timeout_ms: int) -> str:
         """Path and query of the call, which the gateway is to answer within so many milliseconds."""
         query = {**self.query, "proof": "1", "nonce": self.nonce, "timeout_ms": str(timeout_ms)}
@@ -132,7 +137,7 @@ def checked(call: Call, response: Response, olympus_key: bytes, seen: Seen) -> t
         detail = str(told.get("detail", f"status {response.status}"))
         raise NothingHappened(detail) if told.get("definite") is True else OutcomeUnknown(detail)
     if "proof" not in told:
-        if response.status in (400, 404, 405, 413, 415, 431):
+        if response.status in (400, 401, 404, 405, 413, 415, 431):
             raise Refused(str(told.get("detail", f"status {response.status}")))
         raise UntrustedAnswer("there is no proof in it", "missing")
     proof, shown = _proved(call, told["proof"], olympus_key, seen)

@@ -3,9 +3,10 @@
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -13,12 +14,16 @@ import msgspec
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import answers
 from bcr_client.answers import ABSENT, NOTHING_SEEN, Call, Seen
-from bcr_client.errors import NothingHappened, OutcomeUnknown, Version
+from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, StoreError, UntrustedAnswer, Version
 from bcr_client.proof import Proof, Shown, key_of
-from bcr_client.wire import READ_BYTES, BadResponse, Response, ResponseReader, place_of, request_bytes
+from bcr_client.wire import READ_BYTES, BadResponse, Place, Response, ResponseReader, context_for, place_of, request_bytes
 
 TIMEOUT_S = 10.0
 IDLE_LIMIT_S = 10.0  # a connection that was idle for longer is not used again: the gateway may have closed it
+ATTEMPTS = 3
+PAUSE_S = 0.1  # before the second attempt; each further pause is twice as long
+WATCH_PAUSE_S = 1.0
+MOST_READ = 100  # operations of a transaction
 OWN_MARGIN_MS = 500  # by which the gateway is to give up earlier than the client, so that it can say what it knows
 
 
@@ -29,31 +34,79 @@ class Versioned(msgspec.Struct, frozen=True):
     version: Version
 
 
+class Change(msgspec.Struct, frozen=True):
+    """What `watch` tells: a key, with its value and version, or None and None where there is no value any more."""
+
+    key: str
+    value: Any
+    version: Version | None
+
+
 class Checking:
-    """What both clients have in common: what they know, and what they make of answers."""
+    """What both clients have in common: where the gateways are, what was seen, and what is made of answers."""
 
-    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN) -> None:
-        """`olympus_key` is Olympus's public key, 32 bytes or their hexadecimal digits, from a source that you trust.
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        olympus_key: bytes | str,
+        timeout_s: float = TIMEOUT_S,
+        seen: Seen = NOTHING_SEEN,
+        *,
+        token: str | None = None,
+        ca_file: str | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        """`url` is a gateway, or several, which are asked in turn when one does not answer.
 
+        `olympus_key` is Olympus's public key, 32 bytes or their hexadecimal digits, from a source that you trust.
         `timeout_s` is the deadline of each call, `seen` what an earlier client of yours had seen, if it is to count.
+        `token` is what the service asks for, `ca_file` has the certificates that a gateway's is checked against.
+        A call is tried `attempts` times in all, while nothing has happened; one that only reads also when that is not known.
         Raises ValueError where one of them makes no sense.
         """
         if not timeout_s > 0:
             raise ValueError(f"a timeout of {timeout_s} s")
-        self.place = place_of(url)
+        if attempts < 1:
+            raise ValueError(f"{attempts} attempts")
+        self.places = [place_of(each) for each in ([url] if isinstance(url, str) else url)]
+        if not self.places:
+            raise ValueError("no gateway")
         self.olympus_key = key_of(olympus_key) if isinstance(olympus_key, str) else olympus_key
         if len(self.olympus_key) != 32:
             raise ValueError(f"Olympus's key has 32 bytes, not {len(self.olympus_key)}")
         self.timeout_s = timeout_s
+        self.attempts = attempts
+        self.context = context_for(self.places, ca_file)
+        self._headers = {} if token is None else {"authorization": f"Bearer {_checked_token(token)}"}
         self.seen = seen
         """The highest configuration and place that were proved so far; nothing older is accepted."""
         self.last_proof: Proof | None = None
         """The proof of the latest answer, to be kept by `last_proof.save(file)`."""
 
+    @property
+    def place(self) -> Place:
+        """The gateway that is asked next."""
+        return self.places[0]
+
+    def context_of(self, place: Place) -> ssl.SSLContext | None:
+        """What a connection to this gateway is wrapped with."""
+        return self.context if place.is_tls else None
+
     def sent(self, call: Call, deadline_s: float) -> bytes:
         """The bytes of a call."""
         left_ms = max(1, min(60_000, round((deadline_s - time.monotonic()) * 1000) - OWN_MARGIN_MS))
-        return request_bytes(self.place, call.method, call.target(left_ms), call.body, call.headers)
+        return request_bytes(self.place, call.method, call.target(left_ms), call.body, {**call.headers, **self._headers})
+
+    def pause_after(self, error: StoreError, call: Call, attempt: int, deadline_s: float) -> float:
+        """For how many seconds to wait before the call is tried again, at the next gateway. Raises the error where it is not."""
+        is_final = isinstance(error, ConditionFailed | Refused | UntrustedAnswer)
+        pause_s: float = PAUSE_S * 2**attempt
+        if is_final or attempt + 1 >= self.attempts or not (error.is_definite or call.is_read):
+            raise error
+        if time.monotonic() + pause_s >= deadline_s:
+            raise error
+        self.places.append(self.places.pop(0))
+        return pause_s
 
     def take(self, call: Call, response: Response, before: Seen) -> list[Any]:
         """The results of a call, in order, once they are proved. Raises a StoreError."""
@@ -64,6 +117,33 @@ class Checking:
 
     def _saw(self, shown: Shown) -> None:
         self.seen = Seen(max(self.seen.configuration, shown.configuration), max(self.seen.place, shown.place))
+
+
+def _checked_token(token: str) -> str:
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("a token is printable ASCII without spaces")
+    return token
+
+
+def changes(before: Mapping[str, Versioned], now: Mapping[str, Versioned]) -> Iterator[Change]:
+    """What is different, by key."""
+    for key in sorted({*before, *now}):
+        if key not in now:
+            yield Change(key, None, None)
+        elif key not in before or before[key].version != now[key].version:
+            yield Change(key, now[key].value, now[key].version)
+
+
+def paged(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The keys, as many at a time as one transaction reads."""
+    for first in range(0, len(keys), MOST_READ):
+        yield keys[first : first + MOST_READ]
+
+
+def found(keys: Sequence[str], results: Sequence[Any]) -> dict[str, Versioned]:
+    """What stands at the keys, by what reading them gave."""
+    read = zip(keys, map(versioned, results), strict=True)
+    return {key: value for key, value in read if value is not None}
 
 
 def versioned(result: Any) -> Versioned | None:
@@ -86,8 +166,9 @@ class Store(Checking):
     where the gateway's answer does not hold.
     """
 
-    def __init__(self, url: str, olympus_key: bytes | str, timeout_s: float = TIMEOUT_S, seen: Seen = NOTHING_SEEN) -> None:
-        super().__init__(url, olympus_key, timeout_s, seen)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """The arguments are those of `Checking`."""
+        super().__init__(*arguments, **options)
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._used_s = 0.0
@@ -147,11 +228,50 @@ class Store(Checking):
         """
         return self._ask(answers.transaction(operations))
 
+    def items(self, prefix: str = "") -> dict[str, Versioned]:
+        """What stands at the keys that begin with the prefix. Up to 100 of them at a time are of one moment."""
+        read: dict[str, Versioned] = {}
+        for some in paged(list(self.keys(prefix))):
+            read |= self._read(some)
+        return read
+
+    def _read(self, keys: Sequence[str]) -> dict[str, Versioned]:
+        try:
+            return found(keys, self.transaction([("get", key) for key in keys]))
+        except Refused:
+            if len(keys) == 1:
+                raise
+        half = len(keys) // 2  # too much for one answer
+        return self._read(keys[:half]) | self._read(keys[half:])
+
+    def watch(self, prefix: str = "", pause_s: float = WATCH_PAUSE_S) -> Iterator[Change]:
+        """What changes at the keys that begin with the prefix, without end: first all that is there.
+
+        Every look is a read with its proof, so no gateway can invent a change or keep one back. What was written over between
+        two looks, `pause_s` apart, is not told.
+        """
+        before: Mapping[str, Versioned] = {}
+        while True:
+            now = self.items(prefix)
+            yield from changes(before, now)
+            before = now
+            time.sleep(pause_s)
+
     # -- sending
 
     def _ask(self, call: Call) -> list[Any]:
         deadline_s = time.monotonic() + self.timeout_s
-        if not self._lock.acquire(timeout=self.timeout_s):
+        for attempt in range(self.attempts):
+            try:
+                return self._ask_once(call, deadline_s)
+            except StoreError as error:
+                pause_s = self.pause_after(error, call, attempt, deadline_s)
+            self.close()
+            time.sleep(pause_s)
+        raise AssertionError("the last attempt either answers or raises")
+
+    def _ask_once(self, call: Call, deadline_s: float) -> list[Any]:
+        if not self._lock.acquire(timeout=max(0.0, deadline_s - time.monotonic())):
             raise NothingHappened(f"other calls took all of {self.timeout_s:g} s")
         try:
             before = self.seen
@@ -193,7 +313,7 @@ class Store(Checking):
                 connection = socket.create_connection((self.place.host, self.place.port), left_s)
                 with contextlib.suppress(OSError):
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                context = self.place.context()
+                context = self.context_of(self.place)
                 self._socket = connection if context is None else context.wrap_socket(connection, server_hostname=self.place.host)
             except OSError as error:
                 raise NothingHappened(f"no connection to {self.place.host}:{self.place.port}: {error}", is_proved=True) from error

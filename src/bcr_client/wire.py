@@ -1,7 +1,7 @@
 """HTTP/1.1 as far as the client needs it, apart from any socket: bytes out, bytes in."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,9 +22,23 @@ class Place(msgspec.Struct, frozen=True):
     port: int
     is_tls: bool
 
-    def context(self) -> ssl.SSLContext | None:
-        """What a connection is wrapped with."""
-        return ssl.create_default_context() if self.is_tls else None
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def context_for(places: Sequence[Place], ca_file: str | None) -> ssl.SSLContext | None:
+    """What connections are wrapped with: certificates are checked against those in `ca_file`, or against the system's.
+
+    Raises ValueError where the file holds none.
+    """
+    if not any(place.is_tls for place in places):
+        if ca_file is not None:
+            raise ValueError(f"{ca_file} is for https:// addresses")
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # of which errors of TLS are a kind
+        raise ValueError(f"{ca_file}: no certificates in PEM: {error.strerror or error}") from error
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -44,8 +58,7 @@ def place_of(url: str) -> Place:
 
 def request_bytes(place: Place, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
     """A request as it is sent."""
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    lines = [f"{method} {target} HTTP/1.1", f"host: {host}:{place.port}", "accept: application/json"]
+    lines = [f"{method} {target} HTTP/1.1", f"host: {place}", "accept: application/json"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body is not None:
         lines.append(f"content-length: {len(body)}")

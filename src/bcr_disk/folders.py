@@ -39,6 +39,11 @@ def _locked(folder: Path, owner: str, patience_s: float) -> int:
         raise DiskError(f"{folder} cannot be used: {error.strerror}") from error
 
 
+def claims() -> tuple[int, ...]:
+    """The descriptors of the claims that this process has made."""
+    return tuple(_claims)
+
+
 def _is_held_by_somebody_living(lock: Path) -> bool:
     """Whether the process that the lock names is there; where that cannot be known it is taken to be."""
     if not lock.exists() or not Path("/proc/self").exists():

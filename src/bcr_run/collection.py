@@ -10,9 +10,10 @@ from bcr.chain.limits import most_state_bytes, state_limits
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.faults.plans import FaultPlan, spoiled_by, spoiled_in_raft, struck_by
+from bcr.raft.kept_logs import KeptLog
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Pieces
-from bcr.signed.signing import Signed
+from bcr.signed.signing import Keyring, Signed
 from bcr.signed.violations import MalformedMessage, Notice
 from bcr.state.running import Snapshot
 from bcr.verdict.exhibits import Exhibit
@@ -211,7 +212,14 @@ class Collection:
 
 
 class RaftCollection(Collection):
-    """That of a run of Raft, which has one configuration of servers, number 0, that nobody signed."""
+    """That of a run of a protocol with one configuration of servers, number 0, that nobody signed; `circle` has their keys, if they sign."""
+
+    def __init__(self, protocol: str, settings: Settings, planned: Collection_[FaultPlan]) -> None:
+        super().__init__(settings, (), planned)
+        self._protocol = protocol
+        self.circle = Keyring()
+        self._log_pieces: dict[int, Pieces] = {}
+        self._logs: dict[int, KeptLog] = {}
 
     def _latest(self) -> int | None:
         return 0
@@ -238,8 +246,25 @@ class RaftCollection(Collection):
         reports.sort(key=lambda each: ((0, each.position) in spoiled, (0, each.position) in struck, -each.slots))
         return [report.position for report in reports]
 
+    def add_log_piece(self, position: int, index: int, count: int, piece: bytes) -> None:
+        """Take a part of the log that a server holds at the end."""
+        pieces = self._log_pieces.setdefault(position, Pieces())
+        pieces.add(index, count, piece)
+        payload = pieces.payload()
+        if payload is not None:
+            log = decode(KeptLog, payload)
+            if log.position != position:
+                raise MalformedMessage(f"server {position} told of the log of server {log.position}")
+            self._logs[position] = log
+
+    def has_logs(self) -> bool:
+        """Whether all that told of their states, and are not known to be faulty, have told of their logs too."""
+        return {report.position for report in self._of_living()} <= self._logs.keys()
+
     def has_final_state(self) -> bool:
         return self._final_state is not None
 
     def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
-        return msgspec.structs.replace(super().record(olympus_key, olympus_secret, samples), protocol="raft")
+        record = super().record(olympus_key, olympus_secret, samples)
+        return msgspec.structs.replace(record, protocol=self._protocol, circle=self.circle,
+                                       logs=tuple(log for _, log in sorted(self._logs.items())))  # fmt: skip

@@ -27,7 +27,7 @@ _CLIENT = re.compile(r"client_(\d+)")
 _FAILURE = re.compile(r", (\w+)\(")
 _HARMLESS = {"crash", "pause"}  # of what befalls a simulated process: it stops, and does nothing wrong
 _EVENTS = frozenset({"settings", "issued", "trying", "quorum_failed", "active", "executed", "completed_checkpoint", "immutable",
-                     "went_back", "caught_up", "accepted", "fault_injected", "came_back", "resumed", "befell", "changed", "made_up"})  # fmt: skip
+                     "went_back", "caught_up", "accepted", "fault_injected", "resumed", "befell", "changed", "made_up"})  # fmt: skip
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -132,6 +132,8 @@ class _Walk:
         replica, client = _REPLICA.fullmatch(line.process), _CLIENT.fullmatch(line.process)
         try:
             if replica is not None and replica[2] is not None:
+                if line.event == "settings" and line.place:  # it began again: what it had not told anybody it may have forgotten
+                    self._forget((int(replica[2]), int(replica[1])))
                 yield from self._of_replica(int(replica[2]), int(replica[1]), line.event, line.values)
             elif client is not None:
                 yield from self._of_client(int(client[1]), line.event, line.values)
@@ -157,11 +159,7 @@ class _Walk:
 
     def _of_replica(self, number: int, position: int, event: str, values: Mapping[str, str]) -> Iterator[Step]:
         place = (number, position)
-        if (
-            (event == "fault_injected" and self._lies and _is_unsound(values["fault"]))
-            or event == "came_back"
-            or position in self._distrusted
-        ):
+        if (event == "fault_injected" and self._lies and _is_unsound(values["fault"])) or position in self._distrusted:
             self._forget(place)
         if place in self._gone:
             return

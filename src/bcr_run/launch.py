@@ -181,7 +181,8 @@ def _allow_descriptors(scenario: Scenario) -> None:
 def settings_of(scenario: Scenario, **more: object) -> Settings:
     """The scenario's settings as its processes get them, with what else there is to say to them."""
     fields = {field: getattr(scenario, field) for field in Settings.__struct_fields__ if hasattr(scenario, field)}
-    return msgspec.convert(fields | more, Settings)
+    servers = {} if scenario.protocol == "shuttle" else {"servers": scenario.num_replicas}
+    return msgspec.convert(fields | servers | more, Settings)
 
 
 def _settings(scenario: Scenario, options: argparse.Namespace) -> Settings:

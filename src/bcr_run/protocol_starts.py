@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bcr.chain.limits import state_limits
+from bcr.verdict.braft_verdict import judge_braft
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
@@ -29,22 +30,29 @@ def _judge_shuttle(launch: Launch, record: RunRecord, given_up: str | None) -> J
     )
 
 
-def _judge_raft(launch: Launch, record: RunRecord, given_up: str | None) -> Judgement:
-    return judge_raft(
-        record,
-        launch.workloads,
-        launch.settings.client_window,
-        given_up=given_up,
-        patience_ms=patience_ms(launch.scenario),
-        limits=state_limits(launch.settings),
-        replicated=launch.scenario.replicated,
-    )
+def _of_servers(judge_servers: Callable[..., Judgement], *which: str) -> Callable[[Launch, RunRecord, str | None], Judgement]:
+    """The judge of a protocol without configurations; `which` settings of the run it asks for besides."""
+
+    def judged(launch: Launch, record: RunRecord, given_up: str | None) -> Judgement:
+        return judge_servers(
+            record,
+            launch.workloads,
+            launch.settings.client_window,
+            given_up=given_up,
+            patience_ms=patience_ms(launch.scenario),
+            limits=state_limits(launch.settings),
+            replicated=launch.scenario.replicated,
+            **{name: getattr(launch.settings, name) for name in which},
+        )
+
+    return judged
 
 
 # Protocol -> the verdict on a run's record, which was given up if a reason is given.
 JUDGES: Mapping[str, Callable[[Launch, RunRecord, str | None], Judgement]] = {
     "shuttle": _judge_shuttle,
-    "raft": _judge_raft,
+    "raft": _of_servers(judge_raft),
+    "byzantine_raft": _of_servers(judge_braft, "t"),
 }
 
 # Protocol -> what its abstract specification, where there is one, says to the steps in the logs of a run: given its folder,
@@ -55,4 +63,5 @@ FIGURES: Mapping[str, Callable[[Path, Mapping[str, Any], Collection[int], int], 
 START_UPS: Mapping[str, Callable[[Any], Any]] = {
     "shuttle": lambda harness: harness,
     "raft": lambda _: import_module("RaftHarness").RaftHarness,
+    "byzantine_raft": lambda _: import_module("BraftHarness").BraftHarness,
 }

@@ -4,8 +4,6 @@ import contextlib
 import re
 from pathlib import Path
 
-import msgspec
-
 from bcr.chain.settings import Settings
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
@@ -13,7 +11,7 @@ from bcr.stable.disk import Content, DamagedError, DiskError
 from bcr.stable.inspection import ReplicaDisk
 from bcr.stable.olympus_log import OlympusFacts, OlympusLog, Terms
 from bcr.stable.recovery import Recovery, recovered
-from bcr_disk.folders import claim, claimed, content_of, demand_usable
+from bcr_disk.folders import claim, claimed, claims, content_of, demand_usable
 from bcr_disk.sqlite import ENDING, SqliteDisk
 from bcr_runtime import ambient
 from bcr_runtime.ambient import LEAVE_LIMIT_S
@@ -45,6 +43,11 @@ def open_data_folder(settings: Settings, owner: str) -> OlympusFacts | None:
     if facts.issued is not None:
         _remove_outdated(folder, facts.issued.configuration.statement.number)
     return facts
+
+
+def descriptors() -> tuple[int, ...]:
+    """What holds the claims of this process: for another program that it starts, and that is to hold them too."""
+    return claims()
 
 
 def _remove_outdated(folder: Path, current: int) -> None:
@@ -119,4 +122,4 @@ def _recover(folder: Path, settings: Settings, was: bytes, owner: str) -> tuple[
     keys = keys_of(settings.authentication, seed)
     with contextlib.closing(SqliteDisk((folder / OLYMPUS).with_suffix(ENDING), owner)) as held:
         OlympusLog(held, seed, Terms.of(settings), "recovered").recover(Signed.sign(found, 0, keys), recovery.state, recovery.highest)
-    return msgspec.structs.replace(recovery, trusted=(*recovery.trusted, *doubts)), keys.public
+    return recovery.beside(doubts), keys.public

@@ -122,6 +122,11 @@ def faulty_server() -> Any:
     return import_module("RaftFaults").FaultyServer
 
 
+def faulty_member() -> Any:
+    """The process class of servers with faults among those that sign; loaded only when a scenario has faults."""
+    return import_module("BraftFaults").FaultyMember
+
+
 def leave_ends_untold() -> None:
     """Say no more on the console that a message's receiver has ended: in this OS process, and those it will start."""
     for name in ENDED_LOGS:

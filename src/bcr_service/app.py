@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -22,6 +23,7 @@ from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
 from bcr_service.problems import TYPE, Problem
+from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
 from bcr_service.watching import PAUSE_S, Looked, look, told
 
@@ -35,13 +37,27 @@ PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsaf
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(gateway: Gateway) -> Starlette:
+class AnyText(Convertor[str]):
+    """All of the rest of a path, slashes and line breaks included: starlette's own `path` stops at these."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", AnyText())
+
+
+def application(gateway: Gateway, asking: Asking, metrics: Metrics, _listener: Listener) -> Starlette:
     """The ASGI application of a gateway."""
-    metrics = Metrics(gateway)
-    http = Http(gateway, Asking(gateway, metrics), metrics)
+    http = Http(gateway, asking, metrics)
     routes = [
         Route("/keys", http.told(http.list_keys), methods=["GET"]),
-        Route("/keys/{key:path}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
+        Route("/keys/{key:any}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
         Route("/transactions", http.told(http.transact), methods=["POST"]),
         Route("/admin/status", http.told(http.status), methods=["GET"]),
         Route("/livez", http.told(http.livez), methods=["GET"]),
@@ -55,7 +71,7 @@ def application(gateway: Gateway) -> Starlette:
         Route("/", http.told(http.live), methods=["GET"]),
     ]
     if gateway.own.is_lab:
-        routes.append(Route("/lab/{what}/{about}", http.told(http.lab), methods=["POST"]))
+        routes.append(Route("/lab/{path:path}", http.told(http.lab), methods=["POST"]))
     return Starlette(routes=routes, exception_handlers={HTTPException: _on_http_exception})
 
 
@@ -214,8 +230,7 @@ class Http:
                     for event in told:
                         number = event["number"]
                         yield f"id: {number}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n".encode()
-                    if not told:
-                        yield b": nothing new\n\n"
+                    yield b": no more by now\n\n"  # for whoever wants what there is, and not to wait
                     await listener.wait(HEARTBEAT_S)
             finally:
                 listener.close()
@@ -247,11 +262,20 @@ class Http:
         return StreamingResponse(stream({}, first), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     async def lab(self, request: Request) -> Response:
-        """Something is done to a process of the service; what came of it is an event."""
-        what, about = request.path_params["what"], request.path_params["about"]
-        if what not in ("kill", "pause", "resume"):
-            raise Problem(404, "the laboratory can kill, pause and resume replica_0, replica_1, …")
-        self._gateway.wish(what, about)
+        """Something is done to processes of the service; what came of it is an event."""
+        from bcr_service.lab import asked
+
+        status = self._gateway.status
+        if status.get("configuration", -1) < 0:
+            raise Problem(503, "there is no configuration yet")
+        gateways = self._gateway.settings.num_clients
+        try:
+            wish = asked(request.path_params["path"], await body_of(request), status["configuration"], status["t"], gateways)
+        except LookupError as error:
+            raise Problem(404, str(error)) from error
+        except ValueError as error:
+            raise Problem(400, str(error)) from error
+        self._gateway.wish(wish.what, wish.about)
         return Response(None, 202)
 
     # -- pages

@@ -37,12 +37,21 @@ FORMS: Mapping[str, Form] = {
     "kill": Form("kill replica_1", "in the laboratory: end a replica", 1),
     "pause": Form("pause replica_1", "in the laboratory: let a replica stand still", 1),
     "resume": Form("resume replica_1", "in the laboratory: let it go on", 1),
+    "fault": Form("fault replica_1 FAULT", "in the laboratory: as in scenario files: shuttle(0,3),change_result()", 1, True),
+    "fail": Form("fail replica_1", "the same as kill", 1),
     "failProcess": Form("failProcess replica_1", "the same as kill", 1),
+    "failLink": Form("failLink replica_0 replica_1", "in the laboratory: no messages between two replicas", 2),
+    "fixLink": Form("fixLink replica_0 replica_1", "messages again; without names of all links", 0),
+    "restart": Form("restart replica_1", "the same as kill, where there are disks: it begins again", 1),
+    "powerCut": Form("powerCut", "in the laboratory: Olympus and all replicas end at once, and begin again", 0),
     "help": Form("help", "this list", 0),
     "quit": Form("quit", "leave; Ctrl-D does too", 0),
 }
-OF_LABORATORY = {"kill": "kill", "failProcess": "kill", "pause": "pause", "resume": "resume"}
-OPTIONAL = {"keys": 1, "proof": 1}  # so many words more
+# Command -> what the laboratory calls it.
+OF_LABORATORY = {"kill": "kill", "fail": "kill", "failProcess": "kill", "pause": "pause", "resume": "resume",
+                 "restart": "kill", "powerCut": "power_cut", "failLink": "fail_link", "fixLink": "fix_link", "fault": "fault"}  # fmt: skip
+AS_TYPED = {"fault"}  # whose value is no value of the store
+OPTIONAL = {"keys": 1, "proof": 1, "fixLink": 2}  # so many words more
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -65,7 +74,7 @@ def understood(line: str) -> Command | None:
         key, rest = _first_word(rest, form)
         if not rest:
             raise NotUnderstood(f"expected {form.written}")
-        return Command(name, (key,), value_of(rest))
+        return Command(name, (key,), rest if name in AS_TYPED else value_of(rest))
     words = []
     while rest.strip():
         word, rest = _first_word(rest, form)

@@ -3,11 +3,16 @@
 import argparse
 import json
 import os
+import ssl
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import msgspec
 
 from bcr_client import NothingHappened, Store, StoreError, UntrustedAnswer
 from bcr_client.proof import in_words, key_of
@@ -17,25 +22,36 @@ from bcr_service.proof_in_words import KEY_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 LIMIT_S = 10.0
+TOKEN_VARIABLE, CA_VARIABLE = "BCR_TOKEN", "BCR_CA_FILE"
 DONE, NOTHING, BAD_INPUT, LIED, UNKNOWN = range(5)
 EPILOG = f"""The public key of Olympus is the one that ./bcr serve tells; {KEY_VARIABLE} of the environment takes the place of --olympus-key.
 Without it the key is asked of the gateway itself, and then nothing is checked about the gateway; it is said so.
+Likewise {TOKEN_VARIABLE} has the token itself, and {CA_VARIABLE} takes the place of --ca-file.
 Exit status: 0 done; 1 nothing happened, or there is no value; 2 bad input; 3 the answer does not hold; 4 it may have happened."""
+
+
+class Access(msgspec.Struct, frozen=True):
+    """What it takes to call a service that is not open to everybody on this machine."""
+
+    token: str | None = None
+    ca_file: str | None = None
 
 
 class Plain:
     """What of the service is no store: told by the gateway, and not proved."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, access: Access) -> None:
         self._url = url.rstrip("/")
+        self._headers = {} if access.token is None else {"authorization": f"Bearer {access.token}"}
+        self._context = ssl.create_default_context(cafile=access.ca_file) if url.startswith("https:") else None
 
-    def ask(self, path: str, method: str = "GET", accept: str = "text/plain") -> bytes:
+    def ask(self, path: str, method: str = "GET", accept: str = "text/plain", body: bytes | None = None) -> bytes:
         """The body of an answer. Raises NothingHappened where there is none."""
-        request = urllib.request.Request(self._url + path, method=method, headers={"accept": accept})
+        request = urllib.request.Request(self._url + path, body, {"accept": accept, **self._headers}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
-                body: bytes = answer.read(8 << 20)
-                return body
+            with urllib.request.urlopen(request, timeout=LIMIT_S, context=self._context) as answer:
+                told: bytes = answer.read(8 << 20)
+                return told
         except urllib.error.HTTPError as error:
             with error:
                 raise NothingHappened(_detail(error.read(1 << 16)) or f"status {error.code}") from error
@@ -44,9 +60,9 @@ class Plain:
 
     def events(self) -> Iterable[str]:
         """What has happened, a line each, as far as it is told at once."""
-        request = urllib.request.Request(self._url + "/events")
+        request = urllib.request.Request(self._url + "/events", headers=self._headers)
         try:
-            with urllib.request.urlopen(request, timeout=LIMIT_S) as stream:
+            with urllib.request.urlopen(request, timeout=LIMIT_S, context=self._context) as stream:
                 for line in stream:
                     if line.startswith(b":"):
                         return
@@ -103,7 +119,8 @@ class Session:
             for line in self._plain.events():
                 self._say(line)
         elif name in OF_LABORATORY:
-            self._plain.ask(f"/lab/{OF_LABORATORY[name]}/{words[0]}", "POST")
+            path = "/".join(map(quote, [OF_LABORATORY[name], *words]))
+            self._plain.ask(f"/lab/{path}", "POST", body=(command.value or "").encode())
             self._say("asked for; `log` tells what came of it")
         else:
             self._say(helped())
@@ -134,7 +151,20 @@ def _parser(name: str) -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--url", default=DEFAULT_URL, help="the gateway (default: %(default)s)")
     parser.add_argument("--olympus-key", metavar="HEX", help="the public key of Olympus")
+    parser.add_argument("--token-file", metavar="FILE", help="a file with the token that the service asks for")
+    parser.add_argument("--ca-file", metavar="FILE", help="the certificates that an https:// gateway's is checked against")
     return parser
+
+
+def access_of(options: argparse.Namespace) -> Access:
+    """What the options and the environment say. Raises ValueError."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    if options.token_file:
+        try:
+            token = Path(options.token_file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{options.token_file}: no token: {error}") from error
+    return Access(token or None, options.ca_file or os.environ.get(CA_VARIABLE) or None)
 
 
 def command_main(name: str, arguments: list[str]) -> int:
@@ -150,9 +180,10 @@ def command_main(name: str, arguments: list[str]) -> int:
         command = Command(name, (options.words[0],), value_of(options.words[1])) if has_value else Command(name, tuple(options.words))
         if not has_value:
             checked(command)
-        plain = Plain(options.url)
+        access = access_of(options)
+        plain = Plain(options.url, access)
         key = bytes(32) if name == "status" else key_for(options, plain)
-        with Store(options.url, key) as store:
+        with Store(options.url, key, token=access.token, ca_file=access.ca_file) as store:
             return attempted(lambda: Session(store, plain).do(command), name)
     except ValueError as problem:
         output.complain(f"bcr {name}: {problem}")
@@ -190,9 +221,10 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     url = options.address or options.url
     try:
-        plain = Plain(url)
+        access = access_of(options)
+        plain = Plain(url, access)
         key = key_for(options, plain)
-        with Store(url, key) as store:
+        with Store(url, key, token=access.token, ca_file=access.ca_file) as store:
             return converse(Session(store, plain), lines_typed(store) if sys.stdin.isatty() else sys.stdin)
     except ValueError as problem:
         output.complain(f"bcr console: {problem}")
@@ -227,9 +259,9 @@ def lines_typed(store: Store) -> Iterable[str]:
     from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
     from prompt_toolkit.completion import NestedCompleter
 
-    replicas = {f"replica_{position}" for position in range(3)}
+    replicas = {f"replica_{position}": None for position in range(3)}
     words: dict[str, Any] = dict.fromkeys(FORMS)
-    words |= dict.fromkeys(OF_LABORATORY, replicas)
+    words |= dict.fromkeys(OF_LABORATORY, dict.fromkeys(replicas, replicas))
     prompt: PromptSession[str] = PromptSession(
         completer=NestedCompleter.from_nested_dict(words),
         auto_suggest=AutoSuggestFromHistory(),

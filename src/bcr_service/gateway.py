@@ -13,18 +13,26 @@ from bcr.chain.settings import Settings
 from bcr.signed.encoding import decode
 from bcr_service.desk import Desk
 from bcr_service.event_log import Events
-from bcr_service.service_files import Address
+from bcr_service.service_files import Listener
 
 WORK = ("work",)
 
 
 class GatewaySettings(msgspec.Struct, frozen=True):
-    """What a gateway is told: its number, where it listens, and by which descriptor; whether there is a laboratory."""
+    """What a gateway is told: its number, where it listens, and by which descriptors; whether there is a laboratory.
+
+    `everybody` are the ports of all gateways, `files` those of the service file: certificate, key and token.
+    """
 
     number: int
-    address: Address
-    descriptor: int
+    listeners: tuple[tuple[Listener, int], ...]
+    everybody: tuple[Listener, ...]
+    files: dict[str, str]
     is_lab: bool
+
+    def members(self, kind: str) -> list[Listener]:
+        """The ports of all gateways that have this interface, by number."""
+        return [each for each in self.everybody if each.kind == kind]
 
 
 class Gateway:
@@ -40,6 +48,7 @@ class Gateway:
         self.configuration: SignedConfiguration | None = None
         self.status: dict[str, Any] = {}
         self.wake: Callable[[], None] = lambda: None
+        self._stopped: set[str] = set()
         self._wishes: deque[tuple[str, str]] = deque(maxlen=100)
         self._server: Any = None
 
@@ -48,9 +57,9 @@ class Gateway:
     def serve(self) -> None:
         """Begin to take calls."""
         # Only now: what an HTTP server needs is nothing that replicas should have to load.
-        from bcr_service.server import HttpServer
+        from bcr_service.server import Ports
 
-        self._server = HttpServer(self)
+        self._server = Ports(self)
         self._server.start()
 
     def begin_to_end(self) -> None:
@@ -79,6 +88,18 @@ class Gateway:
         return [self._wishes.popleft() for _ in range(len(self._wishes))]
 
     # -- for the HTTP side
+
+    def is_up(self, listener: Listener) -> bool:
+        """Whether a server of a dialect takes calls: of its own a gateway knows that itself, of others it is told."""
+        if listener.number == self.own.number:
+            return listener.name not in self._stopped
+        return listener.name not in self.status.get("stopped", ()) and listener.number not in self.status.get("gone", ())
+
+    def switch(self, listener: Listener, is_up: bool) -> None:
+        """Let a server of its own take calls, or none."""
+        if is_up != self.is_up(listener):
+            self._stopped ^= {listener.name}
+            self.wish("start" if is_up else "stop", listener.name)
 
     def wish(self, what: str, about: str) -> None:
         """Ask the laboratory to do something to a process."""

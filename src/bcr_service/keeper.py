@@ -1,11 +1,13 @@
 """What the process that keeps a service running is told, and what it knows of the others."""
 
 import argparse
+import multiprocessing
 import os
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -20,7 +22,7 @@ from bcr_run import output
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
 from bcr_runtime import ambient
 from bcr_service.gateway import GatewaySettings
-from bcr_service.service_files import Address, read_service
+from bcr_service.service_files import HTTP, Address, read_service
 
 MOST_NOTES = 100
 MOST_EVENTS = 1_000
@@ -28,11 +30,12 @@ STATUS_LIMIT_S = 3.0  # without a word from a replica for so long it is called s
 
 
 class ServiceLaunch(msgspec.Struct, frozen=True):
-    """A service as asked for; `gateways` are what each gateway is told."""
+    """A service as asked for; `gateways` are what each gateway is told, `is_continued` whether there are disks to go on with."""
 
     settings: Settings
     gateways: tuple[GatewaySettings, ...]
     is_lab: bool
+    is_continued: bool
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +48,9 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
     output.prepare()
     parser = _Parser(prog="Service.da", add_help=False)
     parser.add_argument("-i", "--input", metavar="FILE", type=Path, required=True)
-    parser.add_argument("--listen", metavar="HOST:PORT:DESCRIPTOR", action="append", default=[])
+    parser.add_argument("--listen", metavar="PORT:DESCRIPTOR", action="append", default=[])
+    parser.add_argument("--data", metavar="FOLDER", default="")
+    parser.add_argument("--continued", action="store_true")
     parser.add_argument("--lab", action="store_true")
     parser.add_argument("--log-folder", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
@@ -53,20 +58,32 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         service = read_service(options.input)
     except (ScenarioError, OSError) as error:
         raise BadInput(str(error)) from error
-    listening = [each.rsplit(":", 2) for each in options.listen]
-    if len(listening) != len(service.gateways):
+    opened = [each.rsplit(":", 1) for each in options.listen]
+    if len(opened) != len(service.listeners):
         raise BadInput("Service.da is started by ./bcr serve, which opens the sockets that it listens on")
+    listening = [
+        (msgspec.structs.replace(listener, address=Address(listener.address.host, int(port))), int(descriptor))
+        for listener, (port, descriptor) in zip(service.listeners, opened, strict=True)
+    ]
+    everybody = tuple(listener for listener, _ in listening)
     settings = settings_of(
         service.scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
         run_name=f"service-{ambient.wall_clock():%Y%m%dT%H%M%S.%f}",
         log_base=str(options.log_folder.absolute()) if options.log_folder else "",
     )
+    settings = msgspec.structs.replace(settings, data_folder=options.data)
     gateways = tuple(
-        GatewaySettings(number, Address(host, int(port)), int(descriptor), options.lab)
-        for number, (host, port, descriptor) in enumerate(listening)
+        GatewaySettings(
+            number,
+            tuple((each, descriptor) for each, descriptor in listening if each.number == number),
+            everybody,
+            service.files,
+            options.lab,
+        )
+        for number in range(service.num_gateways)
     )
-    return ServiceLaunch(settings, gateways, options.lab)
+    return ServiceLaunch(settings, gateways, options.lab, options.continued)
 
 
 _end = threading.Event()
@@ -103,21 +120,31 @@ class Keeping:
 
     def __init__(self, launch: ServiceLaunch) -> None:
         self._launch = launch
-        self._number = -1
+        self.number = -1
         self._configuration: Configuration | None = None
         self._olympus_key = b""
+        self._olympus: Any = None
         self.replicas: list[ReplicaState] = []
         self._events: deque[dict[str, Any]] = deque(maxlen=MOST_EVENTS)
         self._event_number = 0
         self._notes = 0
         self._told_events = 0
         self._told_at_s = 0.0
+        self.stopped: set[str] = set()  # names of servers that take no calls, because somebody has asked for that
+        self.gone: set[int] = set()  # numbers of the gateways that have ended
 
     def started(self, configuration: Configuration, olympus_key: bytes) -> None:
         """A configuration has become the current one."""
-        self._number, self._configuration, self._olympus_key = configuration.number, configuration, olympus_key
+        self.number, self._configuration, self._olympus_key = configuration.number, configuration, olympus_key
         self.replicas = [ReplicaState() for _ in configuration.replicas]
-        self._happened("configuration", configuration=configuration.number, replicas=len(configuration.replicas))
+
+    def serves(self, configuration: int) -> None:
+        """It takes requests."""
+        self._happened("configuration", configuration=configuration, replicas=len(self.replicas))
+
+    def revived(self, name: str) -> None:
+        """A process that had ended has begun again, with what is on its disk."""
+        self._happened("revived", name=name)
 
     def changed(self, change: ReconfigurationReport) -> None:
         """A configuration has been replaced, or could not be."""
@@ -135,15 +162,45 @@ class Keeping:
     def heard(self, name: str, mode: str, slots: int, in_flight: int, pid: int) -> None:
         """A replica has said how it is."""
         position, _, number = name.removeprefix("replica_").partition(" of ")
-        if int(number) == self._number and int(position) < len(self.replicas):
+        if int(number) == self.number and int(position) < len(self.replicas):
             state = self.replicas[int(position)]
             if state.mode != mode:
-                self._happened("mode", replica=int(position), configuration=self._number, mode=mode)
+                self._happened("mode", replica=int(position), configuration=self.number, mode=mode)
             self.replicas[int(position)] = ReplicaState(mode, slots, in_flight, pid, time.monotonic())
+
+    def server(self, name: str, is_up: bool) -> None:
+        """A server of a dialect takes calls again, or does not for now: its callers have asked for that."""
+        if is_up:
+            self.stopped.discard(name)
+        else:
+            self.stopped.add(name)
+        self._happened("server", name=name, up=is_up)
+
+    def replica_of(self, name: str) -> str:
+        """The replica whose place in the chain is that of this server among the servers."""
+        return next((f"replica_{each.number}" for each in self._launch.gateways[0].everybody if each.name == name), "")
+
+    def made(self, olympus: Any) -> None:
+        """This process is Olympus now."""
+        self._olympus = olympus
+
+    def olympus_pids(self) -> list[int]:
+        """Its number for the operating system; none while it is away."""
+        children = multiprocessing.active_children()
+        return [child.pid for child in children if getattr(child, "dapid", None) == self._olympus and child.pid is not None]
+
+    def gateway_gone(self, number: int) -> None:
+        """A gateway has ended, which nobody asked for."""
+        self.gone.add(number)
+        self._happened("gateway", gateway=number, gone=True)
 
     def done(self, what: str, about: str) -> None:
         """Somebody has done this to a process in the laboratory."""
         self._happened("laboratory", what=what, about=about)
+
+    def struck(self, name: str, fault: str) -> None:
+        """A fault that a replica was given has struck."""
+        self._happened("fault", replica=name, fault=fault)
 
     def note(self, text: str) -> None:
         """Something odd that is nobody's fault to be acted on; of very many the first are told."""
@@ -175,9 +232,9 @@ class Keeping:
             }
             for position, state in enumerate(self.replicas)
         ]
-        gateways = [str(each.address) for each in self._launch.gateways]
-        status = {"configuration": self._number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
-                  "olympus_key": self._olympus_key.hex()}  # fmt: skip
+        gateways = [str(listener.address) for listener in self._launch.gateways[0].members(HTTP)]
+        status = {"configuration": self.number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
+                  "olympus_key": self._olympus_key.hex(), "stopped": sorted(self.stopped), "gone": sorted(self.gone)}  # fmt: skip
         return msgspec.json.encode({"status": status, "events": events})
 
     @staticmethod
@@ -186,9 +243,9 @@ class Keeping:
 
 
 class Laboratory(Protocol):
-    """What does something to the processes of the service."""
+    """What does something to the processes of the service; `do` returns positions of replicas, and the faults to give them."""
 
-    def do(self, what: str, about: str) -> None: ...
+    def do(self, what: str, about: str) -> Sequence[tuple[int, bytes]]: ...
 
 
 def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
@@ -197,7 +254,16 @@ def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
         return None
     from bcr_service.lab import ProcessLaboratory
 
-    return ProcessLaboratory(keeping)
+    return ProcessLaboratory(keeping, launch.settings.t, len(launch.gateways), launch.settings.durable)
+
+
+def maker_for(launch: ServiceLaunch, usual: Any) -> Any:
+    """The process class of Olympus: the usual one, but in a laboratory."""
+    if not launch.is_lab:
+        return usual
+    from bcr_service.lab import maker
+
+    return maker()
 
 
 def pid_of(keeping: Keeping, name: str) -> int | None:

@@ -1,29 +1,159 @@
 """The laboratory of a service: what `--lab` allows to be done to its processes. Loaded only there."""
 
+import contextlib
 import os
+import re
 import signal
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
+import msgspec
+
+from bcr.faults.plans import Failure, FaultPlan, Trigger
+from bcr.faults.vocabulary import FAILURES
+from bcr.scenario import ScenarioError, parse_scenario
+from bcr.signed.encoding import encode
 from bcr_service.keeper import Keeping, pid_of
 
 SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP, "resume": signal.SIGCONT}
+LINKS = ("fail_link", "fix_link")
+POWER = "power_cut"
+NOW = Trigger("after", None, 0)
+MOST_TEXT = 1_000  # characters of what somebody asks for
+
+Command = tuple[int, bytes]  # the position of a replica, and the fault that it is to be given
+
+
+def faults_in(text: str, configuration: int, position: int, t: int, gateways: int) -> tuple[FaultPlan, ...]:
+    """The faults of a replica, as scenario files have them: `trigger,failure;…`, or a failure alone, for at once.
+
+    Receipts are counted from when the fault is given. Raises ValueError, which says what is wrong.
+    """
+    first = re.match(r"\s*(\w+)", text)
+    at_once = first is not None and first[1] in FAILURES
+    file = [f"t = {t}", f"num_client = {gateways}", f"failures[{configuration},{position}] = {'after(0),' if at_once else ''}{text}"]
+    if len(text) > MOST_TEXT or "\n" in text or "\r" in text:
+        raise ValueError(f"a fault stands on one line of no more than {MOST_TEXT:,} characters")
+    try:
+        scenario, _ = parse_scenario("\n".join([*file, *(f"workload[{k}] =" for k in range(gateways))]), "fault.config")
+    except ScenarioError as error:
+        raise ValueError("; ".join(each.text for each in error.diagnostics if each.severity == "error")) from error
+    if not scenario.failures:
+        raise ValueError("expected a fault, such as shuttle(0,3),change_result()")
+    if any(plan.trigger.name == "reconfiguration" for plan in scenario.failures):
+        raise ValueError("reconfiguration(…): a fault is given to a replica that is there; the next configuration has other replicas")
+    return scenario.failures
+
+
+def position_in(name: str, replicas: int) -> int:
+    """The position that `replica_i`, or `i`, stands for. Raises ValueError."""
+    position = name.removeprefix("replica_")
+    if not position.isascii() or not position.isdecimal() or int(position[:3]) >= replicas:
+        raise ValueError(f"there are replica_0 to replica_{replicas - 1}, and no {name[:40]}")
+    return int(position)
+
+
+def maker() -> Any:
+    """The process class of who makes the replicas of a laboratory."""
+    return import_module("Laboratory").LabMaker
 
 
 class ProcessLaboratory:
-    """Kills, pauses and resumes replicas, by the signals of the operating system: what a crash, or a slow machine, does."""
+    """Does to processes what a crash, a slow machine, a cut cable or a liar does."""
 
-    def __init__(self, keeping: Keeping) -> None:
+    def __init__(self, keeping: Keeping, t: int, gateways: int, is_durable: bool) -> None:
         self._keeping = keeping
+        self._is_durable = is_durable
+        self._t = t
+        self._gateways = gateways
 
-    def do(self, what: str, about: str) -> None:
-        """Do it to `replica_i` of the current configuration; of what cannot be done a note is taken."""
-        pid = pid_of(self._keeping, about)
-        number = SIGNALS.get(what)
-        if number is None or pid is None:
-            self._keeping.note(f"the laboratory cannot {what} {about}")
-            return
+    def do(self, what: str, about: str) -> Sequence[Command]:
+        """Do it, and return what replicas are to be told; of what cannot be done a note is taken.
+
+        `kill`, `pause` and `resume` are about `replica_i`, `fail_link` and `fix_link` about two of them, or none, which
+        mends all links; `fault` is about a replica, and says which. All are of the current configuration. `power_cut` kills
+        Olympus and all replicas at once.
+        """
         try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            self._keeping.note(f"{about} has ended already")
-            return
+            if what in SIGNALS:
+                self._signal(what, about)
+                return ()
+            if what == POWER:
+                self._cut_power()
+                return ()
+            commands = self._link(what, about.split()) if what in LINKS else self._fault(about)
+        except ValueError as error:
+            self._keeping.note(f"the laboratory cannot {what} {about[:100]}: {error}")
+            return ()
         self._keeping.done(what, about)
+        return commands
+
+    def _signal(self, what: str, about: str) -> None:
+        pid = pid_of(self._keeping, about)
+        if pid is None:
+            raise ValueError("no such replica, or it has not said which process it is")
+        try:
+            os.kill(pid, SIGNALS[what])
+        except ProcessLookupError as error:
+            raise ValueError("it has ended already") from error
+        self._keeping.done(what, about)
+
+    def _cut_power(self) -> None:
+        if not self._is_durable:
+            raise ValueError("there are no disks to come back from")
+        pids = [state.pid for state in self._keeping.replicas if state.pid] + self._keeping.olympus_pids()
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # first all stand still, so that nobody sees another go
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        self._keeping.done(POWER, "")
+
+    def _link(self, what: str, names: Sequence[str]) -> Sequence[Command]:
+        replicas = len(self._keeping.replicas)
+        if not names and what == "fix_link":
+            return [self._command(i, Failure(what, None), what) for i in range(replicas)]
+        if len(names) != 2:
+            raise ValueError("a link has two ends")
+        one, other = (position_in(name, replicas) for name in names)
+        return [self._command(a, Failure(what, b), f"{what}({b})") for a, b in ((one, other), (other, one))]
+
+    def _command(self, position: int, failure: Failure, text: str) -> Command:
+        return position, encode(FaultPlan(self._keeping.number, position, NOW, failure, text))
+
+    def _fault(self, about: str) -> Sequence[Command]:
+        name, _, text = about.partition(" ")
+        replicas = len(self._keeping.replicas)
+        plans = faults_in(text, self._keeping.number, position_in(name, replicas), self._t, self._gateways)
+        # Everybody is told of it: it takes several to tell some lies.
+        return [(position, encode(plan)) for plan in plans for position in range(replicas)]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What somebody asks of the laboratory, once it makes sense."""
+
+    what: str
+    about: str
+
+
+def asked(path: str, body: bytes, configuration: int, t: int, gateways: int) -> Asked:
+    """What a call of `/lab/{path}` asks for. Raises ValueError, which says what is wrong."""
+    what, *names = path.split("/")
+    replicas = 2 * t + 1
+    if what in SIGNALS and len(names) == 1:
+        return Asked(what, f"replica_{position_in(names[0], replicas)}")
+    if what in LINKS and (len(names) == 2 or (what == "fix_link" and not names)):
+        ends = [position_in(name, replicas) for name in names]
+        if len(set(ends)) != len(ends):
+            raise ValueError("a link has two ends")
+        return Asked(what, " ".join(f"replica_{end}" for end in ends))
+    if what == POWER and not names:
+        return Asked(what, "")
+    if what == "fault" and len(names) == 1:
+        position = position_in(names[0], replicas)
+        text = body.decode(errors="replace").strip()
+        faults_in(text, configuration, position, t, gateways)
+        return Asked(what, f"replica_{position} {text}")
+    raise LookupError(
+        f"the laboratory has kill, pause, resume and fault of a replica, fail_link and fix_link of two, power_cut, and no {path[:80]!r}"
+    )

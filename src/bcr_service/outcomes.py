@@ -104,9 +104,10 @@ def limit_in(query: dict[str, str]) -> int:
 
 def nonce_in(query: dict[str, str]) -> str | None:
     """The caller's nonce, empty where it wants a proof and gave none; None where it wants none. Raises Problem."""
-    if query.get("proof", "0") not in ("1", "true"):
-        return None
     nonce = query.get("nonce", "")
-    if len(nonce) > MOST_NONCE or not nonce.isascii() or not nonce.isprintable():
+    if len(nonce) > MOST_NONCE or not nonce.isascii() or not (nonce.isprintable() or not nonce):
         raise Problem(400, f"a nonce is printable ASCII of no more than {MOST_NONCE} characters")
-    return nonce
+    wanted = query.get("proof", "0")
+    if wanted not in ("0", "1"):
+        raise Problem(400, f"proof is 0 or 1, not {wanted[:20]!r}")
+    return nonce if wanted == "1" else None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 TYPE = "application/problem+json"
-TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 408: "Request timeout", 409: "Conflict",
+TITLES = {400: "Bad request", 401: "Unauthorized", 404: "Not found", 405: "Method not allowed", 408: "Request timeout", 409: "Conflict",
           412: "Precondition failed", 413: "Content too large", 415: "Unsupported media type", 431: "Header too large",
           500: "Error", 503: "Unavailable: nothing happened", 504: "Unknown: it may have happened"}  # fmt: skip
 

@@ -11,18 +11,26 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from bcr.scenario import ScenarioError
+from bcr.stable.disk import DiskError
 from bcr_run import output
+from bcr_run.launch import settings_of
 from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
+from bcr_runtime.data_folder import descriptors, open_data_folder
 from bcr_runtime.places import SOURCES
-from bcr_service.service_files import DEFAULT_FILE, Address, ServiceFile, read_service, told
+from bcr_service.access import Unusable, demand_usable
+from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
 BACKLOG = 1_024
 BAD_INPUT = 2
+DEFAULT_DATA = "data"
 EPILOG = """FILE is looked for in the current directory, in .., in the project and in its config; without it config/service.config.
-SIGTERM and Ctrl-C end the service: what has begun is ended, and nothing more is taken. Everything is in memory.
+SIGTERM and Ctrl-C end the service: what has begun is ended, and nothing more is taken. Started again on the same folder of disks it
+goes on where it was, however it ended; with durable = off everything is in memory.
 Exit status: 0 asked to end; 1 it could not go on; 2 bad input, and nothing was started."""
 
 
@@ -35,28 +43,51 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr serve", description=__doc__, epilog=EPILOG)
     parser.add_argument("file", nargs="?", default=DEFAULT_FILE, metavar="FILE", help="what is to be served (default: %(default)s)")
     parser.add_argument("--lab", action="store_true", help="let callers kill, pause and resume replicas, by /lab/…")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where the disks are, in place of what FILE says (default: data)")
     parser.add_argument("--log-folder", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
     formerly(parser, "--log-folder", "--log-dir")
     options = parser.parse_args(arguments)
     try:
         path = find_scenario(options.file)
         service = read_service(path)
-        sockets = listen(service.gateways)
+        demand_usable(service.files)
+        sockets = listen(service.listeners)
+        disks = disks_of(service, path, options.data)
     except ScenarioError as error:
         output.complain(told(error.diagnostics))
         return BAD_INPUT
-    except (ScenarioNotFound, CannotListen) as error:
+    except (ScenarioNotFound, CannotListen, Unusable, DiskError) as error:
         output.complain(f"bcr serve: {error}")
         return BAD_INPUT
     for warning in service.warnings:
         output.complain(str(warning))
-    return keep(command_for(path, sockets, options), sockets, service)
+    return keep(command_for(path, sockets, disks, options), sockets, service)
 
 
-def listen(addresses: Sequence[Address]) -> list[socket.socket]:
-    """A socket that listens on each address. Raises CannotListen, with none left open."""
+class Disks(msgspec.Struct, frozen=True):
+    """Where a durable service keeps its disks, and whether it goes on with what is there."""
+
+    folder: str
+    is_continued: bool
+
+
+def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | None:
+    """The disks, claimed for this service; None where nothing is durable. Raises DiskError."""
+    if not service.scenario.durable:
+        if given is not None:
+            raise DiskError("--data: the file says durable = off")
+        return None
+    folder = str(given.absolute()) if given else service.scenario.data or str(Path(DEFAULT_DATA).absolute())
+    settings = settings_of(service.scenario, message_limit_bytes=1_024, run_name="", log_base="")
+    facts = open_data_folder(msgspec.structs.replace(settings, data_folder=folder), f"bcr serve {path.name}")
+    return Disks(folder, facts is not None and facts.issued is not None)
+
+
+def listen(listeners: Sequence[Listener]) -> list[socket.socket]:
+    """A socket for each port. Raises CannotListen, with none left open."""
     sockets: list[socket.socket] = []
-    for address in addresses:
+    for listener in listeners:
+        address = listener.address
         try:
             family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
             each = socket.socket(family, socket.SOCK_STREAM)
@@ -77,12 +108,14 @@ def address_of(listening: socket.socket) -> Address:
     return Address(host, port)
 
 
-def command_for(path: Path, sockets: Sequence[socket.socket], options: argparse.Namespace) -> list[str]:
+def command_for(path: Path, sockets: Sequence[socket.socket], disks: Disks | None, options: argparse.Namespace) -> list[str]:
     """What is run: DistAlgo, on a node without a name, which makes up a cookie that nobody can read."""
     command = [sys.executable, "-m", "da", "-L", "warning", "-H", "localhost", "-p", "0", "Service.da", "-i", str(path.absolute())]
     for each in sockets:
-        address = address_of(each)
-        command += ["--listen", f"{address.host}:{address.port}:{each.fileno()}"]
+        command += ["--listen", f"{address_of(each).port}:{each.fileno()}"]
+    if disks is not None:
+        command += ["--data", disks.folder]
+        command += ["--continued"] if disks.is_continued else []
     if options.lab:
         command.append("--lab")
     if options.log_folder:
@@ -97,11 +130,11 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
             command,
             cwd=SOURCES,
             stdin=subprocess.PIPE,  # which ends with us, however that is: then the service ends too
-            pass_fds=[each.fileno() for each in sockets],
+            pass_fds=[*(each.fileno() for each in sockets), *descriptors()],  # the disks are claimed for as long as anybody is left
             start_new_session=True,
         )
         try:
-            where = ", ".join(f"http://{address_of(each)}" for each in sockets)
+            where = ", ".join(_told(service, listener, each) for listener, each in zip(service.listeners, sockets, strict=True))
             for each in sockets:
                 each.close()
             print(f"bcr serve: {service.scenario.num_replicas} replicas, {where}; Ctrl-C or SIGTERM ends it", flush=True)
@@ -111,6 +144,14 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
         finally:
             _kill(process)
     return 0 if asked and process.returncode == 0 else process.returncode if process.returncode > 0 else 1
+
+
+def _told(service: ServiceFile, listener: Listener, listening: socket.socket) -> str:
+    """A port, as people write it."""
+    if listener.kind == "zatt":
+        return f"zatt tcp://{address_of(listening)}"
+    url = f"{'https' if 'tls_key' in service.files else 'http'}://{address_of(listening)}"
+    return url if listener.kind == HTTP else f"{listener.kind} {url}"
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -1,7 +1,9 @@
 """Reads a service file: a scenario file without clients, for its clients are the gateways, and with a few keys more."""
 
+import os
 import re
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,10 +17,23 @@ DEFAULT_GATEWAY = "127.0.0.1:8080"
 MOST_GATEWAYS = 16
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
+HTTP = "gateway"
+# The interfaces of other services that a gateway speaks beside its own, each on a port of its own -> what it is.
+DIALECTS = {
+    "distraft": "status, values in forms and redirects, as the servers of distraft",
+    "keyvalue": "lists of strings, as the servers of the key-value assignment",
+    "zatt": "a dictionary over TCP in MessagePack, as the servers of zatt",
+}
+LISTENERS = (HTTP, *DIALECTS)
+CLUSTER_VARIABLE = "DISTRAFT_CLUSTER"
+SECRET_FILES = {"tls_key", "token_file"}  # which nobody else may read
+FILES = {"tls_certificate", *SECRET_FILES}
+
 # What a service does differently from a run, where the file does not say otherwise.
 DEFAULTS = {
     "t": "1",
     "object": "store",
+    "durable": "on",
     "batch_limit": "64",
     "client_window": "64",
     "operations_per_request": "50",
@@ -34,6 +49,9 @@ REFUSED = {
     "expect": "a service has no end at which to expect anything",
     "simulation": "a service is not simulated",
     "client_rate": "callers come when they come",
+    "client_arrives": "the clients of a service are its gateways, which stay",
+    "client_leaves": "the clients of a service are its gateways, which stay",
+    "session_slots": "the clients of a service are its gateways, which stay",
     "placement": "a service runs on one host",
     "hosts": "a service runs on one host",
     "client_hosts": "a service runs on one host",
@@ -42,7 +60,6 @@ REFUSED = {
 SYNONYMS = {"num_clients": "num_client"}
 # Key of the service -> the values that there are, and what the others wait for.
 CHOICES = {
-    "durable": (("off",), "this version keeps everything in memory; say durable = off, or nothing"),
     "protocol": (("chain",), "chain is the only protocol of the service so far"),
 }
 
@@ -57,16 +74,36 @@ class Address(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Listener(msgspec.Struct, frozen=True):
+    """A port of the service: the interface that it has, its number among those that have it, where it is, and its name.
+
+    The gateway of the same number has it.
+    """
+
+    kind: str
+    number: int
+    address: Address
+    name: str
+
+
 class ServiceFile(msgspec.Struct, frozen=True):
-    """What a service file says: the chain's numbers as those of a scenario, and where its gateways listen."""
+    """What a service file says: the chain's numbers as those of a scenario, where its gateways listen, and who may call.
+
+    `files` are the paths of FILES that it names, absolute.
+    """
 
     scenario: Scenario
-    gateways: tuple[Address, ...]
+    listeners: tuple[Listener, ...]
+    files: dict[str, str]
     warnings: tuple[Diagnostic, ...]
+
+    @property
+    def num_gateways(self) -> int:
+        return self.scenario.num_clients
 
 
 def read_service(path: Path) -> ServiceFile:
-    """The service in a file. Raises ScenarioError with everything that is wrong, and OSError where it cannot be read."""
+    """The service in a file, and in the variables DISTRAFT_…. Raises ScenarioError, with everything that is wrong, and OSError."""
     data = path.read_bytes()
     source = str(path)
     if len(data) > MAX_BYTES:
@@ -74,55 +111,94 @@ def read_service(path: Path) -> ServiceFile:
     if path.suffix.lower() != ".config":
         raise ScenarioError([Diagnostic(source, 1, 1, "error", "a service file has the form name = value, and ends in .config")])
     try:
-        return parse_service(data.decode("utf-8"), source)
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ScenarioError([Diagnostic(source, line, 1, "error", "not UTF-8 text")]) from error
+    try:
+        cluster = cluster_in(os.environ)
+    except ValueError as error:
+        raise ScenarioError([Diagnostic(CLUSTER_VARIABLE, 1, 1, "error", str(error))]) from error
+    return parse_service(text, source, cluster)
 
 
-def parse_service(text: str, source: str) -> ServiceFile:
-    """The service in a file's text; `source` is its name. Raises ScenarioError."""
+def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> ServiceFile:
+    """The service in a file's text; `source` is its name, `cluster` servers of distraft that are named elsewhere. Raises ScenarioError."""
     entries, _ = entries_of(text, source)
     problems: list[Diagnostic] = []
     ours: set[int] = set()  # lines that a scenario does not have
     said: set[str] = set()
-    gateways: dict[int, Address] = {}
+    listeners = {(each.kind, each.number): each for each in cluster}
+    files: dict[str, str] = {}
     for entry in entries:
         found = KEY.fullmatch(entry.key)
         name = found[1].lower() if found else entry.key
         name = SYNONYMS.get(name, name)
         said.add(name)
         problem = None
-        if name in REFUSED:
-            problem = f"{name}: {REFUSED[name]}"
-        elif name == "gateway":
-            problem = _add_gateway(gateways, found[3] if found else None, entry)
-        elif name == "data":
-            problem = "data: nothing is kept on disk yet; leave the line out"
-        elif name in CHOICES:
-            values, otherwise = CHOICES[name]
-            problem = None if entry.value.lower() in values else f"{name} = {entry.value}: {otherwise}"
-        elif name == "authentication" and entry.value != "ed25519":
-            problem = "authentication: a service proves what it says to everybody, which only ed25519 can"
-        elif name == "acceptance" and entry.value != "all":
-            problem = "acceptance: what t+1 replicas gave can be lost; a service accepts what all have testified to"
-        elif name == "object" and entry.value != "store":
-            problem = "object: callers of a service use the store"
+        if name in LISTENERS:
+            problem = _add_listener(listeners, name, found[3] if found else None, entry)
+        elif name in FILES:
+            problem = _add_file(files, name, entry, Path(source).parent)
+        else:
+            problem = _problem_with(name, entry.value)
         if problem:
             problems.append(Diagnostic(source, entry.line, entry.key_column, "error", problem))
-        if problem or name == "gateway" or name in CHOICES:
+        if problem or name in LISTENERS or name in FILES or name in CHOICES:
             ours.add(entry.line)
-    gateways = gateways or {0: _address(DEFAULT_GATEWAY)}
-    if not problems and sorted(gateways) != list(range(len(gateways))):
-        problems.append(Diagnostic(source, 1, 1, "error", f"gateways are numbered from 0 without gaps, not {sorted(gateways)}"))
-    text = _as_scenario(text, ours, said, len(gateways))
+    if not any(kind == HTTP for kind, _ in listeners):
+        listeners[HTTP, 0] = Listener(HTTP, 0, address_in(DEFAULT_GATEWAY), f"{HTTP}_0")
+    if not problems:
+        problems += [Diagnostic(source, 1, 1, "error", each) for each in _disagreements(listeners, files)]
+    gateways = 1 + max(number for _, number in listeners)
+    if cluster and "t" not in said:
+        text, said = f"{text}\nt = {max(1, (len(cluster) - 1) // 2)}", {*said, "t"}
+    text = _as_scenario(text, ours, said, gateways)
     try:
         scenario, warnings = parse_scenario(text, source)
     except ScenarioError as error:
         raise ScenarioError([*problems, *error.diagnostics]) from error
     if problems:
         raise ScenarioError([*problems, *warnings])
-    return ServiceFile(scenario, tuple(gateways[number] for number in sorted(gateways)), warnings)
+    ordered = tuple(sorted(listeners.values(), key=lambda each: (LISTENERS.index(each.kind), each.number)))
+    return ServiceFile(scenario, ordered, files, warnings)
+
+
+def _problem_with(name: str, value: str) -> str | None:
+    """What is wrong with a line that is no listener and no file, if something is."""
+    if name in REFUSED:
+        return f"{name}: {REFUSED[name]}"
+    if name in CHOICES:
+        values, otherwise = CHOICES[name]
+        return None if value.lower() in values else f"{name} = {value}: {otherwise}"
+    if name == "authentication" and value != "ed25519":
+        return "authentication: a service proves what it says to everybody, which only ed25519 can"
+    if name == "acceptance" and value != "all":
+        return "acceptance: what t+1 replicas gave can be lost; a service accepts what all have testified to"
+    if name == "object" and value != "store":
+        return "object: callers of a service use the store"
+    return None
+
+
+def _disagreements(listeners: Mapping[tuple[str, int], Listener], files: Mapping[str, str]) -> Iterator[str]:
+    """What does not go together, though each line is right."""
+    for kind in LISTENERS:
+        numbers = sorted(number for each, number in listeners if each == kind)
+        if numbers != list(range(len(numbers))):
+            yield f"{kind}[i]: these are numbered from 0 without gaps, not {numbers}"
+    has_tls = {"tls_certificate", "tls_key"} <= set(files)
+    if not has_tls and {"tls_certificate", "tls_key"} & set(files):
+        yield "tls_certificate and tls_key go together"
+    for listener in listeners.values():
+        if listener.kind == "zatt" and "token_file" in files:
+            yield "zatt: its callers have no way to show a token; leave out either zatt or token_file"
+        if listener.address.host in LOOPBACK:
+            continue
+        if listener.kind == "zatt":
+            yield f"zatt[{listener.number}]: neither TLS nor tokens are in that protocol, so it listens on this machine only"
+        elif not (has_tls and "token_file" in files):
+            yield (f"{listener.kind}[{listener.number}]: {listener.address.host} is not this machine alone: that takes TLS and a "
+                   "token (tls_certificate, tls_key, token_file)")  # fmt: skip
 
 
 def _as_scenario(text: str, ours: set[int], said: set[str], gateways: int) -> str:
@@ -133,29 +209,60 @@ def _as_scenario(text: str, ours: set[int], said: set[str], gateways: int) -> st
     return "\n".join(lines)
 
 
-def _add_gateway(gateways: dict[int, Address], index: str | None, entry: Entry) -> str | None:
-    """Take the gateway of this line; what is wrong with it, if something is."""
+def _add_listener(listeners: dict[tuple[str, int], Listener], kind: str, index: str | None, entry: Entry) -> str | None:
+    """Take the port of this line; what is wrong with it, if something is."""
     if index is None or not re.fullmatch(r"\s*\d{1,2}\s*", index) or int(index) >= MOST_GATEWAYS:
-        return f"expected gateway[i] = host:port with i from 0 to {MOST_GATEWAYS - 1}, found {entry.key!r}"
-    if int(index) in gateways:
+        return f"expected {kind}[i] = host:port with i from 0 to {MOST_GATEWAYS - 1}, found {entry.key!r}"
+    number = int(index)
+    if (kind, number) in listeners:
         return f"{entry.key} is there twice"
+    name = f"server{number + 1}" if kind == "distraft" else f"{kind}_{number}"
     try:
-        gateways[int(index)] = _address(entry.value)
+        listeners[kind, number] = Listener(kind, number, address_in(entry.value), name)
     except ValueError as error:
         return f"{entry.key}: {error}"
     return None
 
 
-def _address(text: str) -> Address:
+def _add_file(files: dict[str, str], name: str, entry: Entry, folder: Path) -> str | None:
+    """Take the path of this line, which is relative to the folder of the file; what is wrong with it, if something is."""
+    path = folder / entry.value.strip("'\" ")
+    files[name] = str(path.absolute())
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        return f"{name}: {path}: {error.strerror}"
+    if not stat.S_ISREG(mode):
+        return f"{name}: {path} is no file"
+    if name in SECRET_FILES and mode & stat.S_IRWXO:
+        return f"{name}: everybody on this machine may read {path}; chmod 600 keeps it to its owner"
+    return None
+
+
+def address_in(text: str) -> Address:
     """The address in `host:port`. Raises ValueError, which says what would be right."""
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):(\d{1,5})", text.strip("'\" "))
     if found is None or int(found[3]) > 65_535:
         raise ValueError(f"expected host:port such as {DEFAULT_GATEWAY}, found {text!r}")
-    host = found[1] or found[2]
-    if host not in LOOPBACK:
-        raise ValueError(f"{host} is not this machine alone: without TLS and tokens, which are not there yet, a gateway "
-                         f"listens on {' or '.join(LOOPBACK)} only")  # fmt: skip
-    return Address(host, int(found[3]))
+    return Address(found[1] or found[2], int(found[3]))
+
+
+def cluster_in(environment: Mapping[str, str]) -> tuple[Listener, ...]:
+    """The servers in DISTRAFT_CLUSTER: `name=host:port:port`, the last port for clients, or `name=host:port:host:port`, separated
+    by commas. Raises ValueError.
+    """  # fmt: skip
+    listeners: list[Listener] = []
+    for number, member in enumerate(filter(None, environment.get(CLUSTER_VARIABLE, "").strip().lower().split(","))):
+        name, _, rest = member.partition("=")
+        parts = [each.strip() for each in rest.split(":")]
+        if not name.strip() or len(parts) not in (3, 4) or number >= MOST_GATEWAYS:
+            raise ValueError(f"expected up to {MOST_GATEWAYS} servers name=host:port:host:port, found {member[:80]!r}")
+        if name.strip() in [each.name for each in listeners]:
+            raise ValueError(f"there are two servers {name.strip()}")
+        address = address_in(f"{parts[0] if len(parts) == 3 else parts[2]}:{parts[-1]}")
+        listeners.append(Listener("distraft", number, address, name.strip()))
+    return tuple(listeners)
 
 
 def told(problems: Sequence[Diagnostic]) -> str:

@@ -14,7 +14,7 @@ def status_of(gateway: Gateway) -> dict[str, Any]:
         "protocol": "chain",
         "version": own_version(),
         "object": gateway.settings.object_name,
-        "durable": False,
+        "durable": gateway.settings.durable,
         "uptime_s": round(gateway.uptime_s(), 1),
         "gateway": gateway.own.number,
         "waiting": gateway.desk.waiting(),
@@ -29,7 +29,7 @@ def status_of(gateway: Gateway) -> dict[str, Any]:
 def as_text(status: dict[str, Any]) -> str:
     """The same for people."""
     lines = [
-        f"protocol       {status['protocol']}, t = {status.get('t', '?')}, object {status['object']}, in memory only",
+        f"protocol       {status['protocol']}, t = {status.get('t', '?')}, object {status['object']}, {'on disk' if status['durable'] else 'in memory only'}",
         f"configuration  {status.get('configuration', 'none yet')}",
     ]
     for replica in status.get("chain", []):

@@ -14,6 +14,7 @@ from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
 
 MOST_KEYS = 500  # that somebody may watch at once
+MOST_BYTES = 8 << 20  # of their values together
 PAUSE_S = 1.0  # between two looks
 
 Looked = Mapping[str, tuple[str, Place]]  # key -> the text of its value, and its version
@@ -34,6 +35,8 @@ async def look(asking: Asking, prefix: str) -> Looked:
     for first in range(0, len(keys), MOST_OPERATIONS):
         some = keys[first : first + MOST_OPERATIONS]
         found |= await _values(asking, some)
+        if sum(len(text) for text, _ in found.values()) > MOST_BYTES:
+            raise Problem(413, f"values of more than {MOST_BYTES:,} characters stand at the keys that begin so")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Tries a mutant in an OS process of its own, forked from one that holds the compiled sources: the tests, then runs."""
+"""Tries a mutant in an OS process of its own, forked from one that has all imported and all tests collected."""
 
 import builtins
 import gc
@@ -11,23 +11,29 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module, machinery
+from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
+import msgspec
 import psutil
 
 from bcr_sim.bugs import path_of, put_in_place
 from bcr_sim.mutants import Mutant, Rules, probed
 from bcr_sim.survivors import Result
+from bcr_sim.swapping import Holders, exchange, holders
+from bcr_sim.unit_tests import Learned, Plugin, learn, with_tests
 
 EVENTS_A_RUN = 150_000  # ten times what the longest takes without a mutant; what needs more does not end
-SECONDS_A_RUN = 60  # of real time; what takes longer hangs
-SILENCE_S = 300.0  # after which a process hangs that finishes no run, however loaded the machine is
-BUSY_S = 20.0  # of processor time, after which it hangs as well
+SECONDS_A_RUN = 600  # of real time, however loaded the machine is; what hangs is noticed by its processor time
+SILENCE_S = 600.0  # of real time, after which a process hangs that finishes neither a run nor a test
 OUTSIDE = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP}  # by which others end a process, and no mutant does
 MEMORY_BYTES = 3 << 30  # of address space
 SHOWN = 160  # characters of what broke
 PACKAGES = {"bcr", "bcr_disk", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_tools"}
-KEPT = {"bcr_sim", "bcr_sim.bugs", "bcr_sim.mutants", "bcr_sim.attempt", "bcr_sim.survival", "bcr_sim.survivors"}  # import no rules
+KEPT = {"bcr_sim"} | {
+    f"bcr_sim.{name}" for name in ("bugs", "mutants", "attempt", "survival", "survivors", "swapping", "unit_tests")
+}  # import no rules
 
 
 class Trial(NamedTuple):
@@ -38,10 +44,10 @@ class Trial(NamedTuple):
     scenarios: Mapping[str, str]
     seeds: range
     authentication: str
-    tests: Sequence[str] = ()
+    tests: Sequence[str] = ()  # names; of a control the files whose tests it is to run
+    busy_s: float = 20.0  # of processor time: a process hangs that finishes neither a run nor a test in so much
     known: Result | None = None
-    control: tuple[str, ...] = ()  # authenticators: of a control, which says what each of these runs comes to …
-    is_probed: bool = False  # … and executes
+    control: tuple[str, ...] = ()  # authenticators: of a control, which says what each run and test executes
 
 
 def attempts(trials: Iterable[Trial], jobs: int, limit_s: float) -> Iterator[tuple[Trial, dict[str, Any]]]:
@@ -105,7 +111,8 @@ class _Attempt:
 
     def _hangs(self) -> bool:
         silence_s = time.monotonic() - self.heard_s
-        return silence_s > SILENCE_S or (silence_s > BUSY_S and self._cpu_s() - self.heard_cpu_s > BUSY_S)
+        busy_s = self.trial.busy_s
+        return silence_s > SILENCE_S or (silence_s > busy_s and self._cpu_s() - self.heard_cpu_s > busy_s)
 
     def conclude(self) -> dict[str, Any]:
         """End the process, if it has not ended, and say what came of it."""
@@ -126,18 +133,33 @@ class _Attempt:
         if self.is_at_end:
             return came | {"by": "death", "what": f"its process died with status {status}"}
         if hangs:
-            return came | {"what": f"no run finished in {BUSY_S:.0f} s"}
+            return came | {"what": f"no run or test finished in {self.trial.busy_s:.0f} s"}
         return came | {"outcome": "alive", "by": "", "differs": None}
 
 
 # -- in the process of a mutant
 
-# What the forked processes have from their parent: of each run its trace without a mutant, and what it executes, as the
-# numbers of probes; those numbers by file and line; and the sources with probes by file.
-TRACES: dict[str, str] = {}
-REACHED_BY: dict[str, frozenset[int]] = {}
+# What the forked processes have from their parent: of each test and run what it executes, as the numbers of probes, what it
+# takes, and its trace; those numbers by file and line, and those that importing executes; the sources with probes, and the
+# code of the sources, by file; the functions that hold it; and the tests, where they are collected.
+KNOWN: dict[str, Learned] = {}
+IMPORTED: set[int] = set()
 _numbers: dict[tuple[str, int], int] = {}
 _probed: dict[str, bytes] = {}
+_codes: dict[str, CodeType] = {}
+_held: Holders = {}
+_tests: list[Plugin] = []
+
+
+def number_of(mutant: Mutant) -> int | None:
+    """The probe without which the mutant does what the original does; None where there is none."""
+    return _numbers.get((mutant.file, mutant.probe))
+
+
+def is_reached(mutant: Mutant, name: str) -> bool:
+    """Whether a run executes what is mutated; where it does not, it is the run without the mutant."""
+    number = number_of(mutant)
+    return number is None or number in IMPORTED or name not in KNOWN or number in KNOWN[name].reached
 
 
 def run_name(seed: int, authentication: str) -> str:
@@ -148,15 +170,16 @@ def run_name(seed: int, authentication: str) -> str:
 def prepare_probes(declared: Rules) -> None:
     """Make the sources that tell what a run executes."""
 
-    def number_of(file: str, line: int) -> int:
+    def numbered(file: str, line: int) -> int:
         return _numbers.setdefault((file, line), len(_numbers))
 
     for file in declared.files:
-        _probed[file] = probed(file, path_of({"file": file}).read_bytes(), number_of)
+        _probed[file] = probed(file, path_of({"file": file}).read_bytes(), numbered)
+        _code_of(file, _probed[file])  # which keeps it
 
 
-def warm() -> None:
-    """Compile and keep what every mutant's process imports, so that it executes it only."""
+def warm(declared: Rules) -> None:
+    """Compile and keep what a mutant's process may import, and import it."""
     compiled: dict[tuple[str, bytes], Any] = {}
     import_module("da")  # which imports the other, not the other way round
     from dacurrent.importer import DistAlgoLoader
@@ -166,7 +189,33 @@ def warm() -> None:
     import_module("bcr_sim.campaign")
     forget_project()  # what was imported before is compiled once more, and kept
     import_module("bcr_sim.campaign").prepare()
-    gc.freeze()  # what is there now is shared with all of them
+    for file in declared.files:
+        _codes[file] = _code_of(file, path_of({"file": file}).read_bytes())
+
+
+def _code_of(file: str, source: bytes) -> CodeType:
+    from dacurrent.importer import DistAlgoLoader
+
+    path = str(path_of({"file": file}))
+    loader = DistAlgoLoader if file.endswith(".da") else machinery.SourceFileLoader
+    code: CodeType = loader(Path(file).stem, path).source_to_code(source, path)
+    return code
+
+
+def with_collected(files: Sequence[str], then: Callable[[], None]) -> None:
+    """Do something while the tests of these files are collected, for the processes of mutants to run."""
+
+    def begin(plugin: Plugin | None) -> None:
+        global _held
+        _held = holders()
+        _tests[:] = [plugin] if plugin else []
+        gc.freeze()  # what is there now is shared with all of them
+        then()
+
+    if files:
+        with_tests(files, lambda _: None, begin)
+    else:
+        begin(None)
 
 
 def _keep_code(loader: Any, compiled: dict[tuple[str, bytes], Any]) -> None:
@@ -182,10 +231,13 @@ def _keep_code(loader: Any, compiled: dict[tuple[str, bytes], Any]) -> None:
 
 
 def forget_project() -> None:
-    """Let this OS process import all modules of the project, but the layer below them, anew."""
+    """Let this OS process import all modules of the project and its tests, but the layer below them, anew."""
     ours = {path.stem for path in SOURCES.glob("*.da")} | PACKAGES
-    for name in [name for name in sys.modules if name.partition(".")[0] in ours and name not in KEPT]:
-        del sys.modules[name]
+    tests = str(SOURCES.parent / "tests")
+    for name, module in list(sys.modules.items()):
+        is_ours = name.partition(".")[0] in ours and name not in KEPT
+        if is_ours or (getattr(module, "__file__", None) or "").startswith(tests):
+            del sys.modules[name]
 
 
 SOURCES = path_of({"file": "Replica.da"}).parent
@@ -217,109 +269,111 @@ def _noticed(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
 
 
 def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
-    forget_project()
-    if trial.mutant is not None:
-        put_in_place(path_of({"file": trial.mutant.file}), trial.mutant.patched(trial.source))
-    reach: Any = import_module("bcr_sim.reach")
-    if trial.is_probed:
-        vars(builtins)["note_reached"] = reach.note_reached
-        for file, source in _probed.items():
-            put_in_place(path_of({"file": file}), source)
-    campaign: Any = import_module("bcr_sim.campaign")
-    campaign.SECONDS_A_SEED = SECONDS_A_RUN
-    run: Any = import_module("bcr_sim.simulated_run")
-    run.LIMIT_EVENTS = EVENTS_A_RUN
-    gc.set_threshold(100_000, 50, 50)  # processor time matters more here than memory
-    traces: dict[str, str] = {}
+    mutant = trial.mutant
+    is_exchanged = mutant is None or _is_exchanged(mutant, trial.source)
+    if not is_exchanged and mutant is not None:
+        forget_project()
+        put_in_place(path_of({"file": mutant.file}), mutant.patched(trial.source))
+    if trial.control:
+        return _controlled(trial, tell)
+    if trial.tests and (what := _failure(trial.tests, is_exchanged, tell)):
+        return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start)
+    runs = _Runs(tell)
 
-    def breach(name: str, text: str, must_pass: bool) -> str:
-        outcome = campaign.run_text(text)
-        tell(b"f" if must_pass else b"s")
+    def noticed(by: str, what: str, seeds: int) -> dict[str, Any]:
+        works = any(not runs.breach("", runs.text(0, kind), False) for kind in ("ed25519", "hmac", "crc"))
+        said = _noticed("killed", by, what, seeds) if works else _noticed("broken", "everything", what, seeds)
+        return said | {"runs": len(runs.traces)}
+
+    for name, text in trial.scenarios.items():
+        if what := runs.breach(name, text, True):
+            return noticed(name, what, 0)
+    for seed in trial.seeds:
+        name = run_name(seed, trial.authentication)
+        is_other = mutant is None or is_reached(mutant, name)
+        if is_other and (what := runs.breach(name, runs.text(seed, trial.authentication), False)):
+            return noticed(f"seed {seed}", what, seed + 1)
+    compared = [runs.traces[name] != KNOWN[name].trace for name in runs.traces if name in KNOWN]
+    return {"outcome": "alive", "by": "", "what": "", "seeds": trial.seeds.stop, "differs": any(compared) if compared else None,
+            "had": [*trial.scenarios, *trial.tests], "runs": len(runs.traces)}  # fmt: skip
+
+
+def _is_exchanged(mutant: Mutant, source: bytes) -> bool:
+    """Put the mutant into the functions that are imported; False where it takes an import."""
+    if mutant.function == "module" or number_of(mutant) in IMPORTED:
+        return False
+    return exchange(_codes[mutant.file], _code_of(mutant.file, mutant.patched(source)), mutant.line, _held)
+
+
+class _Runs:
+    """Simulates, and keeps the trace of each run by its name."""
+
+    def __init__(self, tell: Callable[[bytes], Any]) -> None:
+        self.tell = tell
+        self.traces: dict[str, str] = {}
+        campaign: Any = import_module("bcr_sim.campaign")
+        self.campaign = campaign
+        campaign.SECONDS_A_SEED = SECONDS_A_RUN
+        run: Any = import_module("bcr_sim.simulated_run")
+        run.LIMIT_EVENTS = EVENTS_A_RUN
+        gc.set_threshold(100_000, 50, 50)  # processor time matters more here than memory
+
+    def text(self, seed: int, authentication: str) -> str:
+        text: str = self.campaign.text_of(seed, None, authentication)
+        return text
+
+    def breach(self, name: str, text: str, must_pass: bool) -> str:
+        """What breaks in the run of a scenario's text; nothing where nothing does."""
+        outcome = self.campaign.run_text(text)
+        self.tell(b"f" if must_pass else b"s")
         if isinstance(outcome, str):
             return outcome
-        traces[name] = outcome.trace
+        self.traces[name] = outcome.trace
         if outcome.breaches:
             return str(outcome.breaches[0])
         return "" if not must_pass or outcome.judgement.status == "pass" else f"verdict: {outcome.judgement.status}"
 
-    def seed_text(seed: int, authentication: str) -> str:
-        text: str = campaign.text_of(seed, None, authentication)
-        return text
 
-    if trial.control:
-        return _controlled(trial, breach, seed_text, traces, reach.REACHED, tell)
-    number = None if trial.mutant is None else _numbers.get((trial.mutant.file, trial.mutant.probe))
-
-    def is_reached(name: str) -> bool:
-        """Whether the run executes what is mutated; where it does not, it is the run without the mutant."""
-        return number is None or name not in REACHED_BY or number in REACHED_BY[name]
-
-    def noticed(by: str, what: str, seeds: int) -> dict[str, Any]:
-        works = any(not breach("", seed_text(0, kind), False) for kind in ("ed25519", "hmac", "crc"))
-        said = _noticed("killed", by, what, seeds) if works else _noticed("broken", "everything", what, seeds)
-        return said | {"runs": len(traces)}
-
-    for first in range(0, len(trial.tests), 4):
-        if what := _failed(trial.tests[first : first + 4], tell):
-            return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start) | {"runs": len(traces)}
-    for name, text in trial.scenarios.items():
-        if is_reached(name) and (what := breach(name, text, True)):
-            return noticed(name, what, 0)
-    for seed in trial.seeds:
-        name = run_name(seed, trial.authentication)
-        if is_reached(name) and (what := breach(name, seed_text(seed, trial.authentication), False)):
-            return noticed(f"seed {seed}", what, seed + 1)
-    differs = any(traces[name] != TRACES[name] for name in traces if name in TRACES)
-    had = [*trial.scenarios, *trial.tests]
-    return {"outcome": "alive", "by": "", "what": "", "seeds": trial.seeds.stop, "differs": differs, "had": had,
-            "runs": len(traces)}  # fmt: skip
-
-
-def _controlled(
-    trial: Trial, breach: Callable[[str, str, bool], str], seed_text: Callable[[int, str], str], traces: dict[str, str],
-    reached: set[int], tell: Callable[[bytes], Any],
-) -> dict[str, Any]:  # fmt: skip
-    """What a control says: which files fail without any mutant, and of each run the trace and, with probes, the numbers."""
-    runs = [(name, text, True) for name, text in trial.scenarios.items()]
-    for authentication in trial.control:
-        runs += [(run_name(seed, authentication), seed_text(seed, authentication), False) for seed in trial.seeds]
+def _controlled(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
+    """What a control says: the files and tests that fail without any mutant, and what each run and test executes and takes."""
+    forget_project()
+    reach: Any = import_module("bcr_sim.reach")
+    vars(builtins)["note_reached"] = reach.note_reached
+    for file, source in _probed.items():
+        put_in_place(path_of({"file": file}), source)
+    reached: set[int] = reach.REACHED
     unsound: dict[str, str] = {}
-    numbers: dict[str, list[int]] = {}
-    for name, text, must_pass in runs:
+    learned: dict[str, Learned] = {}
+    imported: Sequence[int] = ()
+    if trial.tests:
+        learned, failed, imported = learn(trial.tests, reached, tell)
+        unsound = dict.fromkeys(failed, "a test that fails")
+    runs = _Runs(tell)
+    named = [(name, text, True) for name, text in trial.scenarios.items()]
+    for authentication in trial.control:
+        named += [(run_name(seed, authentication), runs.text(seed, authentication), False) for seed in trial.seeds]
+    for name, text, must_pass in named:
         reached.clear()
-        what = breach(name, text, must_pass)
+        began_s = time.process_time()
+        what = runs.breach(name, text, must_pass)
         if what and must_pass:
             unsound[name] = what
-        elif not what and trial.is_probed:
-            numbers[name] = sorted(reached)
-    unsound |= {name: what for name in trial.tests if (what := _failed([name], tell))}
-    return {"outcome": "control", "unsound": unsound, "traces": traces, "reached": numbers}
+        elif not what:
+            learned[name] = Learned(frozenset(reached), round(time.process_time() - began_s, 4), runs.traces[name])
+    told = {name: msgspec.to_builtins(each) for name, each in learned.items()}
+    return {"outcome": "control", "unsound": unsound, "learned": told, "imported": list(imported)}
 
 
-def _failed(files: Sequence[str], tell: Callable[[bytes], Any]) -> str:
-    """The first unit test of these files that fails, or what else went wrong with them; nothing where all pass."""
-    import hypothesis
-    import pytest
-
-    from bcr_runtime.places import PROJECT
-
-    # The same examples for every mutant, and none kept; how small a failing one can be made nobody asks here.
-    hypothesis.settings.register_profile(
-        "mutants", database=None, derandomize=True, deadline=None,
-        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
-    )  # fmt: skip
-    hypothesis.settings.load_profile("mutants")
-    failures: list[str] = []
-
-    class Listener:
-        @staticmethod
-        def pytest_runtest_logreport(report: Any) -> None:
-            tell(b"t")
-            if report.failed:
-                failures.append(report.nodeid)
-
-    os.chdir(PROJECT)
-    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is imported already
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", *quiet]
-    status = pytest.main([*options, *files], plugins=[Listener()])
-    return failures[0] if failures else "" if status == 0 else f"{files[0]}::pytest ended with status {int(status)}"
+def _failure(names: Sequence[str], is_exchanged: bool, tell: Callable[[bytes], Any]) -> str:
+    """The first of these tests that fails, or what else went wrong with them; nothing where all pass."""
+    if is_exchanged:
+        [plugin] = _tests
+        plugin.tell = tell
+        return plugin.first_failure(names)
+    found: list[str] = []
+    files = list(dict.fromkeys(name.partition("::")[0] for name in names))
+    try:
+        with_tests(files, tell, lambda plugin: found.append(plugin.first_failure(names)))
+    except RuntimeError as error:
+        return f"{files[0]}::{error}"
+    return found[0]

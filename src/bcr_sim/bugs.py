@@ -22,7 +22,7 @@ PACKAGES = Path(__file__).resolve().parents[1]
 Bug = dict[str, Any]
 
 
-FILES = {"shuttle": "bugs.yaml", "raft": "raft_bugs.yaml"}  # beside this one, by protocol
+FILES = {"shuttle": "bugs.yaml", "raft": "raft_bugs.yaml", "byzantine_raft": "braft_bugs.yaml"}  # beside this one, by protocol
 
 
 def bugs(protocol: str = "shuttle") -> list[Bug]:

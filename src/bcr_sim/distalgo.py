@@ -22,7 +22,8 @@ from dacurrent import awaits, lifetime
 
 HOST = "simulated"
 # Process class -> what its processes are called, with their number among their kind.
-CALLED = {"Replica": "replica", "Client": "client", "Server": "replica", "RaftClient": "client"}
+CALLED = {"Replica": "replica", "Client": "client", "Server": "replica", "RaftClient": "client", "BraftServer": "replica"}
+WITHOUT_CONFIGURATIONS = ("Server", "BraftServer")
 MESSAGE, SETUP = sim.Command.Message, sim.Command.Setup  # looked up once: of an enum it takes a while
 BEGINNING = SETUP, sim.Command.Start
 
@@ -153,7 +154,7 @@ class Container:
             self.name = f"{CALLED[base]}_{arguments[0]}"
         if base == "Replica":
             self.configuration = arguments[1]
-        elif base == "Server":
+        elif base in WITHOUT_CONFIGURATIONS:
             self.configuration = 0  # of Raft, which has no other
         self.task.name = self.name
 

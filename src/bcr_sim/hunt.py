@@ -156,8 +156,8 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
 
 def _settings_of(chunk: Sequence[Any]) -> str:
     """What is tried with these seeds, but for the seeds: as text, in which a file's own is a digest."""
-    _, base, authentication, acceptance, object_name, durable, protocol = chunk
-    words = [protocol, authentication, acceptance, object_name, "disks" if durable else None]
+    _, base, authentication, acceptance, object_name, durable, protocol, sessions = chunk
+    words = [protocol, authentication, acceptance, object_name, "disks" if durable else None, "sessions" if sessions else None]
     digest = None if base is None else f"file {hashlib.sha256(base.encode()).hexdigest()[:12]}"
     return ", ".join(word for word in (*words, digest) if word)
 

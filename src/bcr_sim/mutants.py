@@ -70,7 +70,7 @@ _NOTHING_DECLARED = Rules({}, {}, {}, {}, {}, {}, 0)
 class Mutant(msgspec.Struct, frozen=True):
     """One change of a file of src: bytes `start` to `end` become `new`.
 
-    `id` is made of file, function, operator and text, and of the how manieth such it is of the function, so that it is
+    `begin` and `finish` are those of the function that it is in, or of the statement where it is in none. `id` is made of file, function, operator and text, and of the how manieth such it is of the function, so that it is
     the same when other lines change. Where the statement that begins in line `probe` is not executed, the mutant behaves
     as the original; 0 where there is no such statement.
     """
@@ -84,13 +84,16 @@ class Mutant(msgspec.Struct, frozen=True):
     start: int
     end: int
     new: bytes
+    begin: int
+    finish: int
 
     def patched(self, source: bytes) -> bytes:
         return source[: self.start] + self.new + source[self.end :]
 
     def digest(self, source: bytes) -> str:
-        """Stands for the mutated text."""
-        return hashlib.sha256(self.patched(source)).hexdigest()[:16]
+        """Stands for the mutated text of the function; what else stands in the file may change."""
+        text = source[self.begin : self.start] + self.new + source[self.end : self.finish]
+        return hashlib.sha256(f"{self.file} {self.function}\n".encode() + text).hexdigest()[:16]
 
 
 def rules() -> Rules:
@@ -102,7 +105,9 @@ def mutants_of(file: str, source: bytes, declared: Rules) -> list[Mutant]:
     found = []
     ordinals: Counter[str] = Counter()
     seen: set[bytes] = {source}
-    for function, operator, said, line, probe, start, end, new in sorted(_Finder(file, source, declared).found, key=lambda each: each[5]):
+    for function, operator, said, line, probe, start, end, new, whole in sorted(
+        _Finder(file, source, declared).found, key=lambda each: each[5]
+    ):
         text = source[:start] + new + source[end:]
         if text in seen:
             continue
@@ -111,7 +116,7 @@ def mutants_of(file: str, source: bytes, declared: Rules) -> list[Mutant]:
         ordinals[name] += 1
         if ordinals[name] > 1:
             name += f" #{ordinals[name]}"
-        found.append(Mutant(name, file, function, operator, line, probe, start, end, new))
+        found.append(Mutant(name, file, function, operator, line, probe, start, end, new, *whole))
     return found
 
 
@@ -147,15 +152,16 @@ def _short(text: bytes, length: int = SHORT) -> str:
 
 
 class _Finder:
-    """Walks a tree and collects (function, operator, what is said, line, probe, start, end, new text)."""
+    """Walks a tree and collects (function, operator, what is said, line, probe, start, end, new text, whole)."""
 
     def __init__(self, file: str, source: bytes, declared: Rules) -> None:
         self.source = source
         self.declared = declared
-        self.found: list[tuple[str, str, str, int, int, int, int, bytes]] = []
+        self.found: list[tuple[str, str, str, int, int, int, int, bytes, tuple[int, int]]] = []
         self.probes: list[tuple[int, int]] = []  # line and column of the statements that can have one
         self.probe = 0
         self.function = ""
+        self.whole = (0, 0)  # where that begins and ends
         self.statement = ""  # the beginning of the one that is looked at
         self._starts = [0]
         for line in source.splitlines(keepends=True):
@@ -175,7 +181,7 @@ class _Finder:
     def _add(self, operator: str, node: Any, new: bytes, said: str = "", probe: int = 0) -> None:
         start, end = self._span(node)
         said = said or _short(self.source[start:end])
-        self.found.append((self.function, operator, said, node.lineno, probe or self.probe, start, end, new))
+        self.found.append((self.function, operator, said, node.lineno, probe or self.probe, start, end, new, self.whole))
 
     # -- definitions
 
@@ -186,10 +192,10 @@ class _Finder:
             elif isinstance(statement, ast.FunctionDef):
                 name = _name_of(statement)
                 if not {name, within + name} & self.declared.functions.keys():
-                    self.function = within + name
+                    self.function, self.whole = within + name, self._span(statement)
                     self._statements(statement.body)
             elif not within and isinstance(statement, ast.Assign):
-                self.function = "module"
+                self.function, self.whole = "module", self._span(statement)
                 self._statement(statement)
 
     def _statements(self, body: Sequence[ast.stmt]) -> None:

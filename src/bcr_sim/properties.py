@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bcr.chain.limits import SPARE_EARLY
-from bcr.chain.pauses import MOST_MS
+from bcr.chain.pauses import MOST_MS, Pauses
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import FaultPlan
 from bcr.scenario import Scenario
@@ -24,6 +24,7 @@ from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS
 
 BACKOFF = 16  # times its timeout a client waits at the most before it sends a request again
 SWEEP = 32  # messages of a replica between two looks at everything that it holds
+ROUNDED_MS = 1.0  # what times that are reported may be off by
 SPARE = 64  # things that a replica may hold whose number depends on nothing that this knows of
 
 
@@ -189,6 +190,24 @@ def check_work(reports: Sequence[ReconfigurationReport], bounds: Bounds, interfe
             tell("work", what + report.reason)
         if report.fetched_ms is not None:  # its successor's replicas are made then
             since_ns = report.detected_ns + round(report.fetched_ms * MILLISECOND_NS)
+
+
+def check_pauses(reports: Sequence[ReconfigurationReport], tell: Tell) -> None:
+    """Where one replacement follows another, a configuration serves for a while before it is wedged (specification, 7a.8).
+
+    Whatever befell the run: nothing makes Olympus faster. What it serves is taken for a moment longer than was reported,
+    for what is reported is rounded.
+    """
+    pauses = Pauses()
+    active_ms = 0.0
+    for report in sorted(reports, key=lambda report: report.source):
+        asked_ms = report.detected_ns / MILLISECOND_NS
+        begun_ms = max(asked_ms, active_ms or asked_ms - report.detected_ms)
+        owed_ms = pauses.owed_ms(begun_ms - (active_ms or asked_ms - report.detected_ms) + ROUNDED_MS)
+        if report.wedged_ms is not None and asked_ms + report.wedged_ms < begun_ms + owed_ms:
+            what = f"configuration {report.source} was wedged {begun_ms + owed_ms - asked_ms - report.wedged_ms:.0f} ms before its pause was over"
+            tell("pauses", what)
+        active_ms = asked_ms + (report.active_ms or 0.0)
 
 
 def check_time(record: RunRecord, bounds: Bounds, interference: Interference, liars: Collection[int], tell: Tell) -> None:

@@ -13,8 +13,8 @@ from bcr.signed.control import Control
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request
 from bcr.verdict.model import Model
-from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
+from bcr_run.protocol_starts import JUDGES
 from bcr_sim import distalgo
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import Container
@@ -66,13 +66,14 @@ class RaftRun(_Run):
     """A run of servers and clients of Raft."""
 
     source = _SkewedSource
+    keys_in_setup = 0  # arguments about keys that a server is set up with
     oracle: RaftOracle  # type: ignore[assignment]
 
     def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
         super().__init__(scenario, folder, keeps_steps)
-        model = Model(scenario.client_window, self.limits, scenario.replicated)
-        self.oracle = RaftOracle(self.launch.workloads, model, self._is_liar)
+        self.oracle = self._make_oracle(Model(scenario.client_window, self.limits, scenario.replicated))
         self.rates = {f"replica_{clock.position}": clock.permille for clock in self.options.clocks}
+        self.returned: set[int] = set()  # positions of servers that have come back since they crashed last
         self.power = _PowerOfServers(self, scenario.num_replicas)
         self._down: dict[str, Container] = {}  # servers that have crashed, by name
         self.told = {
@@ -85,15 +86,17 @@ class RaftRun(_Run):
             "accepted": lambda run, container, response: run.oracle.accepted(container.name, response),
         }
 
+    def _make_oracle(self, model: Model) -> RaftOracle:
+        return RaftOracle(self.launch.workloads, model, self._is_liar)
+
     # -- the run
 
     def outcome(self) -> Outcome:
         complaints: list[str] = []
         with self._installed(complaints):
             what_hinders = self._conduct()
-            record = self.record or RunRecord(b"", (), (), (), protocol="raft")
-            judgement = judge_raft(record, self.launch.workloads, self.scenario.client_window, limits=self.limits,
-                                   replicated=self.scenario.replicated)  # fmt: skip
+            record = self.record or RunRecord(b"", (), (), (), protocol=self.scenario.protocol)
+            judgement = JUDGES[self.scenario.protocol](self.launch, record, None)
             self._check_time(record)
         return self._told(record, judgement, what_hinders, complaints)
 
@@ -115,6 +118,9 @@ class RaftRun(_Run):
         """Every request is answered in time, once nothing hinders any more (`_patience_ns` says how long that may take)."""
         if any(fault.failure.name != "crash" for fault in record.faults):
             return  # how long these hinder nobody notes
+        self._check_answers(record)
+
+    def _check_answers(self, record: RunRecord) -> None:
         for client in record.clients:
             for exchange in client.exchanges:
                 over_ns = self.interference.last_before(exchange.accepted_ns) or 0
@@ -142,6 +148,7 @@ class RaftRun(_Run):
         for container in self.living(name):
             if container.configuration is not None:
                 self._down[name] = container
+                self.returned.discard(self._position(container))
         super()._crash(name)
 
     def _return(self, name: str) -> None:
@@ -149,10 +156,11 @@ class RaftRun(_Run):
 
     def come_back(self, name: str) -> bool:
         """A server that has crashed begins again; whether there is one of this name."""
-        container = self._down.pop(name, None)
+        container = self._down.pop(name, None) or self._fallen(name)
         if container is None:
             return False
         self.trace.befell(name, "restart")
+        self.returned.add(self._position(container))
         self.interference.happened(self.world.now_ns, f"{name} came back")
         if container.disk is not None:
             container.disk.crash("process")
@@ -164,9 +172,10 @@ class RaftRun(_Run):
         """As the start-up would: it is told who the servers are now, and what it and the start-up tell each other counts anew."""
         assert self.harness is not None
         start_up = self.harness.process._state
-        source, (command, (clock, (position, _, clients, secret, harness, settings, *plans))) = container.beginning[distalgo.SETUP]
+        source, (command, (clock, (position, _, clients, secret, harness, settings, *more))) = container.beginning[distalgo.SETUP]
+        keys, plans = more[: self.keys_in_setup], more[self.keys_in_setup :]
         left = [encode(self.harness.process.plans_of(position)) for _ in plans]
-        arguments = position, start_up.replicas, clients, secret, harness, settings, *left
+        arguments = position, start_up.replicas, clients, secret, harness, settings, *keys, *left
         container.beginning[distalgo.SETUP] = source, (command, (clock, arguments))
         start_up.controls[self.harness.process.server_name(position)] = Control(secret, "start-up")
 
@@ -180,6 +189,11 @@ class RaftRun(_Run):
         if container.disk is None:
             return self.stores[container.name].load()
         return stored_on(container.disk.read(), container.disk.name)
+
+    def _fallen(self, name: str) -> Container | None:
+        """The server of that name, if it has ended by a fault of its own, and no disk would bring it back."""
+        fallen = (each for each in self.system.all() if each.name == name and each.task.is_dead)
+        return None if self.scenario.durable else next(fallen, None)
 
     # -- what happens
 

@@ -33,16 +33,8 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
         f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
     ]
-    if object_name != DEFAULT:
-        lines.append(f"object = {object_name}")
-    for client in range(clients):
-        if chance.happens(0.5) or object_name != DEFAULT:
-            lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, 40)})")
-        else:
-            lines.append(f"workload[{client}] = uniform({chance.number(0, 10**6)},{chance.number(5, 100)},3,{chance.one_of((10, 50))})")
-        if chance.happens(0.3) and object_name == DEFAULT:
-            lines[-1] = lines[-1] + "; put('x','1'); get('x'); append('x','2'); get('x')"
-    words = _simulation(chance, seed, servers, clients, election_timeout)
+    lines += workload_lines(chance, clients, object_name, most=100, most_drawn=40)
+    words = network_words(chance, seed, servers, clients, election_timeout, away=t)
     if durable:
         chance = Chance(f"disks of raft {seed}")
         lines += ["durable = on", *_restarts(chance, servers)]
@@ -52,12 +44,31 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
     return "\n".join(lines) + "\n"
 
 
+def workload_lines(chance: Chance, clients: int, object_name: str, most: int, most_drawn: int) -> list[str]:
+    """What is replicated, and what each client has to do: drawn, and so that little of it is over in no time."""
+    lines = [f"object = {object_name}"] if object_name != DEFAULT else []
+    for client in range(clients):
+        if chance.happens(0.5) or object_name != DEFAULT:
+            lines.append(f"workload[{client}] = pseudorandom({chance.number(0, 10**6)},{chance.number(2, most_drawn)})")
+        else:
+            lines.append(f"workload[{client}] = uniform({chance.number(0, 10**6)},{chance.number(5, most)},3,{chance.one_of((10, 50))})")
+        if chance.happens(0.3) and object_name == DEFAULT:
+            lines[-1] = lines[-1] + "; put('x','1'); get('x'); append('x','2'); get('x')"
+    return lines
+
+
 def _beginning(processes: int, most_us: int) -> int:
     """When it begins, in milliseconds: the start-up makes one process after the other and waits for each; before that nothing goes wrong."""
     return processes * 4 * most_us // 1_000
 
 
-def _simulation(chance: Chance, seed: int, servers: int, clients: int, election_timeout: int) -> list[str]:
+def network_words(
+    chance: Chance, seed: int, servers: int, clients: int, election_timeout: int, away: int, stays_away: bool = True
+) -> list[str]:
+    """What the simulator is told of links, processes and clocks; no more than `away` servers are gone, or cut off by storms, at a time.
+
+    Where one `stays_away` some of those that crash never come back.
+    """
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 20_000)))
     names = [f"replica_{i}" for i in range(servers)]
     begins = _beginning(servers + clients, most)
@@ -71,7 +82,7 @@ def _simulation(chance: Chance, seed: int, servers: int, clients: int, election_
     is_stormy = chance.happens(0.4)
     words.append(f"until({until})")
     if is_stormy:
-        until, more = _storm(chance, names, begins, election_timeout)
+        until, more = _storm(chance, names, begins, election_timeout, away)
         words += more
     elif chance.happens(0.5):
         for _ in range(chance.number(1, 3)):
@@ -92,7 +103,7 @@ def _simulation(chance: Chance, seed: int, servers: int, clients: int, election_
         for position in chance.some_of(range(servers), chance.number(1, 2)):
             words.append(f"clock({position},{chance.one_of((300, 700, 1_500, 3_000))})")
     if chance.happens(0.6):
-        words += _crashes(chance, names, (begins, until), election_timeout)
+        words += _crashes(chance, names, (begins, until), election_timeout, away, stays_away)
     return words
 
 
@@ -105,13 +116,13 @@ def _partition(chance: Chance, names: Sequence[str], span: tuple[int, int], elec
     return [f"cut({a},{b},{since},{ends})" for one, other in pairs for a, b in ((one, other), (other, one))]
 
 
-def _storm(chance: Chance, names: Sequence[str], begins: int, election_timeout: int) -> tuple[int, list[str]]:
+def _storm(chance: Chance, names: Sequence[str], begins: int, election_timeout: int, most: int) -> tuple[int, list[str]]:
     """One partition after the other, each with another minority, which clients still reach: leaders' logs grow apart; when it ends."""
     words, since = [], begins
     away = chance.one_of(("cut", "cut", "hold"))  # what becomes of what the minority sends: held, it comes from a leader of old
     for _ in range(chance.number(3, 8)):
         ends = since + chance.number(election_timeout, 5 * election_timeout)
-        some = chance.some_of(names, chance.number(1, len(names) // 2))
+        some = chance.some_of(names, chance.number(1, most))
         is_one_way = chance.happens(0.2)
         for one in some:
             for other in names:
@@ -122,14 +133,14 @@ def _storm(chance: Chance, names: Sequence[str], begins: int, election_timeout: 
     return since, words
 
 
-def _crashes(chance: Chance, names: Sequence[str], span: tuple[int, int], election_timeout: int) -> list[str]:
-    """Servers that crash, a minority at a time; most come back, some soon enough to forget nothing but what they should not."""
+def _crashes(chance: Chance, names: Sequence[str], span: tuple[int, int], election_timeout: int, most: int, stays_away: bool) -> list[str]:
+    """Servers that crash, no more than so many at a time; most come back, some soon enough to forget nothing but what they should not."""
     words = []
     at = chance.number(*span)
     for _ in range(chance.number(1, 3)):
-        crashed = chance.some_of(names, chance.number(1, len(names) // 2))
+        crashed = chance.some_of(names, chance.number(1, most))
         words += [f"crash({name},{at})" for name in crashed]
-        if chance.happens(0.2):
+        if chance.happens(0.2) and stays_away:
             break  # these stay away
         back = at + chance.one_of((1, 5, election_timeout // 2, 2 * election_timeout))
         words += [f"restart({name},{back})" for name in crashed]

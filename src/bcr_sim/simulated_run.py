@@ -44,7 +44,7 @@ from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle
 from bcr_sim.power import Power
-from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work, hindered_until_ms
+from bcr_sim.properties import Bounds, Interference, Memory, check_pauses, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
 from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
 from bcr_sim.strategies import FreeLiars
@@ -191,6 +191,8 @@ class _Run:
                               leavers=self.scenario.leavers)  # fmt: skip
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
+            if not self.scenario.durable:  # an Olympus that begins again has forgotten what pause it owes
+                check_pauses(record.reconfigurations, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
             if judgement.status == "pass":
                 self._look_at_what_is_left(max(signed.statement.number for signed in record.configurations))
@@ -321,9 +323,10 @@ class _Run:
                 container.take(message)
 
     def _is_twin(self, cls: type, arguments: Any) -> bool:
-        if not any(each.__name__ == "Replica" for each in cls.__mro__) or arguments[0] not in self.options.twins:
+        kinds = {each.__name__ for each in cls.__mro__} & {"Replica", "BraftServer"}
+        if not kinds or arguments[0] not in self.options.twins:
             return False
-        self.tell_harness(arguments[1], arguments[0], "twins")
+        self.tell_harness(arguments[1] if "Replica" in kinds else 0, arguments[0], "twins")
         return True
 
     def _route(self, sender: Container, targets: list[Container]) -> list[Container]:

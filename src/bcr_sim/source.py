@@ -80,7 +80,10 @@ class WorldSource:
         return io.BytesIO()
 
     def open_store(self, name: str) -> Store:
-        return self._run.stores.setdefault(name, MemoryStore())  # it outlasts the process
+        container = self._run.container_of(current_task())
+        is_second = self._run.system.containers[container.dapid][0] is not container
+        # It outlasts the process, and a twin has its own.
+        return self._run.stores.setdefault(f"{name}'s twin" if is_second else name, MemoryStore())
 
     def consumption(self) -> tuple[float, int]:
         return 0.0, 0

@@ -1,46 +1,72 @@
 """Mutates every rule of the protocol, in memory, one small change at a time, and counts those that nothing notices.
 
-Each mutant has a process of its own, forked from one that holds the compiled sources. It goes through the unit tests,
-those of the modules in tests/bcr where the mutant is in one, and tests/sim/test_checks.py; then it simulates the
-scenario files of config/, of its attacks, and of tests/sim/regressions, and then seeds, until something breaks that does
-not break without the mutant. Results go to a file, line by line, and what stands there for the same mutant and text is
-not tried again.
+Each mutant has a process of its own, forked from one that has everything imported. It meets what executes the place that
+is mutated, and nothing else: first unit tests (of tests/bcr, and those of tests/sim that simulate), those of its own module
+before others and the quick before the slow; then the scenario files of config/, of its attacks, and of
+tests/sim/regressions, simulated; then seeds, until something breaks that does not break without the mutant. All mutants
+meet little before any meets more. Results go to a file, line by line, and what stands there for the same text of a function
+is not tried again.
 """
 
 import argparse
 import hashlib
+import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 import yaml
 
 from bcr_run.options import above_zero, formerly, positive
 from bcr_sim.attempt import (
-    REACHED_BY,
-    TRACES,
+    IMPORTED,
+    KEPT,
+    KNOWN,
+    SHOWN,
     Trial,
     attempts,
+    is_reached,
+    number_of,
     prepare_probes,
     run_name,
     warm,
-)  # fmt: skip
+    with_collected,
+)
 from bcr_sim.bugs import path_of
 from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
 from bcr_sim.survivors import Result, Tables, page, told
+from bcr_sim.unit_tests import Learned, unit_of
 
 ENOUGH = 0.95  # of the mutants that are not equivalent
-PASSES = (50, 400)  # seeds that all get before any gets more
-CHUNK = 50  # seeds of one control
-# Their scenario files take longer than all others together; only what has survived the rest is tried with them.
-SLOW = ("perform900", "t3_clients20", "ten_clients_crash")
-NOT_OF_RULES = ("scenario", "figures", "workload", "spool", "linearizability", "expectations", "verdict")  # unit tests
-OF_PROCESSES = ("tests/sim/test_checks.py",)  # tests of what .da files check, in a run that goes on around them
+# What all get before any gets more: so many seconds, of processor time without a mutant, of tests, as many of scenario files,
+# and so many seeds.
+PASSES = ((0.8, 0.5, 3), (3.0, 3.0, 30), (20.0, 20.0, 400))
+SLOW = ("perform900", "t3_clients20", "ten_clients_crash")  # scenario files that take longer than all others together
+CHUNK = 10  # seeds of one control
+CONTROL_S = 7_200.0  # of real time
+BUSY_S = 120.0  # of processor time, for what one control does without telling
+NOT_OF_RULES = (
+    "scenario",
+    "figures",
+    "workload",
+    "spool",
+    "linearizability",
+    "expectations",
+    "verdict",
+    "evidence",
+    "missed",
+    "injector",
+    "forgery",
+)  # unit tests
+OF_PROCESSES = tuple(
+    f"tests/sim/test_{name}.py"
+    for name in ("checks", "clients", "attempts", "tail", "disks", "open_loop", "properties")
+)  # fmt: skip
 CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most
 EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
 
@@ -58,6 +84,8 @@ def main(arguments: Sequence[str]) -> int:
                         help="what to go on from and to add to (default: logs/mutants.jsonl)")  # fmt: skip
     parser.add_argument("--limit", type=above_zero, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
     parser.add_argument("--for", dest="minutes", type=above_zero, metavar="MINUTES", help="begin none after so long")
+    parser.add_argument("--again", action="store_true", help="try those that are alive with everything, not only with what is new")
+    parser.add_argument("--alive", action="store_true", help="try only those that are alive so far, and none that was not tried")
     parser.add_argument("--no-tests", action="store_true", help="simulate only")
     parser.add_argument("--list", action="store_true", help="only print the mutants, with what is known of each")
     parser.add_argument("--docs", action="store_true", help="write docs/mutants.md")
@@ -71,6 +99,12 @@ def main(arguments: Sequence[str]) -> int:
         (mutant, source) for mutant, source in all_mutants(declared) if options.only in mutant.id and options.file in (None, mutant.file)
     ]
     known = results_in(options.output)
+    wanted = chosen
+    if options.alive:
+        alive = {key for key, result in known.items() if result.outcome == "alive"}
+        wanted = [(mutant, source) for mutant, source in chosen if (mutant.id, mutant.digest(source)) in alive]
+    if options.again:
+        known = {key: result for key, result in known.items() if result.outcome != "alive"}
     if options.list:
         for mutant, source in chosen:
             result = known.get((mutant.id, mutant.digest(source)))
@@ -80,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with open(options.output, "a", encoding="utf-8") as file:
         try:
-            _Campaign(chosen, declared, known, options, file).run()
+            _Campaign(wanted, declared, known, options, file).run()
         except KeyboardInterrupt:
             print("broken off; the same command goes on from here", flush=True)
     tables = Tables(chosen, known, equivalents())
@@ -127,77 +161,104 @@ class _Campaign:
         self.known = known
         self.options = options
         self.file = file
-        self.unsound: set[tuple[str, int]] = set()  # (authentication, seed) that fails without any mutant too
-        self.sound: set[tuple[str, int]] = set()
+        self.sound: dict[str, bool] = {}  # whether a test or run passes without any mutant, by itself
         self.sources = sources_digest()
+        self.scenarios: dict[str, str] = {}
+        self.tests: list[str] = []  # names
+        self.kept = _Kept(options.output.with_name("mutants.reach"), self.sources)
         self.ends_s = None if options.minutes is None else time.monotonic() + 60 * options.minutes
 
     def run(self) -> None:
-        if self._is_late():
+        if self._is_late() or not any(self._is_wanted(mutant, source) for mutant, source in self.chosen):
             return
-        warm()
-        scenarios = scenario_texts()
-        tests = [] if self.options.no_tests else test_files()
-        seeds = range(min(PASSES[0], self.options.count))
-        plain = self._control(Trial(None, b"", scenarios, seeds, "", tests, control=("any",)))
-        for name, what in plain["unsound"].items():
-            print(f"{name} fails without a mutant, and is left out: {what}", flush=True)
-            scenarios.pop(name, None)
-            tests = [each for each in tests if each != name]
-        TRACES.update(plain["traces"])
+        warm(self.declared)
         prepare_probes(self.declared)
-        probed = self._control(Trial(None, b"", scenarios, seeds, "", control=("any",), is_probed=True))
-        self._learn(probed)
-        slow = {name: text for name, text in scenarios.items() if Path(name).stem in SLOW}
-        quick = {name: text for name, text in scenarios.items() if name not in slow}
-        first, *more = sorted({min(each, self.options.count) for each in (*PASSES, self.options.count)})
-        self._pass(first, quick, tests)
-        for upto in more or [first]:
-            self._pass(upto, slow, tests)
+        files = [] if self.options.no_tests else test_files()
+        self.scenarios = scenario_texts()
+        self._learn_tests(files)
+        self._learn(Trial(None, b"", self.scenarios, range(0), "", control=("",), busy_s=BUSY_S), "scenarios")
+        with_collected(files, self._passes)
+
+    def _passes(self) -> None:
+        most = self.options.count
+        for tests_s, scenarios_s, seeds in [*PASSES, (math.inf, math.inf, most)]:
+            self._pass(_Much(tests_s, 0.0, 0), f"{tests_s:g} s of tests")
+            upto = min(seeds, most)
+            self._pass(_Much(0.0, scenarios_s, upto), f"{scenarios_s:g} s of scenario files, {upto} seeds")
 
     def _control(self, trial: Trial) -> dict[str, Any]:
-        [(_, said)] = attempts([trial], 1, self.options.limit)
+        [(_, said)] = attempts([trial], 1, CONTROL_S)
         if said["outcome"] != "control":
-            raise RuntimeError(f"what is to be mutated does not run without a mutant: {said['what']}")
+            raise RuntimeError(f"what is to be mutated does not run without a mutant: {said['what'] or said['outcome']}")
         return said
 
-    def _learn(self, control: dict[str, Any]) -> None:
-        """Take from a control with probes what each run executes; where a probe changes a run, that run teaches nothing."""
-        for name, reached in control["reached"].items():
-            if TRACES.setdefault(name, control["traces"][name]) == control["traces"][name]:
-                REACHED_BY[name] = frozenset(reached)
+    def _learn_tests(self, files: Sequence[str]) -> None:
+        """Know what the tests of these files execute."""
+        for file in files:
+            self._learn(Trial(None, b"", {}, range(0), "", (file,), BUSY_S, control=("",)), self.kept.key_of(file))
+
+    def _learn(self, trial: Trial, key: str) -> None:
+        """Know what the runs of a control execute."""
+        if key not in self.kept.found:
+            self.kept.add(key, self._control(trial))
+        self._take(self.kept.found[key])
+
+    def _take(self, said: dict[str, Any]) -> None:
+        for name, what in said["unsound"].items():
+            print(f"{name} fails without a mutant, and is left out: {what}", flush=True)
+            self.scenarios.pop(name, None)
+        IMPORTED.update(said["imported"])
+        learned = {name: msgspec.convert(each, Learned) for name, each in said["learned"].items() if name not in said["unsound"]}
+        KNOWN.update(learned)
+        self.tests += [name for name in learned if "::" in name]
 
     def _learn_seeds(self, trials: Iterable[Trial]) -> None:
         """Know of all seeds of these trials what they execute."""
-        wanted = {(trial.authentication, seed) for trial in trials for seed in trial.seeds}
-        unknown = sorted(place for place in wanted if run_name(place[1], place[0]) not in REACHED_BY)
-        controls = [
-            Trial(None, b"", {}, range(seed, seed + CHUNK), "", control=(authentication,), is_probed=True)
-            for authentication, seed in sorted({(place[0], place[1] // CHUNK * CHUNK) for place in unknown})
-        ]
-        for _, said in attempts(controls, self.options.jobs, self.options.limit):
-            if said["outcome"] == "control":
-                self._learn(said)
+        wanted = {(trial.authentication, seed // CHUNK * CHUNK) for trial in trials for seed in trial.seeds}
+        for authentication, first in sorted(wanted):
+            if run_name(first, authentication) not in KNOWN:
+                name = run_name(first, authentication)
+                self._learn(Trial(None, b"", {}, range(first, first + CHUNK), "", control=(authentication,), busy_s=BUSY_S), name)
 
     def _is_late(self) -> bool:
         return self.ends_s is not None and time.monotonic() >= self.ends_s
 
-    def _pass(self, seeds: int, scenarios: Mapping[str, str], tests: Sequence[str]) -> None:
+    def _is_wanted(self, mutant: Mutant, source: bytes) -> bool:
+        known = self.known.get((mutant.id, mutant.digest(source)))
+        return known is None or known.outcome == "alive"
+
+    def _more(self, trial: Trial, much: "_Much") -> Trial:
+        """The trial with what the mutant has not had of so much; it says itself what it has had."""
+        mutant, known = trial.mutant, trial.known
+        assert mutant is not None
+        begin, had = (0, frozenset()) if known is None else (known.seeds, frozenset(known.had))
+        tests = _within(much.tests_s, self._tests_of(mutant), had)
+        files = _within(much.scenarios_s, [name for name in self.scenarios if is_reached(mutant, name)], had)
+        longest_s = max((KNOWN[name].cpu_s for name in (*tests, *files)), default=0.0)
+        return trial._replace(
+            tests=tests, scenarios={name: self.scenarios[name] for name in files}, seeds=range(begin, max(begin, much.seeds)),
+            busy_s=1.5 + 5 * longest_s,
+        )  # fmt: skip
+
+    def _tests_of(self, mutant: Mutant) -> list[str]:
+        """Those that execute what is mutated; where nobody can tell, those of files that are about its module."""
+        number = number_of(mutant)
+        is_told = number is not None and number not in IMPORTED
+        found = [name for name in self.tests if (is_reached(mutant, name) if is_told else is_test_of(mutant.file, name.partition("::")[0]))]
+        own = "test_checks.py" if mutant.file.endswith(".da") else f"test_{Path(mutant.file).stem}.py"
+        return sorted(found, key=lambda name: (own not in name, KNOWN[name].cpu_s))
+
+    def _pass(self, much: "_Much", what: str) -> None:
         """Give every mutant that is not noticed what it has not had yet of these."""
         trials: deque[Trial] = deque()
         for mutant, source in self.chosen:
-            known = self.known.get((mutant.id, mutant.digest(source)))
-            if known is not None and known.outcome != "alive":
-                continue
-            begin, had = (0, ()) if known is None else (known.seeds, known.had)
-            files = {name: text for name, text in scenarios.items() if name not in had}
-            units = [name for name in tests if name not in had and is_test_of(mutant.file, name)]
-            if files or units or begin < seeds:
-                authentication = self.declared.files[mutant.file]
-                units.sort(key=lambda name: Path(mutant.file).stem not in name)
-                trials.append(Trial(mutant, source, files, range(begin, max(begin, seeds)), authentication, units, known))
+            if self._is_wanted(mutant, source):
+                known = self.known.get((mutant.id, mutant.digest(source)))
+                trial = self._more(Trial(mutant, source, {}, range(0), self.declared.files[mutant.file], known=known), much)
+                if trial.tests or trial.scenarios or trial.seeds:
+                    trials.append(trial)
 
-        # Otherwise in an order that has nothing to do with the files, so that what is known so far tells of the whole.
+        # In an order that has nothing to do with the files, so that what is known so far tells of the whole.
         def turn(trial: Trial) -> tuple[bool, str]:
             assert trial.mutant is not None
             return trial.mutant.operator not in CHECKS, trial.mutant.digest(trial.source)
@@ -207,7 +268,6 @@ class _Campaign:
             return
         self._learn_seeds(trials)
         total, done, began_s = len(trials), 0, time.monotonic()
-        what = f"{len(scenarios)} scenario files, {len(tests)} files of unit tests, seeds up to {seeds}"
         print(f"{what}: {total} of {len(self.chosen)} mutants to try", flush=True)
 
         def queue() -> Iterator[Trial]:
@@ -216,7 +276,7 @@ class _Campaign:
 
         for trial, said in attempts(queue(), self.options.jobs, self.options.limit):
             if self._is_unsound(trial, said):
-                trials.append(trial._replace(scenarios={}, tests=(), seeds=range(said["seeds"], seeds)))
+                trials.append(self._without(trial, said))
                 continue
             done += 1
             if said["outcome"] == "ended":
@@ -230,18 +290,37 @@ class _Campaign:
             print(f"{done}/{total} ({rate:.0f} a minute) {result.id}: {told(result)}", flush=True)
 
     def _is_unsound(self, trial: Trial, said: dict[str, Any]) -> bool:
-        """Whether the seed that noticed the mutant fails without it as well."""
-        if said["outcome"] != "killed" or not said["by"].startswith("seed "):
+        """Whether what noticed the mutant fails without it as well, by itself."""
+        if said["outcome"] != "killed" or said["by"] in ("hang", "death"):
             return False
-        seed = int(said["by"].removeprefix("seed "))
-        place = trial.authentication, seed
-        if place not in self.sound | self.unsound:
-            control = Trial(None, b"", {}, range(seed, seed + 1), trial.authentication)
+        if said["by"].startswith("test "):
+            name = _unit_in(trial, said["what"])
+            if not name:
+                return False  # pytest itself could not begin with them
+            control = Trial(None, b"", {}, range(0), "", (name,), trial.busy_s)
+        elif said["by"].startswith("seed "):
+            seed = int(said["by"].removeprefix("seed "))
+            name = run_name(seed, trial.authentication)
+            control = Trial(None, b"", {}, range(seed, seed + 1), trial.authentication, busy_s=trial.busy_s)
+        else:
+            name = said["by"]
+            control = Trial(None, b"", {name: trial.scenarios[name]}, range(0), "", busy_s=trial.busy_s)
+        if name not in self.sound:
             [(_, checked)] = attempts([control], 1, self.options.limit)  # as a trial without a mutant
-            (self.unsound if checked["outcome"] == "killed" else self.sound).add(place)
-            if place in self.unsound:
-                print(f"seed {seed} fails without a mutant, and does not count", flush=True)
-        return place in self.unsound
+            self.sound[name] = checked["outcome"] == "alive"
+            if not self.sound[name]:
+                print(f"{name} fails without a mutant, and does not count", flush=True)
+        return not self.sound[name]
+
+    def _without(self, trial: Trial, said: dict[str, Any]) -> Trial:
+        """The trial with what is behind that which does not count."""
+        tests, files = list(trial.tests), list(trial.scenarios)
+        if said["by"].startswith("test "):
+            return trial._replace(tests=tests[tests.index(_unit_in(trial, said["what"])) + 1 :])
+        if said["by"].startswith("seed "):
+            return trial._replace(scenarios={}, tests=(), seeds=range(said["seeds"], trial.seeds.stop))
+        behind = files[files.index(said["by"]) + 1 :]
+        return trial._replace(tests=(), scenarios={name: trial.scenarios[name] for name in behind})
 
     def _result(self, trial: Trial, said: dict[str, Any]) -> Result:
         assert trial.mutant is not None
@@ -258,14 +337,63 @@ class _Campaign:
         )  # fmt: skip
 
 
+def _within(most_s: float, names: Sequence[str], had: Collection[str]) -> list[str]:
+    """As many of these from the first as take so long; without those that were had."""
+    found: list[str] = []
+    used_s = 0.0
+    for name in names:
+        used_s += KNOWN[name].cpu_s
+        if used_s > most_s and math.isfinite(most_s):
+            break
+        if name not in had:
+            found.append(name)
+    return found
+
+
+def _unit_in(trial: Trial, failed: str) -> str:
+    """Which of the trial's tests failed, by what was said of it; nothing where none is."""
+    return next((name for name in trial.tests if unit_of(failed) == name[:SHOWN]), "")
+
+
+class _Much(NamedTuple):
+    """What all mutants get before any gets more: seconds of tests and of scenario files, without a mutant; and seeds."""
+
+    tests_s: float
+    scenarios_s: float
+    seeds: int
+
+
+class _Kept:
+    """A file beside the results, with what controls have said, for the next time with the same sources."""
+
+    def __init__(self, path: Path, sources: str) -> None:
+        self.path = path
+        self.sources = sources
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        said = [msgspec.json.decode(line) for line in lines]
+        self.found: dict[str, dict[str, Any]] = {key: what for known, key, what in said if known == sources}
+
+    def key_of(self, file: str) -> str:
+        """A file of tests, as it is now."""
+        from bcr_runtime.places import PROJECT
+
+        return f"{file} {hashlib.sha256((PROJECT / file).read_bytes()).hexdigest()[:16]}"
+
+    def add(self, key: str, said: dict[str, Any]) -> None:
+        self.found[key] = said
+        with open(self.path, "ab") as file:
+            file.write(msgspec.json.encode([self.sources, key, said]) + b"\n")
+
+
 def sources_digest() -> str:
-    """Stands for everything that a mutant is tried with."""
+    """Stands for everything that a mutant is tried with but its tests."""
     from bcr_runtime.places import PROJECT
 
     hashed = hashlib.sha256()
-    for folder, pattern in (("src", "*.da"), ("src/bcr", "**/*.py"), ("src/bcr_sim", "*.py"), ("config", "*.config")):
+    for folder, pattern in (("src", "*.da"), ("src/bcr", "**/*.py"), ("src/bcr_sim", "*.py"), ("config", "**/*.config")):
         for path in sorted((PROJECT / folder).glob(pattern)):
-            hashed.update(path.name.encode() + b"\0" + path.read_bytes())
+            if f"bcr_sim.{path.stem}" not in KEPT:
+                hashed.update(path.name.encode() + b"\0" + path.read_bytes())
     return hashed.hexdigest()[:16]
 
 
@@ -289,7 +417,8 @@ def scenario_texts() -> dict[str, str]:
                 read_scenario(path)
             except ScenarioError:
                 continue  # a file that is there to be refused
-            found[path.relative_to(PROJECT).as_posix()] = path.read_text()
+            if path.stem not in SLOW:
+                found[path.relative_to(PROJECT).as_posix()] = path.read_text()
     return found
 
 

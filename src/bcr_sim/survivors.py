@@ -139,10 +139,11 @@ def page(tables: Tables) -> str:
         "# Mutants",
         "",
         f"`./bcr bugs --all --docs` made {len(tables.mutants)} mutants of the rules of the protocol, each one small change",
-        "of a source, and looked for what notices it: first `tests/sim/test_checks.py` and, where the mutant is in a Python",
-        "module, the unit tests of `tests/bcr`; then the scenario files of `config/`, its attacks, and",
-        "`tests/sim/regressions`, simulated; then seeds of the hunt. What a test notices no seed is tried with. What is",
-        "mutated and what is left alone, and why, stands in `src/bcr_sim/mutants.yaml`.",
+        "of a source, and looked for what notices it. A mutant meets what executes the place that is mutated, and nothing",
+        "else: first unit tests, of `tests/bcr` and those of `tests/sim` that simulate; then the scenario files of `config/`,",
+        "its attacks, and `tests/sim/regressions`, simulated; then seeds of the hunt. What a test notices no seed is tried",
+        "with. What is mutated and what is left alone, and why, stands in `src/bcr_sim/mutants.yaml`. A verdict belongs to",
+        "the text of the function with the mutant in it: it stays when other functions change.",
         "",
         *_told_of_the_share(counts),
     ]
@@ -167,6 +168,10 @@ def page(tables: Tables) -> str:
         "*broken* cannot be imported, or fails the scenario file that comes first and seed 0 with each authenticator;",
         "*hangs* stopped making progress.",
         "",
+        "## What noticed them",
+        "",
+        *_noticing(tables),
+        "",
         "## Alive",
         "",
     ]
@@ -186,6 +191,17 @@ def _told_of_the_share(counts: Counter[str]) -> list[str]:
         + f" {counts['equivalent']} more are shown to be equivalent and do",
         f"not count; {counts['alive']} are alive, and not shown to be equivalent. {counts['not tried']} were not tried.",
     ]
+
+
+def _noticing(tables: Tables) -> Iterator[str]:
+    """How many were noticed by each file of tests, each scenario file, and seeds, the most first."""
+    found = Counter(
+        "seeds of the hunt" if result.by.startswith("seed ") else f"`{result.by.removeprefix('test ')}`"
+        for result in tables.results.values()
+        if result and result.outcome == "killed" and result.by not in ("hang", "death")
+    )
+    for name, count in found.most_common():
+        yield f"- {name}: {count}"
 
 
 def _table(title: str, rows: Iterator[tuple[str, ...]]) -> Iterator[str]:

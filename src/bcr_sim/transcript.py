@@ -19,7 +19,7 @@ from bcr_sim.source import BEGINNING_NS
 from bcr_sim.world import SECOND_NS
 
 _WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
-_LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?")
+_LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?(?:-twin)?")
 _ROLES = ("client", "olympus", "replica")
 # Of a process's life outside of the protocol, or what the next line says as well.
 _UNTOLD = {
@@ -61,7 +61,10 @@ _TOLD: Mapping[str, Callable[[_Values], str]] = {
     "quorum_failed": lambda v: f"gives quorum {v['quorum']} up: {v['why']}",
     "reconfigured": lambda v: f"goes on from quorum {v['quorum']}, after {v['tried']} tried",
     "fault_injected": lambda v: f"is struck by {v['fault']}",
-    # of Raft
+    # of Raft, also among liars
+    "block": lambda v: f"holds block {v['slot']}, {v['digest']} behind {v['previous']}",
+    "voted": lambda v: f"votes for term {v['term']}",
+    "term": lambda v: f"begins term {v['term']}, which replica {v['leader']} leads, behind block {v['log']}",
     "started": lambda v: f"begins in term {v['term']}, with {v['log']} entries",
     "candidate": lambda v: f"{'asks whether it would be elected' if v['is_pre_vote'] == 'true' else 'is a candidate'} in term {v['term']}",
     "leader": lambda v: f"leads in term {v['term']}, with {v['log']} entries",

@@ -165,6 +165,12 @@ def _asking(name: str) -> Callable[[list[str]], int]:
     return command
 
 
+def _log(arguments: list[str]) -> int:
+    from bcr_tools.chain_log import main
+
+    return main(arguments)
+
+
 def _lock(arguments: list[str]) -> int:
     from bcr_tools.lock import main
 
@@ -200,6 +206,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),
     "storm": (_storm, "run many scenarios with random faults, each from a seed"),
     "verify": (_verify, "check a record, evidence, or the proof of an answer, offline, and say what it proves, and by whom"),
+    "log": (_log, "print the hash-chained log that the servers of a run of Raft held, and follow it; without RUN of the latest"),
     "read": (_read, "read a key off a replica's disk as of its last checkpoint, with a proof that anybody can check"),
     "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
     "inspect": (_inspect, "tell in words what a folder of disks holds"),
@@ -226,7 +233,7 @@ SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "b
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",),
-         "test": ("test", "bench", "dask", "service")}  # fmt: skip
+         "test": ("test", "completion", "bench", "dask", "service")}  # fmt: skip
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)

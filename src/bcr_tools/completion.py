@@ -17,9 +17,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr completion", description=__doc__, epilog=EPILOG)
     parser.add_argument("shell", choices=SHELLS, nargs="?", default="bash", help="(default: bash)")
     options = parser.parse_args(arguments)
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    print(argcomplete.shellcode(["bcr", "./bcr"], shell=options.shell))
+    print(shellcode(["bcr", "./bcr"], shell=options.shell))
     return 0
 
 

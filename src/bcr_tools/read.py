@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bcr.evidence.evidence_files import READING, packed
-from bcr.evidence.reading import NothingToRead, reading_from
+from bcr.evidence.key_reading import NothingToRead, reading_from
 from bcr.objects.finding import DEFAULT, ObjectNotFound, named
 from bcr.signed.violations import ProtocolViolation
 from bcr.stable.disk import DiskError

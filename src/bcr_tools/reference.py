@@ -1,4 +1,5 @@
-"""Writes the pages of docs/reference/ from the declarations: of scenario files from what reads them, of commands from their parsers."""
+"""Writes the pages of docs/reference/: of scenario files from what reads them, of commands from their parsers, of the client from
+its docstrings."""
 
 import argparse
 import sys
@@ -14,7 +15,7 @@ from bcr.scenario.reading import TIMES
 from bcr.scenario.simulation import LIMITS, OPTIONS
 from bcr.scenario.values import NUMBERS, Range
 from bcr_runtime.places import PROJECT
-from bcr_tools import commands_page
+from bcr_tools import client_page, commands_page
 from bcr_tools.commands_page import Commands
 
 PAGE = PROJECT / "docs" / "reference" / "scenario.md"
@@ -47,7 +48,11 @@ def main(arguments: Sequence[str], commands: Commands) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a page is not what it would be")
     parser.add_argument("--output", type=Path, default=PAGE.parent, metavar="FOLDER", help="of the pages (default: %(default)s)")
     options = parser.parse_args(arguments)
-    pages = {options.output / PAGE.name: page(), options.output / commands_page.PAGE.name: commands_page.page(commands)}
+    pages = {
+        options.output / PAGE.name: page(),
+        options.output / commands_page.PAGE.name: commands_page.page(commands),
+        options.output / client_page.PAGE.name: client_page.page(),
+    }
     if options.check:
         behind = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
         for path in behind:
@@ -134,20 +139,24 @@ def _protocols() -> list[str]:
     for protocol in PROTOCOLS.values():
         if protocol is SHUTTLE:
             continue
-        lies = ", ".join(f"`{name}`" for name in protocol.lies)
         refused = [f"`{key}` other than `{value}` ({why})" for key, (value, why) in protocol.refused.items()]
         refused += [f"`{word}` in `simulation` ({why})" for word, why in protocol.options.items()]
         refused += [f"`disk` with `{fault}` ({why})" for fault, why in protocol.disk_faults_refused.items()]
+        known = ", ".join(f"`{name}`" for name in protocol.failures if name in WORDS and not protocol.meanings.get(name))
+        lies = ", ".join(f"`{name}`" for name in protocol.lies)
+        allowed = f"; with `allow_lies = yes` also {lies}" if lies else ""
         lines += [
             f"### {protocol.title}: `protocol = {protocol.name}`", "",
-            f"2t+1 servers. A result is shown to be right by {protocol.proof}. Says nothing to it: "
+            f"{protocol.per_fault}t+1 servers. A result is shown to be right by {protocol.proof}. Says nothing to it: "
             + ", ".join(f"`{key}`" for key in protocol.ignored) + ".", "",
-            "Failures of servers: " + ", ".join(f"`{name}`" for name in protocol.failures if name in WORDS)
-            + f"; with `allow_lies = yes` also {lies}. Configurations are all number 0.", "",
+            f"Failures of servers: {known}{allowed}. Configurations are all number 0.", "",
             "Refused: " + "; ".join(refused) + "; faults of clients.", "",
             *_triggers(protocol.triggers),
             *(_failures(SERVER_FAILURES) if not protocol.why_no_return else []),
         ]  # fmt: skip
+        if protocol.meanings:
+            told = ([_call(name, WORDS[name].arguments), meaning] for name, meaning in protocol.meanings.items() if meaning)
+            lines += _table(["failure of a server", "what happens"], told)
     return lines
 
 

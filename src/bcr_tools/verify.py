@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bcr.evidence.convictions import Evidence, Unproved, demand_convicting
 from bcr.evidence.evidence_files import EVIDENCE, READING, RECORD, UnreadableFile, kind_of, unpacked, unpacked_record
-from bcr.evidence.reading import Reading, shown_by
+from bcr.evidence.key_reading import Reading, shown_by
 from bcr.evidence.verifying import verify_record
 from bcr.signed.violations import ProtocolViolation
 from bcr_run.output import Terminal, complain

@@ -11,7 +11,7 @@ from bcr.chain.configuration import demand_issued
 from bcr.chain.history import CatchingUp, CatchUp, InitialHistory
 from bcr.signed.authentication import KINDS, PROMISES, Authentication, keys_of, sizes
 from bcr.signed.pieces import Manifest
-from bcr.signed.signing import Signed
+from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.signed.statements import (
     Checkpoint,
     Complaint,
@@ -143,3 +143,10 @@ def test_a_view_is_of_the_process_that_looks():
     for reader, may_check in (("replica_2 of 0", True), ("olympus", True), ("client_1", False)):
         view = seen_by(chain.keys_of(reader), chain.configuration.issued)
         assert request.is_authentic(view.client_key(0)) == may_check
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_know_olympus_by_the_key_that_they_are_given_and_olympus_itself_by_its_own(kind):
+    olympus = keys_of(kind, bytes(KEY_SEED_SIZE))
+    assert olympus.circle.olympus == olympus.public
+    assert keys_of(kind, b"1" * KEY_SEED_SIZE, b"another's").circle.olympus == b"another's"

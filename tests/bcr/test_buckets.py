@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from memory_chain import append, get, put
 
 from bcr.objects.dictionary import Operation, apply
+from bcr.signed.encoding import encode
 from bcr.signed.violations import MalformedMessage
-from bcr.state.buckets import BUCKETS, Buckets, bucket_of
+from bcr.state.buckets import BUCKETS, MAX_UNSORTED, Buckets, _bytes_of_bucket, bucket_of
 
 KEYS = st.sampled_from(["a", "b", "plumless", "buckeroo", "ü", ""])  # the third and fourth are of one bucket
 OPERATIONS = st.builds(Operation, st.sampled_from(["put", "get", "append", "slice"]), KEYS, st.sampled_from(["", "x", "yz", "0:1"]))
@@ -76,3 +77,25 @@ def test_an_encoding_that_is_none_is_malformed_only_for_who_reads_it():
         buckets.execute((get("a"),))
     with pytest.raises(MalformedMessage):
         buckets.values()
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_the_values_of_keys_are_those_of_the_keys_that_have_one_in_their_order(is_read):
+    buckets = Buckets(after([(put("a", "1"), put("b", "2"), put("plumless", "3"))]).encoded())
+    if is_read:
+        assert [buckets.value_of(key) for key in ("a", "b", "plumless")] == ["1", "2", "3"]
+    assert buckets.values_of(["b", "none", "a", "buckeroo"]) == ["2", "1"]
+
+
+def test_what_was_written_is_noted_before_too_much_of_it_is_held():
+    buckets = Buckets()
+    for _ in range(3 * MAX_UNSORTED):
+        buckets.execute((put("k", "v"),))
+        assert len(buckets._executed) <= MAX_UNSORTED
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 70_000])
+def test_what_a_bucket_holds_is_counted_without_reading_it(count):
+    values = {f"{number}": "v" for number in range(count)}
+    encoded = encode(values) if values else b""
+    assert _bytes_of_bucket(encoded) == sum(len(encode(key)) + len(encode(value)) for key, value in values.items()) - (not values)

@@ -1,11 +1,12 @@
 """A configuration as one of its members sees it: how many must agree, who is needed, and who is in it."""
 
 import pytest
-from memory_chain import client_key, get, make_configuration, replica_author
+from memory_chain import client_key, get, key_of, make_configuration, replica_author
+from msgspec.structs import replace
 
-from bcr.chain.configuration import Member
+from bcr.chain.configuration import Member, demand_issued
 from bcr.signed.authentication import KINDS, sizes
-from bcr.signed.signing import Signed
+from bcr.signed.signing import Keyring, Signed
 from bcr.signed.statements import Request
 from bcr.signed.violations import InvalidSignature, MalformedMessage, UnknownSigner
 
@@ -51,3 +52,29 @@ def test_a_request_is_its_client_s_own_whoever_else_signs_it_as_what():
         view.demand_signed_by_client(Signed.sign(request, 1, client_key(1)))
     with pytest.raises(InvalidSignature, match="client 0"):
         view.demand_signed_by_client(Signed.sign(request, 0, client_key(1)))
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac", "crc"])
+def test_a_configuration_is_taken_as_olympus_signed_it_where_it_fits_itself_and_the_keys(authentication):
+    keys = key_of("client_0", authentication)
+    issued = make_configuration(2, authentication=authentication).issued
+    olympus = key_of("olympus", authentication).among(Keyring(clients=tuple(each.public_key for each in issued.clients)))
+
+    def taken(author=olympus, **changes):
+        return demand_issued(Signed.sign(replace(issued, **changes), 0, author), olympus.public, keys)
+
+    assert taken().issued == issued
+    for changes in ({"t": 0, "replicas": issued.replicas[:1]}, {"t": 1}, {"t": 3}, {"replicas": issued.replicas[:-1]},
+                    {"replicas": (*issued.replicas, issued.replicas[0])}):  # fmt: skip
+        with pytest.raises(MalformedMessage, match="replicas for t ="):
+            taken(**changes)
+    with pytest.raises(MalformedMessage, match=f"md5, where {authentication} is used"):
+        taken(authentication="md5")
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac"])
+def test_a_configuration_that_another_signed_is_not_taken(authentication):
+    issued = make_configuration(authentication=authentication).issued
+    other = key_of("client_1", authentication).among(make_configuration(authentication=authentication).circle)
+    with pytest.raises(InvalidSignature, match="invalid signature of Olympus"):
+        demand_issued(Signed.sign(issued, 0, other), key_of("olympus", authentication).public, key_of("client_0", authentication))

@@ -2,7 +2,9 @@
 
 from bcr.chain.limits import (
     MAX_EARLY_BYTES,
+    SLOT_MESSAGE_BYTES,
     most_early,
+    most_history_bytes,
     most_in_flight,
     most_in_flight_of_a_client,
     most_settled,
@@ -23,3 +25,7 @@ def test_the_limits_grow_with_clients_windows_and_intervals():
 
 def test_what_comes_too_early_takes_no_more_than_64_mib_of_memory():
     assert MAX_EARLY_BYTES == 67_108_864
+
+
+def test_a_history_in_pieces_is_as_large_as_its_slots_and_two_more():
+    assert most_history_bytes(SETTINGS) == 46 * max(SLOT_MESSAGE_BYTES, SETTINGS.message_limit_bytes)

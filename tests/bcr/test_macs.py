@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import key_of, replica_author
 
-from bcr.signed.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MacKeys, UselessMacKeys
+from bcr.signed.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MAX_ENTRIES, MacKeys, UselessMacKeys
 from bcr.signed.signing import Keyring
 
 OLYMPUS, AUTHOR, OTHER = (key_of(name, "hmac") for name in ("olympus", "author", "other"))
@@ -75,6 +75,12 @@ def test_any_bytes_as_key_or_vector_are_invalid_and_no_error(key, signature):
     assert not OLYMPUS.author(key).is_valid(MESSAGE, signature)
     assert not OLYMPUS.author(AUTHOR.public).is_valid(MESSAGE, signature)
     assert is_convinced(OLYMPUS, MESSAGE, AUTHOR.sign(MESSAGE, (key,)))
+
+
+@pytest.mark.parametrize(("entries", "convinces"), [(MAX_ENTRIES, True), (MAX_ENTRIES + 1, False)])
+def test_a_vector_with_more_entries_than_there_ever_are_readers_convinces_nobody(entries, convinces):
+    signature = AUTHOR.vector(MESSAGE, (OTHER.public,) * entries)
+    assert is_convinced(OTHER, MESSAGE, signature) == convinces
 
 
 @pytest.mark.parametrize("weak", [bytes(32), b"\x01" + bytes(31)])

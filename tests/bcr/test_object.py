@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from memory_chain import append, get, put
 
 from bcr.objects.dictionary import FAIL, OK, Operation, apply, slice_bounds
+from bcr.objects.finding import found
+from bcr.objects.replicated import BadOperation
 
 KEYS = st.sampled_from(["a", "b", ""])
 TEXTS = st.text(max_size=6)
@@ -79,3 +81,25 @@ def test_a_bound_has_eighteen_digits_at_the_most():
     assert slice_bounds(f"{first}:{second}") == (1, 2)
     assert slice_bounds(f"0{first}:{second}") is None
     assert slice_bounds(f"{first}:0{second}") is None
+
+
+@pytest.mark.parametrize("bounds", ["", "0", "0:", ":4", "a:b", "0:4:1"])
+def test_what_is_no_range_is_no_slice_and_the_second_argument_is_to_blame(bounds):
+    with pytest.raises(BadOperation, match="expected a range such as '0:4'") as raised:
+        found("dictionary").parsed("slice", ("k", bounds))
+    assert raised.value.argument == 1
+    assert found("dictionary").parsed("slice", ("k", " 0 : 4 ")) == cut("k", "0:4")
+
+
+def test_a_get_changes_nothing_and_whatever_else_there_is_its_key():
+    for operation, changed in ((get("k"), ()), (put("k", "v"), ("k",)), (append("k", "v"), ("k",)), (cut("k", "0:1"), ("k",))):
+        assert tuple(found("dictionary").changed(operation)) == changed
+
+
+@pytest.mark.parametrize("bounds", ["0:\u0663", "\u0660:3", "0:\u00b2"])
+def test_a_range_has_digits_that_everybody_reads_alike(bounds):
+    assert slice_bounds(bounds) is None
+
+
+def test_what_is_read_of_a_key_without_a_value_counts_for_nothing():
+    assert found("dictionary").most_results((get("k"), get("l")), {"l": 3}.get)[0] == 3

@@ -208,6 +208,21 @@ def test_after_forgetting_others_hold_the_same_places_and_begin_anew():
     assert take(assembler, sent(b"new", serial=1)[0]) == b"new"
 
 
+def test_after_forgetting_nothing_counts_of_what_was_begun_and_its_steps():
+    assembler = Assembler()
+    for serial in range(PAYLOADS_WITH_STEPS):
+        for part in sent(payload_of(3), serial=serial):
+            take(assembler, part)
+    begun = assembler.steps([0])
+    take(assembler, sent(payload_of(3), serial=PAYLOADS_WITH_STEPS)[0])
+    assert (assembler.steps([0]), len(assembler)) == (begun, 1)
+    assembler.forget()
+    assert (assembler.steps([0]), len(assembler)) == (0, 0)
+    for part in sent(payload_of(3)):
+        take(assembler, part)
+    assert assembler.steps([0]) == begun // PAYLOADS_WITH_STEPS > 0
+
+
 @pytest.mark.parametrize("fields", [
     {"count": 0}, {"count": -1}, {"count": MAX_PIECES + 1}, {"size": -1}, {"size": MAX_PAYLOAD_BYTES + 1},
 ])  # fmt: skip
@@ -329,3 +344,11 @@ def test_pieces_of_a_type_that_none_has_are_left_out(sent):
     assert together.payload() is None
     together.add(0, 1, b"whole")
     assert together.payload() == b"whole"
+
+
+def test_as_many_pieces_as_there_may_be_are_begun_with():
+    for count, begun in ((MAX_PIECES, True), (MAX_PIECES + 1, False)):
+        together = Pieces()
+        together.add(0, count, b"x")
+        together.add(0, 1, b"whole")
+        assert (together.payload() is None) == begun

@@ -5,7 +5,7 @@ import pytest
 
 from bcr.chain.configuration import Configuration, Member
 from bcr.evidence.evidence_files import READING, UnreadableFile, packed, unpacked
-from bcr.evidence.reading import NothingToRead, reading_from, shown_by
+from bcr.evidence.key_reading import NothingToRead, reading_from, shown_by
 from bcr.objects.operation import Operation
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey

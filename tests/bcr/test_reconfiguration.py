@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
+from msgspec.structs import replace
 
 from bcr.chain import reconfiguration
 from bcr.chain.history import CatchingUp, WithState
@@ -678,3 +679,16 @@ def test_the_report_counts_the_steps_from_the_request_and_leaves_out_those_that_
     assert report.caught_up_ms is report.fetched_ms is report.active_ms is None
     assert report.why_not == ((plan.quorum, "no running state in time"),)
     assert change.report(wish, 1, plan, ((0, 3),), {}, "the clock", 10.0).quorum == plan.quorum
+
+
+def test_a_caught_up_of_another_configuration_is_no_sign_of_life():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    other = chain.caught_up(1, plan.slots, attempt=change.attempt).statement
+    change.fail(plan, "too late", list(plan.quorum))
+    silent = set(change.silent)
+    change.add_caught_up(chain.sign(replace(other, configuration=chain.configuration.number + 1), 1))
+    assert set(change.silent) == silent >= {1}
+    change.add_caught_up(chain.sign(other, 1))
+    assert 1 not in change.silent

@@ -428,3 +428,10 @@ def test_what_is_appended_behind_a_slice_counts_as_it_may_come_out(small):
     left = SlotRoom(state)
     requests = [Request(0, 0, cut), *(Request(0, number, (get("k"),)) for number in (1, 2, 3))]
     assert [left.takes(Signed(each, 0, b"")) for each in requests] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("size", [0, 31, 32, 255, 256, 65_535, 65_536])
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_what_a_text_comes_to_as_encoded_is_counted_without_encoding_it(size, letter):
+    text = letter * (size // len(letter.encode()))
+    assert sizes.encoded_bytes(text) == len(encode(text))

@@ -7,9 +7,10 @@ from memory_chain import MemoryChain, append, get, put
 from msgspec.structs import replace
 
 from bcr.chain.history import LatestAnswer
+from bcr.chain.proofs import ResultCheck
 from bcr.chain.slots import SeenSlot, SettledSlot
 from bcr.signed.statements import Outcome
-from bcr.signed.violations import MalformedMessage
+from bcr.signed.violations import MalformedMessage, NotEnoughStatements, NotFinal, ProtocolViolation
 
 
 def slot_of_two():
@@ -120,6 +121,87 @@ def test_a_result_statement_in_the_name_of_another_is_covered_by_the_order_that_
     complete = seen.filled_up(replace(whole, result_proof=lies))
     found = complete.check(chain.slots[0].result(), chain.configuration, seen.own_result)
     assert {each.signer for each in found.agreeing} >= {2, 3, 4}
+
+
+@pytest.mark.parametrize(("t", "acceptance", "position", "checked"), [
+    (1, "all", 0, {1, 2}),  # all behind it, for they have not testified to it yet
+    (1, "all", 1, {2}),
+    (2, "all", 0, {1, 2, 3, 4}),
+    (2, "all", 2, {3, 4}),
+    (2, "all", 3, {4, 0}),  # with its own these are t+1
+    (1, "quorum", 0, {1}),  # the tail has told the client of its own
+    (1, "quorum", 1, {0}),
+    (2, "quorum", 1, {2, 3}),
+    (2, "quorum", 2, {3, 0}),
+    (2, "quorum", 3, {0, 1}),
+])  # fmt: skip
+def test_of_a_whole_result_shuttle_no_more_is_checked_than_it_takes_beginning_with_the_successors(t, acceptance, position, checked):
+    chain = MemoryChain(t, acceptance=acceptance)
+    chain.serve(0, put("k", "v"))
+    whole, own = chain.result_shuttle(0), seen_by_replica(chain, position).own_result
+    noticed = set()
+    for liar in set(range(2 * t + 1)) - {position}:
+        forged = tuple(replace(each, signature=bytes(64)) if each.signer == liar else each for each in whole.result_proof)
+        try:
+            found = replace(whole, result_proof=forged).check(chain.slots[0].result(), chain.configuration, own)
+        except ProtocolViolation:
+            noticed.add(liar)
+        else:
+            noticed |= {liar} if found.violations else set()
+    assert noticed == checked
+    known = replace(whole, result_proof=tuple(each for each in whole.result_proof if each.signer != position), orders=())
+    assert known.check(chain.slots[0].result(), chain.configuration, own).violations == ()
+
+
+def test_a_result_shuttle_that_lacks_the_statement_of_a_successor_makes_nothing_final():
+    chain = MemoryChain()
+    chain.serve(0, put("k", "v"))
+    whole, own = chain.result_shuttle(0), seen_by_replica(chain, 0).own_result
+    fewer = replace(whole, result_proof=tuple(each for each in whole.result_proof if each.signer != 1), orders=())
+    with pytest.raises(NotFinal):
+        fewer.check(chain.slots[0].result(), chain.configuration, own)
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+def test_where_all_are_needed_a_flipped_bit_is_noticed_in_ones_own_statement_too(liar):
+    chain = MemoryChain(authentication="crc")
+    chain.serve(0, put("k", "v"))
+    whole, own = chain.result_shuttle(0), seen_by_replica(chain, 0).own_result
+    whole.check(chain.slots[0].result(), chain.configuration, own)
+    flipped = tuple(
+        replace(each, signature=bytes([each.signature[0] ^ 1]) + each.signature[1:]) if each.signer == liar else each
+        for each in whole.result_proof
+    )
+    own = next(each for each in flipped if each.signer == 0)
+    with pytest.raises(NotEnoughStatements):
+        replace(whole, result_proof=flipped).check(chain.slots[0].result(), chain.configuration, own)
+
+
+@pytest.mark.parametrize(("t", "acceptance", "position", "is_noticed"), [
+    (1, "all", 0, False), (1, "all", 1, True), (2, "all", 2, False), (1, "quorum", 1, False),
+])  # fmt: skip
+def test_the_second_of_the_chain_checks_the_heads_statement_where_nothing_else_does(t, acceptance, position, is_noticed):
+    chain = MemoryChain(t, acceptance=acceptance)
+    chain.serve(0, put("k", "v"))
+    whole, own = chain.result_shuttle(0), seen_by_replica(chain, position).own_result
+    expected = chain.slots[0].result()
+    others = tuple(each for each in whole.result_proof if each.signer)
+    forged = replace(whole, result_proof=(*(replace(each, signature=bytes(64)) for each in whole.result_proof if not each.signer), *others))
+    check = replace(whole, result_proof=others).check(expected, chain.configuration, own) if position else None
+    check = check or ResultCheck(others, (), (), ())
+    assert bool(forged.check_head(check, expected, chain.configuration, position)) == is_noticed
+    seen = ResultCheck(whole.result_proof, (), (), ())
+    assert forged.check_head(seen, expected, chain.configuration, position) == ()
+
+
+@pytest.mark.parametrize(("statements", "is_filled"), [(84, True), (85, False)])
+def test_what_is_filled_up_holds_no_more_statements_than_four_for_each_of_21_replicas(statements, is_filled):
+    chain = MemoryChain()
+    chain.serve(0, put("k", "v"))
+    whole, seen = chain.result_shuttle(0), seen_by_replica(chain, 0)
+    [another] = [each for each in whole.result_proof if each.signer == 1]
+    flood = replace(whole, result_proof=(another,) * statements, orders=())
+    assert (seen.filled_up(flood) != flood) == is_filled
 
 
 def test_a_result_shuttle_with_more_statements_than_there_ever_are_is_not_filled_up():

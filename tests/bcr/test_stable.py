@@ -254,3 +254,62 @@ def test_facts_that_say_nothing_are_damage():
     disk.facts["identity"] = sealed("identity", encode("nobody"))
     with pytest.raises(DamagedError, match="not what was written"):
         resumed(disk)
+
+
+def test_a_disk_that_gives_back_another_state_than_was_written_is_not_begun_on():
+    class Forgetful(MemoryDisk):
+        def read(self):
+            content = super().read()
+            return msgspec.structs.replace(content, parts={3: encode({"key": ["0.0.0", "1"]})}) if content.facts else content
+
+    with pytest.raises(DamagedError, match="gives back another state than was written"):
+        Replica(Forgetful())
+
+
+def test_a_log_that_goes_on_behind_a_slot_that_it_lacks_is_damage():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    for value in ("1", "2"):
+        replica.order(value)
+        replica.stable.sync()
+    [_, second] = disk.rows
+    disk.rows = [Row.of(0, second.body)]
+    with pytest.raises(DamagedError, match="lacks slot 0"):
+        resumed(disk)
+
+
+def test_what_waited_for_the_disk_goes_there_with_a_checkpoint():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order("1")
+    checkpoint = replica.sign_checkpoint()
+    replica.order("2")
+    replica.complete(checkpoint)
+    disk.close()  # without a sync
+    assert resumed(disk).next_slot == 2
+    assert not replica.stable.is_dirty
+
+
+def test_rows_behind_a_restart_are_numbered_on():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order("1")
+    replica.stable.sync()
+    for _ in range(2):
+        ledger = Ledger(SETTINGS)
+        stable = Stable(disk, Identity(0, 1, SEED))
+        stable.resume(ledger, CONFIGURATION)
+        stable.wedged(ledger)
+        stable.sync()
+    assert [row.number for row in disk.rows] == [0, 1, 2]
+    assert resumed(disk).next_slot == 1
+
+
+def test_where_nothing_waits_a_sync_writes_nothing():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.stable.sync()
+    replica.order("1")
+    for _ in range(2):
+        replica.stable.sync()
+    assert [row.number for row in disk.rows] == [0]

@@ -12,7 +12,7 @@ from bcr.objects import store_model, store_operations
 from bcr.objects.finding import named
 from bcr.objects.operation import Operation
 from bcr.objects.ordered import Ordered
-from bcr.objects.replicated import has_own_model
+from bcr.objects.replicated import BadOperation, has_own_model
 from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of
 from bcr.objects.store import Item, Store
 from bcr.objects.store_operations import ABSENT, DEPTH_LIMIT, append, delete, get, keys, put
@@ -286,3 +286,36 @@ def test_what_is_no_operation_of_the_store_is_refused_with_its_place(text, why):
 
 def test_drawn_operations_are_no_larger_than_they_are_said_to_be():
     assert max(operations_bytes([each]) for each, _ in zip(drawn(1), range(3_000), strict=False)) <= LIMIT_BYTES + 32
+
+
+def test_a_value_that_is_larger_than_one_may_be_is_told_before_it_is_read():
+    with pytest.raises(BadOperation, match="262,147 bytes, more than a value may have"):
+        STORE.parsed("put", ("k", f'"{"x" * 262_145}"'))
+
+
+@pytest.mark.parametrize("key", ["", "k" * 1_025, "é" * 513])
+def test_an_operation_on_a_key_that_the_store_may_not_have_fails_whichever_it_is(key):
+    for operation in (get(key), put(key, "1"), append(key, "1"), delete(key)):
+        state, [[result]] = executed((operation,))
+        assert result["error"] == "malformed", operation
+        assert state.dictionary == {}
+    assert executed((get("é" * 512),))[1] == [[None]]
+
+
+@pytest.mark.parametrize(("text", "is_possible"), [
+    ("[" * 64 + "]" * 64, True),
+    ("[" * 65 + "]" * 65, False),
+    ("[" + ",".join(["[]"] * 200) + "]", True),  # beside each other
+    ("[" + "[]," * 40 + "[" * 63 + "]" * 64, True),
+    ("[" + "[]," * 40 + "[" * 64 + "]" * 65, False),
+    ('{"[[[":' * 64 + '"]"' + "}" * 64, True),  # those in strings do not count
+    ('{"]]]":' * 65 + '"]"' + "}" * 65, False),
+])  # fmt: skip
+def test_how_deep_a_value_is_counts_those_within_each_other_and_no_others(text, is_possible):
+    _, [[result]] = executed((put("k", text),))
+    assert ("error" in result) == (not is_possible)
+
+
+def test_a_listing_names_a_prefix_and_may_name_where_it_begins_and_how_many():
+    listing = {rest: STORE.parsed("keys", ("p", *rest)) for rest in ((), ("p/1",), ("p/1", "7"))}
+    assert {each.argument for each in listing.values()} == {"100 ", "100 p/1", "7 p/1"}

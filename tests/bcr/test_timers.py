@@ -66,3 +66,12 @@ def test_stop_all_stops_all():
     timers.start("b", 0.0, 1)
     timers.stop_all()
     assert (len(timers), timers.take_expired(9.0), timers.stop("a")) == (0, [], False)
+
+
+def test_a_timer_runs_until_it_is_stopped_or_has_expired():
+    timers = Timers(10)
+    assert not timers.is_running("a")
+    timers.start("a", 0.0, 1)
+    assert timers.is_running("a") and not timers.is_running("b")
+    timers.stop("a")
+    assert not timers.is_running("a")

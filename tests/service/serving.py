@@ -1,7 +1,9 @@
 """Services for tests: `./bcr serve` as a user starts it, on free ports, ended by their own ids."""
 
 import contextlib
+import json
 import re
+import ssl
 import subprocess
 import sys
 import time
@@ -10,23 +12,44 @@ import urllib.request
 from dataclasses import dataclass
 
 READY_LIMIT_S = 60
-FILE = "t = 1\ngateway[0] = 127.0.0.1:0\nclient_timeout = 500\nhead_timeout = 500\nnonhead_timeout = 500\n"
+FILE = "t = 1\ndurable = off\ngateway[0] = 127.0.0.1:0\nclient_timeout = 500\nhead_timeout = 500\nnonhead_timeout = 500\n"
 
 
 @dataclass
 class Running:
     process: subprocess.Popen
     url: str
+    told: str  # the line that says where it is
+    ca_file: str | None = None
+    token: str | None = None
 
-    def ask(self, method, path, body=None, headers=None):
+    def ports(self, kind):
+        """Those of a dialect, by number."""
+        return [int(port) for port in re.findall(rf"{kind} \w+://[^,;]*:(\d+)", self.told)]
+
+    def ask(self, method, path, body=None, headers=None, *, url=None, token=...):
         """Status, headers and body of a call."""
-        request = urllib.request.Request(self.url + path, data=body, method=method, headers=headers or {})
+        token = self.token if token is ... else token
+        shown = {} if token is None else {"authorization": f"Bearer {token}"}
+        request = urllib.request.Request((url or self.url) + path, data=body, method=method, headers={**shown, **(headers or {})})
+        context = None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=context) as answer:
                 return answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.headers, error.read()
+
+    def events(self):
+        """All that has happened so far."""
+        found = []
+        with urllib.request.urlopen(self.url + "/events", timeout=30) as stream:
+            for line in stream:
+                if line.startswith(b":"):
+                    break
+                if line.startswith(b"data: "):
+                    found.append(json.loads(line[6:]))
+        return found
 
     @property
     def port(self):
@@ -38,7 +61,7 @@ def command(*arguments):
 
 
 @contextlib.contextmanager
-def served(folder, *arguments, text=FILE):
+def served(folder, *arguments, text=FILE, ca_file=None, token=None):
     """A service that is ready; ended by SIGTERM, and killed only where that is in vain."""
     file = folder / "own.config"
     file.write_text(text)
@@ -48,7 +71,7 @@ def served(folder, *arguments, text=FILE):
         )
     try:
         first = process.stdout.readline().decode()
-        running = Running(process, re.search(r"http://[^,; ]+", first).group())
+        running = Running(process, re.search(r"https?://[^,; ]+", first).group(), first, ca_file, token)
         await_ready(running)
         yield running
     finally:
@@ -68,3 +91,11 @@ def await_ready(running):
         assert running.process.poll() is None
         assert time.monotonic() < deadline_s, "not ready"
         time.sleep(0.05)
+
+
+def bcr(*arguments, standard_input=None):
+    """A command, as somebody types it."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, input=standard_input,
+    )  # fmt: skip

@@ -341,4 +341,4 @@ def test_the_client_loads_no_distalgo_and_nothing_that_misbehaves():
     ours = {name for name in packages.split() if name.startswith(("bcr", "da"))} - set(sys.stdlib_module_names)
     assert ours == {"bcr", "bcr_client"}
     assert {"yaml", "psutil", "greenlet", "starlette"}.isdisjoint(packages.split())
-    assert {name.split(".")[1] for name in rooms.split()} == {"signed", "objects", "chain"}
+    assert {name.split(".")[1] for name in rooms.split()} == {"objects", "signed", "state", "chain"}

@@ -1,11 +1,12 @@
 """The console and the commands for scripts: what is typed, and what comes of it."""
 
 import json
-import subprocess
-import sys
+import time
 
 import pytest
+from serving import bcr
 
+from bcr_service.app import HEARTBEAT_S
 from bcr_service.command_language import FORMS, Command, NotUnderstood, helped, understood
 
 
@@ -23,6 +24,9 @@ from bcr_service.command_language import FORMS, Command, NotUnderstood, helped, 
         ("keys", Command("keys")),
         ("keys jedi/", Command("keys", ("jedi/",))),
         ("failProcess replica_1", Command("failProcess", ("replica_1",))),
+        ("failLink replica_0 replica_1", Command("failLink", ("replica_0", "replica_1"))),
+        ("fixLink", Command("fixLink")),
+        ("fault replica_1 shuttle(0,0),change_result()", Command("fault", ("replica_1",), "shuttle(0,0),change_result()")),
         ("", None),
     ],
 )
@@ -39,13 +43,6 @@ def test_what_is_no_command_is_told_with_what_would_be(line):
 
 def test_the_help_has_every_command():
     assert all(form.written in helped() for form in FORMS.values())
-
-
-def bcr(*arguments, standard_input=None):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, check=False, input=standard_input,
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -114,3 +111,11 @@ def test_a_laboratory_is_refused_where_there_is_none(at):
     done = bcr("console", *at, standard_input="kill replica_0\n")
     assert done.returncode == 1
     assert "Not Found" in done.stderr
+
+
+def test_the_log_is_told_without_waiting_for_what_comes(service, at):
+    assert service.ask("PUT", "/keys/logged", b"1")[0] == 204
+    started_s = time.monotonic()
+    assert service.events()
+    assert time.monotonic() - started_s < HEARTBEAT_S
+    assert "configuration=0" in bcr("console", *at, standard_input="log\n").stdout

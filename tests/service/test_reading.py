@@ -15,12 +15,12 @@ def problems_of(text):
 
 def test_the_file_that_comes_with_the_project_is_right_and_warns_of_nothing():
     service = read_service(PROJECT / "config" / "service.config")
-    assert (service.scenario.t, service.gateways, service.warnings) == (1, (Address("127.0.0.1", 8080),), ())
+    assert (service.scenario.t, [str(each.address) for each in service.listeners], service.warnings) == (1, ["127.0.0.1:8080"], ())
 
 
 def test_an_empty_file_is_a_service_with_one_gateway():
     service = parse_service("", "own.config")
-    assert service.gateways == (Address("127.0.0.1", 8080),)
+    assert [str(each.address) for each in service.listeners] == ["127.0.0.1:8080"]
     assert (service.scenario.object_name, service.scenario.num_clients, service.scenario.log_level) == ("store", 1, "quiet")
 
 
@@ -31,7 +31,7 @@ def test_what_the_file_says_outweighs_what_services_have_by_default():
 
 def test_each_gateway_is_a_client_of_the_chain():
     service = parse_service("gateway[1] = [::1]:81\ngateway[0] = localhost:80\n", "own.config")
-    assert service.gateways == (Address("localhost", 80), Address("::1", 81))
+    assert [each.address for each in service.listeners] == [Address("localhost", 80), Address("::1", 81)]
     assert service.scenario.num_clients == 2
 
 
@@ -41,22 +41,27 @@ def test_each_gateway_is_a_client_of_the_chain():
         ("gateway[0] = 8080", "expected host:port"),
         ("gateway[0] = 127.0.0.1:99999", "expected host:port"),
         ("gateway = 127.0.0.1:80", "expected gateway[i]"),
-        ("gateway[0] = 0.0.0.0:80", "without TLS"),
+        ("gateway[0] = 0.0.0.0:80", "takes TLS and a token"),
+        ("distraft[0] = 0.0.0.0:80", "takes TLS and a token"),
+        ("zatt[0] = 0.0.0.0:80", "neither TLS nor tokens"),
+        ("zatt[1] = 127.0.0.1:80", "zatt[i]: these are numbered from 0"),
+        ("keyvalue = 127.0.0.1:80", "expected keyvalue[i]"),
         ("gateway[1] = 127.0.0.1:80", "numbered from 0"),
-        ("durable = on", "in memory"),
-        ("data = data/", "nothing is kept on disk"),
+        ("durable = perhaps", "durable"),
+        ("durable = off\ndata = data/", "durable = on"),
         ("protocol = raft", "chain is the only"),
         ("workload[0] = get('a')", "from its callers"),
         ("failures[0,0] = shuttle(0,1),crash()", "laboratory"),
         ("authentication = hmac", "ed25519"),
         ("acceptance = quorum", "can be lost"),
         ("object = dictionary", "the store"),
+        ("session_slots = 100", "which stay"),
         ("t = 0", "t"),
     ],
 )
 def test_a_wrong_line_is_told_with_its_place(line, what):
     found = problems_of(f"# a comment\n\n{line}\n")
-    assert any(what in text and number in (1, 3) for number, text in found), found
+    assert any(what in text and number in (1, 3, 4) for number, text in found), found
 
 
 def test_a_gateway_that_is_there_twice_is_told():

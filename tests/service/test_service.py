@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import psutil
@@ -38,6 +39,15 @@ def test_a_value_is_there_until_it_is_deleted(service):
     assert service.ask("GET", "/keys/a/b", headers={"If-None-Match": put[1]["etag"]})[0] == 304
     assert service.ask("DELETE", "/keys/a/b")[0] == 204
     assert service.ask("GET", "/keys/a/b")[0] == service.ask("DELETE", "/keys/a/b")[0] == 404
+
+
+@pytest.mark.parametrize("key", ["a/b//c", "line\nbreak", "ends\n", "\r\n/", "%", "a?b#c", " ", "ü\u2028", ".", "a/../b"])
+def test_a_key_may_be_any_text(service, key):
+    path = f"/keys/{urllib.parse.quote(key, safe='')}"
+    assert service.ask("PUT", path, json.dumps(key).encode())[0] == 204
+    assert json.loads(service.ask("GET", path)[2]) == key
+    assert key in body_of(service.ask("GET", f"/keys?prefix={urllib.parse.quote(key, safe='')}"))["keys"]
+    assert service.ask("DELETE", path)[0] == 204
 
 
 def test_a_condition_that_does_not_hold_is_412_and_changes_nothing(service):
@@ -252,8 +262,8 @@ def test_a_port_in_use_is_one_line_before_anything_starts(tmp_path):
 
 
 def test_a_bad_file_is_told_with_its_place(tmp_path):
-    [line] = started_in_vain(tmp_path, "t = 1\ndurable = on\n")
-    assert "own.config:2:1: error: durable = on" in line
+    [line] = started_in_vain(tmp_path, "t = 1\nprotocol = raft\n")
+    assert "own.config:2:1: error: protocol = raft" in line
 
 
 def test_a_file_that_is_not_there_is_told():
@@ -336,8 +346,8 @@ def test_where_more_than_t_replicas_are_gone_the_service_says_so_and_ends(tmp_pa
     assert "fewer than t+1 usable answers" in (tmp_path / "errors.txt").read_text()
 
 
-@pytest.mark.parametrize(("which", "what"), [(0, "a gateway has ended"), (1, "Olympus has ended")])
-def test_where_a_gateway_or_olympus_is_gone_the_service_says_so_and_ends(tmp_path, which, what):
+@pytest.mark.parametrize(("which", "what"), [(0, "all gateways have ended"), (1, "Olympus has ended")])
+def test_where_the_only_gateway_or_olympus_is_gone_the_service_says_so_and_ends(tmp_path, which, what):
     with served(tmp_path) as running:
         family = processes_below(running.process.pid)
         [node] = psutil.Process(running.process.pid).children()
@@ -345,6 +355,20 @@ def test_where_a_gateway_or_olympus_is_gone_the_service_says_so_and_ends(tmp_pat
         assert running.process.wait(60) == 1
     assert f"bcr serve: {what}" in (tmp_path / "errors.txt").read_text()
     assert not [pid for pid in family if is_alive(pid)]
+
+
+def test_where_one_of_two_gateways_is_gone_the_other_goes_on(tmp_path):
+    with served(tmp_path, text=FILE + "gateway[1] = 127.0.0.1:0\n") as running:
+        other = re.findall(r"http://[^,; ]+", running.told)[1]
+        [node] = psutil.Process(running.process.pid).children()
+        first = min(node.children(), key=lambda child: child.create_time())
+        os.kill(first.pid, signal.SIGKILL)
+        assert running.ask("PUT", "/keys/a", b"1", url=other)[0] == 204
+        running.url = other
+        await_chain(running, lambda status: status["gone"] == [0])
+        assert running.ask("GET", "/keys/a")[2] == b"1"
+        running.process.terminate()
+        assert running.process.wait(60) == 0
 
 
 def test_while_nobody_answers_a_write_is_indefinite_and_what_was_not_sent_is_definite(tmp_path):

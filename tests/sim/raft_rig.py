@@ -62,6 +62,9 @@ class _Other:
 class Rig:
     """Server 0 of `servers`, which finds in its store what the test has put there."""
 
+    other: type = _Other
+    position = 0
+
     def __init__(self, servers: int = 3, store: MemoryStore | None = None, **settings: Any) -> None:
         import da  # noqa: F401 - before what stands below it
 
@@ -70,7 +73,8 @@ class Rig:
         self.system = System(self.world, lambda world: Network(world, Simulation(delay=(1, 1)), lambda *_: None))
         self.store = store or MemoryStore()
         self.said: list[tuple[int, str, str, Any]] = []  # ms, to whom, which message
-        self.settings = Settings(t=servers // 2, num_clients=2, log_level="quiet", message_limit_bytes=1 << 20, **settings)
+        known = {"t": servers // 2, "num_clients": 2, "log_level": "quiet", "message_limit_bytes": 1 << 20}
+        self.settings = Settings(**(known | settings))
         self._servers = servers
         self._heard: list[tuple[int, str, Any]] = []
         self._looks: list[tuple[int, Any]] = []
@@ -90,26 +94,38 @@ class Rig:
 
         if str(SOURCES) not in sys.path:
             sys.path.insert(0, str(SOURCES))
-        from Raft import Server
-
         ambient.install(_Source(self.world, self.store))
         try:
             with distalgo.installed(self.system):
-                return self._run(Server, until_ms)
+                return self._run(self.server, until_ms)
         finally:
             ambient.install(ambient.SystemSource())
 
+    @property
+    def server(self) -> type:
+        from Raft import Server
+
+        return Server
+
+    def arguments(self, pids: list[Any], clients: list[Any]) -> tuple[Any, ...]:
+        return 0, tuple(pids), tuple(clients), bytes(32), self.system.root, encode(self.settings)
+
+    def payloads(self, name: str, message: Any) -> list[bytes]:
+        """A message as it travels: in pieces, where it does so."""
+        return [encode(message)]
+
     def _run(self, server: type, until_ms: int) -> Any:
         own = self.system.create(server, self.system.root)
-        pids = [own] + [self._other(f"server {place}") for place in range(1, self._servers)]
+        others = [self._other(f"server {place}") for place in range(self._servers) if place != self.position]
+        pids = [*others[: self.position], own, *others[self.position :]]
         clients = [self._other(f"client {client}") for client in range(2)]
         [container] = self.system.containers[own]
-        arguments = (0, tuple(pids), tuple(clients), bytes(32), self.system.root, encode(self.settings))
-        self.system.command(own, sim.Command.Setup, (0, arguments))
+        self.system.command(own, sim.Command.Setup, (0, self.arguments(pids, clients)))
         self.system.command(own, sim.Command.Start, 0)
         for at_ms, name, message in self._heard:
-            content = (pids[1], (sim.Command.Message, (None, (name, encode(message)))))
-            self.world.at(at_ms * MILLISECOND_NS, container.take, content)
+            for payload in self.payloads(name, message):
+                content = (others[0], (sim.Command.Message, (None, (name, payload))))
+                self.world.at(at_ms * MILLISECOND_NS, container.take, content)
         for at_ms, at in self._looks:
             self.world.at(at_ms * MILLISECOND_NS, lambda at=at: at(container.process._state))
         over: list[bool] = []
@@ -120,7 +136,7 @@ class Rig:
 
     def _other(self, name: str) -> Any:
         pid = self.system._new_pid(sim.DistProcess)
-        self.system.containers[pid] = [_Other(self, name)]  # type: ignore[list-item]
+        self.system.containers[pid] = [self.other(self, name)]  # type: ignore[list-item]
         return pid
 
     def told(self, kind: type, to: str | None = None) -> list[Any]:

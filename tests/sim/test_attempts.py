@@ -1,12 +1,18 @@
 """Attempts at a quorum, and configurations, that follow each other: what belongs to one is nothing to the next."""
 
+from collections import Counter
+from importlib import import_module
+
 import pytest
 from msgspec.structs import replace
 
+from bcr.chain.reconfiguration import Reconfiguration
+from bcr.objects.dictionary import Operation
 from bcr.scenario.reading import parse_scenario
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Ready, ReconfigurationRequest
 from bcr.signed.violations import WrongConfiguration
+from bcr.state.running import RunningState
 from bcr_runtime.ambient import now_s, sleep_s
 from bcr_sim.observing import observe_processes
 from bcr_sim.simulated_run import simulate
@@ -154,3 +160,150 @@ def test_olympus_waits_on_for_a_correct_replica_that_is_late_more_often_than_it_
     outcome = simulated(APPENDS + lie + "olympus_timeout = 500\nsimulation = seed(7); delay(50,3000)\n")
     assert outcome.breaches == ()
     assert len(times) > 5
+
+
+# -- histories that are checked in slices, and running states that nobody agreed on
+
+
+def test_a_long_history_is_checked_a_slice_at_a_time_and_no_slice_too_many(olympus_class, monkeypatch):
+    module = import_module("Olympus")
+    monkeypatch.setattr(module, "SLICE_REQUESTS", 1)
+    stock, checked = Reconfiguration.check_some, []
+
+    def check_some(change, requests):
+        checked.append((requests, change.is_checking()))
+        stock(change, requests)
+
+    monkeypatch.setattr(Reconfiguration, "check_some", check_some)
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+    assert checked == [(1, True)] * len(checked)
+    assert len(checked) > 3
+    [report] = outcome.record.reconfigurations
+    assert report.wedged_ms < report.caught_up_ms < report.fetched_ms < report.active_ms
+
+
+def gives_another_state(process, stock, signed):
+    """Answer with a state that is not the one whose digest was agreed on, properly signed."""
+    state = process._state
+    other = RunningState(state.settings.client_window)
+    other.apply(Operation("put", "a", "another"))
+    kept, state.ledger.state = state.ledger.state, other
+    try:
+        stock(process, signed)
+    finally:
+        state.ledger.state = kept
+
+
+def test_a_member_that_gives_another_state_than_it_signed_for_is_passed_over_at_once(replica_class, monkeypatch):
+    stock, asked = replica_class.on_get_running_state, []
+
+    def lies(process, signed):
+        asked.append((process._state.position, now_s()))
+        if len(asked) == 1:
+            gives_another_state(process, stock, signed)
+        else:
+            stock(process, signed)
+
+    monkeypatch.setattr(replica_class, "on_get_running_state", lies)
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.judgement.status == "pass"
+    [report] = outcome.record.reconfigurations
+    assert report.quorums_tried == (report.quorum,)
+    assert [position for position, _ in asked] == list(report.quorum)
+    [first, second] = [time for _, time in asked]
+    assert second - first < 0.1  # and not after Olympus's timeout
+
+
+def test_a_quorum_of_which_no_member_gives_the_state_that_it_signed_for_has_failed(replica_class, monkeypatch):
+    stock, liars = replica_class.on_get_running_state, set()
+
+    def lies(process, signed):
+        if len(liars | {process._state.position}) <= 2 and process._state.position not in liars:
+            liars.add(process._state.position)
+            gives_another_state(process, stock, signed)
+        else:
+            stock(process, signed)
+
+    monkeypatch.setattr(replica_class, "on_get_running_state", lies)
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.judgement.status == "pass"
+    report = outcome.record.reconfigurations[0]
+    assert len(report.quorums_tried) >= 2
+    assert (report.quorums_tried[0], "no member gives a running state with the digest that it signed") in report.why_not
+
+
+# -- replicas that do not become active in time
+
+
+def does_not_hear(monkeypatch, replica_class, deaf):
+    """Replicas of places (configuration, position) that take no notice of so many of the configurations that they are sent."""
+    stock, heard = replica_class.on_configuration, Counter()
+
+    def on_configuration(process, signed):
+        place = process._state.configuration_number, process._state.position
+        heard[place] += 1
+        if heard[place] > deaf.get(place, 0):
+            stock(process, signed)
+
+    monkeypatch.setattr(replica_class, "on_configuration", on_configuration)
+    return heard
+
+
+def test_who_is_not_active_in_time_is_told_the_configuration_again_and_nobody_else_is(replica_class, olympus_class, monkeypatch):
+    heard = does_not_hear(monkeypatch, replica_class, {(0, 2): 1})
+    outcome = simulated(APPENDS + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.judgement.status == "pass"
+    assert outcome.record.reconfigurations == ()
+    assert heard == {(0, 0): 1, (0, 1): 1, (0, 2): 2}
+
+
+def test_where_more_than_t_never_become_active_the_first_configuration_is_given_up(replica_class, monkeypatch):
+    does_not_hear(monkeypatch, replica_class, {(0, 1): 99, (0, 2): 99})
+    outcome = simulated(APPENDS + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.judgement.status != "pass"
+    assert "start-up: not active of replica_1, replica_2" in outcome.result["reasons"]
+
+
+def test_a_later_configuration_is_waited_for_however_many_are_late(replica_class, monkeypatch):
+    heard = does_not_hear(monkeypatch, replica_class, {(1, 1): 3, (1, 2): 3})
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.judgement.status == "pass"
+    assert heard[1, 0] == 1
+    assert heard[1, 1] == heard[1, 2] == 4
+
+
+# -- waiting for what is there already
+
+
+@pytest.mark.parametrize("authentication", ["ed25519", "hmac"])
+def test_where_nothing_is_late_every_step_is_over_when_its_messages_are_there(authentication):
+    """A message takes 3 ms at the most, and every timer is a hundred times as long."""
+    lie = f"authentication = {authentication}\nfailures[0,2] = shuttle(0,2),change_result()\n"
+    outcome = simulated(APPENDS + lie + "simulation = seed(7); delay(50,3000)\n")
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+    [report] = outcome.record.reconfigurations
+    steps = (0.0, report.wedged_ms, report.caught_up_ms, report.fetched_ms, report.active_ms)
+    longest_ms = (7, 13, 7, 37)  # there and back; with two slices or pieces; there and back; keys, configuration, state, ready
+    assert all(0 < later - sooner <= longest for sooner, later, longest in zip(steps, steps[1:], longest_ms, strict=False))
+    exchanges = outcome.record.clients[0].exchanges
+    assert exchanges[0].sent_ns < 40_000_000
+    assert max(each.accepted_ns - each.sent_ns for each in exchanges) < 100_000_000
+
+
+def test_a_member_that_never_gives_its_running_state_costs_its_quorum(replica_class, monkeypatch):
+    stock, silent = replica_class.on_get_running_state, []
+
+    def keeps_silent(process, signed):
+        silent.append(process._state.position)
+        if process._state.position != silent[0]:
+            stock(process, signed)
+
+    monkeypatch.setattr(replica_class, "on_get_running_state", keeps_silent)
+    outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")
+    assert outcome.judgement.status == "pass"
+    report = outcome.record.reconfigurations[0]
+    first, *_ = report.quorums_tried
+    assert silent[0] in first
+    assert silent[0] not in report.quorum
+    assert (first, f"replica {silent[0]} did not give its running state in time") in report.why_not

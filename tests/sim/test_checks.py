@@ -4,10 +4,12 @@ And the same message with nothing wrong in it, or just within a limit, is not. A
 its handlers are called at a moment that has a name, with the keys of everybody at hand.
 """
 
+import re
 import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -64,6 +66,7 @@ from bcr.signed.violations import (
 from bcr.state.cache import LatestRequests
 from bcr.state.running import RunningState
 from bcr_runtime.ambient import now_s
+from bcr_runtime.places import SOURCES
 from bcr_sim.observing import observe_processes
 from bcr_sim.simulated_run import simulate
 
@@ -281,6 +284,16 @@ def a_slot_whose_results_are_too_large(scene: Scene) -> None:
 def a_request_twice_in_a_slot(scene: Scene) -> None:
     request = scene.request(scene.fresh())
     extendable(scene, request, request)
+
+
+@case("Replica", ACTIVE, SecondOrder, "is not to be ordered any more", blamed=0)
+def a_shuttle_whose_slot_nobody_may_order(scene: Scene) -> None:
+    request = scene.request(scene.fresh())
+    with scene.recording("extend") as calls:
+        try:
+            scene.process.on_shuttle(scene.shuttle(request, request))
+        finally:
+            assert calls == []
 
 
 @case("Replica", "active, well on", SecondOrder, "is not to be ordered any more", blamed=0)
@@ -984,6 +997,32 @@ def another_key_of_who_has_enrolled_and_a_key_of_nobody(scene: Scene) -> None:
 
 
 @case("Olympus", SERVING)
+def who_enrols_again_with_its_key_and_its_secret_is_told_what_there_is_and_nobody_else_is(scene: Scene) -> None:
+    state = scene.state
+    kept = state.settings
+    try:
+        for durable in (False, True):
+            state.settings = replace(kept, durable=durable)
+            for name, told in (
+                ("client_1", ("announce", (state.clients[1],))),
+                ("replica_2", ("hand_out", (state.chain[2],)) if durable else None),
+            ):
+                key, secret = state.public_keys[name], state.secrets[name]
+                with scene.recording("announce", "hand_out") as calls:
+                    scene.process.on_public_key(PublicKey.enrol(name, b"another key", secret))
+                    assert calls == []
+                    if told is not None:
+                        with pytest.raises(InvalidSignature):
+                            scene.process.on_public_key(PublicKey.enrol(name, key, bytes(32)))
+                    assert calls == []
+                    scene.process.on_public_key(PublicKey.enrol(name, key, secret))
+                assert calls == ([told] if told else [])
+                assert state.public_keys[name] == key
+    finally:
+        state.settings = kept
+
+
+@case("Olympus", SERVING)
 def a_replica_that_gives_its_key_without_end_gets_what_it_began_with_once(scene: Scene) -> None:
     kept = scene.state.settings
     scene.state.settings = replace(kept, durable=True)
@@ -1092,14 +1131,30 @@ def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_fi
     unproved = Answer(0, 0, 0, 1, request.digest(), (), outcome, (), ())
     agreeing = tuple(scene.by_replica(unproved.result(), position) for position in (0, 1))
     final = (*agreeing, scene.by_replica(unproved.result(), 2))
-    for proof, expected in (((), [("ask_further", number, False)]), (agreeing, [("ask_further", number, True)])):
-        with scene.recording("ask_further", "finish") as calls:
-            scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=proof)))
-        assert calls == expected
+    for proof, expected in (((), ("ask_further", number, False)), (agreeing, ("ask_further", number, True))):
+        answer = replace(unproved, proof=proof)
+        with scene.recording("ask_further", "finish", "accuse") as calls:
+            scene.process.on_result_message(ResultMessage(scene.state.index, number, answer))
+        assert calls == [("accuse", request, answer), expected]
     with scene.recording("ask_further", "finish") as calls:
         scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=final)))
     [(what, accepted, _, _)] = calls
     assert (what, accepted) == ("finish", number)
+
+
+@case("Client", "with requests outstanding")
+def of_a_final_result_beside_which_a_replica_signed_another_the_client_accuses_and_takes_it(scene: Scene) -> None:
+    request = oldest(scene)
+    number = request.statement.number
+    outcome = Outcome(0, 0, 0, ("OK",) * len(request.statement.operations))
+    answer = Answer(0, 0, 0, 1, request.digest(), (), outcome, (), ())
+    honest = answer.result()
+    lie = scene.by_replica(replace(honest, outcomes_digest=bytes(32)), 2)
+    for last, expected in ((lie, ["accuse", "finish"]), (scene.by_replica(honest, 2), ["finish"])):
+        proof = (*(scene.by_replica(honest, position) for position in (0, 1)), last)
+        with scene.recording("accuse", "finish") as calls:
+            scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(answer, proof=proof)))
+        assert [call[0] for call in calls] == expected
 
 
 @case("Client", "with requests outstanding", WrongConfiguration, "answer from configuration 1")
@@ -1186,6 +1241,22 @@ def a_client_that_has_asked_all_replicas_in_vain_asks_for_the_configuration(scen
 
 
 @case("Client", "with requests outstanding")
+def in_the_next_configuration_a_client_sends_what_it_waits_for_once_more_with_a_timer_of_its_own(scene: Scene) -> None:
+    state = scene.state
+    number = oldest(scene).statement.number
+    waiting = state.outstanding[number]
+    kept = waiting.attempts, waiting.signed, state.retransmissions, state.timers
+    stopped: list[Any] = []
+    state.timers = SimpleNamespace(stop=stopped.append)
+    with scene.recording("send_to_head") as calls:
+        scene.process.send_again(number)
+    assert (waiting.attempts, state.retransmissions) == (kept[0] + 1, kept[2] + 1)
+    assert (stopped, calls) == ([number], [("send_to_head", number, waiting.signed)])
+    assert waiting.signed.statement == kept[1].statement
+    waiting.attempts, waiting.signed, state.retransmissions, state.timers = kept
+
+
+@case("Client", "with requests outstanding")
 def a_client_sends_no_further_than_its_window_reaches_behind_the_oldest(scene: Scene) -> None:
     state = scene.state
     kept = state.outstanding, state.next_number, state.num_requests
@@ -1200,6 +1271,98 @@ def a_client_sends_no_further_than_its_window_reaches_behind_the_oldest(scene: S
 
 
 # -- when the head orders
+
+
+@case("Head", "active, well on")
+def a_request_that_became_stale_while_it_waited_is_not_ordered_and_its_client_is_told(scene: Scene) -> None:
+    stale = scene.request(scene.fresh() - 1 - scene.state.settings.client_window)
+    fresh = scene.request(scene.fresh())
+    kept, settled = scene.state.queue, []
+    scene.state.queue = SimpleNamespace(settled=lambda *key: settled.append(key))
+    try:
+        with scene.recording("tell_stale") as calls:
+            assert scene.process.is_orderable(fresh)
+            assert (settled, calls) == ([], [])
+            assert not scene.process.is_orderable(stale)
+        assert (settled, calls) == ([scene.process.turn_of(stale)], [("tell_stale", stale)])
+    finally:
+        scene.state.queue = kept
+
+
+# -- what comes before the configuration, and what may not leave before it is on the disk
+
+
+@case("Replica", PENDING)
+def what_comes_before_the_configuration_is_kept_and_taken_behind_it_in_its_order(scene: Scene) -> None:
+    first, second, third = (("shuttle", b"s", None), ("client_request", b"c", None), ("forwarded_request", b"f", None))
+    with scene.recording("accept", "accept_sealed", "drop") as calls:
+        for message in (second, first, third, ("client_request", None, None), ("shuttle", "text", None)):
+            scene.process.take(*message)
+    assert calls == []
+    with scene.recording("take") as taken:
+        scene.process.take_early()
+    assert taken == [("take", *first), ("take", *second), ("take", *third)]
+    with scene.recording("take") as taken:
+        scene.process.take_early()
+    assert taken == []
+
+
+@case("Replica", ACTIVE)
+def who_may_ask_to_be_replaced(scene: Scene) -> None:
+    state = scene.state
+    kept = state.mode, state.wedges
+    try:
+        for mode, wedges, may_ask in (("active", 0, True), ("active", 2, True), ("immutable", 0, True), ("immutable", 1, False),
+                                      ("pending", 0, False)):  # fmt: skip
+            state.mode, state.wedges = mode, wedges
+            assert scene.process.may_ask() == may_ask
+    finally:
+        state.mode, state.wedges = kept
+
+
+@case("Replica", ACTIVE)
+def with_the_configuration_what_is_sealed_is_told_from_what_is_not(scene: Scene) -> None:
+    with scene.recording("accept", "accept_sealed", "keep_early") as calls:
+        for message in (("shuttle", b"s", None), ("client_request", b"c", None)):
+            scene.process.take(*message)
+    assert calls == [("accept_sealed", "shuttle", b"s", None), ("accept", "client_request", b"c", None)]
+
+
+@case("Replica", ACTIVE)
+def what_waits_for_the_disk_leaves_when_as_much_waits_as_may(scene: Scene) -> None:
+    most = import_module("ChainProcess").MOST_WAITING
+    assert most == 64
+    outbox = scene.state.outbox
+    assert not outbox
+    try:
+        outbox.append((("kind", b""), ()))
+        with scene.recording("send_waiting") as calls:
+            for _ in range(most - 2):
+                scene.process.deliver(("kind", b""), ())
+            assert (len(outbox), calls) == (most - 1, [])
+            scene.process.deliver(("kind", b""), ())
+            assert (len(outbox), calls) == (most, [("send_waiting",)])
+    finally:
+        outbox.clear()
+
+
+# -- the head's statement, which the second of the chain alone checks
+
+
+@case("Replica", ACTIVE)
+def a_result_in_the_heads_name_that_it_did_not_sign_is_noticed_behind_the_result(scene: Scene) -> None:
+    ledger = scene.state.ledger
+    slot, here = next(iter(ledger.in_flight.items()))
+    honest = here.done.result()
+    others = (scene.by_replica(honest), scene.by_replica(honest, 2))
+    for head, noticed in ((scene.by_replica(honest, 1, 0), 1), (scene.by_replica(honest, 0), 0)):
+        shuttle = ResultShuttle(scene.number, slot, here.done.outcomes, (head, *others), here.orders)
+        with scene.recording("misbehaviour", "settle") as calls:
+            scene.process.on_result_shuttle(shuttle)
+        assert [call[0] for call in calls] == ["settle", *["misbehaviour"] * noticed]
+
+
+# -- when the head orders, and how much
 
 
 def ordered(scene: Scene, ready: int, in_flight: int, orderable: bool = True, overdue: bool = False) -> list[str]:
@@ -1385,7 +1548,7 @@ def a_history_is_checked_as_soon_as_it_comes(scene: Scene) -> None:
             scene.state.change.check_some = done.append
             wedged = scene.by_replica(Wedged(0, (), ()))
             olympus.on_wedged(wedged)
-        assert done == [wedged, sys.modules["Olympus"].SLICE_REQUESTS][: 1 + is_checking]
+        assert done == [wedged, import_module("Olympus").SLICE_REQUESTS][: 1 + is_checking]
 
 
 @case("Olympus", SERVING)
@@ -1406,6 +1569,17 @@ def whether_nothing_that_may_yet_come_would_help(scene: Scene) -> None:
         assert olympus.is_hopeless()  # more than t
     with knowing(scene, gone=(1, 2), places=("host",), awaits={1, 2}, is_unforgiving=False) as olympus:
         assert not olympus.is_hopeless()
+
+
+@case("Olympus", SERVING)
+def where_replicas_may_begin_again_olympus_looks_after_them_from_time_to_time(scene: Scene) -> None:
+    kept = scene.state.settings
+    try:
+        for durable, round_s in ((False, None), (True, 0.3)):
+            scene.state.settings = replace(kept, durable=durable)
+            assert scene.process.round_s() == round_s
+    finally:
+        scene.state.settings = kept
 
 
 @case("Olympus", SERVING)
@@ -1482,10 +1656,51 @@ def test_what_a_process_checks_is_refused_for_that_and_nothing_else_is(each: Cas
         assert raised.position == each.blamed
 
 
+HANDLED = {
+    role: {kind for name in files for kind in re.findall(r"receive\(msg=\('(\w+)'", (SOURCES / f"{name}.da").read_text())}
+    for role, files in {
+        "Replica": ("Replica", "ChainProcess", "Participant"),
+        "Client": ("Client", "ClientProcess", "Participant"),
+        "Olympus": ("Olympus", "Issuer", "Participant"),
+    }.items()
+}
+
+
+MORE: dict[str, tuple[Any, ...]] = {
+    "configuration": ((), ()),
+    "moved": (None,),
+    "introduction": (None,),
+}  # parts of a message beside its payload
+
+
+@pytest.mark.parametrize(("role", "moment"), [("Replica", ACTIVE), ("Client", "with requests outstanding"), ("Olympus", SERVING)])
+def test_whatever_arrives_under_the_name_of_a_message_is_looked_at_and_noted(role: str, moment: str) -> None:
+    """What cannot be read leaves a notice: so each message's handler hands on what it gets."""
+    watched: list[Any] = []
+    noted: set[str] = set()
+
+    def watch(rig: Rig) -> None:
+        for container in rig.processes(role):
+            state = container.process._state
+            if not watched and WHERE[role](state) and WHEN[role, moment](state):
+                watched.append(state)
+                state.notices.clear()
+                for kind in HANDLED[role]:
+                    rig.inject(container, (kind, b"\xc1", *MORE.get(kind, ())))
+        for state in watched:
+            noted.update(each.message.removeprefix("new_") for each in state.notices)
+
+    rig = Rig(SCENARIO.format(authentication="ed25519"))
+    rig.on_event = watch
+    assert rig.errors() == []
+    assert len(HANDLED[role]) > 5
+    assert HANDLED[role] == noted
+
+
 def test_a_catch_up_of_many_slices_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tail sleeps while four slots are ordered, and lacks them when it is wedged."""
     observe_processes()
-    replica = sys.modules["Replica"]
+    replica = import_module("Replica")
     monkeypatch.setattr(replica, "CATCH_UP_SLICE_REQUESTS", 1)
     stock, sent = replica.Replica.transmit, []
 
@@ -1505,7 +1720,7 @@ def test_replicas_that_do_not_enrol_are_made_anew_under_the_next_number_and_wait
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     observe_processes()
-    olympus = sys.modules["Olympus"].Olympus
+    olympus = import_module("Olympus").Olympus
     stock, asked = olympus.enrol, []
 
     def enrol(process: Any, patience_ms: int) -> Any:

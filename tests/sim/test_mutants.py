@@ -1,12 +1,15 @@
 """Mutants of the rules: what is made of a source, that ids last, and what is said of each that was tried."""
 
 import json
+import os
 import subprocess
 import sys
 
+import pytest
+
 from bcr_runtime.places import PROJECT
 from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
-from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in
+from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in, scenario_texts
 from bcr_sim.survival import test_files as files_of_tests
 from bcr_sim.survivors import Result, Tables, page
 
@@ -256,6 +259,7 @@ def test_the_page_names_each_survivor_and_each_equivalent_with_its_reason():
     assert "**1 of the 2 that were tried were noticed: 50.0%.**" in text
     assert f"- `{names[1]}`: alive after 7 seeds; no runs execute it" in text
     assert f"- `{names[2]}`: no run can tell" in text
+    assert "- seeds of the hunt: 1\n" in text
 
 
 def test_a_result_of_another_text_of_the_same_mutant_does_not_count():
@@ -265,13 +269,28 @@ def test_a_result_of_another_text_of_the_same_mutant_does_not_count():
     assert Tables([(mutant, SAMPLE)], {(old.id, old.hash): old}, {}).class_of(mutant.id) == "not tried"
 
 
-def test_a_mutant_meets_the_tests_that_import_its_module_and_those_of_processes():
+def test_tests_about_a_module_are_those_that_import_from_it_and_those_of_processes():
     tests = files_of_tests()
-    assert [name for name in tests if is_test_of("Replica.da", name)] == ["tests/sim/test_checks.py"]
-    of_pauses = {"tests/bcr/test_pauses.py", "tests/sim/test_checks.py"}
-    assert {name for name in tests if is_test_of("bcr/chain/pauses.py", name)} == of_pauses
-    untested = [file for file in rules().files if file.endswith(".py") and sum(is_test_of(file, name) for name in tests) < 2]
+    of_processes = {name for name in tests if is_test_of("Replica.da", name)}
+    assert of_processes == {name for name in tests if name.startswith("tests/sim/")} >= {"tests/sim/test_checks.py"}
+    of_pauses = {name for name in tests if is_test_of("bcr/chain/pauses.py", name)}
+    assert of_pauses - of_processes == {"tests/bcr/test_numbers.py", "tests/bcr/test_pauses.py"}
+    untested = [
+        file
+        for file in rules().files
+        if file.endswith(".py") and not any(is_test_of(file, name) for name in tests if name.startswith("tests/bcr/"))
+    ]
     assert untested == []
+
+
+def test_a_verdict_stays_when_another_function_of_the_file_changes_and_goes_when_its_own_does():
+    def digest(source):
+        [mutant] = [each for each in mutants_of("f.py", source, PLAIN) if each.operator == "not"]
+        return mutant.digest(source)
+
+    source = b"def f(a):\n    return g(not a)\n\ndef h(a):\n    return a\n"
+    assert digest(source) == digest(source.replace(b"return a\n", b"return [a]\n")) == digest(b"import x\n\n" + source)
+    assert digest(source) != digest(source.replace(b"g(not a)", b"k(not a)"))
 
 
 def test_what_a_test_noticed_and_what_a_scenario_noticed_is_counted_apart():
@@ -282,22 +301,24 @@ def test_what_a_test_noticed_and_what_a_scenario_noticed_is_counted_apart():
 # -- trying them
 
 
-def try_all(tmp_path, *arguments):
-    command = [
-        sys.executable,
-        "-m",
-        "bcr_tools.cli",
-        "bugs",
-        "--all",
-        "--output",
-        str(tmp_path / "results.jsonl"),
-        *arguments,
-    ]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where results are, and beside them what the runs without a mutant execute: that is found out once."""
+    return tmp_path_factory.mktemp("mutants")
+
+
+@pytest.fixture
+def results(folder, request):
+    return folder / f"{request.node.name[:40]}.jsonl"
+
+
+def try_all(results, *arguments):
+    command = [sys.executable, "-m", "bcr_tools.cli", "bugs", "--all", "--jobs", "1", "--output", str(results), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
 
 
-def only_result(tmp_path):
-    [result] = results_in(tmp_path / "results.jsonl").values()
+def only_result(results):
+    [result] = results_in(results).values()
     return result
 
 
@@ -309,40 +330,76 @@ def mutant_of_timers(operator, text):
     )  # fmt: skip
 
 
-def test_a_mutant_that_a_scenario_notices_is_killed_and_not_tried_again(tmp_path):
+def test_a_mutant_that_a_scenario_notices_is_killed_and_not_tried_again(results):
     name = mutant_of_timers("compare", "deadline <= now_s -> >")
-    done = try_all(tmp_path, "--only", name, "--count", "1", "--no-tests")
+    done = try_all(results, "--only", name, "--count", "1", "--no-tests")
     assert done.returncode == 0, done.stdout + done.stderr
-    result = only_result(tmp_path)
+    result = only_result(results)
     assert result.id == name
     assert result.outcome in ("killed", "broken")
     assert "100.0%" in done.stdout
-    again = try_all(tmp_path, "--only", name, "--count", "1", "--no-tests")
+    again = try_all(results, "--only", name, "--count", "1", "--no-tests")
     assert again.returncode == 0
     assert "mutants to try" not in again.stdout
 
 
-def test_a_mutant_that_nothing_can_notice_is_alive_and_goes_on_where_it_stopped(tmp_path):
+def test_a_mutant_that_nothing_can_notice_is_alive_and_goes_on_where_it_stopped(results):
     name = mutant_of_timers("compare", "deadline <= now_s -> <")  # no clock is so exact
-    done = try_all(tmp_path, "--only", name, "--count", "1", "--no-tests")
+    done = try_all(results, "--only", name, "--count", "1", "--no-tests")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert (only_result(tmp_path).outcome, only_result(tmp_path).seeds) == ("alive", 1)
-    try_all(tmp_path, "--only", name, "--count", "2", "--no-tests")
-    lines = (tmp_path / "results.jsonl").read_text().splitlines()
-    assert [json.loads(line)["seeds"] for line in lines] == [1, 1, 2]  # the second time with the files that take long
+    assert (only_result(results).outcome, only_result(results).seeds) == ("alive", 1)
+    try_all(results, "--only", name, "--count", "2", "--no-tests")
+    lines = [json.loads(line) for line in (results).read_text().splitlines()]
+    assert [line["seeds"] for line in lines] == [1] * (len(lines) - 1) + [2]
+    numbers = [len(line["had"]) for line in lines]  # first a few scenario files, later more
+    assert 0 < numbers[0] < numbers[-1] <= len(scenario_texts())
 
 
-def test_without_time_nothing_is_tried_and_the_list_says_so(tmp_path):
-    done = try_all(tmp_path, "--file", "bcr/chain/timers.py", "--for", "0")
+IN_ONE_PROCESS = """
+from bcr_sim import attempt, survival
+from bcr_sim.mutants import rules
+
+declared, files = rules(), ["tests/bcr/test_numbers.py", "tests/bcr/test_pauses.py"]
+attempt.warm(declared)
+attempt.prepare_probes(declared)
+def tried():
+    units = [*attempt._tests[0].items]
+    for words in ("module constant: 4 -> 3", "constant: 2 -> 3", ""):
+        found = [(mutant, source) for mutant, source in survival.all_mutants(declared)
+                 if mutant.file == "bcr/chain/pauses.py" and words and words in mutant.id] or [(None, b"")]
+        for mutant, source in found:
+            trial = attempt.Trial(mutant, source, {}, range(0), "any", units)
+            [(_, said)] = attempt.attempts([trial], 1, 600)
+            print(mutant and mutant.id, said["outcome"], said["by"], sep=" | ")
+
+attempt.with_collected(files, tried)
+"""
+
+
+def test_a_test_notices_a_mutant_whether_its_function_is_exchanged_or_its_module_imported_anew():
+    command = [sys.executable, "-c", IN_ONE_PROCESS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, env=os.environ | {"PYTHONPATH": "src"})
+    lines = [line.split(" | ") for line in done.stdout.splitlines() if " | " in line]
+    assert lines, done.stderr
+    assert lines[-1] == ["None", "alive", ""]
+    noticed = {name.split()[1]: (outcome, by) for name, outcome, by in lines[:-1]}
+    assert noticed == {
+        "module": ("killed", "test tests/bcr/test_numbers.py"),  # a constant
+        "Pauses.owed_ms": ("killed", "test tests/bcr/test_pauses.py"),
+    }
+
+
+def test_without_time_nothing_is_tried_and_the_list_says_so(results):
+    done = try_all(results, "--file", "bcr/chain/timers.py", "--for", "1e-9")
     assert done.returncode == 1
-    assert not results_in(tmp_path / "results.jsonl")
-    listed = try_all(tmp_path, "--file", "bcr/chain/timers.py", "--list")
+    assert not results_in(results)
+    listed = try_all(results, "--file", "bcr/chain/timers.py", "--list")
     lines = [line for line in listed.stdout.splitlines() if line.startswith("bcr/chain/timers.py ")]
     assert len(lines) == sum(mutant.file == "bcr/chain/timers.py" for mutant, _ in all_mutants(rules()))
     assert all(line.endswith(": not tried") for line in lines)
 
 
-def test_a_file_that_is_not_mutated_is_refused_with_those_that_are(tmp_path):
-    done = try_all(tmp_path, "--file", "bcr/verdict/judge.py")
+def test_a_file_that_is_not_mutated_is_refused_with_those_that_are(results):
+    done = try_all(results, "--file", "bcr/verdict/judge.py")
     assert done.returncode == 2
     assert "mutants are made of Replica.da, Olympus.da" in done.stderr

@@ -56,3 +56,15 @@ def test_without_a_rate_nothing_is_due():
     text = "t = 1\nnum_client = 1\nworkload[0] = pseudorandom(1,5)\n"
     outcome = simulate(parse_scenario(text, "x.config")[0])
     assert [each.due_ns for each in outcome.record.clients[0].exchanges] == [None] * 5
+
+
+@pytest.mark.parametrize("window", [1, 2])
+def test_the_slowest_rate_is_one_a_second_and_each_request_leaves_at_its_time_all_the_same(window):
+    text = f"t = 1\nnum_client = 1\nclient_rate = 1\nclient_window = {window}\nclient_timeout = 60000\nworkload[0] = uniform(1,4,10,50)\n"
+    outcome = simulate(parse_scenario(text + "simulation = seed(1); delay(50,500)\n", "x.config")[0])
+    assert outcome.breaches == ()
+    exchanges = outcome.record.clients[0].exchanges
+    assert len(exchanges) == 4
+    for number, each in enumerate(exchanges):
+        assert each.due_ns == exchanges[0].due_ns + number * 1_000_000_000
+        assert 0 <= each.sent_ns - each.due_ns < 1_000_000

@@ -25,7 +25,7 @@ from bcr_runtime.places import PROJECT
 from bcr_sim.campaign import run_text
 from bcr_sim.observing import observe_processes
 from bcr_sim.oracle import Oracle
-from bcr_sim.properties import Bounds, Interference, Memory, check_time, check_work
+from bcr_sim.properties import Bounds, Interference, Memory, check_pauses, check_time, check_work
 from bcr_sim.simulated_run import simulate
 
 MS = 1_000_000
@@ -124,6 +124,40 @@ def test_a_replica_that_asks_for_nothing_is_found_in_a_run(replica_class, monkey
 
     monkeypatch.setattr(replica_class, "on_completed_checkpoint", asks)
     assert simulated(WORK + QUIET + "checkpt_interval = 5\n").kind == "work"
+
+
+# -- pauses
+
+
+@pytest.fixture
+def olympus_class():
+    observe_processes()
+    from Olympus import Olympus
+
+    return Olympus
+
+
+def served(source, active_at_ms, served_ms, pause_ms):
+    """A configuration that was asked to be replaced when it had served so long, and wedged after such a pause."""
+    detected_ns = round((active_at_ms + served_ms) * MS)
+    return replace(
+        change(source), detected_ns=detected_ns, detected_ms=active_at_ms + served_ms, wedged_ms=pause_ms, active_ms=pause_ms + 10
+    )
+
+
+def test_a_configuration_that_is_wedged_before_its_pause_is_over_is_a_breach():
+    told = Told()
+    first = served(0, 0, 100, 0)  # the next is active at 110
+    check_pauses([first, served(1, 110, 20, 31)], told)
+    assert told == []
+    check_pauses([first, served(1, 110, 20, 25)], told)
+    assert told == ["pauses: configuration 1 was wedged 4 ms before its pause was over"]
+
+
+def test_an_olympus_that_grants_no_pause_is_found_in_a_run(olympus_class, monkeypatch):
+    monkeypatch.setattr(olympus_class, "await_turn", lambda process: True)
+    thrice = "".join(f"failures[{number},2] = shuttle(0,{number + 2}),change_result()\n" for number in range(3))
+    assert simulated(WORK + QUIET + thrice).kind == "pauses"
 
 
 # -- time

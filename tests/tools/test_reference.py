@@ -5,12 +5,13 @@ import re
 
 import pytest
 
+import bcr_client
 from bcr.faults import vocabulary
 from bcr.scenario.expectations import SUBJECTS
 from bcr.scenario.keys import VALID_KEYS
 from bcr.scenario.simulation import OPTIONS
 from bcr_runtime.places import PROJECT
-from bcr_tools import commands_page, reference
+from bcr_tools import client_page, commands_page, reference
 from bcr_tools.cli import COMMANDS
 
 
@@ -20,6 +21,13 @@ def test_the_page_in_the_docs_is_what_the_declarations_say():
 
 def test_the_page_of_commands_is_what_the_parsers_say():
     assert commands_page.PAGE.read_text() == commands_page.page(COMMANDS)
+
+
+def test_the_page_of_the_client_is_what_its_docstrings_say():
+    page = client_page.page()
+    assert client_page.PAGE.read_text() == page
+    assert [name for name in bcr_client.__all__ if name not in page and name != "ABSENT"] == []
+    assert all(f"**`{method}(" in page for method in ("get", "put", "append", "delete", "compare_and_set", "transaction", "watch"))
 
 
 def test_every_command_and_each_of_its_options_stands_on_the_page():

@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     they speak of it, and `data_folder` where, if not beside the logs. With `callers` each client's operations are asked for by
     so many, each of whom has one outstanding, and fill its requests up to `operations_per_request`. `visits` says by client when it comes and goes, and is empty where all are there all the time;
     `session_slots` after how many slots a session ends that nobody uses, and is 0 where none does.
+    `servers` is how many of them there are, or 0 for as many as the chain has.
     """
 
     t: int
@@ -74,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_folder: str = ""
     clock: str = ""
     clock_origin_ns: int = 0
+    servers: int = 0
     callers: int = 0
     session_slots: int = 0
     visits: tuple[Visit, ...] = ()
@@ -89,4 +91,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def num_replicas(self) -> int:
-        return sizes(self.t, self.authentication).replicas
+        return self.servers or sizes(self.t, self.authentication).replicas

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
 
+import msgspec
+
 from bcr.chain.timers import Timers
 from bcr.faults.plans import FaultPlan
 from bcr.faults.vocabulary import FAILURES, OF_LINKS, SERVER_FAILURES, TRIGGERS
@@ -30,6 +32,12 @@ class Injector:
         self._receipts: Counter[tuple[str, int | None]] = Counter()
         self._armed: list[FaultPlan] = []
         self._left: Counter[str] = Counter()  # how many more times a counted failure strikes
+
+    def add(self, plan: FaultPlan) -> None:
+        """Have one fault more, whose trigger counts receipts from now on."""
+        trigger = plan.trigger
+        counted = self._receipts[trigger.name, trigger.client]
+        self.plans += (msgspec.structs.replace(plan, trigger=msgspec.structs.replace(trigger, count=trigger.count + counted)),)
 
     def receipt(self, message_name: str, clients: Collection[int]) -> list[FaultPlan]:
         """Count a message that concerns these clients; returns the plans it triggers, in the order of the file."""

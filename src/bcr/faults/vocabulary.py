@@ -265,6 +265,23 @@ FAILURES: Mapping[str, FailureWord] = {
     ),
 }
 
+# What servers of Raft among liars do beside these.
+LIAR_FAILURES: Mapping[str, FailureWord] = {
+    "chaos": FailureWord(
+        ("milliseconds",),
+        "from now on, every so often, a message of a random kind goes to all, correct in syntax and signature",
+        effect="lie",
+        strikes="on",
+        no_accident="it signs whatever comes to its mind",
+    ),
+    "break_chain": FailureWord(
+        (),
+        "the next entry of the leader does not follow the one before it",
+        effect="lie",
+        no_accident="it signs the digest of another predecessor",
+    ),
+}
+
 # What a client's process does, which is faulty from the start where a file has some of it.
 CLIENT_TRIGGERS: Mapping[str, TriggerWord] = {
     "reconfiguration": TriggerWord(("count",), "the client has learned of configuration number c", is_receipt=False),
@@ -344,7 +361,7 @@ def effect_of(failure: str) -> Effect:
     """What is left of a replica's correctness once this has struck; of an unknown failure the worst."""
     if failure in OF_LINKS:
         return "timing"
-    word = FAILURES.get(failure) or SERVER_FAILURES.get(failure) or SIMULATED.get(failure)
+    word = FAILURES.get(failure) or SERVER_FAILURES.get(failure) or LIAR_FAILURES.get(failure) or SIMULATED.get(failure)
     return word.effect if word else "state"
 
 

@@ -1,7 +1,7 @@
 """What a server must not forget: its term, its vote, its log, and the snapshot that the log stands on (specification, 14.8)."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -9,7 +9,10 @@ from bcr.raft.log import BEGINNING, Entry, Position
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """What a server finds when it starts. `snapshot` is empty where there is none; the log's entries follow `base`."""
+    """What a server finds when it starts. `snapshot` is empty where there is none; the log's entries follow `base`.
+
+    `standing` is what else a server among liars must remember (bcr.braft.term_log), and None before it has anything.
+    """
 
     term: int = 0
     voted_for: int | None = None
@@ -17,6 +20,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[Entry, ...] = ()
     snapshot_at: Position = BEGINNING
     snapshot: bytes = b""
+    standing: Any = None
 
 
 class Store(Protocol):
@@ -50,9 +54,10 @@ class MemoryStore:
         self._base = BEGINNING
         self._entries: list[Entry] = []
         self._snapshot: tuple[Position, bytes] = (BEGINNING, b"")
+        self._standing: Any = None
 
     def load(self) -> Stored:
-        return Stored(*self._vote, self._base, tuple(self._entries), *self._snapshot)
+        return Stored(*self._vote, self._base, tuple(self._entries), *self._snapshot, self._standing)
 
     def save_vote(self, term: int, voted_for: int | None) -> None:
         self._vote = term, voted_for
@@ -68,3 +73,7 @@ class MemoryStore:
         self._snapshot = snapshot_at, snapshot
         self._base = base
         self._entries = list(entries)
+
+    def save_standing(self, standing: Any) -> None:
+        """What a server among liars must remember besides; disks do not take that yet."""
+        self._standing = standing

@@ -8,7 +8,17 @@ from typing import TypeVar
 import msgspec
 
 from bcr.faults.plans import Failure, Trigger
-from bcr.faults.vocabulary import CLIENT_FAILURES, CLIENT_TRIGGERS, FAILURES, LINK_ACTIONS, MESSAGES, TRIGGERS, Word
+from bcr.faults.vocabulary import (
+    CLIENT_FAILURES,
+    CLIENT_TRIGGERS,
+    FAILURES,
+    LIAR_FAILURES,
+    LINK_ACTIONS,
+    MESSAGES,
+    SERVER_FAILURES,
+    TRIGGERS,
+    Word,
+)
 from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
 from bcr.scenario.values import MILLISECONDS_MOST
 
@@ -272,7 +282,7 @@ class Vocabulary(msgspec.Struct, frozen=True):
     failures: Mapping[str, Word]
 
 
-OF_REPLICAS = Vocabulary("", TRIGGERS, FAILURES)
+OF_REPLICAS = Vocabulary("", TRIGGERS, {**FAILURES, **SERVER_FAILURES, **LIAR_FAILURES})
 OF_CLIENTS = Vocabulary(" of a client", CLIENT_TRIGGERS, CLIENT_FAILURES)
 
 

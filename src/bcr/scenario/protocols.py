@@ -9,18 +9,18 @@ from typing import Literal
 
 import msgspec
 
-from bcr.faults.vocabulary import FAILURES, SERVER_FAILURES, TRIGGERS, FailureWord, TriggerWord
+from bcr.faults.vocabulary import FAILURES, LIAR_FAILURES, SERVER_FAILURES, TRIGGERS, FailureWord, TriggerWord
 from bcr.signed.authentication import Authentication, sizes
 
 UNTRUSTED = "Raft promises nothing where somebody lies; allow_lies = yes shows what is lost then"
 NO_DISK = "there are no disks"
 FORGETFUL = "Raft promises nothing where a disk gives back another thing than was written"
-WORDS: Mapping[str, FailureWord] = {**FAILURES, **SERVER_FAILURES}  # of failures of replicas or servers, in any protocol
+WORDS: Mapping[str, FailureWord] = {**FAILURES, **SERVER_FAILURES, **LIAR_FAILURES}  # of failures of replicas or servers, in any protocol
 WITHOUT = "without `durable = on`"
 UNSIGNED = "nothing is signed in Raft, and a majority of 2t+1 servers decides"
 
 
-ProtocolName = Literal["shuttle", "raft"]
+ProtocolName = Literal["shuttle", "raft", "byzantine_raft"]
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     `files` hold its processes, servers and clients first. `messages` are those that servers and clients send each other, and
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
     to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
-    and `why_no_lies` the reason that is given without it. `options` are refused words of `simulation`, and why;
+    and `why_no_lies` the reason that is given without it; `meanings` what a failure is here, where it is something else. `options` are
+    refused words of `simulation`, and why;
     `options_of_disks` those that do nothing without `durable = on`. `disk_faults_refused` are faults of disks that it cannot have, and
     why; `why_no_return` says why none of its servers comes back from a crash that the file asks for, or is empty where they do.
     `is_replaced` says whether one configuration follows another; `without` names commands, or options of them, that have nothing
@@ -42,11 +43,13 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[str]
     triggers: Mapping[str, TriggerWord]
     proof: str
+    per_fault: int = 0  # servers beside one that it takes for each of t; 0: as many as the authenticator says
     promise: str = ""  # what it holds with t faulty servers at the most, where that is not the authenticator's to say
     ignored: Sequence[str] = ()
     refused: Mapping[str, tuple[str, str]] = {}  # key -> the value that is possible, and why no other
     failures: Sequence[str]
     lies: Sequence[str] = ()
+    meanings: Mapping[str, str] = {}
     why_no_lies: str = ""
     options: Mapping[str, str] = {}
     options_of_disks: Mapping[str, str] = {}
@@ -57,7 +60,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
     def servers(self, t: int, authentication: Authentication) -> int:
         """How many servers it takes to bear t faulty ones."""
-        return sizes(t, authentication).replicas
+        return self.per_fault * t + 1 if self.per_fault else sizes(t, authentication).replicas
 
     def why_not(self, failure: str, allows_lies: bool) -> str:
         """Why it cannot have this failure of a server, or nothing where it can."""
@@ -117,6 +120,7 @@ RAFT = Protocol(
               "install_snapshot", "snapshot_installed"),
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
+    per_fault=2,
     promise="against crashes, restarts, and links that lose, delay, repeat and cut, and against no lie",
     ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "session_slots", "callers"),
     refused={
@@ -138,8 +142,84 @@ RAFT = Protocol(
     disk_faults_refused=dict.fromkeys(("torn", "flip"), FORGETFUL),
 )  # fmt: skip
 
+# Where a message of Raft has another name, that one will do too.
+BRAFT_SYNONYMS: Mapping[str, str] = {
+    "append_entries": "append",
+    "appended": "prepare",
+    "request_vote": "start_vote",
+    "install_snapshot": "state",
+}
+BRAFT_TRIGGERS: Mapping[str, TriggerWord] = {
+    "client_request": TRIGGERS["client_request"],
+    "forwarded_request": TRIGGERS["forwarded_request"],
+    "append": TriggerWord(("count",), "the m-th entry that a leader sends"),
+    "prepare": TriggerWord(("count",), "the m-th prepare: at the leader"),
+    "prepare_certificate": TriggerWord(("count",), "the m-th prepare certificate of a leader"),
+    "commit": TriggerWord(("count",), "the m-th commit of another server"),
+    "start_vote": TriggerWord(("count",), "the m-th vote for a term"),
+    "start_term": TriggerWord(("count",), "the m-th beginning of a term"),
+    "checkpoint": TriggerWord(("count",), "the m-th signed state of another server"),
+    "status": TriggerWord(("count",), "the m-th word on how far another server is"),
+    "fetch": TriggerWord(("count",), "the m-th question for what is decided"),
+    "state": TriggerWord(("count",), "the m-th answer to one"),
+    **{name: TriggerWord(("count",), f"the same as `{known}`") for name, known in BRAFT_SYNONYMS.items()},
+    "after": TriggerWord(("milliseconds",), "so long after the server began", is_receipt=False),
+}
+# What a failure is here, where that is not what it is to a replica of the chain.
+BRAFT_FAILURES: Mapping[str, str] = {
+    **dict.fromkeys(("crash", "pause", "sleep", "drop", "delay", "duplicate", "corrupt", "replay", "stall", "mute_clients", "fail_link",
+                     "fix_link", "extra_op"), ""),
+    "garbage": "n messages to each other server that nobody can read",
+    "change_result": "the next reply to a client has other results",
+    "change_operation": "the next append has get('x') in place of what a client signed",
+    "forge_request": "the next append has a put that no client signed",
+    "break_chain": "the next append does not follow the entry before it",
+    "increment_slot": "the next append is for an index one further on",
+    "invalid_order_sig": "the next append, prepare or commit has an invalid signature",
+    "invalid_result_sig": "the next reply has an invalid signature",
+    "equivocate": "the next message tells every second receiver something else, validly signed; a single one gets both",
+    "drop_checkpt_stmts": "the next log or state that leaves has a certificate without the first t+1 signatures",
+    "truncate_history": "the next vote shows nothing prepared, and no log",
+    "no_checkpoints": "from now on the others' signed states are ignored",
+    "answer_early": "the next n entries are answered before they are decided",
+    "spin": "the leader puts the latest request into n more entries",
+    "chaos": "every so often, ms to twice that, a message of a random kind to all: correct in syntax and signature, term and index near "
+             "those last seen",
+}  # fmt: skip
+IN_MEMORY = "its servers have a store in memory, and no disk yet"
+PASSED_ON = "certificates go from hand to hand, so what stands below a statement has to convince everybody"
 
-PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT)}
+BYZANTINE_RAFT = Protocol(
+    name="byzantine_raft",
+    title="Raft among liars",
+    files=("Braft.da", "BraftRepair.da", "BraftClient.da"),
+    messages=("client_request", "forwarded_request", "append", "prepare", "prepare_certificate", "commit", "checkpoint", "reply",
+              "start_vote", "start_term", "status", "fetch", "state"),
+    triggers=BRAFT_TRIGGERS,
+    proof="equal statements that t+1 servers signed",
+    per_fault=3,
+    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "allow_lies", "session_slots", "callers"),
+    refused={
+        "authentication": ("ed25519", PASSED_ON),
+        "acceptance": ("all", "t+1 equal results are enough here, since what a client is told is decided and cannot be lost"),
+        "durable": ("off", IN_MEMORY),
+        "placement": ("processes", "the nodes of a run load the processes of the chain only"),
+    },
+    failures=tuple(BRAFT_FAILURES),
+    meanings=BRAFT_FAILURES,
+    is_replaced=False,
+    without={
+        "atlas": "what it prescribes, by head, middle and tail, is of the chain; ./bcr hunt --protocol byzantine_raft tries its faults",
+        "storm --trials": "they expect the chain to replace whom they hit; `crash` and `restart` in `simulation` bring a server back",
+        "bench prediction": "the counts of messages and signatures are those of the chain",
+    },
+    options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas")
+    | dict.fromkeys(("end_in_sync", "power_cut", "disk"), IN_MEMORY),
+    why_no_return=f"{IN_MEMORY}; crash and restart in simulation bring a server back with what its store holds",
+    promise="whatever they do, and whatever becomes of the links",
+)  # fmt: skip
+
+PROTOCOLS: Mapping[str, Protocol] = {each.name: each for each in (SHUTTLE, RAFT, BYZANTINE_RAFT)}
 
 
 class NotOfProtocol(ValueError):

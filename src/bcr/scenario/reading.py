@@ -27,11 +27,11 @@ from bcr.scenario.grammar import (
 )
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
-from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, WORDS, Protocol
+from bcr.scenario.protocols import PROTOCOLS, RAFT, SHUTTLE, WORDS, Protocol
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, Range, Scenario, Simulation
-from bcr.scenario.visits import parse_visits, slots_of_sessions
+from bcr.scenario.visits import callers_of, parse_visits, slots_of_sessions
 from bcr.scenario.workload import Workload
 from bcr.scenario.workload_grammar import parse_workload
 from bcr.signed.authentication import Authentication
@@ -262,7 +262,7 @@ class _Reading:
             object_name=object_name,
             client_rate=numbers["client_rate"],
             state_limit_bytes=numbers["state_limit"],
-            callers=self._callers(numbers, protocol),
+            callers=callers_of(numbers, self.entries.get(("callers", ())), protocol is SHUTTLE, self._say),
             session_slots=session_slots,
             visits=visits,
             failures=failures,
@@ -309,7 +309,8 @@ class _Reading:
         if protocol is not SHUTTLE:
             for _, entry in self._indexed("client_failures"):
                 self._say(entry, f"client_failures: protocol = {protocol.name} trusts its clients, and has no faults for them")
-            if numbers["heartbeat"] * 2 > numbers["election_timeout"] and "election_timeout" not in self.unread:
+            is_too_short = protocol is RAFT and numbers["heartbeat"] * 2 > numbers["election_timeout"]
+            if is_too_short and "election_timeout" not in self.unread:
                 entry = self.entries.get(("election_timeout", ())) or self.entries["heartbeat", ()]
                 self._say(entry, f"election_timeout: {numbers['election_timeout']} milliseconds are less than two heartbeats of "
                                  f"{numbers['heartbeat']}, so followers would not wait for their leader")  # fmt: skip
@@ -406,15 +407,6 @@ class _Reading:
         said = {name: self.entries.get((name, ())) for name in ("session_slots", "data")}
         is_chain = protocol is SHUTTLE
         return (slots_of_sessions(session_slots, moments, said, authentication, self._say) if is_chain else 0), visits
-
-    def _callers(self, numbers: Mapping[str, int], protocol: Protocol) -> int:
-        """How many callers each client has."""
-        if (entry := self.entries.get(("callers", ()))) is not None and numbers["callers"] and numbers["client_rate"]:
-            self._say(
-                entry,
-                "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back",
-            )
-        return numbers["callers"] if protocol is SHUTTLE else 0
 
     def _moments(self, name: str, reading: FileReading, protocol: Protocol) -> dict[int, tuple[Entry, int]]:
         """Of each client the milliseconds that this key gives it, and where that stands."""

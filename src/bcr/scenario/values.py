@@ -10,9 +10,9 @@ from bcr.objects.finding import DEFAULT, named
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.protocols import ProtocolName
+from bcr.scenario.protocols import PROTOCOLS, ProtocolName
 from bcr.scenario.workload import Workload
-from bcr.signed.authentication import Authentication, sizes
+from bcr.signed.authentication import Authentication
 
 Placement = Literal["processes", "nodes"]
 LogLevel = Literal["quiet", "human", "debug"]
@@ -242,7 +242,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def num_replicas(self) -> int:
-        return sizes(self.t, self.authentication).replicas
+        return PROTOCOLS[self.protocol].servers(self.t, self.authentication)
 
     @property
     def faulty_clients(self) -> frozenset[int]:

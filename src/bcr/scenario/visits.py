@@ -1,4 +1,4 @@
-"""When clients come and go: what a scenario file says of that, and what makes no sense (specification, 9.2, 15)."""
+"""When clients come and go, and who calls them: what a scenario file says of that, and what makes no sense (specification, 9.2, 15)."""
 
 from collections.abc import Callable, Mapping
 
@@ -54,3 +54,14 @@ def slots_of_sessions(
         what = "data: a run in which clients come and go cannot go on with the disks of another, whose sessions would be open"
         say(said["data"], what, None)
     return session_slots
+
+
+def callers_of(numbers: Mapping[str, int], entry: Entry | None, has_callers: bool, say: Say) -> int:
+    """How many callers each client has, where the protocol has some; `say` is told where they make no sense."""
+    if entry is not None and numbers["callers"] and numbers["client_rate"]:
+        say(
+            entry,
+            "callers ask for the next when they are answered, and client_rate is a rate at which somebody asks whatever comes back",
+            None,
+        )
+    return numbers["callers"] if has_callers else 0

@@ -100,6 +100,12 @@ class Keyring(msgspec.Struct, frozen=True):
     clients: tuple[bytes, ...] = ()
 
 
+def public_keys(seeds: Sequence[bytes], servers: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """The public keys that belong to these seeds: those of so many servers, and of the clients behind them."""
+    keys = tuple(_scheme.public_key(seed) for seed in seeds)
+    return keys[:servers], keys[servers:]
+
+
 class Author(Protocol):
     """A process as another one sees it, which checks what the first has signed."""
 

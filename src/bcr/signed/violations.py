@@ -67,6 +67,16 @@ class IncompleteProof(ProtocolViolation):
     """A proof lacks the statement of a replica that must be in it."""
 
 
+class InvalidCertificate(ProtocolViolation):
+    """A certificate of fewer servers than a quorum, of one counted twice, of something else, or with a signature that does not verify."""
+
+
+class WrongChain(ProtocolViolation):
+    """A leader signed an entry that does not follow the one which it signed before it."""
+
+    provable = True
+
+
 class ContradictoryOrder(ProtocolViolation):
     """An order that a replica signed stands beside requests that it does not order.
 
@@ -75,7 +85,7 @@ class ContradictoryOrder(ProtocolViolation):
 
 
 class Equivocation(ProtocolViolation):
-    """A replica signed two different order statements for one slot."""
+    """A replica signed two different order statements for one slot, or a server two of a kind for one index and term."""
 
     provable = True
 

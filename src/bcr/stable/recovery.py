@@ -21,6 +21,10 @@ class Recovery(msgspec.Struct, frozen=True):
     highest: int
     trusted: tuple[str, ...]
 
+    def beside(self, doubts: Sequence[str]) -> "Recovery":
+        """The same, with what was not trusted."""
+        return msgspec.structs.replace(self, trusted=(*self.trusted, *doubts))
+
 
 def recovered(disks: Sequence[ReplicaDisk], highest_seen: int, is_checked: bool) -> Recovery:
     """The last configuration of which enough disks are there; `highest_seen` is the highest number that any file is named after.

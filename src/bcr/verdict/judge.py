@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+from bcr.braft.replies import Agreed
 from bcr.chain.configuration import Membership, demand_issued
 from bcr.chain.proofs import Answer, Vouched
 from bcr.faults.plans import spoiled_by, struck_by
@@ -87,7 +88,7 @@ def judge(
     end, if it is not 0; `leavers` are clients that go before their work is done, None where it is not known who those are.
     Never raises, whatever the record holds.
     """
-    if any(isinstance(each.answer, Response) for client in record.clients for each in client.exchanges):
+    if any(isinstance(each.answer, Response | Agreed) for client in record.clients for each in client.exchanges):
         return Judgement("fail", ("the record holds answers of Raft, which prove nothing here",))
     record, workloads = by_session(record, as_sent(record, workloads), leavers, liars)
     believed = _without(record, liars)
@@ -136,7 +137,7 @@ def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
 
 def _answer(exchange: Exchange) -> Answer | Vouched:
     """What the client was answered, in a record of which `judge` has seen that it is of the chain."""
-    assert not isinstance(exchange.answer, Response)
+    assert not isinstance(exchange.answer, Response | Agreed)
     return exchange.answer
 
 

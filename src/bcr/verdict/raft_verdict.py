@@ -30,11 +30,13 @@ def judge_raft(
     patience_ms: int = 0,
     limits: StateLimits = DEFAULT_LIMITS,
     replicated: ReplicatedObject[Any] | str = DEFAULT,
+    per_fault: int = 2,
 ) -> Judgement:
     """The verdict on a run whose client k was to have `workloads[k][n]` executed as its request n. Never raises.
 
     `fail`: results or states do not fit together, or a run was given up (`given_up` says why) although no more than a minority had
-    faults. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end.
+    faults. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end. A faulty server takes `per_fault`
+    others to bear.
     """
     wrong = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
     if wrong:
@@ -44,7 +46,7 @@ def judge_raft(
         return Judgement("unknown" if missing else "pass", missing)
     faulty = faulty_by(record.faults, patience_ms).get(0, set())
     servers = {signed.statement.position for signed in record.replicas} | faulty
-    has_majority = 2 * len(faulty) < max(len(servers), 3)
+    has_majority = per_fault * len(faulty) < max(len(servers), per_fault + 1)
     if isinstance(given_up, Hindrance) or not has_majority or is_complete(record, workloads):
         return Judgement("unknown", (given_up, *missing))
     return Judgement("fail", (f"{given_up}, and a majority of the servers owes the answers", *missing))

@@ -2,15 +2,17 @@
 
 import msgspec
 
+from bcr.braft.replies import Agreed
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.proofs import Answer, Vouched
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.raft.kept_logs import KeptLog
 from bcr.raft.rpcs import Response
 from bcr.signed.authentication import Authentication
-from bcr.signed.signing import Signed, Statement
+from bcr.signed.signing import Keyring, Signed, Statement
 from bcr.signed.statements import SignedRequest
 from bcr.signed.violations import Notice
 from bcr.state.running import Snapshot
@@ -27,7 +29,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     request: SignedRequest
-    answer: Answer | Vouched | Response
+    answer: Answer | Vouched | Response | Agreed
     sent_ns: int
     accepted_ns: int
     attempts: int
@@ -102,6 +104,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
     `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `initial_state` is what a run went on with, and None of one that began with nothing.
+    `circle` are the keys of servers and clients, where no configuration has them, and `logs` what servers that have one held at the end.
     `is_without_olympus`: it ended before the run, so that what it noticed is not here.
     """
 
@@ -123,6 +126,8 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: StateLimits = DEFAULT_LIMITS
     object_name: str = DEFAULT
     protocol: str = "shuttle"
+    circle: Keyring = Keyring()
+    logs: tuple[KeptLog, ...] = ()
     initial_state: Snapshot | None = None
     session_slots: int = 0
     is_without_olympus: bool = False

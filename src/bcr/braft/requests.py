@@ -1,0 +1,56 @@
+"""The requests that wait to be decided (specification, 16.3)."""
+
+from collections.abc import Iterable, Iterator
+
+from bcr.chain.slot_room import operations_bytes
+from bcr.objects.sizes import SLOT_LIMIT_BYTES
+from bcr.signed.statements import Request, SignedRequest
+
+Key = tuple[int, int]  # client and number of a request
+
+
+def key_of(request: Request) -> Key:
+    return request.client, request.number
+
+
+class Requests:
+    """As their clients signed them, in the order in which they came; some of them are in the log, and not decided yet."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Key, SignedRequest] = {}
+        self._ordered: set[Key] = set()
+
+    def add(self, request: SignedRequest) -> None:
+        self._waiting.setdefault(key_of(request.statement), request)
+
+    def ordered(self, keys: Iterable[Key]) -> None:
+        """These are in the log, beside those that are known to be."""
+        self._ordered.update(keys)
+
+    def reordered(self, keys: Iterable[Key]) -> None:
+        """These are in the log, and no others."""
+        self._ordered = set(keys)
+
+    def settle(self, key: Key) -> None:
+        """This one is decided."""
+        self._waiting.pop(key, None)
+        self._ordered.discard(key)
+
+    def batch(self, most: int) -> list[SignedRequest]:
+        """Those of the next entry, in their order: no more than so many, nor larger than a slot may be."""
+        chosen: list[SignedRequest] = []
+        size = 0
+        for key, request in self._waiting.items():
+            if key in self._ordered:
+                continue
+            size += operations_bytes(request.statement.operations)
+            if len(chosen) == most or (chosen and size > SLOT_LIMIT_BYTES):
+                break
+            chosen.append(request)
+        return chosen
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(list(self._waiting))
+
+    def __len__(self) -> int:
+        return len(self._waiting)

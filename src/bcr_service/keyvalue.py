@@ -1,0 +1,105 @@
+"""The dialect of the key-value assignment: lists of strings under keys, and errors as plain text.
+
+`GET /keys/{key}` gives the list; `POST` writes one, `{"type": "PUT", "value": ["a"]}`, or puts a string at its end,
+`{"type": "APPEND", "value": "b"}`; `/admin/status` tells how the node is, as a Python dictionary.
+"""
+
+import json
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bcr_service import calls
+from bcr_service.app import body_of
+from bcr_service.gateway import Gateway
+from bcr_service.metrics import Metrics
+from bcr_service.outcomes import LIMIT_MS, Asking
+from bcr_service.problems import Problem
+from bcr_service.service_files import Listener
+from bcr_service.status import SLOTS
+
+TEXT = "text/plain"
+REACHABLE, UNREACHABLE = 2, 0  # of a partner, as these nodes tell it
+
+
+def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
+    """The ASGI application of one node."""
+    node = Node(gateway, asking, metrics, listener)
+    return Starlette(
+        routes=[
+            Route("/keys/{key:any}", node.get, methods=["GET"]),
+            Route("/keys/{key:any}", node.post, methods=["POST"]),
+            Route("/admin/status", node.status, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _elsewhere},
+    )
+
+
+async def _elsewhere(_request: Request, _error: Exception) -> Response:
+    """Whatever is no key and no status: 405, as in the assignment."""
+    return Response(None, 405)
+
+
+class Node:
+    """One node, as its callers know it."""
+
+    def __init__(self, gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> None:
+        self._gateway = gateway
+        self._asking = asking
+        self._metrics = metrics
+        self._listener = listener
+
+    async def get(self, request: Request) -> Response:
+        """The list under a key: 404 where there is none, 400 where something else stands there."""
+        try:
+            settled = await self._asking.ask((calls.get(request.path_params["key"]),), LIMIT_MS)
+        except Problem as problem:
+            return self._told(request, problem.status, problem.detail)
+        found = calls.got(settled.results[0])
+        if found is None:
+            return self._told(request, 404)
+        value = json.loads(found[0])
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            return self._told(request, 400)
+        self._metrics.called(request.method, 200)
+        return Response(json.dumps(value).encode(), media_type="application/json")
+
+    async def post(self, request: Request) -> Response:
+        """Write a list, or put a string at the end of one, which is made where there is none."""
+        try:
+            body = await body_of(request)
+            operation = calls.posted(request.path_params["key"], body, None)
+            await self._asking.ask((operation,), LIMIT_MS)
+        except Problem as problem:
+            text = problem.detail if problem.status != 409 else calls.VALUE_NOT_VALID
+            return self._told(request, 400 if problem.status == 409 else problem.status, text)
+        except ClientDisconnect:
+            return self._told(request, 400, calls.NOT_VALID)
+        return self._told(request, 204)
+
+    async def status(self, request: Request) -> Response:
+        """How the node is; a term is a configuration, and the log counts its slots."""
+        members = self._gateway.own.members("keyvalue")
+        partners = [each for each in members if each != self._listener]
+        slots = [replica[SLOTS] for replica in self._gateway.status.get("chain", [])]
+        last = min(slots, default=0)
+        told = {
+            "self": str(self._listener.address),
+            "state": REACHABLE,
+            "leader": str(next((each for each in members if self._gateway.is_up(each)), self._listener).address),
+            "partner_nodes_count": len(partners),
+            **{f"partner_node_status_server_{each.address}": REACHABLE if self._gateway.is_up(each) else UNREACHABLE for each in partners},
+            "log_len": max(slots, default=0),
+            "last_applied": last,
+            "commit_idx": last,
+            "raft_term": self._gateway.status.get("configuration", 0),
+            "uptime": int(self._gateway.uptime_s()),
+        }
+        return self._told(request, 200, str(told))
+
+    def _told(self, request: Request, status: int, text: str = "") -> Response:
+        self._metrics.called(request.method, status)
+        return Response(text.encode() if text else None, status, media_type=TEXT if text else None)

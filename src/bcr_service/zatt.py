@@ -1,0 +1,143 @@
+"""The dialect of zatt: a dictionary over TCP. A connection carries one MessagePack map each way, and is closed.
+
+    {type: get}                                              -> {type: result, success: true, data: the whole dictionary}
+    {type: append, data: {action: change, key, value}}       -> {type: result, success: true}
+    {type: append, data: {action: delete, key}}              -> the same
+    {type: diagnostic}                                       -> how the server is
+
+Keys are strings, values what JSON has. What cannot be done, or was not done in time, is told by success: false and the error.
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES
+from bcr_service import calls
+from bcr_service.gateway import Gateway
+from bcr_service.outcomes import LIMIT_MS, Asking
+from bcr_service.problems import Problem
+from bcr_service.status import status_of
+from bcr_service.watching import look
+
+MESSAGE_LIMIT_S = 10.0  # for the map to be there
+MOST_CONNECTIONS = 1_000
+MOST_READING = 8  # connections that may have the whole dictionary in memory at once
+READ_BYTES = 1 << 16
+STOP_LIMIT_S = 5.0
+
+
+class ZattPort:
+    """Serves the dialect on one socket."""
+
+    def __init__(self, gateway: Gateway, asking: Asking) -> None:
+        self._gateway = gateway
+        self._asking = asking
+        self._connections: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Semaphore(MOST_READING)
+        self.should_exit = False
+
+    async def serve(self, sockets: list[socket.socket]) -> None:
+        """Until `should_exit`; then those that are there are answered."""
+        server = await asyncio.start_server(self._connected, sock=sockets[0])
+        while not self.should_exit:
+            await asyncio.sleep(0.1)
+        server.close()
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=STOP_LIMIT_S)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MOST_CONNECTIONS:
+            writer.transport.abort()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, TimeoutError):
+            writer.transport.abort()
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(MESSAGE_LIMIT_S):
+                asked = await _message(reader)
+        except (ValueError, msgpack.UnpackException) as error:
+            await _tell(writer, _failed(f"no MessagePack map: {error or type(error).__name__}"))
+            return
+        if asked is None:
+            return
+        if isinstance(asked, dict) and asked.get("type") == "get":
+            async with self._reading:
+                await _tell(writer, await self._answer(asked))
+        else:
+            await _tell(writer, await self._answer(asked))
+
+    async def _answer(self, asked: Any) -> Mapping[str, Any]:
+        """What becomes of a map."""
+        try:
+            return await self._done(asked)
+        except Problem as problem:
+            return _failed(problem.detail, definite=problem.status != 504)
+
+    async def _done(self, asked: Any) -> Mapping[str, Any]:
+        kind = asked.get("type") if isinstance(asked, dict) else None
+        if kind == "get":
+            found = await look(self._asking, "")
+            return {"type": "result", "success": True, "data": {key: json.loads(text) for key, (text, _) in found.items()}}
+        if kind == "append":
+            return await self._append(asked.get("data"))
+        if kind == "diagnostic":
+            return {"type": "result", "success": True, "status": "Leader", "diagnostic": status_of(self._gateway)}
+        return _failed(f"type is get, append or diagnostic, not {str(kind)[:40]}")
+
+    async def _append(self, data: Any) -> Mapping[str, Any]:
+        action, key = (data.get("action"), data.get("key")) if isinstance(data, dict) else (None, None)
+        if not isinstance(key, str):
+            return _failed("a key is a string")
+        if action == "change" and "value" in data:
+            operation = calls.put(key, _json_of(data["value"]), None)
+        elif action == "delete":
+            operation = calls.delete(key, None)
+        else:
+            return _failed("data is {action: change, key, value} or {action: delete, key}")
+        await self._asking.ask((operation,), LIMIT_MS)
+        return {"type": "result", "success": True}
+
+
+async def _tell(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
+    writer.write(msgpack.packb(answer))
+    async with asyncio.timeout(MESSAGE_LIMIT_S):  # who does not read must not keep the answer here
+        await writer.drain()
+        writer.write_eof()
+
+
+async def _message(reader: asyncio.StreamReader) -> Any:
+    """The map of a connection; None where it ends without one. Raises ValueError and UnpackException."""
+    unpacker = msgpack.Unpacker(max_buffer_size=REQUEST_LIMIT_BYTES, strict_map_key=False)
+    while data := await reader.read(READ_BYTES):
+        unpacker.feed(data)
+        for message in unpacker:
+            return message
+    return None
+
+
+def _json_of(value: Any) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Problem(400, f"no value that JSON has: {error}") from error
+
+
+def _failed(error: str, definite: bool = True) -> Mapping[str, Any]:
+    return {"type": "result", "success": False, "error": error, "definite": definite}

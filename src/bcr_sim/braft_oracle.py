@@ -1,0 +1,212 @@
+"""What must hold at every step of a simulated run of Raft among liars, of all servers that do not lie (specification, 16.10).
+
+Checked against the servers themselves. Certificates are checked here once more, and beside the servers runs a model, which executes what
+is decided in the order of the log.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bcr.braft.promises import Certificate
+from bcr.braft.replies import Agreed
+from bcr.braft.term_starts import Standing, TermStart
+from bcr.raft.log import BEGINNING, Entry, Position
+from bcr.raft.persistent import Stored
+from bcr.signed.signing import Keyring, Signed, SigningKey
+from bcr.signed.statements import Outcome
+from bcr.verdict.exchanges import Workloads
+from bcr.verdict.model import Executed, Model
+from bcr_sim.distalgo import Container
+from bcr_sim.oracle import MAX_BREACHES, Breach
+
+RESTING_ON_THE_STORE = ("append", "prepare", "commit", "start_vote", "start_term", "checkpoint")
+PROVABLE = {"Equivocation", "WrongChain"}
+
+
+class BraftOracle:
+    """Watches the servers of one run; whoever `lies` is held to nothing, and of t+1 servers that sign the same one does not lie."""
+
+    def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool], t: int) -> None:
+        self._workloads = workloads
+        self._lies = lies
+        self._model = model
+        self._t = t
+        self._circle = Keyring()
+        self._begun: dict[int, tuple[Container, TermStart]] = {}  # by term, what a correct leader began it with
+        self._prepared: dict[tuple[int, int], bytes] = {}  # term and index -> the digest of which there is a certificate
+        self._signed: dict[tuple[str, int, int], bytes] = {}  # server, term and index -> what it holds there and has prepared
+        self._decided: list[tuple[bytes, tuple[Executed, ...]]] = []  # by index, from 1: digest, and what it gave
+        self._ranks: set[tuple[int, int]] = set()  # term and index of each commit certificate that somebody had
+        self._applied: dict[Container, int] = {}
+        self._held: dict[str, tuple[Certificate | None, ...]] = {}  # by server, when last looked at
+        self._valid: set[Certificate] = set()  # certificates that were checked
+        self.breaches: list[Breach] = []
+
+    def tell(self, name: str, what: str) -> None:
+        """Put down that a property does not hold."""
+        if len(self.breaches) < MAX_BREACHES:
+            self.breaches.append(Breach(name, what))
+
+    # -- servers
+
+    def handled(self, container: Container) -> None:
+        """A server has taken a step."""
+        if self._lies(container):
+            return
+        state = container.process._state
+        self._circle = state.keys.circle
+        self._check_certificates(container.name, state)
+        self._check_decided(container.name, state)
+        self._check_append_only(container.name, state)
+        self._check_accusations(container, state)
+
+    def _check_accusations(self, container: Container, state: Any) -> None:
+        """Nobody who does not lie is convicted of anything."""
+        for notice in list(state.notices)[-2:]:
+            if notice.kind in PROVABLE and notice.blamed is not None and not self._server_lies(notice.blamed, container):
+                self.tell("false conviction", f"{container.name} convicts server {notice.blamed}, which does not lie: {notice.what}")
+
+    def _check_certificates(self, name: str, state: Any) -> None:
+        held = (state.highest, state.decided, state.checkpoint)
+        before = self._held.get(name, (None, None, None))
+        self._held[name] = held
+        if state.decided is not None:
+            self._ranks.add(state.decided.rank)
+        for certificate, old in zip(held, before, strict=True):
+            if certificate is None or certificate is old:
+                continue
+            if certificate not in self._valid:
+                self._check_certificate(name, certificate)
+                self._valid.add(certificate)
+            if certificate is state.checkpoint:
+                continue
+            known = self._prepared.setdefault(certificate.rank, certificate.statement.digest)
+            if known != certificate.statement.digest:
+                what = f"a certificate of another entry for term and index {certificate.rank} than somebody had"
+                self.tell("one certificate", f"{name} has {what}")
+
+    def _check_certificate(self, name: str, certificate: Certificate) -> None:
+        key = SigningKey(bytes(32))
+        valid = {
+            signer
+            for signer, signature in certificate.signatures
+            if 0 <= signer < len(self._circle.replicas)
+            and Signed(certificate.statement, signer, signature).is_authentic(key.author(self._circle.replicas[signer]))
+        }
+        if len(valid) < 2 * self._t + 1:
+            self.tell("valid certificates", f"{name} goes by a certificate of {len(valid)} servers: {certificate.statement}")
+
+    def _check_decided(self, name: str, state: Any) -> None:
+        """What a server knows to be decided its log holds, as it was; equal digests are equal logs up to there."""
+        index = min(state.commit_index, len(self._decided))
+        place = state.log.at(index)
+        if index > state.log.base.index and (place is None or place.digest != self._decided[index - 1][0]):
+            self.tell("agreement", f"{name} has given up entry {index}, which it knows to be decided")
+        if state.commit_index > state.last_applied:
+            self.tell("agreement", f"{name} has not executed what it knows to be decided, up to {state.commit_index}")
+
+    def _check_append_only(self, name: str, state: Any) -> None:
+        """What a server has signed for an index in a term it has not signed for another entry, whatever it holds now."""
+        if not state.is_ready:
+            return
+        first = 0 if state.begun is None else state.begun.index
+        for index in range(state.log.last_index, max(first, state.log.base.index, 1) - 1, -1):
+            place = state.log.at(index)
+            known = self._signed.get((name, state.term, index))
+            if known == place.digest:
+                break  # and so is everything before it
+            if known is not None:
+                self.tell("append only", f"{name} holds another entry {index} in term {state.term} than it held before")
+            self._signed[name, state.term, index] = place.digest
+
+    def begun(self, container: Container, start: TermStart) -> None:
+        """A server begins a term: of one whose leader does not lie all begin it alike, and nothing that is decided is missing."""
+        if self._lies(container):
+            return
+        signed = start.signed.statement
+        term = signed.term
+        if start.signed.signer != term % (3 * self._t + 1):
+            self.tell("one leader", f"{container.name} lets server {start.signed.signer} lead in term {term}")
+        if len({vote.signer for vote, _ in start.votes}) < 2 * self._t + 1:
+            self.tell("one leader", f"{container.name} begins term {term} without a quorum of votes")
+        if signed.index < len(self._decided) and self._decided_before(term, signed.index):
+            self.tell(
+                "leader completeness", f"{container.name} begins term {term} behind entry {signed.index}, and more was decided before"
+            )
+        elif 0 < signed.index <= len(self._decided) and self._decided[signed.index - 1][0] != signed.digest:
+            self.tell("leader completeness", f"{container.name} begins term {term} with another entry {signed.index} than was decided")
+        first, known = self._begun.setdefault(term, (container, start))
+        if known.signed.statement != signed and not self._server_lies(start.signed.signer, container):
+            self.tell("one log a term", f"{container.name} begins term {term} with another log than {first.name}")
+
+    def _decided_before(self, term: int, index: int) -> bool:
+        """Whether an entry behind that index was decided in an earlier term; what a term decides it may have begun before."""
+        return any(decided_term < term and decided_index > index for decided_term, decided_index in self._ranks)
+
+    def _server_lies(self, position: int, container: Container) -> bool:
+        return any(each.name == f"replica_{position}" and self._lies(each) for each in container.system.all())
+
+    # -- what is decided
+
+    def applied(self, container: Container, index: int, entry: Entry, outcomes: Sequence[Outcome]) -> None:
+        """A server has executed the entry at an index, which is decided, then: nobody executes another one there."""
+        if self._lies(container):
+            return
+        before = self._applied.get(container, index - 1)
+        self._applied[container] = index
+        if index != before + 1:
+            self.tell("agreement", f"{container.name} executed index {index} behind {before}")
+        if index == len(self._decided) + 1:
+            self._decide(container, index, entry)
+        if index > len(self._decided):
+            self.tell("agreement", f"{container.name} executed index {index}, and nobody those before it")
+            return
+        digest, executed = self._decided[index - 1]
+        if entry.digest != digest:
+            self.tell("agreement", f"{container.name} executed another entry {index} than some server did")
+        elif tuple((outcome.place, outcome.results) for outcome in outcomes) != executed:
+            self.tell("replay", f"{container.name}: entry {index} gave {outcomes}, and should have given {executed}")
+
+    def _decide(self, container: Container, index: int, entry: Entry) -> None:
+        before = self._decided[-1][0] if self._decided else BEGINNING.digest
+        if entry.previous != before:
+            self.tell("chain", f"{container.name} executed entry {index}, which does not follow the one before it")
+        for request in entry.requests:
+            is_of_a_client = 0 <= request.client < len(self._workloads)
+            workload = self._workloads[request.client] if is_of_a_client else ()
+            if not 0 <= request.number < len(workload) or tuple(workload[request.number]) != request.operations:
+                self.tell("validity", f"{container.name} executed at index {index} what no client signed")
+        executed = tuple(self._model.execute((0, index, place), request) for place, request in enumerate(entry.requests))
+        self._decided.append((entry.digest, executed))
+
+    def installed(self, container: Container, position: Position) -> None:
+        """A server has taken a state in place of its log: of what is decided, and the one behind that."""
+        if self._lies(container):
+            return
+        self._applied[container] = position.index
+        if position.index > len(self._decided) or self._decided[position.index - 1][0] != position.digest:
+            self.tell("agreement", f"{container.name} took the state of index {position.index}, which is not decided")
+
+    def restarted(self, container: Container, index: int) -> None:
+        """A server has come back, with a state behind that index."""
+        self._applied[container] = index
+
+    def sending(self, container: Container, message_name: str, kept: Stored) -> None:
+        """A server sends something that rests on its term, its vote, its certificate or its log: those must be in its store."""
+        if self._lies(container) or message_name not in RESTING_ON_THE_STORE:
+            return
+        state = container.process._state
+        standing = kept.standing or Standing()
+        end = kept.entries[-1].digest if kept.entries else kept.base.digest
+        own = Standing(state.term, state.is_started, state.highest, state.begun, state.checkpoint)
+        if standing != own or end != state.log.last.digest:
+            self.tell("persistence", f"{container.name} sends {message_name} that rests on what its store does not hold")
+
+    # -- clients
+
+    def accepted(self, who: str, agreed: Agreed) -> None:
+        """A client accepts a result: it is what the request gave where it stands in the log."""
+        said, outcome = agreed.replies[0].statement, agreed.outcome
+        true = self._model.executed.get((said.client, said.number))
+        if true != (outcome.place, outcome.results):
+            self.tell("results", f"{who}, request {said.number}: accepted {outcome.results} at {outcome.place}, and it was {true}")

@@ -1,0 +1,372 @@
+"""The interfaces of other services, each called by a client that is written here from its published form alone."""
+
+import http.client
+import json
+import random
+import socket
+import threading
+import time
+import urllib.parse
+
+import msgpack
+import pytest
+from serving import served
+
+from bcr.scenario import ScenarioError
+from bcr_service.service_files import cluster_in, parse_service
+
+FILE = """t = 1
+durable = off
+gateway[0] = 127.0.0.1:0
+client_timeout = 500
+head_timeout = 500
+nonhead_timeout = 500
+""" + "".join(
+    f"{kind}[{number}] = 127.0.0.1:0\n" for kind, count in (("distraft", 3), ("zatt", 4), ("keyvalue", 3)) for number in range(count)
+)
+LIMIT_S = 20
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory):
+    """A service that speaks all dialects, in a laboratory."""
+    with served(tmp_path_factory.mktemp("family"), "--lab", text=FILE) as running:
+        yield running
+
+
+def call(port, method, path, body=None, headers=None):
+    """Status, headers and body of a call, without following anything."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+# -- distraft
+
+
+def distraft(port, method, path, value=None):
+    """As `curl -L` does it: redirects are followed, with the form again; the status and the JSON."""
+    body = None if value is None else urllib.parse.urlencode({"value": value})
+    headers = {} if value is None else {"content-type": "application/x-www-form-urlencoded"}
+    for _ in range(3):
+        status, answered, told = call(port, method, path, body, headers)
+        if status not in (302, 307):
+            return status, json.loads(told)
+        target = urllib.parse.urlsplit(answered["location"])
+        port, path = target.port, target.path
+    raise AssertionError("redirected without end")
+
+
+def test_each_server_of_distraft_tells_its_status_with_the_published_fields(family):
+    ports = family.ports("distraft")
+    told = [distraft(port, "GET", "/")[1] for port in ports]
+    assert [each["ok"] for each in told] == [True] * 3
+    status = [each["status"] for each in told]
+    assert [each["id"] for each in status] == ["server1", "server2", "server3"]
+    assert all(
+        set(each)
+        == {"id", "leader", "is_leader", "state", "up", "commit_index", "last_applied", "last_log_index", "last_log_term", "term",
+            "next_index", "match_index", "members"}
+        for each in status
+    )  # fmt: skip
+    assert [(each["is_leader"], each["state"], each["leader"]) for each in status] == [
+        (True, "Leader", "server1"),
+        (False, "Follower", "server1"),
+        (False, "Follower", "server1"),
+    ]
+    assert [each["up"] for each in status] == [True] * 3
+    assert [status[0]["members"][name][3] for name in ("server1", "server2", "server3")] == ports
+    assert set(status[0]["match_index"]) == {"server2", "server3"}
+    assert status[1]["match_index"] == {}
+
+
+def test_what_one_server_of_distraft_was_given_the_others_have(family):
+    first, second, third = family.ports("distraft")
+    assert distraft(first, "POST", "/colour", " blue ") == (200, {"ok": True, "key": "colour", "value": "blue"})
+    assert distraft(second, "POST", "/shape", "a & b = c") == (200, {"ok": True, "key": "shape", "value": "a & b = c"})
+    assert distraft(third, "GET", "/colour") == (200, {"ok": True, "key": "colour", "value": "blue"})
+    assert distraft(first, "GET", "/shape") == (200, {"ok": True, "key": "shape", "value": "a & b = c"})
+    assert distraft(first, "GET", "/nothing") == (200, {"ok": True, "key": "nothing", "value": None})
+
+
+def test_a_server_of_distraft_that_does_not_lead_redirects_a_read_with_302_and_a_write_with_307(family):
+    leader, other, _ = family.ports("distraft")
+    status, headers, _ = call(other, "GET", "/colour")
+    assert (status, headers["location"]) == (302, f"http://127.0.0.1:{leader}/colour")
+    status, headers, _ = call(other, "POST", "/colour", "value=red")
+    assert (status, headers["location"]) == (307, f"http://127.0.0.1:{leader}/colour")
+
+
+@pytest.mark.parametrize("body", ["value=", "value=+", "value=%20"])
+def test_an_empty_value_is_refused_in_the_words_of_distraft(family, body):
+    status, _, told = call(family.ports("distraft")[0], "POST", "/colour", body)
+    assert (status, json.loads(told)) == (503, {"ok": False, "error": "empty key or value"})
+
+
+def test_an_empty_key_is_refused_in_the_words_of_distraft(family):
+    assert distraft(family.ports("distraft")[0], "GET", "/%20") == (503, {"ok": False, "error": "empty key"})
+    assert distraft(family.ports("distraft")[0], "POST", "/%20", "x") == (503, {"ok": False, "error": "empty key or value"})
+
+
+@pytest.mark.parametrize("body", [b"", b"price=3", b"\xff\xfe", b"&" * 5_000])
+def test_a_body_that_is_no_form_is_an_error_and_no_value(family, body):
+    status, _, told = call(family.ports("distraft")[0], "POST", "/untouched", body)
+    assert (status, json.loads(told)["ok"]) == (503, False)
+    assert json.loads(told)["error"].startswith("system error: ")
+
+
+def test_scripts_of_other_pages_may_call_distraft(family):
+    origin = {"origin": "http://viewer.example"}
+    assert call(family.ports("distraft")[1], "GET", "/", headers=origin)[1]["access-control-allow-origin"] == "*"
+    asked = origin | {"access-control-request-method": "POST"}
+    status, headers, _ = call(family.ports("distraft")[1], "OPTIONS", "/colour", headers=asked)
+    assert (status, headers["access-control-allow-origin"]) == (200, "*")
+
+
+def test_a_server_of_distraft_that_was_stopped_knows_no_leader_and_the_others_go_on_without_it(family):
+    """In the laboratory its replica is killed with it, so the chain is replaced, and nothing that was written is lost."""
+    first, second, third = family.ports("distraft")
+    distraft(first, "POST", "/kept", "through it all")
+    before = distraft(second, "GET", "/")[1]["status"]["term"]
+    try:
+        assert call(first, "GET", "/stop")[2].strip() == b'{"ok": true}'
+        down = distraft(first, "GET", "/")[1]["status"]
+        assert (down["up"], down["is_leader"], down["leader"]) == (False, False, None)
+        assert distraft(first, "GET", "/kept") == (503, {"ok": False, "error": "no leader"})
+        assert distraft(first, "POST", "/kept", "x") == (503, {"ok": False, "error": "no leader"})
+        until(lambda: distraft(third, "GET", "/")[1]["status"]["leader"] == "server2")
+        assert distraft(third, "GET", "/kept") == (200, {"ok": True, "key": "kept", "value": "through it all"})
+        until(lambda: distraft(third, "GET", "/")[1]["status"]["term"] > before)
+    finally:
+        assert call(first, "GET", "/start")[2].strip() == b'{"ok": true}'
+    until(lambda: distraft(third, "GET", "/")[1]["status"]["leader"] == "server1")
+    assert distraft(first, "GET", "/kept") == (200, {"ok": True, "key": "kept", "value": "through it all"})
+
+
+def until(holds):
+    """Wait for something that others do; there is nothing that would tell."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+def test_the_servers_of_distraft_are_those_of_its_own_variable():
+    five = ",".join(f"server{i}=server{i}:9000:127.0.0.1:500{i}" for i in range(1, 6))
+    found = cluster_in({"DISTRAFT_CLUSTER": f" {five} ,"})
+    assert [(each.name, str(each.address)) for each in found] == [(f"server{i}", f"127.0.0.1:500{i}") for i in range(1, 6)]
+    assert [str(each.address) for each in cluster_in({"DISTRAFT_CLUSTER": "a=127.0.0.1:9000:5001"})] == ["127.0.0.1:5001"]
+    service = parse_service("", "own.config", found)
+    assert (service.scenario.t, service.scenario.num_replicas, service.num_gateways) == (2, 5, 5)
+    assert parse_service("t = 1", "own.config", found).scenario.t == 1
+    assert cluster_in({}) == ()
+
+
+@pytest.mark.parametrize("text", ["server1", "a=b:1", "=h:1:2", "a=127.0.0.1:1:x", "a=h:1:2,a=h:1:3", "a=h:1:70000"])
+def test_a_variable_that_names_no_servers_is_told(text):
+    with pytest.raises(ValueError, match="expected|two servers"):
+        cluster_in({"DISTRAFT_CLUSTER": text})
+
+
+def test_two_servers_of_one_number_are_told():
+    with pytest.raises(ScenarioError, match="twice"):
+        parse_service("distraft[0] = 127.0.0.1:1\n", "own.config", cluster_in({"DISTRAFT_CLUSTER": "a=127.0.0.1:9000:5001"}))
+
+
+# -- zatt
+
+
+class Dictionary:
+    """The published client's half: any of the servers is asked, with one map a connection."""
+
+    def __init__(self, ports):
+        self.ports = ports
+
+    def ask(self, message):
+        with socket.create_connection(("127.0.0.1", random.choice(self.ports)), timeout=LIMIT_S) as connection:
+            connection.sendall(msgpack.packb(message, use_bin_type=True))
+            received = b""
+            while block := connection.recv(128):
+                received += block
+        return msgpack.unpackb(received, raw=False)
+
+    def __getitem__(self, key):
+        answer = self.ask({"type": "get"})
+        assert answer["success"]
+        return answer["data"].get(key)
+
+    def __setitem__(self, key, value):
+        assert self.ask({"type": "append", "data": {"action": "change", "key": key, "value": value}})["success"]
+
+    def __delitem__(self, key):
+        assert self.ask({"type": "append", "data": {"action": "delete", "key": key}})["success"]
+
+
+def test_three_clients_of_four_servers_of_zatt_read_what_each_of_them_has_written(family):
+    clients = [Dictionary(family.ports("zatt")) for _ in range(3)]
+    for number, client in enumerate(clients):
+        client[f"spam{number}"] = {"eggs": [number, None, True, 1.5, "ü"]}
+        assert [each[f"spam{number}"] for each in clients] == [{"eggs": [number, None, True, 1.5, "ü"]}] * 3
+    clients[0]["spam1"] = "other"
+    assert clients[2]["spam1"] == "other"
+    del clients[1]["spam1"]
+    assert [each["spam1"] for each in clients] == [None] * 3
+
+
+def test_clients_of_zatt_that_write_at_once_lose_nothing(family):
+    def write(number):
+        mine = Dictionary(family.ports("zatt"))
+        for each in range(5):
+            mine[f"at once/{number}/{each}"] = each
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
+    whole = Dictionary(family.ports("zatt")).ask({"type": "get"})["data"]
+    assert {key for key in whole if key.startswith("at once/")} == {f"at once/{n}/{each}" for n in range(3) for each in range(5)}
+
+
+def test_a_replica_that_is_stopped_and_replaced_between_two_writes_costs_zatt_nothing(family):
+    client = Dictionary(family.ports("zatt"))
+    client["before"] = 1
+    assert family.ask("POST", "/lab/kill/replica_2")[0] == 202
+    client["after"] = 2
+    assert (client["before"], client["after"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        7,
+        "get",
+        {"type": "erase"},
+        {"type": "append"},
+        {"type": "append", "data": {"action": "change", "key": "k"}},
+        {"type": "append", "data": {"action": "change", "key": 3, "value": 1}},
+        {"type": "append", "data": {"action": "change", "key": "", "value": 1}},
+        {"type": "append", "data": {"action": "change", "key": "k", "value": b"bytes"}},
+        {"type": "append", "data": {"action": "change", "key": "k", "value": float("nan")}},
+        {"type": "append", "data": {"action": "change", "key": "k", "value": "x" * 300_000}},
+        {"type": "append", "data": {"action": "burn", "key": "k", "value": 1}},
+    ],
+    ids=lambda message: str(message)[:60],
+)
+def test_what_zatt_cannot_do_is_told_and_has_not_happened(family, message):
+    answer = Dictionary(family.ports("zatt")[:1]).ask(message)
+    assert (answer["success"], answer["definite"]) == (False, True)
+    assert answer["error"]
+    assert Dictionary(family.ports("zatt"))["k"] is None
+
+
+def test_bytes_that_are_no_messagepack_are_told_to_zatts_caller(family):
+    with socket.create_connection(("127.0.0.1", family.ports("zatt")[0]), timeout=LIMIT_S) as connection:
+        connection.sendall(b"\xc1GET / HTTP/1.1\r\n\r\n")
+        received = b""
+        while block := connection.recv(1_000):
+            received += block
+    assert msgpack.unpackb(received)["success"] is False
+
+
+def test_a_map_of_zatt_may_come_in_pieces(family):
+    message = msgpack.packb({"type": "append", "data": {"action": "change", "key": "pieces", "value": "x" * 1_000}})
+    with socket.create_connection(("127.0.0.1", family.ports("zatt")[0]), timeout=LIMIT_S) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for first in range(0, len(message), 7):
+            connection.sendall(message[first : first + 7])
+        assert msgpack.unpackb(connection.recv(1_000)) == {"type": "result", "success": True}
+
+
+def test_half_open_connections_of_zatt_by_the_hundred_leave_others_served(family):
+    port = family.ports("zatt")[0]
+    strangers = [socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) for _ in range(300)]
+    try:
+        for number, each in enumerate(strangers):
+            if number % 2:
+                each.sendall(b"\x82\xa4type")
+        client = Dictionary([port])
+        client["among strangers"] = 1
+        assert client["among strangers"] == 1
+    finally:
+        for each in strangers:
+            each.close()
+
+
+def test_a_map_of_zatt_without_end_is_cut_off(family):
+    with socket.create_connection(("127.0.0.1", family.ports("zatt")[0]), timeout=LIMIT_S) as stranger:
+        try:
+            stranger.sendall(b"\x81\xdb\xff\xff\xff\xff")
+            for _ in range(1_000):
+                stranger.sendall(b"x" * 10_000)
+            told = stranger.recv(1_000)
+        except OSError:
+            told = b""
+    assert not told or msgpack.unpackb(told)["success"] is False
+    assert Dictionary(family.ports("zatt"))["without end"] is None
+
+
+def test_a_server_of_zatt_says_how_it_is(family):
+    told = Dictionary(family.ports("zatt")).ask({"type": "diagnostic"})
+    assert told["diagnostic"]["t"] == 1
+
+
+# -- the key-value assignment
+
+
+def keyvalue(port, method, path, document=None):
+    body = None if document is None else json.dumps(document)
+    status, headers, told = call(port, method, path, body, {"content-type": "application/json"})
+    return status, headers.get_content_type() if told else None, told.decode()
+
+
+def test_each_node_of_the_assignment_has_what_another_was_given(family):
+    first, second, third = family.ports("keyvalue")
+    assert keyvalue(first, "POST", "/keys/list", {"type": "PUT", "value": ["a", "b"]}) == (204, None, "")
+    assert keyvalue(second, "POST", "/keys/list", {"type": "APPEND", "value": "c"}) == (204, None, "")
+    assert keyvalue(third, "GET", "/keys/list") == (200, "application/json", '["a", "b", "c"]')
+    assert keyvalue(third, "POST", "/keys/other", {"type": "APPEND", "value": "first"}) == (204, None, "")
+    assert keyvalue(first, "GET", "/keys/other") == (200, "application/json", '["first"]')
+    assert keyvalue(first, "GET", "/keys/none") == (404, None, "")
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ({"type": "PUT", "value": "a"}, "The request value is not valid"),
+        ({"type": "PUT", "value": ["a", 1]}, "The request value is not valid"),
+        ({"type": "APPEND", "value": ["a"]}, "The request value is not valid"),
+        ({"type": "REMOVE", "value": "a"}, "The request type is not correct"),
+        ({"value": "a"}, "The request is not valid"),
+        ([], "The request is not valid"),
+    ],
+)
+def test_the_assignments_errors_have_its_texts(family, document, text):
+    port = family.ports("keyvalue")[0]
+    assert keyvalue(port, "POST", "/keys/wrong", document) == (400, "text/plain", text)
+    assert keyvalue(port, "GET", "/keys/wrong")[0] == 404
+
+
+def test_the_assignment_gives_lists_of_strings_only(family):
+    port = family.ports("keyvalue")[0]
+    assert family.ask("PUT", "/keys/number", b"7")[0] == 204
+    assert keyvalue(port, "GET", "/keys/number")[0] == 400
+    assert keyvalue(port, "POST", "/keys/number", {"type": "APPEND", "value": "a"})[0] == 400
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/admin"), ("DELETE", "/keys/list"), ("POST", "/admin/status")])
+def test_what_the_assignment_has_not_is_not_allowed(family, method, path):
+    assert keyvalue(family.ports("keyvalue")[0], method, path)[0] == 405
+
+
+def test_a_node_of_the_assignment_tells_its_status_as_text(family):
+    ports = family.ports("keyvalue")
+    status, kind, text = keyvalue(ports[1], "GET", "/admin/status")
+    assert (status, kind) == (200, "text/plain")
+    assert f"'self': '127.0.0.1:{ports[1]}'" in text
+    assert f"'leader': '127.0.0.1:{ports[0]}'" in text
+    assert f"'partner_node_status_server_127.0.0.1:{ports[2]}': 2" in text
