@@ -402,9 +402,13 @@ def file_of(page):
     return SOURCES / f"{page.stem.capitalize()}.da"
 
 
+GOES_ON = {"Braft.da": [SOURCES / "BraftRepair.da"]}  # a server's rules, and those for messages that were lost
+
+
 def source_of(page):
-    """The text of the page's file, behind that of the files whose process classes it is made from."""
-    return "\n".join(path.read_text() for path in with_bases(file_of(page)))
+    """The text of the page's file, behind that of the files whose process classes it is made from, with what goes on from it."""
+    file = file_of(page)
+    return "\n".join(path.read_text() for path in [*with_bases(file), *GOES_ON.get(file.name, [])])
 
 
 def with_bases(path):

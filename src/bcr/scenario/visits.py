@@ -1,4 +1,4 @@
-"""When clients come and go, and who calls them: what a scenario file says of that, and what makes no sense (specification, 9.2, 15)."""
+"""When clients come and go, and who calls them: what a scenario file says of that, and what makes no sense (specification, 9.2, 15.6)."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""Which clients are in session, as part of the running state: who was let in, and whose session has ended (specification, 15).
+"""Which clients are in session, as part of the running state: who was let in, and whose session has ended (specification, 15.3, 15.4).
 
 Time passes in slots, so all replicas agree on it: each slot in which something is executed for the first time counts.
 """
