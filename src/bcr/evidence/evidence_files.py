@@ -12,7 +12,7 @@ from bcr.verdict.record import RunRecord
 RECORD = "bcr record"
 EVIDENCE = "bcr evidence"
 READING = "bcr reading"
-VERSIONS = {RECORD: 2, EVIDENCE: 1, READING: 1}  # that this program writes and reads
+VERSIONS = {RECORD: 3, EVIDENCE: 1, READING: 1}  # that this program writes and reads
 
 T = TypeVar("T")
 
