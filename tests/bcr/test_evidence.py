@@ -386,7 +386,7 @@ def test_a_record_from_before_there_were_versions_is_refused_by_its_version(chai
         unpacked_record(encode(chain.record()))
 
 
-@pytest.mark.parametrize("version", [1, 3, 99])
+@pytest.mark.parametrize("version", [1, 2, 99])
 def test_another_version_is_refused_by_its_version_whatever_it_holds(version):
     later = msgspec.msgpack.encode({"format": RECORD, "version": version, "seal": [1, 2, {"new": "things"}]})
     with pytest.raises(WrongVersion, match=f"version {version}; this program reads version 3"):

@@ -24,6 +24,8 @@ WHY_NOT: Mapping[str, str] = {
     "NotEnoughStatements": "whoever sent the proof may have left statements out",
     "NotFinal": "whoever sent the proof may have left statements out, and the replica that is missing may only be slow",
     "SecondOrder": "an order names its requests by a digest, and that it stood beside these is signed by nobody",
+    "InvalidCertificate": "whoever passed the certificate on may have made it so, and it bears no signature as a whole",
+    "WrongChain": "the record does not hold the entry before it that the leader signed",
     "Overdue": "that something has not come can be the network's doing",
     "OverLimit": "how much is too much is a setting of the run, and stands in no statement",
 }
