@@ -16,11 +16,13 @@ from bcr.signed.signing import SEAL_SIZE, Signed
 from bcr.signed.statements import (
     Complaint,
     ConfigurationQuery,
+    Credential,
     Outcome,
     Ready,
     ReconfigurationRequest,
     Refusal,
     Request,
+    SessionOver,
     Stale,
     Voucher,
 )
@@ -180,6 +182,12 @@ class Rig:
                 signed("configuration_query", ConfigurationQuery(-1), by)
                 signed("complaint", Complaint(number, 0), by)
                 signed("stale", Stale(number, 0, 0), by)
+                signed("session_over", SessionOver(number, 0), by)
+                credential = Credential(5, 1, keys.public, "nowhere")
+                signed("credential", credential, by)
+                introduced = encode(Signed.sign(credential, by, keys))
+                messages.append(("introduction", ("introduction", introduced, container.dapid)))
+                messages.append(("moved", ("moved", Control(bytes(32), "start-up").seal("olympus_moved", "nowhere"), container.dapid)))
                 signed("error", Refusal(number, 0, 0), by)
                 signed("ready", Ready(number), by)
                 signed("ready", Ready(number + 1), by)

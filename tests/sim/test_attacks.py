@@ -34,7 +34,7 @@ def test_an_attack_is_none_unless_something_strikes(file):
     assert warnings == ()
     planned = [plan.text for plan in (*scenario.failures, *scenario.client_failures)]
     options = scenario.simulation
-    assert planned or options.pauses or scenario.client_rate
+    assert planned or options.pauses or options.holds or scenario.client_rate
     outcome = run_text(file.read_text())
     struck = {fault["fault"] for fault in outcome.result["faults_injected"]}
     # What is meant for the next configuration strikes only where there is one.

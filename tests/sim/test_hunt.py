@@ -33,8 +33,8 @@ def test_a_shard_that_is_none_is_bad_input(shard, capsys):
 
 
 def test_disks_of_a_protocol_that_has_none_are_bad_input(capsys):
-    assert hunt.main(["--count", "5", "--protocol", "raft", "--durable"]) == 2
-    assert "replicas of the chain have disks" in capsys.readouterr().err
+    assert hunt.main(["--count", "5", "--protocol", "byzantine_raft", "--durable"]) == 2
+    assert "--durable: its servers have a store in memory" in capsys.readouterr().err
 
 
 def test_a_hunt_that_is_to_stop_does_so_at_the_first_failure_of_a_file_too(tmp_path, capsys):
