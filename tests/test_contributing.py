@@ -131,7 +131,7 @@ def test_hosted_checks_run_on_every_python_that_the_project_says_it_runs_on():
 def test_the_hooks_before_a_commit_are_modules_and_files_that_there_are():
     [repository] = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"]
     entries = {hook["id"]: hook["entry"].split() for hook in repository["hooks"]}
-    assert set(entries) == {"style", "house"}
+    assert set(entries) == {"style", "format", "house"}
     assert all(entry[:2] == [".venv/bin/python", "-m"] for entry in entries.values())
     style = subprocess.run([sys.executable, *entries["style"][1:], "--no-fix", "tests/test_contributing.py"],
                            cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip

@@ -27,7 +27,7 @@ _CLIENT = re.compile(r"client_(\d+)")
 _FAILURE = re.compile(r", (\w+)\(")
 _HARMLESS = {"crash", "pause"}  # of what befalls a simulated process: it stops, and does nothing wrong
 _EVENTS = frozenset({"settings", "issued", "trying", "quorum_failed", "active", "executed", "completed_checkpoint", "immutable",
-                     "went_back", "caught_up", "accepted", "fault_injected", "resumed", "befell", "changed", "made_up"})  # fmt: skip
+                     "went_back", "caught_up", "accepted", "fault_injected", "resumed", "came_back", "befell", "changed", "made_up"})  # fmt: skip
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -163,7 +163,9 @@ class _Walk:
             self._forget(place)
         if place in self._gone:
             return
-        if event == "active":
+        if event == "came_back":  # to what another run's log may tell
+            self._forget(place)
+        elif event == "active":
             yield Step("become active", number, position, digest=bytes.fromhex(values["digest"]))
         elif event == "executed" and "requests" in values:
             kind = "catch up command" if place in self._immutable else "order command"

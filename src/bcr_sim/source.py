@@ -71,7 +71,7 @@ class WorldSource:
         taken = {Path(file.name).name for file in self._files} if self._run.options.twins else set()
         name = path.name if path.name not in taken else f"{path.stem}-twin{path.suffix}"
         for file in self._files:
-            if Path(file.name).name == name:
+            if Path(file.name).name == name and not file.closed:
                 file.flush()  # what a process wrote before it began again stands before what it writes then
         self._files.append(open(self._folder / name, "a", encoding="utf-8"))  # noqa: SIM115 - open as long as the run
         return self._files[-1]

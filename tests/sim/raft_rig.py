@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bcr.chain.settings import Settings
@@ -51,6 +52,7 @@ class _Other:
 
     def __init__(self, rig: "Rig", name: str) -> None:
         self.rig, self.name, self.configuration = rig, name, None
+        self.task = SimpleNamespace(is_dead=False)
 
     def take(self, message: Any) -> None:
         _, (_, (_, parts)) = message

@@ -432,7 +432,7 @@ def test_every_failure_is_said_to_go_so_far():
 def test_what_a_lying_client_signed_is_legal_and_what_another_did_not_is_not():
     executed = SimpleNamespace(statement=Request(0, 99, ()), signer=0, is_authentic=lambda key: True)
     container = SimpleNamespace(process=SimpleNamespace(_state=SimpleNamespace(
-        configuration=SimpleNamespace(client_key=lambda client: None, is_transferable=True))))  # fmt: skip
+        configuration=SimpleNamespace(client_key=lambda client: "its key", is_transferable=True, clients=(None,)), keys=None)))  # fmt: skip
     for liars, breaches in (((), 1), ((0,), 0)):
         oracle = Oracle([[()]], 1, lambda _: True, liars)
         oracle._check_validity(container, "replica_0", 3, [executed])

@@ -199,6 +199,8 @@ def _what_is_wrong(
         unreplayed.append(f"of {lost} requests nobody knows whether they were executed: their sessions had ended when they asked")
     yield from wrong_order_in_time(record.clients, _place)
     anew = Model(service.client_window, service.limits, service.replicated)  # which takes requests in any order, whoever is in session
+    if record.initial_state is not None:
+        anew.begin_with(record.initial_state)
     if is_whole and not unjudged and _can_be_searched(record) and not is_linearizable(history, anew):
         yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, configurations, replayed if is_whole else None)
