@@ -27,7 +27,7 @@ _CLIENT = re.compile(r"client_(\d+)")
 _FAILURE = re.compile(r", (\w+)\(")
 _HARMLESS = {"crash", "pause"}  # of what befalls a simulated process: it stops, and does nothing wrong
 _EVENTS = frozenset({"settings", "issued", "trying", "quorum_failed", "active", "executed", "completed_checkpoint", "immutable",
-                     "went_back", "caught_up", "accepted", "fault_injected", "resumed", "came_back", "befell", "changed", "made_up"})  # fmt: skip
+                     "went_back", "caught_up", "accepted", "fault_injected", "resumed", "came_back", "befell", "changed", "made_up", "admitted"})  # fmt: skip
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -126,6 +126,7 @@ class _Walk:
         self._gone: set[tuple[int, int]] = set()
         self._immutable: set[tuple[int, int]] = set()
         self._quorum: tuple[int, ...] = ()
+        self._acts_as: dict[int, int] = {}  # client of the run -> its number in the session that it is in (specification, 15)
 
     def steps_of(self, line: Line) -> Iterator[Step]:
         """Raises nothing: a line whose values are not as we write them tells of no step."""
@@ -182,9 +183,11 @@ class _Walk:
             yield Step("catch up", number, position, int(values["slots"]), bytes.fromhex(values["digest"]))
 
     def _of_client(self, client: int, event: str, values: Mapping[str, str]) -> Iterator[Step]:
-        if event == "accepted" and values.get("digest") and self._learns and client not in self._liars:
+        if event == "admitted":
+            self._acts_as[client] = int(values["client"])
+        elif event == "accepted" and values.get("digest") and self._learns and client not in self._liars:
             digest, outcome = map(bytes.fromhex, values["digest"].split(":"))
-            commands = ((client, int(values["number"])),)
+            commands = ((self._acts_as.get(client, client), int(values["number"])),)
             yield Step("learn", int(values["configuration"]), None, int(values["slot"]), digest, outcome, commands)
 
     def _befell(self, event: str, values: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from bcr.evidence.evidence_files import UnreadableFile, unpacked_record
 from bcr.faults.plans import struck_by
 from bcr.raft.kept_logs import KeptLog, breaks, differences, shown
 from bcr.verdict.record import RunRecord
+from bcr_run.options import natural
 from bcr_run.output import Terminal, complain
 from bcr_run.run_folder import LATEST
 from bcr_runtime.places import default_log_base
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bcr log", description=__doc__)
     parser.add_argument("run", metavar="RUN", nargs="?", type=Path, help="the folder of a run, or its record (default: the latest run)")
     parser.add_argument("--verify", action="store_true", help="print no entries, and only say whether the chains hold and agree")
-    parser.add_argument("--server", type=int, metavar="I", help="print what this server held (default: whoever held most)")
+    parser.add_argument("--server", type=natural, metavar="I", help="print what this server held (default: whoever held most)")
     options = parser.parse_args(arguments)
     file = found(options.run or default_log_base() / LATEST)
     try:

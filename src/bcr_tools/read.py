@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     """`bcr read`: 0 when it has told what stood at the key, 1 where the disk holds nothing to show, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="bcr read", description=__doc__)
     parser.add_argument("disk", metavar="DISK", type=Path, help="of a replica: a .sqlite file of a run with durable = on")
-    parser.add_argument("key", metavar="KEY")
+    parser.add_argument("key", metavar="KEY", help="what is read")
     parser.add_argument("--object", default=DEFAULT, help="what is on it (default: dictionary)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="for the reading, which ./bcr verify checks (default: none)")
     options = parser.parse_args(arguments)

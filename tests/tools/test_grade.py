@@ -9,7 +9,7 @@ from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import bugs, patched
 from bcr_tools import grade
 
-SUITE = {"scenarios": ["head_change_op.config"], "points_a_scenario": 2, "seeds": {"ed25519": 12}, "seeds_a_point": 6,
+SUITE = {"scenarios": ["head_change_op.config"], "points_a_scenario": 2, "seeds": {"ed25519": {"count": 12}}, "seeds_a_point": 6,
          "sentences": []}  # fmt: skip
 
 
