@@ -386,6 +386,7 @@ def test_a_test_notices_a_mutant_whether_its_function_is_exchanged_or_its_module
     assert noticed == {
         "module": ("killed", "test tests/bcr/test_numbers.py"),  # a constant
         "Pauses.owed_ms": ("killed", "test tests/bcr/test_pauses.py"),
+        "Repetitions.heeds": ("killed", "test tests/bcr/test_pauses.py"),
     }
 
 

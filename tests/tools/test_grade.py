@@ -9,7 +9,7 @@ from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import bugs, patched
 from bcr_tools import grade
 
-SUITE = {"scenarios": ["head_change_op.config"], "points_a_scenario": 2, "seeds": {"ed25519": {"count": 12}}, "seeds_a_point": 6,
+SUITE = {"scenarios": ["config/head_change_op.config"], "points_a_scenario": 2, "seeds": {"ed25519": {"count": 12}}, "seeds_a_point": 6,
          "sentences": []}  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_a_bug_loses_points_with_a_scenario_that_shows_it(suite, changed, tmp_pa
     with_bug(changed, "new configuration begins empty")
     assert grade.main([str(changed), "--suite", suite, "--output", str(tmp_path / "shown")]) == 1
     printed = capsys.readouterr().out
-    assert "1. scenarios, head_change_op.config" in printed or "seeds, ed25519" in printed
+    assert "1. scenarios, config/head_change_op.config" in printed or "seeds, ed25519" in printed
     assert "shows loss" in printed
     assert list((tmp_path / "shown").iterdir())
 
