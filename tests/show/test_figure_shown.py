@@ -7,6 +7,7 @@ from show.conftest import simulated
 
 from bcr.evidence.figure import Step
 from bcr_run.figure_in_logs import follow
+from bcr_runtime.places import PROJECT
 from bcr_show import show
 from bcr_sim.seeds import scenario_text
 
@@ -21,6 +22,14 @@ def test_logs_of_seeds_tell_only_of_steps_that_are_allowed(tmp_path, authenticat
         assert figure.forbidden is None and not figure.unknown, (seed, figure.forbidden, figure.why, figure.unknown)
         kinds |= {step.kind for step in figure.steps}
     assert kinds >= {"issue", "begin", "become active", "order command", "become immutable", "go back", "catch up", "learn"}
+
+
+def test_who_comes_back_in_another_session_learns_under_its_number_there(tmp_path):
+    text = (PROJECT / "config" / "attacks" / "old_session.config").read_text()
+    folder = simulated(tmp_path, text)
+    figure = follow(folder, json.loads((folder / "result.json").read_text()))
+    assert figure.forbidden is None and not figure.unknown, (figure.forbidden, figure.why)
+    assert len({client for step in figure.steps if step.kind == "learn" for client, _ in step.commands}) > 2
 
 
 def test_a_line_that_tells_of_a_forbidden_step_fails_the_run_with_it(copied, shown, capsys):
