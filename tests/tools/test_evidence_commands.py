@@ -62,7 +62,7 @@ def test_evidence_of_another_olympus_is_refused(run, capsys):
 def test_a_record_of_an_older_version_is_refused_by_its_version(run, record, command, capsys):
     (run / "record.msgpack").write_bytes(msgspec.msgpack.encode(record))
     assert command([str(run)]) == 2
-    assert "a bcr record of version 1; this program reads version 2" in capsys.readouterr().err
+    assert "a bcr record of version 1; this program reads version 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [verify.main, blame.main])
