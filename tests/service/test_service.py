@@ -130,9 +130,9 @@ def test_what_makes_no_sense_is_a_problem_and_definite(service, method, path, bo
 
 
 def test_a_watch_tells_what_is_there_and_then_what_changes(service):
-    service.ask("PUT", "/keys/watched/a", b'{"x":\n1}')
+    service.ask("PUT", "/keys/looked-at/a", b'{"x":\n1}')
     told = []
-    with urllib.request.urlopen(service.url + "/watch?prefix=watched/", timeout=30) as stream:
+    with urllib.request.urlopen(service.url + "/watch?prefix=looked-at/", timeout=30) as stream:
 
         def next_event():
             while True:
@@ -141,12 +141,12 @@ def test_a_watch_tells_what_is_there_and_then_what_changes(service):
                     return lines[0].removeprefix("event: "), json.loads(lines[-1].removeprefix("data: "))
 
         told.append(next_event())
-        service.ask("PUT", "/keys/watched/b", b"2")
+        service.ask("PUT", "/keys/looked-at/b", b"2")
         told.append(next_event())
-        service.ask("DELETE", "/keys/watched/a")
+        service.ask("DELETE", "/keys/looked-at/a")
         told.append(next_event())
     assert [(kind, event["key"], event.get("value")) for kind, event in told] == [
-        ("put", "watched/a", {"x": 1}), ("put", "watched/b", 2), ("delete", "watched/a", None),
+        ("put", "looked-at/a", {"x": 1}), ("put", "looked-at/b", 2), ("delete", "looked-at/a", None),
     ]  # fmt: skip
 
 
