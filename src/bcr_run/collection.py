@@ -227,21 +227,25 @@ class RaftCollection(Collection):
     def _spoiled(self) -> set[tuple[int, int]]:
         return spoiled_in_raft(self.faults)
 
+    def _struck(self) -> set[tuple[int, int]]:
+        """Servers that a fault has struck; who has begun again from its disk owes what everybody owes."""
+        return struck_by(fault for fault in self.faults if fault.failure.name != "restart")
+
     def _of_living(self) -> list[ReplicaReport]:
         """What servers have told that no fault has struck."""
-        struck = struck_by(self.faults)
+        struck = self._struck()
         return [each.statement for place, each in self._reports.items() if place not in struck]
 
     def has_equal_reports(self) -> bool:
         """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much."""
         servers = self.settings.num_replicas
         reports = self._of_living()
-        is_told = len(reports) >= servers - len(struck_by(self.faults)) and 2 * len(self._reports) > servers
+        is_told = len(reports) >= servers - len(self._struck()) and 2 * len(self._reports) > servers
         return is_told and len({report.slots for report in reports}) <= 1
 
     def furthest(self) -> list[int]:
         """Servers to ask for the final state, until one gives it: first who has applied most, and no fault."""
-        struck, spoiled = struck_by(self.faults), self._spoiled()
+        struck, spoiled = self._struck(), self._spoiled()
         reports = [each.statement for each in self._reports.values()]
         reports.sort(key=lambda each: ((0, each.position) in spoiled, (0, each.position) in struck, -each.slots))
         return [report.position for report in reports]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bcr.evidence.evidence_files import UnreadableFile, unpacked_record
-from bcr.faults.plans import struck_by
+from bcr.faults.plans import spoiled_in_raft
 from bcr.raft.kept_logs import KeptLog, breaks, differences, shown
 from bcr.verdict.record import RunRecord
 from bcr_run.options import natural
@@ -60,7 +60,7 @@ def _lines(log: KeptLog) -> list[str]:
 
 
 def _verdict(record: RunRecord) -> tuple[int, list[str]]:
-    liars = {position for _, position in struck_by(record.faults)}
+    liars = {position for _, position in spoiled_in_raft(record.faults)}
     believed = [each for each in record.logs if each.position not in liars]
     wrong = [problem for log in believed for problem in breaks(log)] + list(differences(believed))
     if wrong:

@@ -10,6 +10,7 @@ from bcr.scenario.protocols import PROTOCOLS
 from bcr_sim.bugs import FILES, bugs, patched
 from bcr_sim.campaign import run_seeds, run_text, text_of
 from bcr_sim.simulated_run import simulate
+from bcr_tools.chain_log import _verdict
 
 BASE = """protocol = raft
 t = 1
@@ -173,3 +174,13 @@ def test_a_server_of_the_chain_that_is_to_restart_is_refused():
 def test_a_few_seeds_of_raft_with_disks_break_nothing():
     tally = run_seeds(range(4_000, 4_008), durable=True, protocol="raft")
     assert [(each.seed, each.breaches) for each in tally.failures] == []
+
+
+def test_the_logs_of_a_run_with_disks_are_those_of_all_servers_at_its_end_also_of_who_began_again():
+    base = BASE.replace("workload[0] = ", "client_rate = 20\nworkload[0] = uniform(1,40,3,0); ")
+    restarts = "".join(f"failures[0,{position}] = after({600 + 200 * position}),restart(20)\n" for position in range(3))
+    record = simulate(parse_scenario(base + restarts, "raft.config")[0]).record
+    assert len(record.faults) == 3
+    assert [log.position for log in record.logs] == [0, 1, 2]
+    assert all(log.last_index >= log.applied >= 42 for log in record.logs)
+    assert _verdict(record)[1][0].count("server ") == 3

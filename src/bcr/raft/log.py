@@ -74,6 +74,11 @@ class Log:
         return len(self._entries)
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that it holds, behind `base`."""
+        return tuple(self._entries)
+
+    @property
     def last_index(self) -> int:
         return self.base.index + len(self._entries)
 

@@ -33,7 +33,8 @@ class Store(Protocol):
     def sync(self) -> None:
         """Return when all that was taken is there to stay."""
 
-    def load(self) -> Stored: ...
+    def load(self) -> Stored:
+        """What a server finds that starts with it."""
 
     def save_vote(self, term: int, voted_for: int | None) -> None: ...
 

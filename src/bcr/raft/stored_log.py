@@ -49,4 +49,4 @@ class StoredLog(Log):
         self._save()
 
     def _save(self) -> None:
-        self._store.save_snapshot(self.snapshot_at, self.snapshot, self.base, tuple(self._entries))
+        self._store.save_snapshot(self.snapshot_at, self.snapshot, self.base, self.entries)
