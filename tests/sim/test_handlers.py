@@ -99,7 +99,7 @@ def kinds_handled():
     """Every kind of message for which a process file has a handler."""
     sources = [(PROJECT / "src" / f"{name}.da").read_text() for name in
                ("Participant", "ChainProcess", "Replica", "Byzantine", "Adversary", "Issuer", "Olympus", "ClientProcess", "Client", "ByzantineClient",
-                "RunSystem")]  # fmt: skip
+                "StartUp", "RunSystem")]  # fmt: skip
     return {kind for source in sources for kind in re.findall(r"receive\(msg=\('(\w+)'", source)}
 
 
