@@ -3,7 +3,7 @@
 Checked against the servers themselves. Beside them runs a model, which executes what is committed in the order of the log.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from bcr.raft.log import Entry, Position
@@ -22,11 +22,12 @@ OF_A_LEADER = ("append_entries", "install_snapshot")
 class RaftOracle:
     """Watches the servers of one run; whoever `lies` is held to nothing."""
 
-    def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool]) -> None:
+    def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool], members: Collection[int]) -> None:
         self._workloads = workloads
         self._asks_lies = lies
         self._is_anybody_lying = False
         self._model = model
+        self._members = frozenset(members)  # the servers that decide, as far as is committed
         self._leaders: dict[int, str] = {}  # by term
         self._ends: dict[str, tuple[int, Position]] = {}  # of leaders' logs, when last looked at, with their term
         self._digests: dict[tuple[int, int], bytes] = {}  # index and term -> digest of whichever entry stood there first
@@ -72,6 +73,9 @@ class RaftOracle:
         self._check_append_only(container.name, state)
         self._check_matching(container.name, state.log)
         self._check_committed(container.name, state)
+        self._check_members(container.name, state.log)
+        if state.role == "leader":
+            self._check_changes(container.name, state)
 
     def _check_append_only(self, name: str, state: Any) -> None:
         if state.role != "leader":
@@ -81,6 +85,24 @@ class RaftOracle:
         if term == state.current_term and end.index > state.log.base.index and state.log.at(end.index) != end:
             self.tell("leader append-only", f"{name}, which leads in term {term}, has changed its entry {end.index}")
         self._ends[name] = state.current_term, state.log.last
+
+    def _check_members(self, name: str, log: Any) -> None:
+        """Who decides, as a server knows it, its log or its snapshot says."""
+        index = log.members_index
+        if index > log.snapshot_at.index and (index > log.last_index or log.entry(index).members != log.members):
+            self.tell("members by the log", f"{name} lets {log.members} decide by entry {index}, which its log does not hold")
+
+    def _check_changes(self, name: str, state: Any) -> None:
+        """A leader begins one change of members at a time, when it knows what is committed; and leads no longer than it decides."""
+        log, commit_index = state.log, state.commit_index
+        if log.members_index <= commit_index:
+            if state.position not in log.members:
+                self.tell("leader decides", f"{name} leads in term {state.current_term}, and its removal is committed")
+        elif log.entry(log.members_index).term == state.current_term:
+            under_way = sum(log.entry(index).members is not None for index in range(commit_index + 1, log.last_index + 1))
+            if under_way > 1 or log.at(commit_index).term != state.current_term:
+                self.tell("one change at a time", f"{name} changes members in term {state.current_term} too early, "
+                                                  f"with {under_way} changes under way")  # fmt: skip
 
     def _check_committed(self, name: str, state: Any) -> None:
         """What a server knows to be committed its log holds, as it was; equal digests are equal logs up to there."""
@@ -126,6 +148,10 @@ class RaftOracle:
             workload = self._workloads[request.client] if is_of_a_client else ()
             if not 0 <= request.number < len(workload) or tuple(workload[request.number]) != request.operations:
                 self.tell("validity", f"{container.name} applied at index {index} what no client was to send")
+        if entry.members is not None:
+            if len(self._members ^ set(entry.members)) != 1:
+                self.tell("one change at a time", f"entry {index} lets {entry.members} decide, and before it {sorted(self._members)} did")
+            self._members = frozenset(entry.members)
         executed = tuple(self._model.execute((0, index, place), request) for place, request in enumerate(entry.requests))
         self._committed.append((entry.digest, container.process._state.current_term, executed))
 
