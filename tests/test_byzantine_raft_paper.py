@@ -762,7 +762,7 @@ def test_a_chaos_server_says_what_is_correct_in_syntax_and_signature(chance, ter
     if isinstance(signed, Signed) and name != "forwarded_request":
         MEMBERS.demand_server(signed)
         if not isinstance(signed.statement, StateAt | StartVote):
-            assert abs(getattr(signed.statement, "term", term) - term) <= 3
+            assert abs(getattr(signed.statement, "term", term) - term) <= 4  # the next one in which it leads
             # A term that starts from the beginning is one for which nobody showed a certificate.
             starts_anew = isinstance(signed.statement, Start) and signed.statement.digest == BEGINNING.digest
             assert starts_anew or abs(getattr(signed.statement, "index", index) - index) <= 4

@@ -56,6 +56,7 @@ class BraftOracle:
         state = container.process._state
         self._circle = state.keys.circle
         self._check_certificates(container.name, state)
+        self._check_prepared(container.name, state)
         self._check_decided(container.name, state)
         self._check_append_only(container.name, state)
         self._check_accusations(container, state)
@@ -84,6 +85,13 @@ class BraftOracle:
             if known != certificate.statement.digest:
                 what = f"a certificate of another entry for term and index {certificate.rank} than somebody had"
                 self.tell("one certificate", f"{name} has {what}")
+
+    def _check_prepared(self, name: str, state: Any) -> None:
+        """What a server takes to be prepared in its term its log holds."""
+        if state.is_ready and state.highest is not None and state.highest.statement.term == state.term:
+            place = state.log.at(state.highest.statement.index)
+            if place is not None and place.digest != state.highest.statement.digest:
+                self.tell("prepared entries", f"{name} takes another entry {place.index} to be prepared than its log holds")
 
     def _check_certificate(self, name: str, certificate: Certificate) -> None:
         key = SigningKey(bytes(32))
@@ -115,6 +123,8 @@ class BraftOracle:
             known = self._signed.get((name, state.term, index))
             if known == place.digest:
                 break  # and so is everything before it
+            if index > max(first, state.commit_index) and state.log.entry(index).term != state.term:
+                self.tell("entries of the term", f"{name} has taken an entry of term {state.log.entry(index).term} in term {state.term}")
             if known is not None:
                 self.tell("append only", f"{name} holds another entry {index} in term {state.term} than it held before")
             self._signed[name, state.term, index] = place.digest
@@ -129,6 +139,10 @@ class BraftOracle:
             self.tell("one leader", f"{container.name} lets server {start.signed.signer} lead in term {term}")
         if len({vote.signer for vote, _ in start.votes}) < 2 * self._t + 1:
             self.tell("one leader", f"{container.name} begins term {term} without a quorum of votes")
+        claims = [vote.statement for vote, _ in start.votes]
+        asked = max(claims, key=lambda vote: (vote.prepared_term, vote.index), default=None)
+        if asked is not None and (asked.index, asked.digest) != (signed.index, signed.digest):
+            self.tell("one log a term", f"{container.name} begins term {term} behind another entry than its votes ask for, {asked.index}")
         if signed.index < len(self._decided) and self._decided_before(term, signed.index):
             self.tell(
                 "leader completeness", f"{container.name} begins term {term} behind entry {signed.index}, and more was decided before"

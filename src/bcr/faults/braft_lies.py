@@ -131,6 +131,13 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
         signed = sign(statement)
         return Certificate(statement, ((signed.signer, signed.signature),) * (quorum if chance[40] % 2 else 0))
 
+    def alone_in_favour() -> TermStart:
+        """The beginning of the next term in which it leads, with its own vote as often as votes are needed, or with none."""
+        servers = 3 * (quorum - 1) // 2 + 1
+        led = term + 1 + (own.signer - term - 1) % servers
+        vote = sign(StartVote(led, 0, 0, BEGINNING.digest))
+        return TermStart(sign(Start(led, 0, BEGINNING.digest)), ((vote, None),) * (quorum if chance[40] % 2 else 0), Suffix(None, ()))
+
     kinds: Sequence[tuple[str, Callable[[], Any]]] = (
         ("append", lambda: proposed(sign(Append(near_term, near_index, entry.digest)), entry, requests)),
         ("prepare", lambda: own),
@@ -141,7 +148,7 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
         ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, 0, 0, BEGINNING.digest)), None, Suffix(None, ()))),
         ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, near_term, 1, entry.digest)), None, Suffix(None, (entry,)))),
         ("start_term", lambda: TermStart(sign(Start(near_term + 1, near_index, lie)), (), Suffix(None, ()))),
-        ("start_term", lambda: TermStart(sign(Start(near_term + 1, 0, BEGINNING.digest)), (), Suffix(None, ()))),
+        ("start_term", alone_in_favour),
         ("status", lambda: sign(Status(near_term, bool(chance[37] % 2), near_index, near_index, near_index, 0))),
         ("fetch", lambda: sign(Fetch(max(0, near_index - 3)))),
         ("state", lambda: Decided(None, b"", near_index - 1, (entry,), alone(Commit(near_term, near_index, entry.digest)))),
