@@ -11,9 +11,10 @@ from bcr.braft.proposals import Proposal, proposed
 from bcr.braft.term_starts import Suffix, TermStart, TermVote
 from bcr.objects.operation import Operation
 from bcr.raft.log import BEGINNING, Entry, Position
-from bcr.signed.encoding import digest
+from bcr.signed.encoding import digest, encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Outcome, Request, SignedRequest
+from bcr.state.running import RunningState
 
 Sign = Callable[[Any], Signed[Any]]
 
@@ -87,12 +88,17 @@ def otherwise(message: Any, sign: Sign, heard: Sequence[SignedRequest]) -> Any:
         own = {each.statement for each in message.requests()}
         others = [each for each in heard if each.statement not in own]
         return with_requests(message, (others[-1],) if others else message.requests() * 2, sign)
+    if isinstance(message, TermVote) and message.log.entries:
+        log = msgspec.structs.replace(message.log, entries=(*message.log.entries, message.log.entries[-1]))
+        return msgspec.structs.replace(message, log=log)
     if isinstance(message, TermVote):
         return TermVote(sign(StartVote(message.term, 0, 0, BEGINNING.digest)), None, Suffix(None, ()))
     if isinstance(message, TermStart):
         return msgspec.structs.replace(message, signed=sign(Start(message.term, message.index, other_digest(message.digest))))
     if isinstance(message, Certificate):
         return msgspec.structs.replace(message, signatures=message.signatures[:1] * len(message.signatures))
+    if isinstance(message, Decided) and message.snapshot and len(message.entries) % 2 == 0:
+        return msgspec.structs.replace(message, snapshot=encode(RunningState(1).snapshot()))  # in which nothing was executed
     if isinstance(message, Decided):
         return msgspec.structs.replace(message, entries=message.entries[:-1])
     said = message.statement
@@ -123,6 +129,7 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
     forged = Signed(Request(client, number, (Operation("put", "chaos", "chaos"),)), client, bytes(64))
     requests = (heard[chance[36] % len(heard)],) if heard and chance[41] % 4 else (forged,)
     entry = Entry(last.digest if is_next else lie, near_term, tuple(each.statement for each in requests))
+    first = msgspec.structs.replace(entry, previous=BEGINNING.digest)
     prepare = Prepare(near_term, near_index, lie)
     own = sign(prepare)
 
@@ -146,7 +153,7 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
         ("commit", lambda: sign(Commit(near_term, near_index, lie))),
         ("checkpoint", lambda: sign(StateAt(Position(near_index, near_term, lie), lie))),
         ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, 0, 0, BEGINNING.digest)), None, Suffix(None, ()))),
-        ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, near_term, 1, entry.digest)), None, Suffix(None, (entry,)))),
+        ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, near_term, 1, first.digest)), None, Suffix(None, (first,)))),
         ("start_term", lambda: TermStart(sign(Start(near_term + 1, near_index, lie)), (), Suffix(None, ()))),
         ("start_term", alone_in_favour),
         ("status", lambda: sign(Status(near_term, bool(chance[37] % 2), near_index, near_index, near_index, 0))),
