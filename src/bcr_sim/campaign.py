@@ -28,6 +28,9 @@ from bcr_sim.simulated_run import Outcome, simulate
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
+# Objects that are made between two searches for garbage: as many as several runs make. Until a run is over little of it is
+# garbage, and to search it as often as Python does by default took a fifth of a worker's time.
+GARBAGE_THRESHOLD = 100_000
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -200,3 +203,4 @@ def prepare() -> None:
     # Modules and compiled patterns stay as long as the worker: to look through them for garbage took a third of its time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
