@@ -200,7 +200,14 @@ def prepare() -> None:
             byzantine_client()
         finally:
             sys.stdout = kept
-    # Modules and compiled patterns stay as long as the worker: to look through them for garbage took a third of its time.
+    spare_garbage_searches()
+
+
+def spare_garbage_searches() -> None:
+    """In an OS process that will simulate many seeds, once what they need is imported.
+
+    Modules and compiled patterns stay as long as it: to look through them for garbage took a third of its time.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
