@@ -334,7 +334,13 @@ def taken_hold_of():
 
 
 def test_nobody_overrides_a_method_of_a_role_that_is_no_seam():
-    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"StartUp.da", "RunSystem.da", "RaftHarness.da", "BraftHarness.da", "Service.da"}
+    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {
+        "StartUp.da",
+        "RunSystem.da",
+        "RaftHarness.da",
+        "BraftHarness.da",
+        "Service.da",
+    }
     wrong = {path.name: overridden(path) - set(seams()) for path in PROTOCOL if path.name in TAKE_HOLD}
     assert not {name: methods for name, methods in wrong.items() if methods}
 
