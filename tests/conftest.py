@@ -1,6 +1,7 @@
-"""What all tests share: the flag by which golden runs are renewed, and a browser."""
+"""What all tests share: signals that arrive, the flag by which golden runs are renewed, and a browser."""
 
 import shutil
+import signal
 
 import pytest
 
@@ -11,6 +12,13 @@ QUIET = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "-
 
 def pytest_addoption(parser):
     parser.addoption("--renew", action="store_true", help="write the stories in tests/golden anew; look at the difference")
+
+
+def pytest_configure():
+    """A shell has what it starts in the background ignore these two, and so would everything that tests start and interrupt."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
