@@ -28,8 +28,7 @@ from bcr_sim.simulated_run import Outcome, simulate
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
-# Objects that are made between two searches for garbage: as many as several runs make. Until a run is over little of it is
-# garbage, and to search it as often as Python does by default took a fifth of a worker's time.
+# Objects that are made between two searches for garbage: as many as several runs make, for little of a run is garbage before it is over.
 GARBAGE_THRESHOLD = 100_000
 
 

@@ -206,18 +206,14 @@ def cure_sim(sim: Stock) -> None:
     stock = sim.DistProcess._init_dispatch_table
     # Asked of the enumeration once: it takes its time, and each process has such a table.
     size, message = sim.Command.Sentinel.value, sim.Command.Message.value
-    commands = {
-        command.value: (command.name, command in sim.NodeProcess.AckCommands)
-        for command in sim.Command
-        if command.value not in (size, message)
-    }
+    commands = {command.value: (command.name, command) for command in sim.Command if command.value not in (size, message)}
 
     @functools.wraps(stock)
     def _init_dispatch_table(self: Any) -> None:
         def command_of(number: int) -> Callable[[ProcessId, Any], object]:
-            name, is_acknowledgement = commands[number]
+            name, command = commands[number]
             stock_command = getattr(self, f"_cmd_{name}", None)
-            if is_acknowledgement:
+            if command in self.AckCommands:
                 stock_command = functools.partial(self._DistProcess__cmd_handle_Ack, cmdtype=number)
             wanted = checks.get(name) if stock_command is not None else None
             return _checked(sim, self, name, stock_command, wanted or (not_here,))
