@@ -1,6 +1,7 @@
 """The rules of the house: what may import what, where faults may stand, and that the pages agree with the code."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -175,6 +176,11 @@ def parsed(source):
     return ast.parse(re.sub(r"\bawait\s*\(", "await_(", re.sub(r"(?m)^\s*-- .*$", "", source)))
 
 
+@functools.cache
+def processes_of(path):
+    return processes(parsed(path.read_text()))
+
+
 def processes(tree):
     return [node for node in tree.body if isinstance(node, ast.ClassDef)]
 
@@ -239,12 +245,13 @@ def assigned_over_methods(source, inherited=frozenset()):
     )
 
 
+@functools.cache
 def ancestors(path):
     """The processes of other files that those of this file are made from."""
     found = []
-    bases = {base.id for process in processes(parsed(path.read_text())) for base in process.bases} - {"process"}
+    bases = {base.id for process in processes_of(path) for base in process.bases} - {"process"}
     for other in PROTOCOL:
-        for process in processes(parsed(other.read_text())) if other != path else ():
+        for process in processes_of(other) if other != path else ():
             if process.name in bases:
                 found += [process, *ancestors(other)]
     return found
@@ -255,12 +262,13 @@ def test_the_processes_that_misbehave_are_made_from_those_that_do_not():
     assert names["Participant.da"] == []
     assert names["Replica.da"] == ["ChainProcess", "Participant"]
     assert names["Issuer.da"] == names["ClientProcess.da"] == ["Participant"]
-    assert names["Client.da"] == ["ClientProcess", "Participant"]
+    assert names["ClientSession.da"] == ["ClientProcess", "Participant"]
+    assert names["Client.da"] == ["ClientSession", "ClientProcess", "Participant"]
     assert names["Olympus.da"] == ["Issuer", "Participant"]
     assert names["Maker.da"] == ["Olympus", "Issuer", "Participant"]
     assert names["Byzantine.da"] == ["Replica", "ChainProcess", "Participant"]
     assert names["Adversary.da"] == ["ByzantineReplica", "Replica", "ChainProcess", "Participant"]
-    assert names["ByzantineClient.da"] == names["Gateway.da"] == ["Client", "ClientProcess", "Participant"]
+    assert names["ByzantineClient.da"] == names["Gateway.da"] == ["Client", "ClientSession", "ClientProcess", "Participant"]
 
 
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
@@ -280,6 +288,36 @@ def test_no_local_name_of_a_process_method_is_a_state_variable(path):
     """DistAlgo would assign the state variable: `for (client, number) in …` sets self.number where number is state."""
     inherited = {name for process in ancestors(path) for name in state_of(process)}
     assert not shadowing(path.read_text(), inherited)
+
+
+def assigned_for_nobody(source, inherited=frozenset()):
+    """Names that a method assigns, that it does not read and that are no state, as `process.name in line …`."""
+    return sorted(
+        f"{process.name}.{node.id} in line {node.lineno}"
+        for process in processes(parsed(source))
+        for function in process.body
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id != "_"
+        and node.id not in state_of(process) | inherited | names_read(function)
+    )  # fmt: skip
+
+
+def names_read(function):
+    return {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+
+
+@pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
+def test_whatever_a_process_assigns_is_read_or_state(path):
+    """`has_moved = True` in a base whose setup does not have it changes nothing: to DistAlgo it is a local name."""
+    inherited = {name for process in ancestors(path) for name in state_of(process)}
+    assert not assigned_for_nobody(path.read_text(), inherited)
+
+
+def test_the_check_finds_what_is_assigned_for_nobody():
+    source = "class P(process):\n    def setup(x):\n        pass\n    def run():\n        moved = True\n"
+    assert assigned_for_nobody(source) == ["P.moved in line 5"]
+    assert not assigned_for_nobody(source, {"moved"})
 
 
 @pytest.mark.parametrize(
@@ -306,7 +344,7 @@ TAKE_HOLD = {
     "RaftFaults.da",
     "BraftFaults.da",
 }
-ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "Client.da",
+ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "ClientSession.da", "Client.da",
          "RaftProcess.da", "Raft.da", "RaftClient.da", "BraftProcess.da", "Braft.da", "BraftRepair.da", "BraftClient.da"}  # fmt: skip
 
 
@@ -334,7 +372,13 @@ def taken_hold_of():
 
 
 def test_nobody_overrides_a_method_of_a_role_that_is_no_seam():
-    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"StartUp.da", "RunSystem.da", "RaftHarness.da", "BraftHarness.da", "Service.da"}
+    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {
+        "StartUp.da",
+        "RunSystem.da",
+        "RaftHarness.da",
+        "BraftHarness.da",
+        "Service.da",
+    }
     wrong = {path.name: overridden(path) - set(seams()) for path in PROTOCOL if path.name in TAKE_HOLD}
     assert not {name: methods for name, methods in wrong.items() if methods}
 

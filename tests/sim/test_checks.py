@@ -1660,7 +1660,7 @@ HANDLED = {
     role: {kind for name in files for kind in re.findall(r"receive\(msg=\('(\w+)'", (SOURCES / f"{name}.da").read_text())}
     for role, files in {
         "Replica": ("Replica", "ChainProcess", "Participant"),
-        "Client": ("Client", "ClientProcess", "Participant"),
+        "Client": ("Client", "ClientSession", "ClientProcess", "Participant"),
         "Olympus": ("Olympus", "Issuer", "Participant"),
     }.items()
 }
