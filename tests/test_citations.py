@@ -41,6 +41,7 @@ ROLES = (
     "Replica",
     "Olympus",
     "Issuer",
+    "OlympusProcess",
     "Client",
     "ClientSession",
     "ChainProcess",

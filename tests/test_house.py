@@ -261,11 +261,12 @@ def test_the_processes_that_misbehave_are_made_from_those_that_do_not():
     names = {path.name: [process.name for process in ancestors(path)] for path in PROTOCOL}
     assert names["Participant.da"] == []
     assert names["Replica.da"] == ["ChainProcess", "Participant"]
-    assert names["Issuer.da"] == names["ClientProcess.da"] == ["Participant"]
+    assert names["OlympusProcess.da"] == names["ClientProcess.da"] == ["Participant"]
+    assert names["Issuer.da"] == ["OlympusProcess", "Participant"]
     assert names["ClientSession.da"] == ["ClientProcess", "Participant"]
     assert names["Client.da"] == ["ClientSession", "ClientProcess", "Participant"]
-    assert names["Olympus.da"] == ["Issuer", "Participant"]
-    assert names["Maker.da"] == ["Olympus", "Issuer", "Participant"]
+    assert names["Olympus.da"] == ["Issuer", "OlympusProcess", "Participant"]
+    assert names["Maker.da"] == ["Olympus", "Issuer", "OlympusProcess", "Participant"]
     assert names["Byzantine.da"] == ["Replica", "ChainProcess", "Participant"]
     assert names["Adversary.da"] == ["ByzantineReplica", "Replica", "ChainProcess", "Participant"]
     assert names["ByzantineClient.da"] == names["Gateway.da"] == ["Client", "ClientSession", "ClientProcess", "Participant"]
@@ -344,7 +345,7 @@ TAKE_HOLD = {
     "RaftFaults.da",
     "BraftFaults.da",
 }
-ROLES = {"Participant.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "ClientSession.da", "Client.da",
+ROLES = {"Participant.da", "OlympusProcess.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "ClientSession.da", "Client.da",
          "RaftProcess.da", "Raft.da", "RaftClient.da", "BraftProcess.da", "Braft.da", "BraftRepair.da", "BraftClient.da"}  # fmt: skip
 
 

@@ -55,7 +55,7 @@ COLUMN = Column("crc", {"sign": 40.0, OTHER: 60.0}, 105.0)
         (f"{REPLICA};Participant:Participant.understand;encoding:decode", "replica", "decode"),
         (f"{REPLICA};events:_match_without_copies.<locals>.match", "replica", "match"),
         (f"{REPLICA};running:RunningState.execute;dictionary:apply", "replica", "execute"),
-        (f"{REPLICA};Replica:Replica.reply;slots:ExecutedSlot.answer", "replica", "answer"),
+        (f"{REPLICA};ChainProcess:ChainProcess.reply;slots:ExecutedSlot.answer", "replica", "answer"),
         (f"{REPLICA};journal:Journal.step", "replica", "log"),
         (f"{REPLICA};checksums:ChecksumKeys.seal", "replica", "seal"),
         (f"{CLIENT};workload:Uniform._operation", "client", "workload"),
