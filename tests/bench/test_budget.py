@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from bcr_bench import bench
-from bcr_bench.budget import (
+from bcr_bench.plans.measured import Measured
+from bcr_bench.plans.plan_files import Point, read_plan
+from bcr_bench.studies.budget import (
     COLUMNS,
     HEADING,
     HERE,
@@ -26,8 +28,6 @@ from bcr_bench.budget import (
     section_of,
     with_section,
 )
-from bcr_bench.measured import Measured
-from bcr_bench.plan_files import Point, read_plan
 from bcr_runtime.profiling import PROFILE_FOLDER
 
 CLIENT = "Client:Client.run;sim:DistProcess._label"
@@ -119,7 +119,7 @@ def test_the_page_gets_the_section_behind_what_an_operation_must_cost_and_then_i
 
 
 def test_a_run_that_does_not_count_ends_the_command(monkeypatch, capsys):
-    monkeypatch.setattr("bcr_bench.budget.run_point", lambda point: Measured(problem="it ended"))
+    monkeypatch.setattr("bcr_bench.studies.budget.run_point", lambda point: Measured(problem="it ended"))
     if sys.version_info < (3, 13):
         with pytest.raises(BudgetError, match="crc: it ended"):
             measure_budget(1, ("crc",))
