@@ -27,12 +27,7 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         f"client_timeout = {chance.one_of((60, 150, 300, 1_000))}",
         f"heartbeat = {chance.one_of((election_timeout // 3, election_timeout // 5))}",
         f"election_timeout = {election_timeout}",
-        f"checkpt_interval = {chance.one_of((1, 2, 5, 100))}",
-        f"client_window = {chance.one_of((1, 1, 4))}",
-        f"batch_limit = {chance.one_of((1, 1, 4))}",
-        # Most of the work is to be there while things go wrong, and not to be over before the first of them.
-        f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
-        f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
+        *size_lines(chance),
     ]
     lines += workload_lines(chance, clients, object_name, most=100, most_drawn=40)
     words = network_words(chance, seed, servers, clients, election_timeout, away=t)
@@ -44,6 +39,18 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         words += _disks(chance, servers, (begins, begins + 4 * election_timeout), any(word.startswith("crash(") for word in words))
     lines.append(f"simulation = {'; '.join(words)}")
     return "\n".join(lines) + "\n"
+
+
+def size_lines(chance: Chance) -> list[str]:
+    """How often there is a snapshot, and how much clients send at a time, and how fast."""
+    return [
+        f"checkpt_interval = {chance.one_of((1, 2, 5, 100))}",
+        f"client_window = {chance.one_of((1, 1, 4))}",
+        f"batch_limit = {chance.one_of((1, 1, 4))}",
+        # Most of the work is to be there while things go wrong, and not to be over before the first of them.
+        f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
+        f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
+    ]
 
 
 def workload_lines(chance: Chance, clients: int, object_name: str, most: int, most_drawn: int) -> list[str]:
