@@ -46,6 +46,7 @@ class BraftOracle(LogOracle):
         self._circle = state.keys.circle
         self._check_certificates(container.name, state)
         self._check_prepared(container.name, state)
+        self._check_continued(container.name, state)
         self._check_decided(container.name, state)
         self._check_append_only(container.name, state)
         self._check_accusations(container, state)
@@ -81,6 +82,13 @@ class BraftOracle(LogOracle):
             place = state.log.at(state.highest.statement.index)
             if place is not None and place.digest != state.highest.statement.digest:
                 self.tell("prepared entries", f"{name} takes another entry {place.index} to be prepared than its log holds")
+
+    def _check_continued(self, name: str, state: Any) -> None:
+        """A server that goes on in a term holds the entry that the term began behind, or a state that is further on."""
+        if state.is_ready and state.begun is not None and state.begun.index > state.log.base.index:
+            place = state.log.at(state.begun.index)
+            if place is None or place.digest != state.begun.digest:
+                self.tell("one log a term", f"{name} goes on in term {state.term} without entry {state.begun.index}, behind which it began")
 
     def _check_certificate(self, name: str, certificate: Certificate) -> None:
         key = SigningKey(bytes(32))
