@@ -3,6 +3,7 @@
 from itertools import combinations
 from math import comb
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -215,6 +216,19 @@ def test_very_many_quorums_that_contradict_each_other_are_gone_through_in_a_mome
 
 
 @given(many_histories(), st.data())
+@pytest.mark.parametrize("t", [1, 2, 3, 10])
+def test_one_liar_who_spoils_all_quorums_that_it_is_in_is_left_out_at_the_third(t):
+    found = {position: history(position, 2) for position in range(2 * t + 1)}
+    for liar in found:
+        failed = {}
+        for _ in range(2):
+            plan, _ = choose_quorum(found, t + 1, failed)
+            if liar in plan.quorum:
+                failed[plan.quorum] = "running states differ"
+        plan, _ = choose_quorum(found, t + 1, failed)
+        assert liar not in plan.quorum
+
+
 def test_quorums_that_were_forgiven_come_behind_all_others_and_are_tried_all_the_same(found_and_size, data):
     found, size = found_and_size
     everyone = list(combinations(sorted(found), size))
