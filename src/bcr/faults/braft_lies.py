@@ -100,8 +100,8 @@ def otherwise(message: Any, sign: Sign, heard: Sequence[SignedRequest]) -> Any:
     if isinstance(message, Decided) and message.snapshot and len(message.entries) % 2 == 0:
         return msgspec.structs.replace(message, snapshot=encode(RunningState(1).snapshot()))  # in which nothing was executed
     if isinstance(message, Decided):
-        others = tuple(msgspec.structs.replace(each, requests=()) for each in message.entries[-1:])
-        return msgspec.structs.replace(message, entries=(*message.entries[:-1], *others))
+        last = tuple(msgspec.structs.replace(each, requests=()) for each in message.entries[-1:])
+        return msgspec.structs.replace(message, entries=(*message.entries[:-1], *last))
     said = message.statement
     if isinstance(said, Prepare | Commit):
         return sign(msgspec.structs.replace(said, digest=other_digest(said.digest)))
