@@ -204,6 +204,11 @@ def test_a_server_that_crashes_while_it_is_made_is_started_when_it_comes_back():
     assert run_seeds([5_009], durable=True, protocol="raft").failures == []
 
 
+def test_who_hears_of_one_server_that_has_come_back_hears_of_the_next_one_too():
+    # Of this seed replica_4 hears of three, and only with it are they a majority.
+    assert run_seeds([5_507], durable=True, protocol="raft").failures == []
+
+
 def test_the_logs_of_a_run_with_disks_are_those_of_all_servers_at_its_end_also_of_who_began_again():
     base = BASE.replace("workload[0] = ", "client_rate = 20\nworkload[0] = uniform(1,40,3,0); ")
     restarts = "".join(f"failures[0,{position}] = after({600 + 200 * position}),restart(20)\n" for position in range(3))
