@@ -576,7 +576,7 @@ def test_a_probe_says_whether_somebody_is_there_now(make):
     one, other = make(), make()
     lost = []
     other.on_peer_lost = lost.append
-    one.links.probe(other.target)
+    assert one.links.probe(other.target) == handshake.fingerprint(other.identity.public)
     other.close()
     other.mesgloop.stop()
     with pytest.raises(base.TransportException):
