@@ -17,11 +17,11 @@ def ip(*words):
 
 
 class Network:
-    """So many hosts: `addresses`, by number."""
+    """Hosts with these addresses, of one network of 256, by number."""
 
-    def __init__(self, count):
-        self.addresses = [f"10.98.0.{number + 1}" for number in range(count)]
-        self._names = [f"bcr{os.getpid()}h{number}" for number in range(count)]
+    def __init__(self, addresses):
+        self.addresses = addresses
+        self._names = [f"bcr{os.getpid()}h{number}" for number in range(len(addresses))]
         self._switch = f"bcr{os.getpid()}s"
         self._made = []
 
@@ -67,9 +67,9 @@ class Network:
 
 
 @contextlib.contextmanager
-def network(count):
-    """A network of so many hosts; the test is skipped where it may not be made."""
-    made = Network(count)
+def network(addresses):
+    """A network of hosts with these addresses; the test is skipped where it may not be made."""
+    made = Network(addresses)
     try:
         try:
             made.make()

@@ -2,60 +2,66 @@
 
 import contextlib
 import json
+import re
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from networks import network
-from serving import command
 
 from bcr.scenario import ScenarioError
 from bcr_service.hosting import HOST_LIMIT_S, SETTLING_S, HostBook, HostView, misplaced
 from bcr_service.service_files import parse_service
-from bcr_tools.cli import main
+from bcr_tools.cli import COMMANDS, main
 
 LIMIT_S = 60
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BIN = DEPLOY.parent / "bin"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
 FILE = """t = 1
-hosts = {hosts}
-join = {join}:4700
+hosts = 10.98.0.1; 10.98.0.2; 10.98.0.3
+join = 10.98.0.1:4700
 cookie_file = service.cookie
-gateway[0] = 127.0.0.1:8080
-client_timeout = 1000
-head_timeout = 1000
-nonhead_timeout = 1000
 """
 
 
 class Hosts:
-    """A service whose replicas are on hosts of their own, and a caller beside its gateway."""
+    """What `deploy/compose.yaml` runs, without containers: each of its services on a host of its own, by the same command.
 
-    def __init__(self, net, folder, call):
-        self.net, self.folder, self.call = net, folder, call
+    Only the folders are others: of each one's /data, of the secrets, and of the service's file, which names the secrets.
+    """
+
+    def __init__(self, net, folder):
+        self.net, self.folder = net, folder
+        self.names = [*COMPOSE]
         self.processes = {}
-        (folder / "service.cookie").write_text("c" * 64)
-        (folder / "service.cookie").chmod(0o600)
-        self.file = folder / "own.config"
-        self.file.write_text(FILE.format(hosts="; ".join(net.addresses), join=net.addresses[0]))
+        subprocess.run([DEPLOY / "make_secrets", folder / "secrets"], check=True, capture_output=True, timeout=LIMIT_S)
+        file = folder / "service.config"
+        file.write_text((DEPLOY / "service.config").read_text().replace("/run/secrets", str(folder / "secrets")))
+        self.token = (folder / "secrets" / "token").read_text().strip()
+        self.context = ssl.create_default_context(cafile=folder / "secrets" / "certificate")
 
-    def start(self, name, number, *arguments):
+    def prefix(self, name):
+        """The words before a command that runs where this service does."""
+        return self.net.prefix(self.names.index(name))
+
+    def start(self, name):
+        others = {"/data": self.folder / name, "/run/secrets/cookie": self.folder / "secrets" / "cookie",
+                  "deploy/service.config": self.folder / "service.config"}  # fmt: skip
+        words = [str(others.get(word, word)) for word in COMPOSE[name]["command"]]
+        words += ["--log-folder", str(self.folder / "logs")] if words[0] == "serve" else []
         with open(self.folder / f"{name}.txt", "ab") as output:
             self.processes[name] = subprocess.Popen(
-                [*self.net.prefix(number), *map(str, arguments)], stdout=output, stderr=output, cwd=self.folder, start_new_session=True
-            )
-
-    def serve(self):
-        self.start("serve", 0, *command(self.file, "--data", self.folder / "olympus", "--log-folder", self.folder / "logs"))
-
-    def node(self, number):
-        own = self.net.addresses[number]
-        self.start(
-            f"node_{number}", number, sys.executable, "-P", "-m", "bcr_tools.cli", "node", "--join", f"{self.net.addresses[0]}:4700",
-            "--host", own, "--cookie-file", self.folder / "service.cookie", "--data", self.folder / f"host_{number}",
-        )  # fmt: skip
+                [*self.prefix(name), sys.executable, "-P", "-m", "bcr_tools.cli", *words],
+                stdout=output, stderr=output, cwd=self.folder,
+            )  # fmt: skip
 
     def family(self, name):
         """All processes of a command."""
@@ -72,13 +78,13 @@ class Hosts:
 
     def olympus(self):
         """The process whose disk that of Olympus is."""
-        [found] = [each for each in self.family("serve") if any("olympus.sqlite" in file.path for file in each.open_files())]
+        [found] = [each for each in self.family("service") if any("olympus.sqlite" in file.path for file in each.open_files())]
         return found
 
     def end(self):
         """Ask all to end; returns the exit statuses by name."""
         try:
-            for name in sorted(self.processes, reverse=True):
+            for name in sorted(self.processes):
                 self.processes[name].terminate()
             return {name: process.wait(LIMIT_S) for name, process in self.processes.items()}
         finally:
@@ -89,9 +95,13 @@ class Hosts:
 
     def ask(self, method, path, body=None):
         """Status and body; status 0 while nobody answers."""
-        request = urllib.request.Request(f"http://127.0.0.1:8080{path}", data=body, method=method, headers={"accept": "application/json"})
+        return self.call(self._ask, method, path, body)
+
+    def _ask(self, method, path, body):
+        headers = {"accept": "application/json", "authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(f"https://172.28.0.10:8080{path}", data=body, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=90) as answer:
+            with urllib.request.urlopen(request, timeout=90, context=self.context) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -100,10 +110,10 @@ class Hosts:
             return 0, b""
 
     def write(self, key):
-        assert self.call(self.ask, "PUT", f"/keys/{key}?timeout_ms=60000", b"1")[0] == 204, key
+        assert self.ask("PUT", f"/keys/{key}?timeout_ms=60000", b"1")[0] == 204, key
 
     def status(self):
-        return json.loads(self.call(self.ask, "GET", "/admin/status")[1])
+        return json.loads(self.ask("GET", "/admin/status")[1])
 
     def places(self):
         """Position by number of the host, for those that have a replica, and the numbers of those that are there."""
@@ -115,21 +125,22 @@ class Hosts:
     def wait_until(self, holds):
         deadline_s = time.monotonic() + LIMIT_S
         while not holds():
-            assert time.monotonic() < deadline_s, self.call(self.ask, "GET", "/admin/status")
+            assert time.monotonic() < deadline_s, self.ask("GET", "/admin/status")
             time.sleep(0.1)
 
     def is_ready(self):
-        return self.call(self.ask, "GET", "/readyz")[0] == 200
+        return self.ask("GET", "/readyz")[0] == 200
 
 
 @pytest.fixture
 def hosts(tmp_path):
-    with network(4) as net, net.caller_on(0) as call:
-        made = Hosts(net, tmp_path, call)
+    addresses = [service["networks"]["hosts"]["ipv4_address"] for service in COMPOSE.values()]
+    with network(addresses) as net, net.caller_on(0) as call:
+        made = Hosts(net, tmp_path)
+        made.call = call
         try:
-            made.serve()
-            for number in range(4):
-                made.node(number)
+            for name in made.names:
+                made.start(name)
             made.wait_until(made.is_ready)
             yield made
         finally:
@@ -137,29 +148,64 @@ def hosts(tmp_path):
 
 
 def test_hosts_go_and_come_back_one_and_all_and_what_was_written_is_there(hosts):
+    """The hosts are numbered as in `hosts`, from 0; host1 of the compose file is the first."""
     hosts.write("a")
     assert hosts.places() == ({0: 0, 1: 1, 2: 2}, [0, 1, 2, 3])
-    hosts.net.pull(2)  # its cable; the spare one takes its place
+    hosts.net.pull(hosts.names.index("host3"))  # its cable; the spare one takes its place
     hosts.write("b")
     hosts.wait_until(lambda: hosts.places() == ({0: 0, 1: 1, 3: 2}, [0, 1, 3]))
-    hosts.net.plug_in(2)
+    hosts.net.plug_in(hosts.names.index("host3"))
     hosts.wait_until(lambda: hosts.places() == ({0: 0, 1: 1, 3: 2}, [0, 1, 2, 3]))
-    hosts.kill("node_1")  # its power; who has come back takes its place
+    hosts.kill("host2")  # its power; who has come back takes its place
     hosts.write("c")
     hosts.wait_until(lambda: hosts.places() == ({0: 0, 2: 1, 3: 2}, [0, 2, 3]))
-    hosts.kill("node_0", "node_2", "node_3")  # more than t: now their disks are needed
-    for number in range(4):
-        hosts.node(number)
+    hosts.kill("host1", "host3", "host4")  # more than t: now their disks are needed
+    for name in ("host1", "host2", "host3", "host4"):
+        hosts.start(name)
     hosts.write("d")
     before = hosts.status()["configuration"]
     hosts.olympus().kill()
     hosts.wait_until(lambda: hosts.status()["configuration"] > before)
     hosts.write("e")
-    hosts.kill("serve")
-    hosts.serve()
+    partition_and_heal(hosts)
+    hosts.kill("service")
+    hosts.start("service")
     hosts.wait_until(hosts.is_ready)
-    assert [hosts.call(hosts.ask, "GET", f"/keys/{key}?timeout_ms=60000") for key in "abcde"] == [(200, b"1")] * 5
+    assert [hosts.ask("GET", f"/keys/{key}?timeout_ms=60000") for key in "abcde"] == [(200, b"1")] * 5
     assert set(hosts.end().values()) == {0}
+
+
+def partition_and_heal(hosts):
+    """Two of the four hosts on one side with the service, where that is too few for a chain of three, and two on the other."""
+    _, *nodes = hosts.net.addresses
+    here, there = ("service", "host1", "host2"), nodes[2:]
+    for name in here:
+        subprocess.run([*hosts.prefix(name), BIN / "partition", *there], check=True)
+    hosts.wait_until(lambda: hosts.places()[1] == [0, 1])
+    asked = [hosts.ask("PUT", "/keys/f?timeout_ms=500", b"1"), hosts.ask("GET", "/keys/a?timeout_ms=500")]
+    assert [(status, json.loads(body)["definite"]) for status, body in asked] == [(504, False)] * 2  # nobody is told what was true once
+    for name in here:
+        subprocess.run([*hosts.prefix(name), BIN / "heal", *there], check=True)
+    hosts.write("g")  # what waits is done, and nothing has to be begun again by hand
+    assert hosts.ask("GET", "/keys/a")[1] == b"1"
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "distraft.yaml"])
+def test_a_compose_file_names_what_it_uses_and_its_commands_make_sense(name):
+    """Its form was checked with `podman-compose config`; here is what that does not look at."""
+    compose = yaml.safe_load((DEPLOY / name).read_text())
+    for service in compose["services"].values():
+        folders = {each.partition(":")[0] for each in service["volumes"]}
+        assert folders <= compose["volumes"].keys()
+        assert {*service.get("secrets", ())} <= compose.get("secrets", {}).keys()
+        assert service["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
+        command, *words = service["command"]
+        assert command in COMMANDS
+        if command == "serve":
+            text = (DEPLOY.parent / words[0]).read_text()
+            assert [each for each in re.findall(r"/run/secrets/(\w+)", text) if each not in service["secrets"]] == []
+        else:
+            assert words[words.index("--host") + 1] == service["networks"]["hosts"]["ipv4_address"]
 
 
 # -- which host gets which replica
@@ -279,10 +325,9 @@ def test_disks_that_are_elsewhere_than_the_file_says_are_told(addresses, hosts, 
 def test_hosts_that_make_no_sense_are_told(tmp_path, change, what):
     (tmp_path / "service.cookie").write_text("c" * 64)
     (tmp_path / "service.cookie").chmod(0o600)
-    text = FILE.format(hosts="10.98.0.1; 10.98.0.2; 10.98.0.3", join="10.98.0.1")
-    assert parse_service(text, str(tmp_path / "own.config")).scenario.hosts == ("10.98.0.1", "10.98.0.2", "10.98.0.3")
+    assert parse_service(FILE, str(tmp_path / "own.config")).scenario.hosts == ("10.98.0.1", "10.98.0.2", "10.98.0.3")
     with pytest.raises(ScenarioError, match=what):
-        parse_service(text.replace(*change), str(tmp_path / "own.config"))
+        parse_service(FILE.replace(*change), str(tmp_path / "own.config"))
 
 
 @pytest.mark.parametrize(
