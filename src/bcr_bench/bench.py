@@ -20,6 +20,7 @@ from bcr_bench.measuring import Series, run_plan
 from bcr_bench.message_cost import compare_messages
 from bcr_bench.outage import KEYS, MOST_KEYS, measure_reconfiguration
 from bcr_bench.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
+from bcr_bench.service_load import measure_service
 from bcr_bench.slow_links import links
 from bcr_bench.summary import print_foretold, print_summary
 from bcr_bench.writing import Basis, as_json, write
@@ -45,9 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "callers":
         return measure_callers(options.callers, options.operations, options.count)
     if options.command == "service":
-        from bcr_bench.service_load import measure_service
-
-        return measure_service(options.connections, options.seconds, options.count)
+        return measure_service(
+            options.connections, options.seconds, options.count, PROJECT / "docs" / "performance.md" if options.docs else None
+        )
     if options.command == "messages":
         return compare_messages(options.count)
     if options.command == "reconfiguration":
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument("--connections", type=_callers, default=64, help="of wrk (default: %(default)s)")
     service.add_argument("--seconds", type=_runs, default=5, help="for each kind of call (default: %(default)s)")
     service.add_argument("--count", type=_runs, default=3, help="runs of each (default: %(default)s)")
+    service.add_argument("--docs", action="store_true", help="renew the table in docs/performance.md too")
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")

@@ -7,6 +7,7 @@ does meanwhile befalls them alike.
 import base64
 import contextlib
 import http.client
+import os
 import re
 import shutil
 import socket
@@ -15,13 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import psutil
 from rich.table import Table
 
+from bcr_bench.budget import with_section
 from bcr_run.output import Terminal, complain
 
 KEYS = 1_000
@@ -37,6 +40,12 @@ SERVICE, DURABLE, BARE, PYSYNCOBJ, ETCD = (
 )
 FILE = "t = 1\ngateway[0] = 127.0.0.1:{port}\ndurable = {durable}\n"
 CALLS = ("PUT", "GET")
+HEADINGS = ["", "call", "calls a second", "ratio", "p99 ms", "CPU us a call", "ratio", "not 2xx"]
+SERVICE_HEADING = "## The service over HTTP"
+TEXT = """`wrk` asks over {connections} connections for values of 100 bytes under 1,000 keys; three replicas or servers each, everything on one machine.
+Ratios are to the service in memory. CPU is that of all the servers' processes, and says more than the rate on a machine that has other work. The bare HTTP server
+answers at once and keeps nothing. PySyncObj tolerates crashes only, keeps nothing on disk, and reads what its leader has, which may be old; etcd tolerates crashes
+only, and its reads are linearizable, as all of the service's are. In the service's a replica may lie, and every answer can be proved."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -67,8 +76,11 @@ class Running(msgspec.Struct, frozen=True):
         return total
 
 
-def measure_service(connections: int, seconds: int, times: int) -> int:
-    """`bcr bench service`: print the calls a second of each, their 99th percentile, and the ratios; 2 where there is no wrk."""
+def measure_service(connections: int, seconds: int, times: int, page: Path | None = None) -> int:
+    """`bcr bench service`: print the calls a second of each, their 99th percentile, and the ratios; 2 where there is no wrk.
+
+    Where `page` is given, docs/performance.md, its section is renewed.
+    """
     if shutil.which("wrk") is None:
         complain("bcr bench service: there is no wrk, which makes the load (on Debian: apt install wrk)")
         return 2
@@ -87,22 +99,37 @@ def measure_service(connections: int, seconds: int, times: int) -> int:
                     rate = _load(running, call, connections, seconds, Path(folder))
                     found[name, call].append(rate)
                     print(f"run {repetition + 1}: {name}: {call}: {rate.calls_s:,.0f} a second", file=sys.stderr, flush=True)
-    Terminal().print(_table(found, connections))
+    rows = list(_rows(found))
+    table = Table(title=f"values of 100 bytes, {connections} connections, one gateway; ratios to {SERVICE}", title_justify="left")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("", "call") else "right")
+    for row in rows:
+        table.add_row(*row)
+    Terminal().print(table)
+    if page is not None:
+        page.write_text(with_section(page.read_text(encoding="utf-8"), section_of(rows, connections, times)), encoding="utf-8")
     return 0
 
 
-def _table(found: dict[tuple[str, str], list[Rate]], connections: int) -> Table:
-    table = Table(title=f"values of 100 bytes, {connections} connections, one gateway; ratios to {SERVICE}", title_justify="left")
-    for heading in ("", "call", "calls a second", "ratio", "p99 ms", "CPU us a call", "ratio", "not 2xx"):
-        table.add_column(heading, justify="left" if heading in ("", "call") else "right")
+def section_of(rows: Sequence[Sequence[str]], connections: int, times: int) -> str:
+    """The section of docs/performance.md."""
+    lines = [" | ".join(each) for each in (HEADINGS, ["---", "---", *["---:"] * (len(HEADINGS) - 2)], *rows)]
+    load = os.getloadavg()[0]
+    return (
+        f"{SERVICE_HEADING}\n\nMeasured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by `./bcr bench service --docs`, {times} runs of each in turn, with a load average of {load:.0f} at the end. {TEXT.format(connections=connections)}\n\n"
+        + "\n".join(f"| {line} |" for line in lines)
+        + "\n"
+    )
+
+
+def _rows(found: Mapping[tuple[str, str], Sequence[Rate]]) -> Iterator[list[str]]:
     for (name, call), runs in found.items():
         rate, cpu = (_median(runs, lambda run: run.calls_s), _median(runs, lambda run: run.cpu_us))
         own = found[SERVICE, call]
-        table.add_row(
+        yield [
             name, call, f"{rate:,.0f}", f"{rate / _median(own, lambda run: run.calls_s):.2f}", f"{_median(runs, lambda run: run.p99_ms):.1f}",
             f"{cpu:,.0f}", f"{cpu / _median(own, lambda run: run.cpu_us):.2f}", f"{sum(run.failed for run in runs)}",
-        )  # fmt: skip
-    return table
+        ]  # fmt: skip
 
 
 def _median(runs: Sequence[Rate], of: Callable[[Rate], float]) -> float:
