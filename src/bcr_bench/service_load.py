@@ -25,6 +25,7 @@ import psutil
 from rich.table import Table
 
 from bcr_bench.budget import with_section
+from bcr_run.extras import NotSetUp, demand
 from bcr_run.output import Terminal, complain
 
 KEYS = 1_000
@@ -81,6 +82,11 @@ def measure_service(connections: int, seconds: int, times: int, page: Path | Non
 
     Where `page` is given, docs/performance.md, its section is renewed.
     """
+    try:
+        demand("service")
+    except NotSetUp as problem:
+        complain(f"bcr bench service: {problem}")
+        return 2
     if shutil.which("wrk") is None:
         complain("bcr bench service: there is no wrk, which makes the load (on Debian: apt install wrk)")
         return 2

@@ -253,7 +253,7 @@ SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "b
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
 # Command -> the extras of pyproject.toml that it needs.
-NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench", "service"), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",), "node": ("service",), "storm": ("service",),
+NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",), "node": ("service",),
          "test": ("test", "completion", "bench", "dask", "service")}  # fmt: skip
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5

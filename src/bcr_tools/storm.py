@@ -20,6 +20,7 @@ from bcr.evidence.verifying import verify_record
 from bcr.faults.vocabulary import FAILURES, MESSAGES, possible
 from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, Protocol, demand_command
 from bcr_run.command import run_text
+from bcr_run.extras import NotSetUp, demand
 from bcr_run.options import formerly, natural, positive
 from bcr_tools.service_storm import run_service_storm
 from bcr_tools.trials import TURNS, run_trials, trial_of
@@ -116,6 +117,10 @@ def main(arguments: Sequence[str]) -> int:
         folder = options.output or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if options.service:
+            try:
+                demand("service")
+            except NotSetUp as problem:
+                parser.error(f"--service: {problem}")
             return run_service_storm(options.count, options.calls, options.callers, options.seed, folder)
         if options.trials:
             seeds = range(options.seed, options.seed + options.count)

@@ -1,4 +1,5 @@
-"""Could what callers saw of a key have come of one register, at one moment of each call? For histories of any length.
+"""Could what callers saw of a key have come of one register, at one moment of each call? For histories of any length
+(specification, 10.3).
 
 Each value is written once at the most, so that a read names its write. Then it takes no search (Gibbons and Korach, Testing Shared
 Memories, 1997): a value and its reads make a zone of time, and zones have to fit beside each other.
