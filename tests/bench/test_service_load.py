@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from bcr_bench import service_load
-from bcr_bench.service_load import BARE, SERVICE, Rate, etcd_script, measure_service, rate_in, script_for, section_of
+from bcr_bench.studies import service_load
+from bcr_bench.studies.service_load import BARE, SERVICE, Rate, etcd_script, measure_service, rate_in, script_for, section_of
 
 ACCOUNT = """Running 3s test @ http://127.0.0.1:8080
   1 threads and 64 connections

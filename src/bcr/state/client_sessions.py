@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from bcr.signed.statements import Request, SessionRequest
+from bcr.signed.statements import Request, SessionRequest, SignedRequest
 
 MOST_ENDED = 1_000  # sessions that are remembered as such; what is older than all of these has ended too
 
@@ -36,6 +36,15 @@ def holder_of(request: Request) -> tuple[int, bytes]:
         credential = request.credential.statement
         return credential.holder, credential.public_key
     return request.client, b""
+
+
+def turn_of(request: SignedRequest) -> tuple[int, tuple[int, int]]:
+    """Whose turn a request takes at the head, and what it is known by there.
+
+    Whoever comes again and again, each time as another client, has one turn all the same, and one share.
+    """
+    statement = request.statement
+    return holder_of(statement)[0], (statement.client, statement.number)
 
 
 class Sessions:

@@ -24,7 +24,7 @@ import msgspec
 import psutil
 from rich.table import Table
 
-from bcr_bench.budget import with_section
+from bcr_bench.studies.budget import with_section
 from bcr_run.extras import NotSetUp, demand
 from bcr_run.output import Terminal, complain
 
@@ -216,7 +216,7 @@ def _service(folder: Path, durable: str) -> contextlib.AbstractContextManager[Ru
 
 def _bare(folder: Path) -> contextlib.AbstractContextManager[Running]:
     [port] = _free_ports(1)
-    return _started(folder, port, [[sys.executable, "-P", "-m", "bcr_bench.http_peers", "bare", str(port)]])
+    return _started(folder, port, [[sys.executable, "-P", "-m", "bcr_bench.baselines.http_peers", "bare", str(port)]])
 
 
 @contextlib.contextmanager
@@ -229,7 +229,7 @@ def _pysyncobj(folder: Path) -> Iterator[Running]:
             sys.executable,
             "-P",
             "-m",
-            "bcr_bench.http_peers",
+            "bcr_bench.baselines.http_peers",
             "pysyncobj",
             str(ports[3 + i]),
             addresses[i],

@@ -1,4 +1,4 @@
-"""What the service is measured beside, behind the same HTTP server: `python -m bcr_bench.http_peers bare PORT`, which answers at
+"""What the service is measured beside, behind the same HTTP server: `python -m bcr_bench.baselines.http_peers bare PORT`, which answers at
 once and is the limit, and `… pysyncobj PORT ADDRESS ADDRESS …`, one server of the key-value assignment; the first address is its own.
 
 That one writes through PySyncObj's log, and reads what it has itself, as the servers of the assignment do: such a read may be old.
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bcr_bench.pysyncobj_peer import APPEND_S
+from bcr_bench.baselines.pysyncobj_peer import APPEND_S
 
 VALUE = msgspec.json.encode("v" * 98)
 
