@@ -112,14 +112,14 @@ def back_up(folders: Sequence[Path]) -> tuple[Backup, Recovery]:
 
     What was answered before this was called is in it. Raises DiskError where the disks do not hold enough, or are damaged.
     """
-    [*of_olympus] = [folder for folder in folders if OLYMPUS in disks_in(folder)]
+    of_olympus = [folder for folder in folders if OLYMPUS in disks_in(folder)]
     if len(of_olympus) != 1:
         raise DiskError(f"one of the folders has to have {OLYMPUS}{ENDING}, and {len(of_olympus)} have: {', '.join(map(str, folders))}")
     # Olympus first: of what it has issued after that nothing has been answered yet, or the disks have it as well.
     facts = OlympusFacts.read(content_beside(of_olympus[0] / f"{OLYMPUS}{ENDING}"), str(of_olympus[0] / OLYMPUS))
-    disks = {
-        name: Kept.of(content_beside(folder / f"{name}{ENDING}")) for folder in folders for name in disks_in(folder) if name != OLYMPUS
-    }
+    names = [(folder, name) for folder in folders for name in disks_in(folder) if name != OLYMPUS]
+    contents = {name: content_beside(folder / f"{name}{ENDING}") for folder, name in names}
+    disks = {name: Kept.of(content) for name, content in contents.items() if content.facts}  # the others are being made just now
     taken = ambient.wall_clock().isoformat(timespec="seconds")
     highest = max([facts.highest, *(_place(name)[0] for name in disks)])
     backup = Backup(keys_of(facts.terms.authentication, facts.seed).public, facts.terms, highest, taken, disks)

@@ -77,15 +77,19 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if disk.configuration is None:
             return disk
         try:
-            _demand_proved(content, disk, disk.configuration, self.olympus_key)
+            is_proved = _is_proved(content, disk, disk.configuration, self.olympus_key)
         except ProtocolViolation as violation:
             raise DamagedError(f"{name} does not prove what it says: {violation}") from violation
+        if not is_proved:
+            raise DamagedError(f"{name} has another state than its checkpoint")
         return disk
 
 
-def _demand_proved(content: Content, disk: ReplicaDisk, configuration: SignedConfiguration, olympus_key: bytes) -> None:
-    """Raises a ProtocolViolation unless Olympus has signed the configuration, and its replicas the checkpoint, if there is one."""
+def _is_proved(content: Content, disk: ReplicaDisk, configuration: SignedConfiguration, olympus_key: bytes) -> bool:
+    """Whether the state is that of the checkpoint, if there is one.
+
+    Raises a ProtocolViolation unless Olympus has signed the configuration, and its replicas the checkpoint.
+    """
     view = demand_issued(configuration, olympus_key, keys_of("ed25519", bytes(KEY_SEED_SIZE)))
     base = base_of(content)
-    if disk.first and check_checkpoint_proof(base.proof, view).state_digest != base.state_digest:
-        raise DamagedError("its state is not that of its checkpoint")
+    return not disk.first or check_checkpoint_proof(base.proof, view).state_digest == base.state_digest
