@@ -264,6 +264,8 @@ class _Run:
         for container in self.system.all():
             if container.configuration == last and (last, self._position(container)) not in self.interference.faulty:
                 self.memory.ended(container, self.world.now_ns)
+            elif container.name == "olympus":
+                self.memory.ended_olympus(container)
 
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether faults struck no more than t replicas of each configuration, and nothing hindered to the end.

@@ -82,11 +82,17 @@ class Sessions:
         """Whether the session in which the request was made has ended, or never could begin."""
         holder, public_key = holder_of(request)
         latest = self._latest.get(holder)
+        is_of_another_key = latest is not None and latest.client == request.client and latest.public_key != public_key
+        return is_of_another_key or self.has_ended(holder, request.client)
+
+    def has_ended(self, holder: int, client: int) -> bool:
+        """Whether nothing is executed any more that this holder asks for under this number, whatever the key."""
+        latest = self._latest.get(holder)
         if latest is None:
-            return request.client < self._floor
-        if request.client != latest.client:
-            return request.client < latest.client
-        return not latest.is_open or latest.public_key != public_key
+            return client < self._floor
+        if client != latest.client:
+            return client < latest.client
+        return not latest.is_open
 
     def use(self, request: Request) -> Iterator[int]:
         """A request of a session that is not over is executed; gives the clients whose sessions end by that."""
