@@ -23,6 +23,7 @@ from bcr_bench.studies.budget import BudgetError, gaps, measure_budget, print_bu
 from bcr_bench.studies.callers import MOST_CALLERS, OPERATIONS, measure_callers
 from bcr_bench.studies.disk_cost import measure_disks
 from bcr_bench.studies.outage import KEYS, MOST_KEYS, measure_reconfiguration
+from bcr_bench.studies.service_load import measure_service
 from bcr_run.options import formerly
 from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
 
@@ -44,6 +45,10 @@ def main(arguments: Sequence[str]) -> int:
         return measure_disks(options.count, options.added)
     if options.command == "callers":
         return measure_callers(options.callers, options.operations, options.count)
+    if options.command == "service":
+        return measure_service(
+            options.connections, options.seconds, options.count, PROJECT / "docs" / "performance.md" if options.docs else None
+        )
     if options.command == "messages":
         return compare_messages(options.count)
     if options.command == "reconfiguration":
@@ -102,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     callers.add_argument("--operations", type=_operations, default=OPERATIONS, help="of each run (default: %(default)s)")
     callers.add_argument("--count", type=_runs, default=5, help="runs of each (default: 5)")
+    service = commands.add_parser("service", help="HTTP calls to the service, beside the bare HTTP server, PySyncObj and etcd; needs wrk")
+    service.add_argument("--connections", type=_callers, default=64, help="of wrk (default: %(default)s)")
+    service.add_argument("--seconds", type=_runs, default=5, help="for each kind of call (default: %(default)s)")
+    service.add_argument("--count", type=_runs, default=3, help="runs of each (default: %(default)s)")
+    service.add_argument("--docs", action="store_true", help="renew the table in docs/performance.md too")
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")

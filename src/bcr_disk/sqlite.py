@@ -103,10 +103,7 @@ class SqliteDisk:
 
     def read(self) -> Content:
         with self._errors("cannot be read"):
-            facts = dict(self._connection.execute("SELECT name, body FROM fact"))
-            parts = dict(self._connection.execute("SELECT number, body FROM part"))
-            rows = self._connection.execute("SELECT number, body, checksum FROM log ORDER BY number")
-            return Content(facts, parts, tuple(Row(*row) for row in rows))
+            return _content_of(self._connection)
 
     def append(self, row: Row) -> None:
         with self._errors("cannot be written"):
@@ -186,6 +183,29 @@ def demand_ours(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
                 _demand_format(connection, str(path))
+
+
+def content_beside(path: Path) -> Content:
+    """What is on a disk as of one moment, also while somebody has it open: who only reads disturbs nobody.
+
+    Raises DiskError where it is of another format or no such file, DamagedError where SQLite says that it is broken.
+    """
+    with (
+        _errors_of(str(path), "cannot be read"),
+        contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        connection.execute("BEGIN")
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            return Content({}, {}, ())
+        _demand_format(connection, str(path))
+        return _content_of(connection)
+
+
+def _content_of(connection: sqlite3.Connection) -> Content:
+    facts = dict(connection.execute("SELECT name, body FROM fact"))
+    parts = dict(connection.execute("SELECT number, body FROM part"))
+    rows = connection.execute("SELECT number, body, checksum FROM log ORDER BY number")
+    return Content(facts, parts, tuple(Row(*row) for row in rows))
 
 
 class SlowedDisk(SqliteDisk):

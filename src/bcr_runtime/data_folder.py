@@ -2,9 +2,11 @@
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bcr.chain.settings import Settings
+from bcr.evidence.backups import Backup, Kept
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
 from bcr.stable.disk import Content, DamagedError, DiskError
@@ -12,10 +14,12 @@ from bcr.stable.inspection import ReplicaDisk
 from bcr.stable.olympus_log import OlympusFacts, OlympusLog, Terms
 from bcr.stable.recovery import Recovery, recovered
 from bcr_disk.folders import claim, claimed, claims, content_of, demand_usable
-from bcr_disk.sqlite import ENDING, SqliteDisk
+from bcr_disk.sqlite import ENDING, SqliteDisk, content_beside
 from bcr_runtime import ambient
 from bcr_runtime.ambient import LEAVE_LIMIT_S
 from bcr_runtime.stable_storage import OLYMPUS
+
+MARK = "service"  # the file that says, in a host's folder of disks, of which service they are: the key of its Olympus
 
 
 def open_data_folder(settings: Settings, owner: str) -> OlympusFacts | None:
@@ -43,6 +47,29 @@ def open_data_folder(settings: Settings, owner: str) -> OlympusFacts | None:
     if facts.issued is not None:
         _remove_outdated(folder, facts.issued.configuration.statement.number)
     return facts
+
+
+def claim_host_folder(folder: Path, owner: str) -> None:
+    """Claim the folder where a host keeps the disks of its replicas. Raises DiskError, as `open_data_folder` does."""
+    claim(folder, owner, LEAVE_LIMIT_S)
+    demand_usable(folder)
+
+
+def take_up_host_folder(folder: Path, olympus_key: bytes, current: int) -> str | None:
+    """Make a host's folder one of the service whose Olympus has this public key; why it is none, where it is of another.
+
+    Disks of replicas that were replaced before configuration `current` began are removed, but for the last ones.
+    """
+    mark = folder / MARK
+    try:
+        if not mark.exists():
+            mark.write_text(olympus_key.hex())
+        if mark.read_text() != olympus_key.hex():
+            return f"{folder} has disks of another service, as {mark} says; give another folder, or empty it"
+        _remove_outdated(folder, current)
+    except OSError as error:
+        return f"{folder} cannot be used: {error.strerror}"
+    return None
 
 
 def descriptors() -> tuple[int, ...]:
@@ -78,6 +105,54 @@ def read_disk(folder: Path, name: str) -> Content:
     if content is None:
         raise DiskError(f"{folder} has no disk {name}")
     return content
+
+
+def back_up(folders: Sequence[Path]) -> tuple[Backup, Recovery]:
+    """The backup of a service whose disks are in these folders, as it was or is just now; and what a restored one begins with.
+
+    What was answered before this was called is in it. Raises DiskError where the disks do not hold enough, or are damaged.
+    """
+    of_olympus = [folder for folder in folders if OLYMPUS in disks_in(folder)]
+    if len(of_olympus) != 1:
+        raise DiskError(f"one of the folders has to have {OLYMPUS}{ENDING}, and {len(of_olympus)} have: {', '.join(map(str, folders))}")
+    # Olympus first: of what it has issued after that nothing has been answered yet, or the disks have it as well.
+    facts = OlympusFacts.read(content_beside(of_olympus[0] / f"{OLYMPUS}{ENDING}"), str(of_olympus[0] / OLYMPUS))
+    names = [(folder, name) for folder in folders for name in disks_in(folder) if name != OLYMPUS]
+    contents = {name: content_beside(folder / f"{name}{ENDING}") for folder, name in names}
+    disks = {name: Kept.of(content) for name, content in contents.items() if content.facts}  # the others are being made just now
+    taken = ambient.wall_clock().isoformat(timespec="seconds")
+    highest = max([facts.highest, *(_place(name)[0] for name in disks)])
+    backup = Backup(keys_of(facts.terms.authentication, facts.seed).public, facts.terms, highest, taken, disks)
+    return backup, backup.check()
+
+
+def restore(backup: Backup, folder: Path, owner: str) -> tuple[Recovery, bytes]:
+    """Make a folder of disks of a backup, under a new key of Olympus; what that rests on, and the public key.
+
+    Raises DiskError, and then there is no such folder, unless it was there.
+    """
+    recovery = backup.check()
+    with claimed(folder, owner):
+        if disks_in(folder):
+            raise DiskError(f"{folder} has disks already, and what is on them would be gone: give a folder that is empty, or not there")
+        number = recovery.configuration.number
+        for name, kept in backup.disks.items():
+            if _place(name)[0] == number:
+                with contextlib.closing(SqliteDisk((folder / name).with_suffix(ENDING), owner)) as disk:
+                    disk.checkpoint(kept.facts, dict(kept.parts), 0)
+                    for row in kept.rows:
+                        disk.append(row)
+                    disk.sync()
+        return recovery, _begin_log(folder, recovery, backup.terms, owner)
+
+
+def _begin_log(folder: Path, recovery: Recovery, terms: Terms, owner: str) -> bytes:
+    """Make Olympus's log of what is known of another one; returns its new public key."""
+    seed = ambient.random_bytes(KEY_SEED_SIZE)
+    keys = keys_of(terms.authentication, seed)
+    with contextlib.closing(SqliteDisk((folder / OLYMPUS).with_suffix(ENDING), owner)) as held:
+        OlympusLog(held, seed, terms, "recovered").recover(Signed.sign(recovery.configuration, 0, keys), recovery.state, recovery.highest)
+    return keys.public
 
 
 def recover(settings: Settings, was: bytes, owner: str) -> tuple[Recovery, bytes]:
@@ -118,8 +193,4 @@ def _recover(folder: Path, settings: Settings, was: bytes, owner: str) -> tuple[
                               ("acceptance", found.acceptance, settings.acceptance)):  # fmt: skip
         if mine != given:
             raise DiskError(f"{folder} is of a service with {what} = {mine} and not {given}")
-    seed = ambient.random_bytes(KEY_SEED_SIZE)
-    keys = keys_of(settings.authentication, seed)
-    with contextlib.closing(SqliteDisk((folder / OLYMPUS).with_suffix(ENDING), owner)) as held:
-        OlympusLog(held, seed, Terms.of(settings), "recovered").recover(Signed.sign(found, 0, keys), recovery.state, recovery.highest)
-    return recovery.beside(doubts), keys.public
+    return recovery.beside(doubts), _begin_log(folder, recovery, Terms.of(settings), owner)

@@ -8,6 +8,8 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from dacurrent.cookie import FILE_VARIABLE
+
 _INSTALLED = Path(__file__).resolve().parent / "installed"
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -23,6 +25,13 @@ SCENARIOS = PROJECT / "config" if IS_CHECKOUT else _INSTALLED / "config"
 
 SERVICE = SCENARIOS / "service.config"
 """What `./bcr serve` keeps running where nothing else is said: no scenario, although it stands beside them."""
+
+
+COOKIE_VARIABLE = FILE_VARIABLE
+"""The environment's variable that names the file of the cookie by which nodes know each other."""
+
+DISKS_VARIABLE = "BCR_DISKS"
+"""The environment's variable that tells the processes of one host where their disks are, wherever the others have theirs."""
 
 
 def own_version() -> str:

@@ -1,7 +1,9 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
 import logging
+import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,7 @@ from bcr_runtime.journal import Journal
 from bcr_runtime.places import default_log_base
 from dacurrent.logs import ENDED_LOGS
 
+NEW_LIMIT_S = 5.0  # for a host that is known to be there to make a process
 ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds; Olympus goes on without a replica
 
 
@@ -23,6 +26,11 @@ def limit_answers() -> None:
     """In the start-up, before it makes any process: no process waits for ever for one that it made and that stands still."""
     # Not sooner: the layer is loaded by DistAlgo, and must not be before it.
     import_module("dacurrent.lifetime").ANSWER_LIMIT_S = ANSWER_LIMIT_S  # type: ignore[attr-defined]
+
+
+def limit_answers_of_hosts() -> None:
+    """Likewise, where processes are made on hosts that come and go: what does not answer soon has gone, and there may be others."""
+    import_module("dacurrent.lifetime").NEW_LIMIT_S = NEW_LIMIT_S  # type: ignore[attr-defined]
 
 
 def let_replicas_outlive_olympus() -> None:
@@ -65,6 +73,22 @@ def addresses_of(processes: Any) -> tuple[str, ...]:
         return tuple(address_of(each) for each in processes)
     except (AttributeError, TypeError) as error:
         raise MalformedMessage(f"no list of processes beside a configuration: {error}") from error
+
+
+def living_here() -> list[str]:
+    """The addresses of the processes that live of those that this OS process has made."""
+    return [address_of(each) for each in import_module("dacurrent.lifetime").running()]
+
+
+def kill_children() -> None:
+    """End at once all processes of the operating system that this one has made: what they have on disk is there."""
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+def end_node() -> None:
+    """Ask the node that this thread is one of to end, with all that it has made."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def demand_processes(configuration: SignedConfiguration, members: Sequence[Member], processes: Any) -> None:

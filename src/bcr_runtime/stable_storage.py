@@ -4,6 +4,7 @@ Whatever goes wrong with a disk ends the process at once: who cannot keep its wo
 """
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from bcr.stable.disk import Content, Disk, DiskError, Row
 from bcr.stable.olympus_log import NoOlympusLog, OlympusLog, Terms
 from bcr.state.running import RunningState
 from bcr_runtime import ambient
+from bcr_runtime.places import DISKS_VARIABLE
 from bcr_runtime.processes import run_folder
 
 FOLDER = "disks"  # below a run's logs, where no folder is given
@@ -26,7 +28,10 @@ OLYMPUS = "olympus"
 
 
 def disk_folder(settings: Settings) -> Path:
-    """Where the disks of a run are: in the folder that was given for them, or beside its logs."""
+    """Where the disks of a run are: in the folder that was given for them, on this host or all, or beside its logs."""
+    given = os.environ.get(DISKS_VARIABLE)
+    if given:
+        return Path(given)
     return Path(settings.data_folder) if settings.data_folder else run_folder(settings) / FOLDER
 
 

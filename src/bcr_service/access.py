@@ -10,6 +10,8 @@ from bcr_service.problems import TYPE, Problem
 
 LEAST_TOKEN = 16  # characters
 MOST_TOKEN = 256
+LEAST_COOKIE = 32  # bytes
+MOST_COOKIE = 80  # as many as DistAlgo reads
 # What is told without a token: whether the service is there, and pages that are the same for everybody.
 OPEN = frozenset({"/livez", "/readyz", "/", "/api", "/openapi.json"})
 
@@ -27,6 +29,18 @@ def demand_usable(files: Mapping[str, str]) -> None:
     """Raises Unusable where what the service file names is no certificate, not its key, or no token."""
     tls_context(files)
     token_in(files)
+    if "cookie_file" in files:
+        demand_cookie(Path(files["cookie_file"]))
+
+
+def demand_cookie(path: Path) -> None:
+    """Raises Unusable where the file has no cookie by which nodes could know each other."""
+    try:
+        size = len(path.read_bytes())
+    except OSError as error:
+        raise Unusable(f"{path}: no cookie: {error.strerror}") from error
+    if not LEAST_COOKIE <= size <= MOST_COOKIE:
+        raise Unusable(f"{path}: a cookie is {LEAST_COOKIE} to {MOST_COOKIE} bytes that nobody can guess, as from openssl rand -hex 32")
 
 
 def tls_context(files: Mapping[str, str]) -> ssl.SSLContext | None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -22,6 +23,7 @@ from bcr_run import output
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
 from bcr_runtime import ambient
 from bcr_service.gateway import GatewaySettings
+from bcr_service.hosting import HostBook, host_of
 from bcr_service.service_files import HTTP, Address, read_service
 
 MOST_NOTES = 100
@@ -30,12 +32,16 @@ STATUS_LIMIT_S = 3.0  # without a word from a replica for so long it is called s
 
 
 class ServiceLaunch(msgspec.Struct, frozen=True):
-    """A service as asked for; `gateways` are what each gateway is told, `is_continued` whether there are disks to go on with."""
+    """A service as asked for; `gateways` are what each gateway is told, `is_continued` whether there are disks to go on with.
+
+    `hosts` are the addresses of those that its replicas are on; without any they are where it is started.
+    """
 
     settings: Settings
     gateways: tuple[GatewaySettings, ...]
     is_lab: bool
     is_continued: bool
+    hosts: tuple[str, ...]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,7 +89,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         )
         for number in range(service.num_gateways)
     )
-    return ServiceLaunch(settings, gateways, options.lab, options.continued)
+    return ServiceLaunch(settings, gateways, options.lab, options.continued, service.scenario.hosts)
 
 
 _end = threading.Event()
@@ -130,6 +136,8 @@ class Keeping:
         self._notes = 0
         self._told_events = 0
         self._told_at_s = 0.0
+        self.book = HostBook(launch.hosts)
+        self._present = self.book.present()
         self.stopped: set[str] = set()  # names of servers that take no calls, because somebody has asked for that
         self.gone: set[int] = set()  # numbers of the gateways that have ended
 
@@ -202,6 +210,13 @@ class Keeping:
         """A fault that a replica was given has struck."""
         self._happened("fault", replica=name, fault=fault)
 
+    def see_hosts(self) -> None:
+        """Tell of hosts that have come, and of those that have gone."""
+        present = self.book.present()
+        for position in sorted({*present} ^ {*self._present}):
+            self._happened("host", host=self.book.hosts[position].name, present=position in present)
+        self._present = present
+
     def note(self, text: str) -> None:
         """Something odd that is nobody's fault to be acted on; of very many the first are told."""
         self._notes += 1
@@ -235,6 +250,9 @@ class Keeping:
         gateways = [str(listener.address) for listener in self._launch.gateways[0].members(HTTP)]
         status = {"configuration": self.number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
                   "olympus_key": self._olympus_key.hex(), "stopped": sorted(self.stopped), "gone": sorted(self.gone)}  # fmt: skip
+        if self.book.hosts:
+            replicas = self._configuration.replicas if self._configuration is not None else ()
+            status["hosts"] = self.book.status({host_of(each.address): position for position, each in enumerate(replicas)})
         return msgspec.json.encode({"status": status, "events": events})
 
     @staticmethod
@@ -259,11 +277,18 @@ def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
 
 def maker_for(launch: ServiceLaunch, usual: Any) -> Any:
     """The process class of Olympus: the usual one, but in a laboratory."""
+    if launch.hosts:
+        return import_module("Hosts").HostsMaker
     if not launch.is_lab:
         return usual
     from bcr_service.lab import maker
 
     return maker()
+
+
+def steward() -> Any:
+    """The process class of who sees on a host what lives there; loaded only where there are hosts."""
+    return import_module("Hosts").Steward
 
 
 def pid_of(keeping: Keeping, name: str) -> int | None:

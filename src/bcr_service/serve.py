@@ -19,12 +19,14 @@ from bcr_run import output
 from bcr_run.launch import settings_of
 from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
-from bcr_runtime.data_folder import descriptors, open_data_folder
-from bcr_runtime.places import SOURCES
+from bcr_runtime.data_folder import descriptors, disks_in, open_data_folder
+from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
 from bcr_service.access import Unusable, demand_usable
+from bcr_service.hosting import misplaced
 from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
+NODE_NAME = "service"  # as nodes of other hosts know it
 BACKLOG = 1_024
 BAD_INPUT = 2
 DEFAULT_DATA = "data"
@@ -51,6 +53,9 @@ def main(arguments: list[str]) -> int:
         path = find_scenario(options.file)
         service = read_service(path)
         demand_usable(service.files)
+        if options.lab and service.scenario.hosts:
+            raise Unusable("--lab: the processes of other hosts are not in the laboratory's hands; leave out hosts, or --lab")
+        demand_free(service.join)
         sockets = listen(service.listeners)
         disks = disks_of(service, path, options.data)
     except ScenarioError as error:
@@ -61,7 +66,7 @@ def main(arguments: list[str]) -> int:
         return BAD_INPUT
     for warning in service.warnings:
         output.complain(str(warning))
-    return keep(command_for(path, sockets, disks, options), sockets, service)
+    return keep(command_for(path, service, sockets, disks, options), sockets, service)
 
 
 class Disks(msgspec.Struct, frozen=True):
@@ -80,7 +85,14 @@ def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | No
     folder = str(given.absolute()) if given else service.scenario.data or str(Path(DEFAULT_DATA).absolute())
     settings = settings_of(service.scenario, message_limit_bytes=1_024, run_name="", log_base="")
     facts = open_data_folder(msgspec.structs.replace(settings, data_folder=folder), f"bcr serve {path.name}")
-    return Disks(folder, facts is not None and facts.issued is not None)
+    if facts is None or facts.issued is None:
+        return Disks(folder, is_continued=False)
+    issued = facts.issued.configuration.statement
+    are_here = any(name.endswith(f"-configuration_{issued.number}") for name in disks_in(Path(folder)))
+    problem = misplaced([each.address for each in issued.replicas], service.scenario.hosts, are_here)
+    if problem is not None:
+        raise DiskError(f"{folder}: {problem}")
+    return Disks(folder, is_continued=True)
 
 
 def listen(listeners: Sequence[Listener]) -> list[socket.socket]:
@@ -102,15 +114,27 @@ def listen(listeners: Sequence[Listener]) -> list[socket.socket]:
     return sockets
 
 
+def demand_free(join: Address | None) -> None:
+    """Raises CannotListen where the nodes of hosts could not join at that address."""
+    if join is not None:
+        for each in listen([Listener("join", 0, join, "join")]):
+            each.close()
+
+
 def address_of(listening: socket.socket) -> Address:
     """Where a socket listens, also where any free port was asked for."""
     host, port, *_ = listening.getsockname()
     return Address(host, port)
 
 
-def command_for(path: Path, sockets: Sequence[socket.socket], disks: Disks | None, options: argparse.Namespace) -> list[str]:
-    """What is run: DistAlgo, on a node without a name, which makes up a cookie that nobody can read."""
-    command = [sys.executable, "-m", "da", "-L", "warning", "-H", "localhost", "-p", "0", "Service.da", "-i", str(path.absolute())]
+def command_for(
+    path: Path, service: ServiceFile, sockets: Sequence[socket.socket], disks: Disks | None, options: argparse.Namespace
+) -> list[str]:
+    """What is run: DistAlgo; without other hosts on a node that has no name, and makes up a cookie that nobody can read."""
+    where = ["-H", "localhost", "-p", "0"]
+    if service.join is not None:
+        where = ["-n", NODE_NAME, "-H", service.join.host, "-p", str(service.join.port)]
+    command = [sys.executable, "-m", "da", "-L", "warning", *where, "Service.da", "-i", str(path.absolute())]
     for each in sockets:
         command += ["--listen", f"{address_of(each).port}:{each.fileno()}"]
     if disks is not None:
@@ -125,10 +149,14 @@ def command_for(path: Path, sockets: Sequence[socket.socket], disks: Disks | Non
 
 def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: ServiceFile) -> int:
     """Run the service until it ends, or we are asked to; returns the exit status. Nothing of it is left."""
+    environment = dict(os.environ)
+    if service.join is not None:
+        environment[COOKIE_VARIABLE] = service.files["cookie_file"]
     with _asked_to_end() as asked:
         process = subprocess.Popen(
             command,
             cwd=SOURCES,
+            env=environment,
             stdin=subprocess.PIPE,  # which ends with us, however that is: then the service ends too
             pass_fds=[*(each.fileno() for each in sockets), *descriptors()],  # the disks are claimed for as long as anybody is left
             start_new_session=True,
@@ -137,6 +165,8 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
             where = ", ".join(_told(service, listener, each) for listener, each in zip(service.listeners, sockets, strict=True))
             for each in sockets:
                 each.close()
+            if service.join is not None:
+                where += f"; its hosts join it at {service.join}"
             print(f"bcr serve: {service.scenario.num_replicas} replicas, {where}; Ctrl-C or SIGTERM ends it", flush=True)
             while not asked and process.poll() is None:
                 time.sleep(0.1)

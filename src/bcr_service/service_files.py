@@ -25,8 +25,9 @@ DIALECTS = {
     "zatt": "a dictionary over TCP in MessagePack, as the servers of zatt",
 }
 LISTENERS = (HTTP, *DIALECTS)
+JOIN = "join"  # the key of the address where the nodes of hosts find the service
 CLUSTER_VARIABLE = "DISTRAFT_CLUSTER"
-SECRET_FILES = {"tls_key", "token_file"}  # which nobody else may read
+SECRET_FILES = {"tls_key", "token_file", "cookie_file"}  # which nobody else may read
 FILES = {"tls_certificate", *SECRET_FILES}
 
 # What a service does differently from a run, where the file does not say otherwise.
@@ -52,10 +53,9 @@ REFUSED = {
     "client_arrives": "the clients of a service are its gateways, which stay",
     "client_leaves": "the clients of a service are its gateways, which stay",
     "session_slots": "the clients of a service are its gateways, which stay",
-    "placement": "a service runs on one host",
-    "hosts": "a service runs on one host",
-    "client_hosts": "a service runs on one host",
-    "replica_hosts": "a service runs on one host",
+    "placement": "the replicas of a service are on its hosts, where it has some: hosts = ADDRESS; …",
+    "client_hosts": "the clients of a service are its gateways, which are where it was started",
+    "replica_hosts": "each replica has a host of its own, whichever is free",
 }
 SYNONYMS = {"num_clients": "num_client"}
 # Key of the service -> the values that there are, and what the others wait for.
@@ -89,12 +89,13 @@ class Listener(msgspec.Struct, frozen=True):
 class ServiceFile(msgspec.Struct, frozen=True):
     """What a service file says: the chain's numbers as those of a scenario, where its gateways listen, and who may call.
 
-    `files` are the paths of FILES that it names, absolute.
+    `files` are the paths of FILES that it names, absolute; `join` is where the nodes of its hosts find it, if it has some.
     """
 
     scenario: Scenario
     listeners: tuple[Listener, ...]
     files: dict[str, str]
+    join: Address | None
     warnings: tuple[Diagnostic, ...]
 
     @property
@@ -130,6 +131,7 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
     said: set[str] = set()
     listeners = {(each.kind, each.number): each for each in cluster}
     files: dict[str, str] = {}
+    join: Address | None = None
     for entry in entries:
         found = KEY.fullmatch(entry.key)
         name = found[1].lower() if found else entry.key
@@ -140,11 +142,16 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
             problem = _add_listener(listeners, name, found[3] if found else None, entry)
         elif name in FILES:
             problem = _add_file(files, name, entry, Path(source).parent)
+        elif name == JOIN:
+            try:
+                join = address_in(entry.value)
+            except ValueError as error:
+                problem = f"{JOIN}: {error}"
         else:
             problem = _problem_with(name, entry.value)
         if problem:
             problems.append(Diagnostic(source, entry.line, entry.key_column, "error", problem))
-        if problem or name in LISTENERS or name in FILES or name in CHOICES:
+        if problem or name in LISTENERS or name in FILES or name in CHOICES or name == JOIN:
             ours.add(entry.line)
     if not any(kind == HTTP for kind, _ in listeners):
         listeners[HTTP, 0] = Listener(HTTP, 0, address_in(DEFAULT_GATEWAY), f"{HTTP}_0")
@@ -158,10 +165,11 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
         scenario, warnings = parse_scenario(text, source)
     except ScenarioError as error:
         raise ScenarioError([*problems, *error.diagnostics]) from error
+    problems += [Diagnostic(source, 1, 1, "error", each) for each in _problems_with_hosts(scenario, join, files)]
     if problems:
         raise ScenarioError([*problems, *warnings])
     ordered = tuple(sorted(listeners.values(), key=lambda each: (LISTENERS.index(each.kind), each.number)))
-    return ServiceFile(scenario, ordered, files, warnings)
+    return ServiceFile(scenario, ordered, files, join, warnings)
 
 
 def _problem_with(name: str, value: str) -> str | None:
@@ -199,6 +207,23 @@ def _disagreements(listeners: Mapping[tuple[str, int], Listener], files: Mapping
         elif not (has_tls and "token_file" in files):
             yield (f"{listener.kind}[{listener.number}]: {listener.address.host} is not this machine alone: that takes TLS and a "
                    "token (tls_certificate, tls_key, token_file)")  # fmt: skip
+
+
+def _problems_with_hosts(scenario: Scenario, join: Address | None, files: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the hosts that a service is spread over, if something is."""
+    hosts = scenario.hosts
+    if not hosts:
+        if join is not None or "cookie_file" in files:
+            yield f"{JOIN} and cookie_file are for a service with hosts = ADDRESS; …"
+        return
+    if join is None or not join.port or "cookie_file" not in files:
+        yield f"hosts: their nodes need {JOIN} = HOST:PORT, where they find the service, and cookie_file, by which it knows them"
+    if len(set(hosts)) < len(hosts):
+        yield "hosts: each is named once"
+    if len(hosts) < scenario.num_replicas:
+        yield f"hosts: {scenario.num_replicas} replicas need a host each, and there are {len(hosts)}; those beyond are spare"
+    if not scenario.durable:
+        yield "hosts: they come and go, so the service has to be durable = on"
 
 
 def _as_scenario(text: str, ours: set[int], said: set[str], gateways: int) -> str:

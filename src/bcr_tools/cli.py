@@ -148,6 +148,24 @@ def _serve(arguments: list[str]) -> int:
     return main(arguments)
 
 
+def _node(arguments: list[str]) -> int:
+    from bcr_service.node import main
+
+    return main(arguments)
+
+
+def _backup(arguments: list[str]) -> int:
+    from bcr_tools.backing_up import main
+
+    return main(arguments)
+
+
+def _restore(arguments: list[str]) -> int:
+    from bcr_tools.backing_up import restore_main
+
+    return restore_main(arguments)
+
+
 def _console(arguments: list[str]) -> int:
     from bcr_service.console import main
 
@@ -193,6 +211,7 @@ def _reference(arguments: list[str]) -> int:
 COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "run": (_run, "run scenario files, each to a verdict; without FILE config/first_run.config"),
     "serve": (_serve, "keep a store running behind HTTP until it is asked to end"),
+    "node": (_node, "hold replicas of a service that is spread over several hosts, on one of them"),
     "console": (_console, "type commands to a service: values, proofs, status; help tells which"),
     "get": (_asking("get"), "print the value of a key of a service, once it is proved"),
     "put": (_asking("put"), "write a value to a service"),
@@ -210,6 +229,8 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "read": (_read, "read a key off a replica's disk as of its last checkpoint, with a proof that anybody can check"),
     "blame": (_blame, "name the replicas of a run that their own signatures convict, with the statements"),
     "inspect": (_inspect, "tell in words what a folder of disks holds"),
+    "backup": (_backup, "back up a service into a file, also while it runs"),
+    "restore": (_restore, "make the folder of a new service of a backup, once that is checked"),
     "olympus": (_olympus, "make another log where the disk of Olympus is lost"),
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
     "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
@@ -232,7 +253,7 @@ SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "b
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
 # Command -> the extras of pyproject.toml that it needs.
-NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",),
+NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",), "node": ("service",),
          "test": ("test", "completion", "bench", "dask", "service")}  # fmt: skip
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5

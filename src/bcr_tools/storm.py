@@ -1,6 +1,6 @@
 """Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again.
 
-With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted; and with
+With --service one service is hit while many call it. With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted; and with
 `olympus` the configuration service is killed when the chain serves.
 """
 
@@ -20,7 +20,9 @@ from bcr.evidence.verifying import verify_record
 from bcr.faults.vocabulary import FAILURES, MESSAGES, possible
 from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, Protocol, demand_command
 from bcr_run.command import run_text
+from bcr_run.extras import NotSetUp, demand
 from bcr_run.options import formerly, natural, positive
+from bcr_tools.service_storm import run_service_storm
 from bcr_tools.trials import TURNS, run_trials, trial_of
 
 TIMEOUT_MS = 400
@@ -90,6 +92,13 @@ def main(arguments: Sequence[str]) -> int:
                         "or some or all at once, and begin again")  # fmt: skip
     parser.add_argument("--timeout", type=positive, default=TIMEOUT_MS, metavar="MS", help="of trials: how long clients and replicas wait; "
                         "more where the machine is busy (default %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--service",
+        action="store_true",
+        help="hit a service under HTTP load, --count times, and hold what it told its callers against what is there",
+    )
+    parser.add_argument("--calls", type=positive, default=10_000, help="of --service, in all (default: %(default)s)")
+    parser.add_argument("--callers", type=positive, default=50, help="of --service, at once (default: %(default)s)")
     formerly(parser, "--output", "--keep")
     options = parser.parse_args(arguments)
     options.trials = ("restart",) if options.restarts else options.trials
@@ -107,6 +116,12 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.output or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        if options.service:
+            try:
+                demand("service")
+            except NotSetUp as problem:
+                parser.error(f"--service: {problem}")
+            return run_service_storm(options.count, options.calls, options.callers, options.seed, folder)
         if options.trials:
             seeds = range(options.seed, options.seed + options.count)
             return run_trials(seeds, options.trials, folder, options.jobs, options.timeout)

@@ -2,7 +2,8 @@
 
 Stock nodes without a cookie take messages from anybody.  Here a node with a name always has one: where neither
 `--cookie` nor `~/.da.cookie` is given, that file is made.  For several hosts the user gives `--cookie`, or copies the
-file.  (A node without a name has DistAlgo's own random key, which only its child processes inherit.)
+file; the environment's variable DA_COOKIE_FILE names another one, which has to be there.  (A node without a name has
+DistAlgo's own random key, which only its child processes inherit.)
 """
 
 import functools
@@ -15,6 +16,7 @@ from typing import Any
 from dacurrent.stock import Stock
 
 LIMIT_BYTES = 80  # as much as DistAlgo reads of the file
+FILE_VARIABLE = "DA_COOKIE_FILE"
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +27,14 @@ class CookieError(RuntimeError):
 
 def read_or_make(path: str) -> bytes:
     """The cookie in the file `path` as bytes; a file that is not there is made, readable by its owner alone."""
-    try:
-        return _read(path)
-    except FileNotFoundError:
+    if not os.path.exists(path):
         _make(path)
+    return read(path)
+
+
+def read(path: str) -> bytes:
+    """The cookie in the file `path` as bytes. Raises CookieError, also where there is no such file."""
+    try:
         return _read(path)
     except OSError as error:
         raise CookieError(f"cannot read the cookie: {error}; give --cookie, or make the file readable") from error
@@ -75,7 +81,8 @@ def cure_api(module: Stock) -> None:
             log.warning("Everybody on this host can read --cookie in the list of processes; the file ~/.da.cookie will do.")
             return given
         try:
-            return read_or_make(os.path.expanduser("~/.da.cookie"))
+            named = os.environ.get(FILE_VARIABLE)
+            return read(named) if named else read_or_make(os.path.expanduser("~/.da.cookie"))
         except CookieError as error:
             module.die(str(error))
 

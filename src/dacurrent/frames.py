@@ -1,7 +1,7 @@
-"""Frames: what is written to a connection together, in pieces each with the code of `handshake.Seal`.
+"""Frames: what is written to a connection together, in pieces that `handshake.Seal` has closed.
 
-size of what follows, 4 bytes | messages, each behind its size, 4 bytes | code
-size, with its highest bit set | one message                            | code
+size of what follows, 4 bytes | messages, each behind its size, 4 bytes, closed | code
+size, with its highest bit set | one message, closed                            | code
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def frames_of(link: Link) -> tuple[list[bytes], list[bytes]]:
             continue
         chunks.append(chunk)
         if length > short or not waiting or len(waiting[0]) > short:
-            buffers += pack(length | ONE), chunk, seal.next(chunk, kind=1)
+            buffers += pack(length | ONE), seal.close(chunk, kind=1)
         else:
             parts = [pack(length), chunk]
             while waiting and length < FRAME_BYTES and len(waiting[0]) <= short:
@@ -58,14 +58,14 @@ def frames_of(link: Link) -> tuple[list[bytes], list[bytes]]:
                 chunks.append(chunk)
                 parts += pack(len(chunk)), chunk
             body = b"".join(parts)
-            buffers += pack(len(body)), body, seal.next(body)
+            buffers += pack(len(body)), seal.close(body)
         total += length
     return chunks, buffers
 
 
 def frame_of_one(chunk: bytes, seal: Seal) -> bytes:
     """The bytes of the frame in which this message goes alone."""
-    return FRAME.pack(len(chunk) | ONE) + chunk + seal.next(chunk, 1)
+    return FRAME.pack(len(chunk) | ONE) + seal.close(chunk, 1)
 
 
 def too_large(size: int, limit_bytes: int, where: str) -> base.PacketSizeExceededException:

@@ -11,8 +11,8 @@ can pass on what one of them says to a third (the addresses are others) or back 
 and a proof of another connection proves nothing (the nonces are others).
 
 An identity is a public key of X25519, made anew for each transport.  The *key* is HMAC-SHA-256(greeting, the secret that
-the two identities share): who has the cookie and says another's identity does not get it.  Under the key goes a code for
-every frame, which counts: a frame that is altered, left out, repeated, or of another connection or process is none.
+the two identities share): who has the cookie and says another's identity does not get it.  Under the key every frame is
+encrypted, and has a code, which counts: a frame that is altered, left out, repeated, or of another connection or process is none.
 
 The sender proves first: whoever listens gives nothing to strangers that could be tried against guessed cookies, and
 computes no shared secret for them.
@@ -35,7 +35,7 @@ from nacl.bindings import crypto_box_keypair, crypto_scalarmult
 if TYPE_CHECKING:
     from dacurrent.sockets import Address
 
-MAGIC = b"da\x00\x02dac3"
+MAGIC = b"da\x00\x02dac4"
 NONCE_BYTES = 16
 IDENTITY_BYTES = 32
 FINGERPRINT_BYTES = 16
@@ -49,7 +49,9 @@ CODE_BYTES = lib.crypto_aead_aegis128l_abytes()
 _KEY_BYTES = lib.crypto_aead_aegis128l_keybytes()
 _COUNTER = struct.Struct("<QQ")
 
-_tag, _NULL, _is_same, _nonce = lib.crypto_aead_aegis128l_encrypt, ffi.NULL, hmac.compare_digest, _COUNTER.pack
+_encrypt, _decrypt = lib.crypto_aead_aegis128l_encrypt, lib.crypto_aead_aegis128l_decrypt
+_NULL, _nonce = ffi.NULL, _COUNTER.pack
+_ROOM_BYTES = 4_096
 
 if lib.sodium_init() < 0:
     raise ImportError("libsodium cannot be used here")
@@ -153,29 +155,36 @@ def is_proof(given: bytes, key: bytes, role: bytes) -> bool:
 
 
 class Seal:
-    """The codes of the frames of one direction of one connection: of both ends, each with a seal of its own.
+    """The frames of one direction of one connection, as they travel: of both ends, each with a seal of its own.
 
-    A code is the tag of AEGIS-128L over the frame, with the number of the frame as the nonce.
+    A frame is encrypted by AEGIS-128L, with its number as the nonce, and behind it stands the tag of that, its code.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, b"frames", "sha256")[:_KEY_BYTES]
         self._count = itertools.count()
-        self._code = ffi.new("unsigned char[]", CODE_BYTES)
-        self._bytes: Any = ffi.buffer(self._code, CODE_BYTES)
+        self._room = _room_of(_ROOM_BYTES)  # for most; what is larger gets a room of its own
 
-    def next(self, frame: bytes, kind: int = 0) -> bytes:
-        """The code of the next frame, which is these bytes and of this kind, a small number."""
-        nonce = _nonce(next(self._count), kind)
-        _tag(self._code, _NULL, _NULL, 0, frame, len(frame), _NULL, nonce, self._key)
-        code: bytes = self._bytes[:]
-        return code
+    def close(self, frame: bytes, kind: int = 0) -> bytes:
+        """The next frame, which is these bytes and of this kind, a small number, as it travels, with its code."""
+        size = len(frame) + CODE_BYTES
+        room = self._room if size <= _ROOM_BYTES else _room_of(size)
+        _encrypt(room, _NULL, frame, len(frame), _NULL, 0, _NULL, _nonce(next(self._count), kind), self._key)
+        closed: bytes = ffi.buffer(room, size)[:]
+        return closed
 
-    def is_next(self, frame: bytes, code: bytes, kind: int = 0) -> bool:
-        """Whether these bytes are the next frame, by the code that came with it."""
-        nonce = _nonce(next(self._count), kind)
-        _tag(self._code, _NULL, _NULL, 0, frame, len(frame), _NULL, nonce, self._key)
-        return _is_same(self._bytes, code)
+    def open(self, closed: bytes, kind: int = 0) -> bytes | None:
+        """The frame that came so, with its code; None where it is not the next one."""
+        size = len(closed) - CODE_BYTES
+        room = self._room if size <= _ROOM_BYTES else _room_of(size)
+        if _decrypt(room, _NULL, _NULL, closed, len(closed), _NULL, 0, _nonce(next(self._count), kind), self._key) != 0:
+            return None
+        frame: bytes = ffi.buffer(room, size)[:]
+        return frame
+
+
+def _room_of(size: int) -> Any:
+    return ffi.new("unsigned char[]", size)
 
 
 def _name(address: Address) -> str:

@@ -36,6 +36,7 @@ class Link:
         self.limit_bytes = 0
         self.hello = b""  # this side's, of the handshake that is going on
         self.key = b""
+        self.identity = b""  # the other side's
         self.arrived = b""
         self.attempts = 0  # that were refused or broken off since one was not
         self.refused_attempts = 1  # how many may be refused

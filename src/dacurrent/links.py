@@ -181,12 +181,13 @@ class Links:
         """
         self._await_up(self.to(target), limit_s)
 
-    def probe(self, target: Address, limit_s: float = CONNECT_LIMIT_S) -> None:
-        """The same with a connection that is closed again: whether somebody is there *now*."""
+    def probe(self, target: Address, limit_s: float = CONNECT_LIMIT_S) -> int:
+        """The same with a connection that is closed again: whether somebody is there *now*; the fingerprint of its identity."""
         demand_address(target)
         link = Link(target, handshake.PROBE)
         try:
             self._await_up(link, limit_s)
+            return handshake.fingerprint(link.identity)
         finally:
             with link.lock:
                 self._disconnect(link)
@@ -439,7 +440,7 @@ class Links:
         if link.stage == GREETING and self._has_arrived(link, connection, handshake.HELLO_BYTES):
             theirs = handshake.Hello.decode(link.arrived)
             theirs.demand_for((self.hostname, self.port), link.target, self.identity.public)
-            link.limit_bytes = theirs.limit_bytes
+            link.limit_bytes, link.identity = theirs.limit_bytes, theirs.identity
             greeting = handshake.greeting_of(self.cookie, link.hello, link.arrived)
             connection.sendall(handshake.proof(greeting, b"sender"))
             link.key = handshake.connection_key(greeting, self.identity.shared_with(theirs.identity))

@@ -21,7 +21,7 @@ from da import common, sim
 from da.common import ProcessId
 from da.transport import base
 
-from dacurrent import authority, codec, envelopes, forks, membership
+from dacurrent import authority, codec, envelopes, forks, membership, origins
 from dacurrent.limited import PROVOKED, LimitedLog
 from dacurrent.logs import ENDED_LOGS
 from dacurrent.stock import Stock
@@ -287,10 +287,10 @@ class Router(_stock_router):
         return self._dispatch(common.pid_of_node(), node, (command, arguments), flags=flags)
 
     def _is_alive(self, node: ProcessId) -> bool:
-        """Whether it answers now; on the router's thread, which may wait for that."""
+        """Whether it answers now, and no other at its address; on the router's thread, which may wait for that."""
         try:
-            self.transport_manager.transports[0].links.probe((node.hostname, node.transports[0]))
-            return True
+            found = self.transport_manager.transports[0].links.probe((node.hostname, node.transports[0]))
+            return bool(found == origins.fingerprint_in(node.uid))
         except base.TransportException:
             return False
 

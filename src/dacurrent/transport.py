@@ -319,7 +319,7 @@ class TcpTransport(sock.SocketTransport):
         """Pass on the messages of every whole frame in `data`; returns where the rest begins."""
         end, count, limit_bytes = len(data), 0, self.buffer_size
         assert inbound.seal is not None  # it is a peer's
-        origin, pass_on, is_next = inbound.origin, self.queue.append, inbound.seal.is_next
+        origin, pass_on, open_next = inbound.origin, self.queue.append, inbound.seal.open
         while end - start >= HEAD_BYTES:
             (size,) = unpack_size(data, start)
             kind = size >> 31  # 1: it is one message
@@ -331,23 +331,23 @@ class TcpTransport(sock.SocketTransport):
             if stop + CODE_BYTES > end:
                 inbound.needed = stop + CODE_BYTES - start
                 break
-            body = data[at:stop]
-            if not is_next(body, data[stop : stop + CODE_BYTES], kind):
+            body = open_next(data[at : stop + CODE_BYTES], kind)
+            if body is None:
                 raise handshake.HandshakeError("a frame is not the next one that its sender made")
             if kind:
                 if size > limit_bytes:
                     raise handshake.HandshakeError(self._too_large(size))
                 pass_on((self, body, origin))
                 count += 1
-                at = stop
-            while at < stop:
-                begin = at + HEAD_BYTES
-                at = begin + unpack_size(data, at)[0]
-                if at > stop:
+            within = size if kind else 0
+            while within < size:
+                begin = within + HEAD_BYTES
+                within = begin + unpack_size(body, within)[0] if begin <= size else begin
+                if within > size:
                     raise handshake.HandshakeError("a frame is malformed")
-                if at - begin > limit_bytes:
-                    raise handshake.HandshakeError(self._too_large(at - begin))
-                pass_on((self, data[begin:at], origin))
+                if within - begin > limit_bytes:
+                    raise handshake.HandshakeError(self._too_large(within - begin))
+                pass_on((self, body[begin:within], origin))
                 count += 1
             start = stop + CODE_BYTES
         else:

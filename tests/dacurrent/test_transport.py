@@ -106,7 +106,7 @@ class Peer:
 
     def frame(self, *messages):
         body = b"".join(frames.FRAME.pack(len(each)) + each for each in messages)
-        return frames.FRAME.pack(len(body)) + body + self.seal.next(body)
+        return frames.FRAME.pack(len(body)) + self.seal.close(body)
 
     def is_thrown_out(self):
         self.sock.settimeout(LIMIT_S)
@@ -504,12 +504,24 @@ def test_a_frame_of_several_messages_is_taken_apart(make):
         assert [receiver.queue.take() for _ in range(3)] == [b"one", b"", b"three"]
 
 
+@pytest.mark.parametrize("size", [0, 1, 4_000, 100_000])
+def test_who_reads_the_wire_does_not_see_what_is_said(size):
+    ours, theirs = handshake.Seal(b"key"), handshake.Seal(b"key")
+    said = b"s" * size
+    first, second = ours.close(said, 1), ours.close(said, 1)
+    assert len(first) == len(second) == size + handshake.CODE_BYTES
+    assert size < 2 or said[:2_000] not in first
+    assert first != second
+    assert [theirs.open(first, 1), theirs.open(second, 1)] == [said, said]
+    assert handshake.Seal(b"another key").open(first, 1) is None
+
+
 @pytest.mark.parametrize("body", [b"\0\0", b"\0\0\0\5four", b"\xff\xff\xff\xff"])
 def test_a_frame_of_no_messages_ends_the_connection(make, body):
     receiver = make()
     with Peer(receiver) as peer:
         peer.greet()
-        peer.sock.sendall(frames.FRAME.pack(len(body)) + body + peer.seal.next(body))
+        peer.sock.sendall(frames.FRAME.pack(len(body)) + peer.seal.close(body))
         assert peer.is_thrown_out()
     assert receiver.queue.empty()
 
@@ -576,7 +588,7 @@ def test_a_probe_says_whether_somebody_is_there_now(make):
     one, other = make(), make()
     lost = []
     other.on_peer_lost = lost.append
-    one.links.probe(other.target)
+    assert one.links.probe(other.target) == handshake.fingerprint(other.identity.public)
     other.close()
     other.mesgloop.stop()
     with pytest.raises(base.TransportException):

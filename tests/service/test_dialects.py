@@ -2,11 +2,16 @@
 
 import http.client
 import json
+import os
 import random
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -25,6 +30,7 @@ nonhead_timeout = 500
     f"{kind}[{number}] = 127.0.0.1:0\n" for kind, count in (("distraft", 3), ("zatt", 4), ("keyvalue", 3)) for number in range(count)
 )
 LIMIT_S = 20
+BIN = Path(__file__).parents[2] / "bin"
 
 
 @pytest.fixture(scope="module")
@@ -370,3 +376,33 @@ def test_a_node_of_the_assignment_tells_its_status_as_text(family):
     assert f"'self': '127.0.0.1:{ports[1]}'" in text
     assert f"'leader': '127.0.0.1:{ports[0]}'" in text
     assert f"'partner_node_status_server_127.0.0.1:{ports[2]}': 2" in text
+
+
+def test_the_assignments_servers_are_started_and_stopped_by_its_scripts(tmp_path):
+    """`BCR` is what the scripts run in place of ./bcr, which would set up an environment of its own."""
+    (tmp_path / "bcr").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m bcr_tools.cli "$@"\n')
+    (tmp_path / "bcr").chmod(0o700)
+    file = tmp_path / "keyvalue.config"
+    text, replaced = re.subn(r"127\.0\.0\.1:\d+", "127.0.0.1:0", (BIN.parent / "deploy" / "keyvalue.config").read_text())
+    assert replaced == 6
+    file.write_text(text)
+
+    def run(script, *arguments):
+        return subprocess.run(
+            [BIN / script, *arguments], env={**os.environ, "BCR": str(tmp_path / "bcr")}, cwd=tmp_path, text=True, timeout=90, capture_output=True, check=False
+        )  # fmt: skip
+
+    started = run("start", file)
+    try:
+        assert started.returncode == 0, started
+        ports = [int(port) for port in re.findall(r"keyvalue http://127\.0\.0\.1:(\d+)", started.stdout)]
+        assert len(ports) == 5
+        assert call(ports[3], "POST", "/keys/x", b'{"type": "APPEND", "value": "a"}')[0] == 204
+        assert [call(port, "GET", "/keys/x")[2] for port in ports] == [b'["a"]'] * 5
+    finally:
+        stopped = run("stop")
+    assert stopped.returncode == 0, stopped
+    file.write_text("t = none\n")
+    refused = run("start", file)
+    assert refused.returncode == 1
+    assert "t" in refused.stderr

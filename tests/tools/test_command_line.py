@@ -57,7 +57,7 @@ def checks(monkeypatch):
         monkeypatch.setattr(testing, "CHECKS", (("types", ["-c", f"exit({types})"]),))
 
         def supervise(command, folder, limit_s, ending, environment):
-            assert command == [sys.executable, "-m", "pytest", "-k", "some"]
+            assert command == [sys.executable, "-m", "pytest", *testing.WORKERS, "-k", "some"]
             print("1 passed in 0.1s")
             return tests
 

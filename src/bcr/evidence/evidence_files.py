@@ -12,7 +12,8 @@ from bcr.verdict.record import RunRecord
 RECORD = "bcr record"
 EVIDENCE = "bcr evidence"
 READING = "bcr reading"
-VERSIONS = {RECORD: 3, EVIDENCE: 1, READING: 1}  # that this program writes and reads
+BACKUP = "bcr backup"
+VERSIONS = {RECORD: 3, EVIDENCE: 1, READING: 1, BACKUP: 1}  # that this program writes and reads
 
 T = TypeVar("T")
 

@@ -34,6 +34,8 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("client", "client_record"): tuple[int, int, bytes],
     ("client", "drained"): tuple[()],
     ("client", "asked_for"): tuple[str, str],
+    ("host", "living"): tuple[list[str]],
+    ("host", "refused"): tuple[str],
     ("replica", "replica_report"): tuple[bytes],
     ("replica", "replica_status"): tuple[str, int, int, int],
     ("replica", "replica_state"): tuple[int, int, bytes],

@@ -13,7 +13,8 @@ from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.predicted import FORETOLD_LINKS_MS, foretold
 from bcr_bench.prediction.sketch import sketch
-from bcr_bench.studies.budget import found_section, with_section
+from bcr_bench.studies.budget import HEADING, found_section, with_section
+from bcr_bench.studies.service_load import SERVICE_HEADING
 
 TITLE = "Performance"
 LABELS = {
@@ -79,9 +80,12 @@ def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> 
             if isinstance(block, Plot):
                 (below / f"{block.name}.svg").write_text(block.picture.svg, encoding="utf-8")
         page = docs / "performance.md"
-        section = found_section(page.read_text(encoding="utf-8")) if page.exists() else None  # ./bcr bench budget renews it
+        before = page.read_text(encoding="utf-8") if page.exists() else ""
         text = _markdown(blocks)
-        page.write_text(text if section is None else with_section(text, section), encoding="utf-8")
+        for heading in (SERVICE_HEADING, HEADING):  # which ./bcr bench service and ./bcr bench budget renew
+            section = found_section(before, heading)
+            text = text if section is None else with_section(text, section)
+        page.write_text(text, encoding="utf-8")
 
 
 # -- what the page says

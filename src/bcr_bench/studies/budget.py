@@ -205,16 +205,16 @@ def section_of(columns: Sequence[Column], began: str) -> str:
     return f"{HEADING}\n\nMeasured {began}. {TEXT}\n\n" + "\n".join(table) + "\n"
 
 
-def found_section(page: str) -> str | None:
-    """The section as it stands in the page."""
-    start = page.find(f"{HEADING}\n")
+def found_section(page: str, heading: str = HEADING) -> str | None:
+    """The section of this heading as it stands in the page."""
+    start = page.find(f"{heading}\n")
     end = page.find("\n## ", start + 1)
     return None if start < 0 else page[start:] if end < 0 else page[start:end]
 
 
 def with_section(page: str, section: str) -> str:
-    """The page with this section in place of the one that it has, or behind what an operation must cost."""
-    before = found_section(page)
+    """The page with this section in place of the one with its heading, or behind what an operation must cost."""
+    before = found_section(page, section.partition("\n")[0])
     if before is not None:
         return page.replace(before, section)
     place = page.find("\n## ", page.index(BEHIND) + 1)

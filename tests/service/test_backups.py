@@ -1,0 +1,160 @@
+"""A backup that is taken under load, and what becomes of it when it is restored, altered, or another one."""
+
+import contextlib
+import threading
+
+import msgspec
+import pytest
+from serving import bcr, served
+from test_durable_service import FILE, Writer
+
+from bcr.evidence.backups import Backup
+from bcr.signed.encoding import decode, encode
+from bcr.stable.chain import Base
+from bcr.stable.disk import DiskError, sealed, unsealed
+from bcr_client import OutcomeUnknown, Store, UntrustedAnswer
+from bcr_tools.backing_up import restore_main
+
+EACH_FIVE = FILE + "checkpt_interval = 5\n"
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory):
+    """The folder of a service that has ended, with a backup of when it ran, and what its writers had been told before that."""
+    folder = tmp_path_factory.mktemp("backed-up")
+    is_over = threading.Event()
+    with served(folder, "--data", folder / "data", text=EACH_FIVE) as running:
+        writers = [Writer(running, number, lambda: not is_over.is_set()) for number in range(3)]
+        for writer in writers:
+            writer.start()
+        try:
+            while min(len(writer.told) for writer in writers) < 20:
+                assert running.process.poll() is None
+            told = [[token for token, is_written in [*writer.told.items()] if is_written] for writer in writers]
+            done = bcr("backup", folder / "backup", folder / "data")
+        finally:
+            is_over.set()
+            for writer in writers:
+                writer.join()
+        assert (done.returncode, done.stderr) == (0, "")
+        assert running.ask("PUT", "/keys/after", b"1")[0] == 204
+        olympus_key = done.stdout.split()[-1]
+        with Store(running.url, olympus_key=olympus_key) as store:
+            assert store.get("tokens0")[: len(told[0])] == told[0]
+    return folder, olympus_key, told
+
+
+def test_a_restored_service_has_what_was_answered_before_the_backup_and_another_key(taken, tmp_path):
+    folder, olympus_key, told = taken
+    done = bcr("restore", folder / "backup", tmp_path / "data", "--olympus-key", olympus_key)
+    assert (done.returncode, done.stderr) == (0, "")
+    new_key = done.stdout.split()[-1]
+    assert new_key != olympus_key
+    with served(tmp_path, "--data", tmp_path / "data", text=EACH_FIVE) as running:
+        with Store(running.url, olympus_key=new_key) as store:
+            for number, tokens in enumerate(told):
+                found = store.get(f"tokens{number}")
+                assert found[: len(tokens)] == tokens
+            assert store.get("after") is None
+            store.put("anew", 1)
+        with Store(running.url, olympus_key=olympus_key) as store, pytest.raises((UntrustedAnswer, OutcomeUnknown)):
+            store.get("tokens0")
+
+
+def test_a_backup_is_for_its_owner_alone_and_takes_nobodys_place(taken):
+    folder, _, _ = taken
+    assert (folder / "backup").stat().st_mode & 0o777 == 0o600
+    done = bcr("backup", folder / "backup", folder / "data")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "File exists" in done.stderr
+    done = bcr("restore", folder / "backup", folder / "data")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has disks already" in done.stderr
+
+
+def altered(folder, change):
+    """A file with another backup than that of the folder."""
+    other = change((folder / "backup").read_bytes())
+    return other if isinstance(other, bytes) else other.pack()
+
+
+def damaged(data):
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+def with_disks(data, change):
+    backup = Backup.unpack(data)
+    return msgspec.structs.replace(backup, disks={name: change(disk) for name, disk in backup.disks.items()})
+
+
+def of_another_olympus(data):
+    return msgspec.structs.replace(Backup.unpack(data), olympus_key=bytes(32))
+
+
+def with_one_disk(data):
+    backup = Backup.unpack(data)
+    return msgspec.structs.replace(backup, disks=dict([*backup.disks.items()][:1]))
+
+
+def with_another_value(data):
+    def change(disk):
+        (number, body), *others = disk.parts
+        return msgspec.structs.replace(disk, parts=((number, body[:-1] + bytes([body[-1] ^ 1])), *others))
+
+    return with_disks(data, change)
+
+
+def without_proof(data):
+    def change(disk):
+        base = decode(Base, unsealed("base", disk.facts["base"]))
+        assert base.proof
+        return msgspec.structs.replace(
+            disk, facts={**disk.facts, "base": sealed("base", encode(msgspec.structs.replace(base, proof=base.proof[:1])))}
+        )
+
+    return with_disks(data, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (damaged, "damaged"),
+        (lambda data: data[:-20], "backup"),
+        (lambda data: b"", "not a bcr backup"),
+        (of_another_olympus, "does not prove what it says"),
+        (with_one_disk, "it takes 2 to go on from"),
+        (with_another_value, "is not what was written"),
+        (without_proof, "does not prove what it says"),
+    ],
+)
+def test_a_backup_that_is_not_what_was_written_is_refused_and_nothing_is_made(taken, tmp_path, capsys, change, what):
+    (tmp_path / "backup").write_bytes(altered(taken[0], change))
+    assert restore_main([str(tmp_path / "backup"), str(tmp_path / "data")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert what in said.err
+    assert not [*tmp_path.glob("data/*.sqlite")]
+
+
+def test_a_backup_of_another_service_is_refused(taken, tmp_path):
+    done = bcr("restore", taken[0] / "backup", tmp_path / "data", "--olympus-key", "00" * 32)
+    assert done.returncode == 2
+    assert "a backup of another service" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_backup_can_be_checked_without_restoring_it(taken, tmp_path):
+    with contextlib.chdir(tmp_path):
+        done = bcr("restore", taken[0] / "backup", "data", "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 disks of replicas" in done.stdout
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_without_olympus_is_no_service(taken, tmp_path):
+    done = bcr("backup", tmp_path / "backup", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "olympus.sqlite" in done.stderr
+    assert not (tmp_path / "backup").exists()
+    with pytest.raises(DiskError):
+        Backup.unpack(b"\x00")

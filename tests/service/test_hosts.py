@@ -1,0 +1,347 @@
+"""A service over several hosts: a replica on each, whichever goes away and comes back."""
+
+import contextlib
+import json
+import re
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from networks import network
+
+from bcr.scenario import ScenarioError
+from bcr_service.hosting import HOST_LIMIT_S, SETTLING_S, HostBook, HostView, misplaced
+from bcr_service.service_files import parse_service
+from bcr_tools.cli import COMMANDS, main
+
+LIMIT_S = 60
+DEPLOY = Path(__file__).parents[2] / "deploy"
+BIN = DEPLOY.parent / "bin"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+FILE = """t = 1
+hosts = 10.98.0.1; 10.98.0.2; 10.98.0.3
+join = 10.98.0.1:4700
+cookie_file = service.cookie
+"""
+
+
+class Hosts:
+    """What `deploy/compose.yaml` runs, without containers: each of its services on a host of its own, by the same command.
+
+    Only the folders are others: of each one's /data, of the secrets, and of the service's file, which names the secrets.
+    """
+
+    def __init__(self, net, folder):
+        self.net, self.folder = net, folder
+        self.names = [*COMPOSE]
+        self.processes = {}
+        subprocess.run([DEPLOY / "make_secrets", folder / "secrets"], check=True, capture_output=True, timeout=LIMIT_S)
+        file = folder / "service.config"
+        file.write_text((DEPLOY / "service.config").read_text().replace("/run/secrets", str(folder / "secrets")))
+        self.token = (folder / "secrets" / "token").read_text().strip()
+        self.context = ssl.create_default_context(cafile=folder / "secrets" / "certificate")
+
+    def prefix(self, name):
+        """The words before a command that runs where this service does."""
+        return self.net.prefix(self.names.index(name))
+
+    def start(self, name):
+        others = {"/data": self.folder / name, "/run/secrets/cookie": self.folder / "secrets" / "cookie",
+                  "deploy/service.config": self.folder / "service.config"}  # fmt: skip
+        words = [str(others.get(word, word)) for word in COMPOSE[name]["command"]]
+        words += ["--log-folder", str(self.folder / "logs")] if words[0] == "serve" else []
+        with open(self.folder / f"{name}.txt", "ab") as output:
+            self.processes[name] = subprocess.Popen(
+                [*self.prefix(name), sys.executable, "-P", "-m", "bcr_tools.cli", *words],
+                stdout=output, stderr=output, cwd=self.folder,
+            )  # fmt: skip
+
+    def family(self, name):
+        """All processes of a command."""
+        process = psutil.Process(self.processes[name].pid)
+        return [process, *process.children(recursive=True)]
+
+    def kill(self, *names):
+        """All of these at once, as when their hosts lose their power."""
+        for process in [each for name in names for each in self.family(name)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        for name in names:
+            self.processes.pop(name).wait(LIMIT_S)
+
+    def olympus(self):
+        """The process whose disk that of Olympus is."""
+        [found] = [each for each in self.family("service") if any("olympus.sqlite" in file.path for file in each.open_files())]
+        return found
+
+    def end(self):
+        """Ask all to end; returns the exit statuses by name."""
+        try:
+            for name in sorted(self.processes):
+                self.processes[name].terminate()
+            return {name: process.wait(LIMIT_S) for name, process in self.processes.items()}
+        finally:
+            for process in self.processes.values():
+                process.kill()
+
+    # -- as somebody beside the gateway
+
+    def ask(self, method, path, body=None):
+        """Status and body; status 0 while nobody answers."""
+        return self.call(self._ask, method, path, body)
+
+    def _ask(self, method, path, body):
+        headers = {"accept": "application/json", "authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(f"https://172.28.0.10:8080{path}", data=body, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=90, context=self.context) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def write(self, key):
+        assert self.ask("PUT", f"/keys/{key}?timeout_ms=60000", b"1")[0] == 204, key
+
+    def status(self):
+        return json.loads(self.ask("GET", "/admin/status")[1])
+
+    def places(self):
+        """Position by number of the host, for those that have a replica, and the numbers of those that are there."""
+        hosts = self.status()["hosts"]
+        return {i: each["replica"] for i, each in enumerate(hosts) if each["replica"] is not None}, [
+            i for i, each in enumerate(hosts) if each["present"]
+        ]
+
+    def wait_until(self, holds):
+        deadline_s = time.monotonic() + LIMIT_S
+        while not holds():
+            assert time.monotonic() < deadline_s, self.ask("GET", "/admin/status")
+            time.sleep(0.1)
+
+    def is_ready(self):
+        return self.ask("GET", "/readyz")[0] == 200
+
+
+@pytest.fixture
+def hosts(tmp_path):
+    addresses = [service["networks"]["hosts"]["ipv4_address"] for service in COMPOSE.values()]
+    with network(addresses) as net, net.caller_on(0) as call:
+        made = Hosts(net, tmp_path)
+        made.call = call
+        try:
+            for name in made.names:
+                made.start(name)
+            made.wait_until(made.is_ready)
+            yield made
+        finally:
+            made.end()
+
+
+def test_hosts_go_and_come_back_one_and_all_and_what_was_written_is_there(hosts):
+    """The hosts are numbered as in `hosts`, from 0; host1 of the compose file is the first."""
+    hosts.write("a")
+    assert hosts.places() == ({0: 0, 1: 1, 2: 2}, [0, 1, 2, 3])
+    hosts.net.pull(hosts.names.index("host3"))  # its cable; the spare one takes its place
+    hosts.write("b")
+    hosts.wait_until(lambda: hosts.places() == ({0: 0, 1: 1, 3: 2}, [0, 1, 3]))
+    hosts.net.plug_in(hosts.names.index("host3"))
+    hosts.wait_until(lambda: hosts.places() == ({0: 0, 1: 1, 3: 2}, [0, 1, 2, 3]))
+    hosts.kill("host2")  # its power; who has come back takes its place
+    hosts.write("c")
+    hosts.wait_until(lambda: hosts.places() == ({0: 0, 2: 1, 3: 2}, [0, 2, 3]))
+    hosts.kill("host1", "host3", "host4")  # more than t: now their disks are needed
+    for name in ("host1", "host2", "host3", "host4"):
+        hosts.start(name)
+    hosts.write("d")
+    before = hosts.status()["configuration"]
+    hosts.olympus().kill()
+    hosts.wait_until(lambda: hosts.status()["configuration"] > before)
+    hosts.write("e")
+    partition_and_heal(hosts)
+    hosts.kill("service")
+    hosts.start("service")
+    hosts.wait_until(hosts.is_ready)
+    assert [hosts.ask("GET", f"/keys/{key}?timeout_ms=60000") for key in "abcde"] == [(200, b"1")] * 5
+    assert set(hosts.end().values()) == {0}
+
+
+def partition_and_heal(hosts):
+    """Two of the four hosts on one side with the service, where that is too few for a chain of three, and two on the other."""
+    _, *nodes = hosts.net.addresses
+    here, there = ("service", "host1", "host2"), nodes[2:]
+    for name in here:
+        subprocess.run([*hosts.prefix(name), BIN / "partition", *there], check=True)
+    hosts.wait_until(lambda: hosts.places()[1] == [0, 1])
+    asked = [hosts.ask("PUT", "/keys/f?timeout_ms=500", b"1"), hosts.ask("GET", "/keys/a?timeout_ms=500")]
+    assert [(status, json.loads(body)["definite"]) for status, body in asked] == [(504, False)] * 2  # nobody is told what was true once
+    for name in here:
+        subprocess.run([*hosts.prefix(name), BIN / "heal", *there], check=True)
+    hosts.write("g")  # what waits is done, and nothing has to be begun again by hand
+    assert hosts.ask("GET", "/keys/a")[1] == b"1"
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "distraft.yaml"])
+def test_a_compose_file_names_what_it_uses_and_its_commands_make_sense(name):
+    """Its form was checked with `podman-compose config`; here is what that does not look at."""
+    compose = yaml.safe_load((DEPLOY / name).read_text())
+    for service in compose["services"].values():
+        folders = {each.partition(":")[0] for each in service["volumes"]}
+        assert folders <= compose["volumes"].keys()
+        assert {*service.get("secrets", ())} <= compose.get("secrets", {}).keys()
+        assert service["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
+        command, *words = service["command"]
+        assert command in COMMANDS
+        if command == "serve":
+            text = (DEPLOY.parent / words[0]).read_text()
+            assert [each for each in re.findall(r"/run/secrets/(\w+)", text) if each not in service["secrets"]] == []
+        else:
+            assert words[words.index("--host") + 1] == service["networks"]["hosts"]["ipv4_address"]
+
+
+# -- which host gets which replica
+
+
+def view(*present):
+    found = HostView(["h0", "h1", "h2", "h3"])
+    tell(found, *present)
+    return found
+
+
+def tell(found, *present, now_s=0.0):
+    """These hosts are there, and on each lives a process of its own name."""
+    found.told([(host, [f"h{host}:1/a"]) for host in present], [f"node {host}" for host in present], now_s)
+
+
+def test_each_replica_has_a_host_of_its_own_and_the_first_are_taken():
+    assert view(3, 2, 1, 0).choice(3, ()) == (0, 1, 2)
+    assert view(0, 2, 3).choice(3, ()) == (0, 2, 3)
+
+
+def test_with_too_few_hosts_there_is_no_chain():
+    assert view(0, 3).choice(3, (0, 1, 3)) is None
+
+
+def test_who_has_a_host_keeps_it_and_a_spare_one_takes_the_place_of_who_is_away():
+    assert view(0, 2, 3).choice(3, (0, 1, 2)) == (0, 3, 2)
+    assert view(0, 1, 2, 3).choice(3, (0, 3, 2)) == (0, 3, 2)
+
+
+def test_what_has_been_made_stays_where_it_is_also_when_its_host_is_away_again():
+    assert view(1, 2, 3).choice(3, (0, 1, 2), settled={0}) == (0, 1, 2)
+    assert view(2, 3).choice(3, (0, 1, 2), settled={0}) == (0, 3, 2)
+
+
+def test_a_process_that_its_host_does_not_have_is_lost_once_that_had_the_time_to_say_so():
+    found = view(1)
+    assert not found.has_lost(1, "h1:1/a")
+    assert found.has_lost(1, "h1:1/b")
+    assert not found.has_lost(0, "h0:1/b")  # which is away, and may have it
+    found.made(1, "h1:1/c", now_s=0.0)
+    assert not found.has_lost(1, "h1:1/c")
+    tell(found, 1, now_s=SETTLING_S + 1)
+    assert found.has_lost(1, "h1:1/c")
+
+
+def test_where_nothing_could_be_made_nothing_is_made_until_it_is_heard_of_again():
+    found = view(0, 1, 2, 3)
+    found.lost(0)
+    assert (found.node_of(0), found.choice(3, (0, 1, 2))) == (None, (3, 1, 2))
+    tell(found, 0, 1, 2, 3)
+    assert found.node_of(0) == "node 0"
+
+
+def test_replicas_that_go_on_from_their_disks_are_where_their_configuration_names_them():
+    assert view().named(["h3:15000/5", "h0:15001/6", "elsewhere:1/7"]) == [3, 0, None]
+
+
+def test_a_host_is_there_while_it_speaks_and_whom_it_has_had_before_is_not_heard():
+    now = [100.0]
+    book = HostBook(["h0", "h1"], lambda: now[0])
+    assert book.present() == ()
+    old = book.joined(0, "node")
+    book.heard(old, ["h0:1/a"])
+    assert (book.present(), book.missing(), book.news()) == ((0,), ["h1"], ([(0, ("h0:1/a",))], ("node",)))
+    assert book.news() is None
+    new = book.joined(0, "node again")
+    book.heard(old, ["h0:1/a"])
+    assert book.present() == ()
+    book.heard(new, [])
+    now[0] += HOST_LIMIT_S
+    assert book.present() == (0,)
+    now[0] += 0.1
+    assert book.present() == ()
+
+
+def test_a_host_whose_folder_is_of_another_service_gets_no_replica():
+    book = HostBook(["h0"])
+    steward = book.joined(0, "node")
+    book.heard(steward, [])
+    assert book.refused(steward, "of another service") == "h0"
+    assert book.present() == ()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "hosts", "are_here", "what"),
+    [
+        (["h0:1/a", "h1:1/b"], ["h0", "h1"], False, None),
+        (["h0:1/a", "h9:1/b"], ["h0", "h1"], False, None),  # the one that is left is enough, or it is waited for
+        (["localhost:1/a"], [], True, None),
+        (["h0:1/a", "h1:1/b"], [], False, "are on h0, h1, and the file has no hosts"),
+        (["localhost:1/a"], ["h0", "h1"], True, "are on localhost, and none of these is among hosts"),
+        (["h0:1/a"], ["h1"], False, "are on h0, and none"),
+    ],
+)
+def test_disks_that_are_elsewhere_than_the_file_says_are_told(addresses, hosts, are_here, what):
+    problem = misplaced(addresses, hosts, are_here)
+    assert problem is None if what is None else what in problem
+
+
+# -- bad input
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("join = 10.98.0.1:4700\n", ""), "join = HOST:PORT"),
+        (("cookie_file = service.cookie\n", ""), "cookie_file"),
+        (("join = 10.98.0.1:4700", "join = 10.98.0.1"), "expected host:port"),
+        (("; 10.98.0.3", ""), "3 replicas need a host each, and there are 2"),
+        (("10.98.0.3", "10.98.0.1"), "each is named once"),
+        (("hosts =", "durable = off\nhosts ="), "durable = on"),
+        (("hosts = 10.98.0.1; 10.98.0.2; 10.98.0.3\n", ""), "are for a service with hosts"),
+        (("hosts =", "replica_hosts = 0; 1; 2\nhosts ="), "a host of its own"),
+    ],
+)  # fmt: skip
+def test_hosts_that_make_no_sense_are_told(tmp_path, change, what):
+    (tmp_path / "service.cookie").write_text("c" * 64)
+    (tmp_path / "service.cookie").chmod(0o600)
+    assert parse_service(FILE, str(tmp_path / "own.config")).scenario.hosts == ("10.98.0.1", "10.98.0.2", "10.98.0.3")
+    with pytest.raises(ScenarioError, match=what):
+        parse_service(FILE.replace(*change), str(tmp_path / "own.config"))
+
+
+@pytest.mark.parametrize(
+    ("host", "cookie", "what"),
+    [
+        ("192.0.2.1", "c" * 64, "no address of this host"),
+        ("127.0.0.1", "short", "a cookie is 32 to 80 bytes"),
+        ("127.0.0.1", None, "no cookie"),
+    ],
+)
+def test_a_node_that_cannot_be_is_told(tmp_path, capsys, host, cookie, what):
+    file = tmp_path / "cookie"
+    if cookie is not None:
+        file.write_text(cookie)
+    given = ["--join", "127.0.0.1:4700", "--host", host, "--cookie-file", str(file), "--data", str(tmp_path / "data")]
+    assert main(["node", *given]) == 2
+    assert what in capsys.readouterr().err
