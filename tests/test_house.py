@@ -373,8 +373,9 @@ TAKE_HOLD = {
     "RaftFaults.da",
     "BraftFaults.da",
 }
-ROLES = {"Participant.da", "OlympusProcess.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "ClientSession.da", "Client.da",
-         "RaftProcess.da", "Raft.da", "RaftClient.da", "BraftProcess.da", "Braft.da", "BraftRepair.da", "BraftClient.da"}  # fmt: skip
+ROLES = {"Participant.da", "OlympusProcess.da", "Issuer.da", "Olympus.da", "ChainProcess.da", "Replica.da", "ClientProcess.da", "ClientSession.da",
+         "Client.da", "RaftProcess.da", "Raft.da", "RaftChanges.da", "RaftClient.da", "BraftProcess.da", "Braft.da", "BraftRepair.da",
+         "BraftClient.da"}  # fmt: skip
 
 
 def seams():
@@ -389,7 +390,8 @@ def overridden(path):
     of_roles = {
         name
         for process in ancestors(path)
-        if process.name + ".da" in ROLES or process.name in {"Olympus", "Replica", "Client", "Server", "BraftServer", "LastingServer"}
+        if process.name + ".da" in ROLES
+        or process.name in {"Olympus", "Replica", "Client", "Server", "ChangingServer", "BraftServer", "LastingServer"}
         for name in methods_of(process)
     }
     own = {name for process in processes(parsed(path.read_text())) for name in methods_of(process)}
@@ -475,7 +477,8 @@ def file_of(page):
     return SOURCES / f"{page.stem.capitalize()}.da"
 
 
-GOES_ON = {"Braft.da": [SOURCES / "BraftRepair.da"]}  # a server's rules, and those for messages that were lost
+# A server's rules, and those for messages that were lost; and those by which servers come and go.
+GOES_ON = {"Braft.da": [SOURCES / "BraftRepair.da"], "Raft.da": [SOURCES / "RaftChanges.da"]}
 
 
 def source_of(page):

@@ -398,7 +398,7 @@ def test_the_leader_must_occasionally_send_snapshots_to_followers_that_lag_behin
 def snapshot_of(value, index, entries):
     state = RunningState(1)
     state.execute(0, index, (put(0, 0, value),))
-    return InstallSnapshot(2, 1, at(entries, index), 0, encode(state.snapshot()), True, 1)
+    return InstallSnapshot(2, 1, at(entries, index), (0, 1, 2), 0, encode(state.snapshot()), True, 1)
 
 
 def test_if_the_snapshot_contains_new_information_the_follower_discards_its_entire_log():
@@ -422,8 +422,8 @@ def test_if_an_existing_entry_has_the_snapshots_last_index_and_term_retain_the_e
 def test_a_chunk_of_a_snapshot_is_written_at_its_offset_and_more_are_awaited_until_done():
     entries = chain(1, 1, 2)
     whole = snapshot_of("new", 3, entries)
-    first = InstallSnapshot(2, 1, whole.last, 0, whole.data[:10], False, 1)
-    second = InstallSnapshot(2, 1, whole.last, 10, whole.data[10:], True, 1)
+    first = InstallSnapshot(2, 1, whole.last, whole.members, 0, whole.data[:10], False, 1)
+    second = InstallSnapshot(2, 1, whole.last, whole.members, 10, whole.data[10:], True, 1)
     rig = Rig()
     for at_ms, piece in ((20, second), (30, first), (40, first), (50, second)):
         rig.hear(at_ms, piece)

@@ -10,6 +10,7 @@ from bcr.chain.limits import most_state_bytes, state_limits
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.faults.plans import FaultPlan, spoiled_by, spoiled_in_raft, struck_by
+from bcr.raft.changes import REMOVE, Change
 from bcr.raft.kept_logs import KeptLog
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Pieces
@@ -218,6 +219,8 @@ class RaftCollection(Collection):
         super().__init__(settings, (), planned)
         self._protocol = protocol
         self.circle = Keyring()
+        self._changes: list[Change] = []
+        self._members = set(settings.first_members or range(settings.num_replicas))  # servers that decide, as far as is known
         self._log_pieces: dict[int, Pieces] = {}
         self._logs: dict[int, KeptLog] = {}
 
@@ -231,16 +234,27 @@ class RaftCollection(Collection):
         """Servers that a fault has struck; who has begun again from its disk owes what everybody owes."""
         return struck_by(fault for fault in self.faults if fault.failure.name != "restart")
 
+    def begin_change(self, change: Change) -> None:
+        """A change is asked for: until it is made nobody knows whether the server has to be as far as others."""
+        self._members.discard(change.server)
+
+    def end_change(self, change: Change) -> None:
+        """It is made."""
+        self._changes.append(change)
+        if change.kind != REMOVE:
+            self._members.add(change.server)
+
     def _of_living(self) -> list[ReplicaReport]:
-        """What servers have told that no fault has struck."""
-        struck = self._struck()
-        return [each.statement for place, each in self._reports.items() if place not in struck]
+        """What servers have told that decide, and that no fault has struck."""
+        owing = {(0, position) for position in self._members} - self._struck()
+        return [each.statement for place, each in self._reports.items() if place in owing]
 
     def has_equal_reports(self) -> bool:
         """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much."""
         servers = self.settings.num_replicas
         reports = self._of_living()
-        is_told = len(reports) >= servers - len(self._struck()) and 2 * len(self._reports) > servers
+        owing = {(0, position) for position in self._members} - self._struck()
+        is_told = len(reports) >= len(owing) and 2 * len(self._reports) > servers
         return is_told and len({report.slots for report in reports}) <= 1
 
     def furthest(self) -> list[int]:
@@ -270,5 +284,5 @@ class RaftCollection(Collection):
 
     def record(self, olympus_key: bytes | None, olympus_secret: bytes, samples: tuple[Sample, ...]) -> RunRecord:
         record = super().record(olympus_key, olympus_secret, samples)
-        return msgspec.structs.replace(record, protocol=self._protocol, circle=self.circle,
+        return msgspec.structs.replace(record, protocol=self._protocol, circle=self.circle, changes=tuple(self._changes),
                                        logs=tuple(log for _, log in sorted(self._logs.items())))  # fmt: skip

@@ -90,6 +90,7 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         ]
         + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
         "faults_missed": [msgspec.structs.asdict(each) for each in missed_faults(launch.scenario, record)],
+        "changes": [{"change": each.kind, "server": each.server} for each in record.changes],
         "notices": _notices(record),
         "final_state": _final_state(record, replicated),
         "object": replicated.name,

@@ -4,48 +4,37 @@ Checked against the servers themselves. Certificates are checked here once more,
 is decided in the order of the log.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from bcr.braft.promises import Certificate
 from bcr.braft.replies import Agreed
 from bcr.braft.term_starts import Standing, TermStart
-from bcr.raft.log import BEGINNING, Entry, Position
+from bcr.raft.log import BEGINNING, Entry
 from bcr.raft.persistent import Stored
 from bcr.signed.signing import Keyring, Signed, SigningKey
-from bcr.signed.statements import Outcome
 from bcr.verdict.exchanges import Workloads
-from bcr.verdict.model import Executed, Model
+from bcr.verdict.model import Model
 from bcr_sim.distalgo import Container
-from bcr_sim.oracle import MAX_BREACHES, Breach
+from bcr_sim.log_oracle import LogOracle
 
 RESTING_ON_THE_STORE = ("append", "prepare", "commit", "start_vote", "start_term", "checkpoint")
 PROVABLE = {"Equivocation", "WrongChain"}
 
 
-class BraftOracle:
+class BraftOracle(LogOracle):
     """Watches the servers of one run; whoever `lies` is held to nothing, and of t+1 servers that sign the same one does not lie."""
 
     def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool], t: int) -> None:
-        self._workloads = workloads
-        self._lies = lies
-        self._model = model
+        super().__init__(workloads, model, lies)
         self._t = t
         self._circle = Keyring()
         self._begun: dict[int, tuple[Container, TermStart]] = {}  # by term, what a correct leader began it with
         self._prepared: dict[tuple[int, int], bytes] = {}  # term and index -> the digest of which there is a certificate
         self._signed: dict[tuple[str, int, int], bytes] = {}  # server, term and index -> what it holds there and has prepared
-        self._decided: list[tuple[bytes, tuple[Executed, ...]]] = []  # by index, from 1: digest, and what it gave
         self._ranks: set[tuple[int, int]] = set()  # term and index of each commit certificate that somebody had
-        self._applied: dict[Container, int] = {}
         self._held: dict[str, tuple[Certificate | None, ...]] = {}  # by server, when last looked at
         self._valid: set[Certificate] = set()  # certificates that were checked
-        self.breaches: list[Breach] = []
-
-    def tell(self, name: str, what: str) -> None:
-        """Put down that a property does not hold."""
-        if len(self.breaches) < MAX_BREACHES:
-            self.breaches.append(Breach(name, what))
 
     # -- servers
 
@@ -56,6 +45,8 @@ class BraftOracle:
         state = container.process._state
         self._circle = state.keys.circle
         self._check_certificates(container.name, state)
+        self._check_prepared(container.name, state)
+        self._check_continued(container.name, state)
         self._check_decided(container.name, state)
         self._check_append_only(container.name, state)
         self._check_accusations(container, state)
@@ -85,6 +76,20 @@ class BraftOracle:
                 what = f"a certificate of another entry for term and index {certificate.rank} than somebody had"
                 self.tell("one certificate", f"{name} has {what}")
 
+    def _check_prepared(self, name: str, state: Any) -> None:
+        """What a server takes to be prepared in its term its log holds."""
+        if state.is_ready and state.highest is not None and state.highest.statement.term == state.term:
+            place = state.log.at(state.highest.statement.index)
+            if place is not None and place.digest != state.highest.statement.digest:
+                self.tell("prepared entries", f"{name} takes another entry {place.index} to be prepared than its log holds")
+
+    def _check_continued(self, name: str, state: Any) -> None:
+        """A server that goes on in a term holds the entry that the term began behind, or a state that is further on."""
+        if state.is_ready and state.begun is not None and state.begun.index > state.log.base.index:
+            place = state.log.at(state.begun.index)
+            if place is None or place.digest != state.begun.digest:
+                self.tell("one log a term", f"{name} goes on in term {state.term} without entry {state.begun.index}, behind which it began")
+
     def _check_certificate(self, name: str, certificate: Certificate) -> None:
         key = SigningKey(bytes(32))
         valid = {
@@ -97,11 +102,7 @@ class BraftOracle:
             self.tell("valid certificates", f"{name} goes by a certificate of {len(valid)} servers: {certificate.statement}")
 
     def _check_decided(self, name: str, state: Any) -> None:
-        """What a server knows to be decided its log holds, as it was; equal digests are equal logs up to there."""
-        index = min(state.commit_index, len(self._decided))
-        place = state.log.at(index)
-        if index > state.log.base.index and (place is None or place.digest != self._decided[index - 1][0]):
-            self.tell("agreement", f"{name} has given up entry {index}, which it knows to be decided")
+        self._check_kept(name, state.commit_index, state.log)
         if state.commit_index > state.last_applied:
             self.tell("agreement", f"{name} has not executed what it knows to be decided, up to {state.commit_index}")
 
@@ -115,6 +116,8 @@ class BraftOracle:
             known = self._signed.get((name, state.term, index))
             if known == place.digest:
                 break  # and so is everything before it
+            if index > max(first, state.commit_index) and state.log.entry(index).term != state.term:
+                self.tell("entries of the term", f"{name} has taken an entry of term {state.log.entry(index).term} in term {state.term}")
             if known is not None:
                 self.tell("append only", f"{name} holds another entry {index} in term {state.term} than it held before")
             self._signed[name, state.term, index] = place.digest
@@ -129,11 +132,19 @@ class BraftOracle:
             self.tell("one leader", f"{container.name} lets server {start.signed.signer} lead in term {term}")
         if len({vote.signer for vote, _ in start.votes}) < 2 * self._t + 1:
             self.tell("one leader", f"{container.name} begins term {term} without a quorum of votes")
-        if signed.index < len(self._decided) and self._decided_before(term, signed.index):
+        if any(vote.statement.index and certificate is None for vote, certificate in start.votes):
+            self.tell("valid certificates", f"{container.name} begins term {term} with a vote that shows no certificate")
+        claims = [vote.statement for vote, _ in start.votes]
+        asked = max(claims, key=lambda vote: (vote.prepared_term, vote.index), default=None)
+        if asked is not None and (asked.index, asked.digest) != (signed.index, signed.digest):
+            self.tell("one log a term", f"{container.name} begins term {term} behind another entry than its votes ask for, {asked.index}")
+        if start.log.entries and not start.log.holds(signed.index, signed.digest):
+            self.tell("one log a term", f"{container.name} begins term {term} with a log that does not end with entry {signed.index}")
+        if signed.index < len(self._final) and self._decided_before(term, signed.index):
             self.tell(
                 "leader completeness", f"{container.name} begins term {term} behind entry {signed.index}, and more was decided before"
             )
-        elif 0 < signed.index <= len(self._decided) and self._decided[signed.index - 1][0] != signed.digest:
+        elif 0 < signed.index <= len(self._final) and not self._has(signed.index, signed.digest):
             self.tell("leader completeness", f"{container.name} begins term {term} with another entry {signed.index} than was decided")
         first, known = self._begun.setdefault(term, (container, start))
         if known.signed.statement != signed and not self._server_lies(start.signed.signer, container):
@@ -148,48 +159,11 @@ class BraftOracle:
 
     # -- what is decided
 
-    def applied(self, container: Container, index: int, entry: Entry, outcomes: Sequence[Outcome]) -> None:
-        """A server has executed the entry at an index, which is decided, then: nobody executes another one there."""
-        if self._lies(container):
-            return
-        before = self._applied.get(container, index - 1)
-        self._applied[container] = index
-        if index != before + 1:
-            self.tell("agreement", f"{container.name} executed index {index} behind {before}")
-        if index == len(self._decided) + 1:
-            self._decide(container, index, entry)
-        if index > len(self._decided):
-            self.tell("agreement", f"{container.name} executed index {index}, and nobody those before it")
-            return
-        digest, executed = self._decided[index - 1]
-        if entry.digest != digest:
-            self.tell("agreement", f"{container.name} executed another entry {index} than some server did")
-        elif tuple((outcome.place, outcome.results) for outcome in outcomes) != executed:
-            self.tell("replay", f"{container.name}: entry {index} gave {outcomes}, and should have given {executed}")
-
-    def _decide(self, container: Container, index: int, entry: Entry) -> None:
-        before = self._decided[-1][0] if self._decided else BEGINNING.digest
+    def _add(self, container: Container, index: int, entry: Entry) -> None:
+        before = self._final[-1][0] if self._final else BEGINNING.digest
         if entry.previous != before:
             self.tell("chain", f"{container.name} executed entry {index}, which does not follow the one before it")
-        for request in entry.requests:
-            is_of_a_client = 0 <= request.client < len(self._workloads)
-            workload = self._workloads[request.client] if is_of_a_client else ()
-            if not 0 <= request.number < len(workload) or tuple(workload[request.number]) != request.operations:
-                self.tell("validity", f"{container.name} executed at index {index} what no client signed")
-        executed = tuple(self._model.execute((0, index, place), request) for place, request in enumerate(entry.requests))
-        self._decided.append((entry.digest, executed))
-
-    def installed(self, container: Container, position: Position) -> None:
-        """A server has taken a state in place of its log: of what is decided, and the one behind that."""
-        if self._lies(container):
-            return
-        self._applied[container] = position.index
-        if position.index > len(self._decided) or self._decided[position.index - 1][0] != position.digest:
-            self.tell("agreement", f"{container.name} took the state of index {position.index}, which is not decided")
-
-    def restarted(self, container: Container, index: int) -> None:
-        """A server has come back, with a state behind that index."""
-        self._applied[container] = index
+        super()._add(container, index, entry)
 
     def sending(self, container: Container, message_name: str, kept: Stored) -> None:
         """A server sends something that rests on its term, its vote, its certificate or its log: those must be in its store."""

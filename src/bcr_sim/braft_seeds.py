@@ -6,7 +6,7 @@ Raft's seeds (bcr_sim.raft_seeds); all of that is over at some time.
 
 from bcr.objects.finding import DEFAULT
 from bcr.scenario.protocols import BRAFT_SYNONYMS, BYZANTINE_RAFT, WORDS
-from bcr_sim.raft_seeds import network_words, workload_lines
+from bcr_sim.raft_seeds import network_words, size_lines, workload_lines
 from bcr_sim.seeds import Chance
 
 # Each, and once more those that every run has many of.
@@ -38,12 +38,7 @@ def braft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
         f"client_timeout = {chance.one_of((60, 150, 300))}",
         f"heartbeat = {chance.one_of((30, election_timeout // 2))}",
         f"election_timeout = {election_timeout}",
-        f"checkpt_interval = {chance.one_of((1, 2, 5, 100))}",
-        f"client_window = {chance.one_of((1, 1, 4))}",
-        f"batch_limit = {chance.one_of((1, 1, 4))}",
-        # Most of the work is to be there while things go wrong, and not to be over before the first of them.
-        f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
-        f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
+        *size_lines(chance),
     ]
     lines += workload_lines(chance, clients, object_name, most=20, most_drawn=15)
     liars = chance.some_of(range(servers), chance.one_of((0, t, t, t, chance.number(0, t))))

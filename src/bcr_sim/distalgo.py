@@ -108,6 +108,7 @@ class Container:
         self.queue = Queue(system.world)
         self.process: Any = None
         self.beginning: dict[Any, Any] = {}  # the messages that it was set up and started with
+        self.successor: Container | None = None  # the one that has begun again in its place
         self.disk: SimDisk | None = None
         self.task = self.queue.task = system.world.spawn(self.name, self._run)
 
@@ -138,10 +139,12 @@ class Container:
 
     def take(self, message: tuple[ProcessId, Any]) -> None:
         """A message arrives."""
+        source, (command, content) = message
+        if command in BEGINNING:
+            self.beginning[command] = message  # of one that has ended meanwhile too, for whoever begins again in its place
+            if self.successor is not None:
+                self.successor.take(message)
         if not self.task.is_dead:
-            source, (command, content) = message
-            if command in BEGINNING:
-                self.beginning[command] = message
             if command is SETUP:
                 self._be_called(content[1])
             self.system.on_arrival(self, source, command, content)
@@ -192,7 +195,7 @@ class System:
 
     def begin_again(self, container: Container) -> Container:
         """A process with the id and the beginning of one that has ended."""
-        again = Container(self, container.cls, container.dapid, container.daparent, None)
+        again = container.successor = Container(self, container.cls, container.dapid, container.daparent, None)
         among = self.containers[container.dapid]
         among[among.index(container)] = again
         for message in container.beginning.values():

@@ -3,49 +3,44 @@
 Checked against the servers themselves. Beside them runs a model, which executes what is committed in the order of the log.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from bcr.raft.log import Entry, Position
 from bcr.raft.persistent import Stored
 from bcr.raft.reads import AMONG_READS
 from bcr.raft.rpcs import Response
-from bcr.signed.statements import Outcome, Request
+from bcr.signed.statements import Request
 from bcr.verdict.exchanges import Workloads
-from bcr.verdict.model import Executed, Model
+from bcr.verdict.model import Model
 from bcr_sim.distalgo import Container
-from bcr_sim.oracle import MAX_BREACHES, Breach
+from bcr_sim.log_oracle import LogOracle
 
 OF_A_LEADER = ("append_entries", "install_snapshot")
 
 
-class RaftOracle:
+class RaftOracle(LogOracle):
     """Watches the servers of one run; whoever `lies` is held to nothing."""
 
-    def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool]) -> None:
-        self._workloads = workloads
-        self._asks_lies = lies
+    agreement = "state machine safety"
+    final = "committed"
+
+    def __init__(self, workloads: Workloads, model: Model, lies: Callable[[Container], bool], members: Collection[int]) -> None:
+        super().__init__(workloads, model, lies)
         self._is_anybody_lying = False
-        self._model = model
+        self._members = frozenset(members)  # the servers that decide, as far as is committed
         self._leaders: dict[int, str] = {}  # by term
         self._ends: dict[str, tuple[int, Position]] = {}  # of leaders' logs, when last looked at, with their term
         self._digests: dict[tuple[int, int], bytes] = {}  # index and term -> digest of whichever entry stood there first
         self._known: dict[str, dict[int, bytes]] = {}  # of each server's log, what has been looked at
-        self._applied: dict[Container, int] = {}
-        self._committed: list[tuple[bytes, int, tuple[Executed, ...]]] = []  # by index, from 1: digest, term, what it gave
+        self._committed_in: list[int] = []  # by index, from 1: the term in which it was seen that the entry is committed
         self._floors: dict[tuple[Container, int, int], int] = {}  # what was committed when a request first came to a server
-        self.breaches: list[Breach] = []
 
     def _lies(self, container: Container) -> bool:
         """Whether this server has begun to lie."""
-        is_lying = self._asks_lies(container)
+        is_lying = super()._lies(container)
         self._is_anybody_lying |= is_lying
         return is_lying
-
-    def tell(self, name: str, what: str) -> None:
-        """Put down that a property does not hold."""
-        if len(self.breaches) < MAX_BREACHES:
-            self.breaches.append(Breach(name, what))
 
     # -- servers
 
@@ -57,9 +52,9 @@ class RaftOracle:
         if before != container.name:
             self.tell("election safety", f"{before} and {container.name} both lead in term {term}")
         log = container.process._state.log
-        for index, (digest, committed_in, _) in enumerate(self._committed, start=1):
+        for index, committed_in in enumerate(self._committed_in, start=1):
             place = log.at(index)
-            is_held = index < log.base.index or (place is not None and place.digest == digest)
+            is_held = index < log.base.index or (place is not None and self._has(index, place.digest))
             if not is_held and committed_in < term:
                 self.tell("leader completeness", f"{container.name} leads in term {term} without the committed entry {index}")
                 break
@@ -71,7 +66,10 @@ class RaftOracle:
         state = container.process._state
         self._check_append_only(container.name, state)
         self._check_matching(container.name, state.log)
-        self._check_committed(container.name, state)
+        self._check_kept(container.name, state.commit_index, state.log)
+        self._check_members(container.name, state.log)
+        if state.role == "leader":
+            self._check_changes(container.name, state)
 
     def _check_append_only(self, name: str, state: Any) -> None:
         if state.role != "leader":
@@ -82,12 +80,23 @@ class RaftOracle:
             self.tell("leader append-only", f"{name}, which leads in term {term}, has changed its entry {end.index}")
         self._ends[name] = state.current_term, state.log.last
 
-    def _check_committed(self, name: str, state: Any) -> None:
-        """What a server knows to be committed its log holds, as it was; equal digests are equal logs up to there."""
-        index = min(state.commit_index, len(self._committed))
-        place = state.log.at(index)
-        if index > state.log.base.index and (place is None or place.digest != self._committed[index - 1][0]):
-            self.tell("state machine safety", f"{name} has given up entry {index}, which it knows to be committed")
+    def _check_members(self, name: str, log: Any) -> None:
+        """Who decides, as a server knows it, its log or its snapshot says."""
+        index = log.members_index
+        if index > log.snapshot_at.index and (index > log.last_index or log.entry(index).members != log.members):
+            self.tell("members by the log", f"{name} lets {log.members} decide by entry {index}, which its log does not hold")
+
+    def _check_changes(self, name: str, state: Any) -> None:
+        """A leader begins one change of members at a time, when it knows what is committed; and leads no longer than it decides."""
+        log, commit_index = state.log, state.commit_index
+        if log.members_index <= commit_index:
+            if state.position not in log.members:
+                self.tell("leader decides", f"{name} leads in term {state.current_term}, and its removal is committed")
+        elif log.entry(log.members_index).term == state.current_term:
+            under_way = sum(log.entry(index).members is not None for index in range(commit_index + 1, log.last_index + 1))
+            if under_way > 1 or log.at(commit_index).term != state.current_term:
+                self.tell("one change at a time", f"{name} changes members in term {state.current_term} too early, "
+                                                  f"with {under_way} changes under way")  # fmt: skip
 
     def _check_matching(self, name: str, log: Any) -> None:
         known = self._known.setdefault(name, {})
@@ -99,43 +108,17 @@ class RaftOracle:
             if self._digests.setdefault((index, place.term), place.digest) != place.digest:
                 self.tell("log matching", f"{name} has another entry {index} of term {place.term} than some server had")
 
-    def applied(self, container: Container, index: int, entry: Entry, outcomes: Sequence[Outcome]) -> None:
-        """A server has executed the entry at an index, which is committed, then: nobody executes another one there."""
-        if self._lies(container):
-            return
-        before = self._applied.get(container, index - 1)
-        self._applied[container] = index
-        if index != before + 1:
-            self.tell("state machine safety", f"{container.name} applied index {index} behind {before}")
-        if index == len(self._committed) + 1:
-            self._commit(container, index, entry)
-        if index > len(self._committed):
-            if self._is_anybody_lying:
-                return
-            self.tell("state machine safety", f"{container.name} applied index {index}, and nobody those before it")
-            return
-        digest, _, executed = self._committed[index - 1]
-        if entry.digest != digest:
-            self.tell("state machine safety", f"{container.name} applied another entry {index} than some server did")
-        elif tuple((outcome.place, outcome.results) for outcome in outcomes) != executed:
-            self.tell("replay", f"{container.name}: entry {index} gave {outcomes}, and should have given {executed}")
+    def _tell_of_gap(self, container: Container, index: int) -> None:
+        if not self._is_anybody_lying:
+            super()._tell_of_gap(container, index)
 
-    def _commit(self, container: Container, index: int, entry: Entry) -> None:
-        for request in entry.requests:
-            is_of_a_client = 0 <= request.client < len(self._workloads)
-            workload = self._workloads[request.client] if is_of_a_client else ()
-            if not 0 <= request.number < len(workload) or tuple(workload[request.number]) != request.operations:
-                self.tell("validity", f"{container.name} applied at index {index} what no client was to send")
-        executed = tuple(self._model.execute((0, index, place), request) for place, request in enumerate(entry.requests))
-        self._committed.append((entry.digest, container.process._state.current_term, executed))
-
-    def installed(self, container: Container, last: Position) -> None:
-        """A server has taken a snapshot in place of its log: of what is committed, and with the state behind that."""
-        if self._lies(container):
-            return
-        self._applied[container] = last.index
-        if last.index > len(self._committed) or self._committed[last.index - 1][0] != last.digest:
-            self.tell("state machine safety", f"{container.name} installed a snapshot of index {last.index} that is not committed")
+    def _add(self, container: Container, index: int, entry: Entry) -> None:
+        super()._add(container, index, entry)
+        self._committed_in.append(container.process._state.current_term)
+        if entry.members is not None:
+            if len(self._members ^ set(entry.members)) != 1:
+                self.tell("one change at a time", f"entry {index} lets {entry.members} decide, and before it {sorted(self._members)} did")
+            self._members = frozenset(entry.members)
 
     def began_again(self, before: Container, container: Container) -> None:
         """A server comes in the place of one that has ended, with its disk: that it applies what it applied before is right."""
@@ -147,10 +130,6 @@ class RaftOracle:
 
     def spoke(self, container: Container) -> None:
         """A server has said something; `sending` looks at that."""
-
-    def restarted(self, container: Container, index: int) -> None:
-        """A server has come back, with a state behind that index."""
-        self._applied[container] = index
 
     def sending(self, container: Container, message_name: str, stored: Stored) -> None:
         """A server sends another one something that rests on its term, its vote or its log: those must be in its store."""
@@ -167,7 +146,7 @@ class RaftOracle:
 
     def asked(self, container: Container, request: Request) -> None:
         """A request has come to a server: whatever is executed anywhere by now it must see."""
-        self._floors.setdefault((container, request.client, request.number), len(self._committed))
+        self._floors.setdefault((container, request.client, request.number), len(self._final))
 
     def read(self, container: Container, index: int, request: Request) -> None:
         """A server answers a read with the state behind that index."""

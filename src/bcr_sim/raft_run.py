@@ -87,7 +87,7 @@ class RaftRun(_Run):
         }
 
     def _make_oracle(self, model: Model) -> RaftOracle:
-        return RaftOracle(self.launch.workloads, model, self._is_liar)
+        return RaftOracle(self.launch.workloads, model, self._is_liar, self.scenario.deciding)
 
     # -- the run
 
@@ -112,7 +112,7 @@ class RaftRun(_Run):
         others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name not in ("crash", "restart")}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)
-        return len(faulty | others) <= self.scenario.t and not is_client_gone and not has_links_cut
+        return len(faulty | others) <= self.scenario.spare and not is_client_gone and not has_links_cut
 
     def _check_time(self, record: RunRecord) -> None:
         """Every request is answered in time, once nothing hinders any more (`_patience_ns` says how long that may take)."""

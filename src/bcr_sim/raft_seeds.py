@@ -7,6 +7,7 @@ At any time a majority of the servers is up; servers that crash come back from t
 from collections.abc import Sequence
 
 from bcr.objects.finding import DEFAULT
+from bcr.raft.changes import FEWEST
 from bcr_sim.seeds import Chance
 
 
@@ -26,15 +27,11 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         f"client_timeout = {chance.one_of((60, 150, 300, 1_000))}",
         f"heartbeat = {chance.one_of((election_timeout // 3, election_timeout // 5))}",
         f"election_timeout = {election_timeout}",
-        f"checkpt_interval = {chance.one_of((1, 2, 5, 100))}",
-        f"client_window = {chance.one_of((1, 1, 4))}",
-        f"batch_limit = {chance.one_of((1, 1, 4))}",
-        # Most of the work is to be there while things go wrong, and not to be over before the first of them.
-        f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
-        f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
+        *size_lines(chance),
     ]
     lines += workload_lines(chance, clients, object_name, most=100, most_drawn=40)
     words = network_words(chance, seed, servers, clients, election_timeout, away=t)
+    lines += _changes(Chance(f"changes of raft {seed}"), servers, election_timeout)
     if durable:
         chance = Chance(f"disks of raft {seed}")
         lines += ["durable = on", *_restarts(chance, servers)]
@@ -42,6 +39,18 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         words += _disks(chance, servers, (begins, begins + 4 * election_timeout), any(word.startswith("crash(") for word in words))
     lines.append(f"simulation = {'; '.join(words)}")
     return "\n".join(lines) + "\n"
+
+
+def size_lines(chance: Chance) -> list[str]:
+    """How often there is a snapshot, and how much clients send at a time, and how fast."""
+    return [
+        f"checkpt_interval = {chance.one_of((1, 2, 5, 100))}",
+        f"client_window = {chance.one_of((1, 1, 4))}",
+        f"batch_limit = {chance.one_of((1, 1, 4))}",
+        # Most of the work is to be there while things go wrong, and not to be over before the first of them.
+        f"client_rate = {chance.one_of((0, 20, 50, 50, 200))}",
+        f"operations_per_request = {chance.one_of((1, 1, 1, 2))}",
+    ]
 
 
 def workload_lines(chance: Chance, clients: int, object_name: str, most: int, most_drawn: int) -> list[str]:
@@ -146,6 +155,23 @@ def _crashes(chance: Chance, names: Sequence[str], span: tuple[int, int], electi
         words += [f"restart({name},{back})" for name in crashed]
         at = back + chance.number(1, span[1])
     return words
+
+
+def _changes(chance: Chance, servers: int, election_timeout: int) -> list[str]:
+    """What an operator asks for in one seed of four: servers that are added and removed one after the other, and other leaders."""
+    if chance.happens(0.75):
+        return []
+    members = chance.some_of(range(servers), chance.number(max(2, servers - 2), servers))
+    lines = [f"members = {'; '.join(map(str, members))}"]
+    changes, at = [], 0
+    for _ in range(chance.number(1, 5)):
+        at += chance.number(0, 4 * election_timeout)
+        absent = [server for server in range(servers) if server not in members]
+        kind = chance.one_of((*["add"] * bool(absent), *["remove"] * (len(members) > FEWEST), "transfer"))
+        server = chance.one_of(absent if kind == "add" else members)
+        changes.append(f"{kind}({at},{server})")
+        members = sorted({*members} ^ {server}) if kind != "transfer" else members
+    return [*lines, f"changes = {'; '.join(changes)}"]
 
 
 def _restarts(chance: Chance, servers: int) -> list[str]:

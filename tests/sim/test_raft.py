@@ -7,6 +7,7 @@ import pytest
 
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.protocols import PROTOCOLS
+from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import FILES, bugs, patched
 from bcr_sim.campaign import run_seeds, run_text, text_of
 from bcr_sim.simulated_run import simulate
@@ -86,10 +87,32 @@ def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
         ("simulation = twins(0)\n", "Raft promises nothing where somebody lies"),
         ("heartbeat = 100\nelection_timeout = 150\n", "less than two heartbeats"),
         ("protocol = paxos\n", "no 'paxos'"),
+        ("changes = add(5,1)\n", "add: server 1 decides already then"),
+        ("members = 0; 1\nchanges = remove(5,1)\n", "remove: server 1 is one of the last 2"),
+        ("members = 0; 1\nchanges = transfer(5,2); add(9,2)\n", "transfer: server 2 does not decide then"),
+        ("changes = remove(5,3)\n", "no server 3, servers are 0 to 2"),
+        ("changes = replace(5,1)\n", "no change replace"),
+        ("changes = remove(5)\n", "remove takes 2 arguments, not 1: remove(ms,i)"),
+        ("members = 0\n", "2 different servers are the fewest"),
+        ("members = 0; 7\n", "expected servers, which are 0 to 2"),
     ],
 )
 def test_what_raft_cannot_have_is_refused_with_the_reason(more, why):
     assert any(why in text for text in complaints(more))
+
+
+def test_servers_come_and_go_and_hand_over_their_lead_as_a_file_asks_for_it():
+    text = (PROJECT / "config" / "raft_membership.config").read_text()
+    for seed in range(3):
+        outcome = outcome_of(base=f"{text}simulation = seed({seed})\n")
+        assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+        changes = [(each["change"], each["server"]) for each in outcome.result["changes"]]
+        assert changes == [("add", 3), ("remove", 0), ("add", 4), ("transfer", 1)]
+
+
+def test_an_operator_that_asks_for_changes_is_told_of_none_where_a_majority_is_gone():
+    outcome = outcome_of("changes = remove(50,2); transfer(60,1)\nsimulation = seed(1); crash(replica_0,60); crash(replica_1,60)\n")
+    assert (outcome.breaches, outcome.judgement.status, outcome.result["changes"]) == ((), "unknown", [])
 
 
 def test_the_chain_refuses_what_only_raft_has():
@@ -174,6 +197,16 @@ def test_a_server_of_the_chain_that_is_to_restart_is_refused():
 def test_a_few_seeds_of_raft_with_disks_break_nothing():
     tally = run_seeds(range(4_000, 4_008), durable=True, protocol="raft")
     assert [(each.seed, each.breaches) for each in tally.failures] == []
+
+
+def test_a_server_that_crashes_while_it_is_made_is_started_when_it_comes_back():
+    # Of this seed replica_6 crashes between its set-up and its start, which was already on its way.
+    assert run_seeds([5_009], durable=True, protocol="raft").failures == []
+
+
+def test_who_hears_of_one_server_that_has_come_back_hears_of_the_next_one_too():
+    # Of this seed replica_4 hears of three, and only with it are they a majority.
+    assert run_seeds([5_507], durable=True, protocol="raft").failures == []
 
 
 def test_the_logs_of_a_run_with_disks_are_those_of_all_servers_at_its_end_also_of_who_began_again():

@@ -41,3 +41,10 @@ def test_a_lie_is_told_by_the_verdict_of_a_real_run(tmp_path):
         run.status = run.finish()
     assert run.result()["verdict"] == "fail"
     assert any("a replay gives" in reason for reason in run.result()["reasons"])
+
+
+def test_servers_come_and_go_while_clients_are_answered(tmp_path):
+    with Run(tmp_path, "config/raft_membership.config") as run:
+        run.status = run.finish()
+    assert passed(run)
+    assert [each["change"] for each in run.result()["changes"]] == ["add", "remove", "add", "transfer"]

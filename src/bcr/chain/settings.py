@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     they speak of it, and `data_folder` where, if not beside the logs. With `callers` each client's operations are asked for by
     so many, each of whom has one outstanding, and fill its requests up to `operations_per_request`. `visits` says by client when it comes and goes, and is empty where all are there all the time;
     `session_slots` after how many slots a session ends that nobody uses, and is 0 where none does.
-    `servers` is how many of them there are, or 0 for as many as the chain has.
+    `servers` is how many of them there are, or 0 for as many as the chain has; `first_members` which of Raft's decide at first, empty where all do.
     """
 
     t: int
@@ -79,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     callers: int = 0
     session_slots: int = 0
     visits: tuple[Visit, ...] = ()
+    first_members: tuple[int, ...] = ()
 
     def visit(self, client: int) -> Visit:
         """When this client comes and goes."""

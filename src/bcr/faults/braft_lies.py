@@ -11,9 +11,10 @@ from bcr.braft.proposals import Proposal, proposed
 from bcr.braft.term_starts import Suffix, TermStart, TermVote
 from bcr.objects.operation import Operation
 from bcr.raft.log import BEGINNING, Entry, Position
-from bcr.signed.encoding import digest
+from bcr.signed.encoding import digest, encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Outcome, Request, SignedRequest
+from bcr.state.running import RunningState
 
 Sign = Callable[[Any], Signed[Any]]
 
@@ -87,14 +88,20 @@ def otherwise(message: Any, sign: Sign, heard: Sequence[SignedRequest]) -> Any:
         own = {each.statement for each in message.requests()}
         others = [each for each in heard if each.statement not in own]
         return with_requests(message, (others[-1],) if others else message.requests() * 2, sign)
+    if isinstance(message, TermVote) and message.log.entries:
+        log = msgspec.structs.replace(message.log, entries=(*message.log.entries, message.log.entries[-1]))
+        return msgspec.structs.replace(message, log=log)
     if isinstance(message, TermVote):
         return TermVote(sign(StartVote(message.term, 0, 0, BEGINNING.digest)), None, Suffix(None, ()))
     if isinstance(message, TermStart):
         return msgspec.structs.replace(message, signed=sign(Start(message.term, message.index, other_digest(message.digest))))
     if isinstance(message, Certificate):
         return msgspec.structs.replace(message, signatures=message.signatures[:1] * len(message.signatures))
+    if isinstance(message, Decided) and message.snapshot and len(message.entries) % 2 == 0:
+        return msgspec.structs.replace(message, snapshot=encode(RunningState(1).snapshot()))  # in which nothing was executed
     if isinstance(message, Decided):
-        return msgspec.structs.replace(message, entries=message.entries[:-1])
+        last = tuple(msgspec.structs.replace(each, requests=()) for each in message.entries[-1:])
+        return msgspec.structs.replace(message, entries=(*message.entries[:-1], *last))
     said = message.statement
     if isinstance(said, Prepare | Commit):
         return sign(msgspec.structs.replace(said, digest=other_digest(said.digest)))
@@ -123,6 +130,7 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
     forged = Signed(Request(client, number, (Operation("put", "chaos", "chaos"),)), client, bytes(64))
     requests = (heard[chance[36] % len(heard)],) if heard and chance[41] % 4 else (forged,)
     entry = Entry(last.digest if is_next else lie, near_term, tuple(each.statement for each in requests))
+    first = msgspec.structs.replace(entry, previous=BEGINNING.digest)
     prepare = Prepare(near_term, near_index, lie)
     own = sign(prepare)
 
@@ -130,6 +138,13 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
         """As many signatures as are needed, all of them the own one; or none at all."""
         signed = sign(statement)
         return Certificate(statement, ((signed.signer, signed.signature),) * (quorum if chance[40] % 2 else 0))
+
+    def alone_in_favour() -> TermStart:
+        """The beginning of the next term in which it leads, with its own vote as often as votes are needed, or with none."""
+        servers = 3 * (quorum - 1) // 2 + 1
+        led = term + 1 + (own.signer - term - 1) % servers
+        vote = sign(StartVote(led, 0, 0, BEGINNING.digest))
+        return TermStart(sign(Start(led, 0, BEGINNING.digest)), ((vote, None),) * (quorum if chance[40] % 2 else 0), Suffix(None, ()))
 
     kinds: Sequence[tuple[str, Callable[[], Any]]] = (
         ("append", lambda: proposed(sign(Append(near_term, near_index, entry.digest)), entry, requests)),
@@ -139,9 +154,9 @@ def chaos(chance: bytes, sign: Sign, term: int, last: Position, quorum: int, hea
         ("commit", lambda: sign(Commit(near_term, near_index, lie))),
         ("checkpoint", lambda: sign(StateAt(Position(near_index, near_term, lie), lie))),
         ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, 0, 0, BEGINNING.digest)), None, Suffix(None, ()))),
-        ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, near_term, 1, entry.digest)), None, Suffix(None, (entry,)))),
+        ("start_vote", lambda: TermVote(sign(StartVote(near_term + 1, near_term, 1, first.digest)), None, Suffix(None, (first,)))),
         ("start_term", lambda: TermStart(sign(Start(near_term + 1, near_index, lie)), (), Suffix(None, ()))),
-        ("start_term", lambda: TermStart(sign(Start(near_term + 1, 0, BEGINNING.digest)), (), Suffix(None, ()))),
+        ("start_term", alone_in_favour),
         ("status", lambda: sign(Status(near_term, bool(chance[37] % 2), near_index, near_index, near_index, 0))),
         ("fetch", lambda: sign(Fetch(max(0, near_index - 3)))),
         ("state", lambda: Decided(None, b"", near_index - 1, (entry,), alone(Commit(near_term, near_index, entry.digest)))),

@@ -33,11 +33,12 @@ class EntriesRecord(msgspec.Struct, frozen=True, tag="entries", array_like=True)
 
 
 class Base(msgspec.Struct, frozen=True, array_like=True):
-    """Where the log on the disk begins, where the snapshot was taken, and how many bytes that has."""
+    """Where the log on the disk begins, where the snapshot was taken, how many bytes that has, and who decided there."""
 
     log: Position = BEGINNING
     snapshot_at: Position = BEGINNING
     snapshot_bytes: int = 0
+    members: tuple[int, ...] = ()
 
 
 Record = VoteRecord | EntriesRecord
@@ -62,7 +63,7 @@ def stored_on(content: Content, name: str) -> Stored:
     snapshot = b"".join(content.parts[number] for number in sorted(content.parts))
     if len(snapshot) != base.snapshot_bytes:
         raise DamagedError(f"{name} holds {len(snapshot)} bytes of a snapshot of {base.snapshot_bytes}")
-    return Stored(vote.term, vote.voted_for, base.log, tuple(entries), base.snapshot_at, snapshot)
+    return Stored(vote.term, vote.voted_for, base.log, tuple(entries), base.snapshot_at, snapshot, None, base.members)
 
 
 class DiskStore:
@@ -113,13 +114,15 @@ class DiskStore:
         self._next_row += 1
         self._waiting.clear()
 
-    def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
+    def save_snapshot(
+        self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry], members: tuple[int, ...]
+    ) -> None:
         # The row says all that those before it said, so that they can go.
         assert self._vote is not None
         self._waiting = [self._vote, EntriesRecord(base.index + 1, tuple(entries))]
         self._append()
         parts = {place: snapshot[place * PART_BYTES : (place + 1) * PART_BYTES] for place in range(-(-len(snapshot) // PART_BYTES))}
         gone = dict.fromkeys(range(len(parts), self._parts), b"")
-        fact = sealed("base", encode(Base(base, snapshot_at, len(snapshot))))
+        fact = sealed("base", encode(Base(base, snapshot_at, len(snapshot), members)))
         self._disk.checkpoint({"base": fact}, parts | gone, self._next_row - 1)
         self._parts = len(parts)

@@ -1,5 +1,7 @@
 """Who may become leader: terms, votes, and how long a follower waits (specification, 14.3; paper, 5.2)."""
 
+from collections.abc import Collection
+
 from bcr.raft.log import Position
 
 # What a server is; a pre-candidate asks whether it would be elected, and changes nobody's term.
@@ -38,16 +40,16 @@ def drawn_timeout_ms(least_ms: int, chance: bytes) -> float:
 class Ballot:
     """The votes that a candidate has got in a term, its own first; in a pre-vote nobody's term changes (thesis, 9.6)."""
 
-    def __init__(self, term: int, candidate: int, servers: int, is_pre_vote: bool) -> None:
+    def __init__(self, term: int, candidate: int, members: Collection[int], is_pre_vote: bool) -> None:
         self.term = term
         self.is_pre_vote = is_pre_vote
-        self._needed = majority_of(servers)
+        self._members = frozenset(members)
         self._granted = {candidate}
 
     def count(self, voter: int) -> None:
-        """A vote for the candidate; of each server one counts."""
+        """A vote for the candidate; of each server that decides one counts."""
         self._granted.add(voter)
 
     @property
     def is_won(self) -> bool:
-        return len(self._granted) >= self._needed
+        return len(self._granted & self._members) >= majority_of(len(self._members))

@@ -26,15 +26,20 @@ BEGINNING = Position(0, 0, bytes(DIGEST_SIZE))  # before the first entry
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, dict=True):
-    """Requests that were put into the log in a term, behind the entry with the digest `previous`; none: a no-op."""
+    """Requests that were put into the log in a term, behind the entry with the digest `previous`; none: a no-op.
+
+    With `members` the servers at these positions decide, from this entry on.
+    """
 
     previous: bytes
     term: int
     requests: tuple[Request, ...]
+    members: tuple[int, ...] | None = None
 
     @once
     def digest(self) -> bytes:
-        return digest("raft entry", (self.previous, self.term, self.requests))
+        members = () if self.members is None else (self.members,)
+        return digest("raft entry", (self.previous, self.term, self.requests, *members))
 
     @once
     def size(self) -> int:
@@ -100,9 +105,9 @@ class Log:
             return self.base
         return self._position(index) if self.base.index < index <= self.last_index else None
 
-    def append(self, term: int, requests: Sequence[Request]) -> Entry:
-        """Put requests behind everything, as only a leader does (paper, 5.3)."""
-        entry = Entry(self.last.digest, term, tuple(requests))
+    def append(self, term: int, requests: Sequence[Request], members: tuple[int, ...] | None = None) -> Entry:
+        """Put requests, or who decides from now on, behind everything, as only a leader does (paper, 5.3)."""
+        entry = Entry(self.last.digest, term, tuple(requests), members)
         self._entries.append(entry)
         return entry
 

@@ -11,6 +11,7 @@ from bcr.raft.log import BEGINNING, Entry, Position
 class Stored(msgspec.Struct, frozen=True, array_like=True):
     """What a server finds when it starts. `snapshot` is empty where there is none; the log's entries follow `base`.
 
+    `members` are the servers that decided where the snapshot was taken, or empty where nothing has changed that.
     `standing` is what else a server among liars must remember (bcr.braft.term_log), and None before it has anything.
     """
 
@@ -21,6 +22,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     snapshot_at: Position = BEGINNING
     snapshot: bytes = b""
     standing: Any = None
+    members: tuple[int, ...] = ()
 
 
 class Store(Protocol):
@@ -41,8 +43,10 @@ class Store(Protocol):
     def save_entries(self, first_index: int, entries: Sequence[Entry]) -> None:
         """These entries from that index on, in place of all that were there."""
 
-    def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
-        """A snapshot, and the log that is left."""
+    def save_snapshot(
+        self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry], members: tuple[int, ...]
+    ) -> None:
+        """A snapshot with who decided there, and the log that is left."""
 
 
 class MemoryStore:
@@ -55,10 +59,11 @@ class MemoryStore:
         self._base = BEGINNING
         self._entries: list[Entry] = []
         self._snapshot: tuple[Position, bytes] = (BEGINNING, b"")
+        self._members: tuple[int, ...] = ()
         self._standing: Any = None
 
     def load(self) -> Stored:
-        return Stored(*self._vote, self._base, tuple(self._entries), *self._snapshot, self._standing)
+        return Stored(*self._vote, self._base, tuple(self._entries), *self._snapshot, self._standing, self._members)
 
     def save_vote(self, term: int, voted_for: int | None) -> None:
         self._vote = term, voted_for
@@ -70,8 +75,11 @@ class MemoryStore:
     def sync(self) -> None:
         pass
 
-    def save_snapshot(self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry]) -> None:
+    def save_snapshot(
+        self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry], members: tuple[int, ...]
+    ) -> None:
         self._snapshot = snapshot_at, snapshot
+        self._members = members
         self._base = base
         self._entries = list(entries)
 

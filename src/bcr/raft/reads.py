@@ -32,10 +32,10 @@ class Reads:
         return True
 
     def confirmed(self, rounds: Iterable[int]) -> list[Request]:
-        """The reads that may be answered, now that the other servers have answered these rounds; the leader counts itself."""
+        """The reads that may be answered, now that the servers that decide have answered these rounds, the leader its own."""
         answered = list(rounds)
-        in_favour = 1 + sum(each >= self._round for each in answered)
-        if not self._asking or in_favour < majority_of(1 + len(answered)):
+        in_favour = sum(each >= self._round for each in answered)
+        if not self._asking or in_favour < majority_of(len(answered)):
             return []
         found, self._asking = self._asking, []
         return found

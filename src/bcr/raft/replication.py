@@ -16,8 +16,8 @@ class Follower:
 
     `next_index` is of the entry that is sent next, `match_index` the highest that it is known to hold. `round` is the latest
     round of messages that it answered, and `heard_s` when it answered last. While its log is being looked for, `is_probed`, one
-    message is under way at a time. While it is sent a snapshot, `snapshot` holds its place and bytes, and `offset` how many
-    of these it has.
+    message is under way at a time. While it is sent a snapshot, `snapshot` holds its place, who decides there, and its bytes, and
+    `offset` how many of these it has.
     """
 
     def __init__(self, last_index: int, now_s: float) -> None:
@@ -27,7 +27,7 @@ class Follower:
         self.heard_s = now_s
         self.is_probed = True
         self._awaits_answer = False
-        self.snapshot: tuple[Position, bytes] | None = None
+        self.snapshot: tuple[Position, tuple[int, ...], bytes] | None = None
         self.offset = 0
 
     def has_room(self) -> bool:
@@ -58,8 +58,8 @@ class Follower:
         self.is_probed, self._awaits_answer = True, False
         self.next_index = max(self.match_index + 1, min(next_index, self.next_index))
 
-    def begin_snapshot(self, position: Position, data: bytes) -> None:
-        self.snapshot = position, data
+    def begin_snapshot(self, position: Position, members: tuple[int, ...], data: bytes) -> None:
+        self.snapshot = position, members, data
         self.offset = 0
 
     def end_snapshot(self, index: int) -> None:
@@ -70,5 +70,5 @@ class Follower:
 
 
 def majority_index(match_indices: Collection[int]) -> int:
-    """The highest index that a majority of the servers holds; of each server, the leader too, one index is given."""
+    """The highest index that a majority of the servers holds; of each that decides one index is given."""
     return sorted(match_indices, reverse=True)[majority_of(len(match_indices)) - 1]

@@ -46,11 +46,12 @@ class Appended(msgspec.Struct, frozen=True, array_like=True):
 
 
 class InstallSnapshot(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a snapshot that replaces the log up to `last`: the bytes from `offset` on."""
+    """A piece of a snapshot that replaces the log up to `last`, where `members` decide: the bytes from `offset` on."""
 
     term: int
     leader: int
     last: Position
+    members: tuple[int, ...]
     offset: int
     data: bytes
     is_done: bool
@@ -66,6 +67,13 @@ class SnapshotInstalled(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     is_done: bool
     round: int
+
+
+class TimeoutNow(msgspec.Struct, frozen=True, array_like=True):
+    """The leader of a term asks a server that holds its log to be elected in its place, at once (thesis, 3.10)."""
+
+    term: int
+    leader: int
 
 
 class Response(msgspec.Struct, frozen=True, array_like=True, tag="raft_response"):
@@ -109,6 +117,7 @@ KINDS = {
     "appended": Appended,
     "install_snapshot": InstallSnapshot,
     "snapshot_installed": SnapshotInstalled,
+    "timeout_now": TimeoutNow,
     "client_request": Request,
     "response": Response,
     "redirect": Redirect,

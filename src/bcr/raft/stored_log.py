@@ -10,18 +10,18 @@ from bcr.signed.statements import Request
 class StoredLog(Log):
     """A log that puts into its store whatever changes in it, before it returns.
 
-    `snapshot_at` is where the latest snapshot was taken, `snapshot` its bytes. The log may go back further than that: for followers
+    `snapshot_at` is where the latest snapshot was taken, `snapshot` its bytes, `snapshot_members` who decided there. The log may go back further than that: for followers
     that are a little behind.
     """
 
     def __init__(self, store: Store) -> None:
         stored = store.load()
         super().__init__(stored.base, stored.entries)
-        self.snapshot_at, self.snapshot = stored.snapshot_at, stored.snapshot
+        self.snapshot_at, self.snapshot, self.snapshot_members = stored.snapshot_at, stored.snapshot, stored.members
         self._store = store
 
-    def append(self, term: int, requests: Sequence[Request]) -> Entry:
-        entry = super().append(term, requests)
+    def append(self, term: int, requests: Sequence[Request], members: tuple[int, ...] | None = None) -> Entry:
+        entry = super().append(term, requests, members)
         self._store.save_entries(self.last_index, (entry,))
         return entry
 
@@ -49,4 +49,4 @@ class StoredLog(Log):
         self._save()
 
     def _save(self) -> None:
-        self._store.save_snapshot(self.snapshot_at, self.snapshot, self.base, self.entries)
+        self._store.save_snapshot(self.snapshot_at, self.snapshot, self.base, self.entries, self.snapshot_members)

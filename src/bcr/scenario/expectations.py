@@ -48,6 +48,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "retransmissions": Subject((), "number", "requests that clients sent again"),
     "reconfigurations": Subject((), "number", "completed reconfigurations"),
     "faults_injected": Subject((), "number", "faults that were injected"),
+    "changes": Subject((), "number", "changes of the servers of Raft that were made"),
     "olympus_results": Subject((), "number", "results that clients got from Olympus"),
     "results": Subject(("client",), "strings", "the results of client i in request order"),
     "result": Subject(("client", "number"), "string", "the result of client i's operation n, counted from 0"),
@@ -92,8 +93,8 @@ def _actual(expectation: Expectation, outcome: Mapping[str, Any]) -> Any:
     reconfigurations: Sequence[Mapping[str, Any]] = outcome["reconfigurations"]
     if name == "reconfigurations":
         return sum(entry["active_ms"] is not None for entry in reconfigurations)
-    if name == "faults_injected":
-        return len(outcome["faults_injected"])
+    if name in ("faults_injected", "changes"):
+        return len(outcome[name])
     if name == "olympus_results":
         return sum(len(entry["olympus_results"]) for entry in reconfigurations)
     if name == "results":

@@ -194,7 +194,7 @@ def unit_hint(text: str, unit_ms: int) -> str:
     return "; if this file counts seconds, say time_unit = s" if unit_ms == 1 else "; seconds have three decimals at most"
 
 
-def _milliseconds(call: Call, index: int, unit_ms: int) -> int:
+def milliseconds(call: Call, index: int, unit_ms: int) -> int:
     text = call.arguments[index]
     value_ms = milliseconds_of(text, unit_ms)
     if value_ms is None:
@@ -394,7 +394,7 @@ def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Tri
             warn(text, call.offsets[0])
     last = len(call.arguments) - 1
     if word.arguments[-1] == "milliseconds":
-        return Trigger(call.name, client, _milliseconds(call, last, reading.unit_ms))
+        return Trigger(call.name, client, milliseconds(call, last, reading.unit_ms))
     first = reading.counters_start_at
     return Trigger(call.name, client, whole_number(call, last, first, "counters_start_at") - first)
 
@@ -412,7 +412,7 @@ def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Fai
     [kind] = word.arguments
     if kind == "message":
         return Failure(call.name, _message(call))
-    value = _milliseconds(call, 0, reading.unit_ms) if kind == "milliseconds" else whole_number(call, 0)
+    value = milliseconds(call, 0, reading.unit_ms) if kind == "milliseconds" else whole_number(call, 0)
     if kind == "position":
         value -= reading.indices_start_at
         if not 0 <= value < reading.replicas:

@@ -36,8 +36,11 @@ TEXTS: Mapping[str, str] = {
     "hosts": "the hosts of nodes, by name or address, separated by `;`",
     "client_hosts": "for each client the index of its host in `hosts`",
     "replica_hosts": "for each replica the index of its host in `hosts`",
+    "members": "the servers of Raft that decide at first, separated by `;`; the others follow when they are added",
+    "changes": "`add(ms,i)`, `remove(ms,i)` and `transfer(ms,i)`, separated by `;`: an operator asks so long after the start that server i "
+               "decides from then on, or no longer, or leads",
     "simulation": "options of `./bcr sim`, separated by `;`; a real run does not heed them",
-}
+}  # fmt: skip
 INDEXED: Mapping[str, str] = {
     "workload": "`[client]`: its operations, or `pseudorandom(seed,n)`, or of a dictionary `uniform(seed,n,value_bytes,read_percent)`",
     "failures": "`[configuration,position]`: pairs `trigger,failure` of this replica, separated by `;`",

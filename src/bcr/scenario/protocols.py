@@ -84,6 +84,7 @@ RAFT_TRIGGERS: Mapping[str, TriggerWord] = {
     "appended": TriggerWord(("count",), "the m-th answer to one"),
     "install_snapshot": TriggerWord(("count",), "the m-th piece of a snapshot"),
     "snapshot_installed": TriggerWord(("count",), "the m-th answer to one"),
+    "timeout_now": TriggerWord(("count",), "the m-th word of a leader that this server is to lead in its place"),
     "first_leader": TriggerWord(
         ("count",), "the m-th answer to an AppendEntries that the run's first leader gets: at each server, but that one alone is struck"
     ),
@@ -98,7 +99,7 @@ SHUTTLE = Protocol(
               "result_message", "error", "stale"),
     triggers=TRIGGERS,
     proof="statements that the replicas signed",
-    ignored=("heartbeat", "election_timeout", "allow_lies"),
+    ignored=("heartbeat", "election_timeout", "allow_lies", "members", "changes"),
     failures=tuple(FAILURES),
     why_no_return="replicas of the chain do not come back for a file: others take their place, and config/restart.config shows their restarts",
     options={
@@ -115,9 +116,9 @@ SHUTTLE = Protocol(
 RAFT = Protocol(
     name="raft",
     title="Raft",
-    files=("Raft.da", "RaftClient.da"),
+    files=("Raft.da", "RaftChanges.da", "RaftClient.da"),
     messages=("client_request", "response", "redirect", "request_vote", "vote", "append_entries", "appended",
-              "install_snapshot", "snapshot_installed"),
+              "install_snapshot", "snapshot_installed", "timeout_now"),
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
     per_fault=2,
@@ -198,7 +199,8 @@ BYZANTINE_RAFT = Protocol(
     triggers=BRAFT_TRIGGERS,
     proof="equal statements that t+1 servers signed",
     per_fault=3,
-    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "allow_lies", "session_slots", "callers"),
+    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "allow_lies", "session_slots", "callers", "members",
+             "changes"),
     refused={
         "authentication": ("ed25519", PASSED_ON),
         "acceptance": ("all", "t+1 equal results are enough here, since what a client is told is decided and cannot be lost"),

@@ -28,6 +28,7 @@ from bcr.scenario.grammar import (
 from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
 from bcr.scenario.protocols import PROTOCOLS, RAFT, SHUTTLE, WORDS, Protocol
+from bcr.scenario.server_changes import parse_servers
 from bcr.scenario.simulation import parse_simulation
 from bcr.scenario.sizing import oversized_request
 from bcr.scenario.values import MILLISECONDS_MOST, NUMBERS, Range, Scenario, Simulation
@@ -202,8 +203,7 @@ class _Reading:
             return []
         parts, offset = [], 0
         if "," in entry.value:
-            text = f"{name}: commas between the items are read as ;"
-            self._say(entry, text, entry.value.index(","), severity="warning")
+            self._say(entry, f"{name}: commas between the items are read as ;", entry.value.index(","), severity="warning")
         for part in re.split("[;,]", entry.value):
             if part.strip():
                 parts.append((part.strip().strip("'\""), offset))
@@ -265,6 +265,7 @@ class _Reading:
             callers=callers_of(numbers, self.entries.get(("callers", ())), protocol is SHUTTLE, self._say),
             session_slots=session_slots,
             visits=visits,
+            **parse_servers(self.entries if protocol is RAFT else {}, reading, self._warner, self._teller),
             failures=failures,
             client_failures=self._client_failures(reading, authentication),
             expectations=self._expectations(reading),

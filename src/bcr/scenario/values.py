@@ -9,6 +9,7 @@ from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT, named
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import STATE_LIMIT_BYTES
+from bcr.raft.changes import Change
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.protocols import PROTOCOLS, ProtocolName
 from bcr.scenario.workload import Workload
@@ -65,7 +66,7 @@ NUMBERS = {
 }
 MAX_OPERATIONS = 1_000_000
 MAX_VALUE_BYTES = 100_000
-NO_SETTINGS = {"visits", "workloads", "failures", "client_failures", "expectations", "hosts", "client_hosts", "replica_hosts",
+NO_SETTINGS = {"visits", "workloads", "changes", "failures", "client_failures", "expectations", "hosts", "client_hosts", "replica_hosts",
                "simulation"}  # fmt: skip
 
 
@@ -194,7 +195,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one run needs to be told. Times are milliseconds; `source` names the file.
 
     A result is accepted with statements of all replicas, or of a quorum of t+1, as `acceptance` says. `object_name` is what is
-    replicated, by the name that bcr.objects.finding knows it by.
+    replicated, by the name that bcr.objects.finding knows it by. `first_members` are the servers that decide at first, or empty for all.
     """
 
     source: str
@@ -221,6 +222,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     callers: int = 0
     session_slots: int = 0
     visits: tuple[Visit, ...] = ()
+    first_members: tuple[int, ...] = ()
+    changes: tuple[Change, ...] = ()
     failures: tuple[FaultPlan, ...] = ()
     client_failures: tuple[ClientFaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()
@@ -258,6 +261,21 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def last_visit_ms(self) -> int:
         """When the last client comes or goes."""
         return max((moment for visit in self.visits for moment in (visit.arrives_ms, visit.leaves_ms) if moment is not None), default=0)
+
+    @property
+    def deciding(self) -> tuple[int, ...]:
+        """The servers that decide at first."""
+        return self.first_members or tuple(range(self.num_replicas))
+
+    @property
+    def spare(self) -> int:
+        """How many of the servers may be gone at any time, with the fewest that decide after any of the changes."""
+        members = self.deciding
+        fewest = len(members)
+        for change in self.changes:
+            members = change.applied_to(members)
+            fewest = min(fewest, len(members))
+        return (fewest - 1) // 2
 
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""

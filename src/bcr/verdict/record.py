@@ -9,6 +9,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.raft.changes import Change
 from bcr.raft.kept_logs import KeptLog
 from bcr.raft.rpcs import Response
 from bcr.signed.authentication import Authentication
@@ -105,7 +106,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
     `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `initial_state` is what a run went on with, and None of one that began with nothing.
     `circle` are the keys of servers and clients, where no configuration has them, and `logs` what servers that have one held at the end.
-    `is_without_olympus`: it ended before the run, so that what it noticed is not here.
+    `is_without_olympus`: it ended before the run, so that what it noticed is not here. `changes` of servers were asked for and made.
     """
 
     olympus_key: bytes
@@ -131,3 +132,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     initial_state: Snapshot | None = None
     session_slots: int = 0
     is_without_olympus: bool = False
+    changes: tuple[Change, ...] = ()
