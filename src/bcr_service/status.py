@@ -34,7 +34,8 @@ def as_text(status: dict[str, Any]) -> str:
     ]
     for replica in status.get("chain", []):
         name = f"replica_{replica['position']}"
-        lines.append(f"{name:<15}{replica['role']:<7}{replica['mode']:<10}{replica[SLOTS]} slots, {replica['in_flight']} in flight")
+        room = "" if replica.get("has_room", True) else ", no room on its disk"
+        lines.append(f"{name:<15}{replica['role']:<7}{replica['mode']:<10}{replica[SLOTS]} slots, {replica['in_flight']} in flight{room}")
     lines += [
         f"gateways       {', '.join(status.get('gateways', []))}",
         f"waiting        {status['waiting']} operations; {status['outstanding']} requests under way",

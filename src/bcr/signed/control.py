@@ -35,7 +35,7 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("client", "drained"): tuple[()],
     ("client", "asked_for"): tuple[str, str],
     ("replica", "replica_report"): tuple[bytes],
-    ("replica", "replica_status"): tuple[str, int, int, int],
+    ("replica", "replica_status"): tuple[str, int, int, int, bool],
     ("replica", "replica_state"): tuple[int, int, bytes],
     ("replica", "replica_log"): tuple[int, int, bytes],
     ("replica", "fault_injected"): tuple[bytes],

@@ -19,6 +19,7 @@ from bcr.signed.authentication import Acceptance, Authentication
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Voucher
 from bcr.signed.violations import ProtocolViolation
+from bcr.stable.chain import reserved_for
 from bcr.stable.disk import Content, DamagedError, Disk, DiskError, sealed, unsealed
 from bcr.state.running import Snapshot
 
@@ -177,6 +178,7 @@ class OlympusLog:
             changed |= dict.fromkeys(self._parts.keys() - present.keys(), b"")  # all of whose keys are gone
             self._parts = present
         self._disk.checkpoint({name: sealed(name, body) for name, body in facts.items()}, changed, 0)
+        self._disk.reserve(reserved_for(self._parts))
 
 
 class NoOlympusLog:
