@@ -123,6 +123,10 @@ class Power:
         self._count(container)
         raise GreenletExit
 
+    def ended_olympus(self) -> bool:
+        """Whether Olympus was stopped."""
+        return any(name == OLYMPUS for name, _ in self.ended)
+
     def sending(self, sender: Container, message: str) -> None:
         """A message leaves a process."""
         if message in SPOKEN and sender.configuration is not None:

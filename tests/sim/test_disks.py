@@ -51,6 +51,16 @@ def test_one_that_begins_again_twice_is_replaced_all_the_same():
     assert configurations(passes("restart(replica_1,60); restart(replica_1,90)"))[:1] == [1]
 
 
+def test_an_olympus_that_begins_again_still_owes_the_pause_that_it_owed_before(tmp_path):
+    words = "; ".join(f"restart(replica_1,{at})" for at in (60, 120, 250))
+    base = BASE.replace(",30)", ",150)")
+    run_text(f"{base}durable = on\nsimulation = seed(1); {words}; restart(olympus,340)\n", folder=tmp_path)
+    events = [
+        line.split("event=")[1].split()[0] for line in next(tmp_path.rglob("olympus.log")).read_text().splitlines() if "event=" in line
+    ]
+    assert "pausing" in events[events.index("resumed") :]
+
+
 def test_the_power_of_all_may_fail_at_once():
     assert configurations(passes("power_cut(60,200)")) == [1]
 

@@ -57,6 +57,13 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     run: str
 
 
+class Served(msgspec.Struct, frozen=True, array_like=True):
+    """For how long a configuration is to serve before it is replaced, and since when the last one has, in nanoseconds of the wall clock."""
+
+    pause_ms: float = 0.0
+    since_ns: int = 0
+
+
 class Decided(msgspec.Struct, frozen=True, array_like=True):
     """What the last configuration is replaced with: the vouchers, and the account of it, as far as it went."""
 
@@ -85,6 +92,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
     issued: Issued | None = None
     decided: Decided | None = None
     state: Snapshot | None = None
+    served: Served = Served()
 
     @classmethod
     def read(cls, content: Content, name: str) -> "OlympusFacts":
@@ -99,6 +107,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
                 decode(Issued | None, facts["issued"]),  # type: ignore[arg-type]
                 decode(Decided | None, facts["decided"]),  # type: ignore[arg-type]
                 _state(content, decode(StateFact | None, facts["state"])),  # type: ignore[arg-type]
+                decode(Served, facts["served"]) if "served" in facts else Served(),
             )
         except KeyError as missing:
             raise DamagedError(f"{name} lacks the fact {missing}") from missing
@@ -135,6 +144,7 @@ class OlympusLog:
             raise DiskError(f"{disk.name} is of a service with {found.terms.difference(terms)}")
         self.seed = found.seed
         self.highest, self.issued, self.decided, self.state = found.highest, found.issued, found.decided, found.state
+        self.served = found.served
         self.era = found.era + 1
         self.is_continued = found.issued is not None and found.issued.run != run
         self._parts = dict(content.parts)
@@ -155,13 +165,19 @@ class OlympusLog:
         self._write({"highest": encode(self.highest)})
         return self.highest
 
+    def owe(self, pause_ms: float) -> None:
+        """So long the next configuration is to serve; it is written with what is decided, or issued."""
+        self.served = msgspec.structs.replace(self.served, pause_ms=pause_ms)
+
     def decide(self, vouchers: Iterable[Voucher], state: Snapshot, account: ReconfigurationReport) -> None:
         """Before any voucher leaves: these, and the state that the next configuration begins with."""
-        self._write({"decided": encode(Decided(tuple(vouchers), account))}, state)
+        self._write({"decided": encode(Decided(tuple(vouchers), account)), "served": encode(self.served)}, state)
 
-    def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot) -> None:
-        """Before the configuration leaves, which begins with this state: nothing is decided that is not in it."""
-        self._write({"issued": encode(Issued(configuration, tuple(mute), self._run)), "decided": encode(None)}, state)
+    def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot, since_ns: int = 0) -> None:
+        """Before the configuration leaves, which begins with this state, and serves from then on: nothing is decided that is not in it."""
+        self.served = msgspec.structs.replace(self.served, since_ns=since_ns)
+        issued = Issued(configuration, tuple(mute), self._run)
+        self._write({"issued": encode(issued), "decided": encode(None), "served": encode(self.served)}, state)
 
     def recover(self, configuration: SignedConfiguration, state: Snapshot, highest: int) -> None:
         """In a new log: what is known of the one that was lost."""
@@ -187,6 +203,7 @@ class NoOlympusLog:
     era = first = 0
     is_continued = False
     issued = decided = state = None
+    served = Served()
 
     def __init__(self, seed: bytes) -> None:
         self.seed = seed
@@ -197,4 +214,4 @@ class NoOlympusLog:
     def nothing(self, *_: object) -> None:
         pass
 
-    decide = issue = nothing
+    owe = decide = issue = nothing
