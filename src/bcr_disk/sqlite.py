@@ -136,8 +136,10 @@ class SqliteDisk:
             self._make_room(sum(map(len, facts.values())) + sum(map(len, parts.values())))
             self._begin()
             self._connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
-            self._connection.executemany("INSERT OR REPLACE INTO part VALUES (?, ?)", parts.items())
-            self._connection.execute("DELETE FROM part WHERE length(body) = 0")
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO part VALUES (?, ?)", ((number, body) for number, body in parts.items() if body)
+            )
+            self._connection.executemany("DELETE FROM part WHERE number = ?", ((number,) for number, body in parts.items() if not body))
             self._connection.execute("DELETE FROM log WHERE number < ?", (first,))
         self.sync()
 
