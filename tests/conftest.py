@@ -1,5 +1,37 @@
-"""What all tests share: the flag by which golden runs are renewed."""
+"""What all tests share: signals that arrive, the flag by which golden runs are renewed, and a browser."""
+
+import shutil
+import signal
+
+import pytest
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+QUIET = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")  # fmt: skip
 
 
 def pytest_addoption(parser):
     parser.addoption("--renew", action="store_true", help="write the stories in tests/golden anew; look at the difference")
+
+
+def pytest_configure():
+    """A shell has what it starts in the background ignore these two, and so would everything that tests start and interrupt."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Debian's Chromium, driven by Selenium."""
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no browser with its driver on this machine: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()

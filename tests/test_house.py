@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -122,8 +123,9 @@ def test_each_module_of_the_rules_stands_in_a_room():
     assert rooms == set(FLOORS)
 
 
-def test_no_two_modules_have_one_name():
-    names = [path.name for path in SOURCES.rglob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+@pytest.mark.parametrize("folder", ["src", "tests"])
+def test_no_two_modules_have_one_name(folder):
+    names = [path.name for path in (PROJECT / folder).rglob("*.py") if path.name not in ("__init__.py", "__main__.py", "conftest.py")]
     assert {name for name in names if names.count(name) > 1} == set()
 
 
@@ -170,6 +172,7 @@ def test_each_name_of_the_code_in_the_glossary_is_in_the_code():
 # -- the .da files
 
 
+@cache
 def parsed(source):
     """The tree of a .da text: labels blanked, and `await(…)`, which is a name there, called otherwise."""
     return ast.parse(re.sub(r"\bawait\s*\(", "await_(", re.sub(r"(?m)^\s*-- .*$", "", source)))
@@ -334,7 +337,13 @@ def taken_hold_of():
 
 
 def test_nobody_overrides_a_method_of_a_role_that_is_no_seam():
-    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {"StartUp.da", "RunSystem.da", "RaftHarness.da", "BraftHarness.da", "Service.da"}
+    assert {path.name for path in PROTOCOL} == ROLES | TAKE_HOLD | {
+        "StartUp.da",
+        "RunSystem.da",
+        "RaftHarness.da",
+        "BraftHarness.da",
+        "Service.da",
+    }
     wrong = {path.name: overridden(path) - set(seams()) for path in PROTOCOL if path.name in TAKE_HOLD}
     assert not {name: methods for name, methods in wrong.items() if methods}
 
@@ -448,6 +457,7 @@ def test_messages_of_a_page_are_those_of_its_file(page):
 SAFETY = PROJECT / "docs" / "safety.md"
 
 
+@cache
 def owners_and_names():
     """What the source defines: (class or module, name) of each function, class, field and constant, and names alone."""
     pairs, bases = set(), {}

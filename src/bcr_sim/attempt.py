@@ -180,6 +180,13 @@ def prepare_probes(declared: Rules) -> None:
 
 def warm(declared: Rules) -> None:
     """Compile and keep what a mutant's process may import, and import it."""
+    compile_once()
+    for file in declared.files:
+        _codes[file] = _code_of(file, path_of({"file": file}).read_bytes())
+
+
+def compile_once() -> None:
+    """Compile what runs need, import it, and keep the code for this OS process and those that are forked from it."""
     compiled: dict[tuple[str, bytes], Any] = {}
     import_module("da")  # which imports the other, not the other way round
     from dacurrent.importer import DistAlgoLoader
@@ -189,8 +196,6 @@ def warm(declared: Rules) -> None:
     import_module("bcr_sim.campaign")
     forget_project()  # what was imported before is compiled once more, and kept
     import_module("bcr_sim.campaign").prepare()
-    for file in declared.files:
-        _codes[file] = _code_of(file, path_of({"file": file}).read_bytes())
 
 
 def _code_of(file: str, source: bytes) -> CodeType:

@@ -5,11 +5,13 @@ import importlib.machinery
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
@@ -90,37 +92,65 @@ def main(arguments: Sequence[str]) -> int:
     formerly(parser, "--output", "--keep")
     options = parser.parse_args(arguments)
     if options.one is not None:
-        return _search(bugs(options.protocol)[options.one], options)
-    numbered = [(number, bug) for number, bug in enumerate(bugs(options.protocol)) if options.only in bug["name"]]
-    for _, bug in numbered:
+        said = _searched(bugs(options.protocol)[options.one], options)
+        print(said)
+        return 0 if said.startswith("found") else 1
+    chosen = [bug for bug in bugs(options.protocol) if options.only in bug["name"]]
+    for bug in chosen:
         patched(bug)
     began_s = time.monotonic()
     found = 0
-    with ThreadPoolExecutor(options.jobs) as pool:
-        for bug, said in pool.map(lambda each: (each[1], _apart(each[0], options)), numbered):
-            found += said.startswith("found") and "masked" not in bug
-            print(f"{bug['name']}: {said}" + (f" (masked: {bug['masked']})" if "masked" in bug else ""), flush=True)
-    counted = sum("masked" not in bug for _, bug in numbered)
+    for bug, said in _apart(chosen, options):
+        found += said.startswith("found") and "masked" not in bug
+        print(f"{bug['name']}: {said}" + (f" (masked: {bug['masked']})" if "masked" in bug else ""), flush=True)
+    counted = sum("masked" not in bug for bug in chosen)
     share = found / counted if counted else 0.0
     print(f"{found} of {counted} seeded bugs found ({share:.0%}) in {time.monotonic() - began_s:.0f} s")
     return 0 if share >= 0.95 else 1
 
 
-def _apart(number: int, options: argparse.Namespace) -> str:
-    """What a process of its own, which alone has the bug, says of it."""
-    command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number)]
-    command += ["--protocol", options.protocol, "--count", str(options.count), "--seed", str(options.seed)]
-    command += ["--output", str(options.output)] if options.output else []
-    command += ["--conformance"] if options.conformance else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = done.stdout.strip().splitlines()
-    return lines[-1] if lines else f"broke the search: {done.stderr.strip().splitlines()[-1:]}"
+def _apart(chosen: Sequence[Bug], options: argparse.Namespace) -> Iterator[tuple[Bug, str]]:
+    """Each bug and what a process of its own, which alone has it, says of it, as they end.
+
+    They are forked from one that has everything compiled, and import it anew.
+    """
+    from bcr_sim.attempt import compile_once, forget_project
+
+    def tell(bug: Bug, writer: Connection) -> None:
+        forget_project()
+        try:
+            writer.send(_searched(bug, options))
+        except Exception as error:
+            writer.send(f"broke the search: {error!r}")
+
+    compile_once()
+    context = get_context("fork")
+    waiting = deque(chosen)
+    running: dict[Connection, tuple[Bug, ForkProcess]] = {}
+    while waiting or running:
+        while waiting and len(running) < options.jobs:
+            bug = waiting.popleft()
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(target=tell, args=(bug, writer), daemon=True)
+            process.start()
+            writer.close()  # so that the end of the process is the end of what it says
+            running[reader] = bug, process
+        ready = wait(running)
+        for reader in [each for each in running if each in ready]:
+            bug, process = running.pop(reader)
+            try:
+                said = str(reader.recv())
+            except EOFError:
+                said = "broke the search: its process ended"
+            process.join()
+            yield bug, said
 
 
-def _search(bug: Bug, options: argparse.Namespace) -> int:
+def _searched(bug: Bug, options: argparse.Namespace) -> str:
+    """The first seed that finds the bug, or that none does; in an OS process that has nothing imported which could have it."""
     importlib.import_module("da")  # which imports the layer below us, not the other way round
     seed_bug(bug)
-    from bcr_sim.campaign import located_text, run_seeds
+    from bcr_sim.campaign import located_text, run_seeds, spare_garbage_searches
     from bcr_sim.hunt import counterexample
 
     base = bug.get("scenario")
@@ -137,13 +167,13 @@ def _search(bug: Bug, options: argparse.Namespace) -> int:
                 options.output.mkdir(parents=True, exist_ok=True)
                 name = re.sub("[^a-z0-9]+", "-", bug["name"].lower())
                 counterexample(failure, options.output / f"{name}.config", options=f"--bug {name} ")
-            print(f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}")
-            return 0
-    print(f"not found in {options.count} seeds")
-    return 1
+            return f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}"
+        if tried == 1:
+            spare_garbage_searches()
+    return f"not found in {options.count} seeds"
 
 
-def _forbidden(bug: Bug, base: str | None, seeds: range) -> int:
+def _forbidden(bug: Bug, base: str | None, seeds: range) -> str:
     """The first seed whose run takes a step that Figure 1 forbids, if one does."""
     from bcr.scenario import parse_scenario
     from bcr_sim.campaign import text_of
@@ -153,10 +183,8 @@ def _forbidden(bug: Bug, base: str | None, seeds: range) -> int:
         text = text_of(seed, base, bug.get("authentication"), None, bug.get("object"), bug.get("durable", False))
         forbidden = conform(parse_scenario(text, "seed.config")[0]).forbidden
         if forbidden is not None:
-            print(f"found by seed {seed}, the {tried}. tried: {forbidden}")
-            return 0
-    print(f"not found in {len(seeds)} seeds")
-    return 1
+            return f"found by seed {seed}, the {tried}. tried: {forbidden}"
+    return f"not found in {len(seeds)} seeds"
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from bcr_sim.simulated_run import Outcome, simulate
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
+# Objects that are made between two searches for garbage: as many as several runs make, for little of a run is garbage before it is over.
+GARBAGE_THRESHOLD = 100_000
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -197,6 +199,14 @@ def prepare() -> None:
             byzantine_client()
         finally:
             sys.stdout = kept
-    # Modules and compiled patterns stay as long as the worker: to look through them for garbage took a third of its time.
+    spare_garbage_searches()
+
+
+def spare_garbage_searches() -> None:
+    """In an OS process that will simulate many seeds, once what they need is imported.
+
+    Modules and compiled patterns stay as long as it: to look through them for garbage took a third of its time.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)

@@ -14,16 +14,19 @@ CHECKS = (
     ("style", ["-m", "ruff", "check", "."]),
     ("format", ["-m", "ruff", "format", "--check", "."]),
 )
+WORKERS = ("-n", "2", "--dist", "worksteal")  # while one waits for a real run, the other computes
 TESTS_LIMIT_S = 3_600.0
 PYTEST_USAGE_ERROR = 4
 HELP = """usage: bcr test [PYTEST ARGUMENT …]
 
-Runs all checks of the project: types (mypy --strict), style and format (ruff), tests (pytest, which gets the arguments).
+Runs all checks of the project: types (mypy --strict), style and format (ruff), tests (pytest, in two
+processes, which gets the arguments).
 Exit status: 0 all good; 1 something is not, or no test was found; 2 pytest does not know an argument;
 130 after Ctrl-C, 143 after SIGTERM.
 
   ./bcr test tests/tools               one folder
-  ./bcr test -k 'tail and not sleep'   by name"""
+  ./bcr test -k 'tail and not sleep'   by name
+  ./bcr test -n 0 --pdb tests/bcr      in one process, with a debugger where a test fails"""
 
 
 def main(arguments: list[str]) -> int:
@@ -36,7 +39,8 @@ def main(arguments: list[str]) -> int:
         print(f"bcr test: not good: {', '.join(failed)}, as said above", file=sys.stderr)
     try:
         # SIGINT, because by that pytest still tears its fixtures down.
-        tests = supervise([sys.executable, "-m", "pytest", *arguments], PROJECT, TESTS_LIMIT_S, signal.SIGINT, environment=_environment())
+        command = [sys.executable, "-m", "pytest", *WORKERS, *arguments]
+        tests = supervise(command, PROJECT, TESTS_LIMIT_S, signal.SIGINT, environment=_environment())
     except TimeLimitReached as limit:
         print(f"bcr test: {limit}", file=sys.stderr)
         return 1

@@ -206,26 +206,35 @@ def cure_sim(sim: Stock) -> None:
     stock = sim.DistProcess._init_dispatch_table
     # Asked of the enumeration once: it takes its time, and each process has such a table.
     size, message = sim.Command.Sentinel.value, sim.Command.Message.value
-    commands = [
-        (command.value, command.name, command, f"_cmd_{command.name}") for command in sim.Command if command.value not in (size, message)
-    ]
+    commands = {command.value: (command.name, command) for command in sim.Command if command.value not in (size, message)}
 
     @functools.wraps(stock)
     def _init_dispatch_table(self: Any) -> None:
-        table = self._DistProcess__command_dispatch_table = [None] * size
-        awaited = self._DistProcess__async_events = [None] * size
-        acknowledgements = self.AckCommands
-        for number, name, command, method in commands:
-            if command in acknowledgements:
-                setattr(self, method, functools.partial(self._DistProcess__cmd_handle_Ack, cmdtype=number))
-            stock_command = getattr(self, method, None)
-            if stock_command is not None:
-                awaited[number] = {}
+        def command_of(number: int) -> Callable[[ProcessId, Any], object]:
+            name, command = commands[number]
+            stock_command = getattr(self, f"_cmd_{name}", None)
+            if command in self.AckCommands:
+                stock_command = functools.partial(self._DistProcess__cmd_handle_Ack, cmdtype=number)
             wanted = checks.get(name) if stock_command is not None else None
-            table[number] = _checked(sim, self, name, stock_command, wanted or (not_here,))
-        table[message], awaited[message] = self._cmd_Message, {}  # what a message is, `envelopes` sees to
+            return _checked(sim, self, name, stock_command, wanted or (not_here,))
+
+        table = self._DistProcess__command_dispatch_table = _Commands(command_of)
+        table[message] = self._cmd_Message  # what a message is, `envelopes` sees to
+        self._DistProcess__async_events = [{} for _ in range(size)]
 
     sim.DistProcess._init_dispatch_table = sim.internal(_init_dispatch_table)
+
+
+class _Commands(dict[int, Callable[..., object]]):
+    """What a process does at each command, by its number: made when the first such comes, for most never come."""
+
+    def __init__(self, command_of: Callable[[int], Callable[..., object]]) -> None:
+        super().__init__()
+        self._command_of = command_of
+
+    def __missing__(self, number: int) -> Callable[..., object]:
+        self[number] = command = self._command_of(number)
+        return command
 
 
 def _require(condition: bool, form: str) -> None:

@@ -38,10 +38,11 @@ def _tell_failures(sim: Stock) -> None:
 
     def telling(stock: Callable[[Any], Any]) -> Any:
         def _delayed_start(self: Any) -> Any:
+            log = LimitedLog(self._log)
             for pattern in self._events:
-                pattern.handlers = [_telling(self, handler, "in a handler") for handler in pattern.handlers]
-            self.setup = _telling(self, self.setup, "in `setup`", goes_on=False)
-            self.run = _telling(self, self.run, "in `run`", goes_on=False)
+                pattern.handlers = [_telling(log, handler, "in a handler") for handler in pattern.handlers]
+            self.setup = _telling(log, self.setup, "in `setup`", goes_on=False)
+            self.run = _telling(log, self.run, "in `run`", goes_on=False)
             return stock(self)
 
         return sim.internal(_delayed_start)
@@ -63,20 +64,18 @@ def _end_if_not_set_up(sim: Stock) -> None:
     sim.DistProcess._cmd_Start = sim.internal(_cmd_Start)
 
 
-def _telling(process: Any, function: Callable[..., object], where: str, goes_on: bool = True) -> Callable[..., Any]:
-    log = LimitedLog(process._log)
-
+def _telling(log: LimitedLog, function: Callable[..., object], where: str, goes_on: bool = True) -> Callable[..., Any]:
     def call(*arguments: Any, **bindings: Any) -> Any:
         try:
             return function(*arguments, **bindings)
         except Exception as error:
             lifetime.note_failure()
             # Whoever sends what a handler does not expect must not fill a disk with what is said of it.
-            text = traceback.format_exc()
+            text, kind = traceback.format_exc(), (function.__name__, type(error).__qualname__)
             if len(text) <= TEXT_LIMIT:
-                log.log(logging.ERROR, type(error).__qualname__, "%s: %r", where, error, exc_info=True)
+                log.log(logging.ERROR, kind, "%s: %r", where, error, exc_info=True)
             else:
-                log.log(logging.ERROR, type(error).__qualname__, "%s: %s\n%s", where, _cut(repr(error)), _cut(text))
+                log.log(logging.ERROR, kind, "%s: %s\n%s", where, _cut(repr(error)), _cut(text))
             if not goes_on:
                 raise
 

@@ -8,7 +8,7 @@ from memory_chain import append, get, put
 from bcr.objects.dictionary import Operation, apply
 from bcr.signed.encoding import encode
 from bcr.signed.violations import MalformedMessage
-from bcr.state.buckets import BUCKETS, MAX_UNSORTED, Buckets, _bytes_of_bucket, bucket_of
+from bcr.state.buckets import BUCKETS, FEW, MAX_UNSORTED, Buckets, _bytes_of_bucket, bucket_of
 
 KEYS = st.sampled_from(["a", "b", "plumless", "buckeroo", "ü", ""])  # the third and fourth are of one bucket
 OPERATIONS = st.builds(Operation, st.sampled_from(["put", "get", "append", "slice"]), KEYS, st.sampled_from(["", "x", "yz", "0:1"]))
@@ -99,3 +99,12 @@ def test_what_a_bucket_holds_is_counted_without_reading_it(count):
     values = {f"{number}": "v" for number in range(count)}
     encoded = encode(values) if values else b""
     assert _bytes_of_bucket(encoded) == sum(len(encode(key)) + len(encode(value)) for key, value in values.items()) - (not values)
+
+
+@pytest.mark.parametrize("count", [0, 1, FEW, 3 * FEW])
+def test_few_buckets_and_many_are_told_in_order(count):
+    buckets = Buckets.of({str(key): "value" for key in range(count)})
+    before = buckets.pairs()
+    buckets.execute([put("another", "value")])
+    assert before == tuple(sorted(before)) and len({bucket_of(str(key)) for key in range(count)}) == len(before)
+    assert buckets.pairs() == tuple(sorted(buckets.pairs())) == tuple(sorted(buckets.encoded().items()))

@@ -233,6 +233,13 @@ def test_a_configuration_that_is_misdirected_names_the_liar_as_every_client(play
     assert run.result["operations"] == 4
 
 
+def test_liars_that_misdirect_each_other_begin_once_with_each_configuration(play):
+    """A configuration that comes again, from whoever has it, is no other one: each would answer the other's without end."""
+    run = play({"0,0": "reconfiguration(0),misdirect()", "0,1": "reconfiguration(0),misdirect()"}, t=2)
+    assert run.outcome.breaches == ()
+    assert [len(run.log(f"replica_{liar}", event="fault_injected")) for liar in (0, 1)] == [1, 1]
+
+
 # -- histories, and catching up
 
 

@@ -26,3 +26,11 @@ def test_a_seeded_bug_is_found_within_a_few_seeds(name):
     command = [sys.executable, "-m", "bcr_sim.bugs", "--one", str(number), "--count", "20"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "found by seed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_bug_that_is_tried_among_others_is_found_as_it_is_alone():
+    command = [sys.executable, "-m", "bcr_sim.bugs", "--only", "wedged replica goes on", "--count", "20", "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wedged replica goes on: found by seed" in done.stdout
+    assert "1 of 1 seeded bugs found" in done.stdout

@@ -126,8 +126,15 @@ def _key_between(secret: bytes, other: bytes, author: bytes, reader: bytes) -> b
     A key of its own for each direction: else what one says could be held against the other. None where `other` is no
     public key.
     """
-    try:
-        shared = crypto_scalarmult(secret, other)
-    except (CryptoError, ValueError, TypeError, RuntimeError):
+    shared = _shared_secret(secret, other)
+    if shared is None:
         return None
     return hashlib.blake2b(shared + author + reader, digest_size=32, person=b"bcr hmac shuttle").digest()
+
+
+@lru_cache(maxsize=4096)  # both directions have one, and it takes a hundred times as long as a key
+def _shared_secret(secret: bytes, other: bytes) -> bytes | None:
+    try:
+        return crypto_scalarmult(secret, other)
+    except (CryptoError, ValueError, TypeError, RuntimeError):
+        return None

@@ -19,6 +19,7 @@ from bcr.state.guard import Guarded
 from bcr.state.tree import BUCKETS, EMPTY_BUCKET, BucketTree
 
 MAX_UNSORTED = 100  # requests that are held until it is noted what they wrote
+FEW = BUCKETS // 100  # buckets that are sorted in less time than all places are looked through
 
 _Values = dict[str, Any]
 
@@ -134,6 +135,8 @@ class Buckets:
         """The same as pairs. Costs what was written since they were last asked for, and a step for each bucket."""
         self._renew()
         if self._pairs is None:
+            if len(self._encoded) <= FEW:
+                return tuple(sorted(self._encoded.items()))
             self._pairs = [None] * BUCKETS
             for index, encoded in self._encoded.items():
                 self._pairs[index] = index, encoded
