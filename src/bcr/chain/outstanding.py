@@ -38,10 +38,15 @@ class OutstandingRequest:
         """The request that it is about."""
         return self.signed if self.left_out is None else self.left_out
 
-    def heed(self, request_digest: bytes) -> None:
-        """An answer names this request: where that is the one that was left out, somebody had ordered it all the same."""
-        if self.left_out is not None and self.left_out.statement.digest() == request_digest:
-            self.signed, self.left_out = self.left_out, None
+    def named(self, request_digest: bytes) -> SignedRequest:
+        """The request that an answer with this digest is to be held against: anybody may have sent that answer."""
+        is_left_out = self.left_out is not None and self.left_out.statement.digest() == request_digest
+        return self.asked() if is_left_out else self.signed
+
+    def heed(self, answered: SignedRequest) -> None:
+        """This is answered for good: where it is the one that was left out, somebody had ordered it all the same."""
+        if answered is self.left_out:
+            self.signed, self.left_out = answered, None
 
     def patience(self) -> int:
         """After how many timeouts it is sent again, when all replicas were asked."""
