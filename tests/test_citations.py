@@ -33,7 +33,20 @@ RULES = {
     "15",
     "16",
 }  # sections whose every paragraph somebody has to follow
-ROLES = ("Braft", "BraftClient", "Raft", "RaftClient", "Replica", "Olympus", "Issuer", "Client", "ChainProcess", "Participant")
+ROLES = (
+    "Braft",
+    "BraftClient",
+    "Raft",
+    "RaftClient",
+    "Replica",
+    "Olympus",
+    "Issuer",
+    "OlympusProcess",
+    "Client",
+    "ClientSession",
+    "ChainProcess",
+    "Participant",
+)
 
 NUMBER = r"\d+a?(?:\.\d+)?"
 NUMBERS = rf"{NUMBER}(?:,\s+{NUMBER})*"

@@ -150,7 +150,8 @@ def test_every_message_that_the_implementation_takes_is_on_the_page(page):
 
 
 def test_cases_of_a_replica_are_named_alike_in_all_three():
-    cases = set(re.findall(r"case\('(\w+)'", (PROJECT / "src" / "Replica.da").read_text())) - {"answered_in_time"}
+    texts = [(PROJECT / "src" / name).read_text() for name in ("Replica.da", "ChainProcess.da")]
+    cases = {each for text in texts for each in re.findall(r"case\('(\w+)'", text)} - {"answered_in_time"}
     page = (PROJECT / "pseudocode" / "replica.txt").read_text()
     assert len(cases) == 9
     assert cases <= set(re.findall(r"(?m)^ {4,8}(\w+): ", page))

@@ -8,25 +8,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bcr.scenario.diagnostics import nearest
-from bcr_bench.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
-from bcr_bench.callers import MOST_CALLERS, OPERATIONS, measure_callers
-from bcr_bench.compare import NotComparable, compare
-from bcr_bench.costs import measure, print_costs
-from bcr_bench.disk_cost import measure_disks
-from bcr_bench.distalgo_raft import against_raft
-from bcr_bench.layer import LayerError, measure_layer
-from bcr_bench.machine import describe
-from bcr_bench.measuring import Series, run_plan
-from bcr_bench.message_cost import compare_messages
-from bcr_bench.outage import KEYS, MOST_KEYS, measure_reconfiguration
-from bcr_bench.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
-from bcr_bench.slow_links import links
-from bcr_bench.summary import print_foretold, print_summary
-from bcr_bench.writing import Basis, as_json, write
+from bcr_bench.baselines.distalgo_raft import against_raft
+from bcr_bench.pages.machine import describe
+from bcr_bench.pages.summary import print_foretold, print_summary
+from bcr_bench.pages.writing import Basis, as_json, write
+from bcr_bench.plans.compare import NotComparable, compare
+from bcr_bench.plans.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
+from bcr_bench.prediction.costs import measure, print_costs
+from bcr_bench.prediction.layer import LayerError, measure_layer
+from bcr_bench.prediction.message_cost import compare_messages
+from bcr_bench.prediction.slow_links import links
+from bcr_bench.running.measuring import Series, run_plan
+from bcr_bench.studies.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
+from bcr_bench.studies.callers import MOST_CALLERS, OPERATIONS, measure_callers
+from bcr_bench.studies.disk_cost import measure_disks
+from bcr_bench.studies.outage import KEYS, MOST_KEYS, measure_reconfiguration
 from bcr_run.options import formerly
 from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
 
-HERE = Path(__file__).parent
+PLANS = Path(__file__).parent / "plans"
 BAD_INPUT = 2
 
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "page":
         return _draw_again(options.folder, options.docs)
     try:
-        plan = read_plan(options.plan or HERE / ("full.yaml" if options.full else "plan.yaml"))
+        plan = read_plan(options.plan or PLANS / ("full.yaml" if options.full else "plan.yaml"))
         sweeps = _chosen(plan, options.only)
         demand_sound(plan, sweeps)
     except (PlanError, OSError) as error:
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a plan of measurements; writes JSON, CSV, plots and a page")
     run.add_argument("--full", action="store_true", help="all there is to vary, about an hour and a half")
-    run.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own, as src/bcr_bench/plan.yaml")
+    run.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own, as src/bcr_bench/plans/plan.yaml")
     run.add_argument("--only", nargs="+", default=[], metavar="SWEEP", help="these sweeps of the plan only")
     run.add_argument("--count", type=_runs, help="runs of each point (default: the plan's, 5)")
     run.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: logs/bench-TIME)")
@@ -181,7 +181,7 @@ def _budget(times: int, for_docs: bool) -> int:
 
 def draw(folder: Path, for_docs: bool) -> None:
     """Plots and page from the folder's `bench.json`. Raises OSError and ValueError where there is none."""
-    from bcr_bench.plan_page import write_page  # loads the drawing library, which takes a while
+    from bcr_bench.pages.plan_page import write_page  # loads the drawing library, which takes a while
 
     contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
     write_page(contents, folder, PROJECT / "docs" if for_docs else None)

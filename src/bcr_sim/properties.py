@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from bcr.chain.guests import MOST_OF_A_HOLDER
 from bcr.chain.limits import SPARE_EARLY
 from bcr.chain.pauses import MOST_MS, Pauses
 from bcr.chain.reconfiguration import ReconfigurationReport
@@ -56,6 +57,7 @@ class Bounds:
         self.requests = requests
         self.in_flight = 2 * requests
         early = SPARE_EARLY + 4 * self.in_flight
+        self.guests = MOST_OF_A_HOLDER * scenario.num_clients
         self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early}
         # With as many that wait their turn as clients may have outstanding. With acceptance = quorum no window is enforced upwards.
         self.in_progress = self.in_flight + requests if scenario.acceptance == "all" else sys.maxsize
@@ -328,6 +330,12 @@ class Memory:
             self._unless_hindered(container, now_ns, "memory", f"slot {oldest} is in flight at the end, and all is quiet")
         if state.queue:
             self._unless_hindered(container, now_ns, "memory", f"{len(state.queue)} requests in progress at the end")
+
+    def ended_olympus(self, container: Any) -> None:
+        """At the end of such a run, for Olympus: of the credentials that it has given it keeps the latest."""
+        guests = container.process._state.guests
+        if len(guests) > self._bounds.guests:
+            self._tell("memory", f"{len(guests)} credentials at Olympus, more than {self._bounds.guests}")
 
     def _sweep(self, container: Any, state: Any) -> None:
         bounds = self._bounds

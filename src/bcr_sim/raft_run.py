@@ -103,7 +103,7 @@ class RaftRun(_Run):
     def _conduct(self) -> str | None:
         if not self.scenario.durable:
             for restart in self.options.restarts:
-                self.world.at(restart.at * MILLISECOND_NS, self._return, restart.process)
+                self.world.at(restart.at * MILLISECOND_NS, self.come_back, restart.process)
         return super()._conduct()
 
     def _must_answer(self, record: RunRecord) -> bool:
@@ -150,9 +150,6 @@ class RaftRun(_Run):
                 self._down[name] = container
                 self.returned.discard(self._position(container))
         super()._crash(name)
-
-    def _return(self, name: str) -> None:
-        self.come_back(name)
 
     def come_back(self, name: str) -> bool:
         """A server that has crashed begins again; whether there is one of this name."""

@@ -23,6 +23,7 @@ REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
 SCHEMES = 0.5  # of the seeds with lies follow one that is known to be worth trying
 UNDISTURBED = 0.7  # of those have the liars do nothing else, which would mostly give them away before
 MILLISECONDS = (5, 60, 400, 1_500)
+IDENTITIES = "identities"  # drawn apart, and only where there are sessions
 ACCEPTANCES: Sequence[Acceptance] = ("all", "quorum")
 
 
@@ -108,6 +109,8 @@ def scenario_text(
         _add_useless_macs(Chance(f"macs {seed}"), pairs, faulty, clients)
     lines += [f"failures[{configuration},{position}] = {'; '.join(mine)}" for (configuration, position), mine in sorted(pairs.items())]
     lying_clients = _client_failures(chance, clients, authentication)
+    if sessions:
+        lying_clients = _with_identities(Chance(f"identities {seed}"), lying_clients)
     lines += lying_clients
     disturbed = [] if is_scheme and chance.happens(UNDISTURBED) else faulty
     words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
@@ -212,7 +215,7 @@ def _client_failures(chance: Chance, clients: int, authentication: Authenticatio
     if clients < 2 or not chance.happens(0.4):
         return []
     faulty = chance.some_of(range(clients), chance.number(1, clients - 1))
-    failures = _drawn(CLIENT_FAILURES, authentication != "crc")
+    failures = [each for each in _drawn(CLIENT_FAILURES, authentication != "crc") if each != IDENTITIES]
     lines = []
     for client in faulty:
         pairs = []
@@ -226,6 +229,12 @@ def _client_failures(chance: Chance, clients: int, authentication: Authenticatio
             pairs.append("after(20),uneven_macs()")
         lines.append(f"client_failures[{client}] = {'; '.join(pairs)}")
     return lines
+
+
+def _with_identities(chance: Chance, lying: Sequence[str]) -> list[str]:
+    """The same, and some of these clients come under many keys besides."""
+    many = (f"; after({chance.number(0, 300)}),{IDENTITIES}({chance.number(*CLIENT_FAILURES[IDENTITIES].times)})" for _ in lying)
+    return [line + more if chance.happens(0.3) else line for line, more in zip(lying, many, strict=True)]
 
 
 def _visits(chance: Chance, clients: int, lying: Sequence[str]) -> list[str]:

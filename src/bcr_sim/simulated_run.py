@@ -133,6 +133,9 @@ class _Run:
         self.chances: dict[Any, random.Random] = {}
         self.interference = Interference(self.options)
         self.uneven = {f"client_{plan.client}" for plan in scenario.client_failures if plan.failure.name == "uneven_macs"}
+        has_macs = scenario.authentication == "hmac"
+        # Olympus believes those who complain there (specification, 5.6), and each can cost a configuration.
+        self.complainers = {f"client_{client}" for client in scenario.faulty_clients} if has_macs else set()
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
         self.free_liars = FreeLiars(self.options.free, self.options.seed, self._inject, self.system.all, self._tell_of_free_liar)
         self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
@@ -261,6 +264,8 @@ class _Run:
         for container in self.system.all():
             if container.configuration == last and (last, self._position(container)) not in self.interference.faulty:
                 self.memory.ended(container, self.world.now_ns)
+            elif container.name == "olympus":
+                self.memory.ended_olympus(container)
 
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether faults struck no more than t replicas of each configuration, and nothing hindered to the end.
@@ -349,6 +354,8 @@ class _Run:
             self._hear(*said(message[2 if len(message) > 2 else 1]))
         if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):
             self.interference.codes_are_uneven(self.world.now_ns, sender.name)
+        if message[0] == "complaint" and sender.name in self.complainers:
+            self.interference.happened(self.world.now_ns, f"{sender.name}, which lies, complained")
         is_to_others = self.free_liars.is_one(sender) and receiver.name.startswith((*UNRELIABLE, "olympus"))
         if is_to_others and self.free_liars.keeps_back(sender, message):
             self.trace.befell(sender.name, f"keeps back {message[0]}")

@@ -338,13 +338,13 @@ class _Campaign:
 
 
 def _within(most_s: float, names: Sequence[str], had: Collection[str]) -> list[str]:
-    """As many of these from the first as take so long; without those that were had."""
+    """As many of these from the first as take so long, and the first however long it takes; without those that were had."""
     found: list[str] = []
     used_s = 0.0
-    for name in names:
-        used_s += KNOWN[name].cpu_s
-        if used_s > most_s and math.isfinite(most_s):
+    for name in names if most_s else ():
+        if used_s and used_s + KNOWN[name].cpu_s > most_s:
             break
+        used_s += KNOWN[name].cpu_s
         if name not in had:
             found.append(name)
     return found

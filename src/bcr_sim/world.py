@@ -27,13 +27,13 @@ class World:
         self.events = 0  # that have happened
         self.random = random.Random(seed)
         self.hub = getcurrent()  # where tasks leave to: never to one another, not even to the one that spawned them
-        self._agenda: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._agenda: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._count = 0  # breaks ties: of two events at one time the one that was planned first comes first
         self._tasks: list[Task] = []
         self._is_over: Callable[[], bool] = lambda: False
         self._limit_ns = self._limit_events = 0
 
-    def at(self, time_ns: int, action: Callable[..., None], *arguments: Any) -> None:
+    def at(self, time_ns: int, action: Callable[..., object], *arguments: Any) -> None:
         """Let `action(*arguments)` happen at that time, or now if that has passed."""
         self._count += 1
         heappush(self._agenda, (max(self.now_ns, time_ns), self._count, action, arguments))

@@ -9,7 +9,7 @@ from bcr.evidence.convictions import WHO_COULD_FORGE, convictions
 from bcr.evidence.evidence_files import EVIDENCE, UnreadableFile, packed, unpacked_record
 from bcr.evidence.suspicions import suspicions
 from bcr_run.output import Terminal, complain
-from bcr_tools.verify import found
+from bcr_tools.record_reading import found, why_unread
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,11 +30,8 @@ def main(arguments: Sequence[str]) -> int:
             path = folder / f"configuration_{conviction.configuration}-replica_{conviction.position}.evidence"
             path.write_bytes(packed(EVIDENCE, evidence))
             written.append(path)
-    except UnreadableFile as problem:
-        complain(f"bcr blame: {file}: {problem}")
-        return 2
-    except OSError as error:
-        complain(f"bcr blame: {error.filename or file}: {error.strerror}")
+    except (OSError, UnreadableFile) as error:
+        complain(f"bcr blame: {why_unread(file, error)}")
         return 2
     console = Terminal()
 

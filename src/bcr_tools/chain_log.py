@@ -12,7 +12,7 @@ from bcr_run.options import natural
 from bcr_run.output import Terminal, complain
 from bcr_run.run_folder import LATEST
 from bcr_runtime.places import default_log_base
-from bcr_tools.verify import found
+from bcr_tools.record_reading import found, why_unread
 
 HOLDS, BROKEN, NOTHING = 0, 1, 2
 
@@ -27,11 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     file = found(options.run or default_log_base() / LATEST)
     try:
         record = unpacked_record(file.read_bytes())
-    except OSError as error:
-        complain(f"bcr log: {file}: {error.strerror}")
-        return NOTHING
-    except UnreadableFile as problem:
-        complain(f"bcr log: {file}: {problem}")
+    except (OSError, UnreadableFile) as error:
+        complain(f"bcr log: {why_unread(file, error)}")
         return NOTHING
     if not record.logs:
         complain(f"bcr log: {file}: the servers of protocol = {record.protocol} left no log in this record")

@@ -27,7 +27,7 @@ from bcr_sim.seeds import scenario_text
 
 SUITE = Path(__file__).with_suffix(".yaml")
 # What is the student's to change; all else, and so whoever judges, is ours.
-OWN_FILES = ("Replica.da", "Olympus.da", "Client.da", "ChainProcess.da", "ClientProcess.da", "Issuer.da", "Maker.da",
+OWN_FILES = ("Replica.da", "Olympus.da", "Client.da", "ChainProcess.da", "ClientProcess.da", "ClientSession.da", "Issuer.da", "OlympusProcess.da", "Maker.da",
              "Participant.da")  # fmt: skip
 OWN_ROOMS = ("objects", "signed", "state", "chain", "stable")
 COPIED = ("src", "tests", "config", "examples", "spec", "docs", "pseudocode", "pyproject.toml")

@@ -13,9 +13,9 @@ from bcr.evidence.verifying import verify_record
 from bcr.signed.violations import ProtocolViolation
 from bcr_run.output import Terminal, complain
 from bcr_service.proof_in_words import KEY_VARIABLE, verdict_on
+from bcr_tools.record_reading import found, why_unread
 
 PASS, REFUSED, UNKNOWN = 0, 1, 2
-NAME = "record.msgpack"  # of the record in a run's folder
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,11 +39,6 @@ def _key(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def found(path: Path) -> Path:
-    """The file that a path names: itself, or the record in the folder of a run."""
-    return path / NAME if path.is_dir() else path
-
-
 def _verify(path: Path, olympus_key: bytes | None) -> int:
     file = found(path)
     try:
@@ -54,11 +49,8 @@ def _verify(path: Path, olympus_key: bytes | None) -> int:
         if kind not in CHECKS:
             raise UnreadableFile(f"neither a record nor a file of evidence{f', but a {kind[:40]!r}' if kind else ''}")
         status, title, parts = CHECKS[kind](data, olympus_key)
-    except OSError as error:
-        complain(f"bcr verify: {file}: {error.strerror}")
-        return UNKNOWN
-    except UnreadableFile as problem:
-        complain(f"bcr verify: {file}: {problem}")
+    except (OSError, UnreadableFile) as error:
+        complain(f"bcr verify: {why_unread(file, error)}")
         return UNKNOWN
     console = Terminal()
     console.print(f"{file}: {title}", markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcr.chain.configuration import Configuration, Member, Membership
-from bcr.chain.guests import Guests
+from bcr.chain.guests import MOST_OF_A_HOLDER, Admitted, Guests
 from bcr.objects.operation import Operation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import Signed, SigningKey
@@ -97,6 +97,30 @@ def test_of_each_holder_one_process_is_known_that_of_its_latest_credential():
     assert [guests.process_of(client) for client in (5, 6, 7, 8)] == [None, "second", "another", None]
 
 
+# -- 15.1: gets a credential; of each holder Olympus keeps the latest
+
+
+def test_whoever_comes_again_under_a_key_gets_the_credential_that_it_had():
+    given = Admitted()
+    mine, others = credential(5, 1), credential(6, 2)
+    given.add(mine)
+    given.add(others)
+    assert (given.given_to(1, GUEST.public), given.given_to(2, GUEST.public)) == (mine, others)
+    assert (given.of(5), given.of(6), given.of(7), given.given_to(1, b"another key")) == (mine, others, None, None)
+
+
+def test_nobody_fills_the_memory_of_olympus_with_keys_and_only_its_own_earliest_go():
+    given = Admitted()
+    given.add(credential(3, 2))
+    for number in range(10, 10 + 3 * MOST_OF_A_HOLDER):
+        given.add(credential(number, 1, key=number.to_bytes(32, "big")))
+    assert len(given) == MOST_OF_A_HOLDER + 1 and given.of(3) is not None
+    assert [number for number in range(100) if given.of(number)] == [3, *range(10 + 2 * MOST_OF_A_HOLDER, 10 + 3 * MOST_OF_A_HOLDER)]
+    assert given.given_to(1, (10).to_bytes(32, "big")) is None
+    given.add(credential(4, 1, key=b"of long ago"))  # as somebody shows it who has kept it
+    assert given.of(4) is None and len(given) == MOST_OF_A_HOLDER + 1
+
+
 # -- 15.3: A session ends behind the slot in which it has not been used for `session_slots` of them
 
 
@@ -115,6 +139,16 @@ def test_only_slots_count_in_which_something_was_executed_for_the_first_time():
     for slot in range(5, 15):
         assert state.execute(0, slot, [second])[0].place == (0, 1, 0)
     assert open_clients(state) == {0, 1}
+
+
+def test_what_was_asked_for_under_a_number_before_the_latest_is_past_though_its_session_never_began():
+    state = RunningState(4, session_slots=5)
+    slots(state, request(9, 0, holder=1))
+    assert [state.is_past(1, client, 0) for client in (8, 9, 10)] == [True, False, False]
+    assert not state.is_past(2, 8, 0)
+    slots(state, *(request(0, number) for number in range(6)))
+    assert state.is_past(1, 9, 0) and state.is_past(0, 0, 1) and not state.is_past(0, 0, 2)
+    assert not RunningState(4).is_past(0, 0, 0)
 
 
 def test_a_session_ends_when_its_holder_begins_another():

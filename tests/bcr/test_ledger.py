@@ -6,6 +6,8 @@ from memory_chain import MemoryChain, changed, get, put
 from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
 from bcr.chain.slots import SettledSlot
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Credential, SessionRequest
 from bcr.signed.violations import Equivocation, MalformedMessage, Overdue, OverLimit, SecondOrder
 
 POSITION = 1  # of the replica whose ledger this is
@@ -114,6 +116,22 @@ def test_a_request_that_was_executed_is_not_ordered_again():
     chain.order(*chain.slots[0].requests)
     with pytest.raises(SecondOrder, match="request 0 of client 0"):
         ledger.demand_extendable(chain.shuttle(1, POSITION), chain.configuration)
+
+
+def test_a_request_whose_session_ends_in_its_own_slot_is_not_remembered():
+    chain = MemoryChain()
+    ledger = ledger_of(chain, session_slots=10)
+    for slot in range(5):
+        later, earlier = 9 + 2 * slot, 8 + 2 * slot  # numbers of one holder, the later one first
+        requests = tuple(Signed(_session_request(client, 1), client, b"") for client in (later, earlier))
+        done = ledger.execute(0, slot, requests, None)
+        assert [bool(outcome.results) for outcome in done.outcomes] == [True, False]
+        assert [client for client, _, _ in ledger.executed.items()] == [later]
+
+
+def _session_request(client, holder):
+    credential = Signed(Credential(client, holder, bytes(32), "host:1/a"), 0, b"")
+    return SessionRequest(client, 0, (put("k", str(client)),), credential)
 
 
 def test_a_request_stands_once_in_a_slot():

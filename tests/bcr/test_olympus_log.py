@@ -50,6 +50,13 @@ def test_no_number_is_given_twice(disk):
     ]
 
 
+def test_no_client_gets_a_number_that_another_got_before_a_restart(disk):
+    log = opened(disk)
+    for number in range(5, 2_500):
+        log.name_client(number)
+    assert [opened(disk).clients, opened(disk).clients] == [3_005, 3_005]
+
+
 def test_what_was_issued_is_found_with_its_state_and_its_mute_replicas(disk):
     opened(disk).issue(ISSUED, ("replica_2",), STATE)
     log = opened(disk)

@@ -3,6 +3,7 @@
 from itertools import combinations
 from math import comb
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -205,6 +206,19 @@ def test_orders_below_a_replica_s_checkpoint_are_not_hidden():
 def test_the_first_order_behind_a_replica_s_checkpoint_can_be_hidden():
     longer = ValidHistory(1, None, (entry(0, signers=(0, 1)), entry(1, signers=(0, 1))))
     assert withholders({0: history(0, 1, checkpoint=0), 1: longer}) == {0}
+
+
+@pytest.mark.parametrize("t", [1, 2, 3, 10])
+def test_one_liar_who_spoils_all_quorums_that_it_is_in_is_left_out_at_the_third(t):
+    found = {position: history(position, 2) for position in range(2 * t + 1)}
+    for liar in found:
+        failed = {}
+        for _ in range(2):
+            plan, _ = choose_quorum(found, t + 1, failed)
+            if liar in plan.quorum:
+                failed[plan.quorum] = "running states differ"
+        plan, _ = choose_quorum(found, t + 1, failed)
+        assert liar not in plan.quorum
 
 
 def test_very_many_quorums_that_contradict_each_other_are_gone_through_in_a_moment():

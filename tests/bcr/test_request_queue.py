@@ -54,6 +54,12 @@ class Model:
             self.waiting.remove(each)
             self.flying.append(each)
 
+    def added(self, client, number):
+        self.waiting.append((client, number))
+        mine = [each for each in self.waiting if each[0] == client]
+        if len(mine) > self.most_in_flight:
+            self.waiting.remove(min(mine))
+
     def settled(self, client, number):
         for each in (self.waiting, self.flying):
             if (client, number) in each:
@@ -76,7 +82,7 @@ def test_the_queue_does_as_a_list_would_that_is_gone_through_each_time(steps, mo
     for step, one, other in steps:
         if step == "add" and not model.has(one, other):
             queue.add(one, other, request(one, other))
-            model.waiting.append((one, other))
+            model.added(one, other)
         elif step == "settle":
             queue.settled(one, other)
             model.settled(one, other)
@@ -104,7 +110,7 @@ def demand_turns(taken, waiting, room):
 
 
 def test_a_client_with_very_many_requests_does_not_keep_another_waiting():
-    queue = filled(1000, 1, 1)
+    queue = filled(1000, 1, 1, most_in_flight=1000)
     assert [key(each) for each in queue.take(4)] == [(0, 0), (1, 0), (2, 0), (0, 1)]
 
 
@@ -116,16 +122,26 @@ def test_turns_go_on_from_one_slot_to_the_next():
 
 @pytest.mark.parametrize("share", [1, 2, 5])
 def test_a_client_whose_share_is_in_flight_waits_and_the_others_have_their_turns(share):
-    queue = filled(10, 1, most_in_flight=share)
+    queue = filled(share, 1, most_in_flight=share)
     assert Counter(key(each)[0] for each in queue.take(100)) == {0: share, 1: 1}
+    queue.add(0, share, request(0, share))
     assert queue.ready() == 0
     queue.settled(0, 0)
     assert [key(each) for each in queue.take(100)] == [(0, share)]
 
 
+def test_no_more_wait_than_may_be_in_flight_and_those_are_the_highest():
+    queue = RequestQueue(2)
+    for session, number in ((3, 0), (1, 0), (2, 5), (2, 4), (3, 1)):  # as one client of many names asks: under the last one first
+        queue.add(0, (session, number), request(session, number))
+    assert (queue.ready(), len(queue)) == (2, 2)
+    assert [key(each) for each in queue.take(9)] == [(3, 0), (3, 1)]
+
+
 def test_what_will_not_be_ordered_after_all_makes_room():
-    queue = filled(2, most_in_flight=1)
+    queue = filled(1, most_in_flight=1)
     queue.take(1)
+    queue.add(0, 1, request(0, 1))
     queue.settled(0, 1)
     assert (queue.ready(), len(queue)) == (0, 1)
     queue.settled(0, 0)

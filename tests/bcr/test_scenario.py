@@ -533,4 +533,4 @@ def test_every_failure_is_an_accident_or_has_a_reason_why_it_is_none():
     assert {"crash", "drop", "sleep", "delay", "duplicate", "corrupt", "replay", "stall", "pause", "invalid_order_sig",
             "invalid_result_sig", "ask", "garbage", "withhold_ready", "mute_clients", "drop_all", "no_checkpoints",
             "no_result_shuttles"} == accidents(FAILURES)  # fmt: skip
-    assert {"garbage", "flood", "stale_pairs", "future", "accuse_early"} == accidents(CLIENT_FAILURES)
+    assert {"garbage", "flood", "stale_pairs", "identities", "future", "accuse_early"} == accidents(CLIENT_FAILURES)

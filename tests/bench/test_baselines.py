@@ -2,8 +2,8 @@
 
 import pytest
 
-from bcr_bench.plan_files import Point
-from bcr_bench.points import run_point
+from bcr_bench.plans.plan_files import Point
+from bcr_bench.running.points import run_point
 
 SETTINGS = {
     "t": 1, "num_client": 2, "client_window": 3, "batch_limit": 4, "operations_per_request": 2, "operations": 40,

@@ -6,11 +6,13 @@ import sys
 import pytest
 
 from bcr_bench import bench
-from bcr_bench.budget import (
+from bcr_bench.plans.measured import Measured
+from bcr_bench.plans.plan_files import Point, read_plan
+from bcr_bench.studies.budget import (
     COLUMNS,
     HEADING,
-    HERE,
     OTHER,
+    PLAN,
     WIDEST_GAP,
     BudgetError,
     Column,
@@ -26,8 +28,7 @@ from bcr_bench.budget import (
     section_of,
     with_section,
 )
-from bcr_bench.measured import Measured
-from bcr_bench.plan_files import Point, read_plan
+from bcr_runtime.places import SOURCES
 from bcr_runtime.profiling import PROFILE_FOLDER
 
 CLIENT = "Client:Client.run;sim:DistProcess._label"
@@ -55,7 +56,7 @@ COLUMN = Column("crc", {"sign": 40.0, OTHER: 60.0}, 105.0)
         (f"{REPLICA};Participant:Participant.understand;encoding:decode", "replica", "decode"),
         (f"{REPLICA};events:_match_without_copies.<locals>.match", "replica", "match"),
         (f"{REPLICA};running:RunningState.execute;dictionary:apply", "replica", "execute"),
-        (f"{REPLICA};Replica:Replica.reply;slots:ExecutedSlot.answer", "replica", "answer"),
+        (f"{REPLICA};ChainProcess:ChainProcess.reply;slots:ExecutedSlot.answer", "replica", "answer"),
         (f"{REPLICA};journal:Journal.step", "replica", "log"),
         (f"{REPLICA};checksums:ChecksumKeys.seal", "replica", "seal"),
         (f"{CLIENT};workload:Uniform._operation", "client", "workload"),
@@ -76,7 +77,7 @@ def test_each_part_that_is_promised_is_there_once():
 
 
 def test_each_name_in_the_file_is_that_of_a_module_here_or_below():
-    known = {path.stem for path in HERE.parent.rglob("*.py")} | {path.stem for path in HERE.parent.glob("*.da")}
+    known = {path.stem for path in SOURCES.rglob("*.py")} | {path.stem for path in SOURCES.glob("*.da")}
     below = {"sim", "common", "pattern", "enum", "selectors", "threading"}  # DistAlgo's, and Python's
     assert {name.partition(":")[0] for part in parts() for name in part.of} <= known | below
 
@@ -92,7 +93,7 @@ def test_the_parts_come_to_the_profiles_of_who_takes_part_and_of_nobody_else():
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python 3.13 heeds no signals in processes that a thread has forked")
 def test_the_parts_of_a_run_come_to_what_it_took():
-    point = Point("budget", "crc", "bcr", read_plan(HERE / "plan.yaml").base | COLUMNS["crc, 50 a request"] | {"operations": 60_000})
+    point = Point("budget", "crc", "bcr", read_plan(PLAN).base | COLUMNS["crc, 50 a request"] | {"operations": 60_000})
     found, measured = profiled(point)
     assert not measured.problem
     assert sum(found.values()) == pytest.approx(cpu_us(measured), rel=WIDEST_GAP)
@@ -119,7 +120,7 @@ def test_the_page_gets_the_section_behind_what_an_operation_must_cost_and_then_i
 
 
 def test_a_run_that_does_not_count_ends_the_command(monkeypatch, capsys):
-    monkeypatch.setattr("bcr_bench.budget.run_point", lambda point: Measured(problem="it ended"))
+    monkeypatch.setattr("bcr_bench.studies.budget.run_point", lambda point: Measured(problem="it ended"))
     if sys.version_info < (3, 13):
         with pytest.raises(BudgetError, match="crc: it ended"):
             measure_budget(1, ("crc",))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bcr_bench import bench
-from bcr_bench.compare import ratio_of
+from bcr_bench.plans.compare import ratio_of
 
 RATES = st.lists(st.floats(1.0, 1e6), min_size=3, max_size=9)
 

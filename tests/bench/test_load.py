@@ -5,7 +5,7 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr_bench.load import Load, Pacer, latencies_ms
+from bcr_bench.baselines.load import Load, Pacer, latencies_ms
 
 
 def load(**changes):

@@ -1,6 +1,6 @@
 """What a message costs is measured by a program of messages alone."""
 
-from bcr_bench.message_cost import message_cost
+from bcr_bench.prediction.message_cost import message_cost
 
 
 def test_a_message_costs_both_sides_time():

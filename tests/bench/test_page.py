@@ -6,15 +6,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bcr_bench.budget import Column, section_of, with_section
-from bcr_bench.costs import Costs
-from bcr_bench.layer import Layer
-from bcr_bench.measured import Measured
-from bcr_bench.measuring import run_plan
-from bcr_bench.plan_files import Plan, Rates, Sweep
-from bcr_bench.plan_page import write_page
-from bcr_bench.slow_links import Link
-from bcr_bench.writing import Basis, as_json, write
+from bcr_bench.pages.plan_page import write_page
+from bcr_bench.pages.writing import Basis, as_json, write
+from bcr_bench.plans.measured import Measured
+from bcr_bench.plans.plan_files import Plan, Rates, Sweep
+from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.layer import Layer
+from bcr_bench.prediction.slow_links import Link
+from bcr_bench.running.measuring import run_plan
+from bcr_bench.studies.budget import Column, section_of, with_section
 
 BASE = {
     "t": 1, "num_client": 2, "client_window": 4, "batch_limit": 4, "operations_per_request": 1, "operations": 100,

@@ -4,9 +4,9 @@ import pytest
 
 from bcr.scenario import parse_scenario
 from bcr_bench import bench
-from bcr_bench.plan_files import PlanError, demand_sound, points_of, read_plan, step_of
+from bcr_bench.plans.plan_files import PlanError, demand_sound, points_of, read_plan, step_of
 
-PLANS = [bench.HERE / "plan.yaml", bench.HERE / "full.yaml"]
+PLANS = [bench.PLANS / "plan.yaml", bench.PLANS / "full.yaml"]
 
 
 @pytest.fixture

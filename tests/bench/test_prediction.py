@@ -2,11 +2,11 @@
 
 import pytest
 
-from bcr_bench.costs import Costs, cpu_us, path_us
-from bcr_bench.layer import Layer
-from bcr_bench.predicted import Shape, alone_us, predict
-from bcr_bench.sketch import sketch
-from bcr_bench.slow_links import link
+from bcr_bench.prediction.costs import Costs, cpu_us, path_us
+from bcr_bench.prediction.layer import Layer
+from bcr_bench.prediction.predicted import Shape, alone_us, predict
+from bcr_bench.prediction.sketch import sketch
+from bcr_bench.prediction.slow_links import link
 
 CRYPTOGRAPHY = Costs(sign_us=20, verify_us=60, hash_us=0, encode_us=0, decode_us=0, hop_us=100, hmac_us=2, crc_us=0.5)
 NOTHING = Layer(hop_us=100, message_cpu_us=0)

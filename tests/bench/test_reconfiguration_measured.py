@@ -3,7 +3,7 @@
 import pytest
 
 from bcr.scenario.reading import parse_scenario
-from bcr_bench.outage import MOST_KEYS, STEPS, scenario_text
+from bcr_bench.studies.outage import MOST_KEYS, STEPS, scenario_text
 from bcr_sim.simulated_run import simulate
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bcr_bench.measured import Measured, together
-from bcr_bench.measuring import offered, run_plan
-from bcr_bench.plan_files import Plan, Rates, Sweep
-from bcr_bench.summary import rows_of
+from bcr_bench.pages.summary import rows_of
+from bcr_bench.plans.measured import Measured, together
+from bcr_bench.plans.plan_files import Plan, Rates, Sweep
+from bcr_bench.running.measuring import offered, run_plan
 
 BASE = {"t": 1, "num_client": 2, "operations": 10, "value_bytes": 1, "read_percent": 0}
 

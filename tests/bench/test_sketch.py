@@ -4,8 +4,8 @@ import pytest
 
 from bcr.scenario.reading import parse_scenario
 from bcr.signed import signing
-from bcr_bench.costs import Costs, cpu_us, path_us
-from bcr_bench.sketch import sketch
+from bcr_bench.prediction.costs import Costs, cpu_us, path_us
+from bcr_bench.prediction.sketch import sketch
 from bcr_sim import simulated_run as simulator
 from bcr_sim.signatures import StandIn
 

@@ -205,6 +205,13 @@ def test_a_node_with_a_program_of_its_own_makes_processes_for_its_own_family_onl
     assert target.node.output.count("OUTPUT: child ") == 2  # where it is, and that it ends
 
 
+def test_a_process_that_is_no_node_takes_no_acknowledgement_of_nodes(target):
+    target.send(target.child, Command.NodeAck, (17, True), own_id(target.channel, "o", name="o"))
+    assert target.goes_on_to_its_end()
+    [line] = [line for line in target.node.output.splitlines() if "NodeAck from" in line]
+    assert "nothing here takes it" in line
+
+
 class authority_text(str):
     """Equal to any text that this one is in."""
 

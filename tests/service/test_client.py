@@ -30,12 +30,6 @@ from bcr_client import (
 from bcr_client.answers import Seen
 
 
-@pytest.fixture
-def store(service, olympus_key):
-    with Store(service.url, olympus_key) as opened:
-        yield opened
-
-
 def test_values_are_read_as_they_were_written(store):
     value = {"name": "Leia", "lines": [1, 2.5, None, True], "umlaut": "ü\u2028"}
     version = store.put("a/b c?%", value)

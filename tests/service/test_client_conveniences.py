@@ -26,12 +26,6 @@ from bcr_client import (
 )
 
 
-@pytest.fixture
-def store(service, olympus_key):
-    with Store(service.url, olympus_key) as opened:
-        yield opened
-
-
 def dictionary(service, olympus_key, policy=None, **options):
     return DistributedDict("127.0.0.1", service.port, policy, olympus_key=olympus_key, **options)
 

@@ -64,6 +64,7 @@ from bcr.signed.violations import (
     WrongConfiguration,
 )
 from bcr.state.cache import LatestRequests
+from bcr.state.client_sessions import turn_of
 from bcr.state.running import RunningState
 from bcr_runtime.ambient import now_s
 from bcr_runtime.places import SOURCES
@@ -1284,7 +1285,7 @@ def a_request_that_became_stale_while_it_waited_is_not_ordered_and_its_client_is
             assert scene.process.is_orderable(fresh)
             assert (settled, calls) == ([], [])
             assert not scene.process.is_orderable(stale)
-        assert (settled, calls) == ([scene.process.turn_of(stale)], [("tell_stale", stale)])
+        assert (settled, calls) == ([turn_of(stale)], [("tell_stale", stale)])
     finally:
         scene.state.queue = kept
 
@@ -1668,8 +1669,8 @@ HANDLED = {
     role: {kind for name in files for kind in re.findall(r"receive\(msg=\('(\w+)'", (SOURCES / f"{name}.da").read_text())}
     for role, files in {
         "Replica": ("Replica", "ChainProcess", "Participant"),
-        "Client": ("Client", "ClientProcess", "Participant"),
-        "Olympus": ("Olympus", "Issuer", "Participant"),
+        "Client": ("Client", "ClientSession", "ClientProcess", "Participant"),
+        "Olympus": ("Olympus", "Issuer", "OlympusProcess", "Participant"),
     }.items()
 }
 

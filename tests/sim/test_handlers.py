@@ -98,7 +98,7 @@ def some(items, most):
 def kinds_handled():
     """Every kind of message for which a process file has a handler."""
     sources = [(PROJECT / "src" / f"{name}.da").read_text() for name in
-               ("Participant", "ChainProcess", "Replica", "Byzantine", "Adversary", "Issuer", "Olympus", "ClientProcess", "Client", "ByzantineClient",
+               ("Participant", "ChainProcess", "Replica", "Byzantine", "Adversary", "OlympusProcess", "Issuer", "Olympus", "ClientProcess", "ClientSession", "Client", "ByzantineClient",
                 "StartUp", "RunSystem")]  # fmt: skip
     return {kind for source in sources for kind in re.findall(r"receive\(msg=\('(\w+)'", source)}
 

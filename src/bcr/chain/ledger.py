@@ -52,7 +52,8 @@ class Ledger:
         outcomes = self.state.execute(configuration, slot, tuple(request.statement for request in requests))
         done = ExecutedSlot(configuration, slot, requests, outcomes, tree)
         for request in requests:
-            self.executed.put(request.statement.client, request.statement.number, done)
+            if not self.state.is_over(request.statement):  # another of the slot may have ended its session
+                self.executed.put(request.statement.client, request.statement.number, done)
         for client in self.state.ended:
             self.executed.forget(client)
             self.cache.forget(client)

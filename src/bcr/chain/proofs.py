@@ -35,6 +35,9 @@ from bcr.signed.violations import (
     UnknownSigner,
     WrongConfiguration,
 )
+from bcr.state.cache import VerifiedCache
+
+KNOWN_RESULTS = 1000  # that a client remembers to have checked
 
 
 def demand_order_proof(
@@ -251,6 +254,21 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
         if not configuration.needed:
             return msgspec.structs.replace(self, proof=check.agreeing[: configuration.quorum], orders=())
         return msgspec.structs.replace(self, proof=check.agreeing + check.disagreeing, orders=check.orders)
+
+
+class KnownResults:
+    """Result statements that a client has found right, the latest of them: requests share slots, and none is checked twice."""
+
+    def __init__(self) -> None:
+        self._known = VerifiedCache[SignedResult](KNOWN_RESULTS)
+
+    def check(self, answer: Answer, request: SignedRequest, configuration: Membership) -> ResultCheck:
+        """As `Answer.check`."""
+        if answer.size == 1:
+            return answer.check(request, configuration)
+        check = answer.check(request, configuration, self._known)
+        self._known.add(check.agreeing)
+        return check
 
 
 class Vouched(msgspec.Struct, frozen=True, array_like=True, tag="vouched"):

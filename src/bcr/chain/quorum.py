@@ -1,5 +1,6 @@
 """Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (specification, 7.3, 7.9)."""
 
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import combinations
@@ -79,19 +80,25 @@ def withholders(histories: Mapping[int, ValidHistory]) -> set[int]:
     }
 
 
-def candidates(histories: Mapping[int, ValidHistory], size: int, suspects: AbstractSet[int]) -> Iterator[Quorum]:
+def candidates(
+    histories: Mapping[int, ValidHistory], size: int, suspects: AbstractSet[int], failed: Iterable[Quorum] = ()
+) -> Iterator[Quorum]:
     """All quorums of `size` among these replicas, in the order in which to try them.
 
     First those without suspects, for a suspect has been proved to lie; then those that hold one of the longest
-    histories, so that nothing which a client may have an answer to is left behind; then by position.
+    histories, so that nothing which a client may have an answer to is left behind; then of those who stood in the fewest that
+    `failed`, for a liar stands in each of them, and of many quorums it is in very many; then by position.
     """
+    failures = Counter(position for quorum in failed for position in quorum)
+    in_turn = sorted(histories, key=lambda position: (failures[position], position))
     longest = max((history.end for history in histories.values()), default=0)
     ahead = {position for position, history in histories.items() if history.end == longest}
-    clean = [position for position in sorted(histories) if position not in suspects]
+    clean = [position for position in in_turn if position not in suspects]
     for count in range(min(size, len(histories) - len(clean)) + 1):
         for is_ahead in (True, False):
             # Lazily, for there may be very many, and nearly always the first will do.
-            for quorum in combinations(sorted(histories), size) if count else combinations(clean, size):
+            for members in combinations(in_turn, size) if count else combinations(clean, size):
+                quorum = tuple(sorted(members))
                 if len(suspects & set(quorum)) == count and bool(ahead & set(quorum)) == is_ahead:
                     yield quorum
 
@@ -116,7 +123,7 @@ def choose_quorum(
     late: list[Quorum] = []
 
     def in_turn() -> Iterator[Quorum]:
-        for quorum in candidates(histories, size, suspects):
+        for quorum in candidates(histories, size, suspects, failed):
             if quorum in forgiven:
                 late.append(quorum)
             else:

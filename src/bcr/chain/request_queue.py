@@ -1,7 +1,8 @@
 """What the head has to order: each client in its turn, and none more than its share (specification, 7a.6)."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
+from typing import Any
 
 from bcr.signed.statements import SignedRequest
 
@@ -9,27 +10,30 @@ from bcr.signed.statements import SignedRequest
 class RequestQueue:
     """Requests that wait to be ordered, by client, and those that are ordered and whose results are not back.
 
-    A client whose `most_in_flight` are in flight waits; the others have their turns meanwhile. The number of a request is
-    whatever it is known by among those of its client.
+    A client whose `most_in_flight` are in flight waits; the others have their turns meanwhile. No more than that wait either,
+    the highest: whoever keeps its window never has so many. The number of a request is whatever it is known by among those
+    of its client, and can be compared.
     """
 
     def __init__(self, most_in_flight: int) -> None:
         self._most_in_flight = most_in_flight
-        self._waiting: OrderedDict[int, OrderedDict[Hashable, SignedRequest]] = OrderedDict()  # in the order of turns
-        self._in_progress: set[tuple[int, Hashable]] = set()  # client and number of what waits or is in flight
+        self._waiting: OrderedDict[int, OrderedDict[Any, SignedRequest]] = OrderedDict()  # in the order of turns
+        self._in_progress: set[tuple[int, Any]] = set()  # client and number of what waits or is in flight
         self._in_flight: dict[int, int] = {}  # how many of a client's, where there are some
         self._ready = 0
 
-    def has(self, client: int, number: Hashable) -> bool:
+    def has(self, client: int, number: Any) -> bool:
         """Whether the request waits, or is in flight."""
         return (client, number) in self._in_progress
 
-    def add(self, client: int, number: Hashable, request: SignedRequest) -> None:
+    def add(self, client: int, number: Any, request: SignedRequest) -> None:
         """Let a request wait for its client's turn."""
         self._in_progress.add((client, number))
         waiting = self._waiting.setdefault(client, OrderedDict())
         self._ready += len(waiting) < self._room_of(client)
         waiting[number] = request
+        if len(waiting) > self._most_in_flight:
+            self.settled(client, min(waiting))
 
     def ready(self) -> int:
         """How many may be ordered now."""
@@ -56,12 +60,12 @@ class RequestQueue:
                 del self._waiting[client]
         return taken
 
-    def settled(self, client: int, number: Hashable) -> None:
+    def settled(self, client: int, number: Any) -> None:
         """The result of a request is back, or it will not be ordered after all."""
         if (client, number) not in self._in_progress:
             return
         self._in_progress.discard((client, number))
-        waiting: dict[Hashable, SignedRequest] = self._waiting.get(client, {})
+        waiting: dict[Any, SignedRequest] = self._waiting.get(client, {})
         if number in waiting:
             self._ready -= len(waiting) <= self._room_of(client)
             del waiting[number]

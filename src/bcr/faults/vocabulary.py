@@ -298,6 +298,11 @@ CLIENT_FAILURES: Mapping[str, FailureWord] = {
         no_accident="it signs different requests under one number",
     ),
     "future": FailureWord((), "requests of numbers 2^63 and 2^64-1, and then one of number 0"),
+    "identities": FailureWord(
+        ("number",),
+        "n more keys under its name; the head is asked under the last of their numbers, and then it and the second replica under each of the others",
+        times=(2, 20),
+    ),
     "accuse_early": FailureWord((), "an accusation that concerns a configuration which is yet to come"),
     "accuse_falsely": FailureWord(
         ("number",), "n accusations that prove nothing", no_accident="it signs accusations that it knows to be wrong"

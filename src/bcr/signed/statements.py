@@ -149,9 +149,13 @@ class Voucher(Statement, frozen=True, tag="voucher"):
 
 
 class ConfigurationQuery(Statement, frozen=True, tag="configuration_query"):
-    """A client's question which configuration is the current one; it knows number `known`."""
+    """A client's question which configuration is the current one; it knows number `known`.
+
+    One that no configuration names shows its `credential`: Olympus may have begun again, and not know it.
+    """
 
     known: int
+    credential: Signed[Credential] | None = None
 
 
 class Complaint(Statement, frozen=True, tag="complaint"):

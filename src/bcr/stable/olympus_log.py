@@ -23,7 +23,8 @@ from bcr.stable.chain import reserved_for
 from bcr.stable.disk import Content, DamagedError, Disk, DiskError, sealed, unsealed
 from bcr.state.running import Snapshot
 
-TURNS = 1 << 20  # wedge requests, attempts and payloads of one opening of the log, at the most
+TURNS = 1 << 40  # wedge requests, attempts and payloads of one opening of the log: more than anybody brings about in years
+CLIENTS_AT_ONCE = 1_000  # numbers of clients that one write is for
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True):
@@ -81,7 +82,8 @@ class StateFact(msgspec.Struct, frozen=True, array_like=True):
 class OlympusFacts(msgspec.Struct, frozen=True):
     """All that a log of Olympus says, as it was read.
 
-    `era` is how often the log had been opened before. `highest` is the highest number that a configuration was given; -1 before the first. `state` is what the configuration
+    `era` is how often the log had been opened before. `highest` is the highest number that a configuration was given; -1 before the first.
+    `clients` is above all numbers that clients were given. `state` is what the configuration
     in `issued` began with or, where there is something `decided`, what the next one is to begin with.
     """
 
@@ -89,6 +91,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
     terms: Terms
     era: int
     highest: int = -1
+    clients: int = 0
     issued: Issued | None = None
     decided: Decided | None = None
     state: Snapshot | None = None
@@ -104,6 +107,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
                 decode(Terms, facts["terms"]),
                 decode(int, facts["era"]),
                 decode(int, facts["highest"]),
+                decode(int, facts.get("clients", encode(0))),
                 decode(Issued | None, facts["issued"]),  # type: ignore[arg-type]
                 decode(Decided | None, facts["decided"]),  # type: ignore[arg-type]
                 _state(content, decode(StateFact | None, facts["state"])),  # type: ignore[arg-type]
@@ -145,6 +149,7 @@ class OlympusLog:
         self.seed = found.seed
         self.highest, self.issued, self.decided, self.state = found.highest, found.issued, found.decided, found.state
         self.served = found.served
+        self.clients = found.clients
         self.era = found.era + 1
         self.is_continued = found.issued is not None and found.issued.run != run
         self._parts = dict(content.parts)
@@ -168,6 +173,12 @@ class OlympusLog:
     def owe(self, pause_ms: float) -> None:
         """So long the next configuration is to serve; it is written with what is decided, or issued."""
         self.served = msgspec.structs.replace(self.served, pause_ms=pause_ms)
+
+    def name_client(self, number: int) -> None:
+        """Before a client gets this number, which no other gets, also after a restart."""
+        if number >= self.clients:
+            self.clients = number + CLIENTS_AT_ONCE
+            self._write({"clients": encode(self.clients)})
 
     def decide(self, vouchers: Iterable[Voucher], state: Snapshot, account: ReconfigurationReport) -> None:
         """Before any voucher leaves: these, and the state that the next configuration begins with."""
@@ -200,7 +211,7 @@ class OlympusLog:
 class NoOlympusLog:
     """What Olympus keeps where nothing is durable: nothing. It has the same form."""
 
-    era = first = 0
+    era = first = clients = 0
     is_continued = False
     issued = decided = state = None
     served = Served()
@@ -214,4 +225,4 @@ class NoOlympusLog:
     def nothing(self, *_: object) -> None:
         pass
 
-    owe = decide = issue = nothing
+    owe = decide = issue = name_client = nothing

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from bcr.signed.statements import Request, SessionRequest
+from bcr.signed.statements import Request, SessionRequest, SignedRequest
 
 MOST_ENDED = 1_000  # sessions that are remembered as such; what is older than all of these has ended too
 
@@ -36,6 +36,15 @@ def holder_of(request: Request) -> tuple[int, bytes]:
         credential = request.credential.statement
         return credential.holder, credential.public_key
     return request.client, b""
+
+
+def turn_of(request: SignedRequest) -> tuple[int, tuple[int, int]]:
+    """Whose turn a request takes at the head, and what it is known by there.
+
+    Whoever comes again and again, each time as another client, has one turn all the same, and one share.
+    """
+    statement = request.statement
+    return holder_of(statement)[0], (statement.client, statement.number)
 
 
 class Sessions:
@@ -73,11 +82,17 @@ class Sessions:
         """Whether the session in which the request was made has ended, or never could begin."""
         holder, public_key = holder_of(request)
         latest = self._latest.get(holder)
+        is_of_another_key = latest is not None and latest.client == request.client and latest.public_key != public_key
+        return is_of_another_key or self.has_ended(holder, request.client)
+
+    def has_ended(self, holder: int, client: int) -> bool:
+        """Whether nothing is executed any more that this holder asks for under this number, whatever the key."""
+        latest = self._latest.get(holder)
         if latest is None:
-            return request.client < self._floor
-        if request.client != latest.client:
-            return request.client < latest.client
-        return not latest.is_open or latest.public_key != public_key
+            return client < self._floor
+        if client != latest.client:
+            return client < latest.client
+        return not latest.is_open
 
     def use(self, request: Request) -> Iterator[int]:
         """A request of a session that is not over is executed; gives the clients whose sessions end by that."""

@@ -80,6 +80,11 @@ class RunningState:
         """Whether its number is one of the oldest, of a request of which only client and number are known."""
         return bool(self.outcomes.get(client)) and number <= self._highest[client] - self.client_window
 
+    def is_past(self, holder: int, client: int, number: int) -> bool:
+        """Whether nobody will execute such a request any more, of which no more is known than whose it is."""
+        has_ended = self.sessions is not None and self.sessions.has_ended(holder, client)
+        return has_ended or self.is_stale_number(client, number)
+
     def is_beyond(self, request: Request) -> bool:
         """Whether its client breaks its window upwards: it cannot have an answer to what it sent so many before this."""
         highest = self._highest[request.client] if self.outcomes.get(request.client) else -1

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.table import Table
 
-from bcr_bench.costs import Costs
-from bcr_bench.layer import Layer
-from bcr_bench.predicted import FORETOLD_LINKS_MS, foretold
+from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.layer import Layer
+from bcr_bench.prediction.predicted import FORETOLD_LINKS_MS, foretold
 from bcr_run.output import Terminal
 
 COLUMNS = ("ops/s", "ratio", "p50 ms", "p99 ms", "CPU µs/op", "runs")

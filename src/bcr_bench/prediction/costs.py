@@ -16,7 +16,7 @@ from bcr.objects.operation import Operation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import KEY_SEED_SIZE, Signed, SigningKey
 from bcr.signed.statements import Request, SignedRequest
-from bcr_bench.sketch import Sketch, sketch
+from bcr_bench.prediction.sketch import Sketch, sketch
 from bcr_run.output import Terminal
 
 REPETITIONS = 5

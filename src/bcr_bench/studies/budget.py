@@ -18,13 +18,14 @@ import msgspec
 import yaml
 from rich.table import Table
 
-from bcr_bench.measured import Measured
-from bcr_bench.plan_files import Plan, Point, Value, read_plan
-from bcr_bench.points import run_point
+from bcr_bench.plans.measured import Measured
+from bcr_bench.plans.plan_files import Plan, Point, Value, read_plan
+from bcr_bench.running.points import run_point
 from bcr_run.output import Terminal
 from bcr_runtime.profiling import PROFILE_FOLDER
 
 HERE = Path(__file__).parent
+PLAN = HERE.parent / "plans" / "plan.yaml"
 OTHER = "other"
 HEADING = "## Where the microseconds go"
 BEHIND = "## What an operation must cost"  # the section before it
@@ -135,7 +136,7 @@ def measure_budget(times: int, names: Sequence[str] = tuple(COLUMNS), plan: Plan
     """Medians of `times` runs with and without a profile, in turn, of each workload. Raises BudgetError and Interrupted."""
     if sys.version_info >= (3, 13):
         raise BudgetError("Python 3.13 heeds no signals in the processes of a run, and the profile is taken by them; try PYTHON=python3.12")
-    base = (plan or read_plan(HERE / "plan.yaml")).base
+    base = (plan or read_plan(PLAN)).base
     columns = []
     for name in names:
         point = Point("budget", name, "bcr", base | COLUMNS[name])
@@ -171,7 +172,7 @@ def _digits(column: Column) -> int:
 
 TEXT = (
     "CPU microseconds of an operation by part, in clients and replicas together, t = 1, by `./bcr bench budget`: from whole runs "
-    "whose stacks are looked at at every tick of the system (src/bcr_bench/budget.yaml says which function is which part). "
+    "whose stacks are looked at at every tick of the system (src/bcr_bench/studies/budget.yaml says which function is which part). "
     "`measured` is the CPU time of runs that nobody looked at, taken in turn with those. `rules` is what the roles do of their own "
     "between the other parts, `workload` the making of the operations, which is the bench's own, `seal` what neighbours in the "
     "chain put around messages, `match` DistAlgo's way from a message to its handler."

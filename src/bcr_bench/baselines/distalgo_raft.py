@@ -12,7 +12,7 @@ from statistics import median
 import psutil
 
 from bcr.scenario import read_scenario
-from bcr_bench.measured import Measured
+from bcr_bench.plans.measured import Measured
 from bcr_run.command import run_text
 
 LIMIT_S = 300.0

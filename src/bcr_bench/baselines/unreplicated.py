@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from bcr.verdict.samples import Sample
-from bcr_bench.load import Load, latencies_ms
-from bcr_bench.measured import Measured
+from bcr_bench.baselines.load import Load, latencies_ms
+from bcr_bench.plans.measured import Measured
 
 
 class Job(msgspec.Struct, frozen=True, array_like=True):

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from bcr_bench.measured import Measured, together
-from bcr_bench.plan_files import Point, Value
-from bcr_bench.points import run_point
+from bcr_bench.plans.measured import Measured, together
+from bcr_bench.plans.plan_files import Point, Value
+from bcr_bench.running.points import run_point
 from bcr_run.output import Terminal
 
 MOST_CALLERS = 1_000  # each with a request of its own: no client's window is larger

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bcr_bench.measured import Measured, together
-from bcr_bench.plan_files import Plan, Point, Sweep, points_of, step_of
-from bcr_bench.points import run_point
+from bcr_bench.plans.measured import Measured, together
+from bcr_bench.plans.plan_files import Plan, Point, Sweep, points_of, step_of
+from bcr_bench.running.points import run_point
 from bcr_run.output import Terminal
 
 SATURATED = 0.95

@@ -1,4 +1,4 @@
-"""PySyncObj under the same load: `python -m bcr_bench.pysyncobj_peer LOAD RESULT MODE`, both files JSON.
+"""PySyncObj under the same load: `python -m bcr_bench.baselines.pysyncobj_peer LOAD RESULT MODE`, both files JSON.
 
 Three servers, a process each, replicate a dictionary over loopback and tolerate the crash of one of them. MODE says
 where the clients are. `nodes`: each is a process and a node without a vote, as the package has it for processes that
@@ -23,9 +23,9 @@ from pysyncobj import SyncObj, SyncObjConf, replicated
 
 from bcr.objects.dictionary import apply
 from bcr.objects.operation import Operation
-from bcr_bench.load import Load, Pacer
-from bcr_bench.measured import Measured
-from bcr_bench.unreplicated import Account, measured
+from bcr_bench.baselines.load import Load, Pacer
+from bcr_bench.baselines.unreplicated import Account, measured
+from bcr_bench.plans.measured import Measured
 
 SERVERS = 3
 # How long entries wait for others to be sent with them. The package's 100 ms would be most of the latency; of 0.2 to 2 ms

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from bcr.signed.encoding import encode
-from bcr_bench.distalgo_raft import run_raft
-from bcr_bench.load import Load
-from bcr_bench.measured import Measured
-from bcr_bench.plan_files import Point
-from bcr_bench.unreplicated import Job
+from bcr_bench import baselines
+from bcr_bench.baselines.distalgo_raft import run_raft
+from bcr_bench.baselines.load import Load
+from bcr_bench.baselines.unreplicated import Job
+from bcr_bench.plans.measured import Measured
+from bcr_bench.plans.plan_files import Point
 from bcr_run.command import command_for
 from bcr_run.supervision import TimeLimitReached, supervise
 from bcr_runtime.places import SOURCES
@@ -62,14 +63,14 @@ def _run_unreplicated(point: Point, folder: Path) -> Measured:
     job = folder / "job.msgpack"
     job.write_bytes(encode(Job(Load.of(point.settings), point.system == "unreplicated-signed")))
     node = [sys.executable, "-m", "da", "-L", "warning", "-n", "bench", "-H", "localhost", "-M", "-p", "0"]
-    return _measured([*node, "Unreplicated.da", str(job), str(folder / "result.json")], Path(__file__).parent, folder)
+    return _measured([*node, "Unreplicated.da", str(job), str(folder / "result.json")], Path(baselines.__file__).parent, folder)
 
 
 def _run_pysyncobj(point: Point, folder: Path) -> Measured:
     load = folder / "load.json"
     load.write_bytes(msgspec.json.encode(Load.of(point.settings)))
     mode = point.system.partition("-")[2]
-    command = [sys.executable, "-m", "bcr_bench.pysyncobj_peer", str(load), str(folder / "result.json"), mode]
+    command = [sys.executable, "-m", "bcr_bench.baselines.pysyncobj_peer", str(load), str(folder / "result.json"), mode]
     return _measured(command, folder, folder)
 
 

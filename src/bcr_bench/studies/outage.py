@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from bcr_bench.measured import Measured
-from bcr_bench.points import run_scenario
+from bcr_bench.plans.measured import Measured
+from bcr_bench.running.points import run_scenario
 from bcr_run.output import Terminal
 
 LIMIT_S = 600.0

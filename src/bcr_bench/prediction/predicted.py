@@ -9,9 +9,9 @@ from itertools import product
 
 import msgspec
 
-from bcr_bench.costs import Costs
-from bcr_bench.layer import Layer
-from bcr_bench.plan_files import Value
+from bcr_bench.plans.plan_files import Value
+from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.layer import Layer
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):

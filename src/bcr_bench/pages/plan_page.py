@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from bcr_bench import plots
-from bcr_bench.budget import found_section, with_section
-from bcr_bench.costs import Costs
-from bcr_bench.layer import Layer
-from bcr_bench.predicted import FORETOLD_LINKS_MS, foretold
-from bcr_bench.sketch import sketch
-from bcr_bench.summary import COLUMNS, rows_of
+from bcr_bench.pages import plots
+from bcr_bench.pages.summary import COLUMNS, rows_of
+from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.layer import Layer
+from bcr_bench.prediction.predicted import FORETOLD_LINKS_MS, foretold
+from bcr_bench.prediction.sketch import sketch
+from bcr_bench.studies.budget import found_section, with_section
 
 TITLE = "Performance"
 LABELS = {
@@ -199,7 +199,7 @@ def _predicted(contents: Mapping[str, Any]) -> Iterator[Block]:
         return
     yield Heading("Prediction and measurement")
     yield Text(
-        "From the parts alone: how many of each an operation takes in each process (src/bcr_bench/predicted.py), and that the rate "
+        "From the parts alone: how many of each an operation takes in each process (src/bcr_bench/prediction/predicted.py), and that the rate "
         "is the least of what the busiest process, all cores together, and the clients' windows allow. Bookkeeping, logs and "
         "the scheduler are not in it, so what is measured over what is predicted says how far the implementation is from it."
     )

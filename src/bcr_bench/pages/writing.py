@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from bcr.scenario.protocols import PROTOCOLS
-from bcr_bench.costs import Costs
-from bcr_bench.layer import Layer
-from bcr_bench.measuring import Series, offered
-from bcr_bench.plan_files import Sweep
-from bcr_bench.predicted import Shape, predict
-from bcr_bench.slow_links import Link
+from bcr_bench.plans.plan_files import Sweep
+from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.layer import Layer
+from bcr_bench.prediction.predicted import Shape, predict
+from bcr_bench.prediction.slow_links import Link
+from bcr_bench.running.measuring import Series, offered
 
 
 class Basis(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 import msgspec
 
 from bcr.scenario import parse_scenario
-from bcr_bench.sketch import sketch
+from bcr_bench.prediction.sketch import sketch
 
 LINKS_MS = (1, 5, 20)
 SIZES = (1, 2, 3, 4, 5)

@@ -4,8 +4,8 @@ from statistics import median
 
 import msgspec
 
-from bcr_bench.plan_files import Point, Value
-from bcr_bench.points import run_point
+from bcr_bench.plans.plan_files import Point, Value
+from bcr_bench.running.points import run_point
 
 REPETITIONS = 3
 ALONE: dict[str, Value] = {

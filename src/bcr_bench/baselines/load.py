@@ -9,7 +9,7 @@ import msgspec
 from bcr.objects.operation import Operation
 from bcr.scenario.workload import Uniform, Workload, due_after_ns
 from bcr.signed.signing import Statement
-from bcr_bench.plan_files import SEED
+from bcr_bench.plans.plan_files import SEED
 from bcr_run.latencies import PERCENTILES, percentile
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from rich.table import Table
 
 from bcr.stable.disk import Row
-from bcr_bench.measured import Measured, together
-from bcr_bench.plan_files import Point, Value
-from bcr_bench.points import run_point
+from bcr_bench.plans.measured import Measured, together
+from bcr_bench.plans.plan_files import Point, Value
+from bcr_bench.running.points import run_point
 from bcr_disk.sqlite import SqliteDisk
 from bcr_run.output import Terminal
 from bcr_runtime.ambient import ADDED_SYNC_MS

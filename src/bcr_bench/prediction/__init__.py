@@ -1,0 +1,1 @@
+"""What an operation must cost: counted from the protocol, with the cost of each part on this machine."""

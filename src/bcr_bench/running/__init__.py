@@ -1,0 +1,1 @@
+"""From a plan to figures: a point at a time, in turn."""

@@ -1,0 +1,17 @@
+"""Which file a command is to read, and why it cannot."""
+
+from pathlib import Path
+
+NAME = "record.msgpack"  # of the record in a run's folder
+
+
+def found(path: Path) -> Path:
+    """The file that a path names: itself, or the record in the folder of a run."""
+    return path / NAME if path.is_dir() else path
+
+
+def why_unread(file: Path, error: Exception) -> str:
+    """What to tell of a file that cannot be opened or holds something else; the file that could not be written comes first."""
+    if isinstance(error, OSError):
+        return f"{error.filename or file}: {error.strerror}"
+    return f"{file}: {error}"
