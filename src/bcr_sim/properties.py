@@ -27,6 +27,7 @@ BACKOFF = 16  # times its timeout a client waits at the most before it sends a r
 SWEEP = 32  # messages of a replica between two looks at everything that it holds
 ROUNDED_MS = 1.0  # what times that are reported may be off by
 SPARE = 64  # things that a replica may hold whose number depends on nothing that this knows of
+LIARS_MEMORY = 1_000  # requests of others, to lie with: Adversary.MOST_HEARD
 
 
 class Bounds:
@@ -59,6 +60,7 @@ class Bounds:
         early = SPARE_EARLY + 4 * self.in_flight
         self.guests = MOST_OF_A_HOLDER * scenario.num_clients
         self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early}
+        self.most_of |= dict.fromkeys(("heard", "unheard"), LIARS_MEMORY)
         # With as many that wait their turn as clients may have outstanding. With acceptance = quorum no window is enforced upwards.
         self.in_progress = self.in_flight + requests if scenario.acceptance == "all" else sys.maxsize
         self.history = 2 * scenario.checkpoint_interval + self.in_flight
