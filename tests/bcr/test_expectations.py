@@ -17,6 +17,7 @@ OUTCOME = {
         {"active_ms": None, "quorum": None, "blamed": None, "olympus_results": []},
     ],
     "faults_injected": [{"fault": "shuttle(0,0),drop()"}],
+    "changes": [{"what": "add"}, {"what": "remove"}],
     "results": [["OK", "a"], []],
     "final_state": {"k": "v", "empty": ""},
 }
@@ -38,6 +39,7 @@ MET = [
     ("expect[retransmissions]", "> 1"),
     ("expect[reconfigurations]", "1"),
     ("expect[faults_injected]", "1"),
+    ("expect[changes]", "2"),
     ("expect[olympus_results]", "1"),
     ("expect[results,0]", "'OK'; 'a'"),
     ("expect[results,1]", ""),
@@ -62,6 +64,7 @@ UNMET = [
     ("expect[retransmissions]", "<= 1"),
     ("expect[reconfigurations]", "2"),
     ("expect[faults_injected]", "0"),
+    ("expect[changes]", "1"),
     ("expect[olympus_results]", "0"),
     ("expect[results,0]", "'OK'"),
     ("expect[results,0]", "'OK'; 'b'"),

@@ -57,7 +57,7 @@ def test_where_a_request_that_was_left_out_was_ordered_all_the_same_the_answer_t
     chain = MemoryChain()
     asked, void = chain.send(0, get("k")), chain.send(0, VOID[0])
     waiting = OutstandingRequest(void, 0, left_out=asked, why=NO_ROOM)
-    assert waiting.asked() is waiting.named(asked.statement.digest()) is asked
+    assert waiting.asked() is waiting.named(asked.statement.digest()) is waiting.named(asked.digest()) is asked
     assert waiting.named(void.statement.digest()) is waiting.named(bytes(32)) is void
     assert (waiting.signed, waiting.left_out) == (void, asked)  # that an answer names it shows nothing yet
     waiting.heed(void)

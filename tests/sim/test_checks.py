@@ -1473,7 +1473,7 @@ def who_is_wedged_asks_for_nothing(scene: Scene) -> None:
 
 @case("Replica", "active, well on")
 def a_timer_that_expires_is_a_reason_to_ask_unless_nobody_waits_any_more(scene: Scene) -> None:
-    def expired(kind: Any, which: int) -> list[str]:
+    def expired(kind: Any, which: Any) -> list[str]:
         with scene.recording("ask_again", "ask_for_reconfiguration") as calls:
             scene.process.expire(kind, which)
         return [f"{call[0]} {call[1]}" for call in calls]
@@ -1481,8 +1481,8 @@ def a_timer_that_expires_is_a_reason_to_ask_unless_nobody_waits_any_more(scene: 
     newest = scene.fresh() - 1
     assert expired("asked", 4) == ["ask_again 4"]
     assert expired("result shuttle", 7) == ["ask_for_reconfiguration no result shuttle of slot 7 in time"]
-    assert expired(0, newest) == [f"ask_for_reconfiguration no result of request {newest} of client 0 in time"]
-    assert expired(0, newest - scene.state.settings.client_window) == []
+    assert expired(0, (0, newest)) == [f"ask_for_reconfiguration no result of request {newest} of client 0 in time"]
+    assert expired(0, (0, newest - scene.state.settings.client_window)) == []
 
 
 @case("Replica", IMMUTABLE)

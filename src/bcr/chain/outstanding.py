@@ -39,9 +39,13 @@ class OutstandingRequest:
         return self.signed if self.left_out is None else self.left_out
 
     def named(self, request_digest: bytes) -> SignedRequest:
-        """The request that an answer with this digest is to be held against: anybody may have sent that answer."""
-        is_left_out = self.left_out is not None and self.left_out.statement.digest() == request_digest
-        return self.asked() if is_left_out else self.signed
+        """The request that what has this digest is to be held against: anybody may have sent that.
+
+        The digest is that of a signed request, as answers have it, or of its statement, as vouchers do.
+        """
+        if self.left_out is not None and request_digest in (self.left_out.digest(), self.left_out.statement.digest()):
+            return self.left_out
+        return self.signed
 
     def heed(self, answered: SignedRequest) -> None:
         """This is answered for good: where it is the one that was left out, somebody had ordered it all the same."""
