@@ -14,12 +14,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from weakref import WeakSet
 
-from bcr.stable.disk import Content, DamagedError, DiskError, Row
+from bcr.stable.disk import Content, DamagedError, DiskError, Room, Row
+from bcr_disk.reserve import ENDING as RESERVE_ENDING
+from bcr_disk.reserve import Reserve
 
 FORMAT = 1
 APPLICATION = 0x62637231  # "bcr1", by which the file is known to be ours
 ENDING = ".sqlite"
 LOCK_PAUSE_S = 0.02
+COPIES = 2  # of what is written: in the WAL, and where it belongs
+PAGES_BYTES = 64 << 10  # for the pages that change with it
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _TABLES = """
@@ -58,6 +62,7 @@ class SqliteDisk:
         with self._errors("cannot be opened"):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = locked(path.with_suffix(".lock"), owner, self.name, patience_s)
+            self._reserve = Reserve(path.with_suffix(RESERVE_ENDING))
         try:
             self._open()
         except BaseException:
@@ -107,12 +112,16 @@ class SqliteDisk:
 
     def append(self, row: Row) -> None:
         with self._errors("cannot be written"):
+            self._make_room(len(row.body))
             self._begin()
             self._connection.execute("INSERT INTO log VALUES (?, ?, ?)", (row.number, row.body, row.checksum))
 
     def _begin(self) -> None:
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN IMMEDIATE")
+
+    def _make_room(self, size: int) -> None:
+        self._reserve.make_room(COPIES * size + PAGES_BYTES)
 
     def sync(self) -> None:
         with self._errors("cannot be synced"):
@@ -121,10 +130,13 @@ class SqliteDisk:
 
     def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
         with self._errors("cannot be written"):
+            self._make_room(sum(map(len, facts.values())) + sum(map(len, parts.values())))
             self._begin()
             self._connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
-            self._connection.executemany("INSERT OR REPLACE INTO part VALUES (?, ?)", parts.items())
-            self._connection.execute("DELETE FROM part WHERE length(body) = 0")
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO part VALUES (?, ?)", ((number, body) for number, body in parts.items() if body)
+            )
+            self._connection.executemany("DELETE FROM part WHERE number = ?", ((number,) for number, body in parts.items() if not body))
             self._connection.execute("DELETE FROM log WHERE number < ?", (first,))
         self.sync()
 
@@ -137,6 +149,18 @@ class SqliteDisk:
             self._begin()
             self._connection.execute("DELETE FROM log WHERE number = ?", (row.number,))
         self.sync()
+
+    def reserve(self, size: int) -> None:
+        with self._errors("cannot have room set aside"):
+            self._reserve.take(size)
+
+    def release(self) -> None:
+        with self._errors("cannot give back what is set aside"):
+            self._reserve.give_back()
+
+    def room(self) -> Room:
+        with self._errors("cannot be asked for its room"):
+            return self._reserve.room()
 
     def leave_to_parent(self) -> None:
         """In a forked process: let go of it without touching the file."""

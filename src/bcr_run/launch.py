@@ -27,7 +27,7 @@ from bcr_run.progress import Progress
 from bcr_run.run_folder import begin_folder, link_latest
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime import ambient
-from bcr_runtime.data_folder import open_data_folder
+from bcr_runtime.data_folder import demand_room, open_data_folder
 from bcr_runtime.journal import LEVELS
 from bcr_runtime.places import default_log_base
 
@@ -120,6 +120,11 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
             open_data_folder(settings, f"bcr run {scenario.name}")
         except DiskError as error:
             raise BadInput(f"{scenario.source}: data: {error}") from error
+    if settings.durable and scenario.protocol == "shuttle" and scenario.placement != "nodes":
+        try:
+            demand_room(settings)
+        except DiskError as error:
+            raise BadInput(f"{scenario.source}: durable: {error}") from error
     for problem in begin_folder(folder, Path(scenario.source), settings, scenario.workloads):
         output.complain(problem)
     if not settings.log_base:

@@ -9,15 +9,17 @@ from bcr.chain.settings import Settings
 from bcr.evidence.backups import Backup, Kept
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
+from bcr.stable.chain import RESERVED_BYTES
 from bcr.stable.disk import Content, DamagedError, DiskError
 from bcr.stable.inspection import ReplicaDisk
 from bcr.stable.olympus_log import OlympusFacts, OlympusLog, Terms
 from bcr.stable.recovery import Recovery, recovered
 from bcr_disk.folders import claim, claimed, claims, content_of, demand_usable
+from bcr_disk.reserve import MARK_BYTES, free_bytes
 from bcr_disk.sqlite import ENDING, SqliteDisk, content_beside
 from bcr_runtime import ambient
 from bcr_runtime.ambient import LEAVE_LIMIT_S
-from bcr_runtime.stable_storage import OLYMPUS
+from bcr_runtime.stable_storage import OLYMPUS, disk_folder
 
 MARK = "service"  # the file that says, in a host's folder of disks, of which service they are: the key of its Olympus
 
@@ -70,6 +72,15 @@ def take_up_host_folder(folder: Path, olympus_key: bytes, current: int) -> str |
     except OSError as error:
         return f"{folder} cannot be used: {error.strerror}"
     return None
+
+
+def demand_room(settings: Settings) -> None:
+    """Raises DiskError, in one line, where there is less room for disks than replicas and Olympus set aside when they begin."""
+    folder = disk_folder(settings)
+    there = next(each for each in (folder, *folder.parents) if each.is_dir())
+    needed, free = (settings.num_replicas + 1) * RESERVED_BYTES + MARK_BYTES, free_bytes(there)
+    if free < needed:
+        raise DiskError(f"{folder} has room for {free >> 20} MiB, and disks for t = {settings.t} begin with {needed >> 20} MiB")
 
 
 def descriptors() -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from bcr.raft.persistent import Store
 from bcr.signed.authentication import Authentication, keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Keys
 from bcr.stable.chain import Identity, Stable
-from bcr.stable.disk import Content, Disk, DiskError, Row
+from bcr.stable.disk import Content, Disk, DiskError, Room, Row
 from bcr.stable.olympus_log import NoOlympusLog, OlympusLog, Terms
 from bcr.state.running import RunningState
 from bcr_runtime import ambient
@@ -70,6 +70,19 @@ class _StrictDisk:
     def cut(self, row: Row) -> None:
         with _or_end():
             self._disk.cut(row)
+
+    def reserve(self, size: int) -> None:
+        with _or_end():
+            self._disk.reserve(size)
+
+    def release(self) -> None:
+        with _or_end():
+            self._disk.release()
+
+    def room(self) -> Room:
+        with _or_end():
+            return self._disk.room()
+        raise AssertionError("a process that has ended goes on")
 
     def close(self) -> None:
         self._disk.close()

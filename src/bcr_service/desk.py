@@ -35,20 +35,29 @@ class Settled(msgspec.Struct, frozen=True):
     answer: Answer | Vouched
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """The replicas have refused a job, and nothing of it has happened or will; `why` is their word."""
+
+    why: str
+
+
+Fate = Settled | Refused | None  # of a job; None, where nobody will know
+
+
 class Job(msgspec.Struct, eq=False):
-    """Operations that happen together or not at all, and whom to tell what came of them: None, where nobody will know.
+    """Operations that happen together or not at all, and whom to tell what came of them.
 
     `is_alone` keeps others' operations out of the request: the caller gets to see all of it.
     """
 
     operations: tuple[Operation, ...]
-    deliver: Callable[[Settled | None], Any]
+    deliver: Callable[[Fate], Any]
     is_alone: bool = False
     is_taken: bool = False
     is_withdrawn: bool = False
 
 
-Answered = Sequence[tuple[Job, Settled | None]]
+Answered = Sequence[tuple[Job, Fate]]
 
 
 def deliver(answered: Answered) -> None:
@@ -138,13 +147,18 @@ class Desk:
                 self._waiting.put_back(jobs)
             return True
         first = 0
-        told: list[tuple[Job, Settled | None]] = []
+        told: list[tuple[Job, Fate]] = []
         for job in jobs:
             results = outcome.results[first : first + len(job.operations)]
             first += len(job.operations)
             told.append((job, Settled(results, outcome.place, configuration, request, answer)))
         self._deliver(told)
         return False
+
+    def refused(self, number: int, why: str) -> None:
+        """Tell whose jobs went out as the request of this number that nothing of it has happened, nor will."""
+        self._sent_s.pop(number, None)
+        self._deliver([(job, Refused(why)) for job in self._sent.pop(number, [])])
 
     def close(self) -> None:
         """Take nothing more."""

@@ -118,6 +118,7 @@ class ReplicaState(msgspec.Struct):
     slots: int = 0
     in_flight: int = 0
     pid: int = 0
+    has_room: bool = True  # on its disk
     heard_s: float = 0.0
 
 
@@ -167,14 +168,14 @@ class Keeping:
             active_ms=change.active_ms,
         )
 
-    def heard(self, name: str, mode: str, slots: int, in_flight: int, pid: int) -> None:
+    def heard(self, name: str, mode: str, slots: int, in_flight: int, pid: int, has_room: bool) -> None:
         """A replica has said how it is."""
         position, _, number = name.removeprefix("replica_").partition(" of ")
         if int(number) == self.number and int(position) < len(self.replicas):
             state = self.replicas[int(position)]
             if state.mode != mode:
                 self._happened("mode", replica=int(position), configuration=self.number, mode=mode)
-            self.replicas[int(position)] = ReplicaState(mode, slots, in_flight, pid, time.monotonic())
+            self.replicas[int(position)] = ReplicaState(mode, slots, in_flight, pid, has_room, time.monotonic())
 
     def server(self, name: str, is_up: bool) -> None:
         """A server of a dialect takes calls again, or does not for now: its callers have asked for that."""
@@ -244,6 +245,7 @@ class Keeping:
                 "slots": state.slots,
                 "in_flight": state.in_flight,
                 "pid": state.pid or None,
+                "has_room": state.has_room,
             }
             for position, state in enumerate(self.replicas)
         ]

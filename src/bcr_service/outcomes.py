@@ -9,7 +9,7 @@ from bcr.objects.operation import Operation
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_client.proof import MOST_NONCE, Proof, nonce_operation
 from bcr_service.calls import failure_in
-from bcr_service.desk import Busy, Job, Settled, deliver
+from bcr_service.desk import Busy, Fate, Job, Refused, Settled, deliver
 from bcr_service.gateway import Gateway
 from bcr_service.metrics import Metrics
 from bcr_service.problems import Problem, unavailable, unknown
@@ -35,9 +35,9 @@ class Asking:
         if self._gateway.configuration is None:
             raise unavailable("the chain is not there yet")
         loop = self._loop_of_callers()
-        future: asyncio.Future[Settled | None] = loop.create_future()
+        future: asyncio.Future[Fate] = loop.create_future()
 
-        def settle(settled: Settled | None) -> None:
+        def settle(settled: Fate) -> None:
             if not future.done():
                 future.set_result(settled)
 
@@ -60,6 +60,8 @@ class Asking:
             timer.cancel()
         if settled is None:
             raise self._too_late(job, limit_ms)
+        if isinstance(settled, Refused):
+            raise unavailable(f"refused by the replicas: {settled.why}")
         self._metrics.answered(time.monotonic() - began_s)
         failure = failure_in(settled.results)
         if failure is not None:

@@ -19,7 +19,7 @@ from bcr_run import output
 from bcr_run.launch import settings_of
 from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
-from bcr_runtime.data_folder import descriptors, disks_in, open_data_folder
+from bcr_runtime.data_folder import demand_room, descriptors, disks_in, open_data_folder
 from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
 from bcr_service.access import Unusable, demand_usable
 from bcr_service.hosting import misplaced
@@ -84,7 +84,9 @@ def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | No
         return None
     folder = str(given.absolute()) if given else service.scenario.data or str(Path(DEFAULT_DATA).absolute())
     settings = settings_of(service.scenario, message_limit_bytes=1_024, run_name="", log_base="")
-    facts = open_data_folder(msgspec.structs.replace(settings, data_folder=folder), f"bcr serve {path.name}")
+    settings = msgspec.structs.replace(settings, data_folder=folder)
+    facts = open_data_folder(settings, f"bcr serve {path.name}")
+    demand_room(settings)
     if facts is None or facts.issued is None:
         return Disks(folder, is_continued=False)
     issued = facts.issued.configuration.statement

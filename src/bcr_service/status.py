@@ -34,7 +34,8 @@ def as_text(status: dict[str, Any]) -> str:
     ]
     for replica in status.get("chain", []):
         name = f"replica_{replica['position']}"
-        lines.append(f"{name:<15}{replica['role']:<7}{replica['mode']:<10}{replica[SLOTS]} slots, {replica['in_flight']} in flight")
+        room = "" if replica.get("has_room", True) else ", no room on its disk"
+        lines.append(f"{name:<15}{replica['role']:<7}{replica['mode']:<10}{replica[SLOTS]} slots, {replica['in_flight']} in flight{room}")
     for host in status.get("hosts", []):
         has = "no replica" if host["replica"] is None else f"replica_{host['replica']}"
         lines.append(f"{'host ' + host['host']:<22}{'there' if host['present'] else 'away':<10}{has}")

@@ -10,9 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from bcr.stable.disk import Content, DiskError, Row
+from bcr.stable.disk import Content, DiskError, Room, Row
 
 CrashKind = Literal["process", "power"]
+RESERVED_BYTES = 16 << 10  # of a disk that is full
 
 
 class SimDisk:
@@ -24,7 +25,8 @@ class SimDisk:
     def __init__(self, name: str, chance: random.Random, sleep_ns: Callable[[int], None]) -> None:
         self.name = name
         self.sync_ns = 0
-        self.is_full = False
+        self.is_broken = False
+        self._most_bytes: int | None = None  # where it is full
         self.is_spoiled = False  # something that was synced is not there any more as it was
         self.syncs = 0
         self.cuts = 0
@@ -43,8 +45,8 @@ class SimDisk:
         return Content(dict(self._facts), dict(self._parts), rows)
 
     def append(self, row: Row) -> None:
-        self._demand_room()
         self._written.append(row)
+        self._demand_room()
 
     def sync(self) -> None:
         self._take_its_time()
@@ -69,8 +71,25 @@ class SimDisk:
     def close(self) -> None:
         self._written.clear()
 
+    def reserve(self, size: int) -> None:
+        pass  # there is always as much set aside, and more only before it is full
+
+    def release(self) -> None:
+        pass
+
+    def room(self) -> Room:
+        if self._most_bytes is None:
+            return "enough"
+        return "low" if self._most_bytes - self._bytes() >= RESERVED_BYTES // 2 else "spent"
+
+    def _bytes(self) -> int:
+        rows = sum(len(row.body) for row in (*self._rows.values(), *self._written))
+        return rows + sum(map(len, self._facts.values())) + sum(map(len, self._parts.values()))
+
     def _demand_room(self) -> None:
-        if self.is_full:
+        if self.is_broken:
+            raise DiskError(f"{self.name} cannot be written")
+        if self._most_bytes is not None and self._bytes() > self._most_bytes:
             raise DiskError(f"{self.name} cannot be written: no space left")
 
     def _take_its_time(self) -> None:
@@ -93,6 +112,10 @@ class SimDisk:
             return
         row = written[0]
         self._rows[row.number] = row if fate < 0.6 else _torn(row, self._chance)
+
+    def fill(self) -> None:
+        """From now on there is no more than what was set aside."""
+        self._most_bytes = self._bytes() + RESERVED_BYTES
 
     def tear(self) -> bool:
         """Spoil the last row; whether there is one."""

@@ -117,11 +117,15 @@ class Power:
         if container.name == OLYMPUS:
             self._run.oracle.tell("durability", f"Olympus ends: {why}")
             raise GreenletExit
-        if disk is None or not (disk.is_full or disk.is_spoiled):
+        if disk is None or not (disk.is_broken or disk.is_spoiled):
             self._run.oracle.ended(container, why)
         self._happened(container, f"ends: {why}")
         self._count(container)
         raise GreenletExit
+
+    def ended_olympus(self) -> bool:
+        """Whether Olympus was stopped."""
+        return any(name == OLYMPUS for name, _ in self.ended)
 
     def sending(self, sender: Container, message: str) -> None:
         """A message leaves a process."""
@@ -205,8 +209,11 @@ class Power:
     def _spoil(self, container: Container, fault: DiskFault) -> None:
         if container.disk is None:
             return
-        if fault.fault == "full":
+        if fault.fault == "full":  # which leaves it as correct as it was
+            self._run.interference.strained(container.configuration or 0, f"a full disk of {container.name}")
+            container.disk.fill()
+        elif fault.fault == "broken":
             self._count(container)
-            container.disk.is_full = True
+            container.disk.is_broken = True
         else:
             container.disk.sync_ns = fault.sync_ms * MILLISECOND_NS

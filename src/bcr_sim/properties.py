@@ -27,6 +27,7 @@ BACKOFF = 16  # times its timeout a client waits at the most before it sends a r
 SWEEP = 32  # messages of a replica between two looks at everything that it holds
 ROUNDED_MS = 1.0  # what times that are reported may be off by
 SPARE = 64  # things that a replica may hold whose number depends on nothing that this knows of
+LIARS_MEMORY = 1_000  # requests of others, to lie with: Adversary.MOST_HEARD
 
 
 class Bounds:
@@ -59,6 +60,7 @@ class Bounds:
         early = SPARE_EARLY + 4 * self.in_flight
         self.guests = MOST_OF_A_HOLDER * scenario.num_clients
         self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early}
+        self.most_of |= dict.fromkeys(("heard", "unheard"), LIARS_MEMORY)
         # With as many that wait their turn as clients may have outstanding. With acceptance = quorum no window is enforced upwards.
         self.in_progress = self.in_flight + requests if scenario.acceptance == "all" else sys.maxsize
         self.history = 2 * scenario.checkpoint_interval + self.in_flight
@@ -117,6 +119,7 @@ class Interference:
         self._moments_ns: list[int] = []  # of single events, in order
         self._whats: list[str] = []
         self._strikes: dict[int, list[FaultPlan]] = {}  # by configuration
+        self._strains: dict[int, str] = {}  # by configuration, what makes a correct replica want it replaced
         self.unsound: set[tuple[int, int]] = set()  # (configuration, position) of replicas whose word counts no longer
         self.faulty: set[tuple[int, int]] = set()  # the same, and of those that leave out what they owe
         self._uneven: tuple[int, str] | None = None  # since when, and whose codes are right for some and wrong for others
@@ -135,6 +138,10 @@ class Interference:
         if fault.effect != "timing":
             self.faulty.add(place)
 
+    def strained(self, configuration: int, what: str) -> None:
+        """Something befalls a replica for which it may want to be replaced, and is as correct as before."""
+        self._strains[configuration] = what
+
     def codes_are_uneven(self, now_ns: int, client: str) -> None:
         """A client begins to send what convinces some and not others: for that correct replicas replace each other."""
         if self._uneven is None:
@@ -145,6 +152,8 @@ class Interference:
         strikes = self._strikes.get(number)
         if strikes:
             return f"replica {strikes[0].position} had {strikes[0].text}"
+        if number in self._strains:
+            return self._strains[number]
         if self._uneven is not None and self._uneven[0] <= until_ns:
             return f"{self._uneven[1]} had uneven_macs()"
         return self.between(since_ns, until_ns)

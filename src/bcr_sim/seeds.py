@@ -182,7 +182,7 @@ def _add_useless_macs(chance: Chance, pairs: Pairs, faulty: Sequence[int], clien
 
 
 def _disks(chance: Chance, replicas: int, faulty: Sequence[int], lies: bool) -> list[str]:
-    """Restarts and power cuts of anybody, Olympus too, which are no faults; and of the faulty ones the disks that lose something.
+    """Restarts, power cuts and full disks of anybody, Olympus too, which are no faults; and of the faulty ones the disks that lose something.
 
     A disk that gives back less than was synced makes its replica say what is not so, against which checksums are not made.
     """
@@ -204,8 +204,10 @@ def _disks(chance: Chance, replicas: int, faulty: Sequence[int], lies: bool) -> 
         words += [f"end_in_sync({chance.one_of(names)},{chance.number(1, 30)})" for _ in range(chance.number(1, 2))]
     for position in faulty:
         if chance.happens(0.3):
-            fault = chance.one_of(("full", "torn", "flip") if lies else ("full",))
+            fault = chance.one_of(("broken", "torn", "flip") if lies else ("broken",))
             words.append(f"disk(replica_{position},{fault},{chance.number(0, 500)})")
+    if chance.happens(0.3):  # of one, and that is no fault: t+1 would have everything refused
+        words.append(f"disk({chance.one_of((names[0], chance.one_of(names)))},full,{chance.number(0, 300)})")
     return words
 
 

@@ -194,7 +194,7 @@ class _Run:
                               leavers=self.scenario.leavers)  # fmt: skip
             self.oracle.concluded(record)
             check_work(record.reconfigurations, self.bounds, self.interference, self.oracle.tell)
-            if not self.scenario.durable:  # an Olympus that begins again has forgotten what pause it owes
+            if not self.power.ended_olympus():  # else it counts from when a configuration was issued, and reports from when it was active
                 check_pauses(record.reconfigurations, self.oracle.tell)
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
             if judgement.status == "pass":

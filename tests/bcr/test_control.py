@@ -93,7 +93,7 @@ def test_a_command_is_its_mac_and_what_it_says():
 
 @pytest.mark.parametrize("kind, verb", REPORTS)
 def test_of_each_kind_of_process_only_what_it_has_to_tell_is_heard(kind, verb):
-    examples = {bytes: b"x", int: 1, str: "x"}
+    examples = {bytes: b"x", int: 1, str: "x", bool: True}
     parts = [examples[part] for part in REPORTS[kind, verb].__args__]
     demand_report(kind, verb, parts)
     for other in {other for other, _ in REPORTS if (other, verb) not in REPORTS}:

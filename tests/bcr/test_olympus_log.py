@@ -9,7 +9,7 @@ from bcr.chain.settings import Settings
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Outcome, Voucher
 from bcr.stable.disk import DamagedError, DiskError
-from bcr.stable.olympus_log import TURNS, Decided, OlympusLog, Terms
+from bcr.stable.olympus_log import TURNS, Decided, OlympusLog, Served, Terms
 from bcr.state.running import Snapshot
 
 KEY = SigningKey(bytes(32))
@@ -112,3 +112,20 @@ def test_a_state_that_is_damaged_is_told(disk):
 def test_sessions_of_clients_that_are_others_now_are_dropped():
     assert STATE.with_sessions_of({0, 1}) is STATE
     assert STATE.with_sessions_of({1}) == Snapshot.of({"movie": "star wars", "book": "dune"}, ())
+
+
+def test_the_pause_that_it_owes_is_found_again_with_what_was_issued_and_so_is_since_when_that_serves(disk):
+    log = opened(disk)
+    log.issue(ISSUED, (), STATE, since_ns=5)
+    assert opened(disk).served == Served(0.0, 5)
+    log.owe(200.0)
+    log.decide((VOUCHER,), NEXT, ACCOUNT)
+    assert opened(disk).served == Served(200.0, 5)
+    log.issue(ISSUED, (), NEXT, since_ns=9)
+    assert opened(disk).served == Served(200.0, 9)
+
+
+def test_a_log_from_before_pauses_were_kept_owes_none(disk):
+    opened(disk).issue(ISSUED, (), STATE)
+    del disk.facts["served"]
+    assert opened(disk).served == Served()

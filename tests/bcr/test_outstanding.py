@@ -3,7 +3,7 @@
 import pytest
 from memory_chain import MemoryChain, get, make_configuration, replica_author
 
-from bcr.chain.outstanding import VOID, OutstandingRequest
+from bcr.chain.outstanding import NO_ROOM, VOID, OutstandingRequest
 from bcr.objects.finding import named
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Rejection, Request
@@ -51,3 +51,16 @@ def test_what_takes_the_number_of_a_rejected_request_changes_no_object(name):
     [outcome] = state.execute(0, 0, [Request(0, 0, VOID)])
     assert len(outcome.results) == 1
     assert state.snapshot().values(named(name)) == before
+
+
+def test_where_a_request_that_was_left_out_was_ordered_all_the_same_the_answer_to_it_is_the_one_that_counts():
+    chain = MemoryChain()
+    asked, void = chain.send(0, get("k")), chain.send(0, VOID[0])
+    waiting = OutstandingRequest(void, 0, left_out=asked, why=NO_ROOM)
+    assert waiting.asked() is waiting.named(asked.statement.digest()) is asked
+    assert waiting.named(void.statement.digest()) is waiting.named(bytes(32)) is void
+    assert (waiting.signed, waiting.left_out) == (void, asked)  # that an answer names it shows nothing yet
+    waiting.heed(void)
+    assert (waiting.signed, waiting.left_out) == (void, asked)
+    waiting.heed(asked)
+    assert (waiting.signed, waiting.left_out, waiting.asked()) == (asked, None, asked)

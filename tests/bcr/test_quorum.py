@@ -1,5 +1,6 @@
 """The choice of the quorum from which Olympus goes on, against its definition (paper, section 3.3)."""
 
+from collections import Counter
 from itertools import combinations
 from math import comb
 
@@ -212,13 +213,27 @@ def test_the_first_order_behind_a_replica_s_checkpoint_can_be_hidden():
 def test_one_liar_who_spoils_all_quorums_that_it_is_in_is_left_out_at_the_third(t):
     found = {position: history(position, 2) for position in range(2 * t + 1)}
     for liar in found:
-        failed = {}
+        failed, blamed = {}, Counter()
         for _ in range(2):
-            plan, _ = choose_quorum(found, t + 1, failed)
+            plan, _ = choose_quorum(found, t + 1, failed, blamed=blamed)
             if liar in plan.quorum:
                 failed[plan.quorum] = "running states differ"
-        plan, _ = choose_quorum(found, t + 1, failed)
+                blamed.update(plan.quorum)
+        plan, _ = choose_quorum(found, t + 1, failed, blamed=blamed)
         assert liar not in plan.quorum
+
+
+@given(st.integers(1, 5), st.data())
+def test_liars_that_are_silent_cost_a_quorum_each_and_no_more(t, data):
+    found = {position: history(position, 2) for position in range(2 * t + 1)}
+    liars = data.draw(st.sets(st.sampled_from(sorted(found)), max_size=t))
+    failed, blamed = {}, Counter()
+    plan, _ = choose_quorum(found, t + 1, failed, blamed=blamed)
+    while liars & set(plan.quorum):
+        failed[plan.quorum] = "silent"
+        blamed[min(liars & set(plan.quorum))] += 1  # whoever is asked first; the others go on as if they were correct
+        plan, _ = choose_quorum(found, t + 1, failed, blamed=blamed)
+    assert len(failed) <= len(liars)
 
 
 def test_very_many_quorums_that_contradict_each_other_are_gone_through_in_a_moment():

@@ -13,7 +13,7 @@ from bcr.objects.finding import found
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Checkpoint, Request
-from bcr.stable.chain import Identity, Stable
+from bcr.stable.chain import RESERVED_BYTES, Identity, Stable
 from bcr.stable.disk import Content, DamagedError, Row, believable, sealed, unsealed
 
 SETTINGS = Settings(t=1, num_clients=1, client_window=3, object_name="store")
@@ -32,16 +32,26 @@ class MemoryDisk:
 
     def __init__(self):
         self.facts, self.parts, self.rows, self.unsynced, self.copies = {}, {}, [], [], []
+        self.reserved, self.has_synced = 0, True
 
     def read(self):
         return Content(dict(self.facts), dict(self.parts), tuple(self.rows))
 
     def append(self, row):
         self.unsynced.append(row)
+        self.has_synced = False
 
     def sync(self):
         self.rows += self.unsynced
         self.unsynced = []
+        self.has_synced = True
+
+    def reserve(self, size):
+        self.reserved = size
+
+    def release(self):
+        assert self.has_synced
+        self.reserved = 0
 
     def checkpoint(self, facts, parts, first):
         self.sync()
@@ -93,6 +103,33 @@ def resumed(disk, configuration=CONFIGURATION):
     assert stable.has_restarted
     stable.resume(ledger, configuration)
     return ledger
+
+
+def test_the_log_is_cut_at_a_checkpoint_however_many_later_ones_are_under_way():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    signed = []
+    for number in range(9):
+        replica.order(f'"value {number}"')
+        replica.stable.sync()
+        signed.append(replica.sign_checkpoint())
+    replica.complete(signed[0])
+    assert [row.number for row in disk.rows] == list(range(1, 9))
+    assert sorted(resumed(disk).history) == list(range(1, 9))
+
+
+def test_what_is_set_aside_grows_with_the_state_and_is_there_for_others_when_that_it_is_wedged_is_synced():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    assert disk.reserved == RESERVED_BYTES + 2 * sum(map(len, disk.parts.values()))
+    before = disk.reserved
+    replica.order('"value"')
+    replica.complete(replica.sign_checkpoint())
+    assert disk.reserved == RESERVED_BYTES + 2 * sum(map(len, disk.parts.values())) > before
+    replica.stable.wedged(replica.ledger)
+    assert disk.reserved > 0
+    replica.stable.sync()
+    assert disk.reserved == 0
 
 
 STEPS = st.lists(st.sampled_from(("order", "order", "sync", "sign", "complete", "crash")), max_size=40)

@@ -141,12 +141,12 @@ def test_a_row_that_is_whole_and_makes_no_sense_is_damage():
         DiskStore(disk, 1)
 
 
-def test_a_full_disk_is_told_at_the_sync():
+def test_a_disk_that_takes_nothing_is_told_at_the_sync():
     disk = sim_disk()
     store = DiskStore(disk, 1)
-    disk.is_full = True
+    disk.is_broken = True
     store.save_vote(1, 1)
-    with pytest.raises(DiskError, match="no space left"):
+    with pytest.raises(DiskError, match="cannot be written"):
         store.sync()
 
 

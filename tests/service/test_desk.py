@@ -6,7 +6,7 @@ import pytest
 
 from bcr.objects import store_operations as operations
 from bcr_service import desk as desks
-from bcr_service.desk import Busy, Desk, Job
+from bcr_service.desk import Busy, Desk, Job, Refused
 from bcr_service.gateway import is_broken
 
 
@@ -97,6 +97,16 @@ def test_a_job_is_withdrawn_while_it_waits_and_not_when_it_is_sent(desk):
     assert not desk.withdraw(sent)
     assert desk.take() == ()
     assert desk.waiting() == 0
+
+
+def test_who_shared_a_request_that_the_replicas_refuse_is_told_that_nothing_of_it_happened(desk):
+    (first, got), (second, other) = job(get("a")), job(get("b"))
+    desk.put(first)
+    desk.put(second)
+    desk.sent(0, desk.take())
+    desk.refused(0, "no room on the disks")
+    assert got == other == [Refused("no room on the disks")]
+    assert desk.is_idle()
 
 
 def test_the_client_is_woken_once_for_all_that_comes_before_it_looks(desk):

@@ -9,7 +9,7 @@ from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.values import DiskFault, PowerCut, Restart, SyncEnd
 from bcr.stable.disk import DiskError, Row
 from bcr_sim.campaign import run_text
-from bcr_sim.disks import SimDisk
+from bcr_sim.disks import RESERVED_BYTES, SimDisk
 from bcr_sim.seeds import scenario_text
 
 BASE = """t = 1
@@ -27,14 +27,14 @@ workload[1] = pseudorandom(2,30)
 """
 
 
-def run(words, durable="on"):
-    outcome = run_text(f"{BASE}durable = {durable}\nsimulation = seed(1); {words}\n")
+def run(words, durable="on", base=BASE):
+    outcome = run_text(f"{base}durable = {durable}\nsimulation = seed(1); {words}\n")
     assert not isinstance(outcome, str), outcome
     return outcome
 
 
-def passes(words):
-    outcome = run(words)
+def passes(words, base=BASE):
+    outcome = run(words, base=base)
     assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60)
     return outcome
 
@@ -51,14 +51,44 @@ def test_one_that_begins_again_twice_is_replaced_all_the_same():
     assert configurations(passes("restart(replica_1,60); restart(replica_1,90)"))[:1] == [1]
 
 
+def test_an_olympus_that_begins_again_still_owes_the_pause_that_it_owed_before(tmp_path):
+    words = "; ".join(f"restart(replica_1,{at})" for at in (60, 120, 250))
+    base = BASE.replace(",30)", ",150)")
+    run_text(f"{base}durable = on\nsimulation = seed(1); {words}; restart(olympus,340)\n", folder=tmp_path)
+    events = [
+        line.split("event=")[1].split()[0] for line in next(tmp_path.rglob("olympus.log")).read_text().splitlines() if "event=" in line
+    ]
+    assert "pausing" in events[events.index("resumed") :]
+
+
 def test_the_power_of_all_may_fail_at_once():
     assert configurations(passes("power_cut(60,200)")) == [1]
 
 
-def test_a_disk_that_fills_or_loses_something_is_one_of_the_t():
-    for fault in ("full", "torn", "flip"):
+def test_a_disk_that_breaks_or_loses_something_is_one_of_the_t():
+    for fault in ("broken", "torn", "flip"):
         outcome = passes(f"disk(replica_1,{fault},60)")
         assert "disk(1)" in {each["fault"] for each in outcome.result["faults_injected"]}, fault
+
+
+def refused(outcome):
+    return [each.statement.number for client in outcome.record.clients for each in client.unanswered]
+
+
+@pytest.mark.parametrize(("position", "interval", "changes"), [(0, 3, [1]), (1, 3, []), (2, 3, []), (2, 100, [1])])
+def test_for_the_full_disk_of_one_nothing_is_refused_and_it_is_replaced_where_checkpoints_do_not_make_room(position, interval, changes):
+    outcome = passes(f"disk(replica_{position},full,40)", BASE.replace("checkpt_interval = 3", f"checkpt_interval = {interval}"))
+    assert refused(outcome) == [] and outcome.result["faults_injected"] == []
+    assert configurations(outcome) == changes
+
+
+def test_where_the_disks_of_t_plus_1_are_full_what_is_new_is_refused_for_good_and_nobody_has_to_be_replaced():
+    outcome = run("; ".join(f"disk(replica_{position},full,40)" for position in (0, 1, 2)))
+    assert configurations(outcome) == []
+    answered = outcome.result["operations"]
+    assert answered > 0
+    assert len(refused(outcome)) == 60 - answered > 0
+    assert {breach.partition(":")[0] for breach in outcome.breaches} == {"liveness"}  # that they have no answers
 
 
 def test_with_one_disk_lost_and_the_power_cut_t_plus_1_disks_are_enough():
@@ -86,13 +116,13 @@ def test_seeds_without_disks_are_what_they_were():
 
 def test_the_hunt_draws_each_of_the_words():
     texts = "".join(scenario_text(seed, durable=True) for seed in range(200))
-    for word in ("restart(", "power_cut(", ",full,", ",torn,", ",flip,", ",slow("):
+    for word in ("restart(", "power_cut(", ",full,", ",broken,", ",torn,", ",flip,", ",slow("):
         assert word in texts
 
 
 def test_checksums_are_not_asked_to_stand_against_disks_that_lose_what_was_synced():
     texts = "".join(scenario_text(seed, "crc", durable=True) for seed in range(200))
-    assert ",torn," not in texts and ",flip," not in texts and ",full," in texts
+    assert ",torn," not in texts and ",flip," not in texts and ",broken," in texts
 
 
 # -- the words
@@ -115,7 +145,7 @@ def test_the_words_are_read():
     [
         ("restart(client_0,5)", "expected replica_0 to replica_2 or olympus, found 'client_0'"),
         ("restart(replica_3,5)", "expected replica_0 to replica_2 or olympus, found 'replica_3'"),
-        ("disk(replica_0,broken,5)", "expected full, torn, flip or slow.ms., found 'broken'"),
+        ("disk(replica_0,wet,5)", "expected full, broken, torn, flip or slow.ms., found 'wet'"),
     ],
 )
 def test_what_is_no_word_for_a_disk_is_told(words, said):
@@ -159,11 +189,27 @@ def test_the_power_may_leave_what_was_not_synced_whole_torn_or_not_there():
     assert fates == {"lost", "whole", "torn"}
 
 
-def test_a_full_disk_takes_nothing_more():
+def test_a_broken_disk_takes_nothing_more():
     ours = disk()
-    ours.is_full = True
-    with pytest.raises(DiskError, match="no space left"):
+    ours.is_broken = True
+    with pytest.raises(DiskError, match="cannot be written"):
         ours.append(Row.of(0, b"row"))
+
+
+def test_a_full_disk_takes_what_was_set_aside_and_tells_when_half_of_it_is_gone():
+    ours = disk()
+    ours.append(Row.of(0, bytes(100_000)))
+    ours.sync()
+    assert ours.room() == "enough"
+    ours.fill()
+    assert ours.room() == "low"
+    ours.append(Row.of(1, bytes(RESERVED_BYTES // 2 + 1)))
+    ours.sync()
+    assert ours.room() == "spent"
+    ours.checkpoint({"base": b"cut"}, {}, 1)  # the first row was large
+    assert ours.room() == "low"
+    with pytest.raises(DiskError, match="no space left"):
+        ours.append(Row.of(2, bytes(100_000 + RESERVED_BYTES)))
 
 
 def test_a_flipped_bit_changes_exactly_one_thing():

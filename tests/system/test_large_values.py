@@ -1,13 +1,15 @@
 """Large values on real runs: what fits is served without a reconfiguration, and what does not has a result of its own."""
 
+import pytest
 from whole_runs import passed, perform, scenario
 
 LARGE = "x" * 200_000
 
 
-def test_three_operations_of_one_client_do_not_end_the_service(tmp_path):
+@pytest.mark.parametrize("durable", ["off", "on"])
+def test_three_operations_of_one_client_do_not_end_the_service(tmp_path, durable):
     workload = f"put('k','{LARGE}'); append('k','{LARGE}'); get('k'); append('k','y'); get('k')"
-    run = perform(tmp_path, scenario(workload))
+    run = perform(tmp_path, scenario(workload, durable=durable))
     assert passed(run)
     result = run.result()
     assert result["results"] == [["OK", "fail", LARGE, "OK", LARGE + "y"]]

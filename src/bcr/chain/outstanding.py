@@ -6,23 +6,47 @@ from bcr.signed.signing import Signed
 from bcr.signed.statements import Rejection, SignedRequest
 
 MAX_BACKOFF = 16  # a request is sent again after 1, 2, 4 … times the client timeout, and this at the most
+NO_ROOM = "no room on the disks"  # why a replica rejects what it could order otherwise (specification, 13.10)
 VOID = (Operation("void", ""),)  # takes the number of a request that was rejected: whatever an object makes of it, it asks for nothing
 
 
 class OutstandingRequest:
     """A request that waits for its answer: sent `attempts` times, the first at `sent_ns` on the client's clock.
 
-    `has_asked_all` says whether all replicas of the current configuration were asked; `is_void`, whether it only takes
-    the number of one that was rejected.
+    `has_asked_all` says whether all replicas of the current configuration were asked. `left_out` is the request that was rejected,
+    and `why`, where this one only takes its number.
     """
 
-    def __init__(self, signed: SignedRequest, sent_ns: int, attempts: int = 1, has_asked_all: bool = False, is_void: bool = False) -> None:
+    def __init__(
+        self,
+        signed: SignedRequest,
+        sent_ns: int,
+        attempts: int = 1,
+        has_asked_all: bool = False,
+        left_out: SignedRequest | None = None,
+        why: str = "",
+    ) -> None:
         self.signed = signed
         self.sent_ns = sent_ns
         self.attempts = attempts
         self.has_asked_all = has_asked_all
-        self.is_void = is_void
+        self.left_out = left_out
+        self.why = why
         self._rejections: dict[int, Rejection] = {}  # by replica
+
+    def asked(self) -> SignedRequest:
+        """The request that it is about."""
+        return self.signed if self.left_out is None else self.left_out
+
+    def named(self, request_digest: bytes) -> SignedRequest:
+        """The request that an answer with this digest is to be held against: anybody may have sent that answer."""
+        is_left_out = self.left_out is not None and self.left_out.statement.digest() == request_digest
+        return self.asked() if is_left_out else self.signed
+
+    def heed(self, answered: SignedRequest) -> None:
+        """This is answered for good: where it is the one that was left out, somebody had ordered it all the same."""
+        if answered is self.left_out:
+            self.signed, self.left_out = answered, None
 
     def patience(self) -> int:
         """After how many timeouts it is sent again, when all replicas were asked."""

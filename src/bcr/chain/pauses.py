@@ -9,17 +9,20 @@ CALM = 4  # times the pause that a configuration has served when the next one ow
 
 
 class Pauses:
-    """Whoever spoils every configuration costs time, and not all of it: each that is replaced soon doubles the pause."""
+    """Whoever spoils every configuration costs time, and not all of it: each that is replaced soon doubles the pause.
 
-    def __init__(self) -> None:
-        self._pause_ms = 0.0
+    `pause_ms` is how long the next one is to serve.
+    """
+
+    def __init__(self, pause_ms: float = 0.0) -> None:
+        self.pause_ms = pause_ms
 
     def owed_ms(self, served_ms: float) -> float:
         """How much longer a configuration that has served so long is to serve; to be asked once a configuration."""
-        if served_ms > CALM * max(self._pause_ms, LEAST_MS):
-            self._pause_ms = 0.0
-        owed_ms = max(0.0, self._pause_ms - served_ms)
-        self._pause_ms = min(MOST_MS, max(LEAST_MS, 2 * self._pause_ms))
+        if served_ms > CALM * max(self.pause_ms, LEAST_MS):
+            self.pause_ms = 0.0
+        owed_ms = max(0.0, self.pause_ms - served_ms)
+        self.pause_ms = min(MOST_MS, max(LEAST_MS, 2 * self.pause_ms))
         return owed_ms
 
 

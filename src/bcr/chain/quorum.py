@@ -1,6 +1,5 @@
 """Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (specification, 7.3, 7.9)."""
 
-from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import combinations
@@ -81,16 +80,15 @@ def withholders(histories: Mapping[int, ValidHistory]) -> set[int]:
 
 
 def candidates(
-    histories: Mapping[int, ValidHistory], size: int, suspects: AbstractSet[int], failed: Iterable[Quorum] = ()
+    histories: Mapping[int, ValidHistory], size: int, suspects: AbstractSet[int], blamed: Mapping[int, int] = {}
 ) -> Iterator[Quorum]:
     """All quorums of `size` among these replicas, in the order in which to try them.
 
     First those without suspects, for a suspect has been proved to lie; then those that hold one of the longest
-    histories, so that nothing which a client may have an answer to is left behind; then of those who stood in the fewest that
-    `failed`, for a liar stands in each of them, and of many quorums it is in very many; then by position.
+    histories, so that nothing which a client may have an answer to is left behind; then of those who were `blamed` the fewest
+    times for a quorum that failed, for of many quorums a liar is in very many; then by position.
     """
-    failures = Counter(position for quorum in failed for position in quorum)
-    in_turn = sorted(histories, key=lambda position: (failures[position], position))
+    in_turn = sorted(histories, key=lambda position: (blamed.get(position, 0), position))
     longest = max((history.end for history in histories.values()), default=0)
     ahead = {position for position, history in histories.items() if history.end == longest}
     clean = [position for position in in_turn if position not in suspects]
@@ -109,6 +107,7 @@ def choose_quorum(
     failed: Mapping[Quorum, str],
     suspects: AbstractSet[int] = frozenset(),
     forgiven: Container[Quorum] = (),
+    blamed: Mapping[int, int] = {},
 ) -> tuple[QuorumPlan | None, dict[Quorum, str]]:
     """The first quorum that has not failed and can be caught up, with the plan for it; None where there is none.
 
@@ -123,7 +122,7 @@ def choose_quorum(
     late: list[Quorum] = []
 
     def in_turn() -> Iterator[Quorum]:
-        for quorum in candidates(histories, size, suspects, failed):
+        for quorum in candidates(histories, size, suspects, blamed):
             if quorum in forgiven:
                 late.append(quorum)
             else:

@@ -95,6 +95,7 @@ class Reconfiguration:
         self._late: dict[Quorum, set[int]] = {}  # failed by silence alone -> whose, as long as that lasts
         self._forgiven: Counter[Quorum] = Counter()
         self._chances = 0  # that were given in all
+        self._blamed: Counter[int] = Counter()  # position -> how many quorums failed by its silence, or with it by other digests
         self.failed: dict[Quorum, str] = {}
         self.tried: list[Quorum] = []
         self.attempt = attempts_before  # at a quorum
@@ -172,7 +173,7 @@ class Reconfiguration:
         A quorum with a replica that was silent once waits for that replica's answer.
         """
         usable = {position: history for position, history in self.histories.items() if position not in self.silent}
-        plan, why_not = choose_quorum(usable, self.configuration.histories, self.failed, self.suspects(), self._forgiven)
+        plan, why_not = choose_quorum(usable, self.configuration.histories, self.failed, self.suspects(), self._forgiven, self._blamed)
         self.failed |= why_not
         if plan is not None:
             self.tried.append(plan.quorum)
@@ -231,8 +232,10 @@ class Reconfiguration:
         return None
 
     def fail(self, plan: QuorumPlan, why: str, silent: Iterable[int] = ()) -> None:
-        """The quorum will not do; `silent` names the members that did not answer in time."""
+        """The quorum will not do; `silent` names the members that did not answer in time, and where none is, each may have lied."""
+        silent = tuple(silent)
         self.failed[plan.quorum] = why
+        self._blamed.update(silent or plan.quorum)
         self.silent.update(silent)
         if silent:
             self._late[plan.quorum] = set(silent)

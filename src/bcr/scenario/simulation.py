@@ -62,8 +62,8 @@ OPTIONS: Mapping[str, Option] = {
                           "being written is on the disk then, or is not, or is torn; and the process begins again"),
     "power_cut": Option(("milliseconds", "milliseconds"), "Olympus and all replicas end at the first, and begin again from their disks at the second"),
     "disk": Option(("replica", "disk_fault", "milliseconds"),
-                   "from then on the disk of the replica, of the configuration that is current then, is `full`, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a "
-                   "bit of it `flip`s, and the process begins again"),
+                   "from then on the disk of the replica, of the configuration that is current then, is `full` but for what is set aside, or `broken`, so that no write "
+                   "succeeds, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a bit of it `flip`s, and the process begins again"),
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
@@ -124,9 +124,9 @@ def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -
     if kind in ("replica", "durable"):
         return _process(call, index, replicas, 0, may_be_olympus=kind == "durable")
     if kind == "disk_fault":
-        if not re.fullmatch(r"full|torn|flip|slow\(\d{1,7}\)", call.arguments[index]):
+        if not re.fullmatch(r"full|broken|torn|flip|slow\(\d{1,7}\)", call.arguments[index]):
             found = call.arguments[index]
-            raise Problem(f"{call.name}: expected full, torn, flip or slow(ms), found {found!r}", call.offsets[index])
+            raise Problem(f"{call.name}: expected full, broken, torn, flip or slow(ms), found {found!r}", call.offsets[index])
         return call.arguments[index]
     value = whole_number(call, index)
     most = replicas - 1 if kind == "position" else LIMITS[kind]

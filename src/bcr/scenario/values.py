@@ -151,7 +151,7 @@ class PowerCut(msgspec.Struct, frozen=True, array_like=True):
 class DiskFault(msgspec.Struct, frozen=True, array_like=True):
     """From virtual millisecond `at` the disk of a replica, of the configuration that is current then, is as `fault` says.
 
-    `full`: nothing can be written any more. `slow`: each sync takes `sync_ms`. `torn`: the last row of its log is spoiled,
+    `full`: there is no room but for what was set aside. `broken`: nothing can be written any more. `slow`: each sync takes `sync_ms`. `torn`: the last row of its log is spoiled,
     and `flip`: a bit somewhere; with both the process begins again, which is when it is noticed.
     """
 

@@ -37,7 +37,7 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("host", "living"): tuple[list[str]],
     ("host", "refused"): tuple[str],
     ("replica", "replica_report"): tuple[bytes],
-    ("replica", "replica_status"): tuple[str, int, int, int],
+    ("replica", "replica_status"): tuple[str, int, int, int, bool],
     ("replica", "replica_state"): tuple[int, int, bytes],
     ("replica", "replica_log"): tuple[int, int, bytes],
     ("replica", "changed"): tuple[str, int],

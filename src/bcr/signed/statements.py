@@ -101,7 +101,7 @@ class Refusal(Statement, frozen=True, tag="refusal"):
 
 
 class Rejection(Statement, frozen=True, tag="rejection"):
-    """A replica's signed *error* in answer to a request beyond the limits, which no correct replica ever orders (specification, 4.8)."""
+    """A replica's signed *error* in answer to a request beyond the limits, or for which it has no room (specification, 4.8, 13.10)."""
 
     configuration: int
     client: int

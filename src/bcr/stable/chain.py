@@ -9,6 +9,7 @@ The state stands as of the last completed checkpoint, and the log goes on from t
 the results whose digests stand in it, or the replica stops.
 """
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,12 +20,13 @@ from bcr.chain.ledger import Ledger
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Checkpoint, Result, SignedCheckpoint
 from bcr.signed.violations import ProtocolViolation
-from bcr.stable.disk import Content, DamagedError, Disk, Row, believable, sealed, unsealed
+from bcr.stable.disk import Content, DamagedError, Disk, Room, Row, believable, sealed, unsealed
 from bcr.state.running import RunningState, Snapshot
 
 T = TypeVar("T")
 
-MOST_PENDING = 3  # checkpoints whose proof is not there yet; two intervals are the most that a history spans
+RESERVED_BYTES = 16 << 20  # on a disk for the log of two intervals, and for being wedged
+STATES_RESERVED = 2  # and as many times the state: that of the next checkpoint, or of the next configuration
 
 
 class Identity(msgspec.Struct, frozen=True, array_like=True):
@@ -80,11 +82,12 @@ class Stable:
         """Reads what is there, or writes the identity. Raises DiskError; DamagedError where the log is lost."""
         self._disk = disk
         self._waiting: list[Record] = []
-        self._pending: list[tuple[int, Snapshot, bytes]] = []  # checkpoints that wait for their proof, by slot
+        self._pending: dict[int, tuple[Snapshot, bytes]] = {}  # checkpoints that wait for their proof, by slot, and their digests
         self._kept: dict[int, bytes] = {}  # the buckets as they are on the disk
         self._last_slots: dict[int, int] = {}  # number of a row -> the last slot in it
         self._next_row = 0
         self._content: Content | None = None
+        self._is_over = False  # it orders nothing more, and its successors need the room
         self.has_begun = False
         content = disk.read()
         self.has_restarted = bool(content.facts)
@@ -119,8 +122,7 @@ class Stable:
         base = Base(0, snapshot.digest(), (), snapshot.outcomes)
         self._checkpoint({"configuration": configuration, "base": encode(base)}, snapshot, 0)
         content = self._disk.read()
-        written = Snapshot(tuple(sorted(content.parts.items())), base_of(content).outcomes)
-        if written.digest() != base.state_digest:
+        if content.parts != dict(snapshot.buckets) or base_of(content) != base:
             raise DamagedError(f"{self._disk.name} gives back another state than was written")
         self.has_begun = True
 
@@ -131,12 +133,19 @@ class Stable:
     def wedged(self, ledger: Ledger) -> None:
         """The replica is about to tell its history, and tells the same whenever it is asked again."""
         self._waiting.append(WedgedRecord(min(ledger.history, default=ledger.next_slot), ledger.checkpoint_proof))
+        self._is_over = True
+
+    def room(self) -> Room:
+        """How much is left on the disk."""
+        return self._disk.room()
 
     def sync(self) -> None:
         """Return when all that it was told will survive a power cut."""
         if self._waiting:
             self._append()
             self._disk.sync()
+            if self._is_over:
+                self._disk.release()
 
     def _append(self) -> None:
         slots = [each.entry.slot for each in self._waiting if isinstance(each, SlotRecord)]
@@ -148,9 +157,12 @@ class Stable:
     # -- checkpoints
 
     def signed_checkpoint(self, slot: int, state: RunningState) -> None:
-        """The replica signs a checkpoint of this slot, with this state; it is kept until its proof is there."""
+        """The replica signs a checkpoint of this slot, with this state; it is kept until its proof is there, or that of a later one.
+
+        So there are no more of them than slots in a history: as many may be under way at once.
+        """
         snapshot = state.snapshot()
-        self._pending = [*self._pending[1 - MOST_PENDING :], (slot, snapshot, snapshot.digest())]
+        self._pending[slot] = (snapshot, snapshot.digest())
 
     def completed_checkpoint(self, agreed: Checkpoint, proof: tuple[SignedCheckpoint, ...]) -> None:
         """The proof of a checkpoint is there: with it go the state of that slot, and the rows before, at once.
@@ -158,15 +170,16 @@ class Stable:
         Where the replica did not sign it, or another state, the log stays as it is.
         """
         slot = agreed.slot
-        mine = next((each for each in self._pending if each[0] == slot), None)
-        self._pending = [each for each in self._pending if each[0] > slot]
-        if mine is None or mine[2] != agreed.state_digest:
+        mine = self._pending.get(slot)
+        self._pending = {each: waiting for each, waiting in self._pending.items() if each > slot}
+        if mine is None or mine[1] != agreed.state_digest:
             return
+        (snapshot, state_digest) = mine
         if self._waiting:
             self._append()
-        base = Base(slot + 1, mine[2], proof, mine[1].outcomes)
+        base = Base(slot + 1, state_digest, proof, snapshot.outcomes)
         first = next((row for row, last in sorted(self._last_slots.items()) if last > slot), self._next_row)
-        self._checkpoint({"base": encode(base)}, mine[1], first)
+        self._checkpoint({"base": encode(base)}, snapshot, first)
         self._last_slots = {row: last for row, last in self._last_slots.items() if row >= first}
 
     def _checkpoint(self, facts: dict[str, bytes], snapshot: Snapshot, first: int) -> None:
@@ -175,6 +188,7 @@ class Stable:
         changed |= dict.fromkeys(self._kept.keys() - present.keys(), b"")  # all of whose keys are gone
         self._disk.checkpoint({name: sealed(name, body) for name, body in facts.items()}, changed, first)
         self._kept = present
+        self._disk.reserve(reserved_for(present))
 
     # -- after a restart
 
@@ -216,6 +230,11 @@ class Stable:
         if digest_of_result(done.result()) != record.result_digest:
             raise DamagedError(f"slot {entry.slot} on {self._disk.name} gives another result than when it was written")
         ledger.history[entry.slot] = entry
+
+
+def reserved_for(parts: Mapping[int, bytes]) -> int:
+    """How many bytes a disk with this state sets aside."""
+    return RESERVED_BYTES + STATES_RESERVED * sum(map(len, parts.values()))
 
 
 def base_of(content: Content, is_sealed: bool = True) -> Base:

@@ -9,10 +9,13 @@ cannot promise that, and then nobody may ask again: what a disk says after a fai
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 from zlib import crc32
 
 import msgspec
+
+# Of a disk: nothing is wrong; what is set aside does not stand whole, or little else is left; or half of that is gone.
+Room = Literal["enough", "low", "spent"]
 
 
 class DiskError(Exception):
@@ -101,6 +104,15 @@ class Disk(Protocol):
 
     def cut(self, row: Row) -> None:
         """Take the last row away, and keep a copy of it beside."""
+
+    def reserve(self, size: int) -> None:
+        """Have so many bytes set aside, or what there is room for: what is written goes there when nothing else is left."""
+
+    def release(self) -> None:
+        """Set nothing aside any more: others may have the room."""
+
+    def room(self) -> Room:
+        """How much is left."""
 
     def close(self) -> None:
         """Let go of the disk; what was not synced is lost."""

@@ -19,6 +19,7 @@ from bcr.signed.authentication import Acceptance, Authentication
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Voucher
 from bcr.signed.violations import ProtocolViolation
+from bcr.stable.chain import reserved_for
 from bcr.stable.disk import Content, DamagedError, Disk, DiskError, sealed, unsealed
 from bcr.state.running import Snapshot
 
@@ -57,6 +58,13 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     run: str
 
 
+class Served(msgspec.Struct, frozen=True, array_like=True):
+    """For how long a configuration is to serve before it is replaced, and since when the last one has, in nanoseconds of the wall clock."""
+
+    pause_ms: float = 0.0
+    since_ns: int = 0
+
+
 class Decided(msgspec.Struct, frozen=True, array_like=True):
     """What the last configuration is replaced with: the vouchers, and the account of it, as far as it went."""
 
@@ -87,6 +95,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
     issued: Issued | None = None
     decided: Decided | None = None
     state: Snapshot | None = None
+    served: Served = Served()
 
     @classmethod
     def read(cls, content: Content, name: str) -> "OlympusFacts":
@@ -102,6 +111,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
                 decode(Issued | None, facts["issued"]),  # type: ignore[arg-type]
                 decode(Decided | None, facts["decided"]),  # type: ignore[arg-type]
                 _state(content, decode(StateFact | None, facts["state"])),  # type: ignore[arg-type]
+                decode(Served, facts["served"]) if "served" in facts else Served(),
             )
         except KeyError as missing:
             raise DamagedError(f"{name} lacks the fact {missing}") from missing
@@ -138,6 +148,7 @@ class OlympusLog:
             raise DiskError(f"{disk.name} is of a service with {found.terms.difference(terms)}")
         self.seed = found.seed
         self.highest, self.issued, self.decided, self.state = found.highest, found.issued, found.decided, found.state
+        self.served = found.served
         self.clients = found.clients
         self.era = found.era + 1
         self.is_continued = found.issued is not None and found.issued.run != run
@@ -159,6 +170,10 @@ class OlympusLog:
         self._write({"highest": encode(self.highest)})
         return self.highest
 
+    def owe(self, pause_ms: float) -> None:
+        """So long the next configuration is to serve; it is written with what is decided, or issued."""
+        self.served = msgspec.structs.replace(self.served, pause_ms=pause_ms)
+
     def name_client(self, number: int) -> None:
         """Before a client gets this number, which no other gets, also after a restart."""
         if number >= self.clients:
@@ -167,11 +182,13 @@ class OlympusLog:
 
     def decide(self, vouchers: Iterable[Voucher], state: Snapshot, account: ReconfigurationReport) -> None:
         """Before any voucher leaves: these, and the state that the next configuration begins with."""
-        self._write({"decided": encode(Decided(tuple(vouchers), account))}, state)
+        self._write({"decided": encode(Decided(tuple(vouchers), account)), "served": encode(self.served)}, state)
 
-    def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot) -> None:
-        """Before the configuration leaves, which begins with this state: nothing is decided that is not in it."""
-        self._write({"issued": encode(Issued(configuration, tuple(mute), self._run)), "decided": encode(None)}, state)
+    def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot, since_ns: int = 0) -> None:
+        """Before the configuration leaves, which begins with this state, and serves from then on: nothing is decided that is not in it."""
+        self.served = msgspec.structs.replace(self.served, since_ns=since_ns)
+        issued = Issued(configuration, tuple(mute), self._run)
+        self._write({"issued": encode(issued), "decided": encode(None), "served": encode(self.served)}, state)
 
     def recover(self, configuration: SignedConfiguration, state: Snapshot, highest: int) -> None:
         """In a new log: what is known of the one that was lost."""
@@ -188,6 +205,7 @@ class OlympusLog:
             changed |= dict.fromkeys(self._parts.keys() - present.keys(), b"")  # all of whose keys are gone
             self._parts = present
         self._disk.checkpoint({name: sealed(name, body) for name, body in facts.items()}, changed, 0)
+        self._disk.reserve(reserved_for(self._parts))
 
 
 class NoOlympusLog:
@@ -196,6 +214,7 @@ class NoOlympusLog:
     era = first = clients = 0
     is_continued = False
     issued = decided = state = None
+    served = Served()
 
     def __init__(self, seed: bytes) -> None:
         self.seed = seed
@@ -206,4 +225,4 @@ class NoOlympusLog:
     def nothing(self, *_: object) -> None:
         pass
 
-    decide = issue = name_client = nothing
+    owe = decide = issue = name_client = nothing

@@ -41,7 +41,7 @@ class Buckets:
     """An object's values by key, made of the canonical encodings of its buckets, by their index.
 
     Keys and values, as encoded, are to come to at most `limit_bytes`. An encoding that is none raises MalformedMessage when
-    it is read.
+    it is read. `tree` is the one over these buckets, where somebody has made it already.
     """
 
     def __init__(
@@ -49,12 +49,13 @@ class Buckets:
         encoded: Mapping[int, bytes] | None = None,
         limit_bytes: int = STATE_LIMIT_BYTES,
         replicated: ReplicatedObject[Any] | str = DEFAULT,
+        tree: BucketTree | None = None,
     ) -> None:
         self.replicated = found(replicated)
         self._limited = self.replicated if isinstance(self.replicated, LimitedObject) else None
         self._kind: Any = dict[str, self.replicated.value_type]  # type: ignore[name-defined]
         self._encoded = dict(encoded or {})  # index -> as it was when last asked for; no bucket is empty
-        self._tree: BucketTree | None = None  # over the buckets, once it has been asked for
+        self._tree = tree  # over the buckets, once it has been asked for
         # By index those that are not empty, as a snapshot has them, once one was asked for: so it sorts nothing.
         self._pairs: list[tuple[int, bytes] | None] | None = None
         self._unread = set(self._encoded)  # indexes of which `_values` has nothing yet

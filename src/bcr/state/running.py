@@ -183,7 +183,7 @@ class RunningState:
     ) -> "RunningState":
         """The running state that the snapshot was taken of. Raises MalformedMessage where its outcomes are none."""
         state = cls(client_window, limits, replicated, session_slots)
-        state._buckets = Buckets(dict(snapshot.buckets), limits.dictionary, state.replicated)
+        state._buckets = Buckets(dict(snapshot.buckets), limits.dictionary, state.replicated, snapshot.tree())
         outcomes, table = _decoded_clients(snapshot.outcomes)
         if (table is None) != (state.sessions is None):
             raise MalformedMessage(f"a running state {'without' if table is None else 'with'} sessions")
@@ -278,7 +278,13 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
         tree = BucketTree()
         for index, encoded in self.buckets:
             tree.set(index, encoded)
+        self.__dict__["_tree"] = tree
         return _digest(tree.root(), self.outcomes)
+
+    def tree(self) -> BucketTree | None:
+        """The tree over the buckets, for whoever goes on from them, where the digest was asked for."""
+        known: BucketTree | None = self.__dict__.get("_tree")
+        return None if known is None else known.copy()
 
 
 class Witness(msgspec.Struct, frozen=True, array_like=True):

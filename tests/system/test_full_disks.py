@@ -1,0 +1,59 @@
+"""A real run whose disks fill up, in a file system of their own, and have room again."""
+
+import errno
+import subprocess
+from pathlib import Path
+
+import pytest
+from whole_runs import on_disk, pseudorandom, start
+
+MOUNTED = 'mount -t tmpfs -o size=96m none "$0" && exec "$@"'
+CHUNK = bytes(1 << 20)
+REFUSED = "no room on the disks"
+
+
+@pytest.fixture
+def small(tmp_path):
+    """What a command has to be put behind to have a small file system at `data`."""
+    data = tmp_path / "data"
+    data.mkdir()
+    before = ["unshare", "-rm", "sh", "-c", MOUNTED, str(data)]
+    try:
+        subprocess.run([*before, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system of one's own can be mounted here: {error}")
+    return before
+
+
+def fill(file):
+    with open(file, "wb", buffering=0) as filler:
+        while True:
+            try:
+                filler.write(CHUNK)
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+                return
+
+
+def test_while_the_disks_are_full_what_is_new_is_refused_for_good_and_when_there_is_room_again_it_is_done(tmp_path, small):
+    text = on_disk(*pseudorandom(1, 500), data="data", client_rate=100, checkpt_interval=10)
+    with start(tmp_path, text, before=small) as run:
+        run.await_line("client_0", event="accepted")
+        filler = Path(f"/proc/{run.process.pid}/root{tmp_path}/data/filler")
+        fill(filler)
+        run.await_line("client_0", event="rejected", why=REFUSED)
+        filler.unlink()
+        run.await_line("replica_0-configuration_0", event="disk_room", room="enough")
+        run.finish()
+    assert run.result()["reconfigurations"] == []
+    rejected = {int(line["number"]) for line in run.log("client_0") if line.get("event") == "rejected"}
+    answered = {each.request.statement.number for each in run.record().clients[0].exchanges}
+    assert not rejected & answered
+    assert rejected | answered == set(range(500))
+    assert max(answered) > max(rejected) > min(rejected) > min(answered)
+
+
+def test_where_there_is_no_room_for_disks_nothing_begins(tmp_path, small):
+    with start(tmp_path, on_disk("get('movie')", t=2, data="data"), before=small) as run:
+        assert run.finish() == 2
+    assert "MiB, and disks for t = 2 begin with 112 MiB" in run.output
