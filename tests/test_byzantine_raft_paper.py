@@ -735,6 +735,54 @@ def test_who_was_led_astray_by_the_leader_takes_what_was_decided_and_gives_the_t
     assert (state.term, state.is_started) == (1, False)
 
 
+LATER = chain_of(THREE, TWO, term=1)
+
+
+@pytest.mark.parametrize(
+    ("fetched", "late"),
+    [
+        (handed_over(2, 2), prepared(CHAIN, 1)),  # the log was cut behind it
+        (Decided(None, b"", 0, tuple(LATER), certificate(Commit(1, 2, LATER[1].digest))), prepared(CHAIN, 1)),
+        (Decided(None, b"", 0, tuple(LATER), certificate(Commit(1, 2, LATER[1].digest))), append(CHAIN, 3, THREE)),
+    ],
+)
+def test_what_comes_late_beside_what_was_fetched_convicts_nobody(fetched, late):
+    """What is decided in a later term may be other than what the leader of this one sent, who did not lie."""
+    rig = Member(3)
+    rig.hear(10, fetched)
+    rig.hear(20, late)
+    state = rig.run(30)
+    assert kinds_of(state) == []
+    assert (state.term, state.is_started, state.log.last_index) == (0, True, 2)
+
+
+def test_a_certificate_of_what_was_sent_and_cut_away_since_convicts_nobody():
+    rig = Member(3)
+    rig.hear(10, append(CHAIN, 1, ONE))
+    rig.hear(20, handed_over(2, 2))
+    rig.hear(30, prepared(CHAIN, 1))
+    assert kinds_of(rig.run(40)) == []
+
+
+def test_an_entry_that_does_not_follow_a_decided_one_of_the_same_term_convicts_the_leader():
+    rig = Member(3)
+    now_ms = decided(rig, 10, 2)
+    rig.hear(now_ms, append(chain_of(ONE, ONE, THREE), 3, THREE))
+    state = rig.run(now_ms + 10)
+    assert kinds_of(state) == ["WrongChain"]
+    assert (state.term, state.is_started) == (1, False)
+
+
+def test_an_entry_that_does_not_follow_what_the_term_began_with_convicts_the_leader():
+    rig = Member(3)
+    votes = [vote(server, 1, prepared(CHAIN, 2), CHAIN[:2]) for server in (0, 1, 2)]
+    rig.hear(10, begun(1, votes, 2, CHAIN[1].digest, CHAIN[:2]))
+    rig.hear(20, append(chain_of(ONE, ONE) + chain_of(THREE, term=1, behind=place_of(chain_of(ONE, ONE), 2)), 3, THREE, term=1))
+    state = rig.run(30)
+    assert kinds_of(state) == ["WrongChain"]
+    assert (state.term, state.is_started) == (2, False)
+
+
 # -- what must never happen
 
 

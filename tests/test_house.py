@@ -62,7 +62,7 @@ ARROWS = {
     },
     "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
     "bcr_show": {"bcr", "bcr_run", "bcr_runtime", "msgspec"},
-    "bcr_spec": HARNESS | {"Shuttle", "bcr_sim", "da", "msgspec", "rich"},
+    "bcr_spec": HARNESS | {"Figure2", "Shuttle", "bcr_sim", "da", "msgspec", "rich"},
     "bcr_tools": HARNESS
     | {
         "bcr_bench",

@@ -1,1 +1,1 @@
-"""The specification that runs, `spec/Shuttle.da`, and what holds the implementation against it."""
+"""The specifications that run, `spec/Shuttle.da` and `spec/Figure2.da`, and what holds the implementation against them."""

@@ -86,6 +86,11 @@ class Follower:
             self._container.take((sender, (sim.Command.Message, (None, message))))
             self._world.pass_by(MILLISECOND_NS)
 
+    def call(self, rule: str) -> None:
+        """Let it do what it may do at any time."""
+        with distalgo.installed(self._system):
+            getattr(self.process, rule)()
+
     @property
     def said(self) -> list[tuple[ProcessId, Message]]:
         return self._system.said
@@ -115,14 +120,14 @@ def departures(run: Recorded) -> list[Departure]:
     demand_specified(run.scenario)
     distalgo.set_options()
     # What goes wrong in a handler is only logged.
-    with _complaints() as complaints, with_digests(run.translator.digests.of) as text:
+    with complaints_of_processes() as complaints, with_digests(run.translator.digests.of) as text:
         follow = _Following(run, text)
         found = [departure for account in run.accounts for departure in follow.departures_of(account)]
     return [Departure("the specification", complaint) for complaint in complaints] + found
 
 
 @contextmanager
-def _complaints() -> Iterator[list[str]]:
+def complaints_of_processes() -> Iterator[list[str]]:
     """What processes of the specification log as an error meanwhile."""
     told: list[str] = []
     handler = logging.Handler(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Holds simulated runs of scenario files against the specification that runs, spec/Shuttle.da."""
+"""Holds simulated runs of scenario files against the specifications that run: spec/Shuttle.da, and of Raft spec/Figure2.da."""
 
 import argparse
 import sys
@@ -10,8 +10,9 @@ from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr_run.options import formerly, natural
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
-from bcr_spec.following import NotSpecified, demand_specified, departures
+from bcr_spec.following import Departure, NotSpecified, demand_specified, departures
 from bcr_spec.measure import measurements
+from bcr_spec.raft_following import RecordedRaft, departures_of_raft
 from bcr_spec.recording import Recorded, drawn
 
 
@@ -42,21 +43,26 @@ def _seeded(seeds: int) -> Iterator[Scenario]:
 
 
 def _held(scenario: Scenario) -> int:
+    if scenario.protocol == "raft":
+        raft = RecordedRaft(scenario)
+        raft.outcome()
+        terms = max(step.view.term for steps in raft.steps for step in steps)
+        steps = sum(map(len, raft.steps))
+        return _told(scenario, departures_of_raft(raft), f"{steps:,} steps of {scenario.num_replicas} servers in {terms} terms")
     demand_specified(scenario)
     run = Recorded(scenario)
     outcome = run.outcome()
-    found = departures(run)
     correct = sum(account.is_correct for account in run.accounts)
     messages = sum(len(account.steps) for account in run.accounts)
-    what = "violated" if found else "as specified"
+    what = f"{messages:,} messages, {correct} of {len(run.accounts)} processes correct, {len(outcome.record.reconfigurations)} reconfigurations"
+    return _told(scenario, departures(run), what)
+
+
+def _told(scenario: Scenario, found: Sequence[Departure], what: str) -> int:
     console = Terminal()
-    console.print(
-        f"{scenario.name}: {what}; {messages:,} messages, {correct} of {len(run.accounts)} processes correct, "
-        f"{len(outcome.record.reconfigurations)} reconfigurations",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    for departure in found:
-        console.print(f"  {departure}", markup=False, highlight=False, soft_wrap=True)
+    verdict = "violated" if found else "as specified"
+    for line in (f"{scenario.name}: {verdict}; {what}", *(f"  {departure}" for departure in found)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 1 if found else 0
 
 

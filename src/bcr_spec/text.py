@@ -7,17 +7,29 @@ from typing import Any
 
 from bcr_runtime.places import PROJECT
 
-FILE = PROJECT / "spec" / "Shuttle.da"
+FOLDER = PROJECT / "spec"
 
 
 def specification() -> Any:
     """The module made of spec/Shuttle.da, compiled where that has not been done; it comes with a checkout."""
-    folder = str(FILE.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    _find()
     import Shuttle
 
     return Shuttle
+
+
+def specification_of_raft() -> Any:
+    """The same of spec/Figure2.da."""
+    _find()
+    import Figure2
+
+    return Figure2
+
+
+def _find() -> None:
+    folder = str(FOLDER)
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 @contextmanager

@@ -313,5 +313,5 @@ def test_queries_over_history_cost_more_the_longer_the_history():
 
 
 def test_the_command_refuses_another_protocol_before_it_runs_it(capsys):
-    assert spec_main([str(SCENARIOS / "raft.config")]) == 2
-    assert "the specification is of protocol = shuttle, and not of raft" in capsys.readouterr().err
+    assert spec_main([str(SCENARIOS / "byzantine_raft.config")]) == 2
+    assert "the specification is of protocol = shuttle, and not of byzantine_raft" in capsys.readouterr().err

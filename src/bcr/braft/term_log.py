@@ -14,6 +14,13 @@ class TermLog(StoredLog):
         place = self.at(index)
         return place is not None and place.digest == digest
 
+    def is_of_leader(self, term: int, begun: bytes | None) -> bool:
+        """Whether the leader of that term made the last entry, or began the term with it: `begun` is the digest of what it began with.
+
+        Any other came here as something decided, perhaps in a later term: what does not follow it shows nothing about that leader.
+        """
+        return self.last.term == term or self.last.digest == begun
+
     def contradicts(self, index: int, entries: Sequence[Entry]) -> bool:
         """Whether this log holds another entry than one of these, which stand behind that index."""
         places = ((self.at(place), entry) for place, entry in enumerate(entries, start=index + 1))
