@@ -21,6 +21,7 @@ _DOMAIN = b"bcr statement\0"
 UNEVEN = 0.4  # of the lies under MACs are in these alone
 SPOILED = 0.3  # of the entries of an uneven vector
 FORGED_NUMBER = 1_000_000
+LEAST, MOST = -(1 << 63), (1 << 64) - 1  # what an integer of MessagePack can be
 
 
 def changed_payload(
@@ -122,7 +123,8 @@ def changed(value: Any, chance: random.Random) -> Any:
     if isinstance(value, bool) or value is None:
         return 0
     if isinstance(value, int):
-        return value + (1 if chance.random() < 0.5 else -1)
+        near = value + (1 if chance.random() < 0.5 else -1)
+        return near if LEAST <= near <= MOST else 2 * value - near
     if isinstance(value, bytes):
         if not value:
             return b"\0"

@@ -1,5 +1,8 @@
 """What hunts draw: schemes of coalitions, free liars, asynchrony that reaches Olympus; and that it finds what it is for."""
 
+import random
+
+import msgspec
 import pytest
 
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, possible
@@ -8,6 +11,7 @@ from bcr.scenario.values import Hold, Simulation
 from bcr.signed.authentication import KINDS
 from bcr_sim import hunt, sim
 from bcr_sim.campaign import run_text, text_of
+from bcr_sim.mutation import changed
 from bcr_sim.network import Network
 from bcr_sim.schemes import SCHEMES, Coalition
 from bcr_sim.seeds import IDENTITIES, Chance, acceptance_of, scenario_text
@@ -182,3 +186,11 @@ def test_a_fault_that_has_no_place_in_the_simulator_is_refused_with_its_reason(t
         assert main([str(file)]) == 2
         said = capsys.readouterr().err
         assert "failures[0,1]: shuttle(0,1),impersonate(2) cannot be simulated: the sender beside a message" in said
+
+
+@pytest.mark.parametrize("value", [-(1 << 63), (1 << 64) - 1, 0])
+def test_a_number_that_is_changed_can_still_be_sent(value):
+    for seed in range(4):
+        other = changed(value, random.Random(seed))
+        assert other != value
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(other)) == other
