@@ -29,6 +29,7 @@ from bcr.chain.messages import (
     Shuttle,
 )
 from bcr.chain.proofs import Answer
+from bcr.chain.timers import Timers
 from bcr.objects.dictionary import Operation
 from bcr.scenario.reading import parse_scenario
 from bcr.signed.pieces import EVERYBODY, signed_pieces
@@ -45,6 +46,7 @@ from bcr.signed.statements import (
     Refusal,
     Request,
     Result,
+    SessionOver,
     Stale,
     Voucher,
     WedgeRequest,
@@ -1101,6 +1103,44 @@ def a_refusal_for_this_client_for_another_and_of_another_configuration(scene: Sc
     assert refused(scene)
     assert not refused(scene, client=1)
     assert not refused(scene, configuration=1)
+
+
+@case("Client", "with requests outstanding")
+def that_a_session_is_over_when_more_than_t_replicas_say_so_and_of_the_next_one_that_says_nothing(scene: Scene) -> None:
+    state = scene.state
+    names = ("said_over", "is_session_over", "has_moved", "outstanding", "next_number", "session_from", "num_requests", "sessions", "lost",
+             "is_leaving", "needs_credential", "credential", "keys", "started_ns", "timers")  # fmt: skip
+    kept = {name: getattr(state, name) for name in names}
+    state.said_over, state.sessions, state.lost = set(), [], []
+    state.outstanding, state.timers = dict(state.outstanding), Timers(1_000)
+
+    def say(position: int, **changed: Any) -> list[Any]:
+        said = SessionOver(**{"configuration": 0, "client": state.signs_as} | changed)
+        with scene.recording("ask_all") as calls:
+            scene.process.on_session_over(scene.by_replica(said, position))
+        return calls
+
+    try:
+        assert say(2, configuration=1) == say(2, client=state.signs_as + 1) == []
+        assert state.said_over == set()
+        assert len(say(2)) == len(say(2)) == 1
+        assert not state.is_session_over
+        assert say(0) == []
+        assert (state.is_session_over, state.has_moved) == (True, True)
+        asked, sent = len(state.outstanding), state.next_number
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(scene.process), "new_keys", lambda _process, _key: kept["keys"])
+            scene.process.begin_session()
+        assert (state.is_session_over, state.said_over, state.next_number) == (False, set(), 0)
+        assert (len(state.lost), state.outstanding, state.credential) == (asked, {}, None)
+        assert state.session_from == kept["session_from"] + sent
+        assert state.num_requests == kept["num_requests"] - sent
+        assert state.needs_credential
+        say(2)  # with nothing outstanding there is nothing that it could be over for
+        assert state.said_over == set()
+    finally:
+        for name, value in kept.items():
+            setattr(state, name, value)
 
 
 @case("Client", "with requests outstanding")
