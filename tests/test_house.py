@@ -311,11 +311,14 @@ def test_the_check_finds_a_method_that_is_assigned_over():
     assert assigned_over_methods(source) == ["P.record in line 5"]
 
 
+def inherited_state(path):
+    return {name for process in ancestors(path) for name in state_of(process)}
+
+
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
 def test_no_local_name_of_a_process_method_is_a_state_variable(path):
     """DistAlgo would assign the state variable: `for (client, number) in …` sets self.number where number is state."""
-    inherited = {name for process in ancestors(path) for name in state_of(process)}
-    assert not shadowing(path.read_text(), inherited)
+    assert not shadowing(path.read_text(), inherited_state(path))
 
 
 def assigned_for_nobody(source, inherited=frozenset()):
@@ -338,8 +341,7 @@ def names_read(function):
 @pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
 def test_whatever_a_process_assigns_is_read_or_state(path):
     """`has_moved = True` in a base whose setup does not have it changes nothing: to DistAlgo it is a local name."""
-    inherited = {name for process in ancestors(path) for name in state_of(process)}
-    assert not assigned_for_nobody(path.read_text(), inherited)
+    assert not assigned_for_nobody(path.read_text(), inherited_state(path))
 
 
 def test_the_check_finds_what_is_assigned_for_nobody():

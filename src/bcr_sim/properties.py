@@ -59,8 +59,8 @@ class Bounds:
         self.in_flight = 2 * requests
         early = SPARE_EARLY + 4 * self.in_flight
         self.guests = MOST_OF_A_HOLDER * scenario.num_clients
-        self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early}
-        self.most_of |= dict.fromkeys(("heard", "unheard"), LIARS_MEMORY)
+        self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early,
+                        "heard": LIARS_MEMORY, "unheard": LIARS_MEMORY}  # fmt: skip
         # With as many that wait their turn as clients may have outstanding. With acceptance = quorum no window is enforced upwards.
         self.in_progress = self.in_flight + requests if scenario.acceptance == "all" else sys.maxsize
         self.history = 2 * scenario.checkpoint_interval + self.in_flight

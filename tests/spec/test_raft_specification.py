@@ -1,6 +1,5 @@
 """Raft as the paper's Figure 2 says it, spec/Figure2.da, by itself and beside the implementation."""
 
-import subprocess
 import sys
 from functools import cache
 
@@ -8,7 +7,7 @@ import msgspec
 import pytest
 
 from bcr.scenario import parse_scenario
-from bcr_runtime.places import PROJECT, SCENARIOS
+from bcr_runtime.places import SCENARIOS
 from bcr_sim.bugs import bugs, patched
 from bcr_spec.following import NotSpecified
 from bcr_spec.raft_following import RecordedRaft, departures_of_raft
@@ -43,13 +42,8 @@ def leader_of(run):
 # -- by itself
 
 
-def run_da(*arguments):
-    command = [sys.executable, "-m", "da", str(PROJECT / "spec" / "Figure2.da"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_it_runs_by_itself_as_a_distalgo_program():
-    done = run_da("1", "2", "3")
+def test_it_runs_by_itself_as_a_distalgo_program(run_da):
+    done = run_da("Figure2.da", "1", "2", "3")
     assert done.returncode == 0
     said = done.stderr + done.stdout
     logs = [line.partition("has committed ")[2] for line in said.splitlines() if "has committed" in line]
@@ -60,8 +54,8 @@ def test_it_runs_by_itself_as_a_distalgo_program():
     assert "ERROR" not in said
 
 
-def test_it_says_how_it_is_called():
-    done = run_da("1", "none", "3")
+def test_it_says_how_it_is_called(run_da):
+    done = run_da("Figure2.da", "1", "none", "3")
     assert done.returncode == 2
     assert "usage: python3 -m da spec/Figure2.da" in done.stderr + done.stdout
 
@@ -172,12 +166,8 @@ def test_a_seeded_bug_of_one_function_is_noticed(name, function, seed, monkeypat
     assert departures_of_raft(run) != []
 
 
-def test_a_seeded_bug_of_the_log_is_noticed():
-    """In a process of its own, which has the bug."""
-    command = [sys.executable, "-m", "bcr_spec.sensitivity", "conflicting entries stay", "2", "raft"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "noticed at seed" in done.stdout
+def test_a_seeded_bug_of_the_log_is_noticed(demand_noticed):
+    demand_noticed("conflicting entries stay", 2, "raft")
 
 
 # -- the command

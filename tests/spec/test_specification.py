@@ -1,7 +1,5 @@
 """The specification that runs, spec/Shuttle.da, by itself and beside the implementation."""
 
-import subprocess
-import sys
 from functools import cache
 
 import msgspec
@@ -9,7 +7,7 @@ import pytest
 
 from bcr.scenario import parse_scenario, read_scenario
 from bcr.scenario.values import Simulation
-from bcr_runtime.places import PROJECT, SCENARIOS
+from bcr_runtime.places import SCENARIOS
 from bcr_spec.alone import Crash, run_alone
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
@@ -50,13 +48,8 @@ def reconfigured():
 # -- by itself
 
 
-def run_da(*arguments):
-    command = [sys.executable, "-m", "da", str(PROJECT / "spec" / "Shuttle.da"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_it_runs_by_itself_as_a_distalgo_program():
-    done = run_da("1", "2", "4", "1")
+def test_it_runs_by_itself_as_a_distalgo_program(run_da):
+    done = run_da("Shuttle.da", "1", "2", "4", "1")
     assert done.returncode == 0
     said = done.stderr + done.stdout
     assert "configuration 0 replaced by way of (" in said
@@ -65,8 +58,8 @@ def test_it_runs_by_itself_as_a_distalgo_program():
 
 
 @pytest.mark.parametrize("arguments", [("1", "2"), ("one", "2", "3", "4"), ("0", "1", "1", "0")])
-def test_it_says_how_it_is_called(arguments):
-    done = run_da(*arguments)
+def test_it_says_how_it_is_called(run_da, arguments):
+    done = run_da("Shuttle.da", *arguments)
     assert done.returncode == 2
     assert "usage: python3 -m da spec/Shuttle.da" in done.stderr + done.stdout
 
@@ -284,12 +277,8 @@ def test_a_voucher_that_the_quorum_does_not_give_is_noticed():
     "name", ["suffix not executed", "hole filled with what comes", "wedged replica goes on",
              "one history is enough for a quorum"]
 )  # fmt: skip
-def test_a_seeded_bug_is_noticed(name):
-    """In a process of its own, which has the bug."""
-    command = [sys.executable, "-m", "bcr_spec.sensitivity", name, "10"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "noticed at seed" in done.stdout
+def test_a_seeded_bug_is_noticed(demand_noticed, name):
+    demand_noticed(name, 10)
 
 
 # -- the command
