@@ -30,7 +30,7 @@ SILENCE_S = 600.0  # of real time, after which a process hangs that finishes nei
 OUTSIDE = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP}  # by which others end a process, and no mutant does
 MEMORY_BYTES = 3 << 30  # of address space
 SHOWN = 160  # characters of what broke
-PACKAGES = {"bcr", "bcr_disk", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_tools"}
+PACKAGES = {"bcr", "bcr_disk", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_spec", "bcr_tools"}
 KEPT = {"bcr_sim"} | {
     f"bcr_sim.{name}" for name in ("bugs", "mutants", "attempt", "survival", "survivors", "swapping", "unit_tests")
 }  # import no rules
