@@ -184,6 +184,7 @@ class RecordedBraft(BraftRun):
         self.steps: dict[int, list[Step]] = {place: [] for place in range(scenario.num_replicas) if place not in faulty}
         self.pids: dict[int, ProcessId] = {}
         self._raw: list[_Raw] = []
+        self._containers: dict[int, Container] = {}  # by their journals
         self._keys: Any = None
         self._heard: dict[int, tuple[str, Any]] = {}  # by the journal of whoever handles it
         self._said: dict[int, list[tuple[str, Any]]] = {}
@@ -206,6 +207,9 @@ class RecordedBraft(BraftRun):
         stock = Journal.received, Journal.sent
 
         def received(journal: Journal, message_name: str, message: Any, payload: bytes) -> None:
+            container = self._containers.get(id(journal))
+            if container is not None and self._said.get(id(journal)):
+                self._took_a_step(container)  # what it did when the last message had shown it a lie
             self._heard[id(journal)] = message_name, message
             stock[0](journal, message_name, message, payload)
 
@@ -225,6 +229,7 @@ class RecordedBraft(BraftRun):
         if position not in self.steps:
             return
         self._keys = state.keys
+        self._containers[id(state.journal)] = container
         spoken = tuple(each for each in said if each[0] in KINDS)
         self._raw.append(_Raw(position, heard if heard is not None and heard[0] in KINDS else None, spoken, state.term, state.is_started,
                               state.is_ready, state.log.last.digest, state.commit_index, state.highest))  # fmt: skip
