@@ -204,7 +204,7 @@ def test_all_servers_lose_their_power_at_once_and_one_of_them_lies():
 
 @pytest.mark.parametrize("fault", ["torn", "flip", "full", "broken"])
 def test_a_server_whose_disk_fails_or_forgets_is_one_of_the_t(fault):
-    outcome = outcome_of(f"durable = on\nclient_rate = 30\nsimulation = seed(4); disk(replica_1,{fault},150)\n")
+    outcome = outcome_of(f"durable = on\nsimulation = seed(4); disk(replica_1,{fault},150)\n")
     assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 18)
 
 
