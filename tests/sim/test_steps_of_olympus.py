@@ -301,6 +301,7 @@ def only_a_client_comes_again_under_another_key_and_only_where_sessions_end(scen
         (0, "client_1", b"another", []),
         (1, "client_1", state.public_keys["client_1"], [("announce", (state.clients[1],))]),
         (1, "client_7", b"another", []),
+        (1, "client_x", b"another", []),
         (1, "replica_1", b"another", []),
     ):
         assert told(scene, name, key, settings=replace(state.settings, session_slots=slots)) == calls
