@@ -1,6 +1,7 @@
 """Runs a command so that nothing of it is left behind, however it ends."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -19,6 +20,10 @@ KILL_LIMIT_S = 10.0  # for what was killed to be gone
 # For the command to end when all that was wanted of it is there: so long nobody of it may have anything to do, and so much
 # CPU time may they take. On a busy machine what is about to end waits for its turn, and does not stand still.
 OVER_LIMIT_S = 6.0
+
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class Interrupted(Exception):
@@ -44,6 +49,15 @@ class StoodStill(Exception):
         super().__init__(f"did not end within {limit_s:g} s of its verdict, and was ended: {', '.join(family)}")
 
 
+def end_with_us() -> None:
+    """In a child, before it is the command: it is asked to end when the thread that made it has ended, however that was.
+
+    Only Linux has that. It calls nothing that a thread which is not there any more could have locked.
+    """
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 def supervise(
     command: Sequence[str],
     folder: Path | None,
@@ -59,12 +73,14 @@ def supervise(
 
     Raises TimeLimitReached, StoodStill, where the command does not end although `is_over` has become true, and
     Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is then asked to end, before it is
-    killed. In every case its descendants have ended too.
+    killed. In every case its descendants have ended too. Where we are killed ourselves the command is asked to end.
     """
     with _noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
         ending_of: _Ending | None = None
-        process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment)
+        process = subprocess.Popen(
+            command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment, preexec_fn=end_with_us  # noqa: PLW1509 - see there
+        )  # fmt: skip
         family: set[psutil.Process] = set()
         try:
             while True:

@@ -72,6 +72,19 @@ def test_an_interrupt_ends_the_whole_family_even_who_left_the_group_or_is_deaf(n
     assert [supervising._is_alive(process) for process in family] == [False, False, False]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process know that its parent has ended")
+def test_a_command_is_asked_to_end_when_its_supervisor_is_killed(notes, ended):
+    opened, path = notes
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(FAMILY), str(path)])
+    family = [psutil.Process(int(opened.readline())) for _ in range(3)]
+    ended += family
+    [commanded] = [each for each in family if each.ppid() == supervisor.pid]
+    supervisor.kill()
+    supervisor.wait(timeout=LIMIT_S)
+    psutil.wait_procs([commanded], timeout=LIMIT_S)
+    assert not supervising._is_alive(commanded)
+
+
 def test_a_time_limit_ends_the_whole_family(notes, ended, tmp_path, monkeypatch):
     opened, path = notes
 
