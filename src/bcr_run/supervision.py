@@ -66,6 +66,7 @@ def supervise(
     output: IO[bytes] | None = None,
     environment: Mapping[str, str] | None = None,
     is_over: Callable[[], bool] = lambda: False,
+    ends_with_us: bool = True,
 ) -> int:
     """Run `command` in `folder`, None for our own; returns its exit status, negative when a signal ended it.
 
@@ -73,13 +74,14 @@ def supervise(
 
     Raises TimeLimitReached, StoodStill, where the command does not end although `is_over` has become true, and
     Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is then asked to end, before it is
-    killed. In every case its descendants have ended too. Where we are killed ourselves the command is asked to end.
+    killed. In every case its descendants have ended too. Where we are killed ourselves the command is asked
+    to end, unless it sees to that itself (`ends_with_us`).
     """
     with _noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
         ending_of: _Ending | None = None
         process = subprocess.Popen(
-            command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment, preexec_fn=end_with_us  # noqa: PLW1509 - see there
+            command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment, preexec_fn=end_with_us if ends_with_us else None  # noqa: PLW1509 - see there
         )  # fmt: skip
         family: set[psutil.Process] = set()
         try:
