@@ -61,6 +61,26 @@ def test_an_olympus_that_begins_again_still_owes_the_pause_that_it_owed_before(t
     assert "pausing" in events[events.index("resumed") :]
 
 
+def states_handed_out(folder):
+    """In which configurations Olympus has sent the state that it begins with, in turn."""
+    lines = next(folder.rglob("olympus.log")).read_text().splitlines()
+    return [line.split("configuration=")[1].split()[0] for line in lines if "event=sent message=inithist" in line]
+
+
+def test_who_had_begun_is_told_its_configuration_again_and_not_the_state_that_is_on_its_disk(tmp_path):
+    base = BASE.replace(",30)", ",150)")
+    outcome = run_text(f"{base}durable = on\nsimulation = seed(1); restart(replica_1,60); restart(replica_1,250)\n", folder=tmp_path)
+    assert outcome.judgement.status == "pass" and configurations(outcome) == [1, 2]
+    assert states_handed_out(tmp_path) == ["1", "2"]
+
+
+def test_who_had_not_begun_gets_the_state_too_when_it_asks_again(tmp_path):
+    words = "restart(replica_1,60); restart(replica_0,103)"  # the second when configuration 1 has been issued, and nobody has it
+    outcome = run_text(f"{BASE}durable = on\nsimulation = seed(1); {words}\n", folder=tmp_path)
+    assert outcome.judgement.status == "pass"
+    assert states_handed_out(tmp_path)[:2] == ["1", "1"]
+
+
 def test_the_power_of_all_may_fail_at_once():
     assert configurations(passes("power_cut(60,200)")) == [1]
 
