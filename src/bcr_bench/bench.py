@@ -118,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
     change.add_argument("--crash", action="store_true", help="of one replica, which then answers nothing")
-    recovery = commands.add_parser("recovery", help="how long it takes until a run answers that begins with the disks of one that is gone, by steps")
+    recovery = commands.add_parser(
+        "recovery", help="how long it takes until a run answers that begins with the disks of one that is gone, by steps"
+    )
     recovery.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     recovery.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
     for each in (run, messages, raft, disks, change):

@@ -100,7 +100,9 @@ class SqliteDisk:
         return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
 
     def _make(self) -> None:
-        self._connection.executescript(f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; {_TABLES} {_PACK} COMMIT;")
+        self._connection.executescript(
+            f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; {_TABLES} {_PACK} COMMIT;"
+        )
         folder = os.open(self._path.parent, os.O_RDONLY)  # that the file is there has to be on the disk too
         try:
             os.fsync(folder)

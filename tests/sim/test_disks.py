@@ -51,6 +51,18 @@ def test_one_that_begins_again_twice_is_replaced_all_the_same():
     assert configurations(passes("restart(replica_1,60); restart(replica_1,90)"))[:1] == [1]
 
 
+def test_while_olympus_is_away_the_chain_goes_on_serving(tmp_path):
+    outcome = run_text(f"{BASE}durable = on\nsimulation = seed(1); restart(olympus,40)\n", folder=tmp_path)
+    assert (outcome.breaches, outcome.judgement.status, configurations(outcome)) == ((), "pass", [1])
+    accepted_ms = [
+        float(line.partition("+")[0][-9:]) * 1_000
+        for client in (0, 1)
+        for line in next(tmp_path.rglob(f"client_{client}.log")).read_text().splitlines()
+        if "event=accepted" in line and "configuration=0" in line
+    ]
+    assert [at for at in accepted_ms if 45 < at < 60]  # it is back after 20 ms, and a result takes fewer than five
+
+
 def test_an_olympus_that_begins_again_still_owes_the_pause_that_it_owed_before(tmp_path):
     words = "; ".join(f"restart(replica_1,{at})" for at in (60, 120, 250))
     base = BASE.replace(",30)", ",150)")
