@@ -79,10 +79,10 @@ def test_parts_that_are_written_together_are_packed_and_later_ones_count(path):
 
 def test_few_of_many_parts_are_written_by_themselves(path):
     disk = SqliteDisk(path, "replica_0")
-    disk.checkpoint({}, {number: b"x" for number in range(2 * MANY_PARTS + 1)}, 0)
+    disk.checkpoint({}, dict.fromkeys(range(2 * MANY_PARTS + 1), b"x"), 0)
     disk.checkpoint({}, MANY, 0)
     assert rows_of_parts(disk) == MANY_PARTS
-    assert disk.read().parts == {number: b"x" for number in range(2 * MANY_PARTS + 1)} | MANY
+    assert disk.read().parts == dict.fromkeys(range(2 * MANY_PARTS + 1), b"x") | MANY
 
 
 def test_packed_parts_may_be_more_than_a_row_holds(path, monkeypatch):
