@@ -42,6 +42,12 @@ def open_server_folder(settings: Settings, protocol: str, owner: str) -> bool:
     folder = Path(settings.data_folder)
     claim(folder, owner, LEAVE_LIMIT_S)
     demand_usable(folder)
+    return is_continued(settings, protocol)
+
+
+def is_continued(settings: Settings, protocol: str) -> bool:
+    """Whether there is a service in the folder to go on with; if there is nothing, it becomes one's. Raises DiskError."""
+    folder = Path(settings.data_folder)
     disks, mark = disks_in(folder), folder / OF_SERVERS
     if not mark.exists():
         if disks:

@@ -290,8 +290,7 @@ class Http:
             raise Problem(503, "there is no configuration yet")
         number, own = status["configuration"], self._gateway.own
         try:
-            body = await body_of(request)
-            wish = asked(request.path_params["path"], body, number, settings.t, settings.num_clients, settings.num_replicas, own.protocol)
+            wish = asked(request.path_params["path"], await body_of(request), number, settings.t, settings.num_clients, own.protocol)
         except LookupError as error:
             raise Problem(404, str(error)) from error
         except ValueError as error:

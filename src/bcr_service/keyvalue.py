@@ -97,8 +97,16 @@ class Node:
             "last_applied": standing.last_applied,
             "commit_idx": standing.commit_index,
             "raft_term": standing.term,
-            **{f"next_node_idx_server_{each.address}": standing.next_index[each.number] for each in partners if each.number in standing.next_index},
-            **{f"match_idx_server_{each.address}": standing.match_index[each.number] for each in partners if each.number in standing.match_index},
+            **{
+                f"next_node_idx_server_{each.address}": standing.next_index[each.number]
+                for each in partners
+                if each.number in standing.next_index
+            },
+            **{
+                f"match_idx_server_{each.address}": standing.match_index[each.number]
+                for each in partners
+                if each.number in standing.match_index
+            },
             "uptime": int(self._gateway.uptime_s()),
         }
         return self._told(request, 200, str(told))

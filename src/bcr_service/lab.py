@@ -12,7 +12,7 @@ import msgspec
 
 from bcr.faults.plans import Failure, FaultPlan, Trigger
 from bcr.scenario import ScenarioError, parse_scenario
-from bcr.scenario.protocols import WORDS
+from bcr.scenario.protocols import PROTOCOLS, WORDS
 from bcr.signed.encoding import encode
 from bcr_service.keeper import Keeping, ServiceLaunch
 from bcr_service.service_files import SCENARIO_NAMES
@@ -34,7 +34,12 @@ def faults_in(text: str, configuration: int, position: int, t: int, gateways: in
     """
     first = re.match(r"\s*(\w+)", text)
     at_once = first is not None and first[1] in WORDS
-    file = [f"protocol = {SCENARIO_NAMES[protocol]}", f"t = {t}", f"num_client = {gateways}", f"failures[{configuration},{position}] = {'after(0),' if at_once else ''}{text}"]
+    file = [
+        f"protocol = {SCENARIO_NAMES[protocol]}",
+        f"t = {t}",
+        f"num_client = {gateways}",
+        f"failures[{configuration},{position}] = {'after(0),' if at_once else ''}{text}",
+    ]
     if len(text) > MOST_TEXT or "\n" in text or "\r" in text:
         raise ValueError(f"a fault stands on one line of no more than {MOST_TEXT:,} characters")
     try:
@@ -164,9 +169,10 @@ def sides_in(text: str, replicas: int) -> str:
     return "|".join(" ".join(f"replica_{each}" for each in side) for side in sides)
 
 
-def asked(path: str, body: bytes, configuration: int, t: int, gateways: int, replicas: int, protocol: str) -> Asked:
+def asked(path: str, body: bytes, configuration: int, t: int, gateways: int, protocol: str = "chain") -> Asked:
     """What a call of `/lab/{path}` asks for. Raises ValueError, which says what is wrong."""
     what, *names = path.split("/")
+    replicas = PROTOCOLS[SCENARIO_NAMES[protocol]].servers(t, "ed25519")
     if what in SIGNALS and len(names) == 1:
         return Asked(what, f"replica_{position_in(names[0], replicas)}")
     if what in LINKS and (len(names) == 2 or (what == "fix_link" and not names)):

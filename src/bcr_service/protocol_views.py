@@ -71,7 +71,9 @@ class View:
 def overdue(gateway: "Gateway", whom: str) -> str:
     """Why callers are not likely to be answered, where a request has waited for too long."""
     overdue_s = gateway.desk.oldest_s()
-    return f"a request to {whom} has had no answer for {overdue_s:.1f} s" if overdue_s > 2 * gateway.settings.client_timeout_ms / 1000 else ""
+    return (
+        f"a request to {whom} has had no answer for {overdue_s:.1f} s" if overdue_s > 2 * gateway.settings.client_timeout_ms / 1000 else ""
+    )
 
 
 class ChainView(View):

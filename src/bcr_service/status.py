@@ -5,6 +5,7 @@ from typing import Any
 from bcr_runtime.places import own_version
 from bcr_service.gateway import Gateway
 
+
 def status_of(gateway: Gateway) -> dict[str, Any]:
     """What `/admin/status` tells, as plain data. Modes and indices are what replicas or servers last said, at most seconds ago."""
     return {

@@ -7,7 +7,6 @@ import msgspec
 from bcr.raft.elections import LEADER
 from bcr.raft.replication import Follower
 
-
 Indices = tuple[tuple[int, int], ...]  # of followers, by position
 
 
