@@ -10,6 +10,7 @@ def status_of(gateway: Gateway) -> dict[str, Any]:
     """What `/admin/status` tells, as plain data. Modes and indices are what replicas or servers last said, at most seconds ago."""
     return {
         "protocol": gateway.view.name,
+        "proofs": not gateway.view.why_no_proofs,
         "version": own_version(),
         "object": gateway.settings.object_name,
         "durable": gateway.settings.durable,

@@ -50,7 +50,7 @@ def test_each_gateway_is_a_client_of_the_chain():
         ("durable = perhaps", "durable"),
         ("durable = off\ndata = data/", "durable = on"),
         ("protocol = paxos", "chain, raft, byzantine_raft"),
-        ("protocol = raft\nchanges = add(0,1)", "members"),
+        ("protocol = raft\nchanges = transfer(0,1)", "members"),
         ("protocol = raft\nacceptance = quorum", "can be lost"),
         ("protocol = raft\ndistraft[3] = 127.0.0.1:80", "numbered from 0"),
         ("protocol = byzantine_raft\ndurable = on", "no disk yet"),

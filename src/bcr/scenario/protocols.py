@@ -213,6 +213,7 @@ BYZANTINE_RAFT = Protocol(
     without={
         "atlas": "what it prescribes, by head, middle and tail, is of the chain; ./bcr hunt --protocol byzantine_raft tries its faults",
         "storm --trials": "they expect the chain to replace whom they hit; `crash` and `restart` in `simulation` bring a server back",
+        "storm --service": "it kills servers, and these have no disk to come back with",
         "bench prediction": "the counts of messages and signatures are those of the chain",
     },
     options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas")
