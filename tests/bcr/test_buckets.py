@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 from memory_chain import append, get, put
 
 from bcr.objects.dictionary import Operation, apply
-from bcr.signed.encoding import encode
+from bcr.signed.encoding import decode, encode
+from bcr.signed.merkle import Tree
 from bcr.signed.violations import MalformedMessage
+from bcr.state import tree
 from bcr.state.buckets import BUCKETS, FEW, MAX_UNSORTED, Buckets, _bytes_of_bucket, bucket_of
+from bcr.state.running import RunningState, Snapshot
 
 KEYS = st.sampled_from(["a", "b", "plumless", "buckeroo", "ü", ""])  # the third and fourth are of one bucket
 OPERATIONS = st.builds(Operation, st.sampled_from(["put", "get", "append", "slice"]), KEYS, st.sampled_from(["", "x", "yz", "0:1"]))
@@ -108,3 +111,31 @@ def test_few_buckets_and_many_are_told_in_order(count):
     buckets.execute([put("another", "value")])
     assert before == tuple(sorted(before)) and len({bucket_of(str(key)) for key in range(count)}) == len(before)
     assert buckets.pairs() == tuple(sorted(buckets.pairs())) == tuple(sorted(buckets.encoded().items()))
+
+
+def test_the_tree_over_buckets_holds_nothing_of_those_that_are_empty_and_is_the_tree_over_all():
+    made = tree.BucketTree()
+    made.set(0, b"alike")
+    made.set(1, b"alike")
+    empty = tree.digest_of_bucket(tree.EMPTY_BUCKET)
+    assert made.root() == Tree(tree.DOMAIN, [tree.digest_of_bucket(b"alike")] * 2 + [empty] * (BUCKETS - 2)).root
+    for index in (0, 1):
+        made.set(index, None)
+    assert made.root() == tree.BucketTree().root()
+    assert not any(made._nodes)
+
+
+def test_a_copy_and_who_goes_on_from_a_snapshot_hash_no_more_than_was_written_since(monkeypatch):
+    state = RunningState(1)
+    for number in range(50):
+        state.apply(put(f"key{number}", "v"))
+    received = decode(Snapshot, encode(state.snapshot()))
+    received.digest()
+    hashed, stock = [], tree.digest_of_bucket
+    monkeypatch.setattr(tree, "digest_of_bucket", lambda encoded: hashed.append(encoded) or stock(encoded))
+    copy = state.copy()
+    copy.apply(put("key0", "w"))
+    copy.digest()
+    assert len(hashed) == 1
+    assert RunningState.restored(received, 1).digest() == state.digest()
+    assert len(hashed) == 1

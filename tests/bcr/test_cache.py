@@ -45,3 +45,12 @@ def test_the_latest_things_that_were_found_right_are_known(batches, limit):
         for thing in batch:
             latest = [*(each for each in latest if each != thing), thing]
     assert {thing for thing in range(10) if thing in known} == set(latest[-limit:])
+
+
+def test_of_whom_nothing_is_remembered_any_more_any_number_is_again():
+    cache = LatestRequests(2)
+    for number in (0, 7):
+        cache.put(0, number, number)
+    cache.forget(0)
+    cache.put(0, 1, "again")
+    assert list(cache.items()) == [(0, 1, "again")]

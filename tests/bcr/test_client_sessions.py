@@ -11,7 +11,8 @@ from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Credential, Outcome, Request, SessionRequest, SignedRequest
 from bcr.signed.violations import InvalidSignature, MalformedMessage, UnknownSigner
-from bcr.state.client_sessions import MOST_ENDED
+from bcr.state import client_sessions
+from bcr.state.client_sessions import MOST_ENDED, Sessions
 from bcr.state.running import RunningState, Snapshot
 from bcr.verdict.model import Model
 
@@ -232,3 +233,55 @@ def test_the_model_that_shares_no_code_agrees_whatever_comes_in_which_order(sess
         assert model.snapshot().digest() == state.digest()
         if slot % 4 == 3:
             state = RunningState.restored(state.snapshot(), 2, session_slots=session_slots)
+
+
+@pytest.fixture
+def two_are_remembered(monkeypatch):
+    monkeypatch.setattr(client_sessions, "MOST_ENDED", 2)
+
+
+def test_of_too_many_sessions_that_have_ended_those_of_the_lowest_numbers_are_forgotten_and_up_to_there_all_are_over(two_are_remembered):
+    state = RunningState(1, session_slots=1)
+    slots(state, *(request(client, 0, holder=client) for client in (14, 11, 13, 12)))
+    table = state.sessions.table()
+    assert (table.floor, [holder for holder, _ in table.latest]) == (12, [12, 13, 14])
+    assert [state.is_over(request(client, 0, holder=5)) for client in (11, 12)] == [True, False]
+    for again in (state.copy(), RunningState.restored(state.snapshot(), 1, session_slots=1)):
+        assert again.sessions.table() == table
+
+
+def test_a_session_behind_one_that_has_ended_is_not_taken_for_that_and_nobody_s_session_ends_twice(two_are_remembered):
+    state = RunningState(1, session_slots=1)
+    slots(state, request(1, 0, holder=1), request(2, 0, holder=2), request(7, 0, holder=1))
+    assert state.ended == [2]
+    slots(state, request(8, 0, holder=3), request(9, 0, holder=4))
+    table = state.sessions.table()
+    assert (table.floor, [holder for holder, _ in table.latest]) == (3, [1, 3, 4])
+
+
+def test_a_slot_passes_also_where_nobody_is_in_session():
+    sessions = Sessions(3)
+    assert (sessions.pass_slot(), sessions.slots) == ([], 1)
+
+
+def test_olympus_keeps_the_latest_16_credentials_of_a_holder():
+    assert MOST_OF_A_HOLDER == 16
+
+
+class Counting:
+    """An author who counts how often somebody checks what it has signed."""
+
+    def __init__(self, author):
+        self.author, self.times = author, 0
+
+    def is_valid(self, message, signature):
+        self.times += 1
+        return self.author.is_valid(message, signature)
+
+
+def test_a_credential_that_was_found_right_is_not_checked_again():
+    view = view_of_olympus()
+    view.olympus = Counting(view.olympus)
+    for _ in range(3):
+        view.demand_credential(credential(7, 1))
+    assert view.olympus.times == 1

@@ -78,3 +78,9 @@ def test_a_configuration_that_another_signed_is_not_taken(authentication):
     other = key_of("client_1", authentication).among(make_configuration(authentication=authentication).circle)
     with pytest.raises(InvalidSignature, match="invalid signature of Olympus"):
         demand_issued(Signed.sign(issued, 0, other), key_of("olympus", authentication).public, key_of("client_0", authentication))
+
+
+def test_the_clients_that_are_the_same_here_are_those_with_the_same_key_under_the_same_number():
+    view = make_configuration(t=1, clients=3)
+    keys = [client_key(each).public for each in (1, 1, 2, 3)]
+    assert view.same_clients(keys) == {1, 2}

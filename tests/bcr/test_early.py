@@ -30,5 +30,6 @@ def test_a_message_for_which_there_is_no_room_is_not_kept_and_a_smaller_one_behi
 def test_when_all_is_taken_there_is_room_again():
     early = EarlyMessages(1, 10)
     for message in "ab":
+        assert not early.keep(message, 11)
         assert early.keep(message, 10)
         assert early.take_all() == [message]

@@ -9,7 +9,7 @@ from memory_chain import MemoryChain, get, put
 
 from bcr.chain.history import CaughtUp, Wedged
 from bcr.chain.messages import ResultShuttle, Shuttle
-from bcr.signed.encoding import DIGEST_SIZE, decode, digest, encode
+from bcr.signed.encoding import DIGEST_SIZE, decode, digest, encode, encode_with
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Order, Request, Result, SignedOrder, SignedRequest, SignedResult
 from bcr.signed.violations import LONGEST_WHAT, MalformedMessage, Notice
@@ -127,3 +127,9 @@ def test_encodings_do_not_change():
 def test_a_payload_that_is_no_bytes_is_refused_for_that(data):
     with pytest.raises(MalformedMessage, match=f"a payload of type {type(data).__name__}, not bytes"):
         decode(Request, data)
+
+
+def test_of_fields_that_are_encoded_already_the_bytes_are_taken_as_they_are():
+    _, shuttle = messages()[0]
+    assert encode_with(shuttle, requests=shuttle.encodings) == encode(shuttle)
+    assert encode("another") in encode_with(shuttle, requests=[encode("another")])

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from bcr.chain.filling import Callers, RequestFiller
+from bcr.chain.slot_room import operations_bytes
 from bcr.objects.operation import Operation
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr.scenario import parse_scenario
@@ -103,3 +104,31 @@ def test_callers_are_answered_when_replicas_are_replaced_and_sessions_end():
 def test_callers_at_a_rate_are_refused():
     with pytest.raises(ScenarioError, match="5:1: .*callers ask for the next when they are answered"):
         parse_scenario(f"{BASE}callers = 5\nclient_rate = 10\n", "x.config")
+
+
+def test_a_request_is_filled_to_the_last_byte():
+    half = REQUEST_LIMIT_BYTES // 2
+    one, left = op(0, half), REQUEST_LIMIT_BYTES - operations_bytes([op(0, half)])
+    size = left - (operations_bytes([op(1, half)]) - half)
+    for other, taken in ((op(1, size), [["k0"], ["k1"]]), (op(1, size + 1), [["k0"]])):
+        filler = RequestFiller(100)
+        for each in (one, other):
+            filler.put(asked(each))
+        assert names(filler.take()) == taken
+
+
+def test_who_has_gone_keeps_nobody_waiting_however_much_it_asked_for():
+    filler = RequestFiller(100)
+    gone = asked(op(1, REQUEST_LIMIT_BYTES))
+    for each in (asked(op(0)), gone, asked(op(2))):
+        filler.put(each)
+    gone.is_withdrawn = True
+    assert names(filler.take()) == [["k0"], ["k2"]]
+
+
+def test_when_all_have_gone_nobody_waits_and_nothing_is_held():
+    filler = RequestFiller(100)
+    for number in range(2):
+        filler.put(asked(op(number)))
+    assert names(filler.clear()) == [["k0"], ["k1"]]
+    assert (len(filler), filler.bytes, list(filler.take())) == (0, 0, [])

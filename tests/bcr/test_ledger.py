@@ -197,3 +197,24 @@ def test_a_configuration_begins_with_the_state_that_it_is_given():
     ledger.begin(chain.state.snapshot())
     assert ledger.state.digest() == chain.state.digest()
     assert ledger.next_slot == 0
+
+
+def test_what_the_head_has_ordered_wrongly_is_shown_by_its_own_statement_alone():
+    chain, ledger = served(0)
+    request = chain.send(0, put("k", "v"))
+    chain.order(request, request)
+    shuttle = chain.shuttle(0, 2)
+    with pytest.raises(SecondOrder) as raised:
+        ledger.demand_extendable(shuttle, chain.configuration)
+    assert [each.signer for each in shuttle.order_proof] == [0, 1]
+    assert raised.value.evidence == shuttle.order_proof[:1]
+
+
+def test_the_answer_to_a_request_whose_session_has_ended_meanwhile_is_not_kept():
+    chain = MemoryChain()
+    ledger = ledger_of(chain, session_slots=10)
+    slots = [ledger.execute(0, slot, (Signed(_session_request(8 + slot, 1), 8 + slot, b""),), None) for slot in range(2)]
+    for done in slots:
+        ledger.keep(done, (), ())
+        ledger.settle(SettledSlot(done, (), ()))
+    assert [ledger.cache.get(client, 0) is None for client in (8, 9)] == [True, False]

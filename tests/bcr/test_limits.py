@@ -7,6 +7,7 @@ from bcr.chain.limits import (
     most_history_bytes,
     most_in_flight,
     most_in_flight_of_a_client,
+    most_results_bytes,
     most_settled,
     most_slots_of_a_history,
 )
@@ -29,3 +30,8 @@ def test_what_comes_too_early_takes_no_more_than_64_mib_of_memory():
 
 def test_a_history_in_pieces_is_as_large_as_its_slots_and_two_more():
     assert most_history_bytes(SETTINGS) == 46 * max(SLOT_MESSAGE_BYTES, SETTINGS.message_limit_bytes)
+
+
+def test_what_is_remembered_of_clients_comes_to_what_they_got_and_to_twice_a_request_beside_it():
+    a_request = 2 * 266_240 + 256
+    assert most_results_bytes(SETTINGS) == 3 * 5 * (262_144 + a_request)

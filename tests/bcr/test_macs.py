@@ -107,3 +107,18 @@ def test_useless_codes_convince_olympus_and_all_replicas_and_no_client():
     signature = UselessMacKeys.of(AUTHOR.among(circle)).sign(MESSAGE, circle.clients + circle.replicas)
     assert all(is_convinced(reader, MESSAGE, signature) for reader in (OLYMPUS, *REPLICAS))
     assert not any(is_convinced(reader, MESSAGE, signature) for reader in CLIENTS)
+
+
+def test_who_knows_no_olympus_signs_for_itself_in_its_place():
+    alone = MacKeys(bytes(range(32)))
+    assert is_convinced(alone, MESSAGE, alone.sign(MESSAGE, (OTHER.public,)), author=alone)
+
+
+def test_to_a_reader_without_a_public_key_a_vector_says_nothing_and_to_the_others_what_it_says():
+    signature = AUTHOR.sign(MESSAGE, (bytes(32), OTHER.public))
+    assert len(signature) == 3 * ENTRY_SIZE
+    assert is_convinced(OTHER, MESSAGE, signature)
+
+
+def test_a_vector_with_a_part_of_an_entry_behind_it_is_none():
+    assert not is_convinced(OLYMPUS, MESSAGE, vector() + b"x")

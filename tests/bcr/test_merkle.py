@@ -50,3 +50,12 @@ def test_a_path_of_another_length_or_of_no_digests_is_refused(path):
 
 def test_trees_of_one_purpose_do_not_serve_another():
     assert Tree("d", [bytes(32)] * 3).root != Tree("e", [bytes(32)] * 3).root
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_behind_the_last_leaf_there_is_none(size):
+    tree = Tree("d", [bytes([each]) * 32 for each in range(size)])
+    with pytest.raises(MalformedMessage):
+        root_above("d", bytes(32), size, size, tree.path(size - 1))
+    with pytest.raises(MalformedMessage):
+        root_above("d", bytes(32), size, size, ())

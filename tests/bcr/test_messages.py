@@ -3,8 +3,10 @@
 import pytest
 from memory_chain import MemoryChain, append, changed, client_key, get, make_configuration, put, seen_by
 
+from bcr.chain import messages
 from bcr.chain.descriptions import contents, identify
 from bcr.chain.messages import Accusation, PublicKey, ResultMessage, demand_request
+from bcr.chain.proofs import ResultCheck
 from bcr.chain.slots import ExecutedSlot
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_OPERATIONS_PER_REQUEST, MAX_REQUESTS_PER_SLOT, Request
@@ -223,3 +225,26 @@ def test_a_log_line_identifies_a_message_by_configuration_slot_and_requests():
     message = ResultMessage(1, 0, done.answer(1, 0, ()))
     assert identify(message) == {"client": 1, "number": 0, "configuration": 0, "slot": 0}
     assert "append" in contents(other)
+
+
+def test_a_shuttle_may_have_as_many_requests_as_the_limit_says(chain, monkeypatch):
+    monkeypatch.setattr(messages, "MAX_REQUESTS_PER_SLOT", 1)
+    chain.shuttle(1, 1).demand_valid(chain.configuration, 1)
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_where_all_must_agree_the_statements_are_looked_at_beginning_with_the_successor_s(position):
+    chain = MemoryChain(authentication="crc")
+    chain.serve(0, put("k", "v"))
+    whole, done = chain.result_shuttle(0), chain.slots[0]
+    check = whole.check(done.result(), chain.configuration, whole.result_proof[position])
+    assert [each.signer for each in check.agreeing] == [1 - position, position]
+
+
+def test_the_second_of_the_chain_finds_fault_at_last_with_the_head_alone(chain):
+    done, whole = chain.slots[0], chain.result_shuttle(0)
+    forged = changed(
+        whole, result_proof=tuple(changed(each, signature=bytes(64)) if each.signer == 2 else each for each in whole.result_proof)
+    )
+    unheeded = ResultCheck(whole.result_proof[1:], (), (), ())
+    assert forged.check_head(unheeded, done.result(), chain.configuration, 1) == ()

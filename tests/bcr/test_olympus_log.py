@@ -6,10 +6,13 @@ from test_stable import MemoryDisk
 from bcr.chain.configuration import Configuration, Member
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
+from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Outcome, Voucher
-from bcr.stable.disk import DamagedError, DiskError
+from bcr.stable.chain import reserved_for
+from bcr.stable.disk import DamagedError, DiskError, sealed
 from bcr.stable.olympus_log import TURNS, Decided, OlympusLog, Served, Terms
+from bcr.state.buckets import bucket_of
 from bcr.state.running import Snapshot
 
 KEY = SigningKey(bytes(32))
@@ -85,7 +88,7 @@ def test_another_run_knows_that_it_goes_on_until_it_has_issued(disk):
 
 def test_a_log_of_another_service_is_refused(disk):
     opened(disk)
-    with pytest.raises(DiskError, match="is of a service with t = 1 and not 2"):
+    with pytest.raises(DiskError, match="is of a service with t = 1 and not 2$"):
         OlympusLog(disk, b"", Terms.of(Settings(t=2, num_clients=1)), "this run")
 
 
@@ -129,3 +132,37 @@ def test_a_log_from_before_pauses_were_kept_owes_none(disk):
     opened(disk).issue(ISSUED, (), STATE)
     del disk.facts["served"]
     assert opened(disk).served == Served()
+
+
+def test_how_far_one_opening_counts_is_the_same_for_all_versions_of_the_code(disk):
+    # Of what was said no more is written than how often the log was opened: whoever counted less far would say it anew.
+    opened(disk)
+    assert opened(disk).first == 1_099_511_627_776
+
+
+def test_where_nothing_was_given_yet_no_number_is_and_none_of_a_client(disk):
+    for _ in range(3):
+        log = opened(disk)
+        assert (log.highest, log.clients) == (-1, 0)
+
+
+def test_a_fact_that_is_whole_and_says_nothing_is_damage(disk):
+    opened(disk)
+    disk.facts["era"] = sealed("era", encode("the first"))
+    with pytest.raises(DamagedError, match="memory is not what was written"):
+        opened(disk)
+
+
+def test_what_is_known_of_a_log_that_was_lost_stands_in_the_new_one(disk):
+    opened(disk).recover(ISSUED, STATE, 7)
+    log = opened(disk)
+    assert (log.highest, log.issued.configuration, log.state) == (7, ISSUED, STATE)
+    assert log.burn(0) == 8
+
+
+def test_what_has_changed_of_the_state_is_written_and_nothing_else_and_as_much_is_set_aside_as_by_a_replica(disk):
+    opened(disk).issue(ISSUED, (), STATE)
+    assert disk.written == dict(STATE.buckets)
+    opened(disk).decide((VOUCHER,), Snapshot.of({"movie": "star trek", "book": "dune"}, ()), ACCOUNT)
+    assert set(disk.written) == {bucket_of("movie")}
+    assert disk.reserved == reserved_for(disk.parts)

@@ -64,3 +64,13 @@ def test_where_a_request_that_was_left_out_was_ordered_all_the_same_the_answer_t
     assert (waiting.signed, waiting.left_out) == (void, asked)
     waiting.heed(asked)
     assert (waiting.signed, waiting.left_out, waiting.asked()) == (asked, None, asked)
+
+
+def test_replicas_that_reject_another_request_reject_not_this_one_and_take_nothing_back():
+    waiting = OutstandingRequest(MemoryChain().send(0, get("k")), 0)
+    configuration = make_configuration(1)
+    for replica in (0, 1):
+        assert not waiting.add_rejection(rejection(waiting, replica, request_digest=bytes(32)), configuration)
+    assert not waiting.add_rejection(rejection(waiting, 0), configuration)
+    assert not waiting.add_rejection(rejection(waiting, 0, request_digest=bytes(32)), configuration)
+    assert waiting.add_rejection(rejection(waiting, 1), configuration)

@@ -352,3 +352,31 @@ def test_as_many_pieces_as_there_may_be_are_begun_with():
         together.add(0, count, b"x")
         together.add(0, 1, b"whole")
         assert (together.payload() is None) == begun
+
+
+def test_serials_are_counted_from_0():
+    assembler = Assembler()
+    assert take(assembler, sent(b"before", serial=-1)[0]) is None
+    assert take(assembler, sent(b"first", serial=0)[0]) == b"first"
+
+
+def test_what_fits_into_one_piece_comes_in_one():
+    with pytest.raises(OverLimit, match="in 2 pieces"):
+        take(Assembler(piece_bytes=2 * LEAST_PIECE_BYTES), sent(payload_of(2))[0])
+
+
+def test_a_payload_may_be_as_large_as_the_limit_of_its_kind():
+    payload = payload_of(2)
+    assembler = Assembler({"wedged": len(payload)})
+    assert [take(assembler, part) for part in sent(payload)] == [None, payload]
+
+
+def test_a_payload_in_numbered_pieces_may_be_as_large_as_its_limit_and_what_comes_twice_counts_once():
+    together = Pieces(2)
+    for index, part in ((0, b"a"), (0, b"a"), (1, b"b")):
+        together.add(index, 2, part)
+    assert together.payload() == b"ab"
+    larger = Pieces(2)
+    for index, part in ((0, b"a"), (1, b"bc")):
+        larger.add(index, 2, part)
+    assert larger.payload() is None

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_author
 
+from bcr.chain import proofs
 from bcr.chain.messages import ResultShuttle
-from bcr.chain.proofs import Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
+from bcr.chain.proofs import KnownResults, Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.chain.slots import ExecutedSlot
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Result, Voucher
@@ -594,3 +595,58 @@ def test_a_checkpoint_that_names_another_configuration_is_none_whoever_signed_it
     proof = [Signed.sign(checkpoint, position, replica_author(position)) for position in chain.positions()]
     with pytest.raises(NotEnoughStatements, match="0 checkpoint statements agree"):
         check_checkpoint_proof(proof, chain.configuration)
+
+
+def test_who_signs_a_result_of_other_requests_has_not_testified_to_these():
+    chain = one_slot()
+    done = chain.slots[0]
+    proof = (*chain.result_proof(done, [0, 1]), result_of(chain, 2, "of other requests"))
+    with pytest.raises(NotFinal, match=r"\[2\]"):
+        check_result_proof(proof, done.result(), chain.configuration)
+    standing_in = chain.orders_of(done, [2])
+    found = check_result_proof(proof, done.result(), chain.configuration, orders=standing_in)
+    assert (found.disagreeing, found.orders, kinds(found)) == ((), standing_in, [DisagreeingResult])
+
+
+def test_of_two_valid_orders_of_one_replica_the_first_stands_in():
+    chain = MemoryChain(authentication="hmac")
+    chain.serve(0, put("k", "v"))
+    done = chain.slots[0]
+    one, other = (Signed.sign(done.order(), 2, chain.keys_at(2), clients) for clients in ((), (0,)))
+    assert one.signature != other.signature
+    for first, second in ((one, other), (other, one)):
+        found = check_result_proof(chain.result_proof(done, [0, 1]), done.result(), chain.configuration, orders=[first, second])
+        assert found.orders == (first,)
+
+
+def test_a_slot_may_have_as_many_requests_as_the_limit_says():
+    _, _, _, answer = batch()
+    with pytest.raises(MalformedMessage, match=f"not the path of requests 1 of {MAX_REQUESTS_PER_SLOT}"):
+        changed(answer, size=MAX_REQUESTS_PER_SLOT).result()
+
+
+class Counting:
+    """An author who counts how often somebody checks what it has signed."""
+
+    def __init__(self, author):
+        self.author, self.times = author, 0
+
+    def is_valid(self, message, signature):
+        self.times += 1
+        return self.author.is_valid(message, signature)
+
+
+def test_of_a_slot_that_requests_share_a_client_checks_no_statement_twice_and_remembers_none_of_a_request_alone(monkeypatch):
+    monkeypatch.setattr(proofs, "KNOWN_RESULTS", 3)
+    chain = MemoryChain(client_window=3)
+    one, other, third = (chain.send(0, put("k", str(number))) for number in range(3))
+    shared, alone = chain.order(one, other), chain.order(third)
+    view, known = copy(chain.configuration), KnownResults()
+    view._replicas = [Counting(view.replica_author(position)) for position in chain.positions()]
+
+    def checked(request, done):
+        before = sum(each.times for each in view._replicas)
+        known.check(done.answer(0, request.statement.number, chain.result_proof(done)), request, view)
+        return sum(each.times for each in view._replicas) - before
+
+    assert [checked(one, shared), checked(third, alone), checked(other, shared)] == [3, 3, 0]

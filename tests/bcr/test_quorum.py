@@ -267,3 +267,35 @@ def test_who_is_late_again_and_again_does_not_keep_a_quorum_of_others_waiting():
     found = {position: history(position, 2) for position in range(3)}
     assert choose_quorum(found, 2, {}, forgiven={(0, 1)})[0].quorum == (0, 2)
     assert choose_quorum(found, 2, {(0, 2): "", (1, 2): ""}, forgiven={(0, 1)})[0].quorum == (0, 1)
+
+
+@pytest.mark.parametrize("whose", [0, 1])
+def test_of_two_histories_neither_goes_with_the_other_where_one_disowns_what_the_other_signed(whose):
+    one, other, third = (history(position, 2) for position in range(3))
+    if whose == 0:
+        one = replace(one, disowned=frozenset({1}))
+    else:
+        other = replace(other, disowned=frozenset({0}))
+    assert not are_consistent(one, other)
+    assert are_consistent(one, third) and are_consistent(third, other)
+    assert plan_for([one, other]) == "the histories of replicas 0 and 1 contradict each other"
+
+
+def test_who_was_blamed_for_nothing_has_its_turn_as_who_is_not_named():
+    assert next(candidates({position: history(position, 2) for position in range(3)}, 2, set(), {0: 0})) == (0, 1)
+
+
+class Asked(frozenset):
+    """Suspects who count how often somebody asks which of them a quorum holds."""
+
+    times = 0
+
+    def __and__(self, others):
+        self.times += 1
+        assert self.times < 100
+        return super().__and__(others)
+
+
+def test_a_quorum_without_suspects_is_found_without_looking_at_those_with_some():
+    found = {position: history(position, 2) for position in range(41)}
+    assert next(candidates(found, 21, Asked(range(20)))) == tuple(range(20, 41))

@@ -692,3 +692,45 @@ def test_a_caught_up_of_another_configuration_is_no_sign_of_life():
     assert set(change.silent) == silent >= {1}
     change.add_caught_up(chain.sign(other, 1))
     assert 1 not in change.silent
+
+
+def test_a_history_behind_an_invalid_one_of_the_same_replica_is_not_looked_at():
+    chain = make_chain()
+    change = Reconfiguration(chain.configuration, MOST_SLOTS)
+    holed = chain.wedged(1).statement
+    with pytest.raises(Hole):
+        hear(change, chain.sign(changed(holed, history=holed.history[1:]), 1))
+    change.add_wedged(chain.wedged(1))
+    assert not change.is_checking()
+    assert (change.histories, list(change.invalid)) == ({}, [1])
+
+
+def test_who_is_not_of_the_quorum_makes_no_step_and_no_other_quorum_possible_by_saying_that_it_has_caught_up():
+    chain = make_chain()
+    change = ready(chain)
+    plan = change.next_plan()
+    heard = change.heard_from()
+    change.add_caught_up(chain.caught_up(2))
+    assert plan.quorum == (0, 1)
+    assert (change.catch_up_steps(plan), change.heard_from()) == (0, heard)
+
+
+def test_a_member_makes_its_steps_with_the_slots_that_it_executes_and_none_before(slices_of_one):
+    chain = MemoryChain(client_window=8)
+    for _ in range(2):
+        chain.order(*(chain.send(0, put("k", str(number))) for number in range(3)))
+    change = ready(chain, [0, 1], {1: 0})
+    plan = change.next_plan()
+    seen = [change.catch_up_steps(plan)]
+    for slots in (0, 1, 2):
+        change.add_catching_up(progress(chain, 1, slots))
+        seen.append(change.catch_up_steps(plan))
+    assert seen == [0, 0, 2, 5]  # of six requests, all but those of the last slice make one each
+
+
+def test_where_nobody_was_silent_each_member_of_a_failed_quorum_may_have_lied_and_others_are_tried_first():
+    chain = make_chain(t=2)
+    change = ready(chain)
+    plan = change.next_plan()
+    change.fail(plan, "no running state")
+    assert (plan.quorum, change.next_plan().quorum) == ((0, 1, 2), (0, 3, 4))

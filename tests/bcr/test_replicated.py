@@ -409,3 +409,39 @@ class Alone(Dictionary):
 def test_an_object_that_keeps_to_limits_itself_does_so_too_where_it_is_its_own_model(operations, limit):
     told = refusals(limit, Alone(), *operations)
     assert told == refusals(limit, named("dictionary"), *operations)
+
+
+class Careless(Counters):
+    """Counters that say they change a key which they do not name."""
+
+    name = "careless"
+
+    def changed(self, operation):
+        return ("elsewhere",)
+
+
+def test_what_an_operation_does_not_name_is_neither_read_nor_changed_whatever_it_says_that_it_changes():
+    values = Guarded({"k": 1, "elsewhere": 1}, Careless(), (Operation("add", "k", "1"),))
+    with pytest.raises(Undeclared, match="use 'elsewhere'"):
+        values["elsewhere"]
+    with pytest.raises(Undeclared, match="use 'elsewhere'"):
+        values["elsewhere"] = 2
+
+
+def test_the_order_of_keys_is_made_once_and_begins_with_the_first_where_none_is_named():
+    made = []
+
+    class Counted(Ordered):
+        def __iter__(self):
+            made.append(self)
+            return super().__iter__()
+
+    values = Counted({"b": 1, "": 1, "a": 1})
+    assert [list(values.keys_after("", "")) for _ in range(2)] == [["", "a", "b"]] * 2
+    assert len(made) == 1
+
+
+def test_the_first_request_of_a_slot_fits_whatever_it_gets_and_leaves_no_room_to_others():
+    room = SlotRoom(RunningState(1, replicated=Counters()))
+    requests = [Request(client, 0, (Operation("list", ""),) * count) for client, count in enumerate((600, 1))]
+    assert [room.takes(msgspec.structs.replace(_signed(each), statement=each)) for each in requests] == [True, False]

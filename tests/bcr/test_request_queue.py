@@ -181,3 +181,25 @@ def test_signed_requests_are_kept_as_they_came():
     queue = RequestQueue(1)
     queue.add(0, 0, signed)
     assert queue.take(1) == [signed]
+
+
+def test_of_a_client_whose_share_is_in_flight_nothing_is_taken_in_the_turn_of_another():
+    queue = filled(1, 0, most_in_flight=1)
+    queue.take(1)
+    for client in (0, 1):
+        queue.add(client, 1, request(client, 1))
+    assert [key(each) for each in queue.take(9)] == [(1, 1)]
+
+
+def test_of_two_that_wait_where_both_may_be_ordered_one_is_left_when_the_other_will_not_be():
+    queue = filled(2, most_in_flight=2)
+    queue.settled(0, 0)
+    assert queue.ready() == 1
+
+
+def test_a_client_that_has_nothing_left_to_be_ordered_or_in_flight_is_forgotten():
+    queue = filled(1, 1)
+    queue.settled(0, 0)
+    assert [key(each) for each in queue.take(9)] == [(1, 0)]
+    queue.settled(1, 0)
+    assert (queue._waiting, queue._in_flight) == ({}, {})

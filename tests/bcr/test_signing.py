@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import changed, key_of
 
+from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Checkpoint, Order, Ready, WedgeRequest
 from bcr.signed.violations import InvalidSignature
@@ -47,8 +48,6 @@ def test_a_statement_of_one_kind_does_not_pass_for_another_with_the_same_fields(
 
 
 def test_a_signature_over_bytes_without_the_domain_is_not_authentic():
-    from bcr.signed.encoding import encode
-
     order = Order(0, 1, b"d")
     assert not Signed(order, 0, KEY.sign(encode(order))).is_authentic(ONE)
 
@@ -65,3 +64,21 @@ def test_an_invalid_signature_blames_nobody_and_carries_the_statement():
 def test_digests_of_signed_statements_differ_by_signer_and_signature():
     signed = Signed.sign(Order(0, 0, b""), 3, KEY)
     assert len({each.digest() for each in (signed, changed(signed, signer=2), changed(signed, signature=b""))}) == 3
+
+
+@pytest.mark.parametrize("moved", [-64, -1, 1, 5])
+def test_a_signature_that_is_cut_elsewhere_from_its_message_is_none(moved):
+    signature = KEY.sign(b"what was signed")
+    together, cut = signature + b"what was signed", len(signature) + moved
+    assert ONE.is_valid(b"what was signed", signature)
+    assert not ONE.is_valid(together[cut:], together[:cut])
+
+
+def test_a_public_key_with_something_behind_it_is_none():
+    assert not KEY.author(KEY.public + b"x").is_valid(b"what was signed", KEY.sign(b"what was signed"))
+
+
+def test_what_is_checked_is_what_was_handed_in_as_the_statement_s_bytes():
+    signed, other = (Signed.sign(Order(0, slot, b""), 3, KEY) for slot in (0, 1))
+    assert signed.is_authentic(ONE, encode(signed))
+    assert not signed.is_authentic(ONE, encode(other))

@@ -13,8 +13,9 @@ from bcr.chain.request_queue import RequestQueue
 from bcr.chain.settings import Settings
 from bcr.chain.slot_room import SlotRoom, operations_bytes, request_bytes
 from bcr.objects import dictionary, dictionary_model, sizes
-from bcr.objects.dictionary import FAIL, OK, TOO_LARGE, Operation, execute
+from bcr.objects.dictionary import FAIL, OK, TOO_LARGE, Dictionary, Operation, execute
 from bcr.objects.sizes import (
+    BYTES_OF_A_CHARACTER,
     REQUEST_LIMIT_BYTES,
     RESULTS_LIMIT_BYTES,
     SLOT_LIMIT_BYTES,
@@ -30,6 +31,7 @@ from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Request
 from bcr.signed.violations import MalformedMessage
+from bcr.state.buckets import Buckets
 from bcr.state.running import RunningState
 from bcr.verdict import model
 from bcr.verdict.linearizability import is_linearizable
@@ -244,6 +246,118 @@ def test_a_slot_of_more_bytes_than_it_has_is_let_through_by_nobody():
     assert not SlotRoom(chain.state).takes_all(requests, map(request_bytes, requests))
 
 
+@pytest.fixture
+def counted(monkeypatch):
+    """The requests whose operations were counted one by one."""
+    requests, stock = [], Dictionary.most_results
+
+    def most_results(self, operations, size_of):
+        requests.append(operations)
+        return stock(self, operations, size_of)
+
+    monkeypatch.setattr(Dictionary, "most_results", most_results)
+    return requests
+
+
+def test_as_long_as_what_is_read_and_was_written_come_to_no_more_than_fits_no_operations_are_counted(monkeypatch, counted):
+    chain = MemoryChain(clients=6)
+    chain.serve(0, put("k", "x" * 10))
+    for requests, limit in (
+        ([chain.send(client, get("k")) for client in range(1, 5)], 40),
+        ([chain.send(5, put("k", "abc")), chain.send(1, get("k")), chain.send(2, get("absent"))], 16),
+    ):
+        monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", limit)
+        assert filled(chain, requests) == requests
+        assert counted == []
+
+
+def test_what_was_counted_leaves_its_room_to_those_behind_it_which_need_not_be_counted_then(monkeypatch, counted):
+    chain = MemoryChain(clients=6)
+    chain.serve(0, put("k", "x" * 10))
+    monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 60)
+    long = "x" * 20  # as long as each of the reads behind it may find its value
+    requests = [chain.send(1, put("l", long)), chain.send(2, get("l")), chain.send(3, get("k")), chain.send(4, get("k"))]
+    taking = SlotRoom(chain.state)
+    assert all(map(taking.takes, requests))
+    assert len(counted) == 4  # for 20 and 30 and 30 bytes are too many; it is 20 and 10 and 10
+    assert taking.takes(chain.send(5, get("absent")))
+    assert len(counted) == 4
+    assert not taking.takes(chain.send(1, get("l"), get("k")))
+
+
+def test_requests_whose_sizes_are_known_are_not_encoded_to_be_measured(monkeypatch):
+    chain = MemoryChain(clients=3)
+    requests = [chain.send(client, get("k")) for client in range(3)]
+    measured = []
+    monkeypatch.setattr(room, "request_bytes", lambda request: measured.append(request) or 1)
+    assert SlotRoom(chain.state).takes_all(requests, [1, 1, 1])
+    assert measured == requests[:1]  # which nobody asked about as long as it was alone
+
+
+def test_a_character_counts_in_a_slot_as_the_bytes_that_it_has(monkeypatch):
+    chain = MemoryChain(clients=4)
+    chain.serve(0, put("k", "x"))
+    monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 50)
+    requests = [chain.send(1, put("k", "é" * 20)), chain.send(2, get("k")), chain.send(3, get("k"))]
+    assert filled(chain, requests) == requests[:2]
+
+
+def test_behind_what_is_appended_a_read_counts_as_long_as_the_value_then_is(monkeypatch):
+    chain = MemoryChain(clients=5)
+    chain.serve(0, put("k", "x" * 10))
+    monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 49)
+    appends = [chain.send(client, append("k", "x" * 5)) for client in (1, 2, 3)]
+    reads = [chain.send(4, get("k")), chain.send(1, get("k"))]
+    assert filled(chain, appends + reads) == [*appends, reads[0]]
+
+
+def test_a_request_that_was_executed_before_counts_as_what_it_got(monkeypatch):
+    chain = MemoryChain(clients=3)
+    before = chain.serve(1, get("k"))
+    chain.serve(0, put("k", "x" * 30))
+    monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 30)
+    requests = [chain.send(2, get("k")), before]
+    assert filled(chain, requests) == requests
+
+
+# -- what the dictionary says of its operations
+
+
+@pytest.mark.parametrize(("operations", "most", "sizes_then"), [
+    ((get("k"), get("absent")), 5, {}),
+    ((put("k", "é"), get("k")), 2, {"k": 2}),
+    ((put("k", "x" * (VALUE_LIMIT_BYTES + 1)), get("k")), 5, {"k": 5}),  # which fails
+    ((append("k", "é"), get("k")), 7, {"k": 7}),
+    ((append("absent", "x"),), 0, {}),
+    ((Operation("slice", "k", "0:1"), get("k")), 5, {}),  # as if it were not cut down
+])  # fmt: skip
+def test_a_read_counts_as_the_value_that_the_operations_before_it_leave(operations, most, sizes_then):
+    assert Dictionary().most_results(operations, {"k": 5}.get) == (most, sizes_then)
+
+
+def test_which_keys_operations_read_and_which_they_change():
+    operations = (get("a"), put("b", "1"), Operation("slice", "c", "0:1"), get("a"))
+    assert Dictionary().read_by(operations) == ["a", "a"]
+    assert Dictionary().read_by((get("a"), append("b", "1"))) is None  # which makes a value longer than its own text
+    assert Dictionary().changed_by([operations, (append("d", "1"),)]) == ["b", "c", "d"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("é", "e"), ("e", "é"), ("é", "è"), ("e", "f")])
+def test_a_value_in_the_place_of_one_of_as_many_characters_takes_the_room_of_its_bytes(before, after):
+    buckets = Buckets(limit_bytes=100)
+    buckets.execute((put("k", before), put("k", after)))
+    assert buckets.room_bytes == 100 - len(encode("k")) - len(encode(after))
+
+
+@given(st.characters())
+def test_a_character_has_at_most_four_bytes_and_one_of_the_last_as_many(character):
+    assert sizes.bytes_of(character) <= BYTES_OF_A_CHARACTER == sizes.bytes_of("\U0010ffff")
+
+
+def test_a_text_may_have_too_many_bytes_where_its_characters_could_be_so_large():
+    assert [sizes.may_exceed(characters, 8) for characters in (1, 2, 3)] == [False, False, True]
+
+
 # -- messages
 
 
@@ -435,3 +549,14 @@ def test_what_is_appended_behind_a_slice_counts_as_it_may_come_out(small):
 def test_what_a_text_comes_to_as_encoded_is_counted_without_encoding_it(size, letter):
     text = letter * (size // len(letter.encode()))
     assert sizes.encoded_bytes(text) == len(encode(text))
+
+
+def test_a_state_has_up_to_64_mib_where_a_scenario_does_not_say_otherwise():
+    assert STATE_LIMIT_BYTES == 67_108_864
+
+
+def test_whoever_has_got_more_than_its_share_gets_nothing_more():
+    state = RunningState(2, StateLimits(results=10))
+    state.execute(0, 0, [Request(0, 0, (put("k", "x"),) * 10)])  # each of which gives OK
+    [outcome] = state.execute(0, 1, [Request(0, 1, (get("k"),))])
+    assert outcome.results == (TOO_LARGE,)

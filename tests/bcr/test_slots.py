@@ -7,9 +7,10 @@ from memory_chain import MemoryChain, append, get, put
 from msgspec.structs import replace
 
 from bcr.chain.history import LatestAnswer
-from bcr.chain.proofs import ResultCheck
-from bcr.chain.slots import SeenSlot, SettledSlot
-from bcr.signed.statements import Outcome
+from bcr.chain.proofs import ResultCheck, Vouched
+from bcr.chain.slots import Digests, ExecutedSlot, SeenSlot, SettledSlot
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Outcome, Voucher, tree_of_requests
 from bcr.signed.violations import MalformedMessage, NotEnoughStatements, NotFinal, ProtocolViolation
 
 
@@ -212,3 +213,29 @@ def test_a_result_shuttle_with_more_statements_than_there_ever_are_is_not_filled
     assert seen.filled_up(flood) == flood
     with pytest.raises(MalformedMessage):
         flood.check(chain.slots[0].result(), chain.configuration, seen.own_result)
+
+
+def test_where_the_outcomes_are_those_that_others_say_the_slot_is_the_same():
+    _, _, _, done = slot_of_two()
+    assert done.agreed(done.outcomes) is done
+
+
+def test_a_tree_over_the_requests_that_somebody_has_made_is_not_made_again():
+    _, _, _, done = slot_of_two()
+    known = tree_of_requests([bytes(32), bytes(32)])
+    assert ExecutedSlot(0, 0, done.requests, done.outcomes, known).order().requests_digest == known.root
+
+
+def test_a_log_tells_slots_apart_by_the_digests_of_what_was_asked_for_and_given_but_not_what_olympus_vouches_for():
+    chain, _, _, done = slot_of_two()
+    told = f"{done.result().requests_digest.hex()[:16]}:{done.result().outcomes_digest.hex()[:16]}"
+    assert str(Digests(done)) == str(Digests(done.answer(1, 0, chain.result_proof(done)))) == told
+    voucher = Voucher(0, 0, 1, 0, bytes(32), done.outcomes[1])
+    assert str(Digests(Vouched(Signed(voucher, 0, b"")))) == ""
+
+
+def test_orders_that_were_not_seen_here_are_passed_on_as_they_came():
+    chain = MemoryChain(t=2)
+    chain.serve(0, put("k", "v"))
+    complete = seen_by_replica(chain, 1).filled_up(chain.result_shuttle(0))
+    assert [each.signer for each in complete.orders] == [0, 1, 2, 3]

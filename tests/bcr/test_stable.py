@@ -13,8 +13,9 @@ from bcr.objects.finding import found
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Checkpoint, Request
-from bcr.stable.chain import RESERVED_BYTES, Identity, Stable
+from bcr.stable.chain import RESERVED_BYTES, Base, Identity, Stable
 from bcr.stable.disk import Content, DamagedError, Row, believable, sealed, unsealed
+from bcr.state.buckets import bucket_of
 
 SETTINGS = Settings(t=1, num_clients=1, client_window=3, object_name="store")
 STORE = found(SETTINGS.object_name)
@@ -33,6 +34,7 @@ class MemoryDisk:
     def __init__(self):
         self.facts, self.parts, self.rows, self.unsynced, self.copies = {}, {}, [], [], []
         self.reserved, self.has_synced = 0, True
+        self.written = {}  # the parts that the latest checkpoint gave
 
     def read(self):
         return Content(dict(self.facts), dict(self.parts), tuple(self.rows))
@@ -55,6 +57,7 @@ class MemoryDisk:
 
     def checkpoint(self, facts, parts, first):
         self.sync()
+        self.written = dict(parts)
         self.facts |= facts
         self.parts = {number: body for number, body in (self.parts | parts).items() if body}
         self.rows = [row for row in self.rows if row.number >= first]
@@ -126,6 +129,9 @@ def test_what_is_set_aside_grows_with_the_state_and_is_there_for_others_when_tha
     replica.order('"value"')
     replica.complete(replica.sign_checkpoint())
     assert disk.reserved == RESERVED_BYTES + 2 * sum(map(len, disk.parts.values())) > before
+    replica.order('"another"')
+    replica.stable.sync()
+    assert disk.reserved > before
     replica.stable.wedged(replica.ledger)
     assert disk.reserved > 0
     replica.stable.sync()
@@ -293,11 +299,17 @@ def test_facts_that_say_nothing_are_damage():
         resumed(disk)
 
 
-def test_a_disk_that_gives_back_another_state_than_was_written_is_not_begun_on():
+@pytest.mark.parametrize("what", ["parts", "base"])
+def test_a_disk_that_gives_back_another_state_than_was_written_is_not_begun_on(what):
     class Forgetful(MemoryDisk):
         def read(self):
             content = super().read()
-            return msgspec.structs.replace(content, parts={3: encode({"key": ["0.0.0", "1"]})}) if content.facts else content
+            if not content.facts:
+                return content
+            if what == "parts":
+                return msgspec.structs.replace(content, parts={3: encode({"key": ["0.0.0", "1"]})})
+            other = sealed("base", encode(Base(1, b"another state", (), b"")))
+            return msgspec.structs.replace(content, facts={**content.facts, "base": other})
 
     with pytest.raises(DamagedError, match="gives back another state than was written"):
         Replica(Forgetful())
@@ -350,3 +362,56 @@ def test_where_nothing_waits_a_sync_writes_nothing():
     for _ in range(2):
         replica.stable.sync()
     assert [row.number for row in disk.rows] == [0]
+
+
+def test_beside_twice_the_state_16_mib_are_set_aside():
+    assert RESERVED_BYTES == 16_777_216
+
+
+def test_a_log_without_any_rows_begins_with_row_0_also_after_a_restart():
+    disk = MemoryDisk()
+    Replica(disk)
+    again = Stable(disk, Identity(0, 1, SEED))
+    again.wedged(Ledger(SETTINGS))
+    again.sync()
+    assert [row.number for row in disk.rows] == [0]
+
+
+def test_a_checkpoint_is_completed_once_and_none_before_it_afterwards():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    signed = []
+    for value in "123":
+        replica.order(value)
+        replica.stable.sync()
+        signed.append(replica.sign_checkpoint())
+    replica.complete(signed[1])
+    facts = dict(disk.facts)
+    for late in (signed[1], signed[0]):
+        replica.stable.completed_checkpoint(late, ())
+        assert disk.facts == facts
+    assert resumed(disk).next_slot == 3
+
+
+def test_a_row_stays_until_all_of_its_slots_are_behind_a_checkpoint_and_is_forgotten_then():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    signed = []
+    for value in "1234":
+        replica.order(value)
+        signed.append(replica.sign_checkpoint())
+    replica.stable.sync()  # one row of four slots
+    for checkpoint in signed[:3]:
+        replica.complete(checkpoint)
+        assert resumed(disk).next_slot == 4
+    replica.complete(signed[3])
+    assert (disk.rows, replica.stable._last_slots) == ([], {})
+
+
+def test_a_checkpoint_writes_the_buckets_that_have_changed_and_no_others():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    for value in "12":  # under key0, and then under key1
+        replica.order(value)
+        replica.complete(replica.sign_checkpoint())
+    assert set(disk.written) == {bucket_of("key1")} < set(disk.parts)

@@ -212,3 +212,15 @@ def test_what_a_client_may_still_get_is_what_its_requests_in_the_window_leave(se
         state.outcomes.setdefault(client, {})
         assert state._results_left(request) == (RESULTS_LIMIT_BYTES - held if limits.may_bind(window) else None)
         state.execute(0, place, [request])
+
+
+def test_a_client_of_which_a_state_remembers_nothing_begins_as_one_that_it_does_not_know():
+    restored = RunningState.restored(Snapshot.of({}, ((0, ()),)), 3)
+    assert [restored.is_beyond(request(0, number)) for number in (2, 3)] == [False, True]
+    assert not restored.is_stale_number(0, 0)
+
+
+def test_what_stands_at_a_key_is_shown_as_it_is_and_nothing_as_an_empty_text():
+    state = RunningState(1)
+    state.apply(put("k", "v"))
+    assert (state.shown("k"), state.shown("absent")) == ("v", "")

@@ -11,6 +11,7 @@ from bcr.signed.statements import (
     Order,
     Outcome,
     Refusal,
+    Rejection,
     Request,
     Result,
     Stale,
@@ -46,6 +47,7 @@ CIRCLE = Keyring(b"olympus", (b"replica 0", b"replica 1", b"replica 2"), (b"clie
     (Result(0, 0, bytes(32), bytes(32)), CIRCLE.clients + CIRCLE.replicas),
     (Checkpoint(0, 0, bytes(32)), CIRCLE.replicas),
     (Refusal(0, 1, 0), (b"client 1",)),
+    (Rejection(0, 1, 0, bytes(32), "too large"), (b"client 1",)),
     (Stale(0, 1, 0), (b"client 1",)),
     (Voucher(0, 0, 1, 0, bytes(32), Outcome(0, 0, 0, ("OK",))), (b"client 1",)),
 ])  # fmt: skip

@@ -319,3 +319,45 @@ def test_how_deep_a_value_is_counts_those_within_each_other_and_no_others(text, 
 def test_a_listing_names_a_prefix_and_may_name_where_it_begins_and_how_many():
     listing = {rest: STORE.parsed("keys", ("p", *rest)) for rest in ((), ("p/1",), ("p/1", "7"))}
     assert {each.argument for each in listing.values()} == {"100 ", "100 p/1", "7 p/1"}
+
+
+# -- what it says of its operations
+
+
+@pytest.mark.parametrize(("operations", "most", "sizes"), [
+    ((), 0, {}),
+    ((get("k"),), 138, {}),
+    ((get("absent"),), 128, {}),
+    ((delete("k"),), 128, {}),
+    ((put("k", "1"), get("k")), 266, {"k": 10}),  # for it may not happen
+    ((put("l", "12345"), get("l")), 263, {"l": 7}),
+    ((append("k", "1"), get("k")), 397, {"k": 141}),
+    ((keys("", "", 2),), 12_422, {}),
+    ((Operation("keys", "", "all"),), 128, {}),
+])  # fmt: skip
+def test_what_operations_get_is_at_most_128_bytes_each_and_the_values_and_keys_in_it(operations, most, sizes):
+    assert STORE.most_results(operations, {"k": 10}.get) == (most, sizes)
+
+
+def test_an_operation_names_its_key_and_a_listing_all_and_what_only_reads_changes_none():
+    assert STORE.keys_of([get("a"), put("b", "1")]) == ["a", "b"]
+    assert STORE.keys_of([get("a"), keys()]) is None
+    assert list(STORE.changed_by([[get("a"), keys(), delete("b")], [put("c", "1"), append("d", "1")]])) == ["b", "c", "d"]
+
+
+def test_what_only_reads_and_deletes_makes_the_store_no_larger():
+    assert STORE.most_growth((get("k"), delete("k"), keys())) == 0
+    assert STORE.most_growth((delete("k"), put("k", "1"))) > 0
+
+
+@pytest.mark.parametrize("operation", [
+    Operation("get", "k", "* 1"), Operation("delete", "k", "* 1"), Operation("increment", "k", "* 1"),
+])  # fmt: skip
+def test_a_value_where_none_belongs_and_a_name_that_nobody_knows_are_malformed(operation):
+    state, results = executed((put("k", "1"),), (operation,))
+    assert results[1] == [{"error": "malformed"}]
+    assert state.values == {"k": Item("1", 0, 0, 0)}
+
+
+def test_a_listing_has_up_to_1000_keys():
+    assert executed((keys("", "", 1_000),))[1] == [[{"keys": [], "more": False}]]

@@ -75,3 +75,11 @@ def test_a_timer_runs_until_it_is_stopped_or_has_expired():
     assert timers.is_running("a") and not timers.is_running("b")
     timers.stop("a")
     assert not timers.is_running("a")
+
+
+def test_of_one_owner_all_timers_are_stopped_and_nobody_else_s():
+    timers = Timers(10)
+    for name in ((0, 1), (0, 2), (1, 0), (1, 2), 0, "0", ("0", 0)):
+        timers.start(name, 0.0, 1)
+    timers.stop_those_of(0)
+    assert timers.take_expired(1.0) == [(1, 0), (1, 2), 0, "0", ("0", 0)]

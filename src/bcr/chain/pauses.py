@@ -38,8 +38,11 @@ class Repetitions:
 
     def heeds(self, who: Hashable, now_s: float) -> bool:
         """Whether it is time; if so, the next pause begins."""
-        last_s, pauses = self._heeded.get(who, (-float("inf"), 1))
+        if who not in self._heeded:
+            self._heeded[who] = (now_s, 1)
+            return True
+        last_s, pauses = self._heeded[who]
         if 1000 * (now_s - last_s) < pauses * self._pause_ms:
             return False
-        self._heeded[who] = (now_s, 1 if who not in self._heeded else min(2 * pauses, MOST_PAUSES))
+        self._heeded[who] = (now_s, min(2 * pauses, MOST_PAUSES))
         return True

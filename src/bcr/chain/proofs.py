@@ -128,7 +128,7 @@ def check_result_proof(
             evidence=tuple(violations),
         )
     owed -= {signed.signer for signed in (*agreeing, *disagreeing)}
-    standing_in = _orders_of(owed, orders, expected, configuration) if owed else ()
+    standing_in = _orders_of(owed, orders, expected, configuration)
     owed -= {signed.signer for signed in standing_in}
     if owed:
         raise NotFinal(f"slot {expected.slot}: no valid statement of replicas {sorted(owed)}", evidence=tuple(violations))

@@ -1,6 +1,6 @@
 """Which t+1 replicas Olympus goes on from: a pure function over their wedged histories (specification, 7.3, 7.9)."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import combinations
 
@@ -46,6 +46,11 @@ def plan_for(histories: Iterable[ValidHistory]) -> QuorumPlan | str:
     for one, other in combinations(members, 2):
         if not are_consistent(one, other):
             return _contradiction(one.position, other.position)
+    return _plan_for_consistent(members)
+
+
+def _plan_for_consistent(members: Sequence[ValidHistory]) -> QuorumPlan | str:
+    """As `plan_for`, of members in the order of the chain that are known not to contradict each other."""
     entries = {entry.slot: entry for member in members for entry in member.entries}
     slots = max(member.end for member in members)
     suffixes: dict[int, tuple[HistoryEntry, ...]] = {}
@@ -88,8 +93,10 @@ def candidates(
     histories, so that nothing which a client may have an answer to is left behind; then of those who were `blamed` the fewest
     times for a quorum that failed, for of many quorums a liar is in very many; then by position.
     """
+    if len(histories) < size:
+        return
     in_turn = sorted(histories, key=lambda position: (blamed.get(position, 0), position))
-    longest = max((history.end for history in histories.values()), default=0)
+    longest = max(history.end for history in histories.values())
     ahead = {position for position, history in histories.items() if history.end == longest}
     clean = [position for position in in_turn if position not in suspects]
     for count in range(min(size, len(histories) - len(clean)) + 1):
@@ -136,7 +143,7 @@ def choose_quorum(
         if contradiction is not None:
             why_not[quorum] = _contradiction(*contradiction)
             continue
-        plan = plan_for(histories[position] for position in quorum)
+        plan = _plan_for_consistent([histories[position] for position in quorum])
         if isinstance(plan, QuorumPlan):
             return plan, why_not
         why_not[quorum] = plan

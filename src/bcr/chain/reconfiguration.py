@@ -207,14 +207,15 @@ class Reconfiguration:
 
         Each step is a slice of requests at least: what is executed in one is there or is not, and nobody spins it out.
         """
-        steps = 0
+        steps = PROGRESS_STEPS * len(self._caught_up)
         for position in self.lacking(plan):
-            to_do = len(plan.suffixes[position])
-            done = self._executed.get(position, 0) - (plan.slots - to_do)
-            requests = sum(len(entry.requests) for entry in plan.suffixes[position])
-            most = min(PROGRESS_STEPS, max(0, requests - 1) // CATCH_UP_SLICE_REQUESTS)
-            steps += most * min(max(done, 0), to_do) // max(to_do, 1)
-        return steps + PROGRESS_STEPS * len(self._caught_up)
+            suffix = plan.suffixes[position]
+            if suffix:
+                done = self._executed.get(position, 0) - suffix[0].slot
+                requests = sum(len(entry.requests) for entry in suffix)
+                most = min(PROGRESS_STEPS, (requests - 1) // CATCH_UP_SLICE_REQUESTS)
+                steps += most * min(max(done, 0), len(suffix)) // len(suffix)
+        return steps
 
     def lacking(self, plan: QuorumPlan) -> list[int]:
         """The members of the quorum that have not said that they are where the plan wants them."""
@@ -227,7 +228,8 @@ class Reconfiguration:
             caught_up = self._caught_up[position]
             groups.setdefault((caught_up.slots, caught_up.state_digest), []).append(position)
         if len(groups) == 1:
-            return self._caught_up[plan.quorum[0]].state_digest
+            [(_, state_digest)] = groups
+            return state_digest
         self.fail(plan, "running states differ: " + " against ".join(str(group) for group in groups.values()))
         return None
 
@@ -282,7 +284,7 @@ class Reconfiguration:
         signed.demand_authentic(self.configuration.replica_author(signed.signer), f"replica {signed.signer}")
         handover.demand_fitting()
         self._hear(signed.signer)
-        if digest is None or handover.snapshot.digest() != digest:
+        if handover.snapshot.digest() != digest:
             return False
         self.snapshot = handover.snapshot
         return True

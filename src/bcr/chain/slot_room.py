@@ -95,9 +95,9 @@ class SlotRoom:
         longest = max(map(len, arguments), default=0)
         is_ascii = all(map(str.isascii, arguments))
         self._written_bytes = max(self._written_bytes, longest if is_ascii else longest * BYTES_OF_A_CHARACTER)
-        read = self._state.replicated.read_by(operations)
-        self._is_coarse = self._is_coarse and read is not None
-        if not self._is_coarse or read is None or self._state.outcomes.get(request.client, {}).get(request.number) is not None:
+        read = self._state.replicated.read_by(operations) if self._is_coarse else None
+        self._is_coarse = read is not None
+        if read is None or self._state.outcomes.get(request.client, {}).get(request.number) is not None:
             return None
         return min(self._state.bytes_of_values(read) + len(read) * self._written_bytes, RESULTS_LIMIT_BYTES)
 

@@ -35,7 +35,9 @@ class Dictionary(LimitedObject[str]):
         if name == "slice" and not _SLICE.fullmatch(arguments[1].strip()):
             raise BadOperation(f"expected a range such as '0:4', found {arguments[1]!r}", 1)
         key, *rest = arguments
-        argument = "".join(rest[0].split()) if name == "slice" else "".join(rest)
+        argument = "".join(rest)
+        if name == "slice":
+            argument = "".join(argument.split())
         if bytes_of(argument) > VALUE_LIMIT_BYTES:
             raise BadOperation(f"{bytes_of(argument):,} bytes, and a value has at most {VALUE_LIMIT_BYTES:,}", 1)
         return Operation(name, key, argument)
@@ -102,8 +104,8 @@ class Dictionary(LimitedObject[str]):
 
 def slice_bounds(text: str) -> tuple[int, int] | None:
     """The bounds (i, j) that the range ``i:j`` names, or None where it is not two decimal numbers."""
-    start, colon, stop = text.partition(":")
-    if not (colon and start.isascii() and start.isdigit() and stop.isascii() and stop.isdigit()):
+    start, _, stop = text.partition(":")
+    if not (start.isascii() and start.isdigit() and stop.isascii() and stop.isdigit()):
         return None
     if len(start) > 18 or len(stop) > 18:  # no string is that long, and int() of a huge text is slow
         return None

@@ -43,10 +43,15 @@ class Ordered(dict[str, V]):
         return Ordered(self)
 
     def keys_after(self, prefix: str, after: str) -> Iterator[str]:
-        """The keys that begin with `prefix` and are greater than `after`, in order; nothing may change meanwhile."""
+        """The keys that begin with `prefix` and are greater than `after`, in order; nothing may change meanwhile.
+
+        All of them where `after` is empty.
+        """
         if self._order is None:
             self._order = sorted(self)
-        first = max(bisect_left(self._order, prefix), bisect_right(self._order, after) if after else 0)
+        first = bisect_left(self._order, prefix)
+        if after:
+            first = max(first, bisect_right(self._order, after))
         for index in range(first, len(self._order)):
             if not self._order[index].startswith(prefix):
                 return

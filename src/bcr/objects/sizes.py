@@ -48,5 +48,5 @@ def bytes_of(text: str) -> int:
 
 def encoded_bytes(text: str) -> int:
     """How many bytes the text has as MessagePack writes it: with its length before it."""
-    size = len(text) if text.isascii() else bytes_of(text)
+    size = bytes_of(text)
     return size + (1 if size < 32 else 2 if size < 256 else 3 if size < 65_536 else 5)

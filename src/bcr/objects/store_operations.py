@@ -96,8 +96,8 @@ def value_of(text: str) -> str:
     return text.strip(BLANKS)
 
 
-def _unread(_number: str) -> int:
-    return 0
+def _unread(_number: str) -> None:
+    pass
 
 
 def _refused(constant: str) -> NoReturn:

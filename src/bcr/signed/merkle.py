@@ -19,7 +19,8 @@ class Tree:
         while len(level := self._levels[-1]) > 1:
             above = [_parent(domain, *level[at : at + 2]) for at in range(0, len(level) - 1, 2)]
             self._levels.append(above + level[len(above) * 2 :])
-        self.root = _root(domain, len(leaves), self._levels[-1][0])
+        [top] = self._levels[-1]
+        self.root = _root(domain, len(leaves), top)
 
     def path(self, index: int) -> tuple[bytes, ...]:
         """The siblings from the leaf at `index` upwards: at most log2 of the number of leaves, rounded up."""

@@ -34,7 +34,7 @@ def bucket_of(key: str) -> int:
 
 def _bytes_of_bucket(encoded: bytes) -> int:
     """How many bytes the bucket's keys and values have, without what says how many they are: of no bucket, any number."""
-    return len(encoded) - {0xDE: 3, 0xDF: 5}.get(encoded[0] if encoded else 0, 1)
+    return len(encoded) - {b"\xde": 3, b"\xdf": 5}.get(encoded[:1], 1)
 
 
 class Buckets:

@@ -90,9 +90,7 @@ class Sessions:
         latest = self._latest.get(holder)
         if latest is None:
             return client < self._floor
-        if client != latest.client:
-            return client < latest.client
-        return not latest.is_open
+        return client < latest.client or (client == latest.client and not latest.is_open)
 
     def use(self, request: Request) -> Iterator[int]:
         """A request of a session that is not over is executed; gives the clients whose sessions end by that."""

@@ -164,7 +164,8 @@ class RunningState:
 
     def apply(self, operation: Operation, place: Place = (0, 0, 0)) -> str:
         """Execute an operation that nobody has ordered, as only a faulty replica does."""
-        return self._buckets.execute((operation,), place=place)[0]
+        [result] = self._buckets.execute((operation,), place=place)
+        return result
 
     def snapshot(self) -> "Snapshot":
         outcomes = self._encoded_outcomes()
