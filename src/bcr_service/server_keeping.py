@@ -15,8 +15,6 @@ from bcr_service.keeper import STATUS_LIMIT_S, Keeping, ServiceLaunch
 from bcr_service.protocol_views import VIEWS
 from bcr_service.service_files import HTTP
 
-CHANGED = {"add": "decides", "remove": "decides no longer", "transfer": "leads"}
-
 
 class ServerKeeping(Keeping):
     """The servers by position; who leads is who says so in the highest term."""

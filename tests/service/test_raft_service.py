@@ -10,6 +10,7 @@ import time
 
 import msgpack
 import pytest
+from selenium.webdriver.support.wait import WebDriverWait
 from serving import command, served
 from test_dialects import call, distraft
 
@@ -31,7 +32,7 @@ MINORITY, MAJORITY = (3, 4), (0, 1, 2)
 def file_of(t, gateways, *lines, kinds=KINDS):
     """A service file in which each gateway has all interfaces."""
     ports = [f"{kind}[{number}] = 127.0.0.1:0" for kind in kinds for number in range(gateways)]
-    return "\n".join(["protocol = raft", f"t = {t}", "client_timeout = 300", "election_timeout = 300", *ports, *lines]) + "\n"
+    return "\n".join(["protocol = raft", f"t = {t}", "client_timeout = 300", "election_timeout = 500", *ports, *lines]) + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,18 @@ def until(running, holds, number=0):
 
 def is_whole(status):
     """Whether all servers are there, and follow one that leads."""
-    servers = status["servers"]
-    leader = status["leader"]
-    return leader is not None and all(each["mode"] == "active" and each["leader"] == leader for each in servers)
+    leads = (status["leader"], status["term"])
+    return leads[0] is not None and all(each["mode"] == "active" and (each["leader"], each["term"]) == leads for each in status["servers"])
+
+
+def while_one_leads(running, look):
+    """What `look`, given the leader, has seen while that led all the time: on a busy machine another may be elected meanwhile."""
+    while True:
+        before = until(running, is_whole)
+        seen = look(before["leader"])
+        after = until(running, is_whole)
+        if (before["leader"], before["term"]) == (after["leader"], after["term"]):
+            return before["leader"], seen
 
 
 def is_led_on(side):
@@ -110,12 +120,28 @@ def test_the_status_of_raft_tells_term_leader_and_indices(five):
     assert b"led by replica_" in call(gateways(five)[0], "GET", "/admin/status")[2]
 
 
+def test_the_live_page_shows_the_servers_and_says_that_nothing_is_proved(five, browser):
+    until(five, is_whole)
+    assert call(gateways(five)[0], "PUT", "/keys/seen", '"in the page"')[0] == 204
+    browser.get(f"{five.url}/?key=seen")
+
+    def texts(*names):
+        return [browser.execute_script(f"return document.getElementById('{name}').textContent") for name in names]
+
+    WebDriverWait(browser, LIMIT_S).until(lambda _: "not proved" in texts("answer")[0])
+    state, chain, answer, story = texts("state", "chain", "answer", "story")
+    assert '"in the page"' in answer
+    assert "raft, term" in state
+    assert "led by server" in state
+    assert [chain.count(role) for role in ("leader", "follower")] == [1, 4]
+    assert "leads in term" in story
+
+
 # -- the dialects
 
 
 def test_the_servers_of_distraft_tell_what_those_of_raft_say_of_themselves(five):
-    number = until(five, is_whole)["leader"]
-    told = [json.loads(call(port, "GET", "/")[2])["status"] for port in five.ports("distraft")]
+    number, told = while_one_leads(five, lambda _: [json.loads(call(port, "GET", "/")[2])["status"] for port in five.ports("distraft")])
     assert [each["is_leader"] for each in told] == [each == number for each in range(5)]
     assert {each["leader"] for each in told} == {f"server{number + 1}"}
     assert told[number]["state"] == "Leader"
@@ -132,21 +158,24 @@ def test_next_index_and_match_index_are_told_apart():
 
 
 def test_a_server_of_distraft_that_follows_redirects_to_the_one_that_leads(five):
-    number = until(five, is_whole)["leader"]
     ports = five.ports("distraft")
-    follower = ports[(number + 1) % 5]
-    for method, status in (("GET", 302), ("POST", 307)):
-        redirected, headers, _ = call(follower, method, "/colour", "value=red" if method == "POST" else None)
-        assert (redirected, headers["location"]) == (status, f"http://127.0.0.1:{ports[number]}/colour")
+
+    def redirected(leader):
+        calls = (("GET", None), ("POST", "value=red"))
+        return [call(ports[(leader + 1) % 5], method, "/colour", body)[:2] for method, body in calls]
+
+    number, seen = while_one_leads(five, redirected)
+    follower, target = ports[(number + 1) % 5], f"http://127.0.0.1:{ports[number]}/colour"
+    assert [(status, headers["location"]) for status, headers in seen] == [(302, target), (307, target)]
     assert distraft(follower, "POST", "/colour", "blue") == (200, {"ok": True, "key": "colour", "value": "blue"})
     assert distraft(ports[number], "GET", "/colour")[1]["value"] == "blue"
 
 
 def test_the_assignments_nodes_tell_their_state_as_numbers(five):
-    number = until(five, is_whole)["leader"]
-    told = [ast.literal_eval(call(port, "GET", "/admin/status")[2].decode()) for port in five.ports("keyvalue")]
+    nodes = five.ports("keyvalue")
+    number, told = while_one_leads(five, lambda _: [ast.literal_eval(call(port, "GET", "/admin/status")[2].decode()) for port in nodes])
     assert [each["state"] for each in told] == [2 if each == number else 0 for each in range(5)]
-    assert {each["leader"] for each in told} == {f"127.0.0.1:{five.ports('keyvalue')[number]}"}
+    assert {each["leader"] for each in told} == {f"127.0.0.1:{nodes[number]}"}
 
 
 def zatt(port, asked):
