@@ -65,7 +65,7 @@ NOT_OF_RULES = (
 )  # unit tests
 OF_PROCESSES = tuple(
     f"tests/sim/test_{name}.py"
-    for name in ("checks", "clients", "attempts", "tail", "disks", "open_loop", "properties")
+    for name in ("checks", "steps_of_olympus", "steps_of_clients", "steps_of_replicas", "clients", "attempts", "tail", "disks", "visits", "open_loop", "properties")
 )  # fmt: skip
 CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most
 EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")

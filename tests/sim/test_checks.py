@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from rig import MOMENTS, Rig
+from rig import Rig
+from scenes import OLYMPUS, WHEN, WHERE, Case, Scene, Stage
 
 from bcr.chain.history import CatchingUp, CatchUp, CaughtUp, InitialHistory, RunningStateHandover, Wedged, WithState
 from bcr.chain.limits import most_in_flight, most_settled
@@ -26,7 +27,6 @@ from bcr.chain.messages import (
     PublicKey,
     ResultMessage,
     ResultShuttle,
-    Shuttle,
 )
 from bcr.chain.proofs import Answer
 from bcr.chain.timers import Timers
@@ -39,7 +39,6 @@ from bcr.signed.statements import (
     Complaint,
     ConfigurationQuery,
     GetRunningState,
-    Order,
     Outcome,
     Ready,
     ReconfigurationRequest,
@@ -50,7 +49,6 @@ from bcr.signed.statements import (
     Stale,
     Voucher,
     WedgeRequest,
-    tree_over,
 )
 from bcr.signed.violations import (
     BeyondLimits,
@@ -60,7 +58,6 @@ from bcr.signed.violations import (
     MalformedMessage,
     Overdue,
     OverLimit,
-    ProtocolViolation,
     SecondOrder,
     UnknownSigner,
     WrongConfiguration,
@@ -88,8 +85,6 @@ workload[1] = pseudorandom(5,14)
 failures[0,2] = shuttle(0,6),drop()
 simulation = seed(1); delay(100,3000)
 """
-OLYMPUS = 0
-
 LONG_CATCH_UP = """\
 t = 1
 num_client = 2
@@ -104,101 +99,10 @@ simulation = seed(1); delay(100,3000)
 """
 
 
-class Scene:
-    """A process of a run at a moment, and what can be signed then."""
-
-    def __init__(self, rig: Rig, container: Any) -> None:
-        self.rig = rig
-        self.container = container
-        self.process = container.process
-        self.state = container.process._state
-        self.number = container.configuration or 0
-
-    def keys(self, name: str) -> Any:
-        """Of olympus, client_k, or replica_i of the configuration of this process, or where it has none, the first."""
-        return next(
-            each.process._state.keys
-            for each in self.rig.run.system.all()
-            if each.name == name and (each.configuration or 0) in (0 if name.startswith("client") else self.number, 0)
-            and hasattr(getattr(each.process, "_state", None), "keys")
-            and (not name.startswith("replica") or each.configuration == self.number)
-        )  # fmt: skip
-
-    def by_olympus(self, statement: Any) -> Any:
-        return Signed.sign(statement, OLYMPUS, self.keys("olympus"))
-
-    def by_replica(self, statement: Any, position: int = 1, named: int | None = None) -> Any:
-        return Signed.sign(statement, position if named is None else named, self.keys(f"replica_{position}"))
-
-    def by_client(self, statement: Any, client: int = 0, named: int | None = None) -> Any:
-        return Signed.sign(statement, client if named is None else named, self.keys(f"client_{client}"))
-
-    def request(self, number: int, client: int = 0, value: str = "v") -> Any:
-        return self.by_client(Request(client, number, (Operation("put", "k", value),)), client)
-
-    def fresh(self, client: int = 0) -> int:
-        """The number behind the highest that was executed of a client."""
-        return max(self.state.ledger.state.outcomes.get(client, {-1: None})) + 1
-
-    def shuttle(self, *requests: Any, slot: int | None = None) -> Shuttle:
-        """The head's, with these requests in the next slot."""
-        at = self.state.ledger.next_slot if slot is None else slot
-        order = self.by_replica(Order(self.number, at, tree_over(requests).root), 0)
-        return Shuttle(self.number, at, requests, (order,), ())
-
-    @contextmanager
-    def holding(self, field: str, count: int) -> Any:
-        """The process holds so many slots in one of its dictionaries, for a moment."""
-        held = getattr(self.state.ledger, field)
-        kept = dict(held)
-        for place in range(count):
-            if len(held) < count:
-                held[-1 - place] = None
-        while len(held) > count:
-            held.popitem()
-        try:
-            yield
-        finally:
-            held.clear()
-            held.update(kept)
-
-    @contextmanager
-    def recording(self, *names: str) -> Any:
-        """The calls of these methods of the process, none of which does anything for a moment: names and arguments."""
-        calls: list[tuple[Any, ...]] = []
-        for name in names:
-            setattr(self.process, name, lambda *arguments, name=name: calls.append((name, *arguments)))
-        try:
-            yield calls
-        finally:
-            for name in names:
-                delattr(self.process, name)
-
-
-class Case(NamedTuple):
-    """What a call at a moment raises: kind and words, and who is blamed; nothing, where kind is None."""
-
-    name: str
-    role: str
-    moment: str
-    call: Callable[[Scene], Any]
-    kind: type[ProtocolViolation] | None = None
-    words: str = ""
-    blamed: int | None = None
-    authentication: str = "ed25519"
-
-
-CASES: list[Case] = []
+STAGE = Stage(SCENARIO)
+case = STAGE.case
 ACTIVE, PENDING, IMMUTABLE = "active, with slots in flight", "before its configuration", "immutable"
 SERVING, WEDGING = "serving", "wedging"
-
-
-def case(role: str, moment: str, kind: type[ProtocolViolation] | None = None, words: str = "", **more: Any) -> Any:
-    def declare(call: Callable[[Scene], Any]) -> Callable[[Scene], Any]:
-        CASES.append(Case(call.__name__.replace("_", " "), role, moment, call, kind, words, **more))
-        return call
-
-    return declare
 
 
 # -- the shuttle, at the middle of the chain
@@ -1651,58 +1555,10 @@ def whether_nothing_can_have_become_final(scene: Scene) -> None:
 
 # -- all of them, in one run for each authenticator
 
-WHERE: dict[str, Callable[[Any], bool]] = {
-    # The middle of the first configuration: the tail is the one that is faulty.
-    "Replica": lambda state: (state.configuration_number, state.position) == (0, 1),
-    "Head": lambda state: (state.configuration_number, state.position) == (0, 0),
-    "Client": lambda state: state.index == 0,
-    "Olympus": lambda state: True,
-}
-WHEN = {(role, name): holds for role, moments in MOMENTS.items() for name, holds in moments.items()}
-WHEN |= {("Head", name): holds for name, holds in MOMENTS["Replica"].items()}
-WHEN["Replica", "active, well on"] = WHEN["Head", "active, well on"] = lambda state: (
-    state.mode == "active" and max(state.ledger.state.outcomes.get(0, [0])) > 3
-)
-_came: dict[str, dict[str, Any]] = {}
 
-
-def came(authentication: str) -> dict[str, Any]:
-    """What each case came to in the run: what was raised, or None."""
-    if authentication not in _came:
-        results: dict[str, Any] = {}
-        waiting = [each for each in CASES if each.authentication == authentication]
-
-        def watch(rig: Rig) -> None:
-            for each in list(waiting):
-                for container in rig.processes("Replica" if each.role == "Head" else each.role):
-                    state = container.process._state
-                    if WHERE[each.role](state) and WHEN[each.role, each.moment](state):
-                        waiting.remove(each)
-                        try:
-                            each.call(Scene(rig, container))
-                            results[each.name] = None
-                        except Exception as error:
-                            results[each.name] = error
-                        break
-
-        rig = Rig(SCENARIO.format(authentication=authentication))
-        rig.on_event = watch
-        assert rig.errors() == []
-        _came[authentication] = results
-    return _came[authentication]
-
-
-@pytest.mark.parametrize("each", CASES, ids=[each.name for each in CASES])
+@STAGE.each()
 def test_what_a_process_checks_is_refused_for_that_and_nothing_else_is(each: Case) -> None:
-    results = came(each.authentication)
-    assert each.name in results, "the moment never came"
-    raised = results[each.name]
-    if each.kind is None:
-        assert raised is None
-    else:
-        assert type(raised) is each.kind, raised
-        assert each.words in str(raised)
-        assert raised.position == each.blamed
+    STAGE.check(each)
 
 
 HANDLED = {

@@ -61,6 +61,12 @@ def test_numbers_are_never_given_twice():
     assert sorted(numbers) == [0, 1, 2, 3, 4]
 
 
+def test_a_number_that_was_kept_before_olympus_began_again_may_have_been_given_and_is_kept_for_nobody_now():
+    assert sessions(run("client_arrives[2] = 90\ndurable = on\n"), 2) == [(2, 0, 30)]
+    restarted = run("client_arrives[2] = 90\ndurable = on\n", "delay(200,1000); restart(olympus,40)")
+    assert [number for number, _, _ in sessions(restarted, 2)] == [3]
+
+
 def test_clients_come_and_go_across_reconfigurations():
     faults = "failures[0,1] = shuttle(0,3),drop()\nfailures[1,2] = shuttle(0,2),change_result()\n"
     outcome = run(f"{faults}client_arrives[2] = 30\nclient_leaves[1] = 20\nclient_arrives[1] = 100\n")
