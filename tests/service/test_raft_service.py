@@ -297,6 +297,28 @@ def test_in_memory_a_server_that_was_killed_stays_away_and_without_a_majority_th
     assert "no majority is left" in (tmp_path / "errors.txt").read_text()
 
 
+# -- among liars
+
+
+def test_a_chaos_server_does_not_keep_three_clients_of_zatt_from_reading_what_they_wrote(tmp_path):
+    text = file_of(1, 3, kinds=("gateway", "zatt")).replace("protocol = raft", "protocol = byzantine_raft")
+    with served(tmp_path, "--lab", text=text) as running:
+        assert status_of(running)["protocol"] == "byzantine_raft"
+        assert len(status_of(running)["servers"]) == 4
+        assert running.ask("POST", "/lab/fault/replica_3", b"after(0),chaos(50)")[0] == 202
+        for number, port in enumerate(running.ports("zatt")):
+            for value in range(3):
+                change = {"action": "change", "key": f"own{number}", "value": value}
+                assert zatt(port, {"type": "append", "data": change})["success"]
+                assert zatt(port, {"type": "get"})["data"][f"own{number}"] == value
+        assert zatt(running.ports("zatt")[0], {"type": "append", "data": {"action": "delete", "key": "own1"}})["success"]
+        assert set(zatt(running.ports("zatt")[1], {"type": "get"})["data"]) == {"own0", "own2"}
+        status, _, told = running.ask("GET", "/keys/own0?proof=1")
+        assert (status, b"t+1 servers have signed" in told) == (501, True)
+        assert running.ask("PUT", "/admin/members/3")[0] == 501
+        assert [each["fault"] for each in running.events() if each["kind"] == "fault"] == ["after(0),chaos(50)"]
+
+
 # -- what is refused before anything starts
 
 
