@@ -28,6 +28,7 @@ from bcr_run.supervision import Interrupted
 
 SLOW_S = 0.5  # of CPU time for one message to the codec
 LEAST_SHARE = 0.85  # of the throughput that a run has when the same is sent elsewhere
+LEAST_TURNS = 10  # of each side, for a share that says something
 SPARE_MIB = 32  # that a process may hold of what is sent to it
 SPARE_DESCRIPTORS = 80  # for connections of others: 64 that have proved nothing, and who has the cookie
 COPIES = 3  # of each message to a handler
@@ -49,38 +50,50 @@ class Tally:
     findings: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    compared: list[tuple["Measured", "Measured"]] = field(default_factory=list)  # a run, and its twin left alone
+    measured: list["Measured"] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """While all was sent to the run, or all to who discards it: seconds, messages, operations that the run answered."""
+
+    seconds: float
+    sent: int
+    answered: int
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A real run: operations a second, and of its largest process at most how many MiB and descriptors."""
+    """A real run: its turns, and what its largest process held before anything was sent, and at most."""
 
-    rate: float
+    attacked: tuple[Turn, ...]
+    alone: tuple[Turn, ...]
+    first_mib: float
     most_mib: float
+    first_open: int
     most_open: int
 
 
 class Budget:
-    """Until so many messages (or starts), or so many minutes, whichever comes first; whether all is sent elsewhere, or that as well.
+    """Until so many messages (or starts), or so many minutes, whichever comes first; whether turns are taken.
 
-    Real runs have so many operations of each of two clients.
+    Real runs have so many operations of each of two clients, and are sent so many messages a second at the most.
     """
 
     def __init__(
         self,
         messages: int,
         minutes: float,
-        is_elsewhere: bool = False,
         compares: bool = False,
         operations: int = 4_000,
         starts: int = 0,
+        pace: int = 1_000,
     ) -> None:
         self.messages = messages
         self.operations = operations
         self.starts = starts
-        self.is_elsewhere = is_elsewhere
         self.compares = compares
+        self.pace = pace
         self._deadline_s = time.monotonic() + 60 * minutes
 
     def is_over(self) -> bool:
@@ -116,7 +129,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def budget_of(options: argparse.Namespace) -> Budget:
-    return Budget(options.messages, options.minutes, options.elsewhere, options.compare, options.operations, options.starts)
+    return Budget(options.messages, options.minutes, options.compare, options.operations, options.starts, options.pace)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,40 +140,67 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--starts", type=positive, default=5, help="runs that are begun under a flood (default: 5)")
     parser.add_argument("--minutes", type=above_zero, default=5.0, help="at the most, for each kind (default: 5)")
     parser.add_argument("--operations", type=positive, default=4_000, help="real runs: of each of two clients (default: 4000)")
-    parser.add_argument(
-        "--elsewhere",
-        action="store_true",
-        help="real runs: send the same to a node that has nothing to do with the run, for its throughput then",
-    )
+    parser.add_argument("--pace", type=positive, default=1_000, help="real runs: messages a second, at the most (default: 1000)")
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="real runs: behind each one more to which nothing is sent but elsewhere, and what is less well with the first",
+        help="real runs: in turns of a second all is sent to the run, and to a process that discards it; what the run\n"
+        "answers in the first has to be 0.85 of what it answers in the others, and memory and descriptors stay",
     )
     return parser
 
 
 def compared(tally: Tally) -> list[str]:
-    """What the runs lost by what was sent to them, against their twins; notes down the medians."""
-    if not tally.compared:
-        return []
-    attacked, alone = (list(side) for side in zip(*tally.compared, strict=True))
-    rate, rate_alone = (median(each.rate for each in side) for side in (attacked, alone))
-    share = rate / rate_alone if rate_alone else 0.0
-    mib, mib_alone = (max(each.most_mib for each in side) for side in (attacked, alone))
-    count, count_alone = (max(each.most_open for each in side) for side in (attacked, alone))
-    tally.notes.append(
-        f"{len(attacked)} pairs: {rate:,.0f} operations/s, {rate_alone:,.0f} with the same sent elsewhere ({share:.2f}); "
-        f"at most {mib:.0f} MiB, {mib_alone:.0f} there; {count} descriptors, {count_alone} there"
-    )
+    """What the runs lost and held by what was sent to them, against the turns in which it was discarded; notes down the figures."""
     found = []
-    if share < LEAST_SHARE:
-        found.append(f"{share:.2f} of the throughput that there is with the same sent elsewhere, less than {LEAST_SHARE}")
-    if mib > mib_alone + SPARE_MIB:
-        found.append(f"{mib:.0f} MiB, {mib_alone:.0f} with the same sent elsewhere")
-    if count > count_alone + SPARE_DESCRIPTORS:
-        found.append(f"{count} descriptors, {count_alone} with the same sent elsewhere")
+    for each in tally.measured:
+        share = share_of(each)
+        tally.notes.append(
+            f"{each.first_mib:.0f} MiB and {each.first_open} descriptors before, at most {each.most_mib:.0f} and {each.most_open}; {share}"
+        )
+        if share.is_known and share.value < LEAST_SHARE:
+            found.append(f"{share}, less than {LEAST_SHARE}")
+        if each.most_mib > each.first_mib + SPARE_MIB:
+            found.append(f"{each.most_mib:.0f} MiB, {each.first_mib:.0f} before anything was sent")
+        if each.most_open > each.first_open + SPARE_DESCRIPTORS:
+            found.append(f"{each.most_open} descriptors, {each.first_open} before anything was sent")
     return found
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of the throughput, when the same is discarded elsewhere: the median over pairs of turns that follow each other."""
+
+    value: float
+    turns: int
+    rate: float
+    rate_alone: float
+    sent: float  # messages a second
+    sent_alone: float
+
+    @property
+    def is_known(self) -> bool:
+        return self.turns >= LEAST_TURNS
+
+    def __str__(self) -> str:
+        if not self.turns:
+            return "no turns were taken"
+        return (
+            f"{self.turns} turns each: {self.rate:,.0f} operations/s at {self.sent:,.0f} messages/s, {self.rate_alone:,.0f} "
+            f"while {self.sent_alone:,.0f}/s were discarded elsewhere: {self.value:.2f}"
+        )
+
+
+def share_of(run: Measured) -> Share:
+    pairs = [(one, other) for one, other in zip(run.attacked, run.alone, strict=False) if other.answered and one.seconds]
+    if not pairs:
+        return Share(0.0, 0, 0.0, 0.0, 0.0, 0.0)
+    ratios = [one.answered / one.seconds / (other.answered / other.seconds) for one, other in pairs]
+    sides = [list(side) for side in zip(*pairs, strict=True)]
+    seconds = [sum(each.seconds for each in side) for side in sides]
+    rates = [sum(each.answered for each in side) / took for side, took in zip(sides, seconds, strict=True)]
+    sent = [sum(each.sent for each in side) / took for side, took in zip(sides, seconds, strict=True)]
+    return Share(median(ratios), len(pairs), *rates, *sent)
 
 
 def _print(tallies: dict[str, Tally]) -> None:

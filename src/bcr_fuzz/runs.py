@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from bcr_fuzz.fuzz import Budget, Measured, Tally, changed_bytes, changed_content, odd_value
+from bcr_fuzz.fuzz import Budget, Measured, Tally, Turn, changed_bytes, changed_content, odd_value
 from bcr_runtime.places import SOURCES
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 START_OPERATIONS = 20
 LIMIT_S = 180.0  # for a run to end when nothing is sent to it any more
 START_LIMIT_S = 60.0
+TURN_S = 1.0
+BURST = 20  # messages that are sent one behind the other
+LOOK_S = 0.5  # between two looks at the run's processes
 OPEN_LIMIT = 40  # connections of a stranger's that stay open
 FLOOD_OPEN = 800  # the same of a flood
 CLAIMED = 0.1  # of an insider's messages, in the name of others
@@ -110,6 +113,10 @@ class Target:
             else:
                 self.samples.append(bytes.fromhex(data))
 
+    def is_serving(self) -> bool:
+        """Whether a client has been answered."""
+        return any(b"event=accepted" in file.read_bytes() for file in self.folder.glob("logs/*/client_*.log"))
+
     def family(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             top = psutil.Process(self.process.pid)
@@ -142,54 +149,95 @@ class Target:
 def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
     """Attack one run after the other; each is to pass, and all its processes are to stay.
 
-    Where the budget compares, each has a twin: the same is sent elsewhere while it runs.
+    Where the budget compares, all is sent to the run in one turn, and in the next to a process that discards it.
     """
     import da  # noqa: F401 - before the modules of the layer
 
-    with _channel() as channel, _elsewhere(budget.is_elsewhere or budget.compares) as elsewhere:
-
-        def measured(number: int, tally: Tally, budget: Budget, address: tuple[str, int] | None) -> Measured:
-            with tempfile.TemporaryDirectory() as folder:
-                target = Target(Path(folder), number, budget.operations)
-                target.channel, target.elsewhere = channel, address
-                try:
-                    return _attack(target, tally, number, budget, words)
-                finally:
-                    target.end()
-
+    with _channel() as channel, _discarding(budget.compares) as elsewhere:
         for number in itertools.count(seed):
             if not budget.is_left(tally.messages):
                 return
-            before = tally.messages
-            attacked = measured(number, tally, budget, elsewhere if budget.is_elsewhere else None)
-            if budget.compares:
-                twin = Tally()
-                alone = measured(number, twin, Budget(tally.messages - before, LIMIT_S / 60, operations=budget.operations), elsewhere)
-                # A run that had not ended, which is told, or to which nothing was sent any more, says nothing.
-                if attacked.rate and alone.rate and tally.messages > before:
-                    tally.compared.append((attacked, alone))
-                tally.notes += [f"{note}; sent elsewhere" for note in twin.notes]
-                tally.findings += [f"{finding}; with nothing sent to it" for finding in twin.findings]
+            with tempfile.TemporaryDirectory() as folder:
+                target = Target(Path(folder), number, budget.operations)
+                target.channel = channel
+                try:
+                    tally.measured.append(_attack(target, tally, number, budget, words, elsewhere))
+                finally:
+                    target.end()
 
 
-def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words) -> Measured:
+class Turns:
+    """Whose turn it is: the run's, then twice that of who discards, then the run's; so what only gets more falls on both alike."""
+
+    def __init__(self, target: Target, elsewhere: tuple[str, int]) -> None:
+        self.taken: dict[bool, list[Turn]] = {True: [], False: []}  # to the run, elsewhere
+        self.sent = 0  # in this turn
+        self._target = target
+        self._elsewhere = elsewhere
+        self._began_s = time.monotonic()
+        self._read: dict[Path, int] = {}  # of each client's log
+        self._newly_answered()
+
+    @property
+    def is_runs(self) -> bool:
+        return self._target.elsewhere is None
+
+    def look(self) -> None:
+        """The next one's turn, if it is time."""
+        took_s = time.monotonic() - self._began_s
+        if took_s < TURN_S:
+            return
+        self.taken[self.is_runs].append(Turn(took_s, self.sent, self._newly_answered()))
+        number = sum(map(len, self.taken.values()))
+        self._target.elsewhere = self._elsewhere if number % 4 in (1, 2) else None
+        self._began_s, self.sent = time.monotonic(), 0
+
+    def _newly_answered(self) -> int:
+        """How many operations clients say that they were answered since this was asked last."""
+        count = 0
+        for file in self._target.folder.glob("logs/*/client_*.log"):
+            with open(file, "rb") as log:
+                log.seek(self._read.get(file, 0))
+                new = log.read()
+            count += new.count(b"event=accepted")
+            self._read[file] = self._read.get(file, 0) + new.rfind(b"\n") + 1
+            count -= new[new.rfind(b"\n") + 1 :].count(b"event=accepted")
+        return count
+
+
+def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words, elsewhere: tuple[str, int] | None = None) -> Measured:
     deadline_s = time.monotonic() + START_LIMIT_S
-    while len(target.processes) < 8 and target.process.poll() is None and time.monotonic() < deadline_s:
+    while not target.is_serving() and target.process.poll() is None and time.monotonic() < deadline_s:
         time.sleep(0.02)
         target.look()
     chance = random.Random(f"runs {seed}")
-    before, most_mib, most_open = tally.messages, 0.0, 0
-    deadline_s = time.monotonic() + LIMIT_S
+    before, first_mib, first_open = tally.messages, target.memory_mib(), target.descriptors()
+    most_mib, most_open = first_mib, first_open
+    turns = Turns(target, elsewhere) if elsewhere else None
+    due_s = looked_s = time.monotonic()
+    deadline_s = due_s + LIMIT_S
     while target.process.poll() is None and time.monotonic() < deadline_s:
         if not budget.is_left(tally.messages):
             time.sleep(0.05)
             continue
-        for _ in range(100):
-            tally.messages += words(target, chance)
-        target.look()
-        most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
+        if turns:
+            turns.look()
+        sent = sum(words(target, chance) for _ in range(BURST))
+        if turns:
+            turns.sent += sent
+        if turns is None or turns.is_runs:
+            tally.messages += sent
+        now_s = time.monotonic()
+        if now_s > looked_s + LOOK_S:
+            looked_s = now_s
+            target.look()
+            most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
+        due_s = max(due_s + BURST / budget.pace, now_s)
+        time.sleep(due_s - now_s)
         deadline_s = time.monotonic() + LIMIT_S
-    return _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+    _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+    taken = turns.taken if turns else {True: [], False: []}
+    return Measured(tuple(taken[True]), tuple(taken[False]), first_mib, most_mib, first_open, most_open)
 
 
 def flood_starts(tally: Tally, seed: int, budget: Budget) -> None:
@@ -232,7 +280,7 @@ def _take_a_place(target: Target, pid: Any) -> bool:
     return True
 
 
-def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> Measured:
+def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
     status = target.process.poll()
     output = (target.folder / "output").read_text(errors="replace")
     result: dict[str, Any] = {}
@@ -252,7 +300,6 @@ def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, 
         tally.findings.append(f"seed {seed}: status {status}, {verdict} {reasons} {_last_error(output)}")
     if most_mib > MEMORY_LIMIT_MIB:
         tally.findings.append(f"seed {seed}: {most_mib:.0f} MiB of memory")
-    return Measured(rate, most_mib, most_open)
 
 
 def _last_error(output: str) -> str:
@@ -261,21 +308,30 @@ def _last_error(output: str) -> str:
 
 
 @contextlib.contextmanager
-def _elsewhere(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
-    """The address of a node that has nothing to do with any run."""
+def _discarding(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
+    """The address of a process that takes what the layer below takes, and discards it."""
     if not is_wanted:
         yield None
         return
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = probe.getsockname()
-    node = ["-L", "critical", "-n", "elsewhere", "-M", "-p", str(address[1]), "-H", "localhost", "--cookie", COOKIE]
-    node += ["-D", "-m", "da.examples.pingpong.ping"]
-    process = subprocess.Popen([sys.executable, "-m", "da", *node], stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from bcr_fuzz import runs; runs.discard()"],
+        cwd=SOURCES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     try:
-        yield address
+        assert process.stdout is not None
+        yield "127.0.0.1", int(process.stdout.readline())
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
+
+
+def discard() -> None:
+    """Say at which port we listen, and discard what comes, until nobody wants it any more."""
+    import da  # noqa: F401 - before the modules of the layer
+
+    with _channel() as channel:
+        print(channel.port, flush=True)
+        sys.stdin.read()
 
 
 @contextlib.contextmanager
@@ -391,7 +447,10 @@ def _source(target: Target, chance: random.Random) -> Any:
 
 
 def handlers_words(target: Target, chance: random.Random) -> bool:
-    """One message of the program with a part changed, from somebody who has the cookie; whether it was taken."""
+    """One message of the program with a part changed, from somebody who has the cookie; whether it was taken.
+
+    It comes in the attacker's own name, but for a few: what says another's reaches no handler.
+    """
     from da import sim
     from da.transport import base
 
@@ -399,11 +458,12 @@ def handlers_words(target: Target, chance: random.Random) -> bool:
 
     if not target.samples or target.channel is None:
         return False
-    source, pid, (command, arguments), *_ = envelopes.decode(chance.choice(target.samples))
+    _, pid, (command, arguments), *_ = envelopes.decode(chance.choice(target.samples))
     if pid is None or command is not sim.Command.Message or not isinstance(arguments[1], tuple):
         return False
-    if chance.random() < 0.2:  # what is for one is sent to another, and by another
-        pid, source = chance.choice(target.processes), chance.choice(target.processes)
+    source = _source(target, chance)
+    if chance.random() < 0.2:  # what is for one is sent to another
+        pid = chance.choice(target.processes)
     content = changed_content(arguments[1], chance)
     try:
         target.channel.send(_encoded(source, pid, command, (None, content), None)[: 1 << 20], target.address_of(pid))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bcr.scenario import ScenarioError, read_scenario
+from bcr_run.supervision import end_with_us
 from bcr_runtime.places import IS_CHECKOUT, SOURCES, default_log_base
 
 LIMIT_S = 90.0
@@ -58,6 +59,7 @@ def run_text(text: str, folder: Path, name: str, ending: str = ".config") -> tup
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=end_with_us,  # noqa: PLW1509 - see there
         )
         try:
             status = process.wait(timeout=LIMIT_S)

@@ -1,6 +1,7 @@
 """Runs a command so that nothing of it is left behind, however it ends."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,8 +15,15 @@ import psutil
 
 TICK_S = 0.2
 PATIENCE_S = 10.0  # for the command to end when it is asked to
+BUSY = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)  # on a processor or waiting for one, or for a disk
 KILL_LIMIT_S = 10.0  # for what was killed to be gone
-OVER_LIMIT_S = 6.0  # for the command to end when all that was wanted of it is there
+# For the command to end when all that was wanted of it is there: so long nobody of it may have anything to do, and so much
+# CPU time may they take. On a busy machine what is about to end waits for its turn, and does not stand still.
+OVER_LIMIT_S = 6.0
+
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class Interrupted(Exception):
@@ -41,6 +49,15 @@ class StoodStill(Exception):
         super().__init__(f"did not end within {limit_s:g} s of its verdict, and was ended: {', '.join(family)}")
 
 
+def end_with_us() -> None:
+    """In a child, before it is the command: it is asked to end when the thread that made it has ended, however that was.
+
+    Only Linux has that. It calls nothing that a thread which is not there any more could have locked.
+    """
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 def supervise(
     command: Sequence[str],
     folder: Path | None,
@@ -49,6 +66,7 @@ def supervise(
     output: IO[bytes] | None = None,
     environment: Mapping[str, str] | None = None,
     is_over: Callable[[], bool] = lambda: False,
+    ends_with_us: bool = True,
 ) -> int:
     """Run `command` in `folder`, None for our own; returns its exit status, negative when a signal ended it.
 
@@ -56,12 +74,15 @@ def supervise(
 
     Raises TimeLimitReached, StoodStill, where the command does not end although `is_over` has become true, and
     Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is then asked to end, before it is
-    killed. In every case its descendants have ended too.
+    killed. In every case its descendants have ended too. Where we are killed ourselves the command is asked
+    to end, unless it sees to that itself (`ends_with_us`).
     """
     with _noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
-        over_s: float | None = None
-        process = subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment)
+        ending_of: _Ending | None = None
+        process = subprocess.Popen(
+            command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment, preexec_fn=end_with_us if ends_with_us else None  # noqa: PLW1509 - see there
+        )  # fmt: skip
         family: set[psutil.Process] = set()
         try:
             while True:
@@ -73,9 +94,9 @@ def supervise(
                     raise Interrupted(noted[0])
                 if status is not None:
                     return status
-                if over_s is None and is_over():
-                    over_s = time.monotonic() + OVER_LIMIT_S
-                if over_s is not None and time.monotonic() > over_s:
+                if ending_of is None and is_over():
+                    ending_of = _Ending()
+                if ending_of is not None and ending_of.has_taken_too_long({psutil.Process(process.pid), *family}):
                     raise StoodStill(OVER_LIMIT_S, _described({psutil.Process(process.pid), *family}))
                 if time.monotonic() > deadline_s:
                     raise TimeLimitReached(limit_s)
@@ -97,6 +118,29 @@ def _noted_signals() -> Iterator[list[signal.Signals]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+class _Ending:
+    """How long a family stood still, and what CPU time it took, since it had done what was wanted of it."""
+
+    def __init__(self) -> None:
+        self._looked_s = time.monotonic()
+        self._still_s = 0.0
+        self._before_s: dict[psutil.Process, float] = {}
+        self._taken_s: dict[psutil.Process, float] = {}
+
+    def has_taken_too_long(self, family: set[psutil.Process]) -> bool:
+        now_s, is_busy = time.monotonic(), False
+        for member in family:
+            with contextlib.suppress(psutil.Error):
+                is_busy |= member.status() in BUSY
+                spent = member.cpu_times()
+                taken_s = spent.user + spent.system
+                self._taken_s[member] = taken_s - self._before_s.setdefault(member, taken_s)
+        if not is_busy:
+            self._still_s += now_s - self._looked_s
+        self._looked_s = now_s
+        return self._still_s > OVER_LIMIT_S or sum(self._taken_s.values()) > OVER_LIMIT_S
 
 
 def _described(family: set[psutil.Process]) -> list[str]:

@@ -5,7 +5,6 @@ The node ends where the service goes, or is cut off, and another one takes its p
 
 import argparse
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from bcr.stable.disk import DiskError
 from bcr_run import output
+from bcr_run.supervision import end_with_us
 from bcr_runtime.data_folder import claim_host_folder, descriptors
 from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, SOURCES
 from bcr_service.access import Unusable, demand_cookie
@@ -25,7 +25,6 @@ from bcr_service.service_files import Address, address_in
 PAUSE_S = 1.0  # between two nodes
 END_LIMIT_S = 15.0
 BAD_INPUT = 2
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 EPILOG = """The service's file names this host's address among its hosts, and says where it is joined; the cookie is the same file everywhere.
 Exit status: 0 asked to end; 2 bad input, and nothing was started."""
 
@@ -52,7 +51,7 @@ def main(arguments: list[str]) -> int:
     with _asked_to_end() as asked:
         while not asked.is_set():
             process = subprocess.Popen(
-                command, cwd=SOURCES, env=environment, stdin=subprocess.DEVNULL, pass_fds=descriptors(), start_new_session=True, preexec_fn=_end_with_us  # noqa: PLW1509 - there are no threads here
+                command, cwd=SOURCES, env=environment, stdin=subprocess.DEVNULL, pass_fds=descriptors(), start_new_session=True, preexec_fn=end_with_us  # noqa: PLW1509 - there are no threads here
             )  # fmt: skip
             with contextlib.suppress(subprocess.TimeoutExpired):
                 while not asked.is_set() and process.poll() is None:
@@ -81,12 +80,6 @@ def _demand_own(host: str) -> None:
             probe.bind((host, 0))
         except OSError as error:
             raise OSError(f"--host {host}: no address of this host ({error.strerror})") from error
-
-
-def _end_with_us() -> None:
-    """In the child, before it is the node: it is asked to end when this process has ended, however that was. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 @contextlib.contextmanager

@@ -357,6 +357,7 @@ def _supervised(arguments: list[str]) -> int:
                 None,
                 COMMAND_LIMIT_S,
                 environment=environment,
+                ends_with_us=False,  # it ends with all of its group, see `_end_with`
             )
         except TimeLimitReached as limit:
             output.complain(f"bcr {arguments[0]}: {limit}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import multiprocessing
 import os
@@ -294,6 +295,8 @@ def cure_api(api: Stock) -> None:
         if any(_is_running(each) and not each.daemon for each in household.containers):
             logging.shutdown()
             os._exit(status)  # a thread that does not end would keep the node for ever
+        # Python would look through all that there is, several times, before it ends: more work than many a whole run.
+        gc.freeze()
         return status
 
     api.entrypoint = entrypoint

@@ -30,6 +30,18 @@ def test_the_code_that_main_gives_to_exit_is_the_exit_status(tmp_path):
     assert run_da(tmp_path, ENDS, "exit0", limit_s=LIMIT_S).returncode == 0
 
 
+def test_a_node_that_ends_does_not_look_through_all_that_it_held(tmp_path):
+    program = tmp_path / "holding.da"
+    program.write_text(
+        "import atexit\nimport gc\n\n"
+        "def main():\n"
+        "    held = [[n] for n in range(1000)]\n"
+        "    atexit.register(lambda: print('left out of the last collections:', gc.get_freeze_count() > len(held)))\n"
+    )
+    done = run_da(tmp_path, program)
+    assert "left out of the last collections: True" in done.stdout
+
+
 def test_a_child_that_is_killed_is_told_and_waited_for_no_longer(tmp_path):
     done = run_da(tmp_path, ENDS, "killed", limit_s=LIMIT_S)
     assert done.returncode == FAILURE_STATUS, done.stdout

@@ -1,10 +1,12 @@
 """`./bcr fuzz`: the same seed sends the same, and what it looks for it finds."""
 
 import random
+import re
+from types import SimpleNamespace
 
 import pytest
 
-from bcr_fuzz import fuzz
+from bcr_fuzz import fuzz, runs
 
 
 def test_the_codec_bears_it(capsys):
@@ -52,26 +54,58 @@ def test_a_run_that_begins_under_a_flood_passes(capsys):
     assert "pass 1" in capsys.readouterr().out
 
 
-def test_a_run_whose_handlers_get_changed_messages_passes_beside_its_twin(capsys, monkeypatch):
-    monkeypatch.setattr(fuzz, "LEAST_SHARE", 0.0)  # so short a run says nothing of throughput
+def test_a_run_whose_handlers_get_changed_messages_passes_and_is_compared_in_turns(capsys, monkeypatch):
+    monkeypatch.setattr(fuzz, "LEAST_TURNS", 10_000)  # so short a run says nothing of throughput
+    monkeypatch.setattr(runs, "TURN_S", 0.1)
     assert fuzz.main(["handlers", "--messages", "300", "--minutes", "1", "--compare", "--operations", "200"]) == 0
-    printed = capsys.readouterr().out
-    assert "1 pairs: " in printed
-    assert "with the same sent elsewhere" in printed
+    assert re.search(r"[1-9]\d* turns each: [1-9]\d* operations/s at [1-9]", capsys.readouterr().out)
+
+
+def turns(*rates):
+    return tuple(fuzz.Turn(2.0, 100, 2 * rate) for rate in rates)
 
 
 @pytest.mark.parametrize(
-    ("attacked", "finding"),
+    ("share", "mib", "count", "finding"),
     [
-        ((85.0, 132.0, 180), None),
-        ((84.0, 100.0, 100), "0.84 of the throughput that there is with the same sent elsewhere, less than 0.85"),
-        ((100.0, 133.0, 100), "133 MiB, 100 with the same sent elsewhere"),
-        ((100.0, 100.0, 181), "181 descriptors, 100 with the same sent elsewhere"),
+        (0.85, 132.0, 180, None),
+        (
+            0.84,
+            100.0,
+            100,
+            "10 turns each: 84 operations/s at 50 messages/s, 100 while 50/s were discarded elsewhere: 0.84, less than 0.85",
+        ),
+        (1.0, 133.0, 100, "133 MiB, 100 before anything was sent"),
+        (1.0, 100.0, 181, "181 descriptors, 100 before anything was sent"),
     ],
 )
-def test_what_a_run_loses_against_its_twin_is_a_finding(attacked, finding):
-    tally = fuzz.Tally(compared=[(fuzz.Measured(*attacked), fuzz.Measured(100.0, 100.0, 100))])
-    assert fuzz.compared(tally) == ([finding] if finding else [])
+def test_what_a_run_loses_by_what_is_sent_to_it_is_a_finding(share, mib, count, finding):
+    attacked = turns(*[round(100 * share)] * 10)
+    measured = fuzz.Measured(attacked, turns(*[100] * 10), 100.0, mib, 100, count)
+    assert fuzz.compared(fuzz.Tally(measured=[measured])) == ([finding] if finding else [])
+
+
+def test_of_turns_that_follow_each_other_the_median_counts():
+    measured = fuzz.Measured(turns(10, 45, 100, 9), turns(10, 50, 100), 0.0, 0.0, 0, 0)
+    assert (fuzz.share_of(measured).value, fuzz.share_of(measured).turns) == (1.0, 3)
+
+
+def test_what_is_to_reach_a_handler_is_said_in_the_attacker_s_own_name(monkeypatch):
+    import da  # noqa: F401 - before the modules of the layer
+    from da import common, sim
+
+    from dacurrent import envelopes, handshake, origins
+
+    fields = {"pcls": sim.DistProcess, "name": "", "nodename": "node", "hostname": "127.0.0.1", "transports": (9,)}
+    one, other = (tuple.__new__(common.ProcessId, (uid, 1, *fields.values())) for uid in (1, 2))
+    sample = envelopes.encode(one, other, (sim.Command.Message, (None, ("shuttle", b"payload", 3))))
+    sent = []
+    channel = SimpleNamespace(identity=handshake.Identity(), port=9_000, send=lambda data, _address: sent.append(data))
+    target = SimpleNamespace(processes=[one, other], samples=[sample], channel=channel, address_of=lambda _: ("127.0.0.1", 9))
+    assert all(runs.handlers_words(target, random.Random(seed)) for seed in range(200))
+    origin = origins.Origin(("127.0.0.1", 9_000), channel.identity.public)
+    own = sum(origin.speaks_for(envelopes.decode(data)[0]) for data in sent)
+    assert 150 < own < 200
 
 
 def test_a_message_is_changed_in_one_part_and_not_in_its_name():

@@ -72,6 +72,19 @@ def test_an_interrupt_ends_the_whole_family_even_who_left_the_group_or_is_deaf(n
     assert [supervising._is_alive(process) for process in family] == [False, False, False]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process know that its parent has ended")
+def test_a_command_is_asked_to_end_when_its_supervisor_is_killed(notes, ended):
+    opened, path = notes
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(FAMILY), str(path)])
+    family = [psutil.Process(int(opened.readline())) for _ in range(3)]
+    ended += family
+    [commanded] = [each for each in family if each.ppid() == supervisor.pid]
+    supervisor.kill()
+    supervisor.wait(timeout=LIMIT_S)
+    psutil.wait_procs([commanded], timeout=LIMIT_S)
+    assert not supervising._is_alive(commanded)
+
+
 def test_a_time_limit_ends_the_whole_family(notes, ended, tmp_path, monkeypatch):
     opened, path = notes
 
@@ -120,3 +133,35 @@ def test_handlers_of_signals_are_as_before(tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     supervise(["true"], tmp_path, LIMIT_S)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+class Member:
+    """One of a family, of which is known what it does and what it has taken."""
+
+    def __init__(self, does):
+        self.does, self.taken_s = does, 100.0
+
+    def status(self):
+        return self.does
+
+    def cpu_times(self):
+        return SimpleNamespace(user=self.taken_s, system=0.0)
+
+
+@pytest.mark.parametrize(
+    ("does", "share", "seconds"),
+    [
+        (psutil.STATUS_STOPPED, 0.0, 6.2),  # stands still
+        (psutil.STATUS_RUNNING, 1.0, 6.2),  # goes on for ever
+        (psutil.STATUS_RUNNING, 0.05, 120.2),  # has its turn now and then, which is no standing still
+    ],
+)
+def test_who_stands_still_is_told_from_who_waits_for_its_turn(does, share, seconds, monkeypatch):
+    clock = SimpleNamespace(now_s=0.0)
+    monkeypatch.setattr(supervising, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    ending, member, other = supervising._Ending(), Member(does), Member(psutil.STATUS_SLEEPING)
+    while not ending.has_taken_too_long({member, other}):
+        clock.now_s += 0.2
+        member.taken_s += 0.2 * share
+        assert clock.now_s < 200
+    assert clock.now_s == pytest.approx(seconds, abs=0.3)
