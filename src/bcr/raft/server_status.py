@@ -1,4 +1,4 @@
-"""How a server of Raft is, as it tells whoever keeps it: the fields of the paper's Figure 2, and nothing beside them."""
+"""How a server of Raft is, as it tells whoever keeps it: the fields of the paper's Figure 2, and nothing beside them (specification, 14.1)."""
 
 from collections.abc import Mapping
 
