@@ -21,7 +21,7 @@ each_specified_page = pytest.mark.parametrize(
 
 def left_out(page, kind):
     """What the head of the specification says is not in it, of this page: messages, labels or rules."""
-    head = re.sub(r"\n#  +(?=[a-z])", " ", SPECIFICATION[: SPECIFICATION.index("\nimport")])
+    head = re.sub(r"\n#  +(?=[a-z])", " ", SPECIFICATION[: SPECIFICATION.index("\nfrom ")])
     [line] = re.findall(rf"(?m)^#   {page.stem.capitalize()} +(.*)$", head)
     return {name for part in line.split(";") if part.split()[:1] == [kind] for name in part.split()[1:]}
 

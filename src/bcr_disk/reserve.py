@@ -1,7 +1,7 @@
 """Room that is set aside beside a disk (specification, 13.10), in a file of nothing, which gives it back piece by piece.
 
-Whoever fills the file system, the log of a replica among others, has to leave that: what is written when nothing else is left
-goes where a piece was given back. Nobody else can be kept from taking that piece first, so little is given at a time.
+Others may fill the file system, but they have to leave this room. When nothing else is left, a piece of it is given back, and what must
+be written goes there. Another program may take that piece first, and nobody can prevent this. So only a little is given back at a time.
 """
 
 import errno

@@ -1,8 +1,8 @@
 """Finds the steps of the paper's Figure 1 in the logs of a run, in the order of time, and takes them in it.
 
-Only what correct processes wrote counts: a replica is forgotten from the moment on at which a fault strikes it that makes it
-lie, and what a faulty client accepts nobody need hold. A line is written before any message leaves that came of it, so no log
-is behind what others have heard. Logs of other hosts have other clocks, and are not looked at.
+Only what correct processes wrote counts. A replica does not count any more when a fault that makes it lie has struck it, and nobody
+need hold what a faulty client accepts. A line is written before any message that follows from it leaves, so no log
+is behind what others have heard. Logs of other hosts have other clocks, and are not used.
 """
 
 import re

@@ -1,8 +1,8 @@
 """What the commands print, and what becomes of it where it cannot be printed: one line at the most, and no traceback.
 
-A reader that has gone away, as `head` does, has read enough: what is still printed goes nowhere, and the command goes on
-to its own end. An output that is full or broken is told on standard error. What the encoding of an output does not have
-is written as escapes.
+A reader that has gone away, as `head` does, has read enough. What is still printed goes nowhere, and the command goes on
+to its own end. Standard error says when an output is full or broken. Letters that the encoding of an output lacks are
+written as escapes.
 """
 
 import os

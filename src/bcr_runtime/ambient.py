@@ -1,6 +1,6 @@
 """The one door through which processes reach the machine: time, randomness, files, consumption, processes they started.
 
-The `.da` files ask nowhere else, so whoever installs another source here, as a simulator does, holds it all in hand.
+The `.da` files ask nowhere else. So whoever installs another source here, as the simulator does, controls all of it.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """`./bcr node`: holds the replicas of a service on this host, those of one configuration after the other, until it is asked to end.
 
-The node ends where the service goes, or is cut off, and another one takes its place: so it is found again wherever it is.
+When the service goes away, or is cut off, the node ends, and another one takes its place. That one looks for the service anew.
 """
 
 import argparse

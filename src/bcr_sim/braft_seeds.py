@@ -1,7 +1,7 @@
 """From a number to a scenario of Raft among liars: sizes, workload, network and faults, written out in the grammar of scenario files.
 
-At most t servers have faults that they stay with. Others crash and come back from their stores, and links do to messages what they do in
-Raft's seeds (bcr_sim.raft_seeds); all of that is over at some time.
+At most t servers have faults that last. Others crash and come back from their stores, and links do to messages what they do in
+Raft's seeds (bcr_sim.raft_seeds). All of that ends at some time.
 """
 
 from bcr.objects.finding import DEFAULT

@@ -1,6 +1,6 @@
-"""The folder of a campaign: what was done is kept line by line, so that it can be stopped and gone on with, and a page tells it.
+"""The folder of a campaign: what was done is kept line by line, so that it can be stopped and continued, and a page shows it.
 
-What a seed shows it shows of one state of the source: seeds count as done only where they were tried on the same commit.
+A seed shows something of one state of the source only. So seeds count as done only if they were tried on the same commit.
 """
 
 import os

@@ -1,7 +1,7 @@
 """DistAlgo's processes as tasks of a world: their queue, their messages, their clock.
 
-Each process is the unmodified object that DistAlgo would run in a process of the operating system. Only what it stands
-on is another: the container that makes it and its children, the queue that it waits on, and the function by which its
+Each process is the unmodified object that DistAlgo would run in a process of the operating system. Only what is below it
+differs: the container that makes it and its children, the queue that it waits on, and the function by which its
 messages leave.
 """
 

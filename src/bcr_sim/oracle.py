@@ -1,8 +1,8 @@
 """What must hold at every step of a run, checked against the processes themselves and not against their logs.
 
-Beside the replicas runs a model, which executes what correct replicas have ordered: they have to agree with each other
-in the orders, and with it in the results, in checkpoints, and in the state that a new configuration begins with; and
-what a client accepts, all of them have to hold. At the end `bcr.verdict.judge` judges the record as it does that of a real run.
+Beside the replicas runs a model, which executes what correct replicas have ordered. The replicas have to agree with each other
+in the orders. They have to agree with the model in the results, in checkpoints, and in the state that a new configuration
+begins with. All of them have to hold what a client accepts. At the end `bcr.verdict.judge` judges the record as it does that of a real run.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence

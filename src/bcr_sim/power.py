@@ -1,8 +1,8 @@
 """What befalls the disks and the power of a simulated run whose replicas, and Olympus, keep on disk what they must not forget.
 
-A process that is restarted loses what it had not synced; with the power some of that may be on the disk all the same, or
-torn. A disk that forgets what was synced, or takes no more, makes its replica one of the t that may be faulty. The
-replicas end with Olympus, who has made them, and whom the start-up makes again.
+A process that is restarted loses what it had not synced. When the power fails, some of that may be on the disk all the same, or
+torn. A disk that forgets what was synced, or takes no more, makes its replica one of the t that may be faulty. When Olympus
+ends, the replicas end too, because it has made them. The start-up makes Olympus again.
 """
 
 import random

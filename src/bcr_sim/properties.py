@@ -2,8 +2,8 @@
 
 The protocol promises little of that under attack from outside, so everything here asks first what befell the run:
 a replica's fault that struck, a message that was lost, a process that stood still, a network slower than the timers.
-Whatever clients send, and whatever replicas of other configurations do, is no excuse; but for a client's codes that
-are right for some and wrong for others (docs/how-to/choose-an-authenticator.md), which excuse work and memory.
+What clients send, and what replicas of other configurations do, is no excuse. There is one exception: a client's codes that
+are right for some and wrong for others (docs/how-to/choose-an-authenticator.md) excuse work and memory.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """From a number to a scenario of Raft: sizes, workload, network and faults, written out in the grammar of scenario files.
 
-At any time a majority of the servers is up; servers that crash come back from their stores in most seeds. Links are cut both ways
-(partitions) and one way, messages lost, doubled and held, clocks fast and slow, and all of that is over at some time.
+At any time a majority of the servers is up. In most seeds servers that crash come back from their stores. Links are cut both ways
+(partitions) and one way, messages are lost, doubled and held, and clocks are fast and slow. All of that ends at some time.
 """
 
 from collections.abc import Sequence

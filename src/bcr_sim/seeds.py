@@ -1,10 +1,10 @@
 """From a number to a scenario: sizes, workload, network and faults, written out in the grammar of scenario files.
 
-Every feature is left out of many scenarios: what always happens together hides what it does alone. No configuration
-gets more than t replicas with faults, and one client at least is correct, so that every scenario has to be answered.
+Every feature is left out of many scenarios, because what always happens together hides what each does alone. No configuration
+gets more than t replicas with faults, and at least one client is correct, so every scenario has to be answered.
 
-A seed is one scenario for each authenticator: of signatures and of MACs the same, but for lies in the MACs, of checksums
-one without lies.
+A seed is one scenario for each authenticator. With signatures and with MACs it is the same, except for lies in the MACs. With
+checksums it is one without lies.
 """
 
 import random

@@ -1,7 +1,7 @@
 """Free liars: at each of their steps they send any message that they could sign or have seen, to anyone.
 
-What one of them hears or says all of them know, and each signs with the keys of all of them, of earlier configurations
-too. Some moves are single messages; others make of one message another that a correct replica would make of it later.
+All of them know what one of them hears or says. Each signs with the keys of all of them, also those of earlier configurations.
+Some moves are single messages. Others make from one message what a correct replica would make from it later.
 """
 
 import random

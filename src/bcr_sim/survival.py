@@ -1,10 +1,10 @@
 """Mutates every rule of the protocol, in memory, one small change at a time, and counts those that nothing notices.
 
-Each mutant has a process of its own, forked from one that has everything imported. It meets what executes the place that
-is mutated, and nothing else: first unit tests (of tests/bcr, and those of tests/sim that simulate), those of its own module
-before others and the quick before the slow; then the scenario files of config/, of its attacks, and of
-tests/sim/regressions, simulated; then seeds, until something breaks that does not break without the mutant. All mutants
-meet little before any meets more. Results go to a file, line by line, and what stands there for the same text of a function
+Each mutant has a process of its own, forked from one that has everything imported. It is tried with what executes the changed place,
+and with nothing else. First come unit tests (of tests/bcr, and those of tests/sim that simulate): those of its own module
+before others, and the quick before the slow. Then come the scenario files of config/, of its attacks, and of
+tests/sim/regressions, simulated. Then come seeds, until something breaks that does not break without the mutant. Every mutant is
+tried a little before any is tried more. Results go to a file, line by line, and what stands there for the same text of a function
 is not tried again.
 """
 

@@ -1,7 +1,7 @@
-"""The digests of the implementation over the contents of the specification, both ways.
+"""The digests of the implementation for the contents of the specification, and the contents for the digests.
 
-To the specification contents stand for their digests. A process of it that is to speak with the implementation's must
-name their digests instead, and what holds a digest of theirs must be given the contents.
+In the specification contents stand for their digests. When one of its processes runs beside one of the implementation, it must
+name the digests instead. And where a message of the implementation has a digest, it must be given the contents.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Holds a simulated run against the specification.
 
-Beside each correct replica and client runs the specification's, and hears what that heard: it has to say the same, and a
-client to accept the same. What Olympus did is judged by the specification's queries over what it had heard until then.
-With nothing but correct processes that makes the run one of the specification, message by message; with faulty ones the
-correct are held to what it allows.
+Beside each correct replica and client of the run there is one of the specification, which hears the same messages. It has to
+say the same, and a client has to accept the same. What Olympus did is judged by the specification's queries over what it had heard
+until then. If all processes are correct, the run is then one of the specification, message by message. If some are faulty, the
+correct ones still have to do what the specification allows.
 """
 
 import logging

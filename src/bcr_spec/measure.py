@@ -1,8 +1,7 @@
 """What queries over history cost where handlers keep what they need: specification and implementation side by side.
 
-Both are run in virtual time on the same workload of one client, in turn, so that what the machine does otherwise falls on
-both alike. Of each count the processor time of the run and the memory that it holds at the most are measured, each in a
-run of its own.
+Both are run in virtual time on the same workload of one client, in turn, so that other work of the machine disturbs both
+alike. For each size two things are measured, each in a run of its own: the processor time, and the most memory that is held.
 """
 
 import gc

@@ -1,8 +1,8 @@
 """Holds a simulated run of Raft against the specification that runs, spec/Figure2.da.
 
-Beside each server runs the specification's, which hears what that handled, one message after the other. After each its term, role,
-log and commit index have to be the same, and what it answers too. What a server may choose is judged by the specification's
-queries: when it asks for votes, gives a role up, puts entries into its log as a leader, sends entries, and answers clients.
+Beside each server there is one of the specification, which hears what the server handled, one message after the other. After each message
+the two must have the same term, role, log and commit index, and give the same answer. The specification's queries judge what a server may
+choose: when it asks for votes, gives up a role, puts entries into its log as a leader, sends entries, and answers clients.
 """
 
 from collections import deque

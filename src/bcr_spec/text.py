@@ -11,7 +11,7 @@ FOLDER = PROJECT / "spec"
 
 
 def specification() -> Any:
-    """The module made of spec/Shuttle.da, compiled where that has not been done; it comes with a checkout."""
+    """The module made of spec/Shuttle.da and what it rests on, compiled where that has not been done; it comes with a checkout."""
     _find()
     import Shuttle
 
@@ -36,8 +36,9 @@ def _find() -> None:
 def with_digests(digest: Callable[[Any], Any]) -> Iterator[Any]:
     """The specification with this in place of its own `digest`, which leaves contents as they are."""
     text = specification()
-    stock, text.digest = text.digest, digest
+    stock = text.Statements.digest
+    text.Statements.digest = lambda _, contents: digest(contents)
     try:
         yield text
     finally:
-        text.digest = stock
+        text.Statements.digest = stock

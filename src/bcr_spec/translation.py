@@ -1,7 +1,7 @@
 """What the implementation's messages are to the specification.
 
-A statement whose signature holds is ("signed", who, what); any other is ("forged", who, what), which matches no rule. A
-message that its receiver does not take for anybody's, because it cannot be decoded or lacks the neighbour's seal, is none.
+A statement whose signature holds is ("signed", who, what). Any other is ("forged", who, what), which matches no rule. A message
+that cannot be decoded, or that lacks the neighbour's seal, is no message of the specification: its receiver takes it for nobody's.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
 """A service under HTTP load whose processes are killed, stopped, and lose their power; and whether what its callers were told is true.
 
-Callers write and read a few keys, and each puts words at the end of a list of its own. Every key has to have been a register, at one
-moment of each call; each list holds the words that were confirmed, once and in their order, none of those of which the service said that
-nothing had happened, and of the others some. That is looked at from outside: the calls, their times and statuses are all that counts.
+Callers write and read a few keys, and each puts words at the end of a list of its own. Every key must behave as a register: each call takes
+effect at one moment. Each list must hold the words that were confirmed, once and in their order. It must hold no word of which the service said that
+nothing had happened. It may hold some of the others. All this is seen from outside: only the calls, their times and their statuses count.
 """
 
 import contextlib

@@ -1,9 +1,9 @@
 """Trials: a run of its own for each, in which processes crash or stop, or the command is interrupted, at a drawn moment.
 
-Olympus, once the chain serves, is hit in trials of its own: the chain has to go on without it.
+Some trials hit Olympus once the chain serves: the chain has to go on without it.
 
-A trial is made of its seed alone: who is hit, how, how many at once, and when. It is judged from outside: by the verdict,
-by when the command ended, and by what is left of it.
+The seed alone makes a trial: who is hit, how, how many at once, and when. A trial is judged from outside: by the verdict,
+by when the command ended, and by what it left behind.
 """
 
 import contextlib

@@ -89,6 +89,16 @@ RESULTS_OF_A_REPLICA = ("none", "agreeing", "agreeing", "agreeing", "disagreeing
 ORDERS_OF_A_REPLICA = ("none", "valid", "valid", "forged", "of other requests", "of another slot", "another's")
 
 
+def signed_as(kind, chain, position, honest, statements):
+    """The statement of this kind, else the honest one, signed by the replica; or forged, or another's in its name."""
+    signed = chain.sign(statements.get(kind, honest), position)
+    if kind == "forged":
+        return changed(signed, signature=bytes(64))
+    if kind == "another's":
+        return changed(chain.sign(honest, (position + 1) % len(chain.positions())), signer=position)
+    return signed
+
+
 def result_of(chain, position, kind):
     """What a replica of this kind has in the result proof of the first slot."""
     honest = chain.slots[0].result()
@@ -98,12 +108,7 @@ def result_of(chain, position, kind):
         "of another slot": changed(honest, slot=1),
         "of another configuration": changed(honest, configuration=1),
     }
-    signed = chain.sign(statements.get(kind, honest), position)
-    if kind == "forged":
-        return changed(signed, signature=bytes(64))
-    if kind == "another's":
-        return changed(chain.sign(honest, (position + 1) % len(chain.positions())), signer=position)
-    return signed
+    return signed_as(kind, chain, position, honest, statements)
 
 
 def order_of(chain, position, kind):
@@ -112,12 +117,7 @@ def order_of(chain, position, kind):
         "of other requests": changed(honest, requests_digest=bytes(32)),
         "of another slot": changed(honest, slot=1),
     }
-    signed = chain.sign(statements.get(kind, honest), position)
-    if kind == "forged":
-        return changed(signed, signature=bytes(64))
-    if kind == "another's":
-        return changed(chain.sign(honest, (position + 1) % len(chain.positions())), signer=position)
-    return signed
+    return signed_as(kind, chain, position, honest, statements)
 
 
 @st.composite

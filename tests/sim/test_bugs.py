@@ -5,14 +5,15 @@ import sys
 
 import pytest
 
-from bcr_sim.bugs import bugs, patched
+from bcr_sim.bugs import FILES, bugs, patched
 
 QUICK = ["hole filled with what comes", "outcomes not part of the state that is handed over", "history cut one slot too far",
          "wedged replica goes on", "slice takes one character too many", "new configuration begins empty"]  # fmt: skip
 
 
-def test_every_seeded_bug_is_a_change_of_the_source_as_it_is_now():
-    for bug in bugs():
+@pytest.mark.parametrize("protocol", FILES)
+def test_every_seeded_bug_is_a_change_of_the_source_as_it_is_now(protocol):
+    for bug in bugs(protocol):
         assert patched(bug)
 
 

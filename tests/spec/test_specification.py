@@ -49,7 +49,7 @@ def reconfigured():
 
 
 def test_it_runs_by_itself_as_a_distalgo_program(run_da):
-    done = run_da("Shuttle.da", "1", "2", "4", "1")
+    done = run_da("RunShuttle.da", "1", "2", "4", "1")
     assert done.returncode == 0
     said = done.stderr + done.stdout
     assert "configuration 0 replaced by way of (" in said
@@ -59,9 +59,9 @@ def test_it_runs_by_itself_as_a_distalgo_program(run_da):
 
 @pytest.mark.parametrize("arguments", [("1", "2"), ("one", "2", "3", "4"), ("0", "1", "1", "0")])
 def test_it_says_how_it_is_called(run_da, arguments):
-    done = run_da("Shuttle.da", *arguments)
+    done = run_da("RunShuttle.da", *arguments)
     assert done.returncode == 2
-    assert "usage: python3 -m da spec/Shuttle.da" in done.stderr + done.stdout
+    assert "usage: python3 -m da spec/RunShuttle.da" in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,6 +1,6 @@
 """Requests that fill themselves: what waits while a client's window is full goes together into the next (specification, 1.3).
 
-Nobody waits who need not: whoever sends takes what is there as soon as its window is open, be it one operation.
+Nothing waits that need not: as soon as the window is open, whatever is there is sent, even if it is only one operation.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""How much of anything a correct replica ever has at once: what is more than that, somebody misbehaves to make it so
+"""How much of anything a correct replica ever has at once. Where there is more than that, somebody misbehaves
 (specification, 7a.5)."""
 
 from collections.abc import Mapping

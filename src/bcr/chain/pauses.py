@@ -1,5 +1,5 @@
-"""What is done again and again is done less and less often: how long a configuration serves before it is replaced, when one
-replacement follows another (specification, 7a.8), and when somebody is told the same once more (13.3)."""
+"""What is done again and again is done less and less often. Two things go by this: how long a configuration serves before it is
+replaced when one replacement follows another (specification, 7a.8), and when somebody is told the same once more (13.3)."""
 
 from collections.abc import Hashable
 

@@ -1,10 +1,11 @@
 """One reconfiguration as Olympus sees it: who answered what, which quorums failed and why (specification, 7).
 
-Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it. Every failed quorum is
-remembered, there are finitely many, and one is tried again only if all that it lacked came late, behind those that have
-not failed, and as often as it has members at the most, each of whom may be late for another thing; so no order of answers
-makes it loop. That begins anew when Olympus has waited in vain for so long that it wedges the replicas again: they may
-be correct and have been slow.
+Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it.
+
+No order of answers makes it loop. Every failed quorum is remembered, and there are finitely many. A quorum is tried again only if
+all that it lacked came late, only behind those that have not failed, and at most as often as it has members, because each
+member may be late for another thing. When Olympus has waited in vain for so long that it wedges the replicas again, this counting
+begins anew: they may be correct and have been slow.
 """
 
 from collections import Counter

@@ -1,9 +1,9 @@
 """The backup of a service in a file: its replicas' disks, and what has to be right with them before anybody goes on from it
 (specification, 13.5, 13.9).
 
-The disk of a replica has the state of its last completed checkpoint with the proof of that, and its log from there on; what a caller
-was told is on all of them (specification, 3.6, 13.5). Olympus's own key is not in it: a service that is restored has another one, so
-that no caller takes it, unawares, for the one that it knew.
+The disk of a replica has the state of its last completed checkpoint, with the proof of that, and its log from there on. What a caller
+was told is on all of the disks (specification, 3.6, 13.5). Olympus's own key is not in the backup. A service that is restored has another key, so
+that no caller takes it by mistake for the one that it knew.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """Replicas whose own signatures convict them (specification, 5.1): pure functions over signed statements.
 
-A conviction is a set of signed statements that no correct replica can have made together. Nobody's word is needed for it
-but Olympus's, for whose key it is; a log, a notice or a badly signed message convicts nobody, for anybody can make one.
+A conviction is a set of signed statements that no correct replica can have made together. It rests on nobody's word but
+Olympus's, which says whose key it is. A log, a notice or a badly signed message convicts nobody, because anybody can make one.
 """
 
 from collections import defaultdict

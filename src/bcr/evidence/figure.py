@@ -1,10 +1,11 @@
 """The abstract specification of a chain that can be replaced (paper, Figure 1; specification, 7.1), as a
 machine that takes one step at a time.
 
-Only correct replicas are in it. A step is one of: a configuration is issued; a replica becomes active with the history that
+Only correct replicas are in it. The steps are: a configuration is issued; a replica becomes active with the history that
 Olympus says; it orders a command; it cuts its history at a checkpoint; it becomes immutable; it goes back to what it was then, executes
-what it lacks, and is caught up; Olympus begins the next configuration with a state; a client learns a result. Each has a precondition, and a step without it is forbidden. The
-checkpoint and the catching up, which the figure leaves to the protocol, are as in specification, 6 and 7.
+what it lacks, and is caught up; Olympus begins the next configuration with a state; a client learns a result. Each step has a
+precondition, and is forbidden without it. The figure leaves checkpoints and catching up to the protocol; here they are as in
+specification, 6 and 7.
 """
 
 from collections.abc import Iterable

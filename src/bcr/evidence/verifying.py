@@ -1,7 +1,7 @@
 """What a record proves to a third party, checked offline (specification, 10.3): by whom each thing is said, and what nobody has shown.
 
-Sound in this sense: whatever is changed in a record, what is called proved of the changed one was proved by the first
-one too, as long as the key of Olympus is the same. What no signature covers is never called proved.
+It is sound in this sense: however somebody changes a record, what the changed one proves the first one proved too, as long as the
+key of Olympus is the same. What no signature covers is never called proved.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

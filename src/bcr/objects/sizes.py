@@ -1,9 +1,10 @@
 """How large things may be, so that every message fits into 1 MiB, the limit of messages that a run has by
 default (specification, 8.3).
 
-The limits are the same for all replicas, so what is too large is so for all of them, and gives all the same result.
-Bytes of values are those of UTF-8, bytes of requests those of their encoding. A shuttle holds a slot's requests, a result shuttle a slot's results, an answer a request's
-results; beside these go two statements a replica, which for hmac, 21 replicas and 200 clients come to 170 kB.
+The limits are the same for all replicas. So what is too large is too large for all of them, and all give the same result.
+Bytes of values are those of UTF-8, bytes of requests those of their encoding. A shuttle holds a slot's requests, a result shuttle a
+slot's results, and an answer a request's results. Each also holds two statements of each replica. With hmac, 21 replicas and 200 clients
+these come to 170 kB.
 """
 
 import msgspec

@@ -1,6 +1,6 @@
-"""The protocols that a scenario may ask for, one declaration each: what follows from it a file is read and refused by.
+"""The protocols that a scenario may ask for, one declaration each. It says how a file is read, and what in it is refused.
 
-How a protocol is started and judged is declared in `bcr_run.protocol_starts`, how it is simulated and hunted in `bcr_sim.protocol_simulations`;
+`bcr_run.protocol_starts` declares how a protocol is started and judged, and `bcr_sim.protocol_simulations` how it is simulated and hunted;
 both under the names that stand here.
 """
 

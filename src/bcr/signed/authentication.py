@@ -1,9 +1,9 @@
 """The three authenticators, and what each takes and promises (specification, 11.1, 11.2, 11.3).
 
 `ed25519` holds whatever t replicas and any clients do, and its record convinces everybody. `hmac` holds against t
-replicas as well, but a client whose codes are right for some and wrong for others can force reconfigurations, and with
-one that is wrong for Olympus alone end the service; its record convinces who has Olympus's secret. `crc` shows accidents,
-and with every replica but t of t+1 gone goes on; a lie, or a replica whose own state is wrong, it does not show.
+replicas as well. But a client whose codes are right for some and wrong for others can force reconfigurations, and with a
+code that is wrong for Olympus alone it can end the service. Its record convinces only those who have Olympus's secret. `crc`
+shows accidents, and goes on with one replica of t+1. It shows no lies, and no replica whose own state is wrong.
 """
 
 from collections.abc import Mapping

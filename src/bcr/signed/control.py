@@ -1,9 +1,9 @@
 """What the start-up and a process of a run tell each other beside the protocol: commands, reports, the end
 (specification, 1.4, 10.2).
 
-Commands are for whom they are from whom they may come, and nobody else's are heeded: each process shares a secret with the
-start-up, made when it is set up. What is said is numbered, so nothing is heeded twice. This stands outside of the model: a
-replica's own reports are as true as the replica is.
+Only the start-up's commands are heeded: each process shares a secret with the start-up, made when the process is set up.
+What is said is numbered, so nothing is heeded twice. This is outside of the model: a replica's own reports are as true as
+the replica is.
 """
 
 import hashlib

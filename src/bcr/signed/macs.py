@@ -4,10 +4,11 @@ Every process makes an X25519 key pair. Two processes derive from it a secret th
 for each direction. A MAC is HMAC-SHA256 under the key from the author to the reader, cut to 16 bytes.
 
 A MAC convinces its reader and nobody else, so a liar can make a statement that holds for one reader and not for another.
-What readers pass on to each other is safe all the same where its author is honest: every MAC of a vector covers those
-before it, and Olympus's stands first, then the clients', then the replicas'. Whoever finds its own MAC right has what
-the author made for those before it, and nobody on the way has spoiled that. Where two replicas then contradict Olympus's
-own reading, one of the two lies, and Olympus goes on from no quorum that holds both (bcr.chain.history, bcr.chain.quorum).
+What readers pass on to each other is safe all the same if its author is honest. Every MAC of a vector covers those
+before it: Olympus's stands first, then the clients', then the replicas'. Whoever finds its own MAC right knows that the MACs
+before it are as the author made them, and that nobody on the way has spoiled them. If a replica's history then holds a statement
+of another that Olympus cannot check, one of the two lies. Olympus goes on from no quorum that holds both (bcr.chain.history,
+bcr.chain.quorum).
 """
 
 import hashlib

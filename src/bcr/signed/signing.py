@@ -1,10 +1,10 @@
 """Who said it: keys, and values that carry what their author has put below them (specification, 1.6, 2.2).
 
-What is passed on carries a signature or its like below each statement. A message that two replicas exchange carries beside
-that a seal, which convinces only the one it is for that the other sent it, and costs next to nothing.
+What is passed on has a signature, a vector of MACs or a checksum below each statement (bcr.signed.authentication says which, and what
+each holds against). Whoever checks a statement need not know which it is: an `Author` says, for the process that asks, whether a message
+is the author's.
 
-Below a statement stands a signature, a vector of MACs or a checksum (bcr.signed.authentication says which, and what each holds against). Nobody
-who checks one needs to know: an `Author` tells for the process that asks whether a message is the author's.
+A message between two replicas also has a seal. It shows the receiver alone that the other sent the message, and costs next to nothing.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """What a peer can do wrong, one class a kind, each carrying the evidence (specification, 5).
 
 A violation is raised where it is found and is what the log, the reconfiguration request and the verdict speak of.
-`provable` says whether the evidence convinces somebody who was not there: it does when it is a valid signature under
-invalid or contradictory content, and it does not when the signature itself is bad, for anybody could have sent that.
+`provable` says whether the evidence convinces somebody who was not there. A valid signature under invalid or contradictory
+content does. A bad signature does not, because anybody could have sent that.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """What a replica has on its disk, and what it is after a restart (specification, 13.2, 13.3, 13.4, 13.5).
 
-Three things keep a promise that a replica has given. Its key stands beside its log, in one file: a key without its log
-cannot exist. What it orders is on the disk before any word of it leaves. And who reads an old log never orders again in that
-configuration: it is immutable, tells Olympus what it has, and is replaced. So nobody ever signs two things for one slot
+Three rules make a replica keep its promises. Its key is beside its log, in one file, so a key without its log
+cannot exist. What it orders is on the disk before any word of it leaves. And a replica that reads an old log never orders again in that
+configuration: it is immutable, tells Olympus what it has, and is replaced. So no replica ever signs two things for one slot
 because it forgot the first.
 
 The state stands as of the last completed checkpoint, and the log goes on from there. Executing the log again has to give

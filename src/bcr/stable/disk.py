@@ -4,8 +4,8 @@ A disk holds three things. *Facts* are few and have names, as the key and the la
 buckets of a running state. The *log* is rows, numbered in turn; a row holds all that was synced at once. Nothing here says
 what the bytes mean: bcr.stable.chain does.
 
-What was appended is on the disk when `sync` or `checkpoint` has returned, and not before. Either raises DiskError where it
-cannot promise that, and then nobody may ask again: what a disk says after a failed sync means nothing.
+What was appended is on the disk when `sync` or `checkpoint` has returned, and not before. Both raise DiskError if they
+cannot promise that. Then nobody may ask again: what a disk says after a failed sync means nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,11 +1,11 @@
 """What Olympus has on its disk, and where it goes on after a restart (specification, 13.7).
 
-Olympus is trusted, and what it has said others act on: a number that it gave to a configuration, a configuration that it
-signed, the outcomes that it vouched for and the state behind them. Each is on the disk before it leaves. So a restart
-never gives a number twice, never decides the same step otherwise, and knows the last configuration that anybody may serve in,
-also one that it had issued and not announced yet: a faulty replica may have shown that to clients.
+Olympus is trusted, and others act on what it has said: a number that it gave to a configuration, a configuration that it
+signed, the outcomes that it vouched for and the state behind them. Each is on the disk before it leaves. So after a restart
+it never gives a number twice, and never decides the same step in another way. It also knows the last configuration in which anybody
+may serve, even one that it had issued and not announced yet: a faulty replica may have shown that to clients.
 
-All of it is facts, and the state as parts; there is no log of rows, for the latest of each kind is all that counts.
+All of it is facts, and the state as parts. There is no log of rows, because only the latest of each kind counts.
 """
 
 from collections.abc import Iterable

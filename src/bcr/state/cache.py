@@ -45,6 +45,9 @@ def drop_fallen(latest: dict[int, V], before: int, newest: int, client_window: i
 
     Takes at most `client_window` steps, however far a client lets its numbers rise.
     """
+    if newest == before + 1:  # nearly always
+        latest.pop(newest - client_window, None)
+        return
     for number in _fallen(before, newest, client_window):
         latest.pop(number, None)
 

@@ -1,7 +1,7 @@
 """The Merkle tree over all buckets of a state, of which only what is not empty is held (specification, 8.2).
 
-It is that of bcr.signed.merkle over the digests of all buckets in order, so that a path in it is checked there; but it
-costs what has changed since it was last asked, and not the whole.
+It is the tree of bcr.signed.merkle over the digests of all buckets in order, so a path in it is checked there. But it costs only
+what has changed since it was last asked, and not the whole.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """The verdict on a recorded run of Raft: are the clients' results those of one service, which took requests in the order of its log?
 (Specification, 14.9.)
 
-Nothing is signed, so who says what is taken from the record; what is checked is whether it fits together. Results are put in the order
-of the log and replayed on a model, held against real time, and on short runs a second opinion knows nothing of logs.
+Nothing is signed, so the record is believed on who said what. Checked is whether it fits together. Results are put in the order
+of the log, replayed on a model, and compared with their order in real time. On short runs there is a second check, which knows nothing of logs.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
-"""Could what callers saw of a key have come of one register, at one moment of each call? For histories of any length
+"""Is what callers saw of a key what one register gives, if each call takes effect at one moment? For histories of any length
 (specification, 10.3).
 
-Each value is written once at the most, so that a read names its write. Then it takes no search (Gibbons and Korach, Testing Shared
+Each value is written at most once, so a read names its write. Then no search is needed (Gibbons and Korach, Testing Shared
 Memories, 1997): a value and its reads make a zone of time, and zones have to fit beside each other.
 """
 

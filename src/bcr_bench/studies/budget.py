@@ -1,8 +1,8 @@
 """Where the microseconds of an operation go, part by part, in all processes that take part in it.
 
-From profiles of whole runs (bcr_runtime.profiling). Which function belongs to which part says budget.yaml; what stands
-there nowhere is `other`, so the parts cover all of a profile. That the profile is the whole is shown beside it: its sum over
-the CPU time of runs that nobody profiled, taken in turn with those.
+It is taken from profiles of whole runs (bcr_runtime.profiling). budget.yaml says which function belongs to which part. What is not in it
+is `other`, so the parts cover all of a profile. The table also shows that the profile is complete: it gives the sum of the profile over
+the CPU time of runs that were not profiled. The two kinds of runs take turns.
 """
 
 import json
