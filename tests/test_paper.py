@@ -1076,17 +1076,17 @@ def test_of_another_object_nothing_is_executed_that_may_write_more_than_there_is
 
 def test_what_would_make_a_value_too_large_fails_and_what_does_not_fit_is_too_large():
     """[8.3] what would make one larger gives `fail` and changes nothing"""
-    assert (VALUE_LIMIT_BYTES, RESULTS_LIMIT_BYTES) == (262_144, 262_144)
-    dictionary = {"k": "x" * 262_144}
+    assert (VALUE_LIMIT_BYTES, RESULTS_LIMIT_BYTES) == (1_048_576, 1_052_672)
+    dictionary = {"k": "x" * 1_048_576}
     assert objects.apply(dictionary, append("k", "y")) == "fail"
-    assert len(dictionary["k"]) == 262_144
+    assert len(dictionary["k"]) == 1_048_576
     assert objects.execute(dictionary, (get("k"), get("k")))[1] == "too large"
 
 
 def test_a_request_alone_always_fits_into_a_slot():
     """[8.3] A request alone always fits into a slot."""
     state, chain = RunningState(9), MemoryChain(clients=3)
-    large = [chain.send(client, put("k", "x" * 262_144)) for client in range(3)]
+    large = [chain.send(client, put("k", "x" * 1_048_576)) for client in range(3)]
     assert [SlotRoom(state).takes(request) for request in large] == [True] * 3
     assert not SlotRoom(state).takes_all(large, map(request_bytes, large))
 

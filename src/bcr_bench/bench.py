@@ -22,7 +22,7 @@ from bcr_bench.running.measuring import Series, run_plan
 from bcr_bench.studies.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
 from bcr_bench.studies.callers import MOST_CALLERS, OPERATIONS, measure_callers
 from bcr_bench.studies.disk_cost import measure_disks
-from bcr_bench.studies.outage import KEYS, MOST_KEYS, measure_reconfiguration
+from bcr_bench.studies.outage import KEYS, MOST_KEYS, measure_reconfiguration, measure_recovery
 from bcr_bench.studies.service_load import measure_service
 from bcr_run.options import formerly
 from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         return compare_messages(options.count)
     if options.command == "reconfiguration":
         return measure_reconfiguration(options.keys, options.count, options.crash)
+    if options.command == "recovery":
+        return measure_recovery(options.keys, options.count)
     if options.command == "budget":
         return _budget(options.count, options.docs)
     if options.command == "compare":
@@ -116,6 +118,11 @@ def _parser() -> argparse.ArgumentParser:
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
     change.add_argument("--crash", action="store_true", help="of one replica, which then answers nothing")
+    recovery = commands.add_parser(
+        "recovery", help="how long it takes until a run answers that begins with the disks of one that is gone, by steps"
+    )
+    recovery.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
+    recovery.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
     for each in (run, messages, raft, disks, change):
         formerly(each, "--count", "--times")
     return parser

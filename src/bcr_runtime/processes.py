@@ -38,6 +38,11 @@ def let_replicas_outlive_olympus() -> None:
     import_module("dacurrent.lifetime").adopt_orphans()
 
 
+def end_replicas_of_olympus() -> None:
+    """In the start-up, before an Olympus begins again: the replicas that the one before has left, whose disks others will have."""
+    import_module("dacurrent.lifetime").kill_orphans()
+
+
 def run_folder(settings: Settings) -> Path:
     """The folder of this run's logs on this host."""
     return Path(settings.log_base or default_log_base()) / settings.run_name

@@ -28,9 +28,10 @@ EVENTS_A_RUN = 150_000  # ten times what the longest takes without a mutant; wha
 SECONDS_A_RUN = 600  # of real time, however loaded the machine is; what hangs is noticed by its processor time
 SILENCE_S = 600.0  # of real time, after which a process hangs that finishes neither a run nor a test
 OUTSIDE = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP}  # by which others end a process, and no mutant does
+KINDS_OF_SEEDS = ("any", "ed25519", "hmac", "crc")  # of the chain, by their authenticator; any other is the name of a protocol
 MEMORY_BYTES = 3 << 30  # of address space
 SHOWN = 160  # characters of what broke
-PACKAGES = {"bcr", "bcr_disk", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_tools"}
+PACKAGES = {"bcr", "bcr_disk", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_spec", "bcr_tools"}
 KEPT = {"bcr_sim"} | {
     f"bcr_sim.{name}" for name in ("bugs", "mutants", "attempt", "survival", "survivors", "swapping", "unit_tests")
 }  # import no rules
@@ -324,7 +325,10 @@ class _Runs:
         gc.set_threshold(100_000, 50, 50)  # processor time matters more here than memory
 
     def text(self, seed: int, authentication: str) -> str:
-        text: str = self.campaign.text_of(seed, None, authentication)
+        is_of_chain = authentication in KINDS_OF_SEEDS
+        text: str = self.campaign.text_of(
+            seed, None, authentication if is_of_chain else None, protocol="shuttle" if is_of_chain else authentication
+        )
         return text
 
     def breach(self, name: str, text: str, must_pass: bool) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from bcr.braft.promises import Certificate
 from bcr.braft.replies import Agreed
-from bcr.braft.term_starts import Standing, TermStart
+from bcr.braft.standing import Standing, standing_of
+from bcr.braft.term_starts import TermStart
 from bcr.raft.log import BEGINNING, Entry
 from bcr.raft.persistent import Stored
 from bcr.signed.signing import Keyring, Signed, SigningKey
@@ -170,7 +171,7 @@ class BraftOracle(LogOracle):
         if self._lies(container) or message_name not in RESTING_ON_THE_STORE:
             return
         state = container.process._state
-        standing = kept.standing or Standing()
+        standing = standing_of(kept)
         end = kept.entries[-1].digest if kept.entries else kept.base.digest
         own = Standing(state.term, state.is_started, state.highest, state.begun, state.checkpoint)
         if standing != own or end != state.log.last.digest:

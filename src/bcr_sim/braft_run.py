@@ -33,7 +33,7 @@ class BraftRun(RaftRun):
         super(RaftRun, self)._arrived(receiver, source, command, content)
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if sender.configuration is not None:
+        if sender.configuration is not None and not self._is_liar(sender):  # whose disk may hold anything
             self.oracle.sending(sender, content[1][0], self._stored(sender))
         return super(RaftRun, self)._sending(sender, receiver, content)
 
@@ -45,7 +45,7 @@ class BraftRun(RaftRun):
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether no more than t servers lie, are gone or are cut off, and no client is."""
         gone = {fault.position for fault in record.faults if fault.failure.name == "crash" and fault.position not in self.returned}
-        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name != "crash"}
+        others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name not in ("crash", "restart")}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)
         return len(gone | others) <= self.scenario.t and not is_client_gone and not has_links_cut

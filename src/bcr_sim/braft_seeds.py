@@ -4,9 +4,12 @@ At most t servers have faults that last. Others crash and come back from their s
 Raft's seeds (bcr_sim.raft_seeds). All of that ends at some time.
 """
 
+from collections.abc import Sequence
+
+from bcr.faults.vocabulary import SERVER_FAILURES
 from bcr.objects.finding import DEFAULT
 from bcr.scenario.protocols import BRAFT_SYNONYMS, BYZANTINE_RAFT, WORDS
-from bcr_sim.raft_seeds import network_words, size_lines, workload_lines
+from bcr_sim.raft_seeds import beginning, disk_words, network_words, restart_lines, size_lines, workload_lines
 from bcr_sim.seeds import Chance
 
 # Each, and once more those that every run has many of.
@@ -19,11 +22,15 @@ TRIGGERS = [
     "after",
     "after",
 ]
-FAILURES_DRAWN = sorted(name for name in BYZANTINE_RAFT.failures if name in WORDS)
+FAILURES_DRAWN = sorted(name for name in BYZANTINE_RAFT.failures if name in WORDS and name not in SERVER_FAILURES)
 
 
-def braft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
-    """The scenario file that a seed stands for."""
+# Message -> up to the how manieth of it that comes a server is to end.
+RESTARTED_AT = {"append": 15, "prepare_certificate": 15, "commit": 40, "checkpoint": 10, "start_vote": 3, "start_term": 2, "state": 2}
+
+
+def braft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = False) -> str:
+    """The scenario file that a seed stands for; with `durable` servers have disks, and the rest of it is the same."""
     chance = Chance(f"byzantine raft {seed}")
     t = chance.one_of((1, 1, 1, 1, 2, 2, 3))
     clients = chance.number(1, 3)
@@ -51,8 +58,20 @@ def braft_scenario_text(seed: int, object_name: str = DEFAULT) -> str:
         words.append(f"twins({chance.one_of(liars)})")
     if chance.happens(0.1):
         words.append(f"flip({chance.one_of((5, 30, 100))})")
+    if durable:
+        chance = Chance(f"disks of byzantine raft {seed}")
+        lines += ["durable = on", *restart_lines(chance, [each for each in range(servers) if each not in liars], RESTARTED_AT)]
+        begins = beginning(servers + clients, int(words[1].partition(",")[2].rstrip(")")))
+        words += disk_words(chance, servers, (begins, begins + 4 * election_timeout), bool(liars) or _has_crashes(words))
+        if liars and chance.happens(0.1):
+            at = chance.number(begins, begins + 4 * election_timeout)
+            words.append(f"disk(replica_{chance.one_of(liars)},{chance.one_of(('torn', 'torn', 'flip'))},{at})")
     lines.append(f"simulation = {'; '.join(words)}")
     return "\n".join(lines) + "\n"
+
+
+def _has_crashes(words: Sequence[str]) -> bool:
+    return any(word.startswith("crash(") for word in words)
 
 
 def _pairs(chance: Chance, clients: int, election_timeout: int) -> list[str]:

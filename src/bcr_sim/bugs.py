@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
         patched(bug)
     began_s = time.monotonic()
     found = 0
-    for bug, said in _apart(chosen, options):
+    for bug, said in apart(chosen, options.jobs, lambda bug: _searched(bug, options)):
         found += said.startswith("found") and "masked" not in bug
         print(f"{bug['name']}: {said}" + (f" (masked: {bug['masked']})" if "masked" in bug else ""), flush=True)
     counted = sum("masked" not in bug for bug in chosen)
@@ -109,8 +109,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if share >= 0.95 else 1
 
 
-def _apart(chosen: Sequence[Bug], options: argparse.Namespace) -> Iterator[tuple[Bug, str]]:
-    """Each bug and what a process of its own, which alone has it, says of it, as they end.
+def apart(chosen: Sequence[Bug], jobs: int, search: Callable[[Bug], str]) -> Iterator[tuple[Bug, str]]:
+    """Each bug and what `search` says of it in a process of its own, which alone can have it, as they end.
 
     They are forked from one that has everything compiled, and import it anew.
     """
@@ -119,7 +119,7 @@ def _apart(chosen: Sequence[Bug], options: argparse.Namespace) -> Iterator[tuple
     def tell(bug: Bug, writer: Connection) -> None:
         forget_project()
         try:
-            writer.send(_searched(bug, options))
+            writer.send(search(bug))
         except Exception as error:
             writer.send(f"broke the search: {error!r}")
 
@@ -128,7 +128,7 @@ def _apart(chosen: Sequence[Bug], options: argparse.Namespace) -> Iterator[tuple
     waiting = deque(chosen)
     running: dict[Connection, tuple[Bug, ForkProcess]] = {}
     while waiting or running:
-        while waiting and len(running) < options.jobs:
+        while waiting and len(running) < jobs:
             bug = waiting.popleft()
             reader, writer = context.Pipe(duplex=False)
             process = context.Process(target=tell, args=(bug, writer), daemon=True)

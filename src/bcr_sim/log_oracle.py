@@ -92,3 +92,14 @@ class LogOracle:
     def restarted(self, container: Container, index: int) -> None:
         """A server has come back, with a state behind that index."""
         self._applied[container] = index
+
+    def began_again(self, before: Container, container: Container) -> None:
+        """A server comes in the place of one that has ended, with its disk: that it applies what it applied before is right."""
+
+    def ended(self, container: Container, why: str) -> None:
+        """A server has ended because of its disk, and nothing is wrong with that."""
+        if not self._lies(container):
+            self.tell("persistence", f"{container.name} ends: {why}")
+
+    def spoke(self, container: Container) -> None:
+        """A server has said something; `sending` looks at that."""

@@ -62,6 +62,7 @@ class Rules(msgspec.Struct, frozen=True):
     names: dict[str, str]
     end: dict[str, str]
     largest_constant: int
+    protocols: dict[str, list[str]] = {}  # of another protocol than the chain -> its files
 
 
 _NOTHING_DECLARED = Rules({}, {}, {}, {}, {}, {}, 0)
@@ -96,8 +97,12 @@ class Mutant(msgspec.Struct, frozen=True):
         return hashlib.sha256(f"{self.file} {self.function}\n".encode() + text).hexdigest()[:16]
 
 
-def rules() -> Rules:
-    return msgspec.convert(yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text()), Rules)
+def rules(protocol: str = "shuttle") -> Rules:
+    """The declarations; of another protocol than the chain its files, whose seeds are that protocol's."""
+    declared = msgspec.convert(yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text()), Rules)
+    if protocol == "shuttle":
+        return declared
+    return msgspec.structs.replace(declared, files=dict.fromkeys(declared.protocols[protocol], protocol))
 
 
 def mutants_of(file: str, source: bytes, declared: Rules) -> list[Mutant]:

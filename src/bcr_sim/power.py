@@ -2,7 +2,7 @@
 
 A process that is restarted loses what it had not synced. When the power fails, some of that may be on the disk all the same, or
 torn. A disk that forgets what was synced, or takes no more, makes its replica one of the t that may be faulty. When Olympus
-ends, the replicas end too, because it has made them. The start-up makes Olympus again.
+ends, the replicas that it has made serve on. They end when the start-up makes Olympus again.
 """
 
 import random
@@ -146,21 +146,27 @@ class Power:
         # Not those that are only being made: whoever makes them waits for them, and knows when they have died.
         living = [container for name in names for container in self._run.living(name)]
         stopped = [container for container in living if len(container.beginning) == len(BEGINNING)]
-        makers = {container.dapid for container in stopped if container.name == OLYMPUS}
-        # Whom it has made ends with Olympus, and does not come back of itself.
-        orphans = [each for each in self._run.system.all() if each.daparent in makers]
+        orphans = [each for container in stopped for each in self._made_by(container)]
         stopped = [each for each in stopped if each not in orphans]
+        # Whom Olympus has made does not come back of itself; it has no more power than Olympus, and serves on otherwise.
         self._down = [each for each in self._down if each not in orphans]
-        for container in stopped + [each for each in orphans if not each.task.is_dead]:
+        self._run.system.coming_back.difference_update(each.dapid for each in orphans)
+        self._kill(stopped if kind == "process" else stopped + orphans, kind)
+        self._run.system.coming_back.update(each.dapid for each in stopped)
+        self._down += stopped
+        return stopped
+
+    def _made_by(self, container: Container) -> list[Container]:
+        """The replicas that this one has made, if it is Olympus."""
+        return [each for each in self._run.system.all() if container.name == OLYMPUS and each.daparent == container.dapid]
+
+    def _kill(self, containers: Iterable[Container], kind: CrashKind) -> None:
+        for container in [each for each in containers if not each.task.is_dead]:
             self._happened(container, "ends")
             self.ended[container.name, container.configuration] += 1
             container.task.kill()
             if container.disk is not None:
                 container.disk.crash(kind)
-        self._run.system.coming_back.difference_update(each.dapid for each in orphans)
-        self._run.system.coming_back.update(each.dapid for each in stopped)
-        self._down += stopped
-        return stopped
 
     def end(self) -> None:
         """The run is over: whoever is down begins again, to account for itself, and nothing happens any more."""
@@ -171,6 +177,8 @@ class Power:
     def _begin(self, containers: Iterable[Container]) -> None:
         for container in [each for each in containers if each in self._down]:
             self._down.remove(container)
+            # At once, and yet not here: whoever lets Olympus begin may be a process itself, which must not be the one that ends others.
+            self._run.world.at(self._run.world.now_ns, self._kill, self._made_by(container), "process")
             self._happened(container, "begins again")
             self._run.system.begin_again(container)
 

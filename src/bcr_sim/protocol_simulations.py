@@ -17,5 +17,7 @@ SIMULATIONS: Mapping[str, Callable[..., Any]] = {"shuttle": _Run, "raft": RaftRu
 TEXTS: Mapping[str, Callable[..., str]] = {
     "shuttle": scenario_text,
     "raft": lambda seed, _authentication, _acceptance, object_name, durable, _sessions: raft_scenario_text(seed, object_name, durable),
-    "byzantine_raft": lambda seed, _authentication, _acceptance, object_name, _durable, _sessions: braft_scenario_text(seed, object_name),
+    "byzantine_raft": lambda seed, _authentication, _acceptance, object_name, durable, _sessions: braft_scenario_text(
+        seed, object_name, durable
+    ),
 }

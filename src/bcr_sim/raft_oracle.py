@@ -120,17 +120,6 @@ class RaftOracle(LogOracle):
                 self.tell("one change at a time", f"entry {index} lets {entry.members} decide, and before it {sorted(self._members)} did")
             self._members = frozenset(entry.members)
 
-    def began_again(self, before: Container, container: Container) -> None:
-        """A server comes in the place of one that has ended, with its disk: that it applies what it applied before is right."""
-
-    def ended(self, container: Container, why: str) -> None:
-        """A server has ended because of its disk, and nothing is wrong with that."""
-        if not self._lies(container):
-            self.tell("persistence", f"{container.name} ends: {why}")
-
-    def spoke(self, container: Container) -> None:
-        """A server has said something; `sending` looks at that."""
-
     def sending(self, container: Container, message_name: str, stored: Stored) -> None:
         """A server sends another one something that rests on its term, its vote or its log: those must be in its store."""
         if self._lies(container):

@@ -162,7 +162,8 @@ class RaftRun(_Run):
         if container.disk is not None:
             container.disk.crash("process")
         self.prepare_return(container)
-        self.oracle.restarted(self.system.begin_again(container), self._stored(container).snapshot_at.index)
+        snapshot_index = 0 if self._is_liar(container) else self._stored(container).snapshot_at.index
+        self.oracle.restarted(self.system.begin_again(container), snapshot_index)
         return True
 
     def prepare_return(self, container: Container) -> None:

@@ -4,11 +4,14 @@ At any time a majority of the servers is up. In most seeds servers that crash co
 (partitions) and one way, messages are lost, doubled and held, and clocks are fast and slow. All of that ends at some time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bcr.objects.finding import DEFAULT
 from bcr.raft.changes import FEWEST
 from bcr_sim.seeds import Chance
+
+# Message -> up to the how manieth of it that comes a server is to end.
+RESTARTED_AT = {"append_entries": 40, "appended": 40, "request_vote": 3, "vote": 3, "install_snapshot": 3}
 
 
 def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = False) -> str:
@@ -34,9 +37,9 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
     lines += _changes(Chance(f"changes of raft {seed}"), servers, election_timeout)
     if durable:
         chance = Chance(f"disks of raft {seed}")
-        lines += ["durable = on", *_restarts(chance, servers)]
-        begins = _beginning(servers + clients, int(words[1].partition(",")[2].rstrip(")")))
-        words += _disks(chance, servers, (begins, begins + 4 * election_timeout), any(word.startswith("crash(") for word in words))
+        lines += ["durable = on", *restart_lines(chance, range(servers), RESTARTED_AT)]
+        begins = beginning(servers + clients, int(words[1].partition(",")[2].rstrip(")")))
+        words += disk_words(chance, servers, (begins, begins + 4 * election_timeout), any(word.startswith("crash(") for word in words))
     lines.append(f"simulation = {'; '.join(words)}")
     return "\n".join(lines) + "\n"
 
@@ -66,7 +69,7 @@ def workload_lines(chance: Chance, clients: int, object_name: str, most: int, mo
     return lines
 
 
-def _beginning(processes: int, most_us: int) -> int:
+def beginning(processes: int, most_us: int) -> int:
     """When it begins, in milliseconds: the start-up makes one process after the other and waits for each; before that nothing goes wrong."""
     return processes * 4 * most_us // 1_000
 
@@ -80,7 +83,7 @@ def network_words(
     """
     least, most = chance.one_of(((50, 300), (50, 4_000), (1_000, 20_000)))
     names = [f"replica_{i}" for i in range(servers)]
-    begins = _beginning(servers + clients, most)
+    begins = beginning(servers + clients, most)
     until = begins + chance.number(election_timeout, 10 * election_timeout)
     everybody = [*names, *(f"client_{k}" for k in range(clients))]
     words = [f"seed({seed})", f"delay({least},{most})"]
@@ -174,18 +177,18 @@ def _changes(chance: Chance, servers: int, election_timeout: int) -> list[str]:
     return [*lines, f"changes = {'; '.join(changes)}"]
 
 
-def _restarts(chance: Chance, servers: int) -> list[str]:
-    """Servers that end at a message and begin again, some at once: all of them may, for none of that is a fault."""
+def restart_lines(chance: Chance, servers: Sequence[int], at: Mapping[str, int]) -> list[str]:
+    """Some of these servers end at a message, of which there are so many at the most, and begin again: all of them may at once, for
+    none of that is a fault."""
     lines = []
-    for position in chance.some_of(range(servers), chance.number(0, servers)):
-        message = chance.one_of(("append_entries", "appended", "request_vote", "vote", "install_snapshot"))
-        most = {"append_entries": 40, "appended": 40}.get(message, 3)
+    for position in chance.some_of(servers, chance.number(0, len(servers))):
+        message = chance.one_of((*at,))
         soon = chance.one_of((0, 0, 20, 300))
-        lines.append(f"failures[0,{position}] = {message}({chance.number(0, most)}),restart({soon})")
+        lines.append(f"failures[0,{position}] = {message}({chance.number(0, at[message])}),restart({soon})")
     return lines
 
 
-def _disks(chance: Chance, servers: int, span: tuple[int, int], has_crashes: bool) -> list[str]:
+def disk_words(chance: Chance, servers: int, span: tuple[int, int], has_crashes: bool) -> list[str]:
     """Restarts and power cuts of anybody; slow disks; and one disk that is full, where a majority stays all the same."""
     names = [f"replica_{position}" for position in range(servers)]
     words = [f"restart({chance.one_of(names)},{chance.number(*span)})" for _ in range(chance.number(0, 3))]

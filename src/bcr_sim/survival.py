@@ -37,7 +37,7 @@ from bcr_sim.attempt import (
     warm,
     with_collected,
 )
-from bcr_sim.bugs import path_of
+from bcr_sim.bugs import FILES, path_of
 from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
 from bcr_sim.survivors import Result, Tables, page, told
 from bcr_sim.unit_tests import Learned, unit_of
@@ -67,6 +67,11 @@ OF_PROCESSES = tuple(
     f"tests/sim/test_{name}.py"
     for name in ("checks", "steps_of_olympus", "steps_of_clients", "steps_of_replicas", "clients", "attempts", "tail", "disks", "visits", "open_loop", "properties")
 )  # fmt: skip
+# Of another protocol than the chain: the tests of its rules and processes.
+OF_PROTOCOLS = {
+    "raft": ("tests/test_raft_paper.py", "tests/test_raft_thesis.py", "tests/disks/test_raft_store.py"),
+    "byzantine_raft": ("tests/test_byzantine_raft_paper.py", "tests/disks/test_raft_store.py"),
+}
 CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most
 EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
 
@@ -80,10 +85,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only mutants with this in their id")
     parser.add_argument("--file", metavar="FILE", help="only those of this file, such as Replica.da or bcr/chain/proofs.py")
-    parser.add_argument("--output", type=Path, metavar="FILE", default=PROJECT / "logs" / "mutants.jsonl",
-                        help="what to go on from and to add to (default: logs/mutants.jsonl)")  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="FILE",
+                        help="what to go on from and to add to (default: logs/mutants.jsonl, and of a protocol logs/mutants-PROTOCOL.jsonl)")  # fmt: skip
     parser.add_argument("--limit", type=above_zero, metavar="SECONDS", default=900.0, help="for each mutant (default: 900)")
     parser.add_argument("--for", dest="minutes", type=above_zero, metavar="MINUTES", help="begin none after so long")
+    parser.add_argument("--protocol", choices=tuple(FILES), default="shuttle", help="whose rules (default: shuttle)")
     parser.add_argument("--again", action="store_true", help="try those that are alive with everything, not only with what is new")
     parser.add_argument("--alive", action="store_true", help="try only those that are alive so far, and none that was not tried")
     parser.add_argument("--no-tests", action="store_true", help="simulate only")
@@ -92,7 +98,11 @@ def main(arguments: Sequence[str]) -> int:
     formerly(parser, "--count", "--seeds")
     formerly(parser, "--output", "--results")
     options = parser.parse_args(arguments)
-    declared = rules()
+    if options.output is None:
+        options.output = PROJECT / "logs" / ("mutants.jsonl" if options.protocol == "shuttle" else f"mutants-{options.protocol}.jsonl")
+    if options.docs and options.protocol != "shuttle":
+        parser.error("--docs: the page is of the chain's mutants")
+    declared = rules(options.protocol)
     if options.file is not None and options.file not in declared.files:
         parser.error(f"--file {options.file}: mutants are made of {', '.join(declared.files)}")
     chosen = [
@@ -165,7 +175,7 @@ class _Campaign:
         self.sources = sources_digest()
         self.scenarios: dict[str, str] = {}
         self.tests: list[str] = []  # names
-        self.kept = _Kept(options.output.with_name("mutants.reach"), self.sources)
+        self.kept = _Kept(options.output.with_suffix(".reach"), self.sources)
         self.ends_s = None if options.minutes is None else time.monotonic() + 60 * options.minutes
 
     def run(self) -> None:
@@ -173,8 +183,8 @@ class _Campaign:
             return
         warm(self.declared)
         prepare_probes(self.declared)
-        files = [] if self.options.no_tests else test_files()
-        self.scenarios = scenario_texts()
+        files = [] if self.options.no_tests else test_files(self.options.protocol)
+        self.scenarios = scenario_texts(self.options.protocol)
         self._learn_tests(files)
         self._learn(Trial(None, b"", self.scenarios, range(0), "", control=("",), busy_s=BUSY_S), "scenarios")
         with_collected(files, self._passes)
@@ -405,8 +415,8 @@ def is_test_of(file: str, test: str) -> bool:
     return test in OF_PROCESSES or f"{Path(file).with_suffix('').as_posix().replace('/', '.')} import" in (PROJECT / test).read_text()
 
 
-def scenario_texts() -> dict[str, str]:
-    """The scenario files that every mutant is tried with, name -> text; those that can be read."""
+def scenario_texts(protocol: str = "shuttle") -> dict[str, str]:
+    """The scenario files that every mutant is tried with, name -> text; those that can be read. Of another protocol than the chain its own."""
     from bcr.scenario import ScenarioError, read_scenario
     from bcr_runtime.places import PROJECT
 
@@ -414,15 +424,15 @@ def scenario_texts() -> dict[str, str]:
     for folder in ("config", "config/attacks", "tests/sim/regressions"):
         for path in sorted((PROJECT / folder).glob("*.config")):
             try:
-                read_scenario(path)
+                scenario, _ = read_scenario(path)
             except ScenarioError:
                 continue  # a file that is there to be refused
-            if path.stem not in SLOW:
+            if path.stem not in SLOW and protocol in ("shuttle", scenario.protocol):
                 found[path.relative_to(PROJECT).as_posix()] = path.read_text()
     return found
 
 
-def test_files() -> list[str]:
+def test_files(protocol: str) -> list[str]:
     """The unit tests of the modules that are mutated, then those of processes; none where pytest is not installed."""
     from bcr_runtime.places import PROJECT
 
@@ -432,6 +442,8 @@ def test_files() -> list[str]:
     except ImportError:
         print("no unit tests: pytest and hypothesis are not installed", flush=True)
         return []
+    if protocol != "shuttle":
+        return [name for name in OF_PROTOCOLS[protocol] if (PROJECT / name).exists()]
     found = [path.relative_to(PROJECT).as_posix() for path in sorted((PROJECT / "tests" / "bcr").glob("test_*.py"))]
     of_processes = [name for name in OF_PROCESSES if (PROJECT / name).exists()]
     return [name for name in found if not any(each in name for each in NOT_OF_RULES)] + of_processes

@@ -1,1 +1,1 @@
-"""The specifications that run, `spec/Shuttle.da` and `spec/Figure2.da`, and what holds the implementation against them."""
+"""The specifications that run, `spec/Shuttle.da`, `spec/Figure2.da` and `spec/AmongLiars.da`, and what holds the implementation against them."""

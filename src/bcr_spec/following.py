@@ -86,10 +86,10 @@ class Follower:
             self._container.take((sender, (sim.Command.Message, (None, message))))
             self._world.pass_by(MILLISECOND_NS)
 
-    def call(self, rule: str) -> None:
+    def call(self, rule: str, *arguments: Any) -> None:
         """Let it do what it may do at any time."""
         with distalgo.installed(self._system):
-            getattr(self.process, rule)()
+            getattr(self.process, rule)(*arguments)
 
     @property
     def said(self) -> list[tuple[ProcessId, Message]]:

@@ -1,4 +1,6 @@
-"""Holds simulated runs of scenario files against the specifications that run: spec/Shuttle.da, and of Raft spec/Figure2.da."""
+"""Holds simulated runs of scenario files against the specifications that run: spec/Shuttle.da, of Raft spec/Figure2.da, and of Raft among
+liars spec/AmongLiars.da.
+"""
 
 import argparse
 import sys
@@ -10,6 +12,7 @@ from bcr.scenario import Scenario, ScenarioError, read_scenario
 from bcr_run.options import formerly, natural
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
+from bcr_spec.braft_following import RecordedBraft, departures_of_braft
 from bcr_spec.following import Departure, NotSpecified, demand_specified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.raft_following import RecordedRaft, departures_of_raft
@@ -49,6 +52,12 @@ def _held(scenario: Scenario) -> int:
         terms = max(step.view.term for steps in raft.steps for step in steps)
         steps = sum(map(len, raft.steps))
         return _told(scenario, departures_of_raft(raft), f"{steps:,} steps of {scenario.num_replicas} servers in {terms} terms")
+    if scenario.protocol == "byzantine_raft":
+        braft = RecordedBraft(scenario)
+        braft.outcome()
+        taken = [step for steps in braft.steps.values() for step in steps]
+        what = f"{len(taken):,} steps of {len(braft.steps)} of {scenario.num_replicas} servers in {max(step.view.term for step in taken) + 1} terms"
+        return _told(scenario, departures_of_braft(braft), what)
     demand_specified(scenario)
     run = Recorded(scenario)
     outcome = run.outcome()

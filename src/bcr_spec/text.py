@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from bcr_runtime.places import PROJECT
@@ -24,6 +25,12 @@ def specification_of_raft() -> Any:
     import Figure2
 
     return Figure2
+
+
+def specification_among_liars() -> Any:
+    """The same of spec/AmongLiars.da."""
+    _find()
+    return import_module("AmongLiars")
 
 
 def _find() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from bcr.evidence.convictions import convictions
 from bcr.evidence.evidence_files import UnreadableFile, unpacked_record
 from bcr.evidence.verifying import verify_record
-from bcr.faults.vocabulary import FAILURES, MESSAGES, possible
-from bcr.scenario.protocols import PROTOCOLS, NotOfProtocol, Protocol, demand_command
+from bcr.faults.vocabulary import MESSAGES, possible
+from bcr.scenario.protocols import PROTOCOLS, WORDS, NotOfProtocol, Protocol, demand_command
 from bcr_run.command import run_text
 from bcr_run.extras import NotSetUp, demand
 from bcr_run.options import formerly, natural, positive
@@ -54,9 +54,10 @@ def scenario_text(seed: int, protocol: str = "shuttle") -> str:
     lines += [f"workload[{client}] = pseudorandom({chance.randrange(10**6)},{PER_CLIENT})" for client in range(clients)]
     lines = [line for line in lines if line.partition(" ")[0] not in of.ignored]
     lines += [f"protocol = {protocol}"] if protocol != "shuttle" else []
+    servers = of.servers(t, "ed25519")
     for configuration in range(chance.randint(1, 3) if of.is_replaced else 1):
-        for position in chance.sample(range(2 * t + 1), chance.randint(1, t)):
-            pairs = [_pair(chance, of, configuration, clients, 2 * t + 1) for _ in range(chance.randint(1, 2))]
+        for position in chance.sample(range(servers), chance.randint(1, t)):
+            pairs = [_pair(chance, of, configuration, clients, servers) for _ in range(chance.randint(1, 2))]
             lines.append(f"failures[{configuration},{position}] = {'; '.join(pairs)}")
     return "\n".join(lines) + "\n"
 
@@ -68,7 +69,7 @@ def _pair(chance: random.Random, of: Protocol, configuration: int, clients: int,
         values["count"] = 0
     if trigger == "reconfiguration":
         values["count"] = configuration
-    failure = chance.choice([name for name in possible(FAILURES, "ed25519", simulated=False) if not of.why_not(name, allows_lies=False)])
+    failure = chance.choice([name for name in possible(WORDS, "ed25519", simulated=False) if not of.why_not(name, allows_lies=False)])
     amounts: dict[str, int | str] = {
         "milliseconds": chance.choice(MILLISECONDS),
         "number": chance.randint(1, 3),
@@ -76,7 +77,7 @@ def _pair(chance: random.Random, of: Protocol, configuration: int, clients: int,
         "message": chance.choice(MESSAGES),
     }
     trigger_arguments = ",".join(str(values[kind]) for kind in of.triggers[trigger].arguments)
-    failure_arguments = ",".join(str(amounts[kind]) for kind in FAILURES[failure].arguments)
+    failure_arguments = ",".join(str(amounts[kind]) for kind in WORDS[failure].arguments)
     return f"{trigger}({trigger_arguments}),{failure}({failure_arguments})"
 
 

@@ -117,6 +117,16 @@ def adopt_orphans() -> None:
         _adopter = os.getpid()
 
 
+def kill_orphans() -> None:
+    """Kill those that this OS process has taken in, and return when they are gone: whoever comes in their parent's place makes others."""
+    household = _ours()
+    orphans = _orphans_of(household) if _adopter == household.pid else []
+    for orphan in orphans:
+        os.kill(orphan, signal.SIGKILL)
+    for orphan in orphans:
+        os.waitpid(orphan, 0)
+
+
 # -- processes and their containers
 
 
@@ -414,6 +424,10 @@ def _adopted(household: _Household) -> list[int]:
     """The process ids of the orphans that this OS process has taken in; nobody else gets one of these until they are waited for."""
     if _adopter != household.pid or not (household.signal or household.has_failed or household.lost or household.replaced):
         return []  # who ends in order ends behind its own children
+    return _orphans_of(household)
+
+
+def _orphans_of(household: _Household) -> list[int]:
     own = {each.pid for each in household.containers if _is_os_process(each)}
     found = []
     for file in Path("/proc").glob("[0-9]*/stat"):

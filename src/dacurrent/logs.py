@@ -6,7 +6,7 @@ from typing import Any
 
 from dacurrent.stock import Stock
 
-DEFAULT_MESSAGE_BUFFER_SIZE = 1 << 20
+DEFAULT_MESSAGE_BUFFER_SIZE = 4 << 20
 _STOCK_MESSAGE_BUFFER_SIZE = 4 * 1024
 ENDED_LOGS = ("da.sim.Router.ended", "da.transport.ended")  # what is not sent, or lost, because its receiver has ended
 

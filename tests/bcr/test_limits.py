@@ -33,5 +33,5 @@ def test_a_history_in_pieces_is_as_large_as_its_slots_and_two_more():
 
 
 def test_what_is_remembered_of_clients_comes_to_what_they_got_and_to_twice_a_request_beside_it():
-    a_request = 2 * 266_240 + 256
-    assert most_results_bytes(SETTINGS) == 3 * 5 * (262_144 + a_request)
+    a_request = 2 * 1_052_672 + 256
+    assert most_results_bytes(SETTINGS) == 3 * 5 * (1_052_672 + a_request)

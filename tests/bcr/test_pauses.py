@@ -48,6 +48,7 @@ def test_who_asks_without_end_is_heeded_after_1_2_4_and_at_the_most_16_pauses():
     repetitions = Repetitions(1_000)
     heeded = [second for second in range(80) if repetitions.heeds("replica_1", second)]
     assert heeded == [0, 1, 3, 7, 15, 31, 47, 63, 79]
+    assert (repetitions.times("replica_1"), repetitions.times("replica_0")) == (len(heeded), 0)
 
 
 def test_each_is_heeded_for_itself():

@@ -36,9 +36,10 @@ from bcr.state.running import RunningState
 from bcr.verdict import model
 from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
+from dacurrent.logs import DEFAULT_MESSAGE_BUFFER_SIZE
 
 HALF = "x" * (VALUE_LIMIT_BYTES // 2)
-MESSAGE_LIMIT_BYTES = 1 << 20
+MESSAGE_LIMIT_BYTES = DEFAULT_MESSAGE_BUFFER_SIZE
 
 
 # -- the object
@@ -67,11 +68,12 @@ def test_bytes_count_and_not_characters():
 
 
 def test_of_what_a_request_gets_the_rest_that_does_not_fit_is_too_large():
-    dictionary = {"k": HALF, "l": "short", "m": ""}
+    short = "x" * 5_000
+    dictionary = {"k": HALF, "l": short, "m": ""}
     assert execute(dictionary, [get("k"), get("k"), get("l"), get("m"), get("absent")]) == (
         HALF, HALF, TOO_LARGE, "", "",
     )  # fmt: skip
-    assert execute(dictionary, [get("l"), get("k"), get("k"), get("l")]) == ("short", HALF, TOO_LARGE, "short")
+    assert execute(dictionary, [get("l"), get("k"), get("k"), get("l")]) == (short, HALF, TOO_LARGE, short)
 
 
 TEXTS = st.text("aé", max_size=4)
@@ -130,7 +132,7 @@ def test_a_request_beyond_the_limit_is_malformed_before_its_signature_is_looked_
     fitting = long + "x" * (REQUEST_LIMIT_BYTES - operations_bytes([put("k", long)]))
     demand_request(chain.send(0, put("k", fitting)), chain.configuration)
     too_large = changed(chain.send(0, put("k", fitting + "x")), signature=b"")
-    with pytest.raises(MalformedMessage, match="more than 266,240 bytes"):
+    with pytest.raises(MalformedMessage, match="more than 1,052,672 bytes"):
         demand_request(too_large, chain.configuration)
 
 
@@ -161,13 +163,13 @@ def filled(chain, requests):
 
 def test_a_slot_takes_requests_as_long_as_their_bytes_fit():
     chain = MemoryChain(clients=6)
-    requests = [chain.send(client, put("k", "x" * 100_000)) for client in range(6)]
+    requests = [chain.send(client, put("k", "x" * 400_000)) for client in range(6)]
     assert filled(chain, requests) == requests[:5]
 
 
 def test_a_slot_takes_reads_as_long_as_what_they_get_fits():
     chain = MemoryChain(clients=8)
-    chain.serve(0, put("k", "x" * 100_000))
+    chain.serve(0, put("k", "x" * 400_000))
     requests = [chain.send(client, get("k")) for client in range(1, 8)]
     assert filled(chain, requests) == requests[:5]
 
@@ -230,7 +232,7 @@ def test_a_slot_that_has_room_gets_no_more_than_its_limit(small, before, request
 def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():
     chain = MemoryChain(clients=3)
     queue = RequestQueue(2)
-    large = [chain.send(client, put("k", "x" * 200_000)) for client in range(3)]
+    large = [chain.send(client, put("k", "x" * 800_000)) for client in range(3)]
     later = chain.send(0, get("k"))
     for request in (*large, later):
         queue.add(request.statement.client, request.statement.number, request)
@@ -241,7 +243,7 @@ def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():
 
 def test_a_slot_of_more_bytes_than_it_has_is_let_through_by_nobody():
     chain = MemoryChain(clients=6)
-    requests = [chain.send(client, put("k", "x" * 100_000)) for client in range(6)]
+    requests = [chain.send(client, put("k", "x" * 400_000)) for client in range(6)]
     assert SlotRoom(chain.state).takes_all(requests[:5], map(request_bytes, requests))
     assert not SlotRoom(chain.state).takes_all(requests, map(request_bytes, requests))
 
@@ -404,14 +406,14 @@ def errors(text):
 
 def test_a_scenario_with_a_value_that_no_key_can_have_is_refused_with_its_place():
     assert errors(f"workload[0] = get('k'); append('k','{2 * HALF}x')\n") == [
-        "3:36: append: 262,145 bytes, and a value has at most 262,144"
+        "3:36: append: 1,048,577 bytes, and a value has at most 1,048,576"
     ]
 
 
 @pytest.mark.parametrize("workload", ["uniform(1,30,100000,0)", f"put('k','{HALF}'); " * 10 + "uniform(1,2,100000,0)"])
 def test_a_scenario_whose_requests_would_be_too_large_is_told_how_many_operations_fit(workload):
-    [error] = errors(f"operations_per_request = 10\nworkload[0] = {workload}\n")
-    assert "10 operations of a request may come to " in error
+    [error] = errors(f"operations_per_request = 20\nworkload[0] = {workload}\n")
+    assert "20 operations of a request may come to " in error
     most = int(error.rpartition("operations_per_request = ")[2].split()[0])
     parse_scenario(START + f"operations_per_request = {most}\nworkload[0] = {workload}\n", "x.config")
 
@@ -419,16 +421,16 @@ def test_a_scenario_whose_requests_would_be_too_large_is_told_how_many_operation
 def test_requests_of_written_operations_are_counted_one_by_one():
     parse_scenario(START + f"operations_per_request = 3\nworkload[0] = put('k','{HALF}'); get('k'); append('k','{HALF[:-99]}')\n", "x")
     [error] = errors(f"operations_per_request = 3\nworkload[0] = put('k','{HALF}'); get('k'); append('k','{2 * HALF}')\n")
-    assert "may come to 393,2" in error
+    assert "may come to 1,572,9" in error
 
 
 def test_sizes_that_mean_something_for_a_run_are_told():
     assert told("workload[0] = pseudorandom(1,1000)\nbatch_limit = 1000\noperations_per_request = 10\n") == []
     assert told("workload[0] = uniform(1,10,100000,0)\nbatch_limit = 100\n") == [
-        "requests of 100,017 bytes: a slot holds 5 of these, and not batch_limit = 100"
+        "requests of 100,017 bytes: a slot holds 20 of these, and not batch_limit = 100"
     ]
     [grows] = told(f"workload[0] = put('k','{HALF}'); append('k','{HALF}x')\n")
-    assert grows.startswith("values may grow beyond 262,144 bytes: ")
+    assert grows.startswith("values may grow beyond 1,048,576 bytes: ")
     [gets] = told(f"operations_per_request = 9\nworkload[0] = put('k','{HALF}'); get('k'); get('k'); get('k')\n")
     assert gets.endswith("gives 'too large'")
 
@@ -471,15 +473,16 @@ def test_a_copy_of_a_state_has_as_much_room_as_the_state_and_its_own():
 
 
 def test_what_is_remembered_for_a_client_together_is_no_more_than_its_share():
-    state = RunningState(2, StateLimits(results=RESULTS_LIMIT_BYTES + 18))
-    state.execute_at(0, 0, 0, Request(0, 0, (put("large", 2 * HALF), put("small", "12345678"))))
+    small = "x" * 5_000
+    state = RunningState(2, StateLimits(results=VALUE_LIMIT_BYTES + len(small) + 10))
+    state.execute_at(0, 0, 0, Request(0, 0, (put("large", 2 * HALF), put("small", small))))
     outcomes = [state.execute_at(0, n, 0, Request(0, n, (get("large"), get("small")))) for n in (1, 2, 3)]
     assert [outcome.results for outcome in outcomes] == [
-        (2 * HALF, TOO_LARGE), (TOO_LARGE, "12345678"), (2 * HALF, TOO_LARGE),
+        (2 * HALF, TOO_LARGE), (TOO_LARGE, small), (2 * HALF, TOO_LARGE),
     ]  # fmt: skip
     assert RunningState.restored(state.snapshot(), 2, state.limits).execute_at(
         0, 4, 0, Request(0, 4, (get("large"), get("small")))
-    ).results == (TOO_LARGE, "12345678")
+    ).results == (TOO_LARGE, small)
 
 
 @given(st.integers(1, 200), st.integers(1, 1_000), st.integers(100, 1 << 29))
@@ -492,7 +495,7 @@ def test_a_client_with_a_window_of_one_may_get_what_a_request_may_whatever_the_l
 
 @pytest.mark.parametrize("window", [1, 3])
 def test_no_state_and_no_account_of_it_is_larger_than_olympus_takes(window):
-    numbers = Settings(t=1, num_clients=2, client_window=window, state_limit_bytes=400_000)
+    numbers = Settings(t=1, num_clients=2, client_window=window, state_limit_bytes=1_500_000)
     state = RunningState(window, state_limits(numbers))
     for key in range(4_000):
         state.apply(put(f"key{key}", "x" * 90))

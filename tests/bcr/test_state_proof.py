@@ -58,9 +58,21 @@ def test_the_tree_that_is_kept_is_the_tree_over_all_buckets(steps):
         leaves[index] = digest_of_bucket(EMPTY_BUCKET if encoded is None else encoded)
     whole = Tree(DOMAIN, leaves)
     assert kept.root() == whole.root
+    there = [(index, encoded) for index, encoded in buckets.items() if encoded is not None]
+    at_once = BucketTree.over(there)
+    assert at_once.root() == whole.root and at_once._nodes == kept._nodes
     for index in [*buckets, 0, 12_345]:
         assert kept.path(index) == whole.path(index)
         assert root_above(DOMAIN, leaves[index], index, BUCKETS, kept.path(index)) == whole.root
+
+
+def test_the_tree_over_buckets_none_of_which_is_empty_is_the_one_that_is_made_step_by_step():
+    buckets = [(index, b"%d" % index) for index in range(BUCKETS)]
+    kept = BucketTree()
+    for index, encoded in buckets:
+        kept.set(index, encoded)
+    assert kept.root() == BucketTree.over(buckets).root()
+    assert kept._nodes == BucketTree.over(buckets)._nodes
 
 
 def test_a_copy_of_a_tree_goes_its_own_way():

@@ -4,7 +4,7 @@ import pytest
 
 from bcr.scenario import parse_scenario
 from bcr_bench import bench
-from bcr_bench.plans.plan_files import PlanError, demand_sound, points_of, read_plan, step_of
+from bcr_bench.plans.plan_files import PROTOCOL_OF, PlanError, demand_sound, points_of, read_plan, step_of
 
 PLANS = [bench.PLANS / "plan.yaml", bench.PLANS / "full.yaml"]
 
@@ -34,6 +34,17 @@ def test_every_point_of_the_plans_is_a_scenario_without_a_warning(path):
         scenario, warnings = parse_scenario(point.scenario_text(), "x.config")
         assert not warnings
         assert sum(map(len, scenario.workloads)) >= point.settings["operations"]
+
+
+def test_the_plan_of_the_protocols_has_each_of_them_beside_the_others_on_the_same_work():
+    plan = read_plan(bench.PLANS / "protocols.yaml")
+    demand_sound(plan, plan.sweeps)
+    points = [point for sweep in plan.sweeps for point in points_of(plan, sweep)]
+    protocols = {point.system: parse_scenario(point.scenario_text(), "x.config")[0].protocol for point in points}
+    assert {name: protocols[name] for name in PROTOCOL_OF} == PROTOCOL_OF
+    assert set(protocols) == {*PROTOCOL_OF, "unreplicated", "pysyncobj-nodes", "raft"}
+    assert {f"{name}, t = {t}" for name in PROTOCOL_OF for t in (1, 2, 3)} <= {point.label for point in points}
+    assert len({(point.system, point.sweep, point.label) for point in points}) == len(points)
 
 
 def test_the_full_plan_goes_up_to_five_faults_and_a_million_operations():

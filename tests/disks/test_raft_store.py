@@ -2,10 +2,14 @@
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcr.braft.promises import Certificate, Prepare, StateAt
+from bcr.braft.standing import Standing, backed, standing_of
+from bcr.braft.term_log import TermLog
 from bcr.raft.disk_store import PART_BYTES, DiskStore
 from bcr.raft.log import BEGINNING, Entry, Position
 from bcr.raft.persistent import MemoryStore
@@ -164,3 +168,81 @@ def test_the_store_survives_in_a_sqlite_file(tmp_path):
     again = DiskStore(SqliteDisk(path, "replica_1"), 1)
     assert encode(again.load().entries) == encode(both.stores[1].load().entries[:-1])
     assert (again.load().term, again.load().voted_for) == (1, 2)
+
+
+# -- what a server among liars must remember besides
+
+
+def standing(term, index=0, digest=bytes(32)):
+    """One of that term, with the certificate of a state behind that index."""
+    certificate = Certificate(StateAt(Position(index, term, digest), digest), ((0, bytes(64)),)) if index else None
+    prepared = Certificate(Prepare(term, index + 1, digest), ((1, bytes(64)), (2, bytes(64))))
+    return Standing(term, term % 2 == 0, prepared, None, certificate)
+
+
+def test_a_server_among_liars_finds_its_term_and_its_certificates_again():
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    assert standing_of(store.load()) == Standing()
+    log = StoredLog(store)
+    log.append(1, (request(0),))
+    for term in (3, 4, 5):
+        store.save_standing(standing(term))
+    store.sync()
+    assert standing_of(DiskStore(disk, 1).load()) == standing(5)
+    store.save_standing(standing(6, 1))
+    log.replace(1, b"state", 0)
+    found = DiskStore(disk, 1)
+    assert standing_of(found.load()) == standing(6, 1)
+    StoredLog(found).install(Position(9, 6, bytes([9]) * 32), b"later")  # it has not changed since, and stays
+    assert standing_of(DiskStore(disk, 1).load()) == standing(6, 1)
+
+
+def test_what_changes_of_it_is_written_and_no_more():
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    first = standing(4, 3)
+    store.save_standing(first)
+    store.sync()
+    store.save_standing(msgspec.structs.replace(first, term=5, is_started=False))
+    store.sync()
+    sizes = [len(row.body) for row in disk.read().rows]
+    assert sizes[1] < 60 < sizes[0]
+    assert standing_of(DiskStore(disk, 1).load()) == msgspec.structs.replace(first, term=5, is_started=False)
+
+
+@pytest.mark.parametrize("ahead", [0, 5])
+def test_a_row_that_comes_to_the_disk_without_its_snapshot_says_nothing(ahead):
+    """The power fails between the two, and the row is there: term and log are those of the snapshot that is there."""
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    log = StoredLog(store)
+    log.append(1, (request(0),))
+    store.save_standing(standing(3))
+    store.sync()
+    store.save_standing(standing(4, 1 + ahead))
+    disk.is_broken = True
+    with pytest.raises(DiskError):
+        if ahead:
+            log.install(Position(1 + ahead, 4, bytes(32)), b"state")
+        else:
+            log.replace(1, b"state", 0)
+    disk.is_broken = False
+    disk._rows |= {row.number: row for row in disk._written}
+    disk.crash("process")
+    again = DiskStore(disk, 1)
+    found = again.load()
+    assert (standing_of(found), found.snapshot_at, len(found.entries)) == (standing(3), BEGINNING, 1)
+    again.save_standing(standing(7))
+    again.sync()
+    assert standing_of(DiskStore(disk, 1).load()) == standing(7)
+
+
+def test_a_certificate_of_which_the_log_shows_nothing_is_forgotten():
+    store = MemoryStore()
+    log = TermLog(store)
+    log.append(1, (request(0),))
+    shown = Standing(2, True, Certificate(Prepare(1, 1, log.last.digest), ()))
+    other = Standing(2, True, Certificate(Prepare(1, 2, log.last.digest), ()))
+    assert backed(shown, log) == shown
+    assert backed(other, log) == Standing(2, True)

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from bcr.stable.disk import DamagedError, DiskError, Row
-from bcr_disk.sqlite import FORMAT, SqliteDisk
+from bcr_disk import sqlite
+from bcr_disk.sqlite import FORMAT, MANY_PARTS, SqliteDisk, content_beside
 
 KEEPS_OPEN = """
 import sys
@@ -52,6 +53,65 @@ def test_what_was_written_is_read_back(path):
     assert content.facts == {"base": b"fact"}
     assert content.parts == {5: b"part"}
     assert content.rows == (Row.of(1, b"second"), Row.of(2, b"third"))
+
+
+MANY = {number: b"%d" % number for number in range(MANY_PARTS)}
+
+
+def rows_of_parts(disk):
+    return disk._connection.execute("SELECT count(*) FROM part").fetchone()[0]
+
+
+def test_parts_that_are_written_together_are_packed_and_later_ones_count(path):
+    disk = SqliteDisk(path, "replica_0")
+    disk.checkpoint({}, {1: b"before", 99_999: b"stays"}, 0)
+    disk.checkpoint({}, MANY, 0)
+    assert (rows_of_parts(disk), disk.read().parts) == (0, MANY | {99_999: b"stays"})
+    disk.checkpoint({}, {3: b"changed", 4: b"", 5: b""}, 0)
+    disk.checkpoint({}, {5: b"again"}, 0)
+    disk.close()
+    again = SqliteDisk(path, "replica_0")
+    left = {number: body for number, body in MANY.items() if number != 4} | {3: b"changed", 5: b"again", 99_999: b"stays"}
+    assert again.read().parts == left == content_beside(path).parts
+    again.checkpoint({}, dict.fromkeys(MANY, b""), 0)
+    assert again.read().parts == {99_999: b"stays"}
+
+
+def test_few_of_many_parts_are_written_by_themselves(path):
+    disk = SqliteDisk(path, "replica_0")
+    disk.checkpoint({}, dict.fromkeys(range(2 * MANY_PARTS + 1), b"x"), 0)
+    disk.checkpoint({}, MANY, 0)
+    assert rows_of_parts(disk) == MANY_PARTS
+    assert disk.read().parts == dict.fromkeys(range(2 * MANY_PARTS + 1), b"x") | MANY
+
+
+def test_packed_parts_may_be_more_than_a_row_holds(path, monkeypatch):
+    monkeypatch.setattr(sqlite, "PACK_BYTES", 1_000)
+    disk = SqliteDisk(path, "replica_0")
+    disk.checkpoint({}, MANY | {7: bytes(5_000)}, 0)
+    assert disk._connection.execute("SELECT count(*) FROM pack").fetchone()[0] > 5
+    assert disk.read().parts == MANY | {7: bytes(5_000)}
+
+
+def test_packed_parts_that_are_not_what_was_written_are_damage(path):
+    disk = SqliteDisk(path, "replica_0")
+    disk.checkpoint({}, MANY, 0)
+    disk._connection.execute("UPDATE pack SET body = x'00'")
+    with pytest.raises(DamagedError, match="packed parts are not what was written"):
+        disk.read()
+
+
+def test_a_disk_of_the_format_before_is_read_and_made_the_present_one(path):
+    disk = SqliteDisk(path, "replica_0")
+    disk.checkpoint({"base": b"fact"}, {4: b"part"}, 0)
+    disk.close()
+    with sqlite3.connect(path) as connection:
+        connection.executescript(f"DROP TABLE pack; PRAGMA user_version = {FORMAT - 1}")
+    connection.close()
+    assert content_beside(path).parts == {4: b"part"}
+    again = SqliteDisk(path, "replica_0")
+    again.checkpoint({}, MANY, 0)
+    assert again.read().parts == {**MANY, 4: b"4"}
 
 
 def test_a_killed_process_loses_what_it_had_not_synced_and_nothing_else(path, holder):

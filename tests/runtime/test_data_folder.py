@@ -78,7 +78,7 @@ def test_the_second_process_is_refused_and_the_first_named(settings, tmp_path):
 
 def test_a_version_that_is_not_known_is_named(settings, begun):
     changed(begun, "PRAGMA user_version = 9")
-    with pytest.raises(DiskError, match=r"olympus.sqlite is of format 9, and this version reads and writes format 1"):
+    with pytest.raises(DiskError, match=r"olympus.sqlite is of format 9, and this version reads and writes format 2"):
         open_data_folder(settings, "we")
 
 

@@ -52,7 +52,7 @@ def test_a_job_with_more_operations_than_others_share_goes_all_the_same(desk):
 
 
 def test_large_jobs_do_not_share(desk):
-    jobs = [job(operations.put(str(number), '"%s"' % ("x" * 200_000)))[0] for number in range(2)]
+    jobs = [job(operations.put(str(number), '"%s"' % ("x" * 600_000)))[0] for number in range(2)]
     for each in jobs:
         desk.put(each)
     assert [desk.take(), desk.take()] == [(jobs[0],), (jobs[1],)]

@@ -259,7 +259,7 @@ def test_a_replica_that_is_stopped_and_replaced_between_two_writes_costs_zatt_no
         {"type": "append", "data": {"action": "change", "key": "", "value": 1}},
         {"type": "append", "data": {"action": "change", "key": "k", "value": b"bytes"}},
         {"type": "append", "data": {"action": "change", "key": "k", "value": float("nan")}},
-        {"type": "append", "data": {"action": "change", "key": "k", "value": "x" * 300_000}},
+        {"type": "append", "data": {"action": "change", "key": "k", "value": "x" * 1_100_000}},
         {"type": "append", "data": {"action": "burn", "key": "k", "value": 1}},
     ],
     ids=lambda message: str(message)[:60],

@@ -372,7 +372,7 @@ def test_raft_refuses_the_disks_of_the_chain(tmp_path):
         ("protocol = raft\nchanges = transfer(0,1)", "/admin/members"),
         ("protocol = raft\nt = 1\nkeyvalue[0] = 127.0.0.1:1\nkeyvalue[1] = 127.0.0.1:2\nkeyvalue[2] = 127.0.0.1:3\nkeyvalue[3] = 127.0.0.1:4",
          "stands beside a server"),
-        ("protocol = byzantine_raft\ndurable = on", "no disk yet"),
+        ("protocol = byzantine_raft\ndurable = on", "keys of its servers"),
     ],
 )  # fmt: skip
 def test_what_the_protocol_cannot_have_is_refused_with_the_reason(lines, problem):

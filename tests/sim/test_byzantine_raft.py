@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from bcr.faults.vocabulary import FAILURES, LIAR_FAILURES, SIMULATED
+from bcr.faults.vocabulary import FAILURES, SERVER_FAILURES, SIMULATED
 from bcr.scenario import ScenarioError, parse_scenario
-from bcr.scenario.protocols import BRAFT_SYNONYMS, BYZANTINE_RAFT
+from bcr.scenario.protocols import BRAFT_SYNONYMS, BYZANTINE_RAFT, WORDS
 from bcr_sim.bugs import bugs
 from bcr_sim.campaign import run_seeds, run_text, text_of
 from bcr_sim.simulated_run import simulate
@@ -24,6 +24,7 @@ workload[0] = put('a','1'); append('a','2'); get('a'); uniform(3,15,3,50)
 ARGUMENTS = {"milliseconds": "30", "number": "2", "client": "0", "count": "1"}
 QUICK = ["quorum of one server too few", "servers' signatures not checked", "executed when the leader says so",
          "vote not in the store"]  # fmt: skip
+LIES = [name for name in BYZANTINE_RAFT.failures if name not in ("fail_link", "fix_link", *SERVER_FAILURES)]
 
 
 def outcome_of(more="", base=BASE):
@@ -54,7 +55,7 @@ def test_equal_seeds_are_equal_runs():
 def test_seeds_have_all_that_may_befall_a_server_and_all_lies():
     texts = "".join(text_of(seed, None, protocol="byzantine_raft") for seed in range(400))
     words = ["crash(", "restart(", "cut(", "hold(", "pause(", "clock(", "lose(", "duplicate(", "flip(", "twins("]
-    words += [f",{name}(" for name in BYZANTINE_RAFT.failures if name not in ("fail_link", "fix_link")]
+    words += [f",{name}(" for name in LIES]
     assert [word for word in words if word not in texts] == []
 
 
@@ -69,10 +70,10 @@ def test_no_more_than_t_servers_of_a_seed_are_liars_or_gone_for_good(seed):
 
 
 @pytest.mark.parametrize("position", [0, 2])
-@pytest.mark.parametrize("failure", [name for name in BYZANTINE_RAFT.failures if name not in ("fail_link", "fix_link")])
+@pytest.mark.parametrize("failure", LIES)
 def test_whatever_one_server_of_four_does_all_is_answered_and_right(failure, position):
     """At the first leader and at a follower, by the messages of both."""
-    word = {**FAILURES, **LIAR_FAILURES}[failure]
+    word = WORDS[failure]
     triggers = ("client_request(0,2)", "prepare(8)") if position == 0 else ("append(2)", "commit(9)", "start_vote(0)")
     pairs = "; ".join(f"{trigger},{call(failure, word)}" for trigger in triggers)
     outcome = outcome_of(f"failures[0,{position}] = {pairs}\nsimulation = seed(1); crash(replica_1,200); restart(replica_1,330)\n")
@@ -102,8 +103,6 @@ def test_a_trigger_under_its_name_in_raft_is_the_same():
         ("authentication = crc\n", "certificates go from hand to hand"),
         ("acceptance = quorum\n", "t+1 equal results are enough here"),
         ("placement = nodes\n", "load the processes of the chain only"),
-        ("durable = on\n", "a store in memory, and no disk yet"),
-        ("simulation = power_cut(5,9)\n", "a store in memory, and no disk yet"),
         ("simulation = free(0)\n", "made for the messages and the memory of the chain's replicas"),
         ("simulation = mutate(0,3)\n", "made for the messages and the memory of the chain's replicas"),
         ("simulation = amnesia(0,30)\n", "made for the messages and the memory of the chain's replicas"),
@@ -180,3 +179,40 @@ def test_the_simulators_words_for_liars_are_twins_here_and_no_other():
     assert set(SIMULATED) - set(BYZANTINE_RAFT.options) == {"twins"}
     outcome = outcome_of("simulation = seed(5); twins(0)\n")
     assert outcome.breaches == ()
+
+
+# -- on disks
+
+
+def test_all_servers_end_and_begin_again_from_their_disks_and_all_is_answered(tmp_path):
+    restarts = "".join(f"failures[0,{server}] = append({3 + server}),restart({20 * server})\n" for server in range(1, 4))
+    scenario = parse_scenario(BASE + restarts + "failures[0,0] = prepare(9),crash(),restart(30)\n", "braft.config")[0]
+    assert scenario.durable
+    outcome = simulate(scenario, folder=tmp_path)
+    assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 18)
+    logs = [log.read_text() for log in tmp_path.glob("replica_*.log")]
+    assert [log.count("event=started") for log in logs] == [2, 2, 2, 2]
+    assert all(" log=0 " not in log[log.rindex("event=started") :].splitlines()[0] for log in logs)
+
+
+def test_all_servers_lose_their_power_at_once_and_one_of_them_lies():
+    outcome = outcome_of(
+        "durable = on\nfailures[0,2] = append(2),equivocate(); append(3),change_result()\nsimulation = seed(4); power_cut(200,400)\n"
+    )
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+
+
+@pytest.mark.parametrize("fault", ["torn", "flip", "full", "broken"])
+def test_a_server_whose_disk_fails_or_forgets_is_one_of_the_t(fault):
+    outcome = outcome_of(f"durable = on\nsimulation = seed(4); disk(replica_1,{fault},150)\n")
+    assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 18)
+
+
+def test_without_disks_what_befalls_them_does_nothing_and_that_is_said():
+    _, warnings = parse_scenario(BASE + "simulation = power_cut(5,9)\n", "braft.config")
+    assert any("does nothing: there are no disks without `durable = on`" in str(warning) for warning in warnings)
+
+
+def test_a_few_seeds_with_disks_break_nothing():
+    tally = run_seeds(range(4_000, 4_006), durable=True, protocol="byzantine_raft")
+    assert [(each.seed, each.breaches) for each in tally.failures] == []

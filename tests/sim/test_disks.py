@@ -51,6 +51,18 @@ def test_one_that_begins_again_twice_is_replaced_all_the_same():
     assert configurations(passes("restart(replica_1,60); restart(replica_1,90)"))[:1] == [1]
 
 
+def test_while_olympus_is_away_the_chain_goes_on_serving(tmp_path):
+    outcome = run_text(f"{BASE}durable = on\nsimulation = seed(1); restart(olympus,40)\n", folder=tmp_path)
+    assert (outcome.breaches, outcome.judgement.status, configurations(outcome)) == ((), "pass", [1])
+    accepted_ms = [
+        float(line.partition("+")[0][-9:]) * 1_000
+        for client in (0, 1)
+        for line in next(tmp_path.rglob(f"client_{client}.log")).read_text().splitlines()
+        if "event=accepted" in line and "configuration=0" in line
+    ]
+    assert [at for at in accepted_ms if 45 < at < 60]  # it is back after 20 ms, and a result takes fewer than five
+
+
 def test_an_olympus_that_begins_again_still_owes_the_pause_that_it_owed_before(tmp_path):
     words = "; ".join(f"restart(replica_1,{at})" for at in (60, 120, 250))
     base = BASE.replace(",30)", ",150)")
@@ -59,6 +71,26 @@ def test_an_olympus_that_begins_again_still_owes_the_pause_that_it_owed_before(t
         line.split("event=")[1].split()[0] for line in next(tmp_path.rglob("olympus.log")).read_text().splitlines() if "event=" in line
     ]
     assert "pausing" in events[events.index("resumed") :]
+
+
+def states_handed_out(folder):
+    """In which configurations Olympus has sent the state that it begins with, in turn."""
+    lines = next(folder.rglob("olympus.log")).read_text().splitlines()
+    return [line.split("configuration=")[1].split()[0] for line in lines if "event=sent message=inithist" in line]
+
+
+def test_who_had_begun_is_told_its_configuration_again_and_not_the_state_that_is_on_its_disk(tmp_path):
+    base = BASE.replace(",30)", ",150)")
+    outcome = run_text(f"{base}durable = on\nsimulation = seed(1); restart(replica_1,60); restart(replica_1,250)\n", folder=tmp_path)
+    assert outcome.judgement.status == "pass" and configurations(outcome) == [1, 2]
+    assert states_handed_out(tmp_path) == ["1", "2"]
+
+
+def test_who_had_not_begun_gets_the_state_too_when_it_asks_again(tmp_path):
+    words = "restart(replica_1,60); restart(replica_0,103)"  # the second when configuration 1 has been issued, and nobody has it
+    outcome = run_text(f"{BASE}durable = on\nsimulation = seed(1); {words}\n", folder=tmp_path)
+    assert outcome.judgement.status == "pass"
+    assert states_handed_out(tmp_path)[:2] == ["1", "1"]
 
 
 def test_the_power_of_all_may_fail_at_once():

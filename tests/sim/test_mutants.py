@@ -9,7 +9,7 @@ import pytest
 
 from bcr_runtime.places import PROJECT
 from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
-from bcr_sim.survival import all_mutants, equivalents, is_test_of, results_in, scenario_texts
+from bcr_sim.survival import OF_PROTOCOLS, all_mutants, equivalents, is_test_of, results_in, scenario_texts
 from bcr_sim.survival import test_files as files_of_tests
 from bcr_sim.survivors import Result, Tables, page
 
@@ -185,6 +185,20 @@ def test_distalgo_compiles_a_mutant_of_each_operator_in_each_of_its_files():
     assert len(first) > 20
     for mutant, source in first.values():
         DistAlgoLoader("mutated", mutant.file).source_to_code(mutant.patched(source), mutant.file)
+
+
+@pytest.mark.parametrize(("protocol", "room", "servers"), [("raft", "raft", "Raft"), ("byzantine_raft", "braft", "Braft")])
+def test_of_another_protocol_its_rules_and_servers_are_mutated(protocol, room, servers):
+    declared = rules(protocol)
+    modules = {f"bcr/{room}/{path.name}" for path in (PROJECT / "src" / "bcr" / room).glob("[!_]*.py")}
+    assert modules - {"bcr/raft/kept_logs.py"} == {file for file in declared.files if file.endswith(".py")}
+    assert {f"{servers}.da", f"{servers}Process.da"} < {file for file in declared.files if file.endswith(".da")}
+    assert set(declared.files.values()) == {protocol}
+    texts = scenario_texts(protocol)
+    assert texts and all(f"protocol = {protocol}\n" in text for text in texts.values())
+    assert all((PROJECT / name).exists() for name in OF_PROTOCOLS[protocol])
+    ids = [mutant.id for mutant, _ in all_mutants(declared)]
+    assert len(ids) == len(set(ids)) > 300
 
 
 def test_every_module_of_the_protocol_is_mutated_or_left_out_with_a_reason():

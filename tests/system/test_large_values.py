@@ -3,7 +3,7 @@
 import pytest
 from whole_runs import passed, perform, scenario
 
-LARGE = "x" * 200_000
+LARGE = "x" * 700_000
 
 
 @pytest.mark.parametrize("durable", ["off", "on"])

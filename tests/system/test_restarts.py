@@ -21,6 +21,24 @@ def test_olympus_is_killed_twice_and_everything_is_answered(tmp_path):
     assert {each["reason"] for each in run.result()["reconfigurations"]} == {"it began again"}
 
 
+def answered(run):
+    return sum(1 for line in run.log("client_0") if line.get("event") == "accepted")
+
+
+def test_while_olympus_is_away_the_chain_goes_on_serving_and_is_replaced_when_it_is_back(tmp_path):
+    with start(tmp_path, on_disk(*pseudorandom(1, 200), client_rate=40, client_window=2)) as run:
+        run.await_line("client_0", event="accepted")
+        os.kill(run.process.pid, signal.SIGSTOP)  # so that nobody makes another one
+        os.kill(run.pid_of("olympus"), signal.SIGKILL)
+        before = answered(run)
+        run.await_line("client_0", event="accepted", number=str(before + 60))  # for longer than it takes orphans to notice
+        os.kill(run.process.pid, signal.SIGCONT)
+        run.await_line("olympus", event="resumed", configuration="0")
+        run.status = run.finish()
+    assert passed(run)
+    assert len(run.result()["reconfigurations"]) == 1
+
+
 def last_pid(run):
     """The process id that Olympus gave when it last began."""
     return int([line["pid"] for line in run.log("olympus") if line.get("event") == "settings"][-1])

@@ -9,12 +9,15 @@ from bcr_tools import atlas, storm
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_seed_of_a_storm_is_a_file_that_nobody_objects_to(protocol):
-    words = set()
+    words, positions = set(), set()
     for seed in range(200):
         scenario, warnings = parse_scenario(storm.scenario_text(seed, protocol), "storm.config")
         assert not warnings and scenario.protocol == protocol
         words |= {plan.failure.name for plan in scenario.failures}
+        positions |= {plan.position for plan in scenario.failures if scenario.t == 1}
     assert words <= set(PROTOCOLS[protocol].failures) and len(words) > 5
+    assert positions == set(range(PROTOCOLS[protocol].servers(1, "ed25519")))
+    assert ("chaos" in words, "restart" in words) == (protocol == "byzantine_raft", protocol != "shuttle")
 
 
 @pytest.mark.parametrize(

@@ -65,4 +65,4 @@ def test_an_old_value_on_the_side_of_two_is_told(tmp_path, monkeypatch, status, 
 def test_a_storm_of_a_service_that_has_no_disks_is_refused(capsys):
     with pytest.raises(SystemExit):
         storm.main(["--service", "--protocol", "byzantine_raft"])
-    assert "no disk" in capsys.readouterr().err
+    assert "in memory only" in capsys.readouterr().err

@@ -50,7 +50,8 @@ class Requests:
         return chosen
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(list(self._waiting))
+        """Of those that wait, and of those that are in the log and of which nothing else is known."""
+        return iter([*self._waiting, *sorted(self._ordered - self._waiting.keys())])
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting.keys() | self._ordered)

@@ -166,14 +166,3 @@ def demand_start(start: TermStart, members: Members) -> None:
     start.log.demand_valid(members, highest.index, highest.digest)
     if start.log.first.index > highest.index:
         raise MalformedMessage(f"term {term} begun behind a state that its votes do not know", evidence=(signed,))
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What a server must remember of terms: which is its latest, and whether that has begun; what is prepared, how the term began,
-    and which state is certain."""
-
-    term: int = 0
-    is_started: bool = True
-    highest: Certificate | None = None
-    begun: TermStart | None = None
-    checkpoint: Certificate | None = None

@@ -1,6 +1,7 @@
 """What is done again and again is done less and less often. Two things go by this: how long a configuration serves before it is
 replaced when one replacement follows another (specification, 7a.8), and when somebody is told the same once more (13.3)."""
 
+from collections import Counter
 from collections.abc import Hashable
 
 LEAST_MS = 50.0
@@ -35,14 +36,17 @@ class Repetitions:
     def __init__(self, pause_ms: float) -> None:
         self._pause_ms = pause_ms
         self._heeded: dict[Hashable, tuple[float, int]] = {}  # who -> when last, and pauses until the next
+        self._times: Counter[Hashable] = Counter()
 
     def heeds(self, who: Hashable, now_s: float) -> bool:
         """Whether it is time; if so, the next pause begins."""
-        if who not in self._heeded:
-            self._heeded[who] = (now_s, 1)
-            return True
-        last_s, pauses = self._heeded[who]
+        last_s, pauses = self._heeded.get(who, (now_s, 0))
         if 1000 * (now_s - last_s) < pauses * self._pause_ms:
             return False
-        self._heeded[who] = (now_s, min(2 * pauses, MOST_PAUSES))
+        self._heeded[who] = (now_s, min(2 * pauses, MOST_PAUSES) or 1)
+        self._times[who] += 1
         return True
+
+    def times(self, who: Hashable) -> int:
+        """How often somebody has been heeded."""
+        return self._times[who]

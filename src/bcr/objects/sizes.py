@@ -1,4 +1,4 @@
-"""How large things may be, so that every message fits into 1 MiB, the limit of messages that a run has by
+"""How large things may be, so that every message fits into 4 MiB, the limit of messages that a run has by
 default (specification, 8.3).
 
 The limits are the same for all replicas. So what is too large is too large for all of them, and all give the same result.
@@ -9,11 +9,11 @@ these come to 170 kB.
 
 import msgspec
 
-VALUE_LIMIT_BYTES = 1 << 18  # of a key's value: what would make it larger fails, and changes nothing
-REQUEST_LIMIT_BYTES = (1 << 18) + (1 << 12)  # of a request's operations: one that puts the largest value has room for a key
-RESULTS_LIMIT_BYTES = 1 << 18  # of what a request gets; what is beyond it is TOO_LARGE instead
-SLOT_LIMIT_BYTES = 1 << 19  # of a slot's requests, with their signatures
-SLOT_RESULTS_LIMIT_BYTES = 1 << 19  # of what a slot's requests get
+VALUE_LIMIT_BYTES = 1 << 20  # of a key's value: what would make it larger fails, and changes nothing
+REQUEST_LIMIT_BYTES = (1 << 20) + (1 << 12)  # of a request's operations: one that puts the largest value has room for a key
+RESULTS_LIMIT_BYTES = (1 << 20) + (1 << 12)  # of what a request gets, one value with what stands beside it; what is beyond is TOO_LARGE
+SLOT_LIMIT_BYTES = 1 << 21  # of a slot's requests, with their signatures
+SLOT_RESULTS_LIMIT_BYTES = 1 << 21  # of what a slot's requests get
 STATE_LIMIT_BYTES = 1 << 26  # of the dictionary, as encoded, where a scenario does not say otherwise
 BYTES_OF_A_CHARACTER = 4  # at the most
 

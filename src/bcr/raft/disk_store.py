@@ -32,6 +32,19 @@ class EntriesRecord(msgspec.Struct, frozen=True, tag="entries", array_like=True)
     entries: tuple[Entry, ...]
 
 
+class SnapshotRecord(msgspec.Struct, frozen=True, tag="snapshot", array_like=True):
+    """What else is in the row holds with the snapshot of this index: where the disk has another one, the two did not get there together."""
+
+    index: int
+
+
+class FieldRecord(msgspec.Struct, frozen=True, tag="field", array_like=True):
+    """What a field is now of what a server among liars must remember besides."""
+
+    name: str
+    body: bytes
+
+
 class Base(msgspec.Struct, frozen=True, array_like=True):
     """Where the log on the disk begins, where the snapshot was taken, how many bytes that has, and who decided there."""
 
@@ -41,18 +54,23 @@ class Base(msgspec.Struct, frozen=True, array_like=True):
     members: tuple[int, ...] = ()
 
 
-Record = VoteRecord | EntriesRecord
+Record = VoteRecord | EntriesRecord | SnapshotRecord | FieldRecord
 
 
 def stored_on(content: Content, name: str) -> Stored:
     """What a server finds on the disk called `name`. Raises DamagedError where that is not what was written."""
     try:
         base = decode(Base, unsealed("base", content.facts["base"])) if "base" in content.facts else Base()
-        vote, entries = VoteRecord(0, None), list[Entry]()
+        vote, entries, standing = VoteRecord(0, None), list[Entry](), dict[str, bytes]()
         for row in believable(content.rows):
             for record in decode(tuple[Record, ...], row.body):
-                if isinstance(record, VoteRecord):
+                if isinstance(record, SnapshotRecord):
+                    if record.index != base.snapshot_at.index:
+                        break
+                elif isinstance(record, VoteRecord):
                     vote = record
+                elif isinstance(record, FieldRecord):
+                    standing[record.name] = record.body
                 else:
                     kept = record.first_index - base.log.index - 1
                     if not 0 <= kept <= len(entries):
@@ -63,7 +81,7 @@ def stored_on(content: Content, name: str) -> Stored:
     snapshot = b"".join(content.parts[number] for number in sorted(content.parts))
     if len(snapshot) != base.snapshot_bytes:
         raise DamagedError(f"{name} holds {len(snapshot)} bytes of a snapshot of {base.snapshot_bytes}")
-    return Stored(vote.term, vote.voted_for, base.log, tuple(entries), base.snapshot_at, snapshot, None, base.members)
+    return Stored(vote.term, vote.voted_for, base.log, tuple(entries), base.snapshot_at, snapshot, standing or None, base.members)
 
 
 class DiskStore:
@@ -74,6 +92,7 @@ class DiskStore:
         self._disk = disk
         self._waiting: list[Record] = []
         self._vote: VoteRecord | None = None
+        self._standing: msgspec.Struct | None = None  # as it was last told
         content = disk.read()
         owner = sealed("server", encode(position))
         if not content.facts:
@@ -87,6 +106,7 @@ class DiskStore:
         self._next_row = whole[-1].number + 1 if whole else 0
         self._parts = len(content.parts)
         self._vote = VoteRecord(self._stored.term, self._stored.voted_for)
+        self._fields: dict[str, bytes] = dict(self._stored.standing or {})
 
     @property
     def is_dirty(self) -> bool:
@@ -102,6 +122,14 @@ class DiskStore:
 
     def save_entries(self, first_index: int, entries: Sequence[Entry]) -> None:
         self._waiting.append(EntriesRecord(first_index, tuple(entries)))
+
+    def save_standing(self, standing: msgspec.Struct) -> None:
+        for name in standing.__struct_fields__:
+            value = getattr(standing, name)
+            if self._standing is None or value is not getattr(self._standing, name):
+                self._fields[name] = encode(value)
+                self._waiting.append(FieldRecord(name, self._fields[name]))
+        self._standing = standing
 
     def sync(self) -> None:
         """Return when all that it was told will survive a power cut. Raises DiskError."""
@@ -119,7 +147,8 @@ class DiskStore:
     ) -> None:
         # The row says all that those before it said, so that they can go.
         assert self._vote is not None
-        self._waiting = [self._vote, EntriesRecord(base.index + 1, tuple(entries))]
+        fields = [FieldRecord(name, body) for name, body in self._fields.items()]
+        self._waiting = [SnapshotRecord(snapshot_at.index), self._vote, EntriesRecord(base.index + 1, tuple(entries)), *fields]
         self._append()
         parts = {place: snapshot[place * PART_BYTES : (place + 1) * PART_BYTES] for place in range(-(-len(snapshot) // PART_BYTES))}
         gone = dict.fromkeys(range(len(parts), self._parts), b"")

@@ -12,7 +12,8 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     """What a server finds when it starts. `snapshot` is empty where there is none; the log's entries follow `base`.
 
     `members` are the servers that decided where the snapshot was taken, or empty where nothing has changed that.
-    `standing` is what else a server among liars must remember (bcr.braft.term_log), and None before it has anything.
+    `standing` is what else a server among liars must remember (bcr.braft.standing), and None before it has anything; from a disk it is
+    each of its fields, encoded, by name.
     """
 
     term: int = 0
@@ -47,6 +48,9 @@ class Store(Protocol):
         self, snapshot_at: Position, snapshot: bytes, base: Position, entries: Sequence[Entry], members: tuple[int, ...]
     ) -> None:
         """A snapshot with who decided there, and the log that is left."""
+
+    def save_standing(self, standing: msgspec.Struct) -> None:
+        """What a server among liars must remember besides."""
 
 
 class MemoryStore:
@@ -83,6 +87,5 @@ class MemoryStore:
         self._base = base
         self._entries = list(entries)
 
-    def save_standing(self, standing: Any) -> None:
-        """What a server among liars must remember besides; disks do not take that yet."""
+    def save_standing(self, standing: msgspec.Struct) -> None:
         self._standing = standing

@@ -187,7 +187,6 @@ BRAFT_FAILURES: Mapping[str, str] = {
     "chaos": "every so often, ms to twice that, a message of a random kind to all: correct in syntax and signature, term and index near "
              "those last seen",
 }  # fmt: skip
-IN_MEMORY = "its servers have a store in memory, and no disk yet"
 PASSED_ON = "certificates go from hand to hand, so what stands below a statement has to convince everybody"
 
 BYZANTINE_RAFT = Protocol(
@@ -204,21 +203,19 @@ BYZANTINE_RAFT = Protocol(
     refused={
         "authentication": ("ed25519", PASSED_ON),
         "acceptance": ("all", "t+1 equal results are enough here, since what a client is told is decided and cannot be lost"),
-        "durable": ("off", IN_MEMORY),
         "placement": ("processes", "the nodes of a run load the processes of the chain only"),
     },
-    failures=tuple(BRAFT_FAILURES),
+    failures=(*BRAFT_FAILURES, *SERVER_FAILURES),
     meanings=BRAFT_FAILURES,
     is_replaced=False,
     without={
         "atlas": "what it prescribes, by head, middle and tail, is of the chain; ./bcr hunt --protocol byzantine_raft tries its faults",
-        "storm --trials": "they expect the chain to replace whom they hit; `crash` and `restart` in `simulation` bring a server back",
-        "storm --service": "it kills servers, and these have no disk to come back with",
+        "storm --trials": "they expect the chain to replace whom they hit; `restart(replica_1,60)` in a file brings a server back",
+        "storm --service": "it kills servers, and those of a service of this protocol are in memory only",
         "bench prediction": "the counts of messages and signatures are those of the chain",
     },
-    options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas")
-    | dict.fromkeys(("end_in_sync", "power_cut", "disk"), IN_MEMORY),
-    why_no_return=f"{IN_MEMORY}; crash and restart in simulation bring a server back with what its store holds",
+    options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas"),
+    options_of_disks=dict.fromkeys(("end_in_sync", "power_cut", "disk"), f"{NO_DISK} {WITHOUT}"),
     promise="whatever they do, and whatever becomes of the links",
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ MAX_PIECES = 100_000
 MAX_PAYLOAD_BYTES = 1 << 30
 PIECE_OVERHEAD_BYTES = 1_024  # for what stands beside the data of a piece
 LEAST_PIECE_BYTES = 256
+MOST_PIECE_BYTES = 1 << 20  # so that whoever waits for much hears that it goes on
 PROGRESS_STEPS = 8  # that a payload on its way, or a long catch-up, counts as at the most
 PAYLOADS_WITH_STEPS = 4  # of a signer and kind; with more it would be waited for as long as it likes to begin others
 
@@ -64,7 +65,7 @@ def pieces_of(payload: bytes, size: int) -> list[bytes]:
 
 def piece_bytes(message_limit_bytes: int) -> int:
     """How much of a payload goes into a piece, where messages may have so many bytes."""
-    return max(LEAST_PIECE_BYTES, message_limit_bytes - PIECE_OVERHEAD_BYTES)
+    return max(LEAST_PIECE_BYTES, min(message_limit_bytes, MOST_PIECE_BYTES) - PIECE_OVERHEAD_BYTES)
 
 
 def signed_pieces(

@@ -154,9 +154,7 @@ class Buckets:
     def _current_tree(self) -> BucketTree:
         self._renew()
         if self._tree is None:
-            self._tree = BucketTree()
-            for index, encoded in self._encoded.items():
-                self._tree.set(index, encoded)
+            self._tree = BucketTree.over(self._encoded.items())
         return self._tree
 
     def copy(self) -> "Buckets":

@@ -264,7 +264,12 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
         """The same, but nobody else's requests are remembered. Raises MalformedMessage where the outcomes are none."""
         outcomes = decode(_Outcomes, self.outcomes)
         kept = tuple(each for each in outcomes if each[0] in clients)
-        return self if len(kept) == len(outcomes) else Snapshot(self.buckets, encode(kept))
+        if len(kept) == len(outcomes):
+            return self
+        snapshot = Snapshot(self.buckets, encode(kept))
+        if "_tree" in self.__dict__:
+            snapshot.__dict__["_tree"] = self.__dict__["_tree"]  # of the same buckets: nobody need hash them again
+        return snapshot
 
     def digest(self) -> bytes:
         return self._digest
@@ -276,11 +281,9 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
         is_in_order = indexes == sorted(set(indexes)) and all(0 <= index < BUCKETS for index in indexes)
         if not is_in_order or any(encoded == EMPTY_BUCKET for _, encoded in self.buckets):
             return digest("no running state", (self.buckets, self.outcomes))
-        tree = BucketTree()
-        for index, encoded in self.buckets:
-            tree.set(index, encoded)
-        self.__dict__["_tree"] = tree
-        return _digest(tree.root(), self.outcomes)
+        if "_tree" not in self.__dict__:
+            self.__dict__["_tree"] = BucketTree.over(self.buckets)
+        return _digest(self.__dict__["_tree"].root(), self.outcomes)
 
     def tree(self) -> BucketTree | None:
         """The tree over the buckets, for whoever goes on from them, where the digest was asked for."""

@@ -5,6 +5,8 @@ what has changed since it was last asked, and not the whole.
 """
 
 import hashlib
+from collections.abc import Iterable
+from hashlib import sha256
 
 from bcr.signed.encoding import digest, encode
 from bcr.signed.merkle import root_above
@@ -48,6 +50,24 @@ class BucketTree:
     def __init__(self) -> None:
         self._nodes: list[dict[int, bytes]] = [{} for _ in range(DEPTH + 1)]  # by height, those that are not empty
         self._stale: set[int] = set()  # indexes of leaves that were set, and the nodes above not made anew
+
+    @classmethod
+    def over(cls, buckets: Iterable[tuple[int, bytes]]) -> "BucketTree":
+        """The tree over these buckets, none of which is empty, and nothing else: all at once, in less time than one by one."""
+        made = cls()
+        leaves = {index: sha256(_BUCKET + encoded).digest() for index, encoded in buckets}
+        level = [leaves.get(index, _EMPTY[0]) for index in range(BUCKETS)]
+        made._nodes[0] = leaves
+        for height, empty in enumerate(_EMPTY[1:], start=1):
+            pairs = zip(level[::2], level[1::2], strict=True)
+            if len(leaves) == BUCKETS:
+                level = [sha256(_NODE + left + _BETWEEN + right).digest() for left, right in pairs]
+                made._nodes[height] = dict(enumerate(level))
+            else:
+                below = _EMPTY[height - 1]
+                level = [empty if left is right is below else _parent(left, right) for left, right in pairs]
+                made._nodes[height] = {index: node for index, node in enumerate(level) if node is not empty}
+        return made
 
     def set(self, index: int, encoded: bytes | None) -> None:
         """The bucket at the index is this one, or an empty one."""

@@ -29,6 +29,8 @@ LABELS = {
 }
 SYSTEMS = {
     "bcr": "this system, t = 1: three replicas, of which one may lie",
+    "bcr-raft": "protocol = raft of this project, t = 1: three servers, crashes only",
+    "bcr-byzantine-raft": "protocol = byzantine_raft of this project, t = 1: four servers, of which one may lie",
     "unreplicated": "one server, nothing signed: same object, same messages from the client, same load",
     "unreplicated-signed": "the same; it checks each request's Ed25519 signature, and signs each answer",
     "pysyncobj-nodes": "PySyncObj (Raft, crashes only), three servers; clients are processes and nodes without a vote",

@@ -1,6 +1,6 @@
 """Plans of measurements: YAML that says which scenarios are run, and against what."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -11,9 +11,14 @@ import yaml
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.diagnostics import nearest
 from bcr.scenario.keys import VALID_KEYS
+from bcr.scenario.protocols import PROTOCOLS
 
-System = Literal["bcr", "unreplicated", "unreplicated-signed", "pysyncobj-nodes", "pysyncobj-leader", "raft"]
+System = Literal[
+    "bcr", "bcr-raft", "bcr-byzantine-raft", "unreplicated", "unreplicated-signed", "pysyncobj-nodes", "pysyncobj-leader", "raft"
+]
 Value = int | str
+# Those that are this project's, and which protocol they run.
+PROTOCOL_OF: Mapping[str, str] = {"bcr": "shuttle", "bcr-raft": "raft", "bcr-byzantine-raft": "byzantine_raft"}
 OF_THE_LOAD = {"operations", "value_bytes", "read_percent"}
 SEED = 1
 
@@ -123,8 +128,8 @@ def _problems_of(point: Point) -> Iterator[str]:
         if not isinstance(value, int) or value < least:
             yield f"{key} = {value}: not a whole number from {least} on"
             return
-    if point.faults and point.system != "bcr":
-        yield f"{point.system} has no faults: only bcr has"
+    if point.faults and point.system not in PROTOCOL_OF:
+        yield f"{point.system} has no faults: only {', '.join(PROTOCOL_OF)} have"
     try:
         _, warnings = parse_scenario(point.scenario_text(), "its scenario")
         yield from map(str, warnings)
@@ -137,9 +142,17 @@ def points_of(plan: Plan, sweep: Sweep) -> Iterator[Point]:
     is_timed = bool(sweep.faults)
     for system, own in product(sweep.systems, _varied(sweep)):
         label = ", ".join(f"{key} = {value}" for key, value in own.items()) or system
+        label = f"{system}, {label}" if own and len(sweep.systems) > 1 else label
         for name, faults in (sweep.faults or {"": {}}).items():
             called = f"{name}, {label}" if name and own else name or label
-            yield Point(sweep.name, called, system, plan.base | sweep.settings | own, faults, is_timed)
+            yield Point(sweep.name, called, system, _of_protocol(system, plan.base | sweep.settings | own), faults, is_timed)
+
+
+def _of_protocol(system: str, settings: dict[str, Value]) -> dict[str, Value]:
+    """The settings without those that say nothing to the system's protocol, which is among them."""
+    name = str(settings.get("protocol", PROTOCOL_OF.get(system, "shuttle")))
+    said = {} if name == "shuttle" else {"protocol": name}
+    return {key: value for key, value in settings.items() if key not in PROTOCOLS[name].ignored} | said
 
 
 def _varied(sweep: Sweep) -> list[dict[str, Value]]:

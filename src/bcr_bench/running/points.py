@@ -16,7 +16,7 @@ from bcr_bench.baselines.distalgo_raft import run_raft
 from bcr_bench.baselines.load import Load
 from bcr_bench.baselines.unreplicated import Job
 from bcr_bench.plans.measured import Measured
-from bcr_bench.plans.plan_files import Point
+from bcr_bench.plans.plan_files import PROTOCOL_OF, Point
 from bcr_run.command import command_for
 from bcr_run.supervision import TimeLimitReached, supervise
 from bcr_runtime.places import SOURCES
@@ -85,7 +85,7 @@ def _run_raft(point: Point, folder: Path) -> Measured:
 
 
 _RUNNERS: Mapping[str, Callable[[Point, Path], Measured]] = {
-    "bcr": _run_bcr,
+    **dict.fromkeys(PROTOCOL_OF, _run_bcr),
     "unreplicated": _run_unreplicated,
     "unreplicated-signed": _run_unreplicated,
     "pysyncobj-nodes": _run_pysyncobj,

@@ -1,8 +1,11 @@
-"""How long a service with much state is away when it is reconfigured: from the detection to the first new result."""
+"""How long a service with much state is away: when it is reconfigured, from the detection to the first new result; and when
+all of it begins again from its disks, from the last replica that does."""
 
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -68,16 +71,20 @@ def measure_reconfiguration(keys: int, times: int, is_crash: bool) -> int:
         runs.append({step: change[step] for step in STEPS})
         print(", ".join(f"{step.removesuffix('_ms')} {runs[-1][step]:.1f}" for step in STEPS), flush=True)
     what = "one replica gone" if is_crash else "all replicas answer"
-    table = Table(title=f"reconfiguration with {keys:,} keys, {what}: medians of {times} runs", title_justify="left")
-    for heading in ("since the detection", "ms", "step, ms"):
+    _print_steps(f"reconfiguration with {keys:,} keys, {what}: medians of {times} runs", "since the detection", STEPS, runs)
+    return 0
+
+
+def _print_steps(title: str, since: str, steps: Mapping[str, str], runs: Sequence[Mapping[str, float]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for heading in (since, "ms", "step, ms"):
         table.add_column(heading, justify="right" if "ms" in heading else "left")
     before = 0.0
-    for step, name in STEPS.items():
+    for step, name in steps.items():
         reached = median(run[step] for run in runs)
         table.add_row(name, f"{reached:.1f}", f"{reached - before:.1f}")
         before = reached
     Terminal().print(table)
-    return 0
 
 
 def _run(text: str, folder: Path) -> Mapping[str, Any] | str:
@@ -86,3 +93,81 @@ def _run(text: str, folder: Path) -> Mapping[str, Any] | str:
     if isinstance(result, Measured):
         return result.problem
     return result if result["verdict"] == "pass" else f"{result['verdict']}: {'; '.join(result['reasons'])}"
+
+
+# -- after a power cut
+
+RECOVERY: Mapping[str, str] = {
+    "asked_ms": "a replica is back, and asks to be replaced",
+    "wedged_ms": "histories are there",
+    "caught_up_ms": "a quorum agrees on a digest",
+    "fetched_ms": "running state is there",
+    "active_ms": "new replicas are active",
+    "first_result_ms": "first new result accepted",
+}
+
+
+def recovery_text(keys: int, is_after: bool) -> str:
+    """What a run puts on its disks before all of it is gone; and what one asks that goes on with them.
+
+    The operations leave ten slots behind the last checkpoint, which are executed again.
+    """
+    full = -(-keys // PER_REQUEST)
+    work = "get('key000000')" if is_after else "; ".join(_puts(keys, full * PER_REQUEST))
+    return "\n".join(
+        [
+            "test_case_name = recovery",
+            "t = 1",
+            "num_client = 1",
+            "durable = on",
+            "data = data",
+            f"operations_per_request = {PER_REQUEST}",
+            f"checkpt_interval = {CHECKPOINT_INTERVAL}",
+            f"workload[0] = {work}",
+            "expect[verdict] = pass",
+        ]
+    )
+
+
+def measure_recovery(keys: int, times: int) -> int:
+    """Let a run begin with the disks of one that has put so many keys, so often; print the medians of each step. Raises Interrupted.
+
+    Every process of the first run is gone, as after a power cut; what counts begins when the last replica has begun again.
+    """
+    runs: list[Mapping[str, float]] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        before = _run(recovery_text(keys, is_after=False), folder)
+        for _ in range(times if not isinstance(before, str) else 0):
+            # Each goes on with the same disks: a run that has recovered leaves others.
+            again = folder / "again"
+            shutil.copytree(folder / "data", again / "data")
+            result = _run(recovery_text(keys, is_after=True), again)
+            if isinstance(result, str):
+                before = result
+                break
+            runs.append(recovery_steps(result))
+            print(", ".join(f"{step.removesuffix('_ms')} {each:.1f}" for step, each in runs[-1].items()), flush=True)
+            shutil.rmtree(again)
+    if isinstance(before, str):
+        print(f"bcr bench: {before}", file=sys.stderr)
+        return 1
+    _print_steps(f"recovery from disks with {keys:,} keys: medians of {times} runs", "since the last replica began", RECOVERY, runs)
+    return 0
+
+
+def recovery_steps(result: Mapping[str, Any]) -> Mapping[str, float]:
+    """When each step was reached, in milliseconds since the last replica of the old configuration began."""
+    folder = Path(result["log_folder"])
+    [change] = result["reconfigurations"]
+    began = max(_first_line(file, "event=settings") for file in folder.glob(f"replica_*-configuration_{change['from']}.log"))
+    asked = _first_line(folder / "olympus.log", "event=reconfiguration_requested")
+    asked_ms = (asked - began).total_seconds() * 1_000
+    return {"asked_ms": asked_ms, **{step: asked_ms + change[step] for step in RECOVERY if step != "asked_ms"}}
+
+
+def _first_line(log: Path, what: str) -> datetime:
+    """The time of the first line of a log that says this."""
+    with open(log, encoding="utf-8") as lines:
+        line = next(line for line in lines if what in line)
+    return datetime.fromisoformat(line.partition(" ")[0].removeprefix("time="))
