@@ -77,7 +77,7 @@ class Checking:
         self.timeout_s = timeout_s
         self.attempts = attempts
         self.context = context_for(self.places, ca_file)
-        self._headers = {} if token is None else {"authorization": f"Bearer {_checked_token(token)}"}
+        self.own_headers = {} if token is None else {"authorization": f"Bearer {_checked_token(token)}"}
         self.seen = seen
         """The highest configuration and place that were proved so far; nothing older is accepted."""
         self.last_proof: Proof | None = None
@@ -94,8 +94,13 @@ class Checking:
 
     def sent(self, call: Call, deadline_s: float) -> bytes:
         """The bytes of a call."""
-        left_ms = max(1, min(60_000, round((deadline_s - time.monotonic()) * 1000) - OWN_MARGIN_MS))
-        return request_bytes(self.place, call.method, call.target(left_ms), call.body, {**call.headers, **self._headers})
+        target = call.target(self.left_ms(deadline_s))
+        return request_bytes(self.place, call.method, target, call.body, {**call.headers, **self.own_headers})
+
+    @staticmethod
+    def left_ms(deadline_s: float) -> int:
+        """For how long the gateway is to try, in milliseconds."""
+        return max(1, min(60_000, round((deadline_s - time.monotonic()) * 1000) - OWN_MARGIN_MS))
 
     def pause_after(self, error: StoreError, call: Call, attempt: int, deadline_s: float) -> float:
         """For how many seconds to wait before the call is tried again, at the next gateway. Raises the error where it is not."""

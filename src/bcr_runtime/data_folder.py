@@ -21,6 +21,7 @@ from bcr_runtime import ambient
 from bcr_runtime.ambient import LEAVE_LIMIT_S
 from bcr_runtime.stable_storage import OLYMPUS, disk_folder
 
+OF_SERVERS = "servers"  # the file that says that disks are those of servers with a leader, and of which service
 MARK = "service"  # the file that says, in a host's folder of disks, of which service they are: the key of its Olympus
 
 
@@ -33,6 +34,8 @@ def open_data_folder(settings: Settings, owner: str) -> OlympusFacts | None:
     folder = Path(settings.data_folder)
     claim(folder, owner, LEAVE_LIMIT_S)
     demand_usable(folder)
+    if (folder / OF_SERVERS).exists():
+        raise DiskError(f"{folder} has disks of another protocol, as {folder / OF_SERVERS} says; give another folder")
     content = content_of(folder, OLYMPUS)
     if content is None:
         others = disks_in(folder)

@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
+from bcr.raft.changes import ADD, REMOVE, TRANSFER
 from bcr_service import calls
 from bcr_service.calls import etag
 from bcr_service.desk import Settled
@@ -60,6 +61,8 @@ def application(gateway: Gateway, asking: Asking, metrics: Metrics, _listener: L
         Route("/keys/{key:any}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
         Route("/transactions", http.told(http.transact), methods=["POST"]),
         Route("/admin/status", http.told(http.status), methods=["GET"]),
+        Route("/admin/members/{server}", http.told(http.members), methods=["PUT", "DELETE"]),
+        Route("/admin/leader/{server}", http.told(http.leader), methods=["PUT"]),
         Route("/livez", http.told(http.livez), methods=["GET"]),
         Route("/readyz", http.told(http.readyz), methods=["GET"]),
         Route("/metrics", http.told(http.metrics_text), methods=["GET"]),
@@ -123,7 +126,7 @@ class Http:
             operation = calls.put(key, await body_of(request), condition)
         else:
             operation = calls.posted(key, await body_of(request), condition)
-        nonce = nonce_in(query)
+        nonce = self._nonce_in(query)
         settled = await self._asking.ask((operation,), limit_in(query), nonce)
         version = calls.written(settled.results[0])
         if nonce is not None:
@@ -134,7 +137,7 @@ class Http:
         return Response(None, 204, headers=headers)
 
     async def _get(self, key: str, headers: Mapping[str, str], query: dict[str, str]) -> Response:
-        nonce = nonce_in(query)
+        nonce = self._nonce_in(query)
         settled = await self._asking.ask((calls.get(key),), limit_in(query), nonce)
         found = calls.got(settled.results[0])
         if nonce is not None:
@@ -152,7 +155,7 @@ class Http:
     async def list_keys(self, request: Request) -> Response:
         """The keys that begin with a prefix."""
         query = dict(request.query_params)
-        nonce = nonce_in(query)
+        nonce = self._nonce_in(query)
         settled = await self._asking.ask((calls.listing(query),), limit_in(query), nonce)
         if nonce is not None:
             return self._proved({"listing": msgspec.Raw(settled.results[0].encode())}, settled, nonce, None)
@@ -161,13 +164,16 @@ class Http:
     async def transact(self, request: Request) -> Response:
         """Several operations that happen together or not at all."""
         query = dict(request.query_params)
-        nonce = nonce_in(query)
+        nonce = self._nonce_in(query)
         operations = calls.transaction(await body_of(request))
         settled = await self._asking.ask(operations, limit_in(query), nonce)
         results = [msgspec.Raw(result.encode()) for result in settled.results[: len(operations)]]
         if nonce is not None:
             return self._proved({"results": results}, settled, nonce, None)
         return Response(msgspec.json.encode({"results": results}), media_type=JSON)
+
+    def _nonce_in(self, query: dict[str, str]) -> str | None:
+        return nonce_in(query, self._gateway.view.why_no_proofs)
 
     def _proved(self, told: dict[str, Any], settled: Settled, nonce: str, version: calls.Place | None) -> Response:
         headers = {} if version is None else {"etag": etag(version)}
@@ -178,10 +184,22 @@ class Http:
 
     async def status(self, request: Request) -> Response:
         """How the service is, as text, or as JSON where that is asked for."""
-        status = status_of(self._gateway)
         if JSON in request.headers.get("accept", ""):
-            return Response(msgspec.json.encode(status), media_type=JSON)
-        return Response(as_text(status), media_type="text/plain")
+            return Response(msgspec.json.encode(status_of(self._gateway)), media_type=JSON)
+        return Response(as_text(self._gateway), media_type="text/plain")
+
+    async def members(self, request: Request) -> Response:
+        """One server more that decides, or one less; what comes of it is an event."""
+        return self._change(ADD if request.method == "PUT" else REMOVE, request.path_params["server"])
+
+    async def leader(self, request: Request) -> Response:
+        """Another server is asked to lead; what comes of it is an event."""
+        return self._change(TRANSFER, request.path_params["server"])
+
+    def _change(self, kind: str, name: str) -> Response:
+        asked = self._gateway.view.change(self._gateway.status, kind, name)
+        self._gateway.wish("change", f"{asked.kind} {asked.server}")
+        return Response(None, 202)
 
     async def livez(self, _request: Request) -> Response:
         """Whether the gateway is there."""
@@ -202,6 +220,8 @@ class Http:
         return Response(msgspec.json.encode(self._configuration()), media_type=JSON)
 
     def _configuration(self) -> dict[str, Any]:
+        if not self._gateway.view.has_configurations:
+            raise Problem(501, f"no configuration: {self._gateway.view.why_no_proofs}")
         signed = self._gateway.configuration
         if signed is None:
             raise Problem(503, "there is no configuration yet")
@@ -265,12 +285,12 @@ class Http:
         """Something is done to processes of the service; what came of it is an event."""
         from bcr_service.lab import asked
 
-        status = self._gateway.status
+        status, settings = self._gateway.status, self._gateway.settings
         if status.get("configuration", -1) < 0:
             raise Problem(503, "there is no configuration yet")
-        gateways = self._gateway.settings.num_clients
+        number, own = status["configuration"], self._gateway.own
         try:
-            wish = asked(request.path_params["path"], await body_of(request), status["configuration"], status["t"], gateways)
+            wish = asked(request.path_params["path"], await body_of(request), number, settings.t, settings.num_clients, own.protocol)
         except LookupError as error:
             raise Problem(404, str(error)) from error
         except ValueError as error:

@@ -34,6 +34,9 @@ FORMS: Mapping[str, Form] = {
     "proof": Form("proof KEY [FILE]", "read the value, say what is proved, and keep the proof in FILE", 1),
     "status": Form("status", "how the service is", 0),
     "log": Form("log", "what has happened to the chain", 0),
+    "addServer": Form("addServer replica_3", "of Raft: one server more decides", 1),
+    "removeServer": Form("removeServer replica_3", "of Raft: it decides no longer", 1),
+    "transfer": Form("transfer replica_1", "of Raft: it is asked to lead", 1),
     "kill": Form("kill replica_1", "in the laboratory: end a replica", 1),
     "pause": Form("pause replica_1", "in the laboratory: let a replica stand still", 1),
     "resume": Form("resume replica_1", "in the laboratory: let it go on", 1),
@@ -42,6 +45,7 @@ FORMS: Mapping[str, Form] = {
     "failProcess": Form("failProcess replica_1", "the same as kill", 1),
     "failLink": Form("failLink replica_0 replica_1", "in the laboratory: no messages between two replicas", 2),
     "fixLink": Form("fixLink replica_0 replica_1", "messages again; without names of all links", 0),
+    "partition": Form("partition SIDES", "in the laboratory: two sides, such as 0 1 2 | 3 4, and no messages between them", 0, True),
     "restart": Form("restart replica_1", "the same as kill, where there are disks: it begins again", 1),
     "powerCut": Form("powerCut", "in the laboratory: Olympus and all replicas end at once, and begin again", 0),
     "help": Form("help", "this list", 0),
@@ -49,8 +53,10 @@ FORMS: Mapping[str, Form] = {
 }
 # Command -> what the laboratory calls it.
 OF_LABORATORY = {"kill": "kill", "fail": "kill", "failProcess": "kill", "pause": "pause", "resume": "resume",
-                 "restart": "kill", "powerCut": "power_cut", "failLink": "fail_link", "fixLink": "fix_link", "fault": "fault"}  # fmt: skip
-AS_TYPED = {"fault"}  # whose value is no value of the store
+                 "restart": "kill", "powerCut": "power_cut", "failLink": "fail_link", "fixLink": "fix_link", "fault": "fault", "partition": "partition"}  # fmt: skip
+# Command -> how it is asked for, and below which path of /admin.
+OF_MEMBERS = {"addServer": ("PUT", "members"), "removeServer": ("DELETE", "members"), "transfer": ("PUT", "leader")}
+AS_TYPED = {"fault", "partition"}  # whose value is no value of the store
 OPTIONAL = {"keys": 1, "proof": 1, "fixLink": 2}  # so many words more
 
 
@@ -71,10 +77,13 @@ def understood(line: str) -> Command | None:
         raise NotUnderstood(f"no command {name}; {nearest(name, FORMS)}")
     form = FORMS[name]
     if form.has_value:
-        key, rest = _first_word(rest, form)
-        if not rest:
+        words = []
+        for _ in range(form.arguments):
+            word, rest = _first_word(rest, form)
+            words.append(word)
+        if not rest.strip():
             raise NotUnderstood(f"expected {form.written}")
-        return Command(name, (key,), rest if name in AS_TYPED else value_of(rest))
+        return Command(name, tuple(words), rest if name in AS_TYPED else value_of(rest))
     words = []
     while rest.strip():
         word, rest = _first_word(rest, form)

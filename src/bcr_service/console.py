@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from bcr_client import NothingHappened, Store, StoreError, UntrustedAnswer
+from bcr_client import NothingHappened, Store, StoreError, UnprovedStore, UntrustedAnswer
 from bcr_client.proof import in_words, key_of
 from bcr_run import output
-from bcr_service.command_language import FORMS, OF_LABORATORY, Command, NotUnderstood, checked, helped, understood, value_of
+from bcr_service.command_language import FORMS, OF_LABORATORY, OF_MEMBERS, Command, NotUnderstood, checked, helped, understood, value_of
 from bcr_service.proof_in_words import KEY_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -25,7 +25,8 @@ LIMIT_S = 10.0
 TOKEN_VARIABLE, CA_VARIABLE = "BCR_TOKEN", "BCR_CA_FILE"
 DONE, NOTHING, BAD_INPUT, LIED, UNKNOWN = range(5)
 EPILOG = f"""The public key of Olympus is the one that ./bcr serve tells; {KEY_VARIABLE} of the environment takes the place of --olympus-key.
-Without it the key is asked of the gateway itself, and then nothing is checked about the gateway; it is said so.
+Without it the key is asked of the gateway itself, and then nothing is checked about the gateway; it is said so. So it is where the
+protocol proves nothing to callers, as Raft: then the gateway is believed.
 Likewise {TOKEN_VARIABLE} has the token itself, and {CA_VARIABLE} takes the place of --ca-file.
 Exit status: 0 done; 1 nothing happened, or there is no value; 2 bad input; 3 the answer does not hold; 4 it may have happened."""
 
@@ -118,6 +119,10 @@ class Session:
         elif name == "log":
             for line in self._plain.events():
                 self._say(line)
+        elif name in OF_MEMBERS:
+            method, path = OF_MEMBERS[name]
+            self._plain.ask(f"/admin/{path}/{quote(words[0])}", method)
+            self._say("asked for; `log` tells what came of it")
         elif name in OF_LABORATORY:
             path = "/".join(map(quote, [OF_LABORATORY[name], *words]))
             self._plain.ask(f"/lab/{path}", "POST", body=(command.value or "").encode())
@@ -129,7 +134,8 @@ class Session:
     def _prove(self, key: str, file: str | None = None) -> None:
         self._store.get(key)
         proof = self._store.last_proof
-        assert proof is not None
+        if proof is None:
+            raise NothingHappened("there is no proof: this protocol proves nothing to callers")
         self._say(in_words(proof, proof.check(self._store.olympus_key)))
         if file is not None:
             proof.save(file)
@@ -144,6 +150,17 @@ def key_for(options: argparse.Namespace, plain: Plain) -> bytes:
     told = json.loads(plain.ask("/configuration", accept="application/json"))["olympus_key"]
     output.complain(f"bcr: the key of Olympus is the gateway's word ({told[:16]}…): give --olympus-key to check the gateway too")
     return key_of(told)
+
+
+def store_for(options: argparse.Namespace, url: str, access: Access, plain: Plain) -> Store:
+    """The client that checks all that can be checked, once it is told where nothing can. Raises ValueError, and NothingHappened."""
+    has_key = options.olympus_key or os.environ.get(KEY_VARIABLE)
+    if not has_key:
+        told = json.loads(plain.ask("/admin/status", accept="application/json"))
+        if not told["proofs"]:
+            output.complain(f"bcr: protocol {told['protocol']} proves nothing to callers: what the gateway says is taken for true")
+            return UnprovedStore(url, token=access.token, ca_file=access.ca_file)
+    return Store(url, key_for(options, plain), token=access.token, ca_file=access.ca_file)
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
@@ -182,8 +199,11 @@ def command_main(name: str, arguments: list[str]) -> int:
             checked(command)
         access = access_of(options)
         plain = Plain(options.url, access)
-        key = bytes(32) if name == "status" else key_for(options, plain)
-        with Store(options.url, key, token=access.token, ca_file=access.ca_file) as store:
+        if name == "status":
+            store: Store = UnprovedStore(options.url, token=access.token, ca_file=access.ca_file)  # which asks nothing
+        else:
+            store = store_for(options, options.url, access, plain)
+        with store:
             return attempted(lambda: Session(store, plain).do(command), name)
     except ValueError as problem:
         output.complain(f"bcr {name}: {problem}")
@@ -223,8 +243,7 @@ def main(arguments: list[str]) -> int:
     try:
         access = access_of(options)
         plain = Plain(url, access)
-        key = key_for(options, plain)
-        with Store(url, key, token=access.token, ca_file=access.ca_file) as store:
+        with store_for(options, url, access, plain) as store:
             return converse(Session(store, plain), lines_typed(store) if sys.stdin.isatty() else sys.stdin)
     except ValueError as problem:
         output.complain(f"bcr console: {problem}")

@@ -1,4 +1,4 @@
-"""Where the two halves of a gateway meet: callers, who speak HTTP on one thread, and a client of the chain on another.
+"""Where the two halves of a gateway meet: callers, who speak HTTP on one thread, and a client of the protocol on another.
 
 What callers hand in waits here until the client takes it. While its window is open that is at once; while it is full
 operations gather, and go together into one request. Nothing here knows HTTP or DistAlgo.
@@ -7,15 +7,14 @@ operations gather, and go together into one request. Nothing here knows HTTP or 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.filling import RequestFiller
-from bcr.chain.proofs import Answer, Vouched
 from bcr.objects.operation import Operation
-from bcr.signed.statements import SignedRequest
+from bcr.signed.statements import Outcome, SignedRequest
 
 MOST_WAITING = 10_000  # jobs that wait to be sent; whoever comes then is told so
 MOST_WAITING_BYTES = 64 << 20
@@ -25,14 +24,24 @@ class Busy(Exception):
     """The desk takes no more now; nothing has happened. The text says why."""
 
 
+class Answered(Protocol):
+    """What a protocol's client has accepted: an outcome, and with it whatever shows that it is right."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+
+
 class Settled(msgspec.Struct, frozen=True):
-    """What became of a job: its results, in the order of its operations, where they were executed, and what shows it."""
+    """What became of a job: its results, in the order of its operations, where they were executed, and what shows it.
+
+    `configuration` is the one that the answer was accepted in, of a protocol that has some.
+    """
 
     results: tuple[str, ...]
     place: tuple[int, int, int]
-    configuration: SignedConfiguration
+    configuration: SignedConfiguration | None
     request: SignedRequest
-    answer: Answer | Vouched
+    answer: Any
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -57,10 +66,10 @@ class Job(msgspec.Struct, eq=False):
     is_withdrawn: bool = False
 
 
-Answered = Sequence[tuple[Job, Fate]]
+Fates = Sequence[tuple[Job, Fate]]
 
 
-def deliver(answered: Answered) -> None:
+def deliver(answered: Fates) -> None:
     """Tell each caller what became of its job."""
     for job, settled in answered:
         job.deliver(settled)
@@ -79,7 +88,7 @@ class Desk:
         self._is_closed = False
         self._is_woken = False
         self._wake: Callable[[], None] = lambda: None
-        self._deliver: Callable[[Answered], object] = deliver
+        self._deliver: Callable[[Fates], object] = deliver
         self.operations = 0
         self.requests = 0
         self.split = 0
@@ -105,7 +114,7 @@ class Desk:
             job.is_withdrawn = not job.is_taken
             return job.is_withdrawn
 
-    def deliver_by(self, post: Callable[[Answered], object]) -> None:
+    def deliver_by(self, post: Callable[[Fates], object]) -> None:
         """Let `post` see to it that `deliver` is called, on the callers' thread, for all that a request has answered."""
         self._deliver = post
 
@@ -131,7 +140,7 @@ class Desk:
         self.requests += 1
         self.operations += sum(len(job.operations) for job in jobs)
 
-    def answered(self, configuration: SignedConfiguration, request: SignedRequest, answer: Answer | Vouched) -> bool:
+    def answered(self, configuration: SignedConfiguration | None, request: SignedRequest, answer: Answered) -> bool:
         """Tell whom it concerns of an answer that was accepted in this configuration; returns whether something waits again.
 
         Jobs that shared a request of which nothing happened, because one of them could not, each get one of their own.

@@ -1,8 +1,6 @@
 """The dialect of distraft: each of several servers tells its status and takes values in forms, or sends callers to the leader.
 
-The chain has no leader that callers would have to know: every gateway brings calls to the head. The first server that is up
-stands for it, so that callers find what they know. A term is a configuration, an index counts the slots of its chain, and
-a server's own indices are those of the replica at the same place in the chain.
+Who leads, and what terms and indices are, the protocol's view says (`bcr_service.protocol_views`).
 """
 
 import json
@@ -24,8 +22,8 @@ from bcr_service.gateway import Gateway
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
+from bcr_service.protocol_views import STATES
 from bcr_service.service_files import Listener
-from bcr_service.status import SLOTS
 
 PRETTY_VARIABLE = "DISTRAFT_PRETTY_PRINT_RESPONSES"
 YES = {"true", "1", "t", "y", "yes"}
@@ -104,10 +102,10 @@ class Server:
         return RedirectResponse(str(request.url.replace(netloc=str(leader.address))), status)
 
     def _leader(self) -> Listener | None:
-        """The first server that is up, as far as this one knows, which knows of nobody while it is down."""
-        if self._gateway.configuration is None or self._gateway.desk.is_closed or not self._gateway.is_up(self._listener):
+        """Who leads as far as this server knows, which knows of nobody while it is down."""
+        if self._gateway.desk.is_closed or not self._gateway.is_up(self._listener):
             return None
-        return next(each for each in self._members() if self._gateway.is_up(each))
+        return self._gateway.view.leader_among(self._gateway, self._members(), self._listener)
 
     def _members(self) -> list[Listener]:
         return self._gateway.own.members("distraft")
@@ -117,32 +115,28 @@ class Server:
     async def status(self, request: Request) -> Response:
         """How this server is, and what it knows of the others."""
         leader = self._leader()
-        chain = self._gateway.status.get("chain", [])
-        slots = [replica[SLOTS] for replica in chain]
-        commit = min(slots, default=0)
-        own = slots[self._listener.number] if self._listener.number < len(slots) else commit
-        others = {each.name: slots[each.number] for each in self._members() if each != self._listener and each.number < len(slots)}
         is_leader = leader == self._listener
-        term = self._gateway.status.get("configuration", 0)
+        told = self._gateway.view.standing(self._gateway, self._listener, is_leader)
+        names = {each.number: each.name for each in self._members() if each != self._listener}
         status: Mapping[str, Any] = {
             "id": self._listener.name,
             "leader": leader.name if leader else None,
             "is_leader": is_leader,
-            "state": "Leader" if is_leader else "Follower",
+            "state": STATES.get(told.role, "Follower"),
             "up": self._gateway.is_up(self._listener),
-            "commit_index": commit,
-            "last_applied": own,
-            "last_log_index": own,
-            "last_log_term": term,
-            "term": term,
-            "next_index": {name: index + 1 for name, index in others.items()} if is_leader else {},
-            "match_index": others if is_leader else {},
+            "commit_index": told.commit_index,
+            "last_applied": told.last_applied,
+            "last_log_index": told.last_log_index,
+            "last_log_term": told.last_log_term,
+            "term": told.term,
+            "next_index": {names[number]: index for number, index in told.next_index.items() if number in names},
+            "match_index": {names[number]: index for number, index in told.match_index.items() if number in names},
             "members": {each.name: [each.address.host, each.address.port] * 2 for each in self._members()},
         }
         return self._told({"ok": True, "status": status}, 200, request)
 
     async def stop(self, request: Request) -> Response:
-        """Take no calls any more; in the laboratory the replica at this place is killed too."""
+        """Take no calls any more; what stands beside it may end too, as the protocol and the laboratory have it."""
         self._gateway.switch(self._listener, is_up=False)
         return self._told({"ok": True}, 200, request)
 

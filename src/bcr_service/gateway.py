@@ -1,4 +1,4 @@
-"""A gateway's own half: what a client of the chain, of DistAlgo, and an HTTP server on a thread of its own share."""
+"""A gateway's own half: what a client of the protocol, of DistAlgo, and an HTTP server on a thread of its own share."""
 
 import time
 from collections import deque
@@ -11,17 +11,20 @@ from da.sim import Command
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.signed.encoding import decode
+from bcr_runtime.ambient import random_bytes
 from bcr_service.desk import Desk
 from bcr_service.event_log import Events
+from bcr_service.protocol_views import VIEWS, View
 from bcr_service.service_files import Listener
 
 WORK = ("work",)
+SESSION_BYTES = 6  # of chance in a session's number
 
 
 class GatewaySettings(msgspec.Struct, frozen=True):
     """What a gateway is told: its number, where it listens, and by which descriptors; whether there is a laboratory.
 
-    `everybody` are the ports of all gateways, `files` those of the service file: certificate, key and token.
+    `protocol` is whose client it is, as a service file calls it. `everybody` are the ports of all gateways, `files` those of the service file: certificate, key and token.
     """
 
     number: int
@@ -29,6 +32,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     everybody: tuple[Listener, ...]
     files: dict[str, str]
     is_lab: bool
+    protocol: str = "chain"
 
     def members(self, kind: str) -> list[Listener]:
         """The ports of all gateways that have this interface, by number."""
@@ -71,6 +75,15 @@ class Gateway:
         """Answer what is under way, and take no more."""
         if self._server is not None:
             self._server.stop()
+
+    @property
+    def view(self) -> View:
+        """What callers are told of the protocol."""
+        return VIEWS[self.own.protocol]
+
+    def has_whom_to_ask(self) -> bool:
+        """Whether it knows somebody that requests can be sent to."""
+        return self.configuration is not None or not self.view.has_configurations
 
     def configured(self, signed: SignedConfiguration) -> None:
         """Olympus has issued this configuration."""
@@ -126,6 +139,11 @@ def waker(gateway: Gateway, handler: Any) -> Callable[[], None]:
 
     gateway.wake = wake
     return wake
+
+
+def own_session(index: int, settings: Settings) -> int:
+    """The number under which this gateway asks: never one that was used before, and by it whose answers they are."""
+    return int.from_bytes(random_bytes(SESSION_BYTES)) * settings.num_clients + index
 
 
 def is_broken(results: Sequence[str]) -> bool:

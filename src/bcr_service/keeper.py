@@ -34,9 +34,11 @@ STATUS_LIMIT_S = 3.0  # without a word from a replica for so long it is called s
 class ServiceLaunch(msgspec.Struct, frozen=True):
     """A service as asked for; `gateways` are what each gateway is told, `is_continued` whether there are disks to go on with.
 
-    `hosts` are the addresses of those that its replicas are on; without any they are where it is started.
+    `hosts` are the addresses of those that its replicas are on; without any they are where it is started. `protocol` is what a service
+    file calls it.
     """
 
+    protocol: str
     settings: Settings
     gateways: tuple[GatewaySettings, ...]
     is_lab: bool
@@ -86,10 +88,11 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
             everybody,
             service.files,
             options.lab,
+            service.protocol,
         )
         for number in range(service.num_gateways)
     )
-    return ServiceLaunch(settings, gateways, options.lab, options.continued, service.scenario.hosts)
+    return ServiceLaunch(service.protocol, settings, gateways, options.lab, options.continued, service.scenario.hosts)
 
 
 _end = threading.Event()
@@ -193,10 +196,22 @@ class Keeping:
         """This process is Olympus now."""
         self._olympus = olympus
 
-    def olympus_pids(self) -> list[int]:
-        """Its number for the operating system; none while it is away."""
-        children = multiprocessing.active_children()
-        return [child.pid for child in children if getattr(child, "dapid", None) == self._olympus and child.pid is not None]
+    def positions(self) -> range:
+        """Those of the current replicas."""
+        return range(len(self.replicas))
+
+    def pid_of(self, position: int) -> int | None:
+        """The process of the replica there, where it has said which it is."""
+        return self.replicas[position].pid or None if 0 <= position < len(self.replicas) else None
+
+    def process_ids(self) -> list[int]:
+        """All that have a disk, by their numbers for the operating system."""
+        olympus = [
+            child.pid
+            for child in multiprocessing.active_children()
+            if getattr(child, "dapid", None) == self._olympus and child.pid is not None
+        ]
+        return [state.pid for state in self.replicas if state.pid] + olympus
 
     def gateway_gone(self, number: int) -> None:
         """A gateway has ended, which nobody asked for."""
@@ -237,6 +252,10 @@ class Keeping:
         """What gateways are told, as JSON: how the chain is, and what has happened since they were last told."""
         events = [event for event in self._events if event["number"] > self._told_events]
         self._told_events, self._told_at_s = self._event_number, time.monotonic()
+        return msgspec.json.encode({"status": self.status(), "events": events})
+
+    def status(self) -> dict[str, Any]:
+        """How those who serve are, as `/admin/status` tells it."""
         chain = [
             {
                 "position": position,
@@ -250,12 +269,12 @@ class Keeping:
             for position, state in enumerate(self.replicas)
         ]
         gateways = [str(listener.address) for listener in self._launch.gateways[0].members(HTTP)]
-        status = {"configuration": self.number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
+        status: dict[str, Any] = {"configuration": self.number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
                   "olympus_key": self._olympus_key.hex(), "stopped": sorted(self.stopped), "gone": sorted(self.gone)}  # fmt: skip
         if self.book.hosts:
             replicas = self._configuration.replicas if self._configuration is not None else ()
             status["hosts"] = self.book.status({host_of(each.address): position for position, each in enumerate(replicas)})
-        return msgspec.json.encode({"status": status, "events": events})
+        return status
 
     @staticmethod
     def _mode_of(state: ReplicaState) -> str:
@@ -263,18 +282,14 @@ class Keeping:
 
 
 class Laboratory(Protocol):
-    """What does something to the processes of the service; `do` returns positions of replicas, and the faults to give them."""
+    """What does something to the processes of the service; `do` returns positions of replicas, and the faults to give them.
+
+    `cuts_of` are the faults by which a server that has come back is behind the same cuts again.
+    """
 
     def do(self, what: str, about: str) -> Sequence[tuple[int, bytes]]: ...
 
-
-def laboratory(launch: ServiceLaunch, keeping: Keeping) -> Laboratory | None:
-    """The laboratory, loaded only where the service was started with one."""
-    if not launch.is_lab:
-        return None
-    from bcr_service.lab import ProcessLaboratory
-
-    return ProcessLaboratory(keeping, launch.settings.t, len(launch.gateways), launch.settings.durable)
+    def cuts_of(self, position: int) -> Sequence[bytes]: ...
 
 
 def maker_for(launch: ServiceLaunch, usual: Any) -> Any:
@@ -291,11 +306,3 @@ def maker_for(launch: ServiceLaunch, usual: Any) -> Any:
 def steward() -> Any:
     """The process class of who sees on a host what lives there; loaded only where there are hosts."""
     return import_module("Hosts").Steward
-
-
-def pid_of(keeping: Keeping, name: str) -> int | None:
-    """The process of `replica_i` of the current configuration, where it has said which it is."""
-    position = name.removeprefix("replica_")
-    if not name.startswith("replica_") or not position.isdecimal() or int(position) >= len(keeping.replicas):
-        return None
-    return keeping.replicas[int(position)].pid or None

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bcr.raft.elections import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from bcr_service import calls
 from bcr_service.app import body_of
 from bcr_service.gateway import Gateway
@@ -19,9 +20,9 @@ from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
 from bcr_service.service_files import Listener
-from bcr_service.status import SLOTS
 
 TEXT = "text/plain"
+STATES = {FOLLOWER: 0, PRE_CANDIDATE: 1, CANDIDATE: 1, LEADER: 2}  # as these nodes tell them
 REACHABLE, UNREACHABLE = 2, 0  # of a partner, as these nodes tell it
 
 
@@ -81,21 +82,31 @@ class Node:
         return self._told(request, 204)
 
     async def status(self, request: Request) -> Response:
-        """How the node is; a term is a configuration, and the log counts its slots."""
+        """How the node is; of the chain a term is a configuration, and the log counts its slots."""
         members = self._gateway.own.members("keyvalue")
         partners = [each for each in members if each != self._listener]
-        slots = [replica[SLOTS] for replica in self._gateway.status.get("chain", [])]
-        last = min(slots, default=0)
+        leader = self._gateway.view.leader_among(self._gateway, members, self._listener)
+        standing = self._gateway.view.standing(self._gateway, self._listener, leader == self._listener)
         told = {
             "self": str(self._listener.address),
-            "state": REACHABLE,
-            "leader": str(next((each for each in members if self._gateway.is_up(each)), self._listener).address),
+            "state": STATES[standing.role],
+            "leader": None if leader is None else str(leader.address),
             "partner_nodes_count": len(partners),
             **{f"partner_node_status_server_{each.address}": REACHABLE if self._gateway.is_up(each) else UNREACHABLE for each in partners},
-            "log_len": max(slots, default=0),
-            "last_applied": last,
-            "commit_idx": last,
-            "raft_term": self._gateway.status.get("configuration", 0),
+            "log_len": standing.last_log_index,
+            "last_applied": standing.last_applied,
+            "commit_idx": standing.commit_index,
+            "raft_term": standing.term,
+            **{
+                f"next_node_idx_server_{each.address}": standing.next_index[each.number]
+                for each in partners
+                if each.number in standing.next_index
+            },
+            **{
+                f"match_idx_server_{each.address}": standing.match_index[each.number]
+                for each in partners
+                if each.number in standing.match_index
+            },
             "uptime": int(self._gateway.uptime_s()),
         }
         return self._told(request, 200, str(told))

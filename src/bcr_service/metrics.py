@@ -20,7 +20,9 @@ class Metrics:
     def __init__(self, gateway: "Gateway") -> None:
         self._registry = CollectorRegistry()
         self._calls = Counter("bcr_http_requests", "Calls answered, by method and status", ["method", "status"], registry=self._registry)
-        self._seconds = Histogram("bcr_ask_seconds", "From a call to the chain's answer", buckets=BUCKETS, registry=self._registry)
+        self._seconds = Histogram(
+            "bcr_ask_seconds", "From a call to the answer of those who serve", buckets=BUCKETS, registry=self._registry
+        )
         self._registry.register(_Chain(gateway))
 
     def called(self, method: str, status: int) -> None:
@@ -48,7 +50,9 @@ class _Chain(Collector):
         yield CounterMetricFamily("bcr_operations", "Operations in these", value=desk.operations)
         yield CounterMetricFamily("bcr_split_requests", "Requests that did not happen for one of several callers", value=desk.split)
         yield GaugeMetricFamily("bcr_configuration", "The configuration that is known", value=gateway.status.get("configuration", -1))
-        slots = GaugeMetricFamily("bcr_replica_slots", "Slots that a replica has executed", labels=["replica", "mode"])
-        for replica in gateway.status.get("chain", []):
-            slots.add_metric([str(replica["position"]), replica["mode"]], replica["slots"])
+        slots = GaugeMetricFamily(
+            "bcr_replica_slots", "Slots, or entries of the log, that a replica has executed", labels=["replica", "mode"]
+        )
+        for position, mode, executed in gateway.view.slots(gateway.status):
+            slots.add_metric([str(position), mode], executed)
         yield slots

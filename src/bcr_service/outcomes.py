@@ -1,4 +1,4 @@
-"""From an HTTP call to the chain and back: waits for what became of operations, within a limit of time."""
+"""From an HTTP call to those who serve and back: waits for what became of operations, within a limit of time."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ class Asking:
         With a nonce they have a request of their own, which can be shown to the caller. Raises Problem: definite where
         nothing has happened.
         """
-        if self._gateway.configuration is None:
+        if not self._gateway.has_whom_to_ask():
             raise unavailable("the chain is not there yet")
         loop = self._loop_of_callers()
         future: asyncio.Future[Fate] = loop.create_future()
@@ -82,12 +82,13 @@ class Asking:
             down = "the service is going down"
             return unavailable(down) if self._gateway.desk.withdraw(job) else unknown(f"sent, and {down}: it may have happened")
         if self._gateway.desk.withdraw(job):
-            return unavailable(f"not sent within {limit_ms} ms: the chain is busy, or is being reconfigured")
+            return unavailable(f"not sent within {limit_ms} ms: {self._gateway.view.why_not_sent}")
         return unknown(f"sent, and no answer within {limit_ms} ms: it may have happened, or may yet")
 
 
 def proof_of(settled: Settled, nonce: str) -> dict[str, str]:
-    """The proof of an answer, as JSON."""
+    """The proof of an answer, as JSON, of a protocol that has some."""
+    assert settled.configuration is not None
     return Proof.of(settled.configuration, settled.request, settled.answer, nonce).plain()
 
 
@@ -104,12 +105,17 @@ def limit_in(query: dict[str, str]) -> int:
     return int(text)
 
 
-def nonce_in(query: dict[str, str]) -> str | None:
-    """The caller's nonce, empty where it wants a proof and gave none; None where it wants none. Raises Problem."""
+def nonce_in(query: dict[str, str], why_no_proofs: str) -> str | None:
+    """The caller's nonce, empty where it wants a proof and gave none; None where it wants none.
+
+    Raises Problem, where the protocol has no proofs with 501 and the reason.
+    """
     nonce = query.get("nonce", "")
     if len(nonce) > MOST_NONCE or not nonce.isascii() or not (nonce.isprintable() or not nonce):
         raise Problem(400, f"a nonce is printable ASCII of no more than {MOST_NONCE} characters")
     wanted = query.get("proof", "0")
     if wanted not in ("0", "1"):
         raise Problem(400, f"proof is 0 or 1, not {wanted[:20]!r}")
+    if wanted == "1" and why_no_proofs:
+        raise Problem(501, why_no_proofs)
     return nonce if wanted == "1" else None

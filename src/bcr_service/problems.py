@@ -11,7 +11,7 @@ import msgspec
 TYPE = "application/problem+json"
 TITLES = {400: "Bad request", 401: "Unauthorized", 404: "Not found", 405: "Method not allowed", 408: "Request timeout", 409: "Conflict",
           412: "Precondition failed", 413: "Content too large", 415: "Unsupported media type", 431: "Header too large",
-          500: "Error", 503: "Unavailable: nothing happened", 504: "Unknown: it may have happened"}  # fmt: skip
+          500: "Error", 501: "Not of this protocol: nothing happened", 503: "Unavailable: nothing happened", 504: "Unknown: it may have happened"}  # fmt: skip
 
 
 class Problem(Exception):

@@ -21,6 +21,7 @@ from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.data_folder import demand_room, descriptors, disks_in, open_data_folder
 from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
+from bcr_runtime.server_folder import open_server_folder
 from bcr_service.access import Unusable, demand_usable
 from bcr_service.hosting import misplaced
 from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, ServiceFile, read_service, told
@@ -85,6 +86,8 @@ def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | No
     folder = str(given.absolute()) if given else service.scenario.data or str(Path(DEFAULT_DATA).absolute())
     settings = settings_of(service.scenario, message_limit_bytes=1_024, run_name="", log_base="")
     settings = msgspec.structs.replace(settings, data_folder=folder)
+    if service.protocol != "chain":
+        return Disks(folder, open_server_folder(settings, service.protocol, f"bcr serve {path.name}"))
     facts = open_data_folder(settings, f"bcr serve {path.name}")
     demand_room(settings)
     if facts is None or facts.issued is None:

@@ -145,7 +145,7 @@ def _port(listener: Listener, gateway: Gateway, asking: Asking, metrics: Metrics
     if listener.kind == "zatt":
         from bcr_service.zatt import ZattPort
 
-        return ZattPort(gateway, asking)
+        return ZattPort(gateway, asking, listener)
     module = import_module(f"bcr_service.{'app' if listener.kind == HTTP else listener.kind}")
     app: Application = module.application(gateway, asking, metrics, listener)
     return http_port(app, gateway, OPEN if listener.kind == HTTP else ())

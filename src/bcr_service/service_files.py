@@ -25,6 +25,7 @@ DIALECTS = {
     "zatt": "a dictionary over TCP in MessagePack, as the servers of zatt",
 }
 LISTENERS = (HTTP, *DIALECTS)
+STANDING = ("distraft", "keyvalue")  # whose server i is one of the protocol's, where that has servers
 JOIN = "join"  # the key of the address where the nodes of hosts find the service
 CLUSTER_VARIABLE = "DISTRAFT_CLUSTER"
 SECRET_FILES = {"tls_key", "token_file", "cookie_file"}  # which nobody else may read
@@ -40,6 +41,8 @@ DEFAULTS = {
     "operations_per_request": "50",
     "log_level": "quiet",
 }
+# What else it does differently with a protocol.
+DEFAULTS_OF = {"raft": {"client_timeout": "1000"}, "byzantine_raft": {"client_timeout": "1000", "durable": "off"}}
 # Keys of a run that make no sense here, and why.
 REFUSED = {
     "workload": "the requests of a service come from its callers",
@@ -58,10 +61,8 @@ REFUSED = {
     "replica_hosts": "each replica has a host of its own, whichever is free",
 }
 SYNONYMS = {"num_clients": "num_client"}
-# Key of the service -> the values that there are, and what the others wait for.
-CHOICES = {
-    "protocol": (("chain",), "chain is the only protocol of the service so far"),
-}
+# Protocol, as a service file calls it -> what a scenario file calls it.
+SCENARIO_NAMES = {"chain": "shuttle", "raft": "raft", "byzantine_raft": "byzantine_raft"}
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -89,13 +90,15 @@ class Listener(msgspec.Struct, frozen=True):
 class ServiceFile(msgspec.Struct, frozen=True):
     """What a service file says: the chain's numbers as those of a scenario, where its gateways listen, and who may call.
 
-    `files` are the paths of FILES that it names, absolute; `join` is where the nodes of its hosts find it, if it has some.
+    `files` are the paths of FILES that it names, absolute; `join` is where the nodes of its hosts find it, if it has some. `protocol` is
+    one of SCENARIO_NAMES.
     """
 
     scenario: Scenario
     listeners: tuple[Listener, ...]
     files: dict[str, str]
     join: Address | None
+    protocol: str
     warnings: tuple[Diagnostic, ...]
 
     @property
@@ -132,6 +135,7 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
     listeners = {(each.kind, each.number): each for each in cluster}
     files: dict[str, str] = {}
     join: Address | None = None
+    protocol = "chain"
     for entry in entries:
         found = KEY.fullmatch(entry.key)
         name = found[1].lower() if found else entry.key
@@ -147,11 +151,13 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
                 join = address_in(entry.value)
             except ValueError as error:
                 problem = f"{JOIN}: {error}"
+        elif name == "protocol" and entry.value.lower() in SCENARIO_NAMES:
+            protocol = entry.value.lower()
         else:
             problem = _problem_with(name, entry.value)
         if problem:
             problems.append(Diagnostic(source, entry.line, entry.key_column, "error", problem))
-        if problem or name in LISTENERS or name in FILES or name in CHOICES or name == JOIN:
+        if problem or name in LISTENERS or name in FILES or name in ("protocol", JOIN):
             ours.add(entry.line)
     if not any(kind == HTTP for kind, _ in listeners):
         listeners[HTTP, 0] = Listener(HTTP, 0, address_in(DEFAULT_GATEWAY), f"{HTTP}_0")
@@ -160,25 +166,25 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
     gateways = 1 + max(number for _, number in listeners)
     if cluster and "t" not in said:
         text, said = f"{text}\nt = {max(1, (len(cluster) - 1) // 2)}", {*said, "t"}
-    text = _as_scenario(text, ours, said, gateways)
+    text = _as_scenario(text, ours, said, gateways, protocol)
     try:
         scenario, warnings = parse_scenario(text, source)
     except ScenarioError as error:
         raise ScenarioError([*problems, *error.diagnostics]) from error
     problems += [Diagnostic(source, 1, 1, "error", each) for each in _problems_with_hosts(scenario, join, files)]
+    problems += [Diagnostic(source, 1, 1, "error", each) for each in _not_of_protocol(protocol, scenario, listeners)]
     if problems:
         raise ScenarioError([*problems, *warnings])
     ordered = tuple(sorted(listeners.values(), key=lambda each: (LISTENERS.index(each.kind), each.number)))
-    return ServiceFile(scenario, ordered, files, join, warnings)
+    return ServiceFile(scenario, ordered, files, join, protocol, warnings)
 
 
 def _problem_with(name: str, value: str) -> str | None:
     """What is wrong with a line that is no listener and no file, if something is."""
     if name in REFUSED:
         return f"{name}: {REFUSED[name]}"
-    if name in CHOICES:
-        values, otherwise = CHOICES[name]
-        return None if value.lower() in values else f"{name} = {value}: {otherwise}"
+    if name == "protocol":
+        return f"protocol = {value}: a service has {', '.join(SCENARIO_NAMES)}"
     if name == "authentication" and value != "ed25519":
         return "authentication: a service proves what it says to everybody, which only ed25519 can"
     if name == "acceptance" and value != "all":
@@ -226,10 +232,27 @@ def _problems_with_hosts(scenario: Scenario, join: Address | None, files: Mappin
         yield "hosts: they come and go, so the service has to be durable = on"
 
 
-def _as_scenario(text: str, ours: set[int], said: set[str], gateways: int) -> str:
+def _not_of_protocol(protocol: str, scenario: Scenario, listeners: Mapping[tuple[str, int], Listener]) -> Iterator[str]:
+    """What a service of this protocol cannot have, and why."""
+    if protocol == "chain":
+        return
+    if scenario.hosts:
+        yield f"hosts: their nodes load the processes of the chain only; a service with protocol = {protocol} is on one host"
+    if protocol == "byzantine_raft" and scenario.durable:
+        yield "durable: keys of its servers are made anew whenever the service begins, and what they signed before would count no more"
+    if scenario.changes:
+        yield "changes: whoever may call the service asks for them, by PUT and DELETE of /admin/members/… and PUT of /admin/leader/…"
+    for listener in listeners.values():
+        if listener.kind in STANDING and listener.number >= scenario.num_replicas:
+            yield f"{listener.kind}[{listener.number}]: it stands beside a server of that number, and there are {scenario.num_replicas}"
+
+
+def _as_scenario(text: str, ours: set[int], said: set[str], gateways: int, protocol: str) -> str:
     """The same lines, at their places, as a scenario with a client a gateway that has nothing to do of itself."""
     lines = ["" if number in ours else line for number, line in enumerate(text.split("\n"), start=1)]
-    lines += [f"{name} = {value}" for name, value in DEFAULTS.items() if name not in said]
+    defaults = DEFAULTS | DEFAULTS_OF.get(protocol, {})
+    lines += [f"protocol = {SCENARIO_NAMES[protocol]}"] if protocol != "chain" else []
+    lines += [f"{name} = {value}" for name, value in defaults.items() if name not in said]
     lines += [f"num_client = {gateways}", *(f"workload[{number}] =" for number in range(gateways))]
     return "\n".join(lines)
 

@@ -22,6 +22,8 @@ from bcr_service import calls
 from bcr_service.gateway import Gateway
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
+from bcr_service.protocol_views import STATES
+from bcr_service.service_files import Listener
 from bcr_service.status import status_of
 from bcr_service.watching import look
 
@@ -35,8 +37,9 @@ STOP_LIMIT_S = 5.0
 class ZattPort:
     """Serves the dialect on one socket."""
 
-    def __init__(self, gateway: Gateway, asking: Asking) -> None:
+    def __init__(self, gateway: Gateway, asking: Asking, listener: Listener) -> None:
         self._gateway = gateway
+        self._listener = listener
         self._asking = asking
         self._connections: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Semaphore(MOST_READING)
@@ -98,7 +101,8 @@ class ZattPort:
         if kind == "append":
             return await self._append(asked.get("data"))
         if kind == "diagnostic":
-            return {"type": "result", "success": True, "status": "Leader", "diagnostic": status_of(self._gateway)}
+            role = self._gateway.view.standing(self._gateway, self._listener, True).role
+            return {"type": "result", "success": True, "status": STATES[role], "diagnostic": status_of(self._gateway)}
         return _failed(f"type is get, append or diagnostic, not {str(kind)[:40]}")
 
     async def _append(self, data: Any) -> Mapping[str, Any]:

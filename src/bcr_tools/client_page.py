@@ -22,7 +22,7 @@ Written by `./bcr reference` from the docstrings of `bcr_client`; a test holds i
 
 `bcr_client` needs PyNaCl and msgspec, and loads no DistAlgo. What the service itself promises stands in [service.md](../service.md)."""
 # What users make; the errors come behind them.
-CLASSES = ("Store", "AsyncStore", "DistributedDict", "RefreshPolicyAlways", "RefreshPolicyLock", "RefreshPolicyCount", "RefreshPolicyTime",
+CLASSES = ("Store", "AsyncStore", "UnprovedStore", "DistributedDict", "RefreshPolicyAlways", "RefreshPolicyLock", "RefreshPolicyCount", "RefreshPolicyTime",
            "Proof", "Versioned", "Change")  # fmt: skip
 ERRORS = ("StoreError", "NothingHappened", "ConditionFailed", "Refused", "OutcomeUnknown", "UntrustedAnswer", "BadProof")
 
@@ -56,7 +56,7 @@ def _methods(cls: type) -> Iterator[tuple[str, Any]]:
     """The methods that users call, as they stand in the class."""
     for each, found in vars(cls).items():
         function = found.__func__ if isinstance(found, (classmethod, staticmethod)) else found
-        if isinstance(function, FunctionType) and not each.startswith("_") and function.__doc__:
+        if isinstance(function, FunctionType) and not each.startswith("_") and each not in vars(Checking) and function.__doc__:
             yield each, function
 
 

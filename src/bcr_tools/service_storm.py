@@ -28,7 +28,6 @@ import psutil
 from bcr.verdict.registers import Call, why_no_register
 
 FILE = """t = 1
-gateway[0] = 127.0.0.1:{port}
 durable = on
 client_window = 8
 checkpt_interval = 20
@@ -37,7 +36,7 @@ head_timeout = 1000
 nonhead_timeout = 1000
 """
 KEYS = 20
-START_LIMIT_S = 90.0
+START_LIMIT_S = 180.0
 CALL_LIMIT_S = 40.0
 ASKED_MS = 20_000
 PATIENCE_MS = (200, 1_000, ASKED_MS)  # of callers: the impatient are told 503 and 504
@@ -151,14 +150,18 @@ def unkept(words: Sequence[Word], found: Sequence[str]) -> str | None:
 class Storm:
     """A service in the laboratory, its callers, and what is done to it."""
 
+    file = FILE
+    gateways = 1
+    replicas = 3
+
     def __init__(self, folder: Path, callers: int, seed: int) -> None:
         self._folder = folder
         self._chance = random.Random(seed)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self._port = probe.getsockname()[1]
-        (folder / "storm.config").write_text(FILE.format(port=self._port))
+        self._ports = _free_ports(self.gateways)
+        lines = [f"gateway[{number}] = 127.0.0.1:{port}\n" for number, port in enumerate(self._ports)]
+        (folder / "storm.config").write_text(self.file + "".join(lines))
         self._process: subprocess.Popen[bytes] | None = None
-        self.callers = [Caller(self._port, number, seed) for number in range(callers)]
+        self.callers = [Caller(self._ports[number % self.gateways], number, seed) for number in range(callers)]
         self.problems: list[str] = []
 
     def start(self) -> None:
@@ -177,14 +180,14 @@ class Storm:
                 raise RuntimeError(f"the service does not answer {path}; see {self._folder / 'output'}")
             time.sleep(0.05)
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> int:
+    def _ask(self, method: str, path: str, body: str | None = None, gateway: int = 0) -> int:
         try:
-            return self._exchange(method, path, body)[0]
+            return self._exchange(method, path, body, gateway)[0]
         except (OSError, http.client.HTTPException):
             return 0
 
-    def _exchange(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=CALL_LIMIT_S)) as connection:
+    def _exchange(self, method: str, path: str, body: str | None = None, gateway: int = 0) -> tuple[int, bytes]:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._ports[gateway], timeout=CALL_LIMIT_S)) as connection:
             connection.request(method, path, body, {"accept": "application/json"})
             response = connection.getresponse()
             return response.status, response.read()
@@ -193,20 +196,27 @@ class Storm:
         """Do something to the service while callers call, and let them make so many calls after that; returns what was done."""
         done = self._strike(self._chance.choice(ACTIONS))
         self.await_service("/keys?limit=1&timeout_ms=2000", "GET")
+        self._await_calls(calls, done)
+        return done
+
+    def _await_calls(self, calls: int, done: str) -> None:
         goal = self.count() + calls
         deadline_s = time.monotonic() + START_LIMIT_S
         while self.count() < goal:
             if time.monotonic() > deadline_s:
                 raise RuntimeError(f"{goal - self.count()} of {calls} calls are not answered within {START_LIMIT_S:g} s of: {done}")
             time.sleep(0.05)
-        return done
+
+    def told(self) -> str:
+        """What else is worth a line at the end."""
+        return ""
 
     def count(self) -> int:
         """The calls that have been answered so far."""
         return sum(caller.answered for caller in self.callers)
 
     def _strike(self, action: str) -> str:
-        replica = f"replica_{self._chance.randrange(3)}"
+        replica = f"replica_{self._chance.randrange(self.replicas)}"
         if action == "olympus":
             for process in self._family():
                 with contextlib.suppress(psutil.Error):
@@ -245,7 +255,8 @@ class Storm:
             caller.is_over = True
             caller.may_call.set()
         for caller in self.callers:
-            caller.join(2 * CALL_LIMIT_S)
+            if caller.ident is not None:  # it was started
+                caller.join(2 * CALL_LIMIT_S)
 
     def judge(self) -> list[str]:
         """What is not as callers were told."""
@@ -278,9 +289,14 @@ class Storm:
             self._process.wait()
 
 
-def run_service_storm(rounds: int, calls: int, callers: int, seed: int, folder: Path) -> int:
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def run_service_storm(rounds: int, calls: int, storm: Storm, seed: int) -> int:
     """`bcr storm --service`: 0 where all is as callers were told, 1 where it is not, or the service did not come back."""
-    storm = Storm(folder, callers, seed)
     problems: list[str] = []
     try:
         storm.start()
@@ -291,13 +307,15 @@ def run_service_storm(rounds: int, calls: int, callers: int, seed: int, folder: 
             done = storm.round(-(-calls // rounds))
             print(f"round {number + 1} of {rounds}: {done}; {storm.count():,} calls", flush=True)
         storm.stop_callers()
-        problems = storm.judge()
+        problems = storm.problems + storm.judge()
     except RuntimeError as problem:
-        problems = [str(problem)]
+        problems = [*storm.problems, str(problem)]
     finally:
         storm.stop_callers()
         storm.end()
     print(told(sum((caller.statuses for caller in storm.callers), Counter()), [word for caller in storm.callers for word in caller.words]))
+    if storm.told():
+        print(storm.told())
     for each in problems:
         print(f"NOT AS TOLD: {each}")
     print(f"seed {seed}: {'does not hold' if problems else 'holds'}")

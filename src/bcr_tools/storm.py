@@ -1,6 +1,6 @@
 """Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again.
 
-With --service one service is hit while many call it. With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted; and with
+With --service one service is hit while many call it; with --protocol raft beside that it is cut into three servers and two, and healed. With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted; and with
 `olympus` the configuration service is killed when the chain serves.
 """
 
@@ -22,9 +22,11 @@ from bcr.scenario.protocols import PROTOCOLS, WORDS, NotOfProtocol, Protocol, de
 from bcr_run.command import run_text
 from bcr_run.extras import NotSetUp, demand
 from bcr_run.options import formerly, natural, positive
-from bcr_tools.service_storm import run_service_storm
+from bcr_tools.partition_storm import PartitionStorm
+from bcr_tools.service_storm import Storm, run_service_storm
 from bcr_tools.trials import TURNS, run_trials, trial_of
 
+SERVICE_STORMS: Mapping[str, type[Storm]] = {"shuttle": Storm, "raft": PartitionStorm}
 TIMEOUT_MS = 400
 PER_CLIENT = 8
 # What comes late is served late, and a process that stands still for long is as good as crashed.
@@ -119,10 +121,12 @@ def main(arguments: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if options.service:
             try:
+                demand_command("storm --service", options.protocol)
                 demand("service")
-            except NotSetUp as problem:
+            except (NotSetUp, NotOfProtocol) as problem:
                 parser.error(f"--service: {problem}")
-            return run_service_storm(options.count, options.calls, options.callers, options.seed, folder)
+            kind = SERVICE_STORMS[options.protocol]
+            return run_service_storm(options.count, options.calls, kind(folder, options.callers, options.seed), options.seed)
         if options.trials:
             seeds = range(options.seed, options.seed + options.count)
             return run_trials(seeds, options.trials, folder, options.jobs, options.timeout)

@@ -262,8 +262,8 @@ def test_a_port_in_use_is_one_line_before_anything_starts(tmp_path):
 
 
 def test_a_bad_file_is_told_with_its_place(tmp_path):
-    [line] = started_in_vain(tmp_path, "t = 1\nprotocol = raft\n")
-    assert "own.config:2:1: error: protocol = raft" in line
+    [line] = started_in_vain(tmp_path, "t = 1\nprotocol = paxos\n")
+    assert "own.config:2:1: error: protocol = paxos" in line
 
 
 def test_a_file_that_is_not_there_is_told():

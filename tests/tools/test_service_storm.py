@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from bcr_tools import storm
+from bcr_tools.partition_storm import PartitionStorm
 from bcr_tools.service_storm import Caller, Word, told, unkept
 
 WORDS = [Word("a", True), Word("b", None), Word("c", False), Word("d", True)]
@@ -47,3 +48,21 @@ def test_a_short_storm_holds(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "round 1 of 1" in said
     assert said.endswith("seed 0: holds\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "unanswered", "problems"),
+    [(504, b"", 1, []), (200, b"5", 0, []), (200, b"4", 0, ["round 5: gateway 3, cut off, answers b'4' where 5 was confirmed"])],
+)
+def test_an_old_value_on_the_side_of_two_is_told(tmp_path, monkeypatch, status, body, unanswered, problems):
+    cut = PartitionStorm(tmp_path, 0, 0)
+    monkeypatch.setattr(cut, "_round", 5)
+    monkeypatch.setattr(cut, "_exchange", lambda *_: (status, body))
+    cut._read_on_the_side_of_two(3)
+    assert (cut.unanswered, cut.problems) == (unanswered, problems)
+
+
+def test_a_storm_of_a_service_that_has_no_disks_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        storm.main(["--service", "--protocol", "byzantine_raft"])
+    assert "in memory only" in capsys.readouterr().err

@@ -41,6 +41,7 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("replica", "replica_state"): tuple[int, int, bytes],
     ("replica", "replica_log"): tuple[int, int, bytes],
     ("replica", "changed"): tuple[str, int],
+    ("replica", "server_status"): tuple[bytes],
     ("replica", "fault_injected"): tuple[bytes],
     ("olympus", "olympus_key"): tuple[bytes, bytes],
     ("olympus", "started"): tuple[bytes],

@@ -1,0 +1,65 @@
+"""The client of a service that proves nothing to callers, against answers in the form of its gateways."""
+
+import json
+
+import pytest
+
+from bcr_client import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, UnprovedStore
+from bcr_client.answers import NOTHING_SEEN, delete, get, keys, put, transaction
+from bcr_client.wire import Response
+
+FAR_S = 1e12  # a deadline
+
+
+@pytest.fixture
+def store():
+    return UnprovedStore("http://127.0.0.1:1")
+
+
+def sent(store, call):
+    head, _, body = store.sent(call, FAR_S).partition(b"\r\n\r\n")
+    return head.split(b" ")[1].decode(), json.loads(body) if body else None
+
+
+def test_everything_but_a_listing_goes_through_a_transaction(store):
+    path, body = sent(store, put("k", {"a": [1.5, None]}, (0, 7, 0)))
+    assert path == "/transactions?timeout_ms=60000"
+    assert body == {"operations": [{"op": "put", "key": "k", "value": {"a": [1.5, None]}, "version": "0.7.0"}]}
+    assert sent(store, get("k"))[1] == {"operations": [{"op": "get", "key": "k"}]}
+    assert sent(store, delete("k", "absent"))[1] == {"operations": [{"op": "delete", "key": "k", "version": "absent"}]}
+    assert sent(store, transaction([("append", "k", "x")]))[1] == {"operations": [{"op": "append", "key": "k", "value": "x"}]}
+
+
+def test_nobody_is_asked_for_a_proof(store):
+    path, body = sent(store, keys("a", "b", 3))
+    assert path.startswith("/keys?")
+    assert "proof=0" in path
+    assert "proof=1" not in path
+    assert body is None
+
+
+def taken(store, status, told):
+    return store.take(get("k"), Response(status, json.dumps(told).encode()), NOTHING_SEEN)
+
+
+def test_results_are_returned_as_they_are_told(store):
+    assert taken(store, 200, {"results": [{"value": 5, "version": [0, 2, 0]}]}) == [{"value": 5, "version": [0, 2, 0]}]
+    assert store.last_proof is None
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "error"),
+    [
+        (412, {"detail": "no", "definite": True, "version": [0, 1, 0]}, ConditionFailed),
+        (503, {"detail": "busy", "definite": True}, NothingHappened),
+        (504, {"detail": "late", "definite": False}, OutcomeUnknown),
+        (400, {"detail": "no key", "definite": True}, Refused),
+        (502, {}, OutcomeUnknown),
+        (200, [], OutcomeUnknown),
+    ],
+)
+def test_what_went_wrong_is_told_by_what_may_be_concluded(store, status, told, error):
+    with pytest.raises(error) as raised:
+        taken(store, status, told)
+    assert type(raised.value) is error
+    assert not getattr(raised.value, "is_proved", False)
