@@ -109,8 +109,8 @@ class BraftOracle(LogOracle):
 
     def _check_append_only(self, name: str, state: Any) -> None:
         """What a server has signed for an index in a term it has not signed for another entry, whatever it holds now."""
-        if not state.is_ready:
-            return
+        if not state.is_ready or state.store.is_dirty:
+            return  # what is not in the store yet it has signed nothing of, and may end without
         first = 0 if state.begun is None else state.begun.index
         for index in range(state.log.last_index, max(first, state.log.base.index, 1) - 1, -1):
             place = state.log.at(index)

@@ -216,3 +216,8 @@ def test_without_disks_what_befalls_them_does_nothing_and_that_is_said():
 def test_a_few_seeds_with_disks_break_nothing():
     tally = run_seeds(range(4_000, 4_006), durable=True, protocol="byzantine_raft")
     assert [(each.seed, each.breaches) for each in tally.failures] == []
+
+
+@pytest.mark.parametrize("seed", [9_000_013, 9_000_061])
+def test_a_server_that_ends_in_a_sync_is_held_to_nothing_that_was_not_there_yet(seed):
+    assert run_seeds([seed], durable=True, protocol="byzantine_raft").failures == []

@@ -91,6 +91,7 @@ class DiskStore:
         """Reads what is there. Raises DiskError; DamagedError where it is not what was written, or another server's."""
         self._disk = disk
         self._waiting: list[Record] = []
+        self._is_syncing = False
         self._vote: VoteRecord | None = None
         self._standing: msgspec.Struct | None = None  # as it was last told
         content = disk.read()
@@ -110,7 +111,7 @@ class DiskStore:
 
     @property
     def is_dirty(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting) or self._is_syncing
 
     def load(self) -> Stored:
         """What was there when it was opened."""
@@ -135,7 +136,9 @@ class DiskStore:
         """Return when all that it was told will survive a power cut. Raises DiskError."""
         if self._waiting:
             self._append()
+            self._is_syncing = True
             self._disk.sync()
+            self._is_syncing = False
 
     def _append(self) -> None:
         self._disk.append(Row.of(self._next_row, encode(tuple(self._waiting))))
