@@ -71,8 +71,6 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.sessions and options.protocol != "shuttle":
             raise ValueError(f"--sessions: clients of the chain come and go, and --protocol is {options.protocol}")
-        if options.durable and (refused := PROTOCOLS[options.protocol].refused.get("durable")):
-            raise ValueError(f"--durable: {refused[1]}")
         if options.sessions and options.authentication in ("hmac", FROM_THE_SEED):
             raise ValueError("--sessions: authentication = hmac has no credentials")
         seeds = _shard(range(options.seed, options.seed + options.count), options.shard)

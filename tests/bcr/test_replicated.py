@@ -230,10 +230,10 @@ def test_a_name_is_not_longer_than_it_may_be_and_counts():
 
 def test_what_an_operation_says_of_its_results_fills_slots():
     state = RunningState(1, replicated=Counters())
-    requests = [Request(client, 0, (Operation("list", ""),) * 200) for client in range(4)]
+    requests = [Request(client, 0, (Operation("list", ""),) * 1_000) for client in range(4)]
     room = SlotRoom(state)
     signed = [msgspec.structs.replace(_signed(each), statement=each) for each in requests]
-    assert [room.takes(each) for each in signed] == [True, True, False, False]  # 200,000 bytes each, and 524,288 are possible
+    assert [room.takes(each) for each in signed] == [True, True, False, False]  # 1,000,000 bytes each, and 2,097,152 are possible
 
 
 def _signed(request):
@@ -443,5 +443,5 @@ def test_the_order_of_keys_is_made_once_and_begins_with_the_first_where_none_is_
 
 def test_the_first_request_of_a_slot_fits_whatever_it_gets_and_leaves_no_room_to_others():
     room = SlotRoom(RunningState(1, replicated=Counters()))
-    requests = [Request(client, 0, (Operation("list", ""),) * count) for client, count in enumerate((600, 1))]
+    requests = [Request(client, 0, (Operation("list", ""),) * count) for client, count in enumerate((2_200, 1))]
     assert [room.takes(msgspec.structs.replace(_signed(each), statement=each)) for each in requests] == [True, False]

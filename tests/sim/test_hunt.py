@@ -32,11 +32,6 @@ def test_a_shard_that_is_none_is_bad_input(shard, capsys):
     assert "expected I/N" in capsys.readouterr().err
 
 
-def test_disks_of_a_protocol_that_has_none_are_bad_input(capsys):
-    assert hunt.main(["--count", "5", "--protocol", "byzantine_raft", "--durable"]) == 2
-    assert "--durable: its servers have a store in memory" in capsys.readouterr().err
-
-
 def test_a_hunt_that_is_to_stop_does_so_at_the_first_failure_of_a_file_too(tmp_path, capsys):
     file = tmp_path / "failing.config"
     file.write_text("t = 1\nnum_client = 1\nworkload[0] = get('a')\nexpect[reconfigurations] = 1\n")

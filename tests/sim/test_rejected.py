@@ -34,8 +34,8 @@ def test_who_sends_too_many_operations_at_once_is_told_and_goes_on_behind_it(aut
 
 
 def test_who_sends_too_many_bytes_at_once_is_told_and_goes_on_behind_it():
-    large = f"append('a','{'x' * 150_000}'); "
+    large = f"append('a','{'x' * 600_000}'); "
     outcome = run_of(f"put('b','c'); get('b'); {large}{large}get('b'); get('a')", 2)
     assert set(outcome.breaches) == {f"liveness: {reason}" for reason in outcome.judgement.reasons}
     assert [each.request.statement.number for each in outcome.record.clients[0].exchanges] == [0, 2]
-    assert "client 0: request 1 is rejected by all replicas: a request of more than 266,240 bytes" in outcome.judgement.reasons
+    assert "client 0: request 1 is rejected by all replicas: a request of more than 1,052,672 bytes" in outcome.judgement.reasons

@@ -6,7 +6,7 @@ from bcr.chain import slot_room as room
 from bcr.scenario import parse_scenario
 from bcr_sim.simulated_run import simulate
 
-LARGE = "t = 1\nnum_client = 20\nbatch_limit = 100\n" + "".join(f"workload[{k}] = uniform({k},3,100000,30)\n" for k in range(20))
+LARGE = "t = 1\nnum_client = 60\nbatch_limit = 100\n" + "".join(f"workload[{k}] = uniform({k},3,100000,10)\n" for k in range(60))
 
 
 def outcome_of(text):
@@ -17,7 +17,7 @@ def outcome_of(text):
 def test_large_values_and_a_large_batch_need_no_reconfiguration(authentication):
     outcome = outcome_of(LARGE + f"authentication = {authentication}\nexpect[reconfigurations] = 0\n")
     assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
-    assert outcome.result["operations"] == 60
+    assert outcome.result["operations"] == 180
 
 
 def test_a_head_that_fills_slots_by_their_number_alone_is_found(monkeypatch):

@@ -281,16 +281,25 @@ def before_any_configuration_is_announced_whoever_enrols_again_is_told_of_none(s
 
 
 @case("Olympus", SERVING)
-def a_replica_that_enrols_again_is_told_what_it_began_with_once_its_configuration_is_issued(scene: Scene) -> None:
+def a_replica_that_enrols_again_is_told_its_configuration_once_that_is_issued(scene: Scene) -> None:
     state, key = scene.state, scene.state.public_keys["replica_1"]
     for durable, number, has_issued, calls in (
-        (True, 0, True, [("hand_out", (state.chain[1],))]),
+        (True, 0, True, [("hand_out", (state.chain[1],), False)]),
         (False, 0, True, []),
         (True, 1, True, []),
         (True, 0, False, []),
     ):
         having = {"settings": replace(state.settings, durable=durable), "number": number, "told_again": Repetitions(300.0)}
         assert told(scene, "replica_1", key, **having, next_signed=state.next_signed if has_issued else None) == calls
+
+
+@case("Olympus", SERVING)
+def what_it_began_with_a_replica_is_sent_when_it_enrols_again_a_second_time(scene: Scene) -> None:
+    state, key = scene.state, scene.state.public_keys["replica_1"]
+    having = {"settings": replace(state.settings, durable=True), "told_again": Repetitions(0.0)}
+    assert [told(scene, "replica_1", key, **having) for _ in range(2)] == [
+        [("hand_out", (state.chain[1],), each)] for each in (False, True)
+    ]
 
 
 @case("Olympus", SERVING)

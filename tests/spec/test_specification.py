@@ -301,6 +301,7 @@ def test_queries_over_history_cost_more_the_longer_the_history():
     assert long.specification_ms / short.specification_ms > 1.5 * long.implementation_ms / short.implementation_ms
 
 
-def test_the_command_refuses_another_protocol_before_it_runs_it(capsys):
-    assert spec_main([str(SCENARIOS / "byzantine_raft.config")]) == 2
-    assert "the specification is of protocol = shuttle, and not of byzantine_raft" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["raft_restart", "byzantine_raft_restart"])
+def test_the_command_refuses_what_no_specification_speaks_of_before_it_runs_it(name, capsys):
+    assert spec_main([str(SCENARIOS / f"{name}.config")]) == 2
+    assert "begin again" in capsys.readouterr().err
