@@ -153,7 +153,7 @@ def test_a_client_has_no_more_outstanding_than_its_window():
 
 
 def test_a_process_makes_its_key_known_under_a_secret():
-    """[1.4] a process makes its key known (`public_key`) under a MAC with that secret"""
+    """[1.4] A process makes its key known (`public_key`) under a MAC with that secret"""
     enrolled = PublicKey.enrol("replica_0", b"k" * 32, b"s" * 32)
     enrolled.demand_secret(b"s" * 32)
     for other in (changed(enrolled, key=b"l" * 32), changed(enrolled, name="replica_1")):
@@ -162,7 +162,8 @@ def test_a_process_makes_its_key_known_under_a_secret():
 
 
 def test_a_configuration_is_signed_with_the_addresses_of_replicas_and_clients(chain):
-    """[1.5] holds its number, t, the public keys and addresses of the replicas in chain order and of the clients by number"""
+    """[1.5] holds its number, t, the authenticator, the acceptance (3.6), and the public keys and
+    addresses of the replicas in chain order and of the clients by number"""
     signed, keys = chain.issued[0], key_of("client_0")
     assert demand_issued(signed, key_of("olympus").public, keys).number == 0
     for members in ("replicas", "clients"):
@@ -296,7 +297,7 @@ def demand(shuttle, chain, position=1):
 
 
 def test_every_request_of_a_shuttle_is_signed_by_its_client(chain):
-    """[3.3] every request is signed by its client"""
+    """[3.3] Every request must be signed by its client."""
     shuttle = chain.shuttle(0, 1)
     demand(shuttle, chain)
     [request] = shuttle.requests
@@ -308,7 +309,7 @@ def test_every_request_of_a_shuttle_is_signed_by_its_client(chain):
 
 @pytest.mark.parametrize("kept", [(), (0,), (1,), (1, 0)])
 def test_the_order_proof_has_the_order_of_each_predecessor_in_turn(chain, kept):
-    """[3.3] the order proof has the order of each predecessor, in turn, signed"""
+    """[3.3] The order proof must have the order of each predecessor, in turn, signed"""
     shuttle = chain.shuttle(0, 2)
     demand(shuttle, chain, 2)
     with pytest.raises(IncompleteProof):
@@ -325,7 +326,7 @@ def test_an_order_is_for_this_configuration_and_slot_and_the_digest_of_these_req
 
 
 def test_a_replica_executes_nothing_that_its_predecessor_ordered_otherwise_than_the_client_asked():
-    """[3.3] Otherwise it executes the requests, adds its own order and result, keeps the order proof in its history"""
+    """[3.3] Otherwise the replica executes the requests, adds its own order and result, keeps the order proof in its history"""
     found = run("failures[0,0] = client_request(0,1),change_operation()\n")
     assert len(found.when("replica_1", "notices ContradictoryOrder in shuttle, blames replica 0")) == 1
     assert not found.when("replica_[12]", "executes slot 1")
@@ -338,13 +339,13 @@ def hole():
 
 
 def test_every_lower_slot_is_ordered_here():
-    """[3.3] every lower slot is ordered here"""
+    """[3.3] Every lower slot must be ordered here."""
     [noticed] = hole().where("replica_2", "notices Hole in shuttle")
     assert not [i for i in hole().where("replica_2", "executes slot 2") if i < noticed + 2]
 
 
 def test_a_shuttle_of_a_slot_that_is_ordered_already_is_ignored():
-    """[3.3] If the slot is ordered here already, it has the same requests, and the shuttle is ignored."""
+    """[3.3] If the slot is ordered here already, it must have the same requests, and the shuttle is ignored."""
     found = run("failures[0,0] = client_request(0,1),duplicate()\n")
     assert len(found.when("replica_1", "ignores shuttle slot 1")) == 1
     assert len(found.when("replica_1", "executes slot 1")) == 1
@@ -365,7 +366,7 @@ def test_the_tail_answers_the_client_first_and_then_the_result_shuttle_leaves():
 
 
 def test_the_result_shuttle_goes_from_tail_to_head_once():
-    """[3.5] and passes it on"""
+    """[3.5] and passes the result shuttle on"""
     senders = [name for _, name, said in fault_free().lines if re.match(r"sends \w+: result_shuttle slot 2", said)]
     assert senders == ["replica_2", "replica_1"]
 
@@ -421,7 +422,7 @@ def test_an_order_stands_in_for_a_result_that_is_missing_or_invalid(chain):
 
 
 def test_a_replica_testifies_whatever_outcome_it_names_and_what_is_bad_is_evidence_and_no_reason_to_stop(chain):
-    """[3.6] A bad statement that is not needed is evidence and no reason to stop"""
+    """[3.6] A bad statement that is not needed is evidence, and no reason to stop"""
     other = chain.sign(changed(chain.slots[0].result(), outcomes_digest=bytes(32)), 2)
     check = final(chain, (*chain.result_proof(chain.slots[0], (0, 1)), other))
     assert [each.signer for each in check.disagreeing] == [2]
@@ -438,14 +439,14 @@ def test_an_order_of_another_slot_or_of_other_requests_testifies_to_nothing(chai
 
 
 def test_acceptance_quorum_leaves_the_second_half_out(chain):
-    """[3.6] `acceptance = quorum` leaves the second half out"""
+    """[3.6] `acceptance = quorum` leaves out the second half"""
     with pytest.raises(NotFinal):
         final(chain, (0, 1))
     final(chain, (0, 1), acceptance="quorum")
 
 
 def test_a_client_asks_everybody_at_once_where_a_proof_is_not_complete():
-    """[3.6] or asks everybody at once (a client)"""
+    """[3.6] a client asks everybody at once"""
     found = run(PATIENCE + "failures[0,1] = shuttle(0,1),answer_early(1)\n")
     [noticed] = found.when("client_0", "notices NotFinal in result_message")[:1]
     assert found.when("client_0", "asks all for request 1")[0] == noticed
@@ -545,7 +546,7 @@ def test_a_client_that_gets_an_error_asks_for_the_configuration_and_sends_the_sa
 
 
 def test_t_plus_1_rejections_that_agree_say_for_all_replicas_that_a_request_is_never_ordered(chain):
-    """[4.8] t+1 rejections that agree, one of them a correct replica's, say so for all of them."""
+    """[4.8] One of t+1 rejections that agree is a correct replica's, so they speak for all replicas."""
     request = chain.send(0, *[get("k")] * 1_001)
     with pytest.raises(BeyondLimits):
         demand(
@@ -899,7 +900,7 @@ def test_quorums_without_who_hides_orders_come_first_and_then_those_with_a_longe
 
 
 def test_a_quorum_that_has_failed_is_not_tried_again_unless_it_failed_by_silence(chain):
-    """[7.9] One that has failed is not tried again, unless it failed by silence alone and that is over"""
+    """[7.9] A quorum that has failed is not tried again, unless it failed by silence alone and that is over"""
     change, plan = agreed(chain, (None, None))
     change.fail(plan, "its digests differ")
     assert change.next_plan() is None
@@ -911,7 +912,7 @@ def test_a_quorum_that_has_failed_is_not_tried_again_unless_it_failed_by_silence
 
 
 def test_where_no_quorum_can_be_had_yet_olympus_wedges_again_and_waits_on():
-    """[7.10] Where no quorum can be had *yet*, Olympus wedges again those who owe an answer, and waits on"""
+    """[7.10] If no quorum can be had *yet*, Olympus wedges those again who owe an answer, and waits on"""
     assert waiting().when("olympus", "waiting on")
     assert waiting().outcome.judgement.status == "pass"
     assert waiting().who("is active in configuration 1")
@@ -991,7 +992,7 @@ def test_a_head_that_orders_a_request_twice_misbehaves():
 
 
 def test_a_configuration_that_is_replaced_soon_makes_the_next_one_owe_a_pause():
-    """[7a.8] 50 ms, doubled each time, 3200 ms at the most; one that has served four times its pause owes none"""
+    """[7a.8] 50 ms, doubled each time, 3200 ms at the most. One that has served four times its pause owes none."""
     pauses = Pauses()
     assert [pauses.owed_ms(0) for _ in range(9)] == [0, 50, 100, 200, 400, 800, 1600, 3200, 3200]
     assert pauses.owed_ms(4 * 3200 + 1) == 0
@@ -1006,7 +1007,7 @@ def test_a_history_is_checked_a_slice_at_a_time(chain):
 
 
 def test_a_configuration_in_which_nobody_is_faulty_and_nothing_late_is_not_replaced():
-    """[7a.10] A configuration in which nobody is faulty and nothing late is not replaced."""
+    """[7a.10] A configuration is not replaced if nobody in it is faulty and nothing is late."""
     for found in (fault_free(), checkpoints(), slow_tail()):
         assert found.when("olympus", "is asked by") == []
         assert found.outcome.result["reconfigurations"] == []
@@ -1026,7 +1027,7 @@ def test_the_operations_do_as_the_table_says():
 
 
 def test_a_digest_is_the_same_however_the_state_was_come_to():
-    """[8.2] Its digest is over the root of a Merkle tree (2.5) of 16,384 buckets"""
+    """[8.2] Its digest is over two things: the root of a Merkle tree (2.5) of 16,384 buckets"""
     slow, quick = RunningState(9), RunningState(9)
     requests = [Request(0, number, (put(f"k{number}", "v"),)) for number in range(9)]
     for slot, request in enumerate(requests):
@@ -1047,7 +1048,7 @@ def test_a_bucket_and_the_statements_of_a_checkpoint_prove_what_stands_at_a_key(
 
 
 def test_an_operation_with_two_keys_finds_both_in_a_state_that_was_handed_over():
-    """[8.2] it is read bucket by bucket, as operations name keys"""
+    """[8.2] It is read bucket by bucket, as operations name keys."""
     bank = named(f"{PROJECT}/examples/bank/bank:Bank")
     state = RunningState(9, replicated=bank)
     state.execute(0, 0, [Request(0, 0, tuple(objects.Operation("deposit", name, "5") for name in ("alice", "bob")))])
@@ -1066,7 +1067,7 @@ def test_of_a_request_of_the_store_all_happens_or_nothing():
 
 
 def test_of_another_object_nothing_is_executed_that_may_write_more_than_there_is_room_for():
-    """[8.3] nothing of a request is executed that may write, or get, more than there is room for"""
+    """[8.3] With another object, nothing is executed of a request that may write, or get, more than there is room for."""
     state = RunningState(9, StateLimits(dictionary=120), "store")
     puts = [Request(0, number, (store_operations.put(f"k{number}", "1"),)) for number in range(9)]
     results = [state.execute(0, slot, [request])[0].results[0] for slot, request in enumerate(puts)]
