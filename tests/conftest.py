@@ -21,8 +21,16 @@ def pytest_configure():
             signal.signal(number, handler)
 
 
+@pytest.fixture
+def browser(chromium):
+    """A browser that shows no page yet, and whose log is empty; a page does not go on when its test has ended."""
+    chromium.get_log("browser")
+    yield chromium
+    chromium.get("about:blank")
+
+
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
+def chromium(tmp_path_factory):
     """Debian's Chromium, driven by Selenium."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("no browser with its driver on this machine: apt-get install chromium chromium-driver")

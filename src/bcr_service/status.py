@@ -21,6 +21,7 @@ def status_of(gateway: Gateway) -> dict[str, Any]:
         "operations": gateway.desk.operations,
         "requests": gateway.desk.requests,
         "laboratory": gateway.own.is_lab,
+        "ready": is_ready(gateway)[0],
         **gateway.status,
     }
 

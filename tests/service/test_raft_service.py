@@ -1,6 +1,7 @@
 """A service of Raft, as its users call it: the interface and the dialects, cuts, servers that end and come back, changes."""
 
 import ast
+import itertools
 import json
 import re
 import signal
@@ -118,6 +119,34 @@ def test_the_status_of_raft_tells_term_leader_and_indices(five):
     leader = status["servers"][status["leader"]]
     assert (leader["role"], leader["term"], len(leader["match_index"])) == ("leader", status["term"], 4)
     assert b"led by replica_" in call(gateways(five)[0], "GET", "/admin/status")[2]
+
+
+def test_the_live_page_of_a_service_that_answers_nobody_for_now_has_no_errors(five, browser):
+    """It goes on looking, and what it asks for is answered: that the service is not ready is part of the answer."""
+    until(five, is_whole)
+    browser.get(five.url)
+
+    def says(words):
+        shown = "return document.getElementById('state').textContent"
+        WebDriverWait(browser, LIMIT_S).until(lambda _: words in browser.execute_script(shown))
+
+    says(", answering")
+    sides = ((0, 1), (2,), (3, 4))  # none of which is a majority
+    for one, other in itertools.combinations(sides, 2):
+        for ends in itertools.product(one, other):
+            assert call(gateways(five)[1], "POST", "/lab/fail_link/{}/{}".format(*(f"replica_{each}" for each in ends)))[0] == 202
+    says("no leader")
+    says("not answering now")
+    assert call(gateways(five)[0], "GET", "/readyz")[0] == 503
+    looks = "return performance.getEntriesByType('resource').filter(each => each.name.endsWith('/admin/status')).length"
+    seen = browser.execute_script(looks)
+    WebDriverWait(browser, LIMIT_S).until(lambda _: browser.execute_script(looks) > seen + 1)
+    assert call(gateways(five)[1], "POST", "/lab/fix_link")[0] == 202
+    says(", answering")
+    until(five, is_whole)
+    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    # A list of keys that was asked for just before the cut may have waited in vain, and that is an error.
+    assert [message for message in errors if "/keys?" not in message] == []
 
 
 def test_the_live_page_shows_the_servers_and_says_that_nothing_is_proved(five, browser):
