@@ -50,6 +50,7 @@ FORMS: Mapping[str, Form] = {
     "powerCut": Form("powerCut", "in the laboratory: Olympus and all replicas end at once, and begin again", 0),
     "help": Form("help", "this list", 0),
     "quit": Form("quit", "leave; Ctrl-D does too", 0),
+    "exit": Form("exit", "the same as quit", 0),
 }
 # Command -> what the laboratory calls it.
 OF_LABORATORY = {"kill": "kill", "fail": "kill", "failProcess": "kill", "pause": "pause", "resume": "resume",
@@ -130,4 +131,5 @@ def value_of(text: str) -> Any:
 
 def helped(names: Sequence[str] = tuple(FORMS)) -> str:
     """The list of commands."""
-    return "\n".join(f"  {FORMS[name].written:<24}{FORMS[name].purpose}" for name in names)
+    width = max(len(FORMS[name].written) for name in names) + 2
+    return "\n".join(f"  {FORMS[name].written:<{width}}{FORMS[name].purpose}" for name in names)

@@ -260,7 +260,7 @@ def converse(session: Session, lines: Iterable[str]) -> int:
             command = understood(line)
             if command is None:
                 continue
-            if command.name == "quit":
+            if command.name in ("quit", "exit"):
                 break
             worst = max(worst, attempted(lambda each=command: session.do(each), command.name))  # type: ignore[misc]
         except NotUnderstood as problem:

@@ -45,6 +45,10 @@ def test_the_help_has_every_command():
     assert all(form.written in helped() for form in FORMS.values())
 
 
+def test_the_help_keeps_each_command_apart_from_what_it_does():
+    assert all(f"{form.written}  " in helped() for form in FORMS.values())
+
+
 @pytest.fixture
 def at(service, olympus_key):
     return ["--url", service.url, "--olympus-key", olympus_key]
