@@ -174,7 +174,7 @@ def the_last_slot_before_a_checkpoint_is_overdue(scene: Scene) -> None:
 def a_slot_whose_results_are_too_large(scene: Scene) -> None:
     kept = scene.state.ledger.state
     scene.state.ledger.state = kept.copy()
-    scene.state.ledger.state.apply(Operation("put", "large", "x" * (1 << 18)))
+    scene.state.ledger.state.apply(Operation("put", "large", "x" * (1 << 20)))
     reads = (Operation("get", "large"),)
     first, second = scene.fresh(), scene.fresh(1)
     try:
@@ -912,7 +912,7 @@ def who_enrols_again_with_its_key_and_its_secret_is_told_what_there_is_and_nobod
             state.settings = replace(kept, durable=durable)
             for name, told in (
                 ("client_1", ("announce", (state.clients[1],))),
-                ("replica_2", ("hand_out", (state.chain[2],)) if durable else None),
+                ("replica_2", ("hand_out", (state.chain[2],), False) if durable else None),
             ):
                 key, secret = state.public_keys[name], state.secrets[name]
                 with scene.recording("announce", "hand_out") as calls:
@@ -930,7 +930,7 @@ def who_enrols_again_with_its_key_and_its_secret_is_told_what_there_is_and_nobod
 
 
 @case("Olympus", SERVING)
-def a_replica_that_gives_its_key_without_end_gets_what_it_began_with_once(scene: Scene) -> None:
+def a_replica_that_gives_its_key_without_end_is_answered_once(scene: Scene) -> None:
     kept = scene.state.settings
     scene.state.settings = replace(kept, durable=True)
     key, secret = scene.state.public_keys["replica_1"], scene.state.secrets["replica_1"]
@@ -940,7 +940,7 @@ def a_replica_that_gives_its_key_without_end_gets_what_it_began_with_once(scene:
                 scene.process.on_public_key(PublicKey.enrol("replica_1", key, secret))
     finally:
         scene.state.settings = kept
-    assert calls == [("hand_out", (scene.state.chain[1],))]
+    assert calls == [("hand_out", (scene.state.chain[1],), False)]
 
 
 def wanted(scene: Scene, act: Callable[[], None]) -> Any:
