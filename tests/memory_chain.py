@@ -254,3 +254,14 @@ def three_slots():
     chain.serve(1, append("k", "b"))
     chain.serve(0, get("k"))
     return chain
+
+
+class Counting:
+    """An author who counts how often somebody checks what it has signed."""
+
+    def __init__(self, author):
+        self.author, self.times = author, 0
+
+    def is_valid(self, message, signature):
+        self.times += 1
+        return self.author.is_valid(message, signature)

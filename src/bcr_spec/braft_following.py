@@ -24,11 +24,10 @@ from bcr.signed.statements import Request
 from bcr.signed.violations import ProtocolViolation
 from bcr.state.running import Snapshot
 from bcr_runtime.journal import Journal
-from bcr_sim import distalgo
 from bcr_sim.braft_run import BraftRun
 from bcr_sim.distalgo import Container, ProcessId
 from bcr_sim.simulated_run import demand_simulable
-from bcr_spec.following import NEVER_S, Departure, Follower, NotSpecified, complaints_of_processes
+from bcr_spec.following import NEVER_S, Departure, Follower, NotSpecified, departures_of_servers
 from bcr_spec.text import specification_among_liars
 from bcr_spec.translation import Message
 
@@ -256,12 +255,8 @@ def demand_specified(scenario: Scenario) -> None:
 
 def departures_of_braft(run: RecordedBraft) -> list[Departure]:
     """Where the run that was recorded is none that the specification allows; empty where it is one."""
-    distalgo.set_options()
-    found: list[Departure] = []
-    with complaints_of_processes() as complaints:
-        for position, steps in run.steps.items():
-            found += [Departure(f"replica_{position}", what) for what in _Beside(run, position).departures(steps)]
-    return [Departure("the specification", complaint) for complaint in complaints] + found + list(_apart(run))
+    whats = ((position, _Beside(run, position).departures(steps)) for position, steps in run.steps.items())
+    return [*departures_of_servers(whats), *_apart(run)]
 
 
 def _apart(run: RecordedBraft) -> Iterator[Departure]:

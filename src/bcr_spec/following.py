@@ -126,6 +126,14 @@ def departures(run: Recorded) -> list[Departure]:
     return [Departure("the specification", complaint) for complaint in complaints] + found
 
 
+def departures_of_servers(whats: Iterable[tuple[int, Iterable[str]]]) -> list[Departure]:
+    """What the specification's servers find at each position, and what goes wrong in them; they do it as they are iterated over."""
+    distalgo.set_options()
+    with complaints_of_processes() as complaints:
+        found = [Departure(f"replica_{position}", what) for position, those in whats for what in those]
+    return [Departure("the specification", complaint) for complaint in complaints] + found
+
+
 @contextmanager
 def complaints_of_processes() -> Iterator[list[str]]:
     """What processes of the specification log as an error meanwhile."""

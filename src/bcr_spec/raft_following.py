@@ -18,11 +18,10 @@ from bcr.raft.rpcs import KINDS, Appended, AppendEntries, InstallSnapshot, Reque
 from bcr.scenario import Scenario
 from bcr.signed.encoding import decode
 from bcr.signed.statements import Request
-from bcr_sim import distalgo
 from bcr_sim.distalgo import MESSAGE, Container, ProcessId
 from bcr_sim.raft_run import RaftRun
 from bcr_sim.simulated_run import demand_simulable
-from bcr_spec.following import NEVER_S, Departure, Follower, NotSpecified, complaints_of_processes
+from bcr_spec.following import NEVER_S, Departure, Follower, NotSpecified, departures_of_servers
 from bcr_spec.text import specification_of_raft
 from bcr_spec.translation import Message
 
@@ -119,12 +118,8 @@ def demand_specified(scenario: Scenario) -> None:
 
 def departures_of_raft(run: RecordedRaft) -> list[Departure]:
     """Where the run that was recorded is none that the specification allows; empty where it is one. Raises NotSpecified."""
-    distalgo.set_options()
-    found: list[Departure] = []
-    with complaints_of_processes() as complaints:
-        for position, steps in enumerate(run.steps):
-            found += [Departure(f"replica_{position}", what) for what in _Beside(run, position).departures(steps)]
-    return [Departure("the specification", complaint) for complaint in complaints] + found + list(_apart(run))
+    whats = ((position, _Beside(run, position).departures(steps)) for position, steps in enumerate(run.steps))
+    return [*departures_of_servers(whats), *_apart(run)]
 
 
 def _apart(run: RecordedRaft) -> Iterator[Departure]:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_chain import Counting
 
 from bcr.chain.configuration import Configuration, Member, Membership
 from bcr.chain.guests import MOST_OF_A_HOLDER, Admitted, Guests
@@ -266,17 +267,6 @@ def test_a_slot_passes_also_where_nobody_is_in_session():
 
 def test_olympus_keeps_the_latest_16_credentials_of_a_holder():
     assert MOST_OF_A_HOLDER == 16
-
-
-class Counting:
-    """An author who counts how often somebody checks what it has signed."""
-
-    def __init__(self, author):
-        self.author, self.times = author, 0
-
-    def is_valid(self, message, signature):
-        self.times += 1
-        return self.author.is_valid(message, signature)
 
 
 def test_a_credential_that_was_found_right_is_not_checked_again():

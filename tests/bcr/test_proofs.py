@@ -7,7 +7,7 @@ from copy import copy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import MemoryChain, append, changed, get, make_configuration, put, replica_author
+from memory_chain import Counting, MemoryChain, append, changed, get, make_configuration, put, replica_author
 
 from bcr.chain import proofs
 from bcr.chain.messages import ResultShuttle
@@ -623,17 +623,6 @@ def test_a_slot_may_have_as_many_requests_as_the_limit_says():
     _, _, _, answer = batch()
     with pytest.raises(MalformedMessage, match=f"not the path of requests 1 of {MAX_REQUESTS_PER_SLOT}"):
         changed(answer, size=MAX_REQUESTS_PER_SLOT).result()
-
-
-class Counting:
-    """An author who counts how often somebody checks what it has signed."""
-
-    def __init__(self, author):
-        self.author, self.times = author, 0
-
-    def is_valid(self, message, signature):
-        self.times += 1
-        return self.author.is_valid(message, signature)
 
 
 def test_of_a_slot_that_requests_share_a_client_checks_no_statement_twice_and_remembers_none_of_a_request_alone(monkeypatch):
