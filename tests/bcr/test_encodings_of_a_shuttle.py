@@ -1,13 +1,14 @@
-"""A shuttle's requests are encoded once at each replica; what is made of that is what is made of the requests themselves."""
+"""Requests are encoded once where they are checked; what is made of that is what is made of the requests themselves."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_chain import MemoryChain, client_key, get, put
+from memory_chain import MemoryChain, client_key, get, make_configuration, put
 
-from bcr.chain.messages import Shuttle
+from bcr.chain.messages import Shuttle, demand_request
 from bcr.chain.names import message_of, payload_of
 from bcr.objects.operation import Operation
+from bcr.signed import encoding
 from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Request, tree_over, tree_over_encoded
@@ -93,3 +94,17 @@ def test_a_client_s_signature_below_another_encoding_of_its_request_does_not_hol
     assert keys.author(keys.public).is_valid(other, signed.signature)
     assert not signed.is_authentic(keys.author(keys.public))
     assert not signed.is_authentic(keys.author(keys.public), encode(signed))
+
+
+def test_a_request_that_comes_alone_is_encoded_once_for_its_size_and_its_signature(monkeypatch):
+    request = Signed.sign(Request(0, 0, (put("k", "x" * 10_000),)), 0, client_key(0))
+    encoded_bytes = []
+
+    class Counting:
+        def encode(self, value):
+            encoded_bytes.append(len(encoding.msgspec.msgpack.encode(value)))
+            return encoding.msgspec.msgpack.encode(value)
+
+    monkeypatch.setattr(encoding, "_encoder", Counting())
+    demand_request(request, make_configuration())
+    assert sum(encoded_bytes) < 2 * 10_000

@@ -246,6 +246,8 @@ def demand_request(request: SignedRequest, configuration: Membership, encoded: b
     `encoded` are its canonical bytes, for who has them. It is BeyondLimits where all replicas find so, whoever signed it: then the
     signature has not been looked at.
     """
+    if encoded is None:
+        encoded = encode(request)  # once for the size and for the signature: it may be long
     demand_within_limits(request, encoded)
     if request.statement.number < 0:
         raise MalformedMessage("a request with a number below 0", evidence=(request,))
