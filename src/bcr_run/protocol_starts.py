@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bcr.chain.limits import state_limits
+from bcr.raft.changes import surely_deciding
 from bcr.verdict.braft_verdict import judge_braft
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.raft_verdict import judge_raft
@@ -42,6 +43,7 @@ def _of_servers(judge_servers: Callable[..., Judgement], *which: str) -> Callabl
             patience_ms=patience_ms(launch.scenario),
             limits=state_limits(launch.settings),
             replicated=launch.scenario.replicated,
+            deciding=surely_deciding(launch.scenario.deciding, launch.scenario.changes, record.changes),
             **{name: getattr(launch.settings, name) for name in which},
         )
 

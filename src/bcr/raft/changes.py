@@ -1,5 +1,7 @@
 """What an operator may ask of the servers: another one that decides, one less, or another leader (specification, 14.10, 14.11)."""
 
+from collections.abc import Collection, Sequence
+
 import msgspec
 
 ADD = "add"
@@ -25,6 +27,17 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
         if self.kind == TRANSFER:
             return members
         return tuple(sorted({*members} ^ {self.server}))
+
+
+def surely_deciding(first: Sequence[int], planned: Collection[Change], made: Sequence[Change]) -> frozenset[int]:
+    """Those of the servers `first`, and of those added, that decide once these changes are made, whatever became of the other planned ones."""
+    members = set(first)
+    for change in made:
+        if change.kind == REMOVE:
+            members.discard(change.server)
+        else:
+            members.add(change.server)
+    return frozenset(members - {change.server for change in planned if change not in made})
 
 
 class CatchUp:

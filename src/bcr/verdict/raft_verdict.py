@@ -5,7 +5,7 @@ Nothing is signed, so the record is believed on who said what. Checked is whethe
 of the log, replayed on a model, and compared with their order in real time. On short runs there is a second check, which knows nothing of logs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,17 +31,18 @@ def judge_raft(
     limits: StateLimits = DEFAULT_LIMITS,
     replicated: ReplicatedObject[Any] | str = DEFAULT,
     per_fault: int = 2,
+    deciding: Collection[int] | None = None,
 ) -> Judgement:
     """The verdict on a run whose client k was to have `workloads[k][n]` executed as its request n. Never raises.
 
     `fail`: results or states do not fit together, or a run was given up (`given_up` says why) although no more than a minority had
     faults. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end. A faulty server takes `per_fault`
-    others to bear.
+    others to bear. A final report is owed by the servers that are `deciding`; where that is not known, by all up to the last that gave one.
     """
     wrong = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
     if wrong:
         return Judgement("fail", tuple(wrong))
-    missing = tuple(_what_is_missing(record, workloads))
+    missing = tuple(_what_is_missing(record, workloads, deciding))
     if given_up is None:
         return Judgement("unknown" if missing else "pass", missing)
     faulty = faulty_by(record.faults, patience_ms).get(0, set())
@@ -117,7 +118,7 @@ def _wrong_final_states(record: RunRecord, replayed: Model | None, last_index: i
             yield f"server {report.position}: its final state is not the one that a replay of the log gives"
 
 
-def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
+def _what_is_missing(record: RunRecord, workloads: Workloads, deciding: Collection[int] | None) -> Iterator[str]:
     yield from missing_answers(record, workloads)
     if record.final_state is None:
         yield "no server gave its final state"
@@ -126,7 +127,8 @@ def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
         yield f"no server told of a state behind index {last_index}, from which there is an answer"
     reported = {signed.statement.position for signed in record.replicas}
     struck = {position for _, position in struck_by(record.faults)}
-    for position in sorted(set(range(max(reported, default=-1) + 1)) - reported - struck):
+    owing = set(range(max(reported, default=-1) + 1)) if deciding is None else set(deciding)
+    for position in sorted(owing - reported - struck):
         yield f"server {position}: no final report"
 
 
