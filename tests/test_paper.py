@@ -918,6 +918,23 @@ def test_where_no_quorum_can_be_had_yet_olympus_wedges_again_and_waits_on():
     assert waiting().who("is active in configuration 1")
 
 
+def nobody_asks(crash_ms):
+    """Of the two replicas the key of one comes too late, and the other crashes before any client has sent it anything."""
+    return run("olympus_timeout = 300\nwedge_grace = 100\nauthentication = crc\n"
+               f"simulation = seed(1); delay(1000,1000); hold(replica_1,olympus,0,900); crash(replica_0,{crash_ms})\n" + PATIENCE,
+               "t = 1\nnum_client = 1\nworkload[0] = pseudorandom(1,3)\n")  # fmt: skip
+
+
+def test_a_configuration_in_which_nothing_becomes_final_is_replaced_unasked():
+    """[7.11] So Olympus replaces it unasked."""
+    for crash_ms, who_was_active in ((400, ["replica_0"]), (200, [])):
+        found = nobody_asks(crash_ms)
+        assert found.outcome.judgement.status == "pass"
+        assert found.who("is active in configuration 0") == who_was_active
+        assert found.when("olympus", "is asked by olympus to replace configuration 0")
+        assert not found.when("olympus", "is asked by replica")
+
+
 # -- 7a. What anybody may do to it
 
 

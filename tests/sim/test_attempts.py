@@ -265,6 +265,52 @@ def test_where_more_than_t_never_become_active_the_first_configuration_is_given_
     assert "start-up: not active of replica_1, replica_2" in outcome.result["reasons"]
 
 
+# A correct replica's key comes too late, and whoever else could ask for the next configuration crashes.
+LATE_KEY = """t = 1
+num_client = 1
+client_timeout = 60
+head_timeout = 60
+nonhead_timeout = 60
+olympus_timeout = 500
+wedge_grace = 20
+workload[0] = put('k','a')
+"""
+CHECKSUMS = "authentication = crc\n"
+UNSAFE = "acceptance = quorum\n"
+KEPT = "failures[0,{position}] = shuttle(0,0),drop()\n"
+HELD = "simulation = seed(1); delay(50,300); hold(replica_1,olympus,{since},2400); crash(replica_0,{crash})\n"
+NOBODY_ASKS = {
+    "nobody has become active": CHECKSUMS + KEPT.format(position=1) + HELD.format(since=15, crash=407),
+    "nobody has become active in the first": CHECKSUMS + HELD.format(since=0, crash=300),
+    "who was active has crashed": CHECKSUMS + HELD.format(since=0, crash=530),
+    # With checksums all are needed whatever answers are accepted.
+    "nobody has become active, quorum": CHECKSUMS + UNSAFE + KEPT.format(position=1) + HELD.format(since=15, crash=407),
+    "nobody has become active in the first, quorum": CHECKSUMS + UNSAFE + HELD.format(since=0, crash=300),
+    "who was active has crashed, quorum": CHECKSUMS + UNSAFE + HELD.format(since=0, crash=530),
+    # Here one is active. But the only client has its answer from Olympus, and asks for nothing any more.
+    "no client waits": KEPT.format(position=2) + HELD.format(since=15, crash=407),
+}
+
+
+@pytest.mark.parametrize("why", NOBODY_ASKS)
+def test_a_configuration_in_which_nothing_becomes_final_is_replaced_though_nobody_asks(why):
+    outcome = simulated(LATE_KEY + NOBODY_ASKS[why])
+    assert outcome.judgement.status == "pass"
+    assert [each.requested_by for each in outcome.record.reconfigurations].count("olympus") == 1
+
+
+def test_where_somebody_never_enrols_each_configuration_is_replaced_unasked_after_twice_the_time():
+    patient = LATE_KEY.replace("client_timeout = 60", "client_timeout = 40000").replace("put('k','a')", "put('k','a'); get('k'); get('k')")
+    outcome = simulated(patient + "simulation = seed(1); delay(50,300); cut(replica_2,olympus,0,9000)\n")
+    assert outcome.judgement.status == "pass"
+    active_ms, served_ms = 0.0, []
+    for each in outcome.record.reconfigurations:
+        served_ms.append(round(each.detected_ms - active_ms, -1))
+        active_ms = each.detected_ms + each.active_ms
+    assert served_ms == [500, 1000, 2000]
+    assert {each.requested_by for each in outcome.record.reconfigurations} == {"olympus"}
+
+
 def test_a_later_configuration_is_waited_for_however_many_are_late(replica_class, monkeypatch):
     heard = does_not_hear(monkeypatch, replica_class, {(1, 1): 3, (1, 2): 3})
     outcome = simulated(APPENDS + MIDDLE + "simulation = seed(7); delay(50,3000)\n")

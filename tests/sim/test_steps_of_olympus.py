@@ -246,6 +246,72 @@ def a_start_is_given_up_where_it_is_the_first_or_more_than_t_are_known_to_be_gon
 
 
 @case("Olympus", SERVING)
+def a_configuration_in_which_nothing_becomes_final_is_replaced_unasked_where_more_than_t_are_not_active_in_time(scene: Scene) -> None:
+    calls = [("announce_next",), ("hand_out", {"b", "c"})]
+    given_up = ("give_up", "not active", {"replica_1", "replica_2"})
+    barren = {"ready": (0,), "mute": ("replica_2",)}
+
+    def wish(**having: Any) -> Any:
+        requests: dict[int, Wish] = {}
+        done, found, waits = activated(scene, LATE, LATE, requests=requests, **barren | having)
+        return done, found, len(waits), {number: each[:3] for number, each in requests.items()}
+
+    reason = "nothing becomes final without a public key of replica_2"
+    for number in (0, 1):
+        assert wish(number=number) == (True, calls, 2, {number: ("olympus", reason, None)})
+    assert wish(lost=True) == (False, [*calls, given_up], 2, {})
+    assert wish(number=0, settings=replace(scene.state.settings, acceptance="quorum")) == (False, [*calls, given_up], 2, {})
+    assert wish(ready=(0, 1))[3] == {}
+    assert wish(is_closing=True)[3].keys() == {1}  # else it would never have closed
+
+
+@case("Olympus", SERVING)
+def nothing_becomes_final_where_all_have_to_testify_and_somebody_has_no_key(scene: Scene) -> None:
+    for acceptance, replicas, mute, is_barren in (
+        ("all", 3, ("replica_1",), True),
+        ("all", 3, (), False),
+        ("quorum", 3, ("replica_1",), False),
+        ("quorum", 2, ("replica_1",), True),
+        ("quorum", 2, (), False),
+    ):
+        settings = stands_in(acceptance=acceptance, num_replicas=replicas, t=1)
+        with scene.having(settings=settings, mute=mute):
+            assert scene.process.is_barren() == is_barren
+
+
+@case("Olympus", SERVING)
+def where_nothing_becomes_final_it_asks_itself_after_a_limit_that_doubles_up_to_thirty_seconds(scene: Scene) -> None:
+    for round_s, is_barren, limit in ((None, True, 0.7), (None, False, None), (0.3, True, 0.3), (0.3, False, 0.3)):
+        with scene.having(barren_ms=700), scene.recording(round_s=round_s, is_barren=is_barren):
+            assert scene.process.patience_s() == limit
+    for served_s, is_barren, barren_ms, asks, then_ms in (
+        (0.6999, True, 700, False, 700),
+        (0.7, True, 700, True, 1400),
+        (0.7, False, 700, False, 700),
+        (25.0, True, 20_000, True, 30_000),
+        (99.0, True, 30_000, True, 30_000),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            clocks(patch, now_s=lambda served_s=served_s: 100.0 + served_s)
+            with (
+                scene.having(barren_ms=barren_ms, active_since_s=100.0) as state,
+                scene.recording("replace_unasked", is_barren=is_barren) as calls,
+            ):
+                scene.process.look_at_barren()
+                assert (calls.count(("replace_unasked",)), state.barren_ms) == (asks, then_ms)
+
+
+@case("Olympus", SERVING)
+def the_limit_begins_anew_with_a_configuration_in_which_all_have_keys(scene: Scene) -> None:
+    for lacking, limit_ms in (((), 700), (("replica_2",), 2800)):
+        keys = {name: key for name, key in scene.state.public_keys.items() if name not in lacking}
+        nobody = stands_in(public=scene.state.public_keys["replica_2"])
+        with scene.having(public_keys=keys, barren_ms=2800) as state, scene.recording("hand_out", new_keys=nobody):
+            scene.process.issue_configuration()
+            assert (state.mute, state.barren_ms) == (list(lacking), limit_ms)
+
+
+@case("Olympus", SERVING)
 def whoever_has_another_key_than_in_the_configuration_before_is_another_client(scene: Scene) -> None:
     with scene.having(public_keys=scene.state.public_keys | {"client_1": b"another"}) as state:
         assert scene.process.those_who_stay() == {0}
