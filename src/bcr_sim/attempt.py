@@ -237,12 +237,12 @@ def _keep_code(loader: Any, compiled: dict[tuple[str, bytes], Any]) -> None:
 
 
 def forget_project() -> None:
-    """Let this OS process import all modules of the project and its tests, but the layer below them, anew."""
+    """Let this OS process import all modules of the project, its tests and its examples, but the layer below them, anew."""
     ours = {path.stem for path in SOURCES.glob("*.da")} | PACKAGES
-    tests = str(SOURCES.parent / "tests")
+    others = tuple(str(SOURCES.parent / folder) for folder in ("tests", "examples"))
     for name, module in list(sys.modules.items()):
         is_ours = name.partition(".")[0] in ours and name not in KEPT
-        if is_ours or (getattr(module, "__file__", None) or "").startswith(tests):
+        if is_ours or (getattr(module, "__file__", None) or "").startswith(others):
             del sys.modules[name]
 
 

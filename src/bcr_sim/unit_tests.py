@@ -49,8 +49,10 @@ class Plugin:
             self.failure = report.nodeid
 
     def first_failure(self, names: Sequence[str]) -> str:
-        """The first test of these units that fails; nothing where all pass."""
-        chosen = [item for name in names for item in self.items.get(name, ())]
+        """The first test of these units that fails; nothing where all pass. Raises RuntimeError where one could not be collected."""
+        if missing := [name for name in names if name not in self.items]:
+            raise RuntimeError(f"{missing[0]} could not be collected")
+        chosen = [item for name in names for item in self.items[name]]
         for item, following in zip(chosen, [*chosen[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failure:

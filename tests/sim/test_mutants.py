@@ -383,15 +383,18 @@ IN_ONE_PROCESS = """
 from bcr_sim import attempt, survival
 from bcr_sim.mutants import rules
 
-declared, files = rules(), ["tests/bcr/test_numbers.py", "tests/bcr/test_pauses.py"]
+declared, files = rules(), ["tests/bcr/test_numbers.py", "tests/bcr/test_pauses.py", "tests/bcr/test_replicated.py"]
 attempt.warm(declared)
 attempt.prepare_probes(declared)
 def tried():
-    units = [*attempt._tests[0].items]
-    for words in ("module constant: 4 -> 3", "constant: 2 -> 3", ""):
+    units = [name for name in attempt._tests[0].items if "test_replicated" not in name or "room_that_is_given_back" in name]
+    for file, words in (("chain/pauses.py", "module constant: 4 -> 3"), ("chain/pauses.py", "constant: 2 -> 3"),
+                        ("objects/room.py", "growth > 0 -> >="), ("", "")):
         found = [(mutant, source) for mutant, source in survival.all_mutants(declared)
-                 if mutant.file == "bcr/chain/pauses.py" and words and words in mutant.id] or [(None, b"")]
+                 if mutant.file == "bcr/" + file and words in mutant.id] or [(None, b"")]
         for mutant, source in found:
+            if "objects" in file:
+                attempt.IMPORTED.add(attempt.number_of(mutant))  # as if some test file executed it while it is imported
             trial = attempt.Trial(mutant, source, {}, range(0), "any", units)
             [(_, said)] = attempt.attempts([trial], 1, 600)
             print(mutant and mutant.id, said["outcome"], said["by"], sep=" | ")
@@ -411,6 +414,7 @@ def test_a_test_notices_a_mutant_whether_its_function_is_exchanged_or_its_module
         "module": ("killed", "test tests/bcr/test_numbers.py"),  # a constant
         "Pauses.owed_ms": ("killed", "test tests/bcr/test_pauses.py"),
         "Repetitions.heeds": ("killed", "test tests/bcr/test_pauses.py"),
+        "Room.takes": ("killed", "test tests/bcr/test_replicated.py"),  # which imports an example, too
     }
 
 
