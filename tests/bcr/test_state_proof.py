@@ -1,5 +1,7 @@
 """One key, or its absence, proved against a checkpoint: right for every state, wrong for every change, and small."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from bcr.signed.statements import Checkpoint, Request
 from bcr.signed.violations import MalformedMessage, NotEnoughStatements, NotFinal, ProtocolViolation
 from bcr.state.buckets import bucket_of
 from bcr.state.running import RunningState, Snapshot
-from bcr.state.tree import BUCKETS, DEPTH, DOMAIN, EMPTY_BUCKET, BucketTree, digest_of_bucket, root_over
+from bcr.state.tree import BUCKETS, DEPTH, DOMAIN, EMPTY_BUCKET, SPARSE, BucketTree, digest_of_bucket, root_over
 
 KEYS = ["a", "b", "plumless", "buckeroo", "ü", "", "key1"]
 VALUES = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["", "x", "y" * 50]))
@@ -73,6 +75,26 @@ def test_the_tree_over_buckets_none_of_which_is_empty_is_the_one_that_is_made_st
         kept.set(index, encoded)
     assert kept.root() == BucketTree.over(buckets).root()
     assert kept._nodes == BucketTree.over(buckets)._nodes
+
+
+def test_the_tree_over_a_few_buckets_takes_a_few_steps_and_not_one_for_each_place():
+    calls = []
+    sys.setprofile(lambda _frame, event, _what: calls.append(event) if event.endswith("call") else None)
+    try:
+        BucketTree.over([(7, b"x"), (8, b"y"), (16_000, b"z")]).root()
+    finally:
+        sys.setprofile(None)
+    assert len(calls) < BUCKETS // 16
+
+
+@pytest.mark.parametrize("count", [SPARSE - 1, SPARSE, SPARSE + 1])
+def test_whether_the_tree_is_made_at_once_or_step_by_step_it_is_the_same(count):
+    buckets = [(index * 15, b"%d" % index) for index in range(count)]
+    kept = BucketTree()
+    for index, encoded in buckets:
+        kept.set(index, encoded)
+    at_once = BucketTree.over(buckets)
+    assert at_once.root() == kept.root() and at_once._nodes == kept._nodes
 
 
 def test_a_copy_of_a_tree_goes_its_own_way():

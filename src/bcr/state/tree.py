@@ -15,6 +15,7 @@ DOMAIN = "buckets"
 DEPTH = 14
 # Of a million keys a bucket has 61, so that one proves what stands at a key in a few kB.
 BUCKETS = 1 << DEPTH
+SPARSE = BUCKETS // 16  # buckets, up to which the nodes above them are made in less time than a look at all places takes
 
 _BUCKET = b"bcr bucket\0"
 _NODE = b"bcr digest/" + DOMAIN.encode() + b" node\0\x92\xc4\x20"  # as `digest` has it: an array of two times 32 bytes
@@ -53,9 +54,12 @@ class BucketTree:
 
     @classmethod
     def over(cls, buckets: Iterable[tuple[int, bytes]]) -> "BucketTree":
-        """The tree over these buckets, none of which is empty, and nothing else: all at once, in less time than one by one."""
+        """The tree over these buckets, none of which is empty, and nothing else: of many all at once, in less time than one by one."""
         made = cls()
         leaves = {index: sha256(_BUCKET + encoded).digest() for index, encoded in buckets}
+        if len(leaves) <= SPARSE:
+            made._nodes[0], made._stale = leaves, set(leaves)
+            return made
         level = [leaves.get(index, _EMPTY[0]) for index in range(BUCKETS)]
         made._nodes[0] = leaves
         for height, empty in enumerate(_EMPTY[1:], start=1):
