@@ -551,9 +551,10 @@ def it_serves_and_looks_after_the_replicas_until_it_is_asked_and_gives_up_where_
     def over() -> None:
         scene.state.ended = True
 
+    methods = ("tell_harness", "look_after", "look_at_barren", "end_all")
     for changes, rest, labels in ((False, [over], ["serving", "serving", "finished"]), (True, [over], ["serving", "serving", "serving"])):
         answers = {"begin": True, "round_s": 0.3, "await_turn": True}
-        with scene.having(number=4, requests={}) as state, scene.recording("tell_harness", "look_after", "end_all", **answers) as calls:
+        with scene.having(number=4, requests={}) as state, scene.recording(*methods, **answers) as calls:
 
             def reconfigure(state: Any = state, changes: bool = changes) -> bool:
                 state.requests.clear()
@@ -566,7 +567,7 @@ def it_serves_and_looks_after_the_replicas_until_it_is_asked_and_gives_up_where_
             finally:
                 del scene.process.reconfigure
         assert [label for label, _ in waits] == labels
-        assert [call[0] for call in calls if call[0] in ("look_after", "end_all")] == ["look_after", "end_all"]
+        assert [call[0] for call in calls if call[0] in methods[1:]] == ["look_after", "look_at_barren", "end_all"]
 
 
 @case("Olympus", SERVING)
