@@ -1,4 +1,4 @@
-"""What a slot of requests does to a running state, for the specification that runs [3.7, 8.1]: a dictionary, and each request once.
+"""What slots of requests do to a running state, for the specification that runs [3.7, 8.1]: a dictionary, and each request once.
 
 A request is `('signed', ('client', k), ('request', k, number, operations))`; an operation is a name, a key and a text. A running
 state is two sets: the pairs of the dictionary, and (client, number, outcome) of each request. An outcome is (configuration,
@@ -7,18 +7,25 @@ slot, place in the slot, results). The text follows docs/protocol.md alone, and 
 
 from typing import Any
 
-EMPTY: tuple[frozenset[Any], frozenset[Any]] = (frozenset(), frozenset())
+State = tuple[frozenset[Any], frozenset[Any]]
+EMPTY: State = (frozenset(), frozenset())
 
 
-def execute(state: tuple[frozenset[Any], frozenset[Any]], c: int, s: int, requests: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """The state behind slot s, and an outcome for each request: one executed before gives its recorded one, and does nothing."""
+def execute(state: State, c: int, slots: tuple[tuple[int, tuple[Any, ...]], ...]) -> tuple[State, tuple[tuple[Any, int, Any], ...]]:
+    """The state behind these slots, each a number and its requests, and an answer for each request: (request, slot, outcome).
+
+    A request that was executed before gives its recorded outcome, and does nothing.
+    """
     dictionary = dict(state[0])
     recorded = {(k, n): outcome for (k, n, outcome) in state[1]}
-    for i, (_, _, (_, k, n, operations)) in enumerate(requests):
-        if (k, n) not in recorded:
-            recorded[k, n] = (c, s, i, tuple(apply(dictionary, *operation) for operation in operations))
-    outcomes = tuple(recorded[r[2][1:3]] for r in requests)
-    return (frozenset(dictionary.items()), frozenset((k, n, recorded[k, n]) for (k, n) in recorded)), outcomes
+    answers = []
+    for s, requests in slots:
+        for i, request in enumerate(requests):
+            (_, _, (_, k, n, operations)) = request
+            if (k, n) not in recorded:
+                recorded[k, n] = (c, s, i, tuple(apply(dictionary, *operation) for operation in operations))
+            answers.append((request, s, recorded[k, n]))
+    return (frozenset(dictionary.items()), frozenset((k, n, recorded[k, n]) for (k, n) in recorded)), tuple(answers)
 
 
 def apply(dictionary: dict[str, str], name: str, key: str, argument: str) -> str:
