@@ -7,10 +7,10 @@ from typing import Any, Self
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import answers
-from bcr_client.answers import ABSENT, Call
+from bcr_client.answers import ABSENT, GatewayCall
 from bcr_client.errors import NothingHappened, OutcomeUnknown, Refused, StoreError, Version
 from bcr_client.store_client import IDLE_LIMIT_S, WATCH_PAUSE_S, Change, Checking, Versioned, changes, found, paged, version_of, versioned
-from bcr_client.wire import READ_BYTES, BadResponse, Place, Response, ResponseReader
+from bcr_client.wire import READ_BYTES, BadResponse, HttpResponse, Place, ResponseReader
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -100,7 +100,7 @@ class AsyncStore(Checking):
             before = now
             await asyncio.sleep(pause_s)
 
-    async def _ask(self, call: Call) -> list[Any]:
+    async def _ask(self, call: GatewayCall) -> list[Any]:
         deadline_s = time.monotonic() + self.timeout_s
         for attempt in range(self.attempts):
             try:
@@ -110,7 +110,7 @@ class AsyncStore(Checking):
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt either answers or raises")
 
-    async def _ask_once(self, call: Call, deadline_s: float) -> list[Any]:
+    async def _ask_once(self, call: GatewayCall, deadline_s: float) -> list[Any]:
         before = self.seen
         place = self.place
         connection = await self._connected(place, deadline_s)
@@ -130,7 +130,7 @@ class AsyncStore(Checking):
                 connection[1].close()
         return self.take(call, response, before)
 
-    async def _exchange(self, connection: Connection, call: Call, deadline_s: float) -> tuple[Response, bool]:
+    async def _exchange(self, connection: Connection, call: GatewayCall, deadline_s: float) -> tuple[HttpResponse, bool]:
         reader, writer = connection
         writer.write(self.sent(call, deadline_s))
         await writer.drain()

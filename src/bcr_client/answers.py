@@ -13,12 +13,12 @@ from bcr.objects.operation import Operation
 from bcr.objects.store_operations import Condition, NoOperation, demand_key
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, UntrustedAnswer, Version
 from bcr_client.proof import NONCE_BYTES, BadProof, Proof, Shown
-from bcr_client.wire import Response
+from bcr_client.wire import HttpResponse
 
 ABSENT = store_operations.ABSENT
 
 
-class Call(msgspec.Struct, frozen=True):
+class GatewayCall(msgspec.Struct, frozen=True):
     """One call: what is sent, and the operations that the gateway has to have asked the chain for."""
 
     method: str
@@ -62,7 +62,7 @@ def json_of(value: Any) -> str:
 
 def _call(
     method: str, path: str, operations: Sequence[Operation], body: bytes | None = None, condition: Condition = None, **query: str
-) -> Call:
+) -> GatewayCall:
     headers = {}
     if condition == ABSENT:
         headers["if-none-match"] = "*"
@@ -70,7 +70,7 @@ def _call(
         headers["if-match"] = '"{}"'.format(".".join(map(str, condition)))
     if body is not None:
         headers["content-type"] = "application/json"
-    return Call(method, path, query, body, headers, tuple(operations), secrets.token_hex(NONCE_BYTES))
+    return GatewayCall(method, path, query, body, headers, tuple(operations), secrets.token_hex(NONCE_BYTES))
 
 
 def _path_of(key: str) -> str:
@@ -81,25 +81,25 @@ def _path_of(key: str) -> str:
         raise Refused(str(error)) from error
 
 
-def get(key: str) -> Call:
+def get(key: str) -> GatewayCall:
     return _call("GET", _path_of(key), [store_operations.get(key)])
 
 
-def put(key: str, value: Any, condition: Condition = None) -> Call:
+def put(key: str, value: Any, condition: Condition = None) -> GatewayCall:
     text = json_of(value)
     return _call("PUT", _path_of(key), [store_operations.put(key, text, condition)], text.encode(), condition)
 
 
-def delete(key: str, condition: Condition = None) -> Call:
+def delete(key: str, condition: Condition = None) -> GatewayCall:
     return _call("DELETE", _path_of(key), [store_operations.delete(key, condition)], None, condition)
 
 
-def keys(prefix: str = "", after: str = "", limit: int = store_operations.DEFAULT_KEYS) -> Call:
+def keys(prefix: str = "", after: str = "", limit: int = store_operations.DEFAULT_KEYS) -> GatewayCall:
     operation = store_operations.keys(prefix, after, limit)
     return _call("GET", "/keys", [operation], prefix=prefix, after=after, limit=str(limit))
 
 
-def transaction(operations: Sequence[tuple[Any, ...]]) -> Call:
+def transaction(operations: Sequence[tuple[Any, ...]]) -> GatewayCall:
     """Of `("get", key)`, `("put", key, value)`, `("append", key, value)`, `("delete", key)`, each with a condition at its end."""
     asked, listed = [], []
     for each in operations:
@@ -126,7 +126,7 @@ def transaction(operations: Sequence[tuple[Any, ...]]) -> Call:
 # -- what came
 
 
-def checked(call: Call, response: Response, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
+def checked(call: GatewayCall, response: HttpResponse, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
     """What an answer proves about this call, to a client that had seen so much when it began.
 
     Raises what the caller is to be told instead: ConditionFailed and Refused with a proof, NothingHappened and
@@ -148,7 +148,7 @@ def checked(call: Call, response: Response, olympus_key: bytes, seen: Seen) -> t
     return proof, shown
 
 
-def _told(response: Response) -> dict[str, Any]:
+def _told(response: HttpResponse) -> dict[str, Any]:
     try:
         told = json.loads(response.body) if response.body else {}
     except (ValueError, RecursionError) as error:
@@ -158,7 +158,7 @@ def _told(response: Response) -> dict[str, Any]:
     return told
 
 
-def _proved(call: Call, plain: Any, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
+def _proved(call: GatewayCall, plain: Any, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
     try:
         proof = Proof.from_plain(plain)
         if proof.nonce != call.nonce:

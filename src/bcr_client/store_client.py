@@ -13,10 +13,10 @@ import msgspec
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import answers
-from bcr_client.answers import ABSENT, NOTHING_SEEN, Call, Seen
+from bcr_client.answers import ABSENT, NOTHING_SEEN, GatewayCall, Seen
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, StoreError, UntrustedAnswer, Version
 from bcr_client.proof import Proof, Shown, key_of
-from bcr_client.wire import READ_BYTES, BadResponse, Place, Response, ResponseReader, context_for, place_of, request_bytes
+from bcr_client.wire import READ_BYTES, BadResponse, HttpResponse, Place, ResponseReader, context_for, place_of, request_bytes
 
 TIMEOUT_S = 10.0
 IDLE_LIMIT_S = 10.0  # a connection that was idle for longer is not used again: the gateway may have closed it
@@ -92,7 +92,7 @@ class Checking:
         """What a connection to this gateway is wrapped with."""
         return self.context if place.is_tls else None
 
-    def sent(self, call: Call, deadline_s: float) -> bytes:
+    def sent(self, call: GatewayCall, deadline_s: float) -> bytes:
         """The bytes of a call."""
         target = call.target(self.left_ms(deadline_s))
         return request_bytes(self.place, call.method, target, call.body, {**call.headers, **self.own_headers})
@@ -102,7 +102,7 @@ class Checking:
         """For how long the gateway is to try, in milliseconds."""
         return max(1, min(60_000, round((deadline_s - time.monotonic()) * 1000) - OWN_MARGIN_MS))
 
-    def pause_after(self, error: StoreError, call: Call, attempt: int, deadline_s: float) -> float:
+    def pause_after(self, error: StoreError, call: GatewayCall, attempt: int, deadline_s: float) -> float:
         """For how many seconds to wait before the call is tried again, at the next gateway. Raises the error where it is not."""
         is_final = isinstance(error, ConditionFailed | Refused | UntrustedAnswer)
         pause_s: float = PAUSE_S * 2**attempt
@@ -113,7 +113,7 @@ class Checking:
         self.places.append(self.places.pop(0))
         return pause_s
 
-    def take(self, call: Call, response: Response, before: Seen) -> list[Any]:
+    def take(self, call: GatewayCall, response: HttpResponse, before: Seen) -> list[Any]:
         """The results of a call, in order, once they are proved. Raises a StoreError."""
         proof, shown = answers.checked(call, response, self.olympus_key, before)
         self._saw(shown)
@@ -264,7 +264,7 @@ class Store(Checking):
 
     # -- sending
 
-    def _ask(self, call: Call) -> list[Any]:
+    def _ask(self, call: GatewayCall) -> list[Any]:
         deadline_s = time.monotonic() + self.timeout_s
         for attempt in range(self.attempts):
             try:
@@ -275,7 +275,7 @@ class Store(Checking):
             time.sleep(pause_s)
         raise AssertionError("the last attempt either answers or raises")
 
-    def _ask_once(self, call: Call, deadline_s: float) -> list[Any]:
+    def _ask_once(self, call: GatewayCall, deadline_s: float) -> list[Any]:
         if not self._lock.acquire(timeout=max(0.0, deadline_s - time.monotonic())):
             raise NothingHappened(f"other calls took all of {self.timeout_s:g} s")
         try:
@@ -285,7 +285,7 @@ class Store(Checking):
         finally:
             self._lock.release()
 
-    def _exchange(self, call: Call, deadline_s: float) -> Response:
+    def _exchange(self, call: GatewayCall, deadline_s: float) -> HttpResponse:
         connection = self._connected(deadline_s)
         try:
             connection.settimeout(max(0.001, deadline_s - time.monotonic()))

@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 from bcr.objects.store_operations import Condition, condition_of
-from bcr_client.answers import Call, Seen
+from bcr_client.answers import GatewayCall, Seen
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused
 from bcr_client.store_client import Store
-from bcr_client.wire import Response, request_bytes
+from bcr_client.wire import HttpResponse, request_bytes
 
 NO_KEY = bytes(32)  # where `Store` wants that of Olympus
 
@@ -23,7 +23,7 @@ class UnprovedStore(Store):
         """The arguments are those of `Store`, but for the key that there is none of."""
         super().__init__(url, NO_KEY, **options)
 
-    def sent(self, call: Call, deadline_s: float) -> bytes:
+    def sent(self, call: GatewayCall, deadline_s: float) -> bytes:
         """The bytes of a call: a listing of keys as it is, all else as a transaction."""
         limit = f"timeout_ms={self.left_ms(deadline_s)}"
         if call.path == "/keys":
@@ -34,7 +34,7 @@ class UnprovedStore(Store):
         headers = {"content-type": "application/json", **self.own_headers}
         return request_bytes(self.place, "POST", f"/transactions?{limit}", body, headers)
 
-    def take(self, call: Call, response: Response, before: Seen) -> list[Any]:
+    def take(self, call: GatewayCall, response: HttpResponse, before: Seen) -> list[Any]:
         """The results of a call, in order. Raises a StoreError."""
         try:
             told = json.loads(response.body) if response.body else {}

@@ -41,7 +41,7 @@ def context_for(places: Sequence[Place], ca_file: str | None) -> ssl.SSLContext 
         raise ValueError(f"{ca_file}: no certificates in PEM: {error.strerror or error}") from error
 
 
-class Response(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """An answer: its status and its body."""
 
     status: int
@@ -74,7 +74,7 @@ class ResponseReader:
         self._body_from = 0
         self._length: int | None = None
         self.closes = False
-        self.response: Response | None = None
+        self.response: HttpResponse | None = None
 
     def feed(self, data: bytes) -> None:
         """More of the answer; no bytes: the connection has ended. Raises BadResponse."""
@@ -91,7 +91,7 @@ class ResponseReader:
             self._body_from = end + 4
         assert self._length is not None
         if len(self._data) >= self._body_from + self._length:
-            self.response = Response(self._status, bytes(self._data[self._body_from : self._body_from + self._length]))
+            self.response = HttpResponse(self._status, bytes(self._data[self._body_from : self._body_from + self._length]))
 
     def _read_head(self, head: bytes) -> None:
         first, *lines = head.decode("latin-1").split("\r\n")

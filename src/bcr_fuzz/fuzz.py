@@ -43,14 +43,14 @@ simulation = seed({seed})
 
 
 @dataclass
-class Tally:
+class FuzzTally:
     """What came of one kind: messages sent, findings (each a line), and how often each outcome came."""
 
     messages: int = 0
     findings: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    measured: list["Measured"] = field(default_factory=list)
+    measured: list["FuzzMeasurement"] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Measured:
+class FuzzMeasurement:
     """A real run: its turns, and what its largest process held before anything was sent, and at most."""
 
     attacked: tuple[Turn, ...]
@@ -111,11 +111,11 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         print(f"bcr fuzz: no kind {', '.join(unknown)}; there are {', '.join(KINDS)}", file=sys.stderr)
         return 2
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, FuzzTally] = {}
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which whoever supervises this asks it to end
     try:
         for kind in kinds:
-            tallies[kind] = Tally()
+            tallies[kind] = FuzzTally()
             KINDS[kind](tallies[kind], options.seed, budget_of(options))
             tallies[kind].findings += compared(tallies[kind])
     except (Interrupted, KeyboardInterrupt):
@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def compared(tally: Tally) -> list[str]:
+def compared(tally: FuzzTally) -> list[str]:
     """What the runs lost and held by what was sent to them, against the turns in which it was discarded; notes down the figures."""
     found = []
     for each in tally.measured:
@@ -191,7 +191,7 @@ class Share:
         )
 
 
-def share_of(run: Measured) -> Share:
+def share_of(run: FuzzMeasurement) -> Share:
     pairs = [(one, other) for one, other in zip(run.attacked, run.alone, strict=False) if other.answered and one.seconds]
     if not pairs:
         return Share(0.0, 0, 0.0, 0.0, 0.0, 0.0)
@@ -203,7 +203,7 @@ def share_of(run: Measured) -> Share:
     return Share(median(ratios), len(pairs), *rates, *sent)
 
 
-def _print(tallies: dict[str, Tally]) -> None:
+def _print(tallies: dict[str, FuzzTally]) -> None:
     table = Table()
     for heading in ("kind", "messages", "outcomes", "findings"):
         table.add_column(heading, justify="left" if heading in ("kind", "outcomes") else "right")
@@ -258,7 +258,7 @@ def odd_value(chance: random.Random, depth: int = 0) -> Any:
 # -- the codec
 
 
-def _codec(tally: Tally, seed: int, budget: Budget) -> None:
+def _codec(tally: FuzzTally, seed: int, budget: Budget) -> None:
     import da  # noqa: F401 - before the modules of the layer
     from da import common, sim
 
@@ -292,7 +292,7 @@ def _codec(tally: Tally, seed: int, budget: Budget) -> None:
 # -- the handlers, simulated
 
 
-def _simulated(tally: Tally, seed: int, budget: Budget) -> None:
+def _simulated(tally: FuzzTally, seed: int, budget: Budget) -> None:
     from bcr_sim import distalgo
     from bcr_sim.campaign import prepare, run_text
 
@@ -341,25 +341,25 @@ def changed_content(content: tuple[Any, ...], chance: random.Random) -> tuple[An
     return tuple(values)
 
 
-def _strangers(tally: Tally, seed: int, budget: Budget) -> None:
+def _strangers(tally: FuzzTally, seed: int, budget: Budget) -> None:
     from bcr_fuzz.runs import attack_runs, strangers_words
 
     attack_runs(tally, seed, budget, strangers_words)
 
 
-def _insiders(tally: Tally, seed: int, budget: Budget) -> None:
+def _insiders(tally: FuzzTally, seed: int, budget: Budget) -> None:
     from bcr_fuzz.runs import attack_runs, insiders_words
 
     attack_runs(tally, seed, budget, insiders_words)
 
 
-def _starts(tally: Tally, seed: int, budget: Budget) -> None:
+def _starts(tally: FuzzTally, seed: int, budget: Budget) -> None:
     from bcr_fuzz.runs import flood_starts
 
     flood_starts(tally, seed, budget)
 
 
-def _records(tally: Tally, seed: int, budget: Budget) -> None:
+def _records(tally: FuzzTally, seed: int, budget: Budget) -> None:
     import da  # noqa: F401 - before the modules of the layer
 
     from bcr_fuzz.records import attack_records
@@ -367,13 +367,13 @@ def _records(tally: Tally, seed: int, budget: Budget) -> None:
     attack_records(tally, seed, budget)
 
 
-def _handlers(tally: Tally, seed: int, budget: Budget) -> None:
+def _handlers(tally: FuzzTally, seed: int, budget: Budget) -> None:
     from bcr_fuzz.runs import attack_runs, handlers_words
 
     attack_runs(tally, seed, budget, handlers_words)
 
 
-KINDS: dict[str, Callable[[Tally, int, Budget], None]] = {
+KINDS: dict[str, Callable[[FuzzTally, int, Budget], None]] = {
     "strangers": _strangers,
     "insiders": _insiders,
     "handlers": _handlers,

@@ -13,7 +13,7 @@ from bcr.evidence.verifying import verify_record
 from bcr.scenario.reading import parse_scenario
 from bcr.signed.encoding import encode
 from bcr.verdict.record import RunRecord
-from bcr_fuzz.fuzz import Budget, Tally, changed_bytes, odd_value
+from bcr_fuzz.fuzz import Budget, FuzzTally, changed_bytes, odd_value
 from bcr_sim.campaign import prepare, text_of
 from bcr_sim.simulated_run import simulate
 
@@ -22,7 +22,7 @@ SHARE_OF_BYTES = 0.4  # of the changes are of bytes; the others are of contents,
 SHARE_OF_EVIDENCE = 0.4  # of the files, where a run leaves any
 
 
-def attack_records(tally: Tally, seed: int, budget: Budget) -> None:
+def attack_records(tally: FuzzTally, seed: int, budget: Budget) -> None:
     """Simulate runs from seeds, hold whom their records blame against who was faulty, and change the files."""
     prepare()
     convicted = 0
@@ -54,7 +54,7 @@ def real(text: str) -> str:
     return f"{text}simulation = real_signatures\n"
 
 
-def _change(tally: Tally, seed: int, record: RunRecord, evidence: list[Evidence], faulty: set[tuple[int, int]]) -> None:
+def _change(tally: FuzzTally, seed: int, record: RunRecord, evidence: list[Evidence], faulty: set[tuple[int, int]]) -> None:
     honest = verify_record(record, record.olympus_key)
     if honest.refused:
         tally.findings.append(f"seed {seed}: the record is refused as it is: {honest.refused[0]:.300}")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from bcr_fuzz.fuzz import Budget, Measured, Tally, Turn, changed_bytes, changed_content, odd_value
+from bcr_fuzz.fuzz import Budget, FuzzMeasurement, FuzzTally, Turn, changed_bytes, changed_content, odd_value
 from bcr_runtime.places import SOURCES
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Target:
         self.process.wait()
 
 
-def attack_runs(tally: Tally, seed: int, budget: Budget, words: Words) -> None:
+def attack_runs(tally: FuzzTally, seed: int, budget: Budget, words: Words) -> None:
     """Attack one run after the other; each is to pass, and all its processes are to stay.
 
     Where the budget compares, all is sent to the run in one turn, and in the next to a process that discards it.
@@ -205,7 +205,9 @@ class Turns:
         return count
 
 
-def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Words, elsewhere: tuple[str, int] | None = None) -> Measured:
+def _attack(
+    target: Target, tally: FuzzTally, seed: int, budget: Budget, words: Words, elsewhere: tuple[str, int] | None = None
+) -> FuzzMeasurement:
     deadline_s = time.monotonic() + START_LIMIT_S
     while not target.is_serving() and target.process.poll() is None and time.monotonic() < deadline_s:
         time.sleep(0.02)
@@ -237,10 +239,10 @@ def _attack(target: Target, tally: Tally, seed: int, budget: Budget, words: Word
         deadline_s = time.monotonic() + LIMIT_S
     _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
     taken = turns.taken if turns else {True: [], False: []}
-    return Measured(tuple(taken[True]), tuple(taken[False]), first_mib, most_mib, first_open, most_open)
+    return FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, most_mib, first_open, most_open)
 
 
-def flood_starts(tally: Tally, seed: int, budget: Budget) -> None:
+def flood_starts(tally: FuzzTally, seed: int, budget: Budget) -> None:
     """Begin one short run after the other, from its first port on under a flood of strangers; each is to pass."""
     import da  # noqa: F401 - before the modules of the layer
 
@@ -255,7 +257,7 @@ def flood_starts(tally: Tally, seed: int, budget: Budget) -> None:
                 target.end()
 
 
-def _flood(target: Target, tally: Tally, seed: int) -> None:
+def _flood(target: Target, tally: FuzzTally, seed: int) -> None:
     before, most_mib, most_open = tally.messages, 0.0, 0
     deadline_s = time.monotonic() + LIMIT_S
     while target.process.poll() is None and time.monotonic() < deadline_s:
@@ -280,7 +282,7 @@ def _take_a_place(target: Target, pid: Any) -> bool:
     return True
 
 
-def _judge(target: Target, tally: Tally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
+def _judge(target: Target, tally: FuzzTally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
     status = target.process.poll()
     output = (target.folder / "output").read_text(errors="replace")
     result: dict[str, Any] = {}

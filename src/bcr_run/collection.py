@@ -10,7 +10,7 @@ from bcr.chain.limits import most_state_bytes, state_limits
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.faults.plans import FaultPlan, spoiled_by, spoiled_in_raft, struck_by
-from bcr.raft.changes import REMOVE, Change
+from bcr.raft.changes import REMOVE, ScheduledChange
 from bcr.raft.kept_logs import KeptLog
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Pieces
@@ -219,7 +219,7 @@ class RaftCollection(Collection):
         super().__init__(settings, (), planned)
         self._protocol = protocol
         self.circle = Keyring()
-        self._changes: list[Change] = []
+        self._changes: list[ScheduledChange] = []
         self._members = set(settings.first_members or range(settings.num_replicas))  # servers that decide, as far as is known
         self._log_pieces: dict[int, Pieces] = {}
         self._logs: dict[int, KeptLog] = {}
@@ -234,11 +234,11 @@ class RaftCollection(Collection):
         """Servers that a fault has struck; who has begun again from its disk owes what everybody owes."""
         return struck_by(fault for fault in self.faults if fault.failure.name != "restart")
 
-    def begin_change(self, change: Change) -> None:
+    def begin_change(self, change: ScheduledChange) -> None:
         """A change is asked for: until it is made nobody knows whether the server has to be as far as others."""
         self._members.discard(change.server)
 
-    def end_change(self, change: Change) -> None:
+    def end_change(self, change: ScheduledChange) -> None:
         """It is made."""
         self._changes.append(change)
         if change.kind != REMOVE:

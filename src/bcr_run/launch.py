@@ -16,7 +16,7 @@ from da.common import get_runtime_option
 
 from bcr.chain.settings import Settings
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
-from bcr.scenario.workload import Filled, Requests
+from bcr.scenario.workload import Filled, RequestSequence
 from bcr.stable.disk import DiskError
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
@@ -63,11 +63,13 @@ class Launch:
     conclude: Conclude
 
     @property
-    def workloads(self) -> tuple[Requests | Filled, ...]:
+    def workloads(self) -> tuple[RequestSequence | Filled, ...]:
         """For each client its requests by number."""
         if self.settings.callers:
             return tuple(Filled(each, self.scenario.replicated) for each in self.scenario.workloads)
-        return tuple(Requests(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads)
+        return tuple(
+            RequestSequence(each, self.settings.operations_per_request, self.scenario.replicated) for each in self.scenario.workloads
+        )
 
     def node_names(self) -> list[str]:
         """The nodes that `placement = nodes` needs."""

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 import psutil
 
-from bcr.raft.persistent import MemoryStore, Store
+from bcr.raft.persistent import MemoryStore, StableStorage
 from bcr.stable.disk import Disk
 from bcr_disk.sqlite import ENDING, SlowedDisk, SqliteDisk
 from dacurrent import logfiles, waiting
@@ -45,7 +45,7 @@ class Source(Protocol):
 
     def open_spool(self, folder: Path) -> BinaryIO: ...
 
-    def open_store(self, name: str) -> Store: ...
+    def open_store(self, name: str) -> StableStorage: ...
 
     def consumption(self) -> tuple[float, int]: ...
 
@@ -186,7 +186,7 @@ class SystemSource:
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder, buffering=0)
 
-    def open_store(self, name: str) -> Store:
+    def open_store(self, name: str) -> StableStorage:
         return MemoryStore()
 
     def consumption(self) -> tuple[float, int]:
@@ -300,7 +300,7 @@ def open_spool(folder: Path) -> Spool:
     return Spool(lambda: _source.open_spool(folder), f"a file in {folder}")
 
 
-def open_store(name: str) -> Store:
+def open_store(name: str) -> StableStorage:
     """Where the server of this name finds what it must not forget, and puts it."""
     return _source.open_store(name)
 

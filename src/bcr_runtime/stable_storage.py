@@ -12,10 +12,10 @@ from typing import Any
 from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
 from bcr.raft.disk_store import DiskStore
-from bcr.raft.persistent import Store
+from bcr.raft.persistent import StableStorage
 from bcr.signed.authentication import Authentication, keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Keys
-from bcr.stable.chain import Identity, Stable
+from bcr.stable.chain import DiskOwner, Stable
 from bcr.stable.disk import Content, Disk, DiskError, Room, Row
 from bcr.stable.olympus_log import NoOlympusLog, OlympusLog, Terms
 from bcr.state.running import RunningState
@@ -126,11 +126,11 @@ def open_stable(settings: Settings, name: str, position: int, configuration: int
     seed = ambient.random_bytes(KEY_SEED_SIZE)
     with _or_end():
         disk = _StrictDisk(ambient.open_disk(path, f"{name} of configuration {configuration}"))
-        return OnDisk(disk, Identity(configuration, position, seed))
+        return OnDisk(disk, DiskOwner(configuration, position, seed))
     raise AssertionError("a process that has ended goes on")
 
 
-def open_server_store(settings: Settings, name: str, position: int) -> Store:
+def open_server_store(settings: Settings, name: str, position: int) -> StableStorage:
     """Where the server of Raft called `name` finds what it must not forget, and puts it."""
     if not settings.durable:
         return ambient.open_store(name)

@@ -87,7 +87,7 @@ def _event(event: Mapping[str, Any]) -> str:
     return f"{event['at'][11:23]} {event['kind']:<16}{values}"
 
 
-class Session:
+class ConsoleSession:
     """Does what was typed, and says what came of it."""
 
     def __init__(self, store: Store, plain: Plain, say: Callable[[str], object] = print) -> None:
@@ -204,7 +204,7 @@ def command_main(name: str, arguments: list[str]) -> int:
         else:
             store = store_for(options, options.url, access, plain)
         with store:
-            return attempted(lambda: Session(store, plain).do(command), name)
+            return attempted(lambda: ConsoleSession(store, plain).do(command), name)
     except ValueError as problem:
         output.complain(f"bcr {name}: {problem}")
         return BAD_INPUT
@@ -244,7 +244,7 @@ def main(arguments: list[str]) -> int:
         access = access_of(options)
         plain = Plain(url, access)
         with store_for(options, url, access, plain) as store:
-            return converse(Session(store, plain), lines_typed(store) if sys.stdin.isatty() else sys.stdin)
+            return converse(ConsoleSession(store, plain), lines_typed(store) if sys.stdin.isatty() else sys.stdin)
     except ValueError as problem:
         output.complain(f"bcr console: {problem}")
         return BAD_INPUT
@@ -252,7 +252,7 @@ def main(arguments: list[str]) -> int:
         return _told(error, "console")
 
 
-def converse(session: Session, lines: Iterable[str]) -> int:
+def converse(session: ConsoleSession, lines: Iterable[str]) -> int:
     """Do what stands in the lines, one after the other; returns the worst that came of them."""
     worst = DONE
     for line in lines:

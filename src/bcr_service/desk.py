@@ -44,13 +44,13 @@ class Settled(msgspec.Struct, frozen=True):
     answer: Any
 
 
-class Refused(msgspec.Struct, frozen=True):
+class JobRefusal(msgspec.Struct, frozen=True):
     """The replicas have refused a job, and nothing of it has happened or will; `why` is their word."""
 
     why: str
 
 
-Fate = Settled | Refused | None  # of a job; None, where nobody will know
+Fate = Settled | JobRefusal | None  # of a job; None, where nobody will know
 
 
 class Job(msgspec.Struct, eq=False):
@@ -167,7 +167,7 @@ class Desk:
     def refused(self, number: int, why: str) -> None:
         """Tell whose jobs went out as the request of this number that nothing of it has happened, nor will."""
         self._sent_s.pop(number, None)
-        self._deliver([(job, Refused(why)) for job in self._sent.pop(number, [])])
+        self._deliver([(job, JobRefusal(why)) for job in self._sent.pop(number, [])])
 
     def close(self) -> None:
         """Take nothing more."""

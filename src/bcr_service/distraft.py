@@ -31,7 +31,7 @@ YES = {"true", "1", "t", "y", "yes"}
 
 def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
     """The ASGI application of one server."""
-    server = Server(gateway, asking, metrics, listener)
+    server = DistRaftServer(gateway, asking, metrics, listener)
     return Starlette(
         routes=[
             Route("/", server.status, methods=["GET"]),
@@ -44,7 +44,7 @@ def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Li
     )
 
 
-class Server:
+class DistRaftServer:
     """One server, as its callers know it."""
 
     def __init__(self, gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> None:

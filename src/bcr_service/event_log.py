@@ -36,7 +36,7 @@ class Events:
         with self._lock:
             return [event for event in self._kept if event["number"] > number]
 
-    def listen(self) -> "Listener":
+    def listen(self) -> "EventSubscription":
         """Somebody who is told on the running event loop. Raises OverflowError where there are too many."""
         loop, bell = asyncio.get_running_loop(), asyncio.Event()
 
@@ -48,14 +48,14 @@ class Events:
             if len(self._listeners) >= MOST_LISTENERS:
                 raise OverflowError(f"{MOST_LISTENERS} listen already")
             self._listeners[key] = tell
-        return Listener(self, key, bell)
+        return EventSubscription(self, key, bell)
 
     def forget(self, key: object) -> None:
         with self._lock:
             self._listeners.pop(key, None)
 
 
-class Listener:
+class EventSubscription:
     """One who listens; to be closed."""
 
     def __init__(self, events: Events, key: object, bell: asyncio.Event) -> None:

@@ -14,7 +14,7 @@ from bcr.signed.encoding import decode
 from bcr_runtime.ambient import random_bytes
 from bcr_service.desk import Desk
 from bcr_service.event_log import Events
-from bcr_service.protocol_views import VIEWS, View
+from bcr_service.protocol_views import VIEWS, ProtocolView
 from bcr_service.service_files import Listener
 
 WORK = ("work",)
@@ -77,7 +77,7 @@ class Gateway:
             self._server.stop()
 
     @property
-    def view(self) -> View:
+    def view(self) -> ProtocolView:
         """What callers are told of the protocol."""
         return VIEWS[self.own.protocol]
 

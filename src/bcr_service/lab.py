@@ -154,7 +154,7 @@ class ProcessLaboratory:
         return [(position, encode(plan)) for plan in plans for position in positions]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class LaboratoryRequest(msgspec.Struct, frozen=True):
     """What somebody asks of the laboratory, once it makes sense."""
 
     what: str
@@ -169,26 +169,26 @@ def sides_in(text: str, replicas: int) -> str:
     return "|".join(" ".join(f"replica_{each}" for each in side) for side in sides)
 
 
-def asked(path: str, body: bytes, configuration: int, t: int, gateways: int, protocol: str = "chain") -> Asked:
+def asked(path: str, body: bytes, configuration: int, t: int, gateways: int, protocol: str = "chain") -> LaboratoryRequest:
     """What a call of `/lab/{path}` asks for. Raises ValueError, which says what is wrong."""
     what, *names = path.split("/")
     replicas = PROTOCOLS[SCENARIO_NAMES[protocol]].servers(t, "ed25519")
     if what in SIGNALS and len(names) == 1:
-        return Asked(what, f"replica_{position_in(names[0], replicas)}")
+        return LaboratoryRequest(what, f"replica_{position_in(names[0], replicas)}")
     if what in LINKS and (len(names) == 2 or (what == "fix_link" and not names)):
         ends = [position_in(name, replicas) for name in names]
         if len(set(ends)) != len(ends):
             raise ValueError("a link has two ends")
-        return Asked(what, " ".join(f"replica_{end}" for end in ends))
+        return LaboratoryRequest(what, " ".join(f"replica_{end}" for end in ends))
     if what == PARTITION and not names:
-        return Asked(what, sides_in(body.decode(errors="replace"), replicas))
+        return LaboratoryRequest(what, sides_in(body.decode(errors="replace"), replicas))
     if what == POWER and not names:
-        return Asked(what, "")
+        return LaboratoryRequest(what, "")
     if what == "fault" and len(names) == 1:
         position = position_in(names[0], replicas)
         text = body.decode(errors="replace").strip()
         faults_in(text, configuration, position, t, gateways, protocol)
-        return Asked(what, f"replica_{position} {text}")
+        return LaboratoryRequest(what, f"replica_{position} {text}")
     raise LookupError(
         f"the laboratory has kill, pause, resume and fault of a replica, fail_link and fix_link of two, partition, power_cut, and no {path[:80]!r}"
     )

@@ -9,7 +9,7 @@ from bcr.objects.operation import Operation
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_client.proof import MOST_NONCE, Proof, nonce_operation
 from bcr_service.calls import failure_in
-from bcr_service.desk import Busy, Fate, Job, Refused, Settled, deliver
+from bcr_service.desk import Busy, Fate, Job, JobRefusal, Settled, deliver
 from bcr_service.gateway import Gateway
 from bcr_service.metrics import Metrics
 from bcr_service.problems import Problem, unavailable, unknown
@@ -60,7 +60,7 @@ class Asking:
             timer.cancel()
         if settled is None:
             raise self._too_late(job, limit_ms)
-        if isinstance(settled, Refused):
+        if isinstance(settled, JobRefusal):
             raise unavailable(f"refused by the replicas: {settled.why}")
         self._metrics.answered(time.monotonic() - began_s)
         failure = failure_in(settled.results)

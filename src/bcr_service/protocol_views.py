@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bcr.raft.changes import Change
+from bcr.raft.changes import ScheduledChange
 from bcr.raft.elections import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from bcr_service.problems import Problem
 from bcr_service.service_files import Listener
@@ -21,7 +21,7 @@ Status = Mapping[str, Any]
 SILENT = ("silent", "stopped", "gone")  # modes of a server whose last word is no news
 
 
-class Standing(msgspec.Struct, frozen=True):
+class RaftStatus(msgspec.Struct, frozen=True):
     """A server of a dialect in the words of Raft: term, role, and the indices of its log; those of others by their number."""
 
     term: int
@@ -34,7 +34,7 @@ class Standing(msgspec.Struct, frozen=True):
     match_index: Mapping[int, int] = {}
 
 
-class View:
+class ProtocolView:
     """A protocol in the eyes of callers."""
 
     name = ""  # as service files and `/admin/status` call it
@@ -55,11 +55,11 @@ class View:
         """Who of the servers of a dialect leads as far as this one knows, or stands for who does."""
         raise NotImplementedError
 
-    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> Standing:
+    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> RaftStatus:
         """How a server of a dialect is."""
         raise NotImplementedError
 
-    def change(self, status: Status, kind: str, name: str) -> Change:
+    def change(self, status: Status, kind: str, name: str) -> ScheduledChange:
         """The change of who decides or leads that is asked for, if it makes sense. Raises Problem."""
         raise Problem(501, self.why_no_changes)
 
@@ -76,7 +76,7 @@ def overdue(gateway: "Gateway", whom: str) -> str:
     )
 
 
-class ChainView(View):
+class ChainView(ProtocolView):
     """The chain. It has no leader that callers would have to know: every gateway brings calls to the head.
 
     The first server of a dialect that is up stands for it, so that callers find what they know. A term is a configuration, an index
@@ -111,20 +111,20 @@ class ChainView(View):
             return None
         return next((each for each in members if gateway.is_up(each)), None)
 
-    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> Standing:
+    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> RaftStatus:
         slots = [replica["slots"] for replica in gateway.status.get("chain", [])]
         commit = min(slots, default=0)
         mine = slots[own.number] if own.number < len(slots) else commit
         others = {number: count for number, count in enumerate(slots) if number != own.number} if is_leader else {}
         term = gateway.status.get("configuration", 0)
         following = {number: count + 1 for number, count in others.items()}
-        return Standing(term, LEADER if is_leader else FOLLOWER, commit, mine, mine, term, following, others)
+        return RaftStatus(term, LEADER if is_leader else FOLLOWER, commit, mine, mine, term, following, others)
 
     def slots(self, status: Status) -> Iterator[tuple[int, str, int]]:
         yield from ((each["position"], each["mode"], each["slots"]) for each in status.get("chain", []))
 
 
-class ServersView(View):
+class ServersView(ProtocolView):
     """Servers with a leader, of which server i of a dialect is one: what it tells is what that server last said of itself."""
 
     why_not_sent = "the servers have no leader, or those that the gateway can reach are no majority"
@@ -159,11 +159,11 @@ class ServersView(View):
             return None
         return next((each for each in members if each.number == leader), own)
 
-    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> Standing:
+    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> RaftStatus:
         told = self._server(gateway, own)
         if not told:
-            return Standing(0, FOLLOWER, 0, 0, 0, 0)
-        return Standing(told["term"], told["role"], told["commit_index"], told["last_applied"], told["last_log_index"], told["last_log_term"],
+            return RaftStatus(0, FOLLOWER, 0, 0, 0, 0)
+        return RaftStatus(told["term"], told["role"], told["commit_index"], told["last_applied"], told["last_log_index"], told["last_log_term"],
                         dict(told["next_index"]), dict(told["match_index"]))  # fmt: skip
 
     def slots(self, status: Status) -> Iterator[tuple[int, str, int]]:
@@ -176,12 +176,12 @@ class RaftView(ServersView):
     name = "raft"
     why_no_proofs = "no proofs: nothing is signed in Raft, and what its leader says is taken for true"
 
-    def change(self, status: Status, kind: str, name: str) -> Change:
+    def change(self, status: Status, kind: str, name: str) -> ScheduledChange:
         position = name.removeprefix("replica_")
         servers = len(status.get("servers", []))
         if not position.isascii() or not position.isdecimal() or int(position[:3]) >= servers:
             raise Problem(404, f"there are replica_0 to replica_{servers - 1}, and no {name[:40]}")
-        asked = Change(0, kind, int(position))
+        asked = ScheduledChange(0, kind, int(position))
         try:
             asked.applied_to(tuple(status.get("members", [])))
         except ValueError as error:
@@ -197,5 +197,5 @@ class ByzantineRaftView(ServersView):
     why_no_changes = "in Raft among liars the leader of a term is given by its number, and the servers stay the same"
 
 
-VIEWS: Mapping[str, View] = {each.name: each for each in (ChainView(), RaftView(), ByzantineRaftView())}
+VIEWS: Mapping[str, ProtocolView] = {each.name: each for each in (ChainView(), RaftView(), ByzantineRaftView())}
 STATES: Mapping[str, str] = {LEADER: "Leader", FOLLOWER: "Follower", PRE_CANDIDATE: "Candidate", CANDIDATE: "Candidate"}  # of distraft

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, parse_scenario
-from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of
+from bcr.scenario.entries import KEY, MAX_BYTES, ScenarioEntry, entries_of
 from bcr_runtime.places import SERVICE
 
 DEFAULT_FILE = SERVICE.name
@@ -257,7 +257,7 @@ def _as_scenario(text: str, ours: set[int], said: set[str], gateways: int, proto
     return "\n".join(lines)
 
 
-def _add_listener(listeners: dict[tuple[str, int], Listener], kind: str, index: str | None, entry: Entry) -> str | None:
+def _add_listener(listeners: dict[tuple[str, int], Listener], kind: str, index: str | None, entry: ScenarioEntry) -> str | None:
     """Take the port of this line; what is wrong with it, if something is."""
     if index is None or not re.fullmatch(r"\s*\d{1,2}\s*", index) or int(index) >= MOST_GATEWAYS:
         return f"expected {kind}[i] = host:port with i from 0 to {MOST_GATEWAYS - 1}, found {entry.key!r}"
@@ -272,7 +272,7 @@ def _add_listener(listeners: dict[tuple[str, int], Listener], kind: str, index: 
     return None
 
 
-def _add_file(files: dict[str, str], name: str, entry: Entry, folder: Path) -> str | None:
+def _add_file(files: dict[str, str], name: str, entry: ScenarioEntry, folder: Path) -> str | None:
     """Take the path of this line, which is relative to the folder of the file; what is wrong with it, if something is."""
     path = folder / entry.value.strip("'\" ")
     files[name] = str(path.absolute())

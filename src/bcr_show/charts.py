@@ -8,14 +8,14 @@ from bcr.verdict.record import Exchange, RunRecord
 from bcr_run.latencies import percentile
 from bcr_show.elements import e
 from bcr_show.moments import Moment, Times, rough
-from bcr_show.run_reading import Run, clock_of
+from bcr_show.run_reading import RecordedRun, clock_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 170, 66, 34, 22, 26
 MOST_BINS = 160
 STEPS = (1, 2, 5)
 
 
-def charts(run: Run, moments: Sequence[Moment], times: Times) -> list[Element]:
+def charts(run: RecordedRun, moments: Sequence[Moment], times: Times) -> list[Element]:
     """Two charts, one below the other, on one axis of time; none where nothing was answered."""
     exchanges = list(_exchanges(run.record, clock_of(run.result)[0])) if run.record else []
     if not exchanges:
@@ -137,7 +137,7 @@ def _round_top(value: float) -> float:
     return _round_step(max(value, 1.0))
 
 
-def _reconfigurations(run: Run, times: Times, frame: _Frame) -> Iterator[Element]:
+def _reconfigurations(run: RecordedRun, times: Times, frame: _Frame) -> Iterator[Element]:
     clock, origin_ns = clock_of(run.result)
     for change in run.result.get("reconfigurations", ()):
         if change.get("clock") != clock:

@@ -11,7 +11,7 @@ from bcr_show.elements import Child, e, link
 from bcr_show.joining import Arrow
 from bcr_show.mentions import mentioned_requests, mentioned_slots
 from bcr_show.moments import SHOWN_AS_VIOLATION, Moment, Times, cause_of, person
-from bcr_show.run_reading import Run
+from bcr_show.run_reading import RecordedRun
 from bcr_show.spacetime import Drawing
 from bcr_show.tables import Slot, request_anchor, slot_anchor
 
@@ -20,10 +20,10 @@ MOST = 120  # violations whose evidence is laid out
 LONGEST_LINE = 600  # characters
 
 
-class Shown(msgspec.Struct, frozen=True):
+class EvidenceContext(msgspec.Struct, frozen=True):
     """What evidence can refer to: the run, its arrows and their anchors, the slots and requests that the page has rows for."""
 
-    run: Run
+    run: RecordedRun
     times: Times
     arrows: Sequence[Arrow]
     drawing: Drawing
@@ -72,7 +72,7 @@ def violations_of(moments: Sequence[Moment]) -> list[Moment]:
     return [moment for moment in moments if moment.kind in SHOWN_AS_VIOLATION]
 
 
-def articles(shown: Shown, moments: Sequence[Moment], lines: dict[str, list[Line]]) -> list[Element]:
+def articles(shown: EvidenceContext, moments: Sequence[Moment], lines: dict[str, list[Line]]) -> list[Element]:
     """An article for each violation, and for each reason of the verdict."""
     found = violations_of(moments)
     first = [moment for moment in found if moment.kind == "breach"]
@@ -93,11 +93,11 @@ def reason_anchor(number: int, text: str, moments: Sequence[Moment]) -> str:
     return f"evidence-reason-{number}"
 
 
-def _when(shown: Shown, moment: Moment) -> str:
+def _when(shown: EvidenceContext, moment: Moment) -> str:
     return f"{shown.times.text(moment.line.at_ns)}: "
 
 
-def _article(shown: Shown, moment: Moment, own: Sequence[Line]) -> Element:
+def _article(shown: EvidenceContext, moment: Moment, own: Sequence[Line]) -> Element:
     parts: list[Child] = [e("h3", _when(shown, moment), moment.text)]
     if moment.line.event == "misbehaviour":
         parts.append(_message(shown, cause_of(moment.line, own)))
@@ -128,13 +128,13 @@ def _middle(line: Line, own: Sequence[Line]) -> Line | None:
     return line
 
 
-def _log_line(shown: Shown, line: Line, is_it: bool) -> Element | str:
+def _log_line(shown: EvidenceContext, line: Line, is_it: bool) -> Element | str:
     text = line.text()
     text = f"{shown.times.text(line.at_ns):>14}  {text if len(text) <= LONGEST_LINE else text[:LONGEST_LINE] + '…'}\n"
     return e("mark", text) if is_it else text
 
 
-def _message(shown: Shown, cause: Line | None) -> Element:
+def _message(shown: EvidenceContext, cause: Line | None) -> Element:
     if cause is None:
         return e(
             "p",
@@ -158,7 +158,7 @@ def _message(shown: Shown, cause: Line | None) -> Element:
     return e("p", "Noticed in: ", where, ".")
 
 
-def _around(shown: Shown, moment: Moment) -> Element:
+def _around(shown: EvidenceContext, moment: Moment) -> Element:
     """For what the simulator found: the latest messages before it, for there the process did wrong."""
     before = [(number, arrow) for number, arrow in enumerate(shown.arrows)
               if arrow.received_ns is not None and arrow.received_ns <= moment.line.at_ns]  # fmt: skip
@@ -170,7 +170,7 @@ def _around(shown: Shown, moment: Moment) -> Element:
     return e("p", *parts, ".")
 
 
-def _references(shown: Shown, texts: Sequence[str], moment: Moment | None) -> Element | None:
+def _references(shown: EvidenceContext, texts: Sequence[str], moment: Moment | None) -> Element | None:
     """Links to the slots and requests that the sentences speak of, and to the place in the diagram."""
     there = {slot.place for slot in shown.slots}
     parts: list[Child] = []
@@ -185,7 +185,7 @@ def _references(shown: Shown, texts: Sequence[str], moment: Moment | None) -> El
     return e("p", "See ", *parts[:-1], ".") if parts else None
 
 
-def _reason(shown: Shown, number: int, text: str) -> Element:
+def _reason(shown: EvidenceContext, number: int, text: str) -> Element:
     found = _references(shown, [text], None)
     where = found if found is not None else e("p", "It is about the run as a whole: see ", link("story", "its story"), ".")
     return e("article", e("h3", text), where, id=f"evidence-reason-{number}", class_="reason")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from bcr_run.log_lines import Line
-from bcr_show.run_reading import Run, first_request_ns
+from bcr_show.run_reading import RecordedRun, first_request_ns
 
 _REPLICA = re.compile(r"replica_(\d+)-configuration_(\d+)(-twin)?")
 _PLACE = re.compile(r"replica_(\d+)|client_(\d+)")
@@ -68,7 +68,7 @@ def configuration_of(process: str) -> int | None:
     return int(match[2]) if match else None
 
 
-def moments_of(run: Run) -> list[Moment]:
+def moments_of(run: RecordedRun) -> list[Moment]:
     """The moments of the run in order."""
     lines = [line for line in run.moments if line.event not in _HIDDEN]
     return [Moment(number, *_told(line)) for number, line in enumerate(lines)]
@@ -137,7 +137,7 @@ _TELLERS: Mapping[str, tuple[str, Callable[[str, Values], str]]] = {
 class Times:
     """Tells times in milliseconds since the first request, or since the first line where there was none."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RecordedRun) -> None:
         first_ns = first_request_ns(run.record, run.result)
         requests = (line.at_ns for line in run.lines if line.event == "sent" and line.values.get("message") == "client_request")
         if first_ns is None:

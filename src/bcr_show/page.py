@@ -8,11 +8,11 @@ from xml.etree.ElementTree import Element
 
 from bcr_show.charts import charts
 from bcr_show.elements import Child, e, link, markup, table
-from bcr_show.evidence import Shown, alarms_of, articles, by_process, reason_anchor, violations_of
+from bcr_show.evidence import EvidenceContext, alarms_of, articles, by_process, reason_anchor, violations_of
 from bcr_show.joining import join
 from bcr_show.mentions import mentioned_requests, mentioned_slots
 from bcr_show.moments import KINDS, SHOWN_AS_VIOLATION, Moment, Times, moments_of, rough
-from bcr_show.run_reading import Run
+from bcr_show.run_reading import RecordedRun
 from bcr_show.spacetime import LEGEND, draw
 from bcr_show.story import story
 from bcr_show.tables import figure_steps, request_tables, slot_table, slots_of
@@ -22,19 +22,19 @@ SECTIONS = {"story": "Story", "diagram": "Diagram", "time": "Over time", "moment
             "slots": "Slots", "figure": "Figure 1", "clients": "Clients", "folder": "Folder"}  # fmt: skip
 
 
-def page_of(run: Run) -> str:
+def page_of(run: RecordedRun) -> str:
     """The page, as text."""
     return "<!DOCTYPE html>\n" + markup(_document(run))
 
 
-def verdict_of(run: Run) -> str:
+def verdict_of(run: RecordedRun) -> str:
     """What the run came to: pass, fail, unknown, violated; `no result` where it has none."""
     if run.result.get("breaches"):
         return "violated"
     return str(run.result.get("verdict", "no result"))
 
 
-def _document(run: Run) -> Element:
+def _document(run: RecordedRun) -> Element:
     times, moments = Times(run), moments_of(run)
     name = str(run.result.get("scenario") or run.folder.name)
     style, script = style_of(), _own("page.js")
@@ -77,13 +77,13 @@ def _script(text: str) -> Element:
     return element
 
 
-def _body(run: Run, name: str, moments: Sequence[Moment], times: Times) -> list[Element]:
+def _body(run: RecordedRun, name: str, moments: Sequence[Moment], times: Times) -> list[Element]:
     lines, arrows, slots = by_process(run.lines), join(run.lines), slots_of(run.record)
     drawing = draw(run, arrows, moments, times, alarms_of(moments, lines))
     texts = [*(moment.text for moment in violations_of(moments)), *run.reasons]
     known = {(each.request.statement.client, each.request.statement.number)
              for client in (run.record.clients if run.record else ()) for each in client.exchanges}  # fmt: skip
-    shown = Shown(run, times, arrows, drawing, slots, known)
+    shown = EvidenceContext(run, times, arrows, drawing, slots, known)
     slot_rows = slot_table(slots, mentioned_slots(texts)) if slots else [e("p", "No client has an answer on record.")]
     client_rows = list(request_tables(run, times, mentioned_requests(texts)))
     evidence = articles(shown, moments, lines)
@@ -106,7 +106,7 @@ def _body(run: Run, name: str, moments: Sequence[Moment], times: Times) -> list[
     ]
 
 
-def _header(run: Run, name: str) -> Element:
+def _header(run: RecordedRun, name: str) -> Element:
     verdict = verdict_of(run)
     result = run.result
     latency = result.get("latency_ms") or {}
@@ -128,18 +128,18 @@ def _header(run: Run, name: str) -> Element:
     )
 
 
-def _reasons(run: Run, moments: Sequence[Moment]) -> list[Element]:
+def _reasons(run: RecordedRun, moments: Sequence[Moment]) -> list[Element]:
     if not run.reasons:
         return []
     items = [e("li", link(reason_anchor(number, text, moments), text)) for number, text in enumerate(run.reasons)]
     return [e("p", f"Verdict {verdict_of(run)}, because:"), e("ul", *items, class_="reasons")]
 
 
-def _story(run: Run, moments: Sequence[Moment], times: Times) -> Element:
+def _story(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Element:
     return e("ol", *(e("li", sentence) for sentence in story(run, moments, times)), class_="story")
 
 
-def _about_diagram(run: Run, times: Times, messages: int) -> list[Element]:
+def _about_diagram(run: RecordedRun, times: Times, messages: int) -> list[Element]:
     since = "since the first request" if times.is_of_request else "since the first line of the logs"
     parts = [e("p", f"Time goes to the right, in milliseconds {since}; where little happens it is shortened. "
                     "Point at anything to see what it is; what is marked leads to its evidence.")]  # fmt: skip
@@ -186,7 +186,7 @@ def _legend() -> Element:
     return e("ul", *items, class_="legend")
 
 
-def _over_time(run: Run, moments: Sequence[Moment], times: Times) -> list[Element]:
+def _over_time(run: RecordedRun, moments: Sequence[Moment], times: Times) -> list[Element]:
     drawn = charts(run, moments, times)
     if not drawn:
         return [e("p", "Nothing was answered, or by clients on another clock than the logs'.")]
@@ -194,7 +194,7 @@ def _over_time(run: Run, moments: Sequence[Moment], times: Times) -> list[Elemen
     return [about, *(e("div", each, class_="scroll", tabindex="0") for each in drawn)]
 
 
-def _moments(run: Run, moments: Sequence[Moment], times: Times) -> list[Element]:
+def _moments(run: RecordedRun, moments: Sequence[Moment], times: Times) -> list[Element]:
     if not moments:
         return [e("p", "The logs tell of nothing beside the routine.")]
     weighty = sorted(moments, key=lambda each: (each.kind not in SHOWN_AS_VIOLATION, each.kind != "fault", each.number))[:MOST_MOMENTS]
@@ -212,7 +212,7 @@ def _moment_row(moment: Moment, times: Times) -> Element:
              e("td", moment.text), e("td", more), id=moment.anchor)  # fmt: skip
 
 
-def _folder(run: Run) -> list[Element]:
+def _folder(run: RecordedRun) -> list[Element]:
     parts = [e("p", "The page was made from this folder: ", e("code", str(run.folder)), ".")]
     for name, text in run.texts.items():
         parts.append(e("details", e("summary", name), e("pre", text[:200_000] + ("\n… the file has more" if len(text) > 200_000 else "")),

@@ -26,7 +26,7 @@ class NoRun(Exception):
     """The folder holds no run; the text says what is missing."""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
     """What a folder holds.
 
     `lines` are in order of time: all moments, and of the routine what lies in `windows`. `routine` counts all lines of
@@ -95,7 +95,7 @@ class _Scan:
             self.left_out[f"{line.event} of {process}"] += 1
 
 
-def read_run(folder: Path, asked_ms: tuple[float, float] | None = None) -> Run:
+def read_run(folder: Path, asked_ms: tuple[float, float] | None = None) -> RecordedRun:
     """The run in this folder; of the window that was asked for, counted from the first request, everything.
 
     Raises NoRun.
@@ -120,7 +120,7 @@ def read_run(folder: Path, asked_ms: tuple[float, float] | None = None) -> Run:
         raise NoRun(f"{count:,} lines of the logs lie in that window, more than the {MOST_ASKED:,} that can be drawn: ask for a part of it")
     routine = [line for file in files for line in _routine_in(file, windows)]
     lines = sorted([*scan.moments, *routine], key=lambda line: (line.at_ns, line.process, line.place))
-    return Run(
+    return RecordedRun(
         folder=folder, result=result, record=record, problem=problem, lines=lines, windows=windows,
         routine=len(scan.times_ns), drawn=len(routine), left_out=dict(scan.left_out), unread=scan.unread,
         texts=_texts_in(folder), figure=figure_of(folder, result, record),

@@ -16,7 +16,7 @@ from bcr_show.elements import e
 from bcr_show.joining import SEVERAL, Arrow
 from bcr_show.mentions import mentioned_replica
 from bcr_show.moments import KINDS, SHOWN_AS_VIOLATION, Moment, Times, configuration_of, person
-from bcr_show.run_reading import Run
+from bcr_show.run_reading import RecordedRun
 
 LANE, TOP, BOTTOM, LEFT, GAP = 38, 34, 26, 34, 64
 STUB = 10  # how far what was never received goes to the right
@@ -45,7 +45,7 @@ class Drawing(msgspec.Struct, frozen=True):
 class _Axis:
     """From times to places in the picture: instants by number, each with its pixel in shortened time."""
 
-    def __init__(self, run: Run, times_ns: Iterable[int]) -> None:
+    def __init__(self, run: RecordedRun, times_ns: Iterable[int]) -> None:
         self.instants = sorted(set(times_ns))
         self.breaks: list[tuple[int, int]] = []  # instants between which something is not drawn
         ends = [window.until_ns for window in run.windows[:-1]]
@@ -66,7 +66,7 @@ class _Axis:
         return (self.at[-1] if self.at else 0) + 120
 
 
-def draw(run: Run, arrows: Sequence[Arrow], moments: Sequence[Moment], times: Times, alarms: dict[tuple[str, int], str]) -> Drawing:
+def draw(run: RecordedRun, arrows: Sequence[Arrow], moments: Sequence[Moment], times: Times, alarms: dict[tuple[str, int], str]) -> Drawing:
     """The diagram. `alarms` says of messages, by process and place of the line that tells of them, what is odd about them."""
     moments = [each for each in moments if _is_drawn(run, each)]
     lanes = _lanes(arrows, moments)
@@ -94,7 +94,7 @@ def draw(run: Run, arrows: Sequence[Arrow], moments: Sequence[Moment], times: Ti
     return Drawing(_names(lanes, heights, height), picture, anchors, len(arrows))
 
 
-def _is_drawn(run: Run, moment: Moment) -> bool:
+def _is_drawn(run: RecordedRun, moment: Moment) -> bool:
     return any(window.since_ns <= moment.line.at_ns <= window.until_ns for window in run.windows)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 from bcr.verdict.record import RunRecord
 from bcr_run.accused import FEW, blamed, listed, whose
 from bcr_show.moments import Moment, Times, cause_of, person, rough
-from bcr_show.run_reading import Run
+from bcr_show.run_reading import RecordedRun
 
 MOST_SENTENCES = 12
 
 
-def story(run: Run, moments: Sequence[Moment], times: Times) -> list[str]:
+def story(run: RecordedRun, moments: Sequence[Moment], times: Times) -> list[str]:
     """At most MOST_SENTENCES sentences. What there is no room for the last of them says."""
     found = list(_sentences(run, moments, times))
     first, verdict = found[:-1], found[-1]
@@ -23,7 +23,7 @@ def story(run: Run, moments: Sequence[Moment], times: Times) -> list[str]:
     return [*first, verdict]
 
 
-def _sentences(run: Run, moments: Sequence[Moment], times: Times) -> Iterator[str]:
+def _sentences(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Iterator[str]:
     result = run.result
     yield _setting(result)
     yield from _struck(result, moments, times)
@@ -99,7 +99,7 @@ def _too_many(result: Mapping[str, Any]) -> Iterator[str]:
             return
 
 
-def _noticed(run: Run, moments: Sequence[Moment], times: Times) -> Iterator[str]:
+def _noticed(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Iterator[str]:
     by_what: dict[tuple[str, str], list[Moment]] = defaultdict(list)
     for moment in moments:
         if moment.line.event == "misbehaviour":

@@ -12,7 +12,7 @@ from bcr.verdict.record import ClientRecord, Exchange, RunRecord
 from bcr_run.figure_in_logs import Followed
 from bcr_show.elements import e, link, table
 from bcr_show.moments import Times, rough
-from bcr_show.run_reading import Run, clock_of
+from bcr_show.run_reading import RecordedRun, clock_of
 
 MOST_ROWS = 300  # of slots, and of requests of all clients
 LONGEST = 160  # characters of an operation or result in a table
@@ -176,7 +176,7 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
-def request_tables(run: Run, times: Times, mentioned: set[tuple[int, int]]) -> Iterator[Element]:
+def request_tables(run: RecordedRun, times: Times, mentioned: set[tuple[int, int]]) -> Iterator[Element]:
     """For each client its requests: the slowest, those that came again or from Olympus, and the first and last."""
     if run.record is None:
         return
@@ -185,7 +185,7 @@ def request_tables(run: Run, times: Times, mentioned: set[tuple[int, int]]) -> I
         yield _requests_of(client, run, times, mentioned, most)
 
 
-def _requests_of(client: ClientRecord, run: Run, times: Times, mentioned: set[tuple[int, int]], most: int) -> Element:
+def _requests_of(client: ClientRecord, run: RecordedRun, times: Times, mentioned: set[tuple[int, int]], most: int) -> Element:
     exchanges = client.exchanges
     by_latency = sorted(range(len(exchanges)), key=lambda place: -exchanges[place].latency_ns)
     wanted = [place for place, each in enumerate(exchanges) if (client.client, each.request.statement.number) in mentioned]
@@ -206,7 +206,7 @@ def _requests_of(client: ClientRecord, run: Run, times: Times, mentioned: set[tu
     )
 
 
-def _request_row(exchange: Exchange, client: ClientRecord, run: Run, times: Times) -> Element:
+def _request_row(exchange: Exchange, client: ClientRecord, run: RecordedRun, times: Times) -> Element:
     statement, answer = exchange.request.statement, exchange.answer
     clock, origin_ns = clock_of(run.result)
     sent = times.text(exchange.sent_ns + origin_ns) if client.clock == clock else "on another clock"

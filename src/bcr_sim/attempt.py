@@ -20,7 +20,7 @@ import psutil
 
 from bcr_sim.bugs import path_of, put_in_place
 from bcr_sim.mutants import Mutant, Rules, probed
-from bcr_sim.survivors import Result
+from bcr_sim.survivors import MutantResult
 from bcr_sim.swapping import Holders, exchange, holders
 from bcr_sim.unit_tests import Learned, Plugin, learn, with_tests
 
@@ -37,7 +37,7 @@ KEPT = {"bcr_sim"} | {
 }  # import no rules
 
 
-class Trial(NamedTuple):
+class MutantTrial(NamedTuple):
     """A mutant, or none for a control, and what it is tried with."""
 
     mutant: Mutant | None
@@ -47,11 +47,11 @@ class Trial(NamedTuple):
     authentication: str
     tests: Sequence[str] = ()  # names; of a control the files whose tests it is to run
     busy_s: float = 20.0  # of processor time: a process hangs that finishes neither a run nor a test in so much
-    known: Result | None = None
+    known: MutantResult | None = None
     control: tuple[str, ...] = ()  # authenticators: of a control, which says what each run and test executes
 
 
-def attempts(trials: Iterable[Trial], jobs: int, limit_s: float) -> Iterator[tuple[Trial, dict[str, Any]]]:
+def attempts(trials: Iterable[MutantTrial], jobs: int, limit_s: float) -> Iterator[tuple[MutantTrial, dict[str, Any]]]:
     """Try each in a process of its own, `jobs` at a time; what came of each, as it comes."""
     waiting = iter(trials)
     running: dict[int, _Attempt] = {}
@@ -79,7 +79,7 @@ def attempts(trials: Iterable[Trial], jobs: int, limit_s: float) -> Iterator[tup
 class _Attempt:
     """A forked process that tries one mutant: it writes a letter for each run, and in the end what came of it."""
 
-    def __init__(self, trial: Trial, limit_s: float) -> None:
+    def __init__(self, trial: MutantTrial, limit_s: float) -> None:
         self.trial = trial
         self.began_s = self.heard_s = time.monotonic()
         self.heard_cpu_s = 0.0  # its processor time when it was last heard
@@ -249,7 +249,7 @@ def forget_project() -> None:
 SOURCES = path_of({"file": "Replica.da"}).parent
 
 
-def _try(trial: Trial, writer: int, limit_s: int) -> None:
+def _try(trial: MutantTrial, writer: int, limit_s: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
@@ -274,7 +274,7 @@ def _noticed(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
     }
 
 
-def _tried(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
+def _tried(trial: MutantTrial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
     mutant = trial.mutant
     is_exchanged = mutant is None or _is_exchanged(mutant, trial.source)
     if not is_exchanged and mutant is not None:
@@ -343,7 +343,7 @@ class _Runs:
         return "" if not must_pass or outcome.judgement.status == "pass" else f"verdict: {outcome.judgement.status}"
 
 
-def _controlled(trial: Trial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
+def _controlled(trial: MutantTrial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
     """What a control says: the files and tests that fail without any mutant, and what each run and test executes and takes."""
     forget_project()
     reach: Any = import_module("bcr_sim.reach")

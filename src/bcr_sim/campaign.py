@@ -24,7 +24,7 @@ from bcr_runtime.processes import byzantine_client, byzantine_replica
 from bcr_sim.coverage import rare, struck
 from bcr_sim.protocol_simulations import TEXTS
 from bcr_sim.seeds import acceptance_of, authentication_of, object_of
-from bcr_sim.simulated_run import Outcome, simulate
+from bcr_sim.simulated_run import SimulationOutcome, simulate
 
 FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are accepted on
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
@@ -32,7 +32,7 @@ SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would
 GARBAGE_THRESHOLD = 100_000
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Counterexample(msgspec.Struct, frozen=True):
     """A seed whose run broke something: the scenario file that replays it, and what broke."""
 
     seed: int
@@ -44,7 +44,7 @@ class Failure(msgspec.Struct, frozen=True):
         return self.breaches[0].partition(":")[0]
 
 
-class Tally(msgspec.Struct):
+class ShardTally(msgspec.Struct):
     """What a shard came to: of how many seeds, in how many seconds of its worker; which faults struck where, and what was rare
     (bcr_sim.coverage)."""
 
@@ -54,11 +54,11 @@ class Tally(msgspec.Struct):
     virtual_s: float = 0.0
     operations: int = 0
     reconfigurations: int = 0
-    failures: list[Failure] = []
+    failures: list[Counterexample] = []
     struck: dict[str, int] = {}
     rare: dict[str, int] = {}
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "ShardTally") -> None:
         self.seeds += other.seeds
         self.events += other.events
         self.virtual_s += other.virtual_s
@@ -124,9 +124,9 @@ def run_seeds(
     durable: bool = False,
     protocol: str = "shuttle",
     sessions: bool = False,
-) -> Tally:
+) -> ShardTally:
     """Simulate each of the seeds; what a worker is sent."""
-    tally, began_s = Tally(), time.monotonic()
+    tally, began_s = ShardTally(), time.monotonic()
     found: Counter[str] = Counter()
     seldom: Counter[str] = Counter()
     for seed in seeds:
@@ -134,7 +134,7 @@ def run_seeds(
         outcome = run_text(text)
         tally.seeds += 1
         if isinstance(outcome, str):
-            tally.failures = [*tally.failures, Failure(seed, text, (outcome,))]
+            tally.failures = [*tally.failures, Counterexample(seed, text, (outcome,))]
             continue
         tally.events += outcome.events
         tally.virtual_s += outcome.virtual_s
@@ -144,12 +144,12 @@ def run_seeds(
         found.update(struck(outcome.result, sizes(settings["t"], settings["authentication"]).replicas))
         seldom += rare(outcome.result)
         if outcome.breaches:
-            tally.failures = [*tally.failures, Failure(seed, text, outcome.breaches)]
+            tally.failures = [*tally.failures, Counterexample(seed, text, outcome.breaches)]
     tally.struck, tally.rare, tally.seconds = dict(found), dict(seldom), time.monotonic() - began_s
     return tally
 
 
-def run_text(text: str, **more: Any) -> Outcome | str:
+def run_text(text: str, **more: Any) -> SimulationOutcome | str:
     """Simulate a scenario file's text; a string, like a breach, where the simulation itself came to grief."""
     scenario, _ = parse_scenario(text, "seed.config")
     try:

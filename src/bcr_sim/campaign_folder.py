@@ -15,7 +15,7 @@ import msgspec
 from bcr.faults.vocabulary import FAILURES, TRIGGERS
 from bcr_run.run_folder import write_whole
 from bcr_runtime.places import IS_CHECKOUT, PROJECT, own_version
-from bcr_sim.campaign import Failure, Tally
+from bcr_sim.campaign import Counterexample, ShardTally
 from bcr_sim.coverage import PLACES, RARE
 
 LINES = "hunt.jsonl"
@@ -36,7 +36,7 @@ class Done(msgspec.Struct, frozen=True):
     first: int
     seeds: int
     seconds: float
-    tally: Tally
+    tally: ShardTally
 
 
 class Campaign:
@@ -66,7 +66,7 @@ class Campaign:
         key = (settings, self.commit, seeds[0], len(seeds))
         return any((each.settings, each.commit, each.first, each.seeds) == key for each in self.lines)
 
-    def add(self, seeds: Sequence[int], settings: str, tally: Tally) -> None:
+    def add(self, seeds: Sequence[int], settings: str, tally: ShardTally) -> None:
         done = Done(settings, self.commit, seeds[0], len(seeds), tally.seconds, tally)
         self.lines.append(done)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class Campaign:
             file.seek(-1, os.SEEK_END)
             return file.read() != b"\n"
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[Counterexample]:
         """Of all that was tried on this commit, whenever; each once."""
         found = [failure for each in self.lines if each.commit == self.commit for failure in each.tally.failures]
         return list({(failure.seed, failure.text): failure for failure in found}.values())
@@ -116,7 +116,7 @@ def commit() -> str:
 
 def page(lines: Sequence[Done]) -> str:
     """The page of a campaign: seeds and hours by commit, failures, which faults struck where, and what is rare."""
-    total = Tally()
+    total = ShardTally()
     for each in lines:
         total.add(each.tally)
     parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>Campaign</title>", f"<style>{CSS}</style><h1>Campaign</h1>"]
@@ -137,9 +137,9 @@ def _cell(text: str) -> str:
 
 
 def _commits(lines: Sequence[Done]) -> str:
-    by_commit: dict[str, Tally] = {}
+    by_commit: dict[str, ShardTally] = {}
     for each in lines:
-        by_commit.setdefault(each.commit, Tally()).add(each.tally)
+        by_commit.setdefault(each.commit, ShardTally()).add(each.tally)
     rows = [
         [
             name,

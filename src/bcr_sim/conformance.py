@@ -13,7 +13,7 @@ from bcr.signed.statements import SignedCheckpoint
 from bcr.state.running import RunningState
 from bcr_sim.distalgo import Container
 from bcr_sim.observing import observers
-from bcr_sim.simulated_run import Outcome, _Run, demand_simulable
+from bcr_sim.simulated_run import SimulationOutcome, _Run, demand_simulable
 
 MAX_KEPT = 100_000  # steps
 
@@ -21,7 +21,7 @@ MAX_KEPT = 100_000  # steps
 class Conformance(msgspec.Struct, frozen=True):
     """What came of the run, the steps that were found in it, and the first that the figure forbids."""
 
-    outcome: Outcome
+    outcome: SimulationOutcome
     steps: tuple[Step, ...]
     forbidden: Forbidden | None
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from bcr_sim.trace import Step
+from bcr_sim.trace import TraceEvent
 
 MAX_STEPS = 160
 COLUMN, ROW, LEFT, TOP = 170, 22, 90, 64
@@ -24,7 +24,7 @@ ORDER = ("client", "olympus", "replica")
 NO_MESSAGES = ("harness", "root")
 
 
-def diagram(steps: Sequence[Step], title: str) -> str:
+def diagram(steps: Sequence[TraceEvent], title: str) -> str:
     """The SVG of the steps that concern the protocol: of more than MAX_STEPS those around what befell somebody, and the last."""
     told = [step for step in steps if step.sender not in NO_MESSAGES and step.receiver not in NO_MESSAGES]
     told = [step for step in told if not step.message[:1].isupper()]  # those are DistAlgo's commands
@@ -56,7 +56,7 @@ def diagram(steps: Sequence[Step], title: str) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _chosen(steps: Sequence[Step]) -> list[Step]:
+def _chosen(steps: Sequence[TraceEvent]) -> list[TraceEvent]:
     """At most MAX_STEPS: the last third of them, and as many as fit around what is no mere arrival."""
     kept = set(range(max(0, len(steps) - MAX_STEPS // 3), len(steps)))
     odd = [place for place, step in enumerate(steps) if step.kind != "arrived"] or [0]
@@ -73,7 +73,7 @@ def _place(name: str) -> tuple[int, int, str]:
     return ORDER.index(kind) if kind in ORDER else len(ORDER), int(number) if number.isdigit() else 0, name
 
 
-def _drawn(step: Step, x: dict[str, int], y: dict[int, int]) -> list[str]:
+def _drawn(step: TraceEvent, x: dict[str, int], y: dict[int, int]) -> list[str]:
     if step.kind == "befell":
         where = f'x="{x[step.sender] + 8}" y="{y[step.time_us] + 4}"'
         return [

@@ -25,7 +25,7 @@ from bcr_run.options import formerly, natural, positive
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import default_log_base
-from bcr_sim.campaign import FROM_THE_SEED, Failure, Tally, located_text, prepare, run_seeds, run_text, text_of
+from bcr_sim.campaign import FROM_THE_SEED, Counterexample, ShardTally, located_text, prepare, run_seeds, run_text, text_of
 from bcr_sim.campaign_folder import PAGE, Campaign
 from bcr_sim.shrink import shrunk
 from bcr_sim.simulated_folder import show, simulate_into
@@ -122,7 +122,7 @@ def _text_of(name: str, authentication: Authentication | Literal["any"] | None) 
     return text
 
 
-def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace, campaign: Campaign | None) -> Tally:
+def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace, campaign: Campaign | None) -> ShardTally:
     """What the seeds come to that the campaign has not tried yet; it is told of each chunk that is done."""
     size = 1 if options.stop else CHUNK  # a worker ends its chunk, whatever another has found
     chunks = [
@@ -141,7 +141,7 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
     ]
     if campaign is not None:
         chunks = [chunk for chunk in chunks if not campaign.has(chunk[0], _settings_of(chunk))]
-    total = Tally()
+    total = ShardTally()
     engine = _dask if options.engine == "dask" else _processes
     with _Progress(sum(len(chunk[0]) for chunk in chunks)) as progress:
         for chunk, tally in engine(run_seeds, chunks, options):
@@ -162,7 +162,7 @@ def _settings_of(chunk: Sequence[Any]) -> str:
     return ", ".join(word for word in (*words, digest) if word)
 
 
-def _processes(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[tuple[Any, Tally]]:
+def _processes(work: Callable[..., ShardTally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[tuple[Any, ShardTally]]:
     # Spawned, not forked: a worker shares nothing with whoever started it.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare) as pool:
         futures = {pool.submit(work, *chunk): chunk for chunk in chunks}
@@ -173,7 +173,7 @@ def _processes(work: Callable[..., Tally], chunks: Sequence[Any], options: argpa
             pool.shutdown(cancel_futures=True)
 
 
-def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[tuple[Any, Tally]]:
+def _dask(work: Callable[..., ShardTally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[tuple[Any, ShardTally]]:
     demand("dask")
     from distributed import Client, LocalCluster
     from distributed import as_completed as as_they_come
@@ -190,7 +190,7 @@ def _dask(work: Callable[..., Tally], chunks: Sequence[Any], options: argparse.N
                 own.close()
 
 
-def _on_dask(work: Callable[..., Tally], *chunk: Any) -> Tally:
+def _on_dask(work: Callable[..., ShardTally], *chunk: Any) -> ShardTally:
     """One run at a time in a worker, which may have several threads: a run takes the whole OS process."""
     with _one_at_a_time:
         return work(*chunk)
@@ -215,7 +215,7 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, tally: Tally) -> None:
+    def show(self, tally: ShardTally) -> None:
         now_s = time.monotonic()
         rate = tally.seeds / max(now_s - self._began_s, 1e-9)
         text = f"{rate:.1f} seeds/s, {len(tally.failures)} failed"
@@ -225,7 +225,7 @@ class _Progress:
             self._console.print(f"{tally.seeds:,} of {self._total:,} seeds, {text}", highlight=False)
 
 
-def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool, commit: str = "") -> None:
+def _tell(failures: Sequence[Counterexample], folder: Path, shrinks: bool, commit: str = "") -> None:
     """Print each failure, and write the counterexamples of the first of each kind; one of an earlier time on this commit stays."""
     about = f"Found on commit {commit}." if commit else ""
     made: Counter[str] = Counter()
@@ -240,7 +240,7 @@ def _tell(failures: Sequence[Failure], folder: Path, shrinks: bool, commit: str 
             print(f"  {path if is_there else counterexample(failure, path, shrinks, about=about)}")
 
 
-def counterexample(failure: Failure, path: Path, shrinks: bool = True, options: str = "", about: str = "") -> Path:
+def counterexample(failure: Counterexample, path: Path, shrinks: bool = True, options: str = "", about: str = "") -> Path:
     """Write the scenario that replays a failure, as small as it was found; and beside it a folder with the run and its page.
 
     `options` are those of `bcr sim` that it takes to replay it; `about` is told in the file too.

@@ -41,7 +41,7 @@ class Watcher(Protocol):
     def spoke(self, container: Container) -> None: ...
 
 
-class Run(Protocol):
+class SupportsPower(Protocol):
     """What this asks of a run."""
 
     world: World
@@ -62,7 +62,7 @@ class Run(Protocol):
 class Power:
     """The restarts, power cuts and disk faults of one run."""
 
-    def __init__(self, run: Run, replicas: int) -> None:
+    def __init__(self, run: SupportsPower, replicas: int) -> None:
         self._run = run
         self._names = [OLYMPUS, *(f"replica_{position}" for position in range(replicas))]
         self._disks: dict[str, tuple[SimDisk, Container]] = {}  # by the name of the file, with who opened it last

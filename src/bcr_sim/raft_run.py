@@ -20,7 +20,7 @@ from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import Container
 from bcr_sim.power import Power
 from bcr_sim.raft_oracle import RaftOracle
-from bcr_sim.simulated_run import Outcome, _Run
+from bcr_sim.simulated_run import SimulationOutcome, _Run
 from bcr_sim.source import WorldSource
 from bcr_sim.world import MILLISECOND_NS, current_task
 
@@ -91,7 +91,7 @@ class RaftRun(_Run):
 
     # -- the run
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> SimulationOutcome:
         complaints: list[str] = []
         with self._installed(complaints):
             what_hinders = self._conduct()

@@ -17,7 +17,7 @@ Pairs = dict[Place, list[str]]  # what a replica does there: pairs of trigger an
 BEGUN_MS, LATEST_MS = 15, 150
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """What draws (bcr_sim.seeds)."""
 
     def happens(self, probability: float) -> bool: ...
@@ -30,7 +30,7 @@ class Chance(Protocol):
 class Coalition:
     """The faulty positions of every configuration, and what they have agreed on so far."""
 
-    def __init__(self, chance: Chance, replicas: int, faulty: Sequence[int], clients: int) -> None:
+    def __init__(self, chance: RandomSource, replicas: int, faulty: Sequence[int], clients: int) -> None:
         self.chance = chance
         self.faulty = faulty
         self.correct = [position for position in range(replicas) if position not in faulty]
@@ -161,7 +161,7 @@ SCHEMES: Sequence[Callable[[Coalition], None]] = (
 )
 
 
-def scheme(chance: Chance, replicas: int, faulty: Sequence[int], clients: int) -> tuple[Pairs, list[str]]:
+def scheme(chance: RandomSource, replicas: int, faulty: Sequence[int], clients: int) -> tuple[Pairs, list[str]]:
     """What the replicas at the positions `faulty` do by one of the schemes, and words for the simulator."""
     coalition = Coalition(chance, replicas, faulty, clients)
     chance.one_of(SCHEMES)(coalition)

@@ -22,7 +22,7 @@ from bcr_sim.conformance import conform
 from bcr_sim.diagram import diagram
 from bcr_sim.replaying import replay
 from bcr_sim.simulated_folder import show, simulate_into
-from bcr_sim.simulated_run import Outcome, demand_simulable, simulate
+from bcr_sim.simulated_run import SimulationOutcome, demand_simulable, simulate
 from bcr_sim.stepping import step_through, walk
 from bcr_sim.transcript import told
 
@@ -117,7 +117,7 @@ def _walk(scenario: Scenario) -> int:
     return FAIL if walked.outcome.breaches else EXIT_STATUS[walked.outcome.judgement.status]
 
 
-def _simulated(scenario: Scenario, options: argparse.Namespace) -> Outcome:
+def _simulated(scenario: Scenario, options: argparse.Namespace) -> SimulationOutcome:
     """What came of the scenario; its story is printed where it is asked for."""
     if not options.story:
         return simulate(scenario, folder=options.log_folder, keeps_steps=options.diagram is not None)
@@ -140,7 +140,7 @@ def _read(file: Path) -> Scenario:
     return scenario
 
 
-def _print(name: str, outcome: Outcome) -> None:
+def _print(name: str, outcome: SimulationOutcome) -> None:
     console = Terminal()
     table = Table(title=name, title_justify="left", show_header=False)
     for label, value in (

@@ -12,11 +12,11 @@ from bcr.scenario import Scenario
 from bcr_run.launch import settings_of
 from bcr_run.protocol_starts import FIGURES
 from bcr_run.run_folder import begin_folder, write_whole
-from bcr_sim.simulated_run import Outcome, simulate
+from bcr_sim.simulated_run import SimulationOutcome, simulate
 from bcr_sim.source import BEGINNING_NS, CLOCK
 
 
-def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: bool = False) -> Outcome:
+def simulate_into(folder: Path, scenario: Scenario, source: Path, keeps_steps: bool = False) -> SimulationOutcome:
     """Simulate the scenario, which stands in the file `source`, and leave everything of the run in the folder.
 
     Makes the folder; raises OSError where it is there already, or where something cannot be written.

@@ -48,7 +48,7 @@ from bcr_sim.properties import Bounds, Interference, Memory, check_pauses, check
 from bcr_sim.signatures import StandIn
 from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
 from bcr_sim.strategies import FreeLiars
-from bcr_sim.trace import Step, Trace
+from bcr_sim.trace import Trace, TraceEvent
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World
 
 LIMIT_NS = 3_600 * SECOND_NS
@@ -60,7 +60,7 @@ MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "r
            "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a simulated run.
 
     `breaches` are the properties that did not hold, each with what shows it; an empty tuple is a good run. `trace` is
@@ -74,7 +74,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     virtual_s: float
     record: RunRecord
     result: dict[str, Any]
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TraceEvent, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -101,7 +101,7 @@ def demand_simulable(scenario: Scenario) -> None:
         raise ScenarioError(remarks)
 
 
-def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> Outcome:
+def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> SimulationOutcome:
     """Run a scenario in virtual time, as its `simulation` says; logs go to `folder`, which exists, or nowhere.
 
     Raises ScenarioError where it cannot be simulated (`demand_simulable`).
@@ -181,7 +181,7 @@ class _Run:
 
     # -- the run
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> SimulationOutcome:
         complaints: list[str] = []
         with self._installed(complaints):
             if self.folder is not None:
@@ -201,13 +201,13 @@ class _Run:
                 self._look_at_what_is_left(max(signed.statement.number for signed in record.configurations))
         return self._told(record, judgement, what_hinders, complaints)
 
-    def _told(self, record: RunRecord, judgement: Judgement, what_hinders: str | None, complaints: list[str]) -> Outcome:
+    def _told(self, record: RunRecord, judgement: Judgement, what_hinders: str | None, complaints: list[str]) -> SimulationOutcome:
         """The outcome of a run that is over, of whichever protocol: with what was still owed, and what broke on the way."""
         is_owed = judgement.status == "unknown" and self._must_answer(record)
         if self.failure is not None and judgement.status != "fail":
             judgement = Judgement("fail" if is_owed else "unknown", (self.failure, *judgement.reasons))
         result = outcome_of(self.launch, record, judgement)
-        return Outcome(
+        return SimulationOutcome(
             breaches=tuple(self._breaches(judgement, what_hinders, is_owed, complaints, result)),
             judgement=judgement,
             trace=self.trace.digest(),

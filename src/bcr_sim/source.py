@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NoReturn, Protocol, TextIO
 
 from greenlet import GreenletExit
 
-from bcr.raft.persistent import MemoryStore, Store
+from bcr.raft.persistent import MemoryStore, StableStorage
 from bcr.scenario.values import Simulation
 from bcr.stable.disk import Disk
 from bcr_sim.distalgo import Container, System
@@ -19,7 +19,7 @@ CLOCK = "virtual"
 BEGINNING_NS = 946_684_800 * 10**9  # the year 2000
 
 
-class Run(Protocol):
+class SupportsSource(Protocol):
     """What this asks of a run. `stores` are by the name of the process, and outlast it."""
 
     world: World
@@ -35,7 +35,7 @@ class Run(Protocol):
 class WorldSource:
     """Time and randomness of the world for `bcr_runtime.ambient`."""
 
-    def __init__(self, run: Run, folder: Path | None) -> None:
+    def __init__(self, run: SupportsSource, folder: Path | None) -> None:
         self._run = run
         self._folder = folder
         self._files: list[TextIO] = []
@@ -79,7 +79,7 @@ class WorldSource:
     def open_spool(self, folder: Path) -> BinaryIO:
         return io.BytesIO()
 
-    def open_store(self, name: str) -> Store:
+    def open_store(self, name: str) -> StableStorage:
         container = self._run.container_of(current_task())
         is_second = self._run.system.containers[container.dapid][0] is not container
         # It outlasts the process, and a twin has its own.

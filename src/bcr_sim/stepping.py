@@ -10,8 +10,8 @@ from bcr.chain.proofs import Answer
 from bcr.scenario import Scenario
 from bcr_sim.distalgo import Container
 from bcr_sim.observing import observers
-from bcr_sim.simulated_run import Outcome, _Run, demand_simulable
-from bcr_sim.trace import Step
+from bcr_sim.simulated_run import SimulationOutcome, _Run, demand_simulable
+from bcr_sim.trace import TraceEvent
 
 HELP = "Enter or n: next; b: back; N: to event N; /TEXT: to the next event with TEXT; e: to the end; q: leave"
 
@@ -35,7 +35,7 @@ def _range(slots: Sequence[int]) -> str:
 class Walk:
     """A run that is over, by its events, which are counted from 1."""
 
-    def __init__(self, outcome: Outcome, held: dict[str, list[tuple[int, Held]]]) -> None:
+    def __init__(self, outcome: SimulationOutcome, held: dict[str, list[tuple[int, Held]]]) -> None:
         self.outcome = outcome
         self.events = outcome.steps
         self._held = held  # replica -> what it held from an event on, in order
@@ -61,7 +61,7 @@ class Walk:
         return "\n".join(lines)
 
 
-def told(step: Step) -> str:
+def told(step: TraceEvent) -> str:
     """An event in words."""
     when = f"{step.time_us / 1000:.3f} ms"
     if step.kind == "befell":

@@ -28,7 +28,7 @@ from bcr_sim.attempt import (
     KEPT,
     KNOWN,
     SHOWN,
-    Trial,
+    MutantTrial,
     attempts,
     is_reached,
     number_of,
@@ -39,7 +39,7 @@ from bcr_sim.attempt import (
 )
 from bcr_sim.bugs import FILES, path_of
 from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
-from bcr_sim.survivors import Result, Tables, page, told
+from bcr_sim.survivors import MutantResult, Tables, page, told
 from bcr_sim.unit_tests import Learned, unit_of
 
 ENOUGH = 0.95  # of the mutants that are not equivalent
@@ -148,11 +148,11 @@ def equivalents() -> dict[str, str]:
     return yaml.safe_load(EQUIVALENTS.read_text()) or {}
 
 
-def results_in(path: Path) -> dict[tuple[str, str], Result]:
+def results_in(path: Path) -> dict[tuple[str, str], MutantResult]:
     """The latest result of each mutant and text in a file of results; none where there is no file."""
     if not path.exists():
         return {}
-    found = (msgspec.json.decode(line, type=Result) for line in path.read_bytes().splitlines() if line.strip())
+    found = (msgspec.json.decode(line, type=MutantResult) for line in path.read_bytes().splitlines() if line.strip())
     return {(result.id, result.hash): result for result in found}
 
 
@@ -163,7 +163,7 @@ class _Campaign:
     """Tries mutants in so many processes at a time, in passes, and keeps what came of each."""
 
     def __init__(
-        self, chosen: Sequence[tuple[Mutant, bytes]], declared: Rules, known: dict[tuple[str, str], Result],
+        self, chosen: Sequence[tuple[Mutant, bytes]], declared: Rules, known: dict[tuple[str, str], MutantResult],
         options: argparse.Namespace, file: IO[str],
     ) -> None:  # fmt: skip
         self.chosen = chosen
@@ -186,7 +186,7 @@ class _Campaign:
         files = [] if self.options.no_tests else test_files(self.options.protocol)
         self.scenarios = scenario_texts(self.options.protocol)
         self._learn_tests(files)
-        self._learn(Trial(None, b"", self.scenarios, range(0), "", control=("",), busy_s=BUSY_S), "scenarios")
+        self._learn(MutantTrial(None, b"", self.scenarios, range(0), "", control=("",), busy_s=BUSY_S), "scenarios")
         with_collected(files, self._passes)
 
     def _passes(self) -> None:
@@ -196,7 +196,7 @@ class _Campaign:
             upto = min(seeds, most)
             self._pass(_Much(0.0, scenarios_s, upto), f"{scenarios_s:g} s of scenario files, {upto} seeds")
 
-    def _control(self, trial: Trial) -> dict[str, Any]:
+    def _control(self, trial: MutantTrial) -> dict[str, Any]:
         [(_, said)] = attempts([trial], 1, CONTROL_S)
         if said["outcome"] != "control":
             raise RuntimeError(f"what is to be mutated does not run without a mutant: {said['what'] or said['outcome']}")
@@ -205,9 +205,9 @@ class _Campaign:
     def _learn_tests(self, files: Sequence[str]) -> None:
         """Know what the tests of these files execute."""
         for file in files:
-            self._learn(Trial(None, b"", {}, range(0), "", (file,), BUSY_S, control=("",)), self.kept.key_of(file))
+            self._learn(MutantTrial(None, b"", {}, range(0), "", (file,), BUSY_S, control=("",)), self.kept.key_of(file))
 
-    def _learn(self, trial: Trial, key: str) -> None:
+    def _learn(self, trial: MutantTrial, key: str) -> None:
         """Know what the runs of a control execute."""
         if key not in self.kept.found:
             self.kept.add(key, self._control(trial))
@@ -222,13 +222,13 @@ class _Campaign:
         KNOWN.update(learned)
         self.tests += [name for name in learned if "::" in name]
 
-    def _learn_seeds(self, trials: Iterable[Trial]) -> None:
+    def _learn_seeds(self, trials: Iterable[MutantTrial]) -> None:
         """Know of all seeds of these trials what they execute."""
         wanted = {(trial.authentication, seed // CHUNK * CHUNK) for trial in trials for seed in trial.seeds}
         for authentication, first in sorted(wanted):
             if run_name(first, authentication) not in KNOWN:
                 name = run_name(first, authentication)
-                self._learn(Trial(None, b"", {}, range(first, first + CHUNK), "", control=(authentication,), busy_s=BUSY_S), name)
+                self._learn(MutantTrial(None, b"", {}, range(first, first + CHUNK), "", control=(authentication,), busy_s=BUSY_S), name)
 
     def _is_late(self) -> bool:
         return self.ends_s is not None and time.monotonic() >= self.ends_s
@@ -237,7 +237,7 @@ class _Campaign:
         known = self.known.get((mutant.id, mutant.digest(source)))
         return known is None or known.outcome == "alive"
 
-    def _more(self, trial: Trial, much: "_Much") -> Trial:
+    def _more(self, trial: MutantTrial, much: "_Much") -> MutantTrial:
         """The trial with what the mutant has not had of so much; it says itself what it has had."""
         mutant, known = trial.mutant, trial.known
         assert mutant is not None
@@ -260,16 +260,16 @@ class _Campaign:
 
     def _pass(self, much: "_Much", what: str) -> None:
         """Give every mutant that is not noticed what it has not had yet of these."""
-        trials: deque[Trial] = deque()
+        trials: deque[MutantTrial] = deque()
         for mutant, source in self.chosen:
             if self._is_wanted(mutant, source):
                 known = self.known.get((mutant.id, mutant.digest(source)))
-                trial = self._more(Trial(mutant, source, {}, range(0), self.declared.files[mutant.file], known=known), much)
+                trial = self._more(MutantTrial(mutant, source, {}, range(0), self.declared.files[mutant.file], known=known), much)
                 if trial.tests or trial.scenarios or trial.seeds:
                     trials.append(trial)
 
         # In an order that has nothing to do with the files, so that what is known so far tells of the whole.
-        def turn(trial: Trial) -> tuple[bool, str]:
+        def turn(trial: MutantTrial) -> tuple[bool, str]:
             assert trial.mutant is not None
             return trial.mutant.operator not in CHECKS, trial.mutant.digest(trial.source)
 
@@ -280,7 +280,7 @@ class _Campaign:
         total, done, began_s = len(trials), 0, time.monotonic()
         print(f"{what}: {total} of {len(self.chosen)} mutants to try", flush=True)
 
-        def queue() -> Iterator[Trial]:
+        def queue() -> Iterator[MutantTrial]:
             while trials and not self._is_late():
                 yield trials.popleft()
 
@@ -299,7 +299,7 @@ class _Campaign:
             rate = done / (time.monotonic() - began_s) * 60
             print(f"{done}/{total} ({rate:.0f} a minute) {result.id}: {told(result)}", flush=True)
 
-    def _is_unsound(self, trial: Trial, said: dict[str, Any]) -> bool:
+    def _is_unsound(self, trial: MutantTrial, said: dict[str, Any]) -> bool:
         """Whether what noticed the mutant fails without it as well, by itself."""
         if said["outcome"] != "killed" or said["by"] in ("hang", "death"):
             return False
@@ -307,14 +307,14 @@ class _Campaign:
             name = _unit_in(trial, said["what"])
             if not name:
                 return False  # pytest itself could not begin with them
-            control = Trial(None, b"", {}, range(0), "", (name,), trial.busy_s)
+            control = MutantTrial(None, b"", {}, range(0), "", (name,), trial.busy_s)
         elif said["by"].startswith("seed "):
             seed = int(said["by"].removeprefix("seed "))
             name = run_name(seed, trial.authentication)
-            control = Trial(None, b"", {}, range(seed, seed + 1), trial.authentication, busy_s=trial.busy_s)
+            control = MutantTrial(None, b"", {}, range(seed, seed + 1), trial.authentication, busy_s=trial.busy_s)
         else:
             name = said["by"]
-            control = Trial(None, b"", {name: trial.scenarios[name]}, range(0), "", busy_s=trial.busy_s)
+            control = MutantTrial(None, b"", {name: trial.scenarios[name]}, range(0), "", busy_s=trial.busy_s)
         if name not in self.sound:
             [(_, checked)] = attempts([control], 1, self.options.limit)  # as a trial without a mutant
             self.sound[name] = checked["outcome"] == "alive"
@@ -322,7 +322,7 @@ class _Campaign:
                 print(f"{name} fails without a mutant, and does not count", flush=True)
         return not self.sound[name]
 
-    def _without(self, trial: Trial, said: dict[str, Any]) -> Trial:
+    def _without(self, trial: MutantTrial, said: dict[str, Any]) -> MutantTrial:
         """The trial with what is behind that which does not count."""
         tests, files = list(trial.tests), list(trial.scenarios)
         if said["by"].startswith("test "):
@@ -332,13 +332,13 @@ class _Campaign:
         behind = files[files.index(said["by"]) + 1 :]
         return trial._replace(tests=(), scenarios={name: trial.scenarios[name] for name in behind})
 
-    def _result(self, trial: Trial, said: dict[str, Any]) -> Result:
+    def _result(self, trial: MutantTrial, said: dict[str, Any]) -> MutantResult:
         assert trial.mutant is not None
         before = trial.known
         differs = said["differs"]
         if before is not None and before.differs is not None:
             differs = before.differs or bool(differs)
-        return Result(
+        return MutantResult(
             id=trial.mutant.id, hash=trial.mutant.digest(trial.source), sources=self.sources, outcome=said["outcome"],
             by=said["by"], what=said["what"], seeds=said["seeds"], differs=differs,
             runs=said["runs"] + (0 if before is None else before.runs),
@@ -360,7 +360,7 @@ def _within(most_s: float, names: Sequence[str], had: Collection[str]) -> list[s
     return found
 
 
-def _unit_in(trial: Trial, failed: str) -> str:
+def _unit_in(trial: MutantTrial, failed: str) -> str:
     """Which of the trial's tests failed, by what was said of it; nothing where none is."""
     return next((name for name in trial.tests if unit_of(failed) == name[:SHOWN]), "")
 

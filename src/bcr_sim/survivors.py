@@ -21,7 +21,7 @@ COLUMNS = (
 )
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class MutantResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a mutant; `hash` stands for its text, `sources` for all that it was tried with.
 
     `outcome` is "broken" where it cannot be imported or nothing works, "killed" where `by` noticed it, as `what` says,
@@ -44,7 +44,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     runs: int = 0
 
 
-def told(result: Result | None) -> str:
+def told(result: MutantResult | None) -> str:
     """A result in words."""
     if result is None:
         return "not tried"
@@ -58,7 +58,7 @@ class Tables:
     """Mutants with what came of them. `wrong` are equivalents that are none: noticed, or not there any more."""
 
     def __init__(
-        self, chosen: Sequence[tuple[Mutant, bytes]], known: Mapping[tuple[str, str], Result],
+        self, chosen: Sequence[tuple[Mutant, bytes]], known: Mapping[tuple[str, str], MutantResult],
         equivalents: Mapping[str, str],
     ) -> None:  # fmt: skip
         self.mutants = [mutant for mutant, _ in chosen]

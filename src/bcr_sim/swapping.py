@@ -11,7 +11,7 @@ from types import CodeType, FunctionType
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class CodeLocation(NamedTuple):
     """Where the code of a function stands: its file, its name with those around it, and the line in which it begins."""
 
     file: str
@@ -19,17 +19,17 @@ class Place(NamedTuple):
     line: int
 
 
-Holders = Mapping[Place, Sequence[FunctionType]]
+Holders = Mapping[CodeLocation, Sequence[FunctionType]]
 
 
-def place_of(code: CodeType) -> Place:
-    return Place(code.co_filename, code.co_qualname, code.co_firstlineno)
+def place_of(code: CodeType) -> CodeLocation:
+    return CodeLocation(code.co_filename, code.co_qualname, code.co_firstlineno)
 
 
 def holders() -> Holders:
     """Every function of this OS process, by the place of its code."""
     gc.unfreeze()  # what is frozen would not be found
-    found: dict[Place, list[FunctionType]] = {}
+    found: dict[CodeLocation, list[FunctionType]] = {}
     for each in gc.get_objects():
         if type(each) is FunctionType:
             found.setdefault(place_of(each.__code__), []).append(each)

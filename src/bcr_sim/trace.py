@@ -18,7 +18,7 @@ from bcr_runtime.journal import Journal, identity
 from bcr_sim.world import MICROSECOND_NS, World
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class TraceEvent(msgspec.Struct, frozen=True, array_like=True):
     """A message that arrived or was lost, or something that befell a process (`message` then says what)."""
 
     time_us: int
@@ -36,7 +36,7 @@ class Trace:
         self._world = world
         self._hash = hashlib.sha256()
         self._sent_us: dict[int, int] = {}
-        self.steps: list[Step] | None = [] if keeps_steps else None
+        self.steps: list[TraceEvent] | None = [] if keeps_steps else None
         self._journal: Journal | None = None
 
     def tell(self, journal: Journal) -> None:
@@ -92,7 +92,7 @@ class Trace:
         if self.steps is not None:
             now_us = self._world.now_ns // MICROSECOND_NS
             sent_us = self._sent_us.get(id(message), now_us)
-            self.steps.append(Step(now_us, kind, sender, receiver, str(message[0]), sent_us))
+            self.steps.append(TraceEvent(now_us, kind, sender, receiver, str(message[0]), sent_us))
 
 
 def _name(container: Any) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from bcr.scenario import Scenario
 from bcr.verdict.record import RunRecord
-from bcr_sim.simulated_run import Outcome, simulate
+from bcr_sim.simulated_run import SimulationOutcome, simulate
 from bcr_sim.source import BEGINNING_NS
 from bcr_sim.world import SECOND_NS
 
@@ -78,7 +78,7 @@ _TOLD: Mapping[str, Callable[[_Values], str]] = {
 }
 
 
-def told(scenario: Scenario, folder: Path, *, keeps_steps: bool = False) -> tuple[Outcome, list[str]]:
+def told(scenario: Scenario, folder: Path, *, keeps_steps: bool = False) -> tuple[SimulationOutcome, list[str]]:
     """The scenario, simulated, and its story; the processes' logs go to `folder`, which exists."""
     telling = msgspec.structs.replace(scenario, log_level="human") if scenario.log_level == "quiet" else scenario
     outcome = simulate(telling, folder=folder, keeps_steps=keeps_steps)
@@ -119,7 +119,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
         yield f"{moment:>6}  {names[log]:<{width}}  {what}"
 
 
-def _ending(outcome: Outcome) -> Iterator[str]:
+def _ending(outcome: SimulationOutcome) -> Iterator[str]:
     dictionary = outcome.result["final_state"]
     yield ""
     yield f"final dictionary: {dictionary if dictionary is None else dict(sorted(dictionary.items()))}"

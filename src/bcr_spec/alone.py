@@ -20,7 +20,7 @@ LIMIT_EVENTS = 2_000_000
 Place = tuple[int, int, int]  # configuration, slot, index in the slot
 
 
-class Crash(msgspec.Struct, frozen=True):
+class CrashPoint(msgspec.Struct, frozen=True):
     """A replica that ends when the message of this name arrives for the `count`-th time, from 0."""
 
     configuration: int
@@ -29,7 +29,7 @@ class Crash(msgspec.Struct, frozen=True):
     count: int
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class SpecificationRun(msgspec.Struct, frozen=True):
     """What came of a run of the specification.
 
     `accepted` has for each client number, place and results of its requests, in the order in which it accepted them.
@@ -51,9 +51,9 @@ def run_alone(
     checkpoint_interval: int = 100,
     timeout_s: float = 3,
     simulation: Simulation | None = None,
-    crashes: Sequence[Crash] = (),
+    crashes: Sequence[CrashPoint] = (),
     on_step: Callable[[int], None] = lambda answered: None,
-) -> Outcome:
+) -> SpecificationRun:
     """Let each client have the operations of its requests executed; `on_step` hears how many requests are answered."""
     distalgo.set_options()
     text = specification()
@@ -97,7 +97,7 @@ def run_alone(
         hindrance = world.run(is_over, LIMIT_S * SECOND_NS, LIMIT_EVENTS)
     told = [content[1] for command, content in system.root_inbox if command is sim.Command.Message]
     answers = [each[1:] for each in told if each[0] == "answered"]
-    return Outcome(
+    return SpecificationRun(
         accepted=tuple(
             tuple((number, outcome[:3], outcome[3]) for client, number, outcome in answers if client == each)
             for each in range(len(workloads))

@@ -27,7 +27,7 @@ from bcr_runtime.journal import Journal
 from bcr_sim.braft_run import BraftRun
 from bcr_sim.distalgo import Container, ProcessId
 from bcr_sim.simulated_run import demand_simulable
-from bcr_spec.following import NEVER_S, Departure, Follower, NotSpecified, departures_of_servers
+from bcr_spec.following import NEVER_S, Departure, NotSpecified, SpecifiedProcess, departures_of_servers
 from bcr_spec.text import specification_among_liars
 from bcr_spec.translation import Message
 
@@ -35,7 +35,7 @@ Log = tuple[Any, ...]  # entries (term, requests), as in spec/AmongLiars.da
 UNSPECIFIED = ("status", "fetch", "forwarded_request")
 
 
-class View(msgspec.Struct, frozen=True):
+class BraftServerState(msgspec.Struct, frozen=True):
     """What a server is after a step; `highest` is its certificate, in the specification's words."""
 
     term: int
@@ -46,12 +46,12 @@ class View(msgspec.Struct, frozen=True):
     highest: Any
 
 
-class Step(msgspec.Struct, frozen=True):
+class BraftStep(msgspec.Struct, frozen=True):
     """A message that a server handled, or None where a timer expired; what it said, and what it was then."""
 
     heard: Message | None
     said: tuple[Message, ...]
-    view: View
+    view: BraftServerState
 
 
 class _Raw(msgspec.Struct, frozen=True):
@@ -180,7 +180,7 @@ class RecordedBraft(BraftRun):
         demand_simulable(scenario)
         super().__init__(scenario, None, False)
         faulty = {plan.position for plan in scenario.failures} | {*(scenario.simulation.twins if scenario.simulation else ())}
-        self.steps: dict[int, list[Step]] = {place: [] for place in range(scenario.num_replicas) if place not in faulty}
+        self.steps: dict[int, list[BraftStep]] = {place: [] for place in range(scenario.num_replicas) if place not in faulty}
         self.pids: dict[int, ProcessId] = {}
         self._raw: list[_Raw] = []
         self._containers: dict[int, Container] = {}  # by their journals
@@ -240,8 +240,10 @@ class RecordedBraft(BraftRun):
         for raw in self._raw:
             heard = None if raw.heard is None else words.of(*raw.heard)
             said = tuple(told for name, message in raw.said if (told := words.of(name, message)) is not None)
-            view = View(raw.term, raw.is_started, raw.is_ready, words.upto(raw.last), raw.commit_index, words.certificate(raw.highest))
-            self.steps[raw.position].append(Step(heard, said, view))
+            view = BraftServerState(
+                raw.term, raw.is_started, raw.is_ready, words.upto(raw.last), raw.commit_index, words.certificate(raw.highest)
+            )
+            self.steps[raw.position].append(BraftStep(heard, said, view))
         return what_hinders
 
 
@@ -275,11 +277,11 @@ class _Beside:
     def __init__(self, run: RecordedBraft, position: int) -> None:
         servers = tuple(run.pids.get(place, run.pids[position]) for place in range(run.scenario.num_replicas))
         self._servers = servers
-        self._follower = Follower(specification_among_liars().Server, (position, servers, run.scenario.t, NEVER_S, False))
+        self._follower = SpecifiedProcess(specification_among_liars().Server, (position, servers, run.scenario.t, NEVER_S, False))
         self._said: set[Message] = set()
-        self._view = View(0, True, True, (), 0, None)
+        self._view = BraftServerState(0, True, True, (), 0, None)
 
-    def departures(self, steps: list[Step]) -> Iterator[str]:
+    def departures(self, steps: list[BraftStep]) -> Iterator[str]:
         """Of the first step that departs: what comes behind it tells nothing more."""
         for number, step in enumerate(steps):
             found = [*self._of(step), *(f"the specification fails: {failure}" for failure in self._follower.failures)]
@@ -288,7 +290,7 @@ class _Beside:
                 break
         self._follower.end()
 
-    def _of(self, step: Step) -> Iterator[str]:
+    def _of(self, step: BraftStep) -> Iterator[str]:
         own, view = self._follower.process._state, step.view
         if step.heard is not None:
             self._said.add(step.heard)  # what it has it may pass on
@@ -301,8 +303,8 @@ class _Beside:
                 yield from self._saying(message)
         if _told("highest", view.highest) in (_told("highest", own.highest), _told("highest", self._view.highest)):
             own.highest = view.highest  # it may count on, where one server has said two things
-        expected = View(own.term, own.is_started, own.is_ready, own.log, own.commit_index, own.highest)
-        for field in View.__struct_fields__:
+        expected = BraftServerState(own.term, own.is_started, own.is_ready, own.log, own.commit_index, own.highest)
+        for field in BraftServerState.__struct_fields__:
             if _told(field, getattr(expected, field)) != _told(field, getattr(view, field)):
                 what = f"{_told(field, getattr(view, field))}, and not {_told(field, getattr(expected, field))}"
                 yield f"after {_short(step.heard)}, {field}: {what}"

@@ -19,7 +19,7 @@ Executed = tuple[int, int, int, tuple[str, ...]]
 State = tuple[frozenset[tuple[str, str]], frozenset[tuple[int, int, Executed]]]
 
 
-class Digests:
+class DigestTable:
     """Knows the requests and outcomes of one run by the digests that stand for them."""
 
     def __init__(self, client_window: int) -> None:

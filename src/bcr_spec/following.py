@@ -60,7 +60,7 @@ class _Beside(System):
             self.said.append((receiver, content[1]))
 
 
-class Follower:
+class SpecifiedProcess:
     """A process of the specification that hears what one of the run heard."""
 
     def __init__(self, kind: type, arguments: tuple[Any, ...], *, starts: bool = True) -> None:
@@ -168,14 +168,14 @@ class _Following:
     def _replica(self, account: Account) -> Iterator[str]:
         arguments = (account.position, account.configuration, self._scenario.t, self._olympus.pid,
                      self._scenario.client_window, self._scenario.checkpoint_interval, NEVER_S)  # fmt: skip
-        follower = Follower(self._text.Replica, arguments)
+        follower = SpecifiedProcess(self._text.Replica, arguments)
         for step in _once_it_is_somebody(account.steps):
             follower.hear(step.other, step.message)
         own = [(each.other, each.message) for each in account.steps if not each.has_arrived]
         yield from self._compared(account, own, follower)
         follower.end()
 
-    def _compared(self, account: Account, own: list[tuple[ProcessId, Message]], follower: Follower) -> Iterator[str]:
+    def _compared(self, account: Account, own: list[tuple[ProcessId, Message]], follower: SpecifiedProcess) -> Iterator[str]:
         yield from (f"the specification fails: {failure}" for failure in follower.failures)
         expected = [(to, self._named(message)) for to, message in follower.said]
         actual = [(to, self._named(message)) for to, message in own]
@@ -202,7 +202,7 @@ class _Following:
             tuple((each.name, each.key, each.argument) for each in operations) for operations in self._workloads[account.position]
         )
         arguments = (account.position, self._scenario.t, self._olympus.pid, workload, self._scenario.client_window, NEVER_S)
-        follower = Follower(self._text.Client, arguments)
+        follower = SpecifiedProcess(self._text.Client, arguments)
         for step in account.steps:
             if step.has_arrived:
                 follower.hear(step.other, step.message)
@@ -231,7 +231,7 @@ class _Judge:
     """Says of each thing that Olympus does whether the specification allows it, by what it has heard until then."""
 
     def __init__(self, text: Any, t: int, clients: tuple[ProcessId, ...], translator: Translator) -> None:
-        self._olympus = Follower(text.Olympus, (t, clients, 1, 1, NEVER_S), starts=False)
+        self._olympus = SpecifiedProcess(text.Olympus, (t, clients, 1, 1, NEVER_S), starts=False)
         self._state = self._olympus.process._state
         self._state.number = 0
         self._size = 2 * t + 1

@@ -21,7 +21,7 @@ from bcr.signed.statements import Request
 from bcr_sim.distalgo import MESSAGE, Container, ProcessId
 from bcr_sim.raft_run import RaftRun
 from bcr_sim.simulated_run import demand_simulable
-from bcr_spec.following import NEVER_S, Departure, Follower, NotSpecified, departures_of_servers
+from bcr_spec.following import NEVER_S, Departure, NotSpecified, SpecifiedProcess, departures_of_servers
 from bcr_spec.text import specification_of_raft
 from bcr_spec.translation import Message
 
@@ -29,7 +29,7 @@ MESSAGES: dict[str, Any] = {**KINDS}
 ANSWERS = ("request_vote", "vote", "appended")  # what it says is what the specification says
 
 
-class View(msgspec.Struct, frozen=True):
+class RaftServerState(msgspec.Struct, frozen=True):
     """What a server is after a step: `log` has (term, commands) for each entry from index 1 on, a command (client, number)."""
 
     term: int
@@ -38,13 +38,13 @@ class View(msgspec.Struct, frozen=True):
     commit_index: int
 
 
-class Step(msgspec.Struct, frozen=True):
+class RaftStep(msgspec.Struct, frozen=True):
     """A message that a server handled, or None where a timer expired; what it said, and what it was then."""
 
     sender: ProcessId
     heard: Any
     said: tuple[Any, ...]
-    view: View
+    view: RaftServerState
 
 
 class RecordedRaft(RaftRun):
@@ -54,7 +54,7 @@ class RecordedRaft(RaftRun):
         demand_specified(scenario)
         demand_simulable(scenario)
         super().__init__(scenario, None, False)
-        self.steps: list[list[Step]] = [[] for _ in range(scenario.num_replicas)]
+        self.steps: list[list[RaftStep]] = [[] for _ in range(scenario.num_replicas)]
         self.pids: dict[int, ProcessId] = {}
         self._waiting: dict[Container, deque[tuple[ProcessId, str, bytes]]] = {}
         self._said: dict[Container, list[Any]] = {}
@@ -93,13 +93,13 @@ class RecordedRaft(RaftRun):
             assert arrived == name
             heard = decode(MESSAGES[name], payload)
         steps = self.steps[position]
-        steps.append(Step(sender, heard, tuple(self._said.pop(container, ())), self._view(container.process._state, steps)))
+        steps.append(RaftStep(sender, heard, tuple(self._said.pop(container, ())), self._view(container.process._state, steps)))
 
-    def _view(self, state: Any, steps: list[Step]) -> View:
+    def _view(self, state: Any, steps: list[RaftStep]) -> RaftServerState:
         """What a snapshot has replaced in its log it had there before."""
         replaced = steps[-1].view.log[: state.log.base.index] if steps else ()
         role = state.role if state.role in (LEADER, CANDIDATE) else FOLLOWER
-        return View(state.current_term, role, replaced + _entries(state.log.entries), state.commit_index)
+        return RaftServerState(state.current_term, role, replaced + _entries(state.log.entries), state.commit_index)
 
 
 def demand_specified(scenario: Scenario) -> None:
@@ -141,11 +141,11 @@ class _Beside:
 
     def __init__(self, run: RecordedRaft, position: int) -> None:
         self._servers = tuple(run.pids.get(each, run.pids[position]) for each in range(len(run.steps)))
-        self._follower = Follower(specification_of_raft().Server, (position, self._servers, NEVER_S, NEVER_S))
+        self._follower = SpecifiedProcess(specification_of_raft().Server, (position, self._servers, NEVER_S, NEVER_S))
         self._position = position
         self._source = run.scenario.source
 
-    def departures(self, steps: list[Step]) -> Iterator[str]:
+    def departures(self, steps: list[RaftStep]) -> Iterator[str]:
         """Of the first step that departs: what comes behind it tells nothing more."""
         for number, step in enumerate(steps):
             found = [*self._of(step), *(f"the specification fails: {failure}" for failure in self._follower.failures)]
@@ -154,7 +154,7 @@ class _Beside:
                 break
         self._follower.end()
 
-    def _of(self, step: Step) -> Iterator[str]:
+    def _of(self, step: RaftStep) -> Iterator[str]:
         follower, own = self._follower, self._follower.process._state
         before = len(follower.said)
         heard = self._translated(step.heard, self._position)
@@ -170,8 +170,8 @@ class _Beside:
             if not follower.process.may_propose(proposed):
                 yield f"puts {proposed} into its log, and may not"
             own.log += proposed
-        expected = View(own.current_term, own.role, own.log, own.commit_index)
-        for field in View.__struct_fields__:
+        expected = RaftServerState(own.current_term, own.role, own.log, own.commit_index)
+        for field in RaftServerState.__struct_fields__:
             if getattr(expected, field) != getattr(step.view, field):
                 what = f"{getattr(step.view, field)}, and not {getattr(expected, field)}"
                 yield f"after {heard}, {field}: {what}"

@@ -15,13 +15,13 @@ from bcr.signed.statements import WedgeRequest
 from bcr.signed.violations import ProtocolViolation, WrongConfiguration
 from bcr_sim.campaign import text_of
 from bcr_sim.distalgo import Container, ProcessId
-from bcr_sim.simulated_run import Outcome, _Run, demand_simulable
+from bcr_sim.simulated_run import SimulationOutcome, _Run, demand_simulable
 from bcr_spec.translation import Message, Translator
 
 MEMBERS = ("Replica", "Client", "Olympus")
 
 
-class Step(msgspec.Struct, frozen=True):
+class MessageEvent(msgspec.Struct, frozen=True):
     """A message that arrived at a process, or that it sent; `other` is the sender, or the receiver."""
 
     has_arrived: bool
@@ -38,7 +38,7 @@ class Account(msgspec.Struct, frozen=True):
     position: int  # of a replica, or the number of a client
     pid: ProcessId
     is_correct: bool
-    steps: tuple[Step, ...]
+    steps: tuple[MessageEvent, ...]
     is_cut_short: bool  # whether it may have left unread what arrived last
     accepted: tuple[tuple[int, Any], ...] = ()  # by a client: number of the request and outcome, in order
 
@@ -99,7 +99,7 @@ class Recorded(_Run):
         for has_arrived, other, message in self._raw[container]:
             translated = reader.read(has_arrived, message)
             if translated is not None:
-                steps.append(Step(has_arrived, other, translated))
+                steps.append(MessageEvent(has_arrived, other, translated))
         role = _role(container)
         position = 0 if role == "Olympus" else int(container.name.partition("_")[2])
         place = container.configuration, position
@@ -116,7 +116,7 @@ class Recorded(_Run):
             is_cut_short=len(container.queue) > 0 or container.configuration is not None,
         )
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> SimulationOutcome:
         """What came of the run; the accounts of clients then hold what they accepted."""
         outcome = super().outcome()
         accepted: dict[int, list[tuple[int, Any]]] = {}

@@ -39,7 +39,7 @@ from bcr.signed.statements import (
     WedgeRequest,
 )
 from bcr.signed.violations import ProtocolViolation
-from bcr_spec.digests import Digests, Request, outcomes_of, request_of, state_of
+from bcr_spec.digests import DigestTable, Request, outcomes_of, request_of, state_of
 
 Message = tuple[Any, ...]
 OLYMPUS = "olympus"
@@ -61,7 +61,7 @@ class Translator:
     """Knows who may sign what in one run, and by which digests its contents go."""
 
     def __init__(self, olympus_key: bytes, authentication: Any, client_window: int) -> None:
-        self.digests = Digests(client_window)
+        self.digests = DigestTable(client_window)
         self._client_window = client_window
         self.authentication = authentication
         self._keys: Keys = keys_of(authentication, bytes(KEY_SEED_SIZE), olympus_key)

@@ -124,7 +124,7 @@ class Cell(msgspec.Struct, frozen=True):
         return "; ".join([*direct, *(f"forwarded_request(0,{count}),drop()" for count in range(2 * self.t))])
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class CellOutcome(msgspec.Struct, frozen=True):
     """What came of a cell: one of COLOURS, who detected it, and in which time."""
 
     kind: str
@@ -134,20 +134,20 @@ class Outcome(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-def outcome_of(cell: Cell, status: int, result: Mapping[str, Any] | None) -> Outcome:
+def outcome_of(cell: Cell, status: int, result: Mapping[str, Any] | None) -> CellOutcome:
     """Sort a run's result into the kinds of outcome."""
     if status == -1:
-        return Outcome("hang")
+        return CellOutcome("hang")
     if result is None or result["verdict"] == "fail":
-        return Outcome("wrong", reasons=tuple(result["reasons"]) if result else ("no result",))
+        return CellOutcome("wrong", reasons=tuple(result["reasons"]) if result else ("no result",))
     if result["verdict"] == "unknown":
-        return Outcome("unknown", reasons=tuple(result["reasons"]))
+        return CellOutcome("unknown", reasons=tuple(result["reasons"]))
     if not any(fault["fault"] == cell.fault() for fault in result["faults_injected"]):
-        return Outcome("not met")
+        return CellOutcome("not met")
     if not result["reconfigurations"]:
-        return Outcome("masked")
+        return CellOutcome("masked")
     first = result["reconfigurations"][0]
-    return Outcome("reconfigured", first["requested_by"], first["detected_ms"], first["active_ms"])
+    return CellOutcome("reconfigured", first["requested_by"], first["detected_ms"], first["active_ms"])
 
 
 def prescribed(cell: Cell, rules: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -212,10 +212,10 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if bad else 0
 
 
-def _real(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell, Outcome]]:
+def _real(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:
     """The cells as real runs, in their order."""
 
-    def run(numbered: tuple[int, Cell]) -> tuple[Cell, Outcome]:
+    def run(numbered: tuple[int, Cell]) -> tuple[Cell, CellOutcome]:
         number, cell = numbered
         status, result, _ = run_text(cell.scenario(), folder, f"cell{number}")
         return cell, outcome_of(cell, status, result)
@@ -224,24 +224,24 @@ def _real(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell
         yield from pool.map(run, enumerate(cells))
 
 
-def _simulated(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, Outcome]]:
+def _simulated(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:
     """The cells as simulated runs, in their order."""
     with ProcessPoolExecutor(jobs, initializer=campaign.prepare) as pool:
         yield from pool.map(_simulate, cells, chunksize=10)
 
 
-def _simulate(cell: Cell) -> tuple[Cell, Outcome]:
+def _simulate(cell: Cell) -> tuple[Cell, CellOutcome]:
     done = campaign.run_text(cell.scenario() + "simulation = seed(1)\n")
     if isinstance(done, str):
-        return cell, Outcome("hang" if done.startswith("hang") else "wrong", reasons=(done,))
+        return cell, CellOutcome("hang" if done.startswith("hang") else "wrong", reasons=(done,))
     if done.breaches:
-        return cell, Outcome("wrong", reasons=done.breaches)
+        return cell, CellOutcome("wrong", reasons=done.breaches)
     return cell, outcome_of(cell, 0, done.result)
 
 
-def _told(runs: Iterable[tuple[Cell, Outcome]], count: int, rules: Sequence[Mapping[str, Any]]) -> dict[Cell, Outcome]:
+def _told(runs: Iterable[tuple[Cell, CellOutcome]], count: int, rules: Sequence[Mapping[str, Any]]) -> dict[Cell, CellOutcome]:
     """The outcomes by cell; each that is not as prescribed is printed, and how far it is."""
-    outcomes: dict[Cell, Outcome] = {}
+    outcomes: dict[Cell, CellOutcome] = {}
     for done, (cell, outcome) in enumerate(runs, start=1):
         outcomes[cell] = outcome
         if outcome.kind not in prescribed(cell, rules)["outcome"]:
@@ -252,7 +252,7 @@ def _told(runs: Iterable[tuple[Cell, Outcome]], count: int, rules: Sequence[Mapp
     return outcomes
 
 
-def _table(outcomes: Mapping[Cell, Outcome], rules: Sequence[Mapping[str, Any]], how: str) -> str:
+def _table(outcomes: Mapping[Cell, CellOutcome], rules: Sequence[Mapping[str, Any]], how: str) -> str:
     lines = [
         "# The fault-outcome atlas",
         "",
@@ -280,7 +280,7 @@ def _table(outcomes: Mapping[Cell, Outcome], rules: Sequence[Mapping[str, Any]],
 WIDTH, HEIGHT, LEFT, TOP = 34, 22, 190, 150
 
 
-def _heatmap(outcomes: Mapping[Cell, Outcome]) -> str:
+def _heatmap(outcomes: Mapping[Cell, CellOutcome]) -> str:
     """A picture: a row for each failure, for each trigger three columns, head, middle and tail; one block for each t."""
     chains = sorted({cell.t for cell in outcomes})
     triggers = list(dict.fromkeys(cell.trigger for cell in outcomes))

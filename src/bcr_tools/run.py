@@ -35,7 +35,7 @@ config/first_run.config. Exit status: 0 all pass; 1 one fails; 2 none fails, but
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FinishedRun:
     """How the run of one file ended: its exit status, and the contents of `result.json` if the run came to one."""
 
     file: Path
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     except ScenarioNotFound as error:
         output.complain(f"bcr run: {error}")
         return UNKNOWN
-    outcomes: list[Outcome] = []
+    outcomes: list[FinishedRun] = []
     try:
         for file in files:
             if len(files) > 1:
@@ -98,7 +98,7 @@ def _port(text: str) -> int:
     return port
 
 
-def run_one(file: Path, options: argparse.Namespace) -> Outcome:
+def run_one(file: Path, options: argparse.Namespace) -> FinishedRun:
     """Run one file to its end, or to the time limit. Raises Interrupted."""
     told = ""
     with scratch_folder() as folder:
@@ -115,7 +115,7 @@ def run_one(file: Path, options: argparse.Namespace) -> Outcome:
     if status == UNKNOWN and result is not None and result["verdict"] == "pass":
         why = told or REASONS.get(ended, f"RunSystem.da ended with status {ended}")
         output.complain(f"bcr run: {file.name}: exit status {UNKNOWN} although the verdict is pass: {why}")
-    return Outcome(file, status, result)
+    return FinishedRun(file, status, result)
 
 
 def _read(result_file: Path) -> dict[str, Any] | None:
@@ -126,7 +126,7 @@ def _read(result_file: Path) -> dict[str, Any] | None:
     return result
 
 
-def _print_summary(outcomes: Sequence[Outcome]) -> None:
+def _print_summary(outcomes: Sequence[FinishedRun]) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("scenario", overflow="fold")
     table.add_column("verdict", no_wrap=True)

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from bcr.verdict.registers import Call, why_no_register
+from bcr.verdict.registers import RegisterOperation, why_no_register
 
 FILE = """t = 1
 durable = on
@@ -44,7 +44,7 @@ ACTIONS = ("kill", "olympus", "pause", "power_cut", "everything", "fault")
 FAULTS = ("after(0),change_result()", "after(0),drop_all()", "after(0),stall()")
 
 
-class Word(msgspec.Struct):
+class AppendedWord(msgspec.Struct):
     """A word at the end of a list: whether it is there; None where nobody knows."""
 
     text: str
@@ -62,8 +62,8 @@ class Caller(threading.Thread):
         self._connection: http.client.HTTPConnection | None = None
         self.may_call = threading.Event()
         self.is_over = False
-        self.calls: list[tuple[str, Call]] = []  # of which key
-        self.words: list[Word] = []
+        self.calls: list[tuple[str, RegisterOperation]] = []  # of which key
+        self.words: list[AppendedWord] = []
         self.statuses: Counter[str] = Counter()
         self.answered = 0
 
@@ -87,17 +87,24 @@ class Caller(threading.Thread):
         status, body = self._ask("GET", f"/keys/{key}")
         if status in (200, 404):
             self.calls.append(
-                (key, Call(is_write=False, value=json.loads(body) if status == 200 else None, began=began, ended=time.monotonic()))
+                (
+                    key,
+                    RegisterOperation(
+                        is_write=False, value=json.loads(body) if status == 200 else None, began=began, ended=time.monotonic()
+                    ),
+                )
             )
 
     def _put(self, key: str, value: str) -> None:
         began = time.monotonic()
         is_there = self._told(*self._ask("PUT", f"/keys/{key}", json.dumps(value)))
         if is_there is not False:
-            self.calls.append((key, Call(is_write=True, value=value, began=began, ended=time.monotonic() if is_there else inf)))
+            self.calls.append(
+                (key, RegisterOperation(is_write=True, value=value, began=began, ended=time.monotonic() if is_there else inf))
+            )
 
     def _append(self, text: str) -> None:
-        word = Word(text)
+        word = AppendedWord(text)
         self.words.append(word)
         word.is_there = self._told(*self._ask("POST", f"/keys/words/{self._number}", json.dumps({"type": "APPEND", "value": text})))
 
@@ -132,7 +139,7 @@ class Caller(threading.Thread):
         return answer
 
 
-def unkept(words: Sequence[Word], found: Sequence[str]) -> str | None:
+def unkept(words: Sequence[AppendedWord], found: Sequence[str]) -> str | None:
     """What of a list is not as its caller was told; None where all is."""
     told = {word.text: word.is_there for word in words}
     if len(set(found)) < len(found):
@@ -260,13 +267,13 @@ class Storm:
 
     def judge(self) -> list[str]:
         """What is not as callers were told."""
-        calls: dict[str, list[Call]] = {}
+        calls: dict[str, list[RegisterOperation]] = {}
         for caller in self.callers:
             for key, call in caller.calls:
                 calls.setdefault(key, []).append(call)
         for key, of_key in sorted(calls.items()):
             began = time.monotonic()
-            of_key.append(Call(is_write=False, value=self._value_of(key), began=began, ended=time.monotonic()))
+            of_key.append(RegisterOperation(is_write=False, value=self._value_of(key), began=began, ended=time.monotonic()))
         problems = [f"{key}: {problem}" for key, of_key in sorted(calls.items()) if (problem := why_no_register(of_key)) is not None]
         for number, caller in enumerate(self.callers):
             problem = unkept(caller.words, self._value_of(f"words/{number}") or [])
@@ -322,7 +329,7 @@ def run_service_storm(rounds: int, calls: int, storm: Storm, seed: int) -> int:
     return int(bool(problems))
 
 
-def told(statuses: Mapping[str, int], words: Sequence[Word]) -> str:
+def told(statuses: Mapping[str, int], words: Sequence[AppendedWord]) -> str:
     """How many calls got which answer, and how many words of the lists are confirmed, refused and unknown."""
     counted = Counter(word.is_there for word in words)
     answers = ", ".join(

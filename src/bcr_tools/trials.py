@@ -96,7 +96,7 @@ class Trial:
 
 
 @dataclass
-class Account:
+class TrialResult:
     """What came of a trial: times are seconds, `ended_s` from the verdict or the interrupt, None where there was neither."""
 
     trial: Trial
@@ -166,14 +166,14 @@ def trial_of(seed: int, kinds: Sequence[str]) -> Trial:
     return Trial(seed, kind, role, t, victims, SIGNALS[kind], chance.uniform(0, MOMENT_S))
 
 
-def perform(trial: Trial, folder: Path) -> Account:
+def perform(trial: Trial, folder: Path) -> TrialResult:
     """Run the trial, with its files below `folder`; nothing of it is left when this returns."""
     temporary, logs = folder / "tmp", folder / "logs"
     temporary.mkdir(parents=True)
     file = folder / "trial.config"
     file.write_text(trial.text)
     mark = f"{os.getpid()}-{trial.seed}-{time.monotonic_ns()}"
-    account = Account(trial)
+    account = TrialResult(trial)
     began_s = time.monotonic()
     with open(folder / "output", "wb") as output:
         process = subprocess.Popen(
@@ -202,7 +202,7 @@ def perform(trial: Trial, folder: Path) -> Account:
 
 
 def _hit(
-    trial: Trial, account: Account, process: "subprocess.Popen[bytes]", logs: Path, mark: str
+    trial: Trial, account: TrialResult, process: "subprocess.Popen[bytes]", logs: Path, mark: str
 ) -> tuple[dict[int, psutil.Process], float]:
     """Send the signal at its moment to those who are there; returns the family of the run at that moment, and when it was."""
     if trial.victims:
@@ -286,7 +286,7 @@ def _kill_all(mark: str) -> None:
     psutil.wait_procs(family, timeout=END_LIMIT_S)
 
 
-def _read_result(account: Account, logs: Path, ended: float) -> None:
+def _read_result(account: TrialResult, logs: Path, ended: float) -> None:
     """Take the verdict; and, unless the command was interrupted, how long before the end it was there."""
     for file in logs.glob("*/result.json"):
         with contextlib.suppress(OSError, ValueError):
@@ -303,7 +303,7 @@ def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: i
     """
     _let_signals_reach_runs()
 
-    def run(seed: int) -> Account:
+    def run(seed: int) -> TrialResult:
         return perform(replace(trial_of(seed, kinds), timeout_ms=timeout_ms), folder / f"trial{seed}")
 
     accounts = []
@@ -328,13 +328,13 @@ def _let_signals_reach_runs() -> None:
             signal.signal(number, lambda *_: None)
 
 
-def _print(accounts: Sequence[Account]) -> None:
+def _print(accounts: Sequence[TrialResult]) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("trial", "whom"):
         table.add_column(heading, no_wrap=True)
     for heading in ("trials", "hit", "pass", "unknown", "other", "end, s", "left", "bad"):
         table.add_column(heading, justify="right", no_wrap=True)
-    groups: dict[tuple[str, str], list[Account]] = {}
+    groups: dict[tuple[str, str], list[TrialResult]] = {}
     for account in accounts:
         groups.setdefault((account.trial.kind, account.trial.role), []).append(account)
     for (kind, role), group in sorted(groups.items()):
@@ -347,7 +347,7 @@ def _print(accounts: Sequence[Account]) -> None:
     )
 
 
-def _add_row(table: Table, kind: str, role: str, group: Sequence[Account]) -> None:
+def _add_row(table: Table, kind: str, role: str, group: Sequence[TrialResult]) -> None:
     outcomes = Counter(account.outcome for account in group)
     others = sum(count for outcome, count in outcomes.items() if outcome not in ("pass", "unknown"))
     longest_s = max((account.ended_s for account in group if account.ended_s is not None), default=0.0)

@@ -49,7 +49,7 @@ SEQUENCE_BITS = 62
 _log = LimitedLog(logging.getLogger("da.sim.commands"), allowance=PROVOKED)
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """A command that is not taken; the text says why."""
 
 
@@ -95,7 +95,7 @@ def ticket_for(command: str, destination: ProcessId) -> bytes | None:
 
 
 def demand_ticket(command: str, source: ProcessId, destination: ProcessId, ticket: object) -> None:
-    """Raises Refused unless whoever sent the command may; may make this node work for the sender's family.
+    """Raises CommandRefused unless whoever sent the command may; may make this node work for the sender's family.
 
     The command is one of those that need a ticket; `destination` is a process of this OS process.
     """
@@ -103,17 +103,17 @@ def demand_ticket(command: str, source: ProcessId, destination: ProcessId, ticke
     if command in _FOR_PROCESSES:
         accepted = [_process_ticket(each, destination) for each in (own, theirs) if each is not None]
         if not _is_one_of(ticket, accepted):
-            raise Refused("it does not come from this process's parent or node")
+            raise CommandRefused("it does not come from this process's parent or node")
     elif command == "Resolve":
         if not _is_one_of(ticket, [own]):
-            raise Refused("it does not come from a process of this node")
+            raise CommandRefused("it does not come from a process of this node")
     elif command == "New" and not _is_one_of(ticket, [own]):
         if not common.get_runtime_option("idle"):
-            raise Refused("this node has a program of its own; only one that was started with -D works for others")
+            raise CommandRefused("this node has a program of its own; only one that was started with -D works for others")
         if theirs is None and type(ticket) is bytes and len(ticket) == TICKET_BYTES:
             _authority.employer, _authority.employers_ticket = (source.hostname, source.nodename), ticket
         elif not is_employer(source, ticket):
-            raise Refused("this node works for {1} at {0}".format(*_authority.employer or ("?", "nobody")))
+            raise CommandRefused("this node works for {1} at {0}".format(*_authority.employer or ("?", "nobody")))
 
 
 def is_employer(source: ProcessId, ticket: object) -> bool:
@@ -141,19 +141,19 @@ def cure_sim(sim: Stock) -> None:
     """Put a check before each command of `da.sim`'s processes and nodes."""
 
     def not_here(_process: Any, _source: ProcessId, _arguments: Any) -> None:
-        raise Refused("nothing here takes it")
+        raise CommandRefused("nothing here takes it")
 
     def from_parent(process: Any, source: ProcessId, _arguments: Any) -> None:
         if source not in (process._DistProcess__parent, process._DistProcess__procimpl._nodeid):
-            raise Refused("it comes from neither the parent nor the node")
+            raise CommandRefused("it comes from neither the parent nor the node")
 
     def from_own_node(process: Any, source: ProcessId, _arguments: Any) -> None:
         if source.hostname != process._id.hostname or source.nodename != process._id.nodename:
-            raise Refused("it comes from another node")
+            raise CommandRefused("it comes from another node")
 
     def from_node(_process: Any, source: ProcessId, _arguments: Any) -> None:
         if not source.nodename or source.name != source.nodename:
-            raise Refused("it does not come from a node")
+            raise CommandRefused("it does not come from a node")
 
     def is_setup(_process: Any, _source: ProcessId, arguments: Any) -> None:
         seqno, values = arguments
@@ -164,7 +164,7 @@ def cure_sim(sim: Stock) -> None:
 
     def is_new(process: Any, _source: ProcessId, arguments: Any) -> None:
         if not process._DistProcess__procimpl.is_node():
-            raise Refused("only a node makes processes for others")
+            raise CommandRefused("only a node makes processes for others")
         cls, names, method, is_daemon, seqno, properties = arguments
         _require(isinstance(cls, type) and issubclass(cls, sim.DistProcess), "a process class")
         _require(sim.common.modules.get(cls.__module__) is not None, "a process class of a loaded module")
@@ -239,7 +239,7 @@ class _Commands(dict[int, Callable[..., object]]):
 
 def _require(condition: bool, form: str) -> None:
     if not condition:
-        raise Refused(f"it is malformed: not {form}")
+        raise CommandRefused(f"it is malformed: not {form}")
 
 
 def _checked(
@@ -253,7 +253,7 @@ def _checked(
         try:
             for check in wanted:
                 check(process, source, arguments)
-        except (Refused, TypeError, ValueError) as why:
+        except (CommandRefused, TypeError, ValueError) as why:
             _log.log(logging.WARNING, name, "%s: command %s from %s is ignored: %s", process._id, name, source, why)
             if name == "New" and type(arguments) is tuple and len(arguments) == 6:
                 # Whoever asked with good reason, and too much, waits for an answer.

@@ -184,7 +184,7 @@ class Router(_stock_router):
         try:
             authority.demand_ticket(command.name, source, destination, ticket)
             return True
-        except authority.Refused as why:
+        except authority.CommandRefused as why:
             text = "command %s from %s is ignored: %s"
             self._told.log(logging.WARNING, ("refused", command), text, command.name, source, why)
             if command is Command.New:

@@ -11,7 +11,7 @@ from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Outcome, Voucher
 from bcr.stable.chain import reserved_for
 from bcr.stable.disk import DamagedError, DiskError, sealed
-from bcr.stable.olympus_log import TURNS, Decided, OlympusLog, Served, Terms
+from bcr.stable.olympus_log import TURNS, OlympusLog, ReconfigurationDecision, Served, Terms
 from bcr.state.buckets import bucket_of
 from bcr.state.running import Snapshot
 
@@ -71,7 +71,7 @@ def test_what_was_decided_stands_until_the_next_configuration_is_issued(disk):
     log.issue(ISSUED, (), STATE)
     log.decide((VOUCHER,), NEXT, ACCOUNT)
     again = opened(disk)
-    assert (again.decided, again.state, again.issued.configuration) == (Decided((VOUCHER,), ACCOUNT), NEXT, ISSUED)
+    assert (again.decided, again.state, again.issued.configuration) == (ReconfigurationDecision((VOUCHER,), ACCOUNT), NEXT, ISSUED)
     again.issue(ISSUED, (), NEXT)
     assert (opened(disk).decided, opened(disk).state) == (None, NEXT)
 

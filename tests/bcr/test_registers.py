@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.verdict.registers import Call, why_no_register
+from bcr.verdict.registers import RegisterOperation, why_no_register
 
 
 def some_order_explains(calls):
@@ -44,10 +44,10 @@ def histories(draw):
     for number in range(count):
         began, ended = sorted(moments[2 * number : 2 * number + 2])
         if draw(st.booleans()):
-            calls.append(Call(True, f"v{number}", began, inf if draw(st.integers(0, 3)) == 0 else ended))
+            calls.append(RegisterOperation(True, f"v{number}", began, inf if draw(st.integers(0, 3)) == 0 else ended))
         else:
             written = [call.value for call in calls if call.is_write]
-            calls.append(Call(False, draw(st.sampled_from([None, *written])), began, ended))
+            calls.append(RegisterOperation(False, draw(st.sampled_from([None, *written])), began, ended))
     return calls
 
 
@@ -57,11 +57,11 @@ def test_zones_judge_as_trying_every_order_does(calls):
 
 
 def write(value, began, ended):
-    return Call(True, value, began, ended)
+    return RegisterOperation(True, value, began, ended)
 
 
 def read(value, began, ended):
-    return Call(False, value, began, ended)
+    return RegisterOperation(False, value, began, ended)
 
 
 @pytest.mark.parametrize(

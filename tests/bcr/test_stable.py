@@ -13,7 +13,7 @@ from bcr.objects.finding import found
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Checkpoint, Request
-from bcr.stable.chain import RESERVED_BYTES, Base, Identity, Stable
+from bcr.stable.chain import RESERVED_BYTES, Base, DiskOwner, Stable
 from bcr.stable.disk import Content, DamagedError, Row, believable, sealed, unsealed
 from bcr.state.buckets import bucket_of
 
@@ -75,7 +75,7 @@ class Replica:
 
     def __init__(self, disk):
         self.ledger = Ledger(SETTINGS)
-        self.stable = Stable(disk, Identity(0, 1, SEED))
+        self.stable = Stable(disk, DiskOwner(0, 1, SEED))
         self.stable.begin(CONFIGURATION, self.ledger.state)
         self.digests = {0: self.ledger.state.digest()}
 
@@ -102,7 +102,7 @@ class Replica:
 
 def resumed(disk, configuration=CONFIGURATION):
     ledger = Ledger(SETTINGS)
-    stable = Stable(disk, Identity(0, 1, bytes(31) + b"x"))
+    stable = Stable(disk, DiskOwner(0, 1, bytes(31) + b"x"))
     assert stable.has_restarted
     stable.resume(ledger, configuration)
     return ledger
@@ -169,14 +169,14 @@ def test_after_a_restart_a_replica_is_where_its_last_sync_left_it(steps, ends_wi
 def test_the_key_is_that_of_the_log_and_not_the_new_one():
     disk = MemoryDisk()
     Replica(disk)
-    assert Stable(disk, Identity(0, 1, b"another seed".ljust(32))).identity.seed == SEED
+    assert Stable(disk, DiskOwner(0, 1, b"another seed".ljust(32))).identity.seed == SEED
 
 
 def test_the_disk_of_another_replica_is_refused_by_name():
     disk = MemoryDisk()
     Replica(disk)
     with pytest.raises(DamagedError, match="that of replica 1 of configuration 0"):
-        Stable(disk, Identity(0, 2, SEED))
+        Stable(disk, DiskOwner(0, 2, SEED))
 
 
 def test_another_configuration_of_the_same_number_is_refused():
@@ -194,8 +194,8 @@ def test_the_same_configuration_signed_by_an_olympus_that_lost_its_key_will_do()
 
 def test_a_replica_that_had_not_begun_has_its_key_and_no_log():
     disk = MemoryDisk()
-    Stable(disk, Identity(0, 1, SEED))
-    again = Stable(disk, Identity(0, 1, bytes(32)))
+    Stable(disk, DiskOwner(0, 1, SEED))
+    again = Stable(disk, DiskOwner(0, 1, bytes(32)))
     assert (again.has_restarted, again.has_begun) == (True, False)
 
 
@@ -346,7 +346,7 @@ def test_rows_behind_a_restart_are_numbered_on():
     replica.stable.sync()
     for _ in range(2):
         ledger = Ledger(SETTINGS)
-        stable = Stable(disk, Identity(0, 1, SEED))
+        stable = Stable(disk, DiskOwner(0, 1, SEED))
         stable.resume(ledger, CONFIGURATION)
         stable.wedged(ledger)
         stable.sync()
@@ -371,7 +371,7 @@ def test_beside_twice_the_state_16_mib_are_set_aside():
 def test_a_log_without_any_rows_begins_with_row_0_also_after_a_restart():
     disk = MemoryDisk()
     Replica(disk)
-    again = Stable(disk, Identity(0, 1, SEED))
+    again = Stable(disk, DiskOwner(0, 1, SEED))
     again.wedged(Ledger(SETTINGS))
     again.sync()
     assert [row.number for row in disk.rows] == [0]

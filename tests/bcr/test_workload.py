@@ -13,7 +13,7 @@ from bcr.objects.dictionary_workload import MAX_VALUE_LENGTH
 from bcr.scenario.workload import (
     UNIFORM_KEYS,
     Pseudorandom,
-    Requests,
+    RequestSequence,
     Uniform,
     Workload,
     Written,
@@ -121,7 +121,7 @@ WORKLOADS = st.lists(
 @given(WORKLOADS, st.integers(1, 5), st.randoms())
 def test_requests_by_number_are_those_in_turn_in_whatever_order_they_are_asked_for(workload, size, chance):
     in_turn = list(workload.requests(size))
-    requests = Requests(workload, size)
+    requests = RequestSequence(workload, size)
     numbers = [*range(len(requests)), *range(len(requests))]
     chance.shuffle(numbers)
     assert [operation for request in in_turn for operation in request] == list(workload)

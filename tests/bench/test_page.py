@@ -12,7 +12,7 @@ from bcr_bench.plans.measured import Measured
 from bcr_bench.plans.plan_files import Plan, Rates, Sweep
 from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.layer import Layer
-from bcr_bench.prediction.slow_links import Link
+from bcr_bench.prediction.slow_links import SlowLink
 from bcr_bench.running.measuring import run_plan
 from bcr_bench.studies.budget import Column, section_of, with_section
 
@@ -48,7 +48,7 @@ def fake(point):
 def folder(tmp_path):
     series = run_plan(Plan(2, BASE, SWEEPS), SWEEPS, fake)
     costs = Costs(20.0, 60.0, 1.0, 1.0, 1.0, 10.0, 2.0, 0.5)
-    basis = Basis({"processor": "some", "cores": "2"}, costs, Layer(300.0, 80.0), [Link(1, 5, 20.0, 20.0)])
+    basis = Basis({"processor": "some", "cores": "2"}, costs, Layer(300.0, 80.0), [SlowLink(1, 5, 20.0, 20.0)])
     contents = as_json(["./bcr", "bench"], "2000-01-01 00:00 UTC", basis, SWEEPS, series)
     write(tmp_path, contents, series)
     write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")

@@ -81,12 +81,12 @@ def turns(*rates):
 )
 def test_what_a_run_loses_by_what_is_sent_to_it_is_a_finding(share, mib, count, finding):
     attacked = turns(*[round(100 * share)] * 10)
-    measured = fuzz.Measured(attacked, turns(*[100] * 10), 100.0, mib, 100, count)
-    assert fuzz.compared(fuzz.Tally(measured=[measured])) == ([finding] if finding else [])
+    measured = fuzz.FuzzMeasurement(attacked, turns(*[100] * 10), 100.0, mib, 100, count)
+    assert fuzz.compared(fuzz.FuzzTally(measured=[measured])) == ([finding] if finding else [])
 
 
 def test_of_turns_that_follow_each_other_the_median_counts():
-    measured = fuzz.Measured(turns(10, 45, 100, 9), turns(10, 50, 100), 0.0, 0.0, 0, 0)
+    measured = fuzz.FuzzMeasurement(turns(10, 45, 100, 9), turns(10, 50, 100), 0.0, 0.0, 0, 0)
     assert (fuzz.share_of(measured).value, fuzz.share_of(measured).turns) == (1.0, 3)
 
 

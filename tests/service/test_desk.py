@@ -6,7 +6,7 @@ import pytest
 
 from bcr.objects import store_operations as operations
 from bcr_service import desk as desks
-from bcr_service.desk import Busy, Desk, Job, Refused
+from bcr_service.desk import Busy, Desk, Job, JobRefusal
 from bcr_service.gateway import is_broken
 
 
@@ -105,7 +105,7 @@ def test_who_shared_a_request_that_the_replicas_refuse_is_told_that_nothing_of_i
     desk.put(second)
     desk.sent(0, desk.take())
     desk.refused(0, "no room on the disks")
-    assert got == other == [Refused("no room on the disks")]
+    assert got == other == [JobRefusal("no room on the disks")]
     assert desk.is_idle()
 
 

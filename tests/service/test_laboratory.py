@@ -10,7 +10,7 @@ from serving import bcr, served
 from bcr.faults.injector import Injector
 from bcr.faults.plans import Failure, FaultPlan, Trigger
 from bcr_client import Store
-from bcr_service.lab import Asked, asked, faults_in, position_in
+from bcr_service.lab import LaboratoryRequest, asked, faults_in, position_in
 
 LIMIT_S = 30
 
@@ -158,9 +158,9 @@ def test_replicas_go_by_their_names_or_numbers():
 
 
 def test_what_is_asked_for_is_read_from_the_path():
-    assert asked("kill/1", b"", 0, 1, 1) == Asked("kill", "replica_1")
-    assert asked("fix_link", b"", 0, 1, 1) == Asked("fix_link", "")
-    assert asked("fault/replica_0", b" crash() ", 0, 1, 1) == Asked("fault", "replica_0 crash()")
+    assert asked("kill/1", b"", 0, 1, 1) == LaboratoryRequest("kill", "replica_1")
+    assert asked("fix_link", b"", 0, 1, 1) == LaboratoryRequest("fix_link", "")
+    assert asked("fault/replica_0", b" crash() ", 0, 1, 1) == LaboratoryRequest("fault", "replica_0 crash()")
 
 
 def test_a_fault_that_is_added_counts_from_when_it_is_given():

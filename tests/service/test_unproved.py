@@ -6,7 +6,7 @@ import pytest
 
 from bcr_client import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, UnprovedStore
 from bcr_client.answers import NOTHING_SEEN, delete, get, keys, put, transaction
-from bcr_client.wire import Response
+from bcr_client.wire import HttpResponse
 
 FAR_S = 1e12  # a deadline
 
@@ -39,7 +39,7 @@ def test_nobody_is_asked_for_a_proof(store):
 
 
 def taken(store, status, told):
-    return store.take(get("k"), Response(status, json.dumps(told).encode()), NOTHING_SEEN)
+    return store.take(get("k"), HttpResponse(status, json.dumps(told).encode()), NOTHING_SEEN)
 
 
 def test_results_are_returned_as_they_are_told(store):

@@ -7,7 +7,7 @@ import pytest
 from bcr.scenario.reading import parse_scenario
 from bcr_runtime.places import PROJECT
 from bcr_sim import hunt, sim
-from bcr_sim.campaign import Failure, Tally, run_text
+from bcr_sim.campaign import Counterexample, ShardTally, run_text
 from bcr_sim.campaign_folder import Campaign, page
 from bcr_sim.coverage import struck
 from bcr_sim.diagram import diagram
@@ -79,7 +79,7 @@ def test_a_hunt_into_a_folder_goes_on_where_it_was_stopped_and_its_page_tells_al
 
 def test_seeds_of_another_commit_or_with_other_settings_are_not_done(tmp_path):
     campaign = Campaign(tmp_path)
-    campaign.add(range(20), "shuttle", Tally(seeds=20))
+    campaign.add(range(20), "shuttle", ShardTally(seeds=20))
     assert campaign.has(range(20), "shuttle")
     assert not campaign.has(range(20), "shuttle, hmac") and not campaign.has(range(20, 40), "shuttle")
     later = Campaign(tmp_path)
@@ -90,9 +90,9 @@ def test_seeds_of_another_commit_or_with_other_settings_are_not_done(tmp_path):
 
 def test_a_failure_of_a_campaign_is_kept_by_commit(tmp_path):
     campaign = Campaign(tmp_path)
-    failure = Failure(7, "t = 1\n", ("agreement: <two>",))
-    campaign.add(range(20), "shuttle", Tally(seeds=20, failures=[failure]))
-    campaign.add(range(20), "shuttle", Tally(seeds=20, failures=[failure]))
+    failure = Counterexample(7, "t = 1\n", ("agreement: <two>",))
+    campaign.add(range(20), "shuttle", ShardTally(seeds=20, failures=[failure]))
+    campaign.add(range(20), "shuttle", ShardTally(seeds=20, failures=[failure]))
     assert Campaign(tmp_path).failures() == [failure]
     later = Campaign(tmp_path)
     later.commit = "another"
@@ -145,7 +145,7 @@ def test_a_diagram_has_an_arrow_for_each_message_and_a_line_for_each_process():
 
 def test_a_failure_is_written_down_with_what_was_violated_and_how_to_see_it_again(tmp_path):
     text = "t = 1\nnum_client = 1\nworkload[0] = get('a')\nexpect[operations] = 2\nsimulation = seed(3)\n"
-    path = hunt.counterexample(Failure(3, text, ("expectation: …",)), tmp_path / "x.config", shrinks=False)
+    path = hunt.counterexample(Counterexample(3, text, ("expectation: …",)), tmp_path / "x.config", shrinks=False)
     assert "./bcr sim x.config" in path.read_text()
     assert sim.main([str(path)]) == 1
 

@@ -11,7 +11,7 @@ from bcr_runtime.places import PROJECT
 from bcr_sim.mutants import OPERATORS, Rules, mutants_of, parsed, probed, rules
 from bcr_sim.survival import OF_PROTOCOLS, all_mutants, equivalents, is_test_of, results_in, scenario_texts
 from bcr_sim.survival import test_files as files_of_tests
-from bcr_sim.survivors import Result, Tables, page
+from bcr_sim.survivors import MutantResult, Tables, page
 
 PLAIN = Rules({}, {}, {"journal": "logs"}, {"report": "reports"}, {"sent": "counts"}, {"ended": "the end"}, 99)
 
@@ -237,7 +237,7 @@ def tables(outcomes, same=()):
     for (mutant, source), (outcome, by) in zip(chosen, outcomes, strict=True):
         if outcome:
             key = mutant.id, mutant.digest(source)
-            known[key] = Result(id=key[0], hash=key[1], sources="s", outcome=outcome, by=by, seeds=7)
+            known[key] = MutantResult(id=key[0], hash=key[1], sources="s", outcome=outcome, by=by, seeds=7)
     names = [mutant.id for mutant, _ in chosen]
     return Tables(chosen, known, {names[index]: "no run can tell" for index in same}), names
 
@@ -289,7 +289,7 @@ def test_the_page_names_each_survivor_and_each_equivalent_with_its_reason():
 def test_a_result_of_another_text_of_the_same_mutant_does_not_count():
     made, _ = tables([("killed", "seed 3")])
     [(mutant, _)] = [(mutant, SAMPLE) for mutant in made.mutants]
-    old = Result(id=mutant.id, hash="another", sources="s", outcome="killed", by="seed 3")
+    old = MutantResult(id=mutant.id, hash="another", sources="s", outcome="killed", by="seed 3")
     assert Tables([(mutant, SAMPLE)], {(old.id, old.hash): old}, {}).class_of(mutant.id) == "not tried"
 
 
@@ -395,7 +395,7 @@ def tried():
         for mutant, source in found:
             if "objects" in file:
                 attempt.IMPORTED.add(attempt.number_of(mutant))  # as if some test file executed it while it is imported
-            trial = attempt.Trial(mutant, source, {}, range(0), "any", units)
+            trial = attempt.MutantTrial(mutant, source, {}, range(0), "any", units)
             [(_, said)] = attempt.attempts([trial], 1, 600)
             print(mutant and mutant.id, said["outcome"], said["by"], sep=" | ")
 

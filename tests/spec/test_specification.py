@@ -8,7 +8,7 @@ import pytest
 from bcr.scenario import parse_scenario, read_scenario
 from bcr.scenario.values import Simulation
 from bcr_runtime.places import SCENARIOS
-from bcr_spec.alone import Crash, run_alone
+from bcr_spec.alone import CrashPoint, run_alone
 from bcr_spec.following import NotSpecified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.recording import Recorded, drawn
@@ -105,9 +105,9 @@ def result_of(dictionary, operation):
 @pytest.mark.parametrize(
     ("t", "failure", "crashes"),
     [(1, "", []), (2, "", []),
-     (1, "failures[0,2] = shuttle(0,7),crash()\n", [Crash(0, 2, "shuttle", 7)]),
-     (1, "failures[0,0] = client_request(0,7),crash()\n", [Crash(0, 0, "client_request", 7)]),
-     (1, "failures[0,1] = result_shuttle(0,7),crash()\n", [Crash(0, 1, "result_shuttle", 7)])],
+     (1, "failures[0,2] = shuttle(0,7),crash()\n", [CrashPoint(0, 2, "shuttle", 7)]),
+     (1, "failures[0,0] = client_request(0,7),crash()\n", [CrashPoint(0, 0, "client_request", 7)]),
+     (1, "failures[0,1] = result_shuttle(0,7),crash()\n", [CrashPoint(0, 1, "result_shuttle", 7)])],
 )  # fmt: skip
 def test_by_itself_it_orders_answers_and_reconfigures_as_the_implementation_does(t, failure, crashes):
     """With one client the workload is the schedule."""

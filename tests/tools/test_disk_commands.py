@@ -11,7 +11,7 @@ from bcr.chain.settings import Settings
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Request, Result
-from bcr.stable.chain import Identity, Stable
+from bcr.stable.chain import DiskOwner, Stable
 from bcr.stable.olympus_log import OlympusLog, Terms
 from bcr.state.running import RunningState
 from bcr_disk.sqlite import SqliteDisk
@@ -47,7 +47,7 @@ def file(tmp_path):
 def replica(folder, position, number, slots=0, has_begun=True):
     """The disk of a replica that has executed so many slots."""
     disk = SqliteDisk(folder / "data" / f"replica_{position}-configuration_{number}.sqlite", "replica")
-    stable = Stable(disk, Identity(number, position, bytes(32)))
+    stable = Stable(disk, DiskOwner(number, position, bytes(32)))
     if has_begun:
         stable.begin(encode(issued(number)), RunningState(1))
     for slot in range(slots):

@@ -6,9 +6,9 @@ import pytest
 
 from bcr_tools import storm
 from bcr_tools.partition_storm import PartitionStorm
-from bcr_tools.service_storm import Caller, Word, told, unkept
+from bcr_tools.service_storm import AppendedWord, Caller, told, unkept
 
-WORDS = [Word("a", True), Word("b", None), Word("c", False), Word("d", True)]
+WORDS = [AppendedWord("a", True), AppendedWord("b", None), AppendedWord("c", False), AppendedWord("d", True)]
 
 
 @pytest.mark.parametrize("found", [["a", "d"], ["a", "b", "d"], ["a", "d", "b"]])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bcr_tools import storm, trials
-from bcr_tools.trials import TURNS, Account, Trial, perform, trial_of
+from bcr_tools.trials import TURNS, Trial, TrialResult, perform, trial_of
 
 KINDS = tuple(TURNS)
 STOP = Trial(0, "stop", "head", 1, ("replica_0",), signal.SIGSTOP, 1.0)
@@ -40,23 +40,23 @@ def test_two_hundred_trials_stop_each_position_twenty_times_and_hit_at_most_t_re
 @pytest.mark.parametrize(
     ("account", "fault"),
     [
-        (Account(STOP, 0, "pass", 1, 9.0, 1.0), None),
-        (Account(STOP, 0, "pass", 1, 30.0, 10.1), "ended 10.1 s after its verdict"),
-        (Account(STOP, 2, "pass", 1, 9.0, 1.0), "verdict pass, status 2, to be pass, 0"),
-        (Account(STOP, 2, "unknown", 1, 9.0, 1.0), "verdict unknown, status 2, to be pass, 0"),
-        (Account(STOP, None, None, 1, 180.0), "not ended within 180 s"),
-        (Account(STOP, 0, "pass", 1, 9.0, 1.0, ["process 7"]), "left behind: process 7"),
-        (Account(CLIENT, 2, "unknown", 1, 9.0, 1.0), None),
-        (Account(CLIENT, 1, "fail", 1, 9.0, 1.0), "verdict fail, status 1"),
-        (Account(CLIENT, 70, None, 1, 9.0, None), "verdict None, status 70"),
-        (Account(OLYMPUS, 0, "pass", 1, 9.0, 1.0), None),
-        (Account(OLYMPUS, 2, "unknown", 1, 9.0, 1.0), "verdict unknown, status 2, to be pass, 0"),
-        (Account(INTERRUPT, 130, None, 1, 9.0, 0.5), None),
-        (Account(INTERRUPT, -2, None, 1, 0.1, 0.0), None),
-        (Account(INTERRUPT, 0, "pass", 1, 9.0, 0.5), None),
-        (Account(INTERRUPT, 0, None, 1, 9.0, 0.5), "verdict None, status 0, to be -2 or 130"),
-        (Account(INTERRUPT, 130, None, 1, 9.0, 10.1), "ended 10.1 s after its interrupt"),
-        (Account(INTERRUPT, 130, None, 1, 9.0, 0.5, output="Traceback (most recent call last)"), "a traceback at an interrupt"),
+        (TrialResult(STOP, 0, "pass", 1, 9.0, 1.0), None),
+        (TrialResult(STOP, 0, "pass", 1, 30.0, 10.1), "ended 10.1 s after its verdict"),
+        (TrialResult(STOP, 2, "pass", 1, 9.0, 1.0), "verdict pass, status 2, to be pass, 0"),
+        (TrialResult(STOP, 2, "unknown", 1, 9.0, 1.0), "verdict unknown, status 2, to be pass, 0"),
+        (TrialResult(STOP, None, None, 1, 180.0), "not ended within 180 s"),
+        (TrialResult(STOP, 0, "pass", 1, 9.0, 1.0, ["process 7"]), "left behind: process 7"),
+        (TrialResult(CLIENT, 2, "unknown", 1, 9.0, 1.0), None),
+        (TrialResult(CLIENT, 1, "fail", 1, 9.0, 1.0), "verdict fail, status 1"),
+        (TrialResult(CLIENT, 70, None, 1, 9.0, None), "verdict None, status 70"),
+        (TrialResult(OLYMPUS, 0, "pass", 1, 9.0, 1.0), None),
+        (TrialResult(OLYMPUS, 2, "unknown", 1, 9.0, 1.0), "verdict unknown, status 2, to be pass, 0"),
+        (TrialResult(INTERRUPT, 130, None, 1, 9.0, 0.5), None),
+        (TrialResult(INTERRUPT, -2, None, 1, 0.1, 0.0), None),
+        (TrialResult(INTERRUPT, 0, "pass", 1, 9.0, 0.5), None),
+        (TrialResult(INTERRUPT, 0, None, 1, 9.0, 0.5), "verdict None, status 0, to be -2 or 130"),
+        (TrialResult(INTERRUPT, 130, None, 1, 9.0, 10.1), "ended 10.1 s after its interrupt"),
+        (TrialResult(INTERRUPT, 130, None, 1, 9.0, 0.5, output="Traceback (most recent call last)"), "a traceback at an interrupt"),
     ],
 )
 def test_a_trial_is_judged_by_its_verdict_its_end_and_what_is_left(account, fault):
@@ -81,7 +81,7 @@ def test_a_process_that_a_run_leaves_is_found_and_ended(tmp_path, monkeypatch):
 
 
 def test_what_does_not_hold_is_told_with_its_seed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trials, "perform", lambda trial, folder: Account(trial, 1, "fail", 1, 1.0, 0.0))
+    monkeypatch.setattr(trials, "perform", lambda trial, folder: TrialResult(trial, 1, "fail", 1, 1.0, 0.0))
     assert storm.main(["--trials", "stop", "--count", "2", "--seed", "5"]) == 1
     printed = capsys.readouterr().out
     assert "seed 5: SIGSTOP to " in printed

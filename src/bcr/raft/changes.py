@@ -11,7 +11,7 @@ FEWEST = 2  # servers that decide: one alone would hear from nobody, and commit 
 MOST_ROUNDS = 10  # of catching up
 
 
-class Change(msgspec.Struct, frozen=True, array_like=True):
+class ScheduledChange(msgspec.Struct, frozen=True, array_like=True):
     """`kind` is one of the words above; it is asked for `at_ms` milliseconds after the start-up began to wait for the clients."""
 
     at_ms: int

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bcr.raft.log import Entry, Position
-from bcr.raft.persistent import Store
+from bcr.raft.persistent import StableStorage
 from bcr.raft.stored_log import StoredLog
 from bcr.signed.statements import Request
 
@@ -11,7 +11,7 @@ from bcr.signed.statements import Request
 class ConfiguredLog(StoredLog):
     """A log with the configurations in it; up to the first of them `first` decide, or who did where its snapshot was taken."""
 
-    def __init__(self, store: Store, first: tuple[int, ...]) -> None:
+    def __init__(self, store: StableStorage, first: tuple[int, ...]) -> None:
         super().__init__(store)
         self.snapshot_members = self.snapshot_members or first
         self._configurations = [(self.snapshot_at.index, self.snapshot_members)]  # with the indices from which they count

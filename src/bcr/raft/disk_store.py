@@ -45,7 +45,7 @@ class FieldRecord(msgspec.Struct, frozen=True, tag="field", array_like=True):
     body: bytes
 
 
-class Base(msgspec.Struct, frozen=True, array_like=True):
+class LogBase(msgspec.Struct, frozen=True, array_like=True):
     """Where the log on the disk begins, where the snapshot was taken, how many bytes that has, and who decided there."""
 
     log: Position = BEGINNING
@@ -60,7 +60,7 @@ Record = VoteRecord | EntriesRecord | SnapshotRecord | FieldRecord
 def stored_on(content: Content, name: str) -> Stored:
     """What a server finds on the disk called `name`. Raises DamagedError where that is not what was written."""
     try:
-        base = decode(Base, unsealed("base", content.facts["base"])) if "base" in content.facts else Base()
+        base = decode(LogBase, unsealed("base", content.facts["base"])) if "base" in content.facts else LogBase()
         vote, entries, standing = VoteRecord(0, None), list[Entry](), dict[str, bytes]()
         for row in believable(content.rows):
             for record in decode(tuple[Record, ...], row.body):
@@ -155,6 +155,6 @@ class DiskStore:
         self._append()
         parts = {place: snapshot[place * PART_BYTES : (place + 1) * PART_BYTES] for place in range(-(-len(snapshot) // PART_BYTES))}
         gone = dict.fromkeys(range(len(parts), self._parts), b"")
-        fact = sealed("base", encode(Base(base, snapshot_at, len(snapshot), members)))
+        fact = sealed("base", encode(LogBase(base, snapshot_at, len(snapshot), members)))
         self._disk.checkpoint({"base": fact}, parts | gone, self._next_row - 1)
         self._parts = len(parts)

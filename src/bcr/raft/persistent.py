@@ -26,7 +26,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     members: tuple[int, ...] = ()
 
 
-class Store(Protocol):
+class StableStorage(Protocol):
     """Where it is put. What the methods have taken is found again by `load` once `sync` has returned, whenever the server stops."""
 
     @property

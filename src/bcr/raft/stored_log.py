@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bcr.raft.log import Entry, Log, Position
-from bcr.raft.persistent import Store
+from bcr.raft.persistent import StableStorage
 from bcr.signed.statements import Request
 
 
@@ -14,7 +14,7 @@ class StoredLog(Log):
     that are a little behind.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StableStorage) -> None:
         stored = store.load()
         super().__init__(stored.base, stored.entries)
         self.snapshot_at, self.snapshot, self.snapshot_members = stored.snapshot_at, stored.snapshot, stored.members

@@ -30,7 +30,7 @@ class ScenarioError(Exception):
         super().__init__("\n".join(map(str, self.diagnostics)))
 
 
-class Problem(Exception):
+class ValueProblem(Exception):
     """Something inside a value makes no sense; `offset` counts characters from the start of the value."""
 
     def __init__(self, text: str, offset: int = 0) -> None:
@@ -39,11 +39,11 @@ class Problem(Exception):
         self.offset = offset
 
 
-class QuoteProblem(Problem):
+class QuoteProblem(ValueProblem):
     """A quote is missing or too many: nobody knows where the next string begins, so the value is read no further."""
 
 
-class KeyProblem(Problem):
+class KeyProblem(ValueProblem):
     """Something in a name, or in the brackets behind it, makes no sense."""
 
 

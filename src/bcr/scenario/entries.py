@@ -18,7 +18,7 @@ _YAML_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _STRAIGHT = {ord(curly): straight for curly, straight in _QUOTES.items()}
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ScenarioEntry(msgspec.Struct, frozen=True):
     """`key = value` at its place; lines and columns count from 1."""
 
     key: str
@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
     value_column: int
 
 
-def entries_of(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
+def entries_of(text: str, source: str) -> tuple[list[ScenarioEntry], list[Diagnostic]]:
     """The entries of a file's text in either form, with what was found on the way."""
     return _yaml_entries(text, source) if _is_yaml(source) else _config_entries(text, source)
 
@@ -42,8 +42,8 @@ def _is_yaml(source: str) -> bool:
     return Path(source).suffix.lower() in (".yaml", ".yml")
 
 
-def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
-    entries: list[Entry] = []
+def _config_entries(text: str, source: str) -> tuple[list[ScenarioEntry], list[Diagnostic]]:
+    entries: list[ScenarioEntry] = []
     diagnostics: list[Diagnostic] = []
     ignored: list[Diagnostic] = []
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
@@ -67,7 +67,7 @@ def _config_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnosti
             continue
         value = _without_comment(value, source, number, len(key) + 2, diagnostics)
         value_column = len(key) + 2 + len(value) - len(value.lstrip())
-        entries.append(Entry(key.strip(), value.strip(), number, len(key) - len(key.lstrip()) + 1, value_column))
+        entries.append(ScenarioEntry(key.strip(), value.strip(), number, len(key) - len(key.lstrip()) + 1, value_column))
     if len(ignored) > MAX_IGNORED:
         next_one = ignored[MAX_IGNORED]
         text_ = f"{len(ignored) - MAX_IGNORED} more lines that are no 'name = value' are ignored"
@@ -114,8 +114,8 @@ def _without_comment(value: str, source: str, number: int, column: int, diagnost
     return value
 
 
-def _yaml_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]]:
-    def error(line: int, column: int, what: str) -> tuple[list[Entry], list[Diagnostic]]:
+def _yaml_entries(text: str, source: str) -> tuple[list[ScenarioEntry], list[Diagnostic]]:
+    def error(line: int, column: int, what: str) -> tuple[list[ScenarioEntry], list[Diagnostic]]:
         return [], [Diagnostic(source, line, column, "error", what)]
 
     try:
@@ -129,7 +129,7 @@ def _yaml_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]
         return [], []
     if not isinstance(root, yaml.MappingNode):
         return error(root.start_mark.line + 1, root.start_mark.column + 1, "expected 'name: value' lines")
-    entries: list[Entry] = []
+    entries: list[ScenarioEntry] = []
     diagnostics: list[Diagnostic] = []
     for key, value in root.value:
         mark, value_mark = key.start_mark, value.start_mark
@@ -139,7 +139,7 @@ def _yaml_entries(text: str, source: str) -> tuple[list[Entry], list[Diagnostic]
             continue
         column = value_mark.column + 1 + (value.style in ("'", '"'))
         written = _straight_quotes(value.value, source, value_mark.line + 1, diagnostics, column)
-        entries.append(Entry(key.value.strip(), written.strip(), value_mark.line + 1, mark.column + 1, column))
+        entries.append(ScenarioEntry(key.value.strip(), written.strip(), value_mark.line + 1, mark.column + 1, column))
     return entries, diagnostics
 
 

@@ -19,11 +19,11 @@ from bcr.faults.vocabulary import (
     TRIGGERS,
     Word,
 )
-from bcr.scenario.diagnostics import Problem, QuoteProblem, nearest
+from bcr.scenario.diagnostics import QuoteProblem, ValueProblem, nearest
 from bcr.scenario.values import MILLISECONDS_MOST
 
 Warn = Callable[[str, int], None]
-Tell = Callable[[Problem], None]
+Tell = Callable[[ValueProblem], None]
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Cursor:
         name = self.match(_WORD)
         if name is None:
             found = self.text[self.place : self.place + 10] or "the end"
-            raise Problem(f"expected a name, found {found!r}", self.place)
+            raise ValueProblem(f"expected a name, found {found!r}", self.place)
         arguments: list[str] = []
         offsets: list[int] = []
         if not self.take("("):
@@ -101,7 +101,7 @@ class Cursor:
                     self.warn("a colon between key and range is read as a comma", self.place)
                     self.take(":")
                 elif not self.take(","):
-                    raise Problem(f"{name}(…: expected ',' or ')'", self.place)
+                    raise ValueProblem(f"{name}(…: expected ',' or ')'", self.place)
         return Call(name, tuple(arguments), tuple(offsets), start, self.text[start : self.place])
 
     def argument(self) -> str:
@@ -111,7 +111,7 @@ class Cursor:
             return self._string(quote)
         bare = self.match(_GROUP) or self.match(_BARE)
         if bare is None:
-            raise Problem("expected a value", self.place)
+            raise ValueProblem("expected a value", self.place)
         return bare
 
     def _string(self, quote: str) -> str:
@@ -172,10 +172,10 @@ def whole_number(call: Call, index: int, least: int = 0, setting: str = "") -> i
     """The whole number that an argument is; `setting` names the key of the file that says why it has a least."""
     text = call.arguments[index]
     if not _INTEGER.fullmatch(text) or len(text) > 18:
-        raise Problem(f"{call.name}: expected a whole number, found {text!r}", call.offsets[index])
+        raise ValueProblem(f"{call.name}: expected a whole number, found {text!r}", call.offsets[index])
     if int(text) < least:
         why = f", where this file begins to count: {setting} = {least}" if setting and least else ""
-        raise Problem(f"{call.name}: {text} is less than {least}{why}", call.offsets[index])
+        raise ValueProblem(f"{call.name}: {text} is less than {least}{why}", call.offsets[index])
     return int(text)
 
 
@@ -199,15 +199,15 @@ def milliseconds(call: Call, index: int, unit_ms: int) -> int:
     value_ms = milliseconds_of(text, unit_ms)
     if value_ms is None:
         what = f"{call.name}: expected a number of {UNITS[unit_ms]}, found {text!r}{unit_hint(text, unit_ms)}"
-        raise Problem(what, call.offsets[index])
+        raise ValueProblem(what, call.offsets[index])
     if not 0 <= value_ms <= MILLISECONDS_MOST:
-        raise Problem(f"{call.name}: {text} is not from 0 to {MILLISECONDS_MOST:,} milliseconds", call.offsets[index])
+        raise ValueProblem(f"{call.name}: {text} is not from 0 to {MILLISECONDS_MOST:,} milliseconds", call.offsets[index])
     return value_ms
 
 
 def demand_count(call: Call, count: int, form: str) -> None:
     if len(call.arguments) != count:
-        raise Problem(f"{call.name} takes {count} arguments, not {len(call.arguments)}: {form}", call.offset)
+        raise ValueProblem(f"{call.name} takes {count} arguments, not {len(call.arguments)}: {form}", call.offset)
 
 
 def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: Tell) -> list[T]:
@@ -222,8 +222,8 @@ def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: T
         try:
             found.append(item(cursor))
             if not cursor.take(";") and not cursor.at_end():
-                raise Problem(f"expected ';' between {what}", cursor.place)
-        except Problem as problem:
+                raise ValueProblem(f"expected ';' between {what}", cursor.place)
+        except ValueProblem as problem:
             tell(problem)
             is_lost = isinstance(problem, QuoteProblem)
             cursor.place = 0 if is_lost else text.find(";", max(cursor.place, problem.offset)) + 1
@@ -232,8 +232,8 @@ def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: T
 
 
 def parse_strings(text: str, warn: Warn) -> tuple[str, ...]:
-    """Strings separated by `;`; raises Problem where there is something else."""
-    problems: list[Problem] = []
+    """Strings separated by `;`; raises ValueProblem where there is something else."""
+    problems: list[ValueProblem] = []
     strings = items(text, Cursor.argument, "strings", warn, problems.append)
     if problems:
         raise problems[0]
@@ -250,7 +250,7 @@ class Pair(msgspec.Struct, frozen=True):
     failure_offset: int
 
 
-class Reading(msgspec.Struct, frozen=True):
+class ParsingContext(msgspec.Struct, frozen=True):
     """What a file says about its own numbers: clients and replicas, where counters and indices start, the unit of time."""
 
     clients: int
@@ -286,18 +286,18 @@ OF_REPLICAS = Vocabulary("", TRIGGERS, {**FAILURES, **SERVER_FAILURES, **LIAR_FA
 OF_CLIENTS = Vocabulary(" of a client", CLIENT_TRIGGERS, CLIENT_FAILURES)
 
 
-def parse_pairs(text: str, words: Vocabulary, reading: Reading, warn: Warn, tell: Tell) -> list[Pair]:
+def parse_pairs(text: str, words: Vocabulary, reading: ParsingContext, warn: Warn, tell: Tell) -> list[Pair]:
     """A `;`-separated set of `trigger,failure`."""
     pairs = items(text, lambda cursor: _pair(cursor, words, reading, tell), "pairs of trigger and failure", warn, tell)
     return [pair for pair in pairs if pair is not None]
 
 
-def _pair(cursor: Cursor, words: Vocabulary, reading: Reading, tell: Tell) -> Pair | None:
+def _pair(cursor: Cursor, words: Vocabulary, reading: ParsingContext, tell: Tell) -> Pair | None:
     trigger_call, failure_call, exact = _two_calls(cursor)
     trigger = None
     try:
         trigger = _trigger(trigger_call, words, reading, cursor.warn)
-    except Problem as problem:
+    except ValueProblem as problem:
         tell(problem)  # and go on: the failure may be wrong too
     failure = _failure(failure_call, words, reading, cursor.warn)
     if failure.name == "crash" and cursor.take(","):
@@ -305,7 +305,7 @@ def _pair(cursor: Cursor, words: Vocabulary, reading: Reading, tell: Tell) -> Pa
         call = cursor.call()
         failure = _failure(call, words, reading, cursor.warn)
         if failure.name != "restart":
-            raise Problem(f"only restart(ms) may follow crash(), not {call.name}", call.offset)
+            raise ValueProblem(f"only restart(ms) may follow crash(), not {call.name}", call.offset)
         exact = cursor.text[trigger_call.offset : call.offset + len(call.text)]
     return None if trigger is None else Pair(trigger, failure, exact, trigger_call.offset, failure_call.offset)
 
@@ -314,7 +314,7 @@ def _two_calls(cursor: Cursor) -> tuple[Call, Call, str]:
     """A trigger, a comma and what it triggers, and the text of the whole."""
     first = cursor.call()
     if not cursor.take(","):
-        raise Problem(f"expected ',' and a failure behind the trigger {first.name}", cursor.place)
+        raise ValueProblem(f"expected ',' and a failure behind the trigger {first.name}", cursor.place)
     second = cursor.call()
     return first, second, cursor.text[first.offset : second.offset + len(second.text)]
 
@@ -329,13 +329,13 @@ class LinkFault(msgspec.Struct, frozen=True):
     text: str
 
 
-def parse_links(text: str, link: tuple[int, int] | None, reading: Reading, warn: Warn, tell: Tell) -> list[LinkFault]:
+def parse_links(text: str, link: tuple[int, int] | None, reading: ParsingContext, warn: Warn, tell: Tell) -> list[LinkFault]:
     """A `;`-separated set of `trigger,fail()` and the like, for one link or, with None, for all of them."""
     found = items(text, lambda cursor: _link_faults(cursor, link, reading), "pairs", warn, tell)
     return list(chain.from_iterable(found))
 
 
-def _link_faults(cursor: Cursor, link: tuple[int, int] | None, reading: Reading) -> list[LinkFault]:
+def _link_faults(cursor: Cursor, link: tuple[int, int] | None, reading: ParsingContext) -> list[LinkFault]:
     trigger_call, action, exact = _two_calls(cursor)
     trigger = _trigger(trigger_call, OF_REPLICAS, reading, cursor.warn)
     action = known(action, LINK_ACTIONS, "fault of a link", cursor.warn)
@@ -345,30 +345,30 @@ def _link_faults(cursor: Cursor, link: tuple[int, int] | None, reading: Reading)
         one, other = (_group(action, index, reading) for index in (0, 1))
         if one & other:
             both = [each + reading.indices_start_at for each in sorted(one & other)]
-            raise Problem(f"partition: replicas {both} are in both groups", action.offset)
+            raise ValueProblem(f"partition: replicas {both} are in both groups", action.offset)
         both_ways = [*product(sorted(one), sorted(other)), *product(sorted(other), sorted(one))]
         return [LinkFault(sender, receiver, trigger, True, exact) for sender, receiver in both_ways]
     if link is not None:
         return [LinkFault(*link, trigger, action.name == "fail", exact)]
     if action.name == "fail":
-        raise Problem("fail() needs the link: links[a,b] = trigger,fail()", action.offset)
+        raise ValueProblem("fail() needs the link: links[a,b] = trigger,fail()", action.offset)
     return [LinkFault(sender, None, trigger, False, exact) for sender in range(reading.replicas)]
 
 
-def _group(call: Call, index: int, reading: Reading) -> set[int]:
+def _group(call: Call, index: int, reading: ParsingContext) -> set[int]:
     first = reading.indices_start_at
     members = [part.strip() for part in call.arguments[index].strip("{}").split(",")]
     if not all(re.fullmatch(r"\d{1,9}", part) and first <= int(part) < first + reading.replicas for part in members):
         what = f"expected replicas from {reading.positions_are} such as {{{first},{first + 1}}}"
-        raise Problem(f"{call.name}: {what}, found {call.arguments[index]!r}", call.offsets[index])
+        raise ValueProblem(f"{call.name}: {what}, found {call.arguments[index]!r}", call.offsets[index])
     return {int(part) - first for part in members}
 
 
 def known(call: Call, words: Collection[str], what: str, warn: Warn) -> Call:
-    """The call, its name one of `words`, which capitals do not hide; raises Problem where it is none."""
+    """The call, its name one of `words`, which capitals do not hide; raises ValueProblem where it is none."""
     name = call.name.lower()
     if name not in words:
-        raise Problem(f"no {what} {call.name}; {nearest(call.name, words)}", call.offset)
+        raise ValueProblem(f"no {what} {call.name}; {nearest(call.name, words)}", call.offset)
     if name != call.name:
         warn(f"{call.name} is read as {name}", call.offset)
     return msgspec.structs.replace(call, name=name)
@@ -379,7 +379,7 @@ def _form(name: str, word: Word) -> str:
     return f"{name}({','.join(letters[kind] for kind in word.arguments)})"
 
 
-def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Trigger:
+def _trigger(call: Call, words: Vocabulary, reading: ParsingContext, warn: Warn) -> Trigger:
     triggers = reading.triggers if words is OF_REPLICAS else words.triggers
     call = known(call, triggers, f"trigger{words.whose}", warn)
     word = triggers[call.name]
@@ -399,7 +399,7 @@ def _trigger(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Tri
     return Trigger(call.name, client, whole_number(call, last, first, "counters_start_at") - first)
 
 
-def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Failure:
+def _failure(call: Call, words: Vocabulary, reading: ParsingContext, warn: Warn) -> Failure:
     failures = reading.failures if words is OF_REPLICAS else words.failures
     call = known(call, failures, f"failure{words.whose}", warn)
     word = failures[call.name]
@@ -417,12 +417,12 @@ def _failure(call: Call, words: Vocabulary, reading: Reading, warn: Warn) -> Fai
         value -= reading.indices_start_at
         if not 0 <= value < reading.replicas:
             what = f"no replica {call.arguments[0]}, positions are {reading.positions_are}"
-            raise Problem(f"{call.name}: {what}", call.offsets[0])
+            raise ValueProblem(f"{call.name}: {what}", call.offsets[0])
     return Failure(call.name, value)
 
 
 def _message(call: Call) -> str:
     kind = call.arguments[0].strip().lower()
     if kind not in MESSAGES:
-        raise Problem(f"{call.name}: no message {call.arguments[0]!r}; {nearest(kind, MESSAGES)}", call.offsets[0])
+        raise ValueProblem(f"{call.name}: no message {call.arguments[0]!r}; {nearest(kind, MESSAGES)}", call.offsets[0])
     return kind

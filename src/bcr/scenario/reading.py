@@ -12,20 +12,20 @@ from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, no_accident
 from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
 from bcr.objects.replicated import ReplicatedObject
-from bcr.scenario.diagnostics import Diagnostic, KeyProblem, Problem, ScenarioError, Severity, nearest
-from bcr.scenario.entries import KEY, MAX_BYTES, Entry, entries_of, lines_of, split_index
+from bcr.scenario.diagnostics import Diagnostic, KeyProblem, ScenarioError, Severity, ValueProblem, nearest
+from bcr.scenario.entries import KEY, MAX_BYTES, ScenarioEntry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.expecting import parse_expectation
 from bcr.scenario.grammar import (
     OF_CLIENTS,
     OF_REPLICAS,
     UNITS,
+    ParsingContext,
     milliseconds_of,
     parse_links,
     parse_pairs,
     unit_hint,
 )
-from bcr.scenario.grammar import Reading as FileReading
 from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
 from bcr.scenario.protocols import PROTOCOLS, RAFT, SHUTTLE, WORDS, Protocol
 from bcr.scenario.server_changes import parse_servers
@@ -89,7 +89,7 @@ class _Reading:
         self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
         if self.has_errors() and not found:
             self.unread.update(("t", "num_client"))  # it is no scenario at all
-        self.entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
+        self.entries: dict[tuple[str, tuple[str, ...]], ScenarioEntry] = {}
         for entry in found:
             self._add(entry)
 
@@ -99,14 +99,14 @@ class _Reading:
     def _lines_with_errors(self) -> list[str]:
         return [self.lines[each.line - 1].strip() for each in self.diagnostics if each.severity == "error"]
 
-    def _say(self, entry: Entry, text: str, offset: int | None = None, severity: Severity = "error") -> None:
+    def _say(self, entry: ScenarioEntry, text: str, offset: int | None = None, severity: Severity = "error") -> None:
         column = entry.key_column if offset is None else entry.value_column + offset
         column = min(column, len(self.lines[entry.line - 1]) + 1)  # a YAML value may go on in other lines
         self.diagnostics.append(Diagnostic(self.source, entry.line, column, severity, text))
 
     # -- keys
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: ScenarioEntry) -> None:
         try:
             (entry.key + entry.value).encode()
         except UnicodeEncodeError:  # a YAML escape can make it
@@ -134,18 +134,18 @@ class _Reading:
             self._say(entry, f"{entry.key} is given again; the last one counts", severity="warning")
         self.entries[name, index] = entry
 
-    def _indexed(self, name: str) -> list[tuple[tuple[str, ...], Entry]]:
+    def _indexed(self, name: str) -> list[tuple[tuple[str, ...], ScenarioEntry]]:
         return [(index, entry) for (key, index), entry in self.entries.items() if key == name]
 
-    def _teller(self, entry: Entry) -> Callable[[Problem], None]:
+    def _teller(self, entry: ScenarioEntry) -> Callable[[ValueProblem], None]:
         return lambda problem: self._say(entry, problem.text, problem.offset)
 
-    def _warner(self, entry: Entry) -> Callable[[str, int], None]:
+    def _warner(self, entry: ScenarioEntry) -> Callable[[str, int], None]:
         return lambda text, offset: self._say(entry, text, offset, severity="warning")
 
     # -- numbers and words
 
-    def _plain(self, name: str) -> Entry | None:
+    def _plain(self, name: str) -> ScenarioEntry | None:
         for index, entry in self._indexed(name):
             if index:
                 self._say(entry, f"{name} takes no index")
@@ -163,7 +163,7 @@ class _Reading:
             return limits.most if limits.default is None else limits.default
         return value
 
-    def _number_of(self, entry: Entry | None, name: str, limits: Range, unit_ms: int) -> int | None:
+    def _number_of(self, entry: ScenarioEntry | None, name: str, limits: Range, unit_ms: int) -> int | None:
         if entry is None:
             if name not in self.unread:  # else what is said of it is enough
                 self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
@@ -236,7 +236,7 @@ class _Reading:
         authentication: Authentication = self._choice("authentication")
         replicas = protocol.servers(t, authentication)
         counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
-        reading = FileReading(clients, replicas, counters, unit_ms, indices, protocol.triggers, WORDS)
+        reading = ParsingContext(clients, replicas, counters, unit_ms, indices, protocol.triggers, WORDS)
         session_slots, visits = self._sessions(reading, protocol, numbers["session_slots"], authentication)
         self.is_possible = partial(protocol.why_not, allows_lies=self._choice("allow_lies") == "yes")
         failures = self._failures(reading, authentication)
@@ -330,7 +330,7 @@ class _Reading:
             self.unread.add("object")
             return DEFAULT, named(DEFAULT)
 
-    def _workloads(self, reading: FileReading, per_request: int, replicated: ReplicatedObject[Any]) -> tuple[Workload, ...]:
+    def _workloads(self, reading: ParsingContext, per_request: int, replicated: ReplicatedObject[Any]) -> tuple[Workload, ...]:
         if "object" in self.unread:
             return ()  # whose operations these are nobody knows
         workloads: dict[int, Workload] = {}
@@ -357,7 +357,7 @@ class _Reading:
                     self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", text))
         return tuple(workloads.get(client, Workload()) for client in range(first, beyond))
 
-    def _index(self, entry: Entry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
+    def _index(self, entry: ScenarioEntry, name: str, index: tuple[str, ...], count: int) -> tuple[int, ...] | None:
         if len(index) != count or not all(re.fullmatch(r"\d{1,9}", part) for part in index):
             forms = {"workload": "workload[i]", "failures": "failures[c,r]", "client_failures": "client_failures[k]",
                      "links": "links[a,b]", "client_arrives": "client_arrives[k]", "client_leaves": "client_leaves[k]"}  # fmt: skip
@@ -366,7 +366,7 @@ class _Reading:
             return None
         return tuple(map(int, index))
 
-    def _failures(self, reading: FileReading, authentication: Authentication) -> tuple[FaultPlan, ...]:
+    def _failures(self, reading: ParsingContext, authentication: Authentication) -> tuple[FaultPlan, ...]:
         plans: list[FaultPlan] = []
         for index, entry in self._indexed("failures"):
             place = self._index(entry, "failures", index, 2)
@@ -385,7 +385,7 @@ class _Reading:
                 plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
         return (*plans, *self._links(reading))
 
-    def _client_failures(self, reading: FileReading, authentication: Authentication) -> tuple[ClientFaultPlan, ...]:
+    def _client_failures(self, reading: ParsingContext, authentication: Authentication) -> tuple[ClientFaultPlan, ...]:
         plans: list[ClientFaultPlan] = []
         for index, entry in self._indexed("client_failures"):
             place = self._index(entry, "client_failures", index, 1)
@@ -400,7 +400,7 @@ class _Reading:
         return tuple(plans)
 
     def _sessions(
-        self, reading: FileReading, protocol: Protocol, session_slots: int, authentication: Authentication
+        self, reading: ParsingContext, protocol: Protocol, session_slots: int, authentication: Authentication
     ) -> tuple[int, tuple[Visit, ...]]:
         """After how many slots sessions end, and when which client comes and goes."""
         moments = {name: self._moments(name, reading, protocol) for name in ("client_arrives", "client_leaves")}
@@ -409,9 +409,9 @@ class _Reading:
         is_chain = protocol is SHUTTLE
         return (slots_of_sessions(session_slots, moments, said, authentication, self._say) if is_chain else 0), visits
 
-    def _moments(self, name: str, reading: FileReading, protocol: Protocol) -> dict[int, tuple[Entry, int]]:
+    def _moments(self, name: str, reading: ParsingContext, protocol: Protocol) -> dict[int, tuple[ScenarioEntry, int]]:
         """Of each client the milliseconds that this key gives it, and where that stands."""
-        found: dict[int, tuple[Entry, int]] = {}
+        found: dict[int, tuple[ScenarioEntry, int]] = {}
         for index, entry in self._indexed(name):
             place = self._index(entry, name, index, 1)
             if place is None:
@@ -428,7 +428,7 @@ class _Reading:
                 found[client] = entry, value
         return found
 
-    def _demand_possible(self, entry: Entry, failure: str, offset: int, authentication: Authentication) -> None:
+    def _demand_possible(self, entry: ScenarioEntry, failure: str, offset: int, authentication: Authentication) -> None:
         """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""
         word = FAILURES.get(failure) or CLIENT_FAILURES.get(failure)
         needed, why = word.only_with if word and word.only_with else (authentication, "")
@@ -438,7 +438,7 @@ class _Reading:
             text = f"{failure} is no accident, and authentication = crc is for nothing else: {why}"
             self._say(entry, text, offset)
 
-    def _links(self, reading: FileReading) -> Iterator[FaultPlan]:
+    def _links(self, reading: ParsingContext) -> Iterator[FaultPlan]:
         """Faults of links: what configuration 0's replicas send along them is lost."""
         for index, entry in self._indexed("links"):
             link = self._link(entry, index, reading) if index else None
@@ -449,7 +449,7 @@ class _Reading:
                 failure = Failure("fail_link" if fault.fails else "fix_link", fault.receiver)
                 yield FaultPlan(0, fault.sender, fault.trigger, failure, fault.text)
 
-    def _link(self, entry: Entry, index: tuple[str, ...], reading: FileReading) -> tuple[int, int] | None:
+    def _link(self, entry: ScenarioEntry, index: tuple[str, ...], reading: ParsingContext) -> tuple[int, int] | None:
         numbers = self._index(entry, "links", index, 2)
         if numbers is None:
             return None
@@ -487,13 +487,13 @@ class _Reading:
 
     # -- expectations
 
-    def _expectations(self, reading: FileReading) -> tuple[Expectation, ...]:
+    def _expectations(self, reading: ParsingContext) -> tuple[Expectation, ...]:
         found: list[Expectation] = []
         for index, entry in self._indexed("expect"):
             try:
                 found.append(parse_expectation(index, entry, reading, self._warner(entry)))
             except KeyProblem as problem:
                 self._say(entry, problem.text)
-            except Problem as problem:
+            except ValueProblem as problem:
                 self._say(entry, problem.text, problem.offset)
         return tuple(found)

@@ -4,19 +4,19 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bcr.raft.changes import ADD, FEWEST, REMOVE, TRANSFER, Change
-from bcr.scenario.diagnostics import Problem
-from bcr.scenario.entries import Entry
-from bcr.scenario.grammar import Call, Cursor, Reading, Tell, Warn, demand_count, items, known, milliseconds, whole_number
+from bcr.raft.changes import ADD, FEWEST, REMOVE, TRANSFER, ScheduledChange
+from bcr.scenario.diagnostics import ValueProblem
+from bcr.scenario.entries import ScenarioEntry
+from bcr.scenario.grammar import Call, Cursor, ParsingContext, Tell, Warn, demand_count, items, known, milliseconds, whole_number
 
 KINDS = (ADD, REMOVE, TRANSFER)
 
 
 def parse_servers(
-    entries: Mapping[tuple[str, tuple[str, ...]], Entry],
-    reading: Reading,
-    warner: Callable[[Entry], Warn],
-    teller: Callable[[Entry], Tell],
+    entries: Mapping[tuple[str, tuple[str, ...]], ScenarioEntry],
+    reading: ParsingContext,
+    warner: Callable[[ScenarioEntry], Warn],
+    teller: Callable[[ScenarioEntry], Tell],
 ) -> dict[str, Any]:
     """Of a scenario, from what its file says by key: `first_members` that decide at first, empty where all do, and the `changes`."""
     first, asked = (entries.get((name, ())) for name in ("members", "changes"))
@@ -26,7 +26,7 @@ def parse_servers(
     return {"first_members": members, "changes": changes}
 
 
-def _members(text: str, reading: Reading, warn: Warn, tell: Tell) -> tuple[int, ...]:
+def _members(text: str, reading: ParsingContext, warn: Warn, tell: Tell) -> tuple[int, ...]:
     """The servers that decide at first, by position; `tell` gets what is wrong."""
 
     def item(cursor: Cursor) -> int:
@@ -35,33 +35,33 @@ def _members(text: str, reading: Reading, warn: Warn, tell: Tell) -> tuple[int, 
         found = cursor.match(re.compile(r"\d{1,9}"))
         position = int(found) - reading.indices_start_at if found else -1
         if not 0 <= position < reading.replicas:
-            raise Problem(f"members: expected servers, which are {reading.positions_are}, separated by ;", place)
+            raise ValueProblem(f"members: expected servers, which are {reading.positions_are}, separated by ;", place)
         return position
 
-    problems: list[Problem] = []
+    problems: list[ValueProblem] = []
     found = items(text, item, "members", warn, problems.append)
     if not problems and len(set(found)) < FEWEST:
-        problems.append(Problem(f"members: {FEWEST} different servers are the fewest", 0))
+        problems.append(ValueProblem(f"members: {FEWEST} different servers are the fewest", 0))
     for problem in problems:
         tell(problem)
     return tuple(sorted(set(found))) if not problems else ()
 
 
-def _changes(text: str, members: tuple[int, ...], reading: Reading, warn: Warn, tell: Tell) -> tuple[Change, ...]:
+def _changes(text: str, members: tuple[int, ...], reading: ParsingContext, warn: Warn, tell: Tell) -> tuple[ScheduledChange, ...]:
     """What is asked for, in the order in which it is, of servers of which `members` decide at first; `tell` gets what is wrong."""
 
-    def item(cursor: Cursor) -> tuple[Call, Change]:
+    def item(cursor: Cursor) -> tuple[Call, ScheduledChange]:
         call = known(cursor.call(), KINDS, "change", warn)
         demand_count(call, 2, f"{call.name}(ms,i)")
         server = whole_number(call, 1) - reading.indices_start_at
         if not 0 <= server < reading.replicas:
-            raise Problem(f"{call.name}: no server {call.arguments[1]}, servers are {reading.positions_are}", call.offsets[1])
-        return call, Change(milliseconds(call, 0, reading.unit_ms), call.name, server)
+            raise ValueProblem(f"{call.name}: no server {call.arguments[1]}, servers are {reading.positions_are}", call.offsets[1])
+        return call, ScheduledChange(milliseconds(call, 0, reading.unit_ms), call.name, server)
 
     found = sorted(items(text, item, "changes", warn, tell), key=lambda each: each[1].at_ms)
     for call, change in found:
         try:
             members = change.applied_to(members)
         except ValueError as error:
-            tell(Problem(f"{call.name}: server {call.arguments[1]} {error}", call.offset))
+            tell(ValueProblem(f"{call.name}: server {call.arguments[1]} {error}", call.offset))
     return tuple(change for _, change in found)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from bcr.scenario.diagnostics import Problem
+from bcr.scenario.diagnostics import ValueProblem
 from bcr.scenario.grammar import Call, Cursor, Tell, Warn, demand_count, items, known, whole_number
 from bcr.scenario.values import (
     MILLISECONDS_MOST,
@@ -126,12 +126,12 @@ def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -
     if kind == "disk_fault":
         if not re.fullmatch(r"full|broken|torn|flip|slow\(\d{1,7}\)", call.arguments[index]):
             found = call.arguments[index]
-            raise Problem(f"{call.name}: expected full, broken, torn, flip or slow(ms), found {found!r}", call.offsets[index])
+            raise ValueProblem(f"{call.name}: expected full, broken, torn, flip or slow(ms), found {found!r}", call.offsets[index])
         return call.arguments[index]
     value = whole_number(call, index)
     most = replicas - 1 if kind == "position" else LIMITS[kind]
     if value > most:
-        raise Problem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
+        raise ValueProblem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
     return value
 
 
@@ -148,8 +148,8 @@ def _process(call: Call, index: int, replicas: int, clients: int, may_be_olympus
     found = re.fullmatch(r"(replica|client)_(\d{1,9})", name)
     if not clients and (found is None or found[1] == "client" or int(found[2]) >= replicas):
         or_olympus = " or olympus" if may_be_olympus else ""
-        raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{or_olympus}, found {name!r}", call.offsets[index])
+        raise ValueProblem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{or_olympus}, found {name!r}", call.offsets[index])
     if found is None or int(found[2]) >= {"replica": replicas, "client": clients}[found[1]]:
         others = f", client_0 to client_{clients - 1} or olympus" if may_be_olympus else f" or client_0 to client_{clients - 1}"
-        raise Problem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{others}, found {name!r}", call.offsets[index])
+        raise ValueProblem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{others}, found {name!r}", call.offsets[index])
     return name

@@ -27,7 +27,7 @@ _MOST_LENGTH_BYTES = 5  # that stand before a value
 _SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add to a slot
 
 
-class Sizes(msgspec.Struct, frozen=True):
+class SizeLimits(msgspec.Struct, frozen=True):
     """At most how many bytes a request, a value, a request's results and the dictionary of a scenario have.
 
     Values are counted as if every append came behind the largest put of its key, and all appends of all clients; of
@@ -54,19 +54,19 @@ class Sizes(msgspec.Struct, frozen=True):
             yield f"requests of {self.request:,} bytes: a slot holds {fit} of these, and not batch_limit = {scenario.batch_limit}"
 
 
-def sizes_of(scenario: Scenario) -> Sizes:
+def sizes_of(scenario: Scenario) -> SizeLimits:
     """The sizes of the largest of all."""
     per_request, replicated = scenario.operations_per_request, scenario.replicated
     request = max((largest_request(each, per_request, replicated) for each in scenario.workloads), default=0)
     if not isinstance(replicated, Dictionary):
-        return Sizes(request, 0, 0, 0)
+        return SizeLimits(request, 0, 0, 0)
     values, drawn = _largest_values(scenario.workloads)
     value = max(values.values(), default=0) + drawn
     most_gets = per_request if any(map(_has_get, scenario.workloads)) else 0
     keys = {f"key{number}": drawn for number in range(max(KEYS, UNIFORM_KEYS))} if drawn else {}
     keys |= {key: size + drawn for key, size in values.items()}
     state = sum(encoded_bytes(key) + _MOST_LENGTH_BYTES + min(size, VALUE_LIMIT_BYTES) for key, size in keys.items())
-    return Sizes(request, value, most_gets * min(value, VALUE_LIMIT_BYTES), state)
+    return SizeLimits(request, value, most_gets * min(value, VALUE_LIMIT_BYTES), state)
 
 
 def largest_request(workload: Workload, per_request: int, replicated: ReplicatedObject[Any]) -> int:

@@ -9,7 +9,7 @@ from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT, named
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import STATE_LIMIT_BYTES
-from bcr.raft.changes import Change
+from bcr.raft.changes import ScheduledChange
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.protocols import PROTOCOLS, ProtocolName
 from bcr.scenario.workload import Workload
@@ -223,7 +223,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     session_slots: int = 0
     visits: tuple[Visit, ...] = ()
     first_members: tuple[int, ...] = ()
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ScheduledChange, ...] = ()
     failures: tuple[FaultPlan, ...] = ()
     client_failures: tuple[ClientFaultPlan, ...] = ()
     expectations: tuple[Expectation, ...] = ()

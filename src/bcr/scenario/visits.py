@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from bcr.chain.settings import ALWAYS, Visit
-from bcr.scenario.entries import Entry
-from bcr.scenario.grammar import Reading
+from bcr.scenario.entries import ScenarioEntry
+from bcr.scenario.grammar import ParsingContext
 from bcr.scenario.values import SESSION_SLOTS
 from bcr.signed.authentication import Authentication
 
-Moments = Mapping[int, tuple[Entry, int]]  # client -> where it is said, and milliseconds
-Say = Callable[[Entry, str, int | None], None]
+Moments = Mapping[int, tuple[ScenarioEntry, int]]  # client -> where it is said, and milliseconds
+Say = Callable[[ScenarioEntry, str, int | None], None]
 
 
-def parse_visits(moments: Mapping[str, Moments], reading: Reading, say: Say) -> tuple[Visit, ...]:
+def parse_visits(moments: Mapping[str, Moments], reading: ParsingContext, say: Say) -> tuple[Visit, ...]:
     """For each client when it comes and goes, or nothing where all are there all the time; `say` is told what is wrong."""
     arrivals, departures = moments["client_arrives"], moments["client_leaves"]
     if not arrivals and not departures:
@@ -36,7 +36,7 @@ def parse_visits(moments: Mapping[str, Moments], reading: Reading, say: Say) -> 
 
 
 def slots_of_sessions(
-    session_slots: int, moments: Mapping[str, Moments], said: Mapping[str, Entry | None], authentication: Authentication, say: Say
+    session_slots: int, moments: Mapping[str, Moments], said: Mapping[str, ScenarioEntry | None], authentication: Authentication, say: Say
 ) -> int:
     """After how many slots sessions end, where the file's number, or its default, is `session_slots`.
 
@@ -56,7 +56,7 @@ def slots_of_sessions(
     return session_slots
 
 
-def callers_of(numbers: Mapping[str, int], entry: Entry | None, has_callers: bool, say: Say) -> int:
+def callers_of(numbers: Mapping[str, int], entry: ScenarioEntry | None, has_callers: bool, say: Say) -> int:
     """How many callers each client has, where the protocol has some; `say` is told where they make no sense."""
     if entry is not None and numbers["callers"] and numbers["client_rate"]:
         say(

@@ -89,7 +89,7 @@ class Workload(msgspec.Struct, frozen=True, array_like=True):
             yield request
 
 
-class Requests:
+class RequestSequence:
     """A workload's requests of `size` operations by number, in any order; quick where the numbers rise."""
 
     def __init__(self, workload: Workload, size: int, replicated: ReplicatedObject[Any] | str = DEFAULT) -> None:

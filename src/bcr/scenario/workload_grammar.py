@@ -7,7 +7,7 @@ from typing import Any
 from bcr.objects.finding import DEFAULT, found
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import BadOperation, ReplicatedObject
-from bcr.scenario.diagnostics import Problem
+from bcr.scenario.diagnostics import ValueProblem
 from bcr.scenario.grammar import Call, Cursor, Tell, Warn, demand_count, items, known, whole_number
 from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES
 from bcr.scenario.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
@@ -46,13 +46,13 @@ def _together(parts: Sequence[Written | Pseudorandom | Uniform]) -> Iterator[Wri
 
 
 def _part(call: Call, most: int, replicated: ReplicatedObject[Any]) -> Written | Pseudorandom | Uniform:
-    """The operations that a call stands for; raises Problem where there are more than `most`."""
+    """The operations that a call stands for; raises ValueProblem where there are more than `most`."""
     if call.name in GENERATORS:
         names = GENERATORS[call.name]
         demand_count(call, len(names), f"{call.name}({','.join(names)})")
         seed, count = whole_number(call, 0, least=-(10**18)), whole_number(call, 1)
         if count > most:
-            raise Problem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible in all", call.offsets[1])
+            raise ValueProblem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible in all", call.offsets[1])
         if call.name == "pseudorandom":
             _demand_drawn(call, replicated)
             return Pseudorandom(seed, count)
@@ -60,7 +60,7 @@ def _part(call: Call, most: int, replicated: ReplicatedObject[Any]) -> Written |
         value_bytes, read_percent = (_at_most(call, index, limit) for index, limit in enumerate(limits, start=2))
         return Uniform(seed, count, value_bytes, read_percent)
     if most < 1:
-        raise Problem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
+        raise ValueProblem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
     return Written((_operation(call, replicated),))
 
 
@@ -68,7 +68,7 @@ def _demand_drawn(call: Call, replicated: ReplicatedObject[Any]) -> None:
     try:
         replicated.drawn(0)
     except BadOperation as problem:
-        raise Problem(str(problem), call.offset) from problem
+        raise ValueProblem(str(problem), call.offset) from problem
 
 
 def _operation(call: Call, replicated: ReplicatedObject[Any]) -> Operation:
@@ -81,11 +81,11 @@ def _operation(call: Call, replicated: ReplicatedObject[Any]) -> Operation:
     except BadOperation as problem:
         has_place = problem.argument is not None and problem.argument < len(call.offsets)
         place = call.offsets[problem.argument or 0] if has_place else call.offset
-        raise Problem(f"{call.name}: {problem}", place) from problem
+        raise ValueProblem(f"{call.name}: {problem}", place) from problem
 
 
 def _at_most(call: Call, index: int, most: int) -> int:
     value = whole_number(call, index)
     if value > most:
-        raise Problem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
+        raise ValueProblem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
     return value

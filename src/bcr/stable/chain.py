@@ -29,7 +29,7 @@ RESERVED_BYTES = 16 << 20  # on a disk for the log of two intervals, and for bei
 STATES_RESERVED = 2  # and as many times the state: that of the next checkpoint, or of the next configuration
 
 
-class Identity(msgspec.Struct, frozen=True, array_like=True):
+class DiskOwner(msgspec.Struct, frozen=True, array_like=True):
     """Whose disk it is: a place in a configuration, and the random bytes that its keys are made of."""
 
     configuration: int
@@ -78,7 +78,7 @@ class Stable:
     What it is told waits until `sync`; `is_dirty` says whether something does.
     """
 
-    def __init__(self, disk: Disk, identity: Identity) -> None:
+    def __init__(self, disk: Disk, identity: DiskOwner) -> None:
         """Reads what is there, or writes the identity. Raises DiskError; DamagedError where the log is lost."""
         self._disk = disk
         self._waiting: list[Record] = []
@@ -97,12 +97,12 @@ class Stable:
             self.identity = identity
             disk.checkpoint({"identity": sealed("identity", encode(identity))}, {}, 0)
 
-    def _read(self, content: Content, expected: Identity) -> None:
+    def _read(self, content: Content, expected: DiskOwner) -> None:
         rows = believable(content.rows)
         for torn in content.rows[len(rows) :]:
             self._disk.cut(torn)
         facts = {name: unsealed(name, data) for name, data in content.facts.items()}
-        self.identity = _decoded(Identity, facts.get("identity", b""))
+        self.identity = _decoded(DiskOwner, facts.get("identity", b""))
         if (self.identity.configuration, self.identity.position) != (expected.configuration, expected.position):
             raise DamagedError(f"{self._disk.name} is that of replica {self.identity.position} of configuration "
                                f"{self.identity.configuration}")  # fmt: skip

@@ -5,7 +5,7 @@ import msgspec
 from bcr.chain.configuration import SignedConfiguration
 from bcr.signed.encoding import decode
 from bcr.signed.violations import ProtocolViolation
-from bcr.stable.chain import Base, Identity, Record, SlotRecord, WedgedRecord
+from bcr.stable.chain import Base, DiskOwner, Record, SlotRecord, WedgedRecord
 from bcr.stable.disk import Content, DamagedError, believable, unsealed
 from bcr.state.running import Snapshot
 
@@ -33,7 +33,7 @@ class ReplicaDisk(msgspec.Struct, frozen=True, kw_only=True):
         facts = {fact: unsealed(fact, data) for fact, data in content.facts.items()}
         rows = believable(content.rows)
         try:
-            identity = decode(Identity, facts.get("identity", b""))
+            identity = decode(DiskOwner, facts.get("identity", b""))
             base = decode(Base, facts["base"]) if "base" in facts else None
             configuration = decode(SignedConfiguration, facts["configuration"]) if "configuration" in facts else None
             records = [record for row in rows for record in decode(tuple[Record, ...], row.body)]

@@ -65,7 +65,7 @@ class Served(msgspec.Struct, frozen=True, array_like=True):
     since_ns: int = 0
 
 
-class Decided(msgspec.Struct, frozen=True, array_like=True):
+class ReconfigurationDecision(msgspec.Struct, frozen=True, array_like=True):
     """What the last configuration is replaced with: the vouchers, and the account of it, as far as it went."""
 
     vouchers: tuple[Voucher, ...]
@@ -93,7 +93,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
     highest: int = -1
     clients: int = 0
     issued: Issued | None = None
-    decided: Decided | None = None
+    decided: ReconfigurationDecision | None = None
     state: Snapshot | None = None
     served: Served = Served()
 
@@ -109,7 +109,7 @@ class OlympusFacts(msgspec.Struct, frozen=True):
                 decode(int, facts["highest"]),
                 decode(int, facts.get("clients", encode(0))),
                 decode(Issued | None, facts["issued"]),  # type: ignore[arg-type]
-                decode(Decided | None, facts["decided"]),  # type: ignore[arg-type]
+                decode(ReconfigurationDecision | None, facts["decided"]),  # type: ignore[arg-type]
                 _state(content, decode(StateFact | None, facts["state"])),  # type: ignore[arg-type]
                 decode(Served, facts["served"]) if "served" in facts else Served(),
             )
@@ -182,7 +182,7 @@ class OlympusLog:
 
     def decide(self, vouchers: Iterable[Voucher], state: Snapshot, account: ReconfigurationReport) -> None:
         """Before any voucher leaves: these, and the state that the next configuration begins with."""
-        self._write({"decided": encode(Decided(tuple(vouchers), account)), "served": encode(self.served)}, state)
+        self._write({"decided": encode(ReconfigurationDecision(tuple(vouchers), account)), "served": encode(self.served)}, state)
 
     def issue(self, configuration: SignedConfiguration, mute: Iterable[str], state: Snapshot, since_ns: int = 0) -> None:
         """Before the configuration leaves, which begins with this state, and serves from then on: nothing is decided that is not in it."""

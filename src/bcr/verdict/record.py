@@ -9,7 +9,7 @@ from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
-from bcr.raft.changes import Change
+from bcr.raft.changes import ScheduledChange
 from bcr.raft.kept_logs import KeptLog
 from bcr.raft.rpcs import Response
 from bcr.signed.authentication import Authentication
@@ -132,4 +132,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     initial_state: Snapshot | None = None
     session_slots: int = 0
     is_without_olympus: bool = False
-    changes: tuple[Change, ...] = ()
+    changes: tuple[ScheduledChange, ...] = ()

@@ -13,7 +13,7 @@ from math import inf
 import msgspec
 
 
-class Call(msgspec.Struct, frozen=True):
+class RegisterOperation(msgspec.Struct, frozen=True):
     """A call that wrote a value, or read one; None is what stands there before the first. Times are on one clock.
 
     `ended` is infinite where nobody knows whether a write has happened, or will. What certainly has not happened is no call.
@@ -38,9 +38,9 @@ class _Zone(msgspec.Struct):
         return self.first_ended < self.last_began
 
 
-def why_no_register(calls: Sequence[Call]) -> str | None:
+def why_no_register(calls: Sequence[RegisterOperation]) -> str | None:
     """What no register would do; None where some order explains the calls. Raises ValueError where a value is written twice."""
-    writes: dict[str | None, Call] = {None: Call(is_write=True, value=None, began=-inf, ended=-inf)}
+    writes: dict[str | None, RegisterOperation] = {None: RegisterOperation(is_write=True, value=None, began=-inf, ended=-inf)}
     for call in calls:
         if call.is_write:
             if call.value in writes:

@@ -33,7 +33,7 @@ class Load(msgspec.Struct, frozen=True):
         return Workload((Uniform(SEED + client, share, self.value_bytes, self.read_percent),))
 
 
-class Reply(Statement, frozen=True, tag="reply"):
+class UnreplicatedReply(Statement, frozen=True, tag="reply"):
     """An unreplicated server's answer to a client's request of this number."""
 
     client: int

@@ -24,7 +24,7 @@ from pysyncobj import SyncObj, SyncObjConf, replicated
 from bcr.objects.dictionary import apply
 from bcr.objects.operation import Operation
 from bcr_bench.baselines.load import Load, Pacer
-from bcr_bench.baselines.unreplicated import Account, measured
+from bcr_bench.baselines.unreplicated import LoadReport, measured
 from bcr_bench.plans.measured import Measured
 
 SERVERS = 3
@@ -36,7 +36,7 @@ START_LIMIT_S = 30.0
 END_LIMIT_S = 5.0
 
 
-class Dictionary(SyncObj):  # type: ignore[misc]
+class PySyncObjDictionary(SyncObj):  # type: ignore[misc]
     """The object of the service, replicated by PySyncObj."""
 
     def __init__(self, own: str | None, others: list[str]) -> None:
@@ -58,7 +58,7 @@ class Dictionary(SyncObj):  # type: ignore[misc]
         return [apply(self.dictionary, Operation(*each)) for each in operations]
 
 
-def _drive(node: Dictionary, pacers: list[Pacer]) -> tuple[int, int]:
+def _drive(node: PySyncObjDictionary, pacers: list[Pacer]) -> tuple[int, int]:
     """Send all the requests of the clients and tick until they are answered; when the first was sent and the last answered."""
     began_ns = last_ns = time.monotonic_ns()
 
@@ -96,14 +96,14 @@ def _drive(node: Dictionary, pacers: list[Pacer]) -> tuple[int, int]:
     return began_ns, last_ns
 
 
-def _tick_until(node: Dictionary, event: Event) -> None:
+def _tick_until(node: PySyncObjDictionary, event: Event) -> None:
     while not event.is_set():
         node.doTick(TICK_S)
 
 
 def _server(index: int, addresses: list[str], pipe: Connection, load: Load | None, go: Event, stop: Event) -> None:
     """One server; the leader carries the load, if there is one."""
-    node = Dictionary(addresses[index], addresses[:index] + addresses[index + 1 :])
+    node = PySyncObjDictionary(addresses[index], addresses[:index] + addresses[index + 1 :])
     while not (node.isReady() and all(node.isNodeConnected(each) for each in node.otherNodes)):
         node.doTick(TICK_S)
     pipe.send("ready")
@@ -114,7 +114,7 @@ def _server(index: int, addresses: list[str], pipe: Connection, load: Load | Non
 
 
 def _client(client: int, addresses: list[str], pipe: Connection, load: Load, go: Event, stop: Event) -> None:
-    node = Dictionary(None, addresses)
+    node = PySyncObjDictionary(None, addresses)
     while not (node.isReady() and node._getLeader() is not None):
         node.doTick(TICK_S)
     pipe.send("ready")
@@ -123,10 +123,10 @@ def _client(client: int, addresses: list[str], pipe: Connection, load: Load, go:
     _tick_until(node, stop)
 
 
-def _account(node: Dictionary, name: str, pacers: list[Pacer]) -> Account:
+def _account(node: PySyncObjDictionary, name: str, pacers: list[Pacer]) -> LoadReport:
     began_ns, last_ns = _drive(node, pacers)
     latencies = tuple(latency for pacer in pacers for latency in pacer.latencies_ns)
-    return Account(name, latencies, sum(pacer.operations for pacer in pacers), began_ns, last_ns, ())
+    return LoadReport(name, latencies, sum(pacer.operations for pacer in pacers), began_ns, last_ns, ())
 
 
 def _free_addresses(count: int) -> list[str]:
@@ -163,8 +163,8 @@ class _Cluster:
                 pipe.recv()
                 self._ready.add(name)
 
-    def accounts(self, count: int) -> list[Account]:
-        found: list[Account] = []
+    def accounts(self, count: int) -> list[LoadReport]:
+        found: list[LoadReport] = []
         while len(found) < count:
             for pipe in wait(list(self.pipes.values())):
                 assert isinstance(pipe, Connection)

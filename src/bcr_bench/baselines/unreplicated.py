@@ -11,14 +11,14 @@ from bcr_bench.baselines.load import Load, latencies_ms
 from bcr_bench.plans.measured import Measured
 
 
-class Job(msgspec.Struct, frozen=True, array_like=True):
+class LoadTask(msgspec.Struct, frozen=True, array_like=True):
     """The load, and whether requests and answers are signed and checked."""
 
     load: Load
     is_signed: bool
 
 
-class Account(msgspec.Struct, frozen=True, array_like=True):
+class LoadReport(msgspec.Struct, frozen=True, array_like=True):
     """What a process did: the latencies of a client's requests, the operations, when its first and last was."""
 
     name: str
@@ -29,12 +29,12 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
     samples: tuple[Sample, ...]
 
 
-def conclude(result_file: str, load: Load, accounts: Sequence[Account]) -> None:
+def conclude(result_file: str, load: Load, accounts: Sequence[LoadReport]) -> None:
     """Write what the accounts make together."""
     Path(result_file).write_text(json.dumps(msgspec.to_builtins(measured(load, accounts))), encoding="utf-8")
 
 
-def measured(load: Load, accounts: Sequence[Account]) -> Measured:
+def measured(load: Load, accounts: Sequence[LoadReport]) -> Measured:
     """The run as one: a problem where not everything was answered."""
     clients = [each for each in accounts if each.latencies_ns]
     operations = sum(each.operations for each in clients)

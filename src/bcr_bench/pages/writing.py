@@ -14,7 +14,7 @@ from bcr_bench.plans.plan_files import Sweep
 from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.predicted import Shape, predict
-from bcr_bench.prediction.slow_links import Link
+from bcr_bench.prediction.slow_links import SlowLink
 from bcr_bench.running.measuring import Series, offered
 
 
@@ -24,7 +24,7 @@ class Basis(msgspec.Struct, frozen=True):
     machine: dict[str, str]
     costs: Costs
     layer: Layer
-    links: list[Link]
+    links: list[SlowLink]
 
 
 FIELDS = ("p50", "p90", "p99", "p99_9", "max", "mean")

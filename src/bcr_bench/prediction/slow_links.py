@@ -10,7 +10,7 @@ SIZES = (1, 2, 3, 4, 5)
 REQUESTS = 20
 
 
-class Link(msgspec.Struct, frozen=True):
+class SlowLink(msgspec.Struct, frozen=True):
     """Milliseconds of an answer with links of `link_ms`: the hops by the sketch, and the median of a simulated run."""
 
     t: int
@@ -19,12 +19,12 @@ class Link(msgspec.Struct, frozen=True):
     measured_ms: float
 
 
-def links() -> list[Link]:
+def links() -> list[SlowLink]:
     """One for each size and each delay."""
     return [link(t, link_ms) for t in SIZES for link_ms in LINKS_MS]
 
 
-def link(t: int, link_ms: int) -> Link:
+def link(t: int, link_ms: int) -> SlowLink:
     """One client, one request at a time, every message `link_ms` on its way."""
     from bcr_sim.simulated_run import simulate  # sets DistAlgo's options, which nobody else needs here
 
@@ -35,4 +35,4 @@ def link(t: int, link_ms: int) -> Link:
     outcome = simulate(parse_scenario(text, "link.config")[0])
     if outcome.breaches:
         raise RuntimeError(outcome.breaches[0])
-    return Link(t, link_ms, sketch(t).hops * float(link_ms), outcome.result["latency_ms"]["p50"])
+    return SlowLink(t, link_ms, sketch(t).hops * float(link_ms), outcome.result["latency_ms"]["p50"])

@@ -14,7 +14,7 @@ from bcr.signed.encoding import encode
 from bcr_bench import baselines
 from bcr_bench.baselines.distalgo_raft import run_raft
 from bcr_bench.baselines.load import Load
-from bcr_bench.baselines.unreplicated import Job
+from bcr_bench.baselines.unreplicated import LoadTask
 from bcr_bench.plans.measured import Measured
 from bcr_bench.plans.plan_files import PROTOCOL_OF, Point
 from bcr_run.command import command_for
@@ -61,7 +61,7 @@ def _result_of(command: list[str], cwd: Path, folder: Path, limit_s: float = LIM
 def _run_unreplicated(point: Point, folder: Path) -> Measured:
     """The server of Unreplicated.da: plain, or with the requests' signatures checked and the answers signed."""
     job = folder / "job.msgpack"
-    job.write_bytes(encode(Job(Load.of(point.settings), point.system == "unreplicated-signed")))
+    job.write_bytes(encode(LoadTask(Load.of(point.settings), point.system == "unreplicated-signed")))
     node = [sys.executable, "-m", "da", "-L", "warning", "-n", "bench", "-H", "localhost", "-M", "-p", "0"]
     return _measured([*node, "Unreplicated.da", str(job), str(folder / "result.json")], Path(baselines.__file__).parent, folder)
 
