@@ -29,7 +29,7 @@ class ScheduledChange(msgspec.Struct, frozen=True, array_like=True):
         return tuple(sorted({*members} ^ {self.server}))
 
 
-def surely_deciding(first: Sequence[int], planned: Collection[Change], made: Sequence[Change]) -> frozenset[int]:
+def surely_deciding(first: Sequence[int], planned: Collection[ScheduledChange], made: Sequence[ScheduledChange]) -> frozenset[int]:
     """Those of the servers `first`, and of those added, that decide once these changes are made, whatever became of the other planned ones."""
     members = set(first)
     for change in made:
