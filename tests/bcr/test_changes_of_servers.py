@@ -1,8 +1,8 @@
 """Who decides among the servers of Raft once changes of them are made, and of whom that is known."""
 
-from bcr.raft.changes import ADD, REMOVE, TRANSFER, Change, surely_deciding
+from bcr.raft.changes import ADD, REMOVE, TRANSFER, ScheduledChange, surely_deciding
 
-TO_2, WITHOUT_2, WITH_0 = Change(1, TRANSFER, 2), Change(2, REMOVE, 2), Change(3, ADD, 0)
+TO_2, WITHOUT_2, WITH_0 = ScheduledChange(1, TRANSFER, 2), ScheduledChange(2, REMOVE, 2), ScheduledChange(3, ADD, 0)
 PLANNED = (TO_2, WITHOUT_2, WITH_0)
 
 
