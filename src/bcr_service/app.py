@@ -8,18 +8,18 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr.raft.changes import ADD, REMOVE, TRANSFER
 from bcr_service import calls
+from bcr_service.bodies import body_of
 from bcr_service.calls import etag
 from bcr_service.desk import Settled
 from bcr_service.gateway import Gateway
+from bcr_service.key_path import KEY_PATH
 from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
@@ -28,8 +28,6 @@ from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
 from bcr_service.watching import PAUSE_S, Looked, look, told
 
-BODY_LIMIT_BYTES = REQUEST_LIMIT_BYTES
-BODY_LIMIT_S = 10.0
 HEARTBEAT_S = 10.0
 JSON = "application/json"
 PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -38,27 +36,12 @@ PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsaf
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class AnyText(Convertor[str]):
-    """All of the rest of a path, slashes and line breaks included: starlette's own `path` stops at these."""
-
-    regex = "(?s:.*)"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
-
-
-register_url_convertor("any", AnyText())
-
-
 def application(gateway: Gateway, asking: Asking, metrics: Metrics, _listener: Listener) -> Starlette:
     """The ASGI application of a gateway."""
     http = Http(gateway, asking, metrics)
     routes = [
         Route("/keys", http.told(http.list_keys), methods=["GET"]),
-        Route("/keys/{key:any}", http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
+        Route(KEY_PATH, http.told(http.key), methods=["GET", "PUT", "DELETE", "POST"]),
         Route("/transactions", http.told(http.transact), methods=["POST"]),
         Route("/admin/status", http.told(http.status), methods=["GET"]),
         Route("/admin/members/{server}", http.told(http.members), methods=["PUT", "DELETE"]),
@@ -308,22 +291,3 @@ class Http:
 
     async def live(self, _request: Request) -> Response:
         return Response(LIVE_PAGE.read_bytes(), media_type="text/html", headers=PAGE_HEADERS)
-
-
-async def body_of(request: Request) -> bytes:
-    """The body of a call, as long as it is no larger and no slower than it may be. Raises Problem."""
-    length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length[:18]) > BODY_LIMIT_BYTES:
-        raise Problem(413, f"more than {BODY_LIMIT_BYTES:,} bytes", headers={"connection": "close"})
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_LIMIT_S):
-            async for part in request.stream():
-                size += len(part)
-                if size > BODY_LIMIT_BYTES:
-                    raise Problem(413, f"more than {BODY_LIMIT_BYTES:,} bytes", headers={"connection": "close"})
-                parts.append(part)
-    except TimeoutError:
-        problem = Problem(408, f"the body was not there within {BODY_LIMIT_S:g} s", headers={"connection": "close"})
-        raise problem from None
-    return b"".join(parts)

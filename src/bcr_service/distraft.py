@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bcr_service import calls
-from bcr_service.app import body_of
+from bcr_service.bodies import body_of
 from bcr_service.gateway import Gateway
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking

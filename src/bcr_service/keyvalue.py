@@ -14,8 +14,9 @@ from starlette.routing import Route
 
 from bcr.raft.elections import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from bcr_service import calls
-from bcr_service.app import body_of
+from bcr_service.bodies import body_of
 from bcr_service.gateway import Gateway
+from bcr_service.key_path import KEY_PATH
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
@@ -31,8 +32,8 @@ def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Li
     node = Node(gateway, asking, metrics, listener)
     return Starlette(
         routes=[
-            Route("/keys/{key:any}", node.get, methods=["GET"]),
-            Route("/keys/{key:any}", node.post, methods=["POST"]),
+            Route(KEY_PATH, node.get, methods=["GET"]),
+            Route(KEY_PATH, node.post, methods=["POST"]),
             Route("/admin/status", node.status, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _elsewhere},

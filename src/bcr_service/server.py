@@ -10,69 +10,117 @@ from typing import Any, Protocol
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bcr_service.access import OPEN, Application, guarded, tls_context, token_in
+from bcr_service.door import MOST_CONNECTIONS, Door, Served, places_of_each
 from bcr_service.gateway import Gateway
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import Asking
 from bcr_service.service_files import HTTP, Listener
 
-MOST_CONNECTIONS = 1_000
 HEAD_LIMIT_BYTES = 64 << 10
 HEAD_LIMIT_S = 10.0  # for the head of a request to be there, from its first byte, or from the connection's begin
+MOST_HEADERS = 100  # with those behind a body
+MOST_PIPELINED = 32  # requests of a connection that wait for the answer to another
 IDLE_LIMIT_S = 30
 STOP_LIMIT_S = 5.0
 
 
-class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which itself waits for ever for the head of a request, and takes one without end."""
+class TooMany(ValueError):
+    """More headers, or more requests at once, than anybody needs."""
+
+
+class LimitedProtocol(HttpToolsProtocol, Served):
+    """uvicorn's protocol, which itself waits for ever for the head of a request, or for a reader, and takes a head without end."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:  # uvicorn itself looks only when a request is there
-            transport.abort()
-        self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._expect_head()
+        self._unparsed_bytes = 0  # that have brought neither a head nor a body
+        self._has_moved = False
+        self._answering: RequestResponseCycle | None = None
+        self._head_due_s: float | None = self.loop.time() + HEAD_LIMIT_S
+        self.guest.begins(transport)
+        self.guest.look = self._look
 
-    def _expect_head(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_LIMIT_S, self._give_up)
-
-    def _give_up(self) -> None:
-        self._head_timer = None
-        if self.transport is not None and not self.transport.is_closing():
+    def _look(self, now_s: float) -> None:
+        if self._head_due_s is not None and now_s >= self._head_due_s:
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self._expect_head()
-            self._head_bytes += len(data)
+        if self._head_due_s is None and (self.cycle is None or self.cycle.response_complete):
+            self._head_due_s = self.loop.time() + HEAD_LIMIT_S
+        self._has_moved = False
         super().data_received(data)
-        # Counted anew once a head is complete, so that what stands behind it is no part of it.
-        if self._head_bytes > HEAD_LIMIT_BYTES:
-            self._head_bytes = 0
-            self._give_up_now()
-
-    def _give_up_now(self) -> None:
-        if self.transport is not None and not self.transport.is_closing():
+        self._unparsed_bytes = 0 if self._has_moved else self._unparsed_bytes + len(data)
+        if self._unparsed_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             self.transport.close()
+            self._stop_answering()
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self._stop_answering()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _stop_answering(self) -> None:
+        """Tell who still makes an answer that nobody gets it: uvicorn tells only who would answer the latest request."""
+        self.pipeline.clear()
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise TooMany
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MOST_HEADERS:
+            raise TooMany
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._forget_timer()
-        self._head_bytes = 0
+        self._head_due_s = None
+        self._has_moved = True
+        if not self.pipeline and (self.cycle is None or self.cycle.response_complete):
+            self.guest.waits()  # for the rest of the request
         super().on_headers_complete()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_timer()
-        super().connection_lost(exc)
+    def on_body(self, body: bytes) -> None:
+        # What comes behind an answer is no request's any more, and has no body's limit.
+        self._has_moved = self._has_moved or not self.cycle.response_complete
+        super().on_body(body)
 
-    def _forget_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def on_message_complete(self) -> None:
+        self._has_moved = True
+        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.guest.is_awaited()
+
+    def on_response_complete(self) -> None:
+        if not self.pipeline:
+            self.guest.waits()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.guest.waits()
+        self.guest.reads_slowly()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.guest.reads_again()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.guest.is_awaited()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guest.leaves()
+        super().connection_lost(exc)
+        self._stop_answering()
 
 
 class Port(Protocol):
@@ -84,12 +132,12 @@ class Port(Protocol):
 
 
 class _Loop(uvloop.Loop):
-    """An event loop that waits no longer for a TLS handshake than for the head of a request."""
+    """An event loop whose servers have a door each."""
 
-    def create_server(self, *arguments: Any, **options: Any) -> Any:
-        if options.get("ssl") is not None:
-            options.setdefault("ssl_handshake_timeout", HEAD_LIMIT_S)
-        return super().create_server(*arguments, **options)
+    places = MOST_CONNECTIONS
+
+    async def create_server(self, protocol_factory: Any, *_: Any, sock: Any = None, ssl: Any = None, **_options: Any) -> Any:
+        return Door(self, protocol_factory, sock, ssl, self.places)
 
 
 def http_port(app: Application, gateway: Gateway, for_everybody: Collection[str]) -> Port:
@@ -97,11 +145,12 @@ def http_port(app: Application, gateway: Gateway, for_everybody: Collection[str]
     config = uvicorn.Config(
         guarded(app, token_in(gateway.own.files), for_everybody),
         http=LimitedProtocol,
+        ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # warnings are of what callers send, and so without end
         access_log=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=IDLE_LIMIT_S,
         timeout_graceful_shutdown=int(STOP_LIMIT_S),
     )
@@ -127,8 +176,13 @@ class Ports:
         self._thread.start()
 
     def _run(self) -> None:
-        with contextlib.suppress(SystemExit), asyncio.Runner(loop_factory=_Loop) as runner:
+        with contextlib.suppress(SystemExit), asyncio.Runner(loop_factory=self._loop) as runner:
             runner.run(self._serve())
+
+    def _loop(self) -> _Loop:
+        loop = _Loop()
+        loop.places = places_of_each(len(self._ports))
+        return loop
 
     async def _serve(self) -> None:
         await asyncio.gather(*(port.serve(sockets=[each]) for port, each in self._ports))

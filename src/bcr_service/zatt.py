@@ -12,13 +12,15 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgpack
 
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service import calls
+from bcr_service.bodies import ROOM, Full, Late
+from bcr_service.door import Guest, Served
 from bcr_service.gateway import Gateway
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
@@ -28,10 +30,24 @@ from bcr_service.status import status_of
 from bcr_service.watching import look
 
 MESSAGE_LIMIT_S = 10.0  # for the map to be there
-MOST_CONNECTIONS = 1_000
 MOST_READING = 8  # connections that may have the whole dictionary in memory at once
 READ_BYTES = 1 << 16
 STOP_LIMIT_S = 5.0
+
+
+class Conversation(asyncio.StreamReaderProtocol, Served):
+    """A connection's reader and writer, and for its door whose turn it is."""
+
+    def __init__(self, connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+        super().__init__(asyncio.StreamReader(), connected)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.guest.begins(transport)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guest.leaves()
+        super().connection_lost(exc)
 
 
 class ZattPort:
@@ -47,7 +63,7 @@ class ZattPort:
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Until `should_exit`; then those that are there are answered."""
-        server = await asyncio.start_server(self._connected, sock=sockets[0])
+        server = await asyncio.get_running_loop().create_server(lambda: Conversation(self._connected), sock=sockets[0])
         while not self.should_exit:
             await asyncio.sleep(0.1)
         server.close()
@@ -55,9 +71,6 @@ class ZattPort:
             await asyncio.wait(self._connections, timeout=STOP_LIMIT_S)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MOST_CONNECTIONS:
-            writer.transport.abort()
-            return
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
@@ -73,13 +86,16 @@ class ZattPort:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(MESSAGE_LIMIT_S):
-                asked = await _message(reader)
-        except (ValueError, msgpack.UnpackException) as error:
+            asked = await _message(reader)
+        except Late:
+            writer.transport.abort()
+            return
+        except (ValueError, Full, msgpack.UnpackException) as error:
             await _tell(writer, _failed(f"no MessagePack map: {error or type(error).__name__}"))
             return
         if asked is None:
             return
+        _guest_of(writer).is_awaited()
         if isinstance(asked, dict) and asked.get("type") == "get":
             async with self._reading:
                 await _tell(writer, await self._answer(asked))
@@ -119,21 +135,40 @@ class ZattPort:
         return {"type": "result", "success": True}
 
 
+def _guest_of(writer: asyncio.StreamWriter) -> Guest:
+    conversation = writer.transport.get_protocol()
+    assert isinstance(conversation, Conversation)
+    return conversation.guest
+
+
 async def _tell(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
     writer.write(msgpack.packb(answer))
+    _guest_of(writer).waits()
     async with asyncio.timeout(MESSAGE_LIMIT_S):  # who does not read must not keep the answer here
         await writer.drain()
         writer.write_eof()
 
 
 async def _message(reader: asyncio.StreamReader) -> Any:
-    """The map of a connection; None where it ends without one. Raises ValueError and UnpackException."""
-    unpacker = msgpack.Unpacker(max_buffer_size=REQUEST_LIMIT_BYTES, strict_map_key=False)
-    while data := await reader.read(READ_BYTES):
-        unpacker.feed(data)
-        for message in unpacker:
-            return message
-    return None
+    """The map of a connection; None where it ends without one. Raises ValueError, UnpackException, Late and Full."""
+    parts: list[bytes] = []
+    # Objects are made only when all is there: before that they could take sixty times more than their bytes.
+    unpacker = msgpack.Unpacker(read_size=READ_BYTES, max_buffer_size=REQUEST_LIMIT_BYTES)
+    async with ROOM.place(MESSAGE_LIMIT_S) as place:
+        while data := await reader.read(READ_BYTES):
+            place.grow(len(data))
+            if place.bytes > REQUEST_LIMIT_BYTES:
+                raise ValueError(f"more than {REQUEST_LIMIT_BYTES:,} bytes")
+            parts.append(data)
+            unpacker.feed(data)
+            with contextlib.suppress(msgpack.OutOfData):
+                unpacker.skip()
+                break
+        else:
+            return None
+    whole = msgpack.Unpacker(max_buffer_size=REQUEST_LIMIT_BYTES, strict_map_key=False)
+    whole.feed(b"".join(parts))
+    return whole.unpack()
 
 
 def _json_of(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import resource
 import ssl
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+
+import pytest
 
 READY_LIMIT_S = 120
 FILE = "t = 1\ndurable = off\ngateway[0] = 127.0.0.1:0\nclient_timeout = 500\nhead_timeout = 500\nnonhead_timeout = 500\n"
@@ -106,3 +109,16 @@ def bcr(*arguments, standard_input=None):
         [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)],
         capture_output=True, text=True, timeout=60, check=False, input=standard_input,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def descriptors(wanted):
+    """Let this process have so many files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"only {hard} files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

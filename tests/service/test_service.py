@@ -1,5 +1,6 @@
 """The service as its callers meet it: over HTTP, from its start to its end."""
 
+import contextlib
 import json
 import os
 import random
@@ -15,10 +16,11 @@ import urllib.request
 
 import psutil
 import pytest
-from serving import FILE, await_ready, command, served
+from serving import FILE, await_ready, command, descriptors, served
 
 from bcr_client import Store
 from bcr_runtime.places import SOURCES
+from bcr_service.door import MOST_CONNECTIONS
 
 # Numbers that are shorter here than they are written: as operations of a request too much for replicas to take.
 TOO_MUCH = b'{"operations": [{"op": "put", "key": "k", "value": [%s]}]}' % b",".join([b"1e9"] * 100_000)
@@ -197,6 +199,15 @@ def test_half_open_connections_by_the_hundred_leave_others_served(service):
         for each in strangers:
             each.close()
     assert service.ask("GET", "/keys/others")[2] == b"1"
+
+
+@pytest.mark.parametrize("said", [b"", b"PUT /keys/x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n"], ids=["silent", "half a body"])
+def test_a_crowd_that_takes_all_places_leaves_others_served(service, said):
+    with descriptors(MOST_CONNECTIONS + 500), contextlib.ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS + 100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port))).sendall(said)
+        assert service.ask("PUT", "/keys/others", b"2")[0] == 204
+    assert service.ask("GET", "/keys/others")[2] == b"2"
 
 
 def test_a_head_without_end_is_cut_off(service):

@@ -1,0 +1,109 @@
+"""The bodies of calls while they arrive: none larger or slower than it may be, and all together within one room."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.requests import ClientDisconnect, Request
+
+from bcr.objects.sizes import REQUEST_LIMIT_BYTES
+from bcr_service.problems import Problem, unavailable
+
+BODY_LIMIT_BYTES = REQUEST_LIMIT_BYTES
+BODY_LIMIT_S = 10.0
+MOST_BYTES = 64 << 20  # of all that are on their way
+SMALL_BYTES = 64 << 10  # so much of one is taken whatever there is of others
+YOUNG_S = 1.0  # for so long nobody has to give way
+
+
+class Late(Exception):
+    """What was to arrive was not there in time; the text says why it was not waited for any longer."""
+
+
+class Full(Exception):
+    """There is no room for more."""
+
+
+class Place:
+    """What has arrived of one."""
+
+    def __init__(self, room: "Room", limit: asyncio.Timeout) -> None:
+        self._room = room
+        self.limit = limit
+        self.began_s = asyncio.get_running_loop().time()
+        self.bytes = 0
+        self.gives_way = False
+
+    def grow(self, more: int) -> None:
+        """So many bytes more have arrived. Raises Full."""
+        self.bytes += more
+        if self.bytes > SMALL_BYTES:
+            self._room.demand(self)
+
+
+class Room:
+    """Holds so many bytes of what arrives at the most: where that is not enough, the oldest gives way."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._places: dict[Place, None] = {}
+
+    @contextlib.asynccontextmanager
+    async def place(self, limit_s: float) -> AsyncIterator[Place]:
+        """A place for so long. Raises Late when that is over, or when it had to give way."""
+        place: Place | None = None
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                place = Place(self, limit)
+                self._places[place] = None
+                yield place
+        except TimeoutError:
+            gave_way = place is not None and place.gives_way
+            raise Late("it came slowly, and others waited" if gave_way else f"not there within {limit_s:g} s") from None
+        finally:
+            if place is not None:
+                self._places.pop(place, None)
+
+    def demand(self, grown: Place) -> None:
+        """Room for the place that has grown. Raises Full."""
+        now_s = asyncio.get_running_loop().time()
+        held = sum(place.bytes for place in self._places)
+        while held > self._most_bytes:
+            oldest = next((place for place in self._places if place is not grown), None)
+            if oldest is None or now_s - oldest.began_s < YOUNG_S:
+                raise Full(f"{held:,} bytes are on their way already")
+            held -= oldest.bytes
+            del self._places[oldest]
+            oldest.gives_way = True
+            oldest.limit.reschedule(now_s)
+
+
+ROOM = Room()
+
+
+async def body_of(request: Request) -> bytes:
+    """The body of a call, as long as it is no larger and no slower than it may be. Raises Problem."""
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length[:18]) > BODY_LIMIT_BYTES:
+        raise _too_large()
+    parts = []
+    try:
+        async with ROOM.place(BODY_LIMIT_S) as place:
+            async for part in request.stream():
+                place.grow(len(part))
+                if place.bytes > BODY_LIMIT_BYTES:
+                    raise _too_large()
+                parts.append(part)
+    except ClientDisconnect:
+        raise Problem(400, "the caller has gone") from None
+    except Late as late:
+        raise Problem(408, f"the body: {late}", headers={"connection": "close"}) from None
+    except Full as full:
+        problem = unavailable(f"bodies: {full}")
+        problem.headers["connection"] = "close"
+        raise problem from None
+    return b"".join(parts)
+
+
+def _too_large() -> Problem:
+    return Problem(413, f"more than {BODY_LIMIT_BYTES:,} bytes", headers={"connection": "close"})
