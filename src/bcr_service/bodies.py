@@ -11,6 +11,8 @@ from bcr_service.problems import Problem, unavailable
 
 BODY_LIMIT_BYTES = REQUEST_LIMIT_BYTES
 BODY_LIMIT_S = 10.0
+# So much beyond the limit is taken, and thrown away: who meets a closed connection while it sends does not see what it is told.
+THROWN_AWAY_BYTES = 8 << 20
 MOST_BYTES = 64 << 20  # of all that are on their way
 SMALL_BYTES = 64 << 10  # so much of one is taken whatever there is of others
 YOUNG_S = 1.0  # for so long nobody has to give way
@@ -84,24 +86,29 @@ ROOM = Room()
 async def body_of(request: Request) -> bytes:
     """The body of a call, as long as it is no larger and no slower than it may be. Raises Problem."""
     length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length[:18]) > BODY_LIMIT_BYTES:
+    if length.isdigit() and int(length[:18]) > BODY_LIMIT_BYTES + THROWN_AWAY_BYTES:
         raise _too_large()
-    parts = []
+    parts: list[bytes] = []
+    size = 0
     try:
         async with ROOM.place(BODY_LIMIT_S) as place:
             async for part in request.stream():
-                place.grow(len(part))
-                if place.bytes > BODY_LIMIT_BYTES:
-                    raise _too_large()
-                parts.append(part)
+                size += len(part)
+                if size <= BODY_LIMIT_BYTES:
+                    place.grow(len(part))
+                    parts.append(part)
+                elif size > BODY_LIMIT_BYTES + THROWN_AWAY_BYTES:
+                    break
     except ClientDisconnect:
         raise Problem(400, "the caller has gone") from None
     except Late as late:
-        raise Problem(408, f"the body: {late}", headers={"connection": "close"}) from None
+        raise (Problem(408, f"the body: {late}", headers={"connection": "close"}) if size <= BODY_LIMIT_BYTES else _too_large()) from None
     except Full as full:
         problem = unavailable(f"bodies: {full}")
         problem.headers["connection"] = "close"
         raise problem from None
+    if size > BODY_LIMIT_BYTES:
+        raise _too_large()
     return b"".join(parts)
 
 

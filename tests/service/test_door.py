@@ -219,6 +219,18 @@ def test_where_nobody_has_to_give_way_a_body_is_refused_and_nothing_has_happened
     assert b'"definite":true' in told
 
 
+def test_a_caller_that_sends_too_much_before_it_reads_is_told_so(short):
+    length = bodies.BODY_LIMIT_BYTES + (6 << 20)  # more than the kernel takes
+    with opened() as address, connected(address, b"PUT /body HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % length) as caller:
+        caller.sendall(b"x" * length)
+        assert answer_of(caller)[0] == b"413"
+
+
+def test_what_is_larger_than_anybody_throws_away_is_refused_before_it_comes(short):
+    with opened() as address, connected(address, b"PUT /body HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n") as caller:
+        assert answer_of(caller)[0] == b"413"
+
+
 def answer_of(connection):
     """Status and body of the one answer of a connection that ends, or whose answer is short."""
     told = b""
