@@ -69,7 +69,7 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if self.terms.authentication != "ed25519":
             raise DiskError(f"the disks are of a service with authentication = {self.terms.authentication}, which proves nothing to others")
-        disks = [self._checked(name, kept.content) for name, kept in sorted(self.disks.items())]
+        disks = [self._checked(name, disk.content) for name, disk in sorted(self.disks.items())]
         return recovered(disks, self.highest, is_checked=True)
 
     def _checked(self, name: str, content: Content) -> ReplicaDisk:

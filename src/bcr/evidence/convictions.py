@@ -93,11 +93,11 @@ def _shown(position: int, accused: Sequence[Exhibit], others: Sequence[Exhibit],
         if what is not None:
             return Conviction(number, position, what)
     for signed in accused:
-        equal: dict[Statement, set[int]] = defaultdict(set)
+        signers_by_statement: dict[Statement, set[int]] = defaultdict(set)
         for each in others:
             if _is_of_same(signed.statement, each.statement):
-                equal[each.statement].add(each.signer)
-        for statement, signers in equal.items():
+                signers_by_statement[each.statement].add(each.signer)
+        for statement, signers in signers_by_statement.items():
             if statement != signed.statement and len(signers) >= view.quorum:
                 kind = "result" if isinstance(statement, Result) else "running state"
                 what = f"it signed another {kind} for slot {_slot(statement)} than replicas {sorted(signers)}"
@@ -183,14 +183,14 @@ def convictions(record: RunRecord) -> Iterator[tuple[Conviction, Evidence]]:
     if record.authentication != "ed25519":
         return
     keys = keys_of("ed25519", bytes(KEY_SEED_SIZE))
-    found = _by_author(record)
+    exhibits = _by_author(record)
     for signed in record.configurations:
         try:
             view = demand_issued(signed, record.olympus_key, keys)
         except ProtocolViolation:
             continue
         for position in range(len(view.replicas)):
-            for statements in _candidates(position, found[view.number], view):
+            for statements in _candidates(position, exhibits[view.number], view):
                 evidence = Evidence(record.olympus_key, signed, position, tuple(statements))
                 try:
                     conviction = demand_convicting(evidence)
@@ -205,11 +205,11 @@ _Of = dict[int, list[Exhibit]]  # a configuration's statements, by signer
 
 def _by_author(record: RunRecord) -> dict[int, _Of]:
     """All signed statements of replicas in a record, each once, by configuration and signer."""
-    seen: dict[int, dict[int, dict[Exhibit, None]]] = defaultdict(lambda: defaultdict(dict))
+    exhibits: dict[int, dict[int, dict[Exhibit, None]]] = defaultdict(lambda: defaultdict(dict))
     for signed in _statements(record):
         number = signed.statement.configuration
-        seen[number][signed.signer][signed] = None
-    return defaultdict(dict, {number: {who: list(each) for who, each in by.items()} for number, by in seen.items()})
+        exhibits[number][signed.signer][signed] = None
+    return defaultdict(dict, {number: {who: list(each) for who, each in by.items()} for number, by in exhibits.items()})
 
 
 def _statements(record: RunRecord) -> Iterator[Any]:
@@ -228,13 +228,13 @@ def _statements(record: RunRecord) -> Iterator[Any]:
             yield from exhibit.statement.checkpoint_proof
 
 
-def _candidates(position: int, found: _Of, view: Membership) -> Iterator[list[Exhibit]]:
+def _candidates(position: int, exhibits: _Of, view: Membership) -> Iterator[list[Exhibit]]:
     """Statements that may convict this replica, the least first: pairs of small ones, with others' votes, histories."""
-    own = found.get(position, [])
-    small = [signed for signed in own if not isinstance(signed.statement, Wedged)]
+    own = exhibits.get(position, [])
+    promises = [signed for signed in own if not isinstance(signed.statement, Wedged)]
     wedged = [signed for signed in own if isinstance(signed.statement, Wedged)]
     by_place: dict[tuple[bool, int], list[Exhibit]] = defaultdict(list)
-    for signed in small:
+    for signed in promises:
         statement = signed.statement
         place = statement.attempt if isinstance(statement, CaughtUp) else _slot(statement)
         by_place[isinstance(statement, CaughtUp), -1 if place is None else place].append(signed)
@@ -242,24 +242,24 @@ def _candidates(position: int, found: _Of, view: Membership) -> Iterator[list[Ex
         for one, other in combinations(at_one_place, 2):
             if _contradiction(one.statement, other.statement, view) or _contradiction(other.statement, one.statement, view):
                 yield [one, other]
-    yield from _outvoted(small, found, position, view)
+    yield from _outvoted(promises, exhibits, position, view)
     yield from ([signed] for signed in wedged)
     for signed in wedged:
-        held = {entry.slot for entry in signed.statement.history}  # type: ignore[union-attr]
-        for promise in small:
-            is_missing = isinstance(promise.statement, Order | Result) and promise.statement.slot not in held
+        slots = {entry.slot for entry in signed.statement.history}  # type: ignore[union-attr]
+        for promise in promises:
+            is_missing = isinstance(promise.statement, Order | Result) and promise.statement.slot not in slots
             if is_missing and contradiction(promise.statement, signed.statement, view) is not None:
                 yield [promise, signed]
 
 
-def _outvoted(small: Sequence[Exhibit], found: _Of, position: int, view: Membership) -> Iterator[list[Exhibit]]:
+def _outvoted(promises: Sequence[Exhibit], exhibits: _Of, position: int, view: Membership) -> Iterator[list[Exhibit]]:
     votes: dict[tuple[type, int], dict[Statement, dict[int, Exhibit]]] = defaultdict(lambda: defaultdict(dict))
-    others: Iterable[Exhibit] = (each for who, statements in found.items() if who != position for each in statements)
+    others: Iterable[Exhibit] = (each for who, statements in exhibits.items() if who != position for each in statements)
     for each in others:
         slot = _slot(each.statement)
         if slot is not None and not isinstance(each.statement, Order):
             votes[type(each.statement), slot][each.statement].setdefault(each.signer, each)
-    for signed in small:
+    for signed in promises:
         slot = _slot(signed.statement)
         if slot is None:
             continue

@@ -127,10 +127,10 @@ class Figure:
             raise Forbidden(step, why)
 
     def _at(self, step: Step) -> _Configuration:
-        found = self._configurations.get(step.configuration)
-        if found is None:
+        configuration = self._configurations.get(step.configuration)
+        if configuration is None:
             raise Forbidden(step, "the configuration was not issued")
-        return found
+        return configuration
 
     def _replica(self, step: Step) -> _Replica:
         assert step.position is not None
@@ -230,8 +230,8 @@ class Figure:
         assert step.slot is not None
         self._demand(replica.mode == IMMUTABLE, step, f"it is {replica.mode}")
         self._demand(step.slot == replica.next_suffix, step, f"the next slot of what it lacks is {replica.next_suffix}")
-        learned = configuration.learned.get(step.slot)
-        is_same = learned is None or (learned.digest, learned.outcome) == (step.digest, step.outcome)
+        command = configuration.learned.get(step.slot)
+        is_same = command is None or (command.digest, command.outcome) == (step.digest, step.outcome)
         self._demand(is_same, step, "a client knows of another command there, or of another result")
         replica.suffix[step.slot] = _Ordered(step.digest, step.outcome)
         replica.next_suffix += 1
@@ -264,11 +264,11 @@ class Figure:
 def walked(steps: Iterable[Step], quorum: int | None = None) -> tuple[list[Step], Forbidden | None]:
     """The steps up to the first that is forbidden, and that one."""
     figure = Figure(quorum)
-    taken: list[Step] = []
+    beginning: list[Step] = []
     for step in steps:
         try:
             figure.take(step)
         except Forbidden as forbidden:
-            return taken, forbidden
-        taken.append(step)
-    return taken, None
+            return beginning, forbidden
+        beginning.append(step)
+    return beginning, None

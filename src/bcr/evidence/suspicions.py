@@ -46,18 +46,18 @@ class Suspicion(msgspec.Struct, frozen=True):
 def suspicions(record: RunRecord, convicted: Collection[tuple[int, int]]) -> Iterator[Suspicion]:
     """What was noticed of replicas that are not `convicted`, pairs of configuration and position; the like of it once."""
     positions = {position for _, position in convicted}
-    seen: set[tuple[int | None, int | None, str]] = set()
+    kinds: set[tuple[int | None, int | None, str]] = set()
     for who, configuration, notice in _notices(record):
         place = configuration, notice.blamed
         is_known = place in convicted or (configuration is None and notice.blamed in positions)
-        if is_known or (*place, notice.kind) in seen:
+        if is_known or (*place, notice.kind) in kinds:
             continue
-        seen.add((*place, notice.kind))
+        kinds.add((*place, notice.kind))
         yield Suspicion(who, configuration, notice.blamed, notice.kind, notice.what, why_not(record, notice.kind))
     for change in record.reconfigurations:
         kind = change.reason.partition(":")[0]
         place = change.source, change.blamed
-        if place not in convicted and not {(*place, kind), (None, change.blamed, kind)} & seen:
+        if place not in convicted and not {(*place, kind), (None, change.blamed, kind)} & kinds:
             why = why_not(record, kind) if kind in WHY_NOT else A_TIMER
             yield Suspicion(change.requested_by, change.source, change.blamed, "", change.reason, why)
 

@@ -74,11 +74,11 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
         return Verification(unproved=("everything: MACs can be checked only by who has Olympus's secret, and it is not here",))
     keys = keys_of(record.authentication, seed)
     views: list[Membership] = []
-    wrong = list(_configurations(record, keys, views))
-    if not wrong:
-        wrong += first_reasons(_wrong_statements(record, {view.number: view for view in views}))
-    if wrong:
-        return Verification(refused=tuple(wrong))
+    reasons = list(_configurations(record, keys, views))
+    if not reasons:
+        reasons += first_reasons(_wrong_statements(record, {view.number: view for view in views}))
+    if reasons:
+        return Verification(refused=tuple(reasons))
     liars = set(record.faulty_clients)
     signed_reports = tuple(each for each in record.replicas if _is_own(each, views))
     unsigned = [each.statement for each in record.replicas if each not in signed_reports]
@@ -88,22 +88,24 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
                       session_slots=record.session_slots)  # fmt: skip
     if judgement.status == "fail":
         return Verification(refused=judgement.reasons)
-    dropped = [f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned]
-    unproved = [*judgement.reasons, *dropped, *_unproved(record, liars, olympus_key is not None)]
+    unsigned_reports = [
+        f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned
+    ]
+    unproved = [*judgement.reasons, *unsigned_reports, *_unproved(record, liars, olympus_key is not None)]
     handed_over = {view.number: _signers_of_beginning(record, before, view) for before, view in pairwise(views)}
-    shown = list(_shown(record, views, liars))
+    exchanges = list(_shown(record, views, liars))
     is_whole = judgement.status == "pass" and not judgement.reasons
-    proved = list(_proved(shown, views, handed_over, is_whole))
+    conclusions = list(_proved(exchanges, views, handed_over, is_whole))
     if record.authentication != "ed25519":
         forgers = WHO_COULD_FORGE[record.authentication]
         if record.authentication == "hmac":
             forgers += ", and this record holds that secret"
-        fitting = tuple(f"though it fits together: {each}" for each in proved)
+        fitting = tuple(f"though it fits together: {each}" for each in conclusions)
         return Verification(unproved=(f"under {record.authentication} nothing is: {forgers}", *fitting, *unproved))
     supposed = [f"no more than t replicas of a configuration are faulty (t = {views[0].t}), and Olympus is honest"]
     if record.initial_state is not None:
         supposed.append(f"the run began with the state that is recorded, {record.initial_state.digest().hex()[:16]}…, which nobody signed")
-    return Verification(proved=tuple(proved), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, shown))
+    return Verification(proved=tuple(conclusions), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, exchanges))
 
 
 def _refusal(what: str) -> Verification:
@@ -190,15 +192,15 @@ def _workloads(record: RunRecord) -> list[_Recorded]:
 
 def _signers_of_beginning(record: RunRecord, before: Membership, view: Membership) -> list[int] | None:
     """Which replicas of the configuration before signed the state that Olympus says this one began with, if it says so."""
-    stated = [each.statement for each in record.exhibits if isinstance(each.statement, InitialHistory)]
-    digests = {each.state_digest for each in stated if each.configuration == view.number}
+    beginnings = [each.statement for each in record.exhibits if isinstance(each.statement, InitialHistory)]
+    digests = {each.state_digest for each in beginnings if each.configuration == view.number}
     if len(digests) != 1:
         return None
-    told = [each for each in record.exhibits if isinstance(each.statement, CaughtUp)]
+    endings = [each for each in record.exhibits if isinstance(each.statement, CaughtUp)]
     return sorted(
         {
             each.signer
-            for each in told
+            for each in endings
             if each.statement.configuration == before.number and each.statement.state_digest in digests  # type: ignore[union-attr]
         }
     )
@@ -214,7 +216,7 @@ def _shown(record: RunRecord, views: Sequence[Membership], liars: set[int]) -> I
 
 
 def _proved(
-    shown: Sequence[Exchange], views: Sequence[Membership], handed_over: Mapping[int, list[int] | None], is_whole: bool
+    exchanges: Sequence[Exchange], views: Sequence[Membership], handed_over: Mapping[int, list[int] | None], is_whole: bool
 ) -> Iterator[str]:
     numbers = ", ".join(str(view.number) for view in views)
     yield (
@@ -229,7 +231,7 @@ def _proved(
                 f"by Olympus and replicas {signers} of configuration {before.number}: configuration {view.number} began with the "
                 f"state in which configuration {before.number} ended"
             )
-    answers = [each.answer for each in shown]
+    answers = [each.answer for each in exchanges]
     by_replicas = sum(isinstance(answer, Answer) for answer in answers)
     if by_replicas:
         quorum, size = views[0].quorum, len(views[0].replicas)
@@ -249,8 +251,8 @@ def _unproved(record: RunRecord, liars: set[int], is_pinned: bool) -> Iterator[s
     if record.configurations[0].statement.number:
         yield f"what came before configuration {record.configurations[0].statement.number}, with which the record begins"
     for change in record.reconfigurations:
-        stated = [each for each in record.exhibits if isinstance(each.statement, InitialHistory)]
-        if not any(each.statement.configuration == change.target for each in stated):
+        beginnings = [each for each in record.exhibits if isinstance(each.statement, InitialHistory)]
+        if not any(each.statement.configuration == change.target for each in beginnings):
             yield f"how configuration {change.target} came by its state: of that Olympus's statement is not here"
     if liars:
         yield f"what clients {sorted(liars)} say: they are recorded as faulty"
@@ -260,15 +262,15 @@ def _unproved(record: RunRecord, liars: set[int], is_pinned: bool) -> Iterator[s
     yield "that nothing was left out: a record may lack clients that had answers, and the newest configurations"
 
 
-def _claims(record: RunRecord, shown: Sequence[Exchange]) -> frozenset[Claim]:
-    found: set[Claim] = {("configuration", digest("claim", each.statement)) for each in record.configurations}
-    for exchange in shown:
+def _claims(record: RunRecord, exchanges: Sequence[Exchange]) -> frozenset[Claim]:
+    claims: set[Claim] = {("configuration", digest("claim", each.statement)) for each in record.configurations}
+    for exchange in exchanges:
         request, answer = exchange.request.statement, exchange.answer
-        found.add(("result", request.client, request.number, request.digest(), answer.configuration, answer.slot, answer.outcome))
+        claims.add(("result", request.client, request.number, request.digest(), answer.configuration, answer.slot, answer.outcome))
     for report in record.replicas:
         statement = report.statement
-        found.add(("report", statement.configuration, statement.position, statement.state_digest, statement.slots))
+        claims.add(("report", statement.configuration, statement.position, statement.state_digest, statement.slots))
     for exhibit in record.exhibits:
         if not isinstance(exhibit.statement, Order | Result | Checkpoint):
-            found.add(("said", exhibit.signer, digest("claim", exhibit.statement)))
-    return frozenset(found)
+            claims.add(("said", exhibit.signer, digest("claim", exhibit.statement)))
+    return frozenset(claims)

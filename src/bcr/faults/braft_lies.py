@@ -35,9 +35,9 @@ def spoiled(message: Any) -> Any:
 
 def changed_reply(signed: Signed[Reply], sign: Sign) -> Signed[Reply]:
     """Other results than the request gave."""
-    said = signed.statement
-    results = tuple(f"{each}!" for each in said.outcome.results)
-    return sign(msgspec.structs.replace(said, outcome=msgspec.structs.replace(said.outcome, results=results)))
+    statement = signed.statement
+    results = tuple(f"{each}!" for each in statement.outcome.results)
+    return sign(msgspec.structs.replace(statement, outcome=msgspec.structs.replace(statement.outcome, results=results)))
 
 
 def with_requests(proposal: Proposal, requests: Sequence[SignedRequest], sign: Sign) -> Proposal:
@@ -50,8 +50,8 @@ def with_requests(proposal: Proposal, requests: Sequence[SignedRequest], sign: S
 def with_operation(proposal: Proposal, operation: Operation, sign: Sign) -> Proposal:
     """An entry whose first request has another operation than its client signed."""
     first, *others = proposal.requests()
-    asked = first.statement
-    forged = Signed(Request(asked.client, asked.number, (operation,)), asked.client, first.signature)
+    request = first.statement
+    forged = Signed(Request(request.client, request.number, (operation,)), request.client, first.signature)
     return with_requests(proposal, (forged, *others), sign)
 
 

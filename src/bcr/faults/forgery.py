@@ -113,21 +113,21 @@ def forgeries(kind: str, liar: Liar) -> list[tuple[ToWhom, tuple[Any, ...]]]:
     def unsigned(statement: Statement, signer: int) -> Signed[Any]:
         return Signed(statement, signer, b"")
 
-    found: list[tuple[ToWhom, tuple[Any, ...]]] = []
+    messages: list[tuple[ToWhom, tuple[Any, ...]]] = []
     for sign in (own, unsigned):
         is_own = sign is own
         for to, message in forge(liar, sign):
             if kind == "control":
-                found.append((to, message))
+                messages.append((to, message))
             elif kind == "introduction" and isinstance(message.statement, Request):
-                found.append((to, ("client_request", encode(message))))
+                messages.append((to, ("client_request", encode(message))))
             elif kind in IN_PIECES:
-                found.append((to, (kind, _in_a_piece(kind, message, liar, FORGED_SERIAL + len(found), is_own))))
+                messages.append((to, (kind, _in_a_piece(kind, message, liar, FORGED_SERIAL + len(messages), is_own))))
             elif kind in SEALED and to[0] == "replica":
-                found.append((to, (kind, _sealed(encode(message), liar, to[1], is_own))))
+                messages.append((to, (kind, _sealed(encode(message), liar, to[1], is_own))))
             else:
-                found.append((to, (kind, encode(message))))
-    return found
+                messages.append((to, (kind, encode(message))))
+    return messages
 
 
 FORGED_SERIAL = 1_000_000  # of a payload
@@ -173,18 +173,18 @@ def _requests(liar: Liar, sign: Sign) -> Forged:
 
 
 def _shuttles(liar: Liar, sign: Sign) -> Forged:
-    done = _open_slot(liar, sign, liar.slot)
+    open_slot = _open_slot(liar, sign, liar.slot)
     for place in liar.others:
-        orders = tuple(sign(done.order(), signer) for signer in range(place))
-        results = tuple(sign(done.result(), signer) for signer in range(place))
-        yield ("replica", place), Shuttle(done.configuration, done.slot, done.requests, orders, results)
+        orders = tuple(sign(open_slot.order(), signer) for signer in range(place))
+        results = tuple(sign(open_slot.result(), signer) for signer in range(place))
+        yield ("replica", place), Shuttle(open_slot.configuration, open_slot.slot, open_slot.requests, orders, results)
 
 
 def _result_shuttles(liar: Liar, sign: Sign) -> Forged:
-    done = _open_slot(liar, sign, max(liar.slot - 1, 0))
-    proof = tuple(sign(done.result(), signer) for signer in range(len(liar.configuration.replicas)))
+    open_slot = _open_slot(liar, sign, max(liar.slot - 1, 0))
+    proof = tuple(sign(open_slot.result(), signer) for signer in range(len(liar.configuration.replicas)))
     for place in liar.others:
-        yield ("replica", place), ResultShuttle(done.configuration, done.slot, done.outcomes, proof)
+        yield ("replica", place), ResultShuttle(open_slot.configuration, open_slot.slot, open_slot.outcomes, proof)
 
 
 def _checkpoints(liar: Liar, sign: Sign) -> Forged:
@@ -202,10 +202,10 @@ def _completed_checkpoints(liar: Liar, sign: Sign) -> Forged:
 
 
 def _result_messages(liar: Liar, sign: Sign) -> Forged:
-    done = _open_slot(liar, sign, liar.slot)
-    (client, number), *_ = done.keys()
-    proof = tuple(sign(done.result(), signer) for signer in range(len(liar.configuration.replicas)))
-    yield ("client", client), ResultMessage(client, number, done.answer(client, number, proof))
+    open_slot = _open_slot(liar, sign, liar.slot)
+    (client, number), *_ = open_slot.keys()
+    proof = tuple(sign(open_slot.result(), signer) for signer in range(len(liar.configuration.replicas)))
+    yield ("client", client), ResultMessage(client, number, open_slot.answer(client, number, proof))
 
 
 def _errors(liar: Liar, sign: Sign) -> Forged:
@@ -355,8 +355,8 @@ def _controls(liar: Liar, _sign: Sign) -> Forged:
         everybody = {"olympus": [0], "client": liar.clients, "replica": liar.others}[to]
         for place in everybody:
             unsealed = bytes(MAC_SIZE) + encode((FORGED_SERIAL, verb, (False,)))
-            for sealed in (Control(liar.secret, "start-up").seal(verb, False), unsealed):
-                yield (to, place), ("control", sealed)  # type: ignore[misc]
+            for command in (Control(liar.secret, "start-up").seal(verb, False), unsealed):
+                yield (to, place), ("control", command)  # type: ignore[misc]
 
 
 _FORGERS: Mapping[str, Callable[[Liar, Sign], Forged]] = {

@@ -81,14 +81,14 @@ def faulty_by(faults: Iterable[FaultPlan], patience_ms: int) -> dict[int, set[in
     stood still for longer than `patience_ms` in all: who does not answer for so long is as good as crashed.
     """
     late_ms: Counter[tuple[int, int]] = Counter()
-    faulty: dict[int, set[int]] = {}
+    positions: dict[int, set[int]] = {}
     for fault in faults:
         place = fault.configuration, fault.position
         if fault.effect == "timing" and not fault.is_of_a_link:
             late_ms[place] += fault.failure.argument if isinstance(fault.failure.argument, int) else 0
         if fault.effect != "timing" or late_ms[place] > patience_ms:
-            faulty.setdefault(fault.configuration, set()).add(fault.position)
-    return faulty
+            positions.setdefault(fault.configuration, set()).add(fault.position)
+    return positions
 
 
 def spoiled_in_raft(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:

@@ -23,13 +23,13 @@ class ObjectNotFound(Exception):
 
 def located(text: str, folder: Path) -> str:
     """The name as it means the same from everywhere: a module that is a file or folder in `folder` with the path to there."""
-    found = _PATH.fullmatch(text)
-    if text in BUILT_IN or found is None:
+    match = _PATH.fullmatch(text)
+    if text in BUILT_IN or match is None:
         return text
-    place = (folder / (found["folder"] or "")).absolute()
-    top = found["module"].partition(".")[0]
-    if found["folder"] or (place / f"{top}.py").is_file() or (place / top).is_dir():
-        return f"{place}/{found['module']}:{found['name']}"
+    place = (folder / (match["folder"] or "")).absolute()
+    top = match["module"].partition(".")[0]
+    if match["folder"] or (place / f"{top}.py").is_file() or (place / top).is_dir():
+        return f"{place}/{match['module']}:{match['name']}"
     return text
 
 
@@ -41,21 +41,21 @@ def named(text: str) -> ReplicatedObject[Any]:
     """
     if text in BUILT_IN:
         return BUILT_IN[text]()
-    found = _PATH.fullmatch(text)
-    if found is None:
+    match = _PATH.fullmatch(text)
+    if match is None:
         names = ", ".join(sorted(BUILT_IN))
         raise ObjectNotFound(f"no object {text!r}; there are {names}, and with module:Class your own")
-    module, name = found["module"], found["name"]
-    kind = getattr(_imported(text, found["folder"] or "", module), name, None)
+    module, name = match["module"], match["name"]
+    kind = getattr(_imported(text, match["folder"] or "", module), name, None)
     if not (isinstance(kind, type) and issubclass(kind, ReplicatedObject)):
         raise ObjectNotFound(f"object {text}: {module} has no class {name} made from bcr.objects.replicated.ReplicatedObject")
     try:
         replicated: ReplicatedObject[Any] = kind()
     except TypeError as error:  # something that an object has to say of itself is missing
         raise ObjectNotFound(f"object {text}: {error}") from error
-    missing = [each for each in ("name", "value_type", "forms", "result_limit_bytes") if not hasattr(replicated, each)]
-    if missing:
-        raise ObjectNotFound(f"object {text}: the class {name} does not say its {', '.join(missing)}")
+    gaps = [each for each in ("name", "value_type", "forms", "result_limit_bytes") if not hasattr(replicated, each)]
+    if gaps:
+        raise ObjectNotFound(f"object {text}: the class {name} does not say its {', '.join(gaps)}")
     return replicated
 
 

@@ -91,13 +91,13 @@ class ReplicatedObject(ABC, Generic[V]):
 
     def keys_of(self, operations: Sequence[Operation]) -> Iterable[str] | None:
         """Every key that the operations may touch, or None for all."""
-        found: list[str] = []
+        keys_so_far: list[str] = []
         for operation in operations:
             keys = self.keys(operation)
             if keys is None:
                 return None
-            found += keys
-        return found
+            keys_so_far += keys
+        return keys_so_far
 
     def changed_by(self, requests: Iterable[Sequence[Operation]]) -> Iterable[str]:
         """Every key whose value the operations of these requests may change, in their order."""

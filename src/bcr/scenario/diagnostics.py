@@ -51,12 +51,12 @@ LISTED_MOST = 24  # valid words that are listed whole; of more only the nearest
 NEAR = 5
 
 
-def nearest(word: str, valid: Iterable[str]) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
     """A phrase that names the valid word nearest to `word`; where none is near, all of them or, of many, a few."""
-    valid = sorted(valid)
-    closest, *others = get_close_matches(word, valid, n=NEAR, cutoff=0.0) or valid[:1]
+    words = sorted(words)
+    closest, *others = get_close_matches(word, words, n=NEAR, cutoff=0.0) or words[:1]
     if get_close_matches(word, [closest], cutoff=0.6):
         return f"did you mean {closest}?"
-    if len(valid) > LISTED_MOST:
+    if len(words) > LISTED_MOST:
         return f"the nearest are {', '.join([closest, *others])}"
-    return f"the nearest is {closest}, valid are {', '.join(valid)}"
+    return f"the nearest is {closest}, valid are {', '.join(words)}"

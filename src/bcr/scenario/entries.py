@@ -45,9 +45,9 @@ def _is_yaml(source: str) -> bool:
 def _config_entries(text: str, source: str) -> tuple[list[ScenarioEntry], list[Diagnostic]]:
     entries: list[ScenarioEntry] = []
     diagnostics: list[Diagnostic] = []
-    ignored: list[Diagnostic] = []
-    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        line = _straight_quotes(raw.rstrip("\r"), source, number, diagnostics)
+    warnings: list[Diagnostic] = []
+    for number, unread_line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        line = _straight_quotes(unread_line.rstrip("\r"), source, number, diagnostics)
         stripped = line.strip()
         if not stripped:
             continue
@@ -63,16 +63,16 @@ def _config_entries(text: str, source: str) -> tuple[list[ScenarioEntry], list[D
             if _INDEXED.match(stripped):
                 diagnostics.append(Diagnostic(source, number, column, "error", text_))
             else:
-                ignored.append(Diagnostic(source, number, column, "warning", f"{text_}; the line is ignored"))
+                warnings.append(Diagnostic(source, number, column, "warning", f"{text_}; the line is ignored"))
             continue
         value = _without_comment(value, source, number, len(key) + 2, diagnostics)
         value_column = len(key) + 2 + len(value) - len(value.lstrip())
         entries.append(ScenarioEntry(key.strip(), value.strip(), number, len(key) - len(key.lstrip()) + 1, value_column))
-    if len(ignored) > MAX_IGNORED:
-        next_one = ignored[MAX_IGNORED]
-        text_ = f"{len(ignored) - MAX_IGNORED} more lines that are no 'name = value' are ignored"
-        ignored[MAX_IGNORED:] = [Diagnostic(source, next_one.line, next_one.column, "warning", text_)]
-    return entries, diagnostics + ignored
+    if len(warnings) > MAX_IGNORED:
+        next_one = warnings[MAX_IGNORED]
+        text_ = f"{len(warnings) - MAX_IGNORED} more lines that are no 'name = value' are ignored"
+        warnings[MAX_IGNORED:] = [Diagnostic(source, next_one.line, next_one.column, "warning", text_)]
+    return entries, diagnostics + warnings
 
 
 def _around_equals(line: str) -> tuple[str, str, str]:
@@ -138,8 +138,8 @@ def _yaml_entries(text: str, source: str) -> tuple[list[ScenarioEntry], list[Dia
             diagnostics.append(Diagnostic(source, value_mark.line + 1, value_mark.column + 1, "error", what))
             continue
         column = value_mark.column + 1 + (value.style in ("'", '"'))
-        written = _straight_quotes(value.value, source, value_mark.line + 1, diagnostics, column)
-        entries.append(ScenarioEntry(key.value.strip(), written.strip(), value_mark.line + 1, mark.column + 1, column))
+        content = _straight_quotes(value.value, source, value_mark.line + 1, diagnostics, column)
+        entries.append(ScenarioEntry(key.value.strip(), content.strip(), value_mark.line + 1, mark.column + 1, column))
     return entries, diagnostics
 
 

@@ -16,17 +16,17 @@ _COMPARISON = re.compile(r"(==|!=|>=|<=|>|<|in\b)?\s*")
 
 def parse_expectation(index: Sequence[str], entry: ScenarioEntry, reading: ParsingContext, warn: Warn) -> Expectation:
     """The expectation of an entry with this index; raises KeyProblem and ValueProblem where that makes no sense."""
-    name, *given = index or ("",)
+    name, *texts = index or ("",)
     name = name.lower()
     if name not in SUBJECTS:
         raise KeyProblem(f"expect: nothing is called {name!r}; {nearest(name, SUBJECTS)}")
     kinds = SUBJECTS[name].arguments
-    if len(given) != len(kinds) and (given or not SUBJECTS[name].of_any):
-        possible = f"{len(kinds)} or no" if SUBJECTS[name].of_any else str(len(kinds))
-        raise KeyProblem(f"expect[{name}]: takes {possible} further arguments, has {len(given)}")
-    arguments = tuple(_argument(name, kind, text, reading) for kind, text in zip(kinds, given, strict=False))
-    found = _COMPARISON.match(entry.value)
-    comparison, offset = ((found[1] or "=="), found.end()) if found else ("==", 0)
+    if len(texts) != len(kinds) and (texts or not SUBJECTS[name].of_any):
+        counts = f"{len(kinds)} or no" if SUBJECTS[name].of_any else str(len(kinds))
+        raise KeyProblem(f"expect[{name}]: takes {counts} further arguments, has {len(texts)}")
+    arguments = tuple(_argument(name, kind, text, reading) for kind, text in zip(kinds, texts, strict=False))
+    match = _COMPARISON.match(entry.value)
+    comparison, offset = ((match[1] or "=="), match.end()) if match else ("==", 0)
     kind = SUBJECTS[name].value
     if comparison not in COMPARISONS_OF[kind]:
         raise ValueProblem(f"expect[{name}]: {comparison} is not one of {' '.join(COMPARISONS_OF[kind])}")

@@ -72,11 +72,11 @@ class Cursor:
 
     def match(self, pattern: re.Pattern[str]) -> str | None:
         self.skip_blanks()
-        found = pattern.match(self.text, self.place)
-        if found is None:
+        match = pattern.match(self.text, self.place)
+        if match is None:
             return None
-        self.place = found.end()
-        return found.group()
+        self.place = match.end()
+        return match.group()
 
     def call(self) -> Call:
         """A name and, in parentheses, its arguments; a name alone is taken as one without arguments."""
@@ -84,8 +84,8 @@ class Cursor:
         start = self.place
         name = self.match(_WORD)
         if name is None:
-            found = self.text[self.place : self.place + 10] or "the end"
-            raise ValueProblem(f"expected a name, found {found!r}", self.place)
+            beginning = self.text[self.place : self.place + 10] or "the end"
+            raise ValueProblem(f"expected a name, found {beginning!r}", self.place)
         arguments: list[str] = []
         offsets: list[int] = []
         if not self.take("("):
@@ -129,10 +129,10 @@ class Cursor:
             else:
                 characters.append(character)
                 self.place += 1
-        closed = self._closed_before_call_end(start)
-        if closed is None:
+        content = self._closed_before_call_end(start)
+        if content is None:
             raise QuoteProblem(f"the quote {quote} is not closed", start)
-        return closed
+        return content
 
     def _closed_string(self, content: str, start: int) -> str:
         """The string that ends at this quote; what follows it tells whether it is not rather the next one's begin."""
@@ -146,22 +146,22 @@ class Cursor:
             self.warn(f"a quote is missing behind {head!r}", start)
             self.place = self.text.rindex(",", start, end)
             return head.rstrip()
-        closed = self._closed_before_call_end(start)
-        if closed is None:
+        shorter_content = self._closed_before_call_end(start)
+        if shorter_content is None:
             raise QuoteProblem("neither ',' nor ')' follows the string that begins here: is a quote missing?", start)
-        return closed
+        return shorter_content
 
     def _closed_before_call_end(self, start: int) -> str | None:
         """The string from the quote at `start` to where its call ends, if it may: the quote before that is missing.
 
         'luke skywalker); get('jedi') : the next call's quote is not the one that ends this string.
         """
-        found = _CALL_END.search(self.text, start)
-        content = self.text[start + 1 : found.start()].rstrip() if found else ""
-        if found is None or self.text[start] in content or "\\" in content:
+        match = _CALL_END.search(self.text, start)
+        content = self.text[start + 1 : match.start()].rstrip() if match else ""
+        if match is None or self.text[start] in content or "\\" in content:
             return None
         self.warn(f"a quote is missing behind {content!r}", start)
-        self.place = found.start()
+        self.place = match.start()
         return content
 
     def at_end(self) -> bool:
@@ -213,14 +213,14 @@ def demand_count(call: Call, count: int, form: str) -> None:
 def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: Tell) -> list[T]:
     """The `;`-separated items of a value; `tell` gets the problem of each that makes no sense, and the rest is read."""
     cursor = Cursor(text, warn)
-    found: list[T] = []
+    values: list[T] = []
     while not cursor.at_end():
         if cursor.peek() == ";":
             warn("nothing stands before this ;", cursor.place)
             cursor.take(";")
             continue
         try:
-            found.append(item(cursor))
+            values.append(item(cursor))
             if not cursor.take(";") and not cursor.at_end():
                 raise ValueProblem(f"expected ';' between {what}", cursor.place)
         except ValueProblem as problem:
@@ -228,7 +228,7 @@ def items(text: str, item: Callable[[Cursor], T], what: str, warn: Warn, tell: T
             is_lost = isinstance(problem, QuoteProblem)
             cursor.place = 0 if is_lost else text.find(";", max(cursor.place, problem.offset)) + 1
             cursor.place = cursor.place or len(text)
-    return found
+    return values
 
 
 def parse_strings(text: str, warn: Warn) -> tuple[str, ...]:
@@ -331,8 +331,8 @@ class LinkFault(msgspec.Struct, frozen=True):
 
 def parse_links(text: str, link: tuple[int, int] | None, reading: ParsingContext, warn: Warn, tell: Tell) -> list[LinkFault]:
     """A `;`-separated set of `trigger,fail()` and the like, for one link or, with None, for all of them."""
-    found = items(text, lambda cursor: _link_faults(cursor, link, reading), "pairs", warn, tell)
-    return list(chain.from_iterable(found))
+    groups = items(text, lambda cursor: _link_faults(cursor, link, reading), "pairs", warn, tell)
+    return list(chain.from_iterable(groups))
 
 
 def _link_faults(cursor: Cursor, link: tuple[int, int] | None, reading: ParsingContext) -> list[LinkFault]:

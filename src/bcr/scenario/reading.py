@@ -85,12 +85,12 @@ class _Reading:
         self.lines = lines_of(text, source)
         self.is_possible: Callable[[str], str] = lambda _: ""  # why the protocol cannot have a failure; nothing where it can
         self.unread: set[str] = set()  # numbers that are missing or make no sense
-        found, self.diagnostics = entries_of(text, source)
+        entries, self.diagnostics = entries_of(text, source)
         self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
-        if self.has_errors() and not found:
+        if self.has_errors() and not entries:
             self.unread.update(("t", "num_client"))  # it is no scenario at all
         self.entries: dict[tuple[str, tuple[str, ...]], ScenarioEntry] = {}
-        for entry in found:
+        for entry in entries:
             self._add(entry)
 
     def has_errors(self) -> bool:
@@ -116,13 +116,13 @@ class _Reading:
         if match is None:
             self._say(entry, f"not a name: {entry.key!r}")
             return
-        written, opening, inside, closing = match.groups()
-        name = SYNONYMS.get(written.lower(), written.lower())
+        key, opening, inside, closing = match.groups()
+        name = SYNONYMS.get(key.lower(), key.lower())
         if name not in VALID_KEYS:
-            self._say(entry, f"unknown key {written} is ignored; {nearest(written, VALID_KEYS)}", severity="warning")
+            self._say(entry, f"unknown key {key} is ignored; {nearest(key, VALID_KEYS)}", severity="warning")
             return
-        if name != written:
-            self._say(entry, f"{written} is read as {name}", severity="warning")
+        if name != key:
+            self._say(entry, f"{key} is read as {name}", severity="warning")
         if opening == "(" and closing == ")":
             self._say(entry, f"{name}(…) is read as {name}[…]", severity="warning")
         elif opening and opening + closing != "[]":
@@ -304,9 +304,9 @@ class _Reading:
         for name in protocol.ignored:
             if (name, ()) in self.entries:
                 self._say(self.entries[name, ()], f"{name} is ignored: protocol = {protocol.name} has no use for it", severity="warning")
-        for name, (possible, why) in protocol.refused.items():
-            if self._choice(name) != possible:
-                self._say(self.entries[name, ()], f"{name}: protocol = {protocol.name} has none but {possible}: {why}", 0)
+        for name, (value, why) in protocol.refused.items():
+            if self._choice(name) != value:
+                self._say(self.entries[name, ()], f"{name}: protocol = {protocol.name} has none but {value}: {why}", 0)
         if protocol is not SHUTTLE:
             for _, entry in self._indexed("client_failures"):
                 self._say(entry, f"client_failures: protocol = {protocol.name} trusts its clients, and has no faults for them")
@@ -405,13 +405,13 @@ class _Reading:
         """After how many slots sessions end, and when which client comes and goes."""
         moments = {name: self._moments(name, reading, protocol) for name in ("client_arrives", "client_leaves")}
         visits = parse_visits(moments, reading, self._say)
-        said = {name: self.entries.get((name, ())) for name in ("session_slots", "data")}
+        entries = {name: self.entries.get((name, ())) for name in ("session_slots", "data")}
         is_chain = protocol is SHUTTLE
-        return (slots_of_sessions(session_slots, moments, said, authentication, self._say) if is_chain else 0), visits
+        return (slots_of_sessions(session_slots, moments, entries, authentication, self._say) if is_chain else 0), visits
 
     def _moments(self, name: str, reading: ParsingContext, protocol: Protocol) -> dict[int, tuple[ScenarioEntry, int]]:
         """Of each client the milliseconds that this key gives it, and where that stands."""
-        found: dict[int, tuple[ScenarioEntry, int]] = {}
+        moments: dict[int, tuple[ScenarioEntry, int]] = {}
         for index, entry in self._indexed(name):
             place = self._index(entry, name, index, 1)
             if place is None:
@@ -425,15 +425,15 @@ class _Reading:
                 self._say(entry, f"{name}: client {place[0]} has faults of its own, and such a client is there from the start and stays")
             value = self._number_of(entry, entry.key, Range(None, 0, MILLISECONDS_MOST, "milliseconds after the start"), reading.unit_ms)
             if value is not None:
-                found[client] = entry, value
-        return found
+                moments[client] = entry, value
+        return moments
 
     def _demand_possible(self, entry: ScenarioEntry, failure: str, offset: int, authentication: Authentication) -> None:
         """Say so where checksums are asked to stand against a lie, and where there is nothing that could lie so."""
         word = FAILURES.get(failure) or CLIENT_FAILURES.get(failure)
-        needed, why = word.only_with if word and word.only_with else (authentication, "")
-        if needed != authentication:
-            self._say(entry, f"{failure} needs authentication = {needed}, which is {authentication}: {why}", offset)
+        authenticator, why = word.only_with if word and word.only_with else (authentication, "")
+        if authenticator != authentication:
+            self._say(entry, f"{failure} needs authentication = {authenticator}, which is {authentication}: {why}", offset)
         elif authentication == "crc" and (why := no_accident(failure)):
             text = f"{failure} is no accident, and authentication = crc is for nothing else: {why}"
             self._say(entry, text, offset)
@@ -488,12 +488,12 @@ class _Reading:
     # -- expectations
 
     def _expectations(self, reading: ParsingContext) -> tuple[Expectation, ...]:
-        found: list[Expectation] = []
+        expectations: list[Expectation] = []
         for index, entry in self._indexed("expect"):
             try:
-                found.append(parse_expectation(index, entry, reading, self._warner(entry)))
+                expectations.append(parse_expectation(index, entry, reading, self._warner(entry)))
             except KeyProblem as problem:
                 self._say(entry, problem.text)
             except ValueProblem as problem:
                 self._say(entry, problem.text, problem.offset)
-        return tuple(found)
+        return tuple(expectations)

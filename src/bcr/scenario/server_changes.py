@@ -19,10 +19,12 @@ def parse_servers(
     teller: Callable[[ScenarioEntry], Tell],
 ) -> dict[str, Any]:
     """Of a scenario, from what its file says by key: `first_members` that decide at first, empty where all do, and the `changes`."""
-    first, asked = (entries.get((name, ())) for name in ("members", "changes"))
-    members = _members(first.value, reading, warner(first), teller(first)) if first is not None else ()
+    members_entry, changes_entry = (entries.get((name, ())) for name in ("members", "changes"))
+    members = _members(members_entry.value, reading, warner(members_entry), teller(members_entry)) if members_entry is not None else ()
     deciding = members or tuple(range(reading.replicas))
-    changes = _changes(asked.value, deciding, reading, warner(asked), teller(asked)) if asked is not None else ()
+    changes = (
+        _changes(changes_entry.value, deciding, reading, warner(changes_entry), teller(changes_entry)) if changes_entry is not None else ()
+    )
     return {"first_members": members, "changes": changes}
 
 
@@ -32,19 +34,19 @@ def _members(text: str, reading: ParsingContext, warn: Warn, tell: Tell) -> tupl
     def item(cursor: Cursor) -> int:
         cursor.skip_blanks()
         place = cursor.place
-        found = cursor.match(re.compile(r"\d{1,9}"))
-        position = int(found) - reading.indices_start_at if found else -1
+        number = cursor.match(re.compile(r"\d{1,9}"))
+        position = int(number) - reading.indices_start_at if number else -1
         if not 0 <= position < reading.replicas:
             raise ValueProblem(f"members: expected servers, which are {reading.positions_are}, separated by ;", place)
         return position
 
     problems: list[ValueProblem] = []
-    found = items(text, item, "members", warn, problems.append)
-    if not problems and len(set(found)) < FEWEST:
+    positions = items(text, item, "members", warn, problems.append)
+    if not problems and len(set(positions)) < FEWEST:
         problems.append(ValueProblem(f"members: {FEWEST} different servers are the fewest", 0))
     for problem in problems:
         tell(problem)
-    return tuple(sorted(set(found))) if not problems else ()
+    return tuple(sorted(set(positions))) if not problems else ()
 
 
 def _changes(text: str, members: tuple[int, ...], reading: ParsingContext, warn: Warn, tell: Tell) -> tuple[ScheduledChange, ...]:
@@ -58,10 +60,10 @@ def _changes(text: str, members: tuple[int, ...], reading: ParsingContext, warn:
             raise ValueProblem(f"{call.name}: no server {call.arguments[1]}, servers are {reading.positions_are}", call.offsets[1])
         return call, ScheduledChange(milliseconds(call, 0, reading.unit_ms), call.name, server)
 
-    found = sorted(items(text, item, "changes", warn, tell), key=lambda each: each[1].at_ms)
-    for call, change in found:
+    changes = sorted(items(text, item, "changes", warn, tell), key=lambda each: each[1].at_ms)
+    for call, change in changes:
         try:
             members = change.applied_to(members)
         except ValueError as error:
             tell(ValueProblem(f"{call.name}: server {call.arguments[1]} {error}", call.offset))
-    return tuple(change for _, change in found)
+    return tuple(change for _, change in changes)

@@ -85,36 +85,36 @@ def parse_simulation(
 
     `demand_possible` is given each word, and where it stands, and tells by itself if the scenario cannot have it.
     """
-    found: dict[str, list[tuple[int | str, ...]]] = {word: [] for word in OPTIONS}
+    calls_by_word: dict[str, list[tuple[int | str, ...]]] = {word: [] for word in OPTIONS}
 
     def item(cursor: Cursor) -> None:
         call = known(cursor.call(), OPTIONS, "option of the simulator", warn)
         kinds = OPTIONS[call.name].arguments
         demand_possible(call.name, call.offset)
         demand_count(call, len(kinds), f"{call.name}({','.join(FORMS[kind] for kind in kinds)})")
-        found[call.name].append(tuple(_argument(call, i, kind, replicas, clients) for i, kind in enumerate(kinds)))
+        calls_by_word[call.name].append(tuple(_argument(call, i, kind, replicas, clients) for i, kind in enumerate(kinds)))
 
     items(text, item, "options", warn, tell)
-    last = {word: calls[-1] for word, calls in found.items() if calls}
+    last = {word: calls[-1] for word, calls in calls_by_word.items() if calls}
     values: dict[str, object] = {word: last[word][0] for word in SINGLE if word in last}
     if "delay" in last:
         values["delay"] = tuple(sorted(map(int, last["delay"])))
     return Simulation(
         **values,  # type: ignore[arg-type]
-        cuts=tuple(Cut(*call) for call in found["cut"]),  # type: ignore[arg-type]
-        holds=tuple(Hold(*call) for call in found["hold"]),  # type: ignore[arg-type]
-        crashes=tuple(Crash(*call) for call in found["crash"]),  # type: ignore[arg-type]
-        clocks=tuple(SlowClock(*call) for call in found["clock"]),  # type: ignore[arg-type]
-        pauses=tuple(Pause(*call) for call in found["pause"]),  # type: ignore[arg-type]
-        twins=tuple(sorted({int(position) for (position,) in found["twins"]})),
-        free=tuple(sorted({int(position) for (position,) in found["free"]})),
-        mutations=tuple(Mutation(*call) for call in found["mutate"]),  # type: ignore[arg-type]
-        amnesias=tuple(Amnesia(*call) for call in found["amnesia"]),  # type: ignore[arg-type]
-        restarts=tuple(Restart(*call) for call in found["restart"]),  # type: ignore[arg-type]
-        sync_ends=tuple(SyncEnd(*call) for call in found["end_in_sync"]),  # type: ignore[arg-type]
-        power_cuts=tuple(PowerCut(*sorted(map(int, call))) for call in found["power_cut"]),
-        disk_faults=tuple(_disk_fault(*call) for call in found["disk"]),  # type: ignore[arg-type]
-        real_signatures=bool(found["real_signatures"]),
+        cuts=tuple(Cut(*call) for call in calls_by_word["cut"]),  # type: ignore[arg-type]
+        holds=tuple(Hold(*call) for call in calls_by_word["hold"]),  # type: ignore[arg-type]
+        crashes=tuple(Crash(*call) for call in calls_by_word["crash"]),  # type: ignore[arg-type]
+        clocks=tuple(SlowClock(*call) for call in calls_by_word["clock"]),  # type: ignore[arg-type]
+        pauses=tuple(Pause(*call) for call in calls_by_word["pause"]),  # type: ignore[arg-type]
+        twins=tuple(sorted({int(position) for (position,) in calls_by_word["twins"]})),
+        free=tuple(sorted({int(position) for (position,) in calls_by_word["free"]})),
+        mutations=tuple(Mutation(*call) for call in calls_by_word["mutate"]),  # type: ignore[arg-type]
+        amnesias=tuple(Amnesia(*call) for call in calls_by_word["amnesia"]),  # type: ignore[arg-type]
+        restarts=tuple(Restart(*call) for call in calls_by_word["restart"]),  # type: ignore[arg-type]
+        sync_ends=tuple(SyncEnd(*call) for call in calls_by_word["end_in_sync"]),  # type: ignore[arg-type]
+        power_cuts=tuple(PowerCut(*sorted(map(int, call))) for call in calls_by_word["power_cut"]),
+        disk_faults=tuple(_disk_fault(*call) for call in calls_by_word["disk"]),  # type: ignore[arg-type]
+        real_signatures=bool(calls_by_word["real_signatures"]),
     )
 
 
@@ -125,8 +125,8 @@ def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -
         return _process(call, index, replicas, 0, may_be_olympus=kind == "durable")
     if kind == "disk_fault":
         if not re.fullmatch(r"full|broken|torn|flip|slow\(\d{1,7}\)", call.arguments[index]):
-            found = call.arguments[index]
-            raise ValueProblem(f"{call.name}: expected full, broken, torn, flip or slow(ms), found {found!r}", call.offsets[index])
+            argument = call.arguments[index]
+            raise ValueProblem(f"{call.name}: expected full, broken, torn, flip or slow(ms), found {argument!r}", call.offsets[index])
         return call.arguments[index]
     value = whole_number(call, index)
     most = replicas - 1 if kind == "position" else LIMITS[kind]
@@ -145,11 +145,11 @@ def _process(call: Call, index: int, replicas: int, clients: int, may_be_olympus
     name = call.arguments[index]
     if may_be_olympus and name == "olympus":
         return name
-    found = re.fullmatch(r"(replica|client)_(\d{1,9})", name)
-    if not clients and (found is None or found[1] == "client" or int(found[2]) >= replicas):
+    match = re.fullmatch(r"(replica|client)_(\d{1,9})", name)
+    if not clients and (match is None or match[1] == "client" or int(match[2]) >= replicas):
         or_olympus = " or olympus" if may_be_olympus else ""
         raise ValueProblem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{or_olympus}, found {name!r}", call.offsets[index])
-    if found is None or int(found[2]) >= {"replica": replicas, "client": clients}[found[1]]:
+    if match is None or int(match[2]) >= {"replica": replicas, "client": clients}[match[1]]:
         others = f", client_0 to client_{clients - 1} or olympus" if may_be_olympus else f" or client_0 to client_{clients - 1}"
         raise ValueProblem(f"{call.name}: expected replica_0 to replica_{replicas - 1}{others}, found {name!r}", call.offsets[index])
     return name

@@ -60,11 +60,11 @@ def sizes_of(scenario: Scenario) -> SizeLimits:
     request = max((largest_request(each, per_request, replicated) for each in scenario.workloads), default=0)
     if not isinstance(replicated, Dictionary):
         return SizeLimits(request, 0, 0, 0)
-    values, drawn = _largest_values(scenario.workloads)
-    value = max(values.values(), default=0) + drawn
+    values, drawn_bytes = _largest_values(scenario.workloads)
+    value = max(values.values(), default=0) + drawn_bytes
     most_gets = per_request if any(map(_has_get, scenario.workloads)) else 0
-    keys = {f"key{number}": drawn for number in range(max(KEYS, UNIFORM_KEYS))} if drawn else {}
-    keys |= {key: size + drawn for key, size in values.items()}
+    keys = {f"key{number}": drawn_bytes for number in range(max(KEYS, UNIFORM_KEYS))} if drawn_bytes else {}
+    keys |= {key: size + drawn_bytes for key, size in values.items()}
     state = sum(encoded_bytes(key) + _MOST_LENGTH_BYTES + min(size, VALUE_LIMIT_BYTES) for key, size in keys.items())
     return SizeLimits(request, value, most_gets * min(value, VALUE_LIMIT_BYTES), state)
 
@@ -90,12 +90,12 @@ def _largest_values(workloads: Sequence[Workload]) -> tuple[Mapping[str, int], i
     """The most bytes that the value of each written key can come to beside what is drawn, and what is drawn."""
     puts: defaultdict[str, int] = defaultdict(int)
     appends: defaultdict[str, int] = defaultdict(int)
-    drawn = 0
+    drawn_bytes = 0
     for part in chain.from_iterable(each.parts for each in workloads):
         if isinstance(part, Uniform):
-            drawn = max(drawn, part.value_bytes)
+            drawn_bytes = max(drawn_bytes, part.value_bytes)
         elif not isinstance(part, Written):
-            drawn = max(drawn, MAX_VALUE_LENGTH + MAX_WORD_LENGTH)
+            drawn_bytes = max(drawn_bytes, MAX_VALUE_LENGTH + MAX_WORD_LENGTH)
         else:
             for operation in part.operations:
                 size = bytes_of(operation.argument)
@@ -103,7 +103,7 @@ def _largest_values(workloads: Sequence[Workload]) -> tuple[Mapping[str, int], i
                     puts[operation.key] = max(puts[operation.key], size)
                 elif operation.name == "append":
                     appends[operation.key] += size
-    return {key: puts[key] + appends[key] for key in {*puts, *appends}}, drawn
+    return {key: puts[key] + appends[key] for key in {*puts, *appends}}, drawn_bytes
 
 
 def _has_get(workload: Workload) -> bool:

@@ -36,23 +36,27 @@ def parse_visits(moments: Mapping[str, Moments], reading: ParsingContext, say: S
 
 
 def slots_of_sessions(
-    session_slots: int, moments: Mapping[str, Moments], said: Mapping[str, ScenarioEntry | None], authentication: Authentication, say: Say
+    session_slots: int,
+    moments: Mapping[str, Moments],
+    entries: Mapping[str, ScenarioEntry | None],
+    authentication: Authentication,
+    say: Say,
 ) -> int:
     """After how many slots sessions end, where the file's number, or its default, is `session_slots`.
 
-    `said` is where the file has what concerns sessions; `say` is told where it cannot have them.
+    `entries` is where the file has what concerns sessions; `say` is told where it cannot have them.
     """
     visit = next((entry for named in moments.values() for entry, _ in named.values()), None)
-    if visit is not None and said["session_slots"] is None:
+    if visit is not None and entries["session_slots"] is None:
         session_slots = SESSION_SLOTS
     elif visit is not None and not session_slots:
         say(visit, "clients that come and go have sessions, which end at some time: session_slots = 0 says that none does", None)
-    first = visit or said["session_slots"]
+    first = visit or entries["session_slots"]
     if session_slots and first is not None and authentication == "hmac":
         say(first, f"{first.key}: authentication = hmac has no credentials: its codes convince only whom Olympus knows already", None)
-    if session_slots and said["data"] is not None:
+    if session_slots and entries["data"] is not None:
         what = "data: a run in which clients come and go cannot go on with the disks of another, whose sessions would be open"
-        say(said["data"], what, None)
+        say(entries["data"], what, None)
     return session_slots
 
 

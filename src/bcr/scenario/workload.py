@@ -59,11 +59,11 @@ class Uniform(msgspec.Struct, frozen=True, array_like=True, tag="uniform"):
         return map(self._operation, range(place, self.count))
 
     def _operation(self, place: int) -> Operation:
-        drawn = hashlib.sha256(b"bcr uniform/%d/%d" % (self.seed, place)).hexdigest()
-        key = f"key{int(drawn[:8], 16) * UNIFORM_KEYS >> 32}"
-        if int(drawn[8:16], 16) * PERCENT >> 32 < self.read_percent:
+        digits = hashlib.sha256(b"bcr uniform/%d/%d" % (self.seed, place)).hexdigest()
+        key = f"key{int(digits[:8], 16) * UNIFORM_KEYS >> 32}"
+        if int(digits[8:16], 16) * PERCENT >> 32 < self.read_percent:
             return Operation("get", key)
-        return Operation("put", key, (drawn * (1 + self.value_bytes // _HEX_DIGITS))[: self.value_bytes])
+        return Operation("put", key, (digits * (1 + self.value_bytes // _HEX_DIGITS))[: self.value_bytes])
 
 
 class Workload(msgspec.Struct, frozen=True, array_like=True):
@@ -79,8 +79,8 @@ class Workload(msgspec.Struct, frozen=True, array_like=True):
 
     def operations(self, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Iterator[Operation]:
         """All of them in order, on this object; of a dictionary if it is not given."""
-        known = found(replicated)
-        return chain.from_iterable(part.from_place(0, known) for part in self.parts)
+        object_ = found(replicated)
+        return chain.from_iterable(part.from_place(0, object_) for part in self.parts)
 
     def requests(self, size: int, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Iterator[tuple[Operation, ...]]:
         """The operations in requests of `size`, the last of which may have fewer."""

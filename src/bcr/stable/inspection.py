@@ -43,7 +43,7 @@ class ReplicaDisk(msgspec.Struct, frozen=True, kw_only=True):
         slots = [record.entry.slot for record in records if isinstance(record, SlotRecord) and record.entry.slot >= first]
         if slots != list(range(first, first + len(slots))):
             raise DamagedError(f"{name}: its log does not go on from slot {first} without a gap")
-        told = [record.first for record in records if isinstance(record, WedgedRecord)]
+        first_slots = [record.first for record in records if isinstance(record, WedgedRecord)]
         return cls(
             number=identity.configuration,
             position=identity.position,
@@ -53,7 +53,7 @@ class ReplicaDisk(msgspec.Struct, frozen=True, kw_only=True):
             end=first + len(slots),
             rows=len(rows),
             torn=len(content.rows) - len(rows),
-            wedged_from=told[-1] if told else None,
+            wedged_from=first_slots[-1] if first_slots else None,
         )
 
 

@@ -34,27 +34,30 @@ def recovered(disks: Sequence[ReplicaDisk], highest_seen: int, is_checked: bool)
     What a client has accepted all replicas of its configuration have on disk, and so have t+1 if no more than t disks are lost with
     Olympus's. A configuration that fewer hold has answered nobody. Raises DiskError where no configuration is held by enough.
     """
-    held: dict[int, dict[int, ReplicaDisk]] = {}
+    disks_by_position: dict[int, dict[int, ReplicaDisk]] = {}
     issued: dict[int, list[SignedConfiguration]] = {}
     for disk in disks:
         if disk.configuration is not None:
-            held.setdefault(disk.number, {})[disk.position] = disk
+            disks_by_position.setdefault(disk.number, {})[disk.position] = disk
             issued.setdefault(disk.number, []).append(disk.configuration)
     passed_over = []
-    for number in sorted(held, reverse=True):
+    for number in sorted(disks_by_position, reverse=True):
         [first, *others] = (signed.statement for signed in issued[number])
         if any(other != first for other in others):
             raise DiskError(f"the replicas of configuration {number} hold different ones: replicas "
-                            f"{', '.join(map(str, sorted(held[number])))}")  # fmt: skip
-        needed = sizes(first.t, first.authentication).histories
-        if len(held[number]) < needed:
-            passed_over.append(f"configuration {number} is passed over: {_told(held[number])} it, and it takes {needed} to go on from")
+                            f"{', '.join(map(str, sorted(disks_by_position[number])))}")  # fmt: skip
+        quorum_size = sizes(first.t, first.authentication).histories
+        if len(disks_by_position[number]) < quorum_size:
+            passed_over.append(
+                f"configuration {number} is passed over: {_told(disks_by_position[number])} it, and it takes {quorum_size} to go on from"
+            )
             continue
         if first.authentication == "hmac":
             raise DiskError(f"configuration {number} is under hmac, and its histories can be checked only with the key that is lost")
-        return Recovery(first, _beginning(list(held[number].values())), max(highest_seen, number) + JUMP, (
+        return Recovery(first, _beginning(list(disks_by_position[number].values())), max(highest_seen, number) + JUMP, (
             *passed_over,
-            f"configuration {number} is the last one that counts: {_told(held[number])} the same, " + ("signed by the lost key" if is_checked else "and whether Olympus signed that was not checked"),
+            f"configuration {number} is the last one that counts: {_told(disks_by_position[number])} the same, "
+            + ("signed by the lost key" if is_checked else "and whether Olympus signed that was not checked"),
             f"no more than {first.t} of its {len(first.replicas)} replicas have lost their disks",
         ))  # fmt: skip
     raise DiskError("; ".join(passed_over) or "no replica's disk holds a configuration")
@@ -70,6 +73,6 @@ def _beginning(disks: Sequence[ReplicaDisk]) -> Snapshot:
 
     Where all are behind one, whoever had not begun cannot be caught up anyhow, and any state will do for it.
     """
-    earliest = min(disks, key=lambda disk: disk.first)
-    assert earliest.state is not None
-    return earliest.state
+    first_disk = min(disks, key=lambda disk: disk.first)
+    assert first_disk.state is not None
+    return first_disk.state

@@ -19,9 +19,9 @@ ANY_KEY = bytes(32)  # who only checks needs a key of its own as little as anoth
 
 def judge_braft(record: RunRecord, workloads: Workloads, client_window: int, t: int, **more: Any) -> Judgement:
     """As `judge_raft`, which is given what is not named here; `fail` also where an answer has no proof. Never raises."""
-    wrong = tuple(first_reasons(_unproved(record, t)))
-    if wrong:
-        return Judgement("fail", wrong)
+    reasons = tuple(first_reasons(_unproved(record, t)))
+    if reasons:
+        return Judgement("fail", reasons)
     return judge_raft(record, workloads, client_window, per_fault=3, **more)
 
 

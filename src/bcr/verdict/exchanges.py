@@ -43,10 +43,10 @@ def as_sent(record: RunRecord, workloads: Workloads) -> Workloads:
     """The workloads, and in place of those whose requests filled themselves the requests that their clients have on record."""
     sizes: dict[int, dict[tuple[int, int], int]] = {}  # of requests, by client and, in the order of sending, client number and number
     for client in record.clients:
-        known = sizes.setdefault(client.client, {})
+        sizes_of_client = sizes.setdefault(client.client, {})
         for signed in (*(exchange.request for exchange in client.exchanges), *client.unanswered, *client.lost):
             request = signed.statement
-            known[request.client, request.number] = len(request.operations)
+            sizes_of_client[request.client, request.number] = len(request.operations)
     return [
         each.of_sizes([size for _, size in sorted(sizes.get(client, {}).items())]) if isinstance(each, Filled) else each
         for client, each in enumerate(workloads)
@@ -92,9 +92,9 @@ def is_complete(record: RunRecord, workloads: Workloads) -> bool:
 
 def missing_answers(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     """Of each client that has not all answers, how many it has; and which of its requests no replica ever executes."""
-    answered = _settled(record)
+    settled_requests = _settled(record)
     for client, workload in enumerate(workloads):
-        count = sum((client, number) in answered for number in range(len(workload)))
+        count = sum((client, number) in settled_requests for number in range(len(workload)))
         if count < len(workload):
             yield f"client {client}: {count} of {len(workload)} requests answered"
     for request in (each for client in record.clients for each in client.unanswered):
@@ -109,13 +109,13 @@ def wrong_order_in_time(clients: Sequence[ClientRecord], name_of_place: Callable
     for clock in sorted({client.clock for client in clients}):
         exchanges = [exchange for client in clients if client.clock == clock for exchange in client.exchanges]
         by_answer = iter(sorted(exchanges, key=lambda exchange: exchange.accepted_ns))
-        answered = next(by_answer, None)
+        earlier_answer = next(by_answer, None)
         latest: Exchange | None = None
         for sent in sorted(exchanges, key=lambda exchange: exchange.sent_ns):
-            while answered is not None and answered.accepted_ns < sent.sent_ns:
-                if latest is None or answered.answer.outcome.place > latest.answer.outcome.place:
-                    latest = answered
-                answered = next(by_answer, None)
+            while earlier_answer is not None and earlier_answer.accepted_ns < sent.sent_ns:
+                if latest is None or earlier_answer.answer.outcome.place > latest.answer.outcome.place:
+                    latest = earlier_answer
+                earlier_answer = next(by_answer, None)
             if latest is not None and latest.answer.outcome.place > sent.answer.outcome.place:
                 yield (
                     f"{name_of(latest)} was answered before {name_of(sent)} was sent, but stands behind it: "

@@ -100,20 +100,20 @@ def judge(
             service.begin_with(record.initial_state)
         except ProtocolViolation as violation:
             return Judgement("fail", (f"the recorded initial state cannot be read: {violation}",))
-    wrong = list(first_reasons(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
-    if wrong:
-        return Judgement("fail", tuple(wrong))
-    missing = list(first_reasons(_what_is_missing(believed, owed)))
+    reasons = list(first_reasons(_what_is_wrong(believed, owed, service, _proved(record, liars), unreplayed)))
+    if reasons:
+        return Judgement("fail", tuple(reasons))
+    gaps = list(first_reasons(_what_is_missing(believed, owed)))
     if isinstance(given_up, Hindrance):
-        return Judgement("unknown", (given_up, *missing))
+        return Judgement("unknown", (given_up, *gaps))
     if given_up is not None:
         excuse = "all requests are answered" if is_complete(believed, owed) else None
         excuse = excuse or why_nothing_is_owed(believed, {k for k, each in enumerate(owed) if len(each)}, patience_ms)
         if excuse is None:
-            return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *missing))
-        return Judgement("unknown", (given_up, excuse, *missing))
-    told = (WITHOUT_OLYMPUS,) if record.is_without_olympus else ()
-    return Judgement("unknown", (*told, *missing)) if missing else Judgement("pass", (*told, *unreplayed))
+            return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *gaps))
+        return Judgement("unknown", (given_up, excuse, *gaps))
+    remarks = (WITHOUT_OLYMPUS,) if record.is_without_olympus else ()
+    return Judgement("unknown", (*remarks, *gaps)) if gaps else Judgement("pass", (*remarks, *unreplayed))
 
 
 def _without(record: RunRecord, liars: Collection[int]) -> RunRecord:
@@ -176,13 +176,13 @@ def _what_is_wrong(
         key=lambda exchange: exchange.answer.outcome.place,
     )
     yield from _wrong_slots(history, is_resigned=not keys.is_transferable)
-    lost = sum(len(client.lost) for client in record.clients)
+    losses = sum(len(client.lost) for client in record.clients)
     is_answered = is_complete(record, workloads)
-    is_whole = is_answered and not lost
+    is_whole = is_answered and not losses
     if recorded_by_liars is not None:
-        proved = {each.answer.outcome.place: each for each in recorded_by_liars if is_proved(each, configurations)}
-        unjudged = {each.request.statement.client for each in proved.values()}
-        history = sorted((*history, *proved.values()), key=lambda exchange: exchange.answer.outcome.place)
+        exchanges_by_place = {each.answer.outcome.place: each for each in recorded_by_liars if is_proved(each, configurations)}
+        unjudged = {each.request.statement.client for each in exchanges_by_place.values()}
+        history = sorted((*history, *exchanges_by_place.values()), key=lambda exchange: exchange.answer.outcome.place)
         is_whole = is_whole and _has_every_slot(history, record) and _explains(history, record, service)
     else:
         unjudged = set()
@@ -195,8 +195,8 @@ def _what_is_wrong(
             f"{sum(judged[: len(replayable)])} of {sum(judged)} results replayed, and not the final state: "
             "what else was executed only clients know that lie"
         )
-    if lost and not is_whole:
-        unreplayed.append(f"of {lost} requests nobody knows whether they were executed: their sessions had ended when they asked")
+    if losses and not is_whole:
+        unreplayed.append(f"of {losses} requests nobody knows whether they were executed: their sessions had ended when they asked")
     yield from wrong_order_in_time(record.clients, _place)
     anew = Model(service.client_window, service.limits, service.replicated)  # which takes requests in any order, whoever is in session
     if record.initial_state is not None:
@@ -226,20 +226,22 @@ def is_proved(exchange: Exchange, configurations: Mapping[int, Membership]) -> b
 
 def _has_every_slot(history: Sequence[Exchange], record: RunRecord) -> bool:
     """Whether there is a request for every place of every slot that replicas say they have executed."""
-    known: dict[tuple[int, int], set[int]] = {}  # places, by configuration and slot
+    indices: dict[tuple[int, int], set[int]] = {}  # places, by configuration and slot
     sizes: dict[tuple[int, int], int] = {}
     for exchange in history:
         answer = exchange.answer
         configuration, slot, index = answer.outcome.place
-        known.setdefault((configuration, slot), set()).add(index)
+        indices.setdefault((configuration, slot), set()).add(index)
         if isinstance(answer, Answer):
-            known.setdefault((answer.configuration, answer.slot), set()).add(answer.index)
+            indices.setdefault((answer.configuration, answer.slot), set()).add(answer.index)
             sizes[answer.configuration, answer.slot] = answer.size
-    said: dict[int, int] = {}  # by configuration, slots that somebody says it has executed
+    slots_by_configuration: dict[int, int] = {}  # by configuration, slots that somebody says it has executed
     for report in (signed.statement for signed in record.replicas):
-        said[report.configuration] = max(report.slots, said.get(report.configuration, 0))
-    places = ((configuration, slot) for configuration, slots in said.items() for slot in range(min(slots, len(known) + 1)))
-    return all(len(known.get(place, ())) == sizes.get(place) for place in places)
+        slots_by_configuration[report.configuration] = max(report.slots, slots_by_configuration.get(report.configuration, 0))
+    places = (
+        (configuration, slot) for configuration, slots in slots_by_configuration.items() for slot in range(min(slots, len(indices) + 1))
+    )
+    return all(len(indices.get(place, ())) == sizes.get(place) for place in places)
 
 
 def _explains(history: Sequence[Exchange], record: RunRecord, service: Model) -> bool:
@@ -258,11 +260,11 @@ def _can_be_searched(record: RunRecord) -> bool:
 
 def _wrong_exchanges(record: RunRecord, workloads: Workloads, configurations: Mapping[int, Membership]) -> Iterator[str]:
     """Requests that the client did not sign or that are not its workload, and results without a valid proof."""
-    seen: set[tuple[int, int]] = set()
+    requests: set[tuple[int, int]] = set()
     for client in record.clients:
         for exchange in client.exchanges:
             name = name_of(exchange)
-            yield from wrong_request(exchange, client.client, workloads, seen)
+            yield from wrong_request(exchange, client.client, workloads, requests)
             if not is_clients_own(exchange, client.client, workloads):
                 continue
             configuration = configurations.get(exchange.answer.configuration)
@@ -295,14 +297,14 @@ def _demand_answer(exchange: Exchange, configuration: Membership) -> None:
 def _is_vouched_for(answer: Answer, configuration: Membership) -> bool:
     result = answer.result()
     order = Order(result.configuration, result.slot, result.requests_digest)
-    named = {signed.signer for signed in answer.orders if signed.statement == order}
-    named |= {signed.signer for signed in answer.proof if replace(signed.statement, outcomes_digest=result.outcomes_digest) == result}
-    if not configuration.needed <= named:
+    witnesses = {signed.signer for signed in answer.orders if signed.statement == order}
+    witnesses |= {signed.signer for signed in answer.proof if replace(signed.statement, outcomes_digest=result.outcomes_digest) == result}
+    if not configuration.needed <= witnesses:
         return False
-    equal = [signed for signed in answer.proof if signed.statement == result]
-    signers = {signed.signer for signed in equal if 0 <= signed.signer <= configuration.tail}
+    results = [signed for signed in answer.proof if signed.statement == result]
+    signers = {signed.signer for signed in results if 0 <= signed.signer <= configuration.tail}
     return len(signers) >= configuration.quorum and any(
-        signed.is_authentic(configuration.replica_author(signed.signer)) for signed in equal if signed.signer in signers
+        signed.is_authentic(configuration.replica_author(signed.signer)) for signed in results if signed.signer in signers
     )
 
 
@@ -345,11 +347,11 @@ def _known_prefix(history: Sequence[Exchange]) -> Sequence[Exchange]:
     may show its effect, so a replay without it says nothing.
     """
     slot, index, size = -1, 0, 0
-    for known, exchange in enumerate(history):
+    for length, exchange in enumerate(history):
         answer = exchange.answer
         place = answer.outcome.place
         if place not in ((0, slot, index), (0, slot + 1, 0) if index == size else None):
-            return history[:known]
+            return history[:length]
         slot, index = place[1], place[2] + 1
         # An answer from another slot, where the request was ordered once more, does not tell the size of this one.
         is_of_this_slot = isinstance(answer, Answer) and (answer.configuration, answer.slot) == place[:2]
@@ -408,18 +410,20 @@ def _wrong_final_outcomes(record: RunRecord, service: Model, is_answered: bool) 
         return
     try:
         session_slots = 0 if service.admission is None else service.admission.session_slots
-        final = RunningState.restored(record.final_state, service.client_window, replicated=service.replicated, session_slots=session_slots)
+        final_state = RunningState.restored(
+            record.final_state, service.client_window, replicated=service.replicated, session_slots=session_slots
+        )
     except ProtocolViolation as violation:
         yield f"the recorded final state cannot be read: {violation}"
         return
     for client in record.clients:
-        if final.sessions is not None and client.client not in final.sessions.open_sessions():
+        if final_state.sessions is not None and client.client not in final_state.sessions.open_sessions():
             continue  # nothing is remembered of it
-        held = final.outcomes.get(client.client, {})
+        outcomes = final_state.outcomes.get(client.client, {})
         newest = max((exchange.request.statement.number for exchange in client.exchanges), default=0)
         for exchange in client.exchanges:
             number = exchange.request.statement.number
-            outcome = held.get(number)
+            outcome = outcomes.get(number)
             if outcome is None:
                 if is_answered and number > newest - service.client_window:
                     yield f"{name_of(exchange)}: accepted, and not in the recorded final state"
@@ -438,9 +442,9 @@ def _what_is_missing(record: RunRecord, workloads: Workloads) -> Iterator[str]:
         yield "no configuration was issued"
         return
     issued = {signed.statement.number: signed.statement for signed in record.configurations}
-    needed = {exchange.answer.configuration for client in record.clients for exchange in client.exchanges}
-    needed |= {signed.statement.configuration for signed in record.replicas}
-    for number in sorted(needed - set(issued)):
+    numbers = {exchange.answer.configuration for client in record.clients for exchange in client.exchanges}
+    numbers |= {signed.statement.configuration for signed in record.replicas}
+    for number in sorted(numbers - set(issued)):
         yield f"configuration {number}, of which there is an answer or a report, is not on record"
     last = issued[max(issued)]
     reports = (signed.statement for signed in record.replicas)

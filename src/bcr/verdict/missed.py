@@ -47,9 +47,9 @@ def told_of_too_many(scenario: Scenario, patience_ms: int) -> list[str]:
         everywhere |= {each.position for each in simulation.amnesias}
     sentences = []
     for configuration in sorted({0} | by_configuration.keys()):
-        faulty = sorted(everywhere | by_configuration.get(configuration, set()))
-        if len(faulty) > scenario.t:
-            positions = ", ".join(map(str, faulty))
+        faulty_positions = sorted(everywhere | by_configuration.get(configuration, set()))
+        if len(faulty_positions) > scenario.t:
+            positions = ", ".join(map(str, faulty_positions))
             sentences.append(
                 f"replicas {positions} of configuration {configuration} have faults, more than t = {scenario.t}: "
                 "once more than t were struck, nothing is promised"
@@ -59,14 +59,14 @@ def told_of_too_many(scenario: Scenario, patience_ms: int) -> list[str]:
 
 def _that_may_all_strike(plans: Sequence[FaultPlan]) -> list[FaultPlan]:
     """The plans without those that strike at one server only, whichever leads first, of which the file has one for each."""
-    told: set[str] = set()
-    found = []
+    texts: set[str] = set()
+    striking_plans = []
     for plan in plans:
-        if plan.trigger.name != OF_ONE or plan.text not in told:
-            found.append(plan)
+        if plan.trigger.name != OF_ONE or plan.text not in texts:
+            striking_plans.append(plan)
         if plan.trigger.name == OF_ONE:
-            told.add(plan.text)
-    return found
+            texts.add(plan.text)
+    return striking_plans
 
 
 def missed_faults(scenario: Scenario, record: RunRecord) -> list[Missed]:
@@ -121,8 +121,8 @@ def _why_not(plan: FaultPlan, scenario: Scenario, record: RunRecord) -> str:
     if trigger.name == "after":
         return f"its replica was gone before it had been active for {trigger.count} ms, or never was"
     if trigger.client is not None:
-        sent = sum(_requests(each) for each in record.clients if each.client == trigger.client)
-        return f"number {trigger.count} of these never came, counted from 0; client {trigger.client} sent {sent} requests"
+        count = sum(_requests(each) for each in record.clients if each.client == trigger.client)
+        return f"number {trigger.count} of these never came, counted from 0; client {trigger.client} sent {count} requests"
     return f"number {trigger.count} of these never came, counted from 0"
 
 

@@ -81,8 +81,8 @@ class Model:
         operations = request.operations
         most = min(RESULTS_LIMIT_BYTES, max(0, self.limits.results - self._remembered(request)))
         if isinstance(self.replicated, LimitedObject):
-            limited: LimitedModel = self._object  # type: ignore[assignment]
-            return limited.execute_within(operations, place, self.limits.dictionary, most)
+            limited_model: LimitedModel = self._object  # type: ignore[assignment]
+            return limited_model.execute_within(operations, place, self.limits.dictionary, most)
         growth = self.replicated.most_growth(operations)
         if growth and self._most_bytes + growth > self.limits.dictionary:
             self._most_bytes = sum(len(encode(key)) + len(encode(value)) for key, value in self.values.items())
@@ -101,18 +101,18 @@ class Model:
             return 0
         newest = max(request.number, self.latest.get(request.client, -1))
         numbers = range(max(0, newest - self.client_window + 1), newest + 1)
-        held = [self.executed.get((request.client, number), (None, ()))[1] for number in numbers]
-        return sum(len(result.encode()) for results in held for result in results)
+        results_by_request = [self.executed.get((request.client, number), (None, ()))[1] for number in numbers]
+        return sum(len(result.encode()) for results in results_by_request for result in results)
 
     def difference(self, state: RunningState) -> str:
         """How a replica's running state differs; empty where it does not."""
         if state.values != self.values:
             return f"another {self.replicated.name}"
         expected = set(self._remembered_requests())
-        held = {(client, number) for client, latest in state.outcomes.items() for number in latest}
-        if held != expected:
-            return f"outcomes of {sorted(held)}, not of {sorted(expected)}"
-        for client, number in held:
+        requests = {(client, number) for client, latest in state.outcomes.items() for number in latest}
+        if requests != expected:
+            return f"outcomes of {sorted(requests)}, not of {sorted(expected)}"
+        for client, number in requests:
             outcome = state.outcomes[client][number]
             if (outcome.place, outcome.results) != self.executed[client, number]:
                 return f"another outcome of request {number} of client {client}"
@@ -122,9 +122,9 @@ class Model:
 
     def _remembered_requests(self) -> Iterator[tuple[int, int]]:
         """Client and number of every request whose outcome the running state holds, in order."""
-        gone = set() if self.admission is None else self.executed_clients() - self.admission.present()
+        absentees = set() if self.admission is None else self.executed_clients() - self.admission.present()
         for client, number in sorted(self.executed):
-            if client not in gone and number > self.latest[client] - self.client_window:
+            if client not in absentees and number > self.latest[client] - self.client_window:
                 yield client, number
 
     def executed_clients(self) -> set[int]:
@@ -136,5 +136,5 @@ class Model:
         for client, number in self._remembered_requests():
             place, results = self.executed[client, number]
             outcomes.setdefault(client, []).append((number, Outcome(*place, results)))
-        kept = tuple((client, tuple(latest)) for client, latest in sorted(outcomes.items()))
-        return Snapshot.of(self.values, kept, self.replicated, None if self.admission is None else self.admission.table())
+        latest_outcomes = tuple((client, tuple(latest)) for client, latest in sorted(outcomes.items()))
+        return Snapshot.of(self.values, latest_outcomes, self.replicated, None if self.admission is None else self.admission.table())

@@ -16,17 +16,17 @@ def why_nothing_is_owed(record: RunRecord, clients: Collection[int], patience_ms
     """
     if not record.configurations:
         return "the service did not begin"
-    dead = sorted(set(clients) - {each.client for each in record.clients})
-    if dead:
-        return f"client {dead[0]} did not live to the end"
-    faulty = faulty_by(record.faults, patience_ms)
+    absentees = sorted(set(clients) - {each.client for each in record.clients})
+    if absentees:
+        return f"client {absentees[0]} did not live to the end"
+    faults_by_configuration = faulty_by(record.faults, patience_ms)
     last = max(signed.statement.number for signed in record.configurations)
     reports = (signed.statement for signed in record.replicas)
-    heard = {each.position for each in reports if each.configuration == last and is_final(each)}
+    reporters = {each.position for each in reports if each.configuration == last and is_final(each)}
     for issued in sorted((signed.statement for signed in record.configurations), key=lambda issued: issued.number):
-        those = faulty.get(issued.number, set())
+        those = faults_by_configuration.get(issued.number, set())
         if issued.number == last:
-            those = those | (set(range(len(issued.replicas))) - heard)
+            those = those | (set(range(len(issued.replicas))) - reporters)
         if len(those) > issued.t:
             names = ", ".join(map(str, sorted(those)))
             return f"more than t = {issued.t} replicas of configuration {issued.number} were faulty or gave no account: {names}"

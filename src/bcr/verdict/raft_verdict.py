@@ -39,18 +39,18 @@ def judge_raft(
     faults. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end. A faulty server takes `per_fault`
     others to bear. A final report is owed by the servers that are `deciding`; where that is not known, by all up to the last that gave one.
     """
-    wrong = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
-    if wrong:
-        return Judgement("fail", tuple(wrong))
-    missing = tuple(_what_is_missing(record, workloads, deciding))
+    reasons = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
+    if reasons:
+        return Judgement("fail", tuple(reasons))
+    gaps = tuple(_what_is_missing(record, workloads, deciding))
     if given_up is None:
-        return Judgement("unknown" if missing else "pass", missing)
-    faulty = faulty_by(record.faults, patience_ms).get(0, set())
-    servers = {signed.statement.position for signed in record.replicas} | faulty
-    has_majority = per_fault * len(faulty) < max(len(servers), per_fault + 1)
+        return Judgement("unknown" if gaps else "pass", gaps)
+    faulty_servers = faulty_by(record.faults, patience_ms).get(0, set())
+    servers = {signed.statement.position for signed in record.replicas} | faulty_servers
+    has_majority = per_fault * len(faulty_servers) < max(len(servers), per_fault + 1)
     if isinstance(given_up, Hindrance) or not has_majority or is_complete(record, workloads):
-        return Judgement("unknown", (given_up, *missing))
-    return Judgement("fail", (f"{given_up}, and a majority of the servers owes the answers", *missing))
+        return Judgement("unknown", (given_up, *gaps))
+    return Judgement("fail", (f"{given_up}, and a majority of the servers owes the answers", *gaps))
 
 
 def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Iterator[str]:
@@ -62,20 +62,20 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
     is_whole = is_complete(record, workloads)
     if is_whole:
         # What was executed and not answered may show in the answers of others: only a whole history can be replayed.
-        fresh = model.copy()
+        unused_model = model.copy()
         yield from _wrong_replay(history, model)
         is_short = len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1
-        if is_short and not is_linearizable(history, fresh):
+        if is_short and not is_linearizable(history, unused_model):
             yield "no order of the operations explains their results"
     yield from _wrong_final_states(record, model if is_whole else None, _last_index(history))
 
 
 def _wrong_requests(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     """Requests that are not of the client's workload, or stand there twice, and answers to others."""
-    seen: set[tuple[int, int]] = set()
+    requests: set[tuple[int, int]] = set()
     for client in record.clients:
         for exchange in client.exchanges:
-            yield from wrong_request(exchange, client.client, workloads, seen)
+            yield from wrong_request(exchange, client.client, workloads, requests)
 
 
 def _wrong_places(history: Sequence[Exchange]) -> Iterator[str]:

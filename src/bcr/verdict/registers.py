@@ -47,7 +47,7 @@ def why_no_register(calls: Sequence[RegisterOperation]) -> str | None:
                 raise ValueError(f"{call.value!r} is written twice")
             writes[call.value] = call
     zones = {value: _Zone(value, write.began, write.ended) for value, write in writes.items()}
-    read = {call.value for call in calls if not call.is_write}
+    read_values = {call.value for call in calls if not call.is_write}
     for call in calls:
         if call.is_write:
             continue
@@ -59,8 +59,8 @@ def why_no_register(calls: Sequence[RegisterOperation]) -> str | None:
         zone = zones[call.value]
         zone.last_began, zone.first_ended = max(zone.last_began, call.began), min(zone.first_ended, call.ended)
     # What nobody knows of and nobody has read need not have happened.
-    present = [zone for value, zone in zones.items() if value in read or writes[value].ended < inf]
-    return _clash(present)
+    sure_zones = [zone for value, zone in zones.items() if value in read_values or writes[value].ended < inf]
+    return _clash(sure_zones)
 
 
 def _clash(zones: Sequence[_Zone]) -> str | None:
