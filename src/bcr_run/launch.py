@@ -21,6 +21,7 @@ from bcr.stable.disk import DiskError
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
 from bcr_run import output
+from bcr_run.allowances import TooLittle, demand_processes
 from bcr_run.options import formerly
 from bcr_run.patience import patience_ms, stall_limit_s
 from bcr_run.progress import Progress
@@ -132,6 +133,11 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
     if not settings.log_base:
         link_latest(folder)
     _allow_descriptors(scenario)
+    if scenario.placement != "nodes":
+        try:
+            demand_processes(3 + scenario.num_clients + scenario.num_replicas)  # with the start-up, Olympus and who makes replicas
+        except TooLittle as little:
+            raise BadInput(str(little)) from little
     return Launch(
         scenario,
         tuple(warnings),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from bcr.scenario.diagnostics import nearest
 from bcr_run import output
+from bcr_run.allowances import TooLittle, demand_for_runs
 from bcr_run.extras import NotSetUp, demand
 from bcr_run.scratch import scratch_folder
 from bcr_run.supervision import Interrupted, TimeLimitReached, supervise
@@ -250,6 +251,8 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
 # Commands that start others and leave ending them to us: they run in a process of their own, with a temporary folder
 # of their own, and whatever ends us ends these.
 SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "bench", "soak", "matrix"}
+# Commands that start, or simulate, runs or services.
+RUNNING = SUPERVISED | {"run", "sim", "spec", "serve", "node"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
 # Command -> the extras of pyproject.toml that it needs.
@@ -258,6 +261,7 @@ NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench",)
 IS_SUPERVISED = "BCR_SUPERVISOR"  # the environment's variable that tells such a process who sees to its end
 WATCH_PAUSE_S = 0.5
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+NO_TEMPORARY = "No usable temporary directory"  # as Python says that no file can be written to any
 COMMAND_LIMIT_S = 30 * 24 * 3_600.0
 
 
@@ -287,18 +291,23 @@ def main(arguments: list[str] | None = None) -> int:
         status = _dispatch(name, rest)
     except Interrupted as interruption:
         status = interruption.status
-    except NotSetUp as problem:
+    except (NotSetUp, TooLittle) as problem:
         output.complain(f"bcr {name}: {problem}")
         status = 2
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
+    except MemoryError:
+        output.complain(f"bcr {name}: there is no more memory")
+        status = 2
     except BrokenPipeError:
         output.abandon(sys.stdout)
         status = output.CUT_OFF
     except OSError as error:
         about = "" if error.filename is None else f"{error.filename}: "
-        if isinstance(error, FileNotFoundError) and not about:
+        if isinstance(error, FileNotFoundError) and not about and error.errno == errno.ENOENT and NO_TEMPORARY not in str(error):
             about = "the current directory is gone: "
+        if error.errno == errno.EAGAIN:
+            about = "no more processes may be started: "
         if error.errno in NO_ROOM and not about:
             about = "what it has to write cannot be written: "
         output.complain(f"bcr {name}: {about}{error.strerror or error}")
@@ -327,6 +336,8 @@ def _dispatch(name: str, rest: list[str]) -> int:
     asks_for_help = any(each in ("-h", "--help") for each in rest)
     if not asks_for_help:
         demand(*NEEDS.get(name, ()))
+        if name in RUNNING:
+            demand_for_runs()
     supervisor = os.environ.pop(IS_SUPERVISED, None)  # for us alone, and not for what we start
     if supervisor is not None:
         _end_with(int(supervisor))

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,11 +112,16 @@ def run_one(file: Path, options: argparse.Namespace) -> FinishedRun:
         result = _read(result_file)
     status = status_of(ended, result)
     if told or (result is None and ended != UNKNOWN):
-        output.complain(f"bcr run: {file.name}: {told or f'no result; RunSystem.da ended with status {ended}'}")
+        output.complain(f"bcr run: {file.name}: {told or f'no result; RunSystem.da {how_it_ended(ended)}'}")
     if status == UNKNOWN and result is not None and result["verdict"] == "pass":
         why = told or REASONS.get(ended, f"RunSystem.da ended with status {ended}")
         output.complain(f"bcr run: {file.name}: exit status {UNKNOWN} although the verdict is pass: {why}")
     return FinishedRun(file, status, result)
+
+
+def how_it_ended(status: int) -> str:
+    """In words."""
+    return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
 
 
 def _read(result_file: Path) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from checkout import LIMIT_S, PROJECT
 
-from bcr_run import launch, output, scratch
+from bcr_run import allowances, launch, output, scratch
 from bcr_run import supervision as supervising
 from bcr_run.output import Terminal
 from bcr_run.progress import Progress
@@ -133,6 +133,72 @@ def test_a_folder_whose_name_is_no_text_is_refused(scenario, environment, tmp_pa
     assert done.returncode == 2
     [line] = said(done)
     assert line.startswith("the folder of the logs has a name that is not UTF-8: ")
+
+
+# -- what is not there, or not allowed
+
+
+def limited(which, most):
+    return {"preexec_fn": lambda: resource.setrlimit(which, (most, most))}
+
+
+def closed(*descriptors):
+    return {"preexec_fn": lambda: [os.close(each) for each in descriptors]}
+
+
+MEMORY = "a process of a run needs 192 MiB of address space, and {} MiB are allowed: raise it with ulimit -v 196608"
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "hindrance", "status", "line"),
+    [
+        ("run", limited(resource.RLIMIT_AS, 60_000 << 10), 2, "bcr run: " + MEMORY.format(58)),
+        ("sim", limited(resource.RLIMIT_AS, 60_000 << 10), 2, "bcr sim: " + MEMORY.format(58)),
+        ("check", limited(resource.RLIMIT_AS, 30 << 20), 2, "bcr: needs 48 MiB of address space: raise it with ulimit -v 49152"),
+        ("check", limited(resource.RLIMIT_AS, 60_000 << 10), 0, None),
+        ("run", limited(resource.RLIMIT_FSIZE, 0), 2, "bcr run: No usable temporary directory found in "),
+        ("run", limited(resource.RLIMIT_STACK, 64 << 10), 2, "bcr run: own.config: no result; RunSystem.da was ended by SIGSEGV"),
+        ("run", closed(0, 1), 0, None),
+        ("check", closed(0, 1, 2), 0, None),
+        ("check", {"env": PLAIN}, 0, None),
+        ("run", {"env": {"TMPDIR": "/nonexistent"} | PLAIN}, 0, None),
+        ("run", {"cwd": "/proc"}, 0, None),
+    ],
+    ids=["memory", "memory to simulate", "memory to load", "less memory", "size of files", "stack", "no input and output", "no descriptors",
+         "no locale", "no environment", "a folder that nobody writes to"],
+)  # fmt: skip
+def test_what_is_not_allowed_or_not_there_is_told_in_a_line_or_does_not_matter(name, hindrance, status, line, tmp_path):
+    (tmp_path / "own.config").write_text(SCENARIO)
+    arguments = [name, tmp_path / "own.config", *(["--log-folder", tmp_path] if name == "run" else [])]
+    hindrance = {"env": dict(os.environ), "cwd": tmp_path} | hindrance
+    done = subprocess.run(
+        command(*arguments), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        timeout=LIMIT_S, check=False, **hindrance,
+    )  # fmt: skip
+    told = said(done)
+    assert done.returncode == status
+    assert len(told) == (line is not None)
+    assert line is None or told[0].startswith(line)
+
+
+@pytest.mark.parametrize(("allowed", "others", "is_enough"), [(-1, 1_000, True), (100, 58, True), (100, 59, False)])
+def test_a_run_is_refused_before_where_too_few_processes_are_allowed(monkeypatch, allowed, others, is_enough):
+    limits = {resource.RLIMIT_AS: (-1, -1), resource.RLIMIT_NPROC: (allowed, allowed)}
+    monkeypatch.setattr(allowances.resource, "getrlimit", limits.get)
+    monkeypatch.setattr(allowances.os, "getuid", lambda: 1_000)
+    monkeypatch.setattr(allowances, "tasks_of", lambda _user: others)
+    if is_enough:
+        allowances.demand_for_runs()
+        return
+    with pytest.raises(allowances.TooLittle, match="of 100 that are allowed you have 59: raise it with ulimit -u 101"):
+        allowances.demand_for_runs()
+
+
+def test_processes_and_threads_of_a_user_are_counted():
+    before = allowances.tasks_of(os.getuid())
+    assert before >= psutil.Process().num_threads()
+    assert allowances.tasks_of((1 << 31) + 5) == 0
 
 
 # -- few file descriptors
