@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent / "sim"))
 
 from braft_rig import (
     CIRCLE,
+    CLIENTS,
     KEYS,
     MEMBERS,
     SERVERS,
@@ -149,6 +150,15 @@ def test_who_does_not_lead_hands_a_request_on_to_the_leader():
     rig.hear(10, ONE)
     rig.run(20)
     assert [(name, message) for _, whom, name, message in rig.said if whom == "server 0"] == [("forwarded_request", ONE)]
+
+
+@pytest.mark.parametrize(("number", "whose", "is_taken"), [(7 * CLIENTS + 1, 1, True), (7 * CLIENTS + 1, 0, False), (-1, 1, False)])
+def test_in_another_session_a_client_has_another_number_and_the_same_key(number, whose, is_taken):
+    request = msgspec.structs.replace(ONE.statement, client=number)
+    rig = Member(0)
+    rig.hear(10, Signed.sign(request, number, KEYS[SERVERS + whose]))
+    rig.run(20)
+    assert [proposal.entry.requests for proposal in rig.told(Proposal, "server 1")] == ([(request,)] if is_taken else [])
 
 
 def test_by_the_clients_timer_a_request_goes_to_all():

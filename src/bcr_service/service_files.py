@@ -42,7 +42,7 @@ DEFAULTS = {
     "log_level": "quiet",
 }
 # What else it does differently with a protocol.
-DEFAULTS_OF = {"raft": {"client_timeout": "1000"}, "byzantine_raft": {"client_timeout": "1000", "durable": "off"}}
+DEFAULTS_OF = {"raft": {"client_timeout": "1000"}, "byzantine_raft": {"client_timeout": "1000"}}
 # Keys of a run that make no sense here, and why.
 REFUSED = {
     "workload": "the requests of a service come from its callers",
@@ -238,8 +238,6 @@ def _not_of_protocol(protocol: str, scenario: Scenario, listeners: Mapping[tuple
         return
     if scenario.hosts:
         yield f"hosts: their nodes load the processes of the chain only; a service with protocol = {protocol} is on one host"
-    if protocol == "byzantine_raft" and scenario.durable:
-        yield "durable: keys of its servers are made anew whenever the service begins, and what they signed before would count no more"
     if scenario.changes:
         yield "changes: whoever may call the service asks for them, by PUT and DELETE of /admin/members/… and PUT of /admin/leader/…"
     for listener in listeners.values():

@@ -1,16 +1,24 @@
 """Tells in words what a folder of disks holds: that of a run, or of a service."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from bcr.braft.standing import standing_of
+from bcr.raft.disk_store import seed_on, stored_on
+from bcr.raft.log import demand_chain
+from bcr.raft.persistent import Stored
 from bcr.signed.authentication import keys_of
-from bcr.stable.disk import DiskError
+from bcr.signed.encoding import decode
+from bcr.signed.violations import ProtocolViolation
+from bcr.stable.disk import Content, DamagedError, DiskError
 from bcr.stable.inspection import ReplicaDisk
 from bcr.stable.olympus_log import OlympusFacts
 from bcr.state.running import Snapshot
 from bcr_run import output
 from bcr_runtime.data_folder import disks_in, read_disk
+from bcr_runtime.server_folder import noted
 from bcr_runtime.stable_storage import OLYMPUS
 
 
@@ -26,15 +34,31 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 2
     problems = 0
+    try:
+        for line in told_of_service(noted(folder)):
+            print(line)
+    except DiskError as error:
+        problems += 1
+        print(error)
     for name in names:
         print(f"{name}:")
         try:
-            lines = list(told_of_olympus(folder) if name == OLYMPUS else told_of_replica(folder, name))
+            lines = list(told_of_olympus(folder) if name == OLYMPUS else told_of_disk(folder, name))
         except DiskError as error:
             problems += 1
             lines = [str(error)]
         print("\n".join(f"    {line}" for line in lines))
     return int(problems > 0)
+
+
+def told_of_service(terms: Mapping[str, Any] | None) -> Iterator[str]:
+    """What the file beside the disks of servers with a leader says, a line each; nothing where there is none."""
+    if terms is not None:
+        said = ", ".join(f"{name} = {terms[name]}" for name in ("t", "object", "client_window", "state_limit"))
+        yield f"servers of a service with protocol = {terms['protocol']}, {said}"
+        if terms["members"]:
+            yield f"at first those at {', '.join(map(str, terms['members']))} decided"
+        yield "all of them have begun, so that a disk that is missing is lost" if terms["begun"] else "not all of them have begun yet"
 
 
 def told_of_olympus(folder: Path) -> Iterator[str]:
@@ -64,13 +88,58 @@ def told_of_olympus(folder: Path) -> Iterator[str]:
         yield f"it is decided what the next one begins with: {_told_of_state(facts.state)}, and {_count(len(facts.decided.vouchers), 'voucher')}"
 
 
-def told_of_replica(folder: Path, name: str) -> Iterator[str]:
-    """What a replica's disk says, a line each. Raises DiskError."""
+def told_of_disk(folder: Path, name: str) -> Iterator[str]:
+    """What the disk of a replica or of a server says, a line each. Raises DiskError."""
     content = read_disk(folder, name)
     if not content.facts:
         yield "nothing yet"
-        return
-    disk = ReplicaDisk.read(content, str(folder / name))
+    elif "server" in content.facts:
+        yield from told_of_server(content, str(folder / name))
+    else:
+        yield from told_of_replica(content, str(folder / name))
+
+
+def told_of_server(content: Content, name: str) -> Iterator[str]:
+    """What the disk of a server of Raft, or of Raft among liars, says, a line each. Raises DamagedError."""
+    stored = stored_on(content, name)
+    try:
+        demand_chain(stored.base, stored.entries)
+        snapshot = decode(Snapshot, stored.snapshot) if stored.snapshot else None
+        is_signing = "key" in content.facts or stored.standing is not None
+        lines = list(_told_of_standing(stored) if is_signing else _told_of_vote(stored))
+    except ProtocolViolation as violation:
+        raise DamagedError(f"{name} holds what nobody wrote there: {violation.what}") from violation
+    if "key" in content.facts:
+        yield f"public key {keys_of('ed25519', seed_on(content, name)).public.hex()}"
+    yield from lines
+    if snapshot is None:
+        yield "no snapshot"
+    else:
+        yield f"the state as of entry {stored.snapshot_at.index}, of term {stored.snapshot_at.term}: {_told_of_state(snapshot)}"
+    first, last = stored.base.index + 1, stored.base.index + len(stored.entries)
+    entries = f"entries {first} to {last}, the last one of term {stored.entries[-1].term}" if stored.entries else "no entry"
+    yield f"its log holds {entries}"
+
+
+def _told_of_vote(stored: Stored) -> Iterator[str]:
+    voted = "voted for nobody" if stored.voted_for is None else f"voted for server {stored.voted_for}"
+    yield f"a server of Raft in term {stored.term}, in which it has {voted}"
+    if stored.members:
+        yield f"at the snapshot the servers at {', '.join(map(str, stored.members))} decided"
+
+
+def _told_of_standing(stored: Stored) -> Iterator[str]:
+    standing = standing_of(stored)
+    yield f"a server of Raft among liars in term {standing.term}, which {'has begun' if standing.is_started else 'it has voted for'}"
+    for certificate, what in ((standing.highest, "prepared"), (standing.checkpoint, "a certain state")):
+        if certificate is not None:
+            statement, signers = certificate.statement, sorted(signer for signer, _ in certificate.signatures)
+            yield f"entry {statement.index} is {what}, as servers {', '.join(map(str, signers))} have signed"
+
+
+def told_of_replica(content: Content, name: str) -> Iterator[str]:
+    """What a replica's disk says, a line each. Raises DamagedError."""
+    disk = ReplicaDisk.read(content, name)
     yield f"replica {disk.position} of configuration {disk.number}"
     if disk.state is None:
         yield "it has a key, and had not begun"

@@ -53,7 +53,6 @@ def test_each_gateway_is_a_client_of_the_chain():
         ("protocol = raft\nchanges = transfer(0,1)", "members"),
         ("protocol = raft\nacceptance = quorum", "can be lost"),
         ("protocol = raft\ndistraft[3] = 127.0.0.1:80", "numbered from 0"),
-        ("protocol = byzantine_raft\ndurable = on", "keys of its servers"),
         ("workload[0] = get('a')", "from its callers"),
         ("failures[0,0] = shuttle(0,1),crash()", "laboratory"),
         ("authentication = hmac", "ed25519"),

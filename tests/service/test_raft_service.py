@@ -4,6 +4,7 @@ import ast
 import itertools
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,8 +13,9 @@ import time
 import msgpack
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
-from serving import command, served
+from serving import bcr, command, served
 from test_dialects import call, distraft
+from test_durable_service import kill_everybody
 
 from bcr.chain.settings import Settings
 from bcr.raft.changes import ADD
@@ -21,7 +23,8 @@ from bcr.raft.replication import Follower
 from bcr.raft.server_status import indices_of
 from bcr.scenario import ScenarioError
 from bcr.stable.disk import DiskError
-from bcr_runtime.server_folder import is_continued, note_begun
+from bcr_disk.folders import demand_usable
+from bcr_runtime.server_folder import is_continued, note_begun, server_seeds
 from bcr_service.protocol_views import VIEWS
 from bcr_service.service_files import SCENARIO_NAMES, parse_service
 
@@ -75,6 +78,10 @@ def while_one_leads(running, look):
         after = until(running, is_whole)
         if (before["leader"], before["term"]) == (after["leader"], after["term"]):
             return before["leader"], seen
+
+
+def is_led(status):
+    return status["leader"] is not None
 
 
 def is_led_on(side):
@@ -348,6 +355,35 @@ def test_a_chaos_server_does_not_keep_three_clients_of_zatt_from_reading_what_th
         assert [each["fault"] for each in running.events() if each["kind"] == "fault"] == ["after(0),chaos(50)"]
 
 
+def test_servers_among_liars_that_were_all_killed_go_on_with_their_disks(tmp_path):
+    """One by one while the service lives, then all at once, and each has its key again; the folder is that of one service alone."""
+    disks = tmp_path / "disks"
+    text = file_of(1, 2, kinds=("gateway",)).replace("protocol = raft", "protocol = byzantine_raft")
+    with served(tmp_path, "--lab", "--data", disks, text=text) as running:
+        assert running.ask("PUT", "/keys/a", b'"before"')[0] == 204
+        term = until(running, is_led)["term"]
+        assert running.ask("POST", "/lab/kill/0")[0] == 202
+        until(running, lambda status: [each["name"] for each in running.events() if each["kind"] == "revived"] == ["replica_0"])
+        for number in range(2):
+            assert call(gateways(running)[number], "PUT", f"/keys/by{number}", str(number))[0] == 204
+        second = subprocess.run(command(tmp_path / "own.config", "--data", disks), capture_output=True, text=True, timeout=60, check=False)
+        assert (second.returncode, second.stdout) == (2, "")
+        assert "is in use by bcr serve own.config" in second.stderr
+        kill_everybody(running)
+    found = bcr("inspect", disks)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "servers of a service with protocol = byzantine_raft, t = 1" in found.stdout
+    assert found.stdout.count("a server of Raft among liars in term") == 4
+    assert "is prepared, as servers" in found.stdout
+    with served(tmp_path, "--data", disks, text=text) as running:
+        assert running.ask("GET", "/keys/a")[2] == b'"before"'
+        assert running.ask("PUT", "/keys/a", b'"after"')[0] == 204
+        for number in range(2):
+            assert call(gateways(running)[number], "GET", f"/keys/by{number}")[2] == b"%d" % number
+            assert call(gateways(running)[number], "GET", "/keys/a")[2] == b'"after"'
+        assert until(running, is_led)["term"] >= term
+
+
 # -- what is refused before anything starts
 
 
@@ -388,6 +424,58 @@ def test_a_folder_of_another_service_is_refused(tmp_path, more, protocol, proble
         is_continued(settings(folder, **more), protocol)
 
 
+def among_liars(folder):
+    return Settings(t=1, num_clients=1, servers=4, durable=True, data_folder=str(folder))
+
+
+def test_each_server_that_signs_has_its_key_on_its_disk_before_it_begins(tmp_path):
+    assert is_continued(among_liars(tmp_path), "byzantine_raft") is False
+    seeds = server_seeds(among_liars(tmp_path))
+    assert len(set(seeds)) == 4
+    assert is_continued(among_liars(tmp_path), "byzantine_raft") is True
+    assert server_seeds(among_liars(tmp_path)) == seeds
+
+
+def test_who_was_interrupted_when_it_dealt_the_keys_deals_the_rest(tmp_path):
+    assert is_continued(among_liars(tmp_path), "byzantine_raft") is False
+    mark = tmp_path / "servers"
+    terms = json.loads(mark.read_text())
+    assert terms.pop("keys")
+    mark.write_text(json.dumps(terms | {"begun": False}))
+    seeds = server_seeds(among_liars(tmp_path))
+    (tmp_path / "replica_3.sqlite").unlink()
+    assert is_continued(among_liars(tmp_path), "byzantine_raft") is False
+    assert server_seeds(among_liars(tmp_path))[:3] == seeds[:3]
+    assert is_continued(among_liars(tmp_path), "byzantine_raft") is True
+
+
+@pytest.mark.parametrize(
+    ("taken_from", "problem"),
+    [("elsewhere/replica_2", "is of another service: its key is"), ("here/replica_1", "is not that of server 2")],
+)
+def test_a_disk_that_is_not_the_servers_own_is_refused(tmp_path, taken_from, problem):
+    for name in ("here", "elsewhere"):
+        (tmp_path / name).mkdir()
+        is_continued(among_liars(tmp_path / name), "byzantine_raft")
+    shutil.copy(tmp_path / f"{taken_from}.sqlite", tmp_path / "here" / "replica_2.sqlite")
+    with pytest.raises(DiskError, match=problem):
+        is_continued(among_liars(tmp_path / "here"), "byzantine_raft")
+
+
+def test_a_disk_of_a_server_that_signs_is_for_its_owner_alone(tmp_path):
+    is_continued(among_liars(tmp_path), "byzantine_raft")
+    (tmp_path / "replica_1.sqlite").chmod(0o644)
+    with pytest.raises(DiskError, match="others may read it"):
+        demand_usable(tmp_path)
+
+
+@pytest.mark.parametrize("said", ["{", "[]", '{"begun": true}'])
+def test_a_file_that_does_not_say_of_which_service_the_disks_are_is_told(tmp_path, said):
+    (tmp_path / "servers").write_text(said)
+    with pytest.raises(DiskError, match=r"servers (cannot be read|does not say)"):
+        is_continued(settings(tmp_path), "raft")
+
+
 def test_raft_refuses_the_disks_of_the_chain(tmp_path):
     (tmp_path / "olympus.sqlite").touch(0o600)
     with pytest.raises(DiskError, match="disks of a chain"):
@@ -401,7 +489,6 @@ def test_raft_refuses_the_disks_of_the_chain(tmp_path):
         ("protocol = raft\nchanges = transfer(0,1)", "/admin/members"),
         ("protocol = raft\nt = 1\nkeyvalue[0] = 127.0.0.1:1\nkeyvalue[1] = 127.0.0.1:2\nkeyvalue[2] = 127.0.0.1:3\nkeyvalue[3] = 127.0.0.1:4",
          "stands beside a server"),
-        ("protocol = byzantine_raft\ndurable = on", "keys of its servers"),
     ],
 )  # fmt: skip
 def test_what_the_protocol_cannot_have_is_refused_with_the_reason(lines, problem):

@@ -8,6 +8,8 @@ import pytest
 from bcr.chain.configuration import Configuration, Member
 from bcr.chain.history import HistoryEntry
 from bcr.chain.settings import Settings
+from bcr.raft.disk_store import DiskStore
+from bcr.raft.log import Entry, Position
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Request, Result
@@ -89,6 +91,38 @@ def test_a_disk_that_cannot_be_read_is_told_and_the_others_are_told_of(tmp_path,
     told = capsys.readouterr().out
     assert "the fact 'base' is not what was written" in told
     assert "its log holds slots 0 to 0, in 1 row" in told
+
+
+def server(folder, entries):
+    """The disk of a server of Raft that has voted, with a snapshot behind entry 1 and these entries in its log."""
+    folder.mkdir()
+    with contextlib.closing(SqliteDisk(folder / "replica_1.sqlite", "server")) as disk:
+        store = DiskStore(disk, 1)
+        store.save_vote(3, 2)
+        first = Position(1, 2, entries[0].digest)
+        store.save_snapshot(first, encode(BEGINNING), first, entries[1:], (0, 1))
+        store.sync()
+
+
+def test_what_the_disk_of_a_server_of_raft_holds_is_told_in_words(tmp_path, capsys):
+    entries = [Entry(bytes(32), 2, ())]
+    entries.append(Entry(entries[0].digest, 3, ()))
+    server(tmp_path / "data", entries)
+    assert inspecting.main([str(tmp_path / "data")]) == 0
+    told = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert told[:3] == [
+        "replica_1:",
+        "a server of Raft in term 3, in which it has voted for server 2",
+        "at the snapshot the servers at 0, 1 decided",
+    ]
+    assert told[3].startswith("the state as of entry 1, of term 2: ")
+    assert told[4:] == ["its log holds entries 2 to 2, the last one of term 3"]
+
+
+def test_of_a_server_a_log_that_is_no_chain_is_told(tmp_path, capsys):
+    server(tmp_path / "data", [Entry(bytes(32), 2, ()), Entry(bytes(32), 3, ())])
+    assert inspecting.main([str(tmp_path / "data")]) == 1
+    assert "entries behind index 1 that are no chain" in capsys.readouterr().out
 
 
 def test_a_folder_without_disks_is_told(tmp_path, capsys):

@@ -34,14 +34,18 @@ class Members:
         """Raises a ProtocolViolation unless the server that the statement names has signed it."""
         signed.demand_authentic(self.server(signed.signer), f"server {signed.signer}")
 
+    def client_key(self, client: int) -> bytes:
+        """By which that client signs: in each of its sessions it has another number, and its place is the rest that this leaves."""
+        return self._keys.circle.clients[client % len(self._keys.circle.clients)]
+
     def demand_client(self, request: SignedRequest) -> None:
         """Raises a ProtocolViolation unless the client that the request names has signed it, and asks for something."""
         client = request.statement.client
-        if request.signer != client or not 0 <= client < len(self._keys.circle.clients):
+        if request.signer != client or client < 0:
             raise UnknownSigner(f"a request of client {client}, signed by {request.signer}")
         if not request.statement.operations:
             raise MalformedMessage("a request without operations", evidence=(request,))
-        request.demand_authentic(self._keys.author(self._keys.circle.clients[client]), f"client {client}")
+        request.demand_authentic(self._keys.author(self.client_key(client)), f"client {client}")
 
     def demand_certificate(self, certificate: Certificate, *kinds: type) -> None:
         """Raises InvalidCertificate unless a quorum of servers, each counted once, has signed its statement, of one of these kinds."""

@@ -84,6 +84,25 @@ def stored_on(content: Content, name: str) -> Stored:
     return Stored(vote.term, vote.voted_for, base.log, tuple(entries), base.snapshot_at, snapshot, standing or None, base.members)
 
 
+def facts_of_server(position: int, seed: bytes | None = None) -> dict[str, bytes]:
+    """What says whose disk it is, with the seed of the server's key where it signs what it says."""
+    owner = {"server": sealed("server", encode(position))}
+    return owner if seed is None else {**owner, "key": sealed("key", seed)}
+
+
+def demand_server(content: Content, position: int, name: str) -> None:
+    """Raises DamagedError unless this is the disk of the server there."""
+    if content.facts.get("server") != facts_of_server(position)["server"]:
+        raise DamagedError(f"{name} is not that of server {position}")
+
+
+def seed_on(content: Content, name: str) -> bytes:
+    """The seed of the server's key. Raises DamagedError where there is none."""
+    if "key" not in content.facts:
+        raise DamagedError(f"{name} has no key")
+    return unsealed("key", content.facts["key"])
+
+
 class DiskStore:
     """The store of the server at `position`, on a disk of its own; `is_dirty` says whether something waits to be synced."""
 
@@ -95,11 +114,10 @@ class DiskStore:
         self._vote: VoteRecord | None = None
         self._standing: msgspec.Struct | None = None  # as it was last told
         content = disk.read()
-        owner = sealed("server", encode(position))
         if not content.facts:
-            disk.checkpoint({"server": owner}, {}, 0)
-        elif content.facts.get("server") != owner:
-            raise DamagedError(f"{disk.name} is not that of server {position}")
+            disk.checkpoint(facts_of_server(position), {}, 0)
+        else:
+            demand_server(content, position, disk.name)
         self._stored = stored_on(content, disk.name)
         whole = believable(content.rows)
         for torn in content.rows[len(whole) :]:
