@@ -52,6 +52,8 @@ _COUNTER = struct.Struct("<QQ")
 _encrypt, _decrypt = lib.crypto_aead_aegis128l_encrypt, lib.crypto_aead_aegis128l_decrypt
 _NULL, _nonce = ffi.NULL, _COUNTER.pack
 _ROOM_BYTES = 4_096
+_new = ffi.new_allocator(should_clear_after_alloc=False)  # all of a room is written before anybody reads it
+_bytes_at = ffi.from_buffer
 
 if lib.sodium_init() < 0:
     raise ImportError("libsodium cannot be used here")
@@ -173,10 +175,12 @@ class Seal:
         closed: bytes = ffi.buffer(room, size)[:]
         return closed
 
-    def open(self, closed: bytes, kind: int = 0) -> bytes | None:
+    def open(self, closed: bytes | memoryview, kind: int = 0) -> bytes | None:
         """The frame that came so, with its code; None where it is not the next one."""
         size = len(closed) - CODE_BYTES
         room = self._room if size <= _ROOM_BYTES else _room_of(size)
+        if type(closed) is memoryview:
+            closed = _bytes_at(closed)
         if _decrypt(room, _NULL, _NULL, closed, len(closed), _NULL, 0, _nonce(next(self._count), kind), self._key) != 0:
             return None
         frame: bytes = ffi.buffer(room, size)[:]
@@ -184,7 +188,7 @@ class Seal:
 
 
 def _room_of(size: int) -> Any:
-    return ffi.new("unsigned char[]", size)
+    return _new("unsigned char[]", size)
 
 
 def _name(address: Address) -> str:

@@ -46,6 +46,8 @@ FULL_PAUSE_S = 0.02
 HEAD_BYTES, CODE_BYTES = frames.FRAME.size, handshake.CODE_BYTES
 unpack_size = frames.FRAME.unpack_from
 RECEIVE_BYTES = 64 * 1024
+RECEIVE_LIMIT_BYTES = 1024 * 1024  # at once, where so much of a message is still to come
+LARGE_BYTES = 8 * 1024  # what is dearer to copy than to look at where it stands
 
 _log = LimitedLog(logging.getLogger("da.transport"), allowance=PROVOKED)
 _live: weakref.WeakSet[TcpTransport] = weakref.WeakSet()
@@ -240,7 +242,7 @@ class TcpTransport(sock.SocketTransport):
 
     def _read(self, inbound: Inbound) -> None:
         try:
-            data = inbound.sock.recv(RECEIVE_BYTES)
+            data = inbound.sock.recv(max(RECEIVE_BYTES, min(inbound.needed - inbound.size, RECEIVE_LIMIT_BYTES)))
         except BlockingIOError:
             return
         except OSError:
@@ -331,7 +333,8 @@ class TcpTransport(sock.SocketTransport):
             if stop + CODE_BYTES > end:
                 inbound.needed = stop + CODE_BYTES - start
                 break
-            body = open_next(data[at : stop + CODE_BYTES], kind)
+            closed = data[at : stop + CODE_BYTES] if size < LARGE_BYTES else memoryview(data)[at : stop + CODE_BYTES]
+            body = open_next(closed, kind)
             if body is None:
                 raise handshake.HandshakeError("a frame is not the next one that its sender made")
             if kind:
