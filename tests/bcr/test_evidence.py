@@ -21,13 +21,14 @@ from bcr.evidence.evidence_files import (
     unpacked_record,
 )
 from bcr.evidence.suspicions import A_TIMER, WHY_NOT, suspicions
-from bcr.evidence.verifying import verify_record
+from bcr.evidence.verifying import MOST_CLIENTS, verify_record
 from bcr.signed import violations
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Checkpoint, Order, Result
 from bcr.signed.violations import DisagreeingResult, InvalidSignature, NotEnoughStatements, Notice, ProtocolViolation
 from bcr.verdict.exhibits import MAX_EXHIBITS, MAX_OF_A_SIGNER, ChangeExhibits, Exhibits
+from bcr.verdict.record import SessionAccount
 
 
 def evidence(chain, accused, *statements):
@@ -289,6 +290,15 @@ def test_the_state_that_a_configuration_begins_with_is_proved_by_those_before_it
     assert any("replicas [0, 1] of configuration 0" in each for each in verify_record(record).proved)
     lacking = verify_record(changed(record, exhibits=(told[0], beginning)))
     assert not any("began with" in each for each in lacking.proved)
+
+
+@pytest.mark.parametrize("number", [-1, MOST_CLIENTS, 1 << 40, 1 << 62])
+def test_a_number_that_no_run_gives_a_client_or_a_session_is_refused(chain, number):
+    record = chain.record()
+    numbered = changed(record.clients[-1], client=number)
+    assert any("with the number" in each for each in verify_record(changed(record, clients=(record.clients[0], numbered))).refused)
+    with_session = changed(record.clients[-1], sessions=(SessionAccount(number, 0, 1),))
+    assert any("with the number" in each for each in verify_record(changed(record, clients=(record.clients[0], with_session))).refused)
 
 
 def test_a_configuration_of_another_line_is_refused(chain):

@@ -27,6 +27,7 @@ from bcr.verdict.judge import is_proved, judge
 from bcr.verdict.record import Exchange, ReplicaReport, RunRecord
 
 OLYMPUS = 0  # as the signer of its statements
+MOST_CLIENTS = 1 << 20  # that a run numbers; what says so of more than that was not written by one
 Claim = tuple[Any, ...]
 
 
@@ -74,7 +75,7 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
         return Verification(unproved=("everything: MACs can be checked only by who has Olympus's secret, and it is not here",))
     keys = keys_of(record.authentication, seed)
     views: list[Membership] = []
-    reasons = list(_configurations(record, keys, views))
+    reasons = list(first_reasons(_wrong_numbers(record))) or list(_configurations(record, keys, views))
     if not reasons:
         reasons += first_reasons(_wrong_statements(record, {view.number: view for view in views}))
     if reasons:
@@ -144,6 +145,14 @@ def _wrong_descent(before: Membership, view: Membership) -> Iterator[str]:
     shared = set(view.circle.replicas) & set(before.circle.replicas)
     if shared:
         yield f"configuration {view.number} has keys of configuration {before.number}, whose replicas have ended"
+
+
+def _wrong_numbers(record: RunRecord) -> Iterator[str]:
+    """Numbers of clients and sessions that no run gives: each would have its place in a list of them all."""
+    for client in record.clients:
+        for number in (client.client, *(session.client for session in client.sessions)):
+            if not 0 <= number < MOST_CLIENTS:
+                yield f"a client with the number {number:,}; they are from 0 to {MOST_CLIENTS - 1:,}"
 
 
 def _wrong_statements(record: RunRecord, views: Mapping[int, Membership]) -> Iterator[str]:
