@@ -76,8 +76,9 @@ class Room:
                 raise Full(f"{held:,} bytes are on their way already")
             held -= oldest.bytes
             del self._places[oldest]
-            oldest.gives_way = True
-            oldest.limit.reschedule(now_s)
+            if not oldest.limit.expired():  # else it ends already, and does not know yet
+                oldest.gives_way = True
+                oldest.limit.reschedule(now_s)
 
 
 ROOM = Room()

@@ -231,6 +231,23 @@ def test_what_is_larger_than_anybody_throws_away_is_refused_before_it_comes(shor
         assert answer_of(caller)[0] == b"413"
 
 
+def test_who_ends_already_can_give_way_too(short):
+    """Its time is over, and before it hears of that another one comes."""
+    short.setattr(bodies, "YOUNG_S", 0.0)
+    gave_way = []
+
+    async def scene():
+        room = bodies.Room(100)
+        with pytest.raises(bodies.Late, match="not there within"):
+            async with room.place(0.0) as place:
+                place.bytes = 200
+                server.asyncio.get_running_loop().call_soon(lambda: gave_way.append(room.demand(bodies.Place(room, place.limit))))
+                await server.asyncio.sleep(LIMIT_S)
+
+    server.asyncio.run(scene())
+    assert gave_way == [None]
+
+
 def answer_of(connection):
     """Status and body of the one answer of a connection that ends, or whose answer is short."""
     told = b""
