@@ -21,14 +21,6 @@ SHARED = {
         {"src/bcr/objects/store.py", "src/bcr_client/store_client.py"},
         "the object, and what a program that uses it calls it: its place behind a gateway",
     ),
-    "Gateway": (
-        {"src/Gateway.da", "src/bcr_service/gateway.py"},
-        "the process, and what its two threads share of it",
-    ),
-    "CatchUp": (
-        {"src/bcr/chain/history.py", "src/bcr/raft/changes.py"},
-        "the chain's statement, and the rounds of a server that comes in (Raft's thesis, 4.2.1): both papers' word",
-    ),
 }
 
 

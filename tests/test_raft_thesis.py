@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent / "sim"))
 
 from raft_rig import TIMEOUT_MS, Rig, append, at, chain, confirmed, elected, granted, put, stored, vote_for
 
-from bcr.raft.changes import ADD, MOST_ROUNDS, REMOVE, TRANSFER, CatchUp
+from bcr.raft.changes import ADD, MOST_ROUNDS, REMOVE, TRANSFER, CatchUpRounds
 from bcr.raft.configured_log import ConfiguredLog
 from bcr.raft.elections import Ballot
 from bcr.raft.log import Entry
@@ -165,7 +165,7 @@ def test_a_new_server_is_sent_the_log_and_decides_nothing_until_it_has_caught_up
 
 
 def test_rounds_go_on_until_one_takes_less_than_an_election_timeout():
-    arriving = CatchUp(3, 10, 0.0)
+    arriving = CatchUpRounds(3, 10, 0.0)
     assert not arriving.reached(9, 20, 0.1, 0.15)
     assert not arriving.reached(10, 20, 0.2, 0.15)  # the first round took too long; the second goes to 20
     assert not arriving.reached(19, 25, 0.3, 0.15)
@@ -173,12 +173,12 @@ def test_rounds_go_on_until_one_takes_less_than_an_election_timeout():
 
 
 def test_a_server_that_is_too_slow_or_does_not_answer_is_not_added():
-    arriving = CatchUp(3, 10, 0.0)
+    arriving = CatchUpRounds(3, 10, 0.0)
     for number in range(MOST_ROUNDS):
         assert not arriving.is_hopeless(number, number, 0.15)
         assert not arriving.reached(10, 10, number + 1.0, 0.15)
     assert arriving.is_hopeless(MOST_ROUNDS, MOST_ROUNDS, 0.15)
-    assert CatchUp(3, 10, 0.0).is_hopeless(1.0, 0.6, 0.15)
+    assert CatchUpRounds(3, 10, 0.0).is_hopeless(1.0, 0.6, 0.15)
 
 
 def test_a_leader_gives_up_a_server_that_does_not_answer_and_may_be_asked_again():

@@ -18,7 +18,7 @@ from bcr_service import calls
 from bcr_service.bodies import body_of
 from bcr_service.calls import etag
 from bcr_service.desk import Settled
-from bcr_service.gateway import Gateway
+from bcr_service.gateway import GatewayState
 from bcr_service.key_path import KEY_PATH
 from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
@@ -36,7 +36,7 @@ PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsaf
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(gateway: Gateway, asking: Asking, metrics: Metrics, _listener: Listener) -> Starlette:
+def application(gateway: GatewayState, asking: Asking, metrics: Metrics, _listener: Listener) -> Starlette:
     """The ASGI application of a gateway."""
     http = Http(gateway, asking, metrics)
     routes = [
@@ -74,7 +74,7 @@ def _told(problem: Problem) -> Response:
 class Http:
     """The handlers of the routes."""
 
-    def __init__(self, gateway: Gateway, asking: Asking, metrics: Metrics) -> None:
+    def __init__(self, gateway: GatewayState, asking: Asking, metrics: Metrics) -> None:
         self._gateway = gateway
         self._asking = asking
         self._metrics = metrics

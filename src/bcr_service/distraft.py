@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from bcr_service import calls
 from bcr_service.bodies import body_of
-from bcr_service.gateway import Gateway
+from bcr_service.gateway import GatewayState
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
@@ -29,7 +29,7 @@ PRETTY_VARIABLE = "DISTRAFT_PRETTY_PRINT_RESPONSES"
 YES = {"true", "1", "t", "y", "yes"}
 
 
-def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
+def application(gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
     """The ASGI application of one server."""
     server = DistRaftServer(gateway, asking, metrics, listener)
     return Starlette(
@@ -47,7 +47,7 @@ def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Li
 class DistRaftServer:
     """One server, as its callers know it."""
 
-    def __init__(self, gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> None:
+    def __init__(self, gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> None:
         self._gateway = gateway
         self._asking = asking
         self._metrics = metrics

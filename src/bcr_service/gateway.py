@@ -39,7 +39,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
         return [each for each in self.everybody if each.kind == kind]
 
 
-class Gateway:
+class GatewayState:
     """What both threads of a gateway see. The client's side calls the methods; the HTTP side reads what stands here."""
 
     def __init__(self, settings: Settings, own: GatewaySettings, olympus_key: bytes) -> None:
@@ -123,12 +123,12 @@ class Gateway:
         return time.monotonic() - self.started_s
 
 
-def open_gateway(payload: bytes, settings: Settings, olympus_key: bytes) -> Gateway:
+def open_gateway(payload: bytes, settings: Settings, olympus_key: bytes) -> GatewayState:
     """The gateway that the service has described to its process."""
-    return Gateway(settings, decode(GatewaySettings, payload), olympus_key)
+    return GatewayState(settings, decode(GatewaySettings, payload), olympus_key)
 
 
-def waker(gateway: Gateway, handler: Any) -> Callable[[], None]:
+def waker(gateway: GatewayState, handler: Any) -> Callable[[], None]:
     """What any thread can call to let the process whose method `handler` is receive ('work',), soon."""
     process: Any = handler.__self__
     queue = process._DistProcess__messageq  # DistAlgo has no door for other threads of the process

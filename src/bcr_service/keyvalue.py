@@ -15,7 +15,7 @@ from starlette.routing import Route
 from bcr.raft.elections import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from bcr_service import calls
 from bcr_service.bodies import body_of
-from bcr_service.gateway import Gateway
+from bcr_service.gateway import GatewayState
 from bcr_service.key_path import KEY_PATH
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
@@ -27,7 +27,7 @@ STATES = {FOLLOWER: 0, PRE_CANDIDATE: 1, CANDIDATE: 1, LEADER: 2}  # as these no
 REACHABLE, UNREACHABLE = 2, 0  # of a partner, as these nodes tell it
 
 
-def application(gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
+def application(gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
     """The ASGI application of one node."""
     node = Node(gateway, asking, metrics, listener)
     return Starlette(
@@ -48,7 +48,7 @@ async def _elsewhere(_request: Request, _error: Exception) -> Response:
 class Node:
     """One node, as its callers know it."""
 
-    def __init__(self, gateway: Gateway, asking: Asking, metrics: Metrics, listener: Listener) -> None:
+    def __init__(self, gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> None:
         self._gateway = gateway
         self._asking = asking
         self._metrics = metrics

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from bcr_service.gateway import Gateway
+    from bcr_service.gateway import GatewayState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -17,7 +17,7 @@ BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5
 class Metrics:
     """Counts what is called; what stands elsewhere is read when somebody asks."""
 
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: "GatewayState") -> None:
         self._registry = CollectorRegistry()
         self._calls = Counter("bcr_http_requests", "Calls answered, by method and status", ["method", "status"], registry=self._registry)
         self._seconds = Histogram(
@@ -38,7 +38,7 @@ class Metrics:
 
 
 class _Chain(Collector):
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: "GatewayState") -> None:
         self._gateway = gateway
 
     def collect(self) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_client.proof import MOST_NONCE, Proof, nonce_operation
 from bcr_service.calls import failure_in
 from bcr_service.desk import Busy, Fate, Job, JobRefusal, Settled, deliver
-from bcr_service.gateway import Gateway
+from bcr_service.gateway import GatewayState
 from bcr_service.metrics import Metrics
 from bcr_service.problems import Problem, unavailable, unknown
 
@@ -21,7 +21,7 @@ MOST_LIMIT_MS = 60_000
 class Asking:
     """Asks the chain for the callers of one gateway."""
 
-    def __init__(self, gateway: Gateway, metrics: Metrics) -> None:
+    def __init__(self, gateway: GatewayState, metrics: Metrics) -> None:
         self._gateway = gateway
         self._metrics = metrics
         self._loop: asyncio.AbstractEventLoop | None = None

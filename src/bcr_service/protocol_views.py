@@ -15,7 +15,7 @@ from bcr_service.problems import Problem
 from bcr_service.service_files import Listener
 
 if TYPE_CHECKING:
-    from bcr_service.gateway import Gateway
+    from bcr_service.gateway import GatewayState
 
 Status = Mapping[str, Any]
 SILENT = ("silent", "stopped", "gone")  # modes of a server whose last word is no news
@@ -47,15 +47,15 @@ class ProtocolView:
         """The servers, for people."""
         raise NotImplementedError
 
-    def is_ready(self, gateway: "Gateway") -> tuple[bool, str]:
+    def is_ready(self, gateway: "GatewayState") -> tuple[bool, str]:
         """Whether callers are likely to be answered, and why, or why not."""
         raise NotImplementedError
 
-    def leader_among(self, gateway: "Gateway", members: Sequence[Listener], own: Listener) -> Listener | None:
+    def leader_among(self, gateway: "GatewayState", members: Sequence[Listener], own: Listener) -> Listener | None:
         """Who of the servers of a dialect leads as far as this one knows, or stands for who does."""
         raise NotImplementedError
 
-    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> RaftStatus:
+    def standing(self, gateway: "GatewayState", own: Listener, is_leader: bool) -> RaftStatus:
         """How a server of a dialect is."""
         raise NotImplementedError
 
@@ -68,7 +68,7 @@ class ProtocolView:
         raise NotImplementedError
 
 
-def overdue(gateway: "Gateway", whom: str) -> str:
+def overdue(gateway: "GatewayState", whom: str) -> str:
     """Why callers are not likely to be answered, where a request has waited for too long."""
     overdue_s = gateway.desk.oldest_s()
     return (
@@ -98,20 +98,20 @@ class ChainView(ProtocolView):
             has = "no replica" if host["replica"] is None else f"replica_{host['replica']}"
             yield f"{'host ' + host['host']:<22}{'there' if host['present'] else 'away':<10}{has}"
 
-    def is_ready(self, gateway: "Gateway") -> tuple[bool, str]:
+    def is_ready(self, gateway: "GatewayState") -> tuple[bool, str]:
         if gateway.configuration is None:
             return False, "there is no configuration yet"
         number = gateway.configuration.statement.number
         why_not = overdue(gateway, f"configuration {number}")
         return not why_not, why_not or f"configuration {number}"
 
-    def leader_among(self, gateway: "Gateway", members: Sequence[Listener], own: Listener) -> Listener | None:
+    def leader_among(self, gateway: "GatewayState", members: Sequence[Listener], own: Listener) -> Listener | None:
         """The first server that is up, as far as this one knows, which knows of nobody while it is down."""
         if gateway.configuration is None:
             return None
         return next((each for each in members if gateway.is_up(each)), None)
 
-    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> RaftStatus:
+    def standing(self, gateway: "GatewayState", own: Listener, is_leader: bool) -> RaftStatus:
         slots = [replica["slots"] for replica in gateway.status.get("chain", [])]
         commit = min(slots, default=0)
         mine = slots[own.number] if own.number < len(slots) else commit
@@ -140,18 +140,18 @@ class ServersView(ProtocolView):
         for change in status.get("changes", []):
             yield f"under way      {change}"
 
-    def is_ready(self, gateway: "Gateway") -> tuple[bool, str]:
+    def is_ready(self, gateway: "GatewayState") -> tuple[bool, str]:
         leader = gateway.status.get("leader")
         if leader is None:
             return False, "no server leads"
         why_not = overdue(gateway, "the leader")
         return not why_not, why_not or f"replica_{leader} leads in term {gateway.status['term']}"
 
-    def _server(self, gateway: "Gateway", own: Listener) -> Mapping[str, Any]:
+    def _server(self, gateway: "GatewayState", own: Listener) -> Mapping[str, Any]:
         servers: Sequence[Mapping[str, Any]] = gateway.status.get("servers", [])
         return servers[own.number] if own.number < len(servers) else {}
 
-    def leader_among(self, gateway: "Gateway", members: Sequence[Listener], own: Listener) -> Listener | None:
+    def leader_among(self, gateway: "GatewayState", members: Sequence[Listener], own: Listener) -> Listener | None:
         """Whom the server says that it follows; where no server of the dialect stands beside that one, this one itself."""
         server = self._server(gateway, own)
         leader = server.get("leader")
@@ -159,7 +159,7 @@ class ServersView(ProtocolView):
             return None
         return next((each for each in members if each.number == leader), own)
 
-    def standing(self, gateway: "Gateway", own: Listener, is_leader: bool) -> RaftStatus:
+    def standing(self, gateway: "GatewayState", own: Listener, is_leader: bool) -> RaftStatus:
         told = self._server(gateway, own)
         if not told:
             return RaftStatus(0, FOLLOWER, 0, 0, 0, 0)

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from bcr_service.access import OPEN, Application, guarded, tls_context, token_in
 from bcr_service.door import MOST_CONNECTIONS, Door, Served, places_of_each
-from bcr_service.gateway import Gateway
+from bcr_service.gateway import GatewayState
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import Asking
 from bcr_service.service_files import HTTP, Listener
@@ -140,7 +140,7 @@ class _Loop(uvloop.Loop):
         return Door(self, protocol_factory, sock, ssl, self.places)
 
 
-def http_port(app: Application, gateway: Gateway, for_everybody: Collection[str]) -> Port:
+def http_port(app: Application, gateway: GatewayState, for_everybody: Collection[str]) -> Port:
     """The server of an ASGI application: with TLS and for those who show the token, where the service file says so."""
     config = uvicorn.Config(
         guarded(app, token_in(gateway.own.files), for_everybody),
@@ -162,7 +162,7 @@ def http_port(app: Application, gateway: Gateway, for_everybody: Collection[str]
 class Ports:
     """Serves the interfaces of a gateway, each on the socket that the gateway was given for it."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: GatewayState) -> None:
         self._gateway = gateway
         metrics = Metrics(gateway)
         asking = Asking(gateway, metrics)
@@ -194,7 +194,7 @@ class Ports:
         self._thread.join(STOP_LIMIT_S + 1)
 
 
-def _port(listener: Listener, gateway: Gateway, asking: Asking, metrics: Metrics) -> Port:
+def _port(listener: Listener, gateway: GatewayState, asking: Asking, metrics: Metrics) -> Port:
     """What serves this port. Only the interfaces that a service has are loaded."""
     if listener.kind == "zatt":
         from bcr_service.zatt import ZattPort

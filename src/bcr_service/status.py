@@ -3,10 +3,10 @@
 from typing import Any
 
 from bcr_runtime.places import own_version
-from bcr_service.gateway import Gateway
+from bcr_service.gateway import GatewayState
 
 
-def status_of(gateway: Gateway) -> dict[str, Any]:
+def status_of(gateway: GatewayState) -> dict[str, Any]:
     """What `/admin/status` tells, as plain data. Modes and indices are what replicas or servers last said, at most seconds ago."""
     return {
         "protocol": gateway.view.name,
@@ -26,7 +26,7 @@ def status_of(gateway: Gateway) -> dict[str, Any]:
     }
 
 
-def as_text(gateway: Gateway) -> str:
+def as_text(gateway: GatewayState) -> str:
     """The same for people."""
     status = status_of(gateway)
     lines = [
@@ -41,7 +41,7 @@ def as_text(gateway: Gateway) -> str:
     return "\n".join(lines) + "\n"
 
 
-def is_ready(gateway: Gateway) -> tuple[bool, str]:
+def is_ready(gateway: GatewayState) -> tuple[bool, str]:
     """Whether callers are likely to be answered, and why, or why not."""
     if gateway.desk.is_closed:
         return False, "the service is going down"

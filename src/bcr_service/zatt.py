@@ -21,7 +21,7 @@ from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service import calls
 from bcr_service.bodies import ROOM, Full, Late
 from bcr_service.door import Guest, Served
-from bcr_service.gateway import Gateway
+from bcr_service.gateway import GatewayState
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
 from bcr_service.protocol_views import STATES
@@ -53,7 +53,7 @@ class Conversation(asyncio.StreamReaderProtocol, Served):
 class ZattPort:
     """Serves the dialect on one socket."""
 
-    def __init__(self, gateway: Gateway, asking: Asking, listener: Listener) -> None:
+    def __init__(self, gateway: GatewayState, asking: Asking, listener: Listener) -> None:
         self._gateway = gateway
         self._listener = listener
         self._asking = asking

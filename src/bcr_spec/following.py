@@ -105,11 +105,13 @@ class SpecifiedProcess:
 
 def demand_specified(scenario: Scenario) -> None:
     """Raises NotSpecified where the scenario is of another protocol, results are accepted on less than the specification asks
-    for, signatures do not convince everybody alike, or the dictionary has a limit that may bind: the specification knows no sizes.
+    for, signatures do not convince everybody alike, sessions end, or the dictionary has a limit that may bind: the specification knows
+    neither credentials nor sizes.
     """
     for key, known, value in (("protocol", "shuttle", scenario.protocol),
                               ("authentication", "ed25519", scenario.authentication),
                               ("acceptance", "all", scenario.acceptance),
+                              ("session_slots", 0, scenario.session_slots),
                               ("state_limit", STATE_LIMIT_BYTES, scenario.state_limit_bytes)):  # fmt: skip
         if value != known:
             raise NotSpecified(f"{scenario.source}: the specification is of {key} = {known}, and not of {value}")

@@ -153,7 +153,9 @@ def test_whatever_the_hunt_makes_up_the_correct_keep_to_the_specification(seed):
     assert departures(recorded(drawn(seed))) == []
 
 
-@pytest.mark.parametrize(("key", "value"), [("authentication", "hmac"), ("acceptance", "quorum"), ("state_limit", 200)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("authentication", "hmac"), ("acceptance", "quorum"), ("state_limit", 200), ("session_slots", 50)]
+)
 def test_a_run_of_which_it_says_nothing_is_refused(key, value):
     run = recorded(scenario_of(more=f"{key} = {value}\n"))
     with pytest.raises(NotSpecified, match=f"of {key} = .*, and not of {value}"):

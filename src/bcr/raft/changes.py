@@ -40,7 +40,7 @@ def surely_deciding(first: Sequence[int], planned: Collection[ScheduledChange], 
     return frozenset(members - {change.server for change in planned if change not in made})
 
 
-class CatchUp:
+class CatchUpRounds:
     """A server that is sent the log before it decides, in rounds, each up to where the leader's log ends when it begins (thesis, 4.2.1).
 
     When a round has taken less than an election timeout, the server is near enough for nothing to wait for it.
