@@ -31,8 +31,8 @@ class Checkpoints:
     def drop(self, index: int) -> None:
         """Forget what is up to there."""
         self.statements.drop(index)
-        for known in [each for each in self._snapshots if each <= index]:
-            del self._snapshots[known]
+        for index_of_snapshot in [each for each in self._snapshots if each <= index]:
+            del self._snapshots[index_of_snapshot]
 
     def __len__(self) -> int:
         """How many own states are not certain yet."""

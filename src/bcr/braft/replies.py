@@ -35,9 +35,9 @@ class Agreed(msgspec.Struct, frozen=True, array_like=True, tag="agreed"):
         asked = request.statement
         for each in self.replies:
             members.demand_server(each)
-        told = {(each.statement.client, each.statement.number, each.statement.outcome) for each in self.replies}
+        outcomes = {(each.statement.client, each.statement.number, each.statement.outcome) for each in self.replies}
         signers = {each.signer for each in self.replies}
-        if told != {(asked.client, asked.number, self.outcome)} or len(signers) <= members.t:
+        if outcomes != {(asked.client, asked.number, self.outcome)} or len(signers) <= members.t:
             raise NotEnoughStatements(
                 f"{len(signers)} servers say what request {asked.number} gave, {members.t + 1} are needed", evidence=self.replies
             )

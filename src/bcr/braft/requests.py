@@ -38,16 +38,16 @@ class Requests:
 
     def batch(self, most: int) -> list[SignedRequest]:
         """Those of the next entry, in their order: no more than so many, nor larger than a slot may be."""
-        chosen: list[SignedRequest] = []
+        requests: list[SignedRequest] = []
         size = 0
         for key, request in self._waiting.items():
             if key in self._ordered:
                 continue
             size += operations_bytes(request.statement.operations)
-            if len(chosen) == most or (chosen and size > SLOT_LIMIT_BYTES):
+            if len(requests) == most or (requests and size > SLOT_LIMIT_BYTES):
                 break
-            chosen.append(request)
-        return chosen
+            requests.append(request)
+        return requests
 
     def __iter__(self) -> Iterator[Key]:
         """Of those that wait, and of those that are in the log and of which nothing else is known."""

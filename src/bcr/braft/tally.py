@@ -42,8 +42,8 @@ class Tally:
 
     def drop(self, index: int) -> None:
         """Forget what is up to there."""
-        for known in [each for each in self._columns if each <= index]:
-            del self._columns[known]
+        for index_of_column in [each for each in self._columns if each <= index]:
+            del self._columns[index_of_column]
 
     def __len__(self) -> int:
         return len(self._columns)

@@ -139,10 +139,10 @@ def highest_of(claims: Sequence[Claim]) -> Claim:
 
 def start_of(sign: Sign, votes: Sequence[TermVote], members: Members) -> TermStart:
     """How a leader begins the term that a quorum of these votes is for."""
-    chosen = sorted(votes, key=lambda vote: vote.signed.signer)[: members.quorum]
-    highest = max(chosen, key=lambda vote: (rank_of(vote.certificate), len(vote.log.entries)))
+    quorum_votes = sorted(votes, key=lambda vote: vote.signed.signer)[: members.quorum]
+    highest = max(quorum_votes, key=lambda vote: (rank_of(vote.certificate), len(vote.log.entries)))
     statement = highest.signed.statement
-    claims = tuple((vote.signed, vote.certificate) for vote in chosen)
+    claims = tuple((vote.signed, vote.certificate) for vote in quorum_votes)
     return TermStart(sign(Start(statement.term, statement.index, statement.digest)), claims, highest.log)
 
 

@@ -50,20 +50,20 @@ class Ledger:
     def execute(self, configuration: int, slot: int, requests: tuple[SignedRequest, ...], tree: Tree | None) -> ExecutedSlot:
         """Execute the requests as this slot, the last so far; `tree` is the one over them, where there is one already."""
         outcomes = self.state.execute(configuration, slot, tuple(request.statement for request in requests))
-        done = ExecutedSlot(configuration, slot, requests, outcomes, tree)
+        executed_slot = ExecutedSlot(configuration, slot, requests, outcomes, tree)
         for request in requests:
             if not self.state.is_over(request.statement):  # another of the slot may have ended its session
-                self.executed.put(request.statement.client, request.statement.number, done)
+                self.executed.put(request.statement.client, request.statement.number, executed_slot)
         for client in self.state.ended:
             self.executed.forget(client)
             self.cache.forget(client)
         self.next_slot = slot + 1
-        return done
+        return executed_slot
 
-    def keep(self, done: ExecutedSlot, orders: tuple[SignedOrder, ...], results: tuple[SignedResult, ...]) -> None:
+    def keep(self, executed_slot: ExecutedSlot, orders: tuple[SignedOrder, ...], results: tuple[SignedResult, ...]) -> None:
         """An executed slot is in flight, with both proofs up to the own statements."""
-        self.history[done.slot] = HistoryEntry(done.slot, done.requests, orders)
-        self.in_flight[done.slot] = SeenSlot(done, orders, results)
+        self.history[executed_slot.slot] = HistoryEntry(executed_slot.slot, executed_slot.requests, orders)
+        self.in_flight[executed_slot.slot] = SeenSlot(executed_slot, orders, results)
 
     def awaited(self, shuttle: ResultShuttle) -> SeenSlot | None:
         """The slot in flight whose result this is, or None where that is settled already.
@@ -170,4 +170,4 @@ class Ledger:
 
     def latest_answers(self) -> tuple[LatestAnswer, ...]:
         """What each client's latest requests gave, for Olympus."""
-        return tuple(done.latest_answer(client, number) for client, number, done in self.executed.items())
+        return tuple(executed_slot.latest_answer(client, number) for client, number, executed_slot in self.executed.items())

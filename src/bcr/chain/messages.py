@@ -131,10 +131,10 @@ class ResultShuttle(Message, frozen=True, tag="result_shuttle"):
         check = check_result_proof(proof, expected, configuration, known, self.orders, testified)
         if configuration.is_transferable:
             return check
-        lacking = set(range(size)) - {signed.signer for signed in self.result_proof}
-        if not lacking:
+        absentees = set(range(size)) - {signed.signer for signed in self.result_proof}
+        if not absentees:
             return check
-        what = f"slot {self.slot}: no result statement of replicas {sorted(lacking)}"
+        what = f"slot {self.slot}: no result statement of replicas {sorted(absentees)}"
         violations = (*check.violations, IncompleteProof(what, evidence=(self,)))
         return ResultCheck(check.agreeing, check.disagreeing, check.orders, violations)
 

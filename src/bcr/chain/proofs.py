@@ -137,13 +137,13 @@ def check_result_proof(
 
 def violations_in(proof: Sequence[SignedResult], expected: Result, configuration: Membership) -> tuple[ProtocolViolation, ...]:
     """What is wrong with statements that may be missing: those that are invalid, or disagree with `expected`."""
-    found: list[ProtocolViolation] = []
+    violations: list[ProtocolViolation] = []
     for signed in proof[: len(configuration.replicas)]:
         try:
             _demand_agreement(signed, expected, configuration, set(), False)
         except ProtocolViolation as violation:
-            found.append(violation)
-    return tuple(found)
+            violations.append(violation)
+    return tuple(violations)
 
 
 def _orders_of(owed: AbstractSet[int], orders: Sequence[SignedOrder], result: Result, configuration: Membership) -> tuple[SignedOrder, ...]:

@@ -55,10 +55,10 @@ def _plan_for_consistent(members: Sequence[ValidHistory]) -> QuorumPlan | str:
     slots = max(member.end for member in members)
     suffixes: dict[int, tuple[HistoryEntry, ...]] = {}
     for member in members:
-        lacking = range(member.end, slots)
-        if any(slot not in entries for slot in lacking):
+        suffix_slots = range(member.end, slots)
+        if any(slot not in entries for slot in suffix_slots):
             return f"the history of replica {member.position} ends before a checkpoint of the others"
-        suffixes[member.position] = tuple(entries[slot] for slot in lacking)
+        suffixes[member.position] = tuple(entries[slot] for slot in suffix_slots)
     return QuorumPlan(tuple(member.position for member in members), slots, suffixes)
 
 
@@ -126,15 +126,15 @@ def choose_quorum(
     contradicting = {
         (one, other) for one, other in combinations(sorted(histories), 2) if not are_consistent(histories[one], histories[other])
     }
-    late: list[Quorum] = []
+    second_choice: list[Quorum] = []
 
     def in_turn() -> Iterator[Quorum]:
         for quorum in candidates(histories, size, suspects, blamed):
             if quorum in forgiven:
-                late.append(quorum)
+                second_choice.append(quorum)
             else:
                 yield quorum
-        yield from late
+        yield from second_choice
 
     for quorum in in_turn():
         if quorum in failed:

@@ -142,8 +142,8 @@ class Reconfiguration:
 
     def owing(self) -> list[int]:
         """The positions of the replicas that have not answered it."""
-        answered = self.histories.keys() | self.invalid.keys() | self._checking.keys()
-        return [position for position in range(len(self.configuration.replicas)) if position not in answered]
+        repliers = self.histories.keys() | self.invalid.keys() | self._checking.keys()
+        return [position for position in range(len(self.configuration.replicas)) if position not in repliers]
 
     def heard_from(self) -> tuple[int, int, int, int]:
         """Changes whenever an answer arrives that may make another quorum possible."""

@@ -38,8 +38,8 @@ class Timers(Generic[K]):
 
         A timer that is started during the wait expires no earlier than its end, so the wait need not be cut short.
         """
-        earliest = min(self._deadlines.values(), default=now_s + self._patience_s)
-        return max(0.0, min(earliest - now_s, self._patience_s))
+        deadline = min(self._deadlines.values(), default=now_s + self._patience_s)
+        return max(0.0, min(deadline - now_s, self._patience_s))
 
     def take_expired(self, now_s: float) -> list[K]:
         """Stop and return the timers whose deadline has passed, earliest first."""

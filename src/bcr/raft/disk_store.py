@@ -119,10 +119,10 @@ class DiskStore:
         else:
             demand_server(content, position, disk.name)
         self._stored = stored_on(content, disk.name)
-        whole = believable(content.rows)
-        for torn in content.rows[len(whole) :]:
+        rows = believable(content.rows)
+        for torn in content.rows[len(rows) :]:
             disk.cut(torn)
-        self._next_row = whole[-1].number + 1 if whole else 0
+        self._next_row = rows[-1].number + 1 if rows else 0
         self._parts = len(content.parts)
         self._vote = VoteRecord(self._stored.term, self._stored.voted_for)
         self._fields: dict[str, bytes] = dict(self._stored.standing or {})
@@ -172,7 +172,7 @@ class DiskStore:
         self._waiting = [SnapshotRecord(snapshot_at.index), self._vote, EntriesRecord(base.index + 1, tuple(entries)), *fields]
         self._append()
         parts = {place: snapshot[place * PART_BYTES : (place + 1) * PART_BYTES] for place in range(-(-len(snapshot) // PART_BYTES))}
-        gone = dict.fromkeys(range(len(parts), self._parts), b"")
+        former_parts = dict.fromkeys(range(len(parts), self._parts), b"")
         fact = sealed("base", encode(LogBase(base, snapshot_at, len(snapshot), members)))
-        self._disk.checkpoint({"base": fact}, parts | gone, self._next_row - 1)
+        self._disk.checkpoint({"base": fact}, parts | former_parts, self._next_row - 1)
         self._parts = len(parts)

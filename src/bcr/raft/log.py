@@ -158,15 +158,15 @@ class Log:
 
     def behind(self, index: int, most: int, most_bytes: int) -> tuple[Entry, ...]:
         """Entries from that index on, no more than so many and so large together; the first in any case."""
-        chosen: list[Entry] = []
+        entries: list[Entry] = []
         size = 0
         for place in range(index, min(self.last_index, index + most - 1) + 1):
             entry = self.entry(place)
             size += entry.size
-            if chosen and size > most_bytes:
+            if entries and size > most_bytes:
                 break
-            chosen.append(entry)
-        return tuple(chosen)
+            entries.append(entry)
+        return tuple(entries)
 
     def cut(self, index: int) -> None:
         """Forget the entries up to that index, which a snapshot replaces (paper, 7)."""

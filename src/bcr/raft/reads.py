@@ -37,14 +37,14 @@ class Reads:
         in_favour = sum(each >= self._round for each in answered)
         if not self._asking or in_favour < majority_of(len(answered)):
             return []
-        found, self._asking = self._asking, []
-        return found
+        reads, self._asking = self._asking, []
+        return reads
 
     def take_all(self) -> list[Request]:
         """All of them, of a leader that leads no longer."""
-        found = self._asking + self._waiting
+        reads = self._asking + self._waiting
         self._asking, self._waiting = [], []
-        return found
+        return reads
 
     def __len__(self) -> int:
         return len(self._asking) + len(self._waiting)

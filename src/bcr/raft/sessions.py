@@ -39,24 +39,24 @@ class Waiting:
 
     def take(self, most: int) -> list[Request]:
         """Those of the next entry, in the order in which they came: no more than so many, nor larger than a slot may be."""
-        chosen: list[Request] = []
+        batch: list[Request] = []
         size = 0
-        while self._requests and len(chosen) < most:
+        while self._requests and len(batch) < most:
             size += operations_bytes(self._requests[0].operations)
-            if chosen and size > SLOT_LIMIT_BYTES:
+            if batch and size > SLOT_LIMIT_BYTES:
                 break
-            chosen.append(self._requests.popleft())
-        return chosen
+            batch.append(self._requests.popleft())
+        return batch
 
     def applied(self, requests: Sequence[Request]) -> None:
         self._keys.difference_update((request.client, request.number) for request in requests)
 
     def take_all(self) -> list[Request]:
         """All that are in no log yet, of a leader that leads no longer; it forgets the others too."""
-        found = list(self._requests)
+        requests = list(self._requests)
         self._requests.clear()
         self._keys.clear()
-        return found
+        return requests
 
     def __len__(self) -> int:
         return len(self._requests)

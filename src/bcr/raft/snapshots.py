@@ -32,9 +32,9 @@ class Arriving:
             self._pieces.append(message.data)
             self._size += len(message.data)
             if message.is_done:
-                whole = b"".join(self._pieces)
+                snapshot = b"".join(self._pieces)
                 self._last, self._pieces, self._size = None, [], 0
-                return whole
+                return snapshot
         return None
 
     @property
