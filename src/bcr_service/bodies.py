@@ -26,10 +26,10 @@ class Full(Exception):
     """There is no room for more."""
 
 
-class Place:
+class PartialBody:
     """What has arrived of one."""
 
-    def __init__(self, room: "Room", limit: asyncio.Timeout) -> None:
+    def __init__(self, room: "BodyBuffer", limit: asyncio.Timeout) -> None:
         self._room = room
         self.limit = limit
         self.began_s = asyncio.get_running_loop().time()
@@ -43,20 +43,20 @@ class Place:
             self._room.demand(self)
 
 
-class Room:
+class BodyBuffer:
     """Holds so many bytes of what arrives at the most: where that is not enough, the oldest gives way."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._places: dict[Place, None] = {}
+        self._places: dict[PartialBody, None] = {}
 
     @contextlib.asynccontextmanager
-    async def place(self, limit_s: float) -> AsyncIterator[Place]:
+    async def place(self, limit_s: float) -> AsyncIterator[PartialBody]:
         """A place for so long. Raises Late when that is over, or when it had to give way."""
-        place: Place | None = None
+        place: PartialBody | None = None
         try:
             async with asyncio.timeout(limit_s) as limit:
-                place = Place(self, limit)
+                place = PartialBody(self, limit)
                 self._places[place] = None
                 yield place
         except TimeoutError:
@@ -66,8 +66,8 @@ class Room:
             if place is not None:
                 self._places.pop(place, None)
 
-    def demand(self, grown: Place) -> None:
-        """Room for the place that has grown. Raises Full."""
+    def demand(self, grown: PartialBody) -> None:
+        """Makes room for the place that has grown. Raises Full."""
         now_s = asyncio.get_running_loop().time()
         held = sum(place.bytes for place in self._places)
         while held > self._most_bytes:
@@ -81,7 +81,7 @@ class Room:
                 oldest.limit.reschedule(now_s)
 
 
-ROOM = Room()
+ROOM = BodyBuffer()
 
 
 async def body_of(request: Request) -> bytes:

@@ -30,7 +30,7 @@ LOOK_PAUSE_S = 0.5
 REST_S = 0.1  # before it tries again where there is no descriptor, or no memory
 
 
-class Served(asyncio.BaseProtocol):
+class GuestProtocol(asyncio.BaseProtocol):
     """What speaks with a guest, once it is told which that is: it says how they stand, by the guest's methods."""
 
     guest: "Guest"
@@ -111,7 +111,7 @@ class Door(asyncio.AbstractServer):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        factory: Callable[[], Served],
+        factory: Callable[[], GuestProtocol],
         listening: socket.socket,
         tls: ssl.SSLContext | None,
         places: int,

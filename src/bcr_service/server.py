@@ -13,7 +13,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bcr_service.access import OPEN, Application, guarded, tls_context, token_in
-from bcr_service.door import MOST_CONNECTIONS, Door, Served, places_of_each
+from bcr_service.door import MOST_CONNECTIONS, Door, GuestProtocol, places_of_each
 from bcr_service.gateway import GatewayState
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import Asking
@@ -31,7 +31,7 @@ class TooMany(ValueError):
     """More headers, or more requests at once, than anybody needs."""
 
 
-class LimitedProtocol(HttpToolsProtocol, Served):
+class LimitedProtocol(HttpToolsProtocol, GuestProtocol):
     """uvicorn's protocol, which itself waits for ever for the head of a request, or for a reader, and takes a head without end."""
 
     def connection_made(self, transport: Any) -> None:

@@ -20,7 +20,7 @@ import msgpack
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service import calls
 from bcr_service.bodies import ROOM, Full, Late
-from bcr_service.door import Guest, Served
+from bcr_service.door import Guest, GuestProtocol
 from bcr_service.gateway import GatewayState
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
@@ -35,7 +35,7 @@ READ_BYTES = 1 << 16
 STOP_LIMIT_S = 5.0
 
 
-class Conversation(asyncio.StreamReaderProtocol, Served):
+class Conversation(asyncio.StreamReaderProtocol, GuestProtocol):
     """A connection's reader and writer, and for its door whose turn it is."""
 
     def __init__(self, connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:

@@ -204,7 +204,7 @@ def test_what_breaks_off_with_an_answer_on_its_way_is_told_nobody(short, caplog)
 def test_bodies_that_come_slowly_give_way_where_there_is_no_room(short):
     short.setattr(bodies, "SMALL_BYTES", 10)
     short.setattr(bodies, "YOUNG_S", 0.0)
-    short.setattr(bodies, "ROOM", bodies.Room(100))
+    short.setattr(bodies, "ROOM", bodies.BodyBuffer(100))
     with opened() as address, connected(address, PUT + b"x" * 60) as slow, connected(address, PUT + b"x" * 100) as quick:
         assert answer_of(quick) == (b"200", b"100")
         assert answer_of(slow)[0] == b"408"
@@ -212,7 +212,7 @@ def test_bodies_that_come_slowly_give_way_where_there_is_no_room(short):
 
 def test_where_nobody_has_to_give_way_a_body_is_refused_and_nothing_has_happened(short):
     short.setattr(bodies, "SMALL_BYTES", 10)
-    short.setattr(bodies, "ROOM", bodies.Room(50))
+    short.setattr(bodies, "ROOM", bodies.BodyBuffer(50))
     with opened() as address, connected(address, PUT + b"x" * 60) as caller:
         status, told = answer_of(caller)
     assert status == b"503"
