@@ -237,11 +237,11 @@ def test_who_ends_already_can_give_way_too(short):
     gave_way = []
 
     async def scene():
-        room = bodies.Room(100)
+        room = bodies.BodyBuffer(100)
         with pytest.raises(bodies.Late, match="not there within"):
             async with room.place(0.0) as place:
                 place.bytes = 200
-                server.asyncio.get_running_loop().call_soon(lambda: gave_way.append(room.demand(bodies.Place(room, place.limit))))
+                server.asyncio.get_running_loop().call_soon(lambda: gave_way.append(room.demand(bodies.PartialBody(room, place.limit))))
                 await server.asyncio.sleep(LIMIT_S)
 
     server.asyncio.run(scene())
