@@ -164,6 +164,10 @@ class Collection:
         """Whether every client that is owed something has handed over its record."""
         return self.owed <= set(self._client_records)
 
+    def has_all_clients_but(self, fallen: Collection_[int]) -> bool:
+        """The same without these."""
+        return self.owed - set(fallen) <= set(self._client_records)
+
     def has_all_records(self) -> bool:
         return len(self._client_records) == self.settings.num_clients
 
