@@ -8,36 +8,38 @@ disks, before any server begins, and the file names the public ones: a disk with
 """
 
 import contextlib
-import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from bcr.chain.settings import Settings
-from bcr.raft.disk_store import demand_server, facts_of_server, seed_on
-from bcr.signed.signing import KEY_SEED_SIZE, public_keys
+from bcr.evidence.backups import Kept
+from bcr.evidence.server_backups import SERVER_FORMAT, SIGNING, RestoredLog, ServerBackup, ServerTerms
+from bcr.raft.disk_store import DiskStore, demand_server, facts_of_server, seed_on
+from bcr.signed.signing import KEY_SEED_SIZE, SigningKey, public_keys
 from bcr.stable.disk import DiskError
-from bcr_disk.folders import claim, content_of, demand_usable
-from bcr_disk.sqlite import ENDING, SqliteDisk
-from bcr_runtime.ambient import LEAVE_LIMIT_S, random_bytes
+from bcr_disk.folders import claim, claimed, content_of, demand_usable
+from bcr_disk.sqlite import ENDING, SqliteDisk, content_beside
+from bcr_runtime.ambient import LEAVE_LIMIT_S, random_bytes, wall_clock
 from bcr_runtime.data_folder import OF_SERVERS, disks_in
 
-FORMAT = 1
-NAMES = {"format", "protocol", "t", "members", "object", "client_window", "state_limit", "begun"}
-SIGNING = ("byzantine_raft",)  # protocols whose servers have keys
+
+class NotedService(ServerTerms, frozen=True):
+    """What the file says: the terms, whether every server has had its disk, and the public keys of those that sign, in hexadecimal."""
+
+    begun: bool
+    keys: tuple[str, ...] = ()
+
+    @property
+    def terms(self) -> ServerTerms:
+        return ServerTerms(*(getattr(self, name) for name in ServerTerms.__struct_fields__))
 
 
-def _terms(settings: Settings, protocol: str) -> dict[str, Any]:
-    """What has to be the same each time that the service is started, by the words of its file."""
-    return {
-        "format": FORMAT,
-        "protocol": protocol,
-        "t": settings.t,
-        "members": list(settings.first_members),
-        "object": settings.object_name,
-        "client_window": settings.client_window,
-        "state_limit": settings.state_limit_bytes,
-    }
+def _terms(settings: Settings, protocol: str) -> ServerTerms:
+    return ServerTerms(SERVER_FORMAT, protocol, settings.t, settings.first_members, settings.object_name, settings.client_window,
+                       settings.state_limit_bytes)  # fmt: skip
 
 
 def open_server_folder(settings: Settings, protocol: str, owner: str) -> bool:
@@ -55,61 +57,60 @@ def open_server_folder(settings: Settings, protocol: str, owner: str) -> bool:
 def is_continued(settings: Settings, protocol: str) -> bool:
     """Whether there is a service in the folder to go on with; if there is nothing, it becomes one's. Raises DiskError."""
     folder = Path(settings.data_folder)
-    disks, mark = disks_in(folder), folder / OF_SERVERS
-    if not mark.exists():
+    disks = disks_in(folder)
+    found = noted(folder)
+    if found is None:
         if disks:
-            raise DiskError(f"{folder} has disks of a chain, such as {disks[0]}{ENDING}; give another folder")
-        _write(mark, _terms(settings, protocol) | {"begun": False})
+            raise DiskError(
+                f"{folder} has disks of a chain, or of a restore that was interrupted, such as {disks[0]}{ENDING}; give another folder"
+            )
+        _note(folder, _terms(settings, protocol), is_begun=False)
         _deal_keys(settings, protocol)
         return False
-    found = noted(folder) or {}
-    is_begun, keys = found.get("begun"), found.get("keys")
-    for name, value in _terms(settings, protocol).items():
-        if found.get(name) != value:
-            raise DiskError(f"{folder} is of a service with {name} = {found.get(name)} and not {value}")
+    difference = found.terms.difference(_terms(settings, protocol))
+    if difference:
+        raise DiskError(f"{folder} is of a service with {difference}")
     missing = [name for name in map(_server, range(settings.num_replicas)) if name not in disks]
-    if is_begun and missing:
+    if found.begun and missing:
         raise DiskError(f"the disk of {missing[0]} is lost: {folder / missing[0]}{ENDING} was there when the service was last started")
-    if protocol in SIGNING and is_begun:
-        _demand_keys(settings, keys)
-    elif protocol in SIGNING:
+    if protocol == SIGNING and found.begun:
+        _demand_keys(settings, found.keys)
+    elif protocol == SIGNING:
         _deal_keys(settings, protocol)  # whoever began it ended before any server was there
         return False
     return bool(disks)
 
 
-def noted(folder: Path) -> dict[str, Any] | None:
+def noted(folder: Path) -> NotedService | None:
     """What the file in the folder says of the service; None where there is none. Raises DiskError where it says something else."""
     mark = folder / OF_SERVERS
     if not mark.exists():
         return None
     try:
-        found: dict[str, Any] = json.loads(mark.read_text())
-        missing = NAMES - found.keys()
-    except (OSError, ValueError, AttributeError) as error:
-        raise DiskError(f"{mark} cannot be read: {error}") from error
-    if missing:
-        raise DiskError(f"{mark} does not say of which service the disks are: it has no {min(missing)}")
-    return found
+        return msgspec.json.decode(mark.read_bytes(), type=NotedService)
+    except OSError as error:
+        raise DiskError(f"{mark} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise DiskError(f"{mark} does not say of which service the disks are: {error}") from error
 
 
 def _deal_keys(settings: Settings, protocol: str) -> None:
     """Make the disks of servers that sign, each with its key, and note the public ones. Raises DiskError."""
-    if protocol in SIGNING:
+    if protocol == SIGNING:
         folder = Path(settings.data_folder)
         for position in range(settings.num_replicas):
             with contextlib.closing(SqliteDisk(_path(folder, position), "whoever deals keys")) as disk:
                 if "key" not in disk.read().facts:
                     disk.checkpoint(facts_of_server(position, random_bytes(KEY_SEED_SIZE)), {}, 0)
         public, _ = public_keys(server_seeds(settings), settings.num_replicas)
-        _write(folder / OF_SERVERS, _terms(settings, protocol) | {"begun": True, "keys": [key.hex() for key in public]})
+        _note(folder, _terms(settings, protocol), is_begun=True, keys=public)
 
 
-def _demand_keys(settings: Settings, keys: Any) -> None:
+def _demand_keys(settings: Settings, keys: Sequence[str]) -> None:
     """Raises DiskError unless each disk has the key that the file names."""
     public, _ = public_keys(server_seeds(settings), settings.num_replicas)
     for position, key in enumerate(public):
-        if not isinstance(keys, list) or len(keys) != len(public) or keys[position] != key.hex():
+        if position >= len(keys) or keys[position] != key.hex():
             path = _path(Path(settings.data_folder), position)
             raise DiskError(f"{path} is of another service: its key is {key.hex()[:16]}…, which {path.parent / OF_SERVERS} does not name")
 
@@ -129,9 +130,51 @@ def server_seeds(settings: Settings) -> tuple[bytes, ...]:
 
 def note_begun(settings: Settings) -> None:
     """All servers have their disks now."""
-    mark = Path(settings.data_folder) / OF_SERVERS
-    with contextlib.suppress(OSError, ValueError):  # then it is not noticed if one is missing later
-        _write(mark, json.loads(mark.read_text()) | {"begun": True})
+    folder = Path(settings.data_folder)
+    with contextlib.suppress(DiskError):  # then it is not noticed if one is missing later
+        found = noted(folder)
+        if found is not None and not found.begun:
+            _note(folder, found.terms, is_begun=True)
+
+
+def back_up_servers(folder: Path) -> tuple[ServerBackup, RestoredLog]:
+    """The backup of a service whose disks are in the folder, as it was or is just now; and what a restored one begins with.
+
+    What was answered before this was called is in it. Raises DiskError where the disks do not hold enough, or are damaged.
+    """
+    found = noted(folder)
+    if found is None:
+        raise DiskError(f"{folder} has no disks of a service")
+    if not found.begun:
+        raise DiskError(f"{folder} is of a service whose servers have not all begun, which has answered nobody yet")
+    taken = wall_clock().isoformat(timespec="seconds")
+    paths = {position: _path(folder, position) for position in range(found.terms.num_servers)}
+    disks = {_server(position): Kept.of(content_beside(path)) for position, path in paths.items() if path.exists()}
+    for kept in disks.values():
+        kept.facts.pop("key", None)  # keys are made anew
+    backup = ServerBackup(found.terms, tuple(bytes.fromhex(key) for key in found.keys), taken, disks)
+    return backup, backup.check()
+
+
+def restore_servers(backup: ServerBackup, folder: Path, owner: str) -> RestoredLog:
+    """Make a folder of disks of a backup, under new keys where servers sign; what that rests on.
+
+    Raises DiskError, and then there is no service in the folder.
+    """
+    restored, terms = backup.check(), backup.terms
+    with claimed(folder, owner):
+        if disks_in(folder) or (folder / OF_SERVERS).exists():
+            raise DiskError(f"{folder} has disks already, and what is on them would be gone: give a folder that is empty, or not there")
+        seeds = [random_bytes(KEY_SEED_SIZE) for _ in backup.keys]
+        keys = [SigningKey(seed) for seed in seeds]
+        standing = restored.standing(keys) if keys else None
+        for position in range(terms.num_servers):
+            with contextlib.closing(SqliteDisk(_path(folder, position), owner)) as disk:
+                disk.checkpoint(facts_of_server(position, seeds[position] if keys else None), {}, 0)
+                restored.put_into(DiskStore(disk, position), standing)
+        # Only now: without it the disks are no service's, and nobody begins with some of them.
+        _note(folder, terms, is_begun=True, keys=[key.public for key in keys])
+    return restored
 
 
 def _server(position: int) -> str:
@@ -142,12 +185,14 @@ def _path(folder: Path, position: int) -> Path:
     return folder / f"{_server(position)}{ENDING}"
 
 
-def _write(mark: Path, terms: dict[str, Any]) -> None:
-    """All of it or nothing, for the owner alone. Raises DiskError."""
+def _note(folder: Path, terms: ServerTerms, *, is_begun: bool, keys: Sequence[bytes] = ()) -> None:
+    """Write the file: all of it or nothing, for the owner alone. Raises DiskError."""
+    found = NotedService(**msgspec.structs.asdict(terms), begun=is_begun, keys=tuple(key.hex() for key in keys))
+    mark = folder / OF_SERVERS
     beside = mark.with_suffix(".new")
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(json.dumps(terms, indent=1) + "\n")
+            file.write(msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, mark)

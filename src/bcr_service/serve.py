@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
         service = read_service(path)
         demand_usable(service.files)
         if options.lab and service.scenario.hosts:
-            raise Unusable("--lab: the processes of other hosts are not in the laboratory's hands; leave out hosts, or --lab")
+            raise Unusable("--lab: the processes of other hosts are not in the laboratory's hands, and their nodes load no code of faults; "
+                           "leave out hosts, or --lab")  # fmt: skip
         demand_free(service.join)
         sockets = listen(service.listeners)
         disks = disks_of(service, path, options.data)

@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bcr.evidence.backups import Backup
+from bcr.evidence.evidence_files import SERVER_BACKUP, WrongVersion, kind_of
+from bcr.evidence.server_backups import RestoredLog, ServerBackup
 from bcr.stable.disk import DiskError
 from bcr.stable.recovery import Recovery
 from bcr_run import output
-from bcr_runtime.data_folder import back_up, restore
+from bcr_runtime.data_folder import OF_SERVERS, back_up, restore
+from bcr_runtime.server_folder import back_up_servers, restore_servers
 
 DONE, BAD_INPUT = 0, 2
 RESTORING = """Makes the folder of a new service of a backup, once everything in it is checked: the signatures of Olympus and of the
 replicas, and the digests of the states. The new service has a key of Olympus of its own, so that nobody takes what it says for what
-the other one, which may have gone on, has said: callers have to be told the new key."""
+the other one, which may have gone on, has said: callers have to be told the new key. A backup of servers of Raft has no signatures
+to check, and their callers do not notice that the service is another one; servers among liars get new keys."""
+NO_OLYMPUS = "--olympus-key: servers of {} have no Olympus, and nothing in their backup is signed by one"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +32,8 @@ def main(arguments: Sequence[str]) -> int:
                         help="of the service's disks; of a service over several hosts that of Olympus and those of t+1 hosts at least (default: data)")  # fmt: skip
     options = parser.parse_args(arguments)
     try:
+        if any((folder / OF_SERVERS).exists() for folder in options.folders):
+            return _back_up_servers(options.folders, options.file)
         backup, recovery = back_up(options.folders)
         _write(options.file, backup.pack())
     except (DiskError, OSError) as error:
@@ -34,6 +41,16 @@ def main(arguments: Sequence[str]) -> int:
         return BAD_INPUT
     print(f"{options.file}: {_told(backup, recovery)}")
     print(f"the key of its Olympus is {backup.olympus_key.hex()}")
+    return DONE
+
+
+def _back_up_servers(folders: Sequence[Path], file: Path) -> int:
+    """Raises DiskError and OSError."""
+    if len(folders) != 1:
+        raise DiskError(f"servers have all their disks in one folder, and {len(folders)} are given")
+    backup, restored = back_up_servers(folders[0])
+    _write(file, backup.pack())
+    print(f"{file}: {_told_of_servers(backup, restored)}")
     return DONE
 
 
@@ -46,7 +63,10 @@ def restore_main(arguments: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="check the backup, and make nothing")
     options = parser.parse_args(arguments)
     try:
-        backup = Backup.unpack(options.file.read_bytes())
+        data = options.file.read_bytes()
+        if _kind_of(data) == SERVER_BACKUP:
+            return _restore_servers(ServerBackup.unpack(data), options)
+        backup = Backup.unpack(data)
         if options.olympus_key not in (None, backup.olympus_key):
             raise DiskError(f"a backup of another service: the key of its Olympus is {backup.olympus_key.hex()}")
         if options.check:
@@ -64,6 +84,34 @@ def restore_main(arguments: Sequence[str]) -> int:
     print("what was written after the backup is not there")
     print(f"the key of Olympus is now {key.hex()}")
     return DONE
+
+
+def _kind_of(data: bytes) -> str:
+    try:
+        return kind_of(data)
+    except WrongVersion:  # of a record, which is no backup either
+        return ""
+
+
+def _restore_servers(backup: ServerBackup, options: argparse.Namespace) -> int:
+    """Raises DiskError and OSError."""
+    if options.olympus_key is not None:
+        raise DiskError(NO_OLYMPUS.format(backup.terms.protocol))
+    if options.check:
+        print(f"{options.file}: {_told_of_servers(backup, backup.check())}")
+        return DONE
+    restored = restore_servers(backup, options.folder, f"bcr restore {options.file.name}")
+    print(f"{options.folder}: {_told_of_servers(backup, restored)}")
+    for sentence in restored.trusted:
+        print(f"trusted: {sentence}")
+    print("what was written after the backup is not there, and callers do not notice that: end the other service, or tell them")
+    return DONE
+
+
+def _told_of_servers(backup: ServerBackup, restored: RestoredLog) -> str:
+    terms = backup.terms
+    return (f"as of {backup.taken}, {terms.protocol}, t = {terms.t}, object {terms.object}, {len(backup.disks)} disks of servers, "
+            f"up to entry {restored.last.index}, of term {restored.last.term}")  # fmt: skip
 
 
 def _told(backup: Backup, recovery: Recovery) -> str:

@@ -1,9 +1,8 @@
 """Tells in words what a folder of disks holds: that of a run, or of a service."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from bcr.braft.standing import standing_of
 from bcr.raft.disk_store import seed_on, stored_on
@@ -18,7 +17,7 @@ from bcr.stable.olympus_log import OlympusFacts
 from bcr.state.running import Snapshot
 from bcr_run import output
 from bcr_runtime.data_folder import disks_in, read_disk
-from bcr_runtime.server_folder import noted
+from bcr_runtime.server_folder import NotedService, noted
 from bcr_runtime.stable_storage import OLYMPUS
 
 
@@ -51,14 +50,14 @@ def main(arguments: Sequence[str]) -> int:
     return int(problems > 0)
 
 
-def told_of_service(terms: Mapping[str, Any] | None) -> Iterator[str]:
+def told_of_service(found: NotedService | None) -> Iterator[str]:
     """What the file beside the disks of servers with a leader says, a line each; nothing where there is none."""
-    if terms is not None:
-        said = ", ".join(f"{name} = {terms[name]}" for name in ("t", "object", "client_window", "state_limit"))
-        yield f"servers of a service with protocol = {terms['protocol']}, {said}"
-        if terms["members"]:
-            yield f"at first those at {', '.join(map(str, terms['members']))} decided"
-        yield "all of them have begun, so that a disk that is missing is lost" if terms["begun"] else "not all of them have begun yet"
+    if found is not None:
+        said = ", ".join(f"{name} = {getattr(found, name)}" for name in ("protocol", "t", "object", "client_window", "state_limit"))
+        yield f"servers of a service with {said}"
+        if found.members:
+            yield f"at first those at {', '.join(map(str, found.members))} decided"
+        yield "all of them have had their disks, so that one that is missing is lost" if found.begun else "not all of them have begun yet"
 
 
 def told_of_olympus(folder: Path) -> Iterator[str]:

@@ -330,6 +330,15 @@ def test_hosts_that_make_no_sense_are_told(tmp_path, change, what):
         parse_service(FILE.replace(*change), str(tmp_path / "own.config"))
 
 
+def test_a_laboratory_over_several_hosts_is_refused_with_the_reason_before_anything_starts(tmp_path, capsys):
+    (tmp_path / "service.cookie").write_text("c" * 64)
+    (tmp_path / "service.cookie").chmod(0o600)
+    (tmp_path / "own.config").write_text(FILE)
+    assert main(["serve", str(tmp_path / "own.config"), "--lab", "--data", str(tmp_path / "data")]) == 2
+    assert "--lab: the processes of other hosts are not in the laboratory's hands" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("host", "cookie", "what"),
     [

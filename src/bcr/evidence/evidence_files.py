@@ -13,7 +13,8 @@ RECORD = "bcr record"
 EVIDENCE = "bcr evidence"
 READING = "bcr reading"
 BACKUP = "bcr backup"
-VERSIONS = {RECORD: 3, EVIDENCE: 1, READING: 1, BACKUP: 1}  # that this program writes and reads
+SERVER_BACKUP = "bcr backup of servers"
+VERSIONS = {RECORD: 3, EVIDENCE: 1, READING: 1, BACKUP: 1, SERVER_BACKUP: 1}  # that this program writes and reads
 
 T = TypeVar("T")
 
