@@ -1,12 +1,11 @@
 """A backup that is taken under load, and what becomes of it when it is restored, altered, or another one."""
 
 import contextlib
-import threading
 
 import msgspec
 import pytest
 from serving import bcr, served
-from test_durable_service import FILE, Writer
+from test_durable_service import FILE, backed_up_under_load
 
 from bcr.evidence.backups import Backup
 from bcr.signed.encoding import decode, encode
@@ -22,21 +21,8 @@ EACH_FIVE = FILE + "checkpt_interval = 5\n"
 def taken(tmp_path_factory):
     """The folder of a service that has ended, with a backup of when it ran, and what its writers had been told before that."""
     folder = tmp_path_factory.mktemp("backed-up")
-    is_over = threading.Event()
     with served(folder, "--data", folder / "data", text=EACH_FIVE) as running:
-        writers = [Writer(running, number, lambda: not is_over.is_set()) for number in range(3)]
-        for writer in writers:
-            writer.start()
-        try:
-            while min(len(writer.told) for writer in writers) < 20:
-                assert running.process.poll() is None
-            told = [[token for token, is_written in [*writer.told.items()] if is_written] for writer in writers]
-            done = bcr("backup", folder / "backup", folder / "data")
-        finally:
-            is_over.set()
-            for writer in writers:
-                writer.join()
-        assert (done.returncode, done.stderr) == (0, "")
+        _, told, done = backed_up_under_load(running, folder, 3, 20)
         assert running.ask("PUT", "/keys/after", b"1")[0] == 204
         olympus_key = done.stdout.split()[-1]
         with Store(running.url, olympus_key=olympus_key) as store:

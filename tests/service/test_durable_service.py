@@ -10,7 +10,7 @@ import time
 
 import psutil
 import pytest
-from serving import command, served
+from serving import bcr, command, served
 
 FILE = """t = 1
 durable = on
@@ -104,6 +104,26 @@ class Writer(threading.Thread):
                 self.told[token] = True
             elif json.loads(told)["definite"]:
                 self.told[token] = False
+
+
+def backed_up_under_load(running, folder, count, least):
+    """Back a service up while so many writers write, each of which had been told of so many tokens before; the writers, the tokens that
+    each knew to be written then, and the command that has ended."""
+    is_over = threading.Event()
+    writers = [Writer(running, number, lambda: not is_over.is_set()) for number in range(count)]
+    for writer in writers:
+        writer.start()
+    try:
+        while min(len(writer.told) for writer in writers) < least:
+            assert running.process.poll() is None
+        told = [[token for token, is_written in [*writer.told.items()] if is_written] for writer in writers]
+        done = bcr("backup", folder / "backup", folder / "data")
+    finally:
+        is_over.set()
+        for writer in writers:
+            writer.join()
+    assert (done.returncode, done.stderr) == (0, "")
+    return writers, told, done
 
 
 def demand_kept(running, writers):

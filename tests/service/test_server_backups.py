@@ -1,12 +1,11 @@
 """A backup of servers of Raft, and of Raft among liars, that is taken under load, and what becomes of it when it is restored or altered."""
 
 import contextlib
-import threading
 
 import msgspec
 import pytest
 from serving import bcr, served
-from test_durable_service import Writer, demand_kept
+from test_durable_service import backed_up_under_load, demand_kept
 from test_raft_service import file_of
 
 from bcr.braft.standing import FIELDS
@@ -32,21 +31,8 @@ def text_of(protocol):
 def taken(request, tmp_path_factory):
     """The folder of a service that has ended, with a backup of when it ran, and what its writers had been told before that."""
     folder, text = tmp_path_factory.mktemp(request.param), text_of(request.param)
-    is_over = threading.Event()
     with served(folder, "--data", folder / "data", text=text) as running:
-        writers = [Writer(running, number, lambda: not is_over.is_set()) for number in range(WRITERS)]
-        for writer in writers:
-            writer.start()
-        try:
-            while min(len(writer.told) for writer in writers) < 12:
-                assert running.process.poll() is None
-            told = [[token for token, is_written in [*writer.told.items()] if is_written] for writer in writers]
-            done = bcr("backup", folder / "backup", folder / "data")
-        finally:
-            is_over.set()
-            for writer in writers:
-                writer.join()
-        assert (done.returncode, done.stderr) == (0, "")
+        writers, told, _ = backed_up_under_load(running, folder, WRITERS, 12)
         assert running.ask("PUT", "/keys/after", b"1")[0] == 204
         demand_kept(running, writers)
     return folder, request.param, told
