@@ -6,6 +6,9 @@ from hypothesis import strategies as st
 from memory_chain import append, get, put
 
 from bcr.objects.dictionary import Operation, apply
+from bcr.objects.store import Item
+from bcr.objects.store_operations import delete
+from bcr.objects.store_operations import put as put_json
 from bcr.signed.encoding import decode, encode
 from bcr.signed.merkle import Tree
 from bcr.signed.violations import MalformedMessage
@@ -111,6 +114,15 @@ def test_few_buckets_and_many_are_told_in_order(count):
     buckets.execute([put("another", "value")])
     assert before == tuple(sorted(before)) and len({bucket_of(str(key)) for key in range(count)}) == len(before)
     assert buckets.pairs() == tuple(sorted(buckets.pairs())) == tuple(sorted(buckets.encoded().items()))
+
+
+def test_the_buckets_of_a_large_object_follow_what_is_written_and_removed():
+    buckets = Buckets.of({str(key): Item("1", 0, 0, 0) for key in range(3 * FEW)}, "store")
+    buckets.pairs()
+    lonely = next(str(key) for key in range(3 * FEW) if [bucket_of(str(each)) for each in range(3 * FEW)].count(bucket_of(str(key))) == 1)
+    for operation in (delete(lonely), put_json("another", "2"), put_json("0", "3")):
+        buckets.execute((operation,), place=(0, 1, 0))
+        assert buckets.pairs() == Buckets.of(buckets.values(), "store").pairs()
 
 
 def test_the_tree_over_buckets_holds_nothing_of_those_that_are_empty_and_is_the_tree_over_all():
