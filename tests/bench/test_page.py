@@ -49,7 +49,13 @@ def folder(tmp_path):
     series = run_plan(Plan(2, BASE, SWEEPS), SWEEPS, fake)
     costs = Costs(20.0, 60.0, 1.0, 1.0, 1.0, 10.0, 2.0, 0.5)
     basis = Basis({"processor": "some", "cores": "2"}, costs, Layer(300.0, 80.0), [SlowLink(1, 5, 20.0, 20.0)])
-    contents = as_json(["./bcr", "bench"], "2000-01-01 00:00 UTC", basis, SWEEPS, series)
+    contents = as_json(
+        ["./bcr", "bench", "run", "--output", "/somewhere/else", "--count", "2", "--output=there"],
+        "2000-01-01 00:00 UTC",
+        basis,
+        SWEEPS,
+        series,
+    )
     write(tmp_path, contents, series)
     write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")
     return tmp_path
@@ -74,7 +80,7 @@ def test_the_page_is_one_file_with_its_plots_inside(folder):
 
 def test_the_page_says_where_and_by_what_it_was_measured_and_what_failed(folder):
     text = (folder / "docs" / "performance.md").read_text()
-    assert "`./bcr bench`" in text
+    assert "`./bcr bench run --count 2`" in text
     assert "| processor | some |" in text
     assert "no result" in text
 
@@ -90,7 +96,7 @@ def test_every_plot_is_there_as_pdf_too_and_has_a_caption_with_the_command(folde
     for svg in folder.glob("*.svg"):
         assert svg.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         assert f"<a href='{svg.stem}.pdf'>PDF</a></figcaption>" in text
-    assert "<figcaption>throughput and latency over time; <code>./bcr bench</code>" in text
+    assert "<figcaption>throughput and latency over time; <code>./bcr bench run --count 2</code>" in text
     assert "| crash | 12 |" in (folder / "docs" / "performance.md").read_text()
 
 
@@ -99,6 +105,10 @@ def test_the_same_figures_give_the_same_plots(folder, tmp_path):
     again.mkdir()
     write_page(json.loads((folder / "bench.json").read_text()), again, None)
     assert all((again / path.name).read_text() == path.read_text() for path in folder.glob("*.svg"))
+
+
+def test_the_command_that_the_page_tells_names_no_folder_of_this_machine(folder):
+    assert json.loads((folder / "bench.json").read_text())["command"] == "./bcr bench run --count 2"
 
 
 def test_the_page_keeps_the_section_that_another_command_writes(folder):

@@ -4,6 +4,7 @@ import csv
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def as_json(command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[S
     """Everything that was measured: `points`, each with its settings, its `runs`, their `median`, and its `prediction`."""
     return {
         "began": began,
-        "command": shlex.join(command),
+        "command": shlex.join(_without_output(command)),
         **msgspec.to_builtins(basis),
         "sweeps": msgspec.to_builtins(sweeps),
         "points": [
@@ -47,6 +48,15 @@ def as_json(command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[S
             for each in series
         ],
     }
+
+
+def _without_output(command: Sequence[str]) -> list[str]:
+    """The command as anybody would give it: where its files went is nobody else's business."""
+    kept: list[str] = []
+    for before, word in pairwise(("", *command)):
+        if not word.startswith("--output=") and "--output" not in (before, word):
+            kept.append(word)
+    return kept
 
 
 def _prediction(basis: Basis, series: Series) -> Any:
