@@ -162,7 +162,7 @@ class Collection:
 
     def has_all_clients(self) -> bool:
         """Whether every client that is owed something has handed over its record."""
-        return self.owed <= set(self._client_records)
+        return self.has_all_clients_but(())
 
     def has_all_clients_but(self, fallen: Collection_[int]) -> bool:
         """The same without these."""

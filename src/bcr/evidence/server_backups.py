@@ -155,8 +155,9 @@ class ServerBackup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         states: dict[Position, tuple[int, bytes]] = {}
         for position, stored in disks.items():
             if stored.snapshot:
-                other, digest = states.setdefault(stored.snapshot_at, (position, decode(Snapshot, stored.snapshot).digest()))
-                if digest != decode(Snapshot, stored.snapshot).digest():
+                digest = decode(Snapshot, stored.snapshot).digest()
+                other, expected = states.setdefault(stored.snapshot_at, (position, digest))
+                if digest != expected:
                     raise DamagedError(f"replica_{other} and replica_{position} have two states at entry {stored.snapshot_at.index}")
         chosen = max(disks, key=lambda position: (_last(disks[position]).term, _last(disks[position]).index))
         stored = disks[chosen]
