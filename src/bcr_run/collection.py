@@ -10,7 +10,7 @@ from bcr.chain.limits import most_state_bytes, state_limits
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.faults.plans import FaultPlan, spoiled_by, spoiled_in_raft, struck_by
-from bcr.raft.changes import REMOVE, ScheduledChange
+from bcr.raft.changes import ScheduledChange, surely_deciding
 from bcr.raft.kept_logs import KeptLog
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Pieces
@@ -224,7 +224,7 @@ class RaftCollection(Collection):
         self._protocol = protocol
         self.circle = Keyring()
         self._changes: list[ScheduledChange] = []
-        self._members = set(settings.first_members or range(settings.num_replicas))  # servers that decide, as far as is known
+        self._begun: set[ScheduledChange] = set()
         self._log_pieces: dict[int, Pieces] = {}
         self._logs: dict[int, KeptLog] = {}
 
@@ -240,25 +240,27 @@ class RaftCollection(Collection):
 
     def begin_change(self, change: ScheduledChange) -> None:
         """A change is asked for: until it is made nobody knows whether the server has to be as far as others."""
-        self._members.discard(change.server)
+        self._begun.add(change)
 
     def end_change(self, change: ScheduledChange) -> None:
         """It is made."""
         self._changes.append(change)
-        if change.kind != REMOVE:
-            self._members.add(change.server)
+
+    def _owing(self) -> set[tuple[int, int]]:
+        """Servers that decide, as far as is known, and that no fault has struck."""
+        first = self.settings.first_members or range(self.settings.num_replicas)
+        return {(0, position) for position in surely_deciding(first, self._begun, self._changes)} - self._struck()
 
     def _of_living(self) -> list[ReplicaReport]:
         """What servers have told that decide, and that no fault has struck."""
-        owing = {(0, position) for position in self._members} - self._struck()
+        owing = self._owing()
         return [each.statement for place, each in self._reports.items() if place in owing]
 
     def has_equal_reports(self) -> bool:
         """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much."""
         servers = self.settings.num_replicas
         reports = self._of_living()
-        owing = {(0, position) for position in self._members} - self._struck()
-        is_told = len(reports) >= len(owing) and 2 * len(self._reports) > servers
+        is_told = len(reports) >= len(self._owing()) and 2 * len(self._reports) > servers
         return is_told and len({report.slots for report in reports}) <= 1
 
     def furthest(self) -> list[int]:
