@@ -283,12 +283,12 @@ class _Beside:
 
     def departures(self, steps: list[BraftStep]) -> Iterator[str]:
         """Of the first step that departs: what comes behind it tells nothing more."""
-        for number, step in enumerate(steps):
-            found = [*self._of(step), *(f"the specification fails: {failure}" for failure in self._follower.failures)]
-            if found:
-                yield from (f"step {number}: {what}" for what in found)
-                break
-        self._follower.end()
+        with self._follower:
+            for number, step in enumerate(steps):
+                found = [f"step {number}: {what}" for what in self._of(step)]
+                yield from found
+                if found or self._follower.failures:
+                    break
 
     def _of(self, step: BraftStep) -> Iterator[str]:
         own, view = self._follower.process._state, step.view

@@ -9,7 +9,9 @@ correct ones still have to do what the specification allows.
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, Self
 
 import msgspec
 from da import sim
@@ -22,15 +24,17 @@ from bcr_sim.distalgo import Container, ProcessId, System
 from bcr_sim.network import Network
 from bcr_sim.world import MILLISECOND_NS, World
 from bcr_spec.recording import Account, Recorded
-from bcr_spec.text import with_digests
+from bcr_spec.text import FOLDER, with_digests
 from bcr_spec.translation import Message, Translator
 
 FIRST_UID = 1_000_000  # of processes of the specification: those of the run are below
+SPECIFICATION = "the specification"  # who departs where an error was raised in it: of the run that says nothing
 NEVER_S = 1e9  # a time limit: what timers do is the run's to choose
 
 # What only a timer may have been the reason for, and what a timer may have been late for.
 AT_ANY_TIME = frozenset({"reconfiguration_request"})
 ANSWERS = frozenset({"result_message", "error", "stale"})
+LOGGER = logging.getLogger(__name__)
 
 
 class NotSpecified(Exception):
@@ -42,6 +46,11 @@ class Departure(msgspec.Struct, frozen=True):
 
     who: str
     what: str
+
+    @property
+    def is_error_of_specification(self) -> bool:
+        """Whether nobody of the run departs, but the specification itself came to an error."""
+        return self.who == SPECIFICATION
 
     def __str__(self) -> str:
         return f"{self.who}: {self.what}"
@@ -99,7 +108,13 @@ class SpecifiedProcess:
     def failures(self) -> list[str]:
         return self._system.failures
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It ends; what it came to an end by before is logged, as errors in its handlers are."""
+        for failure in self._system.failures:
+            LOGGER.error("%s", failure)
         self._world.end()
 
 
@@ -125,15 +140,26 @@ def departures(run: Recorded) -> list[Departure]:
     with complaints_of_processes() as complaints, with_digests(run.translator.digests.of) as text:
         follow = _Following(run, text)
         found = [departure for account in run.accounts for departure in follow.departures_of(account)]
-    return [Departure("the specification", complaint) for complaint in complaints] + found
+    return [Departure(SPECIFICATION, complaint) for complaint in complaints] + found
 
 
 def departures_of_servers(whats: Iterable[tuple[int, Iterable[str]]]) -> list[Departure]:
     """What the specification's servers find at each position, and what goes wrong in them; they do it as they are iterated over."""
     distalgo.set_options()
     with complaints_of_processes() as complaints:
-        found = [Departure(f"replica_{position}", what) for position, those in whats for what in those]
-    return [Departure("the specification", complaint) for complaint in complaints] + found
+        found = [Departure(f"replica_{position}", what) for position, those in whats for what in until_an_error(those)]
+    return [Departure(SPECIFICATION, complaint) for complaint in complaints] + found
+
+
+def until_an_error(whats: Iterable[str]) -> Iterator[str]:
+    """What is found until a query of the specification raises an error, which is logged, as errors in its handlers are. Raises errors
+    of anybody else."""
+    try:
+        yield from whats
+    except Exception as error:
+        if not any(Path(frame.filename).parent == FOLDER for frame in extract_tb(error.__traceback__)):
+            raise
+        LOGGER.exception("%r", error)
 
 
 @contextmanager
@@ -163,22 +189,20 @@ class _Following:
         rule = {"Replica": self._replica, "Client": self._client, "Olympus": self._judged}[account.role]
         is_batching = self._scenario.batch_limit > 1 and account.role == "Replica" and account.position == 0
         if account.is_correct and not is_batching:
-            yield from (Departure(_name(account), what) for what in rule(account))
+            yield from (Departure(_name(account), what) for what in until_an_error(rule(account)))
 
     # -- replicas
 
     def _replica(self, account: Account) -> Iterator[str]:
         arguments = (account.position, account.configuration, self._scenario.t, self._olympus.pid,
                      self._scenario.client_window, self._scenario.checkpoint_interval, NEVER_S)  # fmt: skip
-        follower = SpecifiedProcess(self._text.Replica, arguments)
-        for step in _once_it_is_somebody(account.steps):
-            follower.hear(step.other, step.message)
         own = [(each.other, each.message) for each in account.steps if not each.has_arrived]
-        yield from self._compared(account, own, follower)
-        follower.end()
+        with SpecifiedProcess(self._text.Replica, arguments) as follower:
+            for step in _once_it_is_somebody(account.steps):
+                follower.hear(step.other, step.message)
+            yield from self._compared(account, own, follower)
 
     def _compared(self, account: Account, own: list[tuple[ProcessId, Message]], follower: SpecifiedProcess) -> Iterator[str]:
-        yield from (f"the specification fails: {failure}" for failure in follower.failures)
         expected = [(to, self._named(message)) for to, message in follower.said]
         actual = [(to, self._named(message)) for to, message in own]
         if _names(expected) & AT_ANY_TIME - _names(actual) and not account.is_cut_short:
@@ -204,11 +228,10 @@ class _Following:
             tuple((each.name, each.key, each.argument) for each in operations) for operations in self._workloads[account.position]
         )
         arguments = (account.position, self._scenario.t, self._olympus.pid, workload, self._scenario.client_window, NEVER_S)
-        follower = SpecifiedProcess(self._text.Client, arguments)
-        for step in account.steps:
-            if step.has_arrived:
-                follower.hear(step.other, step.message)
-        yield from (f"the specification fails: {failure}" for failure in follower.failures)
+        with SpecifiedProcess(self._text.Client, arguments) as follower:
+            for step in account.steps:
+                if step.has_arrived:
+                    follower.hear(step.other, step.message)
         accepted = [(message[2], message[3]) for _, message in follower.said if message[0] == "answered"]
         if sorted(accepted) != sorted(account.accepted):
             yield f"accepted {_differing(account.accepted, accepted)}"
@@ -216,29 +239,30 @@ class _Following:
         for step in account.steps:
             if not step.has_arrived and step.message[0] == "client_request" and step.message[1] not in allowed:
                 yield f"sends {_short(step.message)}, which it may not"
-        follower.end()
 
     # -- Olympus
 
     def _judged(self, account: Account) -> Iterator[str]:
-        judge = _Judge(self._text, self._scenario.t, self._clients, self._translator)
-        for step in account.steps:
-            if step.has_arrived:
-                judge.hears(step)
-            else:
-                yield from judge.says(step)
+        arguments = (self._scenario.t, self._clients, 1, 1, NEVER_S)
+        with SpecifiedProcess(self._text.Olympus, arguments, starts=False) as olympus:
+            judge = _Judge(olympus, self._scenario.t, self._translator, self._text.EMPTY)
+            for step in account.steps:
+                if step.has_arrived:
+                    judge.hears(step)
+                else:
+                    yield from judge.says(step)
 
 
 class _Judge:
     """Says of each thing that Olympus does whether the specification allows it, by what it has heard until then."""
 
-    def __init__(self, text: Any, t: int, clients: tuple[ProcessId, ...], translator: Translator) -> None:
-        self._olympus = SpecifiedProcess(text.Olympus, (t, clients, 1, 1, NEVER_S), starts=False)
+    def __init__(self, olympus: SpecifiedProcess, t: int, translator: Translator, empty: Any) -> None:
+        self._olympus = olympus
         self._state = self._olympus.process._state
         self._state.number = 0
         self._size = 2 * t + 1
         self._digest = translator.digests.of
-        self._beginning = self._digest(text.EMPTY)
+        self._beginning = self._digest(empty)
         self._attempts: dict[int, dict[int, Any]] = {}  # attempt -> what each receiver is to catch up with
         self.quorums: list[tuple[int, ...]] = []
 

@@ -4,14 +4,28 @@ An OS process of its own has the bug, which must be there before anything of it 
 `python3 -m bcr_spec.sensitivity "suffix not executed" 40`; a third argument `raft` or `byzantine_raft` takes the bug from those of that protocol.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rich.table import Table
+
+from bcr_run.output import Terminal
 from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import Bug, apart, bugs, seed_bug
 
+if TYPE_CHECKING:  # these may have the bug, and are imported once it is in its place
+    from bcr.scenario import Scenario
+    from bcr_spec.following import Departure, NotSpecified
+
 ALL = "all"  # in place of a name
+NOTICED, ERROR, NOT_NOTICED = VERDICTS = ("noticed", "error in the specification", "not noticed")
+NO_VERDICT = "no verdict"  # where the search itself came to an error
 MOST_MESSAGES = 6_000  # of a run that is looked at: the specification takes the longer the longer a run is
 
 
@@ -66,53 +80,86 @@ def main(arguments: list[str]) -> int:
     name, seeds, protocol = arguments[0], int(arguments[1]), (arguments[2:] or ["shuttle"])[0]
     if name == ALL:
         chosen = [bug for bug in bugs(protocol) if not bug.get("durable")]
-        noticed = 0
+        counts: Counter[str] = Counter()
         for bug, said in apart(chosen, 1, lambda bug: noticing(bug, seeds, protocol)):
-            noticed += said.startswith("noticed")
+            counts[next((verdict for verdict in VERDICTS if said.startswith(verdict)), NO_VERDICT)] += 1
             print(f"{bug['name']}: {said}", flush=True)
-        print(f"{noticed} of {len(chosen)} noticed")
-        return 0 if noticed else 1
+        Terminal().print(_table_of(counts))
+        return 0 if counts[NOTICED] else 1
     [bug] = [each for each in bugs(protocol) if each["name"] == name]
     said = noticing(bug, seeds, protocol)
     print(said)
-    return 0 if said.startswith("noticed") else 1
+    return 0 if said.startswith(NOTICED) else 1
+
+
+def _table_of(counts: Counter[str]) -> Table:
+    """How many bugs of each verdict."""
+    shown = (*VERDICTS, *([NO_VERDICT] if counts[NO_VERDICT] else []))
+    table = Table("bugs", *shown)
+    table.add_row(str(counts.total()), *(str(counts[verdict]) for verdict in shown))
+    return table
 
 
 def noticing(bug: Bug, seeds: int, protocol: str) -> str:
     """The first seed at which a run with the bug departs, and how; in an OS process that has nothing imported which could have it."""
     importlib.import_module("da")  # which imports the layer below us, not the other way round
     seed_bug(bug)
-    from bcr_spec.braft_following import RecordedBraft, departures_of_braft
-    from bcr_spec.following import Departure, NotSpecified, departures
-    from bcr_spec.raft_following import RecordedRaft, departures_of_raft
-    from bcr_spec.recording import Recorded, drawn
+    from bcr_spec.following import NotSpecified
+    from bcr_spec.recording import drawn
 
     base = bug.get("scenario", {"raft": ELECTIONS, "byzantine_raft": LIARS}.get(protocol))
     if base is not None and "\n" not in base:
         base = Path(PROJECT / base).read_text()
-    why = ""
-    for seed in range(seeds):
-        found: list[Departure] = []
-        scenario = drawn(seed, base)
-        try:
-            if protocol == "raft":
-                raft = RecordedRaft(scenario)
-                raft.outcome()
-                found = departures_of_raft(raft)
-            elif protocol == "byzantine_raft":
-                braft = RecordedBraft(scenario)
-                braft.outcome()
-                found = departures_of_braft(braft)
-            else:
-                run = Recorded(scenario)
-                run.outcome()
-                if sum(len(account.steps) for account in run.accounts) <= MOST_MESSAGES:
-                    found = departures(run)
-        except NotSpecified as not_specified:
-            why = f": {not_specified}"
-        for departure in found:
-            return f"noticed at seed {seed}: {departure}"[:300]
-    return f"not noticed in {seeds} seeds{why}"[:300]
+    refusal: NotSpecified | None = None
+
+    def found_of_seeds() -> Iterator[list[Departure]]:
+        nonlocal refusal
+        for seed in range(seeds):
+            try:
+                yield _departures(drawn(seed, base))
+            except NotSpecified as reason:
+                refusal = reason
+                yield []
+
+    verdict = verdict_of(found_of_seeds())
+    return (verdict if refusal is None or verdict.startswith(NOTICED) else f"{verdict}: {refusal}")[:300]
+
+
+def _departures(scenario: Scenario) -> list[Departure]:
+    """Where a run of the scenario departs, found by the specification of its protocol; a run that is too long is not looked at.
+    Raises NotSpecified."""
+    from bcr_spec.braft_following import RecordedBraft, departures_of_braft
+    from bcr_spec.following import departures
+    from bcr_spec.raft_following import RecordedRaft, departures_of_raft
+    from bcr_spec.recording import Recorded
+
+    if scenario.protocol == "raft":
+        raft = RecordedRaft(scenario)
+        raft.outcome()
+        return departures_of_raft(raft)
+    if scenario.protocol == "byzantine_raft":
+        braft = RecordedBraft(scenario)
+        braft.outcome()
+        return departures_of_braft(braft)
+    run = Recorded(scenario)
+    run.outcome()
+    return departures(run) if sum(len(account.steps) for account in run.accounts) <= MOST_MESSAGES else []
+
+
+def verdict_of(runs: Iterable[Sequence[Departure]]) -> str:
+    """One of VERDICTS, and what it is of, from what was found in the run of each seed, which is looked at only until the bug is noticed.
+
+    A run in which the specification itself came to an error notices nothing: what else is found in it may come of that error.
+    """
+    seeds, first_error = 0, ""
+    for seed, found in enumerate(runs):
+        error = next((departure for departure in found if departure.is_error_of_specification), None)
+        if found and error is None:
+            return f"{NOTICED} at seed {seed}: {found[0]}"
+        if error is not None:
+            first_error = first_error or f"{ERROR} at seed {seed}: {error.what}"
+        seeds = seed + 1
+    return first_error or f"{NOT_NOTICED} in {seeds} seeds"
 
 
 if __name__ == "__main__":

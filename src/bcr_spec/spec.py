@@ -69,7 +69,8 @@ def _held(scenario: Scenario) -> int:
 
 def _told(scenario: Scenario, found: Sequence[Departure], what: str) -> int:
     console = Terminal()
-    verdict = "violated" if found else "as specified"
+    is_error = any(departure.is_error_of_specification for departure in found)
+    verdict = "error in the specification" if is_error else "violated" if found else "as specified"
     for line in (f"{scenario.name}: {verdict}; {what}", *(f"  {departure}" for departure in found)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 1 if found else 0

@@ -9,10 +9,12 @@ from bcr.scenario import parse_scenario, read_scenario
 from bcr.scenario.values import Simulation
 from bcr_runtime.places import SCENARIOS
 from bcr_spec.alone import CrashPoint, run_alone
-from bcr_spec.following import NotSpecified, departures
+from bcr_spec.following import SPECIFICATION, Departure, NotSpecified, departures
 from bcr_spec.measure import measurements
 from bcr_spec.recording import Recorded, drawn
+from bcr_spec.sensitivity import ERROR, NOT_NOTICED, NOTICED, verdict_of
 from bcr_spec.spec import main as spec_main
+from bcr_spec.text import specification
 
 FAULTY = ["head_change_op", "truncate_history", "several_in_a_row", "tail_double_fail", "drop_checkpt_stmts",
           "tail_change_result", "extra_op_drop_shuttle", "get_running_state_crash", "partition_healed",
@@ -283,6 +285,29 @@ def test_a_seeded_bug_is_noticed(demand_noticed, name):
     demand_noticed(name, 10)
 
 
+@pytest.mark.parametrize(("process", "rule"), [("Replica", "is_extendable"), ("Client", "finish"), ("Olympus", "is_valid")])
+def test_an_error_in_the_specification_is_nobodys_departure(process, rule, monkeypatch):
+    """In a handler, or in a query that is asked from outside; the same run is the specification's where it has none."""
+
+    def fails(*_):
+        raise KeyError("a rule that is wrong itself")
+
+    run = reconfigured()
+    assert departures(run) == []
+    monkeypatch.setattr(getattr(specification(), process), rule, fails)
+    found = departures(run)
+    assert "a rule that is wrong itself" in next(each.what for each in found if each.is_error_of_specification)
+    assert verdict_of([found]).startswith(f"{ERROR} at seed 0")
+
+
+def test_a_bug_is_noticed_by_a_run_in_which_the_specification_comes_to_no_error():
+    error, honest = Departure(SPECIFICATION, "KeyError(1)"), Departure("replica_0", "says too much")
+    assert verdict_of([[], [honest]]) == f"{NOTICED} at seed 1: replica_0: says too much"
+    assert verdict_of([[error, honest], [], [honest]]) == f"{NOTICED} at seed 2: replica_0: says too much"
+    assert verdict_of([[], [error, honest], []]) == f"{ERROR} at seed 1: KeyError(1)"
+    assert verdict_of([[], []]) == f"{NOT_NOTICED} in 2 seeds"
+
+
 # -- the command
 
 
@@ -307,3 +332,9 @@ def test_queries_over_history_cost_more_the_longer_the_history():
 def test_the_command_refuses_what_no_specification_speaks_of_before_it_runs_it(name, capsys):
     assert spec_main([str(SCENARIOS / f"{name}.config")]) == 2
     assert "begin again" in capsys.readouterr().err
+
+
+def test_the_command_says_where_the_specification_itself_comes_to_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(specification().Replica, "is_extendable", lambda *_: 1 // 0)
+    assert spec_main([str(SCENARIOS / "truncate_history.config")]) == 1
+    assert "truncate_history: error in the specification; " in capsys.readouterr().out
