@@ -16,7 +16,7 @@ from bcr.raft.elections import Ballot
 from bcr.raft.log import Entry
 from bcr.raft.persistent import MemoryStore
 from bcr.raft.rpcs import AppendEntries, InstallSnapshot, Redirect, RequestVote, Response, TimeoutNow, Vote
-from bcr.signed.control import Control, said
+from bcr.signed.control import Control, verb_and_parts
 from bcr.signed.encoding import encode
 from bcr.state.running import RunningState
 from bcr_sim.distalgo import MESSAGE
@@ -46,7 +46,7 @@ class ChangeRig(Rig):
     def made(self):
         """The changes that the operator was told of."""
         messages = [content[1] for command, content in self.system.root_inbox if command is MESSAGE]
-        told = [said(message[2]) for message in messages if message[0] == "control"]
+        told = [verb_and_parts(message[2]) for message in messages if message[0] == "control"]
         return [tuple(parts) for verb, parts in told if verb == "changed"]
 
 

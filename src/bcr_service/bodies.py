@@ -1,4 +1,4 @@
-"""The bodies of calls while they arrive: none larger or slower than it may be, and all together within one room."""
+"""The bodies of calls while they arrive: none larger or slower than it may be, and all together within one buffer."""
 
 import asyncio
 import contextlib
@@ -23,14 +23,14 @@ class Late(Exception):
 
 
 class Full(Exception):
-    """There is no room for more."""
+    """The buffer is full, of bodies that are younger than YOUNG_S."""
 
 
 class PartialBody:
     """What has arrived of one."""
 
-    def __init__(self, room: "BodyBuffer", limit: asyncio.Timeout) -> None:
-        self._room = room
+    def __init__(self, buffer: "BodyBuffer", limit: asyncio.Timeout) -> None:
+        self._buffer = buffer
         self.limit = limit
         self.began_s = asyncio.get_running_loop().time()
         self.bytes = 0
@@ -40,7 +40,7 @@ class PartialBody:
         """So many bytes more have arrived. Raises Full."""
         self.bytes += more
         if self.bytes > SMALL_BYTES:
-            self._room.demand(self)
+            self._buffer.make_space(self)
 
 
 class BodyBuffer:
@@ -48,7 +48,7 @@ class BodyBuffer:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._places: dict[PartialBody, None] = {}
+        self._bodies: dict[PartialBody, None] = {}
 
     @contextlib.asynccontextmanager
     async def place(self, limit_s: float) -> AsyncIterator[PartialBody]:
@@ -57,31 +57,31 @@ class BodyBuffer:
         try:
             async with asyncio.timeout(limit_s) as limit:
                 place = PartialBody(self, limit)
-                self._places[place] = None
+                self._bodies[place] = None
                 yield place
         except TimeoutError:
             gave_way = place is not None and place.gives_way
             raise Late("it came slowly, and others waited" if gave_way else f"not there within {limit_s:g} s") from None
         finally:
             if place is not None:
-                self._places.pop(place, None)
+                self._bodies.pop(place, None)
 
-    def demand(self, grown: PartialBody) -> None:
-        """Makes room for the place that has grown. Raises Full."""
+    def make_space(self, grown: PartialBody) -> None:
+        """Lets the oldest bodies give way until all fit, but for the one that has grown. Raises Full."""
         now_s = asyncio.get_running_loop().time()
-        held = sum(place.bytes for place in self._places)
-        while held > self._most_bytes:
-            oldest = next((place for place in self._places if place is not grown), None)
+        total_bytes = sum(place.bytes for place in self._bodies)
+        while total_bytes > self._most_bytes:
+            oldest = next((place for place in self._bodies if place is not grown), None)
             if oldest is None or now_s - oldest.began_s < YOUNG_S:
-                raise Full(f"{held:,} bytes are on their way already")
-            held -= oldest.bytes
-            del self._places[oldest]
+                raise Full(f"{total_bytes:,} bytes are on their way already")
+            total_bytes -= oldest.bytes
+            del self._bodies[oldest]
             if not oldest.limit.expired():  # else it ends already, and does not know yet
                 oldest.gives_way = True
                 oldest.limit.reschedule(now_s)
 
 
-ROOM = BodyBuffer()
+BUFFER = BodyBuffer()
 
 
 async def body_of(request: Request) -> bytes:
@@ -92,7 +92,7 @@ async def body_of(request: Request) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async with ROOM.place(BODY_LIMIT_S) as place:
+        async with BUFFER.place(BODY_LIMIT_S) as place:
             async for part in request.stream():
                 size += len(part)
                 if size <= BODY_LIMIT_BYTES:

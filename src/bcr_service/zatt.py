@@ -19,7 +19,7 @@ import msgpack
 
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service import calls
-from bcr_service.bodies import ROOM, Full, Late
+from bcr_service.bodies import BUFFER, Full, Late
 from bcr_service.door import Guest, GuestProtocol
 from bcr_service.gateway import GatewayState
 from bcr_service.outcomes import LIMIT_MS, Asking
@@ -154,7 +154,7 @@ async def _message(reader: asyncio.StreamReader) -> Any:
     parts: list[bytes] = []
     # Objects are made only when all is there: before that they could take sixty times more than their bytes.
     unpacker = msgpack.Unpacker(read_size=READ_BYTES, max_buffer_size=REQUEST_LIMIT_BYTES)
-    async with ROOM.place(MESSAGE_LIMIT_S) as place:
+    async with BUFFER.place(MESSAGE_LIMIT_S) as place:
         while data := await reader.read(READ_BYTES):
             place.grow(len(data))
             if place.bytes > REQUEST_LIMIT_BYTES:

@@ -23,7 +23,7 @@ from bcr.raft.persistent import MemoryStore
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
 from bcr.scenario.values import Simulation
 from bcr.signed import signing
-from bcr.signed.control import said
+from bcr.signed.control import verb_and_parts
 from bcr.signed.encoding import decode
 from bcr.signed.macs import UnevenMacKeys
 from bcr.state.cache import LatestRequests
@@ -351,7 +351,7 @@ class _Run:
         clock, message = content
         self.system.failures.extend(too_large(sender.name, message))
         if message[0] == "control" and self.harness in (sender, receiver):
-            self._hear(*said(message[2 if len(message) > 2 else 1]))
+            self._hear(*verb_and_parts(message[2 if len(message) > 2 else 1]))
         if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):
             self.interference.codes_are_uneven(self.world.now_ns, sender.name)
         if message[0] == "complaint" and sender.name in self.complainers:

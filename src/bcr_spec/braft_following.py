@@ -27,7 +27,7 @@ from bcr_runtime.journal import Journal
 from bcr_sim.braft_run import BraftRun
 from bcr_sim.distalgo import Container, ProcessId
 from bcr_sim.simulated_run import demand_simulable
-from bcr_spec.following import NEVER_S, Departure, NotSpecified, SpecifiedProcess, departures_of_servers
+from bcr_spec.following import NEVER_S, Departure, NotSpecified, SpecifiedProcess, contradictions, departures_of_servers
 from bcr_spec.text import specification_among_liars
 from bcr_spec.translation import Message
 
@@ -258,17 +258,8 @@ def demand_specified(scenario: Scenario) -> None:
 def departures_of_braft(run: RecordedBraft) -> list[Departure]:
     """Where the run that was recorded is none that the specification allows; empty where it is one."""
     whats = ((position, _Beside(run, position).departures(steps)) for position, steps in run.steps.items())
-    return [*departures_of_servers(whats), *_apart(run)]
-
-
-def _apart(run: RecordedBraft) -> Iterator[Departure]:
-    """Where two correct servers have decided different entries."""
-    longest: Log = ()
-    for position, steps in run.steps.items():
-        decided = steps[-1].view.log[: steps[-1].view.commit_index] if steps else ()
-        if decided[: len(longest)] != longest[: len(decided)]:
-            yield Departure(f"replica_{position}", "has decided other entries than a server before it")
-        longest = max(longest, decided, key=len)
+    logs = ((position, steps[-1].view.log[: steps[-1].view.commit_index]) for position, steps in run.steps.items() if steps)
+    return [*departures_of_servers(whats), *contradictions(logs, "decided other entries")]
 
 
 class _Beside:

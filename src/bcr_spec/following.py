@@ -151,6 +151,15 @@ def departures_of_servers(whats: Iterable[tuple[int, Iterable[str]]]) -> list[De
     return [Departure(SPECIFICATION, complaint) for complaint in complaints] + found
 
 
+def contradictions(logs: Iterable[tuple[int, tuple[Any, ...]]], what: str) -> Iterator[Departure]:
+    """Where servers, each with its position and the final part of its log, do not hold the same as far as both logs go."""
+    longest: tuple[Any, ...] = ()
+    for position, log in logs:
+        if log[: len(longest)] != longest[: len(log)]:
+            yield Departure(f"replica_{position}", f"has {what} than a server before it")
+        longest = max(longest, log, key=len)
+
+
 def until_an_error(whats: Iterable[str]) -> Iterator[str]:
     """What is found until a query of the specification raises an error, which is logged, as errors in its handlers are. Raises errors
     of anybody else."""

@@ -21,7 +21,7 @@ from bcr.signed.statements import Request
 from bcr_sim.distalgo import MESSAGE, Container, ProcessId
 from bcr_sim.raft_run import RaftRun
 from bcr_sim.simulated_run import demand_simulable
-from bcr_spec.following import NEVER_S, Departure, NotSpecified, SpecifiedProcess, departures_of_servers
+from bcr_spec.following import NEVER_S, Departure, NotSpecified, SpecifiedProcess, contradictions, departures_of_servers
 from bcr_spec.text import specification_of_raft
 from bcr_spec.translation import Message
 
@@ -125,15 +125,12 @@ def departures_of_raft(run: RecordedRaft) -> list[Departure]:
 def _apart(run: RecordedRaft) -> Iterator[Departure]:
     """Where two servers lead in a term, or have committed different commands (paper, Figure 3)."""
     leaders: dict[int, int] = {}
-    longest: tuple[Any, ...] = ()
     for position, steps in enumerate(run.steps):
         for term in {step.view.term for step in steps if step.view.role == LEADER}:
             if leaders.setdefault(term, position) != position:
                 yield Departure(f"replica_{position}", f"leads in term {term}, as replica_{leaders[term]} does")
-        committed = steps[-1].view.log[: steps[-1].view.commit_index] if steps else ()
-        if committed[: len(longest)] != longest[: len(committed)]:
-            yield Departure(f"replica_{position}", "has committed other commands than a server before it")
-        longest = max(longest, committed, key=len)
+    logs = ((position, steps[-1].view.log[: steps[-1].view.commit_index]) for position, steps in enumerate(run.steps) if steps)
+    yield from contradictions(logs, "committed other commands")
 
 
 class _Beside:

@@ -26,7 +26,19 @@ if TYPE_CHECKING:  # these may have the bug, and are imported once it is in its 
 ALL = "all"  # in place of a name
 NOTICED, ERROR, NOT_NOTICED = VERDICTS = ("noticed", "error in the specification", "not noticed")
 NO_VERDICT = "no verdict"  # where the search itself came to an error
+ABSENCE_MS = 250
 MOST_MESSAGES = 6_000  # of a run that is looked at: the specification takes the longer the longer a run is
+
+
+def _cuts(servers: int, absences: Sequence[tuple[int, int]]) -> str:
+    """Words of a simulation by which each of these servers is cut off from all others for a while, from a millisecond on."""
+    return "; ".join(
+        f"cut(replica_{one},replica_{other},{since_ms},{since_ms + ABSENCE_MS})"
+        for since_ms, absentee in absences
+        for one in range(servers)
+        for other in range(servers)
+        if one != other and absentee in (one, other)
+    )
 
 
 # Of Raft, where a bug has no scenario of its own: leaders are cut off one after the other, and messages are lost.
@@ -43,13 +55,7 @@ client_rate = 100
 workload[0] = uniform(1,40,3,0)
 workload[1] = uniform(2,40,3,0)
 workload[2] = uniform(3,40,3,0)
-simulation = delay(100,9000); lose(50); until(900); """ + "; ".join(
-    f"cut(replica_{one},replica_{other},{since},{since + 250})"
-    for since, away in ((100, 0), (250, 1), (400, 2), (550, 0))
-    for one in range(3)
-    for other in range(3)
-    if one != other and away in (one, other)
-)
+simulation = delay(100,9000); lose(50); until(900); """ + _cuts(3, ((100, 0), (250, 1), (400, 2), (550, 0)))
 
 # And of Raft among liars: the first leader is gone for a while, the next one lies, and messages are lost.
 LIARS = """protocol = byzantine_raft
@@ -65,13 +71,7 @@ client_rate = 100
 workload[0] = uniform(1,25,3,0)
 workload[1] = uniform(2,25,3,0)
 failures[0,1] = append(3),equivocate(); start_vote(0),truncate_history(); after(250),chaos(20)
-simulation = delay(100,6000); lose(80); until(900); """ + "; ".join(
-    f"cut(replica_{one},replica_{other},{since},{since + 250})"
-    for since, away in ((100, 0), (300, 2), (500, 3))
-    for one in range(4)
-    for other in range(4)
-    if one != other and away in (one, other)
-)
+simulation = delay(100,6000); lose(80); until(900); """ + _cuts(4, ((100, 0), (300, 2), (500, 3)))
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from bcr.signed.encoding import decode, encode
 from bcr.signed.merkle import Tree
 from bcr.signed.violations import MalformedMessage
 from bcr.state import tree
-from bcr.state.buckets import BUCKETS, FEW, MAX_UNSORTED, Buckets, _bytes_of_bucket, bucket_of
+from bcr.state.buckets import BUCKETS, FEW_BUCKETS, MAX_UNSORTED, Buckets, _bytes_of_bucket, bucket_of
 from bcr.state.running import RunningState, Snapshot
 
 KEYS = st.sampled_from(["a", "b", "plumless", "buckeroo", "ü", ""])  # the third and fourth are of one bucket
@@ -97,7 +97,7 @@ def test_what_was_written_is_noted_before_too_much_of_it_is_held():
     buckets = Buckets()
     for _ in range(3 * MAX_UNSORTED):
         buckets.execute((put("k", "v"),))
-        assert len(buckets._executed) <= MAX_UNSORTED
+        assert len(buckets._unnoted_operations) <= MAX_UNSORTED
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 70_000])
@@ -107,7 +107,7 @@ def test_what_a_bucket_holds_is_counted_without_reading_it(count):
     assert _bytes_of_bucket(encoded) == sum(len(encode(key)) + len(encode(value)) for key, value in values.items()) - (not values)
 
 
-@pytest.mark.parametrize("count", [0, 1, FEW, 3 * FEW])
+@pytest.mark.parametrize("count", [0, 1, FEW_BUCKETS, 3 * FEW_BUCKETS])
 def test_few_buckets_and_many_are_told_in_order(count):
     buckets = Buckets.of({str(key): "value" for key in range(count)})
     before = buckets.pairs()
@@ -117,9 +117,9 @@ def test_few_buckets_and_many_are_told_in_order(count):
 
 
 def test_the_buckets_of_a_large_object_follow_what_is_written_and_removed():
-    buckets = Buckets.of({str(key): Item("1", 0, 0, 0) for key in range(3 * FEW)}, "store")
+    buckets = Buckets.of({str(key): Item("1", 0, 0, 0) for key in range(3 * FEW_BUCKETS)}, "store")
     buckets.pairs()
-    lonely = next(str(key) for key in range(3 * FEW) if [bucket_of(str(each)) for each in range(3 * FEW)].count(bucket_of(str(key))) == 1)
+    lonely = next(str(key) for key in range(3 * FEW_BUCKETS) if [bucket_of(str(each)) for each in range(3 * FEW_BUCKETS)].count(bucket_of(str(key))) == 1)
     for operation in (delete(lonely), put_json("another", "2"), put_json("0", "3")):
         buckets.execute((operation,), place=(0, 1, 0))
         assert buckets.pairs() == Buckets.of(buckets.values(), "store").pairs()

@@ -83,7 +83,7 @@ def test_what_the_other_end_said_that_means_nothing_is_a_violation_and_no_error(
 
     start_up, process = ends()
     with pytest.raises(MalformedMessage):
-        start_up.open(_mac(process._own, payload) + payload)
+        start_up.open(_mac(process._own_key, payload) + payload)
 
 
 def test_a_command_is_its_mac_and_what_it_says():

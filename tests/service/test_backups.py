@@ -5,7 +5,7 @@ import contextlib
 import msgspec
 import pytest
 from serving import bcr, served
-from test_durable_service import FILE, backed_up_under_load
+from test_durable_service import FILE, backed_up_under_load, demand_for_its_owner_and_in_nobodys_place
 
 from bcr.evidence.backups import Backup
 from bcr.signed.encoding import decode, encode
@@ -49,13 +49,7 @@ def test_a_restored_service_has_what_was_answered_before_the_backup_and_another_
 
 def test_a_backup_is_for_its_owner_alone_and_takes_nobodys_place(taken):
     folder, _, _ = taken
-    assert (folder / "backup").stat().st_mode & 0o777 == 0o600
-    done = bcr("backup", folder / "backup", folder / "data")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "File exists" in done.stderr
-    done = bcr("restore", folder / "backup", folder / "data")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "has disks already" in done.stderr
+    demand_for_its_owner_and_in_nobodys_place(folder)
 
 
 def altered(folder, change):

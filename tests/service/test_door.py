@@ -201,10 +201,10 @@ def test_what_breaks_off_with_an_answer_on_its_way_is_told_nobody(short, caplog)
     assert not caplog.records
 
 
-def test_bodies_that_come_slowly_give_way_where_there_is_no_room(short):
+def test_bodies_that_come_slowly_give_way_where_the_buffer_is_full(short):
     short.setattr(bodies, "SMALL_BYTES", 10)
     short.setattr(bodies, "YOUNG_S", 0.0)
-    short.setattr(bodies, "ROOM", bodies.BodyBuffer(100))
+    short.setattr(bodies, "BUFFER", bodies.BodyBuffer(100))
     with opened() as address, connected(address, PUT + b"x" * 60) as slow, connected(address, PUT + b"x" * 100) as quick:
         assert answer_of(quick) == (b"200", b"100")
         assert answer_of(slow)[0] == b"408"
@@ -212,7 +212,7 @@ def test_bodies_that_come_slowly_give_way_where_there_is_no_room(short):
 
 def test_where_nobody_has_to_give_way_a_body_is_refused_and_nothing_has_happened(short):
     short.setattr(bodies, "SMALL_BYTES", 10)
-    short.setattr(bodies, "ROOM", bodies.BodyBuffer(50))
+    short.setattr(bodies, "BUFFER", bodies.BodyBuffer(50))
     with opened() as address, connected(address, PUT + b"x" * 60) as caller:
         status, told = answer_of(caller)
     assert status == b"503"
@@ -237,11 +237,13 @@ def test_who_ends_already_can_give_way_too(short):
     gave_way = []
 
     async def scene():
-        room = bodies.BodyBuffer(100)
+        buffer = bodies.BodyBuffer(100)
         with pytest.raises(bodies.Late, match="not there within"):
-            async with room.place(0.0) as place:
+            async with buffer.place(0.0) as place:
                 place.bytes = 200
-                server.asyncio.get_running_loop().call_soon(lambda: gave_way.append(room.demand(bodies.PartialBody(room, place.limit))))
+                server.asyncio.get_running_loop().call_soon(
+                    lambda: gave_way.append(buffer.make_space(bodies.PartialBody(buffer, place.limit)))
+                )
                 await server.asyncio.sleep(LIMIT_S)
 
     server.asyncio.run(scene())

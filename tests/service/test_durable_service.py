@@ -126,6 +126,17 @@ def backed_up_under_load(running, folder, count, least):
     return writers, told, done
 
 
+def demand_for_its_owner_and_in_nobodys_place(folder):
+    """The folder's backup can be read by its owner alone, is not overwritten, and is not restored over disks that are there."""
+    assert (folder / "backup").stat().st_mode & 0o777 == 0o600
+    done = bcr("backup", folder / "backup", folder / "data")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "File exists" in done.stderr
+    done = bcr("restore", folder / "backup", folder / "data")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has disks already" in done.stderr
+
+
 def demand_kept(running, writers):
     """What each was told is true: written once, or not at all; the order is the writer's."""
     for writer in writers:

@@ -5,7 +5,7 @@ import contextlib
 import msgspec
 import pytest
 from serving import bcr, served
-from test_durable_service import backed_up_under_load, demand_kept
+from test_durable_service import backed_up_under_load, demand_for_its_owner_and_in_nobodys_place, demand_kept
 from test_raft_service import file_of
 
 from bcr.braft.standing import FIELDS
@@ -55,15 +55,9 @@ def test_a_restored_service_has_what_was_answered_before_the_backup(taken, tmp_p
 
 def test_a_backup_of_servers_is_for_its_owner_alone_holds_no_key_and_takes_nobodys_place(taken):
     folder, _, _ = taken
-    assert (folder / "backup").stat().st_mode & 0o777 == 0o600
     backup = ServerBackup.unpack((folder / "backup").read_bytes())
     assert {name for kept in backup.disks.values() for name in kept.facts} == {"server", "base"}
-    done = bcr("backup", folder / "backup", folder / "data")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "File exists" in done.stderr
-    done = bcr("restore", folder / "backup", folder / "data")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "has disks already" in done.stderr
+    demand_for_its_owner_and_in_nobodys_place(folder)
 
 
 def test_a_backup_of_servers_can_be_checked_without_restoring_it(taken, tmp_path, capsys):

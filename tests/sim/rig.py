@@ -233,7 +233,7 @@ class Rig:
         said = []
         for name, secret in secrets.items():
             control = Control(secret, "process")
-            control._sent = 10**6
+            control._sent_count = 10**6
             for verb in verbs:
                 for parts in ((), (1,), (None,), ("x",), (b"",), (1, 2), (0, 1, b"\xc1"), (0, 1, "x"), (b"x", 1, 1), (1, 2, 3, 4)):
                     said.append(("control", name, control.seal(verb, *parts), ()))

@@ -58,7 +58,7 @@ def ledger(scene: Scene, **values: Any) -> Any:
 
 @case("Replica", ACTIVE)
 def who_has_not_begun_again_counts_what_it_says_from_one(scene: Scene) -> None:
-    assert scene.state.control._sent < 1_000
+    assert scene.state.control._sent_count < 1_000
 
 
 def initial(scene: Scene) -> Any:

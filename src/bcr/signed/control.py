@@ -70,33 +70,33 @@ class Control:
 
     def __init__(self, secret: bytes, end: End, said_before: int = 0) -> None:
         keys = [hashlib.blake2b(each, digest_size=32, key=secret, person=b"bcr control").digest() for each in (b"up", b"down")]
-        self._own, self._other = keys if end == "process" else reversed(keys)
-        self._sent = said_before
-        self._received = 0
+        self._own_key, self._peer_key = keys if end == "process" else reversed(keys)
+        self._sent_count = said_before
+        self._latest_number = 0
 
     def seal(self, verb: str, *parts: Any) -> bytes:
         """A message: a verb and what belongs to it, plain data."""
-        self._sent += 1
-        payload = encode((self._sent, verb, parts))
-        return _mac(self._own, payload) + payload
+        self._sent_count += 1
+        payload = encode((self._sent_count, verb, parts))
+        return _mac(self._own_key, payload) + payload
 
-    def open(self, sealed: Any) -> tuple[str, list[Any]]:
+    def open(self, message: Any) -> tuple[str, list[Any]]:
         """Verb and parts of a message of the other end; raises a ProtocolViolation where it is none, or an old one."""
-        if not isinstance(sealed, bytes):
+        if not isinstance(message, bytes):
             raise MalformedMessage("a command that is no bytes")
-        mac, payload = sealed[:MAC_SIZE], sealed[MAC_SIZE:]
-        if not hmac.compare_digest(mac, _mac(self._other, payload)):
+        mac, payload = message[:MAC_SIZE], message[MAC_SIZE:]
+        if not hmac.compare_digest(mac, _mac(self._peer_key, payload)):
             raise InvalidSignature("a command of somebody who may not give it")
         number, verb, parts = decode(tuple[int, str, list[Any]], payload)
-        if number <= self._received:
+        if number <= self._latest_number:
             raise MalformedMessage(f"{verb} again")
-        self._received = number
+        self._latest_number = number
         return verb, parts
 
 
-def said(sealed: bytes) -> tuple[str, list[Any]]:
+def verb_and_parts(message: bytes) -> tuple[str, list[Any]]:
     """Verb and parts of a message, for somebody who looks on and has no secret."""
-    _, verb, parts = msgspec.msgpack.decode(sealed[MAC_SIZE:], type=tuple[int, str, list[Any]])
+    _, verb, parts = msgspec.msgpack.decode(message[MAC_SIZE:], type=tuple[int, str, list[Any]])
     return verb, parts
 
 

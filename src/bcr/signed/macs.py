@@ -42,15 +42,15 @@ class MacKeys(Keys):
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
         return self.vector(message, (self.circle.olympus or self.public, *readers))
 
-    def vector(self, message: bytes, readers: Sequence[bytes], spoiled: frozenset[int] = frozenset()) -> bytes:
-        """An entry for each reader, in this order; those at the places `spoiled`, as only a liar makes them, are wrong."""
-        hashed = hashlib.sha256(message).digest()
+    def vector(self, message: bytes, readers: Sequence[bytes], spoiled_places: frozenset[int] = frozenset()) -> bytes:
+        """An entry for each reader, in this order; those at `spoiled_places`, as only a liar makes them, are wrong."""
+        digest = hashlib.sha256(message).digest()
         entries = b""
         for place, reader in enumerate(readers):
             key = _key_between(self.seed, reader, self.public, reader)
             # To a reader whose public key is none, nobody can say anything.
-            mac = bytes(MAC_SIZE) if key is None else _mac(key, hashed, entries)
-            if place in spoiled:
+            mac = bytes(MAC_SIZE) if key is None else _mac(key, digest, entries)
+            if place in spoiled_places:
                 mac = bytes(each ^ 0xFF for each in mac)
             entries += reader[:HINT_SIZE].ljust(HINT_SIZE, b"\0") + mac
         return entries
@@ -68,17 +68,17 @@ class _LiarsMacKeys(MacKeys):
     @classmethod
     def of(cls, keys: Keys) -> Self:
         """The same keys, put to bad use."""
-        other = cls(keys.seed)
-        other.circle = keys.circle
-        return other
+        liar_keys = cls(keys.seed)
+        liar_keys.circle = keys.circle
+        return liar_keys
 
 
 class UnevenMacKeys(_LiarsMacKeys):
     """The keys of a liar: what it signs convinces Olympus and every second of the other readers, the first among them."""
 
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
-        spoiled = frozenset(range(2, 1 + len(readers), 2))
-        return self.vector(message, (self.circle.olympus or self.public, *readers), spoiled)
+        places = frozenset(range(2, 1 + len(readers), 2))
+        return self.vector(message, (self.circle.olympus or self.public, *readers), places)
 
 
 class UselessMacKeys(_LiarsMacKeys):
@@ -86,8 +86,8 @@ class UselessMacKeys(_LiarsMacKeys):
 
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
         everybody = (self.circle.olympus or self.public, *readers)
-        spoiled = frozenset(place for place, reader in enumerate(everybody) if reader in self.circle.clients)
-        return self.vector(message, everybody, spoiled)
+        places = frozenset(place for place, reader in enumerate(everybody) if reader in self.circle.clients)
+        return self.vector(message, everybody, places)
 
 
 class MacAuthor:
@@ -104,10 +104,10 @@ class MacAuthor:
         key = _key_between(self._reader.seed, self._public_key, self._public_key, self._reader.public)
         if key is None:
             return False
-        hashed = hashlib.sha256(message).digest()
+        digest = hashlib.sha256(message).digest()
         return any(
             signature.startswith(self._hint, place)
-            and hmac.compare_digest(signature[place + HINT_SIZE : place + ENTRY_SIZE], _mac(key, hashed, signature[:place]))
+            and hmac.compare_digest(signature[place + HINT_SIZE : place + ENTRY_SIZE], _mac(key, digest, signature[:place]))
             for place in range(0, len(signature), ENTRY_SIZE)
         )
 
@@ -116,26 +116,26 @@ class MacAuthor:
         return is_seal(key, _SEAL + message, seal)
 
 
-def _mac(key: bytes, hashed: bytes, before: bytes) -> bytes:
-    return hmac.digest(key, hashed + before, "sha256")[:MAC_SIZE]
+def _mac(key: bytes, digest: bytes, before: bytes) -> bytes:
+    return hmac.digest(key, digest + before, "sha256")[:MAC_SIZE]
 
 
 @lru_cache(maxsize=8192)
-def _key_between(secret: bytes, other: bytes, author: bytes, reader: bytes) -> bytes | None:
-    """The key for what `author` says to `reader`, one of whom holds `secret`, and the other is `other`.
+def _key_between(secret: bytes, peer: bytes, author: bytes, reader: bytes) -> bytes | None:
+    """The key for what `author` says to `reader`, one of whom holds `secret`, and the other is `peer`.
 
-    A key of its own for each direction: else what one says could be held against the other. None where `other` is no
+    A key of its own for each direction: else what one says could be held against the other. None where `peer` is no
     public key.
     """
-    shared = _shared_secret(secret, other)
-    if shared is None:
+    secret_of_both = _shared_secret(secret, peer)
+    if secret_of_both is None:
         return None
-    return hashlib.blake2b(shared + author + reader, digest_size=32, person=b"bcr hmac shuttle").digest()
+    return hashlib.blake2b(secret_of_both + author + reader, digest_size=32, person=b"bcr hmac shuttle").digest()
 
 
 @lru_cache(maxsize=4096)  # both directions have one, and it takes a hundred times as long as a key
-def _shared_secret(secret: bytes, other: bytes) -> bytes | None:
+def _shared_secret(secret: bytes, peer: bytes) -> bytes | None:
     try:
-        return crypto_scalarmult(secret, other)
+        return crypto_scalarmult(secret, peer)
     except (CryptoError, ValueError, TypeError, RuntimeError):
         return None

@@ -90,10 +90,10 @@ def _leaf(data: bytes) -> bytes:
     return hashlib.sha256(_DOMAIN + data).digest()
 
 
-def _steps(arrived: int, count: int) -> int:
+def _steps(count_so_far: int, count: int) -> int:
     """What counts as progress are whole pieces, but for the last: with that one the payload is there."""
-    most = min(PROGRESS_STEPS, count - 1)
-    return most * min(arrived, count - 1) // max(1, count - 1)
+    steps = min(PROGRESS_STEPS, count - 1)
+    return steps * min(count_so_far, count - 1) // max(1, count - 1)
 
 
 class Assembler:
@@ -109,53 +109,53 @@ class Assembler:
         self._limits_bytes = limits_bytes
         self._piece_bytes = piece_bytes
         self._serials: dict[int, int] = {}  # signer -> of the latest payload, finished or not
-        self._unfinished: dict[int, tuple[Signed[Manifest], dict[int, bytes]]] = {}
-        self._begun: Counter[tuple[int, str]] = Counter()  # payloads, by signer and kind
+        self._unfinished_payloads: dict[int, tuple[Signed[Manifest], dict[int, bytes]]] = {}
+        self._payload_counts: Counter[tuple[int, str]] = Counter()  # payloads, by signer and kind
         self._steps: Counter[int] = Counter()  # by signer
-        self._held: dict[int, int] = {}  # signer -> bytes of its unfinished payload
+        self._bytes_by_signer: dict[int, int] = {}  # signer -> bytes of its unfinished payload
 
     def add(self, piece: Piece, author: Author, name: str) -> bytes | None:
         """Take a piece of `author`, whom errors call `name`; the whole payload when it was the last that was missing.
 
         Raises a ProtocolViolation where the author did not send it so, and OverLimit where it is too much.
         """
-        signed = piece.manifest
-        manifest, signer = signed.statement, signed.signer
-        known, parts = self._unfinished.get(signer, (None, {}))
-        if signed != known:
+        signed_manifest = piece.manifest
+        manifest, signer = signed_manifest.statement, signed_manifest.signer
+        known_manifest, parts = self._unfinished_payloads.get(signer, (None, {}))
+        if signed_manifest != known_manifest:
             if manifest.serial <= self._serials.get(signer, -1):
                 return None  # of a payload that is there already, or was given up
             if not self._may_be(manifest):
                 raise OverLimit(f"{manifest.message} of {manifest.size} bytes in {manifest.count} pieces")
-            signed.demand_authentic(author, name)
+            signed_manifest.demand_authentic(author, name)
             parts = {}
-            self._begun[signer, manifest.message] += 1
-            self._unfinished[signer] = signed, parts
+            self._payload_counts[signer, manifest.message] += 1
+            self._unfinished_payloads[signer] = signed_manifest, parts
             self._serials[signer] = manifest.serial
-            self._held[signer] = 0
+            self._bytes_by_signer[signer] = 0
         if root_above(_PIECES, _leaf(piece.data), piece.index, manifest.count, piece.path) != manifest.root:
             raise MalformedMessage(f"not piece {piece.index} of this {manifest.message}")
         if piece.index in parts:
             return None
-        if self._held[signer] + len(piece.data) > manifest.size:
+        if self._bytes_by_signer[signer] + len(piece.data) > manifest.size:
             raise OverLimit(f"{manifest.message}: more than the {manifest.size} bytes that its manifest says")
         parts[piece.index] = piece.data
-        self._held[signer] += len(piece.data)
-        if self._begun[signer, manifest.message] <= PAYLOADS_WITH_STEPS:
+        self._bytes_by_signer[signer] += len(piece.data)
+        if self._payload_counts[signer, manifest.message] <= PAYLOADS_WITH_STEPS:
             self._steps[signer] += _steps(len(parts), manifest.count) - _steps(len(parts) - 1, manifest.count)
         if len(parts) < manifest.count:
             return None
-        del self._unfinished[signer], self._held[signer]
+        del self._unfinished_payloads[signer], self._bytes_by_signer[signer]
         return b"".join(parts[index] for index in range(manifest.count))
 
     def _may_be(self, manifest: Manifest) -> bool:
         limit = min(MAX_PAYLOAD_BYTES, self._limits_bytes.get(manifest.message, MAX_PAYLOAD_BYTES))
-        most = max(1, -(-manifest.size // self._piece_bytes))
-        return 0 <= manifest.size <= limit and 0 < manifest.count <= min(most, MAX_PIECES)
+        most_pieces = max(1, -(-manifest.size // self._piece_bytes))
+        return 0 <= manifest.size <= limit and 0 < manifest.count <= min(most_pieces, MAX_PIECES)
 
     def __len__(self) -> int:
         """How many payloads are unfinished."""
-        return len(self._unfinished)
+        return len(self._unfinished_payloads)
 
     def steps(self, signers: Iterable[int]) -> int:
         """Rises while payloads of these arrive, by PROGRESS_STEPS for each: who waits may go on, and yet not for ever.
@@ -167,14 +167,14 @@ class Assembler:
 
     def held_bytes(self) -> int:
         """What it holds of unfinished payloads."""
-        return sum(self._held.values())
+        return sum(self._bytes_by_signer.values())
 
     def forget(self) -> None:
         """Drop everything: the signers are others from now on."""
-        self._unfinished.clear()
-        self._held.clear()
+        self._unfinished_payloads.clear()
+        self._bytes_by_signer.clear()
         self._serials.clear()
-        self._begun.clear()
+        self._payload_counts.clear()
         self._steps.clear()
 
 

@@ -71,8 +71,8 @@ class Ed25519:
     def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
         """That of the X25519 keys which belong to the Ed25519 keys."""
         try:
-            other = crypto_sign_ed25519_pk_to_curve25519(public_key)
-            return crypto_scalarmult(crypto_sign_ed25519_sk_to_curve25519(_signing_key(seed)), other)
+            x25519_key = crypto_sign_ed25519_pk_to_curve25519(public_key)
+            return crypto_scalarmult(crypto_sign_ed25519_sk_to_curve25519(_signing_key(seed)), x25519_key)
         except (CryptoError, ValueError, TypeError, RuntimeError):
             return None
 
@@ -134,9 +134,9 @@ class Keys:
 
     def among(self, circle: Keyring) -> Self:
         """The same keys, of a process that knows these others."""
-        other = copy(self)
-        other.circle = circle
-        return other
+        keys = copy(self)
+        keys.circle = circle
+        return keys
 
     def sign(self, message: bytes, readers: Sequence[bytes] = ()) -> bytes:
         """What Olympus, and the holders of the public keys `readers`, can check to be this process's."""
@@ -171,8 +171,8 @@ def direction_key(secret: bytes | None, author: bytes, reader: bytes) -> bytes |
 
 
 @lru_cache(maxsize=8192)
-def _seal_key(scheme: Any, seed: bytes, other: bytes, author: bytes, reader: bytes) -> bytes | None:
-    secret: bytes | None = scheme.shared_secret(seed, other)
+def _seal_key(scheme: Any, seed: bytes, peer: bytes, author: bytes, reader: bytes) -> bytes | None:
+    secret: bytes | None = scheme.shared_secret(seed, peer)
     return direction_key(secret, author, reader)
 
 
@@ -243,8 +243,8 @@ class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True, gc=False)
         if keys.is_transferable:
             return cls(statement, signer, keys.sign(statement.signed_bytes()))
         if clients is not None:
-            known = tuple(key for client, key in enumerate(circle.clients) if client in clients)
-            circle = Keyring(circle.olympus, circle.replicas, known)
+            client_keys = tuple(key for client, key in enumerate(circle.clients) if client in clients)
+            circle = Keyring(circle.olympus, circle.replicas, client_keys)
         return cls(statement, signer, keys.sign(statement.signed_bytes(), statement.readers(circle, signer)))
 
     def is_authentic(self, author: Author, encoded: bytes | None = None) -> bool:

@@ -48,11 +48,11 @@ def drop_fallen(latest: dict[int, V], before: int, newest: int, client_window: i
     if newest == before + 1:  # nearly always
         latest.pop(newest - client_window, None)
         return
-    for number in _fallen(before, newest, client_window):
+    for number in _fallen_numbers(before, newest, client_window):
         latest.pop(number, None)
 
 
-def _fallen(before: int, newest: int, client_window: int) -> range:
+def _fallen_numbers(before: int, newest: int, client_window: int) -> range:
     return range(before - client_window + 1, min(before, newest - client_window) + 1)
 
 
@@ -61,21 +61,21 @@ class HeldSizes:
 
     def __init__(self, sizes: dict[int, int]) -> None:
         self._sizes = sizes
-        self._total = sum(sizes.values())
+        self._total_bytes = sum(sizes.values())
 
     def without_fallen(self, before: int, newest: int, client_window: int) -> int:
         """In all, but for what falls out of the window when the newest number rises from `before`."""
-        return self._total - sum(self._sizes.get(number, 0) for number in _fallen(before, newest, client_window))
+        return self._total_bytes - sum(self._sizes.get(number, 0) for number in _fallen_numbers(before, newest, client_window))
 
     def put(self, number: int, size: int) -> None:
         """What is remembered of one more request."""
         self._sizes[number] = size
-        self._total += size
+        self._total_bytes += size
 
     def drop_fallen(self, before: int, newest: int, client_window: int) -> None:
         """As the function of this name."""
-        for number in _fallen(before, newest, client_window):
-            self._total -= self._sizes.pop(number, 0)
+        for number in _fallen_numbers(before, newest, client_window):
+            self._total_bytes -= self._sizes.pop(number, 0)
 
 
 class LatestRequests(Generic[V]):
@@ -87,36 +87,36 @@ class LatestRequests(Generic[V]):
 
     def __init__(self, client_window: int) -> None:
         self.client_window = client_window
-        self._latest: dict[int, dict[int, V]] = {}
-        self._newest: dict[int, int] = {}
+        self._values_by_client: dict[int, dict[int, V]] = {}
+        self._newest_numbers: dict[int, int] = {}
 
     def put(self, client: int, number: int, value: V) -> None:
-        newest = self._newest.setdefault(client, number)
+        newest = self._newest_numbers.setdefault(client, number)
         if number <= newest - self.client_window:
             return
-        latest = self._latest.setdefault(client, {})
+        latest = self._values_by_client.setdefault(client, {})
         latest[number] = value
         if number > newest:
-            self._newest[client] = number
+            self._newest_numbers[client] = number
             drop_fallen(latest, newest, number, self.client_window)
 
     def get(self, client: int, number: int) -> V | None:
-        return self._latest.get(client, {}).get(number)
+        return self._values_by_client.get(client, {}).get(number)
 
     def forget(self, client: int) -> None:
         """Remember nothing of this client."""
-        self._latest.pop(client, None)
-        self._newest.pop(client, None)
+        self._values_by_client.pop(client, None)
+        self._newest_numbers.pop(client, None)
 
     def copy(self) -> "LatestRequests[V]":
         """The same memory, which goes its own way from here."""
         other = LatestRequests[V](self.client_window)
-        other._latest = {client: dict(latest) for client, latest in self._latest.items()}
-        other._newest = dict(self._newest)
+        other._values_by_client = {client: dict(latest) for client, latest in self._values_by_client.items()}
+        other._newest_numbers = dict(self._newest_numbers)
         return other
 
     def items(self) -> Iterator[tuple[int, int, V]]:
         """Client, request number and value of everything that is remembered."""
-        for client, latest in sorted(self._latest.items()):
+        for client, latest in sorted(self._values_by_client.items()):
             for number, value in sorted(latest.items()):
                 yield client, number, value

@@ -58,17 +58,17 @@ class Sessions:
         self.limit_slots = limit_slots
         self.slots = table.slots if table else 0
         self._floor = table.floor if table else 0
-        self._latest: dict[int, Session] = dict(table.latest) if table else {}  # by holder
-        self._idle: dict[int, int] = {}  # holder of an open session -> its latest use, the oldest first
-        self._ended: list[tuple[int, int]] = []  # client and holder of those that are remembered as ended, in order
-        for holder, session in sorted(self._latest.items(), key=lambda each: each[1].used):
+        self._latest_sessions: dict[int, Session] = dict(table.latest) if table else {}  # by holder
+        self._latest_uses: dict[int, int] = {}  # holder of an open session -> its latest use, the oldest first
+        self._ended_sessions: list[tuple[int, int]] = []  # client and holder of those that are remembered as ended, in order
+        for holder, session in sorted(self._latest_sessions.items(), key=lambda each: each[1].used):
             if session.is_open:
-                self._idle[holder] = session.used
+                self._latest_uses[holder] = session.used
             else:
-                insort(self._ended, (session.client, holder))
+                insort(self._ended_sessions, (session.client, holder))
 
     def table(self) -> SessionTable:
-        return SessionTable(self.slots, self._floor, tuple(sorted(self._latest.items())))
+        return SessionTable(self.slots, self._floor, tuple(sorted(self._latest_sessions.items())))
 
     def copy(self) -> "Sessions":
         """The same sessions, which go their own way from here."""
@@ -76,18 +76,18 @@ class Sessions:
 
     def open_sessions(self) -> Mapping[int, Session]:
         """Those that have begun and not ended, by client."""
-        return {session.client: session for session in self._latest.values() if session.is_open}
+        return {session.client: session for session in self._latest_sessions.values() if session.is_open}
 
     def is_over(self, request: Request) -> bool:
         """Whether the session in which the request was made has ended, or never could begin."""
         holder, public_key = holder_of(request)
-        latest = self._latest.get(holder)
+        latest = self._latest_sessions.get(holder)
         is_of_another_key = latest is not None and latest.client == request.client and latest.public_key != public_key
         return is_of_another_key or self.has_ended(holder, request.client)
 
     def has_ended(self, holder: int, client: int) -> bool:
         """Whether nothing is executed any more that this holder asks for under this number, whatever the key."""
-        latest = self._latest.get(holder)
+        latest = self._latest_sessions.get(holder)
         if latest is None:
             return client < self._floor
         return client < latest.client or (client == latest.client and not latest.is_open)
@@ -95,32 +95,32 @@ class Sessions:
     def use(self, request: Request) -> Iterator[int]:
         """A request of a session that is not over is executed; gives the clients whose sessions end by that."""
         holder, public_key = holder_of(request)
-        before = self._latest.get(holder)
+        before = self._latest_sessions.get(holder)
         if before is not None and before.client != request.client:
             if before.is_open:
                 yield before.client
             else:
-                self._ended.remove((before.client, holder))
+                self._ended_sessions.remove((before.client, holder))
         # As of the slot that is being executed, which `pass_slot` counts at its end.
-        self._latest[holder] = Session(request.client, public_key, self.slots + 1, True)
-        self._idle.pop(holder, None)
-        self._idle[holder] = self.slots + 1
+        self._latest_sessions[holder] = Session(request.client, public_key, self.slots + 1, True)
+        self._latest_uses.pop(holder, None)
+        self._latest_uses[holder] = self.slots + 1
 
     def pass_slot(self) -> list[int]:
         """A slot in which something was executed is over; returns the clients whose sessions end with it."""
         self.slots += 1
         ended = []
-        while self._idle:
-            holder, used = next(iter(self._idle.items()))
+        while self._latest_uses:
+            holder, used = next(iter(self._latest_uses.items()))
             if used + self.limit_slots > self.slots:
                 break
-            del self._idle[holder]
-            session = self._latest[holder]
-            self._latest[holder] = msgspec.structs.replace(session, is_open=False)
-            insort(self._ended, (session.client, holder))
+            del self._latest_uses[holder]
+            session = self._latest_sessions[holder]
+            self._latest_sessions[holder] = msgspec.structs.replace(session, is_open=False)
+            insort(self._ended_sessions, (session.client, holder))
             ended.append(session.client)
-        while len(self._ended) > MOST_ENDED:
-            client, holder = self._ended.pop(0)
-            del self._latest[holder]
+        while len(self._ended_sessions) > MOST_ENDED:
+            client, holder = self._ended_sessions.pop(0)
+            del self._latest_sessions[holder]
             self._floor = max(self._floor, client + 1)
         return ended

@@ -23,7 +23,7 @@ class Guarded(MutableMapping[str, Any]):
         self._values = values
         keys = replicated.keys_of(operations)
         self._keys = None if keys is None else frozenset(keys)
-        self._changed = frozenset(replicated.changed_by([operations]))
+        self._changed_keys = frozenset(replicated.changed_by([operations]))
 
     def _demand(self, key: str) -> None:
         if self._keys is not None and key not in self._keys:
@@ -31,8 +31,8 @@ class Guarded(MutableMapping[str, Any]):
 
     def _demand_changed(self, key: str) -> None:
         self._demand(key)
-        if key not in self._changed:
-            raise Undeclared(f"the operations change {key!r}, and say that they change {sorted(self._changed)}")
+        if key not in self._changed_keys:
+            raise Undeclared(f"the operations change {key!r}, and say that they change {sorted(self._changed_keys)}")
 
     def __getitem__(self, key: str) -> Any:
         self._demand(key)

@@ -49,9 +49,9 @@ class RunningState:
         self.limits = limits
         self.replicated = found(replicated)
         self._buckets = Buckets(None, limits.dictionary, self.replicated)
-        self._held: dict[int, HeldSizes] = {}  # of each client's outcomes, where these may come to too many bytes
+        self._held_sizes: dict[int, HeldSizes] = {}  # of each client's outcomes, where these may come to too many bytes
         self.outcomes: dict[int, dict[int, Outcome]] = {}
-        self._highest: dict[int, int] = {}  # number among the outcomes of each client that has some
+        self._highest_numbers: dict[int, int] = {}  # number among the outcomes of each client that has some
         self.sessions = Sessions(session_slots) if session_slots else None
         self.ended: list[int] = []  # clients whose sessions have ended in the latest slot
 
@@ -78,7 +78,7 @@ class RunningState:
 
     def is_stale_number(self, client: int, number: int) -> bool:
         """Whether its number is one of the oldest, of a request of which only client and number are known."""
-        return bool(self.outcomes.get(client)) and number <= self._highest[client] - self.client_window
+        return bool(self.outcomes.get(client)) and number <= self._highest_numbers[client] - self.client_window
 
     def is_past(self, holder: int, client: int, number: int) -> bool:
         """Whether nobody will execute such a request any more, of which no more is known than whose it is."""
@@ -87,7 +87,7 @@ class RunningState:
 
     def is_beyond(self, request: Request) -> bool:
         """Whether its client breaks its window upwards: it cannot have an answer to what it sent so many before this."""
-        highest = self._highest[request.client] if self.outcomes.get(request.client) else -1
+        highest = self._highest_numbers[request.client] if self.outcomes.get(request.client) else -1
         return request.number > highest + self.client_window
 
     def execute(self, configuration: int, slot: int, requests: Iterable[Request]) -> tuple[Outcome, ...]:
@@ -104,34 +104,34 @@ class RunningState:
     def _end_sessions(self, clients: Iterable[int]) -> None:
         for client in clients:
             self.ended.append(client)
-            for kept in (self.outcomes, self._highest, self._held):
-                kept.pop(client, None)
+            for table in (self.outcomes, self._highest_numbers, self._held_sizes):
+                table.pop(client, None)
 
     def execute_at(self, configuration: int, slot: int, index: int, request: Request) -> Outcome:
         """Execute one request, the one at place `index` of a slot; see `execute`."""
         if self.is_over(request):
             return Outcome(configuration, slot, index, ())
         latest = self.outcomes.setdefault(request.client, {})
-        recorded = latest.get(request.number)
-        if recorded is not None:
-            return recorded
+        recorded_outcome = latest.get(request.number)
+        if recorded_outcome is not None:
+            return recorded_outcome
         if self.is_stale_number(request.client, request.number):
             return Outcome(configuration, slot, index, ())
         if self.sessions is not None:
             self._end_sessions(self.sessions.use(request))
         results = self._buckets.execute(request.operations, self._results_left(request), (configuration, slot, index))
         outcome = Outcome(configuration, slot, index, results)
-        before = self._highest[request.client] if latest else request.number
+        before = self._highest_numbers[request.client] if latest else request.number
         latest[request.number] = outcome
-        held = self._held.get(request.client)
+        held = self._held_sizes.get(request.client)
         if held is not None:
             held.put(request.number, _bytes_of_results(outcome))
             held.drop_fallen(before, request.number, self.client_window)
         if request.number > before:
-            self._highest[request.client] = request.number
+            self._highest_numbers[request.client] = request.number
             drop_fallen(latest, before, request.number, self.client_window)
         elif len(latest) == 1:
-            self._highest[request.client] = request.number
+            self._highest_numbers[request.client] = request.number
         return outcome
 
     def read(self, request: Request) -> tuple[str, ...]:
@@ -143,10 +143,10 @@ class RunningState:
         if not self.limits.may_bind(self.client_window):
             return None
         latest = self.outcomes[request.client]
-        held = self._held.get(request.client)
+        held = self._held_sizes.get(request.client)
         if held is None:
-            held = self._held[request.client] = HeldSizes({number: _bytes_of_results(each) for number, each in latest.items()})
-        highest = self._highest[request.client] if latest else request.number
+            held = self._held_sizes[request.client] = HeldSizes({number: _bytes_of_results(each) for number, each in latest.items()})
+        highest = self._highest_numbers[request.client] if latest else request.number
         return max(0, self.limits.results - held.without_fallen(highest, request.number, self.client_window))
 
     def size_of(self, key: str) -> int | None:
@@ -191,17 +191,17 @@ class RunningState:
         if table is not None:
             state.sessions = Sessions(session_slots, table)
         state.outcomes = {client: dict(latest) for client, latest in outcomes}
-        state._highest = {client: max(latest) for client, latest in state.outcomes.items() if latest}
+        state._highest_numbers = {client: max(latest) for client, latest in state.outcomes.items() if latest}
         return state
 
     def copy(self) -> "RunningState":
         """The same running state, which goes its own way from here."""
-        other = RunningState(self.client_window, self.limits, self.replicated)
-        other.sessions = None if self.sessions is None else self.sessions.copy()
-        other._buckets = self._buckets.copy()
-        other.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
-        other._highest = dict(self._highest)
-        return other
+        copy = RunningState(self.client_window, self.limits, self.replicated)
+        copy.sessions = None if self.sessions is None else self.sessions.copy()
+        copy._buckets = self._buckets.copy()
+        copy.outcomes = {client: dict(latest) for client, latest in self.outcomes.items()}
+        copy._highest_numbers = dict(self._highest_numbers)
+        return copy
 
     def digest(self) -> bytes:
         """The digest of the running state: equal exactly where the states are equal.
@@ -287,8 +287,8 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     def tree(self) -> BucketTree | None:
         """The tree over the buckets, for whoever goes on from them, where the digest was asked for."""
-        known: BucketTree | None = self.__dict__.get("_tree")
-        return None if known is None else known.copy()
+        known_tree: BucketTree | None = self.__dict__.get("_tree")
+        return None if known_tree is None else known_tree.copy()
 
 
 class Witness(msgspec.Struct, frozen=True, array_like=True):

@@ -34,7 +34,7 @@ def _parent(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(_NODE + left + _BETWEEN + right).digest()
 
 
-def _empty() -> list[bytes]:
+def _empty_digests() -> list[bytes]:
     """The node over nothing but empty buckets, by its height."""
     nodes = [digest_of_bucket(EMPTY_BUCKET)]
     for _ in range(DEPTH):
@@ -42,7 +42,7 @@ def _empty() -> list[bytes]:
     return nodes
 
 
-_EMPTY = _empty()
+_EMPTY_DIGESTS = _empty_digests()
 
 
 class BucketTree:
@@ -50,28 +50,28 @@ class BucketTree:
 
     def __init__(self) -> None:
         self._nodes: list[dict[int, bytes]] = [{} for _ in range(DEPTH + 1)]  # by height, those that are not empty
-        self._stale: set[int] = set()  # indexes of leaves that were set, and the nodes above not made anew
+        self._stale_indexes: set[int] = set()  # indexes of leaves that were set, and the nodes above not made anew
 
     @classmethod
     def over(cls, buckets: Iterable[tuple[int, bytes]]) -> "BucketTree":
         """The tree over these buckets, none of which is empty, and nothing else: of many all at once, in less time than one by one."""
-        made = cls()
+        tree = cls()
         leaves = {index: sha256(_BUCKET + encoded).digest() for index, encoded in buckets}
         if len(leaves) <= SPARSE:
-            made._nodes[0], made._stale = leaves, set(leaves)
-            return made
-        level = [leaves.get(index, _EMPTY[0]) for index in range(BUCKETS)]
-        made._nodes[0] = leaves
-        for height, empty in enumerate(_EMPTY[1:], start=1):
+            tree._nodes[0], tree._stale_indexes = leaves, set(leaves)
+            return tree
+        level = [leaves.get(index, _EMPTY_DIGESTS[0]) for index in range(BUCKETS)]
+        tree._nodes[0] = leaves
+        for height, empty in enumerate(_EMPTY_DIGESTS[1:], start=1):
             pairs = zip(level[::2], level[1::2], strict=True)
             if len(leaves) == BUCKETS:
                 level = [sha256(_NODE + left + _BETWEEN + right).digest() for left, right in pairs]
-                made._nodes[height] = dict(enumerate(level))
+                tree._nodes[height] = dict(enumerate(level))
             else:
-                below = _EMPTY[height - 1]
+                below = _EMPTY_DIGESTS[height - 1]
                 level = [empty if left is right is below else _parent(left, right) for left, right in pairs]
-                made._nodes[height] = {index: node for index, node in enumerate(level) if node is not empty}
-        return made
+                tree._nodes[height] = {index: node for index, node in enumerate(level) if node is not empty}
+        return tree
 
     def set(self, index: int, encoded: bytes | None) -> None:
         """The bucket at the index is this one, or an empty one."""
@@ -79,29 +79,29 @@ class BucketTree:
             self._nodes[0].pop(index, None)
         else:
             self._nodes[0][index] = digest_of_bucket(encoded)
-        self._stale.add(index)
+        self._stale_indexes.add(index)
 
     def root(self) -> bytes:
         """What stands for all buckets."""
         self._renew()
-        return digest(DOMAIN, (BUCKETS, self._nodes[DEPTH].get(0, _EMPTY[DEPTH])))
+        return digest(DOMAIN, (BUCKETS, self._nodes[DEPTH].get(0, _EMPTY_DIGESTS[DEPTH])))
 
     def path(self, index: int) -> tuple[bytes, ...]:
         """The siblings from the bucket at `index` upwards."""
         self._renew()
-        return tuple(self._nodes[height].get((index >> height) ^ 1, _EMPTY[height]) for height in range(DEPTH))
+        return tuple(self._nodes[height].get((index >> height) ^ 1, _EMPTY_DIGESTS[height]) for height in range(DEPTH))
 
     def copy(self) -> "BucketTree":
         """The same tree, which goes its own way from here."""
-        other = BucketTree()
-        other._nodes = [dict(nodes) for nodes in self._nodes]
-        other._stale = set(self._stale)
-        return other
+        tree = BucketTree()
+        tree._nodes = [dict(nodes) for nodes in self._nodes]
+        tree._stale_indexes = set(self._stale_indexes)
+        return tree
 
     def _renew(self) -> None:
-        indexes = self._stale
+        indexes = self._stale_indexes
         for height in range(DEPTH):
-            nodes, above, empty = self._nodes[height], self._nodes[height + 1], _EMPTY[height]
+            nodes, above, empty = self._nodes[height], self._nodes[height + 1], _EMPTY_DIGESTS[height]
             indexes = {index >> 1 for index in indexes}
             for index in indexes:
                 left, right = nodes.get(2 * index, empty), nodes.get(2 * index + 1, empty)
@@ -109,7 +109,7 @@ class BucketTree:
                     above.pop(index, None)
                 else:
                     above[index] = _parent(left, right)
-        self._stale = set()
+        self._stale_indexes = set()
 
 
 def root_over(index: int, encoded: bytes, path: tuple[bytes, ...]) -> bytes:
