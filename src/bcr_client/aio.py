@@ -21,7 +21,7 @@ class AsyncStore(Checking):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """The arguments are those of `Checking`."""
         super().__init__(*arguments, **options)
-        self._idle: list[tuple[float, Place, Connection]] = []
+        self._idle_connections: list[tuple[float, Place, Connection]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -31,9 +31,9 @@ class AsyncStore(Checking):
 
     async def close(self) -> None:
         """Close the connections that are idle."""
-        for *_, (_, writer) in self._idle:
+        for *_, (_, writer) in self._idle_connections:
             writer.close()
-        self._idle = []
+        self._idle_connections = []
 
     async def get(self, key: str, default: Any = None) -> Any:
         """As `Store.get`."""
@@ -125,7 +125,7 @@ class AsyncStore(Checking):
             raise OutcomeUnknown(f"sent, and then: {error}") from error
         finally:
             if is_done:
-                self._idle.append((time.monotonic(), place, connection))
+                self._idle_connections.append((time.monotonic(), place, connection))
             else:
                 connection[1].close()
         return self.take(call, response, before)
@@ -140,8 +140,8 @@ class AsyncStore(Checking):
         return answer.response, answer.closes
 
     async def _connected(self, place: Place, deadline_s: float) -> Connection:
-        while self._idle:
-            used_s, other, connection = self._idle.pop()
+        while self._idle_connections:
+            used_s, other, connection = self._idle_connections.pop()
             if other == place and time.monotonic() - used_s < IDLE_LIMIT_S and not connection[0].at_eof():
                 return connection
             connection[1].close()

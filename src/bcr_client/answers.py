@@ -132,30 +132,30 @@ def checked(call: GatewayCall, response: HttpResponse, olympus_key: bytes, seen:
     Raises what the caller is to be told instead: ConditionFailed and Refused with a proof, NothingHappened and
     OutcomeUnknown on the gateway's word, UntrustedAnswer where what came does not hold.
     """
-    told = _told(response)
-    if response.status in (503, 504, 408, 429) or (response.status >= 500 and "proof" not in told):
-        detail = str(told.get("detail", f"status {response.status}"))
-        raise NothingHappened(detail) if told.get("definite") is True else OutcomeUnknown(detail)
-    if "proof" not in told:
+    document = _document_of(response)
+    if response.status in (503, 504, 408, 429) or (response.status >= 500 and "proof" not in document):
+        detail = str(document.get("detail", f"status {response.status}"))
+        raise NothingHappened(detail) if document.get("definite") is True else OutcomeUnknown(detail)
+    if "proof" not in document:
         if response.status in (400, 401, 404, 405, 413, 415, 431):
-            raise Refused(str(told.get("detail", f"status {response.status}")))
+            raise Refused(str(document.get("detail", f"status {response.status}")))
         raise UntrustedAnswer("there is no proof in it", "missing")
-    proof, shown = _proved(call, told["proof"], olympus_key, seen)
-    _demand_same(told, shown, proof)
+    proof, shown = _proved(call, document["proof"], olympus_key, seen)
+    _demand_same(document, shown, proof)
     failure = _failure_in(shown.results)
     if failure is not None:
         raise failure
     return proof, shown
 
 
-def _told(response: HttpResponse) -> dict[str, Any]:
+def _document_of(response: HttpResponse) -> dict[str, Any]:
     try:
-        told = json.loads(response.body) if response.body else {}
+        document = json.loads(response.body) if response.body else {}
     except (ValueError, RecursionError) as error:
         raise UntrustedAnswer(f"not JSON: {error}", "missing") from error
-    if not isinstance(told, dict):
+    if not isinstance(document, dict):
         raise UntrustedAnswer("no answer with a proof", "missing")
-    return told
+    return document
 
 
 def _proved(call: GatewayCall, plain: Any, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
@@ -175,14 +175,14 @@ def _proved(call: GatewayCall, plain: Any, olympus_key: bytes, seen: Seen) -> tu
     return proof, shown
 
 
-def _demand_same(told: Mapping[str, Any], shown: Shown, proof: Proof) -> None:
+def _demand_same(document: Mapping[str, Any], shown: Shown, proof: Proof) -> None:
     """Raises UntrustedAnswer where what is told beside the proof is not what it proves: nobody need be lied to twice."""
     result = json.loads(shown.results[0])
     results = [json.loads(each) for each in shown.results[:-1]]
-    if told.get("listing", result) != result or told.get("results", results) != results:
+    if document.get("listing", result) != result or document.get("results", results) != results:
         raise UntrustedAnswer("what is told is not what is proved", "altered", proof)
     for name in ("value", "version"):
-        if name in told and "status" not in told and told[name] != (result or {}).get(name):
+        if name in document and "status" not in document and document[name] != (result or {}).get(name):
             raise UntrustedAnswer(f"the {name} that is told is not the one that is proved", "altered", proof)
 
 

@@ -89,8 +89,8 @@ class Proof(msgspec.Struct, frozen=True):
     @classmethod
     def load(cls, file: str | Path) -> "Proof":
         """The proof in a file. Raises BadProof, and OSError where it cannot be read."""
-        with open(file, "rb") as opened:
-            data = opened.read(SIZE_LIMIT_BYTES + 1)
+        with open(file, "rb") as stream:
+            data = stream.read(SIZE_LIMIT_BYTES + 1)
         if len(data) > SIZE_LIMIT_BYTES:
             raise BadProof(f"more than {SIZE_LIMIT_BYTES:,} bytes")
         try:

@@ -37,18 +37,18 @@ class UnprovedStore(Store):
     def take(self, call: GatewayCall, response: HttpResponse, before: Seen) -> list[Any]:
         """The results of a call, in order. Raises a StoreError."""
         try:
-            told = json.loads(response.body) if response.body else {}
+            document = json.loads(response.body) if response.body else {}
         except (ValueError, RecursionError) as error:
             raise OutcomeUnknown(f"the answer is not JSON: {error}") from error
-        if response.status == 200 and isinstance(told, dict):
-            return [told] if call.path == "/keys" else list(told["results"])
-        detail = str(told.get("detail", f"status {response.status}")) if isinstance(told, dict) else f"status {response.status}"
+        if response.status == 200 and isinstance(document, dict):
+            return [document] if call.path == "/keys" else list(document["results"])
+        detail = str(document.get("detail", f"status {response.status}")) if isinstance(document, dict) else f"status {response.status}"
         if response.status == 412:
-            version = told.get("version")
+            version = document.get("version")
             failed = ConditionFailed(detail, None if version is None else tuple(version))
             failed.is_proved = False  # here it is the gateway's word
             raise failed
-        if not isinstance(told, dict) or told.get("definite") is not True:
+        if not isinstance(document, dict) or document.get("definite") is not True:
             raise OutcomeUnknown(detail)
         raise NothingHappened(detail) if response.status >= 500 else Refused(detail)
 

@@ -17,20 +17,20 @@ def claim(folder: Path, owner: str, patience_s: float = 0.0) -> None:
     Raises DiskError where another has it, whom the text names. One that has ended and whose processes end just now is
     waited for, `patience_s` at the most.
     """
-    _claims.append(_locked(folder, owner, patience_s))
+    _claims.append(_lock_descriptor(folder, owner, patience_s))
 
 
 @contextlib.contextmanager
 def claimed(folder: Path, owner: str, patience_s: float = 0.0) -> Iterator[None]:
     """The same for as long as it takes. Raises DiskError."""
-    lock = _locked(folder, owner, patience_s)
+    lock = _lock_descriptor(folder, owner, patience_s)
     try:
         yield
     finally:
         os.close(lock)
 
 
-def _locked(folder: Path, owner: str, patience_s: float) -> int:
+def _lock_descriptor(folder: Path, owner: str, patience_s: float) -> int:
     lock = folder / "lock"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

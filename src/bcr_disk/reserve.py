@@ -18,8 +18,8 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 def free_bytes(folder: Path) -> int:
     """What whoever asks may still write in this folder. Raises OSError."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    statistics = os.statvfs(folder)
+    return statistics.f_bavail * statistics.f_frsize
 
 
 class Reserve:
@@ -27,14 +27,14 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._wanted = 0
+        self._wanted_bytes = 0
         self._size = path.stat().st_size if path.exists() else 0
-        self._most = self._size  # that it ever was
+        self._largest_size = self._size  # that it ever was
 
-    def take(self, wanted: int) -> None:
+    def take(self, wanted_bytes: int) -> None:
         """Have so much set aside, or as much of it as leaves others the mark."""
-        self._wanted = wanted
-        size = min(wanted, self._size + free_bytes(self._path.parent) - MARK_BYTES)
+        self._wanted_bytes = wanted_bytes
+        size = min(wanted_bytes, self._size + free_bytes(self._path.parent) - MARK_BYTES)
         if size > self._size:
             file = os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600)
             try:
@@ -45,25 +45,25 @@ class Reserve:
             finally:
                 self._size = os.fstat(file).st_size
                 os.close(file)
-        self._most = max(self._most, self._size)
+        self._largest_size = max(self._largest_size, self._size)
 
-    def make_room(self, needed: int) -> None:
+    def make_room(self, needed_bytes: int) -> None:
         """Give back as much as lets so many bytes be written, where that is there."""
-        lacking = needed + MARGIN_BYTES - free_bytes(self._path.parent) if self._size else 0
-        if lacking > 0:
-            self._size = max(0, self._size - lacking)
+        lacking_bytes = needed_bytes + MARGIN_BYTES - free_bytes(self._path.parent) if self._size else 0
+        if lacking_bytes > 0:
+            self._size = max(0, self._size - lacking_bytes)
             os.truncate(self._path, self._size)
 
     def give_back(self) -> None:
         """All of it."""
         self._path.unlink(missing_ok=True)
-        self._size = self._wanted = self._most = 0
+        self._size = self._wanted_bytes = self._largest_size = 0
 
     def room(self) -> Room:
         """Takes back what was given, as soon as there is twice the mark."""
-        free = free_bytes(self._path.parent)
-        if self._size < self._wanted and free >= 2 * MARK_BYTES:
-            self.take(self._wanted)
-        if 2 * self._size < self._most:
+        free_space = free_bytes(self._path.parent)
+        if self._size < self._wanted_bytes and free_space >= 2 * MARK_BYTES:
+            self.take(self._wanted_bytes)
+        if 2 * self._size < self._largest_size:
             return "spent"
-        return "enough" if self._size >= self._wanted and free >= MARK_BYTES else "low"
+        return "enough" if self._size >= self._wanted_bytes and free_space >= MARK_BYTES else "low"

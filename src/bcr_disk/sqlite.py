@@ -25,7 +25,7 @@ from bcr_disk.reserve import ENDING as RESERVE_ENDING
 from bcr_disk.reserve import Reserve
 
 FORMAT = 2
-UNPACKED = 1  # the format before it, in which all parts stood in rows: it is taken and made the present one
+UNPACKED_FORMAT = 1  # the format before it, in which all parts stood in rows: it is taken and made the present one
 APPLICATION = 0x62637231  # "bcr1", by which the file is known to be ours
 ENDING = ".sqlite"
 LOCK_PAUSE_S = 0.02
@@ -33,7 +33,7 @@ COPIES = 2  # of what is written: in the WAL, and where it belongs
 PAGES_BYTES = 64 << 10  # for the pages that change with it
 MANY_PARTS = 2_048  # so many, and half of all that are there, are packed
 PACK_BYTES = 16 << 20  # of a row of packed parts, or of the single part that is larger
-OTHERS = stat.S_IRWXG | stat.S_IRWXO
+RIGHTS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 _TABLES = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
@@ -43,15 +43,15 @@ CREATE TABLE log (number INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEG
 _PACK = "CREATE TABLE pack (number INTEGER PRIMARY KEY, body BLOB NOT NULL);"
 
 
-_held: "WeakSet[SqliteDisk]" = WeakSet()
-_inherited: list[sqlite3.Connection] = []  # which a forked process may neither use nor close
+_open_disks: "WeakSet[SqliteDisk]" = WeakSet()
+_inherited_connections: list[sqlite3.Connection] = []  # which a forked process may neither use nor close
 
 
 def _disinherit() -> None:
     """In a process just forked: its parent's disks are none of its own, and their locks end with the parent."""
-    for disk in list(_held):
+    for disk in list(_open_disks):
         disk.leave_to_parent()
-    _held.clear()
+    _open_disks.clear()
 
 
 os.register_at_fork(after_in_child=_disinherit)
@@ -78,7 +78,7 @@ class SqliteDisk:
         except BaseException:
             os.close(self._lock)
             raise
-        _held.add(self)
+        _open_disks.add(self)
 
     def _open(self) -> None:
         path = self._path
@@ -110,11 +110,11 @@ class SqliteDisk:
             os.close(folder)
 
     def _demand_known(self) -> None:
-        if _demand_format(self._connection, self.name) == UNPACKED:
+        if _demand_format(self._connection, self.name) == UNPACKED_FORMAT:
             self._connection.executescript(f"BEGIN; PRAGMA user_version = {FORMAT}; {_PACK} COMMIT;")
-        [said] = self._connection.execute("PRAGMA quick_check").fetchone()
-        if said != "ok":
-            raise DamagedError(f"{self.name} is damaged: {said}")
+        [verdict] = self._connection.execute("PRAGMA quick_check").fetchone()
+        if verdict != "ok":
+            raise DamagedError(f"{self.name} is damaged: {verdict}")
 
     def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
         return _errors_of(self.name, what)
@@ -143,17 +143,17 @@ class SqliteDisk:
 
     def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
         with self._errors("cannot be written"):
-            packed = self._to_pack(parts)
-            written = parts if packed is None else packed
+            packed_parts = self._to_pack(parts)
+            written = parts if packed_parts is None else packed_parts
             self._make_room(sum(map(len, facts.values())) + sum(map(len, written.values())))
             self._begin()
             self._connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?)", facts.items())
-            if packed is None:
+            if packed_parts is None:
                 self._connection.executemany("INSERT OR REPLACE INTO part VALUES (?, ?)", parts.items())
             else:
                 self._connection.execute("DELETE FROM part")
                 self._connection.execute("DELETE FROM pack")
-                self._connection.executemany("INSERT INTO pack VALUES (?, ?)", enumerate(_packs(packed)))
+                self._connection.executemany("INSERT INTO pack VALUES (?, ?)", enumerate(_packs(packed_parts)))
             self._connection.execute("DELETE FROM log WHERE number < ?", (first,))
         self.sync()
 
@@ -191,11 +191,11 @@ class SqliteDisk:
 
     def leave_to_parent(self) -> None:
         """In a forked process: let go of it without touching the file."""
-        _inherited.append(self._connection)
+        _inherited_connections.append(self._connection)
         os.close(self._lock)
 
     def close(self) -> None:
-        _held.discard(self)
+        _open_disks.discard(self)
         self._connection.close()
         os.close(self._lock)
 
@@ -214,7 +214,7 @@ def _errors_of(name: str, what: str) -> Iterator[None]:
 
 def _demand_private(path: Path) -> None:
     mode = path.stat().st_mode
-    if mode & OTHERS:
+    if mode & RIGHTS_OF_OTHERS:
         raise DiskError(f"{path} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
 
 
@@ -224,7 +224,7 @@ def _demand_format(connection: sqlite3.Connection, name: str) -> int:
     [version] = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
         raise DiskError(f"{name} is not a file of this project")
-    if version not in (UNPACKED, FORMAT):
+    if version not in (UNPACKED_FORMAT, FORMAT):
         raise DiskError(f"{name} is of format {version}, and this version reads and writes format {FORMAT}")
     return int(version)
 
@@ -250,7 +250,7 @@ def content_beside(path: Path) -> Content:
         connection.execute("BEGIN")
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             return Content({}, {}, ())
-        is_packed = _demand_format(connection, str(path)) != UNPACKED
+        is_packed = _demand_format(connection, str(path)) != UNPACKED_FORMAT
         return _content_of(connection, is_packed)
 
 

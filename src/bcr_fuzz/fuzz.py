@@ -107,9 +107,9 @@ def main(arguments: Sequence[str]) -> int:
     """`bcr fuzz`: 0 if nothing was found, 1 otherwise, 2 for bad input."""
     options = _parser().parse_args(arguments)
     kinds = options.kinds or list(KINDS)
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        print(f"bcr fuzz: no kind {', '.join(unknown)}; there are {', '.join(KINDS)}", file=sys.stderr)
+    unknown_kinds = [kind for kind in kinds if kind not in KINDS]
+    if unknown_kinds:
+        print(f"bcr fuzz: no kind {', '.join(unknown_kinds)}; there are {', '.join(KINDS)}", file=sys.stderr)
         return 2
     tallies: dict[str, FuzzTally] = {}
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which whoever supervises this asks it to end
@@ -221,24 +221,24 @@ def _print(tallies: dict[str, FuzzTally]) -> None:
 
 def changed_bytes(data: bytes, chance: random.Random) -> bytes:
     """`data` with one to three small changes: bits, bytes, parts left out, repeated or moved, lengths made large."""
-    changed = bytearray(data)
+    changed_data = bytearray(data)
     for _ in range(chance.randint(1, 3)):
-        at = chance.randrange(len(changed) + 1)
+        at = chance.randrange(len(changed_data) + 1)
         size = chance.choice((1, 1, 2, 4, 8, chance.randint(1, 64)))
         kind = chance.randrange(6)
-        if kind == 0 and at < len(changed):
-            changed[at] ^= 1 << chance.randrange(8)
+        if kind == 0 and at < len(changed_data):
+            changed_data[at] ^= 1 << chance.randrange(8)
         elif kind == 1:
-            changed[at : at + size] = chance.randbytes(size)
+            changed_data[at : at + size] = chance.randbytes(size)
         elif kind == 2:
-            del changed[at : at + size]
+            del changed_data[at : at + size]
         elif kind == 3:
-            changed[at:at] = changed[chance.randrange(len(changed) + 1) :][:size]
+            changed_data[at:at] = changed_data[chance.randrange(len(changed_data) + 1) :][:size]
         elif kind == 4:
-            changed[at : at + 4] = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0"))
+            changed_data[at : at + 4] = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0"))
         else:
-            del changed[at:]
-    return bytes(changed)
+            del changed_data[at:]
+    return bytes(changed_data)
 
 
 def odd_value(chance: random.Random, depth: int = 0) -> Any:

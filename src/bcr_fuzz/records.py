@@ -25,22 +25,22 @@ SHARE_OF_EVIDENCE = 0.4  # of the files, where a run leaves any
 def attack_records(tally: FuzzTally, seed: int, budget: Budget) -> None:
     """Simulate runs from seeds, hold whom their records blame against who was faulty, and change the files."""
     prepare()
-    convicted = 0
+    conviction_count = 0
     runs = 0
     while budget.is_left(tally.messages):
         scenario, _ = parse_scenario(real(text_of(seed, None)), f"seed{seed}.config")
         record = simulate(scenario).record
         found = list(convictions(record))
-        faulty = {(plan.configuration, plan.position) for plan in record.faults if not plan.is_of_a_link}
+        faulty_places = {(plan.configuration, plan.position) for plan in record.faults if not plan.is_of_a_link}
         for conviction, _ in found:
-            if (conviction.configuration, conviction.position) not in faulty:
+            if (conviction.configuration, conviction.position) not in faulty_places:
                 tally.findings.append(f"seed {seed}: a correct replica is blamed: {conviction}")
-        convicted += len(found)
+        conviction_count += len(found)
         runs += 1
-        _change(tally, seed, record, [evidence for _, evidence in found], faulty)
+        _change(tally, seed, record, [evidence for _, evidence in found], faulty_places)
         seed += 1
     tally.notes.append(
-        f"{runs} simulated runs, in which {convicted} replicas were blamed; each was faulty, unless a finding says otherwise"
+        f"{runs} simulated runs, in which {conviction_count} replicas were blamed; each was faulty, unless a finding says otherwise"
     )
 
 
@@ -54,7 +54,7 @@ def real(text: str) -> str:
     return f"{text}simulation = real_signatures\n"
 
 
-def _change(tally: FuzzTally, seed: int, record: RunRecord, evidence: list[Evidence], faulty: set[tuple[int, int]]) -> None:
+def _change(tally: FuzzTally, seed: int, record: RunRecord, evidence: list[Evidence], faulty_places: set[tuple[int, int]]) -> None:
     honest = verify_record(record, record.olympus_key)
     if honest.refused:
         tally.findings.append(f"seed {seed}: the record is refused as it is: {honest.refused[0]:.300}")
@@ -71,7 +71,7 @@ def _change(tally: FuzzTally, seed: int, record: RunRecord, evidence: list[Evide
             tally.outcomes["unchanged"] += 1
             continue
         try:
-            outcome = _taken(kind, changed, record.olympus_key, honest.claims, faulty)
+            outcome = _taken(kind, changed, record.olympus_key, honest.claims, faulty_places)
         except Exception as error:
             outcome = "error"
             tally.findings.append(f"seed {seed}, file {number}: {error!r:.200}")
@@ -80,7 +80,7 @@ def _change(tally: FuzzTally, seed: int, record: RunRecord, evidence: list[Evide
         tally.outcomes[outcome] += 1
 
 
-def _taken(kind: str, data: bytes, olympus_key: bytes, claims: frozenset[Any], faulty: set[tuple[int, int]]) -> str:
+def _taken(kind: str, data: bytes, olympus_key: bytes, claims: frozenset[Any], faulty_places: set[tuple[int, int]]) -> str:
     """What comes of a changed file."""
     try:
         if kind == RECORD:
@@ -96,7 +96,7 @@ def _taken(kind: str, data: bytes, olympus_key: bytes, claims: frozenset[Any], f
         return "refused"
     if evidence.olympus_key != olympus_key:
         return "proves more"
-    return "proves no more" if (conviction.configuration, conviction.position) in faulty else "proves more"
+    return "proves no more" if (conviction.configuration, conviction.position) in faulty_places else "proves more"
 
 
 def changed_contents(data: bytes, chance: random.Random) -> bytes:

@@ -33,7 +33,7 @@ BURST = 20  # messages that are sent one behind the other
 LOOK_S = 0.5  # between two looks at the run's processes
 OPEN_LIMIT = 40  # connections of a stranger's that stay open
 FLOOD_OPEN = 800  # the same of a flood
-CLAIMED = 0.1  # of an insider's messages, in the name of others
+CLAIMED_SHARE = 0.1  # of an insider's messages, in the name of others
 SAMPLES = 30  # messages that each process shows to the insider
 MEMORY_LIMIT_MIB = 400
 MIB = 1 << 20
@@ -93,7 +93,7 @@ class Target:
         self.open: list[socket.socket] = []
         self.channel: TcpTransport | None = None
         self.elsewhere: tuple[str, int] | None = None  # where all is sent to instead
-        self._known = 0
+        self._known_count = 0
 
     def address_of(self, pid: Any) -> tuple[str, int]:
         return self.elsewhere or (pid.hostname, pid.transports[0])
@@ -103,10 +103,10 @@ class Target:
         from dacurrent import codec
 
         lines = self.seen.read_text().splitlines(keepends=True)
-        for line in lines[self._known :]:
+        for line in lines[self._known_count :]:
             if not line.endswith("\n"):
                 break
-            self._known += 1
+            self._known_count += 1
             kind, _, data = line.strip().partition(" ")
             if kind == "process":
                 self.processes.append(codec.decode(bytes.fromhex(data)))
@@ -345,7 +345,7 @@ def _channel() -> Iterator["TcpTransport"]:
     from dacurrent import transport
 
     logging.getLogger("da.transport").setLevel(logging.CRITICAL)  # that runs end is no news
-    kept = common.GlobalOptions
+    stock_options = common.GlobalOptions
     options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
     common.GlobalOptions = options
     made = transport.TcpTransport(COOKIE.encode())
@@ -356,7 +356,7 @@ def _channel() -> Iterator["TcpTransport"]:
         made.close()
         made.mesgloop.stop()
     finally:
-        common.GlobalOptions = kept
+        common.GlobalOptions = stock_options
 
 
 class _Nowhere:
@@ -418,7 +418,7 @@ def insiders_words(target: Target, chance: random.Random) -> bool:
         with contextlib.suppress(codec.CodecError):
             author, destination, message, _named, ticket = envelopes.decode(sample)
             pid = destination or pid
-            sample = envelopes.encode(author if chance.random() < CLAIMED else source, destination, message, ticket)
+            sample = envelopes.encode(author if chance.random() < CLAIMED_SHARE else source, destination, message, ticket)
         data = changed_bytes(sample, chance)
     elif kind < 0.7:
         command = chance.choice(list(sim.Command))
@@ -441,7 +441,7 @@ def _source(target: Target, chance: random.Random) -> Any:
     from dacurrent import origins
 
     other = chance.choice(target.processes)
-    if chance.random() < CLAIMED or target.channel is None:
+    if chance.random() < CLAIMED_SHARE or target.channel is None:
         return other
     channel = target.channel
     uid = origins.uid_with(chance.choice((1, other.uid, 2**95)), channel.identity.public)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-FEW = 4  # things of a kind that are told one by one
+FEW_THINGS = 4  # things of a kind that are told one by one
 
 
 class Blame(msgspec.Struct, frozen=True):
@@ -35,11 +35,11 @@ def blamed(result: Mapping[str, Any]) -> list[Blame]:
     for notice in result.get("notices", ()):
         if notice.get("blamed") is not None:
             by[_configuration_of(notice, by), notice["blamed"]].append(notice["by"])
-    struck = {(fault["configuration"], fault["position"]) for fault in result.get("faults_injected", ()) if "position" in fault}
-    positions = {position for _, position in struck}
+    struck_places = {(fault["configuration"], fault["position"]) for fault in result.get("faults_injected", ()) if "position" in fault}
+    positions = {position for _, position in struck_places}
     return [
         Blame(configuration, position, tuple(dict.fromkeys(each.replace("_", " ") for each in who)),
-              (configuration, position) in struck or (configuration is None and position in positions))
+              (configuration, position) in struck_places or (configuration is None and position in positions))
         for (configuration, position), who in by.items()
     ]  # fmt: skip
 
@@ -60,6 +60,6 @@ def whose(fault: Mapping[str, Any]) -> str:
 
 def listed(things: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`; of many the first few and how many more."""
-    if len(things) > FEW + 1:
-        things = [*things[:FEW], f"{len(things) - FEW} more"]
+    if len(things) > FEW_THINGS + 1:
+        things = [*things[:FEW_THINGS], f"{len(things) - FEW_THINGS} more"]
     return " and ".join([", ".join(things[:-1]), things[-1]] if len(things) > 1 else things)

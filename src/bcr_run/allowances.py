@@ -33,11 +33,11 @@ def demand_processes(wanted: int) -> None:
     tasks = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     if tasks < 0 or os.getuid() == 0:  # who is not limited
         return
-    needed, running = TASKS * wanted, tasks_of(os.getuid())
-    if running + needed > tasks:
+    needed_tasks, running_tasks = TASKS * wanted, tasks_of(os.getuid())
+    if running_tasks + needed_tasks > tasks:
         raise TooLittle(
-            f"a run needs {needed} processes and threads, and of {tasks:,} that are allowed you have {running:,}: "
-            f"raise it with ulimit -u {running + needed}"
+            f"a run needs {needed_tasks} processes and threads, and of {tasks:,} that are allowed you have {running_tasks:,}: "
+            f"raise it with ulimit -u {running_tasks + needed_tasks}"
         )
 
 

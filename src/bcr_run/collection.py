@@ -29,13 +29,13 @@ MAX_PROBLEM_CHARACTERS = 200
 class Collection:
     """What has been reported so far; a run is done when the clients that are not `faulty` are, if there are any.
 
-    `planned` are the faults of replicas that may be reported.
+    `plans` are the faults of replicas that may be reported.
     """
 
-    def __init__(self, settings: Settings, faulty: Collection_[int] = (), planned: Collection_[FaultPlan] = ()) -> None:
+    def __init__(self, settings: Settings, faulty: Collection_[int] = (), plans: Collection_[FaultPlan] = ()) -> None:
         self.settings = settings
-        self._planned = planned
-        self._faulty = tuple(faulty)
+        self._plans = plans
+        self._faulty_clients = tuple(faulty)
         everybody = set(range(settings.num_clients))
         self.owed = frozenset(everybody.difference(faulty) or everybody)  # clients
         self.clients: tuple[Any, ...] = ()
@@ -81,7 +81,7 @@ class Collection:
     def add_fault(self, configuration: int, position: int, payload: bytes) -> None:
         """Take a replica's word on a fault of its own. Raises MalformedMessage where it is of another's, or of nobody's."""
         plan = decode(FaultPlan, payload)
-        if (plan.configuration, plan.position) != (configuration, position) or plan not in self._planned:
+        if (plan.configuration, plan.position) != (configuration, position) or plan not in self._plans:
             raise MalformedMessage(f"a fault that replica {position} of configuration {configuration} does not have")
         self.faults.append(plan)
 
@@ -206,7 +206,7 @@ class Collection:
             self.settings.authentication,
             olympus_secret,
             tuple(self._exhibits),
-            self._faulty,
+            self._faulty_clients,
             self.settings.client_window,
             state_limits(self.settings),
             self.settings.object_name,
@@ -219,12 +219,12 @@ class Collection:
 class RaftCollection(Collection):
     """That of a run of a protocol with one configuration of servers, number 0, that nobody signed; `circle` has their keys, if they sign."""
 
-    def __init__(self, protocol: str, settings: Settings, planned: Collection_[FaultPlan]) -> None:
-        super().__init__(settings, (), planned)
+    def __init__(self, protocol: str, settings: Settings, plans: Collection_[FaultPlan]) -> None:
+        super().__init__(settings, (), plans)
         self._protocol = protocol
         self.circle = Keyring()
         self._changes: list[ScheduledChange] = []
-        self._begun: set[ScheduledChange] = set()
+        self._begun_changes: set[ScheduledChange] = set()
         self._log_pieces: dict[int, Pieces] = {}
         self._logs: dict[int, KeptLog] = {}
 
@@ -240,7 +240,7 @@ class RaftCollection(Collection):
 
     def begin_change(self, change: ScheduledChange) -> None:
         """A change is asked for: until it is made nobody knows whether the server has to be as far as others."""
-        self._begun.add(change)
+        self._begun_changes.add(change)
 
     def end_change(self, change: ScheduledChange) -> None:
         """It is made."""
@@ -249,7 +249,7 @@ class RaftCollection(Collection):
     def _owing(self) -> set[tuple[int, int]]:
         """Servers that decide, as far as is known, and that no fault has struck."""
         first = self.settings.first_members or range(self.settings.num_replicas)
-        return {(0, position) for position in surely_deciding(first, self._begun, self._changes)} - self._struck()
+        return {(0, position) for position in surely_deciding(first, self._begun_changes, self._changes)} - self._struck()
 
     def _of_living(self) -> list[ReplicaReport]:
         """What servers have told that decide, and that no fault has struck."""

@@ -44,25 +44,25 @@ def _is_there(module: str) -> bool:
 
 def _install(extra: str) -> None:
     environment = PROJECT / ".venv"
-    mark, wanted = environment / f"set-up-{extra}", hashlib.sha256(lock_of(extra).read_bytes()).hexdigest()
-    if _text(mark) == wanted:
+    mark, lock_digest = environment / f"set-up-{extra}", hashlib.sha256(lock_of(extra).read_bytes()).hexdigest()
+    if _text(mark) == lock_digest:
         return
     # The lock by which ./bcr makes the environment: it belongs to the open file, and goes with this process.
     with open(PROJECT / ".venv.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _text(mark) == wanted:
+        if _text(mark) == lock_digest:
             return
         print(f"bcr: setting up what [{extra}] needs, once; this takes a minute", file=sys.stderr, flush=True)
         log = environment / f"set-up-{extra}.log"
         with open(log, "wb") as output:
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, *_text(environment / "pip").splitlines(), "install", "--no-deps", "--require-hashes",
                  "-r", str(lock_of(extra))],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False,
             )  # fmt: skip
-        if done.returncode != 0:
+        if process.returncode != 0:
             raise NotSetUp(f"{log.read_text(errors='replace')}\nthe set-up of [{extra}] failed, for the reason above")
-        mark.write_text(wanted)
+        mark.write_text(lock_digest)
 
 
 def _text(path: Path) -> str:

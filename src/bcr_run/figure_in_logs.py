@@ -67,7 +67,7 @@ def follow(folder: Path, result: Mapping[str, Any], liars: Collection[int] = (),
     if "olympus" not in readers or "olympus" in strangers:
         return Followed(0, unknown="the log of Olympus is not here, or has another clock")
     lines = merge(*(reader.lines() for name, reader in readers.items() if name not in strangers), key=lambda each: each[:3])
-    walk = _Walk(result["settings"], liars, _distrusted(result.get("simulation", {})))
+    walk = _Walk(result["settings"], liars, _distrusted_members(result.get("simulation", {})))
     kept: list[Step] = []
     try:
         for _, _, _, line in lines:
@@ -122,8 +122,8 @@ class _Walk:
         self._learns = settings.get("acceptance", "all") == "all"
         self._lies = settings["authentication"] != "crc"  # no accident makes a replica say or hold what is wrong
         self._liars = liars
-        self._distrusted = distrusted
-        self._gone: set[tuple[int, int]] = set()
+        self._distrusted_members = distrusted
+        self._gone_members: set[tuple[int, int]] = set()
         self._immutable: set[tuple[int, int]] = set()
         self._quorum: tuple[int, ...] = ()
         self._acts_as: dict[int, int] = {}  # client of the run -> its number in the session that it is in (specification, 15)
@@ -160,9 +160,9 @@ class _Walk:
 
     def _of_replica(self, number: int, position: int, event: str, values: Mapping[str, str]) -> Iterator[Step]:
         place = (number, position)
-        if (event == "fault_injected" and self._lies and _is_unsound(values["fault"])) or position in self._distrusted:
+        if (event == "fault_injected" and self._lies and _is_unsound(values["fault"])) or position in self._distrusted_members:
             self._forget(place)
-        if place in self._gone:
+        if place in self._gone_members:
             return
         if event == "came_back":  # to what another run's log may tell
             self._forget(place)
@@ -195,20 +195,20 @@ class _Walk:
         who = _REPLICA.fullmatch(values.get("who", values.get("from", "")))
         if who is None or (event == "befell" and values.get("what") in _HARMLESS):
             return
-        known = self.figure.members() if who[2] is None else [(int(who[2]), int(who[1]))]
-        for place in known:
+        members = self.figure.members() if who[2] is None else [(int(who[2]), int(who[1]))]
+        for place in members:
             if place[1] == int(who[1]):
                 self._forget(place)
 
     def _forget(self, place: tuple[int, int]) -> None:
-        self._gone.add(place)
+        self._gone_members.add(place)
         self.figure.forget(*place)
 
 
-def _distrusted(simulation: Mapping[str, Any]) -> set[int]:
+def _distrusted_members(simulation: Mapping[str, Any]) -> set[int]:
     """The positions of replicas that the simulator had say, or hold, what is wrong."""
-    changed = [position for name in ("mutations", "amnesias") for position, _ in simulation.get(name, ())]
-    return {*simulation.get("twins", ()), *simulation.get("free", ()), *changed}
+    changed_positions = [position for name in ("mutations", "amnesias") for position, _ in simulation.get(name, ())]
+    return {*simulation.get("twins", ()), *simulation.get("free", ()), *changed_positions}
 
 
 def _commands(text: str) -> tuple[tuple[int, int], ...]:

@@ -52,9 +52,9 @@ def latency_ms(record: RunRecord) -> dict[str, float]:
     latencies = sorted(exchange.latency_ns for client in record.clients for exchange in client.exchanges)
     if not latencies:
         return {}
-    found = {name: percentile(latencies, percent) for name, percent in PERCENTILES.items()}
-    found["mean"] = sum(latencies) / len(latencies)
-    return {name: round(value / 1e6, 4) for name, value in found.items()}
+    percentiles = {name: percentile(latencies, percent) for name, percent in PERCENTILES.items()}
+    percentiles["mean"] = sum(latencies) / len(latencies)
+    return {name: round(value / 1e6, 4) for name, value in percentiles.items()}
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

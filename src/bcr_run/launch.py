@@ -178,16 +178,16 @@ def descriptors_of(scenario: Scenario) -> int:
 def _allow_descriptors(scenario: Scenario) -> None:
     """Let processes of the run have the files open that they need. Raises BadInput where that is not allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = descriptors_of(scenario)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
+    needed_descriptors = descriptors_of(scenario)
+    if soft == resource.RLIM_INFINITY or soft >= needed_descriptors:
         return
     with contextlib.suppress(ValueError, OSError):  # more than the hard limit
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed_descriptors, hard))
         return
     if scenario.placement != "nodes":
         raise BadInput(
-            f"{scenario.num_clients} clients and {scenario.num_replicas} replicas need {needed} open files a process, "
-            f"and {soft} are allowed: raise it with ulimit -n {needed}"
+            f"{scenario.num_clients} clients and {scenario.num_replicas} replicas need {needed_descriptors} open files a process, "
+            f"and {soft} are allowed: raise it with ulimit -n {needed_descriptors}"
         )
 
 

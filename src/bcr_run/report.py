@@ -49,11 +49,11 @@ def conclude(launch: Launch, record: RunRecord, failure: str | None) -> int:
         outcome |= {"figure": figure.told()}
         if figure.forbidden is not None:
             outcome |= {"verdict": "fail", "reasons": [*outcome["reasons"], figure.reason()]}
-    unmet = [text for text in (expectation.check(outcome) for expectation in launch.scenario.expectations) if text is not None]
-    if unmet:
+    complaints = [text for text in (expectation.check(outcome) for expectation in launch.scenario.expectations) if text is not None]
+    if complaints:
         # An expectation that an unfinished run does not meet says nothing: it might have met it.
         status = "unknown" if outcome["verdict"] == "unknown" else "fail"
-        outcome |= {"verdict": status, "reasons": [*outcome["reasons"], *unmet]}
+        outcome |= {"verdict": status, "reasons": [*outcome["reasons"], *complaints]}
     text = json.dumps(outcome, indent=2, ensure_ascii=False) + "\n"
     problems: list[str] = []
     for path in filter(None, (launch.folder / "result.json", launch.result_file)):
@@ -114,8 +114,8 @@ def _final_state(record: RunRecord, replicated: ReplicatedObject[Any]) -> Mappin
 @cache
 def _versions() -> Mapping[str, str]:
     """Read once: a hunt makes a result of each of its runs."""
-    own = {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
-    return own | {package: version(package) for package in PACKAGES}
+    own_versions = {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
+    return own_versions | {package: version(package) for package in PACKAGES}
 
 
 def _exchanges(record: RunRecord) -> Any:
@@ -124,12 +124,12 @@ def _exchanges(record: RunRecord) -> Any:
 
 def _results(record: RunRecord) -> list[list[str]]:
     """Each client's results in request order; MAX_RESULTS in all."""
-    left = MAX_RESULTS
+    rest_count = MAX_RESULTS
     lists = []
     for client in record.clients:
-        mine = list(islice(_results_of(client), left))
-        left -= len(mine)
-        lists.append(mine)
+        results = list(islice(_results_of(client), rest_count))
+        rest_count -= len(results)
+        lists.append(results)
     return lists
 
 
@@ -139,12 +139,12 @@ def _results_of(client: ClientRecord) -> Any:
 
 def _notices(record: RunRecord) -> list[dict[str, Any]]:
     """Every misbehaviour that somebody noticed: who, in which message, of what kind, what it was, and whom they blame."""
-    noticed: list[tuple[str, int | None, Sequence[Notice]]] = [("olympus", None, record.olympus_notices)]
-    noticed += [(f"client_{client.client}", None, client.notices) for client in record.clients]
-    noticed += [(f"replica_{each.position}", each.configuration, each.notices) for each in _reports(record)]
+    notices_by_process: list[tuple[str, int | None, Sequence[Notice]]] = [("olympus", None, record.olympus_notices)]
+    notices_by_process += [(f"client_{client.client}", None, client.notices) for client in record.clients]
+    notices_by_process += [(f"replica_{each.position}", each.configuration, each.notices) for each in _reports(record)]
     return [
         {"by": who, "configuration": configuration} | msgspec.structs.asdict(notice)
-        for who, configuration, notices in noticed
+        for who, configuration, notices in notices_by_process
         for notice in notices
     ]
 
@@ -187,8 +187,8 @@ def _latency(latency_ms: Mapping[str, float]) -> str:
 
 def _told_of_faults(outcome: Mapping[str, Any]) -> Iterator[str]:
     """What struck, what never met its trigger, and who was blamed, a line each; of very many the first."""
-    struck = Counter(f"struck: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_injected"])
-    lines = [f"{text}{f', {count} times' if count > 1 else ''}" for text, count in struck.items()]
+    strike_counts = Counter(f"struck: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_injected"])
+    lines = [f"{text}{f', {count} times' if count > 1 else ''}" for text, count in strike_counts.items()]
     lines += [str(Missed(**missed)) for missed in outcome["faults_missed"]]
     lines += [f"blamed: {blame.sentence()}" for blame in blamed(outcome)]
     yield from lines[:MAX_LINES]

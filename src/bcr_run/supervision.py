@@ -112,11 +112,11 @@ def _noted_signals() -> Iterator[list[signal.Signals]]:
     """
     noted: list[signal.Signals] = []
     asking = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
+    stock_handlers = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
     try:
         yield noted
     finally:
-        for number, handler in previous.items():
+        for number, handler in stock_handlers.items():
             signal.signal(number, handler)
 
 
@@ -134,8 +134,8 @@ class _Ending:
         for member in family:
             with contextlib.suppress(psutil.Error):
                 is_busy |= member.status() in BUSY
-                spent = member.cpu_times()
-                taken_s = spent.user + spent.system
+                cpu_times = member.cpu_times()
+                taken_s = cpu_times.user + cpu_times.system
                 self._taken_s[member] = taken_s - self._before_s.setdefault(member, taken_s)
         if not is_busy:
             self._still_s += now_s - self._looked_s

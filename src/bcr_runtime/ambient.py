@@ -132,9 +132,9 @@ class Spool:
         if self._file is None:
             self._file = self._open_file()
         self._file.seek(self._size)
-        left = memoryview(data)
-        while left:
-            left = left[self._file.write(left) :]
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
         self._size += len(data)  # where that was not reached, the next write begins at the same place
 
     def pieces(self, size: int, tail: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -193,15 +193,15 @@ class SystemSource:
         return time.process_time(), psutil.Process().memory_info().rss
 
     def gone(self, children: Sequence[Any]) -> list[Any]:
-        alive = [getattr(child, "dapid", None) for child in multiprocessing.active_children()]
+        processes = [getattr(child, "dapid", None) for child in multiprocessing.active_children()]
         # Where there is none they may be threads, of which nothing is known.
-        return [child for child in children if child not in alive] if alive else []
+        return [child for child in children if child not in processes] if processes else []
 
     def fallen_children(self, children: Sequence[Any]) -> list[Any]:
         from dacurrent import lifetime  # not before DistAlgo is loaded
 
-        alive = lifetime.running()
-        return [child for child in children if child not in alive]
+        processes = lifetime.running()
+        return [child for child in children if child not in processes]
 
     def replaced(self, child: Any) -> None:
         from dacurrent import lifetime  # not before DistAlgo is loaded

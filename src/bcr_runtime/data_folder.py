@@ -81,9 +81,9 @@ def demand_room(settings: Settings) -> None:
     """Raises DiskError, in one line, where there is less room for disks than replicas and Olympus set aside when they begin."""
     folder = disk_folder(settings)
     there = next(each for each in (folder, *folder.parents) if each.is_dir())
-    needed, free = (settings.num_replicas + 1) * RESERVED_BYTES + MARK_BYTES, free_bytes(there)
-    if free < needed:
-        raise DiskError(f"{folder} has room for {free >> 20} MiB, and disks for t = {settings.t} begin with {needed >> 20} MiB")
+    needed_bytes, free_space = (settings.num_replicas + 1) * RESERVED_BYTES + MARK_BYTES, free_bytes(there)
+    if free_space < needed_bytes:
+        raise DiskError(f"{folder} has room for {free_space >> 20} MiB, and disks for t = {settings.t} begin with {needed_bytes >> 20} MiB")
 
 
 def descriptors() -> tuple[int, ...]:
@@ -134,9 +134,9 @@ def back_up(folders: Sequence[Path]) -> tuple[Backup, Recovery]:
     names = [(folder, name) for folder in folders for name in disks_in(folder) if name != OLYMPUS]
     contents = {name: content_beside(folder / f"{name}{ENDING}") for folder, name in names}
     disks = {name: Kept.of(content) for name, content in contents.items() if content.facts}  # the others are being made just now
-    taken = ambient.wall_clock().isoformat(timespec="seconds")
-    highest = max([facts.highest, *(_place(name)[0] for name in disks)])
-    backup = Backup(keys_of(facts.terms.authentication, facts.seed).public, facts.terms, highest, taken, disks)
+    moment = ambient.wall_clock().isoformat(timespec="seconds")
+    highest_place = max([facts.highest, *(_place(name)[0] for name in disks)])
+    backup = Backup(keys_of(facts.terms.authentication, facts.seed).public, facts.terms, highest_place, moment, disks)
     return backup, backup.check()
 
 

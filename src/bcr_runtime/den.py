@@ -28,15 +28,15 @@ class MemoryDen:
     """The den of a run whose processes all live in this process of the operating system."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[Stamp, Messages]] = {}
+        self._messages: dict[str, dict[Stamp, Messages]] = {}
 
     def put(self, kind: str, stamp: Stamp, messages: Messages) -> None:
-        self._kept.setdefault(kind, {})[stamp] = tuple(messages)
+        self._messages.setdefault(kind, {})[stamp] = tuple(messages)
 
     def newest(self, kind: str, before: Stamp) -> Messages:
-        kept = self._kept.get(kind, {})
-        earlier = [stamp for stamp in kept if stamp < before]
-        return kept[max(earlier)] if earlier else ()
+        kept = self._messages.get(kind, {})
+        earlier_stamps = [stamp for stamp in kept if stamp < before]
+        return kept[max(earlier_stamps)] if earlier_stamps else ()
 
 
 class FolderDen:
@@ -49,17 +49,17 @@ class FolderDen:
     def put(self, kind: str, stamp: Stamp, messages: Messages) -> None:
         folder = self._folder / kind
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f".{os.getpid()}"
-        unfinished.write_bytes(codec.encode(tuple(messages)))
-        unfinished.rename(folder / f"{stamp[0]}-{stamp[1]}")
+        draft = folder / f".{os.getpid()}"
+        draft.write_bytes(codec.encode(tuple(messages)))
+        draft.rename(folder / f"{stamp[0]}-{stamp[1]}")
 
     def newest(self, kind: str, before: Stamp) -> Messages:
-        earlier = {}
+        earlier_stamps = {}
         for file in (self._folder / kind).glob("[0-9]*"):
             configuration, _, attempt = file.name.partition("-")
-            earlier[int(configuration), int(attempt)] = file
-        earlier = {stamp: file for stamp, file in earlier.items() if stamp < before}
-        messages: Messages = codec.decode(earlier[max(earlier)].read_bytes()) if earlier else ()
+            earlier_stamps[int(configuration), int(attempt)] = file
+        earlier_stamps = {stamp: file for stamp, file in earlier_stamps.items() if stamp < before}
+        messages: Messages = codec.decode(earlier_stamps[max(earlier_stamps)].read_bytes()) if earlier_stamps else ()
         return messages
 
 

@@ -89,13 +89,16 @@ class Journal:
         self._file = ambient.open_log(path)
         self._tells_steps = LEVELS[level] >= LEVELS["human"]
         self.is_detailed = level == "debug"
-        self._told = False  # that there is a problem
-        self._second = -1
+        self._has_told_problem = False  # that there is a problem
+        self._latest_second = -1
         self._until_second = ""  # how lines of this second begin
 
     def take_problem(self) -> str | None:
         """Why the file cannot be written, told once; None while it can."""
-        problem, self._told = (None if self._told else self._file.problem), self._told or self._file.problem is not None
+        problem, self._has_told_problem = (
+            (None if self._has_told_problem else self._file.problem),
+            self._has_told_problem or self._file.problem is not None,
+        )
         return problem
 
     def step(self, event: str, **values: Any) -> None:
@@ -133,8 +136,8 @@ class Journal:
 
     def _write(self, event: str, values: Mapping[str, Any], limit: int = VALUE_LIMIT, first: str = "") -> None:
         second, ns = divmod(ambient.monotonic_ns() + self._origin_ns, 1_000_000_000)
-        if second != self._second:
-            self._second = second
+        if second != self._latest_second:
+            self._latest_second = second
             self._until_second = f"time={datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}."
         line = f"{self._until_second}{ns // 1_000:06d}{self._behind_time}{event}{first}"
         for name, value in values.items():

@@ -26,7 +26,7 @@ class Profiler:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._found: Counter[tuple[CodeType, ...]] = Counter()
+        self._stack_counts: Counter[tuple[CodeType, ...]] = Counter()
         self._since_s = 0.0
 
     def start(self) -> None:
@@ -41,13 +41,13 @@ class Profiler:
         while frame is not None:
             stack.append(frame.f_code)
             frame = frame.f_back
-        self._found[tuple(reversed(stack))] += now_s - self._since_s  # type: ignore[assignment]  # a Counter takes any number
+        self._stack_counts[tuple(reversed(stack))] += now_s - self._since_s  # type: ignore[assignment]  # a Counter takes any number
         self._since_s = now_s
 
     def write(self) -> None:
         """What there is so far: JSON, CPU seconds by stack, whose frames are `module:function`, outermost first."""
         stacks: dict[str, float] = {}
-        for stack, seconds in list(self._found.items()):  # at once, for a look may come at any time
+        for stack, seconds in list(self._stack_counts.items()):  # at once, for a look may come at any time
             text = ";".join(map(_name, stack))
             stacks[text] = stacks.get(text, 0.0) + seconds
         (self._folder / f"{os.getpid()}.json").write_bytes(msgspec.json.encode(stacks))

@@ -70,9 +70,11 @@ def is_continued(settings: Settings, protocol: str) -> bool:
     difference = found.terms.difference(_terms(settings, protocol))
     if difference:
         raise DiskError(f"{folder} is of a service with {difference}")
-    missing = [name for name in map(_server, range(settings.num_replicas)) if name not in disks]
-    if found.begun and missing:
-        raise DiskError(f"the disk of {missing[0]} is lost: {folder / missing[0]}{ENDING} was there when the service was last started")
+    missing_names = [name for name in map(_server, range(settings.num_replicas)) if name not in disks]
+    if found.begun and missing_names:
+        raise DiskError(
+            f"the disk of {missing_names[0]} is lost: {folder / missing_names[0]}{ENDING} was there when the service was last started"
+        )
     if protocol == SIGNING and found.begun:
         _demand_keys(settings, found.keys)
     elif protocol == SIGNING:
@@ -147,12 +149,12 @@ def back_up_servers(folder: Path) -> tuple[ServerBackup, RestoredLog]:
         raise DiskError(f"{folder} has no disks of a service")
     if not found.begun:
         raise DiskError(f"{folder} is of a service whose servers have not all begun, which has answered nobody yet")
-    taken = wall_clock().isoformat(timespec="seconds")
+    moment = wall_clock().isoformat(timespec="seconds")
     paths = {position: _path(folder, position) for position in range(found.terms.num_servers)}
     disks = {_server(position): Kept.of(content_beside(path)) for position, path in paths.items() if path.exists()}
     for kept in disks.values():
         kept.facts.pop("key", None)  # keys are made anew
-    backup = ServerBackup(found.terms, tuple(bytes.fromhex(key) for key in found.keys), taken, disks)
+    backup = ServerBackup(found.terms, tuple(bytes.fromhex(key) for key in found.keys), moment, disks)
     return backup, backup.check()
 
 

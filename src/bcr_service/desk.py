@@ -83,7 +83,7 @@ class Desk:
         self._is_broken = is_broken
         self._lock = threading.Lock()
         self._waiting = RequestFiller[Job](most_operations)
-        self._sent: dict[int, list[Job]] = {}
+        self._sent_jobs: dict[int, list[Job]] = {}
         self._sent_s: dict[int, float] = {}
         self._is_closed = False
         self._is_woken = False
@@ -135,7 +135,7 @@ class Desk:
 
     def sent(self, number: int, jobs: Sequence[Job]) -> None:
         """These jobs went out as the request of this number."""
-        self._sent[number] = list(jobs)
+        self._sent_jobs[number] = list(jobs)
         self._sent_s[number] = time.monotonic()
         self.requests += 1
         self.operations += sum(len(job.operations) for job in jobs)
@@ -145,7 +145,7 @@ class Desk:
 
         Jobs that shared a request of which nothing happened, because one of them could not, each get one of their own.
         """
-        jobs = self._sent.pop(request.statement.number, [])
+        jobs = self._sent_jobs.pop(request.statement.number, [])
         self._sent_s.pop(request.statement.number, None)
         outcome = answer.outcome
         if len(jobs) > 1 and self._is_broken(outcome.results):
@@ -167,7 +167,7 @@ class Desk:
     def refused(self, number: int, why: str) -> None:
         """Tell whose jobs went out as the request of this number that nothing of it has happened, nor will."""
         self._sent_s.pop(number, None)
-        self._deliver([(job, JobRefusal(why)) for job in self._sent.pop(number, [])])
+        self._deliver([(job, JobRefusal(why)) for job in self._sent_jobs.pop(number, [])])
 
     def close(self) -> None:
         """Take nothing more."""
@@ -177,8 +177,8 @@ class Desk:
     def give_up(self) -> None:
         """Nobody will answer any more: tell so to all who wait, whether they were sent or not."""
         with self._lock:
-            jobs = [*self._waiting.clear(), *(job for jobs in self._sent.values() for job in jobs)]
-            self._sent.clear()
+            jobs = [*self._waiting.clear(), *(job for jobs in self._sent_jobs.values() for job in jobs)]
+            self._sent_jobs.clear()
             self._sent_s.clear()
         self._deliver([(job, None) for job in jobs])
 
@@ -192,7 +192,7 @@ class Desk:
 
     def outstanding(self) -> int:
         """Requests that have been sent and not answered."""
-        return len(self._sent)
+        return len(self._sent_jobs)
 
     def oldest_s(self) -> float:
         """For how long the oldest request that is outstanding has been; 0 where none is."""
@@ -200,4 +200,4 @@ class Desk:
         return 0.0 if oldest is None else time.monotonic() - oldest
 
     def is_idle(self) -> bool:
-        return not len(self._waiting) and not self._sent
+        return not len(self._waiting) and not self._sent_jobs

@@ -123,8 +123,8 @@ class Door(asyncio.AbstractServer):
         self._places = places
         self._silent: dict[Guest, float] = {}  # have not asked for anything -> since when; in this order
         self._slow: dict[Guest, float] = {}  # it is their turn -> since when; in this order
-        self._served: dict[Guest, None] = {}
-        self._unread: dict[Guest, int] = {}  # who is slow to read -> bytes that waited when that began
+        self._served_guests: dict[Guest, None] = {}
+        self._unread_bytes: dict[Guest, int] = {}  # who is slow to read -> bytes that waited when that began
         self._is_closed = False
         listening.setblocking(False)
         loop.add_reader(listening, self._take)
@@ -137,7 +137,7 @@ class Door(asyncio.AbstractServer):
 
     def _take(self) -> None:
         for _ in range(TAKEN_AT_ONCE):
-            is_full = len(self._silent) + len(self._slow) + len(self._served) >= self._places
+            is_full = len(self._silent) + len(self._slow) + len(self._served_guests) >= self._places
             if is_full and not self._make_room():
                 self._rest()
                 return
@@ -193,49 +193,49 @@ class Door(asyncio.AbstractServer):
 
     def forget(self, guest: Guest) -> None:
         """It has no place any more."""
-        for each in (self._silent, self._slow, self._served, self._unread):
+        for each in (self._silent, self._slow, self._served_guests, self._unread_bytes):
             each.pop(guest, None)
 
     # -- what guests say
 
     def _has(self, guest: Guest) -> bool:
-        return guest in self._silent or guest in self._slow or guest in self._served
+        return guest in self._silent or guest in self._slow or guest in self._served_guests
 
     def waits(self, guest: Guest) -> None:
         """It is the guest's turn."""
-        if guest in self._served or guest in self._silent:
-            self._served.pop(guest, None)
+        if guest in self._served_guests or guest in self._silent:
+            self._served_guests.pop(guest, None)
             self._silent.pop(guest, None)
             self._slow[guest] = self.now_s()
 
     def serves(self, guest: Guest) -> None:
         """It is the service's turn."""
-        if self._has(guest) and guest not in self._unread:
+        if self._has(guest) and guest not in self._unread_bytes:
             self._silent.pop(guest, None)
             self._slow.pop(guest, None)
-            self._served[guest] = None
+            self._served_guests[guest] = None
 
     def is_slow(self, guest: Guest, unread: int) -> None:
         """So many bytes wait for the guest, and nothing more is written; 0, where it has read on."""
-        self._unread.pop(guest, None)
+        self._unread_bytes.pop(guest, None)
         if not unread or not self._has(guest):
             return
-        self._unread[guest] = unread
-        waiting = sum(self._unread.values())
+        self._unread_bytes[guest] = unread
+        waiting = sum(self._unread_bytes.values())
         while waiting > MOST_UNREAD_BYTES:
-            slowest, size = next(iter(self._unread.items()))
+            slowest, size = next(iter(self._unread_bytes.items()))
             waiting -= size
             self.forget(slowest)
             slowest.turn_away()
 
     def is_read_slowly(self, guest: Guest) -> bool:
         """Whether so much waits for the guest that nothing more is written."""
-        return guest in self._unread
+        return guest in self._unread_bytes
 
     def _see_to_all(self) -> None:
-        for guest in [*self._silent, *self._slow, *self._served]:
+        for guest in [*self._silent, *self._slow, *self._served_guests]:
             guest.see_to(self.now_s())
-        if not self._is_closed or self._slow or self._served:
+        if not self._is_closed or self._slow or self._served_guests:
             self._loop.call_later(LOOK_PAUSE_S, self._see_to_all)
 
     # -- as a server of asyncio
@@ -268,11 +268,11 @@ class Door(asyncio.AbstractServer):
 def places_of_each(ports: int) -> int:
     """How many connections each of so many ports takes: MOST_CONNECTIONS, or what descriptors allow, which are asked for."""
     allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = ports * MOST_CONNECTIONS + SPARE_DESCRIPTORS
-    if allowed != resource.RLIM_INFINITY and allowed < wanted:
-        raised = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    wanted_descriptors = ports * MOST_CONNECTIONS + SPARE_DESCRIPTORS
+    if allowed != resource.RLIM_INFINITY and allowed < wanted_descriptors:
+        raised_limit = wanted_descriptors if most == resource.RLIM_INFINITY else min(wanted_descriptors, most)
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, most))
-            allowed = raised
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised_limit, most))
+            allowed = raised_limit
         return min(MOST_CONNECTIONS, max(1, allowed // 2, allowed - SPARE_DESCRIPTORS) // max(1, ports))
     return MOST_CONNECTIONS

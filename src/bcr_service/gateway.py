@@ -52,7 +52,7 @@ class GatewayState:
         self.configuration: SignedConfiguration | None = None
         self.status: dict[str, Any] = {}
         self.wake: Callable[[], None] = lambda: None
-        self._stopped: set[str] = set()
+        self._stopped_listeners: set[str] = set()
         self._wishes: deque[tuple[str, str]] = deque(maxlen=100)
         self._server: Any = None
 
@@ -105,13 +105,13 @@ class GatewayState:
     def is_up(self, listener: Listener) -> bool:
         """Whether a server of a dialect takes calls: of its own a gateway knows that itself, of others it is told."""
         if listener.number == self.own.number:
-            return listener.name not in self._stopped
+            return listener.name not in self._stopped_listeners
         return listener.name not in self.status.get("stopped", ()) and listener.number not in self.status.get("gone", ())
 
     def switch(self, listener: Listener, is_up: bool) -> None:
         """Let a server of its own take calls, or none."""
         if is_up != self.is_up(listener):
-            self._stopped ^= {listener.name}
+            self._stopped_listeners ^= {listener.name}
             self.wish("start" if is_up else "stop", listener.name)
 
     def wish(self, what: str, about: str) -> None:

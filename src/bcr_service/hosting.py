@@ -91,14 +91,14 @@ class HostView:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
-        self._living: dict[int, Collection[str]] = {}
+        self._living_addresses: dict[int, Collection[str]] = {}
         self._nodes: dict[int, Any] = {}
         self._heard_s = 0.0
-        self._made: dict[int, tuple[str, float]] = {}  # host -> the address of what was last made there, and when
+        self._latest_made: dict[int, tuple[str, float]] = {}  # host -> the address of what was last made there, and when
 
     def told(self, living: Sequence[tuple[int, Sequence[str]]], nodes: Sequence[Any], now_s: float) -> None:
         """These hosts are there, and this lives on them."""
-        self._living = {position: frozenset(addresses) for position, addresses in living}
+        self._living_addresses = {position: frozenset(addresses) for position, addresses in living}
         self._nodes = {position: node for (position, _), node in zip(living, nodes, strict=True)}
         self._heard_s = now_s
 
@@ -108,19 +108,19 @@ class HostView:
 
     def made(self, host: int, address: str, now_s: float) -> None:
         """A replica has been made on the host."""
-        self._made[host] = (address, now_s)
+        self._latest_made[host] = (address, now_s)
 
     def lost(self, host: int | None) -> None:
         """It could not be: the host is as good as away, until it is heard of again."""
         if host is not None:
-            self._living.pop(host, None)
+            self._living_addresses.pop(host, None)
             self._nodes.pop(host, None)
 
     def has_lost(self, host: int | None, address: str) -> bool:
         """Whether the host is there, and this process of it is not: it has ended, or the host has begun again."""
-        if host is None or host not in self._living or address in self._living[host]:
+        if host is None or host not in self._living_addresses or address in self._living_addresses[host]:
             return False
-        made, made_s = self._made.get(host, ("", 0.0))
+        made, made_s = self._latest_made.get(host, ("", 0.0))
         return made != address or self._heard_s - made_s > SETTLING_S
 
     def choice(self, count: int, before: Sequence[int | None], settled: Container[int] = ()) -> tuple[int | None, ...] | None:
@@ -128,12 +128,12 @@ class HostView:
 
         Who had a host that is there keeps it, and those in places that are `settled` in any case; of the others the first are taken.
         """
-        kept = [before[place] if place < len(before) else None for place in range(count)]
-        kept = [host if place in settled or host in self._living else None for place, host in enumerate(kept)]
-        free = [host for host in sorted(self._living) if host not in kept]
-        if kept.count(None) > len(free):
+        kept_hosts = [before[place] if place < len(before) else None for place in range(count)]
+        kept_hosts = [host if place in settled or host in self._living_addresses else None for place, host in enumerate(kept_hosts)]
+        free_hosts = [host for host in sorted(self._living_addresses) if host not in kept_hosts]
+        if kept_hosts.count(None) > len(free_hosts):
             return None
-        return tuple(free.pop(0) if host is None else host for host in kept)
+        return tuple(free_hosts.pop(0) if host is None else host for host in kept_hosts)
 
     def named(self, addresses: Sequence[str]) -> list[int | None]:
         """The hosts of processes by their addresses, which a configuration names; None for what is on none of them."""

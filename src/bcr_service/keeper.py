@@ -141,7 +141,7 @@ class Keeping:
         self._told_events = 0
         self._told_at_s = 0.0
         self.book = HostBook(launch.hosts)
-        self._present = self.book.present()
+        self._present_hosts = self.book.present()
         self.stopped: set[str] = set()  # names of servers that take no calls, because somebody has asked for that
         self.gone: set[int] = set()  # numbers of the gateways that have ended
 
@@ -229,9 +229,9 @@ class Keeping:
     def see_hosts(self) -> None:
         """Tell of hosts that have come, and of those that have gone."""
         present = self.book.present()
-        for position in sorted({*present} ^ {*self._present}):
+        for position in sorted({*present} ^ {*self._present_hosts}):
             self._happened("host", host=self.book.hosts[position].name, present=position in present)
-        self._present = present
+        self._present_hosts = present
 
     def note(self, text: str) -> None:
         """Something odd that is nobody's fault to be acted on; of very many the first are told."""

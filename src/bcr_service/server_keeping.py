@@ -26,7 +26,7 @@ class ServerKeeping(Keeping):
         self._statuses: list[ServerStatus | None] = [None] * count
         self._heard_s = [0.0] * count
         self._modes = ["starting"] * count
-        self._lost: set[int] = set()
+        self._lost_servers: set[int] = set()
         self._term = 0
         self._leader: int | None = None
         self._members = launch.settings.first_members or tuple(range(count))
@@ -54,7 +54,7 @@ class ServerKeeping(Keeping):
 
     def lost(self, position: int) -> None:
         """A server has ended for good."""
-        self._lost.add(position)
+        self._lost_servers.add(position)
         self._see_modes()
 
     def revived(self, name: str) -> None:
@@ -77,8 +77,8 @@ class ServerKeeping(Keeping):
 
     def pid_of(self, position: int) -> int | None:
         status = self._statuses[position] if 0 <= position < len(self._statuses) else None
-        living = {child.pid for child in multiprocessing.active_children()}
-        return None if status is None or status.pid not in living else status.pid
+        living_pids = {child.pid for child in multiprocessing.active_children()}
+        return None if status is None or status.pid not in living_pids else status.pid
 
     def process_ids(self) -> list[int]:
         return [pid for position in range(len(self._statuses)) if (pid := self.pid_of(position)) is not None]
@@ -104,7 +104,7 @@ class ServerKeeping(Keeping):
                 self._happened("mode", replica=position, mode=mode)
 
     def _mode_at(self, position: int) -> str:
-        if position in self._lost:
+        if position in self._lost_servers:
             return "gone"
         if self.is_held(position) and self.pid_of(position) is None:
             return "stopped"
@@ -113,10 +113,10 @@ class ServerKeeping(Keeping):
         return "silent" if time.monotonic() - self._heard_s[position] > STATUS_LIMIT_S else "active"
 
     def _see_leader(self) -> None:
-        known = [each for each in self._statuses if each is not None and self._modes[each.position] == "active"]
-        self._term = max([self._term, *(each.term for each in known)])
-        leading = [each for each in known if each.leads]
-        best = max(leading, key=lambda each: each.term, default=None)
+        known_statuses = [each for each in self._statuses if each is not None and self._modes[each.position] == "active"]
+        self._term = max([self._term, *(each.term for each in known_statuses)])
+        leaders = [each for each in known_statuses if each.leads]
+        best = max(leaders, key=lambda each: each.term, default=None)
         leader = None if best is None else best.position
         if best is not None:
             self._members = best.members
@@ -146,6 +146,6 @@ class ServerKeeping(Keeping):
 
     def _told(self, position: int) -> dict[str, Any]:
         status = self._statuses[position]
-        empty = ServerStatus(position, "follower", 0, None, None, 0, 0, 0, 0, (), (), (), 0)
-        told: dict[str, Any] = msgspec.structs.asdict(status or empty)
+        empty_status = ServerStatus(position, "follower", 0, None, None, 0, 0, 0, 0, (), (), (), 0)
+        told: dict[str, Any] = msgspec.structs.asdict(status or empty_status)
         return {**told, "mode": self._modes[position], "decides": position in self._members, "pid": told["pid"] or None}

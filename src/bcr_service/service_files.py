@@ -25,7 +25,7 @@ DIALECTS = {
     "zatt": "a dictionary over TCP in MessagePack, as the servers of zatt",
 }
 LISTENERS = (HTTP, *DIALECTS)
-STANDING = ("distraft", "keyvalue")  # whose server i is one of the protocol's, where that has servers
+STANDING_LISTENERS = ("distraft", "keyvalue")  # whose server i is one of the protocol's, where that has servers
 JOIN = "join"  # the key of the address where the nodes of hosts find the service
 CLUSTER_VARIABLE = "DISTRAFT_CLUSTER"
 SECRET_FILES = {"tls_key", "token_file", "cookie_file"}  # which nobody else may read
@@ -130,7 +130,7 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
     """The service in a file's text; `source` is its name, `cluster` servers of distraft that are named elsewhere. Raises ScenarioError."""
     entries, _ = entries_of(text, source)
     problems: list[Diagnostic] = []
-    ours: set[int] = set()  # lines that a scenario does not have
+    own_lines: set[int] = set()  # lines that a scenario does not have
     said: set[str] = set()
     listeners = {(each.kind, each.number): each for each in cluster}
     files: dict[str, str] = {}
@@ -158,7 +158,7 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
         if problem:
             problems.append(Diagnostic(source, entry.line, entry.key_column, "error", problem))
         if problem or name in LISTENERS or name in FILES or name in ("protocol", JOIN):
-            ours.add(entry.line)
+            own_lines.add(entry.line)
     if not any(kind == HTTP for kind, _ in listeners):
         listeners[HTTP, 0] = Listener(HTTP, 0, address_in(DEFAULT_GATEWAY), f"{HTTP}_0")
     if not problems:
@@ -166,7 +166,7 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
     gateways = 1 + max(number for _, number in listeners)
     if cluster and "t" not in said:
         text, said = f"{text}\nt = {max(1, (len(cluster) - 1) // 2)}", {*said, "t"}
-    text = _as_scenario(text, ours, said, gateways, protocol)
+    text = _as_scenario(text, own_lines, said, gateways, protocol)
     try:
         scenario, warnings = parse_scenario(text, source)
     except ScenarioError as error:
@@ -241,13 +241,13 @@ def _not_of_protocol(protocol: str, scenario: Scenario, listeners: Mapping[tuple
     if scenario.changes:
         yield "changes: whoever may call the service asks for them, by PUT and DELETE of /admin/members/… and PUT of /admin/leader/…"
     for listener in listeners.values():
-        if listener.kind in STANDING and listener.number >= scenario.num_replicas:
+        if listener.kind in STANDING_LISTENERS and listener.number >= scenario.num_replicas:
             yield f"{listener.kind}[{listener.number}]: it stands beside a server of that number, and there are {scenario.num_replicas}"
 
 
-def _as_scenario(text: str, ours: set[int], said: set[str], gateways: int, protocol: str) -> str:
+def _as_scenario(text: str, own_lines: set[int], said: set[str], gateways: int, protocol: str) -> str:
     """The same lines, at their places, as a scenario with a client a gateway that has nothing to do of itself."""
-    lines = ["" if number in ours else line for number, line in enumerate(text.split("\n"), start=1)]
+    lines = ["" if number in own_lines else line for number, line in enumerate(text.split("\n"), start=1)]
     defaults = DEFAULTS | DEFAULTS_OF.get(protocol, {})
     lines += [f"protocol = {SCENARIO_NAMES[protocol]}"] if protocol != "chain" else []
     lines += [f"{name} = {value}" for name, value in defaults.items() if name not in said]

@@ -16,7 +16,7 @@ from bcr_show.spacetime import Drawing
 from bcr_show.tables import Slot, request_anchor, slot_anchor
 
 CONTEXT = 5  # lines of the process's log before and behind
-MOST = 120  # violations whose evidence is laid out
+MOST_VIOLATIONS = 120  # violations whose evidence is laid out
 LONGEST_LINE = 600  # characters
 
 
@@ -77,9 +77,9 @@ def articles(shown: EvidenceContext, moments: Sequence[Moment], lines: dict[str,
     found = violations_of(moments)
     first = [moment for moment in found if moment.kind == "breach"]
     laid_out = [*first, *(moment for moment in found if moment.kind != "breach")]
-    parts = [_article(shown, moment, lines.get(moment.line.process, [])) for moment in laid_out[:MOST]]
+    parts = [_article(shown, moment, lines.get(moment.line.process, [])) for moment in laid_out[:MOST_VIOLATIONS]]
     # The rest has an anchor too: what it says, without the surroundings.
-    parts += [e("p", _when(shown, moment), moment.text, id=moment.evidence, class_="brief") for moment in laid_out[MOST:]]
+    parts += [e("p", _when(shown, moment), moment.text, id=moment.evidence, class_="brief") for moment in laid_out[MOST_VIOLATIONS:]]
     told = {moment.line.values.get("what") for moment in first if moment.line.event == "breach"}
     parts += [_reason(shown, number, text) for number, text in enumerate(shown.run.reasons) if text not in told]
     return parts
@@ -162,9 +162,9 @@ def _around(shown: EvidenceContext, moment: Moment) -> Element:
     """For what the simulator found: the latest messages before it, for there the process did wrong."""
     before = [(number, arrow) for number, arrow in enumerate(shown.arrows)
               if arrow.received_ns is not None and arrow.received_ns <= moment.line.at_ns]  # fmt: skip
-    latest = sorted(before, key=lambda pair: pair[1].received_ns or 0)[-3:]
+    latest_pairs = sorted(before, key=lambda pair: pair[1].received_ns or 0)[-3:]
     parts: list[Child] = ["The latest messages before it: "]
-    for number, arrow in reversed(latest):
+    for number, arrow in reversed(latest_pairs):
         parts += [link(f"m{number}", f"{arrow.name} to {person(arrow.receiver or '')} at {shown.times.text(arrow.received_ns or 0)}"), "; "]
     parts.append(link(f"p{moment.number}", "its place in the diagram"))
     return e("p", *parts, ".")

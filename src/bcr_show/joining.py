@@ -9,7 +9,7 @@ import msgspec
 from bcr_run.log_lines import Line
 
 SEVERAL = re.compile(r"(?:all|\d+) (replica|client)s")
-OWN = frozenset({"message", "to", "from", "id", "becomes"})  # values that are no part of what a message says
+OWN_VALUES = frozenset({"message", "to", "from", "id", "becomes"})  # values that are no part of what a message says
 
 
 class Arrow(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,10 +99,12 @@ def _received(line: Line, sendings: dict[str, list[_Sent]]) -> Arrow:
 
 def _sending_of(received: Line, sendings: Sequence[_Sent]) -> tuple[_Sent | None, bool]:
     """What was received, and whether it had come before: the latest that may be it, for an earlier one may have got lost."""
-    possible = [each for each in sendings if _may_be(each, received)]
-    fresh = [each for each in possible if not each.taken or (_is_for_several(each) and received.process not in each.taken)]
-    found = (fresh or possible)[-1:]
-    return (found[0], not fresh) if found else (None, False)
+    possible_sendings = [each for each in sendings if _may_be(each, received)]
+    fresh_sendings = [
+        each for each in possible_sendings if not each.taken or (_is_for_several(each) and received.process not in each.taken)
+    ]
+    found = (fresh_sendings or possible_sendings)[-1:]
+    return (found[0], not fresh_sendings) if found else (None, False)
 
 
 def _is_for_several(sent: _Sent) -> bool:
@@ -119,9 +121,9 @@ def _may_be(sent: _Sent, received: Line) -> bool:
 
 def is_for(receiver: str, process: str) -> bool:
     """Whether what was sent to `receiver`, as the sender calls it, may have come to that process."""
-    several = SEVERAL.fullmatch(receiver)
-    if several:
-        return process.startswith(several[1])
+    match = SEVERAL.fullmatch(receiver)
+    if match:
+        return process.startswith(match[1])
     return process == receiver or process.startswith(f"{receiver}-")
 
 
@@ -138,4 +140,4 @@ def _unreceived(sent: _Sent) -> list[Arrow]:
 
 def about(line: Line) -> str:
     """What identifies the message, as the log has it."""
-    return ", ".join(f"{name} {value}" for name, value in line.values.items() if name not in OWN)
+    return ", ".join(f"{name} {value}" for name, value in line.values.items() if name not in OWN_VALUES)

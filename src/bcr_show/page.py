@@ -81,12 +81,12 @@ def _body(run: RecordedRun, name: str, moments: Sequence[Moment], times: Times) 
     lines, arrows, slots = by_process(run.lines), join(run.lines), slots_of(run.record)
     drawing = draw(run, arrows, moments, times, alarms_of(moments, lines))
     texts = [*(moment.text for moment in violations_of(moments)), *run.reasons]
-    known = {(each.request.statement.client, each.request.statement.number)
+    known_requests = {(each.request.statement.client, each.request.statement.number)
              for client in (run.record.clients if run.record else ()) for each in client.exchanges}  # fmt: skip
-    shown = EvidenceContext(run, times, arrows, drawing, slots, known)
+    context = EvidenceContext(run, times, arrows, drawing, slots, known_requests)
     slot_rows = slot_table(slots, mentioned_slots(texts)) if slots else [e("p", "No client has an answer on record.")]
     client_rows = list(request_tables(run, times, mentioned_requests(texts)))
-    evidence = articles(shown, moments, lines)
+    evidence = articles(context, moments, lines)
     sections = {
         "story": [*_reasons(run, moments), _story(run, moments, times)],
         "diagram": [*_about_diagram(run, times, drawing.messages), _diagram(drawing.names, drawing.picture), _legend()],

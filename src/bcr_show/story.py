@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bcr.verdict.record import RunRecord
-from bcr_run.accused import FEW, blamed, listed, whose
+from bcr_run.accused import FEW_THINGS, blamed, listed, whose
 from bcr_show.moments import Moment, Times, cause_of, person, rough
 from bcr_show.run_reading import RecordedRun
 
@@ -71,10 +71,10 @@ def _struck(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) 
     struck = [moment for moment in moments if moment.line.event == "fault_injected"]
     told = [
         f"at {times.text(moment.line.at_ns)} {moment.line.values.get('fault')} struck {person(moment.line.process)}"
-        for moment in struck[:FEW]
+        for moment in struck[:FEW_THINGS]
     ]
     if not told:
-        told = [f"{fault['fault']} struck {whose(fault)}" for fault in faults[:FEW]]
+        told = [f"{fault['fault']} struck {whose(fault)}" for fault in faults[:FEW_THINGS]]
     rest = len(faults) - len(told)
     yield _capital("; ".join(told)) + (f"; and {rest} more" if rest > 0 else "") + "."
 
@@ -83,7 +83,11 @@ def _missed(result: Mapping[str, Any]) -> Iterator[str]:
     missed = result.get("faults_missed", ())
     if missed:
         told = [f"{each['text']} of {each['who']} ({each['why']})" for each in missed]
-        yield f"Never struck: {'; '.join(told[:FEW])}" + (f"; and {len(told) - FEW} more" if len(told) > FEW else "") + "."
+        yield (
+            f"Never struck: {'; '.join(told[:FEW_THINGS])}"
+            + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "")
+            + "."
+        )
 
 
 def _too_many(result: Mapping[str, Any]) -> Iterator[str]:
@@ -104,7 +108,7 @@ def _noticed(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Itera
     for moment in moments:
         if moment.line.event == "misbehaviour":
             by_what[moment.line.values.get("kind", ""), moment.line.values.get("what", "")].append(moment)
-    for (kind, what), noticed in list(by_what.items())[:FEW]:
+    for (kind, what), noticed in list(by_what.items())[:FEW_THINGS]:
         first = noticed[0]
         own = [line for line in run.lines if line.process == first.line.process]
         cause = cause_of(first.line, own)
@@ -114,8 +118,8 @@ def _noticed(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Itera
             f"{_capital(who)} noticed {kind}: {what}; first {person(first.line.process)} at {times.text(first.line.at_ns)}, "
             f"in a {first.line.values.get('message', '').replace('_', ' ')}{about}."
         )
-    if len(by_what) > FEW:
-        yield f"{len(by_what) - FEW} more kinds of misbehaviour were noticed."
+    if len(by_what) > FEW_THINGS:
+        yield f"{len(by_what) - FEW_THINGS} more kinds of misbehaviour were noticed."
     if not by_what and run.result.get("notices"):
         yield (
             f"{count(len(run.result['notices']), 'misbehaviour')} noticed: "
@@ -138,9 +142,9 @@ def _asked(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) -
 
 def _reconfigurations(result: Mapping[str, Any]) -> Iterator[str]:
     changes = result.get("reconfigurations", ())
-    for change in changes[:FEW]:
+    for change in changes[:FEW_THINGS]:
         yield _reconfiguration(change)
-    if len(changes) > FEW:
+    if len(changes) > FEW_THINGS:
         active = [change["active_ms"] for change in changes if change.get("active_ms") is not None]
         yield f"There were {len(changes)} reconfigurations in all, which took {rough(sum(active))} together."
 
@@ -153,7 +157,7 @@ def _reconfiguration(change: Mapping[str, Any]) -> str:
             "not valid was the history of "
             + "; ".join(f"{who.replace('_', ' ')} ({why})" for who, why in change["invalid_histories"].items())
         )
-    for members, why in change.get("why_not", ())[:FEW]:
+    for members, why in change.get("why_not", ())[:FEW_THINGS]:
         parts.append(f"quorum {_members(members)} failed: {why}")
     if change.get("active_ms") is None:
         parts.append("no quorum was had, and with that the service ended")
@@ -180,7 +184,7 @@ def _members(positions: Sequence[int]) -> str:
 def _blamed(result: Mapping[str, Any]) -> Iterator[str]:
     told = [blame.sentence() for blame in blamed(result)]
     if told:
-        yield f"Blamed: {'; '.join(told[:FEW])}" + (f"; and {len(told) - FEW} more" if len(told) > FEW else "") + "."
+        yield f"Blamed: {'; '.join(told[:FEW_THINGS])}" + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "") + "."
 
 
 def _clients(result: Mapping[str, Any], record: RunRecord | None) -> Iterator[str]:
@@ -197,9 +201,9 @@ def _clients(result: Mapping[str, Any], record: RunRecord | None) -> Iterator[st
     if record is None:
         return
     pause = longest_pause(record)
-    unanswered = sum(len(client.unanswered) for client in record.clients)
-    if unanswered:
-        yield f"{count(unanswered, 'request').capitalize()} got no answer."
+    unanswered_count = sum(len(client.unanswered) for client in record.clients)
+    if unanswered_count:
+        yield f"{count(unanswered_count, 'request').capitalize()} got no answer."
     if pause is not None and result.get("reconfigurations"):
         yield f"The longest time in which no client was answered was {rough(pause / 1e6)}."
 

@@ -15,7 +15,7 @@ from bcr_show.moments import Times, rough
 from bcr_show.run_reading import RecordedRun, clock_of
 
 MOST_ROWS = 300  # of slots, and of requests of all clients
-LONGEST = 160  # characters of an operation or result in a table
+LONGEST_TEXT = 160  # characters of an operation or result in a table
 
 
 class Slot(msgspec.Struct):
@@ -83,8 +83,8 @@ def figure_steps(figure: Followed | None) -> list[Element]:
     if not figure.taken:
         return parts
     steps = list(enumerate(figure.steps, start=1))
-    rare = [place for place, (_, step) in enumerate(steps) if step.kind not in ("order command", "learn", "catch up command")]
-    chosen = [steps[place] for place in spread(len(steps), rare, MOST_ROWS)]
+    rare_places = [place for place, (_, step) in enumerate(steps) if step.kind not in ("order command", "learn", "catch up command")]
+    chosen = [steps[place] for place in spread(len(steps), rare_places, MOST_ROWS)]
     if len(chosen) < figure.taken:
         parts.append(
             e(
@@ -121,12 +121,12 @@ def spread(count: int, wanted: Sequence[int], most: int) -> list[int]:
         return list(range(count))
     chosen = list(dict.fromkeys(wanted))[:most]
     ends = (place for pair in zip(range(count), reversed(range(count)), strict=True) for place in pair)
-    kept = set(chosen)
+    kept_places = set(chosen)
     for place in ends:
-        if len(kept) >= most:
+        if len(kept_places) >= most:
             break
-        kept.add(place)
-    return sorted(kept)
+        kept_places.add(place)
+    return sorted(kept_places)
 
 
 def slot_table(slots: Sequence[Slot], mentioned: set[tuple[int | None, int]]) -> list[Element]:
@@ -173,7 +173,7 @@ def _numbers(positions: Iterable[int]) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
 
 
 def request_tables(run: RecordedRun, times: Times, mentioned: set[tuple[int, int]]) -> Iterator[Element]:

@@ -30,9 +30,9 @@ SILENCE_S = 600.0  # of real time, after which a process hangs that finishes nei
 OUTSIDE = {signal.SIGTERM, signal.SIGKILL, signal.SIGHUP}  # by which others end a process, and no mutant does
 KINDS_OF_SEEDS = ("any", "ed25519", "hmac", "crc")  # of the chain, by their authenticator; any other is the name of a protocol
 MEMORY_BYTES = 3 << 30  # of address space
-SHOWN = 160  # characters of what broke
+SHOWN_CHARACTERS = 160  # characters of what broke
 PACKAGES = {"bcr", "bcr_disk", "bcr_run", "bcr_runtime", "bcr_sim", "bcr_spec", "bcr_tools"}
-KEPT = {"bcr_sim"} | {
+KEPT_MODULES = {"bcr_sim"} | {
     f"bcr_sim.{name}" for name in ("bugs", "mutants", "attempt", "survival", "survivors", "swapping", "unit_tests")
 }  # import no rules
 
@@ -53,12 +53,12 @@ class MutantTrial(NamedTuple):
 
 def attempts(trials: Iterable[MutantTrial], jobs: int, limit_s: float) -> Iterator[tuple[MutantTrial, dict[str, Any]]]:
     """Try each in a process of its own, `jobs` at a time; what came of each, as it comes."""
-    waiting = iter(trials)
+    trials_left = iter(trials)
     running: dict[int, _Attempt] = {}
     selector = selectors.DefaultSelector()
     try:
         while True:
-            while len(running) < jobs and (trial := next(waiting, None)) is not None:
+            while len(running) < jobs and (trial := next(trials_left, None)) is not None:
                 attempt = _Attempt(trial, limit_s)
                 running[attempt.pid] = attempt
                 selector.register(attempt.reader, selectors.EVENT_READ, attempt)
@@ -241,7 +241,7 @@ def forget_project() -> None:
     ours = {path.stem for path in SOURCES.glob("*.da")} | PACKAGES
     others = tuple(str(SOURCES.parent / folder) for folder in ("tests", "examples"))
     for name, module in list(sys.modules.items()):
-        is_ours = name.partition(".")[0] in ours and name not in KEPT
+        is_ours = name.partition(".")[0] in ours and name not in KEPT_MODULES
         if is_ours or (getattr(module, "__file__", None) or "").startswith(others):
             del sys.modules[name]
 
@@ -267,7 +267,7 @@ def _noticed(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "by": by,
-        "what": " ".join(what.split())[:SHOWN],
+        "what": " ".join(what.split())[:SHOWN_CHARACTERS],
         "seeds": seeds,
         "differs": True,
         "runs": 0,

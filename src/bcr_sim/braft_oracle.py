@@ -30,12 +30,12 @@ class BraftOracle(LogOracle):
         super().__init__(workloads, model, lies)
         self._t = t
         self._circle = Keyring()
-        self._begun: dict[int, tuple[Container, TermStart]] = {}  # by term, what a correct leader began it with
-        self._prepared: dict[tuple[int, int], bytes] = {}  # term and index -> the digest of which there is a certificate
-        self._signed: dict[tuple[str, int, int], bytes] = {}  # server, term and index -> what it holds there and has prepared
+        self._term_starts: dict[int, tuple[Container, TermStart]] = {}  # by term, what a correct leader began it with
+        self._prepared_digests: dict[tuple[int, int], bytes] = {}  # term and index -> the digest of which there is a certificate
+        self._signed_digests: dict[tuple[str, int, int], bytes] = {}  # server, term and index -> what it holds there and has prepared
         self._ranks: set[tuple[int, int]] = set()  # term and index of each commit certificate that somebody had
-        self._held: dict[str, tuple[Certificate | None, ...]] = {}  # by server, when last looked at
-        self._valid: set[Certificate] = set()  # certificates that were checked
+        self._held_certificates: dict[str, tuple[Certificate | None, ...]] = {}  # by server, when last looked at
+        self._valid_certificates: set[Certificate] = set()  # certificates that were checked
 
     # -- servers
 
@@ -60,19 +60,19 @@ class BraftOracle(LogOracle):
 
     def _check_certificates(self, name: str, state: Any) -> None:
         held = (state.highest, state.decided, state.checkpoint)
-        before = self._held.get(name, (None, None, None))
-        self._held[name] = held
+        before = self._held_certificates.get(name, (None, None, None))
+        self._held_certificates[name] = held
         if state.decided is not None:
             self._ranks.add(state.decided.rank)
         for certificate, old in zip(held, before, strict=True):
             if certificate is None or certificate is old:
                 continue
-            if certificate not in self._valid:
+            if certificate not in self._valid_certificates:
                 self._check_certificate(name, certificate)
-                self._valid.add(certificate)
+                self._valid_certificates.add(certificate)
             if certificate is state.checkpoint:
                 continue
-            known = self._prepared.setdefault(certificate.rank, certificate.statement.digest)
+            known = self._prepared_digests.setdefault(certificate.rank, certificate.statement.digest)
             if known != certificate.statement.digest:
                 what = f"a certificate of another entry for term and index {certificate.rank} than somebody had"
                 self.tell("one certificate", f"{name} has {what}")
@@ -114,14 +114,14 @@ class BraftOracle(LogOracle):
         first = 0 if state.begun is None else state.begun.index
         for index in range(state.log.last_index, max(first, state.log.base.index, 1) - 1, -1):
             place = state.log.at(index)
-            known = self._signed.get((name, state.term, index))
+            known = self._signed_digests.get((name, state.term, index))
             if known == place.digest:
                 break  # and so is everything before it
             if index > max(first, state.commit_index) and state.log.entry(index).term != state.term:
                 self.tell("entries of the term", f"{name} has taken an entry of term {state.log.entry(index).term} in term {state.term}")
             if known is not None:
                 self.tell("append only", f"{name} holds another entry {index} in term {state.term} than it held before")
-            self._signed[name, state.term, index] = place.digest
+            self._signed_digests[name, state.term, index] = place.digest
 
     def begun(self, container: Container, start: TermStart) -> None:
         """A server begins a term: of one whose leader does not lie all begin it alike, and nothing that is decided is missing."""
@@ -136,18 +136,20 @@ class BraftOracle(LogOracle):
         if any(vote.statement.index and certificate is None for vote, certificate in start.votes):
             self.tell("valid certificates", f"{container.name} begins term {term} with a vote that shows no certificate")
         claims = [vote.statement for vote, _ in start.votes]
-        asked = max(claims, key=lambda vote: (vote.prepared_term, vote.index), default=None)
-        if asked is not None and (asked.index, asked.digest) != (signed.index, signed.digest):
-            self.tell("one log a term", f"{container.name} begins term {term} behind another entry than its votes ask for, {asked.index}")
+        highest_vote = max(claims, key=lambda vote: (vote.prepared_term, vote.index), default=None)
+        if highest_vote is not None and (highest_vote.index, highest_vote.digest) != (signed.index, signed.digest):
+            self.tell(
+                "one log a term", f"{container.name} begins term {term} behind another entry than its votes ask for, {highest_vote.index}"
+            )
         if start.log.entries and not start.log.holds(signed.index, signed.digest):
             self.tell("one log a term", f"{container.name} begins term {term} with a log that does not end with entry {signed.index}")
-        if signed.index < len(self._final) and self._decided_before(term, signed.index):
+        if signed.index < len(self._final_entries) and self._decided_before(term, signed.index):
             self.tell(
                 "leader completeness", f"{container.name} begins term {term} behind entry {signed.index}, and more was decided before"
             )
-        elif 0 < signed.index <= len(self._final) and not self._has(signed.index, signed.digest):
+        elif 0 < signed.index <= len(self._final_entries) and not self._has(signed.index, signed.digest):
             self.tell("leader completeness", f"{container.name} begins term {term} with another entry {signed.index} than was decided")
-        first, known = self._begun.setdefault(term, (container, start))
+        first, known = self._term_starts.setdefault(term, (container, start))
         if known.signed.statement != signed and not self._server_lies(start.signed.signer, container):
             self.tell("one log a term", f"{container.name} begins term {term} with another log than {first.name}")
 
@@ -161,7 +163,7 @@ class BraftOracle(LogOracle):
     # -- what is decided
 
     def _add(self, container: Container, index: int, entry: Entry) -> None:
-        before = self._final[-1][0] if self._final else BEGINNING.digest
+        before = self._final_entries[-1][0] if self._final_entries else BEGINNING.digest
         if entry.previous != before:
             self.tell("chain", f"{container.name} executed entry {index}, which does not follow the one before it")
         super()._add(container, index, entry)
@@ -182,6 +184,6 @@ class BraftOracle(LogOracle):
     def accepted(self, who: str, agreed: Agreed) -> None:
         """A client accepts a result: it is what the request gave where it stands in the log."""
         said, outcome = agreed.replies[0].statement, agreed.outcome
-        true = self._model.executed.get((said.client, said.number))
-        if true != (outcome.place, outcome.results):
-            self.tell("results", f"{who}, request {said.number}: accepted {outcome.results} at {outcome.place}, and it was {true}")
+        model_outcome = self._model.executed.get((said.client, said.number))
+        if model_outcome != (outcome.place, outcome.results):
+            self.tell("results", f"{who}, request {said.number}: accepted {outcome.results} at {outcome.place}, and it was {model_outcome}")

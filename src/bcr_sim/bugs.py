@@ -99,13 +99,13 @@ def main(arguments: Sequence[str]) -> int:
     for bug in chosen:
         patched(bug)
     began_s = time.monotonic()
-    found = 0
+    found_count = 0
     for bug, said in apart(chosen, options.jobs, lambda bug: _searched(bug, options)):
-        found += said.startswith("found") and "masked" not in bug
+        found_count += said.startswith("found") and "masked" not in bug
         print(f"{bug['name']}: {said}" + (f" (masked: {bug['masked']})" if "masked" in bug else ""), flush=True)
-    counted = sum("masked" not in bug for bug in chosen)
-    share = found / counted if counted else 0.0
-    print(f"{found} of {counted} seeded bugs found ({share:.0%}) in {time.monotonic() - began_s:.0f} s")
+    bug_count = sum("masked" not in bug for bug in chosen)
+    share = found_count / bug_count if bug_count else 0.0
+    print(f"{found_count} of {bug_count} seeded bugs found ({share:.0%}) in {time.monotonic() - began_s:.0f} s")
     return 0 if share >= 0.95 else 1
 
 
@@ -125,11 +125,11 @@ def apart(chosen: Sequence[Bug], jobs: int, search: Callable[[Bug], str]) -> Ite
 
     compile_once()
     context = get_context("fork")
-    waiting = deque(chosen)
+    queue = deque(chosen)
     running: dict[Connection, tuple[Bug, ForkProcess]] = {}
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            bug = waiting.popleft()
+    while queue or running:
+        while queue and len(running) < jobs:
+            bug = queue.popleft()
             reader, writer = context.Pipe(duplex=False)
             process = context.Process(target=tell, args=(bug, writer), daemon=True)
             process.start()

@@ -85,13 +85,15 @@ def text_of(
     Where `authentication`, `acceptance` or `object_name` is None, that is the file's own, or the default. With `durable` what
     is made of a seed has disks, and what befalls them; with `sessions` clients come and go in it.
     """
-    chosen = authentication_of(seed) if authentication == "any" else authentication
-    accepting = acceptance_of(seed) if acceptance == "any" else acceptance
-    replicating = object_of(seed) if object_name == "any" else object_name
+    drawn_authentication = authentication_of(seed) if authentication == "any" else authentication
+    drawn_acceptance = acceptance_of(seed) if acceptance == "any" else acceptance
+    drawn_object = object_of(seed) if object_name == "any" else object_name
     if base is None:
-        return TEXTS[protocol](seed, chosen or "ed25519", accepting or "all", replicating or DEFAULT, durable, sessions)
+        return TEXTS[protocol](
+            seed, drawn_authentication or "ed25519", drawn_acceptance or "all", drawn_object or DEFAULT, durable, sessions
+        )
     lines = base.splitlines()
-    for name, own in (("authentication", chosen), ("acceptance", accepting), ("object", replicating)):
+    for name, own in (("authentication", drawn_authentication), ("acceptance", drawn_acceptance), ("object", drawn_object)):
         if own is not None:
             lines = [line for line in lines if line.partition("=")[0].strip().lower() != name]
             lines.append(f"{name} = {own}")

@@ -19,18 +19,18 @@ COLOURS = {
     "reconfiguration_request": "#c05621",
     "error": "#c05621",
 }
-OTHER, LOST = "#4a5568", "#e53e3e"
+OTHER_COLOUR, LOST_COLOUR = "#4a5568", "#e53e3e"
 ORDER = ("client", "olympus", "replica")
 NO_MESSAGES = ("harness", "root")
 
 
 def diagram(steps: Sequence[TraceEvent], title: str) -> str:
     """The SVG of the steps that concern the protocol: of more than MAX_STEPS those around what befell somebody, and the last."""
-    told = [step for step in steps if step.sender not in NO_MESSAGES and step.receiver not in NO_MESSAGES]
-    told = [step for step in told if not step.message[:1].isupper()]  # those are DistAlgo's commands
-    shown = _chosen(told)
-    if len(shown) < len(told):
-        title += f" ({len(shown)} of {len(told)} steps)"
+    messages = [step for step in steps if step.sender not in NO_MESSAGES and step.receiver not in NO_MESSAGES]
+    messages = [step for step in messages if not step.message[:1].isupper()]  # those are DistAlgo's commands
+    shown = _chosen(messages)
+    if len(shown) < len(messages):
+        title += f" ({len(shown)} of {len(messages)} steps)"
     processes = sorted({name for step in shown for name in (step.sender, step.receiver)}, key=_place)
     times = sorted({time for step in shown for time in (step.sent_us, step.time_us)})
     x = {name: LEFT + 60 + column * COLUMN for column, name in enumerate(processes)}
@@ -58,14 +58,14 @@ def diagram(steps: Sequence[TraceEvent], title: str) -> str:
 
 def _chosen(steps: Sequence[TraceEvent]) -> list[TraceEvent]:
     """At most MAX_STEPS: the last third of them, and as many as fit around what is no mere arrival."""
-    kept = set(range(max(0, len(steps) - MAX_STEPS // 3), len(steps)))
-    odd = [place for place, step in enumerate(steps) if step.kind != "arrived"] or [0]
+    kept_places = set(range(max(0, len(steps) - MAX_STEPS // 3), len(steps)))
+    odd_places = [place for place, step in enumerate(steps) if step.kind != "arrived"] or [0]
     for distance in range(len(steps)):
-        around = {place + offset for place in odd for offset in (-distance, distance)} & set(range(len(steps)))
-        if len(kept | around) > MAX_STEPS:
+        around = {place + offset for place in odd_places for offset in (-distance, distance)} & set(range(len(steps)))
+        if len(kept_places | around) > MAX_STEPS:
             break
-        kept |= around
-    return [steps[place] for place in sorted(kept)]
+        kept_places |= around
+    return [steps[place] for place in sorted(kept_places)]
 
 
 def _place(name: str) -> tuple[int, int, str]:
@@ -77,10 +77,10 @@ def _drawn(step: TraceEvent, x: dict[str, int], y: dict[int, int]) -> list[str]:
     if step.kind == "befell":
         where = f'x="{x[step.sender] + 8}" y="{y[step.time_us] + 4}"'
         return [
-            f'<circle cx="{x[step.sender]}" cy="{y[step.time_us]}" r="5" fill="{LOST}"/>',
-            f'<text {where} fill="{LOST}">{escape(step.message)}</text>',
+            f'<circle cx="{x[step.sender]}" cy="{y[step.time_us]}" r="5" fill="{LOST_COLOUR}"/>',
+            f'<text {where} fill="{LOST_COLOUR}">{escape(step.message)}</text>',
         ]
-    colour = LOST if step.kind == "lost" else COLOURS.get(step.message, OTHER)
+    colour = LOST_COLOUR if step.kind == "lost" else COLOURS.get(step.message, OTHER_COLOUR)
     x1, y1, x2, y2 = x[step.sender], y[step.sent_us], x[step.receiver], y[step.time_us]
     if step.kind == "lost":
         x2 = (x1 + x2) // 2

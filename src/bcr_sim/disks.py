@@ -36,7 +36,7 @@ class SimDisk:
         self._facts: dict[str, bytes] = {}
         self._parts: dict[int, bytes] = {}
         self._rows: dict[int, Row] = {}
-        self._written: list[Row] = []  # and not synced
+        self._unsynced_rows: list[Row] = []  # written
 
     # -- what a process asks for
 
@@ -45,19 +45,19 @@ class SimDisk:
         return Content(dict(self._facts), dict(self._parts), rows)
 
     def append(self, row: Row) -> None:
-        self._written.append(row)
+        self._unsynced_rows.append(row)
         self._demand_room()
 
     def sync(self) -> None:
         self._take_its_time()
-        self._rows |= {row.number: row for row in self._written}
-        self._written.clear()
+        self._rows |= {row.number: row for row in self._unsynced_rows}
+        self._unsynced_rows.clear()
         self.in_sync(True)
 
     def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
         self._take_its_time()
-        self._rows |= {row.number: row for row in self._written}
-        self._written.clear()
+        self._rows |= {row.number: row for row in self._unsynced_rows}
+        self._unsynced_rows.clear()
         self._facts |= facts
         self._parts |= parts
         self._parts = {number: body for number, body in self._parts.items() if body}
@@ -69,7 +69,7 @@ class SimDisk:
         del self._rows[row.number]
 
     def close(self) -> None:
-        self._written.clear()
+        self._unsynced_rows.clear()
 
     def reserve(self, size: int) -> None:
         pass  # there is always as much set aside, and more only before it is full
@@ -83,7 +83,7 @@ class SimDisk:
         return "low" if self._most_bytes - self._bytes() >= RESERVED_BYTES // 2 else "spent"
 
     def _bytes(self) -> int:
-        rows = sum(len(row.body) for row in (*self._rows.values(), *self._written))
+        rows = sum(len(row.body) for row in (*self._rows.values(), *self._unsynced_rows))
         return rows + sum(map(len, self._facts.values())) + sum(map(len, self._parts.values()))
 
     def _demand_room(self) -> None:
@@ -104,7 +104,7 @@ class SimDisk:
 
     def crash(self, kind: CrashKind) -> None:
         """The process is gone, or the power: of what was not synced all is lost, or with the power some is there, or torn."""
-        written, self._written = self._written, []
+        written, self._unsynced_rows = self._unsynced_rows, []
         if kind == "process" or not written:
             return
         fate = self._chance.random()
@@ -148,6 +148,6 @@ class SimDisk:
 
 def _torn(row: Row, chance: random.Random) -> Row:
     """The row with zeros from some byte on, as of sectors that never reached the disk."""
-    kept = int(chance.random() * len(row.body))
-    torn = row.body[:kept] + bytes(len(row.body) - kept)
-    return msgspec.structs.replace(row, body=torn, checksum=row.checksum if torn != row.body else row.checksum ^ 1)
+    kept_bytes = int(chance.random() * len(row.body))
+    torn_body = row.body[:kept_bytes] + bytes(len(row.body) - kept_bytes)
+    return msgspec.structs.replace(row, body=torn_body, checksum=row.checksum if torn_body != row.body else row.checksum ^ 1)

@@ -26,8 +26,8 @@ class LogOracle:
         self._workloads = workloads
         self._model = model
         self._asks_lies = lies
-        self._applied: dict[Container, int] = {}
-        self._final: list[tuple[bytes, tuple[Executed, ...]]] = []  # by index, from 1: digest of the entry, and what it gave
+        self._applied_index: dict[Container, int] = {}
+        self._final_entries: list[tuple[bytes, tuple[Executed, ...]]] = []  # by index, from 1: digest of the entry, and what it gave
         self.breaches: list[Breach] = []
 
     def _lies(self, container: Container) -> bool:
@@ -42,16 +42,16 @@ class LogOracle:
         """A server has executed the entry at an index, which is final, then: nobody executes another one there."""
         if self._lies(container):
             return
-        before = self._applied.get(container, index - 1)
-        self._applied[container] = index
+        before = self._applied_index.get(container, index - 1)
+        self._applied_index[container] = index
         if index != before + 1:
             self.tell(self.agreement, f"{container.name} executed index {index} behind {before}")
-        if index == len(self._final) + 1:
+        if index == len(self._final_entries) + 1:
             self._add(container, index, entry)
-        if index > len(self._final):
+        if index > len(self._final_entries):
             self._tell_of_gap(container, index)
             return
-        digest, executed = self._final[index - 1]
+        digest, executed = self._final_entries[index - 1]
         if entry.digest != digest:
             self.tell(self.agreement, f"{container.name} executed another entry {index} than some server did")
         elif tuple((outcome.place, outcome.results) for outcome in outcomes) != executed:
@@ -68,15 +68,15 @@ class LogOracle:
             if not 0 <= request.number < len(workload) or tuple(workload[request.number]) != request.operations:
                 self.tell("validity", f"{container.name} executed at index {index} what no client asked for")
         executed = tuple(self._model.execute((0, index, place), request) for place, request in enumerate(entry.requests))
-        self._final.append((entry.digest, executed))
+        self._final_entries.append((entry.digest, executed))
 
     def _has(self, index: int, digest: bytes) -> bool:
         """Whether this is the entry that was executed at an index."""
-        return 0 < index <= len(self._final) and self._final[index - 1][0] == digest
+        return 0 < index <= len(self._final_entries) and self._final_entries[index - 1][0] == digest
 
     def _check_kept(self, name: str, commit_index: int, log: Log) -> None:
         """What a server knows to be final its log holds, as it was; equal digests are equal logs up to there."""
-        index = min(commit_index, len(self._final))
+        index = min(commit_index, len(self._final_entries))
         place = log.at(index)
         if index > log.base.index and (place is None or not self._has(index, place.digest)):
             self.tell(self.agreement, f"{name} has given up entry {index}, which it knows to be {self.final}")
@@ -85,13 +85,13 @@ class LogOracle:
         """A server has taken a state in place of its log: of what is final, and the one behind that."""
         if self._lies(container):
             return
-        self._applied[container] = position.index
+        self._applied_index[container] = position.index
         if not self._has(position.index, position.digest):
             self.tell(self.agreement, f"{container.name} took the state of index {position.index}, which is not {self.final}")
 
     def restarted(self, container: Container, index: int) -> None:
         """A server has come back, with a state behind that index."""
-        self._applied[container] = index
+        self._applied_index[container] = index
 
     def began_again(self, before: Container, container: Container) -> None:
         """A server comes in the place of one that has ended, with its disk: that it applies what it applied before is right."""

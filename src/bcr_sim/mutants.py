@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import yaml
 
-SHORT = 60  # characters of a mutant's text that its id shows
+SHORT_CHARACTERS = 60  # characters of a mutant's text that its id shows
 
 # Of each comparison its neighbours: the boundary off by one, and the opposite.
 NEIGHBOURS: Mapping[type[ast.cmpop], tuple[str, ...]] = {
@@ -151,7 +151,7 @@ def probed(file: str, source: bytes, number_of: Callable[[str, int], int]) -> by
     return (b"from bcr_sim.reach import note_reached\n" if file.endswith(".da") else b"") + b"".join(made)
 
 
-def _short(text: bytes, length: int = SHORT) -> str:
+def _short(text: bytes, length: int = SHORT_CHARACTERS) -> str:
     words = " ".join(text.decode().split())
     return words if len(words) <= length else words[: length - 1] + "…"
 
@@ -224,7 +224,7 @@ class _Finder:
     # -- statements
 
     def _statement(self, node: ast.stmt) -> None:
-        self.statement = _short(self._text(node).partition(b"\n")[0], SHORT // 2)
+        self.statement = _short(self._text(node).partition(b"\n")[0], SHORT_CHARACTERS // 2)
         if isinstance(node, ast.FunctionDef):
             self._statements(node.body)
         elif isinstance(node, ast.Raise):
@@ -345,7 +345,7 @@ class _Finder:
             start, end = self._span(node)
             for neighbour in NEIGHBOURS[type(operation)]:
                 new = self.source[start : found.start()] + neighbour.encode() + self.source[found.end() : end]
-                said = f"{_short(self._text(left), SHORT // 2)} {found[0].decode()} {_short(self._text(right), SHORT // 2)}"
+                said = f"{_short(self._text(left), SHORT_CHARACTERS // 2)} {found[0].decode()} {_short(self._text(right), SHORT_CHARACTERS // 2)}"
                 self._add("compare", node, new, f"{said} -> {neighbour}")
 
     def _connection(self, node: ast.BoolOp) -> None:
@@ -359,7 +359,7 @@ class _Finder:
                 continue
             kept = operands[:index] + operands[index + 1 :]
             new = b"(" + own.join(kept) + b")" if len(kept) > 1 else kept[0]
-            self._add("connect", node, new, f"{whole}: without {_short(self._text(node.values[index]), SHORT // 2)}")
+            self._add("connect", node, new, f"{whole}: without {_short(self._text(node.values[index]), SHORT_CHARACTERS // 2)}")
 
     def _is_of_the_end(self, node: ast.expr) -> bool:
         """Whether this says no more than that the run is over, or that it is not."""

@@ -80,7 +80,7 @@ class Oracle:
         self._workloads = workloads
         self._is_correct = is_correct
         self._firsts: dict[int, Sequence[int]] = {}  # client -> which requests of the workload its session may have begun with
-        self._ended: set[int] = set()  # clients whose sessions some correct replica has ended
+        self._ended_sessions: set[int] = set()  # clients whose sessions some correct replica has ended
         self._keys: dict[int, bytes] = {}  # client -> the key in its credential, empty where a configuration has it
         model = Model(client_window, limits, replicated, session_slots)
         self._beginnings = {0: model}
@@ -89,8 +89,8 @@ class Oracle:
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
         # (configuration, slot) -> by replica what it ordered while it was active and correct; it may be a liar since.
-        self._active: dict[tuple[int, int], dict[Container, bytes]] = {}
-        self._spoken: dict[tuple[int, str], int] = {}  # (configuration, replica) -> slots that follow from what it said
+        self._active_digests: dict[tuple[int, int], dict[Container, bytes]] = {}
+        self._spoken_slots: dict[tuple[int, str], int] = {}  # (configuration, replica) -> slots that follow from what it said
         self.breaches: list[Breach] = []
         self.on_breach: Callable[[Breach], None] = lambda _: None  # is told of each when it is found
 
@@ -111,7 +111,7 @@ class Oracle:
             self.tell("prefix order", f"{who} executed slot {slot} behind slot {tip.slots - 1 if tip else None}")
             return
         state = container.process._state.ledger.state
-        self._ended.update(state.ended)
+        self._ended_sessions.update(state.ended)
         order = done.order().requests_digest
         node = tip.children.get(order)
         if node is None:
@@ -119,7 +119,7 @@ class Oracle:
             node = self._grown(tip, order, tuple(request.statement for request in requests), state.digest())
         self._tips[container] = node
         if container.process._state.mode == "active":
-            orders = self._active.setdefault((number, slot), {})
+            orders = self._active_digests.setdefault((number, slot), {})
             if any(other != order and self._is_correct(replica) for replica, other in orders.items()):
                 self.tell("agreement", f"{who} put other requests into slot {slot} than another correct replica")
             orders[container] = order
@@ -135,7 +135,7 @@ class Oracle:
         tip, state = self._tips.get(container), container.process._state
         if tip is not None and state.mode == "active":
             place = tip.configuration, container.name
-            self._spoken[place] = max(tip.slots, self._spoken.get(place, 0))
+            self._spoken_slots[place] = max(tip.slots, self._spoken_slots.get(place, 0))
 
     def began_again(self, before: Container, container: Container) -> None:
         """A replica comes in the place of one that has ended, with its disk."""
@@ -160,7 +160,7 @@ class Oracle:
         if not self._is_correct(container):
             return
         who = f"{container.name} of configuration {number}"
-        spoken = self._spoken.get((number, container.name), 0)
+        spoken = self._spoken_slots.get((number, container.name), 0)
         if spoken > ledger.next_slot:
             self.tell("durability", f"{who} has slots below {ledger.next_slot} on its disk, and has spoken of {spoken - 1}")
         elif tip is None or tip.slots != ledger.next_slot or ledger.state.digest() != tip.digest:
@@ -288,15 +288,15 @@ class Oracle:
         executed = (tip.model or self._replayed(tip)).executed
         for client in record.clients:
             for given_up in () if client.client in self._liars else client.lost:
-                if given_up.statement.client not in self._ended:
+                if given_up.statement.client not in self._ended_sessions:
                     what = f"client {given_up.statement.client} gave its session up, and no correct replica has ended it"
                     self.tell("sessions", what)
             for exchange in () if client.client in self._liars else client.exchanges:
                 request, outcome = exchange.request.statement, exchange.answer.outcome
-                true = executed.get((request.client, request.number))
-                if true != (outcome.place, outcome.results):
+                model_outcome = executed.get((request.client, request.number))
+                if model_outcome != (outcome.place, outcome.results):
                     name = f"client {request.client}, request {request.number}"
-                    where = "in what the service went on from it was " + (_told(true) if true else "never executed")
+                    where = "in what the service went on from it was " + (_told(model_outcome) if model_outcome else "never executed")
                     self.tell("results", f"{name}: accepted as {_told((outcome.place, outcome.results))}, and {where}")
 
 

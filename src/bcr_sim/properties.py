@@ -26,7 +26,7 @@ from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS
 BACKOFF = 16  # times its timeout a client waits at the most before it sends a request again
 SWEEP = 32  # messages of a replica between two looks at everything that it holds
 ROUNDED_MS = 1.0  # what times that are reported may be off by
-SPARE = 64  # things that a replica may hold whose number depends on nothing that this knows of
+SPARE_THINGS = 64  # things that a replica may hold whose number depends on nothing that this knows of
 LIARS_MEMORY = 1_000  # requests of others, to lie with: Adversary.MOST_HEARD
 
 
@@ -68,13 +68,13 @@ class Bounds:
         # Requests that somebody waits for, result shuttles that are watched, and a few of the replica's own.
         self.timers = 2 * self.in_flight + 4 + len(scenario.failures)
         self.unfinished_payloads = 2 * (scenario.num_replicas + 1)
-        self.anything = self.history + 4 * self.in_flight + SPARE
+        self.anything = self.history + 4 * self.in_flight + SPARE_THINGS
         # A message that follows from a slot waits for a sync, and another may be under way.
         syncing_ns = 2 * max(int(scenario.durable), *(fault.sync_ms for fault in options.disk_faults), 0) * MILLISECOND_NS
         hop_ns = options.delay[1] * MICROSECOND_NS + syncing_ns
         self.path_ns = (requests + 1) * 2 * (scenario.num_replicas + 1) * hop_ns
-        shortest = min(scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
-        self.is_late = 2 * self.path_ns >= shortest * MILLISECOND_NS
+        shortest_ms = min(scenario.head_timeout_ms, scenario.nonhead_timeout_ms)
+        self.is_late = 2 * self.path_ns >= shortest_ms * MILLISECOND_NS
         self.client_ns = scenario.client_timeout_ms * MILLISECOND_NS
         watching = scenario.head_timeout_ms + scenario.nonhead_timeout_ms
         self._grace_ns = scenario.wedge_grace_ms * MILLISECOND_NS
@@ -287,9 +287,9 @@ class Memory:
         self._bounds = bounds
         self._interference = interference
         self._tell = tell
-        self._told: set[tuple[int, str]] = set()
+        self._told_breaches: set[tuple[int, str]] = set()
         self._began_ns: dict[int, int] = {}  # configuration -> when the first of its replicas handled something
-        self._oldest: dict[Any, tuple[int, int, int]] = {}  # container -> (messages, oldest slot in flight, since when)
+        self._oldest_slots: dict[Any, tuple[int, int, int]] = {}  # container -> (messages, oldest slot in flight, since when)
 
     def handled(self, container: Any, now_ns: int) -> None:
         """The replica in this container has handled a message."""
@@ -298,11 +298,11 @@ class Memory:
         # Before the first of them handles anything Olympus has waited for the keys of all, which may have been hindered.
         self._began_ns.setdefault(number, now_ns - self._bounds.enrolling_ns)
         bounds = self._bounds
-        count, oldest, since_ns = self._oldest.get(container, (0, -1, now_ns))
+        count, oldest, since_ns = self._oldest_slots.get(container, (0, -1, now_ns))
         first = next(iter(state.ledger.in_flight), -1)
         if first != oldest:
             oldest, since_ns = first, now_ns
-        self._oldest[container] = count + 1, oldest, since_ns
+        self._oldest_slots[container] = count + 1, oldest, since_ns
         length = len(state.ledger.history)
         if length > bounds.history:
             self._say(container, "memory", f"{length} slots in the history, more than {bounds.history}")
@@ -324,7 +324,7 @@ class Memory:
     def ended(self, container: Any, now_ns: int) -> None:
         """At the end of a run in which all is answered, for each correct replica of the last configuration."""
         state = container.process._state
-        _, oldest, since_ns = self._oldest.get(container, (0, -1, now_ns))
+        _, oldest, since_ns = self._oldest_slots.get(container, (0, -1, now_ns))
         self._sweep(container, state)
         if state.mode != "active" or now_ns - since_ns <= self._bounds.path_ns:
             return
@@ -341,11 +341,9 @@ class Memory:
 
     def _sweep(self, container: Any, state: Any) -> None:
         bounds = self._bounds
-        remembered = {"outcomes": sum(map(len, state.ledger.state.outcomes.values()))}
-        remembered |= {
-            name: sum(1 for _ in value.items()) for name, value in vars(state.ledger).items() if isinstance(value, LatestRequests)
-        }
-        for name, size in remembered.items():
+        sizes = {"outcomes": sum(map(len, state.ledger.state.outcomes.values()))}
+        sizes |= {name: sum(1 for _ in value.items()) for name, value in vars(state.ledger).items() if isinstance(value, LatestRequests)}
+        for name, size in sizes.items():
             if size > bounds.requests:
                 self._say(container, "memory", f"{size} requests in {name}, more than {bounds.requests}")
         if len(state.arriving) > bounds.unfinished_payloads:
@@ -364,6 +362,6 @@ class Memory:
     def _say(self, container: Any, name: str, what: str) -> None:
         """Once for each replica and property."""
         key = (id(container), name)
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._told_breaches:
+            self._told_breaches.add(key)
             self._tell(name, f"{container.name} of configuration {container.configuration}: {what}")

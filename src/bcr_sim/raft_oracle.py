@@ -32,7 +32,7 @@ class RaftOracle(LogOracle):
         self._leaders: dict[int, str] = {}  # by term
         self._ends: dict[str, tuple[int, Position]] = {}  # of leaders' logs, when last looked at, with their term
         self._digests: dict[tuple[int, int], bytes] = {}  # index and term -> digest of whichever entry stood there first
-        self._known: dict[str, dict[int, bytes]] = {}  # of each server's log, what has been looked at
+        self._known_digests: dict[str, dict[int, bytes]] = {}  # of each server's log, what has been looked at
         self._committed_in: list[int] = []  # by index, from 1: the term in which it was seen that the entry is committed
         self._floors: dict[tuple[Container, int, int], int] = {}  # what was committed when a request first came to a server
 
@@ -99,7 +99,7 @@ class RaftOracle(LogOracle):
                                                   f"with {under_way} changes under way")  # fmt: skip
 
     def _check_matching(self, name: str, log: Any) -> None:
-        known = self._known.setdefault(name, {})
+        known = self._known_digests.setdefault(name, {})
         for index in range(log.last_index, log.base.index, -1):
             place = log.at(index)
             if known.get(index) == place.digest:
@@ -135,7 +135,7 @@ class RaftOracle(LogOracle):
 
     def asked(self, container: Container, request: Request) -> None:
         """A request has come to a server: whatever is executed anywhere by now it must see."""
-        self._floors.setdefault((container, request.client, request.number), len(self._final))
+        self._floors.setdefault((container, request.client, request.number), len(self._final_entries))
 
     def read(self, container: Container, index: int, request: Request) -> None:
         """A server answers a read with the state behind that index."""
@@ -153,6 +153,8 @@ class RaftOracle(LogOracle):
             return  # replayed when the run is over
         if self._is_anybody_lying:
             return  # what is true of a log that a liar has led nobody here knows; the verdict says what was lost
-        true = self._model.executed.get((response.client, response.number))
-        if true != (outcome.place, outcome.results):
-            self.tell("results", f"{who}, request {response.number}: accepted {outcome.results} at {outcome.place}, and it was {true}")
+        model_outcome = self._model.executed.get((response.client, response.number))
+        if model_outcome != (outcome.place, outcome.results):
+            self.tell(
+                "results", f"{who}, request {response.number}: accepted {outcome.results} at {outcome.place}, and it was {model_outcome}"
+            )

@@ -172,8 +172,8 @@ class RaftRun(_Run):
         start_up = self.harness.process._state
         source, (command, (clock, (position, _, clients, secret, harness, settings, *more))) = container.beginning[distalgo.SETUP]
         keys, plans = more[: self.keys_in_setup], more[self.keys_in_setup :]
-        left = [encode(self.harness.process.plans_of(position)) for _ in plans]
-        arguments = position, start_up.replicas, clients, secret, harness, settings, *keys, *left
+        plans_left = [encode(self.harness.process.plans_of(position)) for _ in plans]
+        arguments = position, start_up.replicas, clients, secret, harness, settings, *keys, *plans_left
         container.beginning[distalgo.SETUP] = source, (command, (clock, arguments))
         start_up.controls[self.harness.process.server_name(position)] = Control(secret, "start-up")
 

@@ -10,12 +10,12 @@ from bcr_sim.bugs import Bug, bugs, seed_bug
 
 def bug_called(name: str) -> Bug:
     """The bug of this name, or of the file that `bcr bugs --output` left of it. Raises ValueError where there is none, or are more."""
-    wanted = _slug(name)
+    wanted_slug = _slug(name)
     every = bugs()
-    found = [bug for bug in every if _slug(bug["name"]) == wanted] or [bug for bug in every if wanted in _slug(bug["name"])]
-    if len(found) == 1:
-        return found[0]
-    which = f"there are {len(found)}: {', '.join(bug['name'] for bug in found[:5])}" if found else "there is none"
+    matches = [bug for bug in every if _slug(bug["name"]) == wanted_slug] or [bug for bug in every if wanted_slug in _slug(bug["name"])]
+    if len(matches) == 1:
+        return matches[0]
+    which = f"there are {len(matches)}: {', '.join(bug['name'] for bug in matches[:5])}" if matches else "there is none"
     raise ValueError(f"no bug {name!r}: {which}; src/bcr_sim/bugs.yaml has all of them")
 
 

@@ -31,20 +31,20 @@ class Chance:
     """A seed's decisions; made of `random` alone, which is the same on every Python."""
 
     def __init__(self, seed: int | str) -> None:
-        self._random = random.Random(seed)
+        self._generator = random.Random(seed)
 
     def happens(self, probability: float) -> bool:
-        return self._random.random() < probability
+        return self._generator.random() < probability
 
     def number(self, least: int, most: int) -> int:
-        return least + int(self._random.random() * (most - least + 1))
+        return least + int(self._generator.random() * (most - least + 1))
 
     def one_of(self, values: Sequence[T]) -> T:
         return values[self.number(0, len(values) - 1)]
 
     def some_of(self, values: Sequence[T], count: int) -> list[T]:
-        left = list(values)
-        return sorted((left.pop(self.number(0, len(left) - 1)) for _ in range(count)), key=values.index)
+        rest = list(values)
+        return sorted((rest.pop(self.number(0, len(rest) - 1)) for _ in range(count)), key=values.index)
 
 
 STATE_LIMITS = (None, None, 50)  # of twelve keys with values of a word or more a few fit
@@ -112,12 +112,12 @@ def scenario_text(
     if sessions:
         lying_clients = _with_identities(Chance(f"identities {seed}"), lying_clients)
     lines += lying_clients
-    disturbed = [] if is_scheme and chance.happens(UNDISTURBED) else faulty
-    words = [*_simulation(chance, seed, replicas, clients, disturbed, olympus_timeout), *planned]
+    disturbed_positions = [] if is_scheme and chance.happens(UNDISTURBED) else faulty
+    words = [*_simulation(chance, seed, replicas, clients, disturbed_positions, olympus_timeout), *planned]
     if not lies and chance.happens(0.4):
         words.append(f"flip({chance.one_of((5, 30, 100))})")
     if durable:
-        words += _disks(Chance(f"disks {seed}"), replicas, disturbed, lies)
+        words += _disks(Chance(f"disks {seed}"), replicas, disturbed_positions, lies)
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in SIMULATED)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
@@ -241,13 +241,13 @@ def _visits(chance: Chance, clients: int, lying: Sequence[str]) -> list[str]:
     """When clients that do not lie come and go, the first of whom is there from the start, and how soon sessions end."""
     lines = [f"session_slots = {chance.one_of((1, 2, 4, 10, 1_000))}"]
     liars = {client for client in range(clients) if any(line.startswith(f"client_failures[{client}]") for line in lying)}
-    late = clients
-    while late > 1 and late - 1 not in liars and chance.happens(0.5):
-        late -= 1
-        lines.append(f"client_arrives[{late}] = {chance.number(1, 200)}")
+    late_clients = clients
+    while late_clients > 1 and late_clients - 1 not in liars and chance.happens(0.5):
+        late_clients -= 1
+        lines.append(f"client_arrives[{late_clients}] = {chance.number(1, 200)}")
         if chance.happens(0.3):
-            lines.append(f"client_leaves[{late}] = {chance.number(250, 600)}")
-    for client in range(late):
+            lines.append(f"client_leaves[{late_clients}] = {chance.number(250, 600)}")
+    for client in range(late_clients):
         if client not in liars and chance.happens(0.5):
             leaves = chance.number(0, 150)
             lines.append(f"client_leaves[{client}] = {leaves}")

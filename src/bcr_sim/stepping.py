@@ -38,11 +38,11 @@ class Walk:
     def __init__(self, outcome: SimulationOutcome, held: dict[str, list[tuple[int, Held]]]) -> None:
         self.outcome = outcome
         self.events = outcome.steps
-        self._held = held  # replica -> what it held from an event on, in order
+        self._holdings = held  # replica -> what it held from an event on, in order
 
     def held_at(self, event: int) -> Iterator[tuple[str, Held, bool]]:
         """Each replica that there is by then, what it holds behind the event, and whether that has just changed."""
-        for name, changes in sorted(self._held.items()):
+        for name, changes in sorted(self._holdings.items()):
             at = bisect_right(changes, event, key=lambda change: change[0])
             if at:
                 since, held = changes[at - 1]

@@ -37,7 +37,7 @@ from bcr_sim.mutation import changed, places, sign_again, signed_to_everybody
 
 SHARE = 0.35  # of a liar's steps at which it sends something
 MOST_SENT = 150  # by one liar in one configuration
-KEPT = 40  # messages of a kind that the liars remember, the latest
+KEPT_MESSAGES = 40  # messages of a kind that the liars remember, the latest
 RETICENCE = (0.0, 0.0, 0.05, 0.3)  # shares of its own messages that a liar keeps to itself
 FORGETS = 0.5  # of the times that a liar is wedged it has forgotten the last slots
 MOST_FORGOTTEN = 3
@@ -74,11 +74,11 @@ class FreeLiars:
         self._send = send
         self._processes = processes
         self._tell = tell  # that one has begun to lie
-        self._heard: dict[str, deque[Parts]] = defaultdict(lambda: deque(maxlen=KEPT))
-        self._sent: dict[Container, int] = {}  # messages, by each that has sent any
-        self._told: set[Container] = set()  # of whom it has been told that they lie
+        self._heard_messages: dict[str, deque[Parts]] = defaultdict(lambda: deque(maxlen=KEPT_MESSAGES))
+        self._sent_counts: dict[Container, int] = {}  # messages, by each that has sent any
+        self._known_liars: set[Container] = set()  # of whom it has been told that they lie
         self._reticence: dict[Container, float] = {}
-        self._earlier: dict[Container, deque[tuple[int, Any, Any, Any]]] = defaultdict(lambda: deque(maxlen=MOST_FORGOTTEN))
+        self._earlier_states: dict[Container, deque[tuple[int, Any, Any, Any]]] = defaultdict(lambda: deque(maxlen=MOST_FORGOTTEN))
         self._moves: Sequence[Callable[[Container], Message | Parts | None]] = (
             self._again,
             self._again,
@@ -103,14 +103,14 @@ class FreeLiars:
 
     def arrived(self, container: Container, parts: Parts) -> None:
         """A message is about to be handled by a liar, which takes it for a step of its own too."""
-        self._heard[parts[0]].append(parts)
+        self._heard_messages[parts[0]].append(parts)
         if parts[0] == "wedge_request" and self._chance.random() < FORGETS:
             self._forget(container)
         self._step(container)
 
     def keeps_back(self, container: Container, parts: Parts) -> bool:
         """A liar is about to send a message by the rules; whether it does not."""
-        self._heard[parts[0]].append(parts)
+        self._heard_messages[parts[0]].append(parts)
         if container not in self._reticence:
             self._reticence[container] = RETICENCE[int(self._chance.random() * len(RETICENCE))]
         if self._chance.random() >= self._reticence[container]:
@@ -122,12 +122,12 @@ class FreeLiars:
         """A liar has executed a slot: what it holds behind it can be what it says it holds."""
         state = container.process._state
         kept = (state.ledger.next_slot, state.ledger.state.copy(), state.ledger.executed.copy(), state.ledger.cache.copy())
-        self._earlier[container].append(kept)
+        self._earlier_states[container].append(kept)
 
     def _forget(self, container: Container) -> None:
         """Be as if the last slots had never been seen, in everything that can be asked for."""
         state = container.process._state
-        earlier = [each for each in self._earlier[container] if each[0] in state.ledger.history]
+        earlier = [each for each in self._earlier_states[container] if each[0] in state.ledger.history]
         if not earlier or state.mode != "active":  # who has just begun again has executed nothing, and may have no mode yet
             return
         state.ledger.next_slot, state.ledger.state, state.ledger.executed, state.ledger.cache = self._one_of(earlier)
@@ -137,10 +137,10 @@ class FreeLiars:
     def _count(self, container: Container) -> None:
         # Each signs with the keys of all, so none of them answers any longer for what is said in its name.
         for each in self._processes():
-            if self.is_one(each) and each.configuration == container.configuration and each not in self._told:
-                self._told.add(each)
+            if self.is_one(each) and each.configuration == container.configuration and each not in self._known_liars:
+                self._known_liars.add(each)
                 self._tell(each)
-        self._sent[container] = self._sent.get(container, 0) + 1
+        self._sent_counts[container] = self._sent_counts.get(container, 0) + 1
 
     # -- a step
 
@@ -148,7 +148,7 @@ class FreeLiars:
         process = container.process
         if process is None or getattr(process._state, "configuration", None) is None:
             return
-        if self._sent.get(container, 0) >= MOST_SENT or self._chance.random() >= SHARE:
+        if self._sent_counts.get(container, 0) >= MOST_SENT or self._chance.random() >= SHARE:
             return
         made = self._one_of(self._moves)(container)
         if made is None:
@@ -198,7 +198,7 @@ class FreeLiars:
         return values[int(self._chance.random() * len(values))]
 
     def _heard_of(self, *names: str) -> Parts | None:
-        found = [parts for name in names for parts in self._heard.get(name, ())]
+        found = [parts for name in names for parts in self._heard_messages.get(name, ())]
         return self._one_of(found) if found else None
 
     def _heard_message(self, container: Container, kind: Any, name: str) -> Any:
@@ -220,13 +220,13 @@ class FreeLiars:
     # -- moves: what a correct replica does not send, or not then
 
     def _again(self, _container: Container) -> Parts | None:
-        parts = self._heard_of(*self._heard)
+        parts = self._heard_of(*self._heard_messages)
         return None if parts is None else _Heard(parts)
 
     def _changed(self, container: Container) -> Parts | None:
         """Something that was heard with one thing in it changed, or taken from elsewhere, and signed again by the liars."""
-        parts = self._heard_of(*self._heard)
-        other = self._heard_of(*self._heard)
+        parts = self._heard_of(*self._heard_messages)
+        other = self._heard_of(*self._heard_messages)
         if parts is None or other is None or not isinstance(parts[-1], bytes):
             return None
         try:
@@ -341,8 +341,8 @@ class FreeLiars:
 
     def _asked(self, container: Container) -> Message:
         state = container.process._state
-        blamed = int(self._chance.random() * len(state.replicas))
-        request = ReconfigurationRequest(state.configuration.number, "free will", blamed)
+        blamed_position = int(self._chance.random() * len(state.replicas))
+        request = ReconfigurationRequest(state.configuration.number, "free will", blamed_position)
         return "reconfiguration_request", Signed.sign(request, state.position, state.keys)
 
     def _misdirected(self, container: Container) -> Parts | None:

@@ -25,9 +25,9 @@ import yaml
 from bcr_run.options import above_zero, formerly, positive
 from bcr_sim.attempt import (
     IMPORTED,
-    KEPT,
+    KEPT_MODULES,
     KNOWN,
-    SHOWN,
+    SHOWN_CHARACTERS,
     MutantTrial,
     attempts,
     is_reached,
@@ -197,10 +197,10 @@ class _Campaign:
             self._pass(_Much(0.0, scenarios_s, upto), f"{scenarios_s:g} s of scenario files, {upto} seeds")
 
     def _control(self, trial: MutantTrial) -> dict[str, Any]:
-        [(_, said)] = attempts([trial], 1, CONTROL_S)
-        if said["outcome"] != "control":
-            raise RuntimeError(f"what is to be mutated does not run without a mutant: {said['what'] or said['outcome']}")
-        return said
+        [(_, report)] = attempts([trial], 1, CONTROL_S)
+        if report["outcome"] != "control":
+            raise RuntimeError(f"what is to be mutated does not run without a mutant: {report['what'] or report['outcome']}")
+        return report
 
     def _learn_tests(self, files: Sequence[str]) -> None:
         """Know what the tests of these files execute."""
@@ -213,12 +213,12 @@ class _Campaign:
             self.kept.add(key, self._control(trial))
         self._take(self.kept.found[key])
 
-    def _take(self, said: dict[str, Any]) -> None:
-        for name, what in said["unsound"].items():
+    def _take(self, report: dict[str, Any]) -> None:
+        for name, what in report["unsound"].items():
             print(f"{name} fails without a mutant, and is left out: {what}", flush=True)
             self.scenarios.pop(name, None)
-        IMPORTED.update(said["imported"])
-        learned = {name: msgspec.convert(each, Learned) for name, each in said["learned"].items() if name not in said["unsound"]}
+        IMPORTED.update(report["imported"])
+        learned = {name: msgspec.convert(each, Learned) for name, each in report["learned"].items() if name not in report["unsound"]}
         KNOWN.update(learned)
         self.tests += [name for name in learned if "::" in name]
 
@@ -284,36 +284,36 @@ class _Campaign:
             while trials and not self._is_late():
                 yield trials.popleft()
 
-        for trial, said in attempts(queue(), self.options.jobs, self.options.limit):
-            if self._is_unsound(trial, said):
-                trials.append(self._without(trial, said))
+        for trial, report in attempts(queue(), self.options.jobs, self.options.limit):
+            if self._is_unsound(trial, report):
+                trials.append(self._without(trial, report))
                 continue
             done += 1
-            if said["outcome"] == "ended":
+            if report["outcome"] == "ended":
                 print(f"{done}/{total} {trial.mutant.id if trial.mutant else ''}: ended from outside", flush=True)
                 continue
-            result = self._result(trial, said)
+            result = self._result(trial, report)
             self.known[result.id, result.hash] = result
             self.file.write(msgspec.json.encode(result).decode() + "\n")
             self.file.flush()
             rate = done / (time.monotonic() - began_s) * 60
             print(f"{done}/{total} ({rate:.0f} a minute) {result.id}: {told(result)}", flush=True)
 
-    def _is_unsound(self, trial: MutantTrial, said: dict[str, Any]) -> bool:
+    def _is_unsound(self, trial: MutantTrial, report: dict[str, Any]) -> bool:
         """Whether what noticed the mutant fails without it as well, by itself."""
-        if said["outcome"] != "killed" or said["by"] in ("hang", "death"):
+        if report["outcome"] != "killed" or report["by"] in ("hang", "death"):
             return False
-        if said["by"].startswith("test "):
-            name = _unit_in(trial, said["what"])
+        if report["by"].startswith("test "):
+            name = _unit_in(trial, report["what"])
             if not name:
                 return False  # pytest itself could not begin with them
             control = MutantTrial(None, b"", {}, range(0), "", (name,), trial.busy_s)
-        elif said["by"].startswith("seed "):
-            seed = int(said["by"].removeprefix("seed "))
+        elif report["by"].startswith("seed "):
+            seed = int(report["by"].removeprefix("seed "))
             name = run_name(seed, trial.authentication)
             control = MutantTrial(None, b"", {}, range(seed, seed + 1), trial.authentication, busy_s=trial.busy_s)
         else:
-            name = said["by"]
+            name = report["by"]
             control = MutantTrial(None, b"", {name: trial.scenarios[name]}, range(0), "", busy_s=trial.busy_s)
         if name not in self.sound:
             [(_, checked)] = attempts([control], 1, self.options.limit)  # as a trial without a mutant
@@ -322,28 +322,28 @@ class _Campaign:
                 print(f"{name} fails without a mutant, and does not count", flush=True)
         return not self.sound[name]
 
-    def _without(self, trial: MutantTrial, said: dict[str, Any]) -> MutantTrial:
+    def _without(self, trial: MutantTrial, report: dict[str, Any]) -> MutantTrial:
         """The trial with what is behind that which does not count."""
         tests, files = list(trial.tests), list(trial.scenarios)
-        if said["by"].startswith("test "):
-            return trial._replace(tests=tests[tests.index(_unit_in(trial, said["what"])) + 1 :])
-        if said["by"].startswith("seed "):
-            return trial._replace(scenarios={}, tests=(), seeds=range(said["seeds"], trial.seeds.stop))
-        behind = files[files.index(said["by"]) + 1 :]
+        if report["by"].startswith("test "):
+            return trial._replace(tests=tests[tests.index(_unit_in(trial, report["what"])) + 1 :])
+        if report["by"].startswith("seed "):
+            return trial._replace(scenarios={}, tests=(), seeds=range(report["seeds"], trial.seeds.stop))
+        behind = files[files.index(report["by"]) + 1 :]
         return trial._replace(tests=(), scenarios={name: trial.scenarios[name] for name in behind})
 
-    def _result(self, trial: MutantTrial, said: dict[str, Any]) -> MutantResult:
+    def _result(self, trial: MutantTrial, report: dict[str, Any]) -> MutantResult:
         assert trial.mutant is not None
         before = trial.known
-        differs = said["differs"]
+        differs = report["differs"]
         if before is not None and before.differs is not None:
             differs = before.differs or bool(differs)
         return MutantResult(
-            id=trial.mutant.id, hash=trial.mutant.digest(trial.source), sources=self.sources, outcome=said["outcome"],
-            by=said["by"], what=said["what"], seeds=said["seeds"], differs=differs,
-            runs=said["runs"] + (0 if before is None else before.runs),
-            had=(*(() if before is None else before.had), *(said["had"] if said["outcome"] == "alive" else ())),
-            cpu_s=round(said["cpu_s"] + (0.0 if before is None else before.cpu_s), 2),
+            id=trial.mutant.id, hash=trial.mutant.digest(trial.source), sources=self.sources, outcome=report["outcome"],
+            by=report["by"], what=report["what"], seeds=report["seeds"], differs=differs,
+            runs=report["runs"] + (0 if before is None else before.runs),
+            had=(*(() if before is None else before.had), *(report["had"] if report["outcome"] == "alive" else ())),
+            cpu_s=round(report["cpu_s"] + (0.0 if before is None else before.cpu_s), 2),
         )  # fmt: skip
 
 
@@ -362,7 +362,7 @@ def _within(most_s: float, names: Sequence[str], had: Collection[str]) -> list[s
 
 def _unit_in(trial: MutantTrial, failed: str) -> str:
     """Which of the trial's tests failed, by what was said of it; nothing where none is."""
-    return next((name for name in trial.tests if unit_of(failed) == name[:SHOWN]), "")
+    return next((name for name in trial.tests if unit_of(failed) == name[:SHOWN_CHARACTERS]), "")
 
 
 class _Much(NamedTuple):
@@ -380,8 +380,8 @@ class _Kept:
         self.path = path
         self.sources = sources
         lines = path.read_bytes().splitlines() if path.exists() else []
-        said = [msgspec.json.decode(line) for line in lines]
-        self.found: dict[str, dict[str, Any]] = {key: what for known, key, what in said if known == sources}
+        report = [msgspec.json.decode(line) for line in lines]
+        self.found: dict[str, dict[str, Any]] = {key: what for known, key, what in report if known == sources}
 
     def key_of(self, file: str) -> str:
         """A file of tests, as it is now."""
@@ -389,22 +389,22 @@ class _Kept:
 
         return f"{file} {hashlib.sha256((PROJECT / file).read_bytes()).hexdigest()[:16]}"
 
-    def add(self, key: str, said: dict[str, Any]) -> None:
-        self.found[key] = said
+    def add(self, key: str, report: dict[str, Any]) -> None:
+        self.found[key] = report
         with open(self.path, "ab") as file:
-            file.write(msgspec.json.encode([self.sources, key, said]) + b"\n")
+            file.write(msgspec.json.encode([self.sources, key, report]) + b"\n")
 
 
 def sources_digest() -> str:
     """Stands for everything that a mutant is tried with but its tests."""
     from bcr_runtime.places import PROJECT
 
-    hashed = hashlib.sha256()
+    digest = hashlib.sha256()
     for folder, pattern in (("src", "*.da"), ("src/bcr", "**/*.py"), ("src/bcr_sim", "*.py"), ("config", "**/*.config")):
         for path in sorted((PROJECT / folder).glob(pattern)):
-            if f"bcr_sim.{path.stem}" not in KEPT:
-                hashed.update(path.name.encode() + b"\0" + path.read_bytes())
-    return hashed.hexdigest()[:16]
+            if f"bcr_sim.{path.stem}" not in KEPT_MODULES:
+                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @cache

@@ -46,11 +46,11 @@ def exchange(before: CodeType, after: CodeType, line: int, held: Holders) -> boo
     if [_unnumbered(each) for each in old] != [_unnumbered(each) for each in new]:
         return False
     around = [index for index, code in enumerate(old) if code.co_firstlineno <= line <= _last_line(code)]
-    latest = max((old[index].co_firstlineno for index in around), default=0)
-    innermost = [index for index in around if old[index].co_firstlineno == latest]
-    if len(innermost) != 1:
+    latest_line = max((old[index].co_firstlineno for index in around), default=0)
+    innermost_indexes = [index for index in around if old[index].co_firstlineno == latest_line]
+    if len(innermost_indexes) != 1:
         return False
-    had, has = old[innermost[0]], new[innermost[0]]
+    had, has = old[innermost_indexes[0]], new[innermost_indexes[0]]
     functions = held.get(place_of(had), ())
     if had.co_freevars != has.co_freevars:
         return False

@@ -22,7 +22,7 @@ _WORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 _LOG = re.compile(r"([a-z]+)(?:_(\d+))?(?:-configuration_(\d+))?(?:-twin)?")
 _ROLES = ("client", "olympus", "replica")
 # Of a process's life outside of the protocol, or what the next line says as well.
-_UNTOLD = {
+_UNTOLD_EVENTS = {
     "settings",
     "received",
     "created",
@@ -36,12 +36,12 @@ _UNTOLD = {
     "operations",
     "results",
 }
-_SILENT = {"event", "process", "id", "message", "to", "receivers", "signer", "position", "digest"}
+_SILENT_FIELDS = {"event", "process", "id", "message", "to", "receivers", "signer", "position", "digest"}
 
 _Values = Mapping[str, str]
 
 # Event -> how it is told; the others are told by their names and values.
-_TOLD: Mapping[str, Callable[[_Values], str]] = {
+_SENTENCES: Mapping[str, Callable[[_Values], str]] = {
     "case": lambda v: f"case {v['case'].replace('_', ' ')} for {_request(v)}",
     "executed": lambda v: f"executes slot {v['slot']}: {v['requests']}",
     "accepted": lambda v: f"accepted number {v['number']}, slot {v['slot']}, answered by {v['answered_by']}",
@@ -105,7 +105,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
     numbers = {f"client_{each.client}": str(each.client) for each in record.clients}  # by which each is known at the time
     for (moment, _, _), log, values in lines:
         event = values["event"]
-        if event in _UNTOLD or (event == "executed" and "requests" not in values):  # that is the detail of the one before
+        if event in _UNTOLD_EVENTS or (event == "executed" and "requests" not in values):  # that is the detail of the one before
             continue
         what = _sent(values) if event == "sent" else _done(event, values)
         if event == "admitted" and names[log] in numbers:
@@ -149,13 +149,13 @@ def _sent(values: _Values) -> str:
 
 
 def _done(event: str, values: _Values) -> str:
-    told_so = _TOLD.get(event)
+    told_so = _SENTENCES.get(event)
     return told_so(values) if told_so is not None else event.replace("_", " ") + _rest(values)
 
 
 def _rest(values: _Values) -> str:
     """The values that identify it, behind a blank; a client and a request number of it as `client:number`."""
-    rest = {name: value for name, value in values.items() if name not in _SILENT and value != ""}
+    rest = {name: value for name, value in values.items() if name not in _SILENT_FIELDS and value != ""}
     words = []
     if {"client", "number"} <= rest.keys():
         words.append(f"{rest.pop('client')}:{rest.pop('number')}")
@@ -180,8 +180,8 @@ def _position(blamed: str) -> str:
 
 def _parts(log: Path) -> tuple[str, int, int]:
     """Role, index and configuration of the process whose log it is."""
-    found: Any = _LOG.fullmatch(log.stem)
-    return found[1], int(found[2] or 0), int(found[3] or 0)
+    match: Any = _LOG.fullmatch(log.stem)
+    return match[1], int(match[2] or 0), int(match[3] or 0)
 
 
 def _place(log: Path) -> tuple[int, int, int]:

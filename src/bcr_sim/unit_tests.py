@@ -50,11 +50,11 @@ class Plugin:
 
     def first_failure(self, names: Sequence[str]) -> str:
         """The first test of these units that fails; nothing where all pass. Raises RuntimeError where one could not be collected."""
-        if missing := [name for name in names if name not in self.items]:
-            raise RuntimeError(f"{missing[0]} could not be collected")
+        if missing_names := [name for name in names if name not in self.items]:
+            raise RuntimeError(f"{missing_names[0]} could not be collected")
         chosen = [item for name in names for item in self.items[name]]
-        for item, following in zip(chosen, [*chosen[1:], None], strict=True):
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        for item, next_item in zip(chosen, [*chosen[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
             if self.failure:
                 return self.failure
         return ""
@@ -77,7 +77,7 @@ def with_tests(files: Collection[str], tell: Callable[[bytes], Any], then: Calla
     )  # fmt: skip
     hypothesis.settings.load_profile("mutants")
     plugin = Plugin(tell)
-    raised: list[BaseException] = []
+    errors: list[BaseException] = []
     has_begun = False
 
     class Loop:
@@ -89,13 +89,13 @@ def with_tests(files: Collection[str], tell: Callable[[bytes], Any], then: Calla
             try:
                 then(plugin)
             except BaseException as error:
-                raised.append(error)
+                errors.append(error)
             return True
 
     with _folder(PROJECT):
         status = pytest.main([*OPTIONS, *files], plugins=[plugin, Loop()])
-    if raised:
-        raise raised[0]
+    if errors:
+        raise errors[0]
     if not has_begun:
         raise RuntimeError(f"pytest ended with status {int(status)} before a test began")
 
@@ -103,7 +103,7 @@ def with_tests(files: Collection[str], tell: Callable[[bytes], Any], then: Calla
 def learn(files: Collection[str], reached: set[int], tell: Callable[[bytes], Any]) -> tuple[dict[str, Learned], list[str], list[int]]:
     """Of each unit what it executes, by name; those that fail; and what importing executes, all as `reached` tells it."""
     learned: dict[str, Learned] = {}
-    failed: list[str] = []
+    failed_names: list[str] = []
     imported: list[int] = []
 
     def one_by_one(plugin: Plugin) -> None:
@@ -113,11 +113,11 @@ def learn(files: Collection[str], reached: set[int], tell: Callable[[bytes], Any
             began_s = time.process_time()
             plugin.failure = ""
             if plugin.first_failure([name]):
-                failed.append(name)
+                failed_names.append(name)
             learned[name] = Learned(frozenset(reached), round(time.process_time() - began_s, 4))
 
     with_tests(files, tell, one_by_one)
-    return learned, failed, imported
+    return learned, failed_names, imported
 
 
 @contextmanager

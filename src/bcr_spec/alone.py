@@ -52,7 +52,7 @@ def run_alone(
     timeout_s: float = 3,
     simulation: Simulation | None = None,
     crashes: Sequence[CrashPoint] = (),
-    on_step: Callable[[int], None] = lambda answered: None,
+    on_step: Callable[[int], None] = lambda answer_count: None,
 ) -> SpecificationRun:
     """Let each client have the operations of its requests executed; `on_step` hears how many requests are answered."""
     distalgo.set_options()
@@ -83,26 +83,26 @@ def run_alone(
             system.command(client, sim.Command.Setup, (0, arguments))
         for process in (olympus, *clients):
             system.command(process, sim.Command.Start, 0)
-        expected = sum(map(len, workloads))
-        answered = 0
+        expected_count = sum(map(len, workloads))
+        answer_count = 0
 
         def is_over() -> bool:
-            nonlocal answered
+            nonlocal answer_count
             now = sum(command is sim.Command.Message and content[1][0] == "answered" for command, content in system.root_inbox)
-            if now != answered:
-                answered = now
-                on_step(answered)
-            return answered == expected or bool(system.failures)
+            if now != answer_count:
+                answer_count = now
+                on_step(answer_count)
+            return answer_count == expected_count or bool(system.failures)
 
         hindrance = world.run(is_over, LIMIT_S * SECOND_NS, LIMIT_EVENTS)
-    told = [content[1] for command, content in system.root_inbox if command is sim.Command.Message]
-    answers = [each[1:] for each in told if each[0] == "answered"]
+    messages = [content[1] for command, content in system.root_inbox if command is sim.Command.Message]
+    answers = [each[1:] for each in messages if each[0] == "answered"]
     return SpecificationRun(
         accepted=tuple(
             tuple((number, outcome[:3], outcome[3]) for client, number, outcome in answers if client == each)
             for each in range(len(workloads))
         ),
-        quorums=tuple(each[2] for each in told if each[0] == "reconfigured"),
+        quorums=tuple(each[2] for each in messages if each[0] == "reconfigured"),
         events=world.events,
         hindrance=system.failures[0] if system.failures else hindrance,
     )

@@ -179,14 +179,14 @@ class RecordedBraft(BraftRun):
         demand_specified(scenario)
         demand_simulable(scenario)
         super().__init__(scenario, None, False)
-        faulty = {plan.position for plan in scenario.failures} | {*(scenario.simulation.twins if scenario.simulation else ())}
-        self.steps: dict[int, list[BraftStep]] = {place: [] for place in range(scenario.num_replicas) if place not in faulty}
+        faulty_positions = {plan.position for plan in scenario.failures} | {*(scenario.simulation.twins if scenario.simulation else ())}
+        self.steps: dict[int, list[BraftStep]] = {place: [] for place in range(scenario.num_replicas) if place not in faulty_positions}
         self.pids: dict[int, ProcessId] = {}
-        self._raw: list[_Raw] = []
+        self._raw_steps: list[_Raw] = []
         self._containers: dict[int, Container] = {}  # by their journals
         self._keys: Any = None
-        self._heard: dict[int, tuple[str, Any]] = {}  # by the journal of whoever handles it
-        self._said: dict[int, list[tuple[str, Any]]] = {}
+        self._heard_messages: dict[int, tuple[str, Any]] = {}  # by the journal of whoever handles it
+        self._said_messages: dict[int, list[tuple[str, Any]]] = {}
         stock = dict(self.told)
         for what in ("handled", "expired"):
 
@@ -207,13 +207,13 @@ class RecordedBraft(BraftRun):
 
         def received(journal: Journal, message_name: str, message: Any, payload: bytes) -> None:
             container = self._containers.get(id(journal))
-            if container is not None and self._said.get(id(journal)):
+            if container is not None and self._said_messages.get(id(journal)):
                 self._took_a_step(container)  # what it did when the last message had shown it a lie
-            self._heard[id(journal)] = message_name, message
+            self._heard_messages[id(journal)] = message_name, message
             stock[0](journal, message_name, message, payload)
 
         def sent(journal: Journal, message_name: str, receiver: str, message: Any, payload: bytes) -> None:
-            self._said.setdefault(id(journal), []).append((message_name, message))
+            self._said_messages.setdefault(id(journal), []).append((message_name, message))
             stock[1](journal, message_name, receiver, message, payload)
 
         with mock.patch.multiple(Journal, received=received, sent=sent):
@@ -224,20 +224,20 @@ class RecordedBraft(BraftRun):
             return
         state, position = container.process._state, self._position(container)
         self.pids[position] = container.dapid
-        heard, said = self._heard.pop(id(state.journal), None), self._said.pop(id(state.journal), [])
+        heard, said = self._heard_messages.pop(id(state.journal), None), self._said_messages.pop(id(state.journal), [])
         if position not in self.steps:
             return
         self._keys = state.keys
         self._containers[id(state.journal)] = container
         spoken = tuple(each for each in said if each[0] in KINDS)
-        self._raw.append(_Raw(position, heard if heard is not None and heard[0] in KINDS else None, spoken, state.term, state.is_started,
+        self._raw_steps.append(_Raw(position, heard if heard is not None and heard[0] in KINDS else None, spoken, state.term, state.is_started,
                               state.is_ready, state.log.last.digest, state.commit_index, state.highest))  # fmt: skip
 
     def _conduct(self) -> str | None:
         what_hinders = super()._conduct()
         # Here, for signatures can be checked for so long as the run is installed.
-        words = _Words(self._keys, (message for raw in self._raw for _, message in (*raw.said, *([raw.heard] if raw.heard else []))))
-        for raw in self._raw:
+        words = _Words(self._keys, (message for raw in self._raw_steps for _, message in (*raw.said, *([raw.heard] if raw.heard else []))))
+        for raw in self._raw_steps:
             heard = None if raw.heard is None else words.of(*raw.heard)
             said = tuple(told for name, message in raw.said if (told := words.of(name, message)) is not None)
             view = BraftServerState(
@@ -269,7 +269,7 @@ class _Beside:
         servers = tuple(run.pids.get(place, run.pids[position]) for place in range(run.scenario.num_replicas))
         self._servers = servers
         self._follower = SpecifiedProcess(specification_among_liars().Server, (position, servers, run.scenario.t, NEVER_S, False))
-        self._said: set[Message] = set()
+        self._said_messages: set[Message] = set()
         self._view = BraftServerState(0, True, True, (), 0, None)
 
     def departures(self, steps: list[BraftStep]) -> Iterator[str]:
@@ -284,13 +284,13 @@ class _Beside:
     def _of(self, step: BraftStep) -> Iterator[str]:
         own, view = self._follower.process._state, step.view
         if step.heard is not None:
-            self._said.add(step.heard)  # what it has it may pass on
+            self._said_messages.add(step.heard)  # what it has it may pass on
             self._follower.hear(self._servers[0], step.heard)
         if self._view.commit_index <= view.commit_index <= own.commit_index:
             own.commit_index = view.commit_index  # it knows by now that it may, and may say so later
         for message in step.said:
-            if message not in self._said:
-                self._said.add(message)
+            if message not in self._said_messages:
+                self._said_messages.add(message)
                 yield from self._saying(message)
         if _told("highest", view.highest) in (_told("highest", own.highest), _told("highest", self._view.highest)):
             own.highest = view.highest  # it may count on, where one server has said two things

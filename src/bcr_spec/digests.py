@@ -24,7 +24,7 @@ class DigestTable:
 
     def __init__(self, client_window: int) -> None:
         self._client_window = client_window
-        self._signed: dict[Request, bytes] = {}  # the digest of the request with its signature
+        self._digests_of_signed: dict[Request, bytes] = {}  # the digest of the request with its signature
         self._states: dict[State, bytes] = {}
         self.request: dict[bytes, Request] = {}  # by that digest
         self.unsigned: dict[bytes, Request] = {}  # by that of the request without it
@@ -33,8 +33,8 @@ class DigestTable:
 
     def add_request(self, request: Request, signed: SignedRequest) -> None:
         """Learn what a request of the specification is to the implementation."""
-        self._signed[request] = signed.digest()
-        self.request[self._signed[request]] = request
+        self._digests_of_signed[request] = signed.digest()
+        self.request[self._digests_of_signed[request]] = request
         if request[0] == "signed":
             self.unsigned[signed.statement.digest()] = request
 
@@ -51,7 +51,7 @@ class DigestTable:
                 self._states[contents] = snapshot_of(contents, self._client_window).digest()
             return self._states[contents]
         if contents and isinstance(contents[0][0], str):
-            return tree_of_requests([self._signed.get(request, b"") for request in contents]).root
+            return tree_of_requests([self._digests_of_signed.get(request, b"") for request in contents]).root
         return digest_of_outcomes([Outcome(*outcome) for outcome in contents]) if contents else b""
 
 

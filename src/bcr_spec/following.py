@@ -123,13 +123,13 @@ def demand_specified(scenario: Scenario) -> None:
     for, signatures do not convince everybody alike, sessions end, or the dictionary has a limit that may bind: the specification knows
     neither credentials nor sizes.
     """
-    for key, known, value in (("protocol", "shuttle", scenario.protocol),
+    for key, specified_value, value in (("protocol", "shuttle", scenario.protocol),
                               ("authentication", "ed25519", scenario.authentication),
                               ("acceptance", "all", scenario.acceptance),
                               ("session_slots", 0, scenario.session_slots),
                               ("state_limit", STATE_LIMIT_BYTES, scenario.state_limit_bytes)):  # fmt: skip
-        if value != known:
-            raise NotSpecified(f"{scenario.source}: the specification is of {key} = {known}, and not of {value}")
+        if value != specified_value:
+            raise NotSpecified(f"{scenario.source}: the specification is of {key} = {specified_value}, and not of {value}")
 
 
 def departures(run: Recorded) -> list[Departure]:
@@ -244,9 +244,9 @@ class _Following:
         accepted = [(message[2], message[3]) for _, message in follower.said if message[0] == "answered"]
         if sorted(accepted) != sorted(account.accepted):
             yield f"accepted {_differing(account.accepted, accepted)}"
-        allowed = [message[1] for _, message in follower.said if message[0] == "client_request"]
+        allowed_requests = [message[1] for _, message in follower.said if message[0] == "client_request"]
         for step in account.steps:
-            if not step.has_arrived and step.message[0] == "client_request" and step.message[1] not in allowed:
+            if not step.has_arrived and step.message[0] == "client_request" and step.message[1] not in allowed_requests:
                 yield f"sends {_short(step.message)}, which it may not"
 
     # -- Olympus
@@ -329,8 +329,8 @@ class _Judge:
                 yield f"begins configuration {number} anew with another running state"
             return
         if self._attempts:
-            quorum, agreed = self._agreed()
-            if digest != agreed:
+            quorum, agreed_digest = self._agreed()
+            if digest != agreed_digest:
                 yield f"begins configuration {number} with a running state on which {quorum} do not agree"
             self.quorums.append(quorum)
         elif digest != self._beginning:
@@ -347,19 +347,19 @@ def _name(account: Account) -> str:
 
 def _once_it_is_somebody(steps: Iterable[Any]) -> Iterator[Any]:
     """What arrives at a replica; requests and the chain's messages wait until it has its configuration."""
-    early: list[Any] = []
+    early_steps: list[Any] = []
     is_somebody = False
     for step in steps:
         if step.message[0] == "ready" and not step.has_arrived:
             is_somebody = True
-            yield from sorted(early, key=lambda each: each.message[0] in ("client_request", "forwarded_request"))
-            early.clear()
+            yield from sorted(early_steps, key=lambda each: each.message[0] in ("client_request", "forwarded_request"))
+            early_steps.clear()
         if not step.has_arrived:
             continue
         if is_somebody or step.message[0] in ("configuration", "inithist"):
             yield step
         else:
-            early.append(step)
+            early_steps.append(step)
 
 
 def _names(said: Iterable[tuple[ProcessId, Message]]) -> set[str]:
@@ -384,8 +384,8 @@ def _in_order(expected: list[Any], actual: list[Any], account: Account) -> Itera
 
 def _differing(actual: Iterable[Any], expected: Iterable[Any]) -> str:
     only = [each for each in actual if each not in set(expected)]
-    lacking = [each for each in expected if each not in set(actual)]
-    return f"{_short(only)} which it may not, and not {_short(lacking)} which it may"
+    lacking_messages = [each for each in expected if each not in set(actual)]
+    return f"{_short(only)} which it may not, and not {_short(lacking_messages)} which it may"
 
 
 def _short(what: Any) -> str:

@@ -75,9 +75,9 @@ def _measured(requests: int) -> Measurement:
 
 def _cpu_ms(run: Callable[[int], object], requests: int) -> float:
     gc.collect()
-    started = time.process_time()
+    began_s = time.process_time()
     run(requests)
-    return (time.process_time() - started) * 1_000
+    return (time.process_time() - began_s) * 1_000
 
 
 def _peak_mib(run: Callable[[int], object], requests: int) -> float:

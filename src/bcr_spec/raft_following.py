@@ -56,8 +56,8 @@ class RecordedRaft(RaftRun):
         super().__init__(scenario, None, False)
         self.steps: list[list[RaftStep]] = [[] for _ in range(scenario.num_replicas)]
         self.pids: dict[int, ProcessId] = {}
-        self._waiting: dict[Container, deque[tuple[ProcessId, str, bytes]]] = {}
-        self._said: dict[Container, list[Any]] = {}
+        self._arrivals: dict[Container, deque[tuple[ProcessId, str, bytes]]] = {}
+        self._said_messages: dict[Container, list[Any]] = {}
         stock = dict(self.told)
         for what in ("handled", "expired"):
 
@@ -69,14 +69,14 @@ class RecordedRaft(RaftRun):
 
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
         if command is MESSAGE and content[1][0] in KINDS and receiver.name.startswith("replica_"):
-            self._waiting.setdefault(receiver, deque()).append((source, *content[1]))
+            self._arrivals.setdefault(receiver, deque()).append((source, *content[1]))
         super()._arrived(receiver, source, command, content)
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         name, *parts = content[1]
         if name in KINDS and sender.name.startswith("replica_"):
             message: Any = decode(MESSAGES[name], parts[0])
-            said = self._said.setdefault(sender, [])
+            said = self._said_messages.setdefault(sender, [])
             if not (isinstance(message, RequestVote) and message in said):  # to all servers
                 said.append(message)
         return super()._sending(sender, receiver, content)
@@ -89,11 +89,11 @@ class RecordedRaft(RaftRun):
         sender: ProcessId = container.dapid
         heard: Any = None
         if name is not None:
-            (sender, arrived, payload) = self._waiting[container].popleft()
+            (sender, arrived, payload) = self._arrivals[container].popleft()
             assert arrived == name
             heard = decode(MESSAGES[name], payload)
         steps = self.steps[position]
-        steps.append(RaftStep(sender, heard, tuple(self._said.pop(container, ())), self._view(container.process._state, steps)))
+        steps.append(RaftStep(sender, heard, tuple(self._said_messages.pop(container, ())), self._view(container.process._state, steps)))
 
     def _view(self, state: Any, steps: list[RaftStep]) -> RaftServerState:
         """What a snapshot has replaced in its log it had there before."""
@@ -162,11 +162,11 @@ class _Beside:
             follower.call("campaign")
         if step.view.role == FOLLOWER and step.view.term == own.current_term:
             own.role = FOLLOWER  # it may give up to lead, or to ask for votes, at any time
-        proposed = step.view.log[len(own.log) :]
-        if own.role == LEADER and proposed:
-            if not follower.process.may_propose(proposed):
-                yield f"puts {proposed} into its log, and may not"
-            own.log += proposed
+        proposal = step.view.log[len(own.log) :]
+        if own.role == LEADER and proposal:
+            if not follower.process.may_propose(proposal):
+                yield f"puts {proposal} into its log, and may not"
+            own.log += proposal
         expected = RaftServerState(own.current_term, own.role, own.log, own.commit_index)
         for field in RaftServerState.__struct_fields__:
             if getattr(expected, field) != getattr(step.view, field):

@@ -49,21 +49,21 @@ class Recorded(_Run):
     def __init__(self, scenario: Scenario) -> None:
         demand_simulable(scenario)
         super().__init__(scenario, None, False)
-        self._raw: dict[Container, list[tuple[bool, ProcessId, tuple[Any, ...]]]] = {}
+        self._raw_messages: dict[Container, list[tuple[bool, ProcessId, tuple[Any, ...]]]] = {}
         stock_arrival, stock_sending = self.system.on_arrival, self.system.on_sending
 
         def arrived(receiver: Container, source: Any, command: Any, content: Any) -> None:
             if command is sim.Command.Message and isinstance(content[1], tuple):
-                self._raw.setdefault(receiver, []).append((True, source, content[1]))
+                self._raw_messages.setdefault(receiver, []).append((True, source, content[1]))
             stock_arrival(receiver, source, command, content)
 
         def sending(sender: Container, receiver: Container, content: Any) -> Any:
             changed = stock_sending(sender, receiver, content)
             if changed is not None and isinstance(changed[1], tuple):
-                said = self._raw.setdefault(sender, [])
+                sendings = self._raw_messages.setdefault(sender, [])
                 # To two twins it goes twice, and is sent once.
-                if not (said and said[-1][1] == receiver.dapid and said[-1][2] is changed[1]):
-                    said.append((False, receiver.dapid, changed[1]))
+                if not (sendings and sendings[-1][1] == receiver.dapid and sendings[-1][2] is changed[1]):
+                    sendings.append((False, receiver.dapid, changed[1]))
             return changed
 
         self.system.on_arrival, self.system.on_sending = arrived, sending
@@ -79,7 +79,7 @@ class Recorded(_Run):
         for view in self._views(olympus).values():
             self.translator.add_configuration(view.issued)
         for _ in ("learning", "telling"):  # answers name slots by digests that others may have told of later
-            self.accounts = [self._account(container, olympus) for container in self._raw if _role(container)]
+            self.accounts = [self._account(container, olympus) for container in self._raw_messages if _role(container)]
         return what_hinders
 
     def _views(self, olympus: Container) -> dict[int, Any]:
@@ -96,7 +96,7 @@ class Recorded(_Run):
     def _account(self, container: Container, olympus: Container) -> Account:
         reader = _Reader(self.translator, container, olympus)
         steps = []
-        for has_arrived, other, message in self._raw[container]:
+        for has_arrived, other, message in self._raw_messages[container]:
             translated = reader.read(has_arrived, message)
             if translated is not None:
                 steps.append(MessageEvent(has_arrived, other, translated))
@@ -143,7 +143,7 @@ class _Reader:
         self._translator = translator
         self._container = container
         self._olympus = keys_of(translator.authentication, bytes(32)).author(olympus.process._state.keys.public)
-        self._arriving: dict[tuple[bool, int], Assembler] = {}  # by direction, and by configuration
+        self._assemblers: dict[tuple[bool, int], Assembler] = {}  # by direction, and by configuration
         self._role = _role(container)
         self._changing: int | None = None  # the configuration that Olympus replaces, while it does
 
@@ -178,7 +178,7 @@ class _Reader:
                 (author, _) = self._container.process.author_of(name, piece.manifest)
             else:
                 author = self._author(has_arrived, number, piece.manifest.signer)
-            whole = self._arriving.setdefault((has_arrived, number), Assembler()).add(piece, author, "somebody")
+            whole = self._assemblers.setdefault((has_arrived, number), Assembler()).add(piece, author, "somebody")
             if whole is None:
                 return None
             payload = whole

@@ -79,9 +79,9 @@ def main(arguments: list[str]) -> int:
     many seeds."""
     name, seeds, protocol = arguments[0], int(arguments[1]), (arguments[2:] or ["shuttle"])[0]
     if name == ALL:
-        chosen = [bug for bug in bugs(protocol) if not bug.get("durable")]
+        chosen_bugs = [bug for bug in bugs(protocol) if not bug.get("durable")]
         counts: Counter[str] = Counter()
-        for bug, said in apart(chosen, 1, lambda bug: noticing(bug, seeds, protocol)):
+        for bug, said in apart(chosen_bugs, 1, lambda bug: noticing(bug, seeds, protocol)):
             counts[next((verdict for verdict in VERDICTS if said.startswith(verdict)), NO_VERDICT)] += 1
             print(f"{bug['name']}: {said}", flush=True)
         Terminal().print(_table_of(counts))
@@ -94,9 +94,9 @@ def main(arguments: list[str]) -> int:
 
 def _table_of(counts: Counter[str]) -> Table:
     """How many bugs of each verdict."""
-    shown = (*VERDICTS, *([NO_VERDICT] if counts[NO_VERDICT] else []))
-    table = Table("bugs", *shown)
-    table.add_row(str(counts.total()), *(str(counts[verdict]) for verdict in shown))
+    columns = (*VERDICTS, *([NO_VERDICT] if counts[NO_VERDICT] else []))
+    table = Table("bugs", *columns)
+    table.add_row(str(counts.total()), *(str(counts[verdict]) for verdict in columns))
     return table
 
 

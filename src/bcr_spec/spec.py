@@ -55,15 +55,15 @@ def _held(scenario: Scenario) -> int:
     if scenario.protocol == "byzantine_raft":
         braft = RecordedBraft(scenario)
         braft.outcome()
-        taken = [step for steps in braft.steps.values() for step in steps]
-        what = f"{len(taken):,} steps of {len(braft.steps)} of {scenario.num_replicas} servers in {max(step.view.term for step in taken) + 1} terms"
+        all_steps = [step for steps in braft.steps.values() for step in steps]
+        what = f"{len(all_steps):,} steps of {len(braft.steps)} of {scenario.num_replicas} servers in {max(step.view.term for step in all_steps) + 1} terms"
         return _told(scenario, departures_of_braft(braft), what)
     demand_specified(scenario)
     run = Recorded(scenario)
     outcome = run.outcome()
-    correct = sum(account.is_correct for account in run.accounts)
+    correct_count = sum(account.is_correct for account in run.accounts)
     messages = sum(len(account.steps) for account in run.accounts)
-    what = f"{messages:,} messages, {correct} of {len(run.accounts)} processes correct, {len(outcome.record.reconfigurations)} reconfigurations"
+    what = f"{messages:,} messages, {correct_count} of {len(run.accounts)} processes correct, {len(outcome.record.reconfigurations)} reconfigurations"
     return _told(scenario, departures(run), what)
 
 

@@ -47,12 +47,12 @@ OLYMPUS = "olympus"
 
 def _set(proof: Iterable[Message]) -> frozenset[Message]:
     """A proof as a set of as many statements: one that is said again is nobody's, and counts."""
-    counted: Counter[Message] = Counter()
+    counts: Counter[Message] = Counter()
     statements = []
     for statement in proof:
         (_, who, what) = statement
-        count = counted[statement]
-        counted[statement] += 1
+        count = counts[statement]
+        counts[statement] += 1
         statements.append(statement if count == 0 else ("forged", who, (*what[:-1], ("again", count))))
     return frozenset(statements)
 
@@ -68,7 +68,7 @@ class Translator:
         self._olympus: Author = self._keys.author(olympus_key)
         self._olympus_key = olympus_key
         self.views: dict[int, Membership] = {}
-        self._authentic: dict[tuple[int, Signed[Any]], bool] = {}
+        self._authenticity: dict[tuple[int, Signed[Any]], bool] = {}
         self._requests: dict[SignedRequest, Request] = {}
 
     def add_configuration(self, issued: Configuration) -> None:
@@ -82,11 +82,11 @@ class Translator:
 
     def by_replica(self, number: int, signed: Signed[Any], *what: Any) -> Message:
         key = number, signed
-        if key not in self._authentic:
+        if key not in self._authenticity:
             view = self.views.get(number)
             is_one = view is not None and 0 <= signed.signer <= view.tail
-            self._authentic[key] = is_one and signed.is_authentic(self.views[number].replica_author(signed.signer))
-        return ("signed" if self._authentic[key] else "forged", ("replica", number, signed.signer), what)
+            self._authenticity[key] = is_one and signed.is_authentic(self.views[number].replica_author(signed.signer))
+        return ("signed" if self._authenticity[key] else "forged", ("replica", number, signed.signer), what)
 
     def by_client(self, signed: Signed[Any], *what: Any) -> Message:
         view = self.views[max(self.views)]

@@ -206,10 +206,10 @@ def main(arguments: Sequence[str]) -> int:
         how = "simulated runs, times in virtual milliseconds" if options.simulated else "real runs"
         (PROJECT / "docs" / "atlas.md").write_text(_table(outcomes, prescription, how))
         (PROJECT / "docs" / "atlas.svg").write_text(_heatmap(outcomes))
-    bad = [cell for cell, outcome in outcomes.items() if outcome.kind not in prescribed(cell, prescription)["outcome"]]
+    wrong_cells = [cell for cell, outcome in outcomes.items() if outcome.kind not in prescribed(cell, prescription)["outcome"]]
     counts = Counter(outcome.kind for outcome in outcomes.values())
-    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()) + f"; {len(bad)} not as prescribed")
-    return 1 if bad else 0
+    print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()) + f"; {len(wrong_cells)} not as prescribed")
+    return 1 if wrong_cells else 0
 
 
 def _real(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:

@@ -58,9 +58,9 @@ def _lines(log: KeptLog) -> list[str]:
 
 def _verdict(record: RunRecord) -> tuple[int, list[str]]:
     liars = {position for _, position in spoiled_in_raft(record.faults)}
-    believed = [each for each in record.logs if each.position not in liars]
-    wrong = [problem for log in believed for problem in breaks(log)] + list(differences(believed))
-    if wrong:
-        return BROKEN, wrong
-    said = ", ".join(f"server {each.position} to {each.applied}" for each in believed)
+    believed_logs = [each for each in record.logs if each.position not in liars]
+    problems = [problem for log in believed_logs for problem in breaks(log)] + list(differences(believed_logs))
+    if problems:
+        return BROKEN, problems
+    said = ", ".join(f"server {each.position} to {each.applied}" for each in believed_logs)
     return HOLDS, [f"each entry holds the digest of the one before it, and all agree on what is executed: {said or 'nobody'}"]

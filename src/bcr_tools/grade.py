@@ -33,7 +33,7 @@ OWN_ROOMS = ("objects", "signed", "state", "chain", "stable")
 COPIED = ("src", "tests", "config", "examples", "spec", "docs", "pseudocode", "pyproject.toml")
 SHRINK_LIMIT_S = 90.0
 SHOWN_OF_A_KIND = 2  # losses for which a short scenario is looked for
-SHOWN = 160  # characters of a reason
+SHOWN_CHARACTERS = 160  # characters of a reason
 
 
 class Seeds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -306,7 +306,7 @@ def _print(suite: Suite, losses: Sequence[Loss], output: Path | None) -> None:
     console.print(table)
     texts: dict[str, list[str]] = {}
     for number, loss in enumerate(losses, start=1):
-        say = f"{number}. {loss.part}, {loss.name}: {' '.join(loss.why.split())[:SHOWN]}"
+        say = f"{number}. {loss.part}, {loss.name}: {' '.join(loss.why.split())[:SHOWN_CHARACTERS]}"
         console.print(say, markup=False, highlight=False, soft_wrap=True)
         if loss.text:
             texts.setdefault(loss.text, []).append(str(number))

@@ -228,7 +228,7 @@ def test_a_row_that_comes_to_the_disk_without_its_snapshot_says_nothing(ahead):
         else:
             log.replace(1, b"state", 0)
     disk.is_broken = False
-    disk._rows |= {row.number: row for row in disk._written}
+    disk._rows |= {row.number: row for row in disk._unsynced_rows}
     disk.crash("process")
     again = DiskStore(disk, 1)
     found = again.load()

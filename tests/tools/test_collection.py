@@ -13,7 +13,7 @@ PLAN = FaultPlan(0, 1, Trigger("shuttle", 0, 0), Failure("drop"), "shuttle(0,0),
 
 
 def test_a_replica_s_word_on_a_fault_that_it_has_is_taken():
-    taken = Collection(Settings(t=1, num_clients=1), planned=(PLAN,))
+    taken = Collection(Settings(t=1, num_clients=1), plans=(PLAN,))
     taken.add_fault(0, 1, encode(PLAN))
     assert taken.faults == [PLAN]
 
@@ -21,7 +21,7 @@ def test_a_replica_s_word_on_a_fault_that_it_has_is_taken():
 @pytest.mark.parametrize(("place", "planned"), [((0, 2), (PLAN,)), ((1, 1), (PLAN,)), ((0, 1), ())])
 def test_nobody_tells_of_another_s_fault_or_of_one_that_is_not_in_the_scenario(place, planned):
     """Else a liar whose state is wrong could have a correct replica's account of it left aside."""
-    taken = Collection(Settings(t=1, num_clients=1), planned=planned)
+    taken = Collection(Settings(t=1, num_clients=1), plans=planned)
     with pytest.raises(MalformedMessage, match="does not have"):
         taken.add_fault(*place, encode(PLAN))
     assert taken.faults == []

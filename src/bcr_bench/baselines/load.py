@@ -49,7 +49,7 @@ class Pacer:
         self._load = load
         self._requests: Iterator[tuple[Operation, ...]] = workload.requests(load.operations_per_request)
         self._count = -(-len(workload) // load.operations_per_request)
-        self._next = 0
+        self._next_number = 0
         self._began: dict[int, int] = {}  # number -> when it was sent or, at a rate, due
         self._start_ns = 0
         self.latencies_ns: list[int] = []
@@ -67,19 +67,19 @@ class Pacer:
 
     def due_ns(self) -> float:
         """When the next request may be sent, as far as that is known: before now at once, inf behind an answer."""
-        if self._next == self._count or len(self._began) >= self._load.client_window:
+        if self._next_number == self._count or len(self._began) >= self._load.client_window:
             return inf
         if self._load.client_rate == 0:
             return 0
-        return self._start_ns + due_after_ns(self._next, self._load.operations_per_request, self._load.client_rate)
+        return self._start_ns + due_after_ns(self._next_number, self._load.operations_per_request, self._load.client_rate)
 
     def take(self, now_ns: int) -> tuple[int, tuple[Operation, ...]] | None:
         """The number and operations of a request to be sent now, or None."""
         due_ns = self.due_ns()
         if due_ns > now_ns:
             return None
-        number = self._next
-        self._next += 1
+        number = self._next_number
+        self._next_number += 1
         self._began[number] = int(due_ns) or now_ns
         operations = next(self._requests)
         return number, operations

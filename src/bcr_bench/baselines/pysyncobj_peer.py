@@ -145,7 +145,7 @@ class _Cluster:
         self.go, self.stop = self._context.Event(), self._context.Event()
         self.pipes: dict[str, Connection] = {}
         self.processes: dict[str, Any] = {}
-        self._ready: set[str] = set()
+        self._ready_peers: set[str] = set()
 
     def start(self, name: str, target: Callable[..., None], *arguments: Any) -> None:
         ours, theirs = self._context.Pipe()
@@ -157,11 +157,11 @@ class _Cluster:
     def await_ready(self) -> None:
         """Raises RuntimeError where one does not get ready. Each says so once."""
         for name, pipe in self.pipes.items():
-            if name not in self._ready:
+            if name not in self._ready_peers:
                 if not pipe.poll(START_LIMIT_S):
                     raise RuntimeError(f"PySyncObj: {name} was not ready within {START_LIMIT_S:g} s")
                 pipe.recv()
-                self._ready.add(name)
+                self._ready_peers.add(name)
 
     def accounts(self, count: int) -> list[LoadReport]:
         found: list[LoadReport] = []

@@ -92,8 +92,8 @@ def throughput_latency(points: Sequence[Point]) -> Picture:
             latencies = [point["median"]["latency_ms"][percentile] for point in good(points)]
             label = f"{PERCENTILES[percentile]} of requests within"
             axes.plot(rates, latencies, color=colour, marker="o", markersize=4, linewidth=1.4, label=label)
-            single = [run["latency_ms"][percentile] for run in runs]
-            axes.plot([run["rate"] for run in runs], single, ".", color=colour, alpha=0.35, markersize=4)
+            values_of_runs = [run["latency_ms"][percentile] for run in runs]
+            axes.plot([run["rate"] for run in runs], values_of_runs, ".", color=colour, alpha=0.35, markersize=4)
         _against_rate(axes, "operations answered per second")
 
     return drawn(draw)
@@ -155,8 +155,8 @@ def sweep(points: Sequence[Point], key: str, label: str) -> Picture:
 
     def draw(figure: Figure) -> None:
         rows = good(points)
-        timed = [point for point in rows if point["median"]["latency_ms"]]
-        left, right = figure.subplots(1, 2) if len(timed) > 1 else (figure.subplots(), None)
+        timed_points = [point for point in rows if point["median"]["latency_ms"]]
+        left, right = figure.subplots(1, 2) if len(timed_points) > 1 else (figure.subplots(), None)
         places = range(len(rows))
         values = [point["settings"][key] if key else point["system"] for point in rows]
         rates = [point["median"]["rate"] for point in rows]
@@ -246,14 +246,14 @@ def predictions(points: Sequence[Point]) -> Picture:
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, 3)
-        known = [point for point in good(points) if point.get("prediction")]
-        closed = [point for point in known if not point["settings"].get("client_rate")]
-        alone = [point for point in closed if int(point["settings"]["num_client"]) * int(point["settings"]["client_window"]) == 1]
-        _compare(panels[0], "operations per second", _by_sweep(closed, lambda p: (p["prediction"]["rate"], p["median"]["rate"])))
+        predicted_points = [point for point in good(points) if point.get("prediction")]
+        closed_points = [point for point in predicted_points if not point["settings"].get("client_rate")]
+        alone = [point for point in closed_points if int(point["settings"]["num_client"]) * int(point["settings"]["client_window"]) == 1]
+        _compare(panels[0], "operations per second", _by_sweep(closed_points, lambda p: (p["prediction"]["rate"], p["median"]["rate"])))
         _compare(panels[1], "latency of one alone, ms",
                  _by_sweep(alone, lambda p: (p["prediction"]["latency_ms"], p["median"]["latency_ms"]["p50"])))  # fmt: skip
         _compare(panels[2], "CPU per operation, µs",
-                 _by_sweep(closed, lambda p: (sum(p["prediction"]["cpu_us"].values()), sum(p["median"]["cpu_us"].values()))))  # fmt: skip
+                 _by_sweep(closed_points, lambda p: (sum(p["prediction"]["cpu_us"].values()), sum(p["median"]["cpu_us"].values()))))  # fmt: skip
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
 

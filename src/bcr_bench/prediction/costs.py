@@ -122,8 +122,8 @@ def print_costs(costs: Costs, sizes: Sequence[int] = (1, 2, 3, 4, 5), batches: S
     for t in sizes:
         for batch in batches:
             part = sketch(t, batch)
-            counted = (part.signatures, part.verifications, part.messages, part.payload_bytes)
+            counts = (part.signatures, part.verifications, part.messages, part.payload_bytes)
             path = f"{path_us(costs, part) / 1000:.2f}" if batch == 1 else ""
-            row = [*(f"{value:.1f}" for value in counted), str(part.hops), path, f"{cpu_us(costs, part):.0f}"]
+            row = [*(f"{value:.1f}" for value in counts), str(part.hops), path, f"{cpu_us(costs, part):.0f}"]
             table.add_row(str(t), str(batch), *row)
     console.print(table)

@@ -28,11 +28,11 @@ def measure_layer() -> Layer:
     """Medians of REPETITIONS runs of the unreplicated server, plain: two messages an operation. Raises LayerError."""
     alone = [run_point(Point("layer", "window 1", "unreplicated", ALONE)) for _ in range(REPETITIONS)]
     busy_load = ALONE | {"client_window": 16, "operations": 5_000}
-    busy = [run_point(Point("layer", "window 16", "unreplicated", busy_load)) for _ in range(REPETITIONS)]
-    for run in (*alone, *busy):
+    busy_runs = [run_point(Point("layer", "window 16", "unreplicated", busy_load)) for _ in range(REPETITIONS)]
+    for run in (*alone, *busy_runs):
         if run.problem:
             raise LayerError(run.problem)
     return Layer(
         hop_us=median(run.latency_ms["p50"] for run in alone) * 1_000 / 2,
-        message_cpu_us=median(sum(run.cpu_us.values()) for run in busy) / 2,
+        message_cpu_us=median(sum(run.cpu_us.values()) for run in busy_runs) / 2,
     )

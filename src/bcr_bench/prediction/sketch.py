@@ -67,12 +67,12 @@ def payloads(t: int, batch: int, operations: int, value_bytes: int) -> Sequence[
     puts = tuple(Operation("put", f"key{index}", "x" * value_bytes) for index in range(operations))
     requests = tuple(Signed.sign(Request(0, number, puts), 0, client) for number in range(batch))
     outcomes = RunningState(batch).execute(0, 0, [request.statement for request in requests])
-    done = ExecutedSlot(configuration.number, 0, requests, outcomes)
-    orders = tuple(Signed.sign(done.order(), position, key) for position, key in enumerate(keys))
-    results = tuple(Signed.sign(done.result(), position, key) for position, key in enumerate(keys))
+    slot = ExecutedSlot(configuration.number, 0, requests, outcomes)
+    orders = tuple(Signed.sign(slot.order(), position, key) for position, key in enumerate(keys))
+    results = tuple(Signed.sign(slot.result(), position, key) for position, key in enumerate(keys))
     sent = [encode(request) for request in requests]
     sent += [sealed(Shuttle(0, 0, requests, orders[:i], results[:i])) for i in range(1, n)]
-    seen = orders[:-1]  # by the tail, which passes them on
-    sent += [encode(ResultMessage(0, number, done.answer(0, number, results, seen))) for number in range(batch)]
-    sent += [sealed(ResultShuttle(0, 0, outcomes, results, seen))] * (n - 1)
+    own_orders = orders[:-1]  # by the tail, which passes them on
+    sent += [encode(ResultMessage(0, number, slot.answer(0, number, results, own_orders))) for number in range(batch)]
+    sent += [sealed(ResultShuttle(0, 0, outcomes, results, own_orders))] * (n - 1)
     return sent
