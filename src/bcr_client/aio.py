@@ -113,7 +113,7 @@ class AsyncStore(Checking):
     async def _ask_once(self, call: GatewayCall, deadline_s: float) -> list[Any]:
         before = self.seen
         place = self.place
-        connection = await self._connected(place, deadline_s)
+        connection = await self._connection(place, deadline_s)
         is_done = False
         try:
             async with asyncio.timeout(max(0.001, deadline_s - time.monotonic())):
@@ -139,7 +139,7 @@ class AsyncStore(Checking):
             answer.feed(await reader.read(READ_BYTES))
         return answer.response, answer.closes
 
-    async def _connected(self, place: Place, deadline_s: float) -> Connection:
+    async def _connection(self, place: Place, deadline_s: float) -> Connection:
         while self._idle_connections:
             used_s, other, connection = self._idle_connections.pop()
             if other == place and time.monotonic() - used_s < IDLE_LIMIT_S and not connection[0].at_eof():

@@ -140,7 +140,7 @@ def checked(call: GatewayCall, response: HttpResponse, olympus_key: bytes, seen:
         if response.status in (400, 401, 404, 405, 413, 415, 431):
             raise Refused(str(document.get("detail", f"status {response.status}")))
         raise UntrustedAnswer("there is no proof in it", "missing")
-    proof, shown = _proved(call, document["proof"], olympus_key, seen)
+    proof, shown = _proof_and_content(call, document["proof"], olympus_key, seen)
     _demand_same(document, shown, proof)
     failure = _failure_in(shown.results)
     if failure is not None:
@@ -158,7 +158,7 @@ def _document_of(response: HttpResponse) -> dict[str, Any]:
     return document
 
 
-def _proved(call: GatewayCall, plain: Any, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
+def _proof_and_content(call: GatewayCall, plain: Any, olympus_key: bytes, seen: Seen) -> tuple[Proof, Shown]:
     try:
         proof = Proof.from_plain(plain)
         if proof.nonce != call.nonce:

@@ -29,7 +29,7 @@ class UnprovedStore(Store):
         if call.path == "/keys":
             plain = call.target(self.left_ms(deadline_s)).replace("proof=1", "proof=0")
             return request_bytes(self.place, "GET", plain, None, self.own_headers)
-        asked = [_plain(each.name, each.key, each.argument) for each in call.operations]
+        asked = [_document(each.name, each.key, each.argument) for each in call.operations]
         body = json.dumps({"operations": asked}, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {"content-type": "application/json", **self.own_headers}
         return request_bytes(self.place, "POST", f"/transactions?{limit}", body, headers)
@@ -53,7 +53,7 @@ class UnprovedStore(Store):
         raise NothingHappened(detail) if response.status >= 500 else Refused(detail)
 
 
-def _plain(name: str, key: str, argument: str) -> dict[str, Any]:
+def _document(name: str, key: str, argument: str) -> dict[str, Any]:
     """An operation of the store as a transaction names it: its argument is a condition, and behind that a value."""
     condition, _, value = argument.partition(" ")
     plain: dict[str, Any] = {"op": name, "key": key}

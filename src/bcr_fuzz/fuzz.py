@@ -292,7 +292,7 @@ def _codec(tally: FuzzTally, seed: int, budget: Budget) -> None:
 # -- the handlers, simulated
 
 
-def _simulated(tally: FuzzTally, seed: int, budget: Budget) -> None:
+def _simulate(tally: FuzzTally, seed: int, budget: Budget) -> None:
     from bcr_sim import distalgo
     from bcr_sim.campaign import prepare, run_text
 
@@ -377,7 +377,7 @@ KINDS: dict[str, Callable[[FuzzTally, int, Budget], None]] = {
     "strangers": _strangers,
     "insiders": _insiders,
     "handlers": _handlers,
-    "simulated": _simulated,
+    "simulated": _simulate,
     "codec": _codec,
     "starts": _starts,
     "records": _records,

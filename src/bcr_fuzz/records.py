@@ -71,7 +71,7 @@ def _change(tally: FuzzTally, seed: int, record: RunRecord, evidence: list[Evide
             tally.outcomes["unchanged"] += 1
             continue
         try:
-            outcome = _taken(kind, changed, record.olympus_key, honest.claims, faulty_places)
+            outcome = _effect_of(kind, changed, record.olympus_key, honest.claims, faulty_places)
         except Exception as error:
             outcome = "error"
             tally.findings.append(f"seed {seed}, file {number}: {error!r:.200}")
@@ -80,7 +80,7 @@ def _change(tally: FuzzTally, seed: int, record: RunRecord, evidence: list[Evide
         tally.outcomes[outcome] += 1
 
 
-def _taken(kind: str, data: bytes, olympus_key: bytes, claims: frozenset[Any], faulty_places: set[tuple[int, int]]) -> str:
+def _effect_of(kind: str, data: bytes, olympus_key: bytes, claims: frozenset[Any], faulty_places: set[tuple[int, int]]) -> str:
     """What comes of a changed file."""
     try:
         if kind == RECORD:
@@ -133,10 +133,10 @@ def _changed(value: Any, chance: random.Random) -> Any:
         return value[:at] + bytes([value[at] ^ 1 << chance.randrange(8)]) + value[at + 1 :]
     if isinstance(value, str):
         return value + chance.choice(("x", "0", "\0")) if chance.random() < 0.5 else value[:-1]
-    return _plain(odd_value(chance))
+    return _builtins(odd_value(chance))
 
 
-def _plain(value: Any) -> Any:
+def _builtins(value: Any) -> Any:
     """The value, where it can be encoded at all."""
     try:
         encode(value)

@@ -63,7 +63,7 @@ def event_of(line: str) -> str:
 def parse(line: str, at_ns: int, process: str, place: int) -> Line | None:
     """The line's values; None where it is cut off, or no line of a log. `process` is whose file it is, if it does not say."""
     pairs = _PAIR.findall(line) if '"' in line else [part.partition("=")[::2] for part in line.split(" ")]
-    values = {name: _plain(value) for name, value in pairs}
+    values = {name: _text_of(value) for name, value in pairs}
     values.pop("time", None)
     event = values.pop("event", "")
     if not event:
@@ -71,7 +71,7 @@ def parse(line: str, at_ns: int, process: str, place: int) -> Line | None:
     return Line(at_ns, values.pop("process", process), event, values, place)
 
 
-def _plain(value: str) -> str:
+def _text_of(value: str) -> str:
     if not value.startswith('"'):
         return value
     return _ESCAPED.sub(lambda match: _unescaped(match[0]), value[1:-1])

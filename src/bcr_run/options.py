@@ -10,7 +10,7 @@ from bcr_run.output import complain
 
 def positive(text: str) -> int:
     """A whole number above 0, as the type of an argument."""
-    number = _whole(text)
+    number = _integer(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text}: not a whole number above 0")
     return number
@@ -18,7 +18,7 @@ def positive(text: str) -> int:
 
 def natural(text: str) -> int:
     """A whole number from 0 on, such as a seed, as the type of an argument."""
-    number = _whole(text)
+    number = _integer(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text}: not a whole number from 0 on")
     return number
@@ -35,7 +35,7 @@ def above_zero(text: str) -> float:
     return number
 
 
-def _whole(text: str) -> int:
+def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:

@@ -26,7 +26,7 @@ _is_plain = re.compile(r"[!#-<>-\[\]-~]*").fullmatch  # printable ASCII without 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def _written(value: object, limit: int) -> str:
+def _text_of_value(value: object, limit: int) -> str:
     """The value as a line has it: in quotes unless it is plain, cut behind the limit, and safe to be shown.
 
     What would move a terminal's cursor, change its state or begin another line is escaped as in Python's strings.
@@ -36,13 +36,13 @@ def _written(value: object, limit: int) -> str:
         text = f"{text[:limit]}… ({len(text):,} characters)"
     if _is_plain(text):
         return text
-    return f'"{"".join(_ESCAPES.get(each) or _escaped(each) for each in text)}"'
+    return f'"{"".join(_ESCAPES.get(each) or _escape(each) for each in text)}"'
 
 
-def _shown(evidence: Any) -> str:
+def _text_of_evidence(evidence: Any) -> str:
     """A piece of evidence as text: a message or statement, another violation with its own, or whatever a peer sent."""
     if isinstance(evidence, ProtocolViolation):
-        return "; ".join([f"{evidence.kind}: {evidence}", *map(_shown, evidence.evidence)])
+        return "; ".join([f"{evidence.kind}: {evidence}", *map(_text_of_evidence, evidence.evidence)])
     try:
         return contents(evidence)
     except (TypeError, ValueError, RecursionError):  # nothing that the protocol knows
@@ -52,10 +52,10 @@ def _shown(evidence: Any) -> str:
 @lru_cache(maxsize=256)
 def _name(name: str) -> str:
     """The same of names, which come again and again."""
-    return _written(name, VALUE_LIMIT)
+    return _text_of_value(name, VALUE_LIMIT)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
@@ -84,7 +84,7 @@ class Journal:
         if clock_origin_ns is None:
             clock_origin_ns = ambient.wall_clock_ns() - ambient.monotonic_ns()
         self._origin_ns = clock_origin_ns
-        self._behind_time = f"+00:00 process={_written(path.stem, VALUE_LIMIT)} event="
+        self._behind_time = f"+00:00 process={_text_of_value(path.stem, VALUE_LIMIT)} event="
         self._evidence_left = MAX_EVIDENCE
         self._file = ambient.open_log(path)
         self._tells_steps = LEVELS[level] >= LEVELS["human"]
@@ -116,7 +116,7 @@ class Journal:
         """What shows a violation of this kind: of the first MAX_EVIDENCE in any case, for peers have a say in how many there are."""
         if self.is_detailed or (self._tells_steps and evidence and self._evidence_left):
             self._evidence_left -= 1
-            shown = "\n".join(map(_shown, evidence))
+            shown = "\n".join(map(_text_of_evidence, evidence))
             self._write("evidence", {"kind": kind, "evidence": shown}, DETAIL_LIMIT if self.is_detailed else VALUE_LIMIT)
 
     def sent(self, message_name: str, receiver: str, message: Any, payload: bytes) -> None:
@@ -144,7 +144,7 @@ class Journal:
             if type(value) is int:
                 line += f" {name}={value}"
             else:
-                line += f" {name}={_written(value, limit)}"
+                line += f" {name}={_text_of_value(value, limit)}"
         self._file.write(line + "\n")
 
     def close(self) -> None:

@@ -64,10 +64,10 @@ def application(gateway: GatewayState, asking: Asking, metrics: Metrics, _listen
 async def _on_http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = Problem(error.status_code, str(error.detail), headers=error.headers)
-    return _told(problem)
+    return _response_of(problem)
 
 
-def _told(problem: Problem) -> Response:
+def _response_of(problem: Problem) -> Response:
     return Response(problem.body(), problem.status, headers=problem.headers, media_type=TYPE)
 
 
@@ -86,9 +86,9 @@ class Http:
             try:
                 response = await handler(request)
             except Problem as problem:
-                response = _told(problem)
+                response = _response_of(problem)
             except ClientDisconnect:
-                response = _told(Problem(400, "the caller has gone"))
+                response = _response_of(Problem(400, "the caller has gone"))
             self._metrics.called(request.method, response.status_code)
             return response
 

@@ -73,11 +73,11 @@ def posted(key: str, body: bytes, condition: Condition) -> Operation:
     if asked["type"] == "PUT":
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise Problem(400, VALUE_NOT_VALID)
-        return store_operations.put(checked_key(key), _written(value), condition)
+        return store_operations.put(checked_key(key), _text_of(value), condition)
     if asked["type"] == "APPEND":
         if not isinstance(value, str):
             raise Problem(400, VALUE_NOT_VALID)
-        return store_operations.append(checked_key(key), _written(value), condition)
+        return store_operations.append(checked_key(key), _text_of(value), condition)
     raise Problem(400, TYPE_NOT_CORRECT)
 
 
@@ -113,8 +113,8 @@ def _operation(each: Any, number: int) -> Operation:
     makers: Mapping[Any, Callable[[str], Operation]] = {
         "get": lambda key: store_operations.get(key, condition),
         "delete": lambda key: store_operations.delete(key, condition),
-        "put": lambda key: store_operations.put(key, _written(each["value"]), condition),
-        "append": lambda key: store_operations.append(key, _written(each["value"]), condition),
+        "put": lambda key: store_operations.put(key, _text_of(each["value"]), condition),
+        "append": lambda key: store_operations.append(key, _text_of(each["value"]), condition),
     }
     op = each.get("op")
     if not isinstance(op, str) or op not in makers:
@@ -139,7 +139,7 @@ def _read(body: bytes) -> Any:
         raise Problem(400, NOT_VALID) from error
 
 
-def _written(value: Any) -> str:
+def _text_of(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()

@@ -209,7 +209,7 @@ def command_main(name: str, arguments: list[str]) -> int:
         output.complain(f"bcr {name}: {problem}")
         return BAD_INPUT
     except StoreError as error:
-        return _told(error, name)
+        return _status_of(error, name)
 
 
 def attempted(do: Callable[[], int], name: str) -> int:
@@ -217,10 +217,10 @@ def attempted(do: Callable[[], int], name: str) -> int:
     try:
         return do()
     except StoreError as error:
-        return _told(error, name)
+        return _status_of(error, name)
 
 
-def _told(error: StoreError, name: str) -> int:
+def _status_of(error: StoreError, name: str) -> int:
     if isinstance(error, UntrustedAnswer):
         output.complain(f"bcr {name}: {error}")
         return LIED
@@ -249,7 +249,7 @@ def main(arguments: list[str]) -> int:
         output.complain(f"bcr console: {problem}")
         return BAD_INPUT
     except StoreError as error:
-        return _told(error, "console")
+        return _status_of(error, "console")
 
 
 def converse(session: ConsoleSession, lines: Iterable[str]) -> int:

@@ -69,7 +69,7 @@ class DistRaftServer:
         except Problem as problem:
             return self._failed(problem, request)
         found = calls.got(settled.results[0])
-        return self._told({"ok": True, "key": key, "value": None if found is None else json.loads(found[0])}, 200, request)
+        return self._response_of({"ok": True, "key": key, "value": None if found is None else json.loads(found[0])}, 200, request)
 
     async def set(self, request: Request) -> Response:
         """Write the form's `value` to a key."""
@@ -89,7 +89,7 @@ class DistRaftServer:
             return self._failed(problem, request)
         except (UnicodeDecodeError, ValueError, ClientDisconnect) as error:
             return self._refused(f"system error: no form: {error}", 503, request)
-        return self._told({"ok": True, "key": key, "value": value}, 200, request)
+        return self._response_of({"ok": True, "key": key, "value": value}, 200, request)
 
     def _elsewhere(self, request: Request, status: int) -> Response | None:
         """The leader's address, where this server is not it; that there is none."""
@@ -133,17 +133,17 @@ class DistRaftServer:
             "match_index": {names[number]: index for number, index in told.match_index.items() if number in names},
             "members": {each.name: [each.address.host, each.address.port] * 2 for each in self._members()},
         }
-        return self._told({"ok": True, "status": status}, 200, request)
+        return self._response_of({"ok": True, "status": status}, 200, request)
 
     async def stop(self, request: Request) -> Response:
         """Take no calls any more; what stands beside it may end too, as the protocol and the laboratory have it."""
         self._gateway.switch(self._listener, is_up=False)
-        return self._told({"ok": True}, 200, request)
+        return self._response_of({"ok": True}, 200, request)
 
     async def start(self, request: Request) -> Response:
         """Take calls again."""
         self._gateway.switch(self._listener, is_up=True)
-        return self._told({"ok": True}, 200, request)
+        return self._response_of({"ok": True}, 200, request)
 
     # -- answers
 
@@ -152,9 +152,9 @@ class DistRaftServer:
         return self._refused(f"system error: {problem.detail}", 504 if problem.status == 504 else 503, request)
 
     def _refused(self, error: str, status: int, request: Request) -> Response:
-        return self._told({"ok": False, "error": error}, status, request)
+        return self._response_of({"ok": False, "error": error}, status, request)
 
-    def _told(self, told: Mapping[str, Any], status: int, request: Request) -> Response:
+    def _response_of(self, told: Mapping[str, Any], status: int, request: Request) -> Response:
         self._metrics.called(request.method, status)
         text = json.dumps(told, ensure_ascii=False, indent=self._indent, sort_keys=True)
         return Response(text.encode() + b"\n", status, media_type="application/json")

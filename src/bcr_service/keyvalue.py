@@ -59,13 +59,13 @@ class Node:
         try:
             settled = await self._asking.ask((calls.get(request.path_params["key"]),), LIMIT_MS)
         except Problem as problem:
-            return self._told(request, problem.status, problem.detail)
+            return self._response_of(request, problem.status, problem.detail)
         found = calls.got(settled.results[0])
         if found is None:
-            return self._told(request, 404)
+            return self._response_of(request, 404)
         value = json.loads(found[0])
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            return self._told(request, 400)
+            return self._response_of(request, 400)
         self._metrics.called(request.method, 200)
         return Response(json.dumps(value).encode(), media_type="application/json")
 
@@ -77,10 +77,10 @@ class Node:
             await self._asking.ask((operation,), LIMIT_MS)
         except Problem as problem:
             text = problem.detail if problem.status != 409 else calls.VALUE_NOT_VALID
-            return self._told(request, 400 if problem.status == 409 else problem.status, text)
+            return self._response_of(request, 400 if problem.status == 409 else problem.status, text)
         except ClientDisconnect:
-            return self._told(request, 400, calls.NOT_VALID)
-        return self._told(request, 204)
+            return self._response_of(request, 400, calls.NOT_VALID)
+        return self._response_of(request, 204)
 
     async def status(self, request: Request) -> Response:
         """How the node is; of the chain a term is a configuration, and the log counts its slots."""
@@ -110,8 +110,8 @@ class Node:
             },
             "uptime": int(self._gateway.uptime_s()),
         }
-        return self._told(request, 200, str(told))
+        return self._response_of(request, 200, str(told))
 
-    def _told(self, request: Request, status: int, text: str = "") -> Response:
+    def _response_of(self, request: Request, status: int, text: str = "") -> Response:
         self._metrics.called(request.method, status)
         return Response(text.encode() if text else None, status, media_type=TEXT if text else None)

@@ -168,7 +168,9 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
             start_new_session=True,
         )
         try:
-            where = ", ".join(_told(service, listener, each) for listener, each in zip(service.listeners, sockets, strict=True))
+            where = ", ".join(
+                _words_of_listener(service, listener, each) for listener, each in zip(service.listeners, sockets, strict=True)
+            )
             for each in sockets:
                 each.close()
             if service.join is not None:
@@ -182,7 +184,7 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
     return 0 if asked and process.returncode == 0 else process.returncode if process.returncode > 0 else 1
 
 
-def _told(service: ServiceFile, listener: Listener, listening: socket.socket) -> str:
+def _words_of_listener(service: ServiceFile, listener: Listener, listening: socket.socket) -> str:
     """A port, as people write it."""
     if listener.kind == "zatt":
         return f"zatt tcp://{address_of(listening)}"

@@ -137,14 +137,14 @@ class ServerKeeping(Keeping):
             "term": self._term,
             "leader": self._leader,
             "members": self._members,
-            "servers": [self._told(position) for position in range(len(self._statuses))],
+            "servers": [self._server_facts(position) for position in range(len(self._statuses))],
             "changes": self._changes,
             "gateways": gateways,
             "stopped": sorted(self.stopped),
             "gone": sorted(self.gone),
         }
 
-    def _told(self, position: int) -> dict[str, Any]:
+    def _server_facts(self, position: int) -> dict[str, Any]:
         status = self._statuses[position]
         empty_status = ServerStatus(position, "follower", 0, None, None, 0, 0, 0, 0, (), (), (), 0)
         told: dict[str, Any] = msgspec.structs.asdict(status or empty_status)

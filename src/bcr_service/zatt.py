@@ -105,11 +105,11 @@ class ZattPort:
     async def _answer(self, asked: Any) -> Mapping[str, Any]:
         """What becomes of a map."""
         try:
-            return await self._done(asked)
+            return await self._outcome_of(asked)
         except Problem as problem:
             return _failed(problem.detail, definite=problem.status != 504)
 
-    async def _done(self, asked: Any) -> Mapping[str, Any]:
+    async def _outcome_of(self, asked: Any) -> Mapping[str, Any]:
         kind = asked.get("type") if isinstance(asked, dict) else None
         if kind == "get":
             found = await look(self._asking, "")

@@ -71,10 +71,10 @@ def configuration_of(process: str) -> int | None:
 def moments_of(run: RecordedRun) -> list[Moment]:
     """The moments of the run in order."""
     lines = [line for line in run.moments if line.event not in _HIDDEN]
-    return [Moment(number, *_told(line)) for number, line in enumerate(lines)]
+    return [Moment(number, *_words_of(line)) for number, line in enumerate(lines)]
 
 
-def _told(line: Line) -> tuple[str, Line, str]:
+def _words_of(line: Line) -> tuple[str, Line, str]:
     teller = _TELLERS.get(line.event)
     who = person(line.process)
     if teller is not None:

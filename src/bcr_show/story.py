@@ -26,13 +26,13 @@ def story(run: RecordedRun, moments: Sequence[Moment], times: Times) -> list[str
 def _sentences(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Iterator[str]:
     result = run.result
     yield _setting(result)
-    yield from _struck(result, moments, times)
-    yield from _missed(result)
+    yield from _fault_sentences(result, moments, times)
+    yield from _missed_fault_sentences(result)
     yield from _too_many(result)
-    yield from _noticed(run, moments, times)
-    yield from _asked(result, moments, times)
+    yield from _notice_sentences(run, moments, times)
+    yield from _request_sentences(result, moments, times)
     yield from _reconfigurations(result)
-    yield from _blamed(result)
+    yield from _blame_sentences(result)
     yield from _clients(result, run.record)
     if run.figure is not None and run.figure.taken:
         yield f"{_capital(run.figure.sentence())}."
@@ -62,7 +62,7 @@ def _setting(result: Mapping[str, Any]) -> str:
     )
 
 
-def _struck(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) -> Iterator[str]:
+def _fault_sentences(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) -> Iterator[str]:
     faults = result.get("faults_injected", ())
     if not faults:
         if result:
@@ -79,7 +79,7 @@ def _struck(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) 
     yield _capital("; ".join(told)) + (f"; and {rest} more" if rest > 0 else "") + "."
 
 
-def _missed(result: Mapping[str, Any]) -> Iterator[str]:
+def _missed_fault_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     missed = result.get("faults_missed", ())
     if missed:
         told = [f"{each['text']} of {each['who']} ({each['why']})" for each in missed]
@@ -103,7 +103,7 @@ def _too_many(result: Mapping[str, Any]) -> Iterator[str]:
             return
 
 
-def _noticed(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Iterator[str]:
+def _notice_sentences(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Iterator[str]:
     by_what: dict[tuple[str, str], list[Moment]] = defaultdict(list)
     for moment in moments:
         if moment.line.event == "misbehaviour":
@@ -128,7 +128,7 @@ def _noticed(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Itera
         )
 
 
-def _asked(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) -> Iterator[str]:
+def _request_sentences(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) -> Iterator[str]:
     asked = [moment for moment in moments if moment.line.event == "reconfiguration_requested"]
     changes = result.get("reconfigurations", ())
     if changes and asked:
@@ -181,7 +181,7 @@ def _members(positions: Sequence[int]) -> str:
     return "{" + ", ".join(map(str, positions)) + "}"
 
 
-def _blamed(result: Mapping[str, Any]) -> Iterator[str]:
+def _blame_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     told = [blame.sentence() for blame in blamed(result)]
     if told:
         yield f"Blamed: {'; '.join(told[:FEW_THINGS])}" + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "") + "."

@@ -156,7 +156,7 @@ def _slot_row(slot: Slot) -> Element:
     for exchange in slot.exchanges:
         statement = exchange.request.statement
         requests += [link(request_anchor(statement.client, statement.number), f"{statement.client}:{statement.number}"), " "]
-    outcomes = "; ".join(_short(", ".join(map(repr, each.answer.outcome.results))) for each in slot.exchanges)
+    outcomes = "; ".join(_excerpt(", ".join(map(repr, each.answer.outcome.results))) for each in slot.exchanges)
     if any(each.answer.outcome.place[:2] != slot.place for each in slot.exchanges):
         outcomes += " (executed earlier: " + ", ".join(str(each.answer.outcome.place) for each in slot.exchanges) + ")"
     results: list[Element | str] = [_numbers(slot.agreeing)]
@@ -172,7 +172,7 @@ def _numbers(positions: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(positions)))
 
 
-def _short(text: str) -> str:
+def _excerpt(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
 
 
@@ -212,7 +212,7 @@ def _request_row(exchange: Exchange, client: ClientRecord, run: RecordedRun, tim
     sent = times.text(exchange.sent_ns + origin_ns) if client.clock == clock else "on another clock"
     place = link(slot_anchor(answer.configuration, answer.slot), f"{answer.slot} of configuration {answer.configuration}")
     cells = (
-        str(statement.number), _short("; ".join(map(str, statement.operations))), _short(", ".join(map(repr, answer.outcome.results))),
+        str(statement.number), _excerpt("; ".join(map(str, statement.operations))), _excerpt(", ".join(map(repr, answer.outcome.results))),
         sent, rough(exchange.latency_ns / 1e6), str(exchange.attempts), exchange.answered_by.replace("_", " "),
     )  # fmt: skip
     is_odd = exchange.attempts > 1 or isinstance(answer, Vouched)
@@ -222,6 +222,6 @@ def _request_row(exchange: Exchange, client: ClientRecord, run: RecordedRun, tim
 
 def _unanswered_row(client: ClientRecord, place: int) -> Element:
     statement = client.unanswered[place].statement
-    operations = _short("; ".join(map(str, statement.operations)))
+    operations = _excerpt("; ".join(map(str, statement.operations)))
     return e("tr", e("td", str(statement.number)), e("td", operations), e("td", "no answer", colspan=6),
              id=request_anchor(client.client, statement.number), class_="odd")  # fmt: skip

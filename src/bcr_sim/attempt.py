@@ -257,13 +257,13 @@ def _try(trial: MutantTrial, writer: int, limit_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))  # should the parent be gone
     try:
-        said = _tried(trial, lambda letter: os.write(writer, letter))
+        said = _result_of(trial, lambda letter: os.write(writer, letter))
     except BaseException as error:
-        said = _noticed("broken", "import", repr(error), trial.seeds.start)
+        said = _notice("broken", "import", repr(error), trial.seeds.start)
     os.write(writer, b"\n" + json.dumps(said).encode() + b"\n")
 
 
-def _noticed(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
+def _notice(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "by": by,
@@ -274,7 +274,7 @@ def _noticed(outcome: str, by: str, what: str, seeds: int) -> dict[str, Any]:
     }
 
 
-def _tried(trial: MutantTrial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
+def _result_of(trial: MutantTrial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
     mutant = trial.mutant
     is_exchanged = mutant is None or _is_exchanged(mutant, trial.source)
     if not is_exchanged and mutant is not None:
@@ -283,12 +283,12 @@ def _tried(trial: MutantTrial, tell: Callable[[bytes], Any]) -> dict[str, Any]:
     if trial.control:
         return _controlled(trial, tell)
     if trial.tests and (what := _failure(trial.tests, is_exchanged, tell)):
-        return _noticed("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start)
+        return _notice("killed", f"test {what.partition('::')[0]}", what, trial.seeds.start)
     runs = _Runs(tell)
 
     def noticed(by: str, what: str, seeds: int) -> dict[str, Any]:
         works = any(not runs.breach("", runs.text(0, kind), False) for kind in ("ed25519", "hmac", "crc"))
-        said = _noticed("killed", by, what, seeds) if works else _noticed("broken", "everything", what, seeds)
+        said = _notice("killed", by, what, seeds) if works else _notice("broken", "everything", what, seeds)
         return said | {"runs": len(runs.traces)}
 
     for name, text in trial.scenarios.items():

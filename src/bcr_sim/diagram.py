@@ -28,7 +28,7 @@ def diagram(steps: Sequence[TraceEvent], title: str) -> str:
     """The SVG of the steps that concern the protocol: of more than MAX_STEPS those around what befell somebody, and the last."""
     messages = [step for step in steps if step.sender not in NO_MESSAGES and step.receiver not in NO_MESSAGES]
     messages = [step for step in messages if not step.message[:1].isupper()]  # those are DistAlgo's commands
-    shown = _chosen(messages)
+    shown = _selection(messages)
     if len(shown) < len(messages):
         title += f" ({len(shown)} of {len(messages)} steps)"
     processes = sorted({name for step in shown for name in (step.sender, step.receiver)}, key=_place)
@@ -52,11 +52,11 @@ def diagram(steps: Sequence[TraceEvent], title: str) -> str:
     for time in times:
         parts.append(f'<text class="time" x="8" y="{y[time] + 4}">{time / 1000:,.3f} ms</text>')
     for step in shown:
-        parts += _drawn(step, x, y)
+        parts += _elements_of(step, x, y)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _chosen(steps: Sequence[TraceEvent]) -> list[TraceEvent]:
+def _selection(steps: Sequence[TraceEvent]) -> list[TraceEvent]:
     """At most MAX_STEPS: the last third of them, and as many as fit around what is no mere arrival."""
     kept_places = set(range(max(0, len(steps) - MAX_STEPS // 3), len(steps)))
     odd_places = [place for place, step in enumerate(steps) if step.kind != "arrived"] or [0]
@@ -73,7 +73,7 @@ def _place(name: str) -> tuple[int, int, str]:
     return ORDER.index(kind) if kind in ORDER else len(ORDER), int(number) if number.isdigit() else 0, name
 
 
-def _drawn(step: TraceEvent, x: dict[str, int], y: dict[int, int]) -> list[str]:
+def _elements_of(step: TraceEvent, x: dict[str, int], y: dict[int, int]) -> list[str]:
     if step.kind == "befell":
         where = f'x="{x[step.sender] + 8}" y="{y[step.time_us] + 4}"'
         return [

@@ -111,7 +111,7 @@ class SimDisk:
         if fate < 0.4:
             return
         row = written[0]
-        self._rows[row.number] = row if fate < 0.6 else _torn(row, self._chance)
+        self._rows[row.number] = row if fate < 0.6 else _torn_row(row, self._chance)
 
     def fill(self) -> None:
         """From now on there is no more than what was set aside."""
@@ -123,7 +123,7 @@ class SimDisk:
             return False
         self.is_spoiled = True
         last = max(self._rows)
-        self._rows[last] = _torn(self._rows[last], self._chance)
+        self._rows[last] = _torn_row(self._rows[last], self._chance)
         return True
 
     def flip(self) -> None:
@@ -135,18 +135,18 @@ class SimDisk:
         kind, key = places[int(self._chance.random() * len(places))]
         if kind == "row":
             row = self._rows[int(key)]
-            self._rows[int(key)] = msgspec.structs.replace(row, body=self._flipped(row.body))
+            self._rows[int(key)] = msgspec.structs.replace(row, body=self._flipped_bytes(row.body))
         elif kind == "fact":
-            self._facts[str(key)] = self._flipped(self._facts[str(key)])
+            self._facts[str(key)] = self._flipped_bytes(self._facts[str(key)])
         else:
-            self._parts[int(key)] = self._flipped(self._parts[int(key)])
+            self._parts[int(key)] = self._flipped_bytes(self._parts[int(key)])
 
-    def _flipped(self, data: bytes) -> bytes:
+    def _flipped_bytes(self, data: bytes) -> bytes:
         place = int(self._chance.random() * len(data))
         return data[:place] + bytes((data[place] ^ 1 << int(self._chance.random() * 8),)) + data[place + 1 :]
 
 
-def _torn(row: Row, chance: random.Random) -> Row:
+def _torn_row(row: Row, chance: random.Random) -> Row:
     """The row with zeros from some byte on, as of sectors that never reached the disk."""
     kept_bytes = int(chance.random() * len(row.body))
     torn_body = row.body[:kept_bytes] + bytes(len(row.body) - kept_bytes)

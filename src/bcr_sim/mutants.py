@@ -151,7 +151,7 @@ def probed(file: str, source: bytes, number_of: Callable[[str, int], int]) -> by
     return (b"from bcr_sim.reach import note_reached\n" if file.endswith(".da") else b"") + b"".join(made)
 
 
-def _short(text: bytes, length: int = SHORT_CHARACTERS) -> str:
+def _excerpt(text: bytes, length: int = SHORT_CHARACTERS) -> str:
     words = " ".join(text.decode().split())
     return words if len(words) <= length else words[: length - 1] + "…"
 
@@ -185,7 +185,7 @@ class _Finder:
 
     def _add(self, operator: str, node: Any, new: bytes, said: str = "", probe: int = 0) -> None:
         start, end = self._span(node)
-        said = said or _short(self.source[start:end])
+        said = said or _excerpt(self.source[start:end])
         self.found.append((self.function, operator, said, node.lineno, probe or self.probe, start, end, new, self.whole))
 
     # -- definitions
@@ -224,7 +224,7 @@ class _Finder:
     # -- statements
 
     def _statement(self, node: ast.stmt) -> None:
-        self.statement = _short(self._text(node).partition(b"\n")[0], SHORT_CHARACTERS // 2)
+        self.statement = _excerpt(self._text(node).partition(b"\n")[0], SHORT_CHARACTERS // 2)
         if isinstance(node, ast.FunctionDef):
             self._statements(node.body)
         elif isinstance(node, ast.Raise):
@@ -294,7 +294,7 @@ class _Finder:
             return
         if not isinstance(test, ast.Constant) and not self._is_of_the_end(test):
             for outcome in outcomes:
-                said = f"{_short(self._text(test))} -> {outcome.decode()}"
+                said = f"{_excerpt(self._text(test))} -> {outcome.decode()}"
                 self._add("condition", test, outcome, said, first if outcome == b"False" else 0)
         self._expression(test)
 
@@ -345,13 +345,13 @@ class _Finder:
             start, end = self._span(node)
             for neighbour in NEIGHBOURS[type(operation)]:
                 new = self.source[start : found.start()] + neighbour.encode() + self.source[found.end() : end]
-                said = f"{_short(self._text(left), SHORT_CHARACTERS // 2)} {found[0].decode()} {_short(self._text(right), SHORT_CHARACTERS // 2)}"
+                said = f"{_excerpt(self._text(left), SHORT_CHARACTERS // 2)} {found[0].decode()} {_excerpt(self._text(right), SHORT_CHARACTERS // 2)}"
                 self._add("compare", node, new, f"{said} -> {neighbour}")
 
     def _connection(self, node: ast.BoolOp) -> None:
         own, other = (b" and ", b" or ") if isinstance(node.op, ast.And) else (b" or ", b" and ")
         operands = [b"(" + self._text(value) + b")" for value in node.values]
-        whole = _short(self._text(node))
+        whole = _excerpt(self._text(node))
         swapped = f"{whole}:{other.decode()}for{own.decode()}".rstrip()
         self._add("connect", node, b"(" + other.join(operands) + b")", swapped)
         for index in range(len(operands)):
@@ -359,7 +359,7 @@ class _Finder:
                 continue
             kept = operands[:index] + operands[index + 1 :]
             new = b"(" + own.join(kept) + b")" if len(kept) > 1 else kept[0]
-            self._add("connect", node, new, f"{whole}: without {_short(self._text(node.values[index]), SHORT_CHARACTERS // 2)}")
+            self._add("connect", node, new, f"{whole}: without {_excerpt(self._text(node.values[index]), SHORT_CHARACTERS // 2)}")
 
     def _is_of_the_end(self, node: ast.expr) -> bool:
         """Whether this says no more than that the run is over, or that it is not."""

@@ -142,16 +142,16 @@ def changed(value: Any, chance: random.Random) -> Any:
 
 def sign_again(value: Any, position: int, sign: Callable[[bytes], bytes]) -> None:
     """Renew the signatures under the replica's own statements, innermost first."""
-    for signed in _signed(value):
+    for signed in _signed_values(value):
         if signed[1] == position and signed[0][0] != "request":
             signed[2] = sign(_DOMAIN + msgspec.msgpack.encode(signed[0]))
 
 
-def _signed(value: Any) -> Iterator[list[Any]]:
+def _signed_values(value: Any) -> Iterator[list[Any]]:
     """Every statement with its signer and signature, innermost first."""
     if isinstance(value, list):
         for each in value:
-            yield from _signed(each)
+            yield from _signed_values(each)
         has_parts = len(value) == 3 and isinstance(value[0], list) and isinstance(value[2], bytes)
         if has_parts and value[0] and isinstance(value[0][0], str):
             yield value
@@ -216,7 +216,7 @@ def _useless(proof: tuple[SignedResult, ...], position: int, key: MacKeys) -> tu
 
 def _spoil_entry(value: Any, place: int, chance: random.Random) -> None:
     """Make the MAC at one place wrong in some vectors, whoever made them."""
-    for signed in _signed(value):
+    for signed in _signed_values(value):
         last = (place + 1) * ENTRY_SIZE - 1
         if last < len(signed[2]) and chance.random() < 0.5:
             signed[2] = signed[2][:last] + bytes((signed[2][last] ^ 1,)) + signed[2][last + 1 :]

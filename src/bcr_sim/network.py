@@ -53,14 +53,14 @@ class Network:
         if not is_control and self._is_cut(sender.name, receiver.name, now_ms):
             copies = 0
         elif not is_control and sender.name.startswith(UNRELIABLE) and receiver.name.startswith(UNRELIABLE):
-            copies, message = self._tried(message, now_ms)
+            copies, message = self._fate_of(message, now_ms)
         if not copies:
             self._on_loss(sender, receiver, message)
         held_until_ns = 0 if is_control else self._held_until_ns(sender.name, receiver.name, now_ms)
         for _ in range(copies):
             self._world.at(self._arrival_ns(sender, receiver, held_until_ns), receiver.take, message)
 
-    def _tried(self, message: Any, now_ms: float) -> tuple[int, Any]:
+    def _fate_of(self, message: Any, now_ms: float) -> tuple[int, Any]:
         """How many times a message arrives on a link that may lose and double some, and the message that does."""
         if now_ms >= self._options.until:
             return 1, message

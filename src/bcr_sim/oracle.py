@@ -296,8 +296,8 @@ class Oracle:
                 model_outcome = executed.get((request.client, request.number))
                 if model_outcome != (outcome.place, outcome.results):
                     name = f"client {request.client}, request {request.number}"
-                    where = "in what the service went on from it was " + (_told(model_outcome) if model_outcome else "never executed")
-                    self.tell("results", f"{name}: accepted as {_told((outcome.place, outcome.results))}, and {where}")
+                    where = "in what the service went on from it was " + (_words_of(model_outcome) if model_outcome else "never executed")
+                    self.tell("results", f"{name}: accepted as {_words_of((outcome.place, outcome.results))}, and {where}")
 
 
 def _author_of(request: SignedRequest, configuration: Membership, keys: Keys) -> Author | None:
@@ -312,7 +312,7 @@ def _author_of(request: SignedRequest, configuration: Membership, keys: Keys) ->
     return keys.author(credential.statement.public_key)
 
 
-def _told(executed: Executed) -> str:
+def _words_of(executed: Executed) -> str:
     """What a request gave, and where, as a sentence has it."""
     (configuration, slot, index), results = executed
     return f"{', '.join(map(repr, results))} in slot {slot}{f', place {index},' if index else ''} of configuration {configuration}"
@@ -323,5 +323,5 @@ def _other_than(done: Any, node: _Node) -> str:
     for request, outcome, right in zip(node.requests, done.outcomes, node.outcomes, strict=False):
         if (outcome.place, outcome.results) != right:
             name = f"request {request.number} of client {request.client}"
-            return f"gave for {name} {_told((outcome.place, outcome.results))}, and should have given {_told(right)}"
+            return f"gave for {name} {_words_of((outcome.place, outcome.results))}, and should have given {_words_of(right)}"
     return f"gave {len(done.outcomes)} outcomes, and should have given {len(node.outcomes)}"

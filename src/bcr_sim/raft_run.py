@@ -98,7 +98,7 @@ class RaftRun(_Run):
             record = self.record or RunRecord(b"", (), (), (), protocol=self.scenario.protocol)
             judgement = JUDGES[self.scenario.protocol](self.launch, record, None)
             self._check_time(record)
-        return self._told(record, judgement, what_hinders, complaints)
+        return self._outcome_of(record, judgement, what_hinders, complaints)
 
     def _conduct(self) -> str | None:
         if not self.scenario.durable:
@@ -153,7 +153,7 @@ class RaftRun(_Run):
 
     def come_back(self, name: str) -> bool:
         """A server that has crashed begins again; whether there is one of this name."""
-        container = self._down.pop(name, None) or self._fallen(name)
+        container = self._down.pop(name, None) or self._fallen_server(name)
         if container is None:
             return False
         self.trace.befell(name, "restart")
@@ -162,7 +162,7 @@ class RaftRun(_Run):
         if container.disk is not None:
             container.disk.crash("process")
         self.prepare_return(container)
-        snapshot_index = 0 if self._is_liar(container) else self._stored(container).snapshot_at.index
+        snapshot_index = 0 if self._is_liar(container) else self._disk_content(container).snapshot_at.index
         self.oracle.restarted(self.system.begin_again(container), snapshot_index)
         return True
 
@@ -182,13 +182,13 @@ class RaftRun(_Run):
         if verb == "report_query":
             self.power.end()  # the clients are done
 
-    def _stored(self, container: Container) -> Stored:
+    def _disk_content(self, container: Container) -> Stored:
         """What the server would find if it began again now."""
         if container.disk is None:
             return self.stores[container.name].load()
         return stored_on(container.disk.read(), container.disk.name)
 
-    def _fallen(self, name: str) -> Container | None:
+    def _fallen_server(self, name: str) -> Container | None:
         """The server of that name, if it has ended by a fault of its own, and no disk would bring it back."""
         fallen = (each for each in self.system.all() if each.name == name and each.task.is_dead)
         return None if self.scenario.durable else next(fallen, None)
@@ -205,5 +205,5 @@ class RaftRun(_Run):
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if sender.configuration is not None and content[1][0] in RESTING_ON_THE_STORE:
-            self.oracle.sending(sender, content[1][0], self._stored(sender))
+            self.oracle.sending(sender, content[1][0], self._disk_content(sender))
         return super()._sending(sender, receiver, content)

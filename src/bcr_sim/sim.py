@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.show:
             outcome = simulate_into(options.show, chosen, Path(chosen.source), keeps_steps=options.diagram is not None)
         else:
-            outcome = _simulated(chosen, options)
+            outcome = _simulation(chosen, options)
         statuses.append(FAIL if outcome.breaches else EXIT_STATUS[outcome.judgement.status])
         _print(chosen.name, outcome)
         if options.diagram:
@@ -117,7 +117,7 @@ def _walk(scenario: Scenario) -> int:
     return FAIL if walked.outcome.breaches else EXIT_STATUS[walked.outcome.judgement.status]
 
 
-def _simulated(scenario: Scenario, options: argparse.Namespace) -> SimulationOutcome:
+def _simulation(scenario: Scenario, options: argparse.Namespace) -> SimulationOutcome:
     """What came of the scenario; its story is printed where it is asked for."""
     if not options.story:
         return simulate(scenario, folder=options.log_folder, keeps_steps=options.diagram is not None)

@@ -199,9 +199,9 @@ class _Run:
             check_time(record, self.bounds, self.interference, liars, self.oracle.tell)
             if judgement.status == "pass":
                 self._look_at_what_is_left(max(signed.statement.number for signed in record.configurations))
-        return self._told(record, judgement, what_hinders, complaints)
+        return self._outcome_of(record, judgement, what_hinders, complaints)
 
-    def _told(self, record: RunRecord, judgement: Judgement, what_hinders: str | None, complaints: list[str]) -> SimulationOutcome:
+    def _outcome_of(self, record: RunRecord, judgement: Judgement, what_hinders: str | None, complaints: list[str]) -> SimulationOutcome:
         """The outcome of a run that is over, of whichever protocol: with what was still owed, and what broke on the way."""
         is_owed = judgement.status == "unknown" and self._must_answer(record)
         if self.failure is not None and judgement.status != "fail":

@@ -107,7 +107,7 @@ def story(folder: Path, record: RunRecord, liars: Collection[int] = ()) -> Itera
         event = values["event"]
         if event in _UNTOLD_EVENTS or (event == "executed" and "requests" not in values):  # that is the detail of the one before
             continue
-        what = _sent(values) if event == "sent" else _done(event, values)
+        what = _sending(values) if event == "sent" else _deed(event, values)
         if event == "admitted" and names[log] in numbers:
             numbers[names[log]] = values["client"]
         exchange = exchanges.get((names[log], numbers.get(names[log], ""), values.get("number", "")))
@@ -140,7 +140,7 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
-def _sent(values: _Values) -> str:
+def _sending(values: _Values) -> str:
     to = values.get("to") or f"{values.get('receivers', '0')} processes"
     to = {"1 processes": "one process", "1 replicas": "one replica", "1 clients": "one client"}.get(to, to)
     is_told = values["message"] != "new_configuration"  # where it is issued
@@ -148,7 +148,7 @@ def _sent(values: _Values) -> str:
     return f"sends {to}: {values['message']}{_rest(about)}"
 
 
-def _done(event: str, values: _Values) -> str:
+def _deed(event: str, values: _Values) -> str:
     told_so = _SENTENCES.get(event)
     return told_so(values) if told_so is not None else event.replace("_", " ") + _rest(values)
 

@@ -292,13 +292,16 @@ class _Beside:
             if message not in self._said_messages:
                 self._said_messages.add(message)
                 yield from self._saying(message)
-        if _told("highest", view.highest) in (_told("highest", own.highest), _told("highest", self._view.highest)):
+        if _comparable_value("highest", view.highest) in (
+            _comparable_value("highest", own.highest),
+            _comparable_value("highest", self._view.highest),
+        ):
             own.highest = view.highest  # it may count on, where one server has said two things
         expected = BraftServerState(own.term, own.is_started, own.is_ready, own.log, own.commit_index, own.highest)
         for field in BraftServerState.__struct_fields__:
-            if _told(field, getattr(expected, field)) != _told(field, getattr(view, field)):
-                what = f"{_told(field, getattr(view, field))}, and not {_told(field, getattr(expected, field))}"
-                yield f"after {_short(step.heard)}, {field}: {what}"
+            if _comparable_value(field, getattr(expected, field)) != _comparable_value(field, getattr(view, field)):
+                what = f"{_comparable_value(field, getattr(view, field))}, and not {_comparable_value(field, getattr(expected, field))}"
+                yield f"after {_excerpt(step.heard)}, {field}: {what}"
         self._view = view
 
     def _saying(self, message: Message) -> Iterator[str]:
@@ -331,14 +334,14 @@ class _Beside:
             case _:
                 is_allowed = may.may_answer(*first[2][1:])
         if not is_allowed:
-            yield f"says {_short(message)}, and may not"
+            yield f"says {_excerpt(message)}, and may not"
 
 
-def _told(field: str, value: Any) -> Any:
+def _comparable_value(field: str, value: Any) -> Any:
     """Of certificates what they are of: that an entry is prepared is shown by one that it is decided, too."""
     return value[0][1:] if field == "highest" and value is not None else value
 
 
-def _short(message: Message | None) -> str:
+def _excerpt(message: Message | None) -> str:
     words = "the time is over" if message is None else repr(message)
     return words if len(words) <= 200 else f"{words[:199]}…"

@@ -195,7 +195,7 @@ class _Following:
         self._workloads: Any = run.launch.workloads
 
     def departures_of(self, account: Account) -> Iterator[Departure]:
-        rule = {"Replica": self._replica, "Client": self._client, "Olympus": self._judged}[account.role]
+        rule = {"Replica": self._replica, "Client": self._client, "Olympus": self._judgement}[account.role]
         is_batching = self._scenario.batch_limit > 1 and account.role == "Replica" and account.position == 0
         if account.is_correct and not is_batching:
             yield from (Departure(_name(account), what) for what in until_an_error(rule(account)))
@@ -209,20 +209,20 @@ class _Following:
         with SpecifiedProcess(self._text.Replica, arguments) as follower:
             for step in _once_it_is_somebody(account.steps):
                 follower.hear(step.other, step.message)
-            yield from self._compared(account, own, follower)
+            yield from self._comparison(account, own, follower)
 
-    def _compared(self, account: Account, own: list[tuple[ProcessId, Message]], follower: SpecifiedProcess) -> Iterator[str]:
-        expected = [(to, self._named(message)) for to, message in follower.said]
-        actual = [(to, self._named(message)) for to, message in own]
+    def _comparison(self, account: Account, own: list[tuple[ProcessId, Message]], follower: SpecifiedProcess) -> Iterator[str]:
+        expected = [(to, self._with_digests(message)) for to, message in follower.said]
+        actual = [(to, self._with_digests(message)) for to, message in own]
         if _names(expected) & AT_ANY_TIME - _names(actual) and not account.is_cut_short:
             yield f"did not ask for reconfiguration, and had to: {sorted(_names(expected) & AT_ANY_TIME)}"
         yield from _in_order(_without(expected, AT_ANY_TIME | ANSWERS), _without(actual, AT_ANY_TIME | ANSWERS), account)
         answers = {each for each in expected if each[1][0] in ANSWERS}
         for to, message in actual:
             if message[0] in ANSWERS and (to, message) not in answers:
-                yield f"says {_short(message)}, which it may not"
+                yield f"says {_excerpt(message)}, which it may not"
 
-    def _named(self, message: Message) -> Message:
+    def _with_digests(self, message: Message) -> Message:
         """The message with digests in place of running states, of which the two remember more or less."""
         if message[0] in ("running_state", "inithist"):
             return (*message[:2], self._translator.digests.of(message[2]))
@@ -243,15 +243,15 @@ class _Following:
                     follower.hear(step.other, step.message)
         accepted = [(message[2], message[3]) for _, message in follower.said if message[0] == "answered"]
         if sorted(accepted) != sorted(account.accepted):
-            yield f"accepted {_differing(account.accepted, accepted)}"
+            yield f"accepted {_difference(account.accepted, accepted)}"
         allowed_requests = [message[1] for _, message in follower.said if message[0] == "client_request"]
         for step in account.steps:
             if not step.has_arrived and step.message[0] == "client_request" and step.message[1] not in allowed_requests:
-                yield f"sends {_short(step.message)}, which it may not"
+                yield f"sends {_excerpt(step.message)}, which it may not"
 
     # -- Olympus
 
-    def _judged(self, account: Account) -> Iterator[str]:
+    def _judgement(self, account: Account) -> Iterator[str]:
         arguments = (self._scenario.t, self._clients, 1, 1, NEVER_S)
         with SpecifiedProcess(self._text.Olympus, arguments, starts=False) as olympus:
             judge = _Judge(olympus, self._scenario.t, self._translator, self._text.EMPTY)
@@ -300,9 +300,9 @@ class _Judge:
         for position in quorum:
             expected = self._olympus.process.suffix(position, quorum)
             if plan[position] != expected:
-                yield f"has replica {position} catch up with {_short(plan[position])}, and not with {_short(expected)}"
+                yield f"has replica {position} catch up with {_excerpt(plan[position])}, and not with {_excerpt(expected)}"
 
-    def _agreed(self) -> tuple[tuple[int, ...], Any]:
+    def _agreement(self) -> tuple[tuple[int, ...], Any]:
         """The quorum of this attempt, and the digest of the running state that all of it have; None where they differ."""
         quorum = tuple(sorted(self._attempts.get(self._state.attempt, {})))
         answers = [self._olympus.process.caught_up(position) for position in quorum]
@@ -310,17 +310,17 @@ class _Judge:
         return quorum, next(iter(states))[1] if len(states) == 1 else None
 
     def _get_running_state(self, signed: Message) -> Iterator[str]:
-        quorum, digest = self._agreed()
+        quorum, digest = self._agreement()
         if digest is None:
             yield f"asks for the running state of {quorum}, who do not agree"
 
     def _voucher(self, signed: Message) -> Iterator[str]:
         (_, _, slot, client, number, operations, outcome) = signed[2]
-        quorum, digest = self._agreed()
+        quorum, digest = self._agreement()
         answer = (("signed", ("client", client), ("request", client, number, operations)), slot, outcome)
         given = [self._olympus.process.caught_up(position) for position in quorum]
         if digest is None or not all(answer in each[2] for each in given):
-            yield f"vouches for {_short(answer)}, which not all of {quorum} gave"
+            yield f"vouches for {_excerpt(answer)}, which not all of {quorum} gave"
 
     def _inithist(self, signed: Message, state: Any) -> Iterator[str]:
         (_, number, digest) = signed[2]
@@ -329,7 +329,7 @@ class _Judge:
                 yield f"begins configuration {number} anew with another running state"
             return
         if self._attempts:
-            quorum, agreed_digest = self._agreed()
+            quorum, agreed_digest = self._agreement()
             if digest != agreed_digest:
                 yield f"begins configuration {number} with a running state on which {quorum} do not agree"
             self.quorums.append(quorum)
@@ -373,21 +373,21 @@ def _without(said: Iterable[tuple[ProcessId, Message]], names: frozenset[str]) -
 def _in_order(expected: list[Any], actual: list[Any], account: Account) -> Iterator[str]:
     for index, each in enumerate(actual):
         if index >= len(expected):
-            yield f"says {_short(each[1])} beyond what it may"
+            yield f"says {_excerpt(each[1])} beyond what it may"
             return
         if each != expected[index]:
-            yield f"says {_short(each[1])} as its message {index}, and not {_short(expected[index][1])}"
+            yield f"says {_excerpt(each[1])} as its message {index}, and not {_excerpt(expected[index][1])}"
             return
     if len(expected) > len(actual) and not account.is_cut_short:
-        yield f"does not say {_short(expected[len(actual)][1])}"
+        yield f"does not say {_excerpt(expected[len(actual)][1])}"
 
 
-def _differing(actual: Iterable[Any], expected: Iterable[Any]) -> str:
+def _difference(actual: Iterable[Any], expected: Iterable[Any]) -> str:
     only = [each for each in actual if each not in set(expected)]
     lacking_messages = [each for each in expected if each not in set(actual)]
-    return f"{_short(only)} which it may not, and not {_short(lacking_messages)} which it may"
+    return f"{_excerpt(only)} which it may not, and not {_excerpt(lacking_messages)} which it may"
 
 
-def _short(what: Any) -> str:
+def _excerpt(what: Any) -> str:
     text = repr(what)
     return text if len(text) <= 300 else f"{text[:300]} …"

@@ -34,7 +34,7 @@ class Measurement(msgspec.Struct, frozen=True):
 def measurements(sizes: Sequence[int] = SIZES) -> list[Measurement]:
     """One measurement for each count of requests, in order. Raises ValueError where the two disagree on the results."""
     _demand_equal(sizes[0])  # and everything is compiled
-    return [_measured(size) for size in sizes]
+    return [_measurement(size) for size in sizes]
 
 
 def _scenario_text(requests: int) -> str:
@@ -62,7 +62,7 @@ def _demand_equal(requests: int) -> None:
         raise ValueError(f"the two give different results of {requests} requests")
 
 
-def _measured(requests: int) -> Measurement:
+def _measurement(requests: int) -> Measurement:
     implementation_ms, specification_ms = _cpu_ms(_implementation, requests), _cpu_ms(_specification, requests)
     return Measurement(
         requests,

@@ -172,7 +172,7 @@ class _Beside:
             if getattr(expected, field) != getattr(step.view, field):
                 what = f"{getattr(step.view, field)}, and not {getattr(expected, field)}"
                 yield f"after {heard}, {field}: {what}"
-        answers = list(dict.fromkeys(_plain(message) for _, message in follower.said[before:] if message[0] in ANSWERS))
+        answers = list(dict.fromkeys(_plain_message(message) for _, message in follower.said[before:] if message[0] in ANSWERS))
         if answers != [message for message in said if message[0] in ANSWERS]:
             yield f"after {heard} says {[each for each in said if each[0] in ANSWERS]}, and not {answers}"
         for message in said:
@@ -193,7 +193,7 @@ class _Beside:
                 entries = _entries(message.entries)
                 return ("append_entries", message.term, message.leader, behind.index, behind.term, entries, message.leader_commit)
             case Appended():
-                return _plain(("appended", message.term, message.follower, message.conflict is None, message.match_index))
+                return _plain_message(("appended", message.term, message.follower, message.conflict is None, message.match_index))
             case Request():
                 return ("client_request", (message.client, message.number))
             case Response() if message.outcome.index != AMONG_READS:
@@ -203,7 +203,7 @@ class _Beside:
         return None
 
 
-def _plain(message: Message) -> Message:
+def _plain_message(message: Message) -> Message:
     """An answer that nothing matches may say so in two ways: the figure's `success`, or the index 0."""
     if message[0] == "appended" and message[4] == 0:
         return (*message[:3], False, 0)

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("give FILE, --count or --measure")
     try:
         scenarios = [read_scenario(find_scenario(name))[0] for name in options.files]
-        status = max((_held(scenario) for scenario in (*scenarios, *_seeded(options.count))), default=0)
+        status = max((_status_of(scenario) for scenario in (*scenarios, *_seeded(options.count))), default=0)
         if options.measure:
             _print_measurements()
     except (ScenarioNotFound, ScenarioError, NotSpecified) as error:
@@ -45,7 +45,7 @@ def _seeded(seeds: int) -> Iterator[Scenario]:
         yield drawn(seed)
 
 
-def _held(scenario: Scenario) -> int:
+def _status_of(scenario: Scenario) -> int:
     if scenario.protocol == "raft":
         raft = RecordedRaft(scenario)
         raft.outcome()

@@ -200,8 +200,8 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.output or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        runs = _simulated(cells, options.jobs) if options.simulated else _real(cells, folder, options.jobs)
-        outcomes = _told(runs, len(cells), prescription)
+        runs = _outcomes_of_simulations(cells, options.jobs) if options.simulated else _outcomes_of_runs(cells, folder, options.jobs)
+        outcomes = _outcomes_by_cell(runs, len(cells), prescription)
     if options.docs:
         how = "simulated runs, times in virtual milliseconds" if options.simulated else "real runs"
         (PROJECT / "docs" / "atlas.md").write_text(_table(outcomes, prescription, how))
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if wrong_cells else 0
 
 
-def _real(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:
+def _outcomes_of_runs(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:
     """The cells as real runs, in their order."""
 
     def run(numbered: tuple[int, Cell]) -> tuple[Cell, CellOutcome]:
@@ -224,7 +224,7 @@ def _real(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterator[tuple[Cell
         yield from pool.map(run, enumerate(cells))
 
 
-def _simulated(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:
+def _outcomes_of_simulations(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:
     """The cells as simulated runs, in their order."""
     with ProcessPoolExecutor(jobs, initializer=campaign.prepare) as pool:
         yield from pool.map(_simulate, cells, chunksize=10)
@@ -239,7 +239,7 @@ def _simulate(cell: Cell) -> tuple[Cell, CellOutcome]:
     return cell, outcome_of(cell, 0, done.result)
 
 
-def _told(runs: Iterable[tuple[Cell, CellOutcome]], count: int, rules: Sequence[Mapping[str, Any]]) -> dict[Cell, CellOutcome]:
+def _outcomes_by_cell(runs: Iterable[tuple[Cell, CellOutcome]], count: int, rules: Sequence[Mapping[str, Any]]) -> dict[Cell, CellOutcome]:
     """The outcomes by cell; each that is not as prescribed is printed, and how far it is."""
     outcomes: dict[Cell, CellOutcome] = {}
     for done, (cell, outcome) in enumerate(runs, start=1):

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     except (DiskError, OSError) as error:
         output.complain(f"bcr backup: {error}")
         return BAD_INPUT
-    print(f"{options.file}: {_told(backup, recovery)}")
+    print(f"{options.file}: {_summary(backup, recovery)}")
     print(f"the key of its Olympus is {backup.olympus_key.hex()}")
     return DONE
 
@@ -70,13 +70,13 @@ def restore_main(arguments: Sequence[str]) -> int:
         if options.olympus_key not in (None, backup.olympus_key):
             raise DiskError(f"a backup of another service: the key of its Olympus is {backup.olympus_key.hex()}")
         if options.check:
-            print(f"{options.file}: {_told(backup, backup.check())}")
+            print(f"{options.file}: {_summary(backup, backup.check())}")
             return DONE
         recovery, key = restore(backup, options.folder, f"bcr restore {options.file.name}")
     except (DiskError, OSError) as error:
         output.complain(f"bcr restore: {options.file}: {error}")
         return BAD_INPUT
-    print(f"{options.folder}: {_told(backup, recovery)}")
+    print(f"{options.folder}: {_summary(backup, recovery)}")
     for sentence in recovery.trusted:
         print(f"trusted: {sentence}")
     if options.olympus_key is None:
@@ -114,7 +114,7 @@ def _told_of_servers(backup: ServerBackup, restored: RestoredLog) -> str:
             f"up to entry {restored.last.index}, of term {restored.last.term}")  # fmt: skip
 
 
-def _told(backup: Backup, recovery: Recovery) -> str:
+def _summary(backup: Backup, recovery: Recovery) -> str:
     issued = recovery.configuration
     return f"as of {backup.taken}, configuration {issued.number}, t = {issued.t}, object {backup.terms.object}, {len(backup.disks)} disks of replicas"
 

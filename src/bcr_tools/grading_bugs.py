@@ -56,8 +56,8 @@ def main(arguments: Sequence[str]) -> int:
             name = CLEAN if bug is None else bug["name"]
             if name in done or (bug is not None and not is_graded(bug["file"])):
                 continue
-            found = done[name] = _graded(bug, checkout, suite, limits)
-            print(_told(found), flush=True)
+            found = done[name] = _grade(bug, checkout, suite, limits)
+            print(_words_of(found), flush=True)
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 with open(kept, "a") as file:
@@ -75,7 +75,7 @@ def _read(path: Path | None) -> dict[str, Graded]:
     return {each.bug: each for each in found}
 
 
-def _graded(bug: Bug | None, checkout: Path, suite: Any, limits: Limits) -> Graded:
+def _grade(bug: Bug | None, checkout: Path, suite: Any, limits: Limits) -> Graded:
     """Up to the first part that loses anything; of the source without a bug all."""
     target = None if bug is None else checkout / "src" / bug["file"]
     original = b"" if target is None else target.read_bytes()
@@ -92,7 +92,7 @@ def _graded(bug: Bug | None, checkout: Path, suite: Any, limits: Limits) -> Grad
     return Graded(name, losses[0].part if losses else "", sum(loss.points for loss in losses), tuple(first.values()))
 
 
-def _told(found: Graded) -> str:
+def _words_of(found: Graded) -> str:
     if not found.part:
         return f"{found.bug}: loses nothing"
     return f"{found.bug}: loses {found.points} in {found.part}: {found.reasons[0][:160]}"

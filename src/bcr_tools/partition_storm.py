@@ -39,7 +39,7 @@ class PartitionStorm(Storm):
         self._round += 1
         few = sorted(self._chance.sample(range(SERVERS), MINORITY))
         many = [each for each in range(SERVERS) if each not in few]
-        sides = f"{_named(many)} | {_named(few)}"
+        sides = f"{_names_of(many)} | {_names_of(few)}"
         self._demand(self._ask("POST", "/lab/partition", sides), "the cut")
         also = self._chance.choice(ALSO)
         done = sides if not also else f"{sides}, {self._strike(also)}"
@@ -79,5 +79,5 @@ class PartitionStorm(Storm):
         return f"{self._round} times cut and healed; of {self._round * MINORITY} reads on the side of two {self.unanswered} had no answer"
 
 
-def _named(positions: list[int]) -> str:
+def _names_of(positions: list[int]) -> str:
     return " ".join(map(str, positions))

@@ -192,7 +192,7 @@ def perform(trial: Trial, folder: Path) -> TrialResult:
             account.took_s = time.monotonic() - began_s
             if account.hit and not trial.victims:
                 account.ended_s = time.monotonic() - hit_s
-            account.left = _left(mark, temporary, logs, family)
+            account.left = _remains(mark, temporary, logs, family)
         finally:
             _kill_all(mark)
             process.wait()
@@ -263,7 +263,7 @@ def marked(mark: str) -> Iterator[psutil.Process]:
                 yield each
 
 
-def _left(mark: str, temporary: Path, logs: Path, family: dict[int, psutil.Process]) -> list[str]:
+def _remains(mark: str, temporary: Path, logs: Path, family: dict[int, psutil.Process]) -> list[str]:
     """Processes, sockets that take connections, and temporary files and folders that are left of the run."""
     found = {each.pid: f"process {each.pid}" for each in marked(mark)}
     found |= {pid: f"process {pid}" for pid, member in family.items() if _is_there(member)}

@@ -63,7 +63,7 @@ def _run_unreplicated(point: Point, folder: Path) -> Measured:
     job = folder / "job.msgpack"
     job.write_bytes(encode(LoadTask(Load.of(point.settings), point.system == "unreplicated-signed")))
     node = [sys.executable, "-m", "da", "-L", "warning", "-n", "bench", "-H", "localhost", "-M", "-p", "0"]
-    return _measured([*node, "Unreplicated.da", str(job), str(folder / "result.json")], Path(baselines.__file__).parent, folder)
+    return _measurement([*node, "Unreplicated.da", str(job), str(folder / "result.json")], Path(baselines.__file__).parent, folder)
 
 
 def _run_pysyncobj(point: Point, folder: Path) -> Measured:
@@ -71,10 +71,10 @@ def _run_pysyncobj(point: Point, folder: Path) -> Measured:
     load.write_bytes(msgspec.json.encode(Load.of(point.settings)))
     mode = point.system.partition("-")[2]
     command = [sys.executable, "-m", "bcr_bench.baselines.pysyncobj_peer", str(load), str(folder / "result.json"), mode]
-    return _measured(command, folder, folder)
+    return _measurement(command, folder, folder)
 
 
-def _measured(command: list[str], cwd: Path, folder: Path) -> Measured:
+def _measurement(command: list[str], cwd: Path, folder: Path) -> Measured:
     result = _result_of(command, cwd, folder)
     return result if isinstance(result, Measured) else msgspec.convert(result, Measured)
 
