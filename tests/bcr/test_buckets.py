@@ -119,7 +119,11 @@ def test_few_buckets_and_many_are_told_in_order(count):
 def test_the_buckets_of_a_large_object_follow_what_is_written_and_removed():
     buckets = Buckets.of({str(key): Item("1", 0, 0, 0) for key in range(3 * FEW_BUCKETS)}, "store")
     buckets.pairs()
-    lonely = next(str(key) for key in range(3 * FEW_BUCKETS) if [bucket_of(str(each)) for each in range(3 * FEW_BUCKETS)].count(bucket_of(str(key))) == 1)
+    lonely = next(
+        str(key)
+        for key in range(3 * FEW_BUCKETS)
+        if [bucket_of(str(each)) for each in range(3 * FEW_BUCKETS)].count(bucket_of(str(key))) == 1
+    )
     for operation in (delete(lonely), put_json("another", "2"), put_json("0", "3")):
         buckets.execute((operation,), place=(0, 1, 0))
         assert buckets.pairs() == Buckets.of(buckets.values(), "store").pairs()
