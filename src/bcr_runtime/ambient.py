@@ -6,6 +6,7 @@ The `.da` files ask nowhere else. So whoever installs another source here, as th
 import contextlib
 import logging
 import multiprocessing
+import multiprocessing.connection
 import os
 import platform
 import tempfile
@@ -23,6 +24,8 @@ from bcr.stable.disk import Disk
 from bcr_disk.sqlite import ENDING, SlowedDisk, SqliteDisk
 from dacurrent import logfiles, waiting
 
+STOPPED_LIMIT_S = 1.0  # for children that the operating system has stopped: these end only if somebody lets them go on
+CHILD_LOOK_S = 0.2  # between two looks at those that have not ended
 LEAVE_LIMIT_S = 6.0  # for a process that ended, or whose parent did, to let go of its disk
 ADDED_SYNC_MS = "BCR_ADDED_SYNC_MS"  # the environment's variable by which ./bcr bench disks makes syncs take longer
 DISK_STATUS = 74  # of a process that could not write what it had to
@@ -209,12 +212,16 @@ class SystemSource:
         lifetime.note_replaced(child)
 
     def end_children(self, limit_s: float) -> None:
-        deadline_s = time.monotonic() + limit_s
-        for child in multiprocessing.active_children():
-            child.join(max(0.0, deadline_s - time.monotonic()))
-            if child.is_alive():
-                child.kill()
-                child.join()
+        began_s = time.monotonic()
+        waiting = multiprocessing.active_children()
+        while waiting and (left_s := began_s + limit_s - time.monotonic()) > 0:
+            multiprocessing.connection.wait([child.sentinel for child in waiting], min(left_s, CHILD_LOOK_S))
+            waiting = [child for child in waiting if child.is_alive()]
+            if time.monotonic() - began_s >= STOPPED_LIMIT_S and all(map(_is_stopped, waiting)):
+                break
+        for child in waiting:
+            child.kill()
+            child.join()
 
     def open_disk(self, path: Path, owner: str) -> Disk:
         added_ms = os.environ.get(ADDED_SYNC_MS)
@@ -240,6 +247,12 @@ class SystemSource:
 
 
 _source: Source = SystemSource()
+
+
+def _is_stopped(child: multiprocessing.process.BaseProcess) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(child.pid).status() == psutil.STATUS_STOPPED)
+    return False
 
 
 def install(source: Source) -> None:
@@ -328,7 +341,8 @@ def replaced(child: Any) -> None:
 def end_children(limit_s: float) -> None:
     """Kill what has not ended within the limit of the processes that this OS process started.
 
-    A process that stands still heeds no message, and would keep the run from ending.
+    A process that stands still heeds no message, and would keep the run from ending. Where only stopped ones are left
+    (SIGSTOP), these are not waited for as long.
     """
     _source.end_children(limit_s)
 
