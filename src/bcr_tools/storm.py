@@ -24,7 +24,7 @@ from bcr_run.extras import NotSetUp, demand
 from bcr_run.options import formerly, natural, positive
 from bcr_tools.partition_storm import PartitionStorm
 from bcr_tools.service_storm import Storm, run_service_storm
-from bcr_tools.trials import TURNS, run_trials, trial_of
+from bcr_tools.trials import TURNS, OtherTrials, run_trials, trial_of
 
 SERVICE_STORMS: Mapping[str, type[Storm]] = {"shuttle": Storm, "raft": PartitionStorm}
 TIMEOUT_MS = 400
@@ -87,7 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--count", type=positive, default=500, help="how many scenarios (default 500)")
     parser.add_argument("--seed", type=natural, default=0, help="the first seed; the others follow it")
     parser.add_argument("--jobs", type=positive, default=2, help="how many at once")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="in which to keep files and logs (default: a temporary one)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="in which to keep files and logs (default: a temporary "
+                        "one); trials that are done there are not done again")  # fmt: skip
     parser.add_argument("--protocol", choices=[*PROTOCOLS], default="shuttle", help="(default: shuttle)")
     parser.add_argument("--print", action="store_true", help="print the scenario of --seed and run nothing")
     parser.add_argument("--trials", type=_kinds, metavar="KIND,…", help=f"hit processes from outside: {', '.join(TURNS)}")
@@ -129,7 +130,10 @@ def main(arguments: Sequence[str]) -> int:
             return run_service_storm(options.count, options.calls, kind(folder, options.callers, options.seed), options.seed)
         if options.trials:
             seeds = range(options.seed, options.seed + options.count)
-            return run_trials(seeds, options.trials, folder, options.jobs, options.timeout)
+            try:
+                return run_trials(seeds, options.trials, folder, options.jobs, options.timeout)
+            except OtherTrials as problem:
+                parser.error(f"--output: {problem}")
         counts = _run_all(range(options.seed, options.seed + options.count), folder, options.jobs, options.protocol)
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
     return 0 if set(counts) <= {"pass"} else 1

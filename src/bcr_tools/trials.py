@@ -11,17 +11,20 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -31,6 +34,9 @@ from bcr_run.output import Terminal
 TRIAL_LIMIT_S = 180.0  # for a whole run, which gives itself up before that
 END_LIMIT_S = 10.0  # for the command to end once there is a verdict, or it was interrupted
 TICK_S = 0.02
+WAIT_TICK_S = 0.5  # between two looks whether the trial is still wanted
+RESULTS = "trials.jsonl"  # in the folder of the trials: what came of each that is done, a line each
+INTERRUPTED = 130
 MARK = "BCR_TRIAL"  # the environment's variable by which the processes of a trial are known
 MOMENT_S = 3.0  # the latest moment to hit a process, from when its log is there
 INTERRUPT_MOMENT_S = 6.0  # the latest moment to interrupt the command, from its start
@@ -59,6 +65,14 @@ checkpt_interval = 10
 workload[0] = pseudorandom({seed},160)
 workload[1] = pseudorandom({other},160)
 """
+
+
+class GivenUp(Exception):
+    """The trial is not wanted any more; nothing of it is left."""
+
+
+class OtherTrials(Exception):
+    """The folder has results of other trials; the text says of which."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,10 @@ class TrialResult:
             found.append("a traceback at an interrupt")
         return found + self._wrong_verdict()
 
+    def __str__(self) -> str:
+        ended = "" if self.ended_s is None else f", ended {self.ended_s:.1f} s after the {'verdict' if self.trial.victims else 'interrupt'}"
+        return f"{self.trial}: {self.outcome if self.hit else f'{self.outcome}, nobody was there to be hit'}{ended}, {self.took_s:.1f} s in all"
+
     def _wrong_verdict(self) -> list[str]:
         told = f"verdict {self.verdict}, status {self.status}"
         if not self.trial.victims:
@@ -166,8 +184,8 @@ def trial_of(seed: int, kinds: Sequence[str]) -> Trial:
     return Trial(seed, kind, role, t, victims, SIGNALS[kind], chance.uniform(0, MOMENT_S))
 
 
-def perform(trial: Trial, folder: Path) -> TrialResult:
-    """Run the trial, with its files below `folder`; nothing of it is left when this returns."""
+def perform(trial: Trial, folder: Path, is_given_up: Callable[[], bool] = lambda: False) -> TrialResult:
+    """Run the trial, with its files below `folder`; no process of it is left when this returns. Raises GivenUp."""
     temporary, logs = folder / "tmp", folder / "logs"
     temporary.mkdir(parents=True)
     file = folder / "trial.config"
@@ -185,9 +203,11 @@ def perform(trial: Trial, folder: Path) -> TrialResult:
             start_new_session=True,
         )
         try:
-            family, hit_s = _hit(trial, account, process, logs, mark)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                account.status = process.wait(max(0.0, began_s + TRIAL_LIMIT_S - time.monotonic()))
+            family, hit_s = _hit(trial, account, process, logs, mark, is_given_up)
+            while account.status is None and time.monotonic() < began_s + TRIAL_LIMIT_S:
+                _demand_wanted(is_given_up)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    account.status = process.wait(WAIT_TICK_S)
             ended = time.time()
             account.took_s = time.monotonic() - began_s
             if account.hit and not trial.victims:
@@ -202,14 +222,14 @@ def perform(trial: Trial, folder: Path) -> TrialResult:
 
 
 def _hit(
-    trial: Trial, account: TrialResult, process: "subprocess.Popen[bytes]", logs: Path, mark: str
+    trial: Trial, account: TrialResult, process: "subprocess.Popen[bytes]", logs: Path, mark: str, is_given_up: Callable[[], bool]
 ) -> tuple[dict[int, psutil.Process], float]:
-    """Send the signal at its moment to those who are there; returns the family of the run at that moment, and when it was."""
+    """Send the signal at its moment to those who are there; returns the family of the run at that moment, and when it was. Raises GivenUp."""
     if trial.victims:
-        _await(process, lambda: all(_pid_of(logs, victim) for victim in trial.victims))
+        _await(process, lambda: all(_pid_of(logs, victim) for victim in trial.victims), is_given_up)
     if trial.kind == "olympus":
-        _await(process, lambda: _is_serving(logs))
-    _await(process, _after(trial.moment_s))
+        _await(process, lambda: _is_serving(logs), is_given_up)
+    _await(process, _after(trial.moment_s), is_given_up)
     family = {member.pid: member for member in marked(mark)}
     hit_s = time.monotonic()
     if process.poll() is None and not trial.victims:
@@ -224,15 +244,21 @@ def _hit(
     return family, hit_s
 
 
-def _after(moment_s: float) -> Any:
+def _after(moment_s: float) -> Callable[[], bool]:
     at_s = time.monotonic() + moment_s
     return lambda: time.monotonic() >= at_s
 
 
-def _await(process: "subprocess.Popen[bytes]", is_there: Any) -> None:
+def _await(process: "subprocess.Popen[bytes]", is_there: Callable[[], bool], is_given_up: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + TRIAL_LIMIT_S
     while process.poll() is None and not is_there() and time.monotonic() < deadline_s:
+        _demand_wanted(is_given_up)
         time.sleep(TICK_S)
+
+
+def _demand_wanted(is_given_up: Callable[[], bool]) -> None:
+    if is_given_up():
+        raise GivenUp
 
 
 def _is_serving(logs: Path) -> bool:
@@ -296,29 +322,66 @@ def _read_result(account: TrialResult, logs: Path, ended: float) -> None:
 
 
 def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: int, timeout_ms: int = TIMEOUT_MS) -> int:
-    """Run the trials of the seeds and print what came of them; 0 if all held, 1 otherwise.
+    """Run the trials of the seeds and print what came of each, and of all; 0 if all held, 1 otherwise, 130 after an interrupt.
 
     `timeout_ms` is what clients and replicas wait: where processes seldom have their turn, less than that replaces one chain
-    after the other.
+    after the other. What is done is kept in the folder, and not done again. Raises OtherTrials where that is of others.
     """
     _let_signals_reach_runs()
+    trials = [replace(trial_of(seed, kinds), timeout_ms=timeout_ms) for seed in seeds]
+    kept = _kept(folder / RESULTS, trials)
+    accounts = [kept[trial.seed] for trial in trials if trial.seed in kept]
+    if accounts:
+        print(f"{len(accounts)} of {len(trials)} trials are done already, in {folder}", flush=True)
+    is_interrupted = threading.Event()
 
-    def run(seed: int) -> TrialResult:
-        return perform(replace(trial_of(seed, kinds), timeout_ms=timeout_ms), folder / f"trial{seed}")
+    def run(trial: Trial) -> TrialResult:
+        own = folder / f"trial{trial.seed}"
+        shutil.rmtree(own, ignore_errors=True)  # of one that was given up
+        return perform(trial, own, is_interrupted.is_set)
 
-    accounts = []
-    with ThreadPoolExecutor(jobs) as pool:
-        for done, account in enumerate(pool.map(run, seeds), start=1):
-            accounts.append(account)
-            for line in account.faults():
-                print(f"{account.trial}: {line}", flush=True)
-            if done % 10 == 0:
-                print(f"{done} of {len(seeds)} trials", file=sys.stderr, flush=True)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which whoever supervises this asks it to end
+    try:
+        with ThreadPoolExecutor(jobs) as pool, open(folder / RESULTS, "ab") as results:
+            results.write(b"\n" if results.tell() else b"")  # behind a line that was not written to its end
+            running = [pool.submit(run, trial) for trial in trials if trial.seed not in kept]
+            try:
+                for done in as_completed(running):
+                    accounts.append(done.result())
+                    results.write(msgspec.json.encode(accounts[-1]) + b"\n")
+                    results.flush()
+                    print(f"{len(accounts)} of {len(trials)}: {accounts[-1]}", flush=True)
+                    for line in accounts[-1].faults():
+                        print(f"{accounts[-1].trial}: {line}", flush=True)
+            except KeyboardInterrupt:
+                is_interrupted.set()
+                pool.shutdown(cancel_futures=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    accounts.sort(key=lambda account: account.trial.seed)
     _print(accounts)
     failed = [account.trial.seed for account in accounts if account.faults()]
     if failed:
         print(f"did not hold: seeds {', '.join(map(str, failed))}; one again: --trials {','.join(kinds)} --count 1 --seed …")
+    if is_interrupted.is_set():
+        print(f"bcr storm: interrupted; {len(accounts)} of {len(trials)} trials are done", file=sys.stderr)
+        return INTERRUPTED
     return int(bool(failed))
+
+
+def _kept(file: Path, trials: Sequence[Trial]) -> dict[int, TrialResult]:
+    """What came of trials that are done, by their seed. Raises OtherTrials where a seed stands for another trial there."""
+    wanted = {trial.seed: trial for trial in trials}
+    found: dict[int, TrialResult] = {}
+    for line in file.read_bytes().split(b"\n")[:-1] if file.exists() else ():  # behind the last line end is what was not written to its end
+        with contextlib.suppress(msgspec.DecodeError):
+            account = msgspec.json.decode(line, type=TrialResult)
+            seed = account.trial.seed
+            if seed in wanted:
+                if account.trial != wanted[seed]:
+                    raise OtherTrials(f"{file} has another trial of this number, {account.trial}, with timers of {account.trial.timeout_ms} ms")
+                found[seed] = account
+    return found
 
 
 def _let_signals_reach_runs() -> None:

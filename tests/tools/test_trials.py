@@ -1,9 +1,13 @@
 """Trials: `./bcr storm --trials` hits the processes of runs from outside, and judges what came of it."""
 
+import os
+import re
 import signal
+import time
 from collections import Counter
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from bcr_tools import storm, trials
@@ -80,12 +84,85 @@ def test_a_process_that_a_run_leaves_is_found_and_ended(tmp_path, monkeypatch):
     assert [each for each in account.faults() if each.startswith("left behind: process ")]
 
 
-def test_what_does_not_hold_is_told_with_its_seed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trials, "perform", lambda trial, folder: TrialResult(trial, 1, "fail", 1, 1.0, 0.0))
+def performing(monkeypatch, result=lambda trial: TrialResult(trial, 0, "pass", 1, 5.0, 0.5)):
+    """Let trials come to this, and note which were performed."""
+    performed = []
+
+    def perform(trial, folder, is_given_up):
+        assert not folder.exists()
+        folder.mkdir(parents=True)
+        performed.append(trial.seed)
+        return result(trial)
+
+    monkeypatch.setattr(trials, "perform", perform)
+    return performed
+
+
+def test_what_does_not_hold_is_told_with_its_seed(monkeypatch, capsys):
+    performing(monkeypatch, lambda trial: TrialResult(trial, 1, "fail", 1, 1.0, 0.0))
     assert storm.main(["--trials", "stop", "--count", "2", "--seed", "5"]) == 1
     printed = capsys.readouterr().out
     assert "seed 5: SIGSTOP to " in printed
     assert "did not hold: seeds 5, 6; one again: --trials stop --count 1" in printed
+
+
+def test_each_trial_is_told_when_it_is_done_and_not_done_again(tmp_path, monkeypatch, capsys):
+    performed = performing(monkeypatch)
+    asked = ["--trials", "stop", "--jobs", "1", "--output", str(tmp_path)]
+    assert storm.main([*asked, "--seed", "4", "--count", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"2 of 2: seed 5: SIGSTOP to .*: pass, ended 0.5 s after the verdict, 5.0 s in all", printed)
+    with open(tmp_path / trials.RESULTS, "ab") as results:
+        results.write(b'{"trial": {"seed": 6')  # the power went while this was written
+    assert storm.main([*asked, "--seed", "4", "--count", "4"]) == 0
+    assert performed == [4, 5, 6, 7]
+    printed = capsys.readouterr().out
+    assert "2 of 4 trials are done already" in printed
+    assert re.search(r"all +4 +4 +4 +0", printed)
+    assert storm.main([*asked, "--seed", "4", "--count", "4"]) == 0
+    assert performed == [4, 5, 6, 7]
+
+
+def test_a_folder_of_other_trials_is_refused(tmp_path, monkeypatch, capsys):
+    performed = performing(monkeypatch)
+    asked = ["--trials", "stop", "--count", "1", "--output", str(tmp_path)]
+    assert storm.main(asked) == 0
+    with pytest.raises(SystemExit):
+        storm.main([*asked, "--timeout", "900"])
+    assert "has another trial of this number" in capsys.readouterr().err
+    assert performed == [0]
+
+
+def test_trials_that_are_interrupted_are_told_as_far_as_they_are_and_go_on_later(tmp_path, monkeypatch, capsys):
+    def interrupted(trial, folder, is_given_up):
+        if trial.seed == 0:
+            return TrialResult(trial, 0, "pass", 1, 5.0, 0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not is_given_up():
+            time.sleep(0.01)
+        raise trials.GivenUp
+
+    monkeypatch.setattr(trials, "perform", interrupted)
+    asked = ["--trials", "stop", "--jobs", "1", "--count", "3", "--output", str(tmp_path)]
+    assert storm.main(asked) == 130
+    told = capsys.readouterr()
+    assert re.search(r"all +1 +1 +1 +0", told.out)
+    assert "1 of 3 trials are done" in told.err
+    performed = performing(monkeypatch)
+    assert storm.main(asked) == 0
+    assert performed == [1, 2]
+
+
+def test_a_trial_that_is_given_up_leaves_nothing(tmp_path):
+    looked = []
+
+    def is_given_up():
+        looked.extend(psutil.Process().children(recursive=True))
+        return len(looked) > 10
+
+    with pytest.raises(trials.GivenUp):
+        perform(replace(STOP, victims=("nobody",)), tmp_path / "trial", is_given_up)
+    assert not [each for each in looked if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_a_kind_that_there_is_not_is_refused(capsys):
