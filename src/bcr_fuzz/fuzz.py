@@ -77,7 +77,7 @@ class FuzzMeasurement:
 class Budget:
     """Until so many messages (or starts), or so many minutes, whichever comes first; whether turns are taken.
 
-    Real runs have so many operations of each of two clients, and are sent so many messages a second at the most.
+    Real runs have so many operations of each of two clients at the most, and are sent so many messages a second at the most.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Budget:
         messages: int,
         minutes: float,
         compares: bool = False,
-        operations: int = 4_000,
+        operations: int = 1_000_000,
         starts: int = 0,
         pace: int = 1_000,
     ) -> None:
@@ -96,8 +96,11 @@ class Budget:
         self.pace = pace
         self._deadline_s = time.monotonic() + 60 * minutes
 
+    def left_s(self) -> float:
+        return self._deadline_s - time.monotonic()
+
     def is_over(self) -> bool:
-        return time.monotonic() >= self._deadline_s
+        return self.left_s() <= 0
 
     def is_left(self, sent: int) -> bool:
         return sent < self.messages and not self.is_over()
@@ -139,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--messages", type=positive, default=10_000, help="of each kind (default: 10000)")
     parser.add_argument("--starts", type=positive, default=5, help="runs that are begun under a flood (default: 5)")
     parser.add_argument("--minutes", type=above_zero, default=5.0, help="at the most, for each kind (default: 5)")
-    parser.add_argument("--operations", type=positive, default=4_000, help="real runs: of each of two clients (default: 4000)")
+    parser.add_argument("--operations", type=positive, default=1_000_000, help="real runs: of each of two clients, at the most; "
+                        "they leave when all is sent (default: %(default)s)")  # fmt: skip
     parser.add_argument("--pace", type=positive, default=1_000, help="real runs: messages a second, at the most (default: 1000)")
     parser.add_argument(
         "--compare",
@@ -154,17 +158,16 @@ def compared(tally: FuzzTally) -> list[str]:
     """What the runs lost and held by what was sent to them, against the turns in which it was discarded; notes down the figures."""
     found = []
     for each in tally.measured:
-        share = share_of(each)
         tally.notes.append(
-            f"{each.first_mib:.0f} MiB and {each.first_open} descriptors before, at most {each.most_mib:.0f} and {each.most_open}; {share}"
+            f"{each.first_mib:.0f} MiB and {each.first_open} descriptors before, at most {each.most_mib:.0f} and {each.most_open}"
         )
-        if share.is_known and share.value < LEAST_SHARE:
-            found.append(f"{share}, less than {LEAST_SHARE}")
         if each.most_mib > each.first_mib + SPARE_MIB:
             found.append(f"{each.most_mib:.0f} MiB, {each.first_mib:.0f} before anything was sent")
         if each.most_open > each.first_open + SPARE_DESCRIPTORS:
             found.append(f"{each.most_open} descriptors, {each.first_open} before anything was sent")
-    return found
+    share = share_of(tally.measured)
+    tally.notes += [str(share)] if tally.measured else []
+    return [f"{share}, less than {LEAST_SHARE}", *found] if share.is_known and share.value < LEAST_SHARE else found
 
 
 @dataclass(frozen=True)
@@ -191,8 +194,10 @@ class Share:
         )
 
 
-def share_of(run: FuzzMeasurement) -> Share:
-    pairs = [(one, other) for one, other in zip(run.attacked, run.alone, strict=False) if other.answered and one.seconds]
+def share_of(runs: Sequence[FuzzMeasurement]) -> Share:
+    """Of the turns of all these runs."""
+    turns = [pair for run in runs for pair in zip(run.attacked, run.alone, strict=False)]
+    pairs = [(one, other) for one, other in turns if other.answered and one.seconds]
     if not pairs:
         return Share(0.0, 0, 0.0, 0.0, 0.0, 0.0)
     ratios = [one.answered / one.seconds / (other.answered / other.seconds) for one, other in pairs]

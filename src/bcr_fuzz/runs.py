@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from dacurrent.transport import TcpTransport
 
 START_OPERATIONS = 20
-LIMIT_S = 180.0  # for a run to end when nothing is sent to it any more
+LIMIT_S = 180.0  # for a run to end behind the moment at which its clients leave
+LEAST_RUN_S = 5.0
+MOST_RUN_S = 60.0
 START_LIMIT_S = 60.0
 TURN_S = 1.0
 BURST = 20  # messages that are sent one behind the other
@@ -43,6 +45,9 @@ t = 1
 num_client = 2
 workload[0] = pseudorandom({seed},{operations})
 workload[1] = pseudorandom({other},{operations})
+"""
+LEAVES = """client_leaves[0] = {leaves_ms}
+client_leaves[1] = {leaves_ms}
 """
 # What the attacker could also see on the wire: the ids of the processes, and some of their messages.
 RUN = """
@@ -74,13 +79,15 @@ Words = Callable[["Target", random.Random], bool]
 class Target:
     """A run that is under way, and what is known of it outside."""
 
-    def __init__(self, folder: Path, seed: int, operations: int) -> None:
+    def __init__(self, folder: Path, seed: int, operations: int, lasts_s: float | None = None) -> None:
+        """Its clients ask for so many operations, and leave after `lasts_s`, where that is given, however far they are."""
         self.folder = folder
         self.seen = folder / "seen"
         self.seen.touch()
         self.result_file = folder / "result.json"
         scenario = folder / "scenario.config"
-        scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=operations))
+        leaves = "" if lasts_s is None else LEAVES.format(leaves_ms=round(lasts_s * 1_000))
+        scenario.write_text(TEXT.format(seed=seed, other=seed + 1, operations=operations) + leaves)
         node = ["-L", "warning", "-n", "onode", "-M", "-p", "0", "-H", "localhost", "--cookie", COOKIE]
         run = ["RunSystem.da", "-i", str(scenario), "--log-folder", str(folder / "logs"), "--result-file", str(self.result_file)]
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
@@ -94,6 +101,7 @@ class Target:
         self.channel: TcpTransport | None = None
         self.elsewhere: tuple[str, int] | None = None  # where all is sent to instead
         self._known_count = 0
+        self.lasts_s = lasts_s
 
     def address_of(self, pid: Any) -> tuple[str, int]:
         return self.elsewhere or (pid.hostname, pid.transports[0])
@@ -147,23 +155,33 @@ class Target:
 
 
 def attack_runs(tally: FuzzTally, seed: int, budget: Budget, words: Words) -> None:
-    """Attack one run after the other; each is to pass, and all its processes are to stay.
+    """Attack one run after the other, each to its end; each is to pass, and all its processes are to stay.
 
+    A run's clients leave when as much as there is to send should have been sent, so that its verdict is there soon behind that.
     Where the budget compares, all is sent to the run in one turn, and in the next to a process that discards it.
     """
     import da  # noqa: F401 - before the modules of the layer
 
+    rate = budget.pace / 2 if budget.compares else float(budget.pace)  # of what is sent to the run, a second
     with _channel() as channel, _discarding(budget.compares) as elsewhere:
         for number in itertools.count(seed):
             if not budget.is_left(tally.messages):
                 return
+            before, began_s = tally.messages, time.monotonic()
+            lasts_s = lasting_s(budget.messages - tally.messages, rate, budget.left_s())
             with tempfile.TemporaryDirectory() as folder:
-                target = Target(Path(folder), number, budget.operations)
+                target = Target(Path(folder), number, budget.operations, lasts_s)
                 target.channel = channel
                 try:
                     tally.measured.append(_attack(target, tally, number, budget, words, elsewhere))
                 finally:
                     target.end()
+            rate = max(1.0, (tally.messages - before) / (time.monotonic() - began_s))
+
+
+def lasting_s(left: int, rate: float, left_s: float) -> float:
+    """For how long the clients of the next run ask, where so many messages are left, of which so many are sent a second."""
+    return max(LEAST_RUN_S, min(MOST_RUN_S, left / rate, left_s))
 
 
 class Turns:
@@ -217,11 +235,8 @@ def _attack(
     most_mib, most_open = first_mib, first_open
     turns = Turns(target, elsewhere) if elsewhere else None
     due_s = looked_s = time.monotonic()
-    deadline_s = due_s + LIMIT_S
-    while target.process.poll() is None and time.monotonic() < deadline_s:
-        if not budget.is_left(tally.messages):
-            time.sleep(0.05)
-            continue
+    leave_s = due_s + (target.lasts_s or 0.0)
+    while target.process.poll() is None and time.monotonic() < leave_s + LIMIT_S:
         if turns:
             turns.look()
         sent = sum(words(target, chance) for _ in range(BURST))
@@ -236,7 +251,7 @@ def _attack(
             most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
         due_s = max(due_s + BURST / budget.pace, now_s)
         time.sleep(due_s - now_s)
-        deadline_s = time.monotonic() + LIMIT_S
+    tally.notes.append(f"seed {seed}: ended {time.monotonic() - leave_s:.1f} s behind the moment at which its clients left")
     _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
     taken = turns.taken if turns else {True: [], False: []}
     return FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, most_mib, first_open, most_open)
@@ -296,7 +311,7 @@ def _judge(target: Target, tally: FuzzTally, seed: int, sent: int, most_mib: flo
         f"reconfigurations; at most {most_mib:.0f} MiB and {most_open} descriptors a process; {len(output):,} bytes of output"
     )
     if status is None:
-        tally.findings.append(f"seed {seed}: not ended within {LIMIT_S:g} s of the last message")
+        tally.findings.append(f"seed {seed}: no verdict within {LIMIT_S:g} s of its clients' end")
     elif status != 0 or verdict != "pass":
         reasons = "; ".join(result.get("reasons", ()))[:300]
         tally.findings.append(f"seed {seed}: status {status}, {verdict} {reasons} {_last_error(output)}")

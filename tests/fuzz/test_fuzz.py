@@ -44,9 +44,19 @@ def test_no_bytes_can_be_changed_too():
     assert all(isinstance(fuzz.changed_bytes(b"", random.Random(seed)), bytes) for seed in range(50))
 
 
-def test_a_run_that_strangers_speak_to_passes(capsys):
-    assert fuzz.main(["strangers", "--messages", "300", "--minutes", "1", "--operations", "200"]) == 0
-    assert "pass 1" in capsys.readouterr().out
+def test_a_run_that_strangers_speak_to_passes_and_has_its_verdict_soon_behind_the_flood(capsys):
+    assert fuzz.main(["strangers", "--messages", "300", "--minutes", "0.2"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"pass \d", printed)
+    behind_s = [float(each) for each in re.findall(r"ended ([\d.]+) s behind the moment at which its clients left", printed)]
+    assert behind_s and max(behind_s) < 60
+
+
+@pytest.mark.parametrize(
+    ("left", "rate", "left_s", "lasts_s"), [(1_000, 50, 300, 20), (10, 50, 300, 5), (50_000, 50, 300, 60), (50_000, 50, 30, 30), (1_000, 50, -1, 5)]
+)
+def test_a_run_lasts_as_long_as_it_takes_to_send_what_is_left(left, rate, left_s, lasts_s):
+    assert runs.lasting_s(left, rate, left_s) == lasts_s
 
 
 def test_a_run_that_begins_under_a_flood_passes(capsys):
@@ -87,7 +97,14 @@ def test_what_a_run_loses_by_what_is_sent_to_it_is_a_finding(share, mib, count, 
 
 def test_of_turns_that_follow_each_other_the_median_counts():
     measured = fuzz.FuzzMeasurement(turns(10, 45, 100, 9), turns(10, 50, 100), 0.0, 0.0, 0, 0)
-    assert (fuzz.share_of(measured).value, fuzz.share_of(measured).turns) == (1.0, 3)
+    assert (fuzz.share_of([measured]).value, fuzz.share_of([measured]).turns) == (1.0, 3)
+
+
+def test_the_turns_of_all_runs_of_a_kind_count():
+    one, other = (fuzz.FuzzMeasurement(turns(*[rate] * 5), turns(*[100] * 5), 0.0, 0.0, 0, 0) for rate in (80, 84))
+    tally = fuzz.FuzzTally(measured=[one, other])
+    assert fuzz.compared(tally)[0].startswith("10 turns each: 82 operations/s")
+    assert len(tally.notes) == 3
 
 
 def test_what_is_to_reach_a_handler_is_said_in_the_attacker_s_own_name(monkeypatch):
