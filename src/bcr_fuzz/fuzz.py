@@ -5,6 +5,7 @@ insiders    messages and commands to every process of real runs, from somebody w
 handlers    changed copies of the program's own messages to every process of real runs, from somebody who has the cookie
 simulated   changed copies of every message to every process of simulated runs, beside an oracle
 codec       changed messages to the codec of the layer below
+callers     changed requests, and connections of all kinds, to every port of real services, beside an honest caller
 starts      connections that say nothing, as many as can be made, to every port of real runs from their beginning
 records     changed records of simulated runs, and changed files of evidence, to who verifies them
 """
@@ -144,12 +145,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=above_zero, default=5.0, help="at the most, for each kind (default: 5)")
     parser.add_argument("--operations", type=positive, default=1_000_000, help="real runs: of each of two clients, at the most; "
                         "they leave when all is sent (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--pace", type=positive, default=1_000, help="real runs: messages a second, at the most (default: 1000)")
+    parser.add_argument(
+        "--pace", type=positive, default=1_000, help="real runs and services: messages a second, at the most (default: 1000)"
+    )
     parser.add_argument(
         "--compare",
         action="store_true",
-        help="real runs: in turns of a second all is sent to the run, and to a process that discards it; what the run\n"
-        "answers in the first has to be 0.85 of what it answers in the others, and memory and descriptors stay",
+        help="real runs and services: in turns of a second all is sent there, and to a process that discards it; what honest clients are\n"
+        "answered in the first has to be 0.85 of what they are answered in the others, and memory and descriptors stay",
     )
     return parser
 
@@ -358,6 +361,12 @@ def _insiders(tally: FuzzTally, seed: int, budget: Budget) -> None:
     attack_runs(tally, seed, budget, insiders_words)
 
 
+def _callers(tally: FuzzTally, seed: int, budget: Budget) -> None:
+    from bcr_fuzz.callers import attack_services
+
+    attack_services(tally, seed, budget)
+
+
 def _starts(tally: FuzzTally, seed: int, budget: Budget) -> None:
     from bcr_fuzz.runs import flood_starts
 
@@ -384,6 +393,7 @@ KINDS: dict[str, Callable[[FuzzTally, int, Budget], None]] = {
     "handlers": _handlers,
     "simulated": _simulate,
     "codec": _codec,
+    "callers": _callers,
     "starts": _starts,
     "records": _records,
 }

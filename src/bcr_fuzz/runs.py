@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from bcr_fuzz.fuzz import Budget, FuzzMeasurement, FuzzTally, Turn, changed_bytes, changed_content, odd_value
+from bcr_fuzz.families import most_descriptors, most_mib
+from bcr_fuzz.fuzz import Budget, FuzzMeasurement, FuzzTally, changed_bytes, changed_content, odd_value
+from bcr_fuzz.turns import Turns
 from bcr_runtime.places import SOURCES
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ LIMIT_S = 180.0  # for a run to end behind the moment at which its clients leave
 LEAST_RUN_S = 5.0
 MOST_RUN_S = 60.0
 START_LIMIT_S = 60.0
-TURN_S = 1.0
 BURST = 20  # messages that are sent one behind the other
 LOOK_S = 0.5  # between two looks at the run's processes
 OPEN_LIMIT = 40  # connections of a stranger's that stay open
@@ -38,7 +37,6 @@ FLOOD_OPEN = 800  # the same of a flood
 CLAIMED_SHARE = 0.1  # of an insider's messages, in the name of others
 SAMPLES = 30  # messages that each process shows to the insider
 MEMORY_LIMIT_MIB = 400
-MIB = 1 << 20
 COOKIE = "of the run that is attacked"
 TEXT = """test_case_name = fuzz
 t = 1
@@ -101,6 +99,7 @@ class Target:
         self.channel: TcpTransport | None = None
         self.elsewhere: tuple[str, int] | None = None  # where all is sent to instead
         self._known_count = 0
+        self._read: dict[Path, int] = {}  # of each client's log
         self.lasts_s = lasts_s
 
     def address_of(self, pid: Any) -> tuple[str, int]:
@@ -125,26 +124,24 @@ class Target:
         """Whether a client has been answered."""
         return any(b"event=accepted" in file.read_bytes() for file in self.folder.glob("logs/*/client_*.log"))
 
-    def family(self) -> list[psutil.Process]:
-        with contextlib.suppress(psutil.Error):
-            top = psutil.Process(self.process.pid)
-            return [top, *top.children(recursive=True)]
-        return []
+    def newly_answered(self) -> int:
+        """How many operations clients say that they were answered since this was asked last."""
+        count = 0
+        for file in self.folder.glob("logs/*/client_*.log"):
+            with open(file, "rb") as log:
+                log.seek(self._read.get(file, 0))
+                new = log.read()
+            count += new.count(b"event=accepted")
+            self._read[file] = self._read.get(file, 0) + new.rfind(b"\n") + 1
+            count -= new[new.rfind(b"\n") + 1 :].count(b"event=accepted")
+        return count
 
     def memory_mib(self) -> float:
         """Of the largest of its processes."""
-        sizes = [0.0]
-        for each in self.family():
-            with contextlib.suppress(psutil.Error):
-                sizes.append(each.memory_info().rss / MIB)
-        return max(sizes)
+        return most_mib(self.process.pid)
 
     def descriptors(self) -> int:
-        counts = [0]
-        for each in self.family():
-            with contextlib.suppress(psutil.Error):
-                counts.append(each.num_fds())
-        return max(counts)
+        return most_descriptors(self.process.pid)
 
     def end(self) -> None:
         for each in self.open:
@@ -184,45 +181,6 @@ def lasting_s(left: int, rate: float, left_s: float) -> float:
     return max(LEAST_RUN_S, min(MOST_RUN_S, left / rate, left_s))
 
 
-class Turns:
-    """Whose turn it is: the run's, then twice that of who discards, then the run's; so what only gets more falls on both alike."""
-
-    def __init__(self, target: Target, elsewhere: tuple[str, int]) -> None:
-        self.taken: dict[bool, list[Turn]] = {True: [], False: []}  # to the run, elsewhere
-        self.sent = 0  # in this turn
-        self._target = target
-        self._elsewhere = elsewhere
-        self._began_s = time.monotonic()
-        self._read: dict[Path, int] = {}  # of each client's log
-        self._newly_answered()
-
-    @property
-    def is_runs(self) -> bool:
-        return self._target.elsewhere is None
-
-    def look(self) -> None:
-        """The next one's turn, if it is time."""
-        took_s = time.monotonic() - self._began_s
-        if took_s < TURN_S:
-            return
-        self.taken[self.is_runs].append(Turn(took_s, self.sent, self._newly_answered()))
-        number = sum(map(len, self.taken.values()))
-        self._target.elsewhere = self._elsewhere if number % 4 in (1, 2) else None
-        self._began_s, self.sent = time.monotonic(), 0
-
-    def _newly_answered(self) -> int:
-        """How many operations clients say that they were answered since this was asked last."""
-        count = 0
-        for file in self._target.folder.glob("logs/*/client_*.log"):
-            with open(file, "rb") as log:
-                log.seek(self._read.get(file, 0))
-                new = log.read()
-            count += new.count(b"event=accepted")
-            self._read[file] = self._read.get(file, 0) + new.rfind(b"\n") + 1
-            count -= new[new.rfind(b"\n") + 1 :].count(b"event=accepted")
-        return count
-
-
 def _attack(
     target: Target, tally: FuzzTally, seed: int, budget: Budget, words: Words, elsewhere: tuple[str, int] | None = None
 ) -> FuzzMeasurement:
@@ -232,7 +190,7 @@ def _attack(
         target.look()
     chance = random.Random(f"runs {seed}")
     before, first_mib, first_open = tally.messages, target.memory_mib(), target.descriptors()
-    most_mib, most_open = first_mib, first_open
+    largest_mib, most_open = first_mib, first_open
     turns = Turns(target, elsewhere) if elsewhere else None
     due_s = looked_s = time.monotonic()
     leave_s = due_s + (target.lasts_s or 0.0)
@@ -242,19 +200,19 @@ def _attack(
         sent = sum(words(target, chance) for _ in range(BURST))
         if turns:
             turns.sent += sent
-        if turns is None or turns.is_runs:
+        if turns is None or turns.is_targets:
             tally.messages += sent
         now_s = time.monotonic()
         if now_s > looked_s + LOOK_S:
             looked_s = now_s
             target.look()
-            most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
+            largest_mib, most_open = max(largest_mib, target.memory_mib()), max(most_open, target.descriptors())
         due_s = max(due_s + BURST / budget.pace, now_s)
         time.sleep(due_s - now_s)
     tally.notes.append(f"seed {seed}: ended {time.monotonic() - leave_s:.1f} s behind the moment at which its clients left")
-    _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+    _judge(target, tally, seed, tally.messages - before, largest_mib, most_open)
     taken = turns.taken if turns else {True: [], False: []}
-    return FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, most_mib, first_open, most_open)
+    return FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, largest_mib, first_open, most_open)
 
 
 def flood_starts(tally: FuzzTally, seed: int, budget: Budget) -> None:
@@ -273,7 +231,7 @@ def flood_starts(tally: FuzzTally, seed: int, budget: Budget) -> None:
 
 
 def _flood(target: Target, tally: FuzzTally, seed: int) -> None:
-    before, most_mib, most_open = tally.messages, 0.0, 0
+    before, largest_mib, most_open = tally.messages, 0.0, 0
     deadline_s = time.monotonic() + LIMIT_S
     while target.process.poll() is None and time.monotonic() < deadline_s:
         target.look()
@@ -282,8 +240,8 @@ def _flood(target: Target, tally: FuzzTally, seed: int) -> None:
         for _ in range(20):
             for pid in target.processes:
                 tally.messages += _take_a_place(target, pid)
-        most_mib, most_open = max(most_mib, target.memory_mib()), max(most_open, target.descriptors())
-    _judge(target, tally, seed, tally.messages - before, most_mib, most_open)
+        largest_mib, most_open = max(largest_mib, target.memory_mib()), max(most_open, target.descriptors())
+    _judge(target, tally, seed, tally.messages - before, largest_mib, most_open)
 
 
 def _take_a_place(target: Target, pid: Any) -> bool:
@@ -297,7 +255,7 @@ def _take_a_place(target: Target, pid: Any) -> bool:
     return True
 
 
-def _judge(target: Target, tally: FuzzTally, seed: int, sent: int, most_mib: float, most_open: int) -> None:
+def _judge(target: Target, tally: FuzzTally, seed: int, sent: int, largest_mib: float, most_open: int) -> None:
     status = target.process.poll()
     output = (target.folder / "output").read_text(errors="replace")
     result: dict[str, Any] = {}
@@ -308,15 +266,15 @@ def _judge(target: Target, tally: FuzzTally, seed: int, sent: int, most_mib: flo
     rate = result.get("operations_per_second", 0)
     tally.notes.append(
         f"seed {seed}: {sent:,} messages, {verdict}, {rate:,.0f} operations/s, {len(result.get('reconfigurations', ()))} "
-        f"reconfigurations; at most {most_mib:.0f} MiB and {most_open} descriptors a process; {len(output):,} bytes of output"
+        f"reconfigurations; at most {largest_mib:.0f} MiB and {most_open} descriptors a process; {len(output):,} bytes of output"
     )
     if status is None:
         tally.findings.append(f"seed {seed}: no verdict within {LIMIT_S:g} s of its clients' end")
     elif status != 0 or verdict != "pass":
         reasons = "; ".join(result.get("reasons", ()))[:300]
         tally.findings.append(f"seed {seed}: status {status}, {verdict} {reasons} {_last_error(output)}")
-    if most_mib > MEMORY_LIMIT_MIB:
-        tally.findings.append(f"seed {seed}: {most_mib:.0f} MiB of memory")
+    if largest_mib > MEMORY_LIMIT_MIB:
+        tally.findings.append(f"seed {seed}: {largest_mib:.0f} MiB of memory")
 
 
 def _last_error(output: str) -> str:

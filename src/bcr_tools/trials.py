@@ -51,6 +51,7 @@ TURNS = {
 }
 SIGNALS = {"crash": signal.SIGKILL, "stop": signal.SIGSTOP, "restart": signal.SIGKILL, "olympus": signal.SIGKILL}
 TIMEOUT_MS = 400
+OLYMPUS_TIMEOUT_MS = 2_000  # at the least: a run without Olympus, or without a client, is given up after five of these and more
 NUM_CLIENTS = 2
 TEXT = """test_case_name = trial{seed}
 t = {t}
@@ -95,7 +96,7 @@ class Trial:
     @property
     def text(self) -> str:
         """The scenario file."""
-        timers = {"timeout": self.timeout_ms, "olympus_timeout": 5 * self.timeout_ms}
+        timers = {"timeout": self.timeout_ms, "olympus_timeout": max(OLYMPUS_TIMEOUT_MS, 2 * self.timeout_ms)}
         text = TEXT.format(seed=self.seed, other=self.seed + 1, t=self.t, **timers)
         return text + "durable = on\n" if self.kind == "restart" else text
 
@@ -379,7 +380,9 @@ def _kept(file: Path, trials: Sequence[Trial]) -> dict[int, TrialResult]:
             seed = account.trial.seed
             if seed in wanted:
                 if account.trial != wanted[seed]:
-                    raise OtherTrials(f"{file} has another trial of this number, {account.trial}, with timers of {account.trial.timeout_ms} ms")
+                    raise OtherTrials(
+                        f"{file} has another trial of this number, {account.trial}, with timers of {account.trial.timeout_ms} ms"
+                    )
                 found[seed] = account
     return found
 

@@ -53,7 +53,8 @@ def test_a_run_that_strangers_speak_to_passes_and_has_its_verdict_soon_behind_th
 
 
 @pytest.mark.parametrize(
-    ("left", "rate", "left_s", "lasts_s"), [(1_000, 50, 300, 20), (10, 50, 300, 5), (50_000, 50, 300, 60), (50_000, 50, 30, 30), (1_000, 50, -1, 5)]
+    ("left", "rate", "left_s", "lasts_s"),
+    [(1_000, 50, 300, 20), (10, 50, 300, 5), (50_000, 50, 300, 60), (50_000, 50, 30, 30), (1_000, 50, -1, 5)],
 )
 def test_a_run_lasts_as_long_as_it_takes_to_send_what_is_left(left, rate, left_s, lasts_s):
     assert runs.lasting_s(left, rate, left_s) == lasts_s
@@ -66,7 +67,7 @@ def test_a_run_that_begins_under_a_flood_passes(capsys):
 
 def test_a_run_whose_handlers_get_changed_messages_passes_and_is_compared_in_turns(capsys, monkeypatch):
     monkeypatch.setattr(fuzz, "LEAST_TURNS", 10_000)  # so short a run says nothing of throughput
-    monkeypatch.setattr(runs, "TURN_S", 0.1)
+    monkeypatch.setattr("bcr_fuzz.turns.TURN_S", 0.1)
     assert fuzz.main(["handlers", "--messages", "300", "--minutes", "1", "--compare", "--operations", "200"]) == 0
     assert re.search(r"[1-9]\d* turns each: [1-9]\d* operations/s at [1-9]", capsys.readouterr().out)
 

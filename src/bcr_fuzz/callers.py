@@ -1,0 +1,453 @@
+"""Real services on this host, callers who send their ports what nobody should, and an honest caller beside them."""
+
+import asyncio
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from bcr_fuzz.families import family_of, most_descriptors, most_mib
+from bcr_fuzz.fuzz import Budget, FuzzMeasurement, FuzzTally
+from bcr_fuzz.http_answers import NoAnswer, read_answer
+from bcr_fuzz.http_requests import Scene, scene_of
+from bcr_fuzz.turns import Turns
+from bcr_run.extras import demand
+from bcr_runtime.places import SOURCES
+
+FILE = """t = 1
+gateway[0] = 127.0.0.1:0
+gateway[1] = 127.0.0.1:0
+keyvalue[0] = 127.0.0.1:0
+distraft[0] = 127.0.0.1:0
+distraft[1] = 127.0.0.1:0
+"""
+WITH_TOKEN = "token_file = own.token\n"
+WITHOUT_TOKEN = "zatt[0] = 127.0.0.1:0\n"  # which has no way to show one
+REQUESTS_OF_ONE = 25_000  # to one service, before the next is begun
+AT_ONCE = 64  # connections on which something happens
+STAYING = 60  # connections that are left open: beyond that the oldest is broken off
+START_LIMIT_S = 180.0
+END_LIMIT_S = 60.0
+CONNECT_LIMIT_S = 5.0
+SENT_LIMIT_S = 15.0  # for what is sent to be taken
+QUIET_S = 1.0  # in which something of an answer has to come, or no more is waited for
+CALL_LIMIT_S = 40.0  # of the honest caller
+LOOK_S = 0.5
+HONEST_KEYS = 10
+# Statuses of 500 and more that each interface declares.
+DECLARED = {"gateway": {501, 503, 504}, "keyvalue": {503, 504}, "distraft": {503, 504}}
+PROBLEM = "application/problem+json"
+
+
+class NotReady(Exception):
+    """The service that was to be attacked cannot be; the text says why."""
+
+
+class CallerTarget:
+    """A service that is under way: its ports by interface, its token, and what is known of it outside."""
+
+    def __init__(self, folder: Path, has_token: bool) -> None:
+        self.folder = folder
+        self.elsewhere: tuple[str, int] | None = None  # where all is sent to instead
+        self.token = secrets.token_hex(16) if has_token else None
+        if self.token is not None:
+            file = folder / "own.token"
+            file.touch(0o600)
+            file.write_text(self.token)
+        (folder / "own.config").write_text(FILE + (WITH_TOKEN if has_token else WITHOUT_TOKEN))
+        command = [sys.executable, "-P", "-m", "bcr_tools.cli", "serve", "own.config", "--data", "data", "--log-folder", "logs"]
+        with open(folder / "output", "wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True
+            )
+        assert self.process.stdout is not None
+        self.ports: dict[str, list[int]] = {}
+        for kind, port in re.findall(r"(?:(\w+) )?\w+://127\.0\.0\.1:(\d+)", self.process.stdout.readline().decode()):
+            self.ports.setdefault(kind if kind in ("keyvalue", "distraft", "zatt") else "gateway", []).append(int(port))
+        self.honest = HonestCaller(self)
+
+    def await_ready(self) -> None:
+        """Raises NotReady where it does not get ready."""
+        deadline_s = time.monotonic() + START_LIMIT_S
+        while self.call("GET", "/readyz")[0] != 200:
+            if self.process.poll() is not None or time.monotonic() > deadline_s:
+                raise NotReady(f"the service does not get ready: {self.output()[-300:]}")
+            time.sleep(0.05)
+
+    def call(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        """Status and body of a call on a connection of its own; status 0 where there was no answer."""
+        headers = {"accept": "application/json"} | ({"authorization": f"Bearer {self.token}"} if self.token else {})
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", self.ports.get("gateway", [1])[0], timeout=CALL_LIMIT_S)
+        ) as connection:
+            try:
+                connection.request(method, path, body, headers)
+                response = connection.getresponse()
+                return response.status, response.read()
+            except (OSError, http.client.HTTPException):
+                return 0, b""
+
+    def address_of(self, interface: str, number: int) -> tuple[str, int]:
+        ports = self.ports[interface]
+        return self.elsewhere or ("127.0.0.1", ports[number % len(ports)])
+
+    def newly_answered(self) -> int:
+        """How many calls of the honest caller were answered since this was asked last."""
+        return self.honest.newly_answered()
+
+    def output(self) -> str:
+        return (self.folder / "output").read_text(errors="replace")
+
+    def configuration(self) -> int:
+        """The number of the configuration; -1 where it is not told."""
+        status, body = self.call("GET", "/configuration")
+        return int(json.loads(body)["number"]) if status == 200 else -1
+
+    def end(self) -> int | None:
+        """Ask it to end; returns its exit status, None where it had to be killed."""
+        family = family_of(self.process.pid)
+        status = None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self.process.wait(END_LIMIT_S)
+        for each in family:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+
+class HonestCaller(threading.Thread):
+    """Writes and reads a few keys that nobody else knows, one call after the other, and notes what is not as it was told."""
+
+    def __init__(self, target: CallerTarget) -> None:
+        super().__init__(daemon=True)
+        self._target = target
+        self._prefix = f"honest-{secrets.token_hex(8)}"
+        self._values: dict[str, str] = {}  # what was confirmed last
+        self._late: dict[str, set[str]] = {}  # what may have been written, or may yet be
+        self._connection: http.client.HTTPConnection | None = None
+        self._told = 0
+        self.is_over = False
+        self.answered = 0
+        self.statuses: Counter[str] = Counter()
+        self.problems: list[str] = []
+
+    def run(self) -> None:
+        for count in itertools.count():
+            if self.is_over:
+                break
+            key = f"{self._prefix}-{count % HONEST_KEYS}"
+            if count // HONEST_KEYS % 2:
+                self._read(key)
+            else:
+                self._write(key, f"value {count}")
+        for key in sorted(self._values):
+            self._read(key)
+        if self._connection is not None:
+            self._connection.close()
+
+    def newly_answered(self) -> int:
+        answered, self._told = self.answered - self._told, self.answered
+        return answered
+
+    def _write(self, key: str, value: str) -> None:
+        status, body = self._ask("PUT", key, json.dumps(value))
+        if status == 204:
+            self._values[key] = value
+        elif not (status == 503 and json.loads(body).get("definite")):
+            self._late.setdefault(key, set()).add(value)
+
+    def _read(self, key: str) -> None:
+        status, body = self._ask("GET", key)
+        possible = {self._values.get(key), *self._late.get(key, ())}
+        if status in (200, 404):
+            found = json.loads(body) if status == 200 else None
+            if found not in possible:
+                self.problems.append(f"{found!r:.60} stands at a key where {self._values.get(key)!r} was confirmed")
+
+    def _ask(self, method: str, key: str, body: str | None = None) -> tuple[int, bytes]:
+        headers = {"authorization": f"Bearer {self._target.token}"} if self._target.token else {}
+        status, answer = 0, b""
+        try:
+            if self._connection is None:
+                self._connection = http.client.HTTPConnection("127.0.0.1", self._target.ports["gateway"][0], timeout=CALL_LIMIT_S)
+            self._connection.request(method, f"/keys/{key}", body, headers)
+            response = self._connection.getresponse()
+            status, answer = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.problems.append(f"no answer: {error!r:.100}")
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        self.answered += status in (200, 204, 404)
+        self.statuses[str(status)] += 1
+        if status not in (0, 200, 204, 404, 503, 504):
+            self.problems.append(f"{method} was answered {status}: {answer[:100]!r}")
+        return status, answer
+
+
+@dataclass
+class CallersAttack:
+    """What is known of an attack on one service."""
+
+    target: CallerTarget
+    seed: int
+    first: int  # the number of its first scene
+    sent: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    odd: dict[str, list[int]] = field(default_factory=dict)  # what was answered that nobody declares -> the scenes that were
+    staying: deque[asyncio.StreamWriter] = field(default_factory=deque)
+    largest_mib: float = 0.0
+    most_open: int = 0
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        return ("gateway", *(each for each in sorted(self.target.ports) if each != "gateway"))
+
+    async def run(self, requests: int, budget: Budget, turns: Turns | None) -> None:
+        """Play scenes until so many requests are sent to the service, or the budget is over, or it has ended."""
+        free = asyncio.Semaphore(AT_ONCE)
+        playing: set[asyncio.Task[None]] = set()
+        looking = asyncio.create_task(self._look())
+        due_s = time.monotonic()
+        try:
+            for number in itertools.count(self.first):
+                if self.sent >= requests or budget.is_over() or self.target.process.poll() is not None:
+                    break
+                if turns:
+                    turns.look()
+                await free.acquire()
+                scene = scene_of(self.seed, number, self.interfaces, self.target.token)
+                count = max(1, scene.requests)
+                if turns:
+                    turns.sent += count
+                is_elsewhere = self.target.elsewhere is not None
+                self.sent += 0 if is_elsewhere else count
+                task = asyncio.create_task(self._played(scene, number, is_elsewhere))
+                playing.add(task)
+                task.add_done_callback(playing.discard)
+                task.add_done_callback(lambda _: free.release())
+                due_s = max(due_s + count / budget.pace, time.monotonic())
+                await asyncio.sleep(due_s - time.monotonic())
+            self.first = number
+            if playing:
+                await asyncio.wait(playing)
+        finally:
+            looking.cancel()
+            for writer in self.staying:
+                writer.transport.abort()
+
+    async def _look(self) -> None:
+        pid = self.target.process.pid
+        while True:
+            self.largest_mib = max(self.largest_mib, await asyncio.to_thread(most_mib, pid))
+            self.most_open = max(self.most_open, await asyncio.to_thread(most_descriptors, pid))
+            await asyncio.sleep(LOOK_S)
+
+    async def _played(self, scene: Scene, number: int, is_elsewhere: bool) -> None:
+        address = self.target.address_of(scene.interface, number)
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                reader, writer = await asyncio.open_connection(*address)
+        except OSError:
+            self.outcomes["not connected"] += not is_elsewhere
+            return
+        try:
+            outcome = await self._played_on(scene, number, reader, writer, is_elsewhere)
+        except (OSError, TimeoutError):
+            outcome = "broken off"
+        if scene.end != "stay":
+            writer.transport.abort()
+        if not is_elsewhere:
+            self.outcomes[outcome] += 1
+
+    async def _played_on(
+        self, scene: Scene, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_elsewhere: bool
+    ) -> str:
+        """What came of the scene, in a word."""
+        async with asyncio.timeout(SENT_LIMIT_S + scene.pause_s * len(scene.parts)):
+            for part in scene.parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(scene.pause_s)
+        if scene.end == "stay":
+            self.staying.append(writer)
+            if len(self.staying) > STAYING:
+                self.staying.popleft().transport.abort()
+            return "left open"
+        if scene.end == "reset":
+            return "reset"
+        if scene.end == "half":
+            writer.write_eof()
+        return await self._answers(scene, number, reader, is_elsewhere)
+
+    async def _answers(self, scene: Scene, number: int, reader: asyncio.StreamReader, is_elsewhere: bool) -> str:
+        if scene.interface == "zatt":
+            async with asyncio.timeout(QUIET_S):
+                return "answered" if await reader.read(1) else "closed"
+        outcome = "closed"
+        for _ in range(max(1, scene.requests)):
+            try:
+                answer = await read_answer(reader, QUIET_S)
+            except EOFError:
+                return outcome
+            except TimeoutError:
+                return "waited for" if outcome == "closed" else outcome
+            except NoAnswer as problem:
+                self._note(f"{scene.interface}: no HTTP: {problem}", number, is_elsewhere)
+                return "no HTTP"
+            outcome = f"{answer.status // 100}xx"
+            if answer.status >= 500:
+                outcome = str(answer.status)
+                is_declared = answer.status in DECLARED[scene.interface] and (
+                    scene.interface != "gateway" or answer.content_type == PROBLEM
+                )
+                if not is_declared:
+                    self._note(f"{scene.interface}: answered {answer.status}", number, is_elsewhere)
+        return outcome
+
+    def _note(self, what: str, number: int, is_elsewhere: bool) -> None:
+        if not is_elsewhere:
+            self.odd.setdefault(what, []).append(number)
+
+
+def attack_services(tally: FuzzTally, seed: int, budget: Budget) -> None:
+    """Attack one service after the other, those of odd seeds with a token; each is to stay as it is, and to tell the honest caller the truth."""
+    demand("service")
+    with _discarding(budget.compares) as elsewhere:
+        for number in itertools.count(seed):
+            if not budget.is_left(tally.messages):
+                return
+            with tempfile.TemporaryDirectory() as folder:
+                target = CallerTarget(Path(folder), has_token=bool(number % 2))
+                try:
+                    target.await_ready()
+                    _attack(target, tally, number, budget, elsewhere)
+                except NotReady as problem:
+                    tally.findings.append(f"seed {number}: {problem}")
+                    return
+                finally:
+                    status = target.end()
+                if status != 0:
+                    tally.findings.append(f"seed {number}: the service was asked to end, status {status}")
+
+
+def _attack(target: CallerTarget, tally: FuzzTally, seed: int, budget: Budget, elsewhere: tuple[str, int] | None) -> None:
+    pid, began_s = target.process.pid, time.monotonic()
+    family, configuration = {each.pid for each in family_of(pid)}, target.configuration()
+    target.honest.start()
+    first_mib, first_open = most_mib(pid), most_descriptors(pid)
+    attack = CallersAttack(target, seed, 0, largest_mib=first_mib, most_open=first_open)
+    turns = Turns(target, elsewhere) if elsewhere else None
+    try:
+        asyncio.run(attack.run(min(REQUESTS_OF_ONE, budget.messages - tally.messages), budget, turns))
+    finally:
+        target.elsewhere = None
+        target.honest.is_over = True
+        target.honest.join(2 * CALL_LIMIT_S)
+    took_s = time.monotonic() - began_s
+    tally.messages += attack.sent
+    tally.outcomes.update(attack.outcomes)
+    taken = turns.taken if turns else {True: [], False: []}
+    tally.measured.append(
+        FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, attack.largest_mib, first_open, attack.most_open)
+    )
+    _judge(attack, tally, family, configuration, took_s)
+
+
+def _judge(attack: CallersAttack, tally: FuzzTally, family: set[int], configuration: int, took_s: float) -> None:
+    target, honest, seed = attack.target, attack.target.honest, attack.seed
+    ended = family - {each.pid for each in family_of(target.process.pid)}
+    replaced = target.configuration() - configuration
+    output = target.output()
+    statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(honest.statuses.items()))
+    tally.notes.append(
+        f"seed {seed}: {attack.sent:,} requests in {took_s:.0f} s, {len(ended)} processes ended, {replaced} reconfigurations; "
+        f"the honest caller was answered {statuses}: {'NOT as told' if honest.problems else 'all as told'}; {len(output):,} bytes of output"
+    )
+    tally.findings += [f"seed {seed}: the honest caller: {problem}" for problem in honest.problems[:5]]
+    tally.findings += [
+        f"seed {seed}: {what}, {len(numbers)} times, by scenes {', '.join(map(str, numbers[:5]))}"
+        for what, numbers in sorted(attack.odd.items())
+    ]
+    if target.call("GET", "/readyz")[0] != 200:
+        tally.findings.append(f"seed {seed}: the service is not ready behind the attack")
+    if ended and not replaced:  # replicas that are replaced end
+        tally.findings.append(f"seed {seed}: {len(ended)} processes have ended")
+    tally.findings += [f"seed {seed}: {count} tracebacks at {where}" for where, count in tracebacks_in(output).most_common()]
+
+
+def tracebacks_in(output: str) -> Counter[str]:
+    """The tracebacks by the last place in our code that they name, and by the kind of error."""
+    found: Counter[str] = Counter()
+    for told in output.split("Traceback (most recent call last)")[1:]:
+        lines = told.splitlines()
+        places = [line.strip() for line in lines if str(SOURCES) in line]
+        error = next((line for line in lines[1:] if line and not line[0].isspace()), "")
+        found[f"{places[-1] if places else 'no place of ours'}: {error.partition(':')[0]:.80}"] += 1
+    return found
+
+
+# -- elsewhere
+
+
+@contextlib.contextmanager
+def _discarding(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
+    """The address of a process that answers 400 to everything, and discards it."""
+    if not is_wanted:
+        yield None
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from bcr_fuzz import callers; callers.discard()"],
+        cwd=SOURCES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        yield "127.0.0.1", int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class _Refusing(asyncio.Protocol):
+    """Answers 400 to whatever comes, once, and takes the rest."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._has_answered = False
+
+    def data_received(self, _data: bytes) -> None:
+        if not self._has_answered and isinstance(self._transport, asyncio.WriteTransport):
+            self._has_answered = True
+            self._transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+def discard() -> None:
+    """Say at which port we listen, and answer and discard what comes, until nobody wants it any more."""
+
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(_Refusing, "127.0.0.1", 0)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+        os._exit(0)
+
+    asyncio.run(serve())

@@ -1,0 +1,42 @@
+"""Turns: what attackers send goes to the target in one, and to who discards it in the next."""
+
+import time
+from typing import Protocol
+
+from bcr_fuzz.fuzz import Turn
+
+TURN_S = 1.0
+
+
+class TurnTarget(Protocol):
+    """What is attacked: where all is sent to instead, and how much it has answered to honest clients since this was asked last."""
+
+    elsewhere: tuple[str, int] | None
+
+    def newly_answered(self) -> int: ...
+
+
+class Turns:
+    """Whose turn it is: the target's, then twice that of who discards, then the target's; so what only gets more falls on both alike."""
+
+    def __init__(self, target: TurnTarget, elsewhere: tuple[str, int]) -> None:
+        self.taken: dict[bool, list[Turn]] = {True: [], False: []}  # to the target, elsewhere
+        self.sent = 0  # in this turn
+        self._target = target
+        self._elsewhere = elsewhere
+        self._began_s = time.monotonic()
+        target.newly_answered()
+
+    @property
+    def is_targets(self) -> bool:
+        return self._target.elsewhere is None
+
+    def look(self) -> None:
+        """The next one's turn, if it is time."""
+        took_s = time.monotonic() - self._began_s
+        if took_s < TURN_S:
+            return
+        self.taken[self.is_targets].append(Turn(took_s, self.sent, self._target.newly_answered()))
+        number = sum(map(len, self.taken.values()))
+        self._target.elsewhere = self._elsewhere if number % 4 in (1, 2) else None
+        self._began_s, self.sent = time.monotonic(), 0
