@@ -5,6 +5,7 @@ Who leads, and what terms and indices are, the protocol's view says (`bcr_servic
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,6 +27,7 @@ from bcr_service.protocol_views import STATES
 from bcr_service.service_files import Listener
 
 PRETTY_VARIABLE = "DISTRAFT_PRETTY_PRINT_RESPONSES"
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 YES = {"true", "1", "t", "y", "yes"}
 
 
@@ -69,7 +71,10 @@ class DistRaftServer:
         except Problem as problem:
             return self._failed(problem, request)
         found = calls.got(settled.results[0])
-        return self._response_of({"ok": True, "key": key, "value": None if found is None else json.loads(found[0])}, 200, request)
+        try:
+            return self._response_of({"ok": True, "key": key, "value": None if found is None else json.loads(found[0])}, 200, request)
+        except ValueError as error:  # a number that Python does not read, or writes as none
+            return self._refused(f"system error: {error}", 503, request)
 
     async def set(self, request: Request) -> Response:
         """Write the form's `value` to a key."""
@@ -155,6 +160,8 @@ class DistRaftServer:
         return self._response_of({"ok": False, "error": error}, status, request)
 
     def _response_of(self, told: Mapping[str, Any], status: int, request: Request) -> Response:
+        text = json.dumps(told, ensure_ascii=False, indent=self._indent, sort_keys=True, allow_nan=False)
+        # Half of a surrogate pair stays an escape; JSON has no other place for one.
+        body = _HALF_OF_A_PAIR.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode()
         self._metrics.called(request.method, status)
-        text = json.dumps(told, ensure_ascii=False, indent=self._indent, sort_keys=True)
-        return Response(text.encode() + b"\n", status, media_type="application/json")
+        return Response(body + b"\n", status, media_type="application/json")

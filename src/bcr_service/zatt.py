@@ -113,7 +113,7 @@ class ZattPort:
         kind = asked.get("type") if isinstance(asked, dict) else None
         if kind == "get":
             found = await look(self._asking, "")
-            return {"type": "result", "success": True, "data": {key: json.loads(text) for key, (text, _) in found.items()}}
+            return {"type": "result", "success": True, "data": {key: _value_in(text, key) for key, (text, _) in found.items()}}
         if kind == "append":
             return await self._append(asked.get("data"))
         if kind == "diagnostic":
@@ -168,7 +168,20 @@ async def _message(reader: asyncio.StreamReader) -> Any:
             return None
     whole = msgpack.Unpacker(max_buffer_size=REQUEST_LIMIT_BYTES, strict_map_key=False)
     whole.feed(b"".join(parts))
-    return whole.unpack()
+    try:
+        return whole.unpack()
+    except TypeError as error:  # a key that is a list, or a map
+        raise ValueError(error) from error
+
+
+def _value_in(text: str, key: str) -> Any:
+    """The JSON as MessagePack has it. Raises Problem where it has not: for an integer of more than 64 bits, or half of a surrogate pair."""
+    try:
+        value = json.loads(text)
+        msgpack.packb(value)
+    except (ValueError, OverflowError) as error:
+        raise Problem(409, f"at {key[:40]} stands a value that MessagePack has not: {error}") from error
+    return value
 
 
 def _json_of(value: Any) -> bytes:

@@ -273,13 +273,18 @@ def test_what_zatt_cannot_do_is_told_and_has_not_happened(family, message):
     assert Dictionary(family.ports("zatt"))["k"] is None
 
 
-def test_bytes_that_are_no_messagepack_are_told_to_zatts_caller(family):
-    with socket.create_connection(("127.0.0.1", family.ports("zatt")[0]), timeout=LIMIT_S) as connection:
-        connection.sendall(b"\xc1GET / HTTP/1.1\r\n\r\n")
+def told_of_bytes(port, data):
+    """What zatt answers to these bytes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as connection:
+        connection.sendall(data)
         received = b""
         while block := connection.recv(1_000):
             received += block
-    assert msgpack.unpackb(received)["success"] is False
+    return msgpack.unpackb(received)
+
+
+def test_bytes_that_are_no_messagepack_are_told_to_zatts_caller(family):
+    assert told_of_bytes(family.ports("zatt")[0], b"\xc1GET / HTTP/1.1\r\n\r\n")["success"] is False
 
 
 def test_a_map_of_zatt_may_come_in_pieces(family):
@@ -289,6 +294,57 @@ def test_a_map_of_zatt_may_come_in_pieces(family):
         for first in range(0, len(message), 7):
             connection.sendall(message[first : first + 7])
         assert msgpack.unpackb(connection.recv(1_000)) == {"type": "result", "success": True}
+
+
+@pytest.mark.parametrize("data", [b"\x81\x91\x01\x02", b"\x82\xa4type\xa3get\x81\x01\x02\x03"])
+def test_a_map_of_zatt_with_a_key_that_no_dictionary_has_is_told(family, data):
+    answer = told_of_bytes(family.ports("zatt")[0], data)
+    assert (answer["success"], answer["definite"]) == (False, True)
+    assert answer["error"].startswith("no MessagePack map")
+
+
+# Values of JSON that have no form in some dialect.
+LARGE = {"64 bits": b"[18446744073709551616]", "digits": b"[%s]" % (b"7" * 5_000), "half a pair": b'["\\ud800 and"]', "infinity": b"[1e400]"}
+
+
+@pytest.mark.parametrize("kind", ["64 bits", "digits", "half a pair"])
+def test_what_messagepack_has_not_is_told_with_its_key(family, kind):
+    assert family.ask("PUT", "/keys/odd", LARGE[kind])[0] == 204
+    try:
+        answer = Dictionary(family.ports("zatt")).ask({"type": "get"})
+        assert not answer["success"]
+        assert answer["error"].startswith("at odd stands a value that MessagePack has not")
+    finally:
+        assert family.ask("DELETE", "/keys/odd")[0] == 204
+    assert Dictionary(family.ports("zatt")).ask({"type": "get"})["success"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "told"),
+    [
+        ("64 bits", 200, {"ok": True, "key": "odd", "value": [2**64]}),
+        ("half a pair", 200, {"ok": True, "key": "odd", "value": ["\ud800 and"]}),
+        ("digits", 503, None),
+        ("infinity", 503, None),
+    ],
+)
+def test_what_python_does_not_read_or_write_is_an_error_of_distraft_and_no_failure(family, kind, status, told):
+    assert family.ask("PUT", "/keys/odd", LARGE[kind])[0] == 204
+    try:
+        answered, answer = distraft(family.ports("distraft")[0], "GET", "/odd")
+        assert answered == status
+        assert answer == told if told else answer["error"].startswith("system error")
+    finally:
+        family.ask("DELETE", "/keys/odd")
+
+
+@pytest.mark.parametrize(("kind", "status"), [("64 bits", 400), ("digits", 400), ("half a pair", 200)])
+def test_the_assignment_gives_a_list_with_any_number_to_nobody(family, kind, status):
+    assert family.ask("PUT", "/keys/odd", LARGE[kind])[0] == 204
+    try:
+        assert call(family.ports("keyvalue")[0], "GET", "/keys/odd")[0] == status
+    finally:
+        family.ask("DELETE", "/keys/odd")
 
 
 def test_a_crowd_that_takes_all_places_of_zatt_leaves_others_served(family):
