@@ -236,7 +236,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "sim": (_sim, "simulate scenario files in virtual time, under an oracle"),
     "spec": (_spec, "hold simulated runs against the specification that runs, and measure what its queries cost"),
     "hunt": (_hunt, "simulate many seeds on all cores, and make small scenarios of what fails"),
-    "fuzz": (_fuzz, "send what nobody should send, as a stranger and as an insider, and say what came of it"),
+    "fuzz": (_fuzz, "send what nobody should send, as a stranger, an insider and a caller, and say what came of it"),
     "bugs": (_bugs, "put known bugs into the source, in memory, and count the seeds until the hunt finds them"),
     "grade": (_grade, "grade a changed src: scenarios, seeds and sentences, under limits, with points"),
     "bench": (_bench, "measure what an operation must cost, and compare with others"),

@@ -304,7 +304,12 @@ def test_a_map_of_zatt_with_a_key_that_no_dictionary_has_is_told(family, data):
 
 
 # Values of JSON that have no form in some dialect.
-LARGE = {"64 bits": b"[18446744073709551616]", "digits": b"[%s]" % (b"7" * 5_000), "half a pair": b'["\\ud800 and"]', "infinity": b"[1e400]"}
+LARGE = {
+    "64 bits": b"[18446744073709551616]",
+    "digits": b"[%s]" % (b"7" * 5_000),
+    "half a pair": b'["\\ud800 and"]',
+    "infinity": b"[1e400]",
+}
 
 
 @pytest.mark.parametrize("kind", ["64 bits", "digits", "half a pair"])
