@@ -362,7 +362,7 @@ def _insiders(tally: FuzzTally, seed: int, budget: Budget) -> None:
 
 
 def _callers(tally: FuzzTally, seed: int, budget: Budget) -> None:
-    from bcr_fuzz.callers import attack_services
+    from bcr_fuzz.service_attack import attack_services
 
     attack_services(tally, seed, budget)
 

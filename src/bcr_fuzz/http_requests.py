@@ -292,7 +292,7 @@ def _change_body(request: HttpRequest, chance: random.Random) -> None:
             request.body = changed_bytes(request.body, chance)
             return
         marked = json.dumps(_with_odd_part(parsed, chance, lambda: "odd part"), ensure_ascii=False)
-        request.body = marked.replace('"odd part"', chance.choice(ODD_JSON)).encode()
+        request.body = marked.replace('"odd part"', chance.choice(ODD_JSON)).encode("utf-8", "surrogatepass")
     else:
         request.body = chance.choice(ODD_JSON).encode()
 

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from bcr_fuzz import callers, fuzz
+from bcr_fuzz import fuzz, service_attack
 from bcr_fuzz.http_answers import NoAnswer, read_answer
 from bcr_fuzz.http_requests import scene_of
 
 INTERFACES = ("gateway", "distraft", "keyvalue", "zatt")
-SCENES = 600
+SCENES = 2_000
 
 
 def test_a_seed_and_a_number_say_what_a_caller_sends():
@@ -101,7 +101,7 @@ def attacked(said, scenes, monkeypatch):
             ports={kind: [port] for kind in ("gateway", "distraft")}, token=None, elsewhere=None, process=SimpleNamespace(poll=lambda: None, pid=0),
             address_of=lambda *_: ("127.0.0.1", port),
         )  # fmt: skip
-        attack = callers.CallersAttack(target, 0, 0)
+        attack = service_attack.CallersAttack(target, 0, 0)
         await attack.run(scenes, fuzz.Budget(scenes, 1.0), None)
         server.close()
         return attack
@@ -130,9 +130,9 @@ def test_what_nobody_declares_is_noted_with_the_scenes_that_it_answers(said, odd
 
 
 def test_tracebacks_in_what_a_service_prints_are_counted_by_place():
-    place = f'  File "{callers.SOURCES}/bcr_service/zatt.py", line 7, in f'
+    place = f'  File "{service_attack.SOURCES}/bcr_service/zatt.py", line 7, in f'
     one = f"Traceback (most recent call last):\n{place}\n    f()\nKeyError: 'a'\n"
-    found = callers.tracebacks_in(f'line\n{one}more\n{one}Traceback (most recent call last):\n  File "x.py", line 1\nOSError: b\n')
+    found = service_attack.tracebacks_in(f'line\n{one}more\n{one}Traceback (most recent call last):\n  File "x.py", line 1\nOSError: b\n')
     assert found == Counter({f"{place.strip()}: KeyError": 2, "no place of ours: OSError": 1})
 
 
@@ -157,7 +157,7 @@ class Liar:
     ],
 )
 def test_an_honest_caller_notices_what_is_not_as_it_was_told(monkeypatch, answers, problem):
-    caller = callers.HonestCaller(Liar(answers))
+    caller = service_attack.HonestCaller(Liar(answers))
     given = iter(answers)
     monkeypatch.setattr(caller, "_ask", lambda *_: next(given))
     caller._write("key", "one")

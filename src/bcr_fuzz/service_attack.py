@@ -417,7 +417,7 @@ def _discarding(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
         yield None
         return
     process = subprocess.Popen(
-        [sys.executable, "-c", "from bcr_fuzz import callers; callers.discard()"],
+        [sys.executable, "-c", "from bcr_fuzz import service_attack; service_attack.discard()"],
         cwd=SOURCES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
