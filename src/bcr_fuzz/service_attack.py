@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,8 @@ CONNECT_LIMIT_S = 5.0
 SENT_LIMIT_S = 15.0  # for what is sent to be taken
 QUIET_S = 1.0  # in which something of an answer has to come, or no more is waited for
 CALL_LIMIT_S = 40.0  # of the honest caller
+CLOSED_LIMIT_S = 20.0  # for the service to close what attackers have left
+FEW_OPEN = 8  # descriptors that come and go
 LOOK_S = 0.5
 HONEST_KEYS = 10
 # Statuses of 500 and more that each interface declares.
@@ -368,10 +370,21 @@ def _attack(target: CallerTarget, tally: FuzzTally, seed: int, budget: Budget, e
     tally.messages += attack.sent
     tally.outcomes.update(attack.outcomes)
     taken = turns.taken if turns else {True: [], False: []}
-    tally.measured.append(
-        FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, attack.largest_mib, first_open, attack.most_open)
-    )
+    spare = AT_ONCE + STAYING + FEW_OPEN  # the attackers' own connections, which all may be to one gateway
+    measured = FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, attack.largest_mib, first_open, attack.most_open, spare)
+    tally.measured.append(measured)
+    tally.findings += [f"seed {seed}: {each}" for each in kept_open(lambda: most_descriptors(pid), first_open)]
     _judge(attack, tally, family, configuration, took_s)
+
+
+def kept_open(descriptors: Callable[[], int], first: int) -> list[str]:
+    """What the service still has open although its attackers have gone; nothing where it soon has no more than before."""
+    deadline_s = time.monotonic() + CLOSED_LIMIT_S
+    while (open_now := descriptors()) > first + FEW_OPEN:
+        if time.monotonic() > deadline_s:
+            return [f"{open_now} descriptors {CLOSED_LIMIT_S:g} s behind the attack, {first} before"]
+        time.sleep(LOOK_S)
+    return []
 
 
 def _judge(attack: CallersAttack, tally: FuzzTally, family: set[int], configuration: int, took_s: float) -> None:

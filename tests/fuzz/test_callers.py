@@ -136,6 +136,14 @@ def test_tracebacks_in_what_a_service_prints_are_counted_by_place():
     assert found == Counter({f"{place.strip()}: KeyError": 2, "no place of ours: OSError": 1})
 
 
+@pytest.mark.parametrize(("last", "found"), [(18, []), (19, ["19 descriptors 0.1 s behind the attack, 10 before"])])
+def test_what_stays_open_behind_the_attackers_is_a_finding(monkeypatch, last, found):
+    monkeypatch.setattr(service_attack, "CLOSED_LIMIT_S", 0.1)
+    monkeypatch.setattr(service_attack, "LOOK_S", 0.01)
+    counts = iter([100, 50])
+    assert service_attack.kept_open(lambda: next(counts, last), 10) == found
+
+
 class Liar:
     """Instead of a service: answers calls as it is told, on the honest caller's own thread."""
 
