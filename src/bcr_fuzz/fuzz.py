@@ -74,6 +74,7 @@ class FuzzMeasurement:
     first_open: int
     most_open: int
     spare_open: int = SPARE_DESCRIPTORS  # that a process may have open beyond those
+    spare_mib: float = SPARE_MIB  # that it may hold beyond those
 
 
 class Budget:
@@ -165,7 +166,7 @@ def compared(tally: FuzzTally) -> list[str]:
         tally.notes.append(
             f"{each.first_mib:.0f} MiB and {each.first_open} descriptors before, at most {each.most_mib:.0f} and {each.most_open}"
         )
-        if each.most_mib > each.first_mib + SPARE_MIB:
+        if each.most_mib > each.first_mib + each.spare_mib:
             found.append(f"{each.most_mib:.0f} MiB, {each.first_mib:.0f} before anything was sent")
         if each.most_open > each.first_open + each.spare_open:
             found.append(f"{each.most_open} descriptors, {each.first_open} before anything was sent")

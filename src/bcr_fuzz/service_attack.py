@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from bcr_fuzz.families import family_of, most_descriptors, most_mib
-from bcr_fuzz.fuzz import Budget, FuzzMeasurement, FuzzTally
+from bcr_fuzz.fuzz import SPARE_MIB, Budget, FuzzMeasurement, FuzzTally
 from bcr_fuzz.http_answers import NoAnswer, read_answer
 from bcr_fuzz.http_requests import Scene, scene_of
 from bcr_fuzz.turns import Turns
@@ -48,6 +48,7 @@ SENT_LIMIT_S = 15.0  # for what is sent to be taken
 QUIET_S = 1.0  # in which something of an answer has to come, or no more is waited for
 CALL_LIMIT_S = 40.0  # of the honest caller
 CLOSED_LIMIT_S = 20.0  # for the service to close what attackers have left
+BODIES_MIB = 64  # of bodies that are on their way, which a gateway holds by its own limit
 FEW_OPEN = 8  # descriptors that come and go
 LOOK_S = 0.5
 HONEST_KEYS = 10
@@ -371,7 +372,9 @@ def _attack(target: CallerTarget, tally: FuzzTally, seed: int, budget: Budget, e
     tally.outcomes.update(attack.outcomes)
     taken = turns.taken if turns else {True: [], False: []}
     spare = AT_ONCE + STAYING + FEW_OPEN  # the attackers' own connections, which all may be to one gateway
-    measured = FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, attack.largest_mib, first_open, attack.most_open, spare)
+    measured = FuzzMeasurement(
+        tuple(taken[True]), tuple(taken[False]), first_mib, attack.largest_mib, first_open, attack.most_open, spare, BODIES_MIB + SPARE_MIB
+    )
     tally.measured.append(measured)
     tally.findings += [f"seed {seed}: {each}" for each in kept_open(lambda: most_descriptors(pid), first_open)]
     _judge(attack, tally, family, configuration, took_s)
