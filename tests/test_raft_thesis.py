@@ -316,6 +316,17 @@ def test_if_the_transfer_does_not_complete_after_an_election_timeout_the_prior_l
     assert len(rig.told(Response, "client 0")) == 1
 
 
+def test_clients_do_not_wait_for_a_target_that_is_silent_however_often_an_operator_asks():
+    rig, now_ms = leader()
+    for later_ms in range(50, 2 * TIMEOUT_MS, 50):
+        rig.hear(now_ms + later_ms, confirmed(1, 1, 1))
+    rig.ask(now_ms + TIMEOUT_MS + 10, TRANSFER, 2)
+    rig.hear(now_ms + TIMEOUT_MS + 20, put(0, 0))
+    rig.hear(now_ms + TIMEOUT_MS + 30, confirmed(1, 1, 2))
+    rig.run(now_ms + TIMEOUT_MS + 50)
+    assert len(rig.told(Response, "client 0")) == 1
+
+
 def test_who_leads_as_it_was_asked_to_tells_so():
     rig, now_ms = leader()
     rig.ask(now_ms, TRANSFER, 0)

@@ -19,6 +19,7 @@ from bcr_sim.world import MILLISECOND_NS
 class BraftRun(RaftRun):
     """A run of servers of which t may lie, and their clients."""
 
+    is_answered_by_leader = False
     keys_in_setup = 2
     oracle: BraftOracle  # type: ignore[assignment]
 

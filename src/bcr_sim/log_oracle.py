@@ -29,6 +29,7 @@ class LogOracle:
         self._applied_index: dict[Container, int] = {}
         self._final_entries: list[tuple[bytes, tuple[Executed, ...]]] = []  # by index, from 1: digest of the entry, and what it gave
         self.breaches: list[Breach] = []
+        self.terms: set[int] = set()  # in which requests that were executed were put into the log
 
     def _lies(self, container: Container) -> bool:
         return self._asks_lies(container)
@@ -69,6 +70,8 @@ class LogOracle:
                 self.tell("validity", f"{container.name} executed at index {index} what no client asked for")
         executed = tuple(self._model.execute((0, index, place), request) for place, request in enumerate(entry.requests))
         self._final_entries.append((entry.digest, executed))
+        if executed:
+            self.terms.add(entry.term)
 
     def _has(self, index: int, digest: bytes) -> bool:
         """Whether this is the entry that was executed at an index."""

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bcr.faults.plans import faulty_by
+import msgspec
+
+from bcr.faults.plans import faulty_by, keeps_clients_waiting
 from bcr.raft.disk_store import stored_on
 from bcr.raft.persistent import Stored
 from bcr.scenario import Scenario
@@ -66,6 +68,7 @@ class RaftRun(_Run):
     """A run of servers and clients of Raft."""
 
     source = _SkewedSource
+    is_answered_by_leader = True  # and by nobody else
     keys_in_setup = 0  # arguments about keys that a server is set up with
     oracle: RaftOracle  # type: ignore[assignment]
 
@@ -98,7 +101,8 @@ class RaftRun(_Run):
             record = self.record or RunRecord(b"", (), (), (), protocol=self.scenario.protocol)
             judgement = JUDGES[self.scenario.protocol](self.launch, record, None)
             self._check_time(record)
-        return self._outcome_of(record, judgement, what_hinders, complaints)
+        told = self._outcome_of(record, judgement, what_hinders, complaints)
+        return msgspec.structs.replace(told, terms=tuple(sorted(self.oracle.terms)))
 
     def _conduct(self) -> str | None:
         if not self.scenario.durable:
@@ -112,7 +116,8 @@ class RaftRun(_Run):
         others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name not in ("crash", "restart")}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)
-        return len(faulty | others) <= self.scenario.spare and not is_client_gone and not has_links_cut
+        is_kept_waiting = self.is_answered_by_leader and keeps_clients_waiting(record.faults)
+        return len(faulty | others) <= self.scenario.spare and not (is_client_gone or has_links_cut or is_kept_waiting)
 
     def _check_time(self, record: RunRecord) -> None:
         """Every request is answered in time, once nothing hinders any more (`_patience_ns` says how long that may take)."""

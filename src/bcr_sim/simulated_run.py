@@ -64,7 +64,8 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a simulated run.
 
     `breaches` are the properties that did not hold, each with what shows it; an empty tuple is a good run. `trace` is
-    the digest of everything that happened, `steps` all of it where it was asked for.
+    the digest of everything that happened, `steps` all of it where it was asked for. `terms` are those of Raft in which
+    requests that were executed were put into the log.
     """
 
     breaches: tuple[str, ...]
@@ -75,6 +76,7 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     record: RunRecord
     result: dict[str, Any]
     steps: tuple[TraceEvent, ...] = ()
+    terms: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:

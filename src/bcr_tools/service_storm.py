@@ -35,6 +35,13 @@ client_timeout = 1000
 head_timeout = 1000
 nonhead_timeout = 1000
 """
+LIAR_FILE = """protocol = byzantine_raft
+t = 1
+durable = on
+client_window = 8
+checkpt_interval = 20
+client_timeout = 1000
+"""
 KEYS = 20
 START_LIMIT_S = 180.0
 CALL_LIMIT_S = 40.0
@@ -155,11 +162,17 @@ def unkept(words: Sequence[AppendedWord], found: Sequence[str]) -> str | None:
 
 
 class Storm:
-    """A service in the laboratory, its callers, and what is done to it."""
+    """A service in the laboratory, its callers, and what is done to it.
+
+    Faults are given to replicas at `may_lie`.
+    """
 
     file = FILE
     gateways = 1
     replicas = 3
+    actions: Sequence[str] = ACTIONS
+    faults: Sequence[str] = FAULTS
+    may_lie: Sequence[int] = range(3)
 
     def __init__(self, folder: Path, callers: int, seed: int) -> None:
         self._folder = folder
@@ -201,7 +214,7 @@ class Storm:
 
     def round(self, calls: int) -> str:
         """Do something to the service while callers call, and let them make so many calls after that; returns what was done."""
-        done = self._strike(self._chance.choice(ACTIONS))
+        done = self._strike(self._chance.choice(self.actions))
         self.await_service("/keys?limit=1&timeout_ms=2000", "GET")
         self._await_calls(calls, done)
         return done
@@ -237,13 +250,16 @@ class Storm:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         process.send_signal(number)
             psutil.wait_procs(family, START_LIMIT_S)
+            assert self._process is not None
+            self._process.wait()
             self.start()
             return "everything was killed, and started again"
         if action == "power_cut":
             self._ask("POST", "/lab/power_cut")
             return "power was cut"
         if action == "fault":
-            fault = self._chance.choice(FAULTS)
+            replica = f"replica_{self._chance.choice(self.may_lie)}"
+            fault = self._chance.choice(self.faults)
             self._ask("POST", f"/lab/fault/{replica}", fault)
             return f"{replica} was given {fault}"
         self._ask("POST", f"/lab/{action}/{replica}")
@@ -294,6 +310,16 @@ class Storm:
             for process in self._family() if self._process.poll() is None else []:
                 process.kill()
             self._process.wait()
+
+
+class LiarStorm(Storm):
+    """A service of Raft among liars. Nobody takes a faulty server's place, so that the one that may lie is always the same."""
+
+    file = LIAR_FILE
+    replicas = 4
+    actions = tuple(action for action in ACTIONS if action != "olympus")
+    faults = ("after(0),chaos(200)", "after(0),equivocate()", "after(0),change_result()", "after(0),break_chain()")
+    may_lie = (3,)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Runs many scenarios with faults chosen at random, up to t replicas at once; a seed is enough to run one again.
 
-With --service one service is hit while many call it; with --protocol raft beside that it is cut into three servers and two, and healed. With --trials the processes of runs are hit from outside instead: crashed, stopped, or the command is interrupted; and with
-`olympus` the configuration service is killed when the chain serves.
+With --service one service is hit while many call it; with --protocol raft it is cut into three servers and two beside that, and healed, and
+with byzantine_raft one of its four servers lies. With --trials the processes of runs are hit from outside instead: crashed, stopped, or the
+command is interrupted; and with `olympus` the configuration service is killed when the chain serves.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from bcr_run.command import run_text
 from bcr_run.extras import NotSetUp, demand
 from bcr_run.options import formerly, natural, positive
 from bcr_tools.partition_storm import PartitionStorm
-from bcr_tools.service_storm import Storm, run_service_storm
+from bcr_tools.service_storm import LiarStorm, Storm, run_service_storm
 from bcr_tools.trials import TURNS, OtherTrials, run_trials, trial_of
 
-SERVICE_STORMS: Mapping[str, type[Storm]] = {"shuttle": Storm, "raft": PartitionStorm}
+SERVICE_STORMS: Mapping[str, type[Storm]] = {"shuttle": Storm, "raft": PartitionStorm, "byzantine_raft": LiarStorm}
 TIMEOUT_MS = 400
 PER_CLIENT = 8
 # What comes late is served late, and a process that stands still for long is as good as crashed.
@@ -122,9 +123,8 @@ def main(arguments: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if options.service:
             try:
-                demand_command("storm --service", options.protocol)
                 demand("service")
-            except (NotSetUp, NotOfProtocol) as problem:
+            except NotSetUp as problem:
                 parser.error(f"--service: {problem}")
             kind = SERVICE_STORMS[options.protocol]
             return run_service_storm(options.count, options.calls, kind(folder, options.callers, options.seed), options.seed)

@@ -1,10 +1,10 @@
-"""Storm and atlas take protocols from their declarations, and refuse what is not of one, with the reason."""
+"""The storm takes protocols from their declarations, and refuses what is not of one, with the reason."""
 
 import pytest
 
 from bcr.scenario import parse_scenario
 from bcr.scenario.protocols import PROTOCOLS
-from bcr_tools import atlas, storm
+from bcr_tools import storm
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -22,7 +22,7 @@ def test_every_seed_of_a_storm_is_a_file_that_nobody_objects_to(protocol):
 
 @pytest.mark.parametrize(
     ("command", "arguments", "why"),
-    [(atlas, [], "the chain"), (storm, ["--trials", "crash"], "they expect the chain to replace"), (storm, ["--restarts"], "they expect")],
+    [(storm, ["--trials", "crash"], "they expect the chain to replace"), (storm, ["--restarts"], "they expect")],
 )
 def test_what_is_not_of_a_protocol_is_refused_with_the_reason(command, arguments, why, capsys):
     with pytest.raises(SystemExit) as ended:

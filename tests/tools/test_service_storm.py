@@ -43,8 +43,10 @@ def test_the_answers_are_counted():
     assert counted == "answers: 2 204, 1 nobody there; words: 2 confirmed, 1 refused, 1 unknown"
 
 
-def test_a_short_storm_holds(tmp_path, capsys):
-    assert storm.main(["--service", "--count", "1", "--calls", "100", "--callers", "5", "--output", str(tmp_path)]) == 0
+@pytest.mark.parametrize("protocol", ["shuttle", "byzantine_raft"])
+def test_a_short_storm_holds(tmp_path, capsys, protocol):
+    arguments = ["--protocol", protocol, "--count", "1", "--calls", "100", "--callers", "5", "--output", str(tmp_path)]
+    assert storm.main(["--service", *arguments]) == 0
     said = capsys.readouterr().out
     assert "round 1 of 1" in said
     assert said.endswith("seed 0: holds\n")
@@ -60,9 +62,3 @@ def test_an_old_value_on_the_side_of_two_is_told(tmp_path, monkeypatch, status, 
     monkeypatch.setattr(cut, "_exchange", lambda *_: (status, body))
     cut._read_on_the_side_of_two(3)
     assert (cut.unanswered, cut.problems) == (unanswered, problems)
-
-
-def test_a_storm_of_a_service_that_has_no_disks_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        storm.main(["--service", "--protocol", "byzantine_raft"])
-    assert "in memory only" in capsys.readouterr().err

@@ -91,6 +91,11 @@ def faulty_by(faults: Iterable[FaultPlan], patience_ms: int) -> dict[int, set[in
     return positions
 
 
+def keeps_clients_waiting(faults: Iterable[FaultPlan]) -> bool:
+    """Whether a server of Raft may lead, hear of clients and answer none: nobody but clients misses anything, so that it leads on."""
+    return any(fault.failure.name == "mute_clients" for fault in faults)
+
+
 def spoiled_in_raft(faults: Iterable[FaultPlan]) -> set[tuple[int, int]]:
     """The same as `spoiled_by` for a server of Raft: what it missed it hears again, and so only a lie spoils its state."""
     return {(fault.configuration, fault.position) for fault in faults if fault.effect in ("lie", "state")}

@@ -134,7 +134,6 @@ RAFT = Protocol(
     why_no_lies=UNTRUSTED,
     is_replaced=False,
     without={
-        "atlas": "what it prescribes, by head, middle and tail, is of the chain; ./bcr hunt --protocol raft tries the faults of Raft",
         "storm --trials": "they expect the chain to replace whom they hit; `restart(replica_1,60)` in a file brings a server of Raft back",
         "bench prediction": "the counts of messages and signatures are those of the chain",
     },
@@ -209,9 +208,7 @@ BYZANTINE_RAFT = Protocol(
     meanings=BRAFT_FAILURES,
     is_replaced=False,
     without={
-        "atlas": "what it prescribes, by head, middle and tail, is of the chain; ./bcr hunt --protocol byzantine_raft tries its faults",
         "storm --trials": "they expect the chain to replace whom they hit; `restart(replica_1,60)` in a file brings a server back",
-        "storm --service": "it kills servers, and those of a service of this protocol are in memory only",
         "bench prediction": "the counts of messages and signatures are those of the chain",
     },
     options=dict.fromkeys(("free", "mutate", "amnesia"), "it is made for the messages and the memory of the chain's replicas"),

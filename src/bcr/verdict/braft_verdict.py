@@ -22,7 +22,7 @@ def judge_braft(record: RunRecord, workloads: Workloads, client_window: int, t: 
     reasons = tuple(first_reasons(_unproved(record, t)))
     if reasons:
         return Judgement("fail", reasons)
-    return judge_raft(record, workloads, client_window, per_fault=3, **more)
+    return judge_raft(record, workloads, client_window, per_fault=3, is_answered_by_leader=False, **more)
 
 
 def _unproved(record: RunRecord, t: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from bcr.faults.plans import faulty_by, spoiled_in_raft, struck_by
+from bcr.faults.plans import faulty_by, keeps_clients_waiting, spoiled_in_raft, struck_by
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
@@ -31,13 +31,15 @@ def judge_raft(
     limits: StateLimits = DEFAULT_LIMITS,
     replicated: ReplicatedObject[Any] | str = DEFAULT,
     per_fault: int = 2,
+    is_answered_by_leader: bool = True,
     deciding: Collection[int] | None = None,
 ) -> Judgement:
     """The verdict on a run whose client k was to have `workloads[k][n]` executed as its request n. Never raises.
 
     `fail`: results or states do not fit together, or a run was given up (`given_up` says why) although no more than a minority had
     faults. `unknown`: nothing is wrong as far as the record goes, but it does not go to the end. A faulty server takes `per_fault`
-    others to bear. A final report is owed by the servers that are `deciding`; where that is not known, by all up to the last that gave one.
+    others to bear. Where clients are answered by the leader alone (`is_answered_by_leader`), a faulty one may keep them waiting. A final
+    report is owed by the servers that are `deciding`; where that is not known, by all up to the last that gave one.
     """
     reasons = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
     if reasons:
@@ -48,7 +50,8 @@ def judge_raft(
     faulty_servers = faulty_by(record.faults, patience_ms).get(0, set())
     servers = {signed.statement.position for signed in record.replicas} | faulty_servers
     has_majority = per_fault * len(faulty_servers) < max(len(servers), per_fault + 1)
-    if isinstance(given_up, Hindrance) or not has_majority or is_complete(record, workloads):
+    is_promised = has_majority and not (is_answered_by_leader and keeps_clients_waiting(record.faults))
+    if isinstance(given_up, Hindrance) or not is_promised or is_complete(record, workloads):
         return Judgement("unknown", (given_up, *gaps))
     return Judgement("fail", (f"{given_up}, and a majority of the servers owes the answers", *gaps))
 
