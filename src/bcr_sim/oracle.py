@@ -92,6 +92,7 @@ class Oracle:
         self._active_digests: dict[tuple[int, int], dict[Container, bytes]] = {}
         self._spoken_slots: dict[tuple[int, str], int] = {}  # (configuration, replica) -> slots that follow from what it said
         self.breaches: list[Breach] = []
+        self.convinces_olympus: Callable[[SignedRequest], bool] = lambda _: False
         self.on_breach: Callable[[Breach], None] = lambda _: None  # is told of each when it is found
 
     def tell(self, name: str, what: str) -> None:
@@ -205,13 +206,16 @@ class Oracle:
                 self.tell("admission", f"{who} executed in slot {slot} requests of client {client} under two keys")
             is_of_a_client = request.signer == client and 0 <= holder < len(self._workloads) and author is not None
             is_liar = is_of_a_client and holder in self._liars
-            # A liar's codes may convince Olympus, who has the others catch up with the request, and not this replica.
-            may_be_uneven = is_liar and not configuration.is_transferable
-            if author is None or not is_of_a_client or not (may_be_uneven or request.is_authentic(author)):
+            if author is None or not is_of_a_client or not (request.is_authentic(author) or self._is_vouched_for(request, configuration)):
                 self.tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
             if not (is_liar or request.statement.operations == VOID or self._is_of_workload(request.statement, holder)):
                 self.tell("validity", f"{who} executed in slot {slot} what client {client} was not to send")
+
+    def _is_vouched_for(self, request: SignedRequest, configuration: Membership) -> bool:
+        """Whether a request that does not convince a replica convinces Olympus, who may have had the replica catch up with it: with codes
+        for each reader a liar, be it the client or whoever passed it on, may spoil some of them alone."""
+        return not configuration.is_transferable and self.convinces_olympus(request)
 
     def _is_of_workload(self, request: Request, holder: int) -> bool:
         """Whether it is what its client was to send. Which request of the workload a later session begins with only the client
@@ -298,6 +302,12 @@ class Oracle:
                     name = f"client {request.client}, request {request.number}"
                     where = "in what the service went on from it was " + (_words_of(model_outcome) if model_outcome else "never executed")
                     self.tell("results", f"{name}: accepted as {_words_of((outcome.place, outcome.results))}, and {where}")
+
+
+def is_of_its_client(request: SignedRequest, configuration: Membership, keys: Keys) -> bool:
+    """Whether a request convinces whoever has these keys."""
+    author = _author_of(request, configuration, keys)
+    return author is not None and request.is_authentic(author)
 
 
 def _author_of(request: SignedRequest, configuration: Membership, keys: Keys) -> Author | None:

@@ -26,6 +26,7 @@ from bcr.signed import signing
 from bcr.signed.control import verb_and_parts
 from bcr.signed.encoding import decode
 from bcr.signed.macs import UnevenMacKeys
+from bcr.signed.statements import SignedRequest
 from bcr.state.cache import LatestRequests
 from bcr.verdict.judge import Judgement, judge
 from bcr.verdict.record import RunRecord
@@ -42,8 +43,8 @@ from bcr_sim.distalgo import Container, System
 from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
-from bcr_sim.oracle import Oracle
-from bcr_sim.power import Power
+from bcr_sim.oracle import Oracle, is_of_its_client
+from bcr_sim.power import OLYMPUS, Power
 from bcr_sim.properties import Bounds, Interference, Memory, check_pauses, check_time, check_work, hindered_until_ms
 from bcr_sim.signatures import StandIn
 from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
@@ -154,10 +155,16 @@ class _Run:
         self.oracle = Oracle(self.launch.workloads, scenario.client_window, self._is_correct, liars, self.limits, scenario.replicated,
                              scenario.session_slots)  # fmt: skip
         self.oracle.on_breach = self.trace.breached
+        self.oracle.convinces_olympus = self._convinces_olympus
         self.power = Power(self, scenario.num_replicas)
         self.memory = Memory(self.bounds, self.interference, self.oracle.tell)
         self.members: dict[int, list[Container]] = {}  # by configuration, as they are once it answers
         self.has_acceptance_of_all = getattr(self.launch.settings, "acceptance", "all") == "all"
+
+    def _convinces_olympus(self, request: SignedRequest) -> bool:
+        """Whether Olympus, the last if it began again, takes the request for its client's."""
+        states = [each.process._state for each in self.system.all() if each.name == OLYMPUS]
+        return bool(states) and is_of_its_client(request, states[-1].view, states[-1].keys)
 
     def container_of(self, task: Any) -> Container:
         return next(each for each in self.system.all() if each.task is task)

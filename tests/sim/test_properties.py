@@ -443,6 +443,17 @@ def test_what_a_lying_client_signed_is_legal_and_what_another_did_not_is_not():
     assert len(oracle.breaches) == 1
 
 
+@pytest.mark.parametrize(("is_transferable", "is_convinced", "breaches"), [(False, True, 0), (False, False, 1), (True, True, 1)])
+def test_a_request_whose_code_for_a_replica_is_spoiled_is_one_if_it_convinces_olympus(is_transferable, is_convinced, breaches):
+    unconvincing = SimpleNamespace(statement=Request(0, 0, ()), signer=0, is_authentic=lambda key: False)
+    container = SimpleNamespace(process=SimpleNamespace(_state=SimpleNamespace(
+        configuration=SimpleNamespace(client_key=lambda client: "its key", is_transferable=is_transferable, clients=(None,)), keys=None)))  # fmt: skip
+    oracle = Oracle([[()]], 1, lambda _: True, ())
+    oracle.convinces_olympus = lambda request: is_convinced and request is unconvincing
+    oracle._check_validity(container, "replica_0", 3, [unconvincing])
+    assert len(oracle.breaches) == breaches
+
+
 @pytest.mark.parametrize("name", ["first_run", "head_change_op", "tail_double_fail"])
 def test_a_scenario_of_the_project_keeps_all_bounds_also_at_a_small_checkpoint_interval(name):
     text = (PROJECT / "config" / f"{name}.config").read_text()
