@@ -97,6 +97,7 @@ class LogFile:
                 self._file.write(text)
             except OSError as error:
                 self._give_up(error)
+            logfiles.write_before_messages(self)
 
     def flush(self) -> None:
         if self._file is not None:
@@ -303,9 +304,7 @@ def sleep_s(duration_s: float) -> None:
 
 def open_log(path: Path) -> LogFile:
     """A file to append lines to, made with its folders if need be; what is wrong with it, it says itself."""
-    file = LogFile(lambda: _source.open_log(path), path)
-    logfiles.write_before_messages(file)
-    return file
+    return LogFile(lambda: _source.open_log(path), path)
 
 
 def open_spool(folder: Path) -> Spool:

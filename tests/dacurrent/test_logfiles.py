@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from bcr_runtime.ambient import LogFile
 from dacurrent import logfiles
 from dacurrent.links import Links
 
@@ -24,8 +25,8 @@ class Recorded:
 
 @pytest.fixture
 def files(monkeypatch):
-    monkeypatch.setattr(logfiles, "_files", [])
-    return logfiles._files
+    monkeypatch.setattr(logfiles, "_waiting", set())
+    return logfiles._waiting
 
 
 def test_the_log_is_written_before_the_messages_that_it_tells_of(files, monkeypatch):
@@ -41,8 +42,8 @@ def test_the_log_is_written_before_the_messages_that_it_tells_of(files, monkeypa
 
 def test_what_waits_is_written_once_where_the_process_forks(files, tmp_path):
     with open(tmp_path / "log", "a") as file:
-        logfiles.write_before_messages(file)
         file.write("a line\n")
+        logfiles.write_before_messages(file)
         child = os.fork()
         if child == 0:
             logfiles.flush()
@@ -54,11 +55,29 @@ def test_what_waits_is_written_once_where_the_process_forks(files, tmp_path):
 
 def test_a_log_that_cannot_be_written_is_told_of_and_ends_nothing(files, caplog):
     file = open("/dev/full", "a")  # noqa: SIM115 - closing it fails
-    logfiles.write_before_messages(file)
     file.write("a line\n")
+    logfiles.write_before_messages(file)
     with caplog.at_level(logging.ERROR, "da.transport"):
         logfiles.flush()
     assert "/dev/full cannot be written" in caplog.text
     with contextlib.suppress(OSError):
         file.close()
+    logfiles.write_before_messages(file)
     logfiles.flush()  # a closed one is left alone
+
+
+def test_a_log_without_new_lines_costs_a_message_nothing(files, tmp_path):
+    order = []
+    log = Recorded(order)
+    logfiles.write_before_messages(log)
+    logfiles.flush()
+    logfiles.flush()
+    assert order == ["log"]
+    file = LogFile(lambda: (tmp_path / "log").open("a"), tmp_path / "log")
+    assert file not in files
+    file.write("a line\n")
+    assert file in files
+    logfiles.flush()
+    assert (tmp_path / "log").read_text() == "a line\n"
+    assert not files
+    file.close()
