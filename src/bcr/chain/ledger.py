@@ -30,6 +30,7 @@ class Ledger:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._most_settled, self._most_in_flight = most_settled(settings), most_in_flight(settings)
         self.state = RunningState(settings.client_window, state_limits(settings), settings.object_name, settings.session_slots)
         self.next_slot = 0
         self.history: dict[int, HistoryEntry] = {}
@@ -89,7 +90,7 @@ class Ledger:
 
     def is_overdue(self) -> bool:
         """Whether two intervals of settled slots wait for a checkpoint."""
-        return len(self.history) - len(self.in_flight) >= most_settled(self._settings)
+        return len(self.history) - len(self.in_flight) >= self._most_settled
 
     def is_beyond(self, request: Request, configuration: Membership) -> bool:
         """Whether its client may not yet have sent this.
@@ -115,7 +116,7 @@ class Ledger:
             raise Overdue("no checkpoint for two intervals")
         if len(shuttle.requests) > self._settings.batch_limit:
             raise OverLimit(f"slot {shuttle.slot} with {len(shuttle.requests)} requests", position=head)
-        if len(self.in_flight) >= most_in_flight(self._settings):
+        if len(self.in_flight) >= self._most_in_flight:
             raise OverLimit(f"slot {shuttle.slot} with {len(self.in_flight)} slots in flight")
         if not SlotRoom(self.state).takes_all(shuttle.requests, map(len, shuttle.encodings)):
             raise OverLimit(f"slot {shuttle.slot} holds more than fits", position=head, evidence=first)

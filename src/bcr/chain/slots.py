@@ -48,7 +48,7 @@ class ExecutedSlot(msgspec.Struct, frozen=True, dict=True):
 
     def result(self) -> Result:
         """What a replica signs when executing them gave these outcomes."""
-        return Result(self.configuration, self.slot, self._request_tree.root, self._outcome_tree.root)
+        return self._result
 
     def keys(self) -> list[tuple[int, int]]:
         """Client and number of each request, in order."""
@@ -86,6 +86,10 @@ class ExecutedSlot(msgspec.Struct, frozen=True, dict=True):
     @once
     def _places(self) -> dict[tuple[int, int], int]:
         return {key: index for index, key in enumerate(self.keys())}
+
+    @once
+    def _result(self) -> Result:
+        return Result(self.configuration, self.slot, self._request_tree.root, self._outcome_tree.root)
 
     @once
     def _request_tree(self) -> Tree:

@@ -7,7 +7,7 @@ domain in front, so a digest or signature made for one purpose never serves anot
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -23,9 +23,8 @@ T = TypeVar("T")
 DIGEST_SIZE = hashlib.sha256().digest_size
 
 
-def encode(value: Any) -> bytes:
-    """The canonical bytes of a value made of this package's structures and plain data."""
-    return _encoder.encode(value)
+# The canonical bytes of a value made of this package's structures and plain data.
+encode: Callable[[Any], bytes] = _encoder.encode
 
 
 def decode(kind: type[T], data: bytes) -> T:
@@ -48,19 +47,22 @@ def decode(kind: type[T], data: bytes) -> T:
 def encode_with(value: msgspec.Struct, **parts: Sequence[bytes]) -> bytes:
     """The canonical bytes of an array-like structure; of the fields in `parts` these are the encodings of the items."""
     fields = [[msgspec.Raw(each) for each in parts[name]] if name in parts else getattr(value, name) for name in value.__struct_fields__]
-    return _encoder.encode([value.__struct_config__.tag, *fields])
+    return encode([value.__struct_config__.tag, *fields])
 
 
 def digest(domain: str, value: Any) -> bytes:
     """SHA-256 over the domain and the canonical bytes of the value; 32 bytes."""
-    return digest_of(domain, _encoder.encode(value))
+    return digest_of(domain, encode(value))
 
 
 def digest_of(domain: str, encoded: bytes) -> bytes:
     """The same of a value that is encoded so."""
-    return hashlib.sha256(_beginning_of(domain) + encoded).digest()
+    begun = _begun(domain).copy()
+    begun.update(encoded)
+    return begun.digest()
 
 
 @lru_cache(maxsize=64)
-def _beginning_of(domain: str) -> bytes:
-    return b"bcr digest/" + domain.encode() + b"\0"
+def _begun(domain: str) -> "hashlib._Hash":
+    """The hash with the domain in it, to be copied: OpenSSL takes longer to make a new one than to hash what is short."""
+    return hashlib.sha256(b"bcr digest/" + domain.encode() + b"\0")

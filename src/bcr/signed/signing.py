@@ -15,13 +15,14 @@ from functools import lru_cache
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
+
+# The public functions of PyNaCl copy each message that is signed or checked, twice.
+from nacl._sodium import ffi, lib  # type: ignore[import-not-found]  # compiled, and without types
 from nacl.bindings import (
     crypto_scalarmult,
-    crypto_sign,
     crypto_sign_BYTES,
     crypto_sign_ed25519_pk_to_curve25519,
     crypto_sign_ed25519_sk_to_curve25519,
-    crypto_sign_open,
     crypto_sign_PUBLICKEYBYTES,
     crypto_sign_seed_keypair,
 )
@@ -32,7 +33,10 @@ from bcr.signed.violations import InvalidSignature
 
 KEY_SEED_SIZE = 32
 SEAL_SIZE = 16  # bytes
+KEYS_KEPT = 8192  # of seals, made of others
 _DOMAIN = b"bcr statement\0"
+
+_sign, _open, _NULL = lib.crypto_sign, lib.crypto_sign_open, ffi.NULL
 
 
 class Scheme(Protocol):
@@ -57,16 +61,21 @@ class Ed25519:
         return crypto_sign_seed_keypair(seed)[0]
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
-        return crypto_sign(message, _signing_key(seed))[:crypto_sign_BYTES]
+        signed = ffi.new("unsigned char[]", crypto_sign_BYTES + len(message))
+        if _sign(signed, _NULL, message, len(message), _signing_key(seed)) != 0:
+            raise RuntimeError("libsodium cannot sign")
+        signature: bytes = ffi.buffer(signed, crypto_sign_BYTES)[:]
+        return signature
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         try:
             if len(public_key) != crypto_sign_PUBLICKEYBYTES or len(signature) != crypto_sign_BYTES:
                 return False
-            crypto_sign_open(signature + message, public_key)
-        except (CryptoError, TypeError):
+            signed = signature + message
+            is_valid: bool = _open(_NULL, _NULL, signed, len(signed), public_key) == 0
+        except TypeError:
             return False
-        return True
+        return is_valid
 
     def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
         """That of the X25519 keys which belong to the Ed25519 keys."""
@@ -156,7 +165,19 @@ def seal_under(key: bytes | None, message: bytes) -> bytes:
     if key is None:
         return bytes(SEAL_SIZE)
     # SHA-256 first: processors have instructions for it, and messages may be long.
-    return hashlib.blake2b(hashlib.sha256(message).digest(), digest_size=SEAL_SIZE, key=key).digest()
+    hashed = _EMPTY.copy()
+    hashed.update(message)
+    seal = _keyed(key).copy()
+    seal.update(hashed.digest())
+    return seal.digest()
+
+
+_EMPTY = hashlib.sha256()  # to be copied, which takes less than to make another
+
+
+@lru_cache(maxsize=KEYS_KEPT)
+def _keyed(key: bytes) -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=SEAL_SIZE, key=key)
 
 
 def is_seal(key: bytes | None, message: bytes, seal: bytes) -> bool:
@@ -170,7 +191,7 @@ def direction_key(secret: bytes | None, author: bytes, reader: bytes) -> bytes |
     return hashlib.blake2b(secret + author + reader, digest_size=32, person=b"bcr seal").digest()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=KEYS_KEPT)
 def _seal_key(scheme: Any, seed: bytes, peer: bytes, author: bytes, reader: bytes) -> bytes | None:
     secret: bytes | None = scheme.shared_secret(seed, peer)
     return direction_key(secret, author, reader)
