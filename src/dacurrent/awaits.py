@@ -19,16 +19,24 @@ def cure_sim(sim: Stock) -> None:
     """Patch `da.sim.DistProcess._label`."""
     stock_label = sim.DistProcess._label
 
+    def do_label(self: Any, name: Any, block: Any, timeout: Any) -> None:
+        # As the stock one, which looks twice at each label whether the process is to fail there.
+        if self._DistProcess__properties:
+            stock_label(self, name, block, timeout)
+            return
+        self._DistProcess__do_label(name, block, timeout)
+        self._DistProcess__process_jobqueue(name)
+
     def _label(self: Any, name: Any, block: Any = False, timeout: Any = None) -> None:
         local = getattr(self, _LOCAL)
         if timeout is None:
             if not block:
                 local.timer, local.timer_expired = None, False
-            stock_label(self, name, block, timeout)
+            do_label(self, name, block, timeout)
             return
         started = time.time() if local.timer is None else local.timer
         local.timer, local.timer_expired = started, False
-        stock_label(self, name, block, timeout)
+        do_label(self, name, block, timeout)
         if time.time() - started < timeout:
             local.timer_expired = False  # if it says otherwise, an await nested in a handler has left that there
         if not local.timer_expired:

@@ -43,20 +43,18 @@ def encode(source: ProcessId, destination: ProcessId | None, message: tuple[Any,
         clock, content = arguments
         if type(content) is tuple and type(clock) in _SCALARS and _SCALARS.issuperset(map(type, content)):
             try:
-                return _plain_address(source, destination) + _encoder.encode((clock, *content))
+                address = _encoded_addresses.get((source, destination)) or _encode_address(source, destination)
+                return address + _encoder.encode((clock, *content))
             except (OverflowError, UnicodeEncodeError):
                 pass  # beyond what MessagePack can hold
     return codec.encode((source, destination, message) if ticket is None else (source, destination, message, ticket))
 
 
-def _plain_address(source: ProcessId, destination: ProcessId) -> bytes:
-    encoded = _encoded_addresses.get((source, destination))
-    if encoded is None:
-        body = codec.encode((source, destination))
-        encoded = PLAIN + _ADDRESS.pack(len(body)) + body
-        if len(_encoded_addresses) >= CACHE_LIMIT:
-            _encoded_addresses.clear()
-        _encoded_addresses[source, destination] = encoded
+def _encode_address(source: ProcessId, destination: ProcessId) -> bytes:
+    body = codec.encode((source, destination))
+    if len(_encoded_addresses) >= CACHE_LIMIT:
+        _encoded_addresses.clear()
+    _encoded_addresses[source, destination] = encoded = PLAIN + _ADDRESS.pack(len(body)) + body
     return encoded
 
 
@@ -66,8 +64,25 @@ def decode(data: bytes) -> Envelope:
     `named` are the named process ids in it; `ticket` is bytes or None.
     Raises CodecError, and nothing else, where they are not a message.
     """
-    if data[:1] == PLAIN:
-        return _decode_plain(data)
+    if data[:1] != PLAIN:
+        return _decode_any(data)
+    if len(data) < _BEGIN:
+        raise codec.CodecError("malformed: cut short")
+    end = _BEGIN + _ADDRESS.unpack_from(data, len(PLAIN))[0]
+    address = data[_BEGIN:end]
+    source, destination, named = _decoded_addresses.get(address) or _decode_address(address)
+    try:
+        values = _decoder.decode(memoryview(data)[end:])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise codec.CodecError(f"malformed: {error!r:.{codec.TEXT_LIMIT}}") from None
+    if not values or not _SCALARS.issuperset(map(type, values)):
+        raise codec.CodecError("malformed: not a message of scalars")
+    if values[0] is not None and not _is_clock(values[0]):
+        raise codec.CodecError("a message that is not (clock, content)")
+    return source, destination, (MESSAGE, (values[0], tuple(values[1:]))), named, None
+
+
+def _decode_any(data: bytes) -> Envelope:
     named: list[ProcessId] = []
     envelope = codec.decode(data, named)
     if type(envelope) is not tuple or len(envelope) not in (3, 4):
@@ -84,23 +99,6 @@ def decode(data: bytes) -> Envelope:
     if command is MESSAGE and not (type(arguments) is tuple and len(arguments) == 2 and _is_clock(arguments[0])):
         raise codec.CodecError("a message that is not (clock, content)")
     return source, destination, message, named, ticket
-
-
-def _decode_plain(data: bytes) -> Envelope:
-    if len(data) < _BEGIN:
-        raise codec.CodecError("malformed: cut short")
-    end = _BEGIN + _ADDRESS.unpack_from(data, len(PLAIN))[0]
-    address = data[_BEGIN:end]
-    source, destination, named = _decoded_addresses.get(address) or _decode_address(address)
-    try:
-        values = _decoder.decode(memoryview(data)[end:])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise codec.CodecError(f"malformed: {error!r:.{codec.TEXT_LIMIT}}") from None
-    if not values or not _SCALARS.issuperset(map(type, values)):
-        raise codec.CodecError("malformed: not a message of scalars")
-    if values[0] is not None and not _is_clock(values[0]):
-        raise codec.CodecError("a message that is not (clock, content)")
-    return source, destination, (MESSAGE, (values[0], tuple(values[1:]))), named, None
 
 
 def _is_clock(value: object) -> bool:

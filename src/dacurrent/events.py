@@ -6,16 +6,14 @@ import copy
 import logging
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from da.pattern import ConstantPattern, FreePattern, TuplePattern
+from da.common import ProcessId
+from da.pattern import ConstantPattern, FreePattern, SentEvent, TuplePattern
 
 from dacurrent import lifetime
 from dacurrent.limited import LimitedLog
 from dacurrent.stock import Stock
-
-if TYPE_CHECKING:
-    from da.common import ProcessId
 
 _log = LimitedLog(logging.getLogger("da.sim.events"))
 
@@ -24,13 +22,15 @@ CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of ea
 
 # The place of a pattern, and what binds the variables of an event that it matches; None where only `match` can.
 Candidate = tuple[int, Callable[[Any], dict[str, Any]] | None]
-# How many patterns there are, what they begin with, and for each kind of event its candidates.
-Known = tuple[int, set[str], dict[Any, list[Candidate]]]
+# How many patterns there are, what they begin with, for each kind of event its candidates, and whether any are of what was sent.
+Known = tuple[int, set[str], dict[Any, list[Candidate]], bool]
 
 
 def cure_sim(sim: Stock) -> None:
     _tell_failures(sim)
     _match_without_copies(sim)
+    _take_messages_first(sim)
+    _send_without_events(sim)
 
 
 def _tell_failures(sim: Stock) -> None:
@@ -98,34 +98,31 @@ def _match_without_copies(sim: Stock) -> None:
     """
     received = sim.pattern.ReceivedEvent
 
-    def match(self: Any, event: Any) -> None:
-        # What was received belongs to the first handler alone; what was sent, the program still holds.
-        is_held = type(event) is not received
-        frozen = None
-        jobs = self._DistProcess__jobq
-        patterns = self._events
-        for place, bind in _candidates(self, event):
-            pattern = patterns[place]
-            if bind is not None:
-                bindings = bind(event)
-            else:
-                bindings = {}
-                if not pattern.match(event, bindings, True, SELF_ID=self._id):
-                    continue
-            if pattern.record_history is not None:
-                frozen = frozen or event.to_tuple()
-                history = getattr(self, pattern.name)
-                if pattern.record_history is True:
-                    history.append(frozen)
-                else:
-                    pattern.record_history(history, frozen)
-            for handler in pattern.handlers:
-                jobs.append((handler, copy.deepcopy(bindings) if is_held else bindings))
-                is_held = True
-
     def trigger(self: Any, event: Any) -> None:
         try:
-            match(self, event)
+            # What was received belongs to the first handler alone; what was sent, the program still holds.
+            is_held = type(event) is not received
+            frozen = None
+            jobs = self._DistProcess__jobq
+            patterns = self._events
+            for place, bind in _candidates(self, event):
+                pattern = patterns[place]
+                if bind is not None:
+                    bindings = bind(event)
+                else:
+                    bindings = {}
+                    if not pattern.match(event, bindings, True, SELF_ID=self._id):
+                        continue
+                if pattern.record_history is not None:
+                    frozen = frozen or event.to_tuple()
+                    history = getattr(self, pattern.name)
+                    if pattern.record_history is True:
+                        history.append(frozen)
+                    else:
+                        pattern.record_history(history, frozen)
+                for handler in pattern.handlers:
+                    jobs.append((handler, copy.deepcopy(bindings) if is_held else bindings))
+                    is_held = True
         except Exception as error:
             lifetime.note_failure()
             text = "%s: a message cannot be matched: %s"
@@ -134,15 +131,68 @@ def _match_without_copies(sim: Stock) -> None:
     sim.DistProcess._DistProcess__trigger_event = trigger
 
 
+def _take_messages_first(sim: Stock) -> None:
+    """Nearly all that a process takes from its queue are messages: those go to their handlers without the table of commands."""
+    received, message_command, queue_empty = sim.pattern.ReceivedEvent, sim.Command.Message, sim.common.QueueEmpty
+
+    def process_event(self: Any, block: bool, timeout: float | None = None) -> bool:
+        try:
+            taken = self._DistProcess__messageq.pop(block, timeout if timeout is None or timeout > 0 else 0)
+        except queue_empty:
+            return False
+        except Exception as error:
+            self._log.error("Caught exception while waiting for events: %r", error)
+            return False
+        try:
+            source, (command, arguments) = taken
+            if command is message_command and self._logical_clock is None and not self._DistProcess__properties:
+                clock, content = arguments
+                self._DistProcess__trigger_event(received((clock, None, source), content))
+                return True
+            handler = self._DistProcess__command_dispatch_table[command.value]
+            if handler is None:
+                self._log.warning("No handler for %r.", taken)
+                return False
+            handler(source, arguments)
+            return True
+        except Exception as error:
+            self._log.error("Exception while processing message %r: %r", taken, error)
+            return False
+
+    sim.DistProcess._DistProcess__process_event = process_event
+
+
+def _send_without_events(sim: Stock) -> None:
+    """Whatever was sent became an event, though hardly any program has patterns for what it sends."""
+    stock, message_command = sim.DistProcess.send, sim.Command.Message
+
+    def send(self: Any, message: Any, to: Any, channel: Any = None, **rest: Any) -> Any:
+        if channel is not None or rest or self._DistProcess__properties or _known_of(self)[3]:
+            return stock(self, message, to, channel, **rest)
+        if self._logical_clock is not None:
+            self.incr_logical_clock()
+        content = self._logical_clock, message
+        if type(to) is not ProcessId:
+            return self._send1(message_command, content, to)
+        flags = self._DistProcess__default_flags
+        return self._DistProcess__forwarder(self._DistProcess__id, to, (message_command, content), {}, flags, None)
+
+    sim.DistProcess.send = send
+
+
+def _known_of(process: Any) -> Known:
+    known: Known | None = process.__dict__.get("_dacurrent_patterns")
+    if known is None or known[0] != len(process._events):
+        known = process.__dict__["_dacurrent_patterns"] = _known(process)
+    return known
+
+
 def _candidates(process: Any, event: Any) -> list[Candidate]:
     """The places of the patterns that may match the event, each with what binds its variables, or None where `match` has to.
 
     What a message begins with is all that is looked at, once for each beginning that occurs in the patterns.
     """
-    known: Known | None = process.__dict__.get("_dacurrent_patterns")
-    if known is None or known[0] != len(process._events):
-        known = process.__dict__["_dacurrent_patterns"] = _known(process)
-    _, beginnings, found = known
+    _, beginnings, found, _ = _known_of(process)
     message = event.message
     beginning = message[0] if type(message) is tuple and message and type(message[0]) is str else None
     key = type(event), len(message) if beginning is not None else None, beginning if beginning in beginnings else None
@@ -163,7 +213,7 @@ def _known(process: Any) -> Known:
     count = len(process._events)
     known: Known | None = vars(type(process)).get("_dacurrent_patterns_of_all")
     if known is None or known[0] != count:
-        known = count, _beginnings(process._events), {}
+        known = count, _beginnings(process._events), {}, any(each.eventtype is SentEvent for each in process._events)
         if hasattr(process, "_delayed_start"):  # a process of a program
             type(process)._dacurrent_patterns_of_all = known
     return known

@@ -16,7 +16,6 @@ from dacurrent.limited import LimitedLog
 from dacurrent.sockets import name_of
 
 if TYPE_CHECKING:
-    from dacurrent.handshake import Seal
     from dacurrent.link import Link
 
 GATHER_LIMIT_BYTES = 64 * 1024  # for each peer
@@ -61,11 +60,6 @@ def frames_of(link: Link) -> tuple[list[bytes], list[bytes]]:
             buffers += pack(len(body)), seal.close(body)
         total += length
     return chunks, buffers
-
-
-def frame_of_one(chunk: bytes, seal: Seal) -> bytes:
-    """The bytes of the frame in which this message goes alone."""
-    return FRAME.pack(len(chunk) | ONE) + seal.close(chunk, 1)
 
 
 def too_large(size: int, limit_bytes: int, where: str) -> base.PacketSizeExceededException:

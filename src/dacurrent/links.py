@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from da.transport import base
 
 from dacurrent import handshake, logfiles
-from dacurrent.frames import GATHER_LIMIT_BYTES, SHORT_BYTES, SIZE_OPTION, frame_of_one, frames_of, too_large
+from dacurrent.frames import FRAME, GATHER_LIMIT_BYTES, ONE, SHORT_BYTES, SIZE_OPTION, frames_of, too_large
 from dacurrent.limited import LimitedLog
 from dacurrent.link import CONNECTING, GREETING, IDLE, PROVING, UP, Link
 from dacurrent.logs import ENDED_LOGS
@@ -136,11 +136,14 @@ class Links:
             if self._gathering != threading.get_ident() or link.waiting_bytes >= GATHER_LIMIT_BYTES:
                 self._write_waiting(link)
             elif len(link.waiting) == 1:
-                self._unflushed.append(link)
                 is_urgent = self._inbox is not None and not self._inbox and link.hurried != self._turn
                 link.hurried = self._turn
+                if not is_urgent:
+                    self._unflushed.append(link)
         if is_urgent:
-            self._write_unflushed()
+            logfiles.flush()
+            with link.lock:
+                self._write_waiting(link)
 
     def _prepare(self, link: Link, size: int, is_patient: bool) -> None:
         """Let there be a connection, or one that is being made, and room for a message of this size."""
@@ -162,11 +165,8 @@ class Links:
     def flush(self) -> None:
         """Write what was gathered, and the process's own logs before it."""
         self._turn += 1
-        self._write_unflushed()
-
-    def _write_unflushed(self) -> None:
         logfiles.flush()
-        for _ in range(len(self._unflushed)):
+        while self._unflushed:
             try:
                 link = self._unflushed.popleft()
             except IndexError:  # another thread has written it
@@ -237,7 +237,7 @@ class Links:
             chunk = link.waiting.popleft()
             link.waiting_bytes = 0
             assert link.seal is not None
-            self._write(link, (chunk,), (frame_of_one(chunk, link.seal),))
+            self._write(link, (chunk,), (FRAME.pack(len(chunk) | ONE) + link.seal.close(chunk, 1),))
         while link.waiting and link.stage == UP:
             chunks, buffers = frames_of(link)
             if chunks:

@@ -49,7 +49,7 @@ class SelectorLoop:
         self._woken.setblocking(False)
         self._waker.setblocking(False)
         self._thread: threading.Thread | None = None
-        self._is_stopping = False
+        self.has_stopped = False
         self._turn = threading.Lock()
         self.turning: set[int] = set()  # the threads that take turns; while one of them runs, none of them waits for sockets
         self._is_wanted = False  # the turn, by the process's own thread
@@ -72,7 +72,7 @@ class SelectorLoop:
     def stop(self) -> None:
         """End the thread and close what the loop itself holds; the sockets registered are their owners'."""
         self._let_signals_be()
-        self._is_stopping = True
+        self.has_stopped = True
         self._take_over.set()
         self.wake()
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -126,10 +126,10 @@ class SelectorLoop:
 
     def _run(self) -> None:
         self.turning.add(threading.get_ident())
-        while not self._is_stopping:
+        while not self.has_stopped:
             with self._turn:
                 self.flush()
-                while not (self._is_stopping or self._is_wanted):
+                while not (self.has_stopped or self._is_wanted):
                     self._take_turn(TICK_S)
             self._stand_by()
         with self._turn:
@@ -138,7 +138,7 @@ class SelectorLoop:
 
     def _stand_by(self) -> None:
         """Until the process's own thread has let the sockets be for a while."""
-        while not self._is_stopping:
+        while not self.has_stopped:
             seen = self._turns_wanted
             if self._take_over.wait(STANDBY_S):
                 self._take_over.clear()
@@ -177,7 +177,7 @@ class SelectorLoop:
             # By `with`, and not by `acquire`: nothing that a signal raises comes between having it and giving it back.
             with self._turn:
                 self._is_wanted = False
-                while not is_done() and not self._is_stopping:
+                while not is_done() and not self.has_stopped:
                     if self.is_signalled:
                         return
                     left_s = TICK_S if deadline_s is None else min(TICK_S, deadline_s - time.monotonic())
@@ -209,10 +209,6 @@ class SelectorLoop:
         """
         self.is_signalled = False
         signal.pthread_kill(threading.get_ident(), 0)
-
-    @property
-    def has_stopped(self) -> bool:
-        return self._is_stopping
 
     def hand_over(self) -> None:
         """This thread will wait for something that needs the network thread."""
@@ -248,7 +244,7 @@ class SelectorLoop:
             self.is_signalled = True  # that was the number of one, see `end_waits_at_signals`
 
     def _close(self) -> None:
-        self._is_stopping = True
+        self.has_stopped = True
         self._selector.close()
         if not self._wakes_at_signals:  # else a signal would find them closed; they go with the process
             self._woken.close()

@@ -62,7 +62,7 @@ def cure_common(module: Stock) -> None:
                     loop.heed_signals()
             if not self._q:
                 if loop is not None and not loop.has_stopped:
-                    loop.wait_until(self.__len__, timeout if block else 0)
+                    loop.wait_until(self._q.__len__, timeout if block else 0)
                 elif block:
                     self._wait(timeout)
             try:

@@ -15,6 +15,7 @@ which loses them.  A channel that promises nothing may as well be reliable, so t
 from __future__ import annotations
 
 import collections
+import functools
 import logging
 import random
 import socket
@@ -221,7 +222,7 @@ class TcpTransport(sock.SocketTransport):
         inbound = Inbound(connection, address)
         self._inbound.add(inbound)
         self._strangers.add(inbound)
-        self.mesgloop.watch(connection, lambda _events: self._read(inbound))
+        self.mesgloop.watch(connection, functools.partial(self._read, inbound))
 
     def _make_place(self) -> None:
         """Drop one stranger: any, for who could tell which would go could drive out an honest one each time.
@@ -240,7 +241,7 @@ class TcpTransport(sock.SocketTransport):
             if why is not None:
                 _log.log(logging.WARNING, "drop", "Connection from %s:%d closed: %s", *inbound.address, why)
 
-    def _read(self, inbound: Inbound) -> None:
+    def _read(self, inbound: Inbound, _events: int = 0) -> None:
         try:
             data = inbound.sock.recv(max(RECEIVE_BYTES, min(inbound.needed - inbound.size, RECEIVE_LIMIT_BYTES)))
         except BlockingIOError:
@@ -389,7 +390,7 @@ class TcpTransport(sock.SocketTransport):
             return
         self._count_taken()
         if self._has_room(inbound):
-            self.mesgloop.watch(inbound.sock, lambda _events: self._read(inbound))
+            self.mesgloop.watch(inbound.sock, functools.partial(self._read, inbound))
         else:
             self.mesgloop.later(FULL_PAUSE_S, self._read_on, inbound)
 

@@ -45,7 +45,7 @@ COLUMN = Column("crc", {"sign": 40.0, OTHER: 60.0}, 105.0)
         (f"{REPLICA};messages:Shuttle.demand_valid;signing:Ed25519.is_valid", "replica", "check"),
         (f"{REPLICA};statements:tree_over;statements:tree_over.<locals>.<listcomp>;encoding:digest", "replica", "hash"),
         (f"{REPLICA};Participant:Participant.transmit;encoding:encode", "replica", "encode"),
-        (f"{REPLICA};links:Links._write_unflushed;links:Links._write", "replica", "send"),
+        (f"{REPLICA};links:Links.flush;links:Links._write", "replica", "send"),
         (
             f"{REPLICA};queues:cure_common.<locals>.WaitableQueue.pop;loop:SelectorLoop._take_turn;selectors:EpollSelector.select",
             "replica",
