@@ -1,5 +1,7 @@
 """Seals: what neighbours in the chain put before a message, and whom it convinces of what (specification, 7a)."""
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,3 +116,10 @@ def test_a_seal_is_no_signature_and_a_signature_no_seal(authentication):
     signature = author.sign(MESSAGE, (reader.public,))
     for start in range(max(1, len(signature) - SEAL_SIZE + 1)):
         assert not is_convinced(reader, author, MESSAGE, signature[start : start + SEAL_SIZE])
+
+
+@given(key=st.binary(min_size=32, max_size=32), messages=st.lists(st.binary(max_size=300), min_size=1, max_size=4))
+def test_a_seal_is_the_keyed_blake2b_of_the_message_s_digest_whatever_was_sealed_before(key, messages):
+    for message in messages:
+        whole = hashlib.blake2b(hashlib.sha256(message).digest(), digest_size=SEAL_SIZE, key=key)
+        assert signing.seal_under(key, message) == whole.digest()

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import changed, key_of
+from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
 from bcr.signed.encoding import encode
-from bcr.signed.signing import Signed
+from bcr.signed.signing import Ed25519, Signed
 from bcr.signed.statements import Checkpoint, Order, Ready, WedgeRequest
 from bcr.signed.violations import InvalidSignature
 
@@ -82,3 +83,13 @@ def test_what_is_checked_is_what_was_handed_in_as_the_statement_s_bytes():
     signed, other = (Signed.sign(Order(0, slot, b""), 3, KEY) for slot in (0, 1))
     assert signed.is_authentic(ONE, encode(signed))
     assert not signed.is_authentic(ONE, encode(other))
+
+
+@given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=300))
+def test_a_signature_is_the_one_that_pynacl_s_public_functions_make_and_take(seed, message):
+    public, secret = crypto_sign_seed_keypair(seed)
+    signature = Ed25519().sign(seed, message)
+    assert signature + message == crypto_sign(message, secret)
+    assert crypto_sign_open(signature + message, public) == message
+    assert Ed25519().is_valid(public, message, signature)
+    assert not Ed25519().is_valid(public, message + b"x", signature)

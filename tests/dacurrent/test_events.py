@@ -65,3 +65,56 @@ def test_what_is_remembered_of_messages_is_bounded():
     for length in range(events.CANDIDATES_LIMIT + 10):
         sim.DistProcess._DistProcess__trigger_event(process, pattern.ReceivedEvent((None, None, "s"), ("x",) * (length + 1)))
     assert len(process._dacurrent_patterns[2]) <= events.CANDIDATES_LIMIT
+
+
+def sending_process(*patterns, **more):
+    """(process, what leaves it, the events of what it sent): as much of a process as `send` needs."""
+    left, made = [], []
+    process = types.SimpleNamespace(
+        _events=list(patterns), _id="self", _DistProcess__id="self", _logical_clock=None, _DistProcess__properties={},
+        _DistProcess__default_flags=0, _DistProcess__forwarder=lambda *parts: left.append(parts) or True,
+        _DistProcess__fails=lambda _kind: False, _DistProcess__trigger_event=lambda event: made.append(event.message),
+        incr_logical_clock=lambda: None, **more,
+    )  # fmt: skip
+    process._send1 = lambda msgtype, message, to, flags=None, impersonate=None: left.append(("self", to, (msgtype, message))) or True
+    return process, left, made
+
+
+def test_what_is_sent_becomes_an_event_only_where_a_pattern_asks_for_such():
+    body = pattern.TuplePattern([pattern.ConstantPattern("ping"), pattern.FreePattern("x")])
+    of_received, of_sent = (
+        pattern.EventPattern(kind, "history", body, None, None, None, None, []) for kind in (pattern.ReceivedEvent, pattern.SentEvent)
+    )
+    for patterns, expected in (((of_received,), []), ((of_received, of_sent), [("ping", 1)])):
+        process, left, made = sending_process(*patterns)
+        assert sim.DistProcess.send(process, ("ping", 1), "other") is True
+        assert made == expected
+        assert [(to, command, content) for _, to, (command, content), *_ in left] == [("other", sim.Command.Message, (None, ("ping", 1)))]
+
+
+def taking_process(queue, **more):
+    """(process, events, commands): as much of a process as takes from its queue."""
+    events_of, commands = [], []
+    table = {command.value: lambda source, content, name=command.name: commands.append((name, source, content)) for command in sim.Command}
+    process = types.SimpleNamespace(
+        _DistProcess__messageq=types.SimpleNamespace(pop=lambda _block, _timeout: queue.pop(0)), _logical_clock=None,
+        _DistProcess__properties={}, _DistProcess__command_dispatch_table=table,
+        _DistProcess__trigger_event=lambda event: events_of.append((event.source, event.message)),
+    )  # fmt: skip
+    vars(process).update(more)
+    return process, events_of, commands
+
+
+def test_messages_go_to_their_handlers_and_commands_to_the_table():
+    queue = [("a", (sim.Command.Message, (None, ("ping", 1)))), ("b", (sim.Command.Start, 7))]
+    process, events_of, commands = taking_process(queue)
+    assert sim.DistProcess._DistProcess__process_event(process, True)
+    assert sim.DistProcess._DistProcess__process_event(process, True)
+    assert (events_of, commands) == ([("a", ("ping", 1))], [("Start", "b", 7)])
+
+
+@given(st.sampled_from([{"_logical_clock": 3}, {"_DistProcess__properties": {"receive": 1.0}}]))
+def test_a_process_with_a_clock_or_that_is_to_lose_messages_takes_them_as_in_stock_distalgo(more):
+    process, events_of, commands = taking_process([("a", (sim.Command.Message, (4, ("ping", 1))))], **more)
+    assert sim.DistProcess._DistProcess__process_event(process, True)
+    assert (events_of, commands) == ([], [("Message", "a", (4, ("ping", 1)))])
