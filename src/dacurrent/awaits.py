@@ -17,7 +17,7 @@ _LOCAL = "_DistProcess__local"
 
 def cure_sim(sim: Stock) -> None:
     """Patch `da.sim.DistProcess._label`."""
-    stock_label = sim.DistProcess._label
+    stock_label, label_one = sim.DistProcess._label, sim.DistProcess._DistProcess__label_one
 
     def do_label(self: Any, name: Any, block: Any, timeout: Any) -> None:
         # As the stock one, which looks twice at each label whether the process is to fail there.
@@ -27,6 +27,15 @@ def cure_sim(sim: Stock) -> None:
         self._DistProcess__do_label(name, block, timeout)
         self._DistProcess__process_jobqueue(name)
 
+    def take_one(self: Any, name: Any, block: Any, left: float) -> None:
+        # As the stock one where a process takes one event at a label: the time is known.
+        if left > 0:
+            self._DistProcess__process_event(block, left)
+        else:
+            local = getattr(self, _LOCAL)
+            local.timer, local.timer_expired = None, True
+        self._DistProcess__process_jobqueue(name)
+
     def _label(self: Any, name: Any, block: Any = False, timeout: Any = None) -> None:
         local = getattr(self, _LOCAL)
         if timeout is None:
@@ -34,9 +43,13 @@ def cure_sim(sim: Stock) -> None:
                 local.timer, local.timer_expired = None, False
             do_label(self, name, block, timeout)
             return
-        started = time.time() if local.timer is None else local.timer
+        now = time.time()
+        started = now if local.timer is None else local.timer
         local.timer, local.timer_expired = started, False
-        do_label(self, name, block, timeout)
+        if self._DistProcess__do_label.__func__ is label_one and not self._DistProcess__properties:
+            take_one(self, name, block, timeout - (now - started))
+        else:
+            do_label(self, name, block, timeout)
         if time.time() - started < timeout:
             local.timer_expired = False  # if it says otherwise, an await nested in a handler has left that there
         if not local.timer_expired:

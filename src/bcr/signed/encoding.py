@@ -52,7 +52,9 @@ def encode_with(value: msgspec.Struct, **parts: Sequence[bytes]) -> bytes:
 
 def digest(domain: str, value: Any) -> bytes:
     """SHA-256 over the domain and the canonical bytes of the value; 32 bytes."""
-    return digest_of(domain, encode(value))
+    begun = _begun(domain).copy()
+    begun.update(encode(value))
+    return begun.digest()
 
 
 def digest_of(domain: str, encoded: bytes) -> bytes:
