@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from bcr.scenario.diagnostics import nearest
 from bcr_bench.baselines.distalgo_raft import against_raft
 from bcr_bench.pages.machine import describe
@@ -15,6 +17,7 @@ from bcr_bench.pages.writing import Basis, as_json, write
 from bcr_bench.plans.compare import NotComparable, compare
 from bcr_bench.plans.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
 from bcr_bench.prediction.costs import measure, print_costs
+from bcr_bench.prediction.counted import counts
 from bcr_bench.prediction.layer import LayerError, measure_layer
 from bcr_bench.prediction.message_cost import compare_messages
 from bcr_bench.prediction.slow_links import links
@@ -84,10 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--only", nargs="+", default=[], metavar="SWEEP", help="these sweeps of the plan only")
     run.add_argument("--count", type=_runs, help="runs of each point (default: the plan's, 5)")
     run.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: logs/bench-TIME)")
-    run.add_argument("--docs", action="store_true", help="renew docs/performance.md from it too")
+    run.add_argument("--docs", action="store_true", help="renew the page in docs/ that the plan names (default: docs/performance.md) from it too")  # fmt: skip
     page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
     page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
-    page.add_argument("--docs", action="store_true", help="renew docs/performance.md from it")
+    page.add_argument("--docs", action="store_true", help="renew the page in docs/ that its plan names from it")
     against = commands.add_parser("compare", help="two runs of plans, point by point: ratios with 95 %% intervals")
     against.add_argument("old", type=Path, metavar="OLD", help="folder, or bench.json, of what is compared with")
     against.add_argument("new", type=Path, metavar="NEW", help="folder, or bench.json, of what is compared")
@@ -218,17 +221,19 @@ def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given
     folder = options.output or default_log_base() / f"bench-{began:%Y%m%dT%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     if options.count is not None:
-        plan = Plan(options.count, plan.base, plan.sweeps)
+        plan = msgspec.structs.replace(plan, times=options.count)
     machine = describe()
     print("measuring the parts", file=sys.stderr)
     try:
         basis = Basis(machine, measure(), measure_layer(), links())
+        counted = counts() if plan.counts else []
     except LayerError as error:
         print(f"bcr bench: {error}", file=sys.stderr)
         return 1
 
     def keep(series: list[Series]) -> None:
         contents = as_json(["./bcr", "bench", *given], f"{began:%Y-%m-%d %H:%M} UTC", basis, sweeps, series)
+        contents |= {"page": plan.page, "title": plan.title, "counts": msgspec.to_builtins(counted)}
         write(folder, contents, series)
         draw(folder, False)
 

@@ -13,6 +13,7 @@ class StandIn:
 
     def __init__(self) -> None:
         self._seeds: dict[bytes, bytes] = {}
+        self.signatures = 0  # that were made so far
 
     def public_key(self, seed: bytes) -> bytes:
         public = hashlib.blake2b(seed, digest_size=32, person=b"bcr public key").digest()
@@ -20,6 +21,7 @@ class StandIn:
         return public
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
+        self.signatures += 1
         return hashlib.blake2b(message, digest_size=64, key=seed).digest()
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:

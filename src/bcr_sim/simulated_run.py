@@ -66,7 +66,7 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `breaches` are the properties that did not hold, each with what shows it; an empty tuple is a good run. `trace` is
     the digest of everything that happened, `steps` all of it where it was asked for. `terms` are those of Raft in which
-    requests that were executed were put into the log.
+    requests that were executed were put into the log. `signatures` were made in all, unless they were real ones.
     """
 
     breaches: tuple[str, ...]
@@ -78,6 +78,7 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     result: dict[str, Any]
     steps: tuple[TraceEvent, ...] = ()
     terms: tuple[int, ...] = ()
+    signatures: int = 0
 
     @property
     def kind(self) -> str:
@@ -132,6 +133,7 @@ class _Run:
         self.system.on_sending = self._sending
         self.system.route = self._route
         self.system.is_twin = self._is_twin
+        self.scheme = StandIn()
         self.stores: dict[str, MemoryStore] = {}  # by the name of the process
         self.chances: dict[Any, random.Random] = {}
         self.interference = Interference(self.options)
@@ -225,6 +227,7 @@ class _Run:
             record=record,
             result=result,
             steps=tuple(self.trace.steps or ()),
+            signatures=self.scheme.signatures,
         )
 
     def _conduct(self) -> str | None:
@@ -465,7 +468,7 @@ class _Run:
 
         logger.addHandler(handler)
         ambient.install(own := self.source(self, self.folder))
-        signing.use(signing.Ed25519() if self.options.real_signatures else StandIn())
+        signing.use(signing.Ed25519() if self.options.real_signatures else self.scheme)
         observers.append(self)
         try:
             with distalgo.installed(self.system):

@@ -19,7 +19,7 @@ from bcr_sim.world import MICROSECOND_NS, World
 
 
 class TraceEvent(msgspec.Struct, frozen=True, array_like=True):
-    """A message that arrived or was lost, or something that befell a process (`message` then says what)."""
+    """A message that arrived or was lost, or something that befell a process (`message` then says what); its size is in bytes."""
 
     time_us: int
     kind: str  # "arrived", "lost" or "befell"
@@ -27,6 +27,7 @@ class TraceEvent(msgspec.Struct, frozen=True, array_like=True):
     receiver: str
     message: str
     sent_us: int
+    size: int = 0
 
 
 class Trace:
@@ -92,7 +93,8 @@ class Trace:
         if self.steps is not None:
             now_us = self._world.now_ns // MICROSECOND_NS
             sent_us = self._sent_us.get(id(message), now_us)
-            self.steps.append(TraceEvent(now_us, kind, sender, receiver, str(message[0]), sent_us))
+            size = sum(len(part) for part in message if isinstance(part, bytes))
+            self.steps.append(TraceEvent(now_us, kind, sender, receiver, str(message[0]), sent_us, size))
 
 
 def _name(container: Any) -> str:

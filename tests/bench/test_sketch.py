@@ -5,6 +5,7 @@ import pytest
 from bcr.scenario.reading import parse_scenario
 from bcr.signed import signing
 from bcr_bench.prediction.costs import Costs, cpu_us, path_us
+from bcr_bench.prediction.counted import counts
 from bcr_bench.prediction.sketch import sketch
 from bcr_sim import simulated_run as simulator
 from bcr_sim.signatures import StandIn
@@ -13,15 +14,11 @@ OF_THE_PROTOCOL = {"client_request", "shuttle", "result_shuttle", "result_messag
 
 
 class Counting(StandIn):
-    """Counts what it is asked for."""
+    """Counts what it is asked to verify too."""
 
     def __init__(self):
         super().__init__()
-        self.signatures = self.verifications = 0
-
-    def sign(self, seed, message):
-        self.signatures += 1
-        return super().sign(seed, message)
+        self.verifications = 0
 
     def is_valid(self, public_key, message, signature):
         self.verifications += 1
@@ -63,6 +60,17 @@ def test_an_operation_takes_its_hops_and_the_cryptography_that_it_waits_for():
     assert part.hops == 4
     assert path_us(costs, part) == 4_000 + 7 * 10 + (3 + 3 + 3) * 100
     assert cpu_us(costs, part) == 7 * 10 + (3 + 3 + 4 + 3) * 100
+
+
+def test_what_is_counted_of_the_chain_is_what_the_sketch_says_and_raft_signs_nothing():
+    for each in counts(sizes=(1, 2)):
+        if each.protocol == "shuttle":
+            assert (each.signatures, each.messages) == (sketch(each.t).signatures, sketch(each.t).messages)
+        assert (each.signatures == 0) == (each.protocol == "raft")
+        # A request and its answer, and one round of a leader and its followers, or more where they lie.
+        least = 2 + 2 * (each.servers - 1) if each.protocol != "shuttle" else 0
+        assert each.messages >= least
+        assert each.payload_bytes > 100
 
 
 def test_the_scheme_of_real_runs_is_in_place_again_after_a_simulation(monkeypatch):

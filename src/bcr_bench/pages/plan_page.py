@@ -7,16 +7,17 @@ from typing import Any
 
 import msgspec
 
+from bcr.scenario.protocols import PROTOCOLS
 from bcr_bench.pages import plots
 from bcr_bench.pages.summary import COLUMNS, rows_of
 from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.counted import VALUE_BYTES
 from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.predicted import FORETOLD_LINKS_MS, foretold
 from bcr_bench.prediction.sketch import sketch
 from bcr_bench.studies.budget import HEADING, found_section, with_section
 from bcr_bench.studies.service_load import SERVICE_HEADING
 
-TITLE = "Performance"
 LABELS = {
     "t": "faults tolerated, t",
     "batch_limit": "requests in a slot, at the most",
@@ -66,24 +67,25 @@ Block = Heading | Text | Table | Plot
 
 
 def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> None:
-    """`index.html` and the plots in the folder; also `performance.md`, with its plots below it, in `docs` if given."""
+    """`index.html` and the plots in the folder; also the plan's page, with its plots below it, in `docs` if given."""
     blocks = list(_blocks(contents))
-    (folder / "index.html").write_text(_html(blocks, contents["command"]), encoding="utf-8")
+    name, title = contents.get("page", "performance"), contents.get("title", "Performance")
+    (folder / "index.html").write_text(_html(title, blocks, contents["command"]), encoding="utf-8")
     for block in blocks:
         if isinstance(block, Plot):
             (folder / f"{block.name}.svg").write_text(block.picture.svg, encoding="utf-8")
             (folder / f"{block.name}.pdf").write_bytes(block.picture.pdf)
     if docs is not None:
-        below = docs / "performance"
+        below = docs / name
         below.mkdir(parents=True, exist_ok=True)
         for old in below.glob("*.svg"):
             old.unlink()
         for block in blocks:
             if isinstance(block, Plot):
                 (below / f"{block.name}.svg").write_text(block.picture.svg, encoding="utf-8")
-        page = docs / "performance.md"
+        page = docs / f"{name}.md"
         before = page.read_text(encoding="utf-8") if page.exists() else ""
-        text = _markdown(blocks)
+        text = _markdown(title, blocks, name)
         for heading in (SERVICE_HEADING, HEADING):  # which ./bcr bench service and ./bcr bench budget renew
             section = found_section(before, heading)
             text = text if section is None else with_section(text, section)
@@ -103,14 +105,29 @@ def _blocks(contents: Mapping[str, Any]) -> Iterator[Block]:
         "hold warnings only; at the default level they cost a run without batches a twentieth of its time."
     )
     yield Table(("machine", ""), list(machine.items()))
-    yield from _sketched(contents)
+    yield from _counted(contents["counts"]) if contents.get("counts") else _sketched(contents)
     told: set[str] = set()
     for sweep in contents["sweeps"]:
         points = [point for point in contents["points"] if point["sweep"] == sweep["name"]]
         if points:
             yield Heading(sweep["title"])
             yield from _of_sweep(sweep, points, told)
-    yield from _predicted(contents)
+    if not contents.get("counts"):
+        yield from _predicted(contents)
+
+
+def _counted(counts: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
+    yield Heading("What an operation takes")
+    yield Text(
+        f"Counted in simulated runs without faults, for one operation in all processes, one at a time, half of them reads, with values of "
+        f"{VALUE_BYTES} bytes: signatures that are made, messages of the protocol, and their bytes. Heartbeats and checkpoints are not in it."
+    )
+    rows = [
+        [f"{PROTOCOLS[each['protocol']].title}, t = {each['t']}", str(each["servers"]),
+         *(f"{each[name]:,.1f}".removesuffix(".0") for name in ("signatures", "messages", "payload_bytes"))]
+        for each in counts
+    ]  # fmt: skip
+    yield Table(("", "servers", "signatures", "messages", "bytes"), rows)
 
 
 def _sketched(contents: Mapping[str, Any]) -> Iterator[Block]:
@@ -240,15 +257,15 @@ def _foretold(contents: Mapping[str, Any]) -> Iterator[Block]:
 # -- its two forms
 
 
-def _markdown(blocks: Sequence[Block]) -> str:
-    parts = [f"# {TITLE}"]
+def _markdown(title: str, blocks: Sequence[Block], plots_folder: str) -> str:
+    parts = [f"# {title}"]
     for block in blocks:
         if isinstance(block, Heading):
             parts.append(f"## {block.text}")
         elif isinstance(block, Text):
             parts.append(block.text)
         elif isinstance(block, Plot):
-            parts.append(f"![{block.says}](performance/{block.name}.svg)")
+            parts.append(f"![{block.says}]({plots_folder}/{block.name}.svg)")
         else:
             lines = [_line(row) for row in (block.headings, *block.rows)]
             lines.insert(1, f"|---|{'---:|' * (len(block.headings) - 1)}")
@@ -260,8 +277,8 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _html(blocks: Sequence[Block], command: str) -> str:
-    parts = [f"<!doctype html><meta charset=utf-8><title>{TITLE}</title><style>{CSS}</style><h1>{TITLE}</h1>"]
+def _html(title: str, blocks: Sequence[Block], command: str) -> str:
+    parts = [f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title><style>{CSS}</style><h1>{escape(title)}</h1>"]
     for block in blocks:
         if isinstance(block, Heading):
             parts.append(f"<h2>{escape(block.text)}</h2>")

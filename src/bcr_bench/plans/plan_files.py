@@ -57,11 +57,18 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`base` is what every point has; every point is run so many times."""
+    """`base` is what every point has; every point is run so many times.
+
+    `page` is the page of docs/ that shows it, and `title` what stands above. A page with `counts` has what an operation takes of each
+    protocol, and not what one of the chain must cost.
+    """
 
     times: int
     base: dict[str, Value]
     sweeps: list[Sweep]
+    page: str = "performance"
+    title: str = "Performance"
+    counts: bool = False
 
 
 class Point(msgspec.Struct, frozen=True):
