@@ -261,6 +261,27 @@ def answer_of(connection):
     return told.split(b" ", 2)[1], told.partition(b"\r\n\r\n")[2]
 
 
+@pytest.mark.parametrize(("ending", "told"), [("close_clients", b"last words"), ("abort_clients", b"")])
+def test_all_who_are_there_can_be_sent_away_with_what_waits_for_them_or_at_once(ending, told):
+    class Speaker(door.GuestProtocol):
+        def connection_made(self, transport):
+            transport.write(b"last words") if ending == "close_clients" else None
+            arrived.set()
+
+    async def sent_away():
+        loop = server.asyncio.get_running_loop()
+        port = door.Door(loop, Speaker, listening, None, PLACES)
+        await arrived.wait()
+        getattr(port, ending)()
+        said = await loop.run_in_executor(None, answer, caller)
+        port.close()
+        return said
+
+    arrived = server.asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening, connected(listening.getsockname()) as caller:
+        assert server.asyncio.run(server.asyncio.wait_for(sent_away(), LIMIT_S)) == told
+
+
 @pytest.mark.parametrize(
     ("allowed", "most", "places"), [(1_024, 1_024, 384), (1_024, 1 << 20, 1_000), (100, 100, 25), (1 << 20, 1 << 20, 1_000)]
 )
