@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 MOST_HEAD_BYTES = 64 << 10
 _FIRST_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r\n]")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r?\n?")
 
 
 class NoAnswer(Exception):
@@ -25,6 +27,13 @@ async def read_answer(reader: asyncio.StreamReader, quiet_s: float) -> HttpAnswe
 
     Raises NoAnswer; EOFError where the connection ends before one; TimeoutError where nothing comes for so long.
     """
+    try:
+        return await _read_answer(reader, quiet_s)
+    except ValueError as error:  # a line without an end, or a length that is no number
+        raise NoAnswer(str(error)) from error
+
+
+async def _read_answer(reader: asyncio.StreamReader, quiet_s: float) -> HttpAnswer:
     head = b""
     while not head.endswith((b"\r\n\r\n", b"\n\n")):
         line = await _within(reader.readline(), quiet_s)
@@ -41,7 +50,7 @@ async def read_answer(reader: asyncio.StreamReader, quiet_s: float) -> HttpAnswe
     headers = dict(_header(line) for line in head.splitlines()[1:] if line.strip())
     status = int(found[1])
     if 100 <= status < 200 and status != 101:
-        return await read_answer(reader, quiet_s)
+        return await _read_answer(reader, quiet_s)
     if headers.get("transfer-encoding") == "chunked":
         await _skip_chunks(reader, quiet_s)
     elif status not in (204, 304):
@@ -57,7 +66,10 @@ def _header(line: bytes) -> tuple[str, str]:
 async def _skip_chunks(reader: asyncio.StreamReader, quiet_s: float) -> None:
     while True:
         line = await _within(reader.readline(), quiet_s)
-        size = int(line.strip() or b"0", 16)
+        found = _CHUNK_LINE.fullmatch(line or b"0")
+        if found is None:
+            raise NoAnswer(f"chunk {line[:60]!r}")
+        size = int(found[1], 16)
         await _skip(reader, size + 2, quiet_s)
         if not size:
             return
@@ -72,6 +84,6 @@ async def _skip(reader: asyncio.StreamReader, size: int, quiet_s: float) -> None
         return
 
 
-async def _within(reading: "asyncio.Future[bytes] | object", quiet_s: float) -> bytes:
+async def _within(reading: Awaitable[bytes], quiet_s: float) -> bytes:
     async with asyncio.timeout(quiet_s):
-        return bytes(await reading)  # type: ignore[misc]
+        return await reading

@@ -234,7 +234,6 @@ def _zatt_message(chance: random.Random) -> bytes:
     kind = chance.random()
     if kind < 0.3:
         asked = _with_odd_part(asked, chance, lambda: odd_value(chance))
-    data = b""
     try:
         data = msgspec.msgpack.encode(asked)
     except (TypeError, OverflowError, ValueError, UnicodeEncodeError):  # what MessagePack has not

@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -176,16 +177,29 @@ class HonestCaller(threading.Thread):
         status, body = self._ask("PUT", key, json.dumps(value))
         if status == 204:
             self._values[key] = value
-        elif not (status == 503 and json.loads(body).get("definite")):
+        elif not (status == 503 and self._is_definite(body)):
             self._late.setdefault(key, set()).add(value)
 
     def _read(self, key: str) -> None:
         status, body = self._ask("GET", key)
         possible = {self._values.get(key), *self._late.get(key, ())}
         if status in (200, 404):
-            found = json.loads(body) if status == 200 else None
+            found = self._parsed(body) if status == 200 else None
             if found not in possible:
                 self.problems.append(f"{found!r:.60} stands at a key where {self._values.get(key)!r} was confirmed")
+
+    def _is_definite(self, body: bytes) -> bool:
+        """Whether the service says that nothing has happened."""
+        told = self._parsed(body)
+        return isinstance(told, dict) and bool(told.get("definite"))
+
+    def _parsed(self, body: bytes) -> Any:
+        """The JSON of an answer; None, and a problem, where it has none."""
+        try:
+            return json.loads(body)
+        except ValueError:
+            self.problems.append(f"an answer that is not JSON: {body[:60]!r}")
+            return None
 
     def _ask(self, method: str, key: str, body: str | None = None) -> tuple[int, bytes]:
         headers = {"authorization": f"Bearer {self._target.token}"} if self._target.token else {}
@@ -251,7 +265,6 @@ class CallersAttack:
                 task.add_done_callback(lambda _: free.release())
                 due_s = max(due_s + count / budget.pace, time.monotonic())
                 await asyncio.sleep(due_s - time.monotonic())
-            self.first = number
             if playing:
                 await asyncio.wait(playing)
         finally:

@@ -63,6 +63,7 @@ def answers_in(data, count=5):
         (b"", []),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\nHTTP/1.1 500 no\r\nHTTP/1.1 404 Not Found\r\n\r\n", [200, 404]),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nHTTP/1.1 503 x\r\n\r\n", [200, 503]),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\nHTTP/1.1 503 x\r\n\r\n", [200, 503]),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", [204]),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", [200]),
     ],
@@ -71,7 +72,18 @@ def test_answers_are_read_one_behind_the_other(data, statuses):
     assert answers_in(data) == statuses
 
 
-@pytest.mark.parametrize("data", [b"hello\r\n\r\n", b"HTTP/1.1 999 x\r\n\r\n", b"HTTP/1.1 200 OK\r\na: b"])
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("data", [
+    b"hello\r\n\r\n",
+    b"HTTP/1.1 999 x\r\n\r\n",
+    OK + b"a: b",
+    OK + b"content-length: many\r\n\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    OK + b"transfer-encoding: chunked\r\n\r\n-1\r\n",
+    OK + b"a: " + b"b" * 70_000 + b"\r\n\r\n",
+])  # fmt: skip
 def test_what_is_no_answer_is_told(data):
     with pytest.raises(NoAnswer):
         answers_in(data)
@@ -120,6 +132,7 @@ PROBLEM = b"HTTP/1.1 503 Unavailable\r\ncontent-type: application/problem+json\r
         (PROBLEM.replace(b"503", b"501"), {"distraft: answered 501"}),
         (PROBLEM.replace(b"problem+", b""), {"gateway: answered 503"}),
         (b"\r\nwhat?\r\n", {"gateway: no HTTP", "distraft: no HTTP"}),
+        (PROBLEM.replace(b"length: 2", b"length: ?"), {"gateway: no HTTP", "distraft: no HTTP"}),
     ],
 )
 def test_what_nobody_declares_is_noted_with_the_scenes_that_it_answers(said, odd, monkeypatch):
@@ -162,6 +175,8 @@ class Liar:
         ([(504, b'{"definite":false}'), (200, b'"one"')], None),
         ([(504, b'{"definite":false}'), (404, b"{}")], None),
         ([(503, b'{"definite":true}'), (200, b'"one"')], "'one' stands at a key where None was confirmed"),
+        ([(503, b"<html>"), (404, b"")], "an answer that is not JSON: b'<html>'"),
+        ([(503, b"[]"), (404, b"")], None),
     ],
 )
 def test_an_honest_caller_notices_what_is_not_as_it_was_told(monkeypatch, answers, problem):
