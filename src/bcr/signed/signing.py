@@ -15,9 +15,6 @@ from functools import lru_cache
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
-
-# The public functions of PyNaCl copy each message that is signed or checked, twice.
-from nacl._sodium import ffi, lib  # type: ignore[import-not-found]  # compiled, and without types
 from nacl.bindings import (
     crypto_scalarmult,
     crypto_sign_BYTES,
@@ -28,6 +25,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
+from bcr.signed import libsodium
 from bcr.signed.encoding import digest, encode
 from bcr.signed.violations import InvalidSignature
 
@@ -35,8 +33,6 @@ KEY_SEED_SIZE = 32
 SEAL_SIZE = 16  # bytes
 KEYS_KEPT = 8192  # of seals, made of others
 _DOMAIN = b"bcr statement\0"
-
-_sign, _open, _NULL = lib.crypto_sign, lib.crypto_sign_open, ffi.NULL
 
 
 class Scheme(Protocol):
@@ -61,21 +57,15 @@ class Ed25519:
         return crypto_sign_seed_keypair(seed)[0]
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
-        signed = ffi.new("unsigned char[]", crypto_sign_BYTES + len(message))
-        if _sign(signed, _NULL, message, len(message), _signing_key(seed)) != 0:
-            raise RuntimeError("libsodium cannot sign")
-        signature: bytes = ffi.buffer(signed, crypto_sign_BYTES)[:]
-        return signature
+        return libsodium.sign(_signing_key(seed), message)
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         try:
             if len(public_key) != crypto_sign_PUBLICKEYBYTES or len(signature) != crypto_sign_BYTES:
                 return False
-            signed = signature + message
-            is_valid: bool = _open(_NULL, _NULL, signed, len(signed), public_key) == 0
+            return libsodium.is_valid(public_key, signature + message)
         except TypeError:
             return False
-        return is_valid
 
     def shared_secret(self, seed: bytes, public_key: bytes) -> bytes | None:
         """That of the X25519 keys which belong to the Ed25519 keys."""
