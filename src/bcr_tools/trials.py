@@ -353,9 +353,11 @@ def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: i
                     print(f"{len(accounts)} of {len(trials)}: {accounts[-1]}", flush=True)
                     for line in accounts[-1].faults():
                         print(f"{accounts[-1].trial}: {line}", flush=True)
-            except KeyboardInterrupt:
+            except BaseException as error:
                 is_interrupted.set()
                 pool.shutdown(cancel_futures=True)
+                if not isinstance(error, KeyboardInterrupt):
+                    raise
     finally:
         signal.signal(signal.SIGTERM, before)
     accounts.sort(key=lambda account: account.trial.seed)

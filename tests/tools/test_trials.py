@@ -154,6 +154,13 @@ def test_trials_that_are_interrupted_are_told_as_far_as_they_are_and_go_on_later
     assert performed == [1, 2]
 
 
+def test_an_error_in_one_trial_is_told_before_all_the_others_are_done(tmp_path, monkeypatch):
+    performed = performing(monkeypatch, lambda trial: 1 // trial.seed)
+    with pytest.raises(ZeroDivisionError):
+        storm.main(["--trials", "stop", "--jobs", "1", "--count", "50", "--output", str(tmp_path)])
+    assert len(performed) < 50
+
+
 def test_a_trial_that_is_given_up_leaves_nothing(tmp_path):
     looked = []
 
