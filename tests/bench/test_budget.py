@@ -44,7 +44,9 @@ COLUMN = Column("crc", {"sign": 40.0, OTHER: 60.0}, 105.0)
         (f"{CLIENT};proofs:Answer.check;signing:Signed.is_authentic;signing:Ed25519.is_valid", "client", "client check"),
         (f"{REPLICA};messages:Shuttle.demand_valid;signing:Ed25519.is_valid", "replica", "check"),
         (f"{REPLICA};statements:tree_over;statements:tree_over.<locals>.<listcomp>;encoding:digest", "replica", "hash"),
-        (f"{REPLICA};Participant:Participant.transmit;encoding:encode", "replica", "encode"),
+        (f"{REPLICA};Participant:Participant.transmit;encoding:encode_with", "replica", "encode"),
+        (f"{REPLICA};events:_send_without_events.<locals>.send", "replica", "send"),
+        (f"{REPLICA};signing:seal_under;signing:_keyed", "replica", "seal"),
         (f"{REPLICA};links:Links.flush;links:Links._write", "replica", "send"),
         (
             f"{REPLICA};queues:cure_common.<locals>.WaitableQueue.pop;loop:SelectorLoop._take_turn;selectors:EpollSelector.select",
@@ -53,7 +55,7 @@ COLUMN = Column("crc", {"sign": 40.0, OTHER: 60.0}, 105.0)
         ),
         (f"{REPLICA};selectors:EpollSelector.select;transport:TcpTransport._read;handshake:Seal.is_next", "replica", "receive"),
         (f"{REPLICA};Participant:Participant.understand;encoding:decode", "replica", "decode"),
-        (f"{REPLICA};events:_match_without_copies.<locals>.match", "replica", "match"),
+        (f"{REPLICA};events:_match_without_copies.<locals>.trigger", "replica", "match"),
         (f"{REPLICA};running:RunningState.execute;dictionary:apply", "replica", "execute"),
         (f"{REPLICA};ChainProcess:ChainProcess.reply;slots:ExecutedSlot.answer", "replica", "answer"),
         (f"{REPLICA};journal:Journal.step", "replica", "log"),
@@ -82,7 +84,7 @@ def test_each_name_in_the_file_is_that_of_a_module_here_or_below():
 
 
 def test_the_parts_come_to_the_profiles_of_who_takes_part_and_of_nobody_else():
-    client, replica = {f"{CLIENT};encoding:encode": 2.0, CLIENT: 1.0}, {f"{REPLICA};journal:Journal.step": 4.0}
+    client, replica = {f"{CLIENT};encoding:encode_with": 2.0, CLIENT: 1.0}, {f"{REPLICA};journal:Journal.step": 4.0}
     found = by_part([client, replica, {"Olympus:Olympus.run": 100.0}])
     assert sum(found.values()) == 7.0
     assert found["encode"] == 2.0
