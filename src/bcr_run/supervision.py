@@ -112,11 +112,11 @@ def _noted_signals() -> Iterator[list[signal.Signals]]:
     """
     noted: list[signal.Signals] = []
     asking = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    stock_handlers = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
+    earlier_handlers = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
     try:
         yield noted
     finally:
-        for number, handler in stock_handlers.items():
+        for number, handler in earlier_handlers.items():
             signal.signal(number, handler)
 
 

@@ -214,13 +214,13 @@ class SystemSource:
 
     def end_children(self, limit_s: float) -> None:
         began_s = time.monotonic()
-        waiting = multiprocessing.active_children()
-        while waiting and (left_s := began_s + limit_s - time.monotonic()) > 0:
-            multiprocessing.connection.wait([child.sentinel for child in waiting], min(left_s, CHILD_LOOK_S))
-            waiting = [child for child in waiting if child.is_alive()]
-            if time.monotonic() - began_s >= STOPPED_LIMIT_S and all(map(_is_stopped, waiting)):
+        children = multiprocessing.active_children()
+        while children and (left_s := began_s + limit_s - time.monotonic()) > 0:
+            multiprocessing.connection.wait([child.sentinel for child in children], min(left_s, CHILD_LOOK_S))
+            children = [child for child in children if child.is_alive()]
+            if time.monotonic() - began_s >= STOPPED_LIMIT_S and all(map(_is_stopped, children)):
                 break
-        for child in waiting:
+        for child in children:
             child.kill()
             child.join()
 

@@ -380,8 +380,8 @@ class _Kept:
         self.path = path
         self.sources = sources
         lines = path.read_bytes().splitlines() if path.exists() else []
-        report = [msgspec.json.decode(line) for line in lines]
-        self.found: dict[str, dict[str, Any]] = {key: what for known, key, what in report if known == sources}
+        entries = [msgspec.json.decode(line) for line in lines]
+        self.found: dict[str, dict[str, Any]] = {key: report for of_sources, key, report in entries if of_sources == sources}
 
     def key_of(self, file: str) -> str:
         """A file of tests, as it is now."""
