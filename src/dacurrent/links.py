@@ -95,6 +95,8 @@ class Links:
         self._loop.hand_over()
         for link in links:
             with link.lock:
+                if link.stage == UP:  # a signal may have come when a message was taken, and before it was written
+                    self._write_waiting(link)
                 while link.queued() and time.monotonic() < min(deadline_s, link.moved_s + END_SILENCE_S):
                     link.room.wait(LOOK_PAUSE_S)
         self._is_closed = True

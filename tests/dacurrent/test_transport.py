@@ -11,7 +11,7 @@ from da import common
 from da.transport import base
 from da.transport import manager as stock
 
-from dacurrent import frames, handshake, link, links, sockets, transport
+from dacurrent import frames, handshake, link, links, logfiles, sockets, transport
 from dacurrent.limited import LimitedLog
 
 COOKIE = b"cookie of the tests"
@@ -736,6 +736,20 @@ def test_what_is_gathered_when_the_sender_ends_arrives(make):
     sender, receiver = make(), make()
     sender.links.gather(threading.get_ident())
     sender.send(b"last words", receiver.target)
+    sender.close()
+    assert receiver.queue.take() == b"last words"
+
+
+def test_what_a_signal_kept_from_being_written_arrives_when_the_sender_ends(make, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    sender, receiver = make(), make()
+    exchange(sender, receiver)
+    sender.links.gather(threading.get_ident(), [])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(logfiles, "flush", interrupted)
+        sender.send(b"last words", receiver.target)
     sender.close()
     assert receiver.queue.take() == b"last words"
 
