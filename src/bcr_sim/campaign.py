@@ -1,6 +1,8 @@
 """Many seeds: what a worker does with a shard of them, and what it tells of each that failed."""
 
 import gc
+import multiprocessing
+import os
 import re
 import signal
 import sys
@@ -20,6 +22,7 @@ from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario, read_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication, sizes
+from bcr_run.supervision import end_with_us
 from bcr_runtime.processes import byzantine_client, byzantine_replica
 from bcr_sim.coverage import rare, struck
 from bcr_sim.protocol_simulations import TEXTS
@@ -189,6 +192,15 @@ def _limit() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, kept)
+
+
+def prepare_worker() -> None:
+    """In a process of a pool: what `prepare` does; it ends with whoever made it, also where that was killed."""
+    end_with_us()
+    maker = multiprocessing.parent_process()
+    if maker is not None and os.getppid() != maker.pid:
+        sys.exit()  # it was killed before
+    prepare()
 
 
 def prepare() -> None:

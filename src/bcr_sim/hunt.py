@@ -25,7 +25,7 @@ from bcr_run.options import formerly, natural, positive
 from bcr_run.output import Terminal
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import default_log_base
-from bcr_sim.campaign import FROM_THE_SEED, Counterexample, ShardTally, located_text, prepare, run_seeds, run_text, text_of
+from bcr_sim.campaign import FROM_THE_SEED, Counterexample, ShardTally, located_text, prepare_worker, run_seeds, run_text, text_of
 from bcr_sim.campaign_folder import PAGE, Campaign
 from bcr_sim.shrink import shrunk
 from bcr_sim.simulated_folder import show, simulate_into
@@ -164,7 +164,7 @@ def _settings_of(chunk: Sequence[Any]) -> str:
 
 def _processes(work: Callable[..., ShardTally], chunks: Sequence[Any], options: argparse.Namespace) -> Iterator[tuple[Any, ShardTally]]:
     # Spawned, not forked: a worker shares nothing with whoever started it.
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare) as pool:
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), initializer=prepare_worker) as pool:
         futures = {pool.submit(work, *chunk): chunk for chunk in chunks}
         try:
             for future in as_completed(futures):

@@ -81,7 +81,7 @@ def _outcomes_of_runs(cells: Sequence[Cell], folder: Path, jobs: int) -> Iterato
 
 def _outcomes_of_simulations(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, CellOutcome]]:
     """The cells as simulated runs, in their order."""
-    with ProcessPoolExecutor(jobs, initializer=campaign.prepare) as pool:
+    with ProcessPoolExecutor(jobs, initializer=campaign.prepare_worker) as pool:
         yield from pool.map(simulated, cells, chunksize=10)
 
 

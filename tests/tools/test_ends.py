@@ -1,5 +1,6 @@
 """However a command ends, it says so in a line, returns, and leaves nothing behind."""
 
+import contextlib
 import io
 import os
 import re
@@ -343,6 +344,26 @@ def test_an_interrupted_hunt_leaves_no_process_and_no_temporary_folder(environme
     assert not psutil.wait_procs([each for each in family if supervising._is_alive(each)], timeout=LIMIT_S)[1]
     if number != signal.SIGKILL:  # else the next start sees to it
         assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_workers_of_a_hunt_end_where_all_that_made_them_is_killed_at_once(environment, tmp_path):
+    started = subprocess.Popen(
+        command("hunt", "--count", "1000000", "--jobs", "2", "--output", tmp_path / "hunt"), env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    hunt = psutil.Process(started.pid)
+    workers, makers = [], []
+    while len(workers) < 2:
+        with contextlib.suppress(psutil.NoSuchProcess):  # on the way to what stays, some are there for a moment
+            family = [hunt, *hunt.children(recursive=True)]
+            workers = [each for each in family if "spawn_main" in " ".join(each.cmdline())]
+            makers = [each for each in family if each not in workers]
+    for act in (psutil.Process.suspend, psutil.Process.kill):  # so that none of them sees another go
+        for each in makers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                act(each)
+    started.wait()
+    assert not psutil.wait_procs([each for each in workers if supervising._is_alive(each)], timeout=LIMIT_S)[1]
 
 
 def test_progress_hides_no_cursor_that_nobody_would_show_again(monkeypatch):
