@@ -174,7 +174,8 @@ def seeded(scenario: Scenario, seed: int) -> Scenario:
 
 @contextmanager
 def _limit() -> Iterator[None]:
-    """Raise TimeoutError in a run that takes more than its real time, with where it was.
+    """Raise TimeoutError in a run that takes more than its real time, with where it was; and once more at its end, because what a run
+    is in the middle of may take that for a failure of its own and go on.
 
     Only the main thread can be interrupted so; a Dask worker runs in another, and Dask's own limits hold there.
     """
@@ -182,8 +183,11 @@ def _limit() -> Iterator[None]:
         yield
         return
 
+    where: list[str] = []
+
     def expire(_number: int, frame: Any) -> None:
-        raise TimeoutError(f"{SECONDS_A_SEED} s of real time in {frame.f_code.co_name}, line {frame.f_lineno}")
+        where.append(f"{SECONDS_A_SEED} s of real time in {frame.f_code.co_name}, line {frame.f_lineno}")
+        raise TimeoutError(where[0])
 
     kept = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, SECONDS_A_SEED)
@@ -192,6 +196,8 @@ def _limit() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, kept)
+    if where:
+        raise TimeoutError(where[0])
 
 
 def prepare_worker() -> None:

@@ -1,12 +1,14 @@
 """The commands `hunt` and `sim`: shards, counterexamples, their smallness and their picture."""
 
+import contextlib
+import signal
 from xml.etree import ElementTree
 
 import pytest
 
 from bcr.scenario.reading import parse_scenario
 from bcr_runtime.places import PROJECT
-from bcr_sim import hunt, sim
+from bcr_sim import campaign, hunt, sim
 from bcr_sim.campaign import Counterexample, ShardTally, run_text
 from bcr_sim.campaign_folder import Campaign, page
 from bcr_sim.coverage import struck
@@ -163,3 +165,15 @@ def test_sim_says_what_is_wrong_with_a_file(tmp_path, capsys):
     file.write_text("t = 1\nnum_client = 1\nworkload[0] = get('a')\nsimulation = crahs(replica_1,5)\n")
     assert sim.main([str(file)]) == 2
     assert "did you mean crash?" in capsys.readouterr().err
+
+
+def test_a_run_that_took_too_long_is_told_so_also_where_something_in_it_took_the_alarm_for_its_own(monkeypatch):
+    def swallows(_scenario):
+        with contextlib.suppress(OSError):
+            signal.raise_signal(signal.SIGALRM)
+        return "an outcome"
+
+    monkeypatch.setattr(campaign, "simulate", swallows)
+    assert campaign.run_text("t = 1\nnum_client = 1\nworkload[0] = get('x')\n").startswith("hang: ")
+    monkeypatch.setattr(campaign, "simulate", lambda _scenario: "an outcome")
+    assert campaign.run_text("t = 1\nnum_client = 1\nworkload[0] = get('x')\n") == "an outcome"
