@@ -1,4 +1,7 @@
-"""How libsodium signs and checks: by the compiled functions of PyNaCl, or by its public ones, which copy each message twice."""
+"""How libsodium signs and checks (specification, 1.6).
+
+It is called by the compiled functions of PyNaCl, or by its public ones, which copy each message twice.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
