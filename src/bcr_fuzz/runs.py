@@ -317,8 +317,9 @@ def _channel() -> Iterator["TcpTransport"]:
 
     from dacurrent import transport
 
-    logging.getLogger("da.transport").setLevel(logging.CRITICAL)  # that runs end is no news
-    stock_options = common.GlobalOptions
+    log, stock_options = logging.getLogger("da.transport"), common.GlobalOptions
+    stock_level = log.level
+    log.setLevel(logging.CRITICAL)  # that runs end is no news
     options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
     common.GlobalOptions = options
     made = transport.TcpTransport(COOKIE.encode())
@@ -330,6 +331,7 @@ def _channel() -> Iterator["TcpTransport"]:
         made.mesgloop.stop()
     finally:
         common.GlobalOptions = stock_options
+        log.setLevel(stock_level)
 
 
 class _Nowhere:

@@ -1,5 +1,6 @@
 """`./bcr fuzz`: the same seed sends the same, and what it looks for it finds."""
 
+import logging
 import random
 import re
 from types import SimpleNamespace
@@ -132,3 +133,14 @@ def test_a_message_is_changed_in_one_part_and_not_in_its_name():
         changed = fuzz.changed_content(("shuttle", b"payload", 3), chance)
         assert changed[0] == "shuttle" and len(changed) == 3
         assert sum(repr(one) != repr(other) for one, other in zip(changed, ("shuttle", b"payload", 3), strict=True)) <= 1
+
+
+def test_a_channel_of_somebody_is_quiet_and_leaves_logs_and_options_as_they_were():
+    import da  # noqa: F401 - before the modules of the layer
+    from da import common
+
+    log, options = logging.getLogger("da.transport"), common.GlobalOptions
+    before = log.level
+    with runs._channel():
+        assert log.level == logging.CRITICAL
+    assert (log.level, common.GlobalOptions) == (before, options)
