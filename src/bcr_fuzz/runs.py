@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bcr_fuzz.families import most_descriptors, most_mib
 from bcr_fuzz.fuzz import Budget, FuzzMeasurement, FuzzTally, changed_bytes, changed_content, odd_value
-from bcr_fuzz.turns import Turns
+from bcr_fuzz.turns import Turns, discarding
 from bcr_runtime.places import SOURCES
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def attack_runs(tally: FuzzTally, seed: int, budget: Budget, words: Words) -> No
     import da  # noqa: F401 - before the modules of the layer
 
     rate = budget.pace / 2 if budget.compares else float(budget.pace)  # of what is sent to the run, a second
-    with _channel() as channel, _discarding(budget.compares) as elsewhere:
+    with _channel() as channel, discarding(__name__, budget.compares) as elsewhere:
         for number in itertools.count(seed):
             if not budget.is_left(tally.messages):
                 return
@@ -280,24 +280,6 @@ def _judge(target: Target, tally: FuzzTally, seed: int, sent: int, largest_mib: 
 def _last_error(output: str) -> str:
     errors = [line for line in output.splitlines() if "Error" in line or "ERROR" in line]
     return errors[-1][:300] if errors else ""
-
-
-@contextlib.contextmanager
-def _discarding(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
-    """The address of a process that takes what the layer below takes, and discards it."""
-    if not is_wanted:
-        yield None
-        return
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from bcr_fuzz import runs; runs.discard()"],
-        cwd=SOURCES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        yield "127.0.0.1", int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def discard() -> None:

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from bcr_fuzz.families import family_of, most_descriptors, most_mib
 from bcr_fuzz.fuzz import SPARE_MIB, Budget, FuzzMeasurement, FuzzTally
 from bcr_fuzz.http_answers import NoAnswer, read_answer
 from bcr_fuzz.http_requests import Scene, scene_of
-from bcr_fuzz.turns import Turns
+from bcr_fuzz.turns import Turns, discarding
 from bcr_run.extras import demand
 from bcr_runtime.places import SOURCES
 
@@ -349,7 +349,7 @@ class CallersAttack:
 def attack_services(tally: FuzzTally, seed: int, budget: Budget) -> None:
     """Attack one service after the other, those of odd seeds with a token; each is to stay as it is, and to tell the honest caller the truth."""
     demand("service")
-    with _discarding(budget.compares) as elsewhere:
+    with discarding(__name__, budget.compares) as elsewhere:
         for number in itertools.count(seed):
             if not budget.is_left(tally.messages):
                 return
@@ -437,24 +437,6 @@ def tracebacks_in(output: str) -> Counter[str]:
 
 
 # -- elsewhere
-
-
-@contextlib.contextmanager
-def _discarding(is_wanted: bool) -> Iterator[tuple[str, int] | None]:
-    """The address of a process that answers 400 to everything, and discards it."""
-    if not is_wanted:
-        yield None
-        return
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from bcr_fuzz import service_attack; service_attack.discard()"],
-        cwd=SOURCES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        yield "127.0.0.1", int(process.stdout.readline())
-    finally:
-        process.kill()
-        process.communicate()
 
 
 class _Refusing(asyncio.Protocol):

@@ -1,9 +1,14 @@
 """Turns: what attackers send goes to the target in one, and to who discards it in the next."""
 
+import contextlib
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from bcr_fuzz.fuzz import Turn
+from bcr_runtime.places import SOURCES
 
 TURN_S = 1.0
 
@@ -40,3 +45,22 @@ class Turns:
         number = sum(map(len, self.taken.values()))
         self._target.elsewhere = self._elsewhere if number % 4 in (1, 2) else None
         self._began_s, self.sent = time.monotonic(), 0
+
+
+@contextlib.contextmanager
+def discarding(module: str, is_wanted: bool) -> Iterator[tuple[str, int] | None]:
+    """The address of a process that takes what would be sent to the target, and discards it: by `discard()` of the module, which says at
+    which port it listens, and ends when nobody wants it any more. None where it is not wanted."""
+    if not is_wanted:
+        yield None
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import {module}; {module}.discard()"],
+        cwd=SOURCES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        yield "127.0.0.1", int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
