@@ -273,13 +273,7 @@ class _Beside:
         self._view = BraftServerState(0, True, True, (), 0, None)
 
     def departures(self, steps: list[BraftStep]) -> Iterator[str]:
-        """Of the first step that departs: what comes behind it tells nothing more."""
-        with self._follower:
-            for number, step in enumerate(steps):
-                found = [f"step {number}: {what}" for what in self._of(step)]
-                yield from found
-                if found or self._follower.failures:
-                    break
+        return self._follower.departures(steps, self._of)
 
     def _of(self, step: BraftStep) -> Iterator[str]:
         own, view = self._follower.process._state, step.view

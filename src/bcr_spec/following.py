@@ -7,11 +7,11 @@ correct ones still have to do what the specification allows.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 from da import sim
@@ -26,6 +26,8 @@ from bcr_sim.world import MILLISECOND_NS, World
 from bcr_spec.recording import Account, Recorded
 from bcr_spec.text import FOLDER, with_digests
 from bcr_spec.translation import Message, Translator
+
+Step = TypeVar("Step")
 
 FIRST_UID = 1_000_000  # of processes of the specification: those of the run are below
 SPECIFICATION = "the specification"  # who departs where an error was raised in it: of the run that says nothing
@@ -107,6 +109,15 @@ class SpecifiedProcess:
     @property
     def failures(self) -> list[str]:
         return self._system.failures
+
+    def departures(self, steps: Iterable[Step], look: Callable[[Step], Iterable[str]]) -> Iterator[str]:
+        """What `look` finds at the first step at which it finds anything: what comes behind it tells nothing more. Then the process ends."""
+        with self:
+            for number, step in enumerate(steps):
+                found = [f"step {number}: {what}" for what in look(step)]
+                yield from found
+                if found or self.failures:
+                    break
 
     def __enter__(self) -> Self:
         return self

@@ -143,13 +143,7 @@ class _Beside:
         self._source = run.scenario.source
 
     def departures(self, steps: list[RaftStep]) -> Iterator[str]:
-        """Of the first step that departs: what comes behind it tells nothing more."""
-        with self._follower:
-            for number, step in enumerate(steps):
-                found = [f"step {number}: {what}" for what in self._of(step)]
-                yield from found
-                if found or self._follower.failures:
-                    break
+        return self._follower.departures(steps, self._of)
 
     def _of(self, step: RaftStep) -> Iterator[str]:
         follower, own = self._follower, self._follower.process._state
