@@ -52,8 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         how = "simulated runs, times in virtual milliseconds" if options.simulated else "real runs"
         (PROJECT / "docs" / f"{atlas.page}.md").write_text(table(atlas, outcomes, how))
         (PROJECT / "docs" / f"{atlas.page}.svg").write_text(heatmap(atlas, outcomes))
-    rules = atlas.rules()
-    wrong_cells = [cell for cell, outcome in outcomes.items() if outcome.kind not in prescribed(cell, rules)["outcome"]]
+    wrong_cells = [cell for cell, outcome in outcomes.items() if not _is_as_prescribed(atlas, cell, outcome)]
     counts = Counter(outcome.kind for outcome in outcomes.values())
     print(", ".join(f"{count} {kind}" for kind, count in counts.most_common()) + f"; {len(wrong_cells)} not as prescribed")
     return 1 if wrong_cells else 0
@@ -98,12 +97,15 @@ def simulated(cell: Cell) -> tuple[Cell, CellOutcome]:
 def _outcomes_by_cell(runs: Iterable[tuple[Cell, CellOutcome]], count: int, atlas: Atlas) -> dict[Cell, CellOutcome]:
     """The outcomes by cell; each that is not as prescribed is printed, and how far it is."""
     outcomes: dict[Cell, CellOutcome] = {}
-    rules = atlas.rules()
     for done, (cell, outcome) in enumerate(runs, start=1):
         outcomes[cell] = outcome
-        if outcome.kind not in prescribed(cell, rules)["outcome"]:
+        if not _is_as_prescribed(atlas, cell, outcome):
             what = f"t={cell.t} {cell.position} {cell.fault()}"
             print(f"not as prescribed: {what}: {outcome.kind} {'; '.join(outcome.reasons)}", flush=True)
         if done % 25 == 0:
             print(f"{done} of {count}", file=sys.stderr, flush=True)
     return outcomes
+
+
+def _is_as_prescribed(atlas: Atlas, cell: Cell, outcome: CellOutcome) -> bool:
+    return outcome.kind in prescribed(cell, atlas.rules())["outcome"]

@@ -1,6 +1,7 @@
 """What the atlases have in common: a cell is one fault of one server, and its outcome is held against what the protocol prescribes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
@@ -110,15 +111,20 @@ class Atlas(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     why_simulated: str = ""
 
-    def rules(self) -> list[Mapping[str, Any]]:
+    def rules(self) -> Sequence[Mapping[str, Any]]:
         """What the protocol prescribes, rule by rule, from the data file."""
-        loaded: list[Mapping[str, Any]] = yaml.safe_load((Path(__file__).parent / self.prescription).read_text())
-        return loaded
+        return _rules_in(self.prescription)
 
     def cells(self, sizes: Iterable[int], triggers: Iterable[str], failures: Collection[str]) -> list[Cell]:
         """The cells of services for so many faulty servers, of these triggers, and of the failures of these names."""
         calls = [failure for failure in self.failures if name_of(failure) in failures]
         return [self.cell(*each) for each in product(sizes, triggers, calls, self.positions)]
+
+
+@cache
+def _rules_in(file: str) -> Sequence[Mapping[str, Any]]:
+    loaded: Sequence[Mapping[str, Any]] = yaml.safe_load((Path(__file__).parent / file).read_text())
+    return loaded
 
 
 def prescribed(cell: Cell, rules: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
