@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import psutil
@@ -334,25 +335,29 @@ def run_trials(seeds: Sequence[int], kinds: Sequence[str], folder: Path, jobs: i
     if accounts:
         print(f"{len(accounts)} of {len(trials)} trials are done already, in {folder}", flush=True)
     is_interrupted = threading.Event()
+    telling = threading.Lock()
 
-    def run(trial: Trial) -> TrialResult:
+    def run(trial: Trial, results: IO[bytes]) -> None:
         own = folder / f"trial{trial.seed}"
         shutil.rmtree(own, ignore_errors=True)  # of one that was given up
-        return perform(trial, own, is_interrupted.is_set)
+        account = perform(trial, own, is_interrupted.is_set)
+        # Here, and not where it is waited for: what has ended is written before this thread begins the next, whatever interrupts.
+        with telling:
+            results.write(msgspec.json.encode(account) + b"\n")
+            results.flush()
+            accounts.append(account)
+            print(f"{len(accounts)} of {len(trials)}: {account}", flush=True)
+            for line in account.faults():
+                print(f"{trial}: {line}", flush=True)
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # by which whoever supervises this asks it to end
     try:
-        with ThreadPoolExecutor(jobs) as pool, open(folder / RESULTS, "ab") as results:
+        with open(folder / RESULTS, "ab") as results, ThreadPoolExecutor(jobs) as pool:
             results.write(b"\n" if results.tell() else b"")  # behind a line that was not written to its end
-            running = [pool.submit(run, trial) for trial in trials if trial.seed not in kept]
+            running = [pool.submit(run, trial, results) for trial in trials if trial.seed not in kept]
             try:
                 for done in as_completed(running):
-                    accounts.append(done.result())
-                    results.write(msgspec.json.encode(accounts[-1]) + b"\n")
-                    results.flush()
-                    print(f"{len(accounts)} of {len(trials)}: {accounts[-1]}", flush=True)
-                    for line in accounts[-1].faults():
-                        print(f"{accounts[-1].trial}: {line}", flush=True)
+                    done.result()
             except BaseException as error:
                 is_interrupted.set()
                 pool.shutdown(cancel_futures=True)

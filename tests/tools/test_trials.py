@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections import Counter
+from concurrent.futures import wait
 from dataclasses import replace
 
 import psutil
@@ -99,6 +100,28 @@ def performing(monkeypatch, result=lambda trial: TrialResult(trial, 0, "pass", 1
     return performed
 
 
+def waiting_late(monkeypatch):
+    """Let who waits for the trials have no turn until all have ended."""
+    stock = trials.as_completed
+    monkeypatch.setattr(trials, "as_completed", lambda running: [wait(running), stock(running)][1])
+
+
+def test_a_trial_that_has_ended_is_written_and_told_before_the_next_begins(tmp_path, monkeypatch, capsys):
+    written, told = [], ""
+
+    def result(trial):
+        nonlocal told
+        told += capsys.readouterr().out
+        written.append((tmp_path / trials.RESULTS).read_bytes().count(b'"verdict":"pass"'))
+        assert len(re.findall(r"^\d of 4: seed", told, re.MULTILINE)) == trial.seed
+        return TrialResult(trial, 0, "pass", 1, 5.0, 0.5)
+
+    waiting_late(monkeypatch)
+    performing(monkeypatch, result)
+    assert storm.main(["--trials", "stop", "--jobs", "1", "--count", "4", "--output", str(tmp_path)]) == 0
+    assert written == [0, 1, 2, 3]
+
+
 def test_what_does_not_hold_is_told_with_its_seed(monkeypatch, capsys):
     performing(monkeypatch, lambda trial: TrialResult(trial, 1, "fail", 1, 1.0, 0.0))
     assert storm.main(["--trials", "stop", "--count", "2", "--seed", "5"]) == 1
@@ -143,6 +166,7 @@ def test_trials_that_are_interrupted_are_told_as_far_as_they_are_and_go_on_later
             time.sleep(0.01)
         raise trials.GivenUp
 
+    waiting_late(monkeypatch)
     monkeypatch.setattr(trials, "perform", interrupted)
     asked = ["--trials", "stop", "--jobs", "1", "--count", "3", "--output", str(tmp_path)]
     assert storm.main(asked) == 130
