@@ -31,6 +31,7 @@ SLOW_S = 0.5  # of CPU time for one message to the codec
 LEAST_SHARE = 0.85  # of the throughput that a run has when the same is sent elsewhere
 LEAST_TURNS = 10  # of each side, for a share that says something
 SPARE_MIB = 32  # that a process may hold of what is sent to it
+RECORD_KIB = 6  # of an operation, for who judges a run: it reads what clients have put away while they asked, once they have left
 SPARE_DESCRIPTORS = 80  # for connections of others: 64 that have proved nothing, and who has the cookie
 COPIES = 3  # of each message to a handler
 SCENARIO = """test_case_name = fuzz{seed}
@@ -65,7 +66,11 @@ class Turn:
 
 @dataclass(frozen=True)
 class FuzzMeasurement:
-    """A real run: its turns, and what its largest process held before anything was sent, and at most."""
+    """A real run: its turns, and what its largest process held before anything was sent, and at most.
+
+    `judging_mib` is what it held at most behind the last of `answered` operations, when the run was judged by its whole record; 0.0 of
+    what is not.
+    """
 
     attacked: tuple[Turn, ...]
     alone: tuple[Turn, ...]
@@ -75,6 +80,8 @@ class FuzzMeasurement:
     most_open: int
     spare_open: int = SPARE_DESCRIPTORS  # that a process may have open beyond those
     spare_mib: float = SPARE_MIB  # that it may hold beyond those
+    judging_mib: float = 0.0
+    answered: int = 0
 
 
 class Budget:
@@ -163,11 +170,14 @@ def compared(tally: FuzzTally) -> list[str]:
     """What the runs lost and held by what was sent to them, against the turns in which it was discarded; notes down the figures."""
     found = []
     for each in tally.measured:
+        judging = f"; {each.judging_mib:.0f} MiB with the record of {each.answered:,} operations" if each.judging_mib else ""
         tally.notes.append(
-            f"{each.first_mib:.0f} MiB and {each.first_open} descriptors before, at most {each.most_mib:.0f} and {each.most_open}"
+            f"{each.first_mib:.0f} MiB and {each.first_open} descriptors before, at most {each.most_mib:.0f} and {each.most_open}{judging}"
         )
         if each.most_mib > each.first_mib + each.spare_mib:
             found.append(f"{each.most_mib:.0f} MiB, {each.first_mib:.0f} before anything was sent")
+        if each.judging_mib > each.first_mib + each.spare_mib + each.answered * RECORD_KIB / 1_024:
+            found.append(f"{each.judging_mib:.0f} MiB with the record of {each.answered:,} operations, {each.first_mib:.0f} before")
         if each.most_open > each.first_open + each.spare_open:
             found.append(f"{each.most_open} descriptors, {each.first_open} before anything was sent")
     share = share_of(tally.measured)

@@ -100,6 +100,7 @@ class Target:
         self.elsewhere: tuple[str, int] | None = None  # where all is sent to instead
         self._known_count = 0
         self._read: dict[Path, int] = {}  # of each client's log
+        self._answered = self._told = 0
         self.lasts_s = lasts_s
 
     def address_of(self, pid: Any) -> tuple[str, int]:
@@ -126,6 +127,11 @@ class Target:
 
     def newly_answered(self) -> int:
         """How many operations clients say that they were answered since this was asked last."""
+        new, self._told = self.answered() - self._told, self._answered
+        return new
+
+    def answered(self) -> int:
+        """How many operations clients say that they were answered."""
         count = 0
         for file in self.folder.glob("logs/*/client_*.log"):
             with open(file, "rb") as log:
@@ -134,7 +140,8 @@ class Target:
             count += new.count(b"event=accepted")
             self._read[file] = self._read.get(file, 0) + new.rfind(b"\n") + 1
             count -= new[new.rfind(b"\n") + 1 :].count(b"event=accepted")
-        return count
+        self._answered += count
+        return self._answered
 
     def memory_mib(self) -> float:
         """Of the largest of its processes."""
@@ -189,8 +196,8 @@ def _attack(
         time.sleep(0.02)
         target.look()
     chance = random.Random(f"runs {seed}")
-    before, first_mib, first_open = tally.messages, target.memory_mib(), target.descriptors()
-    largest_mib, most_open = first_mib, first_open
+    before, memory, first_open = tally.messages, MemoryOfRun(target.memory_mib()), target.descriptors()
+    most_open = first_open
     turns = Turns(target, elsewhere) if elsewhere else None
     due_s = looked_s = time.monotonic()
     leave_s = due_s + (target.lasts_s or 0.0)
@@ -206,13 +213,35 @@ def _attack(
         if now_s > looked_s + LOOK_S:
             looked_s = now_s
             target.look()
-            largest_mib, most_open = max(largest_mib, target.memory_mib()), max(most_open, target.descriptors())
+            memory.look(target.memory_mib(), target.answered())
+            most_open = max(most_open, target.descriptors())
         due_s = max(due_s + BURST / budget.pace, now_s)
         time.sleep(due_s - now_s)
     tally.notes.append(f"seed {seed}: ended {time.monotonic() - leave_s:.1f} s behind the moment at which its clients left")
-    _judge(target, tally, seed, tally.messages - before, largest_mib, most_open)
+    _judge(target, tally, seed, tally.messages - before, max(memory.serving_mib, memory.judging_mib), most_open)
     taken = turns.taken if turns else {True: [], False: []}
-    return FuzzMeasurement(tuple(taken[True]), tuple(taken[False]), first_mib, largest_mib, first_open, most_open)
+    return FuzzMeasurement(
+        tuple(taken[True]), tuple(taken[False]), memory.first_mib, memory.serving_mib, first_open, most_open,
+        judging_mib=memory.judging_mib, answered=memory.answered,
+    )  # fmt: skip
+
+
+class MemoryOfRun:
+    """What the largest process of a run holds: while clients are answered, and behind that, when who started it judges its whole record."""
+
+    def __init__(self, first_mib: float) -> None:
+        self.first_mib = self.serving_mib = first_mib
+        self.judging_mib = 0.0
+        self.answered = 0
+
+    def look(self, mib: float, answered: int) -> None:
+        """So much is held now, and so many operations have been answered by now."""
+        if answered > self.answered:
+            # They were asked for until now, so what was seen since the look before was no judging yet; this may be.
+            self.serving_mib = max(self.serving_mib, self.judging_mib)
+            self.answered, self.judging_mib = answered, mib
+        else:
+            self.judging_mib = max(self.judging_mib, mib)
 
 
 def flood_starts(tally: FuzzTally, seed: int, budget: Budget) -> None:

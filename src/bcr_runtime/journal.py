@@ -21,6 +21,8 @@ LEVELS: Mapping[str, int] = {"quiet": 0, "human": 1, "debug": 2}
 VALUE_LIMIT = 8_000  # characters of a value in a step; peers have a say in what values hold
 DETAIL_LIMIT = 200_000  # in full contents
 MAX_EVIDENCE = 20  # violations of which the evidence is written; at the level `debug` of all
+MAX_PROVOKED = 1_000  # misbehaviours that are written, each; behind that one in PROVOKED_EACH, for peers have a say in how many there are
+PROVOKED_EACH = 100
 IDENTITY_SIZE = 6  # bytes
 _is_plain = re.compile(r"[!#-<>-\[\]-~]*").fullmatch  # printable ASCII without blanks, `=`, and what is escaped
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -86,6 +88,7 @@ class Journal:
         self._origin_ns = clock_origin_ns
         self._behind_time = f"+00:00 process={_text_of_value(path.stem, VALUE_LIMIT)} event="
         self._evidence_left = MAX_EVIDENCE
+        self._provoked = 0
         self._file = ambient.open_log(path)
         self._tells_steps = LEVELS[level] >= LEVELS["human"]
         self.is_detailed = level == "debug"
@@ -111,6 +114,11 @@ class Journal:
 
     def warn(self, event: str, **values: Any) -> None:
         self._write(event, values)
+
+    def has_room_for_provoked(self) -> bool:
+        """Whether what a peer has provoked now is written: each of MAX_PROVOKED, and then one in PROVOKED_EACH, so that no peer fills the disk."""
+        self._provoked += 1
+        return self._provoked <= MAX_PROVOKED or self._provoked % PROVOKED_EACH == 0
 
     def evidence(self, kind: str, evidence: Sequence[Any]) -> None:
         """What shows a violation of this kind: of the first MAX_EVIDENCE in any case, for peers have a say in how many there are."""

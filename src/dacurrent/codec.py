@@ -45,6 +45,10 @@ Get = Callable[[bytes, int, int], tuple[Any, int]]  # the value that begins ther
 _LENGTH = struct.Struct(">I")
 _INT = struct.Struct(">q")
 _FLOAT = struct.Struct(">d")
+_INT_TAG, _LONG_TAG = ord("i"), ord("I")
+_INT_END = 1 + _INT.size  # behind the tag of an integer, and where the bytes of a long one begin
+_LONG_BEGIN = 1 + _LENGTH.size
+_int_at, _length_at, _int_of = _INT.unpack_from, _LENGTH.unpack_from, int.from_bytes
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 _METACLASSES = (type, enum.EnumMeta)
 _HOLDERS = (types.ModuleType, *_METACLASSES)
@@ -301,9 +305,20 @@ def _get_count(data: bytes, at: int, depth: int) -> tuple[int, int]:
 def _get_list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
     count, at = _get_count(data, at, depth)
     depth += 1
-    items = []
+    items: list[Any] = []
+    whole = len(data)
     for _ in range(count):
-        item, at = _GET[data[at]](data, at + 1, depth)
+        tag = data[at]
+        # Many numbers in one list are what is cheapest to send and dearest to read, so these are read without a call for each.
+        if tag == _INT_TAG:
+            item, at = _int_at(data, at + 1)[0], at + _INT_END
+        elif tag == _LONG_TAG:
+            begin, at = at + _LONG_BEGIN, at + _LONG_BEGIN + _length_at(data, at + 1)[0]
+            if at - begin > LONG_INT_LIMIT_BYTES or at > whole:
+                raise CodecError(f"malformed: an int of {at - begin} bytes, or cut short")
+            item = _int_of(data[begin:at], "big", signed=True)
+        else:
+            item, at = _GET[tag](data, at + 1, depth)
         items.append(item)
     return items, at
 

@@ -107,15 +107,16 @@ class SelectorLoop:
     def watch(self, sock: socket.socket, callback: Callable[[int], object], is_writing: bool = False) -> None:
         """Call `callback(events)` when `sock` can be read, or with `is_writing` also when it can be written."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if is_writing else 0)
-        if sock in self._selector.get_map():
+        if sock.fileno() in self._selector.get_map():  # of a socket that is not in it, the text of the error is made too
             self._selector.modify(sock, events, callback)
         else:
             self._selector.register(sock, events, callback)
 
     def forget(self, sock: socket.socket) -> None:
         """Watch `sock` no more, if it was watched at all."""
+        number = sock.fileno()
         try:
-            self._selector.unregister(sock)
+            self._selector.unregister(sock if number < 0 else number)
         except (KeyError, ValueError):
             pass
 

@@ -222,7 +222,17 @@ class TcpTransport(sock.SocketTransport):
         inbound = Inbound(connection, address)
         self._inbound.add(inbound)
         self._strangers.add(inbound)
-        self.mesgloop.watch(connection, functools.partial(self._read, inbound))
+        self._read_first(inbound)
+        if inbound in self._inbound:
+            self.mesgloop.watch(connection, functools.partial(self._read, inbound))
+
+    def _read_first(self, inbound: Inbound) -> None:
+        """What has come with the connection: who begins with nothing of ours is dropped before its socket is watched."""
+        try:
+            self._read(inbound)
+        except Exception:
+            self._drop(inbound)  # here, for an error that leaves this closes the socket that is listened at
+            _log.log(logging.ERROR, "first", "A connection is closed", exc_info=True)
 
     def _make_place(self) -> None:
         """Drop one stranger: any, for who could tell which would go could drive out an honest one each time.

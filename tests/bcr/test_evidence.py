@@ -227,6 +227,12 @@ def test_a_signer_takes_no_more_room_than_its_own(chain):
         exhibits.take([Signed(Order(0, 0, b"x"), signer, b"")])
     assert len(exhibits.all()) == MAX_EXHIBITS
 
+    class Unsearched(tuple):
+        def __iter__(self):
+            raise AssertionError("searched although nothing more is taken")
+
+    exhibits.take(Unsearched())
+
 
 def test_a_checkpoint_on_which_all_agree_is_not_put_away_and_another_is(chain):
     exhibits = Exhibits()

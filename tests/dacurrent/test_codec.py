@@ -240,6 +240,17 @@ def test_an_int_beyond_the_limit_is_refused_on_both_sides():
         encode(2 ** (8 * limit))
     with pytest.raises(CodecError, match="int of"):
         decode(b"I" + (limit + 1).to_bytes(4, "big") + bytes(limit + 1))
+    with pytest.raises(CodecError, match="int of"):
+        decode(b"l" + (1).to_bytes(4, "big") + b"I" + (limit + 1).to_bytes(4, "big") + bytes(limit + 1))
+
+
+@pytest.mark.parametrize("value", [[2**70, -(2**70)], [1, -1, 2**62], (2**70, 1, "a", [2**80, 2]), {2**70, 3}])
+def test_integers_that_are_cut_short_within_others_are_refused(value):
+    data = encode(value)
+    assert decode(data) == value
+    for end in range(len(data)):
+        with pytest.raises(CodecError):
+            decode(data[:end])
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\r", "\0", "x" * 256])

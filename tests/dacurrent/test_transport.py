@@ -344,6 +344,31 @@ def test_a_strangers_connection_disturbs_nobody(make, data):
     exchange(sender, receiver)
 
 
+def test_who_begins_with_nothing_of_ours_is_dropped_before_its_socket_is_watched(make, monkeypatch):
+    receiver = make(is_awake=False)
+    strangers = [socket.create_connection(receiver.target, LIMIT_S) for _ in range(5)]
+    for each in strangers:
+        each.sendall(b"GET / HTTP/1.0\r\n\r\n")  # which is there before anybody accepts
+    watched, stock_watch = [], stock.SelectorLoop.watch
+    monkeypatch.setattr(stock.SelectorLoop, "watch", lambda self, sock, *more: (watched.append(sock), stock_watch(self, sock, *more)))
+    receiver.wake()
+    assert await_that(lambda: all(map(is_closed, strangers)))
+    assert watched == [receiver.conn]
+    for each in strangers:
+        each.close()
+
+
+def test_an_error_with_a_connection_that_begins_closes_that_and_others_are_taken(make, monkeypatch, caplog):
+    sender, receiver = make(), make(is_awake=False)
+    with monkeypatch.context() as patch, socket.create_connection(receiver.target, LIMIT_S) as stranger:
+        stranger.sendall(handshake.MAGIC + bytes(handshake.HELLO_BYTES))
+        patch.setattr(handshake, "is_beginning", lambda _data: 1 // 0)
+        receiver.wake()
+        assert await_that(lambda: is_closed(stranger))
+    assert "ZeroDivisionError" in caplog.text
+    exchange(sender, receiver)
+
+
 # -- a connection is between two
 
 

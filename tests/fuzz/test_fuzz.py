@@ -97,6 +97,55 @@ def test_what_a_run_loses_by_what_is_sent_to_it_is_a_finding(share, mib, count, 
     assert fuzz.compared(fuzz.FuzzTally(measured=[measured])) == ([finding] if finding else [])
 
 
+@pytest.mark.parametrize(
+    ("judging_mib", "answered", "finding"),
+    [
+        (132.0, 0, None),
+        (133.0, 0, "133 MiB with the record of 0 operations, 100 before"),
+        (191.0, 10_240, None),
+        (193.0, 10_240, "193 MiB with the record of 10,240 operations, 100 before"),
+    ],
+)
+def test_who_judges_a_run_may_hold_its_record_and_no_more(judging_mib, answered, finding):
+    measured = fuzz.FuzzMeasurement((), (), 100.0, 100.0, 10, 10, judging_mib=judging_mib, answered=answered)
+    tally = fuzz.FuzzTally(measured=[measured])
+    assert fuzz.compared(tally) == ([finding] if finding else [])
+    assert f"{judging_mib:.0f} MiB with the record of {answered:,} operations" in tally.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("looks", "held"),
+    [
+        ([], (50, 0, 0)),
+        ([(51, 10), (52, 20)], (51, 52, 20)),
+        ([(51, 10), (90, 10), (60, 20), (61, 20), (80, 20), (70, 20)], (90, 80, 20)),
+    ],
+)
+def test_what_is_held_before_the_last_answer_is_told_from_what_is_held_behind_it(looks, held):
+    memory = runs.MemoryOfRun(50)
+    for mib, answered in looks:
+        memory.look(mib, answered)
+    assert (memory.serving_mib, memory.judging_mib, memory.answered) == held
+
+
+LEAK = """
+from dacurrent.transport import TcpTransport
+kept, stock_drop = [], TcpTransport._drop
+def drop(self, inbound, why=None):
+    kept.append(b"x" * (1 << 19))
+    stock_drop(self, inbound, why)
+TcpTransport._drop = drop
+"""
+
+
+def test_a_leak_by_what_is_sent_is_found_whatever_the_run_answers(capsys, monkeypatch):
+    monkeypatch.setattr(runs, "RUN", runs.RUN.replace("import da\n", f"import da\n{LEAK}", 1))
+    assert fuzz.main(["strangers", "--messages", "1000", "--minutes", "0.2"]) == 1
+    printed = capsys.readouterr().out
+    assert re.search(r"strangers: \d+ MiB, \d+ before anything was sent", printed)
+    assert "pass 1" in printed
+
+
 def test_of_turns_that_follow_each_other_the_median_counts():
     measured = fuzz.FuzzMeasurement(turns(10, 45, 100, 9), turns(10, 50, 100), 0.0, 0.0, 0, 0)
     assert (fuzz.share_of([measured]).value, fuzz.share_of([measured]).turns) == (1.0, 3)

@@ -11,7 +11,7 @@ from bcr.chain.messages import PublicKey
 from bcr.signed.encoding import encode
 from bcr.signed.violations import Hole
 from bcr_runtime import ambient
-from bcr_runtime.journal import DETAIL_LIMIT, MAX_EVIDENCE, VALUE_LIMIT, Journal, identity
+from bcr_runtime.journal import DETAIL_LIMIT, MAX_EVIDENCE, MAX_PROVOKED, VALUE_LIMIT, Journal, identity
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.tuples(st.integers(), st.text())
 NAMES = st.sampled_from(["client", "number", "what"])
@@ -129,6 +129,16 @@ def test_processes_with_one_clock_stamp_their_lines_with_it_whatever_becomes_of_
     lines = sorted(line for name in ("first", "second") for line in (tmp_path / f"{name}.log").read_text().splitlines())
     assert [read_any(line)["event"] for line in lines] == ["one", "two", "three"]
     assert read_any(lines[0])["time"] == "1970-01-01T00:16:45.000000+00:00"
+
+
+def test_of_what_peers_provoke_without_end_the_first_is_written_and_then_one_in_a_hundred(tmp_path):
+    def write(journal):
+        for number in range(MAX_PROVOKED + 1_000):
+            if journal.has_room_for_provoked():
+                journal.warn("misbehaviour", number=number)
+
+    numbers = [int(read_any(line)["number"]) for line in lines_of(tmp_path, "quiet", write)]
+    assert numbers == [*range(MAX_PROVOKED), *range(MAX_PROVOKED + 99, MAX_PROVOKED + 1_000, 100)]
 
 
 @pytest.mark.parametrize(("level", "written"), [("quiet", 0), ("human", MAX_EVIDENCE), ("debug", MAX_EVIDENCE + 5)])

@@ -160,6 +160,18 @@ def what_is_wrong_under_a_seal_is_the_neighbours_misbehaviour_while_it_is_active
 
 
 @case("Replica", ACTIVE)
+def of_wrong_messages_without_end_not_each_has_lines_in_the_log(scene: Scene) -> None:
+    violation = MalformedMessage("wrong")
+    for has_room, lines in ((True, ["misbehaviour", "dropped", "misbehaviour", "ignored"]), (False, [])):
+        notes = Notes()
+        journal = stands_in(has_room_for_provoked=lambda answer=has_room: answer, warn=notes.warn, step=notes.step, evidence=lambda *_: None)
+        with scene.having(journal=journal, notices=[], dropped=0) as state:
+            scene.process.drop("shuttle", violation)
+            scene.process.disregard("shuttle", violation)
+            assert (notes.events, len(state.notices), state.dropped) == (lines, 2, 1)
+
+
+@case("Replica", ACTIVE)
 def what_is_said_while_something_waits_for_the_disk_waits_behind_it(scene: Scene) -> None:
     for is_dirty, outbox, waits in ((False, [], 0), (True, [], 1), (False, ["first"], 2), (True, ["first"], 2)):
         with scene.having(stable=stands_in(is_dirty=is_dirty), outbox=list(outbox)) as state, scene.recording("send") as calls:

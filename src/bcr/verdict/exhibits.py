@@ -40,6 +40,8 @@ class Exhibits:
 
         What an InvalidSignature carries is nobody's statement, and is left out.
         """
+        if len(self._kept) == MAX_EXHIBITS:
+            return  # and who sends without end is not searched without end
         for signed in islice(statements_in(value), MAX_SEARCHED):
             kind = type(signed.statement), signed.signer
             if isinstance(signed.statement, SMALL) and signed not in self._kept and self._of[kind] < MAX_OF_A_SIGNER:
