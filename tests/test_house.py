@@ -27,7 +27,19 @@ ARROWS = {
     "bcr_run": {"bcr", "bcr_runtime", "da", "msgspec", "psutil", "rich"},
     "bcr_client": {"bcr", "msgspec", "nacl"},
     "bcr_service": HARNESS
-    | {"bcr_client", "da", "msgpack", "msgspec", "prometheus_client", "prompt_toolkit", "starlette", "uvicorn", "uvloop", "yaml"},
+    | {
+        "bcr_client",
+        "cryptography",
+        "da",
+        "msgpack",
+        "msgspec",
+        "prometheus_client",
+        "prompt_toolkit",
+        "starlette",
+        "uvicorn",
+        "uvloop",
+        "yaml",
+    },
     "bcr_sim": HARNESS
     | {
         "Participant",

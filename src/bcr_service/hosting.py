@@ -5,13 +5,39 @@
 
 import time
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+AUTHORITY_FOLDER = "authority"  # of the service's folder of disks
 HOST_LIMIT_S = 2.0  # without a word from a host for so long it gets no replica
 TELLING_S = 1.0  # how often Olympus is told, also where nothing has changed
 SETTLING_S = 5.0  # until what was made on a host is among what the host says that it has, if it lives
+
+
+JOINED = "hosts.json"  # in the folder of the service's authority: who has joined
+
+
+class KnownHost(msgspec.Struct):
+    """A host that has joined: its public key, in PEM, and the addresses that it has had and nobody else since, the latest one last."""
+
+    key: str
+    addresses: list[str]
+
+
+def known_hosts(file: Path) -> dict[str, KnownHost]:
+    """The hosts that have joined, by name. Raises OSError and MsgspecError."""
+    return msgspec.json.decode(file.read_bytes(), type=dict[str, KnownHost]) if file.exists() else {}
+
+
+def names_of_addresses(data_folder: str) -> dict[str, str]:
+    """The names of the hosts that have joined a service with these disks, by each address that they have had."""
+    try:
+        known = known_hosts(Path(data_folder) / AUTHORITY_FOLDER / JOINED)
+    except msgspec.MsgspecError:
+        return {}  # which was told when the service began
+    return {address: name for name, each in known.items() for address in each.addresses}
 
 
 class HostState(msgspec.Struct):
@@ -23,6 +49,11 @@ class HostState(msgspec.Struct):
     living: tuple[str, ...] = ()
     heard_s: float = 0.0
     refusal: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where its node was last; what the service's file calls it before it has come."""
+        return getattr(self.node, "hostname", self.name)
 
 
 class HostBook:
@@ -73,8 +104,11 @@ class HostBook:
         return [state.name for state in self.hosts if not self.is_there(state)]
 
     def status(self, chain: Mapping[str, int]) -> list[dict[str, Any]]:
-        """Each host, whether it is there, and the replica that it has: `chain` are the positions by the names of hosts."""
-        return [{"host": each.name, "present": self.is_there(each), "replica": chain.get(each.name)} for each in self.hosts]
+        """Each host, whether it is there, and the replica that it has: `chain` are the positions by the addresses of hosts."""
+        return [
+            {"host": each.name, "address": each.address, "present": self.is_there(each), "replica": chain.get(each.address)}
+            for each in self.hosts
+        ]
 
     def news(self) -> tuple[list[tuple[int, tuple[str, ...]]], tuple[Any, ...]] | None:
         """For Olympus: the hosts that are there with what lives on them, and their nodes; None where it has been told a moment ago."""
@@ -89,8 +123,9 @@ class HostBook:
 class HostView:
     """The hosts as Olympus was last told of them, and where it has made replicas."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], names_by_address: Mapping[str, str] | None = None) -> None:
         self._names = tuple(names)
+        self._names_by_address = names_by_address or {}
         self._living_addresses: dict[int, Collection[str]] = {}
         self._nodes: dict[int, Any] = {}
         self._heard_s = 0.0
@@ -137,16 +172,30 @@ class HostView:
 
     def named(self, addresses: Sequence[str]) -> list[int | None]:
         """The hosts of processes by their addresses, which a configuration names; None for what is on none of them."""
-        found = [host_of(address) for address in addresses]
+        found = [self._names_by_address.get(host_of(address), host_of(address)) for address in addresses]
         return [self._names.index(name) if name in self._names else None for name in found]
 
 
-def misplaced(addresses: Sequence[str], hosts: Sequence[str], are_here: bool) -> str | None:
+def places_of(hosts: Sequence[str], data_folder: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What an Olympus that begins is told of the hosts: each one's name, and the addresses that it has had."""
+    names_by_address = names_of_addresses(data_folder)
+    return tuple((host, tuple(each for each, name in names_by_address.items() if name == host)) for host in hosts)
+
+
+def view_of(places: Sequence[tuple[str, Sequence[str]]]) -> HostView:
+    """What Olympus knows of the hosts when it begins."""
+    return HostView([name for name, _ in places], {address: name for name, addresses in places for address in addresses})
+
+
+def misplaced(
+    addresses: Sequence[str], hosts: Sequence[str], are_here: bool, names_by_address: Mapping[str, str] | None = None
+) -> str | None:
     """Why a service cannot go on from the disks of replicas at these addresses, where it cannot.
 
     `hosts` are those of its file, and `are_here` says that such disks are beside that of Olympus.
     """
-    names = sorted({host_of(address) for address in addresses})
+    known = names_by_address or {}
+    names = sorted({known.get(host_of(address), host_of(address)) for address in addresses})
     if not hosts:
         return None if are_here else f"the disks of its replicas are on {', '.join(names)}, and the file has no hosts"
     if are_here or not {*names} & {*hosts}:

@@ -23,7 +23,7 @@ from bcr_run import output
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
 from bcr_runtime import ambient
 from bcr_service.gateway import GatewaySettings
-from bcr_service.hosting import HostBook, host_of
+from bcr_service.hosting import HostBook, host_of, names_of_addresses
 from bcr_service.service_files import HTTP, Address, read_service
 
 MOST_NOTES = 100
@@ -35,7 +35,7 @@ class ServiceLaunch(msgspec.Struct, frozen=True):
     """A service as asked for; `gateways` are what each gateway is told, `is_continued` whether there are disks to go on with.
 
     `hosts` are the addresses of those that its replicas are on; without any they are where it is started. `protocol` is what a service
-    file calls it.
+    file calls it. `port_to` is the descriptor that is told the port of the node, -1 without hosts.
     """
 
     protocol: str
@@ -44,6 +44,7 @@ class ServiceLaunch(msgspec.Struct, frozen=True):
     is_lab: bool
     is_continued: bool
     hosts: tuple[str, ...]
+    port_to: int = -1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,6 +61,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
     parser.add_argument("--data", metavar="FOLDER", default="")
     parser.add_argument("--continued", action="store_true")
     parser.add_argument("--lab", action="store_true")
+    parser.add_argument("--port-to", metavar="DESCRIPTOR", type=int, default=-1)
     parser.add_argument("--log-folder", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
     try:
@@ -92,7 +94,14 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         )
         for number in range(service.num_gateways)
     )
-    return ServiceLaunch(service.protocol, settings, gateways, options.lab, options.continued, service.scenario.hosts)
+    return ServiceLaunch(service.protocol, settings, gateways, options.lab, options.continued, service.scenario.hosts, options.port_to)
+
+
+def tell_port(launch: ServiceLaunch, node: Any) -> None:
+    """Where there are hosts, tell whoever has started this node where it is, so that theirs find it."""
+    if launch.port_to >= 0:
+        with os.fdopen(launch.port_to, "w") as told:
+            told.write(str(node.transports[0]))
 
 
 _end = threading.Event()
@@ -141,6 +150,7 @@ class Keeping:
         self._told_events = 0
         self._told_at_s = 0.0
         self.book = HostBook(launch.hosts)
+        self._impostors: set[Any] = set()  # nodes that have a host's name and not its address
         self._present_hosts = self.book.present()
         self.stopped: set[str] = set()  # names of servers that take no calls, because somebody has asked for that
         self.gone: set[int] = set()  # numbers of the gateways that have ended
@@ -225,6 +235,15 @@ class Keeping:
     def struck(self, name: str, fault: str) -> None:
         """A fault that a replica was given has struck."""
         self._happened("fault", replica=name, fault=fault)
+
+    def is_of(self, host: str, node: Any) -> bool:
+        """Whether a node of this host's name is at an address that the host has a certificate of, where hosts have some."""
+        names_by_address = names_of_addresses(self._launch.settings.data_folder)
+        is_its_own = not names_by_address or names_by_address.get(node.hostname) == host
+        if not is_its_own and node not in self._impostors:
+            self._impostors.add(node)
+            self.note(f"{host}: a node at {node.hostname} has its name, which is not at that address")
+        return is_its_own
 
     def see_hosts(self) -> None:
         """Tell of hosts that have come, and of those that have gone."""

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +19,16 @@ from bcr.stable.disk import DiskError
 from bcr_run import output
 from bcr_run.supervision import end_with_us
 from bcr_runtime.data_folder import claim_host_folder, descriptors
+from bcr_runtime.host_certificates import TLS_VARIABLE
 from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, SOURCES
 from bcr_service.access import Unusable, demand_cookie
+from bcr_service.certificates import HostFolder
+from bcr_service.host_joining import RENEWAL_S, NotJoined, join
 from bcr_service.service_files import Address, address_in
 
 PAUSE_S = 1.0  # between two nodes
+JOINING_PAUSE_S = 0.3  # between two attempts to join
+TLS_FOLDER = "tls"  # of the folder of disks: this host's key and certificate
 END_LIMIT_S = 15.0
 BAD_INPUT = 2
 EPILOG = """The service's file names this host's address among its hosts, and says where it is joined; the cookie is the same file everywhere.
@@ -33,29 +39,50 @@ def main(arguments: list[str]) -> int:
     """`bcr node`; the exit statuses are those of EPILOG."""
     parser = argparse.ArgumentParser(prog="bcr node", description=__doc__, epilog=EPILOG)
     parser.add_argument("--join", required=True, type=_address, metavar="HOST:PORT", help="where the service is joined")
-    parser.add_argument("--host", required=True, metavar="ADDRESS", help="this host's own address, as the service's file has it")
-    parser.add_argument("--cookie-file", required=True, type=Path, metavar="FILE", help="by which the hosts of a service know each other")
+    parser.add_argument("--host", required=True, metavar="ADDRESS", help="this host's own address, which may be another one next time")
+    parser.add_argument("--name", metavar="NAME", help="what the service's file calls this host (default: its address)")
+    parser.add_argument("--cookie-file", required=True, type=Path, metavar="FILE", help="the secret with which hosts join the service")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="FOLDER", help="where the disks are (default: data)")
     options = parser.parse_args(arguments)
     data = options.data.absolute()
     try:
-        _demand_own(options.host)
+        address = _demand_own(options.host)
         demand_cookie(options.cookie_file)
-        claim_host_folder(data, f"bcr node --host {options.host}")
+        name = options.name or options.host
+        claim_host_folder(data, f"bcr node --name {name}")
+        folder = HostFolder(data / TLS_FOLDER)
     except (Unusable, DiskError, OSError) as error:
         output.complain(f"bcr node: {error}")
         return BAD_INPUT
-    command = [sys.executable, "-m", "da", "-L", "error", "-n", options.host, "-H", options.host, "-R", str(options.join), "-D", "Hosts.da"]
+    cookie = options.cookie_file.read_bytes()
     environment = {**os.environ, COOKIE_VARIABLE: str(options.cookie_file.absolute()), DISKS_VARIABLE: str(data)}
-    print(f"bcr node: {options.host}, disks in {data}, for the service at {options.join}; Ctrl-C or SIGTERM ends it", flush=True)
+    print(f"bcr node: {name}, disks in {data}, for the service at {options.join}; Ctrl-C or SIGTERM ends it", flush=True)
     with _asked_to_end() as asked:
+        complaints = _Complaints()
         while not asked.is_set():
+            try:
+                joined = join(options.join, name, address, cookie, folder)
+            except (NotJoined, OSError) as problem:
+                complaints.tell(problem)
+                asked.wait(JOINING_PAUSE_S)
+                continue
+            complaints.clear()
+            at = ["-n", name, "-H", address, "-R", f"{options.join.host}:{joined.port}"]
+            secured = {TLS_VARIABLE: str(folder.folder)} if joined.certificate else {}
             process = subprocess.Popen(
-                command, cwd=SOURCES, env=environment, stdin=subprocess.DEVNULL, pass_fds=descriptors(), start_new_session=True, preexec_fn=end_with_us  # noqa: PLW1509 - there are no threads here
+                [sys.executable, "-m", "da", "-L", "error", *at, "-D", "Hosts.da"],
+                cwd=SOURCES, env=environment | secured, stdin=subprocess.DEVNULL, pass_fds=descriptors(), start_new_session=True, preexec_fn=end_with_us  # noqa: PLW1509 - there are no threads here
             )  # fmt: skip
+            renewed_s = time.monotonic()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 while not asked.is_set() and process.poll() is None:
                     asked.wait(0.1)
+                    if time.monotonic() - renewed_s > RENEWAL_S:
+                        renewed_s = time.monotonic()
+                        with contextlib.suppress(
+                            NotJoined, OSError
+                        ):  # it is asked again tomorrow, and each certificate is good for a month
+                            join(options.join, name, address, cookie, folder)
                 process.terminate()
                 process.wait(END_LIMIT_S)
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -73,11 +100,28 @@ def _address(text: str) -> Address:
     return address
 
 
-def _demand_own(host: str) -> None:
-    """Raises OSError unless the address is one of this host's."""
+class _Complaints:
+    """Says why a host does not join, once for each reason; that nobody is there yet is nothing to say."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def tell(self, problem: Exception) -> None:
+        text = str(problem)
+        if text != self._told and getattr(problem, "is_there", True):
+            output.complain(f"bcr node: {text}")
+            self._told = text
+
+    def clear(self) -> None:
+        self._told = ""
+
+
+def _demand_own(host: str) -> str:
+    """The IPv4 address, which may be given by a name. Raises OSError unless it is one of this host's."""
     with socket.socket() as probe:
         try:
             probe.bind((host, 0))
+            return str(probe.getsockname()[0])
         except OSError as error:
             raise OSError(f"--host {host}: no address of this host ({error.strerror})") from error
 

@@ -2,11 +2,13 @@
 
 import argparse
 import contextlib
+import ipaddress
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,15 +22,19 @@ from bcr_run.launch import settings_of
 from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.data_folder import demand_room, descriptors, disks_in, open_data_folder
+from bcr_runtime.host_certificates import TLS_VARIABLE
 from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
 from bcr_runtime.server_folder import open_server_folder
 from bcr_service.access import Unusable, demand_usable
-from bcr_service.hosting import misplaced
+from bcr_service.hosting import AUTHORITY_FOLDER, misplaced, names_of_addresses
 from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
 NODE_NAME = "service"  # as nodes of other hosts know it
 BACKLOG = 1_024
+TLS_FOLDER = "tls"  # of the folder of disks: the key and the certificate of this host
+RENEWAL_S = 86_400.0  # after which its certificate is renewed
+MOST_NOTES = 100  # about hosts that do not join
 BAD_INPUT = 2
 DEFAULT_DATA = "data"
 EPILOG = """FILE is looked for in the current directory, in .., in the project and in its config; without it config/service.config.
@@ -57,18 +63,19 @@ def main(arguments: list[str]) -> int:
         if options.lab and service.scenario.hosts:
             raise Unusable("--lab: the processes of other hosts are not in the laboratory's hands, and their nodes load no code of faults; "
                            "leave out hosts, or --lab")  # fmt: skip
-        demand_free(service.join)
         sockets = listen(service.listeners)
+        joining = listen([Listener("join", 0, service.join, "join")]) if service.join is not None else []
         disks = disks_of(service, path, options.data)
+        meeting = meeting_of(service, disks, joining)
     except ScenarioError as error:
         output.complain(told(error.diagnostics))
         return BAD_INPUT
-    except (ScenarioNotFound, CannotListen, Unusable, DiskError) as error:
+    except (ScenarioNotFound, CannotListen, Unusable, DiskError, OSError) as error:
         output.complain(f"bcr serve: {error}")
         return BAD_INPUT
     for warning in service.warnings:
         output.complain(str(warning))
-    return keep(command_for(path, service, sockets, disks, options), sockets, service)
+    return keep(command_for(path, service, sockets, disks, options), sockets, service, meeting)
 
 
 class Disks(msgspec.Struct, frozen=True):
@@ -95,7 +102,8 @@ def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | No
         return Disks(folder, is_continued=False)
     issued = facts.issued.configuration.statement
     are_here = any(name.endswith(f"-configuration_{issued.number}") for name in disks_in(Path(folder)))
-    problem = misplaced([each.address for each in issued.replicas], service.scenario.hosts, are_here)
+    known = names_of_addresses(folder)
+    problem = misplaced([each.address for each in issued.replicas], service.scenario.hosts, are_here, known)
     if problem is not None:
         raise DiskError(f"{folder}: {problem}")
     return Disks(folder, is_continued=True)
@@ -120,11 +128,61 @@ def listen(listeners: Sequence[Listener]) -> list[socket.socket]:
     return sockets
 
 
-def demand_free(join: Address | None) -> None:
-    """Raises CannotListen where the nodes of hosts could not join at that address."""
-    if join is not None:
-        for each in listen([Listener("join", 0, join, "join")]):
-            each.close()
+class Meeting:
+    """Where hosts join: with certificates, unless that is on this machine alone."""
+
+    def __init__(self, join: Address, folder: Path, hosts: tuple[str, ...], cookie_file: str, listening: socket.socket) -> None:
+        # Only here: where there are no hosts nothing of it is loaded.
+        from bcr_service.certificates import Authority, HostFolder
+        from bcr_service.host_joining import JoiningDesk
+
+        self.address = address_of(listening).host
+        self.tls_folder: Path | None = None
+        self._authority = None
+        if not ipaddress.ip_address(self.address).is_loopback:
+            self.tls_folder = folder / TLS_FOLDER
+            self._own = HostFolder(self.tls_folder)
+            self._authority = Authority(folder / AUTHORITY_FOLDER, hosts)
+            self.renew()
+        self._notes = 0
+        self._desk = JoiningDesk(listening, Path(cookie_file).read_bytes(), self._authority, self._note)
+        self.port_to, self._port_from = reversed(os.pipe())
+
+    def renew(self) -> None:
+        """Get the service's own node another certificate, where it needs one. Raises OSError."""
+        self._renewed_s = time.monotonic()
+        if self._authority is not None:
+            self._authority.issue_own(NODE_NAME, self.address, self._own)
+
+    def begin(self) -> None:
+        """Let hosts join as soon as the service, which has been started, says where its node is."""
+        os.close(self.port_to)
+        self._desk.start()
+        threading.Thread(target=self._hear_port, daemon=True).start()
+
+    def _hear_port(self) -> None:
+        with os.fdopen(self._port_from) as told:
+            self._desk.port = int(told.read() or 0)
+
+    def look(self) -> None:
+        """What is due, from time to time."""
+        if time.monotonic() - self._renewed_s > RENEWAL_S:
+            try:
+                self.renew()
+            except OSError as problem:
+                self._note(f"the certificate of this host is not renewed: {problem}")
+
+    def _note(self, text: str) -> None:
+        self._notes += 1
+        if self._notes <= MOST_NOTES:
+            output.complain(f"bcr serve: {text}")
+
+
+def meeting_of(service: ServiceFile, disks: Disks | None, joining: Sequence[socket.socket]) -> Meeting | None:
+    """Where the service's hosts join, if it has some. Raises Unusable and OSError."""
+    if service.join is None or disks is None:
+        return None
+    return Meeting(service.join, Path(disks.folder), service.scenario.hosts, service.files["cookie_file"], joining[0])
 
 
 def address_of(listening: socket.socket) -> Address:
@@ -139,7 +197,7 @@ def command_for(
     """What is run: DistAlgo; without other hosts on a node that has no name, and makes up a cookie that nobody can read."""
     where = ["-H", "localhost", "-p", "0"]
     if service.join is not None:
-        where = ["-n", NODE_NAME, "-H", service.join.host, "-p", str(service.join.port)]
+        where = ["-n", NODE_NAME, "-H", service.join.host, "-p", "0"]
     command = [sys.executable, "-m", "da", "-L", "warning", *where, "Service.da", "-i", str(path.absolute())]
     for each in sockets:
         command += ["--listen", f"{address_of(each).port}:{each.fileno()}"]
@@ -153,18 +211,24 @@ def command_for(
     return command
 
 
-def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: ServiceFile) -> int:
+def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: ServiceFile, meeting: Meeting | None = None) -> int:
     """Run the service until it ends, or we are asked to; returns the exit status. Nothing of it is left."""
     environment = dict(os.environ)
     if service.join is not None:
         environment[COOKIE_VARIABLE] = service.files["cookie_file"]
+    passed = [*(each.fileno() for each in sockets), *descriptors()]  # the disks are claimed for as long as anybody is left
+    if meeting is not None:
+        command = [*command, "--port-to", str(meeting.port_to)]
+        passed.append(meeting.port_to)
+        if meeting.tls_folder is not None:
+            environment[TLS_VARIABLE] = str(meeting.tls_folder)
     with _asked_to_end() as asked:
         process = subprocess.Popen(
             command,
             cwd=SOURCES,
             env=environment,
             stdin=subprocess.PIPE,  # which ends with us, however that is: then the service ends too
-            pass_fds=[*(each.fileno() for each in sockets), *descriptors()],  # the disks are claimed for as long as anybody is left
+            pass_fds=passed,
             start_new_session=True,
         )
         try:
@@ -173,11 +237,15 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
             )
             for each in sockets:
                 each.close()
+            if meeting is not None:
+                meeting.begin()
             if service.join is not None:
                 where += f"; its hosts join it at {service.join}"
             print(f"bcr serve: {service.scenario.num_replicas} replicas, {where}; Ctrl-C or SIGTERM ends it", flush=True)
             while not asked and process.poll() is None:
                 time.sleep(0.1)
+                if meeting is not None:
+                    meeting.look()
             _end(process)
         finally:
             _kill(process)

@@ -43,6 +43,7 @@ MESSAGES, PROBE = 0, 1  # purposes: to send messages; only to see whether somebo
 
 _HELLO = struct.Struct(f">8sBI4sH4sH{IDENTITY_BYTES}s{NONCE_BYTES}s")
 HELLO_BYTES = _HELLO.size
+REFUSED_HELLO = bytes(HELLO_BYTES)  # in place of one, from who does not take the certificate of the other's host
 PROOF_BYTES = 32
 REFUSED = bytes(PROOF_BYTES)
 CODE_BYTES = lib.crypto_aead_aegis128l_abytes()
@@ -113,6 +114,8 @@ class Hello:
     @classmethod
     def decode(cls, data: bytes) -> Hello:
         """Raises HandshakeError."""
+        if data == REFUSED_HELLO:
+            raise HandshakeError("it does not take the certificate of this host, which is of another address")
         magic, purpose, limit_bytes, host, port, other_host, other_port, identity, nonce = _HELLO.unpack(data)
         if magic != MAGIC or purpose not in (MESSAGES, PROBE):
             raise HandshakeError("it does not speak this protocol")

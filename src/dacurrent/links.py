@@ -28,7 +28,7 @@ from da.transport import base
 from dacurrent import handshake, logfiles
 from dacurrent.frames import FRAME, GATHER_LIMIT_BYTES, ONE, SHORT_BYTES, SIZE_OPTION, frames_of, too_large
 from dacurrent.limited import LimitedLog
-from dacurrent.link import CONNECTING, GREETING, IDLE, PROVING, UP, Link
+from dacurrent.link import CONNECTING, GREETING, IDLE, PROVING, SECURING, UP, Link
 from dacurrent.logs import ENDED_LOGS
 from dacurrent.sockets import demand_address, name_of, notice_silence
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dacurrent.handshake import Identity
     from dacurrent.loop import SelectorLoop
     from dacurrent.sockets import Address
+    from dacurrent.tls import HostCertificates
 
 CONNECT_LIMIT_S = 10.0  # for a peer to answer; a queue is kept, and it is tried again
 SILENT_PAUSE_S = 1.0  # before it is
@@ -59,15 +60,25 @@ class Links:
     """All links of one transport.
 
     `hostname` is the IPv4 address to send from, `port` where the process itself listens; `limit_bytes` is the size of
-    message that it takes; `loop` is its network thread; `identity` is this transport's.
+    message that it takes; `loop` is its network thread; `identity` is this transport's; with `certificates` all connections are TLS.
     """
 
-    def __init__(self, hostname: str, port: int, limit_bytes: int, cookie: bytes, loop: SelectorLoop, identity: Identity) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        port: int,
+        limit_bytes: int,
+        cookie: bytes,
+        loop: SelectorLoop,
+        identity: Identity,
+        certificates: HostCertificates | None = None,
+    ) -> None:
         self.hostname = hostname
         self.port = port
         self.limit_bytes = limit_bytes
         self.cookie = cookie
         self.identity = identity
+        self.certificates = certificates
         self._loop = loop
         self._links: dict[Address, Link] = {}
         self._lock = threading.Lock()
@@ -286,6 +297,8 @@ class Links:
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             connection.setblocking(False)
+            if self.certificates is not None:
+                connection = self.certificates.opened(connection, link.target[0])
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             notice_silence(connection)
             # From the address that others know this node by: it may have more than one.
@@ -381,7 +394,7 @@ class Links:
 
     def _watch(self, link: Link, connection: socket.socket) -> None:
         if link.sock is connection:
-            is_writing = link.stage == CONNECTING or bool(link.outbox)
+            is_writing = link.stage == CONNECTING or bool(link.outbox) or (link.stage == SECURING and connection.waits_to_write)  # type: ignore[attr-defined]
             self._loop.watch(connection, lambda events: self._serve(link, connection, events), is_writing)
 
     def _serve(self, link: Link, connection: socket.socket, events: int) -> None:
@@ -434,6 +447,10 @@ class Links:
                 raise OSError(error, os.strerror(error))
             if connection.getsockname() == link.target:
                 raise ConnectionRefusedError("only this very connection is at that port")
+            link.stage = SECURING
+        if link.stage == SECURING:
+            if self.certificates is not None:
+                connection.do_handshake()  # type: ignore[attr-defined]  # it is one of TLS
             own = (self.hostname, self.port)
             hello = handshake.Hello(own, link.target, self.identity.public, self.limit_bytes, link.purpose)
             link.hello = hello.encode()

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from da import common
 from da.transport import base, sock
 
-from dacurrent import frames, handshake, links, origins, sockets
+from dacurrent import frames, handshake, links, origins, sockets, tls
 from dacurrent.limited import PROVOKED, LimitedLog
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class TcpTransport(sock.SocketTransport):
         super().__init__(authkey)
         self.links: links.Links | None = None
         self.identity = handshake.Identity()
+        self.certificates: tls.HostCertificates | None = None
         self._inbound: set[Inbound] = set()
         self._strangers: set[Inbound] = set()  # of these, those that have not proved their cookie yet
         self._is_paused = False
@@ -154,7 +155,8 @@ class TcpTransport(sock.SocketTransport):
     def start(self, queue: Any, mesgloop: Any = None) -> None:
         super().start(queue, mesgloop)
         host = socket.gethostbyname(self.hostname)
-        self.links = links.Links(host, self.port, self.buffer_size, self.authkey, self.mesgloop, self.identity)
+        self.certificates = tls.certificates_here()
+        self.links = links.Links(host, self.port, self.buffer_size, self.authkey, self.mesgloop, self.identity, self.certificates)
         self.mesgloop.ticks.append(self._tick)
         self.mesgloop.flush = self.links.flush
         self.mesgloop.call(self._watch_listener)
@@ -219,9 +221,19 @@ class TcpTransport(sock.SocketTransport):
         if len(self._strangers) >= PENDING_LIMIT:
             self._make_place()
         connection.setblocking(False)
+        if self.certificates is not None:
+            try:
+                connection = self.certificates.accepted(connection)
+            except OSError as error:  # it has gone already, or the certificates have
+                _log.log(logging.WARNING, "tls", "A connection is closed before TLS begins: %s", error)
+                connection.close()
+                return
         inbound = Inbound(connection, address)
         self._inbound.add(inbound)
         self._strangers.add(inbound)
+        if self.certificates is not None:
+            self.mesgloop.watch(connection, functools.partial(self._secure, inbound))
+            return
         self._read_first(inbound)
         if inbound in self._inbound:
             self.mesgloop.watch(connection, functools.partial(self._read, inbound))
@@ -233,6 +245,31 @@ class TcpTransport(sock.SocketTransport):
         except Exception:
             self._drop(inbound)  # here, for an error that leaves this closes the socket that is listened at
             _log.log(logging.ERROR, "first", "A connection is closed", exc_info=True)
+
+    def _secure(self, inbound: Inbound, _events: int = 0) -> None:
+        """Go on with the handshake of TLS; when it is done, what arrives is read as on any connection."""
+        connection = inbound.sock
+        assert isinstance(connection, tls.TlsSocket)
+        try:
+            connection.do_handshake()
+            self._demand_certified(inbound, connection)
+        except BlockingIOError:
+            self.mesgloop.watch(connection, functools.partial(self._secure, inbound), connection.waits_to_write)
+        except handshake.HandshakeError as error:
+            self._drop(inbound, str(error))
+        except OSError:
+            self._drop(inbound)
+        else:
+            self.mesgloop.watch(connection, functools.partial(self._read, inbound))
+            self._read(inbound)
+
+    @staticmethod
+    def _demand_certified(inbound: Inbound, connection: tls.TlsSocket) -> None:
+        try:
+            tls.demand_of(connection, inbound.address[0])
+        except handshake.HandshakeError:
+            connection.send(handshake.REFUSED_HELLO)  # else it would come again and again
+            raise
 
     def _make_place(self) -> None:
         """Drop one stranger: any, for who could tell which would go could drive out an honest one each time.
@@ -256,7 +293,7 @@ class TcpTransport(sock.SocketTransport):
             data = inbound.sock.recv(max(RECEIVE_BYTES, min(inbound.needed - inbound.size, RECEIVE_LIMIT_BYTES)))
         except BlockingIOError:
             return
-        except OSError:
+        except (OSError, handshake.HandshakeError):
             data = b""
         if not data:
             self._drop(inbound)

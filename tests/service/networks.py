@@ -4,11 +4,16 @@ import concurrent.futures
 import contextlib
 import ctypes
 import os
+import socket
 import subprocess
+import threading
 
 import pytest
 
 CLONE_NEWNET = 0x40000000
+ETH_P_ALL = 3
+SO_RCVBUFFORCE = 33
+IPV4 = b"\x08\x00"
 
 
 def ip(*words):
@@ -56,14 +61,52 @@ class Network:
     @contextlib.contextmanager
     def caller_on(self, number):
         """Calls a function as somebody on this host: `call(function, …)`."""
-
-        def enter():
-            with open(f"/run/netns/{self._names[number]}") as namespace:
-                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), "setns")
-
-        with concurrent.futures.ThreadPoolExecutor(1, initializer=enter) as pool:
+        with concurrent.futures.ThreadPoolExecutor(1, initializer=enter, initargs=(self._names[number],)) as pool:
             yield lambda function, *arguments: pool.submit(function, *arguments).result()
+
+    @contextlib.contextmanager
+    def listener(self):
+        """What passes the switch meanwhile: a list of (source, destination, content) of TCP, each end as (address, port)."""
+        with concurrent.futures.ThreadPoolExecutor(1, initializer=enter, initargs=(self._switch,)) as pool:
+            ear = pool.submit(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)).result()
+        heard = []
+
+        with ear, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            ear.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+            ear.settimeout(0.1)
+            is_over = threading.Event()
+
+            def listen():
+                while True:
+                    try:
+                        heard.extend(of_tcp(ear.recv(1 << 17)))
+                    except TimeoutError:
+                        if is_over.is_set():  # and nothing that has passed is left
+                            return
+
+            listening = pool.submit(listen)
+            yield heard
+            is_over.set()
+            listening.result()
+
+
+def enter(namespace):
+    """Let this thread be in the network namespace of this name from now on."""
+    with open(f"/run/netns/{namespace}") as file:
+        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+
+
+def of_tcp(frame):
+    """What a frame of Ethernet holds of TCP over IPv4: nothing, or one (source, destination, content), where that is not empty."""
+    if frame[12:14] != IPV4 or frame[23] != socket.IPPROTO_TCP:
+        return
+    ip_bytes, total = 4 * (frame[14] & 15), int.from_bytes(frame[16:18])
+    segment = frame[14 + ip_bytes : 14 + total]
+    content = segment[4 * (segment[12] >> 4) :]
+    if content:
+        ends = [(socket.inet_ntoa(frame[at : at + 4]), int.from_bytes(segment[port : port + 2])) for at, port in ((26, 0), (30, 2))]
+        yield (*ends, content)
 
 
 @contextlib.contextmanager

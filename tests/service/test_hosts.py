@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import ssl
 import subprocess
@@ -17,11 +18,16 @@ import yaml
 from networks import network
 
 from bcr.scenario import ScenarioError
+from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
+from bcr_service.certificates import HostFolder
+from bcr_service.host_joining import NotJoined, join
 from bcr_service.hosting import HOST_LIMIT_S, SETTLING_S, HostBook, HostView, misplaced
-from bcr_service.service_files import parse_service
+from bcr_service.service_files import Address, parse_service
 from bcr_tools.cli import COMMANDS, main
+from dacurrent.handshake import MAGIC
 
 LIMIT_S = 60
+HELLO_OF_TLS = b"\x16\x03\x01"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = DEPLOY.parent / "bin"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
@@ -47,6 +53,10 @@ class Hosts:
         file.write_text((DEPLOY / "service.config").read_text().replace("/run/secrets", str(folder / "secrets")))
         self.token = (folder / "secrets" / "token").read_text().strip()
         self.context = ssl.create_default_context(cafile=folder / "secrets" / "certificate")
+
+    def output(self, name):
+        """What a command has said so far."""
+        return (self.folder / f"{name}.txt").read_text()
 
     def prefix(self, name):
         """The words before a command that runs where this service does."""
@@ -139,9 +149,12 @@ def hosts(tmp_path):
         made = Hosts(net, tmp_path)
         made.call = call
         try:
-            for name in made.names:
+            *first, spare = made.names
+            for name in first:
                 made.start(name)
             made.wait_until(made.is_ready)
+            made.start(spare)  # so that it has no replica
+            made.wait_until(lambda: made.places()[1] == [0, 1, 2, 3])
             yield made
         finally:
             made.end()
@@ -173,6 +186,36 @@ def test_hosts_go_and_come_back_one_and_all_and_what_was_written_is_there(hosts)
     hosts.wait_until(hosts.is_ready)
     assert [hosts.ask("GET", f"/keys/{key}?timeout_ms=60000") for key in "abcde"] == [(200, b"1")] * 5
     assert set(hosts.end().values()) == {0}
+
+
+def test_links_between_hosts_are_tls_and_who_has_the_cookie_alone_is_refused(hosts):
+    cookie = hosts.folder / "secrets" / "cookie"
+    with hosts.net.listener() as heard:
+        hosts.kill("host3")  # so that there are new connections, heard from their beginning
+        hosts.wait_until(lambda: hosts.places()[1] == [0, 1, 3])
+        hosts.write("a-name-in-clear")
+    assert not [content for _, _, content in heard if b"a-name-in-clear" in content or MAGIC in content]
+    assert len({source for source, _, content in heard if content[:3] == HELLO_OF_TLS}) > 5
+    hosts.kill("host4")  # whose place others try to take
+    with hosts.net.caller_on(hosts.names.index("host4")) as call:
+
+        def joined(folder):
+            at = Address("172.28.0.10", 4700)
+            return call(join, at, "172.28.0.14", "172.28.0.14", cookie.read_bytes(), HostFolder(hosts.folder / folder))
+
+        port = joined("host4/tls").port
+        with pytest.raises(NotJoined, match=r"172\.28\.0\.14 has joined with another key before"):
+            joined("thief")
+    stranger = ["-L", "error", "-n", "stranger", "-H", "172.28.0.14", "-R", f"172.28.0.10:{port}", "-D", "Hosts.da"]
+    with subprocess.Popen(
+        [*hosts.prefix("host4"), sys.executable, "-m", "da", *stranger],
+        cwd=SOURCES, env=os.environ | {COOKIE_VARIABLE: str(cookie)}, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        hosts.wait_until(lambda: "Connection from 172.28.0.14" in hosts.output("service"))
+        process.kill()
+    assert "closed: it does not speak TLS as this host does" in hosts.output("service")
+    hosts.start("host4")
+    hosts.write("b")
 
 
 def partition_and_heal(hosts):

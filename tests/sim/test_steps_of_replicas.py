@@ -164,7 +164,9 @@ def of_wrong_messages_without_end_not_each_has_lines_in_the_log(scene: Scene) ->
     violation = MalformedMessage("wrong")
     for has_room, lines in ((True, ["misbehaviour", "dropped", "misbehaviour", "ignored"]), (False, [])):
         notes = Notes()
-        journal = stands_in(has_room_for_provoked=lambda answer=has_room: answer, warn=notes.warn, step=notes.step, evidence=lambda *_: None)
+        journal = stands_in(
+            has_room_for_provoked=lambda answer=has_room: answer, warn=notes.warn, step=notes.step, evidence=lambda *_: None
+        )
         with scene.having(journal=journal, notices=[], dropped=0) as state:
             scene.process.drop("shuttle", violation)
             scene.process.disregard("shuttle", violation)

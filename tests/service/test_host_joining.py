@@ -1,0 +1,256 @@
+"""How hosts join a service and get certificates: who has the cookie, under a name of the service's file, and always with the same key."""
+
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from bcr.chain.settings import Settings
+from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
+from bcr_service import host_joining
+from bcr_service.access import Unusable
+from bcr_service.certificates import VALID_DAYS, Authority, HostFolder, NoCertificate
+from bcr_service.host_joining import JoiningDesk, NotJoined, join
+from bcr_service.hosting import HostBook, HostView, misplaced, names_of_addresses, places_of, view_of
+from bcr_service.keeper import Keeping, ServiceLaunch
+from bcr_service.service_files import Address
+from bcr_tools.cli import main
+
+COOKIE = b"c" * 64
+HOSTS = ("alpha", "10.0.0.2")
+LIMIT_S = 20
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path / "authority", HOSTS)
+
+
+@pytest.fixture
+def desk(authority):
+    """A desk where hosts join; `told` are its lines."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        told = []
+        made = JoiningDesk(listening, COOKIE, authority, told.append)
+        made.told = told
+        made.at = Address(*listening.getsockname())
+        made.port = 4701
+        made.start()
+        yield made
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def certificate_in(folder):
+    return x509.load_pem_x509_certificate((folder / CERTIFICATE).read_bytes())
+
+
+def test_a_host_that_joins_has_a_certificate_of_its_name_address_and_key_and_is_told_where_the_service_is(desk, tmp_path):
+    folder = HostFolder(tmp_path / "host")
+    assert join(desk.at, "alpha", "127.0.0.1", COOKIE, folder).port == 4701
+    found = certificate_in(folder.folder)
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert (names.get_values_for_type(x509.DNSName), [str(each) for each in names.get_values_for_type(x509.IPAddress)]) == (
+        ["alpha"],
+        ["127.0.0.1"],
+    )
+    assert found.public_key() == folder.public_key
+    assert (found.not_valid_after_utc - found.not_valid_before_utc).days == VALID_DAYS
+    found.verify_directly_issued_by(x509.load_pem_x509_certificate((folder.folder / AUTHORITY).read_bytes()))
+    assert desk.told == []
+
+
+def test_keys_are_for_their_owner_alone_and_others_are_not_used(tmp_path, authority):
+    folder = HostFolder(tmp_path / "host")
+    for path in (folder.folder / KEY, tmp_path / "authority" / KEY):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.folder.stat().st_mode) == 0o700
+    (folder.folder / KEY).chmod(0o640)
+    with pytest.raises(Unusable, match="chmod 600"):
+        HostFolder(tmp_path / "host")
+
+
+def test_a_host_may_come_again_at_another_address_with_its_key(authority, tmp_path):
+    folder = HostFolder(tmp_path / "host")
+    authority.issue("alpha", "10.0.0.7", folder.request("alpha"))
+    authority.issue("alpha", "10.0.0.9", HostFolder(tmp_path / "host").request("alpha"))
+    assert names_of_addresses(str(tmp_path)) == {"10.0.0.7": "alpha", "10.0.0.9": "alpha"}
+    authority.issue("10.0.0.2", "10.0.0.7", HostFolder(tmp_path / "other").request("10.0.0.2"))  # who has an address now, has it
+    assert names_of_addresses(str(tmp_path)) == {"10.0.0.7": "10.0.0.2", "10.0.0.9": "alpha"}
+
+
+def test_replicas_on_disks_are_found_where_their_host_is_called_whatever_address_it_had(authority, tmp_path):
+    authority.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "host").request("alpha"))
+    view = view_of(places_of(HOSTS, str(tmp_path)))
+    assert view.named(["10.0.0.7:1/a", "10.0.0.2:1/b", "10.0.0.8:1/c"]) == [0, 1, None]
+    assert misplaced(["10.0.0.7:1/a"], HOSTS, are_here=False, names_by_address=names_of_addresses(str(tmp_path))) is None
+    assert misplaced(["10.0.0.8:1/a"], HOSTS, are_here=False) is not None
+    assert HostView(HOSTS).named(["10.0.0.7:1/a"]) == [None]
+
+
+class Node(msgspec.Struct, frozen=True):
+    """As much of the id of a node as is looked at."""
+
+    hostname: str
+
+
+def test_the_status_has_the_replica_of_a_host_by_where_it_is_now():
+    book = HostBook(HOSTS)
+    book.heard(book.joined(0, Node("10.0.0.7")), [])
+    found = [{name: value for name, value in each.items() if name != "present"} for each in book.status({"10.0.0.7": 1, "10.0.0.2": 0})]
+    assert found == [{"host": "alpha", "address": "10.0.0.7", "replica": 1}, {"host": "10.0.0.2", "address": "10.0.0.2", "replica": 0}]
+
+
+def test_nobody_takes_the_name_of_a_host_that_has_joined_whoever_has_the_cookie(desk, tmp_path):
+    join(desk.at, "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host"))
+    with pytest.raises(NotJoined, match="alpha has joined with another key before"):
+        join(desk.at, "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "another"))
+    assert [line.partition("; ")[0] for line in desk.told] == ["127.0.0.1 does not join: alpha has joined with another key before"]
+    assert not (tmp_path / "another" / CERTIFICATE).exists()
+
+
+def test_a_node_with_the_name_of_another_host_is_none_of_the_services(authority, tmp_path, capsys):
+    authority.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "host").request("alpha"))
+    settings = Settings(t=1, num_clients=1, data_folder=str(tmp_path))
+    keeping = Keeping(ServiceLaunch("chain", settings, (), False, False, HOSTS))
+    rightful, liar = Node("10.0.0.7"), Node("10.0.0.8")
+    assert keeping.is_of("alpha", rightful)
+    assert not keeping.is_of("alpha", liar)
+    assert not keeping.is_of("alpha", liar)
+    assert capsys.readouterr().err == "bcr serve: alpha: a node at 10.0.0.8 has its name, which is not at that address\n"
+
+
+def test_an_authority_that_begins_again_is_the_same_one_and_knows_who_has_joined(authority, tmp_path):
+    authority.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "host").request("alpha"))
+    again = Authority(tmp_path / "authority", HOSTS)
+    assert again.certificate == authority.certificate
+    with pytest.raises(NoCertificate, match="another key"):
+        again.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "another").request("alpha"))
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "cookie", "why"),
+    [
+        ("beta", "127.0.0.1", COOKIE, "beta is none of the hosts that the service's file names"),
+        ("alpha", "127.0.0.1", b"d" * 64, "has another cookie, or is no service that hosts join"),
+    ],
+)
+def test_who_may_not_join_is_told_why_in_one_line(desk, tmp_path, host, address, cookie, why):
+    folder = HostFolder(tmp_path / "host")
+    with pytest.raises(NotJoined, match=why) as told:
+        join(desk.at, host, address, cookie, folder)
+    assert told.value.is_there
+    assert len(desk.told) == 1
+    assert not (folder.folder / CERTIFICATE).exists()
+
+
+def test_an_address_is_that_of_who_asks_and_no_other(desk, monkeypatch, tmp_path):
+    """Else a host could ask for a certificate with which it passes for another."""
+    monkeypatch.setattr(host_joining.socket, "create_connection", lambda *_, **__: connected(desk.at))
+    with pytest.raises(NotJoined, match=r"says that it is at 127\.0\.0\.9, and comes from 127\.0\.0\.1"):
+        join(desk.at, "alpha", "127.0.0.9", COOKIE, HostFolder(tmp_path / "host"))
+
+
+def connected(at):
+    made = socket.socket()
+    made.connect((at.host, at.port))
+    return made
+
+
+@pytest.mark.parametrize("request_", ["", "nonsense", "of RSA"])
+def test_what_is_no_request_of_such_a_key_is_refused(authority, request_):
+    if request_ == "of RSA":
+        key = rsa.generate_private_key(65_537, 2_048)
+        from cryptography.hazmat.primitives import hashes, serialization
+
+        name = x509.Name([])
+        signed = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        request_ = signed.public_bytes(serialization.Encoding.PEM).decode()
+    with pytest.raises(NoCertificate, match="what alpha asks for is"):
+        authority.issue("alpha", "10.0.0.7", request_)
+
+
+def test_strangers_who_say_nothing_or_nonsense_keep_nobody_from_joining(desk, tmp_path):
+    strangers = [connected(desk.at) for _ in range(host_joining.MOST_GUESTS + 10)]
+    try:
+        for each in strangers[::2]:
+            each.sendall(b"x" * 1_000)
+        assert join(desk.at, "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host")).port == 4701
+    finally:
+        for each in strangers:
+            each.close()
+
+
+def test_where_nobody_is_there_yet_is_told_from_who_refuses(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        at = Address(*listening.getsockname())
+    with pytest.raises(NotJoined) as told:
+        join(at, "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host"))
+    assert not told.value.is_there
+
+
+def test_on_this_machine_alone_the_cookie_is_enough_and_there_are_no_certificates(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        made = JoiningDesk(listening, COOKIE, None, print)
+        made.port = 4701
+        made.start()
+        joined = join(Address(*listening.getsockname()), "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host"))
+        listening.shutdown(socket.SHUT_RDWR)
+    assert (joined.port, joined.certificate) == (4701, "")
+    assert not (tmp_path / "host" / CERTIFICATE).exists()
+
+
+def test_what_the_authority_issues_is_what_tls_asks_for(authority, tmp_path):
+    """Both sides by the rules of `ssl`, as links use it."""
+    folders = [HostFolder(tmp_path / name) for name in ("one", "two")]
+    for folder, host in zip(folders, HOSTS, strict=True):
+        folder.take(authority.issue(host, "127.0.0.1", folder.request(host)), authority.certificate)
+    contexts = [ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)]
+    for context, folder in zip(contexts, folders, strict=True):
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context.load_cert_chain(folder.folder / CERTIFICATE, folder.folder / KEY)
+        context.load_verify_locations(folder.folder / AUTHORITY)
+    pipes = [ssl.MemoryBIO() for _ in range(2)]
+    server = contexts[0].wrap_bio(pipes[0], pipes[1], server_side=True)
+    client = contexts[1].wrap_bio(pipes[1], pipes[0], server_hostname="127.0.0.1")
+    for each in (client, server, client):
+        try:
+            each.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+    server.do_handshake()
+    assert dict(next(iter(server.getpeercert()["subject"])))["commonName"] == "10.0.0.2"
+
+
+def test_a_node_says_once_why_it_does_not_join_and_ends_when_it_is_asked_to(desk, tmp_path):
+    (tmp_path / "cookie").write_bytes(b"d" * 64)
+    given = ["--join", str(desk.at), "--host", "127.0.0.1", "--name", "alpha", "--cookie-file", "cookie", "--data", "data"]
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "bcr_tools.cli", "node", *given],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as node:
+        line = node.stderr.readline()
+        while len(desk.told) < 3:  # it asks again and again
+            assert node.poll() is None
+        node.terminate()
+        assert node.wait(LIMIT_S) == 0
+        assert line == f"bcr node: who is at {desk.at} has another cookie, or is no service that hosts join\n"
+        assert node.stderr.read() == ""
+
+
+def test_a_node_whose_key_others_may_read_is_refused_before_anything_starts(tmp_path, capsys):
+    (tmp_path / "cookie").write_bytes(COOKIE)
+    HostFolder(tmp_path / "data" / "tls")
+    (tmp_path / "data" / "tls" / KEY).chmod(0o644)
+    given = ["--join", "127.0.0.1:4700", "--host", "127.0.0.1", "--cookie-file", str(tmp_path / "cookie"), "--data", str(tmp_path / "data")]
+    assert main(["node", *given]) == 2
+    assert "others on this machine may use this key" in capsys.readouterr().err
