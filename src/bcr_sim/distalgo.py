@@ -250,8 +250,11 @@ def installed(system: System) -> Iterator[None]:
     def stand_still(duration_s: float) -> None:
         raise RuntimeError("a simulated process sleeps through bcr_runtime.ambient only")
 
-    clock = types.SimpleNamespace(time=lambda: world.now_ns / SECOND_NS, sleep=stand_still)
-    stand_ins = [(sim, "time", clock), (awaits, "time", clock), (lifetime, "_dead", system.dead)]
+    def now_s() -> float:
+        return world.now_ns / SECOND_NS
+
+    clock = types.SimpleNamespace(time=now_s, monotonic=now_s, sleep=stand_still)
+    stand_ins = [(sim, "time", clock), (awaits, "time", clock), (lifetime, "time", clock), (lifetime, "_dead", system.dead)]
     kept = [getattr(module, name) for module, name, _ in stand_ins]
     for module, name, stand_in in stand_ins:
         setattr(module, name, stand_in)

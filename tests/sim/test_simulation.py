@@ -1,8 +1,10 @@
 """Simulated runs of the real `.da` files: the same from the same seed, right without faults and with them."""
 
+import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,15 @@ def test_forty_seeds_break_nothing():
     assert tally.seeds == 40
     assert tally.reconfigurations > 10
     assert tally.operations > 200
+
+
+@pytest.mark.parametrize("seed", [60003140, 239])
+def test_one_seed_is_one_trace_however_slow_the_machine(seed, monkeypatch):
+    text = text_of(seed, None)
+    quick = run_text(text)
+    slow = itertools.count(time.monotonic(), 60)  # a minute passes between two looks at the machine's clock
+    monkeypatch.setattr(time, "monotonic", lambda: next(slow))
+    assert run_text(text).trace == quick.trace
 
 
 def test_one_seed_is_one_trace_whatever_the_hash_seed_of_the_interpreter():
