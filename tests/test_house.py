@@ -20,7 +20,7 @@ HIDDEN_BUT_OURS = {".ci", ".github", ".gitignore", ".pre-commit-config.yaml"}
 # Package -> what its modules may import beside the standard library and themselves.
 HARNESS = {"bcr", "bcr_run", "bcr_runtime"}
 ARROWS = {
-    "bcr": {"msgspec", "nacl", "yaml"},
+    "bcr": {"msgspec", "nacl", "solders", "yaml"},
     "bcr_disk": {"bcr"},
     "bcr_runtime": {"bcr", "bcr_disk", "dacurrent", "msgspec", "psutil"},
     "dacurrent": {"da", "msgspec", "nacl"},

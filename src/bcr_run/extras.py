@@ -10,7 +10,14 @@ from pathlib import Path
 from bcr_runtime.places import PROJECT
 
 # Extra of pyproject.toml -> a module that it brings, by which one can see whether it is there.
-EXTRAS = {"completion": "argcomplete", "bench": "matplotlib", "dask": "distributed", "service": "starlette", "test": "pytest"}
+EXTRAS = {
+    "completion": "argcomplete",
+    "bench": "matplotlib",
+    "dask": "distributed",
+    "fast": "solders",
+    "service": "starlette",
+    "test": "pytest",
+}
 
 
 class NotSetUp(Exception):

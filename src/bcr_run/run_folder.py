@@ -7,8 +7,8 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bcr.scenario.workload import Workload
 from bcr_runtime.places import own_version
 
 LATEST = "latest"  # the link to the newest run, beside the runs
-PACKAGES = ("pyDistAlgo", "PyNaCl", "msgspec")
+PACKAGES = ("pyDistAlgo", "PyNaCl", "solders", "msgspec")
 
 
 def begin_folder(folder: Path, source: Path, settings: Settings, workloads: Sequence[Workload]) -> list[str]:
@@ -45,12 +45,21 @@ def environment() -> dict[str, str]:
     return {
         "python": f"{platform.python_version()} ({sys.implementation.name})",
         "byzantine-chain-replication": own_version(),
-        **{package: version(package) for package in PACKAGES},
+        **versions(PACKAGES),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": processor(),
         "cores": cores(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
     }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Of those that are installed: package -> version."""
+    found = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def cores() -> str:

@@ -1,15 +1,11 @@
 """Only the holder of a key can say something in its owner's name, and only once for each purpose."""
 
-import sys
-import types
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import changed, key_of
-from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
+from nacl.bindings import crypto_sign_seed_keypair
 
-from bcr.signed import libsodium
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Ed25519, Signed
 from bcr.signed.statements import Checkpoint, Order, Ready, WedgeRequest
@@ -87,28 +83,6 @@ def test_what_is_checked_is_what_was_handed_in_as_the_statement_s_bytes():
     signed, other = (Signed.sign(Order(0, slot, b""), 3, KEY) for slot in (0, 1))
     assert signed.is_authentic(ONE, encode(signed))
     assert not signed.is_authentic(ONE, encode(other))
-
-
-@pytest.mark.parametrize("functions", [libsodium.compiled_functions(), libsodium.public_functions()], ids=["compiled", "public"])
-@given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=300))
-def test_a_signature_is_the_one_that_pynacl_s_public_functions_make_and_take(functions, seed, message):
-    public, secret = crypto_sign_seed_keypair(seed)
-    signature = functions.sign(secret, message)
-    assert signature + message == crypto_sign(message, secret)
-    assert crypto_sign_open(signature + message, public) == message
-    assert functions.is_valid(public, signature + message)
-    assert not functions.is_valid(public, signature + message + b"x")
-    assert Ed25519().sign(seed, message) == signature
-    assert Ed25519().is_valid(public, message, signature)
-    assert not Ed25519().is_valid(public, message + b"x", signature)
-
-
-@pytest.mark.parametrize("module", [None, types.ModuleType("nacl._sodium")])
-def test_where_pynacl_has_its_compiled_functions_no_more_its_public_ones_sign(monkeypatch, module):
-    public, secret = crypto_sign_seed_keypair(bytes(32))
-    monkeypatch.setitem(sys.modules, "nacl._sodium", module)
-    functions = libsodium.best_functions()
-    assert functions.is_valid(public, functions.sign(secret, b"message") + b"message")
 
 
 def test_what_is_no_bytes_was_signed_by_nobody():

@@ -35,3 +35,10 @@ def test_a_lie_that_checksums_would_have_to_stand_is_refused_before_anything_sta
     assert run.status == 2
     assert "equivocate is no accident" in run.output
     assert not list(tmp_path.glob("logs/*"))
+
+
+def test_a_run_without_the_optional_library_passes(tmp_path):
+    (tmp_path / "solders.py").write_text(f"open({str(tmp_path / 'asked')!r}, 'a').close()\nraise ImportError('not here')\n")
+    run = perform(tmp_path, scenario("pseudorandom(1,5)"), before=("env", f"PYTHONPATH={tmp_path}"))
+    assert passed(run)
+    assert (tmp_path / "asked").exists()

@@ -79,3 +79,11 @@ def test_a_command_says_in_a_line_that_it_lacks_something(monkeypatch, capsys):
     monkeypatch.setattr(cli, "demand", lacking)
     assert cli.main(["bench"]) == 2
     assert capsys.readouterr().err == "bcr bench: no bench\n"
+
+
+def test_install_brings_an_extra_that_no_command_asks_for(environment, capfd):
+    assert cli.main(["install", "fast"]) == 0
+    assert calls(environment) == [f"install --no-deps --require-hashes -r {environment}/requirements-fast.lock"]
+    with pytest.raises(SystemExit):
+        cli.main(["install", "faster"])
+    assert "invalid choice: 'faster'" in capfd.readouterr().err

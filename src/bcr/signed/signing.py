@@ -25,7 +25,7 @@ from nacl.bindings import (
 )
 from nacl.exceptions import CryptoError
 
-from bcr.signed import libsodium
+from bcr.signed import ed25519
 from bcr.signed.encoding import digest, encode
 from bcr.signed.violations import InvalidSignature
 
@@ -57,13 +57,13 @@ class Ed25519:
         return crypto_sign_seed_keypair(seed)[0]
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
-        return libsodium.sign(_signing_key(seed), message)
+        return ed25519.sign(_signing_key(seed), message)
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         try:
             if len(public_key) != crypto_sign_PUBLICKEYBYTES or len(signature) != crypto_sign_BYTES:
                 return False
-            return libsodium.is_valid(public_key, signature + message)
+            return ed25519.is_valid(public_key, message, signature)
         except TypeError:
             return False
 

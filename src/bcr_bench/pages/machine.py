@@ -3,13 +3,12 @@
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from bcr_run.run_folder import cores, processor
+from bcr_run.run_folder import cores, processor, versions
 
-PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "msgspec", "pysyncobj")
+PACKAGES = ("byzantine-chain-replication", "pyDistAlgo", "PyNaCl", "solders", "msgspec", "pysyncobj")
 
 
 def describe() -> dict[str, str]:
@@ -21,11 +20,5 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "Python": f"{platform.python_version()} ({sys.implementation.name})",
-    } | {name: found for name in PACKAGES if (found := _version(name))}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
+        **versions(PACKAGES),
+    }
