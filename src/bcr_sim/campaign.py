@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication, sizes
 from bcr_run.supervision import end_with_us
 from bcr_runtime.processes import byzantine_client, byzantine_replica
+from bcr_sim.conformance import simulate_and_conform
 from bcr_sim.coverage import rare, struck
 from bcr_sim.protocol_simulations import TEXTS
 from bcr_sim.seeds import acceptance_of, authentication_of, object_of
@@ -129,14 +130,16 @@ def run_seeds(
     durable: bool = False,
     protocol: str = "shuttle",
     sessions: bool = False,
+    conformance: bool = False,
 ) -> ShardTally:
-    """Simulate each of the seeds; what a worker is sent."""
+    """Simulate each of the seeds; what a worker is sent. With `conformance` a step that the paper's Figure 1 forbids is a breach."""
+    run = simulate_and_conform if conformance else simulate
     tally, began_s = ShardTally(), time.monotonic()
     found: Counter[str] = Counter()
     seldom: Counter[str] = Counter()
     for seed in seeds:
         text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol, sessions)
-        outcome = run_text(text)
+        outcome = run_text(text, run)
         tally.seeds += 1
         if isinstance(outcome, str):
             tally.failures = [*tally.failures, Counterexample(seed, text, (outcome,))]
@@ -154,12 +157,12 @@ def run_seeds(
     return tally
 
 
-def run_text(text: str, **more: Any) -> SimulationOutcome | str:
-    """Simulate a scenario file's text; a string, like a breach, where the simulation itself came to grief."""
+def run_text(text: str, run: Callable[..., SimulationOutcome] = simulate, **more: Any) -> SimulationOutcome | str:
+    """Simulate a scenario file's text, by `run`; a string, like a breach, where the simulation itself came to grief."""
     scenario, _ = parse_scenario(text, "seed.config")
     try:
         with _limit():
-            return simulate(scenario, **more)
+            return run(scenario, **more)
     except TimeoutError as error:
         return f"hang: {error}"
     except Exception:

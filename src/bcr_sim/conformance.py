@@ -1,6 +1,7 @@
 """Finds the steps of the paper's abstract specification in a simulated run, after every message, and takes them in its Figure 1."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from bcr_sim.distalgo import Container
 from bcr_sim.observing import observers
 from bcr_sim.simulated_run import SimulationOutcome, _Run, demand_simulable
 
+FIGURE_OF_THE_PAPER = "Figure 1 of the paper"
+FIGURE = "figure"  # the kind of breach that a forbidden step is
 MAX_KEPT = 100_000  # steps
 
 
@@ -26,17 +29,25 @@ class Conformance(msgspec.Struct, frozen=True):
     forbidden: Forbidden | None
 
 
-def conform(scenario: Scenario) -> Conformance:
-    """Simulate the scenario and hold every step of its correct replicas against the figure. Raises ScenarioError."""
+def conform(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> Conformance:
+    """Simulate the scenario, of the chain, and hold every step of its correct replicas against the figure; as `simulate` otherwise."""
     demand_simulable(scenario)
-    run = _Conforming(scenario)
+    run = _Conforming(scenario, folder, keeps_steps)
     outcome = run.outcome()
     return Conformance(outcome, tuple(run.follower.steps), run.follower.forbidden)
 
 
+def simulate_and_conform(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> SimulationOutcome:
+    """The same as an outcome, in which the first step that is forbidden is a breach of the kind FIGURE."""
+    found = conform(scenario, folder=folder, keeps_steps=keeps_steps)
+    if found.forbidden is None:
+        return found.outcome
+    return msgspec.structs.replace(found.outcome, breaches=(*found.outcome.breaches, f"{FIGURE}: {found.forbidden}"))
+
+
 class _Conforming(_Run):
-    def __init__(self, scenario: Scenario) -> None:
-        super().__init__(scenario, None, False)
+    def __init__(self, scenario: Scenario, folder: Path | None, keeps_steps: bool) -> None:
+        super().__init__(scenario, folder, keeps_steps)
         self.follower = _Follower(self)
 
     def _conduct(self) -> str | None:

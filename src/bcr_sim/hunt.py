@@ -27,9 +27,10 @@ from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Counterexample, ShardTally, located_text, prepare_worker, run_seeds, run_text, text_of
 from bcr_sim.campaign_folder import PAGE, Campaign
+from bcr_sim.conformance import FIGURE, FIGURE_OF_THE_PAPER, simulate_and_conform
 from bcr_sim.shrink import shrunk
 from bcr_sim.simulated_folder import show, simulate_into
-from bcr_sim.simulated_run import demand_simulable
+from bcr_sim.simulated_run import SimulationOutcome, demand_chain, demand_simulable, simulate
 
 CHUNK = 20
 MAX_COUNTEREXAMPLES = 10  # made of each kind of failure; the rest is listed
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str]) -> int:
                         "them, cut the power, and let disks fill, slow down and lose something")  # fmt: skip
     parser.add_argument("--sessions", action="store_true", help="let clients come and go in the scenarios that are made, and their "
                         "sessions end")  # fmt: skip
+    parser.add_argument("--conformance", action="store_true", help="also hold every step against Figure 1 of the paper: one that it "
+                        "forbids is a failure")  # fmt: skip
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N parts of the seeds")
     parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--engine", choices=("processes", "dask"), default="processes", help="what runs the shards")
@@ -73,6 +76,10 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError(f"--sessions: clients of the chain come and go, and --protocol is {options.protocol}")
         if options.sessions and options.authentication in ("hmac", FROM_THE_SEED):
             raise ValueError("--sessions: authentication = hmac has no credentials")
+        if options.conformance and options.protocol != "shuttle":
+            raise ValueError(f"--conformance: {FIGURE_OF_THE_PAPER} is of the chain, and --protocol is {options.protocol}")
+        if options.conformance:
+            demand_chain([read_scenario(find_scenario(name))[0] for name in options.files], FIGURE_OF_THE_PAPER)
         seeds = _shard(range(options.seed, options.seed + options.count), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
@@ -135,6 +142,7 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
             options.durable,
             options.protocol,
             options.sessions,
+            options.conformance,
         )
         for base in bases
         for start in range(0, len(seeds), size)
@@ -156,8 +164,9 @@ def _hunt(seeds: range, bases: Sequence[str | None], options: argparse.Namespace
 
 def _settings_of(chunk: Sequence[Any]) -> str:
     """What is tried with these seeds, but for the seeds: as text, in which a file's own is a digest."""
-    _, base, authentication, acceptance, object_name, durable, protocol, sessions = chunk
-    words = [protocol, authentication, acceptance, object_name, "disks" if durable else None, "sessions" if sessions else None]
+    _, base, authentication, acceptance, object_name, durable, protocol, sessions, conformance = chunk
+    choices = {"disks": durable, "sessions": sessions, "conformance": conformance}
+    words = [protocol, authentication, acceptance, object_name, *(name for name, is_chosen in choices.items() if is_chosen)]
     digest = None if base is None else f"file {hashlib.sha256(base.encode()).hexdigest()[:12]}"
     return ", ".join(word for word in (*words, digest) if word)
 
@@ -245,8 +254,10 @@ def counterexample(failure: Counterexample, path: Path, shrinks: bool = True, op
 
     `options` are those of `bcr sim` that it takes to replay it; `about` is told in the file too.
     """
-    text = shrunk(failure.text, failure.kind, _kind_of) if shrinks else failure.text
-    outcome = run_text(text, keeps_steps=True)
+    is_of_figure = failure.kind == FIGURE
+    run = simulate_and_conform if is_of_figure else simulate
+    text = shrunk(failure.text, failure.kind, lambda text: _kind(run_text(text, run))) if shrinks else failure.text
+    outcome = run_text(text, run, keeps_steps=True)
     if isinstance(outcome, str):
         path.write_text(f"# {' '.join(outcome.split())}\n{text}")
         return path
@@ -258,7 +269,7 @@ def counterexample(failure: Counterexample, path: Path, shrinks: bool = True, op
         + ".",
         *(f"The last message: {step.message} from {step.sender} to {step.receiver}." for step in last),
         *([about] if about else []),
-        f"Replay it with ./bcr sim {options}{path.name}; what happened is told and drawn in {path.stem}/index.html.",
+        f"Replay it with ./bcr sim {options}{'--conformance ' * is_of_figure}{path.name}; what happened is told and drawn in {path.stem}/index.html.",
     ]
     path.write_text("".join(f"# {line}\n" for line in story) + text)
     folder = path.with_suffix("")
@@ -269,6 +280,5 @@ def counterexample(failure: Counterexample, path: Path, shrinks: bool = True, op
     return path
 
 
-def _kind_of(text: str) -> str:
-    outcome = run_text(text)
+def _kind(outcome: SimulationOutcome | str) -> str:
     return outcome.partition(":")[0] if isinstance(outcome, str) else outcome.kind

@@ -18,11 +18,11 @@ from bcr_run.patience import patience_ms
 from bcr_run.report import EXIT_STATUS
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_sim.campaign import seeded
-from bcr_sim.conformance import conform
+from bcr_sim.conformance import FIGURE_OF_THE_PAPER, conform
 from bcr_sim.diagram import diagram
 from bcr_sim.replaying import replay
 from bcr_sim.simulated_folder import show, simulate_into
-from bcr_sim.simulated_run import SimulationOutcome, demand_simulable, simulate
+from bcr_sim.simulated_run import SimulationOutcome, demand_chain, demand_simulable, simulate
 from bcr_sim.stepping import step_through, walk
 from bcr_sim.transcript import told
 
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str]) -> int:
         if options.show and options.show.exists():
             raise FileExistsError(f"{options.show}: is there already; name a folder that is yet to be made")
         if options.conformance:
-            _demand_chain(scenarios, "Figure 1 of the paper")
+            demand_chain(scenarios, FIGURE_OF_THE_PAPER)
         if options.step:
-            _demand_chain(scenarios, "what --step shows")
+            demand_chain(scenarios, "what --step shows")
     except (ScenarioNotFound, ScenarioError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -91,13 +91,6 @@ def _with_bug(name: str, arguments: Sequence[str]) -> int:
     except ValueError as error:
         complain(f"bcr sim: {error}")
         return 2
-
-
-def _demand_chain(scenarios: Sequence[Scenario], what: str) -> None:
-    """Raises ValueError where one of them is not of the chain."""
-    for scenario in scenarios:
-        if scenario.protocol != "shuttle":
-            raise ValueError(f"{scenario.source}: {what} is of protocol = shuttle, and this is protocol = {scenario.protocol}")
 
 
 def _conform(scenario: Scenario) -> int:

@@ -4,7 +4,7 @@ import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,13 @@ def demand_simulable(scenario: Scenario) -> None:
     ]  # fmt: skip
     if remarks:
         raise ScenarioError(remarks)
+
+
+def demand_chain(scenarios: Sequence[Scenario], what: str) -> None:
+    """Raises ValueError where one of them is not of the chain, which `what` is of."""
+    for scenario in scenarios:
+        if scenario.protocol != "shuttle":
+            raise ValueError(f"{scenario.source}: {what} is of protocol = shuttle, and this is protocol = {scenario.protocol}")
 
 
 def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: bool = False) -> SimulationOutcome:

@@ -8,9 +8,9 @@ import pytest
 from bcr.evidence.figure import Figure, Forbidden, Step, walked
 from bcr.scenario import parse_scenario
 from bcr_runtime.places import PROJECT
-from bcr_sim import sim
+from bcr_sim import hunt, sim
 from bcr_sim.bugs import bugs
-from bcr_sim.campaign import text_of
+from bcr_sim.campaign import run_seeds, text_of
 from bcr_sim.conformance import conform
 
 
@@ -178,6 +178,35 @@ def test_rules_that_are_gone_show_in_a_step(name, forbidden):
 def test_a_bug_that_there_is_not_is_bad_input(capsys):
     assert sim.main(["--bug", "no such bug", "x.config"]) == 2
     assert "no bug 'no such bug': there is none" in capsys.readouterr().err
+
+
+def test_a_hunt_finds_a_step_that_is_forbidden_and_leaves_what_replays_it(tmp_path, monkeypatch):
+    assert run_seeds([0], conformance=True).failures == []
+    taken = Figure._become_immutable
+
+    def forbidden_in_configuration_0(figure, step):
+        figure._demand(step.configuration > 0, step, "not in this test")
+        taken(figure, step)
+
+    monkeypatch.setattr(Figure, "_become_immutable", forbidden_in_configuration_0)
+    assert run_seeds([0]).failures == []
+    [failure] = run_seeds([0], conformance=True).failures
+    assert failure.kind == "figure"
+    text = hunt.counterexample(failure, tmp_path / "seed0.config").read_text()
+    assert "# Violated: figure: become immutable: configuration 0" in text
+    assert "./bcr sim --conformance seed0.config" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--protocol", "raft"], "Figure 1 of the paper is of the chain, and --protocol is raft"),
+        ([str(PROJECT / "config" / "raft.config")], "Figure 1 of the paper is of protocol = shuttle, and this is protocol = raft"),
+    ],
+)
+def test_a_hunt_for_forbidden_steps_refuses_raft_and_says_so(arguments, why, capsys):
+    assert hunt.main(["--conformance", *arguments]) == 2
+    assert why in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--conformance", "--step"])

@@ -167,13 +167,12 @@ def test_sim_says_what_is_wrong_with_a_file(tmp_path, capsys):
     assert "did you mean crash?" in capsys.readouterr().err
 
 
-def test_a_run_that_took_too_long_is_told_so_also_where_something_in_it_took_the_alarm_for_its_own(monkeypatch):
+def test_a_run_that_took_too_long_is_told_so_also_where_something_in_it_took_the_alarm_for_its_own():
     def swallows(_scenario):
         with contextlib.suppress(OSError):
             signal.raise_signal(signal.SIGALRM)
         return "an outcome"
 
-    monkeypatch.setattr(campaign, "simulate", swallows)
-    assert campaign.run_text("t = 1\nnum_client = 1\nworkload[0] = get('x')\n").startswith("hang: ")
-    monkeypatch.setattr(campaign, "simulate", lambda _scenario: "an outcome")
-    assert campaign.run_text("t = 1\nnum_client = 1\nworkload[0] = get('x')\n") == "an outcome"
+    text = "t = 1\nnum_client = 1\nworkload[0] = get('x')\n"
+    assert campaign.run_text(text, swallows).startswith("hang: ")
+    assert campaign.run_text(text, lambda _scenario: "an outcome") == "an outcome"
