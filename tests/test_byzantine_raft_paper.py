@@ -161,6 +161,14 @@ def test_in_another_session_a_client_has_another_number_and_the_same_key(number,
     assert [proposal.entry.requests for proposal in rig.told(Proposal, "server 1")] == ([(request,)] if is_taken else [])
 
 
+@pytest.mark.parametrize(("number", "is_taken"), [(1, True), (3, True), (4, False)])
+def test_the_leader_takes_a_request_up_to_two_windows_ahead_for_others_may_have_answered_what_it_has_yet_to_execute(number, is_taken):
+    rig = Member(0, client_window=2)
+    rig.hear(10, asked(0, number))
+    rig.run(20)
+    assert [proposal.entry.requests for proposal in rig.told(Proposal, "server 1")] == ([(asked(0, number).statement,)] if is_taken else [])
+
+
 def test_by_the_clients_timer_a_request_goes_to_all():
     text = SCENARIO + "election_timeout = 1000\nsimulation = seed(1); crash(replica_0,40)\n"
     outcome = simulate(parse_scenario(text, "x.config")[0], keeps_steps=True)

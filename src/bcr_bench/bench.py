@@ -13,11 +13,11 @@ from bcr.scenario.diagnostics import nearest
 from bcr_bench.baselines.distalgo_raft import against_raft
 from bcr_bench.pages.machine import describe
 from bcr_bench.pages.summary import print_foretold, print_summary
-from bcr_bench.pages.writing import Basis, as_json, write
+from bcr_bench.pages.writing import Basis, Begun, as_json, read_begun, write
 from bcr_bench.plans.compare import NotComparable, compare
 from bcr_bench.plans.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
 from bcr_bench.prediction.costs import measure, print_costs
-from bcr_bench.prediction.counted import counts
+from bcr_bench.prediction.counted import counts, counts_unreplicated
 from bcr_bench.prediction.layer import LayerError, measure_layer
 from bcr_bench.prediction.message_cost import compare_messages
 from bcr_bench.prediction.slow_links import links
@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--only", nargs="+", default=[], metavar="SWEEP", help="these sweeps of the plan only")
     run.add_argument("--count", type=_runs, help="runs of each point (default: the plan's, 5)")
     run.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: logs/bench-TIME)")
+    run.add_argument("--resume", action="store_true", help="go on with what is in the --output folder: runs that it has are not made again")
     run.add_argument("--docs", action="store_true", help="renew the page in docs/ that the plan names (default: docs/performance.md) from it too")  # fmt: skip
     page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
     page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
@@ -219,25 +220,32 @@ def _draw_again(folder: Path, for_docs: bool) -> int:
 def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given: Sequence[str]) -> int:
     began = datetime.now(UTC)
     folder = options.output or default_log_base() / f"bench-{began:%Y%m%dT%H%M%S}"
-    folder.mkdir(parents=True, exist_ok=True)
     if options.count is not None:
         plan = msgspec.structs.replace(plan, times=options.count)
-    machine = describe()
-    print("measuring the parts", file=sys.stderr)
     try:
-        basis = Basis(machine, measure(), measure_layer(), links())
-        counted = counts() if plan.counts else []
-    except LayerError as error:
-        print(f"bcr bench: {error}", file=sys.stderr)
-        return 1
+        earlier = read_begun(folder) if options.resume else None
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        print(f"bcr bench: {folder}: nothing to go on with: {error}", file=sys.stderr)
+        return BAD_INPUT
+    if earlier is None:
+        print("measuring the parts", file=sys.stderr)
+        try:
+            basis = Basis(describe(), measure(), measure_layer(), links())
+            counted = [*counts(), counts_unreplicated()] if plan.counts else []
+        except LayerError as error:
+            print(f"bcr bench: {error}", file=sys.stderr)
+            return 1
+        earlier = Begun(f"{began:%Y-%m-%d %H:%M} UTC", basis, counted, [])
 
-    def keep(series: list[Series]) -> None:
-        contents = as_json(["./bcr", "bench", *given], f"{began:%Y-%m-%d %H:%M} UTC", basis, sweeps, series)
-        contents |= {"page": plan.page, "title": plan.title, "counts": msgspec.to_builtins(counted)}
+    def keep(series: list[Series], is_round: bool) -> None:
+        contents = as_json(["./bcr", "bench", *given], earlier.began, earlier.basis, sweeps, series)
+        contents |= {"page": plan.page, "title": plan.title, "counts": msgspec.to_builtins(earlier.counted)}
         write(folder, contents, series)
-        draw(folder, False)
+        if is_round:
+            draw(folder, False)
 
-    series = run_plan(plan, sweeps, keep=keep)
+    series = run_plan(plan, sweeps, keep=keep, before=earlier.series)
     draw(folder, options.docs)
     contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
     print_summary(contents, {sweep.name: sweep.title for sweep in sweeps})

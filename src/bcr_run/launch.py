@@ -50,7 +50,8 @@ class Launch:
 
     `stall_limit_s` is how long no client may report anything before the run is given up; `node_limit_s` how long
     the nodes that the user starts may take to appear; `conclude` judges the record of the run, which was given up if a
-    reason is given, and returns the exit status.
+    reason is given, and returns the exit status. `awaits_leader` says whether clients get their work only when a server leads, where
+    one has to; simulated ones ask from the beginning, because what comes of that is looked for.
     """
 
     scenario: Scenario
@@ -62,6 +63,7 @@ class Launch:
     node_limit_s: float
     make_progress: Callable[[], Progress]
     conclude: Conclude
+    awaits_leader: bool = False
 
     @property
     def workloads(self) -> tuple[RequestSequence | Filled, ...]:
@@ -148,6 +150,7 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
         options.node_limit,
         partial(Progress, scenario.name, _operations_owed(scenario)),
         conclude,
+        awaits_leader=True,
     )
 
 

@@ -30,6 +30,19 @@ def test_a_system_answers_the_whole_load(system, processes):
     assert set(found.cpu_us) == processes
 
 
+def test_pysyncobj_has_as_many_servers_as_the_faults_take():
+    found = run_point(Point("test", "five", "pysyncobj-nodes", SETTINGS | {"t": 2}))
+    assert found.problem == ""
+    assert {name for name in found.cpu_us if name.startswith("server")} == {f"server_{index}" for index in range(5)}
+
+
+def test_distalgos_raft_is_measured_until_its_first_client_is_done():
+    found = run_point(Point("test", "raft", "raft", SETTINGS | {"num_client": 3, "operations": 60}))
+    assert found.problem == ""
+    assert 20 <= found.operations <= 58  # at each moment each client has one request outstanding
+    assert found.rate > 1 and sum(found.cpu_us.values()) > 0
+
+
 def test_an_open_loop_of_the_unreplicated_server_takes_as_long_as_its_rate_says():
     found = run_point(Point("test", "open", "unreplicated", SETTINGS | {"client_rate": 40, "operations_per_request": 1}))
     assert found.problem == ""

@@ -4,13 +4,16 @@ import json
 import re
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
+from bcr_bench.pages.machine import describe
 from bcr_bench.pages.plan_page import write_page
-from bcr_bench.pages.writing import Basis, as_json, write
+from bcr_bench.pages.writing import Basis, as_json, read_begun, write
 from bcr_bench.plans.measured import Measured
 from bcr_bench.plans.plan_files import Plan, Rates, Sweep
 from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.counted import counts, counts_unreplicated
 from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.slow_links import SlowLink
 from bcr_bench.running.measuring import run_plan
@@ -59,6 +62,53 @@ def folder(tmp_path):
     write(tmp_path, contents, series)
     write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")
     return tmp_path
+
+
+SIDE_BY_SIDE = [
+    Sweep("alone", "Alone", systems=("bcr", "bcr-raft", "unreplicated"), says="One client."),
+    Sweep("faults", "Faults", systems=("bcr", "bcr-raft"), vary={"t": [1, 2]}),
+    Sweep("outage", "Death", systems=("bcr", "bcr-raft"), vary={"t": [1, 2]}, settings={"client_timeout": 300}, leader_crashes=5),
+]
+
+
+@pytest.fixture
+def side_by_side(tmp_path):
+    plan = Plan(2, BASE | {"client_timeout": 60_000}, SIDE_BY_SIDE, "comparison", "Side by side", True)
+    series = run_plan(plan, SIDE_BY_SIDE, fake)
+    basis = Basis(describe(), Costs(20.0, 60.0, 1.0, 1.0, 1.0, 10.0, 2.0, 0.5), Layer(300.0, 80.0), [])
+    counted = [*counts(("raft",), (1,)), counts_unreplicated()]
+    contents = as_json(["./bcr", "bench"], "2000-01-01 00:00 UTC", basis, SIDE_BY_SIDE, series)
+    contents |= {"page": plan.page, "title": plan.title, "counts": msgspec.to_builtins(counted)}
+    write(tmp_path, contents, series)
+    write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")
+    return tmp_path
+
+
+def test_a_page_of_several_protocols_says_what_each_promises_and_takes_and_how_long_none_is_answered(side_by_side):
+    text = (side_by_side / "docs" / "comparison.md").read_text()
+    assert "| chain | 2t+1, and Olympus | t replicas that lie or crash" in text
+    assert "| PySyncObj |" not in text  # which is not on this page
+    assert "\n| Raft, t = 1 | 3 | 0 | 6 | " in text and "\n| one server | 1 | 0 | 2 | " in text
+    assert "\n\nOne client.\n\n" in text
+    assert "| Raft, t = 2 | 500 | " in text and "bcr" not in re.sub(r"`[^`]*`|\(comparison/.*\)", "", text)
+    assert "| chain | 12 | 12 |\n| Raft | 12 | 12 |" in text
+    assert text.count("client_timeout = 300") == 1 and "client_timeout = 60000" not in text
+    named = re.findall(r"\]\(comparison/([\w-]+\.svg)\)", text)
+    assert {"alone.svg", "faults.svg", "outage.svg", "outage-over-time.svg"} <= set(named)
+
+
+def test_what_was_measured_can_be_gone_on_with_on_the_same_machine_alone(side_by_side):
+    begun = read_begun(side_by_side)
+    assert [len(each.runs) for each in begun.series] == [2] * 11
+    assert (
+        run_plan(Plan(2, BASE | {"client_timeout": 60_000}, SIDE_BY_SIDE), SIDE_BY_SIDE, pytest.fail, before=begun.series) == begun.series
+    )
+    file = side_by_side / "bench.json"
+    file.write_text(file.read_text().replace(f'"cores": "{describe()["cores"]}"', '"cores": "1,000"'))
+    with pytest.raises(ValueError, match="were not what they are here: cores"):
+        read_begun(side_by_side)
+    with pytest.raises(OSError, match="bench.json"):
+        read_begun(side_by_side / "docs")
 
 
 def test_every_plot_of_the_page_is_there_and_well_formed(folder):

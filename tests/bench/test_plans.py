@@ -47,6 +47,16 @@ def test_the_plan_of_the_protocols_has_each_of_them_beside_the_others_on_the_sam
     assert len({(point.system, point.sweep, point.label) for point in points}) == len(points)
 
 
+def test_in_the_plan_of_the_protocols_the_head_or_whoever_leads_crashes_with_every_t():
+    plan = read_plan(bench.PLANS / "protocols.yaml")
+    [outage] = [sweep for sweep in plan.sweeps if sweep.leader_crashes]
+    points = {(point.system, point.settings["t"]): point for point in points_of(plan, outage)}
+    assert set(points) == {(system, t) for system in PROTOCOL_OF for t in (1, 2, 3)}
+    assert all(point.is_timed for point in points.values())
+    assert points["bcr", 2].faults == points["bcr-byzantine-raft", 2].faults == {"0,0": "client_request(0,40),crash()"}
+    assert points["bcr-raft", 2].faults == {f"0,{server}": "first_leader(160),crash()" for server in range(5)}
+
+
 def test_the_full_plan_goes_up_to_five_faults_and_a_million_operations():
     plan = read_plan(PLANS[1])
     points = {point.label: point for sweep in plan.sweeps if sweep.rates is None for point in points_of(plan, sweep)}
@@ -89,6 +99,8 @@ def test_faults_are_points_of_their_own(plan_of):
         ('faults: {x: {"0,7": "after(5),crash()"}}', "sweep a, x: "),
         ('faults: {x: {"0,1": "after(5),crush()"}}', "crush"),
         ('systems: [unreplicated], faults: {x: {"0,1": "after(5),crash()"}}', "unreplicated has no faults"),
+        ("systems: [unreplicated], leader_crashes: 5", "unreplicated has no faults"),
+        ("systems: [raft], settings: {num_client: 1}", "raft takes two clients"),
         ("settings: {protocol: raft, authentication: hmac}", "nothing is signed in Raft"),
     ],
 )

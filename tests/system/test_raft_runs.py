@@ -20,6 +20,22 @@ def test_a_run_of_raft_passes_and_its_result_names_the_protocol(tmp_path):
     assert result["results"][0][:3] == ["OK", "OK", "star wars"]
 
 
+def test_clients_get_their_work_when_a_server_leads(tmp_path):
+    run = perform(tmp_path, RAFT.replace("client_timeout = 500", "client_timeout = 60000\nelection_timeout = 1000"))
+    assert passed(run)
+    logs = run.all_logs()
+    [elected] = [line["time"] for log in logs.values() for line in lines(log, event="leader")]
+    assert all(line["time"] > elected for name in logs if name.startswith("client") for line in lines(logs[name], event="sent"))
+    assert not any(lines(log, event="retransmission") for log in logs.values())
+
+
+def test_where_nobody_can_be_elected_clients_get_their_work_all_the_same(tmp_path):
+    asleep = "".join(f"failures[0,{server}] = after(1),sleep(3000)\n" for server in range(2))
+    run = perform(tmp_path, RAFT + asleep)
+    assert passed(run)
+    assert run.result()["retransmissions"] > 0
+
+
 def test_no_read_is_in_the_log(tmp_path):
     run = perform(tmp_path, RAFT.replace("pseudorandom(7,40)", "get('movie')").replace("uniform(8,60,16,50)", "get('jedi')"))
     assert passed(run)

@@ -7,6 +7,7 @@ from bcr.objects.sizes import SLOT_LIMIT_BYTES
 from bcr.signed.statements import Request, SignedRequest
 
 Key = tuple[int, int]  # client and number of a request
+WINDOWS = 2  # of a client ahead of what is executed, that are kept: it may have the answers of t+1 others
 
 
 def key_of(request: Request) -> Key:

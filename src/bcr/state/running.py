@@ -85,10 +85,13 @@ class RunningState:
         has_ended = self.sessions is not None and self.sessions.has_ended(holder, client)
         return has_ended or self.is_stale_number(client, number)
 
-    def is_beyond(self, request: Request) -> bool:
-        """Whether its client breaks its window upwards: it cannot have an answer to what it sent so many before this."""
+    def is_beyond(self, request: Request, windows: int = 1) -> bool:
+        """Whether its client breaks its window, or so many of them, upwards: it cannot have an answer to what it sent so many before this.
+
+        More than one where clients may be answered before the request is executed here.
+        """
         highest = self._highest_numbers[request.client] if self.outcomes.get(request.client) else -1
-        return request.number > highest + self.client_window
+        return request.number > highest + windows * self.client_window
 
     def execute(self, configuration: int, slot: int, requests: Iterable[Request]) -> tuple[Outcome, ...]:
         """Execute the requests of a slot in order and return their outcomes, in order.

@@ -1,6 +1,6 @@
-"""PySyncObj under the same load: `python -m bcr_bench.baselines.pysyncobj_peer LOAD RESULT MODE`, both files JSON.
+"""PySyncObj under the same load: `python -m bcr_bench.baselines.pysyncobj_peer LOAD RESULT MODE T`, both files JSON.
 
-Three servers, a process each, replicate a dictionary over loopback and tolerate the crash of one of them. MODE says
+2T+1 servers, a process each, replicate a dictionary over loopback and tolerate the crash of T of them. MODE says
 where the clients are. `nodes`: each is a process and a node without a vote, as the package has it for processes that
 only use the cluster. `leader`: they are callbacks in the leader's own process, without any message of their own, which
 no client could outdo. Reads go through the log as writes do, since they are to be linearizable.
@@ -27,7 +27,6 @@ from bcr_bench.baselines.load import Load, Pacer
 from bcr_bench.baselines.unreplicated import LoadReport, measured
 from bcr_bench.plans.measured import Measured
 
-SERVERS = 3
 # How long entries wait for others to be sent with them. The package's 100 ms would be most of the latency; of 0.2 to 2 ms
 # this was the fastest with few commands outstanding, and with many in the leader, and so was it against no batches.
 APPEND_S = 0.0002
@@ -184,11 +183,12 @@ class _Cluster:
                 process.kill()
 
 
-def run(load: Load, mode: str) -> Measured:
+def run(load: Load, mode: str, t: int) -> Measured:
     """The figures of one run. Raises RuntimeError where the cluster does not come about."""
     cluster = _Cluster()
-    addresses = _free_addresses(SERVERS)
-    for index in range(SERVERS):
+    servers = 2 * t + 1
+    addresses = _free_addresses(servers)
+    for index in range(servers):
         cluster.start(f"server_{index}", _server, index, addresses, load if mode == "leader" else None)
     cluster.await_ready()
     if mode == "nodes":
@@ -206,9 +206,9 @@ def run(load: Load, mode: str) -> Measured:
 
 
 def main(arguments: list[str]) -> None:
-    load_file, result_file, mode = arguments
+    load_file, result_file, mode, t = arguments
     load = msgspec.json.decode(Path(load_file).read_bytes(), type=Load)
-    Path(result_file).write_bytes(msgspec.json.encode(run(load, mode)))
+    Path(result_file).write_bytes(msgspec.json.encode(run(load, mode, int(t))))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from bcr.scenario.protocols import PROTOCOLS
 from bcr_bench.pages import plots
+from bcr_bench.pages.blocks import Block, Heading, Plot, Table, Text
+from bcr_bench.pages.side_by_side import counted, named, outages, promises
 from bcr_bench.pages.summary import COLUMNS, rows_of
 from bcr_bench.prediction.costs import Costs
-from bcr_bench.prediction.counted import VALUE_BYTES
 from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.predicted import FORETOLD_LINKS_MS, foretold
 from bcr_bench.prediction.sketch import sketch
@@ -38,32 +38,15 @@ SYSTEMS = {
     "pysyncobj-leader": "the same with the clients as callbacks in the leader's process, without a message of their own",
     "raft": "DistAlgo's raft example, three servers, crashes only, no object behind it; its CPU time as seen from outside",
 }
+# Page of docs/ -> where there is more.
+SEE_ALSO = {
+    "performance": "Other protocols beside the chain, on the same work: [comparison.md](comparison.md).",
+    "comparison": "The chain alone, in more ways: [performance.md](performance.md).",
+}
 CSS = """body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0;font-size:13px}th,td{padding:.25em .7em;text-align:right}
-th{border-bottom:1px solid #999}td:first-child,th:first-child{text-align:left}tr:nth-child(even){background:#f6f6f6}
+th{border-bottom:1px solid #999}td:first-child,th:first-child,.words td,.words th{text-align:left}tr:nth-child(even){background:#f6f6f6}
 svg{max-width:100%;height:auto}figure{margin:1em 0}figcaption{font-size:12px;color:#555}code{background:#f3f3f3;padding:.1em .3em}h2{margin-top:2em}"""
-
-
-class Heading(msgspec.Struct, frozen=True):
-    text: str
-
-
-class Text(msgspec.Struct, frozen=True):
-    text: str
-
-
-class Table(msgspec.Struct, frozen=True):
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-class Plot(msgspec.Struct, frozen=True):
-    name: str
-    picture: plots.Picture
-    says: str
-
-
-Block = Heading | Text | Table | Plot
 
 
 def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> None:
@@ -105,29 +88,21 @@ def _blocks(contents: Mapping[str, Any]) -> Iterator[Block]:
         "hold warnings only; at the default level they cost a run without batches a twentieth of its time."
     )
     yield Table(("machine", ""), list(machine.items()))
-    yield from _counted(contents["counts"]) if contents.get("counts") else _sketched(contents)
-    told: set[str] = set()
+    systems = {point["system"] for point in contents["points"]}
+    is_side_by_side = bool(contents.get("counts"))
+    if is_side_by_side:
+        yield from promises(systems)
+        yield from counted(contents["counts"])
+    else:
+        yield from _sketched(contents)
+    told: set[str] = systems if is_side_by_side else set()
     for sweep in contents["sweeps"]:
         points = [point for point in contents["points"] if point["sweep"] == sweep["name"]]
         if points:
             yield Heading(sweep["title"])
-            yield from _of_sweep(sweep, points, told)
+            yield from _of_sweep(sweep, points, told, is_side_by_side)
     if not contents.get("counts"):
         yield from _predicted(contents)
-
-
-def _counted(counts: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
-    yield Heading("What an operation takes")
-    yield Text(
-        f"Counted in simulated runs without faults, for one operation in all processes, one at a time, half of them reads, with values of "
-        f"{VALUE_BYTES} bytes: signatures that are made, messages of the protocol, and their bytes. Heartbeats and checkpoints are not in it."
-    )
-    rows = [
-        [f"{PROTOCOLS[each['protocol']].title}, t = {each['t']}", str(each["servers"]),
-         *(f"{each[name]:,.1f}".removesuffix(".0") for name in ("signatures", "messages", "payload_bytes"))]
-        for each in counts
-    ]  # fmt: skip
-    yield Table(("", "servers", "signatures", "messages", "bytes"), rows)
 
 
 def _sketched(contents: Mapping[str, Any]) -> Iterator[Block]:
@@ -147,6 +122,9 @@ def _sketched(contents: Mapping[str, Any]) -> Iterator[Block]:
     yield Table(("part", "µs"), [[PARTS[name], f"{value:.1f}"] for name, value in parts.items() if name in PARTS])
 
 
+TIMEOUTS = {"client_timeout", "head_timeout", "nonhead_timeout", "heartbeat", "election_timeout"}
+PATIENT_MS = 60_000  # a timeout that is there so that none expires
+
 PARTS = {
     "sign_us": "Ed25519 signature",
     "verify_us": "Ed25519 verification",
@@ -160,12 +138,17 @@ PARTS = {
 }
 
 
-def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]], told: set[str]) -> Iterator[Block]:
+def _of_sweep(
+    sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]], told: set[str], is_side_by_side: bool = False
+) -> Iterator[Block]:
     """What a sweep shows; `told` are the systems that the page has explained, to which its own are added."""
+    if sweep.get("says"):
+        yield Text(sweep["says"])
     yield Text(_conditions(points))
     name, key = sweep["name"], next(iter(sweep["vary"]), "")
-    yield Table(("", *COLUMNS), rows_of(points))
     systems = {point["system"] for point in points}
+    points = named(points) if is_side_by_side else points
+    yield Table(("", *COLUMNS), rows_of(points))
     if len(systems) > 1:
         lines = [f"**{system}**: {SYSTEMS[system]}." for system in SYSTEMS if system in systems - told]
         told |= systems
@@ -178,12 +161,15 @@ def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]], tol
     elif int(points[0]["settings"]["operations"]) >= 1_000_000:
         yield from _memory(name, points)
         return
+    elif sweep.get("leader_crashes"):
+        yield from outages(name, points)
+        return
     elif sweep.get("faults"):
         yield Text("Without service is the longest time between two answers. Of each point one run is drawn.")
         yield Table(("", "ms without service"), [[point["label"], f"{point['median']['away_ms']:,.0f}"] for point in plots.good(points)])
         yield Plot(name, plots.over_time(points), "throughput and latency over time")
         return
-    elif sweep.get("cross"):
+    elif sweep.get("cross") or (is_side_by_side and key):
         yield Plot(
             name, plots.crossed(points, list(sweep["vary"]), LABELS.get(key, key)), f"throughput and latency by {', '.join(sweep['vary'])}"
         )
@@ -197,7 +183,7 @@ def _of_sweep(sweep: Mapping[str, Any], points: Sequence[Mapping[str, Any]], tol
 def _conditions(points: Sequence[Mapping[str, Any]]) -> str:
     """The settings that all points share."""
     first = points[0]["settings"]
-    told = {"log_level", "client_timeout", "head_timeout", "nonhead_timeout"}
+    told = {"log_level", "time_unit"} | (set() if first.get("client_timeout", 0) < PATIENT_MS else TIMEOUTS)
     shared = [key for key in first if key not in told and all(point["settings"].get(key) == first[key] for point in points)]
     return "All have: " + ", ".join(f"`{key} = {first[key]}`" for key in shared) + "."
 
@@ -258,7 +244,7 @@ def _foretold(contents: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _markdown(title: str, blocks: Sequence[Block], plots_folder: str) -> str:
-    parts = [f"# {title}"]
+    parts = [f"# {title}", *filter(None, [SEE_ALSO.get(plots_folder)])]
     for block in blocks:
         if isinstance(block, Heading):
             parts.append(f"## {block.text}")
@@ -268,7 +254,7 @@ def _markdown(title: str, blocks: Sequence[Block], plots_folder: str) -> str:
             parts.append(f"![{block.says}]({plots_folder}/{block.name}.svg)")
         else:
             lines = [_line(row) for row in (block.headings, *block.rows)]
-            lines.insert(1, f"|---|{'---:|' * (len(block.headings) - 1)}")
+            lines.insert(1, f"|---|{('---|' if block.of_words else '---:|') * (len(block.headings) - 1)}")
             parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -289,7 +275,8 @@ def _html(title: str, blocks: Sequence[Block], command: str) -> str:
             caption = f"<figcaption>{escape(block.says)}; <code>{escape(command)}</code>, <a href='{block.name}.pdf'>PDF</a></figcaption>"
             parts.append(f"<figure role=img aria-label='{escape(block.says)}'>{svg}{caption}</figure>")
         else:
-            parts.append("<table>" + _row(block.headings, "th") + "".join(_row(row, "td") for row in block.rows) + "</table>")
+            kind = " class=words" if block.of_words else ""
+            parts.append(f"<table{kind}>" + _row(block.headings, "th") + "".join(_row(row, "td") for row in block.rows) + "</table>")
     return "\n".join(parts) + "\n"
 
 

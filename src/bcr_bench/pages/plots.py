@@ -118,7 +118,9 @@ def cpu_by_process(points: Sequence[Point]) -> Picture:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        rows = [(point["label"], shares(point["median"]["cpu_us"])) for point in reversed(good(points))]
+        rows = [
+            (point["label"], shares(point["median"]["cpu_us"], "protocol" not in point["settings"])) for point in reversed(good(points))
+        ]
         names = [name for name in ROLES if any(name in each for _, each in rows)]
         left = [0.0] * len(rows)
         for name in names:
@@ -136,14 +138,17 @@ def cpu_by_process(points: Sequence[Point]) -> Picture:
     return drawn(draw, height=1.6 + 0.36 * max(1, len(good(points))))
 
 
-def shares(cpu_us: Mapping[str, float]) -> dict[str, float]:
-    """By role: all clients as one, and so the replicas between head and tail, or servers; without Olympus, which idles."""
+def shares(cpu_us: Mapping[str, float], is_chain: bool = True) -> dict[str, float]:
+    """By role: all clients as one, and so the replicas between head and tail, or servers; without Olympus, which idles.
+
+    Where it is no chain, replicas are servers.
+    """
     tail = max((name for name in cpu_us if name.startswith("replica")), key=lambda name: int(name[8:]), default="")
     found: dict[str, float] = {}
     for name, each in cpu_us.items():
         kind = name.partition("_")[0]
         role = "clients" if kind == "client" else "servers"
-        if kind == "replica":
+        if kind == "replica" and is_chain:
             role = "head" if name == "replica_0" else "tail" if name == tail else "replicas between"
         if kind != "olympus":
             found[role] = found.get(role, 0.0) + each
@@ -239,6 +244,34 @@ def over_time(points: Sequence[Point]) -> Picture:
             axes.set_xlabel("ms since the first request, by 10 ms")
 
     return drawn(draw, height=1.0 + 2.1 * max(1, len(good(points))))
+
+
+def away(points: Sequence[Point]) -> Picture:
+    """How long nothing was answered, a group of bars for each system, one bar for each number of faults; single runs as lines."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        rows = good(points)
+        systems = list(dict.fromkeys(point["system"] for point in rows))
+        sizes = sorted({int(point["settings"]["t"]) for point in rows})
+        width = 0.8 / max(1, len(sizes))
+        for index, t in enumerate(sizes):
+            mine = [point for point in rows if int(point["settings"]["t"]) == t]
+            places = [systems.index(point["system"]) + (index - (len(sizes) - 1) / 2) * width for point in mine]
+            axes.bar(places, [point["median"]["away_ms"] for point in mine], width=0.9 * width, color=COLOURS[index], label=f"t = {t}")
+            for place, point in zip(places, mine, strict=True):
+                runs = [run["away_ms"] for run in point["runs"] if not run["problem"]]
+                axes.plot([place] * len(runs), runs, "_", color="black", alpha=0.5)
+                axes.text(place, max(runs), f"{point['median']['away_ms']:,.0f}\n", ha="center", va="center", fontsize=7.5)
+        axes.set_xticks(range(len(systems)), systems)
+        axes.set_ylabel("ms without service")
+        axes.margins(y=0.15)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="x", visible=False)
+        _plain(axes.yaxis)
+        figure.legend(loc="outside lower center", ncols=max(1, len(sizes)))
+
+    return drawn(draw, height=3.4)
 
 
 def predictions(points: Sequence[Point]) -> Picture:

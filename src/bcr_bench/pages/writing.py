@@ -11,8 +11,11 @@ from typing import Any
 import msgspec
 
 from bcr.scenario.protocols import PROTOCOLS
-from bcr_bench.plans.plan_files import Sweep
+from bcr_bench.pages.machine import LOAD, describe
+from bcr_bench.plans.measured import Measured
+from bcr_bench.plans.plan_files import Point, Sweep
 from bcr_bench.prediction.costs import Costs
+from bcr_bench.prediction.counted import Counts
 from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.predicted import Shape, predict
 from bcr_bench.prediction.slow_links import SlowLink
@@ -26,6 +29,34 @@ class Basis(msgspec.Struct, frozen=True):
     costs: Costs
     layer: Layer
     links: list[SlowLink]
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A run of a plan as far as it has got: when it began, on what its figures stand, and what is measured."""
+
+    began: str
+    basis: Basis
+    counted: list[Counts]
+    series: list[Series]
+
+
+def read_begun(folder: Path) -> Begun:
+    """What the folder's `bench.json` has. Raises OSError where there is none, and ValueError where it is of another machine."""
+    contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
+    here = describe()
+    differing = [name for name in here if name != LOAD and here[name] != contents["machine"].get(name)]
+    if differing:
+        raise ValueError(f"measured where these were not what they are here: {', '.join(differing)}")
+    series = [
+        Series(msgspec.convert(_only(each, Point), Point), msgspec.convert(each["runs"], list[Measured])) for each in contents["points"]
+    ]
+    return Begun(
+        contents["began"], msgspec.convert(_only(contents, Basis), Basis), msgspec.convert(contents["counts"], list[Counts]), series
+    )
+
+
+def _only(contents: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    return {field: contents[field] for field in kind.__struct_fields__}
 
 
 FIELDS = ("p50", "p90", "p99", "p99_9", "max", "mean")
@@ -70,7 +101,9 @@ def _prediction(basis: Basis, series: Series) -> Any:
 
 def write(folder: Path, contents: Mapping[str, Any], series: Sequence[Series]) -> None:
     """`bench.json` and `runs.csv` in the folder."""
-    (folder / "bench.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+    unfinished = folder / "bench.json.part"
+    unfinished.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(folder / "bench.json")  # at once: who goes on with it finds it whole
     settings = sorted({key for each in series for key in each.point.settings})
     with open(folder / "runs.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -38,8 +38,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         """
         if result["verdict"] != "pass":
             return cls(problem=f"{result['verdict']}: {'; '.join(result['reasons'][:2])}")
-        if not is_timed and (result["retransmissions"] or result["reconfigurations"]):
-            return cls(problem=f"{result['retransmissions']} requests sent again: timers expired under load")
+        again = _sent_again(result) if result["retransmissions"] else 0
+        if not is_timed and (again or result["reconfigurations"]):
+            return cls(problem=f"{again} requests sent again: timers expired under load")
         processes = result["processes"]
         timeline, away_ms = over_time(Path(result["log_folder"]) / "record.msgpack") if is_timed else ([], 0.0)
         return cls(
@@ -55,6 +56,23 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
             timeline=timeline,
             away_ms=away_ms,
         )
+
+
+def _sent_again(result: Mapping[str, Any]) -> int:
+    """How many requests were sent again, but for those of Raft that the server asked first has sent on to the leader.
+
+    Those were sent before their client had any answer, and had theirs before its timer expired.
+    """
+    if result["protocol"] != "raft":
+        return int(result["retransmissions"])
+    patience_ns = result["settings"]["client_timeout_ms"] * 1e6
+    again = 0
+    for client in unpacked_record((Path(result["log_folder"]) / "record.msgpack").read_bytes()).clients:
+        first_ns = min((each.accepted_ns for each in client.exchanges), default=0)
+        again += sum(
+            each.attempts > 1 and (each.sent_ns > first_ns or each.accepted_ns - each.sent_ns >= patience_ns) for each in client.exchanges
+        )
+    return again
 
 
 def over_time(file: Path) -> tuple[list[list[float]], float]:

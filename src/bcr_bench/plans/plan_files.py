@@ -42,7 +42,8 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Points that differ in one setting, in the system, or in the rate; with `cross` in all combinations of the values.
 
     `faults` are further points, by what they are called: place -> fault, such as `0,1: "after(200),crash()"`. Such a run may be
-    reconfigured, and what it measures is also how throughput and latency go with time.
+    reconfigured, and what it measures is also how throughput and latency go with time. So may one with `leader_crashes`: when so many
+    messages have come, the head crashes, or the leader, as `_crash_of_leader` says. `says` is what a page tells of the sweep.
     """
 
     name: str
@@ -54,13 +55,15 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: int | None = None
     cross: bool = False
     faults: dict[str, dict[str, str]] = {}
+    leader_crashes: int = 0
+    says: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`base` is what every point has; every point is run so many times.
 
-    `page` is the page of docs/ that shows it, and `title` what stands above. A page with `counts` has what an operation takes of each
-    protocol, and not what one of the chain must cost.
+    `page` is the page of docs/ that shows it, and `title` what stands above. A page with `counts` has what each system promises, and what
+    an operation takes of each protocol, and not what one of the chain must cost.
     """
 
     times: int
@@ -135,6 +138,8 @@ def _problems_of(point: Point) -> Iterator[str]:
         if not isinstance(value, int) or value < least:
             yield f"{key} = {value}: not a whole number from {least} on"
             return
+    if point.system == "raft" and point.settings["num_client"] == 1:
+        yield "raft takes two clients: it commits an entry only when another one is behind it, so one alone waits for its timer each time"
     if point.faults and point.system not in PROTOCOL_OF:
         yield f"{point.system} has no faults: only {', '.join(PROTOCOL_OF)} have"
     try:
@@ -146,13 +151,27 @@ def _problems_of(point: Point) -> Iterator[str]:
 
 def points_of(plan: Plan, sweep: Sweep) -> Iterator[Point]:
     """The points of a sweep without rates."""
-    is_timed = bool(sweep.faults)
+    is_timed = bool(sweep.faults or sweep.leader_crashes)
     for system, own in product(sweep.systems, _varied(sweep)):
         label = ", ".join(f"{key} = {value}" for key, value in own.items()) or system
         label = f"{system}, {label}" if own and len(sweep.systems) > 1 else label
-        for name, faults in (sweep.faults or {"": {}}).items():
+        settings = _of_protocol(system, plan.base | sweep.settings | own)
+        for name, faults in (sweep.faults or {"": _crash_of_leader(system, settings, sweep.leader_crashes)}).items():
             called = f"{name}, {label}" if name and own else name or label
-            yield Point(sweep.name, called, system, _of_protocol(system, plan.base | sweep.settings | own), faults, is_timed)
+            yield Point(sweep.name, called, system, settings, faults, is_timed)
+
+
+def _crash_of_leader(system: str, settings: Mapping[str, Value], count: int) -> dict[str, str]:
+    """The head, or the leader of the first term, crashes at the request of client 0 that has this number; none where it is 0.
+
+    Which server of Raft leads is not known before: there it is each follower's answer of this number that the first leader gets.
+    """
+    if not count:
+        return {}
+    if system == "bcr-raft":
+        followers = 2 * int(settings["t"])
+        return {f"0,{server}": f"first_leader({count * followers}),crash()" for server in range(followers + 1)}
+    return {"0,0": f"client_request(0,{count}),crash()"}
 
 
 def _of_protocol(system: str, settings: dict[str, Value]) -> dict[str, Value]:

@@ -1,4 +1,7 @@
-"""What an operation takes of each protocol in signatures, messages and bytes: counted in simulated runs without faults."""
+"""What an operation takes of each protocol in signatures, messages and bytes: counted in simulated runs without faults.
+
+And of one server without replicas, whose messages are a request and its answer.
+"""
 
 from collections.abc import Sequence
 
@@ -6,10 +9,16 @@ import msgspec
 
 from bcr.scenario import parse_scenario
 from bcr.scenario.protocols import PROTOCOLS
+from bcr.scenario.workload import Uniform, Workload
+from bcr.signed.encoding import encode
+from bcr.signed.statements import Request
+from bcr.state.running import RunningState
+from bcr_bench.baselines.load import UnreplicatedReply
 
 SIZES = (1, 2, 3)
 FEW, MANY = 20, 120  # operations of the two runs, whose difference is what is counted: so that start and end are not
 VALUE_BYTES = 100
+UNREPLICATED = "unreplicated"  # in place of a protocol, with t = 0
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -26,6 +35,17 @@ class Counts(msgspec.Struct, frozen=True):
 def counts(protocols: Sequence[str] = (*PROTOCOLS,), sizes: Sequence[int] = SIZES) -> list[Counts]:
     """One for each protocol and size, with Ed25519 where the protocol signs, and half of the operations reads."""
     return [_counts(protocol, t) for protocol in protocols for t in sizes]
+
+
+def counts_unreplicated() -> Counts:
+    """Of the server of Unreplicated.da, with the same operations."""
+    state = RunningState(1)
+    total = 0
+    for number, operations in enumerate(Workload((Uniform(1, MANY, VALUE_BYTES, 50),)).requests(1)):
+        request = Request(0, number, operations)
+        outcome = state.execute_at(0, number, 0, request)
+        total += len(encode(request)) + len(encode(UnreplicatedReply(0, number, outcome.results)))
+    return Counts(UNREPLICATED, 0, 1, 0.0, 2.0, total / MANY)
 
 
 def _counts(protocol: str, t: int) -> Counts:

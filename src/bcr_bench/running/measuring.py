@@ -30,12 +30,15 @@ def run_plan(
     plan: Plan,
     sweeps: Sequence[Sweep],
     run: Callable[[Point], Measured] = run_point,
-    keep: Callable[[list[Series]], None] = lambda _: None,
+    keep: Callable[[list[Series], bool], None] = lambda _series, _is_round: None,
+    before: Sequence[Series] = (),
 ) -> list[Series]:
     """All points of these sweeps with their runs, in the order of the plan. Raises Interrupted.
 
-    `keep` gets what there is whenever every point has been run once more.
+    `keep` gets what there is after each run, and is told whether every point has been run once more. What was measured `before` of a
+    point is taken for its first runs, which are not made again.
     """
+    known = {_key_of(series.point): series.runs for series in before}
     measured: dict[str, list[Series]] = {
         sweep.name: [Series(point, []) for point in points_of(plan, sweep)] if sweep.rates is None else [] for sweep in sweeps
     }
@@ -46,6 +49,10 @@ def run_plan(
 
         def measure(series: Series, repetition: int) -> Measured:
             point = series.point
+            runs = known.get(_key_of(point), [])
+            if repetition < len(runs):
+                series.runs.append(runs[repetition])
+                return runs[repetition]
             bar.update(task, description=f"run {repetition + 1}: {point.sweep}, {point.label} ({point.system})")
             done = run(point)
             series.runs.append(done)
@@ -53,7 +60,11 @@ def run_plan(
             said = done.problem or f"{done.rate:,.0f} a second, p50 {done.latency_ms.get('p50', 0):.2f} ms"
             text = f"run {repetition + 1}: {point.sweep}, {point.label} ({point.system}): {said}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
+            keep(in_order(), False)
             return done
+
+        def in_order() -> list[Series]:
+            return [series for sweep in sweeps for series in measured[sweep.name]]
 
         for repetition in range(max(_times(plan, sweep) for sweep in sweeps)):
             for sweep in sweeps:
@@ -65,8 +76,13 @@ def run_plan(
                 else:
                     for series in found:
                         measure(series, repetition)
-            keep([series for sweep in sweeps for series in measured[sweep.name]])
-    return [series for sweep in sweeps for series in measured[sweep.name]]
+            keep(in_order(), True)
+    return in_order()
+
+
+def _key_of(point: Point) -> bytes:
+    """All that it is to measure; what is equal is the same point."""
+    return msgspec.json.encode(point, order="deterministic")
 
 
 def _times(plan: Plan, sweep: Sweep) -> int:

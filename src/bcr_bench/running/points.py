@@ -70,7 +70,15 @@ def _run_pysyncobj(point: Point, folder: Path) -> Measured:
     load = folder / "load.json"
     load.write_bytes(msgspec.json.encode(Load.of(point.settings)))
     mode = point.system.partition("-")[2]
-    command = [sys.executable, "-m", "bcr_bench.baselines.pysyncobj_peer", str(load), str(folder / "result.json"), mode]
+    command = [
+        sys.executable,
+        "-m",
+        "bcr_bench.baselines.pysyncobj_peer",
+        str(load),
+        str(folder / "result.json"),
+        mode,
+        str(point.settings["t"]),
+    ]
     return _measurement(command, folder, folder)
 
 
