@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from bcr_bench.pages.machine import describe
+from bcr_bench.pages.machine import LOAD, describe
 from bcr_bench.pages.plan_page import write_page
 from bcr_bench.pages.writing import Basis, as_json, read_begun, write
 from bcr_bench.plans.measured import Measured
@@ -133,6 +133,14 @@ def test_the_page_says_where_and_by_what_it_was_measured_and_what_failed(folder)
     assert "`./bcr bench run --count 2`" in text
     assert "| processor | some |" in text
     assert "no result" in text
+
+
+@pytest.mark.parametrize(("load", "is_told"), [("0.40 3.00 5.00", False), ("6.81 5.99 3.29", True)])
+def test_a_page_says_when_the_machine_had_other_work(folder, load, is_told):
+    contents = json.loads((folder / "bench.json").read_text())
+    contents["machine"][LOAD] = load
+    write_page(contents, folder, folder / "docs")
+    assert ("had other work to do" in (folder / "docs" / "performance.md").read_text()) == is_told
 
 
 def test_rows_of_the_csv_are_the_runs(folder):

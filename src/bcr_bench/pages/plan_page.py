@@ -9,6 +9,7 @@ import msgspec
 
 from bcr_bench.pages import plots
 from bcr_bench.pages.blocks import Block, Heading, Plot, Table, Text
+from bcr_bench.pages.machine import LOAD
 from bcr_bench.pages.side_by_side import counted, named, outages, promises
 from bcr_bench.pages.summary import COLUMNS, rows_of
 from bcr_bench.prediction.costs import Costs
@@ -88,6 +89,8 @@ def _blocks(contents: Mapping[str, Any]) -> Iterator[Block]:
         "hold warnings only; at the default level they cost a run without batches a twentieth of its time."
     )
     yield Table(("machine", ""), list(machine.items()))
+    if float(machine.get(LOAD, "0").split()[0]) > QUIET_LOAD:
+        yield Text("The machine had other work to do, as its load says: rates and latencies say little then, and CPU time says more.")
     systems = {point["system"] for point in contents["points"]}
     is_side_by_side = bool(contents.get("counts"))
     if is_side_by_side:
@@ -123,6 +126,7 @@ def _sketched(contents: Mapping[str, Any]) -> Iterator[Block]:
 
 
 TIMEOUTS = {"client_timeout", "head_timeout", "nonhead_timeout", "heartbeat", "election_timeout"}
+QUIET_LOAD = 1.5  # processes that want to run before the measuring begins
 PATIENT_MS = 60_000  # a timeout that is there so that none expires
 
 PARTS = {
