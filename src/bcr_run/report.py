@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes,
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
 from bcr_run.protocol_starts import FIGURES, JUDGES
-from bcr_run.run_folder import PACKAGES, write_whole
+from bcr_run.run_folder import PACKAGES, versions, write_whole
 from bcr_runtime.places import own_version
 
 EXIT_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
@@ -115,7 +114,7 @@ def _final_state(record: RunRecord, replicated: ReplicatedObject[Any]) -> Mappin
 def _versions() -> Mapping[str, str]:
     """Read once: a hunt makes a result of each of its runs."""
     own_versions = {"python": platform.python_version(), "byzantine-chain-replication": own_version()}
-    return own_versions | {package: version(package) for package in PACKAGES}
+    return own_versions | versions(PACKAGES)
 
 
 def _exchanges(record: RunRecord) -> Any:
