@@ -11,6 +11,7 @@ from memory_chain import MemoryChain, put
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.verdict.record import ClientRecord, RunRecord
 from bcr.verdict.samples import Sample
+from bcr_run import report
 from bcr_run.latencies import first_result_ms, latency_ms, percentile, processes, rate_of
 
 MILLISECOND_NS = 1_000_000
@@ -95,3 +96,11 @@ def test_the_first_new_result_is_the_first_that_a_client_accepted_of_the_new_con
     assert first_result_ms(record, change_at(detected_ns - 7_000_000, clock)) >= 7
     assert first_result_ms(record, change_at(detected_ns, clock, target=2)) is None
     assert first_result_ms(record, change_at(detected_ns, "another clock")) is None
+
+
+def test_a_result_names_the_versions_of_what_is_installed_and_no_other(monkeypatch):
+    monkeypatch.setattr(report, "PACKAGES", ("msgspec", "no-such-package"))
+    report._versions.cache_clear()
+    found = report._versions()
+    report._versions.cache_clear()
+    assert set(found) == {"python", "byzantine-chain-replication", "msgspec"}
