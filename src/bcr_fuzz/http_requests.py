@@ -3,16 +3,18 @@
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from bcr_fuzz.fuzz import changed_bytes, odd_value
+from bcr_fuzz.tls_words import beginning, client_hello, no_tls
 
 KEYS = 16
 MOST_PIPELINED = 40  # requests behind each other, a few more than a connection may have
+BARE_SHARE = 0.4  # of the scenes at a port that speaks TLS: without it, or with its beginning alone
 LARGE_BYTES = 300_000
 # More than a body may have, and than is thrown away.
 OVERSIZED_BYTES = (1_100_000, 10_000_000)
@@ -95,7 +97,9 @@ def _chunked(body: bytes, chance: random.Random) -> bytes:
 class Scene:
     """What happens on one connection: these parts are sent, with pauses between them, and then it ends so.
 
-    `end`: read (what is answered), half (nothing more is sent, and it is read), reset (broken off at once), stay (left open, unread).
+    `end`: read (what is answered), half (nothing more is sent, and it is read), reset (broken off at once), stay (left open, unread), drip (of
+    the last part a byte comes now and then), break (what is no TLS stands behind the parts, where these are within it).
+    `is_bare`: it is sent as it is to a port that speaks TLS.
     """
 
     interface: str
@@ -103,12 +107,26 @@ class Scene:
     requests: int
     pause_s: float
     end: str
+    is_bare: bool = False
+
+    @property
+    def may_ask_for_no_body(self) -> bool:
+        """Whether HEAD may be among what is asked."""
+        return any(b"HEAD" in part for part in self.parts)
 
 
-def scene_of(seed: int, number: int, interfaces: tuple[str, ...], token: str | None) -> Scene:
+def scene_of(seed: int, number: int, interfaces: tuple[str, ...], token: str | None, has_tls: bool = False) -> Scene:
     """The scene of this number: it depends on nothing else."""
     chance = random.Random(f"callers {seed} {number}")
     interface = chance.choice((*interfaces, interfaces[0], interfaces[0]))  # the first is the service's own
+    if has_tls and chance.random() < BARE_SHARE:
+        return _bare(interface, chance)
+    scene = _within_scene(interface, chance, token)
+    return replace(scene, end="break") if has_tls and chance.random() < 0.05 else scene
+
+
+def _within_scene(interface: str, chance: random.Random, token: str | None) -> Scene:
+    """Something that the interface understands, with parts changed."""
     if interface == "zatt":
         return _delivered(interface, _zatt_message(chance), 1, chance, is_stream=False)
     make = {"gateway": _of_gateway, "keyvalue": _of_keyvalue, "distraft": _of_distraft}[interface]
@@ -141,6 +159,22 @@ def _delivered(interface: str, data: bytes, count: int, chance: random.Random, i
         return Scene(interface, (data,), 0, 0.0, chance.choice(("stay", "reset", "half")))
     parts = _pieces(data, max(1, len(data) // chance.randint(2, 4))) if kind < 0.15 else (data,)
     return Scene(interface, parts, count, 0.01 if len(parts) > 1 else 0.0, "read")
+
+
+def _bare(interface: str, chance: random.Random) -> Scene:
+    """What comes instead of TLS, or of a whole handshake of it."""
+    kind = chance.random()
+    if kind < 0.2:
+        hello = client_hello(chance)
+        begun = chance.randrange(len(hello))
+        return Scene(interface, (hello[:begun], hello[begun:]), 0, 0.0, "drip", is_bare=True)
+    if kind < 0.35:
+        hello = client_hello(chance)
+        return Scene(interface, (hello[: chance.randrange(len(hello) + 1)],), 0, 0.0, "stay", is_bare=True)
+    if kind < 0.5:
+        return Scene(interface, (_of_gateway(chance).encode(chance, None),), 1, 0.0, "read", is_bare=True)
+    data = beginning(chance) if kind < 0.75 else no_tls(chance)
+    return Scene(interface, (data,), 1, 0.0, chance.choice(("read", "read", "read", "half", "reset", "stay")), is_bare=True)
 
 
 def _pieces(data: bytes, size: int) -> tuple[bytes, ...]:

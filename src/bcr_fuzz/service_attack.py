@@ -9,10 +9,11 @@ import os
 import re
 import secrets
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from typing import Any
 
 import psutil
 
+from bcr_fuzz.certificate import HOST, write_certificate
 from bcr_fuzz.families import family_of, most_descriptors, most_mib
 from bcr_fuzz.fuzz import SPARE_MIB, Budget, FuzzMeasurement, FuzzTally
-from bcr_fuzz.http_answers import NoAnswer, read_answer
+from bcr_fuzz.honest_caller import CALL_LIMIT_S, HonestCaller
+from bcr_fuzz.http_answers import AnswerReader, NoAnswer
 from bcr_fuzz.http_requests import Scene, scene_of
 from bcr_fuzz.turns import Turns, discarding
 from bcr_run.extras import demand
@@ -39,20 +42,23 @@ distraft[1] = 127.0.0.1:0
 """
 WITH_TOKEN = "token_file = own.token\n"
 WITHOUT_TOKEN = "zatt[0] = 127.0.0.1:0\n"  # which has no way to show one
-REQUESTS_OF_ONE = 25_000  # to one service, before the next is begun
+WITH_TLS = "tls_certificate = own.pem\ntls_key = own.key\n"
+KINDS = 3  # of services that a budget is shared out to: open, with a token, with TLS
+LEAST_OF_ONE, MOST_OF_ONE = 1_000, 25_000  # requests to one service, before the next is begun
 AT_ONCE = 64  # connections on which something happens
 STAYING = 60  # connections that are left open: beyond that the oldest is broken off
+STAYING_WITH_TLS = 300  # the same, most of them in the middle of a handshake
+TLS_MIB = 32  # that these take
+DRIP_S = 0.5  # between two bytes of a slow handshake
 START_LIMIT_S = 180.0
 END_LIMIT_S = 60.0
 CONNECT_LIMIT_S = 5.0
 SENT_LIMIT_S = 15.0  # for what is sent to be taken
 QUIET_S = 1.0  # in which something of an answer has to come, or no more is waited for
-CALL_LIMIT_S = 40.0  # of the honest caller
 CLOSED_LIMIT_S = 20.0  # for the service to close what attackers have left
 BODIES_MIB = 64  # of bodies that are on their way, which a gateway holds by its own limit
 FEW_OPEN = 8  # descriptors that come and go
 LOOK_S = 0.5
-HONEST_KEYS = 10
 # Statuses of 500 and more that each interface declares.
 DECLARED = {"gateway": {501, 503, 504}, "keyvalue": {503, 504}, "distraft": {503, 504}}
 PROBLEM = "application/problem+json"
@@ -63,17 +69,21 @@ class NotReady(Exception):
 
 
 class CallerTarget:
-    """A service that is under way: its ports by interface, its token, and what is known of it outside."""
+    """A service that is under way: its ports by interface, its token, whom its callers trust, and what is known of it outside."""
 
-    def __init__(self, folder: Path, has_token: bool) -> None:
+    def __init__(self, folder: Path, has_token: bool, has_tls: bool = False, is_refusing: bool = False) -> None:
+        """`is_refusing`: attackers show another token than the service's."""
         self.folder = folder
         self.elsewhere: tuple[str, int] | None = None  # where all is sent to instead
         self.token = secrets.token_hex(16) if has_token else None
+        self.shown = secrets.token_hex(16) if is_refusing else self.token  # by attackers
         if self.token is not None:
             file = folder / "own.token"
             file.touch(0o600)
             file.write_text(self.token)
-        (folder / "own.config").write_text(FILE + (WITH_TOKEN if has_token else WITHOUT_TOKEN))
+        self.certificate = write_certificate(folder) if has_tls else ()
+        self.trust = ssl.create_default_context(cafile=self.certificate[0]) if self.certificate else None
+        (folder / "own.config").write_text(FILE + (WITH_TOKEN if has_token else WITHOUT_TOKEN) + (WITH_TLS if has_tls else ""))
         command = [sys.executable, "-P", "-m", "bcr_tools.cli", "serve", "own.config", "--data", "data", "--log-folder", "logs"]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(
@@ -96,15 +106,20 @@ class CallerTarget:
     def call(self, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
         """Status and body of a call on a connection of its own; status 0 where there was no answer."""
         headers = {"accept": "application/json"} | ({"authorization": f"Bearer {self.token}"} if self.token else {})
-        with contextlib.closing(
-            http.client.HTTPConnection("127.0.0.1", self.ports.get("gateway", [1])[0], timeout=CALL_LIMIT_S)
-        ) as connection:
+        with contextlib.closing(self.connection()) as connection:
             try:
                 connection.request(method, path, body, headers)
                 response = connection.getresponse()
                 return response.status, response.read()
             except (OSError, http.client.HTTPException):
                 return 0, b""
+
+    def connection(self) -> http.client.HTTPConnection:
+        """One to a gateway, which is made when something is asked."""
+        port = self.ports.get("gateway", [1])[0]
+        if self.trust is None:
+            return http.client.HTTPConnection(HOST, port, timeout=CALL_LIMIT_S)
+        return http.client.HTTPSConnection(HOST, port, timeout=CALL_LIMIT_S, context=self.trust)
 
     def address_of(self, interface: str, number: int) -> tuple[str, int]:
         ports = self.ports[interface]
@@ -139,89 +154,6 @@ class CallerTarget:
         return status
 
 
-class HonestCaller(threading.Thread):
-    """Writes and reads a few keys that nobody else knows, one call after the other, and notes what is not as it was told."""
-
-    def __init__(self, target: CallerTarget) -> None:
-        super().__init__(daemon=True)
-        self._target = target
-        self._prefix = f"honest-{secrets.token_hex(8)}"
-        self._values: dict[str, str] = {}  # what was confirmed last
-        self._late: dict[str, set[str]] = {}  # what may have been written, or may yet be
-        self._connection: http.client.HTTPConnection | None = None
-        self._told = 0
-        self.is_over = False
-        self.answered = 0
-        self.statuses: Counter[str] = Counter()
-        self.problems: list[str] = []
-
-    def run(self) -> None:
-        for count in itertools.count():
-            if self.is_over:
-                break
-            key = f"{self._prefix}-{count % HONEST_KEYS}"
-            if count // HONEST_KEYS % 2:
-                self._read(key)
-            else:
-                self._write(key, f"value {count}")
-        for key in sorted(self._values):
-            self._read(key)
-        if self._connection is not None:
-            self._connection.close()
-
-    def newly_answered(self) -> int:
-        answered, self._told = self.answered - self._told, self.answered
-        return answered
-
-    def _write(self, key: str, value: str) -> None:
-        status, body = self._ask("PUT", key, json.dumps(value))
-        if status == 204:
-            self._values[key] = value
-        elif not (status == 503 and self._is_definite(body)):
-            self._late.setdefault(key, set()).add(value)
-
-    def _read(self, key: str) -> None:
-        status, body = self._ask("GET", key)
-        possible = {self._values.get(key), *self._late.get(key, ())}
-        if status in (200, 404):
-            found = self._parsed(body) if status == 200 else None
-            if found not in possible:
-                self.problems.append(f"{found!r:.60} stands at a key where {self._values.get(key)!r} was confirmed")
-
-    def _is_definite(self, body: bytes) -> bool:
-        """Whether the service says that nothing has happened."""
-        told = self._parsed(body)
-        return isinstance(told, dict) and bool(told.get("definite"))
-
-    def _parsed(self, body: bytes) -> Any:
-        """The JSON of an answer; None, and a problem, where it has none."""
-        try:
-            return json.loads(body)
-        except ValueError:
-            self.problems.append(f"an answer that is not JSON: {body[:60]!r}")
-            return None
-
-    def _ask(self, method: str, key: str, body: str | None = None) -> tuple[int, bytes]:
-        headers = {"authorization": f"Bearer {self._target.token}"} if self._target.token else {}
-        status, answer = 0, b""
-        try:
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._target.ports["gateway"][0], timeout=CALL_LIMIT_S)
-            self._connection.request(method, f"/keys/{key}", body, headers)
-            response = self._connection.getresponse()
-            status, answer = response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self.problems.append(f"no answer: {error!r:.100}")
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-        self.answered += status in (200, 204, 404)
-        self.statuses[str(status)] += 1
-        if status not in (0, 200, 204, 404, 503, 504):
-            self.problems.append(f"{method} was answered {status}: {answer[:100]!r}")
-        return status, answer
-
-
 @dataclass
 class CallersAttack:
     """What is known of an attack on one service."""
@@ -232,7 +164,7 @@ class CallersAttack:
     sent: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     odd: dict[str, list[int]] = field(default_factory=dict)  # what was answered that nobody declares -> the scenes that were
-    staying: deque[asyncio.StreamWriter] = field(default_factory=deque)
+    staying: deque[tuple[asyncio.StreamWriter, bytes]] = field(default_factory=deque)  # with what is still to come, byte by byte
     largest_mib: float = 0.0
     most_open: int = 0
 
@@ -240,11 +172,15 @@ class CallersAttack:
     def interfaces(self) -> tuple[str, ...]:
         return ("gateway", *(each for each in sorted(self.target.ports) if each != "gateway"))
 
+    @property
+    def most_staying(self) -> int:
+        return STAYING if self.target.trust is None else STAYING_WITH_TLS
+
     async def run(self, requests: int, budget: Budget, turns: Turns | None) -> None:
         """Play scenes until so many requests are sent to the service, or the budget is over, or it has ended."""
         free = asyncio.Semaphore(AT_ONCE)
         playing: set[asyncio.Task[None]] = set()
-        looking = asyncio.create_task(self._look())
+        beside = [asyncio.create_task(self._look()), asyncio.create_task(self._drip())]
         due_s = time.monotonic()
         try:
             for number in itertools.count(self.first):
@@ -253,7 +189,7 @@ class CallersAttack:
                 if turns:
                     turns.look()
                 await free.acquire()
-                scene = scene_of(self.seed, number, self.interfaces, self.target.token)
+                scene = scene_of(self.seed, number, self.interfaces, self.target.shown, self.target.trust is not None)
                 count = max(1, scene.requests)
                 if turns:
                     turns.sent += count
@@ -268,8 +204,9 @@ class CallersAttack:
             if playing:
                 await asyncio.wait(playing)
         finally:
-            looking.cancel()
-            for writer in self.staying:
+            for task in beside:
+                task.cancel()
+            for writer, _ in self.staying:
                 writer.transport.abort()
 
     async def _look(self) -> None:
@@ -279,11 +216,20 @@ class CallersAttack:
             self.most_open = max(self.most_open, await asyncio.to_thread(most_descriptors, pid))
             await asyncio.sleep(LOOK_S)
 
+    async def _drip(self) -> None:
+        while True:
+            await asyncio.sleep(DRIP_S)
+            for number, (writer, rest) in enumerate(self.staying):
+                if rest and not writer.transport.is_closing():
+                    writer.write(rest[:1])
+                    self.staying[number] = writer, rest[1:]
+
     async def _played(self, scene: Scene, number: int, is_elsewhere: bool) -> None:
         address = self.target.address_of(scene.interface, number)
+        trust = None if scene.is_bare else self.target.trust
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
-                reader, writer = await asyncio.open_connection(*address)
+                reader, writer = await asyncio.open_connection(*address, ssl=trust, server_hostname=HOST if trust else None)
         except OSError:
             self.outcomes["not connected"] += not is_elsewhere
             return
@@ -291,7 +237,7 @@ class CallersAttack:
             outcome = await self._played_on(scene, number, reader, writer, is_elsewhere)
         except (OSError, TimeoutError):
             outcome = "broken off"
-        if scene.end != "stay":
+        if scene.end not in ("stay", "drip"):
             writer.transport.abort()
         if not is_elsewhere:
             self.outcomes[outcome] += 1
@@ -300,30 +246,34 @@ class CallersAttack:
         self, scene: Scene, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_elsewhere: bool
     ) -> str:
         """What came of the scene, in a word."""
+        at_once, rest = (scene.parts[:-1], scene.parts[-1]) if scene.end == "drip" else (scene.parts, b"")
         async with asyncio.timeout(SENT_LIMIT_S + scene.pause_s * len(scene.parts)):
-            for part in scene.parts:
+            for part in at_once:
                 writer.write(part)
                 await writer.drain()
                 await asyncio.sleep(scene.pause_s)
-        if scene.end == "stay":
-            self.staying.append(writer)
-            if len(self.staying) > STAYING:
-                self.staying.popleft().transport.abort()
+        if scene.end in ("stay", "drip"):
+            self.staying.append((writer, rest))
+            if len(self.staying) > self.most_staying:
+                self.staying.popleft()[0].transport.abort()
             return "left open"
         if scene.end == "reset":
             return "reset"
         if scene.end == "half":
-            writer.write_eof()
+            end_sending(writer)
+        if scene.end == "break":
+            os.write(_beneath(writer).fileno(), b"no record of TLS")
         return await self._answers(scene, number, reader, is_elsewhere)
 
     async def _answers(self, scene: Scene, number: int, reader: asyncio.StreamReader, is_elsewhere: bool) -> str:
-        if scene.interface == "zatt":
+        if scene.interface == "zatt" or scene.is_bare:
             async with asyncio.timeout(QUIET_S):
                 return "answered" if await reader.read(1) else "closed"
         outcome = "closed"
+        answers = AnswerReader(reader, QUIET_S, scene.may_ask_for_no_body)
         for _ in range(max(1, scene.requests)):
             try:
-                answer = await read_answer(reader, QUIET_S)
+                answer = await answers.read()
             except EOFError:
                 return outcome
             except TimeoutError:
@@ -346,25 +296,46 @@ class CallersAttack:
             self.odd.setdefault(what, []).append(number)
 
 
+def end_sending(writer: asyncio.StreamWriter) -> None:
+    """Nothing more comes on this connection; one with TLS has no word for that, so the one below it ends there."""
+    if writer.can_write_eof():
+        writer.write_eof()
+    else:
+        _beneath(writer).shutdown(socket.SHUT_WR)
+
+
+def _beneath(writer: asyncio.StreamWriter) -> Any:
+    """The socket below TLS. Raises OSError where the connection has ended."""
+    found = writer.get_extra_info("socket")
+    if found is None:
+        raise ConnectionResetError
+    return found
+
+
 def attack_services(tally: FuzzTally, seed: int, budget: Budget) -> None:
-    """Attack one service after the other, those of odd seeds with a token; each is to stay as it is, and to tell the honest caller the truth."""
+    """Attack one service after the other: each is to stay as it is, and to tell the honest caller the truth.
+
+    Those of odd seeds have a token, and of four that follow each other the last two speak TLS. Where turns are taken all have a token, and
+    attackers another one: what the chain does for who may ask is not what being refused costs the others.
+    """
     demand("service")
-    with discarding(__name__, budget.compares) as elsewhere:
-        for number in itertools.count(seed):
-            if not budget.is_left(tally.messages):
-                return
-            with tempfile.TemporaryDirectory() as folder:
-                target = CallerTarget(Path(folder), has_token=bool(number % 2))
-                try:
-                    target.await_ready()
+    for number in itertools.count(seed):
+        if not budget.is_left(tally.messages):
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            has_token = budget.compares or bool(number % 2)
+            target = CallerTarget(Path(folder), has_token, has_tls=number % 4 >= 2, is_refusing=budget.compares)
+            try:
+                target.await_ready()
+                with discarding(__name__, budget.compares, *map(str, target.certificate)) as elsewhere:
                     _attack(target, tally, number, budget, elsewhere)
-                except NotReady as problem:
-                    tally.findings.append(f"seed {number}: {problem}")
-                    return
-                finally:
-                    status = target.end()
-                if status != 0:
-                    tally.findings.append(f"seed {number}: the service was asked to end, status {status}")
+            except NotReady as problem:
+                tally.findings.append(f"seed {number}: {problem}")
+                return
+            finally:
+                status = target.end()
+            if status != 0:
+                tally.findings.append(f"seed {number}: the service was asked to end, status {status}")
 
 
 def _attack(target: CallerTarget, tally: FuzzTally, seed: int, budget: Budget, elsewhere: tuple[str, int] | None) -> None:
@@ -375,7 +346,8 @@ def _attack(target: CallerTarget, tally: FuzzTally, seed: int, budget: Budget, e
     attack = CallersAttack(target, seed, 0, largest_mib=first_mib, most_open=first_open)
     turns = Turns(target, elsewhere) if elsewhere else None
     try:
-        asyncio.run(attack.run(min(REQUESTS_OF_ONE, budget.messages - tally.messages), budget, turns))
+        of_one = min(MOST_OF_ONE, max(LEAST_OF_ONE, -(-budget.messages // KINDS)))
+        asyncio.run(attack.run(min(of_one, budget.messages - tally.messages), budget, turns))
     finally:
         target.elsewhere = None
         target.honest.is_over = True
@@ -384,9 +356,10 @@ def _attack(target: CallerTarget, tally: FuzzTally, seed: int, budget: Budget, e
     tally.messages += attack.sent
     tally.outcomes.update(attack.outcomes)
     taken = turns.taken if turns else {True: [], False: []}
-    spare = AT_ONCE + STAYING + FEW_OPEN  # the attackers' own connections, which all may be to one gateway
+    spare = AT_ONCE + attack.most_staying + FEW_OPEN  # the attackers' own connections, which all may be to one gateway
+    spare_mib = BODIES_MIB + SPARE_MIB + (0 if target.trust is None else TLS_MIB)
     measured = FuzzMeasurement(
-        tuple(taken[True]), tuple(taken[False]), first_mib, attack.largest_mib, first_open, attack.most_open, spare, BODIES_MIB + SPARE_MIB
+        tuple(taken[True]), tuple(taken[False]), first_mib, attack.largest_mib, first_open, attack.most_open, spare, spare_mib
     )
     tally.measured.append(measured)
     tally.findings += [f"seed {seed}: {each}" for each in kept_open(lambda: most_descriptors(pid), first_open)]
@@ -410,7 +383,7 @@ def _judge(attack: CallersAttack, tally: FuzzTally, family: set[int], configurat
     output = target.output()
     statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(honest.statuses.items()))
     tally.notes.append(
-        f"seed {seed}: {attack.sent:,} requests in {took_s:.0f} s, {len(ended)} processes ended, {replaced} reconfigurations; "
+        f"seed {seed}: {attack.sent:,} requests{' with TLS' if target.trust else ''} in {took_s:.0f} s, {len(ended)} processes ended, {replaced} reconfigurations; "
         f"the honest caller was answered {statuses}: {'NOT as told' if honest.problems else 'all as told'}; {len(output):,} bytes of output"
     )
     tally.findings += [f"seed {seed}: the honest caller: {problem}" for problem in honest.problems[:5]]
@@ -422,6 +395,8 @@ def _judge(attack: CallersAttack, tally: FuzzTally, family: set[int], configurat
         tally.findings.append(f"seed {seed}: the service is not ready behind the attack")
     if ended and not replaced:  # replicas that are replaced end
         tally.findings.append(f"seed {seed}: {len(ended)} processes have ended")
+    if output and not honest.problems and not tracebacks_in(output):
+        tally.findings.append(f"seed {seed}: callers make it print: {output[:200]!r}")
     tally.findings += [f"seed {seed}: {count} tracebacks at {where}" for where, count in tracebacks_in(output).most_common()]
 
 
@@ -452,11 +427,14 @@ class _Refusing(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
 
 
-def discard() -> None:
-    """Say at which port we listen, and answer and discard what comes, until nobody wants it any more."""
+def discard(*certificate: str) -> None:
+    """Say at which port we listen, and answer and discard what comes, until nobody wants it any more; with TLS where files for it are named."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
+    if tls is not None:
+        tls.load_cert_chain(*certificate)
 
     async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(_Refusing, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(_Refusing, HOST, 0, ssl=tls)
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.to_thread(sys.stdin.read)
         os._exit(0)

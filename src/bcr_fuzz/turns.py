@@ -48,14 +48,14 @@ class Turns:
 
 
 @contextlib.contextmanager
-def discarding(module: str, is_wanted: bool) -> Iterator[tuple[str, int] | None]:
-    """The address of a process that takes what would be sent to the target, and discards it: by `discard()` of the module, which says at
+def discarding(module: str, is_wanted: bool, *arguments: str) -> Iterator[tuple[str, int] | None]:
+    """The address of a process that takes what would be sent to the target, and discards it: by `discard` of the module, called with the arguments, which says at
     which port it listens, and ends when nobody wants it any more. None where it is not wanted."""
     if not is_wanted:
         yield None
         return
     process = subprocess.Popen(
-        [sys.executable, "-c", f"import {module}; {module}.discard()"],
+        [sys.executable, "-c", f"import {module}; {module}.discard(*{arguments!r})"],
         cwd=SOURCES, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:

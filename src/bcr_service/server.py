@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Collection, Coroutine
@@ -176,6 +177,7 @@ class Ports:
         self._thread.start()
 
     def _run(self) -> None:
+        logging.getLogger("asyncio").setLevel(logging.ERROR)  # as uvicorn's above: its warnings are of connections that callers end
         with contextlib.suppress(SystemExit), asyncio.Runner(loop_factory=self._loop) as runner:
             runner.run(self._serve())
 

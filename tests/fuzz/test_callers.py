@@ -1,15 +1,20 @@
 """`./bcr fuzz callers`: what is sent follows from the seed, what nobody declares is found, and a service bears it."""
 
 import asyncio
+import contextlib
+import random
 import re
+import ssl
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from bcr_fuzz import fuzz, service_attack
-from bcr_fuzz.http_answers import NoAnswer, read_answer
+from bcr_fuzz.certificate import write_certificate
+from bcr_fuzz.http_answers import AnswerReader, NoAnswer
 from bcr_fuzz.http_requests import scene_of
+from bcr_fuzz.tls_words import HANDSHAKE, client_hello
 
 INTERFACES = ("gateway", "distraft", "keyvalue", "zatt")
 SCENES = 2_000
@@ -41,15 +46,54 @@ def test_valid_requests_are_among_what_is_sent():
     assert sum(bool(valid.match(each.parts[0])) for each in scenes) > SCENES / 10
 
 
-def answers_in(data, count=5):
+def test_beginnings_of_tls_and_what_is_none_are_sent_to_ports_that_speak_it():
+    scenes = [scene_of(0, number, INTERFACES, None, has_tls=True) for number in range(SCENES)]
+    assert scenes == [scene_of(0, number, INTERFACES, None, has_tls=True) for number in range(SCENES)]
+    bare = [each for each in scenes if each.is_bare]
+    assert SCENES / 4 < len(bare) < SCENES / 2
+    assert {each.end for each in bare} == {"drip", "stay", "read", "half", "reset"}
+    assert {each.end for each in scenes} == {"drip", "stay", "read", "half", "reset", "break"}
+    assert any(each.parts[0].startswith(b"GET /") for each in bare)
+    assert not any(scene_of(0, number, INTERFACES, None).is_bare for number in range(SCENES))
+
+
+def handshaken(begin, context):
+    """What a server that has this context says to these bytes."""
+    came, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(came, said, server_side=True)
+    came.write(begin)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        server.do_handshake()
+    return said.read()
+
+
+def test_a_hello_is_one_and_a_certificate_is_good_for_who_trusts_it(tmp_path):
+    """Beginnings that every server refuses at once would show nothing of what it holds for a handshake."""
+    certificate, key = write_certificate(tmp_path)
+    assert key.stat().st_mode & 0o077 == 0
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    for seed in range(20):
+        assert handshaken(client_hello(random.Random(seed)), context)[0] == HANDSHAKE
+    client, answered = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.create_default_context(cafile=certificate).wrap_bio(client, answered, server_hostname="127.0.0.1")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        trusting.do_handshake()
+    client.write(handshaken(answered.read(), context))
+    trusting.do_handshake()  # raises where it does not trust it
+    assert trusting.getpeercert()["subjectAltName"] == (("IP Address", "127.0.0.1"),)
+
+
+def answers_in(data, count=5, may_lack_body=False):
     async def read():
-        reader = asyncio.StreamReader()
-        reader.feed_data(data)
-        reader.feed_eof()
+        stream = asyncio.StreamReader()
+        stream.feed_data(data)
+        stream.feed_eof()
+        reader = AnswerReader(stream, 1.0, may_lack_body)
         found = []
         for _ in range(count):
             try:
-                found.append((await read_answer(reader, 1.0)).status)
+                found.append((await reader.read()).status)
             except EOFError:
                 break
         return found
@@ -70,6 +114,26 @@ def answers_in(data, count=5):
 )
 def test_answers_are_read_one_behind_the_other(data, statuses):
     assert answers_in(data) == statuses
+
+
+HEADED = b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n"  # an answer to HEAD tells of a body, and has none
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses"),
+    [
+        (HEADED + b"HTTP/1.1 404 x\r\ncontent-length: 2\r\n\r\n{}HTTP/1.1 503 x\r\n\r\n", [200, 404, 503]),
+        (HEADED * 3, [200] * 3),
+        (HEADED + b"a body of 17 long" + HEADED, [200, 200]),
+        (CHUNKED + b"HTTP/1.1 404 x\r\n\r\n", [200, 404]),
+        (CHUNKED + CHUNKED + b"3\r\nabc\r\n0\r\n\r\n" + HEADED, [200, 200, 200]),
+        (HEADED + b"a", [200]),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" + HEADED, [200, 200]),
+    ],
+)
+def test_answers_to_head_that_are_behind_each_other_are_told_apart(data, statuses):
+    assert answers_in(data, may_lack_body=True) == statuses
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -110,7 +174,7 @@ def attacked(said, scenes, monkeypatch):
         server = await asyncio.get_running_loop().create_server(Stranger, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         target = SimpleNamespace(
-            ports={kind: [port] for kind in ("gateway", "distraft")}, token=None, elsewhere=None, process=SimpleNamespace(poll=lambda: None, pid=0),
+            ports={kind: [port] for kind in ("gateway", "distraft")}, token=None, shown=None, trust=None, elsewhere=None, process=SimpleNamespace(poll=lambda: None, pid=0),
             address_of=lambda *_: ("127.0.0.1", port),
         )  # fmt: skip
         attack = service_attack.CallersAttack(target, 0, 0)
@@ -186,6 +250,13 @@ def test_an_honest_caller_notices_what_is_not_as_it_was_told(monkeypatch, answer
     caller._write("key", "one")
     caller._read("key")
     assert caller.problems == ([problem] if problem else [])
+
+
+def test_a_service_with_tls_bears_its_callers(capsys):
+    assert fuzz.main(["callers", "--messages", "600", "--minutes", "1", "--seed", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"seed 3: 6\d\d requests with TLS in \d+ s, 0 processes ended", printed)
+    assert "all as told; 0 bytes of output" in printed
 
 
 def test_a_service_bears_its_callers_and_is_compared_in_turns(capsys, monkeypatch):

@@ -1,6 +1,9 @@
 """Who keeps a place at a port, and for how long; each on a real socket, with limits that are shorter than a service's."""
 
+import asyncio
 import contextlib
+import logging
+import os
 import socket
 import ssl
 import threading
@@ -11,7 +14,7 @@ import pytest
 import trustme
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from bcr_service import bodies, door, server
@@ -41,6 +44,15 @@ async def body(request: Request):
         return Response(problem.body(), problem.status, headers=problem.headers)
 
 
+async def stream(_request):
+    async def pieces():
+        for _ in range(50):
+            yield b"piece"
+            await asyncio.sleep(0.005)
+
+    return StreamingResponse(pieces())
+
+
 @pytest.fixture
 def short(monkeypatch):
     for name, value in [
@@ -58,7 +70,7 @@ def short(monkeypatch):
 @contextlib.contextmanager
 def opened(files=None):
     """A port that serves, and its address."""
-    app = Starlette(routes=[Route("/", small), Route("/large", large), Route("/body", body, methods=["PUT"])])
+    app = Starlette(routes=[Route("/", small), Route("/large", large), Route("/stream", stream), Route("/body", body, methods=["PUT"])])
     listening = socket.create_server(("127.0.0.1", 0))
     port = server.http_port(app, SimpleNamespace(own=SimpleNamespace(files=files or {})), ())
 
@@ -115,14 +127,19 @@ def test_who_says_nothing_gives_way_before_who_has_asked(short):
         assert answer_of(asked)[0] == b"200"
 
 
-def test_half_of_a_tls_handshake_gives_way_too(short, tmp_path):
+def with_tls(folder):
+    """What a service file names, and the context of who trusts it."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
-    (tmp_path / "own.pem").write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
-    (tmp_path / "own.key").write_bytes(issued.private_key_pem.bytes())
+    (folder / "own.pem").write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+    (folder / "own.key").write_bytes(issued.private_key_pem.bytes())
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    files = {"tls_certificate": str(tmp_path / "own.pem"), "tls_key": str(tmp_path / "own.key")}
+    return {"tls_certificate": str(folder / "own.pem"), "tls_key": str(folder / "own.key")}, context
+
+
+def test_half_of_a_tls_handshake_gives_way_too(short, tmp_path):
+    files, context = with_tls(tmp_path)
     with opened(files) as address, contextlib.ExitStack() as stack:
         for number in range(3 * PLACES):
             stack.enter_context(connected(address, b"\x16\x03\x01\x02\x00" if number % 2 else b""))
@@ -291,3 +308,38 @@ def test_a_port_takes_no_more_than_descriptors_allow(monkeypatch, allowed, most,
     monkeypatch.setattr(door.resource, "setrlimit", lambda _which, limits: asked.append(limits))
     assert door.places_of_each(2) == places
     assert all(soft <= hard == most for soft, hard in asked)
+
+
+def test_what_asyncio_warns_of_connections_that_callers_end_is_told_nobody(short, caplog):
+    """A stream goes on for a moment on a connection with TLS that ends, and each of its words is a warning."""
+
+    async def serve():
+        logging.getLogger("asyncio").warning("SSL connection is closed")
+
+    caplog.set_level(logging.getLogger("asyncio").level, "asyncio")  # which is as it was behind this
+    ports = server.Ports(SimpleNamespace(own=SimpleNamespace(listeners=())))
+    short.setattr(ports, "_serve", serve)
+    ports._run()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("how", ["half", "unwrap", "garbage", "reset"])
+@pytest.mark.parametrize(
+    "said", [GET.replace(b"/", b"/stream", 1), GET * 30, GET_LARGE, PUT.replace(b"100", b"0") * 20 + b"\0nonsense\r\n\r\n"]
+)
+def test_who_ends_tls_with_answers_on_their_way_is_told_nobody(short, tmp_path, caplog, said, how):
+    files, context = with_tls(tmp_path)
+    with opened(files) as address:
+        for _ in range(5):
+            with contextlib.suppress(OSError), context.wrap_socket(connected(address), server_hostname="127.0.0.1") as stranger:
+                stranger.sendall(said)
+                if how == "half":
+                    stranger.shutdown(socket.SHUT_WR)
+                elif how == "garbage":
+                    with socket.socket(fileno=os.dup(stranger.fileno())) as beneath:
+                        beneath.sendall(b"no record of TLS")
+                elif how == "unwrap":
+                    stranger.unwrap()
+                if how != "reset":
+                    answer(stranger)
+    assert not caplog.records
