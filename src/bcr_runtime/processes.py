@@ -85,10 +85,15 @@ def living_here() -> list[str]:
     return [address_of(each) for each in import_module("dacurrent.lifetime").running()]
 
 
-def kill_children() -> None:
-    """End at once all processes of the operating system that this one has made: what they have on disk is there."""
+def kill_children(spared: Sequence[str] = ()) -> None:
+    """End at once the processes of the operating system that this one has made: what they have on disk is there.
+
+    But for those of DistAlgo at the addresses that are `spared`.
+    """
     for child in multiprocessing.active_children():
-        child.kill()
+        made = getattr(child, "dapid", None)
+        if made is None or address_of(made) not in spared:
+            child.kill()
 
 
 def end_node() -> None:

@@ -1,23 +1,28 @@
 """A gateway's own half: what a client of the protocol, of DistAlgo, and an HTTP server on a thread of its own share."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from da.common import get_runtime_option
 from da.sim import Command
 
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.signed.encoding import decode
 from bcr_runtime.ambient import random_bytes
+from bcr_service.access import Unusable, demand_usable
 from bcr_service.desk import Desk
 from bcr_service.event_log import Events
+from bcr_service.listening import CannotListen, listen
 from bcr_service.protocol_views import VIEWS, ProtocolView
-from bcr_service.service_files import Listener
+from bcr_service.service_files import LOOPBACK, Address, Listener
 
 WORK = ("work",)
+GATEWAY_FILES_VARIABLE = "BCR_GATEWAY_FILES"  # of the environment: certificate, key and token of this host's gateways, as JSON
 SESSION_BYTES = 6  # of chance in a session's number
 
 
@@ -25,6 +30,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     """What a gateway is told: its number, where it listens, and by which descriptors; whether there is a laboratory.
 
     `protocol` is whose client it is, as a service file calls it. `everybody` are the ports of all gateways, `files` those of the service file: certificate, key and token.
+    One that is elsewhere opens its ports itself, at the address of the host that it is on, and has the files of that host.
     """
 
     number: int
@@ -33,6 +39,7 @@ class GatewaySettings(msgspec.Struct, frozen=True):
     files: dict[str, str]
     is_lab: bool
     protocol: str = "chain"
+    is_elsewhere: bool = False
 
     def members(self, kind: str) -> list[Listener]:
         """The ports of all gateways that have this interface, by number."""
@@ -65,6 +72,15 @@ class GatewayState:
 
         self._server = Ports(self)
         self._server.start()
+
+    def why_not(self) -> str | None:
+        """Why it cannot take calls on this host, where it cannot; otherwise its ports are open."""
+        if self.own.is_elsewhere:
+            try:
+                self.own = opened_here(self.own)
+            except (CannotListen, Unusable) as problem:
+                return str(problem)
+        return None
 
     def begin_to_end(self) -> None:
         """Take nothing more, and let those who listen go."""
@@ -121,6 +137,18 @@ class GatewayState:
 
     def uptime_s(self) -> float:
         return time.monotonic() - self.started_s
+
+
+def opened_here(own: GatewaySettings) -> GatewaySettings:
+    """What a gateway is told, with the ports open on the host that it is on, and the files of that host. Raises CannotListen and Unusable."""
+    address = get_runtime_option("hostname")
+    files = msgspec.json.decode(os.environ.get(GATEWAY_FILES_VARIABLE, "{}"), type=dict[str, str])
+    if address not in LOOPBACK and not address.startswith("127.") and not {"tls_certificate", "tls_key", "token_file"} <= set(files):
+        raise Unusable("a gateway here takes TLS and a token: ./bcr node --tls-certificate FILE --tls-key FILE --token-file FILE")
+    demand_usable(files)
+    listeners = [msgspec.structs.replace(each, address=Address(address, each.address.port)) for each, _ in own.listeners]
+    descriptors = [each.detach() for each in listen(listeners)]
+    return msgspec.structs.replace(own, listeners=tuple(zip(listeners, descriptors, strict=True)), files=files)
 
 
 def open_gateway(payload: bytes, settings: Settings, olympus_key: bytes) -> GatewayState:

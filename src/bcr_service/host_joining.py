@@ -74,6 +74,8 @@ def join(at: Address, host: str, address: str, cookie: bytes, folder: HostFolder
         raise NotJoined(f"who is at {at} has another cookie, or is no service that hosts join", is_there=True)
     if answered.refusal:
         raise NotJoined(f"the service at {at} refuses: {answered.refusal}", is_there=True)
+    if not answered.port:
+        raise NotJoined(f"the service at {at} is only beginning", is_there=False)
     if answered.certificate:
         folder.take(answered.certificate, answered.authority)
     return answered
@@ -129,15 +131,12 @@ class JoiningDesk:
         try:
             if asked.address != address:
                 raise NoCertificate(f"{asked.host} says that it is at {asked.address}, and comes from {address}")
-            if not self.port:
-                raise NoCertificate("it is only beginning")
-            if self._authority is None:
+            if not self.port or self._authority is None:
                 return JoinAnswer("", port=self.port)
             with self._issuing:
                 certificate = self._authority.issue(asked.host, address, asked.request)
         except (NoCertificate, OSError) as problem:
-            if self.port:
-                self._tell(f"{address} does not join: {problem}")
+            self._tell(f"{address} does not join: {problem}")
             return JoinAnswer("", refusal=str(problem))
         return JoinAnswer("", port=self.port, certificate=certificate, authority=self._authority.certificate)
 

@@ -23,11 +23,12 @@ from bcr_run import output
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
 from bcr_runtime import ambient
 from bcr_service.gateway import GatewaySettings
-from bcr_service.hosting import HostBook, host_of, names_of_addresses
-from bcr_service.service_files import HTTP, Address, read_service
+from bcr_service.hosting import SETTLING_S, HostBook, host_of, names_of_addresses
+from bcr_service.service_files import HTTP, Address, Listener, read_service
 
 MOST_NOTES = 100
 MOST_EVENTS = 1_000
+NOT_OPEN = -1  # in place of a descriptor: a gateway on another host opens it
 STATUS_LIMIT_S = 3.0  # without a word from a replica for so long it is called silent
 
 
@@ -35,7 +36,8 @@ class ServiceLaunch(msgspec.Struct, frozen=True):
     """A service as asked for; `gateways` are what each gateway is told, `is_continued` whether there are disks to go on with.
 
     `hosts` are the addresses of those that its replicas are on; without any they are where it is started. `protocol` is what a service
-    file calls it. `port_to` is the descriptor that is told the port of the node, -1 without hosts.
+    file calls it. `port_to` is the descriptor that is told the port of the node, -1 without hosts. `homes` are the
+    numbers of the hosts that gateways are on, -1 of those that are with the service.
     """
 
     protocol: str
@@ -45,6 +47,7 @@ class ServiceLaunch(msgspec.Struct, frozen=True):
     is_continued: bool
     hosts: tuple[str, ...]
     port_to: int = -1
+    homes: tuple[int, ...] = ()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,13 +72,15 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
     except (ScenarioError, OSError) as error:
         raise BadInput(str(error)) from error
     opened = [each.rsplit(":", 1) for each in options.listen]
-    if len(opened) != len(service.listeners):
+    if len(opened) != len(service.listeners_here):
         raise BadInput("Service.da is started by ./bcr serve, which opens the sockets that it listens on")
     listening = [
         (msgspec.structs.replace(listener, address=Address(listener.address.host, int(port))), int(descriptor))
-        for listener, (port, descriptor) in zip(service.listeners, opened, strict=True)
+        for listener, (port, descriptor) in zip(service.listeners_here, opened, strict=True)
     ]
-    everybody = tuple(listener for listener, _ in listening)
+    here = {(listener.kind, listener.number): listener for listener, _ in listening}
+    everybody = tuple(here.get((each.kind, each.number), each) for each in service.listeners)
+    listening += [(each, NOT_OPEN) for each in everybody if (each.kind, each.number) not in here]
     settings = settings_of(
         service.scenario,
         message_limit_bytes=max(1_024, get_runtime_option("message_buffer_size") - MESSAGE_OVERHEAD_BYTES),
@@ -88,13 +93,16 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
             number,
             tuple((each, descriptor) for each, descriptor in listening if each.number == number),
             everybody,
-            service.files,
+            {} if service.home_of(number) >= 0 else service.files,
             options.lab,
             service.protocol,
+            service.home_of(number) >= 0,
         )
         for number in range(service.num_gateways)
     )
-    return ServiceLaunch(service.protocol, settings, gateways, options.lab, options.continued, service.scenario.hosts, options.port_to)
+    homes = tuple(service.home_of(number) for number in range(service.num_gateways))
+    hosts = service.scenario.hosts
+    return ServiceLaunch(service.protocol, settings, gateways, options.lab, options.continued, hosts, options.port_to, homes)
 
 
 def tell_port(launch: ServiceLaunch, node: Any) -> None:
@@ -153,7 +161,9 @@ class Keeping:
         self._impostors: set[Any] = set()  # nodes that have a host's name and not its address
         self._present_hosts = self.book.present()
         self.stopped: set[str] = set()  # names of servers that take no calls, because somebody has asked for that
-        self.gone: set[int] = set()  # numbers of the gateways that have ended
+        # Numbers of the gateways that have ended, or whose host is not there.
+        self.gone: set[int] = {number for number, home in enumerate(launch.homes) if home >= 0}
+        self._made_in: dict[int, tuple[int, str, float]] = {}  # gateway on a host -> the host's incarnation, its address, and when
 
     def started(self, configuration: Configuration, olympus_key: bytes) -> None:
         """A configuration has become the current one."""
@@ -228,6 +238,44 @@ class Keeping:
         self.gone.add(number)
         self._happened("gateway", gateway=number, gone=True)
 
+    def gateways_to_make(self) -> list[tuple[int, int]]:
+        """Numbers of gateways that are to be made on hosts, each with its host's: those hosts have come, or have begun again."""
+        return [
+            (number, home)
+            for number, home in enumerate(self._launch.homes)
+            if home >= 0 and home in self.book.present() and self._made_in.get(number, (0,))[0] != self.book.hosts[home].incarnation
+        ]
+
+    def gateway_made(self, number: int, address: str) -> None:
+        """A gateway is on its host, as a process with this address; it takes calls when a configuration names it. Empty: it could not be made."""
+        incarnation = self.book.hosts[self._launch.homes[number]].incarnation
+        self._made_in[number] = (incarnation, address, time.monotonic())
+
+    def gateway_failed(self, number: int) -> None:
+        """A gateway on a host has said that it takes no calls there: it is not made again before its host begins again."""
+        if number in self._made_in:
+            self._made_in[number] = (self._made_in[number][0], "", 0.0)
+
+    def see_gateways(self) -> None:
+        """Tell which gateways on hosts have come, and which have gone."""
+        for number, (incarnation, address, made_s) in self._made_in.items():
+            home = self._launch.homes[number]
+            state = self.book.hosts[home]
+            lives = address in state.living or (bool(address) and time.monotonic() - made_s < SETTLING_S)
+            is_there = home in self.book.present() and state.incarnation == incarnation and lives
+            if is_there == (number in self.gone):
+                self.gone ^= {number}
+                self._happened("gateway", gateway=number, host=state.name, gone=not is_there)
+
+    def all_gone(self) -> bool:
+        """Whether no gateway is left, and none can come."""
+        return len(self.gone) == len(self._launch.gateways) and max(self._launch.homes, default=-1) < 0
+
+    def _address_of(self, listener: Listener) -> Address:
+        """Where this port is now."""
+        home = self._launch.homes[listener.number] if self._launch.homes else -1
+        return listener.address if home < 0 else Address(self.book.hosts[home].address, listener.address.port)
+
     def done(self, what: str, about: str) -> None:
         """Somebody has done this to a process in the laboratory."""
         self._happened("laboratory", what=what, about=about)
@@ -287,7 +335,7 @@ class Keeping:
             }
             for position, state in enumerate(self.replicas)
         ]
-        gateways = [str(listener.address) for listener in self._launch.gateways[0].members(HTTP)]
+        gateways = [str(self._address_of(listener)) for listener in self._launch.gateways[0].members(HTTP)]
         status: dict[str, Any] = {"configuration": self.number, "t": self._launch.settings.t, "chain": chain, "gateways": gateways,
                   "olympus_key": self._olympus_key.hex(), "stopped": sorted(self.stopped), "gone": sorted(self.gone)}  # fmt: skip
         if self.book.hosts:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -15,16 +16,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from bcr.stable.disk import DiskError
 from bcr_run import output
 from bcr_run.supervision import end_with_us
 from bcr_runtime.data_folder import claim_host_folder, descriptors
 from bcr_runtime.host_certificates import TLS_VARIABLE
 from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, SOURCES
-from bcr_service.access import Unusable, demand_cookie
+from bcr_service.access import Unusable, demand_cookie, demand_usable
 from bcr_service.certificates import HostFolder
+from bcr_service.gateway import GATEWAY_FILES_VARIABLE
 from bcr_service.host_joining import RENEWAL_S, NotJoined, join
-from bcr_service.service_files import Address, address_in
+from bcr_service.service_files import SECRET_FILES, Address, address_in
 
 PAUSE_S = 1.0  # between two nodes
 JOINING_PAUSE_S = 0.3  # between two attempts to join
@@ -42,6 +46,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--host", required=True, metavar="ADDRESS", help="this host's own address, which may be another one next time")
     parser.add_argument("--name", metavar="NAME", help="what the service's file calls this host (default: its address)")
     parser.add_argument("--cookie-file", required=True, type=Path, metavar="FILE", help="the secret with which hosts join the service")
+    parser.add_argument("--tls-certificate", type=Path, metavar="FILE", help="what the gateways on this host show to callers, in PEM")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its key")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="the token that callers show to the gateways on this host")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="FOLDER", help="where the disks are (default: data)")
     options = parser.parse_args(arguments)
     data = options.data.absolute()
@@ -51,11 +58,13 @@ def main(arguments: list[str]) -> int:
         name = options.name or options.host
         claim_host_folder(data, f"bcr node --name {name}")
         folder = HostFolder(data / TLS_FOLDER)
+        files = _files_in(options)
     except (Unusable, DiskError, OSError) as error:
         output.complain(f"bcr node: {error}")
         return BAD_INPUT
     cookie = options.cookie_file.read_bytes()
     environment = {**os.environ, COOKIE_VARIABLE: str(options.cookie_file.absolute()), DISKS_VARIABLE: str(data)}
+    environment[GATEWAY_FILES_VARIABLE] = msgspec.json.encode(files).decode()
     print(f"bcr node: {name}, disks in {data}, for the service at {options.join}; Ctrl-C or SIGTERM ends it", flush=True)
     with _asked_to_end() as asked:
         complaints = _Complaints()
@@ -90,6 +99,19 @@ def main(arguments: list[str]) -> int:
             process.wait()
             asked.wait(PAUSE_S)
     return 0
+
+
+def _files_in(options: argparse.Namespace) -> dict[str, str]:
+    """What gateways on this host need, as in a service file: absolute paths. Raises Unusable."""
+    given = {"tls_certificate": options.tls_certificate, "tls_key": options.tls_key, "token_file": options.token_file}
+    files = {name: str(path.absolute()) for name, path in given.items() if path is not None}
+    if ("tls_certificate" in files) != ("tls_key" in files):
+        raise Unusable("--tls-certificate and --tls-key go together")
+    demand_usable(files)
+    for name in SECRET_FILES & set(files):
+        if os.stat(files[name]).st_mode & stat.S_IRWXO:
+            raise Unusable(f"everybody on this machine may read {files[name]}; chmod 600 keeps it to its owner")
+    return files
 
 
 def _address(text: str) -> Address:

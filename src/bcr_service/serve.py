@@ -27,11 +27,10 @@ from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
 from bcr_runtime.server_folder import open_server_folder
 from bcr_service.access import Unusable, demand_usable
 from bcr_service.hosting import AUTHORITY_FOLDER, misplaced, names_of_addresses
-from bcr_service.service_files import DEFAULT_FILE, HTTP, Address, Listener, ServiceFile, read_service, told
+from bcr_service.listening import CannotListen, listen
+from bcr_service.service_files import DEFAULT_FILE, HTTP, OWN_NODE, Address, Listener, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
-NODE_NAME = "service"  # as nodes of other hosts know it
-BACKLOG = 1_024
 TLS_FOLDER = "tls"  # of the folder of disks: the key and the certificate of this host
 RENEWAL_S = 86_400.0  # after which its certificate is renewed
 MOST_NOTES = 100  # about hosts that do not join
@@ -41,10 +40,6 @@ EPILOG = """FILE is looked for in the current directory, in .., in the project a
 SIGTERM and Ctrl-C end the service: what has begun is ended, and nothing more is taken. Started again on the same folder of disks it
 goes on where it was, however it ended; with durable = off everything is in memory.
 Exit status: 0 asked to end; 1 it could not go on; 2 bad input, and nothing was started."""
-
-
-class CannotListen(Exception):
-    """An address cannot be listened on; the text says which and why."""
 
 
 def main(arguments: list[str]) -> int:
@@ -63,7 +58,7 @@ def main(arguments: list[str]) -> int:
         if options.lab and service.scenario.hosts:
             raise Unusable("--lab: the processes of other hosts are not in the laboratory's hands, and their nodes load no code of faults; "
                            "leave out hosts, or --lab")  # fmt: skip
-        sockets = listen(service.listeners)
+        sockets = listen(service.listeners_here)
         joining = listen([Listener("join", 0, service.join, "join")]) if service.join is not None else []
         disks = disks_of(service, path, options.data)
         meeting = meeting_of(service, disks, joining)
@@ -109,25 +104,6 @@ def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | No
     return Disks(folder, is_continued=True)
 
 
-def listen(listeners: Sequence[Listener]) -> list[socket.socket]:
-    """A socket for each port. Raises CannotListen, with none left open."""
-    sockets: list[socket.socket] = []
-    for listener in listeners:
-        address = listener.address
-        try:
-            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-            each = socket.socket(family, socket.SOCK_STREAM)
-            sockets.append(each)
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            each.bind((address.host, address.port))
-            each.listen(BACKLOG)
-        except OSError as error:
-            for opened in sockets:
-                opened.close()
-            raise CannotListen(f"cannot listen on {address}: {error.strerror}") from error
-    return sockets
-
-
 class Meeting:
     """Where hosts join: with certificates, unless that is on this machine alone."""
 
@@ -152,7 +128,7 @@ class Meeting:
         """Get the service's own node another certificate, where it needs one. Raises OSError."""
         self._renewed_s = time.monotonic()
         if self._authority is not None:
-            self._authority.issue_own(NODE_NAME, self.address, self._own)
+            self._authority.issue_own(OWN_NODE, self.address, self._own)
 
     def begin(self) -> None:
         """Let hosts join as soon as the service, which has been started, says where its node is."""
@@ -197,7 +173,7 @@ def command_for(
     """What is run: DistAlgo; without other hosts on a node that has no name, and makes up a cookie that nobody can read."""
     where = ["-H", "localhost", "-p", "0"]
     if service.join is not None:
-        where = ["-n", NODE_NAME, "-H", service.join.host, "-p", "0"]
+        where = ["-n", OWN_NODE, "-H", service.join.host, "-p", "0"]
     command = [sys.executable, "-m", "da", "-L", "warning", *where, "Service.da", "-i", str(path.absolute())]
     for each in sockets:
         command += ["--listen", f"{address_of(each).port}:{each.fileno()}"]
@@ -233,7 +209,10 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
         )
         try:
             where = ", ".join(
-                _words_of_listener(service, listener, each) for listener, each in zip(service.listeners, sockets, strict=True)
+                [
+                    *(_words_of_listener(service, listener, each) for listener, each in zip(service.listeners_here, sockets, strict=True)),
+                    *(f"{each.name} at {each.address}" for each in service.listeners if each not in service.listeners_here),
+                ]
             )
             for each in sockets:
                 each.close()

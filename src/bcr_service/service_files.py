@@ -26,6 +26,8 @@ DIALECTS = {
 }
 LISTENERS = (HTTP, *DIALECTS)
 STANDING_LISTENERS = ("distraft", "keyvalue")  # whose server i is one of the protocol's, where that has servers
+HOST = re.compile(r"[\w.-]{1,63}", re.ASCII)  # a name or an address, as certificates have it
+OWN_NODE = "service"  # the name of the node where Olympus is
 JOIN = "join"  # the key of the address where the nodes of hosts find the service
 CLUSTER_VARIABLE = "DISTRAFT_CLUSTER"
 SECRET_FILES = {"tls_key", "token_file", "cookie_file"}  # which nobody else may read
@@ -105,6 +107,21 @@ class ServiceFile(msgspec.Struct, frozen=True):
     def num_gateways(self) -> int:
         return self.scenario.num_clients
 
+    def home_of(self, gateway: int) -> int:
+        """The number of the host that this gateway is on, or -1 where it is with the service."""
+        return next(_home(each, self.scenario.hosts, self.join) for each in self.listeners if each.number == gateway)
+
+    @property
+    def listeners_here(self) -> tuple[Listener, ...]:
+        """Those of the gateways that are with the service."""
+        return tuple(each for each in self.listeners if self.home_of(each.number) < 0)
+
+
+def _home(listener: Listener, hosts: Sequence[str], join: Address | None) -> int:
+    """The number of the host that has this port, or -1 where the service itself has it, also on one of the hosts."""
+    at = listener.address.host
+    return hosts.index(at) if at in hosts and (join is None or at != join.host) else -1
+
 
 def read_service(path: Path) -> ServiceFile:
     """The service in a file, and in the variables DISTRAFT_…. Raises ScenarioError, with everything that is wrong, and OSError."""
@@ -161,8 +178,6 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
             own_lines.add(entry.line)
     if not any(kind == HTTP for kind, _ in listeners):
         listeners[HTTP, 0] = Listener(HTTP, 0, address_in(DEFAULT_GATEWAY), f"{HTTP}_0")
-    if not problems:
-        problems += [Diagnostic(source, 1, 1, "error", each) for each in _disagreements(listeners, files)]
     gateways = 1 + max(number for _, number in listeners)
     if cluster and "t" not in said:
         text, said = f"{text}\nt = {max(1, (len(cluster) - 1) // 2)}", {*said, "t"}
@@ -171,6 +186,8 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
         scenario, warnings = parse_scenario(text, source)
     except ScenarioError as error:
         raise ScenarioError([*problems, *error.diagnostics]) from error
+    if not problems:
+        problems += [Diagnostic(source, 1, 1, "error", each) for each in _disagreements(listeners, files, scenario.hosts, join)]
     problems += [Diagnostic(source, 1, 1, "error", each) for each in _problems_with_hosts(scenario, join, files)]
     problems += [Diagnostic(source, 1, 1, "error", each) for each in _not_of_protocol(protocol, scenario, listeners)]
     if problems:
@@ -194,12 +211,20 @@ def _problem_with(name: str, value: str) -> str | None:
     return None
 
 
-def _disagreements(listeners: Mapping[tuple[str, int], Listener], files: Mapping[str, str]) -> Iterator[str]:
+def _disagreements(
+    listeners: Mapping[tuple[str, int], Listener], files: Mapping[str, str], hosts: Sequence[str], join: Address | None
+) -> Iterator[str]:
     """What does not go together, though each line is right."""
     for kind in LISTENERS:
         numbers = sorted(number for each, number in listeners if each == kind)
         if numbers != list(range(len(numbers))):
             yield f"{kind}[i]: these are numbered from 0 without gaps, not {numbers}"
+    homes = {number: {_home(each, hosts, join) for each in listeners.values() if each.number == number} for _, number in listeners}
+    for number in sorted(number for number, where in homes.items() if len(where) > 1):
+        yield f"gateway {number} and the dialects of that number are one process, and so on one host"
+    for each in listeners.values():
+        if _home(each, hosts, join) >= 0 and not each.address.port:
+            yield f"{each.kind}[{each.number}]: on another host it needs a port, by which callers find it"
     has_tls = {"tls_certificate", "tls_key"} <= set(files)
     if not has_tls and {"tls_certificate", "tls_key"} & set(files):
         yield "tls_certificate and tls_key go together"
@@ -210,7 +235,7 @@ def _disagreements(listeners: Mapping[tuple[str, int], Listener], files: Mapping
             continue
         if listener.kind == "zatt":
             yield f"zatt[{listener.number}]: neither TLS nor tokens are in that protocol, so it listens on this machine only"
-        elif not (has_tls and "token_file" in files):
+        elif _home(listener, hosts, join) < 0 and not (has_tls and "token_file" in files):  # a host has its own
             yield (f"{listener.kind}[{listener.number}]: {listener.address.host} is not this machine alone: that takes TLS and a "
                    "token (tls_certificate, tls_key, token_file)")  # fmt: skip
 
@@ -224,6 +249,9 @@ def _problems_with_hosts(scenario: Scenario, join: Address | None, files: Mappin
         return
     if join is None or not join.port or "cookie_file" not in files:
         yield f"hosts: their nodes need {JOIN} = HOST:PORT, where they find the service, and cookie_file, by which it knows them"
+    for host in hosts:
+        if not HOST.fullmatch(host) or host == OWN_NODE:
+            yield f"hosts: {host!r} is no name for one: letters, digits, '.', '-', '_', and not {OWN_NODE!r}, as the service's own node is called"
     if len(set(hosts)) < len(hosts):
         yield "hosts: each is named once"
     if len(hosts) < scenario.num_replicas:

@@ -51,6 +51,11 @@ class Network:
         """The words before a command that runs on this host."""
         return ["ip", "netns", "exec", self._names[number]]
 
+    def give_another_address(self, number, address):
+        """In place of the one that the host has."""
+        ip("-n", self._names[number], "address", "flush", "dev", "eth0")
+        ip("-n", self._names[number], "address", "add", f"{address}/24", "dev", "eth0")
+
     def pull(self, number):
         """Its cable: nothing arrives, and nothing says so."""
         ip("-n", self._switch, "link", "set", f"port{number}", "down")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -12,17 +13,24 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 import yaml
+from da import common
 from networks import network
 
+from bcr.chain.settings import Settings
 from bcr.scenario import ScenarioError
 from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
+from bcr_service.access import Unusable
 from bcr_service.certificates import HostFolder
+from bcr_service.gateway import GATEWAY_FILES_VARIABLE, GatewaySettings, opened_here
 from bcr_service.host_joining import NotJoined, join
 from bcr_service.hosting import HOST_LIMIT_S, SETTLING_S, HostBook, HostView, misplaced
-from bcr_service.service_files import Address, parse_service
+from bcr_service.keeper import Keeping, ServiceLaunch
+from bcr_service.listening import CannotListen
+from bcr_service.service_files import HTTP, Address, Listener, parse_service
 from bcr_tools.cli import COMMANDS, main
 from dacurrent.handshake import MAGIC
 
@@ -62,10 +70,13 @@ class Hosts:
         """The words before a command that runs where this service does."""
         return self.net.prefix(self.names.index(name))
 
-    def start(self, name):
-        others = {"/data": self.folder / name, "/run/secrets/cookie": self.folder / "secrets" / "cookie",
-                  "deploy/service.config": self.folder / "service.config"}  # fmt: skip
-        words = [str(others.get(word, word)) for word in COMPOSE[name]["command"]]
+    def start(self, name, address=None):
+        """At this address, where it is not the one by which `hosts` calls it."""
+        others = {"/data": self.folder / name, "deploy/service.config": self.folder / "service.config"}
+        words = [str(others.get(word, word)).replace("/run/secrets", str(self.folder / "secrets")) for word in COMPOSE[name]["command"]]
+        if address is not None:
+            at = words.index("--host") + 1
+            words[at : at + 1] = [address, "--name", words[at]]
         words += ["--log-folder", str(self.folder / "logs")] if words[0] == "serve" else []
         with open(self.folder / f"{name}.txt", "ab") as output:
             self.processes[name] = subprocess.Popen(
@@ -103,13 +114,14 @@ class Hosts:
 
     # -- as somebody beside the gateway
 
-    def ask(self, method, path, body=None):
-        """Status and body; status 0 while nobody answers."""
-        return self.call(self._ask, method, path, body)
+    def ask(self, method, path, body=None, at="service"):
+        """Status and body, of the gateway at one of the hosts; status 0 while nobody answers."""
+        return self.call(self.ask_here, method, path, body, at)
 
-    def _ask(self, method, path, body):
+    def ask_here(self, method, path, body, at):
         headers = {"accept": "application/json", "authorization": f"Bearer {self.token}"}
-        request = urllib.request.Request(f"https://172.28.0.10:8080{path}", data=body, method=method, headers=headers)
+        address = self.net.addresses[self.names.index(at)]
+        request = urllib.request.Request(f"https://{address}:8080{path}", data=body, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=90, context=self.context) as answer:
                 return answer.status, answer.read()
@@ -188,6 +200,49 @@ def test_hosts_go_and_come_back_one_and_all_and_what_was_written_is_there(hosts)
     assert set(hosts.end().values()) == {0}
 
 
+def test_gateways_on_hosts_serve_and_a_host_that_dies_takes_only_its_own(hosts):
+    both = ("host1", "host3")
+    hosts.wait_until(lambda: all(hosts.ask("GET", "/readyz", at=name)[0] == 200 for name in both))
+    with hosts.net.listener() as heard:
+        assert hosts.ask("PUT", "/keys/x?timeout_ms=60000", b'"said-at-host3"', at="host3")[0] == 204
+        assert hosts.ask("GET", "/keys/x?timeout_ms=60000", at="host1") == (200, b'"said-at-host3"')
+    assert len(heard) > 10
+    assert not [content for _, _, content in heard if b"said-at-host3" in content or MAGIC in content]
+    assert hosts.status()["gateways"] == ["172.28.0.10:8080", "172.28.0.11:8080", "172.28.0.13:8080"]
+    assert hosts.status()["gone"] == []
+    hosts.kill("host3")
+    assert hosts.ask("PUT", "/keys/y?timeout_ms=60000", b"2", at="host1")[0] == 204
+    assert hosts.ask("GET", "/keys/y?timeout_ms=60000")[1] == b"2"
+    hosts.wait_until(lambda: hosts.status()["gone"] == [2])
+    assert hosts.ask("GET", "/livez", at="host3")[0] == 0
+    hosts.start("host3")
+    hosts.wait_until(lambda: hosts.ask("GET", "/readyz", at="host3")[0] == 200)
+    assert hosts.ask("GET", "/keys/y?timeout_ms=60000", at="host3") == (200, b"2")
+    assert hosts.ask("PUT", "/keys/y?timeout_ms=60000", b"3", at="host3")[0] == 204
+    assert hosts.ask("GET", "/keys/y?timeout_ms=60000", at="host1") == (200, b"3")
+    hosts.olympus().kill()  # its replicas with it, and no gateway
+    assert hosts.ask("PUT", "/keys/y?timeout_ms=60000", b"4", at="host3")[0] == 204
+    assert hosts.ask("GET", "/keys/y?timeout_ms=60000", at="host1") == (200, b"4")
+    assert hosts.status()["gone"] == []
+    assert set(hosts.end().values()) == {0}
+
+
+def test_hosts_that_come_again_at_other_addresses_are_known_by_their_names_and_keys(hosts):
+    """All lose their power, and when they have it again the network gives them other addresses."""
+    hosts.write("a")
+    nodes = hosts.names[1:]
+    hosts.kill(*hosts.names)
+    hosts.start("service")
+    for number, name in enumerate(nodes, start=1):
+        hosts.net.give_another_address(number, f"172.28.0.{20 + number}")
+        hosts.start(name, f"172.28.0.{20 + number}")
+    hosts.wait_until(hosts.is_ready)
+    assert hosts.ask("GET", "/keys/a?timeout_ms=60000") == (200, b"1")
+    hosts.write("b")
+    assert [each["address"] for each in hosts.status()["hosts"]] == [f"172.28.0.{20 + number}" for number in range(1, 5)]
+    assert sorted(hosts.places()[0].values()) == [0, 1, 2]
+
+
 def test_links_between_hosts_are_tls_and_who_has_the_cookie_alone_is_refused(hosts):
     cookie = hosts.folder / "secrets" / "cookie"
     with hosts.net.listener() as heard:
@@ -226,7 +281,10 @@ def partition_and_heal(hosts):
         subprocess.run([*hosts.prefix(name), BIN / "partition", *there], check=True)
     hosts.wait_until(lambda: hosts.places()[1] == [0, 1])
     asked = [hosts.ask("PUT", "/keys/f?timeout_ms=500", b"1"), hosts.ask("GET", "/keys/a?timeout_ms=500")]
-    assert [(status, json.loads(body)["definite"]) for status, body in asked] == [(504, False)] * 2  # nobody is told what was true once
+    with hosts.net.caller_on(hosts.names.index("host4")) as call:  # beside the gateway on the other side
+        asked += [call(hosts.ask_here, "PUT", "/keys/f?timeout_ms=500", b"1", "host3"),
+                  call(hosts.ask_here, "GET", "/keys/a?timeout_ms=500", None, "host3")]  # fmt: skip
+    assert [(status, json.loads(body)["definite"]) for status, body in asked] == [(504, False)] * 4  # nobody is told what was true once
     for name in here:
         subprocess.run([*hosts.prefix(name), BIN / "heal", *there], check=True)
     hosts.write("g")  # what waits is done, and nothing has to be begun again by hand
@@ -363,6 +421,12 @@ def test_disks_that_are_elsewhere_than_the_file_says_are_told(addresses, hosts, 
         (("hosts =", "durable = off\nhosts ="), "durable = on"),
         (("hosts = 10.98.0.1; 10.98.0.2; 10.98.0.3\n", ""), "are for a service with hosts"),
         (("hosts =", "replica_hosts = 0; 1; 2\nhosts ="), "a host of its own"),
+        (("10.98.0.3", "service"), "'service' is no name for one"),
+        (("10.98.0.3", "ä"), "'ä' is no name for one"),
+        (("hosts =", "gateway[0] = 10.98.0.2:0\nhosts ="), "on another host it needs a port"),
+        (("hosts =", "gateway[0] = 10.98.0.2:8080\ndistraft[0] = 127.0.0.1:5001\nhosts ="), "are one process, and so on one host"),
+        (("hosts =", "zatt[0] = 10.98.0.2:9000\nhosts ="), "listens on this machine only"),
+        (("hosts =", "gateway[0] = 10.98.0.9:8080\nhosts ="), "takes TLS and a token"),
     ],
 )  # fmt: skip
 def test_hosts_that_make_no_sense_are_told(tmp_path, change, what):
@@ -371,6 +435,81 @@ def test_hosts_that_make_no_sense_are_told(tmp_path, change, what):
     assert parse_service(FILE, str(tmp_path / "own.config")).scenario.hosts == ("10.98.0.1", "10.98.0.2", "10.98.0.3")
     with pytest.raises(ScenarioError, match=what):
         parse_service(FILE.replace(*change), str(tmp_path / "own.config"))
+
+
+def test_a_gateway_is_on_the_host_that_its_port_names_and_with_the_service_where_that_is_its_own(tmp_path):
+    (tmp_path / "service.cookie").write_text("c" * 64)
+    (tmp_path / "service.cookie").chmod(0o600)
+    ports = "gateway[0] = 127.0.0.1:8080\ngateway[1] = 10.98.0.3:8080\nkeyvalue[0] = 127.0.0.1:6000\nkeyvalue[1] = 10.98.0.3:6000\n"
+    service = parse_service(ports + FILE, str(tmp_path / "own.config"))
+    assert [service.home_of(number) for number in range(2)] == [-1, 2]
+    assert [str(each.address) for each in service.listeners_here] == ["127.0.0.1:8080", "127.0.0.1:6000"]
+    for name in ("certificate", "key", "token"):
+        (tmp_path / name).write_text("t" * 32)
+        (tmp_path / name).chmod(0o600)
+    own = "gateway[0] = 10.98.0.1:8080\ntls_certificate = certificate\ntls_key = key\ntoken_file = token\n"
+    assert parse_service(own + FILE, str(tmp_path / "own.config")).home_of(0) == -1  # the host of `join` is that of the service
+
+
+def keeping_of_hosts():
+    """What is known of a service with two hosts, and a gateway with itself and on each of them."""
+    ports = [Listener(HTTP, number, Address(host, 8080), f"gateway_{number}") for number, host in enumerate(["127.0.0.1", "h0", "h1"])]
+    gateways = tuple(GatewaySettings(number, (), tuple(ports), {}, False) for number in range(3))
+    return Keeping(ServiceLaunch("chain", Settings(t=1, num_clients=3), gateways, False, False, ("h0", "h1"), homes=(-1, 0, 1)))
+
+
+def test_a_gateway_is_made_once_each_time_that_its_host_comes():
+    keeping = keeping_of_hosts()
+    assert (keeping.gateways_to_make(), keeping.gone) == ([], {1, 2})
+    keeping.book.heard(keeping.book.joined(1, "node"), [])
+    assert keeping.gateways_to_make() == [(2, 1)]
+    keeping.gateway_made(2, "h1:1/a")
+    keeping.see_gateways()
+    assert (keeping.gateways_to_make(), keeping.gone) == ([], {1})
+    keeping.book.heard(keeping.book.joined(1, "node again"), [])
+    keeping.see_gateways()
+    assert (keeping.gateways_to_make(), keeping.gone) == ([(2, 1)], {1, 2})
+
+
+def test_a_gateway_that_takes_no_calls_on_its_host_is_gone_until_that_begins_again():
+    keeping = keeping_of_hosts()
+    keeping.book.heard(keeping.book.joined(1, "node"), [])
+    keeping.gateway_made(2, "h1:1/a")
+    keeping.gateway_failed(2)
+    keeping.see_gateways()
+    assert (keeping.gateways_to_make(), keeping.gone) == ([], {1, 2})
+    assert not keeping.all_gone()
+
+
+def test_a_gateway_on_a_host_takes_the_files_of_that_host_and_is_refused_without(monkeypatch):
+    own = GatewaySettings(1, ((Listener(HTTP, 1, Address("h0", 0), "gateway_1"), -1),), (), {}, False, is_elsewhere=True)
+    monkeypatch.delenv(GATEWAY_FILES_VARIABLE, raising=False)
+    monkeypatch.setattr(common, "GlobalOptions", {"hostname": "192.0.2.1"})
+    with pytest.raises(Unusable, match="takes TLS and a token: ./bcr node --tls-certificate"):
+        opened_here(own)
+    monkeypatch.setattr(common, "GlobalOptions", {"hostname": "127.0.0.1"})
+    [(_, descriptor)] = opened_here(own).listeners
+    with socket.socket(fileno=descriptor) as listening:
+        port = listening.getsockname()[1]
+        taken = msgspec.structs.replace(own, listeners=((Listener(HTTP, 1, Address("h0", port), "gateway_1"), -1),))
+        with pytest.raises(CannotListen, match=f"127.0.0.1:{port}: Address already in use"):
+            opened_here(taken)
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--tls-key", "key"], "--tls-certificate and --tls-key go together"),
+        (["--token-file", "token"], "everybody on this machine may read"),
+        (["--tls-certificate", "key", "--tls-key", "key"], "are no certificate in PEM with its key"),
+    ],
+)
+def test_files_for_the_gateways_of_a_host_are_looked_at_before_anything_starts(tmp_path, monkeypatch, capsys, words, what):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cookie", "key", "token"):
+        Path(name).write_text("c" * 64)
+    assert main(["node", "--join", "127.0.0.1:4700", "--host", "127.0.0.1", "--cookie-file", "cookie", "--data", "data", *words]) == 2
+    assert what in capsys.readouterr().err
 
 
 def test_a_laboratory_over_several_hosts_is_refused_with_the_reason_before_anything_starts(tmp_path, capsys):

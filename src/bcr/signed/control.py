@@ -33,6 +33,7 @@ REPORTS: Mapping[tuple[str, str], Any] = {
     ("client", "progress"): tuple[int],
     ("client", "client_record"): tuple[int, int, bytes],
     ("client", "drained"): tuple[()],
+    ("client", "cannot_serve"): tuple[str],
     ("client", "asked_for"): tuple[str, str],
     ("host", "living"): tuple[list[str]],
     ("host", "refused"): tuple[str],
