@@ -38,6 +38,23 @@ def test_a_fork_waits_for_who_holds_the_lock(lock):
     assert done.returncode == 0, done.stderr
 
 
+INHERITED = """
+import gc, os, sys
+import da
+
+inherited = [[] for _ in range(1_000)]
+child = os.fork()
+if child == 0:
+    os._exit(sum(each is inherited for each in gc.get_objects()))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_child_does_not_look_through_what_it_inherits_for_garbage():
+    done = subprocess.run([sys.executable, "-c", INHERITED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 SIGNALLED = """
 import os, signal, sys
 import da
