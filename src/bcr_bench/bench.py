@@ -25,12 +25,13 @@ from bcr_bench.running.measuring import Series, run_plan
 from bcr_bench.studies.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
 from bcr_bench.studies.callers import MOST_CALLERS, OPERATIONS, measure_callers
 from bcr_bench.studies.disk_cost import measure_disks
-from bcr_bench.studies.outage import KEYS, MOST_KEYS, measure_reconfiguration, measure_recovery
+from bcr_bench.studies.outage import KEYS, MOST_KEYS, VALUE_BYTES, measure_reconfiguration, measure_recovery
 from bcr_bench.studies.service_load import measure_service
 from bcr_run.options import formerly
 from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
 
 PLANS = Path(__file__).parent / "plans"
+MOST_VALUE_BYTES = 400  # of a million keys they are as much as a state may have
 BAD_INPUT = 2
 
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "messages":
         return compare_messages(options.count)
     if options.command == "reconfiguration":
-        return measure_reconfiguration(options.keys, options.count, options.crash)
+        return measure_reconfiguration(options.keys, options.count, options.crash, options.value_bytes)
     if options.command == "recovery":
         return measure_recovery(options.keys, options.count)
     if options.command == "budget":
@@ -121,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     change = commands.add_parser("reconfiguration", help="how long the service is away, by steps")
     change.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     change.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
+    change.add_argument("--value-bytes", type=_value_bytes, default=VALUE_BYTES,
+                        help="of each (default: %(default)s); 100 with 1000000 keys are a state of 115 MB, and take some minutes")  # fmt: skip
     change.add_argument("--crash", action="store_true", help="of one replica, which then answers nothing")
     recovery = commands.add_parser(
         "recovery", help="how long it takes until a run answers that begins with the disks of one that is gone, by steps"
@@ -141,6 +144,10 @@ def _milliseconds(text: str) -> tuple[float, ...]:
 
 def _keys(text: str) -> int:
     return _number(text, MOST_KEYS, "keys")
+
+
+def _value_bytes(text: str) -> int:
+    return _number(text, MOST_VALUE_BYTES, "bytes")
 
 
 def _callers(text: str) -> int:

@@ -125,9 +125,9 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
             open_data_folder(settings, f"bcr run {scenario.name}")
         except DiskError as error:
             raise BadInput(f"{scenario.source}: data: {error}") from error
-    if settings.durable and scenario.protocol == "shuttle" and scenario.placement != "nodes":
+    if settings.durable and scenario.placement != "nodes":
         try:
-            demand_room(settings)
+            demand_room(settings, has_olympus=scenario.protocol == "shuttle")
         except DiskError as error:
             raise BadInput(f"{scenario.source}: durable: {error}") from error
     for problem in begin_folder(folder, Path(scenario.source), settings, scenario.workloads):

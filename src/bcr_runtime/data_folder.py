@@ -77,11 +77,11 @@ def take_up_host_folder(folder: Path, olympus_key: bytes, current: int) -> str |
     return None
 
 
-def demand_room(settings: Settings) -> None:
-    """Raises DiskError, in one line, where there is less room for disks than replicas and Olympus set aside when they begin."""
+def demand_room(settings: Settings, *, has_olympus: bool = True) -> None:
+    """Raises DiskError, in one line, where there is less room for disks than replicas and Olympus, if any, set aside when they begin."""
     folder = disk_folder(settings)
     there = next(each for each in (folder, *folder.parents) if each.is_dir())
-    needed_bytes, free_space = (settings.num_replicas + 1) * RESERVED_BYTES + MARK_BYTES, free_bytes(there)
+    needed_bytes, free_space = (settings.num_replicas + has_olympus) * RESERVED_BYTES + MARK_BYTES, free_bytes(there)
     if free_space < needed_bytes:
         raise DiskError(f"{folder} has room for {free_space >> 20} MiB, and disks for t = {settings.t} begin with {needed_bytes >> 20} MiB")
 

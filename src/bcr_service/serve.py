@@ -90,7 +90,10 @@ def disks_of(service: ServiceFile, path: Path, given: Path | None) -> Disks | No
     settings = settings_of(service.scenario, message_limit_bytes=1_024, run_name="", log_base="")
     settings = msgspec.structs.replace(settings, data_folder=folder)
     if service.protocol != "chain":
-        return Disks(folder, open_server_folder(settings, service.protocol, f"bcr serve {path.name}"))
+        is_continued = open_server_folder(settings, service.protocol, f"bcr serve {path.name}")
+        if not is_continued:
+            demand_room(settings, has_olympus=False)
+        return Disks(folder, is_continued)
     facts = open_data_folder(settings, f"bcr serve {path.name}")
     demand_room(settings)
     if facts is None or facts.issued is None:

@@ -14,7 +14,7 @@ from bcr.objects.dictionary import Operation
 from bcr.scenario import Failure, ScenarioError, Trigger, parse_scenario, read_scenario, workload_grammar
 from bcr.scenario.entries import MAX_BYTES, lines_of
 from bcr.scenario.values import MAX_OPERATIONS, Cut, Hold, Pause
-from bcr.scenario.workload import Uniform, Written, pseudorandom
+from bcr.scenario.workload import Distinct, Uniform, Written, pseudorandom
 from bcr.signed.encoding import encode
 
 HERE = Path(__file__).parent
@@ -347,10 +347,17 @@ def test_a_uniform_workload_is_read_with_its_sizes_and_shares_and_refused_beyond
     ]
 
 
-def test_a_client_has_no_more_than_a_million_operations():
-    assert MAX_OPERATIONS == 1_000_000
-    [error] = errors(f"{START}workload[0] = pseudorandom(1,1000001)\n")
-    assert error == "3:30: 1,000,001 operations, at most 1,000,000 are possible in all"
+def test_a_distinct_workload_is_read_with_its_size_and_refused_beyond_it_or_of_another_object():
+    scenario, _ = read(f"{START}workload[0] = distinct(7,30,100); get('a')\n")
+    assert scenario.workloads[0].parts == (Distinct(7, 30, 100), Written((get("a"),)))
+    assert errors(f"{START}workload[0] = distinct(1,2,100001)\n") == ["3:28: distinct: 100,001 is more than 100,000"]
+    assert errors(f"{START}object = store\nworkload[0] = distinct(1,2,3)\n")
+
+
+def test_a_client_has_no_more_than_two_million_operations():
+    assert MAX_OPERATIONS == 2_000_000
+    [error] = errors(f"{START}workload[0] = pseudorandom(1,2000001)\n")
+    assert error == "3:30: 2,000,001 operations, at most 2,000,000 are possible in all"
 
 
 @pytest.mark.parametrize("host", ["²", "x", "2", "-1", "9" * 5000])

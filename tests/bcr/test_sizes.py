@@ -534,6 +534,9 @@ def test_the_limit_of_the_state_is_read_and_told_where_a_workload_may_come_to_mo
     for length, is_told in ((90, False), (95, True)):
         scenario, _ = parse_scenario(text.format("x" * length), "s.config")
         assert any("state_limit = 100" in line for line in sizes_of(scenario).told(scenario)) == is_told
+    for count, is_told in ((5, False), (20, True)):
+        scenario, _ = parse_scenario(text.replace("put('key','{}')", f"distinct(1,{count},10)"), "s.config")
+        assert any("state_limit = 100" in line for line in sizes_of(scenario).told(scenario)) == is_told
     with pytest.raises(ScenarioError, match="state_limit: 49 is not from 50"):
         parse_scenario(text.replace("100", "49").format("x"), "s.config")
 

@@ -12,6 +12,7 @@ from bcr.objects.dictionary import FAIL, apply
 from bcr.objects.dictionary_workload import MAX_VALUE_LENGTH
 from bcr.scenario.workload import (
     UNIFORM_KEYS,
+    Distinct,
     Pseudorandom,
     RequestSequence,
     Uniform,
@@ -106,6 +107,25 @@ def test_a_uniform_workload_reads_as_often_as_it_says_on_many_keys():
     assert len({operation.key for operation in operations}) == UNIFORM_KEYS
 
 
+# -- distinct
+
+
+def test_a_distinct_workload_is_the_same_on_every_platform_and_version():
+    drawn = encode(tuple(Workload((Distinct(5, 200, 70),))))
+    assert hashlib.sha256(drawn).hexdigest() == "8578adf0e9bcb4d6fdae5718ed8d72a10a67d49b6e532c13f9fb0c01dc040ee2"
+
+
+@given(SEEDS, st.integers(0, 300))
+def test_a_distinct_workload_puts_each_key_once_with_values_of_so_many_bytes(seed, size):
+    operations = list(Workload((Distinct(seed, 20, size),)))
+    assert [(each.name, each.key, len(each.argument)) for each in operations] == [("put", f"key{place}", size) for place in range(20)]
+
+
+def test_distinct_workloads_of_two_seeds_have_the_same_keys_and_other_values():
+    one, other = (list(Workload((Distinct(seed, 50, 40),))) for seed in (1, 2))
+    assert all(each.key == twin.key and each.argument != twin.argument for each, twin in zip(one, other, strict=True))
+
+
 # -- a workload of parts, and its requests
 
 WORKLOADS = st.lists(
@@ -113,6 +133,7 @@ WORKLOADS = st.lists(
         st.builds(Written, st.lists(st.sampled_from([get("a"), put("b", "c")]), max_size=4).map(tuple)),
         st.builds(Pseudorandom, st.integers(0, 9), st.integers(0, 9)),
         st.builds(Uniform, st.integers(0, 9), st.integers(0, 9), st.just(3), st.just(50)),
+        st.builds(Distinct, st.integers(0, 9), st.integers(0, 9), st.just(3)),
     ),
     max_size=4,
 ).map(lambda parts: Workload(tuple(parts)))

@@ -16,6 +16,7 @@ from bcr.raft.persistent import MemoryStore
 from bcr.raft.stored_log import StoredLog
 from bcr.signed.encoding import encode
 from bcr.signed.statements import Request
+from bcr.stable.chain import RESERVED_BYTES
 from bcr.stable.disk import DamagedError, DiskError, Row
 from bcr_disk.sqlite import SqliteDisk
 from bcr_sim.disks import SimDisk
@@ -152,6 +153,36 @@ def test_a_disk_that_takes_nothing_is_told_at_the_sync():
     store.save_vote(1, 1)
     with pytest.raises(DiskError, match="cannot be written"):
         store.sync()
+
+
+class _Reserving(SimDisk):
+    """A disk that notes how much was to be set aside."""
+
+    def __init__(self):
+        super().__init__("disk", random.Random(0), lambda ns: None)
+        self.reserved = []
+
+    def reserve(self, size):
+        self.reserved.append(size)
+
+
+def test_room_is_set_aside_when_the_store_is_opened_and_grows_with_the_snapshot():
+    disk = _Reserving()
+    store = DiskStore(disk, 1)
+    assert disk.reserved == [RESERVED_BYTES]
+    store.save_vote(1, None)
+    store.save_snapshot(Position(1, 1, bytes(32)), bytes(3 * PART_BYTES), Position(1, 1, bytes(32)), (), ())
+    assert disk.reserved == [RESERVED_BYTES, RESERVED_BYTES + 2 * 3 * PART_BYTES]
+    DiskStore(disk, 1)
+    assert disk.reserved[2:] == disk.reserved[1:2]
+
+
+def test_the_store_knows_how_much_is_left():
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    before = store.room()
+    disk.fill()
+    assert (before, store.room(), MemoryStore().room()) == ("enough", "low", "enough")
 
 
 def test_the_store_survives_in_a_sqlite_file(tmp_path):

@@ -95,3 +95,5 @@ def test_where_disks_would_have_no_room_nothing_begins(monkeypatch, tmp_path):
         demand_room(settings)
     monkeypatch.setattr(data_folder, "free_bytes", lambda folder: 80 * MIB)
     demand_room(settings)
+    monkeypatch.setattr(data_folder, "free_bytes", lambda folder: 64 * MIB)
+    demand_room(settings, has_olympus=False)  # as many disks as servers of Raft have

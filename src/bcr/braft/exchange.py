@@ -12,7 +12,7 @@ from bcr.braft.term_starts import TermStart, TermVote, demand_start, demand_vote
 from bcr.raft.log import Entry, Position, demand_chain
 from bcr.signed.encoding import decode
 from bcr.signed.signing import Signed
-from bcr.signed.statements import SignedRequest
+from bcr.signed.statements import Rejection, SignedRequest
 from bcr.signed.violations import MalformedMessage
 from bcr.state.running import Snapshot
 
@@ -88,6 +88,7 @@ KINDS: dict[str, Any] = {
     "commit": Signed[Commit],
     "checkpoint": Signed[StateAt],
     "reply": Signed[Reply],
+    "rejection": Signed[Rejection],
     "start_vote": TermVote,
     "start_term": TermStart,
     "status": Signed[Status],

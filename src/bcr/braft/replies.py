@@ -7,7 +7,7 @@ import msgspec
 from bcr.braft.members import Members
 from bcr.braft.promises import Reply
 from bcr.signed.signing import Signed
-from bcr.signed.statements import Outcome, SignedRequest
+from bcr.signed.statements import Outcome, Rejection, SignedRequest
 from bcr.signed.violations import NotEnoughStatements
 
 
@@ -41,6 +41,14 @@ class Agreed(msgspec.Struct, frozen=True, array_like=True, tag="agreed"):
             raise NotEnoughStatements(
                 f"{len(signers)} servers say what request {asked.number} gave, {members.t + 1} are needed", evidence=self.replies
             )
+
+
+def is_rejected(rejections: Iterable[Signed[Rejection]], request: SignedRequest, t: int) -> bool:
+    """Whether more than t of these, one of each server, say that it has no room for this request: one of them is correct."""
+    asked = request.statement
+    about = asked.client, asked.number, asked.digest()
+    said = [each.statement for each in rejections]
+    return sum((each.client, each.number, each.request_digest) == about for each in said) > t
 
 
 def agreed_among(replies: Iterable[Signed[Reply]], t: int) -> Agreed | None:

@@ -37,6 +37,10 @@ class Requests:
         self._waiting.pop(key, None)
         self._ordered.discard(key)
 
+    def has(self, key: Key) -> bool:
+        """Whether it waits, or is in the log."""
+        return key in self._waiting or key in self._ordered
+
     def batch(self, most: int) -> list[SignedRequest]:
         """Those of the next entry, in their order: no more than so many, nor larger than a slot may be."""
         requests: list[SignedRequest] = []

@@ -1,5 +1,7 @@
 """A client's request that has no final answer yet: how often it was sent, and to whom (specification, 3.1, 4.1 and 4.8)."""
 
+from collections.abc import Sequence
+
 from bcr.chain.configuration import Membership
 from bcr.objects.operation import Operation
 from bcr.signed.signing import Signed
@@ -8,6 +10,16 @@ from bcr.signed.statements import Rejection, SignedRequest
 MAX_BACKOFF = 16  # a request is sent again after 1, 2, 4 … times the client timeout, and this at the most
 NO_ROOM = "no room on the disks"  # why a replica rejects what it could order otherwise (specification, 13.10)
 VOID = (Operation("void", ""),)  # takes the number of a request that was rejected: whatever an object makes of it, it asks for nothing
+
+
+def void_instead_of(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    """What takes the number of a request where answers do not say which one they are to: it gets another number of results."""
+    return VOID * 2 if len(operations) == 1 else VOID
+
+
+def is_void(operations: Sequence[Operation]) -> bool:
+    """Whether they ask for nothing, and only take a number."""
+    return all(each == VOID[0] for each in operations)
 
 
 class OutstandingRequest:

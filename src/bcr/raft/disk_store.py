@@ -2,7 +2,8 @@
 (specification, 14.8).
 
 What the store was told waits until `sync`, and no message that rests on it leaves before that. A row holds all that was synced
-at once. With a snapshot come a row with all that is left of the log, and the end of all rows before it.
+at once. With a snapshot come a row with all that is left of the log, and the end of all rows before it. Room is set aside as for a
+replica of the chain (specification, 13.10), so that what is under way is not lost when somebody else fills the disk.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from bcr.raft.log import BEGINNING, Entry, Position
 from bcr.raft.persistent import Stored
 from bcr.signed.encoding import decode, encode
 from bcr.signed.violations import ProtocolViolation
-from bcr.stable.disk import Content, DamagedError, Disk, Row, believable, sealed, unsealed
+from bcr.stable.chain import reserved_for
+from bcr.stable.disk import Content, DamagedError, Disk, Room, Row, believable, sealed, unsealed
 
 PART_BYTES = 64 * 1024
 
@@ -126,6 +128,7 @@ class DiskStore:
         self._parts = len(content.parts)
         self._vote = VoteRecord(self._stored.term, self._stored.voted_for)
         self._fields: dict[str, bytes] = dict(self._stored.standing or {})
+        disk.reserve(reserved_for(content.parts))
 
     @property
     def is_dirty(self) -> bool:
@@ -176,3 +179,8 @@ class DiskStore:
         fact = sealed("base", encode(LogBase(base, snapshot_at, len(snapshot), members)))
         self._disk.checkpoint({"base": fact}, parts | former_parts, self._next_row - 1)
         self._parts = len(parts)
+        self._disk.reserve(reserved_for(parts))
+
+    def room(self) -> Room:
+        """How much is left on the disk. Raises DiskError."""
+        return self._disk.room()

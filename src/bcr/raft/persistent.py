@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bcr.raft.log import BEGINNING, Entry, Position
+from bcr.stable.disk import Room
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +53,9 @@ class StableStorage(Protocol):
     def save_standing(self, standing: msgspec.Struct) -> None:
         """What a server among liars must remember besides."""
 
+    def room(self) -> Room:
+        """How much is left for what it is told."""
+
 
 class MemoryStore:
     """One that lasts as long as whoever holds it: all that a run has whose servers do not come back."""
@@ -89,3 +93,6 @@ class MemoryStore:
 
     def save_standing(self, standing: msgspec.Struct) -> None:
         self._standing = standing
+
+    def room(self) -> Room:
+        return "enough"

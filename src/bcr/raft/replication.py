@@ -15,7 +15,7 @@ class Follower:
     """One follower, as its leader sees it.
 
     `next_index` is of the entry that is sent next, `match_index` the highest that it is known to hold. `round` is the latest
-    round of messages that it answered, and `heard_s` when it answered last. While its log is being looked for, `is_probed`, one
+    round of messages that it answered, `heard_s` when it answered last, and `has_room` what it said of its store then. While its log is being looked for, `is_probed`, one
     message is under way at a time. While it is sent a snapshot, `snapshot` holds its place, who decides there, and its bytes, and
     `offset` how many of these it has.
     """
@@ -25,12 +25,13 @@ class Follower:
         self.match_index = 0
         self.round = 0
         self.heard_s = now_s
+        self.has_room = True
         self.is_probed = True
         self._awaits_answer = False
         self.snapshot: tuple[Position, tuple[int, ...], bytes] | None = None
         self.offset = 0
 
-    def has_room(self) -> bool:
+    def may_be_sent(self) -> bool:
         """Whether more entries may be sent before it answers (pipelining; thesis, 10.2.1)."""
         if self.is_probed:
             return not self._awaits_answer

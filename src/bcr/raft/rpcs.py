@@ -36,13 +36,14 @@ class AppendEntries(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True):
-    """The answer: the log matches the leader's up to `match_index`, or there is a conflict."""
+    """The answer: the log matches the leader's up to `match_index`, or there is a conflict. `has_room` says whether for more (14.12)."""
 
     term: int
     follower: int
     match_index: int
     conflict: Conflict | None
     round: int
+    has_room: bool = True
 
 
 class InstallSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -110,6 +111,14 @@ class Redirect(msgspec.Struct, frozen=True, array_like=True):
     term: int
 
 
+class NoRoom(msgspec.Struct, frozen=True, array_like=True):
+    """The leader of `term` puts this request into no log, for too few servers have room for it (specification, 14.12)."""
+
+    client: int
+    number: int
+    term: int
+
+
 KINDS = {
     "request_vote": RequestVote,
     "vote": Vote,
@@ -121,4 +130,5 @@ KINDS = {
     "client_request": Request,
     "response": Response,
     "redirect": Redirect,
+    "no_room": NoRoom,
 }

@@ -37,6 +37,10 @@ class Waiting:
         self._requests.append(request)
         return True
 
+    def has(self, request: Request) -> bool:
+        """Whether it is here, in the log or not."""
+        return (request.client, request.number) in self._keys
+
     def take(self, most: int) -> list[Request]:
         """Those of the next entry, in the order in which they came: no more than so many, nor larger than a slot may be."""
         batch: list[Request] = []

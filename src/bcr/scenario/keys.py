@@ -42,7 +42,8 @@ TEXTS: Mapping[str, str] = {
     "simulation": "options of `./bcr sim`, separated by `;`; a real run does not heed them",
 }  # fmt: skip
 INDEXED: Mapping[str, str] = {
-    "workload": "`[client]`: its operations, or `pseudorandom(seed,n)`, or of a dictionary `uniform(seed,n,value_bytes,read_percent)`",
+    "workload": "`[client]`: its operations, or `pseudorandom(seed,n)`, or of a dictionary "
+                "`uniform(seed,n,value_bytes,read_percent)` or `distinct(seed,n,value_bytes)`",
     "failures": "`[configuration,position]`: pairs `trigger,failure` of this replica, separated by `;`",
     "client_failures": "`[client]`: pairs `trigger,failure` of this client, which is faulty then",
     "client_arrives": "`[client]`: when this client comes, counted from when the service is there; it gets a number and a credential from Olympus then",

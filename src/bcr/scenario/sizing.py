@@ -21,7 +21,7 @@ from bcr.objects.sizes import (
     encoded_bytes,
 )
 from bcr.scenario.values import Scenario
-from bcr.scenario.workload import UNIFORM_KEYS, Uniform, Workload, Written
+from bcr.scenario.workload import UNIFORM_KEYS, Distinct, Uniform, Workload, Written
 
 _MOST_LENGTH_BYTES = 5  # that stand before a value
 _SIGNATURE_BYTES = 128  # about what a signature and the frame of a request add to a slot
@@ -82,6 +82,8 @@ def _largest_operation(part: object, replicated: ReplicatedObject[Any]) -> int:
         return max(operations_bytes((each,)) for each in part.operations)
     if isinstance(part, Uniform):
         return operations_bytes((Operation("put", f"key{UNIFORM_KEYS - 1}", "x" * part.value_bytes),))
+    if isinstance(part, Distinct):
+        return operations_bytes((Operation("put", f"key{part.count}", "x" * part.value_bytes),))
     name = "append" if isinstance(replicated, Dictionary) else "n" * NAME_LIMIT
     return operations_bytes((Operation(name, "k" * replicated.drawn_limit_bytes),))
 
@@ -94,6 +96,8 @@ def _largest_values(workloads: Sequence[Workload]) -> tuple[Mapping[str, int], i
     for part in chain.from_iterable(each.parts for each in workloads):
         if isinstance(part, Uniform):
             drawn_bytes = max(drawn_bytes, part.value_bytes)
+        elif isinstance(part, Distinct):
+            puts |= {key: max(puts.get(key, 0), part.value_bytes) for key in map("key{}".format, range(part.count))}
         elif not isinstance(part, Written):
             drawn_bytes = max(drawn_bytes, MAX_VALUE_LENGTH + MAX_WORD_LENGTH)
         else:

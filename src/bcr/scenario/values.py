@@ -64,7 +64,7 @@ NUMBERS = {
     ),
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
-MAX_OPERATIONS = 1_000_000
+MAX_OPERATIONS = 2_000_000
 MAX_VALUE_BYTES = 100_000
 NO_SETTINGS = {"visits", "workloads", "changes", "failures", "client_failures", "expectations", "hosts", "client_hosts", "replica_hosts",
                "simulation"}  # fmt: skip

@@ -63,13 +63,38 @@ class Uniform(msgspec.Struct, frozen=True, array_like=True, tag="uniform"):
         key = f"key{int(digits[:8], 16) * UNIFORM_KEYS >> 32}"
         if int(digits[8:16], 16) * PERCENT >> 32 < self.read_percent:
             return Operation("get", key)
-        return Operation("put", key, (digits * (1 + self.value_bytes // _HEX_DIGITS))[: self.value_bytes])
+        return Operation("put", key, _repeated(digits, self.value_bytes))
+
+
+class Distinct(msgspec.Struct, frozen=True, array_like=True, tag="distinct"):
+    """`distinct(seed, count, value_bytes)`: puts of a dictionary, each of another key, `key0` first.
+
+    Values have exactly `value_bytes` bytes, and are others for another seed. Each operation is a pure function of seed and place.
+    """
+
+    seed: int
+    count: int
+    value_bytes: int
+
+    def from_place(self, place: int, replicated: ReplicatedObject[Any]) -> Iterator[Operation]:
+        return map(self._operation, range(place, self.count))
+
+    def _operation(self, place: int) -> Operation:
+        digits = hashlib.sha256(b"bcr distinct/%d/%d" % (self.seed, place)).hexdigest()
+        return Operation("put", f"key{place}", _repeated(digits, self.value_bytes))
+
+
+def _repeated(digits: str, size: int) -> str:
+    return (digits * (1 + size // _HEX_DIGITS))[:size]
+
+
+Part = Written | Pseudorandom | Uniform | Distinct
 
 
 class Workload(msgspec.Struct, frozen=True, array_like=True):
     """What one client is to do, in order; as long as its operations are many, and iterating gives them."""
 
-    parts: tuple[Written | Pseudorandom | Uniform, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __len__(self) -> int:
         return sum(part.count for part in self.parts)

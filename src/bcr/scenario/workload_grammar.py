@@ -10,19 +10,24 @@ from bcr.objects.replicated import BadOperation, ReplicatedObject
 from bcr.scenario.diagnostics import ValueProblem
 from bcr.scenario.grammar import Call, Cursor, Tell, Warn, demand_count, items, known, whole_number
 from bcr.scenario.values import MAX_OPERATIONS, MAX_VALUE_BYTES
-from bcr.scenario.workload import PERCENT, Pseudorandom, Uniform, Workload, Written
+from bcr.scenario.workload import PERCENT, Distinct, Part, Pseudorandom, Uniform, Workload, Written
 
-GENERATORS = {"pseudorandom": ("seed", "n"), "uniform": ("seed", "n", "value_bytes", "read_percent")}
+GENERATORS = {
+    "pseudorandom": ("seed", "n"),
+    "uniform": ("seed", "n", "value_bytes", "read_percent"),
+    "distinct": ("seed", "n", "value_bytes"),
+}
+OF_ANY_OBJECT = "pseudorandom"  # the others are of a dictionary
 
 
 def parse_workload(text: str, warn: Warn, tell: Tell, replicated: ReplicatedObject[Any] | str = DEFAULT) -> Workload:
     """Operations of the object, `pseudorandom(seed,n)` and the like, separated by `;`; of a dictionary if none is given.
 
-    `uniform(seed,n,value_bytes,read_percent)` there is of a dictionary alone.
+    `uniform(seed,n,value_bytes,read_percent)` and `distinct(seed,n,value_bytes)` there are of a dictionary alone.
     """
     kind = found(replicated)
-    generators = [each for each in GENERATORS if each != "uniform" or kind.name == DEFAULT]
-    parts: list[Written | Pseudorandom | Uniform] = []
+    generators = [each for each in GENERATORS if each == OF_ANY_OBJECT or kind.name == DEFAULT]
+    parts: list[Part] = []
     count = 0
 
     def item(cursor: Cursor) -> None:
@@ -36,7 +41,7 @@ def parse_workload(text: str, warn: Warn, tell: Tell, replicated: ReplicatedObje
     return Workload(tuple(_together(parts)))
 
 
-def _together(parts: Sequence[Written | Pseudorandom | Uniform]) -> Iterator[Written | Pseudorandom | Uniform]:
+def _together(parts: Sequence[Part]) -> Iterator[Part]:
     """The same parts, with written operations that follow each other as one."""
     for is_written, group in groupby(parts, lambda part: isinstance(part, Written)):
         if is_written:
@@ -45,7 +50,7 @@ def _together(parts: Sequence[Written | Pseudorandom | Uniform]) -> Iterator[Wri
             yield from group
 
 
-def _part(call: Call, most: int, replicated: ReplicatedObject[Any]) -> Written | Pseudorandom | Uniform:
+def _part(call: Call, most: int, replicated: ReplicatedObject[Any]) -> Part:
     """The operations that a call stands for; raises ValueProblem where there are more than `most`."""
     if call.name in GENERATORS:
         names = GENERATORS[call.name]
@@ -53,12 +58,13 @@ def _part(call: Call, most: int, replicated: ReplicatedObject[Any]) -> Written |
         seed, count = whole_number(call, 0, least=-(10**18)), whole_number(call, 1)
         if count > most:
             raise ValueProblem(f"{count:,} operations, at most {MAX_OPERATIONS:,} are possible in all", call.offsets[1])
-        if call.name == "pseudorandom":
+        if call.name == OF_ANY_OBJECT:
             _demand_drawn(call, replicated)
             return Pseudorandom(seed, count)
-        limits = (MAX_VALUE_BYTES, PERCENT)
-        value_bytes, read_percent = (_at_most(call, index, limit) for index, limit in enumerate(limits, start=2))
-        return Uniform(seed, count, value_bytes, read_percent)
+        value_bytes = _at_most(call, 2, MAX_VALUE_BYTES)
+        if call.name == "distinct":
+            return Distinct(seed, count, value_bytes)
+        return Uniform(seed, count, value_bytes, _at_most(call, 3, PERCENT))
     if most < 1:
         raise ValueProblem(f"more than {MAX_OPERATIONS:,} operations", call.offset)
     return Written((_operation(call, replicated),))

@@ -4,7 +4,7 @@ all of it begins again from its disks, from the last replica that does."""
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -12,16 +12,18 @@ from typing import Any
 
 from rich.table import Table
 
+from bcr.objects.sizes import STATE_LIMIT_BYTES
 from bcr_bench.plans.measured import Measured
 from bcr_bench.running.points import run_scenario
 from bcr_run.output import Terminal
 
 LIMIT_S = 600.0
 KEYS = 100_000
-MOST_KEYS = 200_000  # a scenario file holds no more of them
+VALUE_BYTES = 16
+MOST_KEYS = 1_000_000
 PER_REQUEST = 100
 CHECKPOINT_INTERVAL = 90  # slots: 1,000 slots of operations leave ten behind the last checkpoint
-VALUE = "v{:015d}"
+KEY_BYTES = 20  # of a key, and of what says how long it and its value are
 STEPS: Mapping[str, str] = {
     "wedged_ms": "histories are there",
     "caught_up_ms": "a quorum agrees on a digest",
@@ -31,7 +33,7 @@ STEPS: Mapping[str, str] = {
 }
 
 
-def scenario_text(keys: int, is_crash: bool) -> str:
+def scenario_text(keys: int, is_crash: bool, value_bytes: int = VALUE_BYTES) -> str:
     """A client puts so many keys, and some of them again in two more requests, the first of which the fault strikes.
 
     The head's order is not validly signed, which its successor sees at once; or the successor is gone.
@@ -45,7 +47,8 @@ def scenario_text(keys: int, is_crash: bool) -> str:
             "num_client = 1",
             f"operations_per_request = {PER_REQUEST}",
             f"checkpt_interval = {CHECKPOINT_INTERVAL}",
-            f"workload[0] = {'; '.join(_puts(keys, (full + 1) * PER_REQUEST + 1))}",
+            f"state_limit = {_state_limit_bytes(keys, value_bytes)}",
+            f"workload[0] = {_puts(keys, (full + 1) * PER_REQUEST + 1, value_bytes)}",
             f"failures[0,{int(is_crash)}] = {fault}",
             "expect[verdict] = pass",
             "expect[reconfigurations] = 1",
@@ -53,17 +56,24 @@ def scenario_text(keys: int, is_crash: bool) -> str:
     )
 
 
-def _puts(keys: int, count: int) -> Iterator[str]:
-    for number in range(count):
-        yield f"put('key{number % keys:06d}','{VALUE.format(number)}')"
+def _puts(keys: int, count: int, value_bytes: int) -> str:
+    """So many puts, of all keys in turn, again and again."""
+    rounds, left = divmod(count, keys)
+    sizes = [keys] * rounds + [left] * bool(left)
+    return "; ".join(f"distinct({seed},{size},{value_bytes})" for seed, size in enumerate(sizes, start=1))
 
 
-def measure_reconfiguration(keys: int, times: int, is_crash: bool) -> int:
+def _state_limit_bytes(keys: int, value_bytes: int) -> int:
+    """Room for so many keys and values, which the usual limit may lack."""
+    return max(STATE_LIMIT_BYTES, keys * (value_bytes + KEY_BYTES))
+
+
+def measure_reconfiguration(keys: int, times: int, is_crash: bool, value_bytes: int = VALUE_BYTES) -> int:
     """Run the system so often, and print the medians of each step in milliseconds; 1 if a run failed. Raises Interrupted."""
     runs: list[Mapping[str, float]] = []
     for _ in range(times):
         with tempfile.TemporaryDirectory() as folder:
-            result = _run(scenario_text(keys, is_crash), Path(folder))
+            result = _run(scenario_text(keys, is_crash, value_bytes), Path(folder))
         if isinstance(result, str):
             print(f"bcr bench: {result}", file=sys.stderr)
             return 1
@@ -71,7 +81,12 @@ def measure_reconfiguration(keys: int, times: int, is_crash: bool) -> int:
         runs.append({step: change[step] for step in STEPS})
         print(", ".join(f"{step.removesuffix('_ms')} {runs[-1][step]:.1f}" for step in STEPS), flush=True)
     what = "one replica gone" if is_crash else "all replicas answer"
-    _print_steps(f"reconfiguration with {keys:,} keys, {what}: medians of {times} runs", "since the detection", STEPS, runs)
+    _print_steps(
+        f"reconfiguration with {keys:,} keys and values of {value_bytes} bytes, {what}: medians of {times} runs",
+        "since the detection",
+        STEPS,
+        runs,
+    )
     return 0
 
 
@@ -113,7 +128,7 @@ def recovery_text(keys: int, is_after: bool) -> str:
     The operations leave ten slots behind the last checkpoint, which are executed again.
     """
     full = -(-keys // PER_REQUEST)
-    work = "get('key000000')" if is_after else "; ".join(_puts(keys, full * PER_REQUEST))
+    work = "get('key0')" if is_after else _puts(keys, full * PER_REQUEST, VALUE_BYTES)
     return "\n".join(
         [
             "test_case_name = recovery",
@@ -123,6 +138,7 @@ def recovery_text(keys: int, is_after: bool) -> str:
             "data = data",
             f"operations_per_request = {PER_REQUEST}",
             f"checkpt_interval = {CHECKPOINT_INTERVAL}",
+            f"state_limit = {_state_limit_bytes(keys, VALUE_BYTES)}",
             f"workload[0] = {work}",
             "expect[verdict] = pass",
         ]
