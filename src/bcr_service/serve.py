@@ -118,6 +118,7 @@ class Meeting:
         self.address = address_of(listening).host
         self.tls_folder: Path | None = None
         self._authority = None
+        self._renewed_s = time.monotonic()
         if not ipaddress.ip_address(self.address).is_loopback:
             self.tls_folder = folder / TLS_FOLDER
             self._own = HostFolder(self.tls_folder)

@@ -22,6 +22,7 @@ from networks import network
 
 from bcr.chain.settings import Settings
 from bcr.scenario import ScenarioError
+from bcr_runtime.host_certificates import CERTIFICATE
 from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
 from bcr_service.access import Unusable
 from bcr_service.certificates import HostFolder
@@ -271,6 +272,60 @@ def test_links_between_hosts_are_tls_and_who_has_the_cookie_alone_is_refused(hos
     assert "closed: it does not speak TLS as this host does" in hosts.output("service")
     hosts.start("host4")
     hosts.write("b")
+
+
+def test_on_loopback_addresses_the_cookie_is_enough_and_a_gateway_that_cannot_listen_is_told(tmp_path):
+    """Three hosts on this machine: gateways on two of them, and the port of one of these is somebody else's."""
+    names = [f"127.0.0.{number}" for number in (2, 3, 4)]
+    with contextlib.ExitStack() as stack:
+        taken = stack.enter_context(socket.create_server(("127.0.0.3", 0)))
+        free = [port_of(host) for host in ("127.0.0.1", "127.0.0.1", "127.0.0.2")]
+        (tmp_path / "cookie").write_text("c" * 64)
+        (tmp_path / "cookie").chmod(0o600)
+        (tmp_path / "own.config").write_text(
+            f"t = 1\nhosts = {'; '.join(names)}\njoin = 127.0.0.1:{free[0]}\ncookie_file = cookie\ngateway[0] = 127.0.0.1:{free[1]}\n"
+            f"gateway[1] = 127.0.0.2:{free[2]}\ngateway[2] = 127.0.0.3:{taken.getsockname()[1]}\n"
+        )
+
+        def start(name, *words):
+            output = stack.enter_context(open(tmp_path / f"{name}.txt", "wb"))
+            command = [sys.executable, "-P", "-m", "bcr_tools.cli", *words, "--data", name]
+            process = subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output)
+            stack.callback(process.wait, LIMIT_S)
+            stack.callback(process.terminate)
+
+        start("service", "serve", "own.config", "--log-folder", "logs")
+        for name in names:
+            start(name, "node", "--join", f"127.0.0.1:{free[0]}", "--host", name, "--cookie-file", "cookie")
+
+        def asked(method, host, port, path, body=None):
+            request = urllib.request.Request(
+                f"http://{host}:{port}{path}", data=body, method=method, headers={"accept": "application/json"}
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=70) as answer:
+                    return answer.read()
+            except OSError:
+                return None
+
+        deadline_s = time.monotonic() + LIMIT_S
+        while (
+            asked("GET", "127.0.0.2", free[2], "/readyz") is None
+            or "cannot listen on 127.0.0.3" not in (tmp_path / "service.txt").read_text()
+        ):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        assert asked("PUT", "127.0.0.2", free[2], "/keys/x?timeout_ms=60000", b'"there"') is not None
+        assert asked("GET", "127.0.0.1", free[1], "/keys/x?timeout_ms=60000") == b'"there"'
+        assert json.loads(asked("GET", "127.0.0.1", free[1], "/admin/status"))["gone"] == [2]
+        assert not (tmp_path / "service" / "tls").exists()
+        assert not (tmp_path / "127.0.0.2" / "tls" / CERTIFICATE).exists()
+
+
+def port_of(host):
+    """One that is free there just now."""
+    with socket.create_server((host, 0)) as listening:
+        return listening.getsockname()[1]
 
 
 def partition_and_heal(hosts):
