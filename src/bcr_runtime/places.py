@@ -33,6 +33,9 @@ COOKIE_VARIABLE = FILE_VARIABLE
 DISKS_VARIABLE = "BCR_DISKS"
 """The environment's variable that tells the processes of one host where their disks are, wherever the others have theirs."""
 
+GATEWAY_FILES_VARIABLE = "BCR_GATEWAY_FILES"
+"""The environment's variable that tells the gateways on one host of a service their certificate, key and token: paths, as JSON."""
+
 
 def own_version() -> str:
     """The version of the project, installed or not."""

@@ -14,6 +14,7 @@ from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.signed.encoding import decode
 from bcr_runtime.ambient import random_bytes
+from bcr_runtime.places import GATEWAY_FILES_VARIABLE
 from bcr_service.access import Unusable, demand_usable
 from bcr_service.desk import Desk
 from bcr_service.event_log import Events
@@ -22,7 +23,6 @@ from bcr_service.protocol_views import VIEWS, ProtocolView
 from bcr_service.service_files import LOOPBACK, Address, Listener
 
 WORK = ("work",)
-GATEWAY_FILES_VARIABLE = "BCR_GATEWAY_FILES"  # of the environment: certificate, key and token of this host's gateways, as JSON
 SESSION_BYTES = 6  # of chance in a session's number
 
 

@@ -25,7 +25,6 @@ from bcr_service.service_files import Address
 LIMIT_S = 5.0  # for all that is said
 LIMIT_BYTES = 16 << 10
 MOST_GUESTS = 64  # who are spoken with at once; beyond that the one who has come first has to go
-RENEWAL_S = 86_400.0  # after which a host asks for another certificate
 T = TypeVar("T")
 _ASKING, _ANSWERING = b"bcr: a host asks to join\n", b"bcr: a host may join\n"
 

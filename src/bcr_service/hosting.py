@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 AUTHORITY_FOLDER = "authority"  # of the service's folder of disks
+TLS_FOLDER = "tls"  # of each host's folder of disks: its key and certificate
+RENEWAL_S = 86_400.0  # after which a host gets another certificate
 HOST_LIMIT_S = 2.0  # without a word from a host for so long it gets no replica
 TELLING_S = 1.0  # how often Olympus is told, also where nothing has changed
 SETTLING_S = 5.0  # until what was made on a host is among what the host says that it has, if it lives

@@ -23,16 +23,13 @@ from bcr_run import output
 from bcr_run.supervision import end_with_us
 from bcr_runtime.data_folder import claim_host_folder, descriptors
 from bcr_runtime.host_certificates import TLS_VARIABLE
-from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, SOURCES
+from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
 from bcr_service.access import Unusable, demand_cookie, demand_usable
-from bcr_service.certificates import HostFolder
-from bcr_service.gateway import GATEWAY_FILES_VARIABLE
-from bcr_service.host_joining import RENEWAL_S, NotJoined, join
+from bcr_service.hosting import RENEWAL_S, TLS_FOLDER
 from bcr_service.service_files import SECRET_FILES, Address, address_in
 
 PAUSE_S = 1.0  # between two nodes
 JOINING_PAUSE_S = 0.3  # between two attempts to join
-TLS_FOLDER = "tls"  # of the folder of disks: this host's key and certificate
 END_LIMIT_S = 15.0
 BAD_INPUT = 2
 EPILOG = """The service's file names this host's address among its hosts, and says where it is joined; the cookie is the same file everywhere.
@@ -51,6 +48,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="the token that callers show to the gateways on this host")
     parser.add_argument("--data", type=Path, default=Path("data"), metavar="FOLDER", help="where the disks are (default: data)")
     options = parser.parse_args(arguments)
+    # Only now: help is given also where what a node needs has not been installed.
+    from bcr_service.certificates import HostFolder
+    from bcr_service.host_joining import NotJoined, join
+
     data = options.data.absolute()
     try:
         address = _demand_own(options.host)

@@ -26,13 +26,11 @@ from bcr_runtime.host_certificates import TLS_VARIABLE
 from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
 from bcr_runtime.server_folder import open_server_folder
 from bcr_service.access import Unusable, demand_usable
-from bcr_service.hosting import AUTHORITY_FOLDER, misplaced, names_of_addresses
+from bcr_service.hosting import AUTHORITY_FOLDER, RENEWAL_S, TLS_FOLDER, misplaced, names_of_addresses
 from bcr_service.listening import CannotListen, listen
 from bcr_service.service_files import DEFAULT_FILE, HTTP, OWN_NODE, Address, Listener, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
-TLS_FOLDER = "tls"  # of the folder of disks: the key and the certificate of this host
-RENEWAL_S = 86_400.0  # after which its certificate is renewed
 MOST_NOTES = 100  # about hosts that do not join
 BAD_INPUT = 2
 DEFAULT_DATA = "data"

@@ -23,10 +23,10 @@ from networks import network
 from bcr.chain.settings import Settings
 from bcr.scenario import ScenarioError
 from bcr_runtime.host_certificates import CERTIFICATE
-from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
+from bcr_runtime.places import COOKIE_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
 from bcr_service.access import Unusable
 from bcr_service.certificates import HostFolder
-from bcr_service.gateway import GATEWAY_FILES_VARIABLE, GatewaySettings, opened_here
+from bcr_service.gateway import GatewaySettings, opened_here
 from bcr_service.host_joining import NotJoined, join
 from bcr_service.hosting import HOST_LIMIT_S, SETTLING_S, HostBook, HostView, misplaced
 from bcr_service.keeper import Keeping, ServiceLaunch
@@ -565,6 +565,15 @@ def test_files_for_the_gateways_of_a_host_are_looked_at_before_anything_starts(t
         Path(name).write_text("c" * 64)
     assert main(["node", "--join", "127.0.0.1:4700", "--host", "127.0.0.1", "--cookie-file", "cookie", "--data", "data", *words]) == 2
     assert what in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["node", "serve"])
+def test_help_is_given_where_what_a_service_needs_is_not_installed(command):
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['cryptography', 'starlette', 'uvicorn']))"
+    asked = f"{hidden}; from bcr_tools.cli import main; sys.exit(main([{command!r}, '--help']))"
+    answer = subprocess.run([sys.executable, "-P", "-c", asked], check=False, capture_output=True, text=True, timeout=LIMIT_S)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith(f"usage: bcr {command}")
 
 
 def test_a_laboratory_over_several_hosts_is_refused_with_the_reason_before_anything_starts(tmp_path, capsys):
