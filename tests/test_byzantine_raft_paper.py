@@ -238,6 +238,37 @@ def test_an_entry_holds_no_more_requests_than_a_batch_may():
     demand_valid("append", append([entry], 1, ONE, TWO), MEMBERS, 2)
 
 
+def test_requests_that_come_while_an_entry_is_undecided_share_the_next_and_a_full_one_does_not_wait():
+    rig = Member(0, batch_limit=2, client_window=9)
+    for number in range(4):
+        rig.hear(10 + number, asked(0, number))
+    rig.look(20, lambda state: looked.append([len(entry.requests) for entry in state.log.entries]))
+    first = chain_of(asked(0, 0))
+    rig.hear(21, by(1, Prepare(0, 1, first[0].digest)))
+    rig.hear(21, by(2, Prepare(0, 1, first[0].digest)))
+    for signed in commits(first, 1, (1, 2)):
+        rig.hear(22, signed)
+    rig.look(25, lambda state: looked.append([len(entry.requests) for entry in state.log.entries]))
+    rig.hear(26, asked(0, 4))
+    looked = []
+    state = rig.run(30)
+    assert looked == [[1, 2], [1, 2]]
+    assert (state.commit_index, [len(entry.requests) for entry in state.log.entries]) == (1, [1, 2, 2])
+
+
+def test_what_waits_behind_an_entry_is_ordered_when_that_is_decided():
+    rig = Member(0, batch_limit=3, client_window=9)
+    for number in range(3):
+        rig.hear(10, asked(0, number))
+    first = chain_of(asked(0, 0))
+    rig.hear(21, by(1, Prepare(0, 1, first[0].digest)))
+    rig.hear(21, by(2, Prepare(0, 1, first[0].digest)))
+    for signed in commits(first, 1, (1, 2)):
+        rig.hear(22, signed)
+    state = rig.run(30)
+    assert [len(entry.requests) for entry in state.log.entries] == [1, 2]
+
+
 def test_q_prepares_are_a_prepare_certificate_which_the_leader_sends_round():
     rig = Member(0)
     rig.hear(10, ONE)

@@ -315,6 +315,31 @@ def test_if_a_command_is_received_append_it_and_respond_after_it_is_applied():
     assert (response.number, response.outcome.place, response.outcome.results) == (0, (0, 2, 0), ("OK",))
 
 
+def test_requests_that_come_while_an_entry_is_under_way_share_the_next_and_a_full_one_does_not_wait():
+    rig = Rig(batch_limit=3, client_window=9)
+    now_ms = elected(rig, 1)
+    rig.hear(now_ms, confirmed(1, 1, 1))
+    for number in range(7):
+        rig.hear(now_ms + 5 + number, put(0, number))
+        rig.look(now_ms + 5 + number + 0.5, lambda state: looked.append([len(entry.requests) for entry in state.log.entries[1:]]))
+    rig.hear(now_ms + 20, confirmed(1, 1, 3))
+    looked = []
+    state = rig.run(now_ms + 25)
+    assert looked == [[1], [1], [1], [1, 3], [1, 3], [1, 3], [1, 3, 3]]
+    assert state.commit_index == 3
+
+
+def test_what_waits_behind_an_entry_is_ordered_when_that_is_committed():
+    rig = Rig(batch_limit=3, client_window=9)
+    now_ms = elected(rig, 1)
+    rig.hear(now_ms, confirmed(1, 1, 1))
+    for number in range(3):
+        rig.hear(now_ms + 5, put(0, number))
+    rig.hear(now_ms + 10, confirmed(1, 1, 2))
+    state = rig.run(now_ms + 15)
+    assert [len(entry.requests) for entry in state.log.entries[1:]] == [1, 2]
+
+
 def test_if_append_entries_fails_because_of_log_inconsistency_decrement_next_index_and_retry():
     own = chain(1, 1, 2)
     rig = Rig(store=stored(2, own))

@@ -7,12 +7,12 @@ import msgspec
 from bcr.braft.members import Members
 from bcr.braft.promises import Append
 from bcr.raft.log import Entry
+from bcr.raft.replication import MOST_UNCOMMITTED
 from bcr.signed.signing import Signed
 from bcr.signed.statements import SignedRequest
 from bcr.signed.violations import MalformedMessage, UnknownSigner
 
-MOST_UNDECIDED = 64  # entries of a leader; requests that come meanwhile share the next ones
-MOST_AHEAD = 4 * MOST_UNDECIDED  # entries behind what is decided here, of which anything is kept
+MOST_AHEAD = 4 * MOST_UNCOMMITTED  # entries behind what is decided here, of which anything is kept
 MOST_DOUBLINGS = 6  # of the time that a server waits, a term after the other
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from bcr.chain.slot_room import operations_bytes
 from bcr.objects.sizes import SLOT_LIMIT_BYTES
+from bcr.raft.replication import may_order
 from bcr.signed.statements import Request, SignedRequest
 
 Key = tuple[int, int]  # client and number of a request
@@ -41,8 +42,11 @@ class Requests:
         """Whether it waits, or is in the log."""
         return key in self._waiting or key in self._ordered
 
-    def batch(self, most: int) -> list[SignedRequest]:
-        """Those of the next entry, in their order: no more than so many, nor larger than a slot may be."""
+    def batch(self, most: int, undecided: int) -> list[SignedRequest]:
+        """Those of the next entry, in their order: no more than so many, nor larger than a slot may be.
+
+        None where they wait, behind so many entries that are not decided, for others to share it with.
+        """
         requests: list[SignedRequest] = []
         size = 0
         for key, request in self._waiting.items():
@@ -52,7 +56,7 @@ class Requests:
             if len(requests) == most or (requests and size > SLOT_LIMIT_BYTES):
                 break
             requests.append(request)
-        return requests
+        return requests if may_order(len(requests), most, undecided) else []
 
     def __iter__(self) -> Iterator[Key]:
         """Of those that wait, and of those that are in the log and of which nothing else is known."""

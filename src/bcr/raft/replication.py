@@ -11,6 +11,14 @@ SPARE_BYTES = 1_024  # of a message, for what stands beside entries, or beside a
 MOST_UNACKNOWLEDGED = 256  # entries that are under way to a follower, which has not said that it holds them
 
 
+def may_order(waiting: int, batch_limit: int, uncommitted: int) -> bool:
+    """Whether the next entry goes into the log: a full one, as long as MOST_UNCOMMITTED allow it, and another one when none is under way.
+
+    So requests that come meanwhile share an entry, and one that is alone does not wait; the head of the chain orders likewise (3.2).
+    """
+    return waiting > 0 and (uncommitted == 0 or (waiting >= batch_limit and uncommitted < MOST_UNCOMMITTED))
+
+
 class Follower:
     """One follower, as its leader sees it.
 
