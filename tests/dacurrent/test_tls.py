@@ -3,6 +3,7 @@
 import datetime
 import logging
 import queue
+import random
 import socket
 import ssl
 
@@ -177,6 +178,22 @@ def test_strangers_who_begin_no_tls_disturb_nobody(make, authority):
     assert there.queue.take() == b"still there?"
     for each in strangers:
         each.close()
+
+
+def test_whatever_strangers_send_in_place_of_tls_others_are_served(make, authority, caplog):
+    here, there = make(HERE, authority.issue_cert(HERE)), make(THERE, authority.issue_cert(THERE))
+    chance = random.Random(15)
+    for number in range(300):
+        beginning = chance.choice(
+            [b"", b"\x16\x03\x01", b"\x16\x03\x03\x40\x00", b"\x15\x03\x01\x00\x02\x02\x28", b"GET / HTTP/1.1\r\n", handshake.MAGIC]
+        )
+        with socket.create_connection(there.target, LIMIT_S) as stranger:
+            stranger.sendall(beginning + chance.randbytes(chance.choice([0, 1, 40, 2_000])))
+        if number % 50 == 0:
+            here.send(b"%d" % number, there.target)
+            assert there.queue.take() == b"%d" % number
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert len(caplog.records) < 60
 
 
 def test_without_certificates_in_the_environment_no_connection_is_tls(make):
