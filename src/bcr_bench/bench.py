@@ -46,19 +46,17 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "raft":
         return against_raft(SCENARIOS / "perform900.config", options.count)
     if options.command == "disks":
-        return measure_disks(options.count, options.added)
+        return measure_disks(options.count, options.added, page_of(options))
     if options.command == "callers":
-        return measure_callers(options.callers, options.operations, options.count)
+        return measure_callers(options.callers, options.operations, options.count, page_of(options))
     if options.command == "service":
-        return measure_service(
-            options.connections, options.seconds, options.count, PROJECT / "docs" / "performance.md" if options.docs else None
-        )
+        return measure_service(options.connections, options.seconds, options.count, page_of(options))
     if options.command == "messages":
         return compare_messages(options.count)
     if options.command == "reconfiguration":
-        return measure_reconfiguration(options.keys, options.count, options.crash, options.value_bytes)
+        return measure_reconfiguration(options.keys, options.count, options.crash, options.value_bytes, page_of(options))
     if options.command == "recovery":
-        return measure_recovery(options.keys, options.count)
+        return measure_recovery(options.keys, options.count, page_of(options))
     if options.command == "budget":
         return _budget(options.count, options.docs)
     if options.command == "compare":
@@ -130,9 +128,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     recovery.add_argument("--keys", type=_keys, default=KEYS, help="in the state (default: %(default)s)")
     recovery.add_argument("--count", type=_runs, default=5, help="runs (default: 5)")
+    for each in (disks, callers, change, recovery):
+        each.add_argument("--docs", action="store_true", help="renew the table in docs/performance.md too")
     for each in (run, messages, raft, disks, change):
         formerly(each, "--count", "--times")
     return parser
+
+
+def page_of(options: argparse.Namespace) -> Path | None:
+    """The page whose section is to be renewed, if it is to be."""
+    return PROJECT / "docs" / "performance.md" if options.docs else None
 
 
 def _milliseconds(text: str) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.predicted import FORETOLD_LINKS_MS, foretold
 from bcr_bench.prediction.sketch import sketch
 from bcr_bench.studies.budget import HEADING, found_section, with_section
+from bcr_bench.studies.sections import STUDY_HEADINGS
 from bcr_bench.studies.service_load import SERVICE_HEADING
 
 LABELS = {
@@ -70,7 +71,7 @@ def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> 
         page = docs / f"{name}.md"
         before = page.read_text(encoding="utf-8") if page.exists() else ""
         text = _markdown(title, blocks, name)
-        for heading in (SERVICE_HEADING, HEADING):  # which ./bcr bench service and ./bcr bench budget renew
+        for heading in (*STUDY_HEADINGS, SERVICE_HEADING, HEADING):  # which other commands of ./bcr bench renew
             section = found_section(before, heading)
             text = text if section is None else with_section(text, section)
         page.write_text(text, encoding="utf-8")

@@ -6,13 +6,12 @@ machine does meanwhile befalls them alike.
 
 import sys
 from collections.abc import Mapping
-
-from rich.table import Table
+from pathlib import Path
 
 from bcr_bench.plans.measured import Measured, together
 from bcr_bench.plans.plan_files import Point, Value
 from bcr_bench.running.points import run_point
-from bcr_run.output import Terminal
+from bcr_bench.studies.sections import CALLERS_HEADING, print_table, renew, section_of
 
 MOST_CALLERS = 1_000  # each with a request of its own: no client's window is larger
 OPERATIONS = 100_000
@@ -21,6 +20,8 @@ BASE: Mapping[str, Value] = {
     "t": 1, "value_bytes": 100, "read_percent": 50, "checkpt_interval": 100, "log_level": "quiet", "client_timeout": 60_000,
     "head_timeout": 60_000, "nonhead_timeout": 60_000, "num_client": 1,
 }  # fmt: skip
+HEADINGS = ("", "operations a second", "filling: times as many", "CPU µs an operation")
+TEXT = "PySyncObj tolerates crashes only, and its callers are callbacks in its leader's process; the aim is twice as many as it does."
 FILLING, ALONE, PEER = "requests fill themselves", "a request each", "PySyncObj, in its leader"
 
 
@@ -37,8 +38,11 @@ def points(callers: int, operations: int) -> Mapping[str, Point]:
     }
 
 
-def measure_callers(callers: int, operations: int, times: int) -> int:
-    """`bcr bench callers`: print the operations a second of each, and the ratios; 1 where one has no run that counts."""
+def measure_callers(callers: int, operations: int, times: int, page: Path | None = None) -> int:
+    """`bcr bench callers`: print the operations a second of each, and the ratios; 1 where one has no run that counts.
+
+    Where `page` is given, docs/performance.md, its section is renewed, unless one has no run that counts.
+    """
     runs: dict[str, list[Measured]] = {name: [] for name in points(callers, operations)}
     for repetition in range(times):
         for name, point in points(callers, operations).items():
@@ -46,12 +50,16 @@ def measure_callers(callers: int, operations: int, times: int) -> int:
             runs[name].append(done)
             print(f"run {repetition + 1}: {name}: {done.problem or f'{done.rate:,.0f} a second'}", file=sys.stderr, flush=True)
     medians = {name: together(each) for name, each in runs.items()}
-    table = Table(title=f"{callers:,} callers of one client, each with one operation outstanding", title_justify="left")
-    for heading in ("", "operations a second", f"{FILLING}: times as many"):
-        table.add_column(heading, justify="right" if heading else "left")
-    best = medians[FILLING]
-    for name, each in medians.items():
-        ratio = "" if each.problem or best.problem or name == FILLING else f"{best.rate / each.rate:.1f}"
-        table.add_row(name, each.problem or f"{each.rate:,.0f}", ratio)
-    Terminal().print(table)
-    return int(any(each.problem for each in medians.values()))
+    rows = [_row(name, each, medians[FILLING]) for name, each in medians.items()]
+    title = f"{callers:,} callers of one client, each with one operation outstanding"
+    print_table(title, HEADINGS, rows)
+    is_bad = any(each.problem for each in medians.values())
+    if page is not None and not is_bad:
+        command = f"callers --callers {callers} --operations {operations} --count {times} --docs"
+        renew(page, section_of(CALLERS_HEADING, command, f"{title}, t = 1; {times} runs of each in turn. {TEXT}", HEADINGS, rows))
+    return int(is_bad)
+
+
+def _row(name: str, each: Measured, best: Measured) -> list[str]:
+    ratio = "" if each.problem or best.problem or name == FILLING else f"{best.rate / each.rate:.1f}"
+    return [name, each.problem or f"{each.rate:,.0f}", ratio, "" if each.problem else f"{sum(each.cpu_us.values()):,.0f}"]
