@@ -120,13 +120,16 @@ class RaftOracle(LogOracle):
                 self.tell("one change at a time", f"entry {index} lets {entry.members} decide, and before it {sorted(self._members)} did")
             self._members = frozenset(entry.members)
 
-    def sending(self, container: Container, message_name: str, stored: Stored) -> None:
-        """A server sends another one something that rests on its term, its vote or its log: those must be in its store."""
+    def sending(self, container: Container, message_name: str, stored: Stored, term: int) -> None:
+        """A server sends another one something of a term, that rests on its term, its vote or its log: those must be in its store.
+
+        What has waited for the store may be of an earlier term than the server is in by now.
+        """
         if self._lies(container):
             return
         state = container.process._state
-        if message_name in OF_A_LEADER and self._leaders.get(state.current_term) != container.name:
-            self.tell("election safety", f"{container.name} sends {message_name} in term {state.current_term}, to which nobody elected it")
+        if message_name in OF_A_LEADER and self._leaders.get(term) != container.name:
+            self.tell("election safety", f"{container.name} sends {message_name} in term {term}, to which nobody elected it")
         end = stored.entries[-1].digest if stored.entries else stored.base.digest
         if (stored.term, stored.voted_for, end) != (state.current_term, state.voted_for, state.log.last.digest):
             self.tell("persistence", f"{container.name} sends {message_name} that rests on what its store does not hold")

@@ -10,6 +10,7 @@ import msgspec
 from bcr.faults.plans import faulty_by, keeps_clients_waiting
 from bcr.raft.disk_store import stored_on
 from bcr.raft.persistent import Stored
+from bcr.raft.rpcs import KINDS
 from bcr.scenario import Scenario
 from bcr.signed.control import Control
 from bcr.signed.encoding import decode, encode
@@ -210,5 +211,6 @@ class RaftRun(_Run):
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if sender.configuration is not None and content[1][0] in RESTING_ON_THE_STORE:
-            self.oracle.sending(sender, content[1][0], self._disk_content(sender))
+            message: Any = decode(KINDS[content[1][0]], content[1][1])  # type: ignore[arg-type]  # its kind goes by the name
+            self.oracle.sending(sender, content[1][0], self._disk_content(sender), message.term)
         return super()._sending(sender, receiver, content)
