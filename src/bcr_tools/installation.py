@@ -10,6 +10,6 @@ from bcr_run.extras import EXTRAS, demand
 def main(arguments: list[str]) -> int:
     """`bcr install`: 0 it is there. Raises NotSetUp where it cannot be."""
     parser = argparse.ArgumentParser(prog="bcr install", description=__doc__)
-    parser.add_argument("extras", metavar="EXTRA", nargs="+", choices=sorted(EXTRAS), help="one of " + ", ".join(sorted(EXTRAS)))
+    parser.add_argument("extras", metavar="EXTRA", nargs="+", choices=sorted(EXTRAS), help="what to install, as pyproject.toml calls it")
     demand(*parser.parse_args(arguments).extras)
     return 0

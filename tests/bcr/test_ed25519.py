@@ -15,7 +15,7 @@ from bcr.signed.signing import Ed25519
 
 LIBSODIUM, DALEK = ed25519.public_functions().is_valid, ed25519.check_by_dalek()
 
-# The curve, as RFC 8032 (section 5.1) gives it: points are pairs (x, y) of numbers modulo PRIME.
+# The curve, as RFC 8032 gives it (5.1): points are pairs (x, y) of numbers modulo PRIME.
 PRIME = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, PRIME) % PRIME
