@@ -21,6 +21,8 @@ from dacurrent.logs import ENDED_LOGS
 NEW_LIMIT_S = 5.0  # for a host that is known to be there to make a process
 ANSWER_LIMIT_S = 10.0  # for a process to be set up, which takes it milliseconds; Olympus goes on without a replica
 
+_statuses: dict[bytes, int] = {}  # of what is over, by the token of who waits for it
+
 
 def limit_answers() -> None:
     """In the start-up, before it makes any process: no process waits for ever for one that it made and that stands still."""
@@ -31,6 +33,19 @@ def limit_answers() -> None:
 def limit_answers_of_hosts() -> None:
     """Likewise, where processes are made on hosts that come and go: what does not answer soon has gone, and there may be others."""
     import_module("dacurrent.lifetime").NEW_LIMIT_S = NEW_LIMIT_S  # type: ignore[attr-defined]
+
+
+def end_with(token: bytes, status: int) -> None:
+    """In the start-up, which is a thread of the OS process that waits for it: this is the exit status.
+
+    A message may say so too, but `received` keeps all that have its form, whoever sends them.
+    """
+    _statuses[token] = status
+
+
+def status_under(token: bytes) -> int | None:
+    """The exit status, once there is one."""
+    return _statuses.get(token)
 
 
 def let_replicas_outlive_olympus() -> None:

@@ -64,6 +64,15 @@ class Link:
             return self.queued() < QUEUE_LIMIT_MESSAGES and size <= QUEUE_LIMIT_BYTES
         return self.queued() < SILENT_LIMIT_MESSAGES and size <= SILENT_LIMIT_BYTES
 
+    def has_arrived(self, connection: socket.socket, count: int) -> bool:
+        """Whether so many bytes of the handshake have; raises BlockingIOError while they have not."""
+        while len(self.arrived) < count:
+            more = connection.recv(count - len(self.arrived))
+            if not more:
+                raise ConnectionResetError("the connection was closed during the handshake")
+            self.arrived += more
+        return True
+
     def is_half_empty(self) -> bool:
         """Whether what has fallen out of the queue can be left behind."""
         return self.has_room(QUEUE_LIMIT_BYTES // 2)

@@ -48,6 +48,7 @@ REFUSED_MEMORY_S = 1.0  # for which messages are refused at once after a connect
 OTHER_COOKIE_MEMORY_S = 5.0
 ROOM_LIMIT_S = 0.5  # for which a message waits for room at a peer that has taken something within it
 LOOK_PAUSE_S = 0.01
+ANSWER_LINKS = 64  # to who was answered by this layer alone: whoever asks says itself where it listens
 END_SILENCE_S = 1.0  # when this process ends: for a peer that takes nothing
 
 _SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
@@ -81,6 +82,7 @@ class Links:
         self.certificates = certificates
         self._loop = loop
         self._links: dict[Address, Link] = {}
+        self._answering: dict[Address, Link] = {}  # those of them that nothing but answers was sent over
         self._lock = threading.Lock()
         self._gathering: int | None = None  # the thread that calls `flush` before it waits
         self._inbox: Sized | None = None  # what has come for it
@@ -96,6 +98,19 @@ class Links:
             with self._lock:
                 link = self._links.setdefault(target, Link(target))
         return link
+
+    def _to_answer(self, target: Address) -> Link:
+        """The link for an answer, which is closed when ANSWER_LINKS others have been answered: nobody makes this process hold more."""
+        if target not in self._links:
+            self._answering[target] = self.to(target)
+            left = self._answering.pop(next(iter(self._answering)), None) if len(self._answering) > ANSWER_LINKS else None
+            if left is not None:
+                with left.lock:
+                    self._links.pop(left.target, None)
+                    left.is_retrying = False
+                    self._disconnect(left)
+                    self._tell_lost(left, "others have been answered since")
+        return self.to(target)
 
     def close(self, limit_s: float) -> None:
         """Hand over what still waits to those who take it, within a limit, and close everything."""
@@ -124,18 +139,20 @@ class Links:
 
     # -- what goes out, on the sender's thread
 
-    def send(self, chunk: bytes, target: Address, is_patient: bool = False) -> None:
+    def send(self, chunk: bytes, target: Address, is_patient: bool = False, is_answer: bool = False) -> None:
         """Send the message `chunk` to the process that listens at `target` = (host, port).
 
         A message that was taken may still be lost, if the receiver ends or does not answer; who must know has to be
         answered by it.  Raises a TransportException that says what is wrong, as far as it is known:
         PacketSizeExceededException if the message is too large for either side, AuthenticationException if the other
-        has another cookie.  With `is_patient` it is tried again for a second where nobody listens.
+        has another cookie.  With `is_patient` it is tried again for a second where nobody listens.  `is_answer`: its address may be made up.
         """
         size = len(chunk)
         if size > self.limit_bytes:
             raise too_large(size, self.limit_bytes, "here")
-        link = self._links.get(target) or self.to(target)
+        if self._answering and not is_answer:
+            self._answering.pop(target, None)  # the program has something to say there
+        link = self._links.get(target) or (self._to_answer(target) if is_answer else self.to(target))
         is_urgent = False
         with link.lock:
             if link.stage != UP or link.outbox:
@@ -347,8 +364,7 @@ class Links:
         elif link.attempts < BROKEN_ATTEMPTS:
             self._try_again(link, BROKEN_PAUSE_S)
         else:
-            text = f"{name} has broken off {link.attempts} handshakes: {error}"
-            self._give_up(link, base.TransportException(text), REFUSED_MEMORY_S)
+            self._give_up(link, base.TransportException(f"{name} has broken off {link.attempts} handshakes: {error}"), REFUSED_MEMORY_S)
         link.room.notify_all()
 
     def _try_again(self, link: Link, pause_s: float) -> None:
@@ -451,12 +467,11 @@ class Links:
         if link.stage == SECURING:
             if self.certificates is not None:
                 connection.do_handshake()  # type: ignore[attr-defined]  # it is one of TLS
-            own = (self.hostname, self.port)
-            hello = handshake.Hello(own, link.target, self.identity.public, self.limit_bytes, link.purpose)
+            hello = handshake.Hello((self.hostname, self.port), link.target, self.identity.public, self.limit_bytes, link.purpose)
             link.hello = hello.encode()
             connection.sendall(link.hello)
             link.stage = GREETING
-        if link.stage == GREETING and self._has_arrived(link, connection, handshake.HELLO_BYTES):
+        if link.stage == GREETING and link.has_arrived(connection, handshake.HELLO_BYTES):
             theirs = handshake.Hello.decode(link.arrived)
             theirs.demand_for((self.hostname, self.port), link.target, self.identity.public)
             link.limit_bytes, link.identity = theirs.limit_bytes, theirs.identity
@@ -464,18 +479,10 @@ class Links:
             connection.sendall(handshake.proof(greeting, b"sender"))
             link.key = handshake.connection_key(greeting, self.identity.shared_with(theirs.identity))
             link.stage, link.arrived = PROVING, b""
-        if link.stage == PROVING and self._has_arrived(link, connection, handshake.PROOF_BYTES):
+        if link.stage == PROVING and link.has_arrived(connection, handshake.PROOF_BYTES):
             if not handshake.is_proof(link.arrived, link.key, b"receiver"):
                 raise handshake.HandshakeError("it has another cookie; give all nodes the same --cookie")
             self._come_up(link)
-
-    def _has_arrived(self, link: Link, connection: socket.socket, count: int) -> bool:
-        while len(link.arrived) < count:
-            more = connection.recv(count - len(link.arrived))
-            if not more:
-                raise ConnectionResetError("the connection was closed during the handshake")
-            link.arrived += more
-        return True
 
     def _come_up(self, link: Link) -> None:
         if link.is_silent:

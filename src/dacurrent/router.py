@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 EARLY_LIMIT = 10_000
 HEAVY_BYTES = 64 * 1024  # what is larger may take a while to decode
 UNREACHABLE_LIMIT = 1_000
+# Of what waits for the router's thread, which may have to wait for somebody that is silent.
+JOB_LIMIT = 1_000
+JOB_LIMIT_BYTES = 16 * 1024 * 1024
 REJOIN_PAUSE_S = 1.0
 REJOIN_LIMIT_S = 3_600.0
 
@@ -62,6 +65,8 @@ class Router(_stock_router):
             list[tuple[ProcessId, ProcessId, tuple[Any, Any]]] | None
         ) = []  # messages that came before the first process was registered
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        # Messages and bytes that were put there, which only the network thread counts, and that were taken, which only the router's does.
+        self._put, self._put_bytes, self._taken, self._taken_bytes = 0, 0, 0, 0
         self._unreachable: set[ProcessId] = set()  # processes of which that was told
         self._start_lock = threading.Lock()
         self._greeting = membership.Greeting()
@@ -154,7 +159,7 @@ class Router(_stock_router):
             return
         command, arguments = message
         if destination is None:
-            self._jobs.put(functools.partial(self._obey, command, source, arguments, named))
+            self._obey_later(functools.partial(self._obey, command, source, arguments, named), len(data))
             return
         if command is not MESSAGE and not self._may(command, source, destination, arguments, ticket):
             return
@@ -168,6 +173,22 @@ class Router(_stock_router):
                     return
         self._deliver(source, destination, message)
 
+    def _obey_later(self, job: Callable[[], object], size: int) -> None:
+        """Let the router's thread do what somebody asks for by so many bytes, unless too much waits for it."""
+        if self._put - self._taken >= JOB_LIMIT or self._put_bytes - self._taken_bytes + size > JOB_LIMIT_BYTES:
+            self._told.log(logging.WARNING, "jobs", "A message to the router is dropped: too many wait for it")
+            return
+        self._put += 1
+        self._put_bytes += size
+        self._jobs.put(functools.partial(self._obey_now, job, size))
+
+    def _obey_now(self, job: Callable[[], object], size: int) -> None:
+        try:
+            job()
+        finally:
+            self._taken += 1
+            self._taken_bytes += size
+
     def _refuse_claim(self, origin: Origin, source: ProcessId) -> None:
         if not origin.has_lied:
             origin.has_lied = True
@@ -177,7 +198,7 @@ class Router(_stock_router):
     def _may(self, command: Any, source: ProcessId, destination: ProcessId, arguments: Any, ticket: bytes | None) -> bool:
         """Whether the command is taken from there; who waits for an answer is told if it is not."""
         if command is Command.NodeLeave and not authority.is_employer(source, ticket):
-            self._jobs.put(functools.partial(self._peer_lost, (source.hostname, source.transports[0])))
+            self._obey_later(functools.partial(self._peer_lost, (source.hostname, source.transports[0])), 0)
             return False
         if command.name not in authority.TICKETED:
             return command is not Command.Sentinel  # it stands for the number of commands
@@ -187,14 +208,12 @@ class Router(_stock_router):
         except authority.CommandRefused as why:
             text = "command %s from %s is ignored: %s"
             self._told.log(logging.WARNING, ("refused", command), text, command.name, source, why)
-            if command is Command.New:
-                self._jobs.put(functools.partial(self._refuse, destination, source, arguments, str(why)))
+            if command is Command.New and type(arguments) is tuple and len(arguments) == 6 and _is_number(arguments[4]):
+                self._obey_later(functools.partial(self._refuse, destination, source, arguments[4], str(why)), 0)
             return False
 
-    def _refuse(self, asked: ProcessId, source: ProcessId, arguments: Any, why: str) -> None:
-        if type(arguments) is tuple and len(arguments) == 6:
-            answer = (arguments[4], why)
-            self._dispatch(asked, source, (Command.RPCReply, answer), flags=RELIABLE)
+    def _refuse(self, asked: ProcessId, source: ProcessId, number: int, why: str) -> None:
+        self._dispatch(asked, source, (Command.RPCReply, (number, why)), {"is_answer": True}, flags=RELIABLE)
 
     def _know(self, named: Iterable[ProcessId]) -> None:
         for pid in named:
@@ -280,11 +299,11 @@ class Router(_stock_router):
             self._know(named)
             answer = (nonce, (tuple(self.nodes), tuple(ProcessId.all_named_ids())))
             self.nodes.add(source)
-        self._tell(source, RouterCommands.ACK, answer)
+        self._tell(source, RouterCommands.ACK, answer, is_answer=True)
 
-    def _tell(self, node: ProcessId, command: Any, arguments: Any) -> bool:
+    def _tell(self, node: ProcessId, command: Any, arguments: Any, is_answer: bool = False) -> bool:
         flags = RELIABLE | BROADCAST
-        return self._dispatch(common.pid_of_node(), node, (command, arguments), flags=flags)
+        return self._dispatch(common.pid_of_node(), node, (command, arguments), {"is_answer": is_answer}, flags=flags)
 
     def _is_alive(self, node: ProcessId) -> bool:
         """Whether it answers now, and no other at its address; on the router's thread, which may wait for that."""
@@ -363,6 +382,11 @@ class Router(_stock_router):
                 continue
         if self.running:
             self.log.error("No node has answered at %s:%d for %g s; giving up.", *address, REJOIN_LIMIT_S)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it may be that of a command, which its answer repeats."""
+    return type(value) is int and value.bit_length() <= authority.SEQUENCE_BITS
 
 
 def _decode_apart(data: bytes) -> envelopes.Envelope:

@@ -42,6 +42,8 @@ FLUSH_LIMIT_S = 5.0
 # Of what one peer has sent, and what all have: beyond it no more is read until the process has taken some.
 PEER_LIMIT_BYTES = 16 * 1024 * 1024
 ALL_LIMIT_BYTES = 256 * 1024 * 1024
+# Of all frames that are not whole yet; beyond it the one that has not moved on for the longest goes, with its connection.
+UNFINISHED_LIMIT_BYTES = 64 * 1024 * 1024
 MESSAGE_BYTES = 400  # what a message takes in memory beside its content
 FULL_PAUSE_S = 0.02
 HEAD_BYTES, CODE_BYTES = frames.FRAME.size, handshake.CODE_BYTES
@@ -95,6 +97,8 @@ class TcpTransport(sock.SocketTransport):
             collections.deque()
         )  # (number of the last message, connection, bytes), for each time something was read
         self._untaken_bytes = 0
+        self._unfinished: dict[Inbound, int] = {}  # bytes of a frame that is not whole yet; in the order in which they began
+        self._unfinished_bytes = 0
         self.on_peer_lost: Callable[[Address], object] | None = None  # called with the address of a peer whose connection has ended
         _live.add(self)
 
@@ -284,6 +288,7 @@ class TcpTransport(sock.SocketTransport):
         if inbound in self._inbound:
             self._inbound.discard(inbound)
             self._strangers.discard(inbound)
+            self._unfinished_bytes -= self._unfinished.pop(inbound, 0)
             self.mesgloop.discard(inbound.sock)
             if why is not None:
                 _log.log(logging.WARNING, "drop", "Connection from %s:%d closed: %s", *inbound.address, why)
@@ -303,6 +308,7 @@ class TcpTransport(sock.SocketTransport):
         if inbound.parts or not inbound.is_peer:
             joined = self._joined(inbound, data)
             if joined is None:
+                self._note_unfinished(inbound)
                 return
             data = joined
         try:
@@ -316,6 +322,18 @@ class TcpTransport(sock.SocketTransport):
         else:
             if start < len(data):
                 inbound.parts, inbound.size = [data[start:]], len(data) - start
+            if inbound.size or inbound in self._unfinished:
+                if start:  # something of it was whole, so it moves on
+                    self._unfinished_bytes -= self._unfinished.pop(inbound, 0)
+                self._note_unfinished(inbound)
+
+    def _note_unfinished(self, inbound: Inbound) -> None:
+        self._unfinished_bytes += inbound.size - self._unfinished.get(inbound, 0)
+        self._unfinished[inbound] = inbound.size
+        if not inbound.size:
+            del self._unfinished[inbound]
+        while self._unfinished_bytes > max(UNFINISHED_LIMIT_BYTES, 4 * self.buffer_size):
+            self._drop(next(iter(self._unfinished)), "too much has come of messages that are not whole, and this one does not move on")
 
     def _joined(self, inbound: Inbound, data: bytes) -> bytes | None:
         """All that has arrived with this, and of which nothing is kept then; None while it is too little."""
@@ -446,13 +464,15 @@ class TcpTransport(sock.SocketTransport):
 
     # -- what goes out, on the sender's thread
 
-    def send(self, chunk: bytes, target: Address | None, retry_refused_connections: bool = False, **_: Any) -> None:
+    def send(
+        self, chunk: bytes, target: Address | None, retry_refused_connections: bool = False, is_answer: bool = False, **_: Any
+    ) -> None:
         """Send the message `chunk` to the process that listens at `target` = (host, port): see `links.Links.send`."""
         if target is None:
             raise base.NoTargetTransportException("the receiver has no address for this transport")
         if self._is_closed or self.links is None:
             raise base.InvalidTransportStateException("this process is ending, or has not begun")
-        self.links.send(chunk, target, retry_refused_connections)
+        self.links.send(chunk, target, retry_refused_connections, is_answer)
 
 
 def abandon_inherited(own: Collection[Any]) -> None:

@@ -1,5 +1,6 @@
 """The channel between processes: reliable, in order, authenticated, and bounded."""
 
+import contextlib
 import logging
 import queue
 import socket
@@ -365,8 +366,45 @@ def test_an_error_with_a_connection_that_begins_closes_that_and_others_are_taken
         patch.setattr(handshake, "is_beginning", lambda _data: 1 // 0)
         receiver.wake()
         assert await_that(lambda: is_closed(stranger))
-    assert "ZeroDivisionError" in caplog.text
+    assert await_that(lambda: "ZeroDivisionError" in caplog.text)
     exchange(sender, receiver)
+
+
+def test_of_messages_that_are_not_whole_the_one_that_has_not_moved_on_for_the_longest_gives_way(make, monkeypatch, caplog):
+    monkeypatch.setattr(transport, "UNFINISHED_LIMIT_BYTES", 0)
+    size = 4_000
+    receiver = make(size=size)  # of four such messages together there is room
+    sender = make(size=size)
+    exchange(sender, receiver)
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(receiver)) for _ in range(5)]
+        for number, peer in enumerate(peers):
+            peer.greet()
+            peer.sock.sendall(frames.FRAME.pack(size | frames.ONE) + bytes(size - 10))
+            assert await_that(lambda number=number: len(receiver._unfinished) == min(number + 1, 4))
+        assert peers[0].is_thrown_out()
+        assert receiver._unfinished_bytes == sum(receiver._unfinished.values()) <= 4 * size
+        assert await_that(lambda: "does not move on" in caplog.text)
+        exchange(sender, receiver)
+    assert await_that(lambda: not receiver._unfinished and not receiver._unfinished_bytes)
+
+
+def test_of_links_that_only_answer_so_many_are_kept_and_those_that_the_program_uses_beside_them(make):
+    sender, used, answered = make(), make(), make()
+    for receiver in (used, answered):
+        sender.send(b"an answer", receiver.target, is_answer=True)
+        assert receiver.queue.take() == b"an answer"
+    exchange(sender, used)
+    kept = sender.links.to(used.target)
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2 * links.ANSWER_LINKS)]
+    for each in listeners:
+        sender.send(b"an answer", each.getsockname(), is_answer=True)
+    assert len(sender.links._links) == links.ANSWER_LINKS + 1
+    assert sender.links.to(used.target) is kept
+    exchange(sender, used)
+    exchange(sender, answered)  # over another link
+    for each in listeners:
+        each.close()
 
 
 # -- a connection is between two
