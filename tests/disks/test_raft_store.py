@@ -128,6 +128,16 @@ def test_a_snapshot_of_another_length_is_damage():
         DiskStore(disk, 1)
 
 
+def test_a_snapshot_in_which_a_bit_is_another_is_damage():
+    disk = sim_disk()
+    both = Both(disk)
+    both.append(3)
+    both.snapshot(PART_BYTES + 100)
+    disk._parts[1] = b"\1" + disk._parts[1][1:]
+    with pytest.raises(DamagedError, match="another snapshot than was written"):
+        DiskStore(disk, 1)
+
+
 def test_entries_behind_a_gap_are_damage():
     disk = sim_disk()
     store = DiskStore(disk, 1)

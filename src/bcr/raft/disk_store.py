@@ -7,6 +7,7 @@ replica of the chain (specification, 13.10), so that what is under way is not lo
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 import msgspec
 
@@ -48,12 +49,16 @@ class FieldRecord(msgspec.Struct, frozen=True, tag="field", array_like=True):
 
 
 class LogBase(msgspec.Struct, frozen=True, array_like=True):
-    """Where the log on the disk begins, where the snapshot was taken, how many bytes that has, and who decided there."""
+    """Where the log on the disk begins, where the snapshot was taken, how many bytes that has, and who decided there.
+
+    `snapshot_digest` is that of the snapshot's bytes, for a bit that the disk flips in them makes another state; disks of before have none.
+    """
 
     log: Position = BEGINNING
     snapshot_at: Position = BEGINNING
     snapshot_bytes: int = 0
     members: tuple[int, ...] = ()
+    snapshot_digest: bytes = b""
 
 
 Record = VoteRecord | EntriesRecord | SnapshotRecord | FieldRecord
@@ -83,6 +88,8 @@ def stored_on(content: Content, name: str) -> Stored:
     snapshot = b"".join(content.parts[number] for number in sorted(content.parts))
     if len(snapshot) != base.snapshot_bytes:
         raise DamagedError(f"{name} holds {len(snapshot)} bytes of a snapshot of {base.snapshot_bytes}")
+    if base.snapshot_digest not in (b"", sha256(snapshot).digest()):
+        raise DamagedError(f"{name} holds another snapshot than was written there")
     return Stored(vote.term, vote.voted_for, base.log, tuple(entries), base.snapshot_at, snapshot, standing or None, base.members)
 
 
@@ -176,7 +183,7 @@ class DiskStore:
         self._append()
         parts = {place: snapshot[place * PART_BYTES : (place + 1) * PART_BYTES] for place in range(-(-len(snapshot) // PART_BYTES))}
         former_parts = dict.fromkeys(range(len(parts), self._parts), b"")
-        fact = sealed("base", encode(LogBase(base, snapshot_at, len(snapshot), members)))
+        fact = sealed("base", encode(LogBase(base, snapshot_at, len(snapshot), members, sha256(snapshot).digest())))
         self._disk.checkpoint({"base": fact}, parts | former_parts, self._next_row - 1)
         self._parts = len(parts)
         self._disk.reserve(reserved_for(parts))
