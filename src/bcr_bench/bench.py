@@ -243,7 +243,7 @@ def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given
     if earlier is None:
         print("measuring the parts", file=sys.stderr)
         try:
-            basis = Basis(describe(), measure(), measure_layer(), links())
+            basis = Basis(describe(), measure(), measure_layer(), [] if plan.counts else links())
             counted = [*counts(), counts_unreplicated()] if plan.counts else []
         except LayerError as error:
             print(f"bcr bench: {error}", file=sys.stderr)
