@@ -249,7 +249,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "test": (_test, "run all checks of the project; arguments go to pytest"),
     "matrix": (_matrix, "run the tests on every Python at hand"),
     "soak": (_soak, "start DistAlgo's examples many times, under load, and count hangs"),
-    "install": (_install, "install what an extra needs, before a command asks for it; fast: signatures are checked sooner"),
+    "install": (_install, "install what an extra needs, before a command asks for it"),
     "lock": (_lock, "renew the locked versions, in requirements*.lock"),
     "completion": (_completion, "print what lets a shell complete commands and options"),
     "reference": (_reference, "renew the pages of docs/reference/: scenario files and commands"),

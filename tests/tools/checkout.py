@@ -21,7 +21,8 @@ case "$1 $2" in
         mkdir -p "$made/bin" "$made/site"
         cp "$0" "$made/bin/python" ;;
     *"/pip install" | "-m pip")
-        [ ! -e "$folder/failing" ] || {{ echo "pip says why"; exit 1; }} ;;
+        [ ! -e "$folder/failing" ] || {{ echo "pip says why"; exit 1; }}
+        case "$*" in *-fast.lock) [ ! -e "$folder/no solders" ] || exit 1 ;; esac ;;
     "-c "*purelib*) echo "$(dirname "$0")/../site" ;;
     "-c "*glob*) [ -e "$folder/no wheel" ] || echo "/a wheel/pip" ;;
     "-P -m") exec '{python}' "$@" ;;
@@ -39,7 +40,7 @@ class Checkout:
         self.folder = folder
         self.root = folder / "a checkout"
         self.root.mkdir()
-        for name in ("bcr", "requirements.lock", "pyproject.toml"):
+        for name in ("bcr", "requirements.lock", "requirements-fast.lock", "pyproject.toml"):
             shutil.copy(PROJECT / name, self.root / name)
         (self.root / "src" / "dacurrent").mkdir(parents=True)
         shutil.copy(PROJECT / "src" / "dacurrent" / "dacurrent.pth", self.root / "src" / "dacurrent")

@@ -73,6 +73,11 @@ def test_what_running_needs_is_nothing_else():
     assert set(pinned(lock.path_of(""))) == {canonicalize_name(Requirement(each).name) for each in asked_for("")} | beside
 
 
+def test_what_checks_signatures_sooner_takes_three_packages_more():
+    """Solders, and what it stands on."""
+    assert set(pinned(lock.path_of("fast"))) - set(pinned(lock.path_of(""))) == {"solders", "jsonalias", "typing-extensions"}
+
+
 def test_an_index_set_up_for_pip_is_the_resolvers_too(tmp_path):
     stand_in = tmp_path / "python"
     stand_in.write_text(

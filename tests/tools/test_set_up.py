@@ -43,10 +43,20 @@ def test_every_package_comes_from_the_lock_with_its_hash_and_none_beside(checkou
         (checkout.folder / "no wheel").touch()  # as where a distribution keeps Python's pip to itself
     checkout.run("--help")
     calls = (checkout.folder / "calls").read_text().splitlines()
-    wanted = f"{pip} install --no-deps --require-hashes -r {checkout.root}/requirements.lock"
+    wanted = f"{pip} install --no-deps --require-hashes --only-binary :all: -r {checkout.root}/requirements-fast.lock"
     assert [line for line in calls if " install " in line] == [wanted]
     made = f"-m venv {'' if pip == '-m pip' else '--without-pip '}{checkout.root}/.venv"
     assert [line for line in calls if line.startswith("-m venv")] == [made]
+
+
+def test_what_checks_signatures_sooner_is_left_out_where_it_is_not_to_be_had(checkout):
+    (checkout.folder / "no solders").touch()
+    assert checkout.run("--help")[0] == 0
+    calls = (checkout.folder / "calls").read_text().splitlines()
+    asked = [line.rpartition("/")[2] for line in calls if " install " in line]
+    assert asked == ["requirements-fast.lock", "requirements.lock"]
+    assert checkout.run("--help")[0] == 0
+    assert checkout.times_made() == 1
 
 
 def test_the_checkout_is_on_the_path_of_the_environment_and_cures_distalgo_there(checkout):
@@ -57,7 +67,7 @@ def test_the_checkout_is_on_the_path_of_the_environment_and_cures_distalgo_there
     assert sorted(each.name for each in site.iterdir()) == ["bcr.pth", "dacurrent.pth"]  # in the order that they are read in
 
 
-@pytest.mark.parametrize("name", ["bcr", "requirements.lock", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["bcr", "requirements.lock", "requirements-fast.lock", "pyproject.toml"])
 def test_a_change_of_what_it_is_made_of_makes_it_anew(checkout, name):
     checkout.run("--help")
     with open(checkout.root / name, "a") as file:
