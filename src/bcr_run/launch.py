@@ -17,6 +17,7 @@ from da.common import get_runtime_option
 from bcr.chain.settings import Settings
 from bcr.scenario import Diagnostic, Scenario, ScenarioError, read_scenario
 from bcr.scenario.workload import Filled, RequestSequence
+from bcr.signed import ed25519
 from bcr.stable.disk import DiskError
 from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.record import RunRecord
@@ -140,6 +141,7 @@ def launch_from(arguments: list[str], conclude: Conclude) -> Launch:
             demand_processes(3 + scenario.num_clients + scenario.num_replicas)  # with the start-up, Olympus and who makes replicas
         except TooLittle as little:
             raise BadInput(str(little)) from little
+    ed25519.functions()  # loaded once, here, and inherited by all processes that are forked
     return Launch(
         scenario,
         tuple(warnings),

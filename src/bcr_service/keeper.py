@@ -19,6 +19,7 @@ from bcr.chain.configuration import Configuration
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.settings import Settings
 from bcr.scenario import ScenarioError
+from bcr.signed import ed25519
 from bcr_run import output
 from bcr_run.launch import MESSAGE_OVERHEAD_BYTES, BadInput, settings_of
 from bcr_runtime import ambient
@@ -100,6 +101,7 @@ def launch_from(arguments: list[str]) -> ServiceLaunch:
         )
         for number in range(service.num_gateways)
     )
+    ed25519.functions()  # loaded once, here, and inherited by all processes that are forked
     homes = tuple(service.home_of(number) for number in range(service.num_gateways))
     hosts = service.scenario.hosts
     return ServiceLaunch(service.protocol, settings, gateways, options.lab, options.continued, hosts, options.port_to, homes)

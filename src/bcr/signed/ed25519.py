@@ -8,6 +8,7 @@ shortest form and numbers beyond the order of the group included, which a liar c
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from nacl.bindings import crypto_sign, crypto_sign_BYTES, crypto_sign_open
@@ -72,16 +73,20 @@ def check_by_dalek() -> Check:
     return is_valid
 
 
+@cache
+def functions() -> Functions:
+    """The fastest of those that are installed; found when they are first asked for, because solders takes 30 MiB of address space and
+    20 ms to load. Processes that are forked later inherit them."""
+    return best_functions()
+
+
 def best_functions() -> Functions:
-    """The fastest of those that are installed."""
+    """The same, looked for anew."""
     try:
-        functions = compiled_functions()
+        best = compiled_functions()
     except (ImportError, AttributeError):
-        functions = public_functions()
+        best = public_functions()
     try:
-        return functions._replace(is_valid=check_by_dalek())
+        return best._replace(is_valid=check_by_dalek())
     except ImportError:
-        return functions
-
-
-sign, is_valid = best_functions()
+        return best

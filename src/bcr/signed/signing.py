@@ -57,13 +57,13 @@ class Ed25519:
         return crypto_sign_seed_keypair(seed)[0]
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
-        return ed25519.sign(_signing_key(seed), message)
+        return ed25519.functions().sign(_signing_key(seed), message)
 
     def is_valid(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         try:
             if len(public_key) != crypto_sign_PUBLICKEYBYTES or len(signature) != crypto_sign_BYTES:
                 return False
-            return ed25519.is_valid(public_key, message, signature)
+            return ed25519.functions().is_valid(public_key, message, signature)
         except TypeError:
             return False
 
