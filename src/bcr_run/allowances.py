@@ -8,7 +8,7 @@ import resource
 
 import psutil
 
-LEAST_BYTES = 192 << 20  # of address space, of each process; a small run takes some 100 MiB
+LEAST_BYTES = 224 << 20  # of address space, of each process; a small run takes some 100 MiB, and 30 more with solders
 TASKS = 6  # processes and threads that each process of a run counts as, with some to spare
 LEAST_PROCESSES = 7  # of a run of three replicas and a client
 

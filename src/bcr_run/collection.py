@@ -1,6 +1,7 @@
 """Gathers what the processes report into the record of the run."""
 
 from collections.abc import Collection as Collection_
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -171,13 +172,21 @@ class Collection:
     def has_all_records(self) -> bool:
         return len(self._client_records) == self.settings.num_clients
 
-    def witnesses(self) -> list[int]:
-        """Replicas of the last configuration to ask for the final state, until one gives it: first who has no fault."""
+    def next_witness(self, asked: Sequence[int]) -> int | None:
+        """The replica of the last configuration to ask for the final state when these were; None where it is there, or enough were asked.
+
+        First who has told of its state, for one that came too late to be a member has none, and who has no fault. Of t+1 that have
+        told of theirs one is correct.
+        """
         number = self.configurations[-1].statement.number
         struck, spoiled = struck_by(self.faults), spoiled_by(self.faults)
-        positions = [position for position in range(self.settings.num_replicas) if (number, position) not in spoiled]
-        positions.sort(key=lambda position: (number, position) in struck)
-        return positions[: self.settings.t + 1] or [0]
+        told = [report.statement for place, report in self._reports.items() if place[0] == number]
+        has_told = {report.position for report in told if report.state_digest is not None}
+        if self._final_state is not None or len(has_told.intersection(asked)) > self.settings.t:
+            return None
+        left = [each for each in range(self.settings.num_replicas) if (number, each) not in spoiled and each not in asked]
+        left.sort(key=lambda position: (position not in has_told, (number, position) in struck))
+        return left[0] if left else None if asked else 0
 
     def told(self) -> int:
         """Rises whenever a replica gives account of itself, or a piece of its state."""

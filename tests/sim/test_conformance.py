@@ -113,6 +113,13 @@ def test_a_configuration_in_which_nothing_was_learned_may_be_begun_anew():
     assert walked([*started(0), order(0, 0), Step("learn", 0, slot=0, digest=b"x"), *anew])[1] is not None
 
 
+def test_after_a_configuration_that_never_came_up_the_next_begins_with_what_there_was_before():
+    assert walked([Step("issue", 0), Step("issue", 1), Step("begin", 1, digest=b"empty")])[1] is None
+    later = [Step("issue", 1), Step("issue", 2), Step("begin", 2, digest=b"empty")]
+    assert walked([*started(0), *later])[1] is None
+    assert walked([*started(0), order(0, 0), Step("learn", 0, slot=0, digest=b"x"), *later])[1] is not None
+
+
 def test_what_a_replica_did_that_is_not_correct_any_more_is_not_held_against_others():
     figure = Figure()
     for step in [*started(0, 1), order(0, 0)]:

@@ -147,7 +147,7 @@ def closed(*descriptors):
     return {"preexec_fn": lambda: [os.close(each) for each in descriptors]}
 
 
-MEMORY = "a process of a run needs 192 MiB of address space, and {} MiB are allowed: raise it with ulimit -v 196608"
+MEMORY = "a process of a run needs 224 MiB of address space, and {} MiB are allowed: raise it with ulimit -v 229376"
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 

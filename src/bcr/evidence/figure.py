@@ -141,7 +141,9 @@ class Figure:
         self._configurations[step.configuration] = _Configuration()
 
     def _begin(self, step: Step) -> None:
-        before = max((number for number in self._configurations if number < step.configuration), default=None)
+        # Where Olympus begins again with what it had (specification, 7.10), that is what the latest had that came up.
+        numbers = [number for number, each in self._configurations.items() if step.members or each.beginning is not None]
+        before = max((number for number in numbers if number < step.configuration), default=None)
         if before is None:  # the first that came up, though perhaps not of number 0: it begins with nothing
             self._at(step).beginning = step.digest
             return
