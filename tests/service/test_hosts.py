@@ -210,7 +210,7 @@ def test_gateways_on_hosts_serve_and_a_host_that_dies_takes_only_its_own(hosts):
     assert len(heard) > 10
     assert not [content for _, _, content in heard if b"said-at-host3" in content or MAGIC in content]
     assert hosts.status()["gateways"] == ["172.28.0.10:8080", "172.28.0.11:8080", "172.28.0.13:8080"]
-    assert hosts.status()["gone"] == []
+    hosts.wait_until(lambda: hosts.status()["gone"] == [])  # gateways are told of each other a moment later
     hosts.kill("host3")
     assert hosts.ask("PUT", "/keys/y?timeout_ms=60000", b"2", at="host1")[0] == 204
     assert hosts.ask("GET", "/keys/y?timeout_ms=60000")[1] == b"2"
@@ -224,7 +224,7 @@ def test_gateways_on_hosts_serve_and_a_host_that_dies_takes_only_its_own(hosts):
     hosts.olympus().kill()  # its replicas with it, and no gateway
     assert hosts.ask("PUT", "/keys/y?timeout_ms=60000", b"4", at="host3")[0] == 204
     assert hosts.ask("GET", "/keys/y?timeout_ms=60000", at="host1") == (200, b"4")
-    assert hosts.status()["gone"] == []
+    hosts.wait_until(lambda: hosts.status()["gone"] == [])  # gateways are told of each other a moment later
     assert set(hosts.end().values()) == {0}
 
 
@@ -317,7 +317,10 @@ def test_on_loopback_addresses_the_cookie_is_enough_and_a_gateway_that_cannot_li
             time.sleep(0.1)
         assert asked("PUT", "127.0.0.2", free[2], "/keys/x?timeout_ms=60000", b'"there"') is not None
         assert asked("GET", "127.0.0.1", free[1], "/keys/x?timeout_ms=60000") == b'"there"'
-        assert json.loads(asked("GET", "127.0.0.1", free[1], "/admin/status"))["gone"] == [2]
+        # Gateways are told of each other a moment later than the file is written.
+        while json.loads(asked("GET", "127.0.0.1", free[1], "/admin/status"))["gone"] != [2]:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
         assert not (tmp_path / "service" / "tls").exists()
         assert not (tmp_path / "127.0.0.2" / "tls" / CERTIFICATE).exists()
 
