@@ -6,6 +6,7 @@ import queue
 import random
 import socket
 import ssl
+import time
 
 import pytest
 import trustme
@@ -75,6 +76,14 @@ def keep(folder, certificate, authority):
     return folder
 
 
+def until(holds):
+    """Wait for what the thread of the other end does a moment later."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
 def refusal(sender, receiver):
     """Why a message is not taken."""
     with pytest.raises(base.TransportException) as told:
@@ -131,8 +140,11 @@ def test_a_certificate_that_is_not_this_hosts_own_is_refused_with_one_line(make,
     here = make(HERE, wrong if who == "sender" else authority.issue_cert(HERE))
     there = make(THERE, wrong if who == "receiver" else authority.issue_cert(THERE))
     told = refusal(here, there)
-    lines = [told, *(record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)]
-    assert [line for line in lines if any(word in line for word in words.split("|"))], lines
+
+    def lines():
+        return [told, *(record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)]
+
+    until(lambda: any(word in line for line in lines() for word in words.split("|")))
     assert len(caplog.records) <= 1
     assert there.queue.empty()
 
@@ -141,8 +153,8 @@ def test_who_has_the_cookie_and_no_certificate_is_refused_with_one_line(make, au
     here, there = make(HERE, None), make(THERE, authority.issue_cert(THERE))
     with pytest.raises(base.TransportException):
         here.links.connect(there.target, 2.0)
+    until(lambda: [record for record in caplog.records if record.name == "da.transport"])
     lines = [record.getMessage() for record in caplog.records if record.name == "da.transport"]
-    assert lines
     assert "it does not speak TLS as this host does" in lines[0]
     assert there.queue.empty()
 
@@ -155,6 +167,7 @@ def test_who_speaks_tls_and_shows_no_certificate_is_refused_with_one_line(make, 
         speaking.settimeout(LIMIT_S)
         with pytest.raises(ssl.SSLError, match="certificate required|CERTIFICATE_REQUIRED"):
             speaking.recv(1)
+    until(lambda: caplog.records)
     assert [record.getMessage().partition("closed: ")[2] for record in caplog.records] == ["it shows no certificate"]
 
 
