@@ -72,7 +72,7 @@ ARROWS = {
         "uvicorn",
         "yaml",
     },
-    "bcr_fuzz": HARNESS | {"bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
+    "bcr_fuzz": HARNESS | {"bcr_service", "bcr_sim", "da", "dacurrent", "msgspec", "psutil", "rich"},
     "bcr_show": {"bcr", "bcr_run", "bcr_runtime", "msgspec"},
     "bcr_spec": HARNESS | {"Figure2", "Shuttle", "bcr_sim", "da", "msgspec", "rich"},
     "bcr_tools": HARNESS

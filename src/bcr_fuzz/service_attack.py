@@ -23,7 +23,6 @@ from typing import Any
 
 import psutil
 
-from bcr_fuzz.certificate import HOST, write_certificate
 from bcr_fuzz.families import family_of, most_descriptors, most_mib
 from bcr_fuzz.fuzz import SPARE_MIB, Budget, FuzzMeasurement, FuzzTally
 from bcr_fuzz.honest_caller import CALL_LIMIT_S, HonestCaller
@@ -31,6 +30,7 @@ from bcr_fuzz.http_answers import AnswerReader, NoAnswer
 from bcr_fuzz.http_requests import Scene, scene_of
 from bcr_fuzz.turns import Turns, discarding
 from bcr_run.extras import demand
+from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
 from bcr_runtime.places import SOURCES
 
 FILE = """t = 1
@@ -42,7 +42,8 @@ distraft[1] = 127.0.0.1:0
 """
 WITH_TOKEN = "token_file = own.token\n"
 WITHOUT_TOKEN = "zatt[0] = 127.0.0.1:0\n"  # which has no way to show one
-WITH_TLS = "tls_certificate = own.pem\ntls_key = own.key\n"
+WITH_TLS = f"tls_certificate = {CERTIFICATE}\ntls_key = {KEY}\n"
+HOST = "127.0.0.1"
 KINDS = 3  # of services that a budget is shared out to: open, with a token, with TLS
 LEAST_OF_ONE, MOST_OF_ONE = 1_000, 25_000  # requests to one service, before the next is begun
 AT_ONCE = 64  # connections on which something happens
@@ -68,6 +69,13 @@ class NotReady(Exception):
     """The service that was to be attacked cannot be; the text says why."""
 
 
+def certify(folder: Path) -> None:
+    """Make a certificate for HOST there, its key, and the authority that callers are to trust and nobody else."""
+    from bcr_service.certificates import Authority, HostFolder
+
+    Authority(folder / "authority", ()).issue_own(HOST, HOST, HostFolder(folder))
+
+
 class CallerTarget:
     """A service that is under way: its ports by interface, its token, whom its callers trust, and what is known of it outside."""
 
@@ -81,8 +89,10 @@ class CallerTarget:
             file = folder / "own.token"
             file.touch(0o600)
             file.write_text(self.token)
-        self.certificate = write_certificate(folder) if has_tls else ()
-        self.trust = ssl.create_default_context(cafile=self.certificate[0]) if self.certificate else None
+        if has_tls:
+            certify(folder)
+        self.certificate = (folder / CERTIFICATE, folder / KEY) if has_tls else ()
+        self.trust = ssl.create_default_context(cafile=folder / AUTHORITY) if has_tls else None
         (folder / "own.config").write_text(FILE + (WITH_TOKEN if has_token else WITHOUT_TOKEN) + (WITH_TLS if has_tls else ""))
         command = [sys.executable, "-P", "-m", "bcr_tools.cli", "serve", "own.config", "--data", "data", "--log-folder", "logs"]
         with open(folder / "output", "wb") as output:

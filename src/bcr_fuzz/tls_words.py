@@ -8,7 +8,7 @@ from bcr_fuzz.fuzz import changed_bytes
 HANDSHAKE, ALERT, APPLICATION_DATA = 22, 21, 23  # kinds of records (RFC 8446, 5.1)
 RECORD_KINDS = (HANDSHAKE, ALERT, APPLICATION_DATA, 20, 0, 255)
 _CIPHERS = (0x1301, 0x1302, 0x1303, 0xC02B, 0xC02F)
-_X25519, _ED25519 = 0x001D, 0x0807
+_X25519, _ECDSA_P256, _ED25519 = 0x001D, 0x0403, 0x0807
 _SUPPORTED_GROUPS, _SIGNATURE_ALGORITHMS, _SUPPORTED_VERSIONS, _KEY_SHARE = 10, 13, 43, 51
 
 
@@ -19,7 +19,7 @@ def client_hello(chance: random.Random) -> bytes:
         struct.pack(">HH", kind, len(body)) + body
         for kind, body in (
             (_SUPPORTED_GROUPS, struct.pack(">HH", 2, _X25519)),
-            (_SIGNATURE_ALGORITHMS, struct.pack(">HH", 2, _ED25519)),
+            (_SIGNATURE_ALGORITHMS, struct.pack(">3H", 4, _ECDSA_P256, _ED25519)),
             (_SUPPORTED_VERSIONS, b"\x04\x03\x04\x03\x03"),
             (_KEY_SHARE, struct.pack(">H", len(key)) + key),
         )

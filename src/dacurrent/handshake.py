@@ -35,6 +35,7 @@ from nacl.bindings import crypto_box_keypair, crypto_scalarmult
 if TYPE_CHECKING:
     from dacurrent.sockets import Address
 
+TLS_FOLDER_VARIABLE = "DA_TLS_FOLDER"  # where it names a folder, connections are TLS below the handshake (see `tls`)
 MAGIC = b"da\x00\x02dac4"
 NONCE_BYTES = 16
 IDENTITY_BYTES = 32

@@ -7,14 +7,12 @@ counts from the next connection on.  Without the variable nothing of this is loa
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 from typing import Any
 
 from dacurrent.handshake import HandshakeError
 
-FOLDER_VARIABLE = "DA_TLS_FOLDER"
 KEY, CERTIFICATE, AUTHORITY = "key.pem", "certificate.pem", "authority.pem"
 RECORD_BYTES = 16 * 1024  # the largest piece in which anything arrives
 _NO_CERTIFICATE = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
@@ -60,6 +58,13 @@ class TlsSocket(ssl.SSLSocket):
             return super().send(data, flags)
         except ssl.SSLError as error:
             raise _problem(error) from error
+
+    def demand_address(self, host: str) -> None:
+        """Raises HandshakeError unless the other end, which TLS has begun with, has a certificate of the address that it comes from."""
+        shown: Any = self.getpeercert() or {}
+        addresses = [value for kind, value in shown.get("subjectAltName", ()) if kind == "IP Address"]
+        if host not in addresses:
+            raise HandshakeError(f"its certificate is of {', '.join(addresses) or 'no address'}, and not of {host}")
 
     def sendmsg(self, buffers: Any, *_: Any) -> int:  # type: ignore[override]
         return self.send(b"".join(buffers))
@@ -107,20 +112,6 @@ class HostCertificates:
         if protocol == ssl.PROTOCOL_TLS_SERVER:
             context.num_tickets = 0  # of what a process opened it takes nothing but the end
         return context
-
-
-def demand_of(connection: TlsSocket, host: str) -> None:
-    """Raises HandshakeError unless the other end, which TLS has begun with, has a certificate of the address that it comes from."""
-    shown: Any = connection.getpeercert() or {}
-    addresses = [value for kind, value in shown.get("subjectAltName", ()) if kind == "IP Address"]
-    if host not in addresses:
-        raise HandshakeError(f"its certificate is of {', '.join(addresses) or 'no address'}, and not of {host}")
-
-
-def certificates_here() -> HostCertificates | None:
-    """Those of this host, where the environment names their folder."""
-    folder = os.environ.get(FOLDER_VARIABLE)
-    return HostCertificates(Path(folder)) if folder else None
 
 
 def _problem(error: ssl.SSLError) -> Exception:

@@ -17,21 +17,24 @@ from __future__ import annotations
 import collections
 import functools
 import logging
+import os
 import random
 import socket
 import time
 import weakref
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from da import common
 from da.transport import base, sock
 
-from dacurrent import frames, handshake, links, origins, sockets, tls
+from dacurrent import frames, handshake, links, origins, sockets
 from dacurrent.limited import PROVOKED, LimitedLog
 
 if TYPE_CHECKING:
     from dacurrent.sockets import Address
+    from dacurrent.tls import HostCertificates, TlsSocket
 
 BACKLOG = 1_024
 BIND_ATTEMPTS = 100
@@ -87,7 +90,7 @@ class TcpTransport(sock.SocketTransport):
         super().__init__(authkey)
         self.links: links.Links | None = None
         self.identity = handshake.Identity()
-        self.certificates: tls.HostCertificates | None = None
+        self.certificates: HostCertificates | None = None
         self._inbound: set[Inbound] = set()
         self._strangers: set[Inbound] = set()  # of these, those that have not proved their cookie yet
         self._is_paused = False
@@ -159,7 +162,7 @@ class TcpTransport(sock.SocketTransport):
     def start(self, queue: Any, mesgloop: Any = None) -> None:
         super().start(queue, mesgloop)
         host = socket.gethostbyname(self.hostname)
-        self.certificates = tls.certificates_here()
+        self.certificates = _certificates_here()
         self.links = links.Links(host, self.port, self.buffer_size, self.authkey, self.mesgloop, self.identity, self.certificates)
         self.mesgloop.ticks.append(self._tick)
         self.mesgloop.flush = self.links.flush
@@ -252,8 +255,7 @@ class TcpTransport(sock.SocketTransport):
 
     def _secure(self, inbound: Inbound, _events: int = 0) -> None:
         """Go on with the handshake of TLS; when it is done, what arrives is read as on any connection."""
-        connection = inbound.sock
-        assert isinstance(connection, tls.TlsSocket)
+        connection = cast("TlsSocket", inbound.sock)
         try:
             connection.do_handshake()
             self._demand_certified(inbound, connection)
@@ -268,9 +270,9 @@ class TcpTransport(sock.SocketTransport):
             self._read(inbound)
 
     @staticmethod
-    def _demand_certified(inbound: Inbound, connection: tls.TlsSocket) -> None:
+    def _demand_certified(inbound: Inbound, connection: TlsSocket) -> None:
         try:
-            tls.demand_of(connection, inbound.address[0])
+            connection.demand_address(inbound.address[0])
         except handshake.HandshakeError:
             connection.send(handshake.REFUSED_HELLO)  # else it would come again and again
             raise
@@ -481,3 +483,13 @@ def abandon_inherited(own: Collection[Any]) -> None:
         if transport not in own:
             transport.abandon()
             _live.discard(transport)
+
+
+def _certificates_here() -> HostCertificates | None:
+    """Those of this host, where the environment names their folder; elsewhere nothing of TLS is loaded."""
+    folder = os.environ.get(handshake.TLS_FOLDER_VARIABLE)
+    if not folder:
+        return None
+    from dacurrent.tls import HostCertificates
+
+    return HostCertificates(Path(folder))

@@ -2,7 +2,6 @@
 
 import datetime
 import logging
-import queue
 import random
 import socket
 import ssl
@@ -10,30 +9,13 @@ import time
 
 import pytest
 import trustme
-from da import common
 from da.transport import base
 from da.transport import manager as stock
+from transports import COOKIE, LIMIT_S, Inbox
 
-from dacurrent import frames, handshake, links, tls, transport
-from dacurrent.limited import LimitedLog
+from dacurrent import handshake, tls, transport
 
-COOKIE = b"cookie of the tests"
-LIMIT_S = 20
 HERE, THERE = "127.0.0.1", "127.0.0.2"
-
-
-class Inbox(queue.Queue):
-    """Takes what a transport passes on."""
-
-    def __len__(self):
-        return self.qsize()
-
-    def append(self, item):
-        self.put(item)
-
-    def take(self):
-        _transport, data, _address = self.get(timeout=LIMIT_S)
-        return data
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +24,15 @@ def authority():
 
 
 @pytest.fixture
-def make(monkeypatch, tmp_path, authority):
-    """Makes a running transport at an address, with the certificate that is given, or none; all end with the test."""
-    made = []
-    options = {"message_buffer_size": 1 << 21, "hostname": HERE, "min_port": 10_000, "max_port": 60_000}
-    monkeypatch.setattr(common, "GlobalOptions", options)
-    for module in (frames, links, transport):
-        monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger("da.transport")))
+def make(options, made, monkeypatch, tmp_path, authority):
+    """Makes a running transport at an address, with the certificate that is given, or none."""
+    options["message_buffer_size"] = 1 << 21
 
     def one(host, certificate, trusts=authority):
-        monkeypatch.delenv(tls.FOLDER_VARIABLE, raising=False)
+        monkeypatch.delenv(handshake.TLS_FOLDER_VARIABLE, raising=False)
         if certificate is not None:
-            monkeypatch.setenv(tls.FOLDER_VARIABLE, str(keep(tmp_path / f"{host} {len(made)}", certificate, trusts)))
+            folder = keep(tmp_path / f"{host} {len(made)}", certificate, trusts)
+            monkeypatch.setenv(handshake.TLS_FOLDER_VARIABLE, str(folder))
         each = transport.TcpTransport(COOKIE)
         each.initialize(port=0, hostname=host)
         each.target = (host, each.port)
@@ -61,10 +40,7 @@ def make(monkeypatch, tmp_path, authority):
         made.append(each)
         return each
 
-    yield one
-    for each in made:
-        each.close()
-        each.mesgloop.stop()
+    return one
 
 
 def keep(folder, certificate, authority):

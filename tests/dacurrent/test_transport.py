@@ -2,46 +2,21 @@
 
 import contextlib
 import logging
-import queue
 import socket
 import threading
 import time
 
 import pytest
-from da import common
 from da.transport import base
 from da.transport import manager as stock
+from transports import COOKIE, LIMIT_S, Inbox
 
 from dacurrent import frames, handshake, link, links, logfiles, sockets, transport
-from dacurrent.limited import LimitedLog
-
-COOKIE = b"cookie of the tests"
-LIMIT_S = 20
-
-
-class Inbox(queue.Queue):
-    """Takes what a transport passes on."""
-
-    def __len__(self):
-        return self.qsize()
-
-    def append(self, item):
-        self.put(item)
-
-    def take(self):
-        _transport, data, _address = self.get(timeout=LIMIT_S)
-        return data
 
 
 @pytest.fixture
-def make(monkeypatch):
-    """Makes running transports, which end with the test."""
-    made = []
-    options = {"message_buffer_size": 1 << 20, "hostname": "127.0.0.1", "min_port": 10_000, "max_port": 60_000}
-    monkeypatch.setattr(common, "GlobalOptions", options)
-    for module in (frames, links, transport):
-        monkeypatch.setattr(module, "_log", LimitedLog(logging.getLogger("da.transport")))
-    monkeypatch.setattr(links, "_ended_log", LimitedLog(logging.getLogger("da.transport.ended")))
+def make(options, made):
+    """Makes running transports."""
 
     def one(cookie=COOKIE, size=None, is_awake=True, **params):
         options["message_buffer_size"] = size or 1 << 20
@@ -54,10 +29,7 @@ def make(monkeypatch):
         made.append(each)
         return each
 
-    yield one
-    for each in made:
-        each.close()
-        each.mesgloop.stop()
+    return one
 
 
 def receive(connection, count):

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from bcr_fuzz import fuzz, service_attack
-from bcr_fuzz.certificate import write_certificate
 from bcr_fuzz.http_answers import AnswerReader, NoAnswer
 from bcr_fuzz.http_requests import scene_of
 from bcr_fuzz.tls_words import HANDSHAKE, client_hello
+from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
 
 INTERFACES = ("gateway", "distraft", "keyvalue", "zatt")
 SCENES = 2_000
@@ -69,14 +69,14 @@ def handshaken(begin, context):
 
 def test_a_hello_is_one_and_a_certificate_is_good_for_who_trusts_it(tmp_path):
     """Beginnings that every server refuses at once would show nothing of what it holds for a handshake."""
-    certificate, key = write_certificate(tmp_path)
-    assert key.stat().st_mode & 0o077 == 0
+    service_attack.certify(tmp_path)
+    assert (tmp_path / KEY).stat().st_mode & 0o077 == 0
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(tmp_path / CERTIFICATE, tmp_path / KEY)
     for seed in range(20):
         assert handshaken(client_hello(random.Random(seed)), context)[0] == HANDSHAKE
     client, answered = ssl.MemoryBIO(), ssl.MemoryBIO()
-    trusting = ssl.create_default_context(cafile=certificate).wrap_bio(client, answered, server_hostname="127.0.0.1")
+    trusting = ssl.create_default_context(cafile=tmp_path / AUTHORITY).wrap_bio(client, answered, server_hostname="127.0.0.1")
     with contextlib.suppress(ssl.SSLWantReadError):
         trusting.do_handshake()
     client.write(handshaken(answered.read(), context))

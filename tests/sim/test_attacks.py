@@ -52,3 +52,14 @@ def test_where_t_plus_1_are_enough_an_accepted_append_is_lost_and_said_to_be(fil
         lost = [breach for breach in outcome.breaches if breach.startswith("results: client 0, request 1: accepted")]
         assert lost, (seed, outcome.breaches)
         assert outcome.judgement.status != "pass", seed
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file not in LOSSES], ids=stem)
+def test_where_t_plus_1_are_enough_nothing_else_is_lost_but_a_checkpoint_that_one_lacks_can_be_the_end(file):
+    for seed in SEEDS:
+        outcome = run_text(text_of(seed, file.read_text(), None, "quorum"))
+        if file.stem == "bounced_checkpoint_then_crash":
+            first, *_ = outcome.breaches
+            assert first == "liveness: no reconfiguration from configuration 0: fewer than t+1 usable answers", seed
+        else:
+            assert outcome.breaches == (), seed
