@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bcr_fuzz.families import most_descriptors, most_mib
 from bcr_fuzz.fuzz import Budget, FuzzMeasurement, FuzzTally, changed_bytes, changed_content, odd_value
 from bcr_fuzz.turns import Turns, discarding
+from bcr_run.supervision import end_with_us
 from bcr_runtime.places import SOURCES
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class Target:
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                preexec_fn=end_with_us,  # noqa: PLW1509 - see there
             )
         self.processes: list[Any] = []
         self.samples: list[bytes] = []

@@ -30,6 +30,7 @@ from bcr_fuzz.http_answers import AnswerReader, NoAnswer
 from bcr_fuzz.http_requests import Scene, scene_of
 from bcr_fuzz.turns import Turns, discarding
 from bcr_run.extras import demand
+from bcr_run.supervision import end_with_us
 from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
 from bcr_runtime.places import SOURCES
 
@@ -97,7 +98,8 @@ class CallerTarget:
         command = [sys.executable, "-P", "-m", "bcr_tools.cli", "serve", "own.config", "--data", "data", "--log-folder", "logs"]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True,
+                preexec_fn=end_with_us,  # noqa: PLW1509 - see there
             )
         assert self.process.stdout is not None
         self.ports: dict[str, list[int]] = {}

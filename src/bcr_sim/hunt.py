@@ -78,13 +78,11 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError("--sessions: authentication = hmac has no credentials")
         if options.conformance and options.protocol != "shuttle":
             raise ValueError(f"--conformance: {FIGURE_OF_THE_PAPER} is of the chain, and --protocol is {options.protocol}")
-        if options.conformance:
-            demand_chain([read_scenario(find_scenario(name))[0] for name in options.files], FIGURE_OF_THE_PAPER)
         seeds = _shard(range(options.seed, options.seed + options.count), options.shard)
         if options.object not in (None, FROM_THE_SEED):
             options.object = located(options.object, Path())
             named(options.object)
-        bases: list[str | None] = [_text_of(name, options.authentication) for name in options.files] or [None]
+        bases: list[str | None] = [_text_of(name, options.authentication, options.conformance) for name in options.files] or [None]
         campaign = Campaign(options.output) if options.output else None
     except (ValueError, ObjectNotFound, ScenarioError, ScenarioNotFound, OSError) as error:
         print(f"bcr hunt: {error}", file=sys.stderr)
@@ -118,9 +116,12 @@ def _shard(seeds: range, shard: str) -> range:
     return seeds[int(number) - 1 :: int(count)]
 
 
-def _text_of(name: str, authentication: Authentication | Literal["any"] | None) -> str:
+def _text_of(name: str, authentication: Authentication | Literal["any"] | None, conforms: bool) -> str:
     path = find_scenario(name)
-    demand_simulable(read_scenario(path)[0])
+    scenario = read_scenario(path)[0]
+    demand_simulable(scenario)
+    if conforms:
+        demand_chain([scenario], FIGURE_OF_THE_PAPER)
     if path.suffix != ".config":
         raise ValueError(f"{name}: a hunt takes .config files")
     text = located_text(path)

@@ -3,8 +3,11 @@
 import logging
 import random
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from bcr_fuzz import fuzz, runs
@@ -193,3 +196,24 @@ def test_a_channel_of_somebody_is_quiet_and_leaves_logs_and_options_as_they_were
     with runs._channel():
         assert log.level == logging.CRITICAL
     assert (log.level, common.GlobalOptions) == (before, options)
+
+
+ATTACKER = """
+import pathlib, sys, time
+from bcr_fuzz import runs
+run = runs.Target(pathlib.Path(sys.argv[1]), 1, 1_000_000)
+print(run.process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_where_the_attacker_is_killed_its_run_ends_with_it(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ATTACKER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as attacker:
+        try:
+            run = psutil.Process(int(attacker.stdout.readline()))
+        finally:
+            attacker.kill()
+    _, alive = psutil.wait_procs([run], timeout=60)
+    for each in alive:
+        each.kill()
+    assert not alive
