@@ -92,7 +92,12 @@ class Target:
         command = [sys.executable, "-c", RUN.format(file=str(self.seen), samples=SAMPLES), *node, *run]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                command,
+                cwd=SOURCES,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
                 preexec_fn=end_with_us,  # noqa: PLW1509 - see there
             )
         self.processes: list[Any] = []

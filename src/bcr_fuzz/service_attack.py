@@ -98,7 +98,12 @@ class CallerTarget:
         command = [sys.executable, "-P", "-m", "bcr_tools.cli", "serve", "own.config", "--data", "data", "--log-folder", "logs"]
         with open(folder / "output", "wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True,
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                start_new_session=True,
                 preexec_fn=end_with_us,  # noqa: PLW1509 - see there
             )
         assert self.process.stdout is not None

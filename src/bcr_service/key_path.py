@@ -16,4 +16,5 @@ class AnyText(Convertor[str]):
 
 
 register_url_convertor("any", AnyText())
-KEY_PATH = "/keys/{key:any}"
+KEY_PREFIX = "/keys/"
+KEY_PATH = KEY_PREFIX + "{key:any}"

@@ -19,6 +19,7 @@ class Metrics:
 
     def __init__(self, gateway: "GatewayState") -> None:
         self._registry = CollectorRegistry()
+        self._counted: dict[tuple[str, int], Counter] = {}
         self._calls = Counter("bcr_http_requests", "Calls answered, by method and status", ["method", "status"], registry=self._registry)
         self._seconds = Histogram(
             "bcr_ask_seconds", "From a call to the answer of those who serve", buckets=BUCKETS, registry=self._registry
@@ -27,7 +28,10 @@ class Metrics:
 
     def called(self, method: str, status: int) -> None:
         """A call has been answered so."""
-        self._calls.labels(method, str(status)).inc()
+        counted = self._counted.get((method, status))
+        if counted is None:
+            counted = self._counted[method, status] = self._calls.labels(method, str(status))
+        counted.inc()
 
     def answered(self, seconds: float) -> None:
         """The chain has answered after so long."""

@@ -14,6 +14,7 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bcr_service.access import OPEN, Application, guarded, tls_context, token_in
+from bcr_service.bodies import IS_WHOLE
 from bcr_service.door import MOST_CONNECTIONS, Door, GuestProtocol, places_of_each
 from bcr_service.gateway import GatewayState
 from bcr_service.metrics import Metrics
@@ -100,6 +101,8 @@ class LimitedProtocol(HttpToolsProtocol, GuestProtocol):
         self._has_moved = True
         super().on_message_complete()
         if not self.cycle.response_complete:
+            scope: Any = self.cycle.scope
+            scope[IS_WHOLE] = True
             self.guest.is_awaited()
 
     def on_response_complete(self) -> None:
@@ -151,6 +154,7 @@ def http_port(app: Application, gateway: GatewayState, for_everybody: Collection
         log_config=None,
         log_level="error",  # warnings are of what callers send, and so without end
         access_log=False,
+        proxy_headers=False,  # nobody's address matters
         server_header=False,
         timeout_keep_alive=IDLE_LIMIT_S,
         timeout_graceful_shutdown=int(STOP_LIMIT_S),

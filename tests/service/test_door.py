@@ -222,9 +222,20 @@ def test_bodies_that_come_slowly_give_way_where_the_buffer_is_full(short):
     short.setattr(bodies, "SMALL_BYTES", 10)
     short.setattr(bodies, "YOUNG_S", 0.0)
     short.setattr(bodies, "BUFFER", bodies.BodyBuffer(100))
-    with opened() as address, connected(address, PUT + b"x" * 60) as slow, connected(address, PUT + b"x" * 100) as quick:
-        assert answer_of(quick) == (b"200", b"100")
+    with opened() as address, connected(address, PUT + b"x" * 60) as slow, connected(address, PUT + b"x" * 60) as quick:
         assert answer_of(slow)[0] == b"408"
+        quick.sendall(b"x" * 40)
+        assert answer_of(quick) == (b"200", b"100")
+
+
+def test_a_body_that_is_there_with_its_head_needs_no_place_and_may_be_no_larger_than_others(short):
+    short.setattr(bodies, "SMALL_BYTES", 10)
+    short.setattr(bodies, "BUFFER", bodies.BodyBuffer(50))
+    with opened() as address, connected(address, PUT + b"x" * 100) as caller:
+        assert answer_of(caller) == (b"200", b"100")
+        short.setattr(bodies, "BODY_LIMIT_BYTES", 99)
+        caller.sendall(PUT + b"x" * 100)
+        assert answer_of(caller)[0] == b"413"
 
 
 def test_where_nobody_has_to_give_way_a_body_is_refused_and_nothing_has_happened(short):

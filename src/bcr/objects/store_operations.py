@@ -90,7 +90,7 @@ def value_of(text: str) -> str:
     if _is_deep(text):
         raise NoOperation(f"JSON of more than {DEPTH_LIMIT} lists and objects within each other")
     try:
-        json.loads(text, parse_int=_unread, parse_float=_unread, parse_constant=_refused)
+        _JSON.decode(text)
     except ValueError as error:
         raise NoOperation(f'expected JSON such as 5, "text" or [1,2], found {text[:40]!r}') from error
     return text.strip(BLANKS)
@@ -102,6 +102,10 @@ def _unread(_number: str) -> None:
 
 def _refused(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+# One for all: to make one takes as long as to use it.
+_JSON = json.JSONDecoder(parse_int=_unread, parse_float=_unread, parse_constant=_refused)
 
 
 def _is_deep(text: str) -> bool:
