@@ -44,7 +44,11 @@ def main(arguments: list[str]) -> int:
     """`bcr serve`; the exit statuses are those of EPILOG."""
     parser = argparse.ArgumentParser(prog="bcr serve", description=__doc__, epilog=EPILOG)
     parser.add_argument("file", nargs="?", default=DEFAULT_FILE, metavar="FILE", help="what is to be served (default: %(default)s)")
-    parser.add_argument("--lab", action="store_true", help="let callers kill, pause and resume replicas, by /lab/…")
+    parser.add_argument(
+        "--lab",
+        action="store_true",
+        help="let callers kill, pause and resume replicas, cut links and the power, and give replicas faults, by /lab/…",
+    )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="where the disks are, in place of what FILE says (default: data)")
     parser.add_argument("--log-folder", type=Path, metavar="FOLDER", help="where to put the folder of the processes' logs")
     formerly(parser, "--log-folder", "--log-dir")

@@ -19,7 +19,8 @@ import msgspec
 
 from bcr.objects.finding import DEFAULT
 from bcr.scenario import Scenario
-from bcr.scenario.reading import parse_scenario, read_scenario
+from bcr.scenario.reading import parse_scenario
+from bcr.scenario.scenario_paths import read_scenario
 from bcr.scenario.values import Acceptance, Simulation
 from bcr.signed.authentication import Authentication, sizes
 from bcr_run.supervision import end_with_us

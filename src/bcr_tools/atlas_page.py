@@ -23,6 +23,7 @@ def table(atlas: Atlas, outcomes: Mapping[Cell, CellOutcome], how: str) -> str:
     rules = atlas.rules()
     headings = ["t", "position", "trigger", "failure", "outcome", "prescribed", *atlas.cell.COLUMNS]
     command = "./bcr atlas" if atlas.protocol.is_replaced else f"./bcr atlas --protocol {atlas.protocol.name}"
+    command += " --simulated" * how.startswith("simulated")
     lines = [
         f"# {atlas.title}",
         "",

@@ -16,7 +16,8 @@ Written by `./bcr reference` from the parsers by which the commands read their a
 
 `./bcr COMMAND --help` says the same of one command, and `./bcr --version` which version this is. A command ends with 0 when all
 went well, 1 when something failed, and 2 when it came to no verdict or its input was bad; see
-[exit status](result.md#exit-status).
+[exit status](result.md#exit-status). The commands that ask a service (`console`, `get`, `put`, `append`, `delete`, `keys`, `status`) end with 0 when it
+was done, 1 when nothing happened or there is no value, 2 for bad input, 3 when the answer does not hold, and 4 when it may have happened.
 """
 # Options by which a command becomes another one, with arguments of its own.
 BECOMES: Mapping[str, str] = {"bugs": "--all", "grade": "--bugs"}
@@ -68,7 +69,7 @@ def children_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, arg
     """Its commands: their names, what they are for, and their parsers."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            purposes = {choice.dest: choice.help for choice in action._choices_actions}
+            purposes = {choice.dest: (choice.help or "").replace("%%", "%") for choice in action._choices_actions}
             for name, below in action.choices.items():
                 yield name, purposes.get(name) or below.description or name, below
 

@@ -2,19 +2,21 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
 import msgspec
 
-from bcr_run.options import above_zero
+from bcr_run.options import above_zero, positive
 from bcr_run.output import complain
 from bcr_runtime.places import PROJECT, SOURCES
 from bcr_sim.bugs import Bug, bugs, patched
-from bcr_tools.grade import SUITE, BadFolder, Limits, Loss, graded, is_graded, laid_over, read_suite
+from bcr_tools.grade import SUITE, BadFolder, Limits, Loss, Suite, graded, is_graded, laid_over, read_suite
 
 CLEAN = "none"
 SHARE = 0.95  # of the bugs that a run can show, at the least
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", metavar="TEXT", default="", help="only bugs with this in their name")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="keep what came of each there, and go on where it was broken off")
     parser.add_argument("--minutes", type=above_zero, default=15.0, help="for each part of the suite, at the most (default: 15)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="bugs at once (default: one a core)")
     parser.add_argument("--docs", action="store_true", help="write docs/grading.md")
     options = parser.parse_args(arguments)
     chosen = [bug for bug in bugs() if options.only in bug["name"]]
@@ -46,17 +49,15 @@ def main(arguments: Sequence[str]) -> int:
     suite = read_suite(SUITE)
     kept = options.output / "graded.jsonl" if options.output else None
     done = _read(kept)
+    left = [bug for bug in [None, *chosen] if _name_of(bug) not in done and (bug is None or is_graded(bug["file"]))]
     with tempfile.TemporaryDirectory(prefix="bcr-grade-") as temporary:
         try:
-            checkout, _ = laid_over(SOURCES, Path(temporary))
+            checkouts = [laid_over(SOURCES, _made(Path(temporary) / str(number)))[0] for number in range(min(options.jobs, len(left)))]
         except (BadFolder, OSError) as problem:
             complain(f"bcr grade: {problem}")
             return 2
-        for bug in [None, *chosen]:
-            name = CLEAN if bug is None else bug["name"]
-            if name in done or (bug is not None and not is_graded(bug["file"])):
-                continue
-            found = done[name] = _grade(bug, checkout, suite, limits)
+        for found in _graded_at_once(left, checkouts, suite, limits):
+            done[found.bug] = found
             print(_words_of(found), flush=True)
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,37 @@ def _read(path: Path | None) -> dict[str, Graded]:
     return {each.bug: each for each in found}
 
 
-def _grade(bug: Bug | None, checkout: Path, suite: Any, limits: Limits) -> Graded:
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _name_of(bug: Bug | None) -> str:
+    return CLEAN if bug is None else bug["name"]
+
+
+def _graded_at_once(left: Sequence[Bug | None], checkouts: Sequence[Path], suite: Suite, limits: Limits) -> Iterator[Graded]:
+    """What came of each, as soon as it is known: each checkout has one bug at a time."""
+    free: SimpleQueue[Path] = SimpleQueue()
+    for checkout in checkouts:
+        free.put(checkout)
+
+    def grade(bug: Bug | None) -> Graded:
+        checkout = free.get()
+        try:
+            return _grade(bug, checkout, suite, limits)
+        finally:
+            free.put(checkout)
+
+    with ThreadPoolExecutor(max(1, len(checkouts))) as pool:
+        try:
+            for each in as_completed([pool.submit(grade, bug) for bug in left]):
+                yield each.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _grade(bug: Bug | None, checkout: Path, suite: Suite, limits: Limits) -> Graded:
     """Up to the first part that loses anything; of the source without a bug all."""
     target = None if bug is None else checkout / "src" / bug["file"]
     original = b"" if target is None else target.read_bytes()
@@ -88,8 +119,7 @@ def _grade(bug: Bug | None, checkout: Path, suite: Any, limits: Limits) -> Grade
             target.write_bytes(original)
     reasons = dict.fromkeys(" ".join(loss.why.split())[:300] for loss in losses)
     first = {reason.partition(":")[0]: reason for reason in reversed(reasons)}
-    name = CLEAN if bug is None else bug["name"]
-    return Graded(name, losses[0].part if losses else "", sum(loss.points for loss in losses), tuple(first.values()))
+    return Graded(_name_of(bug), losses[0].part if losses else "", sum(loss.points for loss in losses), tuple(first.values()))
 
 
 def _words_of(found: Graded) -> str:

@@ -19,7 +19,8 @@ Scenarios and what came of them. Written by ./bcr scenarios --write from real ru
 --write the command runs them again and fails where this file no longer says what comes of them.
 
 Of every run is checked, without trusting any log: that each client's operations are its workload and were answered, each
-result by t+1 valid signatures, beside the testimony of all replicas; that in the order of the slots they replay on a fresh
+result by what its protocol shows it with: in the chain t+1 valid statements, beside the testimony of all replicas; in Raft
+among liars equal statements of t+1 servers; in Raft, where nothing is signed, the leader's word; that in the order of the slots they replay on a fresh
 dictionary to the same results; that no operation which returned before another was sent stands behind it; that the
 final states of all replicas without faults are the replayed one. Beyond that, what the scenario file itself expects.
 """

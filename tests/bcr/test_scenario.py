@@ -361,8 +361,11 @@ def test_a_client_has_no_more_than_two_million_operations():
 
 
 @pytest.mark.parametrize("host", ["²", "x", "2", "-1", "9" * 5000])
-def test_a_host_index_that_is_none_is_refused(host):
-    assert "replica_hosts: no host" in errors(f"{START}{WORKLOAD}hosts = a; b\nreplica_hosts = {host}\n")[0]
+def test_a_host_index_that_is_none_is_ignored_with_a_warning(host):
+    """[9] `hosts`, `client_hosts`, `replica_hosts` … informative"""
+    scenario, warnings = read(f"{START}{WORKLOAD}hosts = a; b\nreplica_hosts = 1; {host}; 0\n")
+    assert scenario.replica_hosts == (1, 0)
+    assert len(warnings) == 1 and warnings[0].startswith("replica_hosts: no host")
 
 
 def test_a_file_that_is_not_text_is_refused_with_its_place(tmp_path):

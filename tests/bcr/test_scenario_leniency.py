@@ -286,3 +286,64 @@ def test_what_is_no_file_is_told_as_what_it_is(tmp_path):
 
 def test_yaml_in_capitals_is_yaml():
     assert parse_scenario("t: 1\nnum_client: 1\n'workload[0]': get('k')\n", "x.YAML")[0].t == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("acceptance = quorum;", "acceptance", "quorum"),
+        ("authentication = 'hmac' ; ", "authentication", "hmac"),
+        ("durable = on;", "durable", True),
+        ("object = store;", "object_name", "store"),
+        ("log_level = debug ;;", "log_level", "debug"),
+    ],
+)
+def test_a_semicolon_behind_a_word_is_read_with_one_warning(line, name, value):
+    scenario, warnings = read(f"t = 1\nnum_client = 1\nworkload[0] = get('k')\n{line}\n")
+    assert getattr(scenario, name) == value
+    assert warnings == ["a ; behind the value is ignored"]
+
+
+def test_a_semicolon_behind_absent_makes_no_string_of_it():
+    scenario, _ = read("t = 1\nnum_client = 1\nworkload[0] = get('k')\nexpect[final,'k'] = absent; \n")
+    assert scenario.expectations[0].value is None
+
+
+@pytest.mark.parametrize("key", ["client-timeout", "my.note", "test case name", "x[0].y"])
+def test_a_key_of_one_s_own_that_is_no_name_is_ignored_with_a_warning(key):
+    """[9] Your own keys are welcome"""
+    _, warnings = read(f"t = 1\nnum_client = 1\nworkload[0] = get('k')\n{key} = 5\n")
+    assert len(warnings) == 1 and warnings[0].startswith(f"unknown key {key} is ignored; ")
+
+
+@pytest.mark.parametrize("key", ["failures[0,0].x", "workload 0", "expect-verdict"])
+def test_a_known_key_with_more_behind_it_is_an_error(key):
+    assert "not a name" in error(f"{key} = get('k')")
+
+
+def test_a_client_with_faults_needs_no_workload():
+    """[attacks] nothing is owed to it, its workload does not count"""
+    text = "t = 1\nnum_client = 2\nworkload[0] = get('k')\nclient_failures[1] = reconfiguration(0),flood(10)\n"
+    scenario, warnings = read(text)
+    assert [len(each) for each in scenario.workloads] == [1, 0]
+    assert not warnings
+
+
+def test_a_configuration_s_message_may_have_the_name_that_triggers_and_logs_give_it():
+    text = "t = 1\nnum_client = 1\nworkload[0] = get('k')\nfailures[0,1] = after(100),forge(new_configuration); after(1),replay_old(Configuration)\n"
+    scenario, _ = read(text)
+    assert [each.failure.argument for each in scenario.failures] == ["configuration", "configuration"]
+
+
+@pytest.mark.parametrize(("configuration", "count", "met"), [(1, 0, 0), (2, 0, 0), (2, 1, 0), (3, 2, 0), (3, 1, 1), (0, 1, 1)])
+def test_the_configuration_that_a_process_gets_is_its_first_or_the_one_of_that_number(configuration, count, met):
+    """[9] `new_configuration(m)` (0 = the first change after the initial configuration)"""
+    text = f"t = 1\nnum_client = 1\nworkload[0] = get('k')\nfailures[{configuration},1] = new_configuration({count}),crash()\n"
+    [plan] = read(text)[0].failures
+    assert (plan.trigger.count, plan.text) == (met, f"new_configuration({count}),crash()")
+
+
+def test_numbers_of_configurations_are_not_counted_from_1_with_the_counters():
+    text = "t = 1\nnum_client = 1\ncounters_start_at = 1\nworkload[0] = get('k')\nclient_failures[0] = reconfiguration(0),flood(5)\n"
+    [plan] = read(text)[0].client_failures
+    assert plan.trigger.count == 0

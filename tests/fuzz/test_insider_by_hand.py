@@ -191,22 +191,22 @@ def test_made_up_names_of_processes_take_a_bounded_place(run):
     assert mib < 32
 
 
-def test_answers_that_nobody_waits_for_are_not_kept(run):
+UNWANTED = {
+    "answers that nobody waits for": lambda number: (Command.RPCReply, (number, bytes(300_000))),
+    "reports to a start-up, in many names": lambda number: (
+        Command.Message,
+        (None, ("control", f"replica_{number}" + "x" * 300_000, b"sealed", ())),
+    ),
+}
+
+
+@pytest.mark.parametrize("which", UNWANTED)
+def test_what_nobody_wants_is_not_kept(run, which):
     before = run.holds()
     for pid in run.ids():
         insider = run.insider(pid)
-        for number in range(200):
-            insider.send(pid, Command.RPCReply, (number, bytes(300_000)))
-    mib, _ = grown(run, before)
-    assert mib < 32
-
-
-def test_reports_to_a_start_up_in_many_names_are_not_kept(run):
-    before = run.holds()
-    for pid in run.ids():
-        insider = run.insider(pid)
-        for number in range(100):
-            insider.send(pid, Command.Message, (None, ("control", f"replica_{number}" + "x" * 300_000, b"sealed", ())))
+        for number in range(150):
+            insider.send(pid, *UNWANTED[which](number))
     mib, _ = grown(run, before)
     assert mib < 32
 

@@ -37,25 +37,35 @@ def fill(file):
                 return
 
 
-def test_while_the_disks_are_full_what_is_new_is_refused_for_good_and_when_there_is_room_again_it_is_done(tmp_path, small):
-    text = on_disk(*pseudorandom(1, 500), data="data", client_rate=100, checkpt_interval=10)
-    with start(tmp_path, text, before=small) as run:
-        run.await_line("client_0", event="accepted")
-        filler = Path(f"/proc/{run.process.pid}/root{tmp_path}/data/filler")
-        fill(filler)
-        run.await_line("client_0", event="rejected", why=REFUSED)
-        filler.unlink()
-        run.await_line("replica_0-configuration_0", event="disk_room", room="enough")
-        run.finish()
-    assert run.result()["reconfigurations"] == []
-    account = run.record().clients[0]
+def fill_and_make_room(run, folder, replica):
+    """While clients ask, until `replica` has room again; the run is over then."""
+    run.await_line("client_0", event="accepted")
+    filler = Path(f"/proc/{run.process.pid}/root{folder}/data/filler")
+    fill(filler)
+    run.await_line("client_0", event="rejected", why=REFUSED)
+    filler.unlink()
+    run.await_line(replica, event="disk_room", room="enough")
+    run.finish()
+
+
+def demand_refused_for_good(account):
+    """Of the numbers of a client's 500 requests: those that were rejected, in the middle, and all others were answered."""
     answered = {each.request.statement.number for each in account.exchanges}
     rejected = {each.statement.number for each in account.unanswered}
-    left_out = {int(line["number"]) for line in run.log("client_0") if line.get("event") == "rejected"}
-    assert rejected <= left_out  # of the others somebody had ordered it all the same, and that answer counts (specification, 4.8)
     assert not rejected & answered
     assert rejected | answered == set(range(500))
     assert max(answered) > max(rejected) > min(rejected) > min(answered)
+    return rejected
+
+
+def test_while_the_disks_are_full_what_is_new_is_refused_for_good_and_when_there_is_room_again_it_is_done(tmp_path, small):
+    text = on_disk(*pseudorandom(1, 500), data="data", client_rate=100, checkpt_interval=10)
+    with start(tmp_path, text, before=small) as run:
+        fill_and_make_room(run, tmp_path, "replica_0-configuration_0")
+    assert run.result()["reconfigurations"] == []
+    rejected = demand_refused_for_good(run.record().clients[0])
+    left_out = {int(line["number"]) for line in run.log("client_0") if line.get("event") == "rejected"}
+    assert rejected <= left_out  # of the others somebody had ordered it all the same, and that answer counts (specification, 4.8)
 
 
 @pytest.mark.parametrize(("protocol", "small"), [("raft", 96), ("byzantine_raft", 128)], indirect=["small"])
@@ -65,19 +75,8 @@ def test_servers_of_raft_whose_disks_are_full_refuse_for_good_what_is_new_and_go
     monkeypatch.setenv(DISKS_VARIABLE, str(tmp_path / "data"))  # not beside its logs, which would be full as well
     text = scenario(*pseudorandom(1, 500), protocol=protocol, durable="on", client_rate=100, checkpt_interval=10, client_timeout=600)
     with start(tmp_path, text, before=small) as run:
-        run.await_line("client_0", event="accepted")
-        filler = Path(f"/proc/{run.process.pid}/root{tmp_path}/data/filler")
-        fill(filler)
-        run.await_line("client_0", event="rejected", why=REFUSED)
-        filler.unlink()
-        run.await_line("replica_0", event="disk_room", room="enough")
-        run.finish()
-    account = run.record().clients[0]
-    answered = {each.request.statement.number for each in account.exchanges}
-    rejected = {each.statement.number for each in account.unanswered}
-    assert not rejected & answered
-    assert rejected | answered == set(range(500))
-    assert max(answered) > max(rejected) > min(rejected) > min(answered)
+        fill_and_make_room(run, tmp_path, "replica_0")
+    demand_refused_for_good(run.record().clients[0])
 
 
 def test_where_there_is_no_room_for_disks_nothing_begins(tmp_path, small):

@@ -1,6 +1,8 @@
 """`./bcr grade --bugs`: a bug loses points for what it breaks, is tried once, and the page tells all of them."""
 
 import json
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +65,19 @@ def test_what_was_graded_before_is_not_graded_again(tmp_path, capsys):
 def test_no_bug_of_that_name_is_bad_input(capsys):
     assert grading_bugs.main(["--only", "no such"]) == 2
     assert "no bug has 'no such' in its name" in capsys.readouterr().err
+
+
+def test_bugs_are_graded_at_once_and_no_two_in_one_checkout(monkeypatch):
+    at_once = threading.Barrier(2)
+    taken = []
+
+    def grade(bug, checkout, _suite, _limits):
+        taken.append(checkout)
+        at_once.wait(60)  # for the other one, which is in another checkout
+        return graded(bug["name"])
+
+    monkeypatch.setattr(grading_bugs, "_grade", grade)
+    chosen = [{"name": str(number)} for number in range(10)]
+    found = list(grading_bugs._graded_at_once(chosen, [Path("a"), Path("b")], None, None))
+    assert {each.bug for each in found} == {each["name"] for each in chosen}
+    assert all({one, other} == {Path("a"), Path("b")} for one, other in zip(taken[::2], taken[1::2], strict=True))

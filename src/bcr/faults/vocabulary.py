@@ -67,6 +67,7 @@ MESSAGES: Sequence[str] = (
     "get_running_state", "running_state", "inithist", "configuration", "ready", "public_key", "configuration_query",
     "reconfiguration_request", "accusation", "complaint", "control", "credential", "introduction", "session_over",
 )  # fmt: skip
+OTHER_NAMES: Mapping[str, str] = {"new_configuration": "configuration"}  # what triggers and logs call a message
 
 TRIGGERS: Mapping[str, TriggerWord] = {
     "client_request": TriggerWord(("client", "count"), "the m-th request that comes directly from client c"),
@@ -74,7 +75,9 @@ TRIGGERS: Mapping[str, TriggerWord] = {
     "shuttle": TriggerWord(("client", "count"), "the m-th shuttle with a request of client c"),
     "result_shuttle": TriggerWord(("client", "count"), "the m-th result shuttle with a request of client c"),
     "wedge_request": TriggerWord(("count",), "the m-th wedge request", once=True),
-    "new_configuration": TriggerWord(("count",), "the m-th configuration, not counting the initial one", once=True),
+    "new_configuration": TriggerWord(
+        ("count",), "the m-th configuration, not counting the initial one: of `failures[c,r]` m is 0, or c-1", once=True
+    ),
     "checkpoint": TriggerWord(("count",), "the m-th checkpoint shuttle; the head starting one counts"),
     "completed_checkpoint": TriggerWord(("count",), "the m-th completed checkpoint; the tail completing one counts"),
     "get_running_state": TriggerWord(("count",), "the m-th request for the running state", once=True),

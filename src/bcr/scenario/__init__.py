@@ -3,7 +3,8 @@
 from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan, Trigger
 from bcr.scenario.diagnostics import Diagnostic, ScenarioError
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.reading import parse_scenario, read_scenario
+from bcr.scenario.reading import parse_scenario
+from bcr.scenario.scenario_paths import read_scenario
 from bcr.scenario.values import Scenario
 
 __all__ = [

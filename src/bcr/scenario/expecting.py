@@ -61,7 +61,7 @@ def _value(kind: Kind, are_many: bool, text: str, offset: int, reading: ParsingC
         if not are_many and len(statuses) != 1:
             raise ValueProblem(f"expected one of {', '.join(VERDICTS)}, found {text!r}", offset)
         return statuses if are_many else statuses[0]
-    if kind == "string" and text == "absent":
+    if kind == "string" and text.rstrip("; \t") == "absent":
         return None
     strings = parse_strings(" " * offset + text, warn)
     if kind == "strings" or (are_many and strings):

@@ -15,6 +15,7 @@ from bcr.faults.vocabulary import (
     LIAR_FAILURES,
     LINK_ACTIONS,
     MESSAGES,
+    OTHER_NAMES,
     SERVER_FAILURES,
     TRIGGERS,
     Word,
@@ -395,7 +396,7 @@ def _trigger(call: Call, words: Vocabulary, reading: ParsingContext, warn: Warn)
     last = len(call.arguments) - 1
     if word.arguments[-1] == "milliseconds":
         return Trigger(call.name, client, milliseconds(call, last, reading.unit_ms))
-    first = reading.counters_start_at
+    first = 0 if call.name == "reconfiguration" else reading.counters_start_at  # configurations have numbers, and are not counted
     return Trigger(call.name, client, whole_number(call, last, first, "counters_start_at") - first)
 
 
@@ -423,6 +424,7 @@ def _failure(call: Call, words: Vocabulary, reading: ParsingContext, warn: Warn)
 
 def _message(call: Call) -> str:
     kind = call.arguments[0].strip().lower()
+    kind = OTHER_NAMES.get(kind, kind)
     if kind not in MESSAGES:
         raise ValueProblem(f"{call.name}: no message {call.arguments[0]!r}; {nearest(kind, MESSAGES)}", call.offsets[0])
     return kind

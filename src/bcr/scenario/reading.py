@@ -1,19 +1,20 @@
 """Reads scenario files: everything that is wrong with one is told at once, and nothing is half read."""
 
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from bcr.chain.settings import Visit
-from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan
+from bcr.faults.plans import ClientFaultPlan, Failure, FaultPlan, Trigger
 from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, no_accident
 from bcr.objects.finding import DEFAULT, ObjectNotFound, located, named
 from bcr.objects.replicated import ReplicatedObject
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, ScenarioError, Severity, ValueProblem, nearest
-from bcr.scenario.entries import KEY, MAX_BYTES, ScenarioEntry, entries_of, lines_of, split_index
+from bcr.scenario.entries import KEY, ScenarioEntry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.expecting import parse_expectation
 from bcr.scenario.grammar import (
@@ -42,30 +43,11 @@ TIMES = {"client_timeout", "heartbeat", "election_timeout", "head_timeout", "non
 SUSPICIOUS_MS = 50  # a timeout below is shorter than what it waits for takes, or was meant in seconds
 
 
-def read_scenario(path: Path) -> tuple[Scenario, tuple[Diagnostic, ...]]:
-    """The scenario in a file, `.config` or `.yaml`, and the warnings on it.
-
-    Raises ScenarioError with everything that is wrong, and OSError where the file cannot be read.
-    """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ScenarioError([Diagnostic(str(path), 1, 1, "error", f"{_kind_of(status.st_mode)}, not a file")])
-    size = status.st_size
-    if size > MAX_BYTES:
-        raise ScenarioError([Diagnostic(str(path), 1, 1, "error", f"{size:,} bytes, more than {MAX_BYTES:,}")])
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        raise ScenarioError([Diagnostic(str(path), line, column, "error", "not UTF-8 text")]) from error
-    return parse_scenario(text, str(path))
-
-
-def _kind_of(mode: int) -> str:
-    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
-    return next((name for has_kind, name in kinds if has_kind(mode)), "a device")
+def _by_process(trigger: Trigger, configuration: int) -> Trigger:
+    """Where a file counts the configurations of all: the one that a process of this configuration gets is the first that it gets."""
+    if trigger.name == "new_configuration" and trigger.count == configuration - 1:
+        return replace(trigger, count=0)
+    return trigger
 
 
 def parse_scenario(text: str, source: str) -> tuple[Scenario, tuple[Diagnostic, ...]]:
@@ -85,6 +67,7 @@ class _Reading:
         self.lines = lines_of(text, source)
         self.is_possible: Callable[[str], str] = lambda _: ""  # why the protocol cannot have a failure; nothing where it can
         self.unread: set[str] = set()  # numbers that are missing or make no sense
+        self._shortened: set[ScenarioEntry] = set()  # whose semicolon has been told
         entries, self.diagnostics = entries_of(text, source)
         self.unread.update(each.group(1).lower() for each in map(KEY.match, self._lines_with_errors()) if each)
         if self.has_errors() and not entries:
@@ -114,7 +97,11 @@ class _Reading:
             return
         match = KEY.fullmatch(entry.key)
         if match is None:
-            self._say(entry, f"not a name: {entry.key!r}")
+            word = re.match("[A-Za-z]\\w*", entry.key)
+            if word is None or SYNONYMS.get(word[0].lower(), word[0].lower()) in VALID_KEYS:
+                self._say(entry, f"not a name: {entry.key!r}")
+            else:
+                self._say(entry, f"unknown key {entry.key} is ignored; {nearest(entry.key, VALID_KEYS)}", severity="warning")
             return
         key, opening, inside, closing = match.groups()
         name = SYNONYMS.get(key.lower(), key.lower())
@@ -168,9 +155,7 @@ class _Reading:
             if name not in self.unread:  # else what is said of it is enough
                 self.diagnostics.append(Diagnostic(self.source, 1, 1, "error", f"{name} is missing: {limits.why}"))
             return None
-        text = entry.value.rstrip(";").rstrip()
-        if text != entry.value:
-            self._say(entry, "a ; behind the value is ignored", len(text), severity="warning")
+        text = self._alone(entry)
         value = milliseconds_of(text, unit_ms)
         if value is None:
             expected = "a whole number" if unit_ms == 1 else f"a number of {UNITS[unit_ms]}"
@@ -186,11 +171,19 @@ class _Reading:
             self._say(entry, what, 0, severity="warning")
         return value
 
+    def _alone(self, entry: ScenarioEntry) -> str:
+        """The value without a semicolon behind it."""
+        text = entry.value.rstrip("; \t")
+        if text != entry.value and entry not in self._shortened:
+            self._shortened.add(entry)
+            self._say(entry, "a ; behind the value is ignored", len(text), severity="warning")
+        return text
+
     def _choice(self, name: str) -> Any:
         entry = self._plain(name)
         if entry is None:
             return CHOICES[name][0]
-        value = entry.value.strip("'\"").lower()
+        value = self._alone(entry).strip("'\"").lower()
         if value not in CHOICES[name]:
             self._say(entry, f"{name}: no {value!r}; {nearest(value, CHOICES[name])}", 0)
             self.unread.add(name)
@@ -220,7 +213,8 @@ class _Reading:
             if re.fullmatch(r"\d{1,9}", part) and int(part) < max(hosts, 1):
                 indices.append(int(part))
             else:
-                self._say(self.entries[name, ()], f"{name}: no host {part!r}, hosts are 0 to {hosts - 1}", offset)
+                text = f"{name}: no host {part!r}, hosts are 0 to {hosts - 1}; it is ignored"
+                self._say(self.entries[name, ()], text, offset, severity="warning")
         return tuple(indices)
 
     # -- the whole
@@ -322,7 +316,7 @@ class _Reading:
         entry = self._plain("object")
         if entry is None:
             return DEFAULT, named(DEFAULT)
-        text = located(entry.value.strip("'\" "), Path(self.source).parent)
+        text = located(self._alone(entry).strip("'\" "), Path(self.source).parent)
         try:
             return text, named(text)
         except ObjectNotFound as problem:
@@ -349,8 +343,9 @@ class _Reading:
             if too_much is not None and "operations_per_request" not in self.unread:
                 self._say(entry, f"workload[{number[0]}]: {too_much}")
         if not self.unread & {"num_client", "workload", "indices_start_at"}:
+            faulty = {index for index, _ in self._indexed("client_failures")}  # to whom nothing is owed, and nothing need be asked
             for client in range(first, beyond):
-                if client not in workloads:
+                if client not in workloads and (str(client),) not in faulty:
                     text = f"workload[{client}] is missing: what client {client} is to do"
                     if client == 0 and beyond in workloads:
                         text += "; if clients and positions count from 1 in this file, say indices_start_at = 1"
@@ -382,7 +377,7 @@ class _Reading:
                 self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 if why := self.is_possible(pair.failure.name):
                     self._say(entry, f"{pair.failure.name}: {why}", pair.failure_offset)
-                plans.append(FaultPlan(configuration, position, pair.trigger, pair.failure, pair.text))
+                plans.append(FaultPlan(configuration, position, _by_process(pair.trigger, configuration), pair.failure, pair.text))
         return (*plans, *self._links(reading))
 
     def _client_failures(self, reading: ParsingContext, authentication: Authentication) -> tuple[ClientFaultPlan, ...]:
