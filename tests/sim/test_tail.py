@@ -54,3 +54,35 @@ def test_a_liar_that_spoils_its_predecessors_result_statements_costs_neither_the
     assert outcome.result["operations"] == 24
     rejected = [notice for notice in outcome.result["notices"] if notice["by"].startswith("client_")]
     assert rejected  # what the tail answered did not convince the clients: the lie was there
+
+
+BATCHED = """t = 1
+num_client = 3
+client_timeout = 300
+head_timeout = 300
+nonhead_timeout = 300
+batch_limit = 10
+workload[0] = put('a','0'); get('a'); get('a')
+workload[1] = get('a'); get('a'); get('a')
+workload[2] = get('a'); get('a'); get('a')
+failures[0,2] = shuttle(1,0),change_result()
+simulation = seed(1); delay(500,500)
+"""
+
+
+def test_where_a_slot_has_several_requests_the_tails_lie_is_in_the_predecessors_copy_too(monkeypatch):
+    """[9] at the tail both of these hit the client's copy and the predecessor's"""
+    distalgo.set_options()
+    import_module("RunSystem")
+    chain = import_module("ChainProcess").ChainProcess
+    stock, told = chain.transmit_sealed, []
+
+    def transmit_sealed(self, message_name, message, neighbour):
+        if message_name == "result_shuttle" and self._state.position == 2 and self._state.configuration_number == 0:
+            told.append({signed.statement.outcomes_digest for signed in message.result_proof})
+        stock(self, message_name, message, neighbour)
+
+    monkeypatch.setattr(chain, "transmit_sealed", transmit_sealed)
+    outcome = run_text(BATCHED)
+    assert outcome.judgement.status == "pass"
+    assert [len(digests) for digests in told].count(2) == 1
