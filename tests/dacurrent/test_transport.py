@@ -641,6 +641,18 @@ def test_strangers_cannot_take_all_places(make):
         each.close()
 
 
+def test_an_insider_can_keep_others_from_connecting_anew_and_takes_nothing_from_who_is_connected(make, monkeypatch, caplog):
+    monkeypatch.setattr(transport, "CONNECTION_LIMIT", 3)
+    sender, receiver = make(), make()
+    exchange(sender, receiver)
+    with Peer(receiver) as one, Peer(receiver) as two, Peer(receiver) as late:
+        for each in (one, two):
+            each.greet()
+        assert late.is_thrown_out()
+        exchange(sender, receiver, b"still connected")
+    assert "A connection is refused: there are 3 already" in caplog.text
+
+
 def is_closed(connection):
     """Whether the other side has closed it, which says nothing else."""
     connection.setblocking(False)
