@@ -438,6 +438,14 @@ def test_an_order_of_another_slot_or_of_other_requests_testifies_to_nothing(chai
             check_result_proof(proof, done.result(), chain.configuration, (), (chain.sign(order, 2),))
 
 
+def test_an_order_that_somebody_else_signed_testifies_to_nothing(chain):
+    """[3.6] a valid statement of its own, order or result"""
+    done = chain.slots[0]
+    forged = changed(chain.sign(done.order(), 1), signer=2)
+    with pytest.raises(NotFinal):
+        check_result_proof(chain.result_proof(done, (0, 1)), done.result(), chain.configuration, (), (forged,))
+
+
 def test_acceptance_quorum_leaves_the_second_half_out(chain):
     """[3.6] `acceptance = quorum` leaves out the second half"""
     with pytest.raises(NotFinal):

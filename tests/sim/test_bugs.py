@@ -1,5 +1,6 @@
 """That the oracle and the hunt can fail: some of the seeded bugs, each in a process of its own."""
 
+import ast
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ QUICK = ["hole filled with what comes", "outcomes not part of the state that is 
 @pytest.mark.parametrize("protocol", FILES)
 def test_every_seeded_bug_is_a_change_of_the_source_as_it_is_now(protocol):
     for bug in bugs(protocol):
-        assert patched(bug)
+        ast.parse(patched(bug))  # a source that cannot be read would be found by any seed
 
 
 def test_there_are_at_least_thirty_that_count():
