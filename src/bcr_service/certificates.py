@@ -7,10 +7,13 @@ the cookie. A host's key never leaves its folder.
 import datetime
 import ipaddress
 import os
+import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -22,11 +25,26 @@ from bcr_service.hosting import JOINED, KnownHost, known_hosts
 VALID_DAYS = 30  # a certificate of a host; it gets another one each day, and when it joins
 AUTHORITY_DAYS = 3_650
 SKEW = datetime.timedelta(hours=1)  # between the clocks of two hosts
+REQUESTED = "requested"  # in a host's folder: the number of what it has last asked for
+MOST_NUMBER = (1 << 63) - 1
 _CURVE = ec.SECP256R1()
+_REQUEST = b"bcr: a host asks for a certificate\n"
 
 
 class NoCertificate(Exception):
     """Somebody gets no certificate; the text says why."""
+
+
+class CertificateRequest(msgspec.Struct, frozen=True):
+    """What a host asks the authority for: a certificate for its public key, in PEM.
+
+    The signature is by that key, of the host's name, its address and the number, which is higher each time: so nobody else asks for that, and
+    whoever repeats it, at whatever address, gets nothing.
+    """
+
+    key: str
+    number: Annotated[int, msgspec.Meta(ge=0, le=MOST_NUMBER)]
+    signature: bytes
 
 
 class HostFolder:
@@ -36,16 +54,20 @@ class HostFolder:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._key = _key_in(folder / KEY)
+        self._number = _number_in(folder / REQUESTED)
 
     @property
     def public_key(self) -> ec.EllipticCurvePublicKey:
         """The host's."""
         return self._key.public_key()
 
-    def request(self, host: str) -> str:
-        """What the authority is asked for, in PEM: a certificate for this host's key."""
-        signing = x509.CertificateSigningRequestBuilder().subject_name(_called(host)).sign(self._key, hashes.SHA256())
-        return signing.public_bytes(serialization.Encoding.PEM).decode()
+    def request(self, host: str, address: str) -> CertificateRequest:
+        """What the authority is asked for: a certificate for this host's key. Raises OSError."""
+        number = max(time.time_ns(), self._number + 1)  # a clock may be set back
+        _write(self.folder / REQUESTED, str(number).encode())
+        self._number = number
+        signature = self._key.sign(_requested(host, address, number), ec.ECDSA(hashes.SHA256()))
+        return CertificateRequest(_key_in_pem(self.public_key), number, signature)
 
     def take(self, certificate: str, authority: str) -> None:
         """Keep what the authority has answered with; links that begin from now on use it."""
@@ -74,27 +96,33 @@ class Authority:
         """Its own, in PEM."""
         return _in_pem(self._certificate)
 
-    def issue(self, host: str, address: str, request: str) -> str:
-        """A certificate, in PEM, for the host of this name, which is at this address now. Raises NoCertificate."""
+    def issue(self, host: str, address: str, request: CertificateRequest) -> str:
+        """A certificate, in PEM, for the host of this name, which is at this address now. Raises NoCertificate and OSError, with nothing changed."""
         if host not in self._hosts:
             raise NoCertificate(f"{host} is none of the hosts that the service's file names")
         try:
-            asked = x509.load_pem_x509_csr(request.encode())
-            key = asked.public_key()
-            is_sound = asked.is_signature_valid
+            key = serialization.load_pem_public_key(request.key.encode())
             at = ipaddress.ip_address(address)
-        except (ValueError, TypeError) as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise NoCertificate(f"what {host} asks for is no request for a certificate") from error
         # Else keys of whatever kind and size would be kept.
-        if not (is_sound and isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == _CURVE.name):
-            raise NoCertificate(f"what {host} asks for is signed with no key of {_CURVE.name}")
-        pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+        if not (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == _CURVE.name):
+            raise NoCertificate(f"what {host} asks for is a certificate for no key of {_CURVE.name}")
+        try:
+            key.verify(request.signature, _requested(host, address, request.number), ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature as error:
+            raise NoCertificate(f"what {host} asks for is not signed for this name and this address") from error
+        pem = _key_in_pem(key)
         known = self._known.get(host)
         if known is not None and known.key != pem:
             raise NoCertificate(
                 f"{host} has joined with another key before; if its folder is lost, remove it from {self._file.name} of the service"
             )
-        self._note(host, pem, address)
+        if known is not None and known.number >= request.number:
+            raise NoCertificate(
+                f"{host} has asked for this before, or for something later; if its folder is an old copy, set its clock, which is behind"
+            )
+        self._note(host, pem, address, request.number)
         return self._certified(host, at, key)
 
     def issue_own(self, host: str, address: str, folder: HostFolder) -> None:
@@ -112,13 +140,14 @@ class Authority:
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return _in_pem(built.add_extension(issuer, critical=False).sign(self._key, hashes.SHA256()))
 
-    def _note(self, host: str, key: str, address: str) -> None:
-        known = self._known.setdefault(host, KnownHost(key, []))
-        if known.addresses[-1:] != [address]:
-            for each in self._known.values():
-                each.addresses = [one for one in each.addresses if one != address]
-            known.addresses.append(address)
-            _write(self._file, msgspec.json.encode(self._known))
+    def _note(self, host: str, key: str, address: str, number: int) -> None:
+        known = {
+            name: KnownHost(each.key, [one for one in each.addresses if one != address], each.number) for name, each in self._known.items()
+        }
+        before = known[host].addresses if host in known else []
+        known[host] = KnownHost(key, [*before, address], number)
+        _write(self._file, msgspec.json.encode(known))
+        self._known = known  # only now: what is not on the disk nobody has joined with
 
     def _certificate_in(self, path: Path) -> x509.Certificate:
         if path.exists():
@@ -145,6 +174,23 @@ def _called(name: str) -> x509.Name:
 
 def _in_pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_in_pem(key: ec.EllipticCurvePublicKey) -> str:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def _requested(host: str, address: str, number: int) -> bytes:
+    """What a host signs when it asks for a certificate."""
+    return _REQUEST + msgspec.json.encode((host, address, number))
+
+
+def _number_in(path: Path) -> int:
+    """The number in a file, 0 where there is none."""
+    try:
+        return int(path.read_bytes()) if path.exists() else 0
+    except ValueError as error:
+        raise Unusable(f"{path} is damaged; without it the clock alone says which number is next") from error
 
 
 def _key_in(path: Path) -> ec.EllipticCurvePrivateKey:

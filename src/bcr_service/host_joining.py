@@ -10,7 +10,6 @@ strangers that could be tried against guessed cookies.
 import contextlib
 import hashlib
 import hmac
-import secrets
 import socket
 import threading
 from collections import deque
@@ -19,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bcr_service.certificates import Authority, HostFolder, NoCertificate
+from bcr_service.certificates import Authority, CertificateRequest, HostFolder, NoCertificate
 from bcr_service.service_files import Address
 
 LIMIT_S = 5.0  # for all that is said
@@ -30,12 +29,11 @@ _ASKING, _ANSWERING = b"bcr: a host asks to join\n", b"bcr: a host may join\n"
 
 
 class JoinRequest(msgspec.Struct, frozen=True):
-    """A host's name, as the service's file has it, its address, and a request for a certificate; `nonce` is different each time."""
+    """A host's name, as the service's file has it, its address, and its request for a certificate, which is different each time."""
 
     host: str
     address: str
-    request: str
-    nonce: str
+    request: CertificateRequest
 
 
 class JoinAnswer(msgspec.Struct, frozen=True):
@@ -58,7 +56,7 @@ class NotJoined(Exception):
 
 def join(at: Address, host: str, address: str, cookie: bytes, folder: HostFolder) -> JoinAnswer:
     """Join the service there, as this host with this address; what is answered with is in the folder then. Raises NotJoined and OSError."""
-    asked = msgspec.json.encode(JoinRequest(host, address, folder.request(host), secrets.token_hex(16)))
+    asked = msgspec.json.encode(JoinRequest(host, address, folder.request(host, address)))
     try:
         connection = socket.create_connection((at.host, at.port), LIMIT_S, source_address=(address, 0))
     except OSError as error:

@@ -22,10 +22,14 @@ JOINED = "hosts.json"  # in the folder of the service's authority: who has joine
 
 
 class KnownHost(msgspec.Struct):
-    """A host that has joined: its public key, in PEM, and the addresses that it has had and nobody else since, the latest one last."""
+    """A host that has joined: its public key, in PEM, and the addresses that it has had and nobody else since, the latest one last.
+
+    `number` is that of what it has last asked for.
+    """
 
     key: str
     addresses: list[str]
+    number: int = 0
 
 
 def known_hosts(file: Path) -> dict[str, KnownHost]:

@@ -1,21 +1,26 @@
 """How hosts join a service and get certificates: who has the cookie, under a name of the service's file, and always with the same key."""
 
+import errno
+import os
 import socket
 import ssl
 import stat
 import subprocess
 import sys
+import threading
+import time
 
 import msgspec
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bcr.chain.settings import Settings
 from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
-from bcr_service import host_joining
+from bcr_service import certificates, host_joining
 from bcr_service.access import Unusable
-from bcr_service.certificates import VALID_DAYS, Authority, HostFolder, NoCertificate
+from bcr_service.certificates import VALID_DAYS, Authority, CertificateRequest, HostFolder, NoCertificate
 from bcr_service.host_joining import JoiningDesk, NotJoined, join
 from bcr_service.hosting import HostBook, HostView, misplaced, names_of_addresses, places_of, view_of
 from bcr_service.keeper import Keeping, ServiceLaunch
@@ -25,6 +30,8 @@ from bcr_tools.cli import main
 COOKIE = b"c" * 64
 HOSTS = ("alpha", "10.0.0.2")
 LIMIT_S = 20
+# A key of prime239v1 in DER, as far as anybody looks at it.
+OF_ANOTHER_CURVE = bytes.fromhex("3055 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030104 033e 0004") + bytes(60)
 
 
 @pytest.fixture
@@ -44,6 +51,19 @@ def desk(authority):
         made.start()
         yield made
         listening.shutdown(socket.SHUT_RDWR)
+
+
+def issue(authority, host, address, folder):
+    """What the host of this folder gets when it asks, at this address, for a certificate of this name."""
+    return authority.issue(host, address, folder.request(host, address))
+
+
+def until(holds):
+    """Wait for what another thread or process does a moment later."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def certificate_in(folder):
@@ -76,16 +96,15 @@ def test_keys_are_for_their_owner_alone_and_others_are_not_used(tmp_path, author
 
 
 def test_a_host_may_come_again_at_another_address_with_its_key(authority, tmp_path):
-    folder = HostFolder(tmp_path / "host")
-    authority.issue("alpha", "10.0.0.7", folder.request("alpha"))
-    authority.issue("alpha", "10.0.0.9", HostFolder(tmp_path / "host").request("alpha"))
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
+    issue(authority, "alpha", "10.0.0.9", HostFolder(tmp_path / "host"))
     assert names_of_addresses(str(tmp_path)) == {"10.0.0.7": "alpha", "10.0.0.9": "alpha"}
-    authority.issue("10.0.0.2", "10.0.0.7", HostFolder(tmp_path / "other").request("10.0.0.2"))  # who has an address now, has it
+    issue(authority, "10.0.0.2", "10.0.0.7", HostFolder(tmp_path / "other"))  # who has an address now, has it
     assert names_of_addresses(str(tmp_path)) == {"10.0.0.7": "10.0.0.2", "10.0.0.9": "alpha"}
 
 
 def test_replicas_on_disks_are_found_where_their_host_is_called_whatever_address_it_had(authority, tmp_path):
-    authority.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "host").request("alpha"))
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
     view = view_of(places_of(HOSTS, str(tmp_path)))
     assert view.named(["10.0.0.7:1/a", "10.0.0.2:1/b", "10.0.0.8:1/c"]) == [0, 1, None]
     assert misplaced(["10.0.0.7:1/a"], HOSTS, are_here=False, names_by_address=names_of_addresses(str(tmp_path))) is None
@@ -115,7 +134,7 @@ def test_nobody_takes_the_name_of_a_host_that_has_joined_whoever_has_the_cookie(
 
 
 def test_a_node_with_the_name_of_another_host_is_none_of_the_services(authority, tmp_path, capsys):
-    authority.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "host").request("alpha"))
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
     settings = Settings(t=1, num_clients=1, data_folder=str(tmp_path))
     keeping = Keeping(ServiceLaunch("chain", settings, (), False, False, HOSTS))
     rightful, liar = Node("10.0.0.7"), Node("10.0.0.8")
@@ -126,11 +145,11 @@ def test_a_node_with_the_name_of_another_host_is_none_of_the_services(authority,
 
 
 def test_an_authority_that_begins_again_is_the_same_one_and_knows_who_has_joined(authority, tmp_path):
-    authority.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "host").request("alpha"))
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
     again = Authority(tmp_path / "authority", HOSTS)
     assert again.certificate == authority.certificate
     with pytest.raises(NoCertificate, match="another key"):
-        again.issue("alpha", "10.0.0.7", HostFolder(tmp_path / "another").request("alpha"))
+        issue(again, "alpha", "10.0.0.7", HostFolder(tmp_path / "another"))
 
 
 @pytest.mark.parametrize(
@@ -162,17 +181,92 @@ def connected(at):
     return made
 
 
-@pytest.mark.parametrize("request_", ["", "nonsense", "of RSA"])
-def test_what_is_no_request_of_such_a_key_is_refused(authority, request_):
-    if request_ == "of RSA":
-        key = rsa.generate_private_key(65_537, 2_048)
-        from cryptography.hazmat.primitives import hashes, serialization
+def key_in_pem(key):
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
-        name = x509.Name([])
-        signed = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-        request_ = signed.public_bytes(serialization.Encoding.PEM).decode()
+
+NO_KEYS = {
+    "empty": lambda: "",
+    "nonsense": lambda: "nonsense",
+    "of RSA": lambda: key_in_pem(rsa.generate_private_key(65_537, 2_048).public_key()),
+    "of a larger curve": lambda: key_in_pem(ec.generate_private_key(ec.SECP384R1()).public_key()),
+    "of a curve that nobody knows": lambda: ssl.DER_cert_to_PEM_cert(OF_ANOTHER_CURVE).replace("CERTIFICATE", "PUBLIC KEY"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_KEYS)
+def test_what_is_no_request_for_such_a_key_is_refused(authority, kind):
     with pytest.raises(NoCertificate, match="what alpha asks for is"):
-        authority.issue("alpha", "10.0.0.7", request_)
+        authority.issue("alpha", "10.0.0.7", CertificateRequest(NO_KEYS[kind](), 1, b""))
+
+
+def test_whoever_repeats_what_a_host_has_said_gets_nothing_at_whatever_address(authority, tmp_path):
+    """The other host has the cookie, and has heard all that alpha has said when it joined."""
+    alpha, other = HostFolder(tmp_path / "host"), HostFolder(tmp_path / "other")
+    said = alpha.request("alpha", "10.0.0.7")
+    authority.issue("alpha", "10.0.0.7", said)
+    issue(authority, "10.0.0.2", "10.0.0.8", other)
+    for host, address in (("alpha", "10.0.0.8"), ("10.0.0.2", "10.0.0.7")):
+        with pytest.raises(NoCertificate, match="is not signed for this name and this address|another key"):
+            authority.issue(host, address, said)
+    later = msgspec.structs.replace(said, number=said.number + 1)
+    with pytest.raises(NoCertificate, match="is not signed for this name and this address"):
+        authority.issue("alpha", "10.0.0.7", later)
+    issue(authority, "alpha", "10.0.0.9", alpha)
+    issue(authority, "10.0.0.2", "10.0.0.7", other)  # to whom the network has given the address that alpha had
+    for asked in (authority, Authority(tmp_path / "authority", HOSTS)):
+        with pytest.raises(NoCertificate, match="alpha has asked for this before, or for something later"):
+            asked.issue("alpha", "10.0.0.7", said)
+    assert names_of_addresses(str(tmp_path)) == {"10.0.0.9": "alpha", "10.0.0.8": "10.0.0.2", "10.0.0.7": "10.0.0.2"}
+    keeping = Keeping(ServiceLaunch("chain", Settings(t=1, num_clients=1, data_folder=str(tmp_path)), (), False, False, HOSTS))
+    assert [keeping.is_of("alpha", Node(f"10.0.0.{number}")) for number in (7, 8, 9)] == [False, False, True]
+
+
+def test_what_a_host_has_said_when_it_joined_lets_nobody_join_who_sends_it_again(desk, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        heard = []
+
+        def listen():
+            with listening.accept()[0] as connection, connection.makefile("rb") as said:
+                heard.append(said.readline())
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        with pytest.raises(NotJoined):
+            join(Address(*listening.getsockname()), "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host"))
+        thread.join(LIMIT_S)
+    answers = []
+    for _ in range(2):
+        with connected(desk.at) as connection, connection.makefile("rb") as said:
+            connection.sendall(heard[0])
+            answers.append(said.readline())
+    assert [b"has asked for this before" in each for each in answers] == [False, True]
+
+
+def test_a_host_whose_clock_is_set_back_joins_all_the_same(authority, tmp_path, monkeypatch):
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
+    monkeypatch.setattr(certificates.time, "time_ns", lambda: 1)
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
+
+
+def test_a_host_whose_joining_could_not_be_written_down_has_not_joined(authority, tmp_path, monkeypatch):
+    """And when there is room again it joins, so that nobody else takes its name."""
+    write = certificates._write
+
+    def full(path, content):
+        if path.parent == tmp_path / "authority":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, content)
+
+    monkeypatch.setattr(certificates, "_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
+    monkeypatch.setattr(certificates, "_write", write)
+    issue(authority, "alpha", "10.0.0.7", HostFolder(tmp_path / "host"))
+    assert names_of_addresses(str(tmp_path)) == {"10.0.0.7": "alpha"}
+    with pytest.raises(NoCertificate, match="another key"):
+        issue(Authority(tmp_path / "authority", HOSTS), "alpha", "10.0.0.7", HostFolder(tmp_path / "another"))
 
 
 def test_strangers_who_say_nothing_or_nonsense_keep_nobody_from_joining(desk, tmp_path):
@@ -209,7 +303,7 @@ def test_what_the_authority_issues_is_what_tls_asks_for(authority, tmp_path):
     """Both sides by the rules of `ssl`, as links use it."""
     folders = [HostFolder(tmp_path / name) for name in ("one", "two")]
     for folder, host in zip(folders, HOSTS, strict=True):
-        folder.take(authority.issue(host, "127.0.0.1", folder.request(host)), authority.certificate)
+        folder.take(issue(authority, host, "127.0.0.1", folder), authority.certificate)
     contexts = [ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)]
     for context, folder in zip(contexts, folders, strict=True):
         context.verify_mode = ssl.CERT_REQUIRED
