@@ -36,6 +36,9 @@ DISKS_VARIABLE = "BCR_DISKS"
 GATEWAY_FILES_VARIABLE = "BCR_GATEWAY_FILES"
 """The environment's variable that tells the gateways on one host of a service their certificate, key and token: paths, as JSON."""
 
+EMPLOYED_VARIABLE = "BCR_EMPLOYED_TO"
+"""The environment's variable that names the descriptor by which a host's node tells who started it that the service has begun its work there."""
+
 
 def own_version() -> str:
     """The version of the project, installed or not."""

@@ -1,5 +1,6 @@
 """What every process of the system does alike: name itself, open its log, address others."""
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from bcr.signed.statements import SignedCredential
 from bcr.signed.violations import MalformedMessage
 from bcr_runtime import ambient
 from bcr_runtime.journal import Journal
-from bcr_runtime.places import default_log_base
+from bcr_runtime.places import EMPLOYED_VARIABLE, default_log_base
 from dacurrent.logs import ENDED_LOGS
 
 NEW_LIMIT_S = 5.0  # for a host that is known to be there to make a process
@@ -109,6 +110,14 @@ def kill_children(spared: Sequence[str] = ()) -> None:
         made = getattr(child, "dapid", None)
         if made is None or address_of(made) not in spared:
             child.kill()
+
+
+def tell_employed() -> None:
+    """Tell who started the node that this thread is one of, where that one waits for it, that the service has begun its work here."""
+    to = os.environ.get(EMPLOYED_VARIABLE)
+    if to is not None:
+        with contextlib.suppress(OSError):  # it has ended, and this node is being ended too
+            os.write(int(to), b"\n")
 
 
 def end_node() -> None:

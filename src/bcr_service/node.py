@@ -23,14 +23,16 @@ from bcr_run import output
 from bcr_run.supervision import end_with_us
 from bcr_runtime.data_folder import claim_host_folder, descriptors
 from bcr_runtime.host_certificates import TLS_VARIABLE
-from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
+from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, EMPLOYED_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
 from bcr_service.access import Unusable, demand_cookie, demand_usable
 from bcr_service.hosting import RENEWAL_S, TLS_FOLDER
 from bcr_service.service_files import SECRET_FILES, Address, address_in
 
 PAUSE_S = 1.0  # between two nodes
 JOINING_PAUSE_S = 0.3  # between two attempts to join
+EMPLOYMENT_LIMIT_S = 30.0  # for the service to begin its work on a node
 END_LIMIT_S = 15.0
+MOST_REASONS = 100  # for which a host does not join, that are told
 BAD_INPUT = 2
 EPILOG = """The service's file names this host's address among its hosts, and says where it is joined; the cookie is the same file everywhere.
 Exit status: 0 asked to end; 2 bad input, and nothing was started."""
@@ -76,17 +78,27 @@ def main(arguments: list[str]) -> int:
                 complaints.tell(problem)
                 asked.wait(JOINING_PAUSE_S)
                 continue
-            complaints.clear()
             at = ["-n", name, "-H", address, "-R", f"{options.join.host}:{joined.port}"]
             secured = {TLS_VARIABLE: str(folder.folder)} if joined.certificate else {}
+            employment = _Employment()
+            given = environment | secured | {EMPLOYED_VARIABLE: str(employment.to)}
             process = subprocess.Popen(
                 [sys.executable, "-m", "da", "-L", "error", *at, "-D", "Hosts.da"],
-                cwd=SOURCES, env=environment | secured, stdin=subprocess.DEVNULL, pass_fds=descriptors(), start_new_session=True, preexec_fn=end_with_us  # noqa: PLW1509 - there are no threads here
+                cwd=SOURCES, env=given, stdin=subprocess.DEVNULL, pass_fds=(*descriptors(), employment.to), start_new_session=True, preexec_fn=end_with_us  # noqa: PLW1509 - there are no threads here
             )  # fmt: skip
             renewed_s = time.monotonic()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with employment, contextlib.suppress(subprocess.TimeoutExpired):
                 while not asked.is_set() and process.poll() is None:
                     asked.wait(0.1)
+                    if employment.has_begun():
+                        complaints.clear()
+                        print(f"bcr node: {name} is a host of the service at {options.join} now", flush=True)
+                    if employment.is_overdue():
+                        complaints.say(
+                            f"the service at {options.join} has begun no work here within {EMPLOYMENT_LIMIT_S:g} s; it is joined anew "
+                            f"(another node may be called {name} there)"
+                        )
+                        break
                     if time.monotonic() - renewed_s > RENEWAL_S:
                         renewed_s = time.monotonic()
                         with contextlib.suppress(
@@ -123,20 +135,56 @@ def _address(text: str) -> Address:
     return address
 
 
-class _Complaints:
-    """Says why a host does not join, once for each reason; that nobody is there yet is nothing to say."""
+class _Employment:
+    """Whether the service has begun its work on a node, whose steward says so to `to`, a descriptor that the node inherits.
+
+    A node that it does not begin on would wait for ever: the service has another one of its name, or has itself begun again elsewhere.
+    """
 
     def __init__(self) -> None:
-        self._told = ""
+        self._from, self.to = os.pipe()
+        os.set_blocking(self._from, False)
+        self._since_s = time.monotonic()
+        self._is_there = False
+
+    def __enter__(self) -> None:
+        os.close(self.to)  # the node has it
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._from)
+
+    def has_begun(self) -> bool:
+        """Whether this has been told just now, for the first time."""
+        try:
+            said = os.read(self._from, 1)
+        except BlockingIOError:
+            return False
+        is_new = bool(said) and not self._is_there
+        self._is_there |= is_new
+        return is_new
+
+    def is_overdue(self) -> bool:
+        """Whether nothing of it was told for so long that another node is to be begun."""
+        return not self._is_there and time.monotonic() - self._since_s > EMPLOYMENT_LIMIT_S
+
+
+class _Complaints:
+    """Says what keeps a host from the service, once for each reason until the host works for it; that nobody is there yet is nothing to say."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
 
     def tell(self, problem: Exception) -> None:
-        text = str(problem)
-        if text != self._told and getattr(problem, "is_there", True):
+        if getattr(problem, "is_there", True):
+            self.say(str(problem))
+
+    def say(self, text: str) -> None:
+        if text not in self._told and len(self._told) < MOST_REASONS:
             output.complain(f"bcr node: {text}")
-            self._told = text
+            self._told.add(text)
 
     def clear(self) -> None:
-        self._told = ""
+        self._told.clear()
 
 
 def _demand_own(host: str) -> str:

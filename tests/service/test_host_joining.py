@@ -1,5 +1,6 @@
 """How hosts join a service and get certificates: who has the cookie, under a name of the service's file, and always with the same key."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -22,7 +23,7 @@ from bcr_service import certificates, host_joining
 from bcr_service.access import Unusable
 from bcr_service.certificates import VALID_DAYS, Authority, CertificateRequest, HostFolder, NoCertificate
 from bcr_service.host_joining import JoiningDesk, NotJoined, join
-from bcr_service.hosting import HostBook, HostView, misplaced, names_of_addresses, places_of, view_of
+from bcr_service.hosting import JOINED, HostBook, HostView, known_hosts, misplaced, names_of_addresses, places_of, view_of
 from bcr_service.keeper import Keeping, ServiceLaunch
 from bcr_service.service_files import Address
 from bcr_tools.cli import main
@@ -339,6 +340,35 @@ def test_a_node_says_once_why_it_does_not_join_and_ends_when_it_is_asked_to(desk
         assert node.wait(LIMIT_S) == 0
         assert line == f"bcr node: who is at {desk.at} has another cookie, or is no service that hosts join\n"
         assert node.stderr.read() == ""
+
+
+@contextlib.contextmanager
+def node_at(desk, folder, **constants):
+    """A node of alpha that joins there, with these numbers in place of the program's; what it says is in `errors`."""
+    changed = "".join(f"node.{name} = {value}; " for name, value in constants.items())
+    program = f"import sys; from bcr_service import node; {changed}sys.exit(node.main(sys.argv[1:]))"
+    (folder / "cookie").write_bytes(COOKIE)
+    given = ["--join", str(desk.at), "--host", "127.0.0.1", "--name", "alpha", "--cookie-file", "cookie", "--data", "data"]
+    with open(folder / "errors", "wb") as errors, subprocess.Popen(
+        [sys.executable, "-P", "-c", program, *given], cwd=folder, stdout=subprocess.DEVNULL, stderr=errors
+    ) as node:
+        try:
+            yield lambda: (folder / "errors").read_text()
+        finally:
+            node.terminate()
+            node.wait(LIMIT_S)
+
+
+def test_a_node_that_the_service_begins_no_work_on_says_so_and_joins_anew(desk, tmp_path):
+    """As where the service has ended behind its answer, and begun again at another port."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        desk.port = deaf.getsockname()[1]
+        with node_at(desk, tmp_path, EMPLOYMENT_LIMIT_S=1) as said:
+            until(lambda: "alpha" in known_hosts(tmp_path / "authority" / JOINED))
+            before = known_hosts(tmp_path / "authority" / JOINED)["alpha"].number
+            until(lambda: known_hosts(tmp_path / "authority" / JOINED)["alpha"].number > before)
+            assert f"the service at {desk.at} has begun no work here within 1 s; it is joined anew" in said()
 
 
 def test_a_node_whose_key_others_may_read_is_refused_before_anything_starts(tmp_path, capsys):

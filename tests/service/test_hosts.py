@@ -23,7 +23,7 @@ from networks import network
 from bcr.chain.settings import Settings
 from bcr.scenario import ScenarioError
 from bcr_runtime.host_certificates import CERTIFICATE
-from bcr_runtime.places import COOKIE_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
+from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
 from bcr_service.access import Unusable
 from bcr_service.certificates import HostFolder
 from bcr_service.gateway import GatewaySettings, opened_here
@@ -287,27 +287,9 @@ def test_on_loopback_addresses_the_cookie_is_enough_and_a_gateway_that_cannot_li
             f"gateway[1] = 127.0.0.2:{free[2]}\ngateway[2] = 127.0.0.3:{taken.getsockname()[1]}\n"
         )
 
-        def start(name, *words):
-            output = stack.enter_context(open(tmp_path / f"{name}.txt", "wb"))
-            command = [sys.executable, "-P", "-m", "bcr_tools.cli", *words, "--data", name]
-            process = subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output)
-            stack.callback(process.wait, LIMIT_S)
-            stack.callback(process.terminate)
-
-        start("service", "serve", "own.config", "--log-folder", "logs")
+        start(stack, tmp_path, "service", [*CLI, "serve", "own.config", "--log-folder", "logs", "--data", "service"])
         for name in names:
-            start(name, "node", "--join", f"127.0.0.1:{free[0]}", "--host", name, "--cookie-file", "cookie")
-
-        def asked(method, host, port, path, body=None):
-            request = urllib.request.Request(
-                f"http://{host}:{port}{path}", data=body, method=method, headers={"accept": "application/json"}
-            )
-            try:
-                with urllib.request.urlopen(request, timeout=70) as answer:
-                    return answer.read()
-            except OSError:
-                return None
-
+            start(stack, tmp_path, name, [*CLI, "node", *node_words(name, free[0])])
         deadline_s = time.monotonic() + LIMIT_S
         while (
             asked("GET", "127.0.0.2", free[2], "/readyz") is None
@@ -323,6 +305,85 @@ def test_on_loopback_addresses_the_cookie_is_enough_and_a_gateway_that_cannot_li
             time.sleep(0.1)
         assert not (tmp_path / "service" / "tls").exists()
         assert not (tmp_path / "127.0.0.2" / "tls" / CERTIFICATE).exists()
+
+
+def test_a_host_whose_name_another_node_has_taken_joins_when_that_one_has_gone(tmp_path):
+    """The service takes the first node of that name; the other one is told to stay alone, and comes again."""
+    names = [f"127.0.0.{number}" for number in (2, 3, 4)]
+    port, gateway = port_of("127.0.0.1"), port_of("127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        (tmp_path / "cookie").write_text("c" * 64)
+        (tmp_path / "cookie").chmod(0o600)
+        (tmp_path / "own.config").write_text(
+            f"t = 1\nhosts = {'; '.join(names)}\njoin = 127.0.0.1:{port}\ncookie_file = cookie\ngateway[0] = 127.0.0.1:{gateway}\n"
+        )
+        start(stack, tmp_path, "service", [*CLI, "serve", "own.config", "--log-folder", "logs", "--data", "service"])
+        for name in names[:2]:
+            start(stack, tmp_path, name, [*CLI, "node", *node_words(name, port)])
+
+        def is_present():
+            status = asked("GET", "127.0.0.1", gateway, "/admin/status")
+            return status is not None and json.loads(status)["hosts"][2]["present"]
+
+        def says(words):
+            return words in (tmp_path / f"{names[2]}.txt").read_text()
+
+        joined = []
+        until(lambda: joined.extend(joined_at(port, names[2], tmp_path)) or joined)
+        known = os.environ | {COOKIE_VARIABLE: str(tmp_path / "cookie"), DISKS_VARIABLE: str(tmp_path / "taken")}
+        (tmp_path / "taken").mkdir(0o700)
+        taking = ["-L", "error", "-n", names[2], "-H", names[2], "-R", f"127.0.0.1:{joined[0]}", "-D", "Hosts.da"]
+        other = start(stack, tmp_path, "taken", [sys.executable, "-m", "da", *taking], cwd=SOURCES, env=known)
+        until(is_present)
+        impatient = "import sys; from bcr_service import node; node.EMPLOYMENT_LIMIT_S = 5; sys.exit(node.main(sys.argv[1:]))"
+        start(stack, tmp_path, names[2], [sys.executable, "-P", "-c", impatient, *node_words(names[2], port)])
+        until(lambda: says("has begun no work here within 5 s"))
+        assert not says("is a host of the service")
+        other.kill()
+        until(lambda: says("is a host of the service"))
+        until(is_present)
+
+
+CLI = [sys.executable, "-P", "-m", "bcr_tools.cli"]
+
+
+def start(stack, folder, name, command, **options):
+    """A command whose output is in a file of this name, and that is ended with the stack."""
+    output = stack.enter_context(open(folder / f"{name}.txt", "wb"))
+    process = subprocess.Popen(command, **{"cwd": folder, "stdout": output, "stderr": output, **options})
+    stack.callback(process.wait, LIMIT_S)
+    stack.callback(process.terminate)
+    return process
+
+
+def node_words(name, port):
+    return ["--join", f"127.0.0.1:{port}", "--host", name, "--cookie-file", "cookie", "--data", name]
+
+
+def joined_at(port, name, folder):
+    """The port of the service's node, once there is one."""
+    try:
+        return [join(Address("127.0.0.1", port), name, name, b"c" * 64, HostFolder(folder / "taken-tls")).port]
+    except NotJoined:
+        return []
+
+
+def asked(method, host, port, path, body=None):
+    """What a gateway answers; None where nobody does, or with an error."""
+    request = urllib.request.Request(f"http://{host}:{port}{path}", data=body, method=method, headers={"accept": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=70) as answer:
+            return answer.read()
+    except OSError:
+        return None
+
+
+def until(holds):
+    """Wait for what other processes do a moment later."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
 
 
 def port_of(host):
