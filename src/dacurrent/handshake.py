@@ -117,6 +117,8 @@ class Hello:
         """Raises HandshakeError."""
         if data == REFUSED_HELLO:
             raise HandshakeError("it does not take the certificate of this host, which is of another address")
+        if len(data) != HELLO_BYTES:  # who says more before it was answered speaks another protocol
+            raise HandshakeError("it does not speak this protocol")
         magic, purpose, limit_bytes, host, port, other_host, other_port, identity, nonce = _HELLO.unpack(data)
         if magic != MAGIC or purpose not in (MESSAGES, PROBE):
             raise HandshakeError("it does not speak this protocol")

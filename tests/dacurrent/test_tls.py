@@ -5,6 +5,7 @@ import logging
 import random
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -145,6 +146,27 @@ def test_who_speaks_tls_and_shows_no_certificate_is_refused_with_one_line(make, 
             speaking.recv(1)
     until(lambda: caplog.records)
     assert [record.getMessage().partition("closed: ")[2] for record in caplog.records] == ["it shows no certificate"]
+
+
+def test_who_answers_with_more_than_a_hello_is_refused_at_once(make, authority, caplog):
+    """TLS gives all of a record, however much of it is asked for."""
+    here = make(HERE, authority.issue_cert(HERE))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(THERE).configure_cert(context)
+    with socket.create_server((THERE, 0)) as listening:
+
+        def answer():
+            with listening.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as speaking:
+                speaking.sendall(bytes(handshake.HELLO_BYTES + 1))
+                while speaking.recv(1 << 16):
+                    pass
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(base.AuthenticationException, match="it does not speak this protocol"):
+            here.links.connect(listening.getsockname(), LIMIT_S)
+        answering.join(LIMIT_S)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_renewed_certificate_counts_from_the_next_connection_on(make, authority, tmp_path):
