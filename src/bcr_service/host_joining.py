@@ -8,10 +8,12 @@ strangers that could be tried against guessed cookies.
 """
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -21,11 +23,18 @@ import msgspec
 from bcr_service.certificates import Authority, CertificateRequest, HostFolder, NoCertificate
 from bcr_service.service_files import Address
 
-LIMIT_S = 5.0  # for all that is said
+LIMIT_S = 5.0  # for all that is said with one host
+PAUSE_S = 0.5  # until others have given back what it takes to accept a connection
 LIMIT_BYTES = 16 << 10
 MOST_GUESTS = 64  # who are spoken with at once; beyond that the one who has come first has to go
 T = TypeVar("T")
 _ASKING, _ANSWERING = b"bcr: a host asks to join\n", b"bcr: a host may join\n"
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
+_LISTENS_NO_MORE = (errno.EBADF, errno.EINVAL)
+_RIGHT = {
+    errno.EADDRNOTAVAIL: "--host is an address that this host has now",
+    errno.EINVAL: "no way leads there from that address: --host is the one at which the service finds this host",
+}
 
 
 class JoinRequest(msgspec.Struct, frozen=True):
@@ -47,7 +56,7 @@ class JoinAnswer(msgspec.Struct, frozen=True):
 
 
 class NotJoined(Exception):
-    """A host has not joined. `is_there` says whether somebody has answered, so that it is of no use to ask at once again."""
+    """A host has not joined. `is_there` is False where nobody answers yet, which passes by itself; anything else may never pass."""
 
     def __init__(self, text: str, is_there: bool) -> None:
         super().__init__(text)
@@ -56,17 +65,17 @@ class NotJoined(Exception):
 
 def join(at: Address, host: str, address: str, cookie: bytes, folder: HostFolder) -> JoinAnswer:
     """Join the service there, as this host with this address; what is answered with is in the folder then. Raises NotJoined and OSError."""
-    asked = msgspec.json.encode(JoinRequest(host, address, folder.request(host, address)))
-    try:
-        connection = socket.create_connection((at.host, at.port), LIMIT_S, source_address=(address, 0))
-    except OSError as error:
-        raise NotJoined(f"nobody answers at {at}: {error}", is_there=False) from error
-    try:
-        with connection:
+    deadline_s = time.monotonic() + LIMIT_S
+    with _connected(at, address) as connection:
+        asked = msgspec.json.encode(JoinRequest(host, address, folder.request(host, address)))
+        try:
+            connection.settimeout(_left_s(deadline_s))
             connection.sendall(_coded(cookie, _ASKING, asked))
-            answered = _decoded(cookie, _ANSWERING, _line_from(connection), JoinAnswer)
-    except OSError:
-        answered = None
+            answered = _decoded(cookie, _ANSWERING, _line_from(connection, deadline_s), JoinAnswer)
+        except _Ended:  # as a service does to who has another cookie
+            answered = None
+        except OSError as error:
+            raise NotJoined(f"who is at {at} did not answer: {error.strerror or error}", is_there=True) from error
     if answered is None or answered.asked != hashlib.sha256(asked).hexdigest():
         raise NotJoined(f"who is at {at} has another cookie, or is no service that hosts join", is_there=True)
     if answered.refusal:
@@ -76,6 +85,24 @@ def join(at: Address, host: str, address: str, cookie: bytes, folder: HostFolder
     if answered.certificate:
         folder.take(answered.certificate, answered.authority)
     return answered
+
+
+def _connected(at: Address, address: str) -> socket.socket:
+    """A connection there from this address. Raises NotJoined."""
+    connection = socket.socket(socket.AF_INET)  # as links between hosts are
+    try:
+        connection.settimeout(LIMIT_S)
+        connection.bind((address, 0))
+        connection.connect((at.host, at.port))
+    except OSError as error:
+        connection.close()
+        if isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in _UNREACHABLE:
+            raise NotJoined(f"nobody answers at {at}: {error}", is_there=False) from error
+        right = f"; {_RIGHT[error.errno]}" if error.errno in _RIGHT else ""
+        if isinstance(error, socket.gaierror):
+            right = "; --join is an IPv4 address, or a name that has one here"
+        raise NotJoined(f"no connection from {address} to {at}: {error.strerror}{right}", is_there=True) from error
+    return connection
 
 
 class JoiningDesk:
@@ -102,23 +129,33 @@ class JoiningDesk:
         while True:
             try:
                 connection, (address, _) = self._listening.accept()
-            except OSError:
-                return  # it was closed
+            except OSError as problem:
+                if problem.errno in _LISTENS_NO_MORE:
+                    return
+                self._tell(f"no host can join just now: {problem.strerror}")
+                time.sleep(PAUSE_S)
+                continue
             while len(self._guests) >= MOST_GUESTS:
                 with contextlib.suppress(OSError, IndexError):
                     self._guests.popleft().shutdown(socket.SHUT_RDWR)
             self._guests.append(connection)
-            threading.Thread(target=self._see_to, args=(connection, address), daemon=True).start()
+            try:
+                threading.Thread(target=self._see_to, args=(connection, address), daemon=True).start()
+            except RuntimeError as problem:  # there may be no more threads
+                self._tell(f"{address} cannot join just now: {problem}")
+                self._guests.remove(connection)
+                connection.close()
 
     def _see_to(self, connection: socket.socket, address: str) -> None:
         with connection, contextlib.suppress(OSError):
-            connection.settimeout(LIMIT_S)
-            line = _line_from(connection)
+            deadline_s = time.monotonic() + LIMIT_S
+            line = _line_from(connection, deadline_s)
             asked = _decoded(self._cookie, _ASKING, line, JoinRequest)
             if asked is None:
                 self._tell(f"{address} does not join: it has another cookie")
             else:
                 answer = msgspec.structs.replace(self._answer(asked, address), asked=hashlib.sha256(_content(line)).hexdigest())
+                connection.settimeout(_left_s(deadline_s))
                 connection.sendall(_coded(self._cookie, _ANSWERING, msgspec.json.encode(answer)))
         with contextlib.suppress(ValueError):
             self._guests.remove(connection)
@@ -157,12 +194,25 @@ def _decoded(cookie: bytes, what: bytes, line: bytes, kind: type[T]) -> T | None
         return None
 
 
-def _line_from(connection: socket.socket) -> bytes:
-    """The line that comes, without its end. Raises OSError."""
+class _Ended(ConnectionResetError):
+    """The other end has closed the connection before its line was whole, or says too much."""
+
+
+def _left_s(deadline_s: float) -> float:
+    """The time that is left. Raises TimeoutError where none is."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("timed out")
+    return left_s
+
+
+def _line_from(connection: socket.socket, deadline_s: float) -> bytes:
+    """The line that comes, without its end. Raises _Ended and OSError, in time also where it comes byte by byte."""
     data = b""
     while not data.endswith(b"\n"):
+        connection.settimeout(_left_s(deadline_s))
         more = connection.recv(4_096)
         if not more or len(data) > LIMIT_BYTES:
-            raise ConnectionResetError("the connection was closed, or says too much")
+            raise _Ended
         data += more
     return data[:-1]

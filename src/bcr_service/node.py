@@ -26,7 +26,7 @@ from bcr_runtime.host_certificates import TLS_VARIABLE
 from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, EMPLOYED_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
 from bcr_service.access import Unusable, demand_cookie, demand_usable
 from bcr_service.hosting import RENEWAL_S, TLS_FOLDER
-from bcr_service.service_files import SECRET_FILES, Address, address_in
+from bcr_service.service_files import SECRET_FILES, Address, join_address_in, problem_with_host
 
 PAUSE_S = 1.0  # between two nodes
 JOINING_PAUSE_S = 0.3  # between two attempts to join
@@ -59,6 +59,9 @@ def main(arguments: list[str]) -> int:
         address = _demand_own(options.host)
         demand_cookie(options.cookie_file)
         name = options.name or options.host
+        wrong = problem_with_host(name)
+        if wrong:
+            raise Unusable(f"--name: {wrong}")
         claim_host_folder(data, f"bcr node --name {name}")
         folder = HostFolder(data / TLS_FOLDER)
         files = _files_in(options)
@@ -99,12 +102,12 @@ def main(arguments: list[str]) -> int:
                             f"(another node may be called {name} there)"
                         )
                         break
-                    if time.monotonic() - renewed_s > RENEWAL_S:
+                    if secured and time.monotonic() - renewed_s > RENEWAL_S:
                         renewed_s = time.monotonic()
-                        with contextlib.suppress(
-                            NotJoined, OSError
-                        ):  # it is asked again tomorrow, and each certificate is good for a month
+                        try:
                             join(options.join, name, address, cookie, folder)
+                        except (NotJoined, OSError) as problem:  # each certificate is good for a month
+                            output.complain(f"bcr node: the certificate of {name} is not renewed, and asked for again tomorrow: {problem}")
                 process.terminate()
                 process.wait(END_LIMIT_S)
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -129,7 +132,7 @@ def _files_in(options: argparse.Namespace) -> dict[str, str]:
 
 def _address(text: str) -> Address:
     try:
-        address = address_in(text)
+        address = join_address_in(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return address

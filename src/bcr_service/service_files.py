@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -165,7 +166,7 @@ def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> S
             problem = _add_file(files, name, entry, Path(source).parent)
         elif name == JOIN:
             try:
-                join = address_in(entry.value)
+                join = join_address_in(entry.value)
             except ValueError as error:
                 problem = f"{JOIN}: {error}"
         elif name == "protocol" and entry.value.lower() in SCENARIO_NAMES:
@@ -250,14 +251,23 @@ def _problems_with_hosts(scenario: Scenario, join: Address | None, files: Mappin
     if join is None or not join.port or "cookie_file" not in files:
         yield f"hosts: their nodes need {JOIN} = HOST:PORT, where they find the service, and cookie_file, by which it knows them"
     for host in hosts:
-        if not HOST.fullmatch(host) or host == OWN_NODE:
-            yield f"hosts: {host!r} is no name for one: letters, digits, '.', '-', '_', and not {OWN_NODE!r}, as the service's own node is called"
+        problem = problem_with_host(host)
+        if problem:
+            yield f"hosts: {problem}"
     if len(set(hosts)) < len(hosts):
         yield "hosts: each is named once"
     if len(hosts) < scenario.num_replicas:
         yield f"hosts: {scenario.num_replicas} replicas need a host each, and there are {len(hosts)}; those beyond are spare"
     if not scenario.durable:
         yield "hosts: they come and go, so the service has to be durable = on"
+
+
+def problem_with_host(name: str) -> str | None:
+    """What is wrong with the name of a host, if something is."""
+    if HOST.fullmatch(name) and name != OWN_NODE:
+        return None
+    return (f"{name!r} is no name for one: up to 63 letters, digits, '.', '-', '_', and not {OWN_NODE!r}, as the service's own node is "
+            "called")  # fmt: skip
 
 
 def _not_of_protocol(protocol: str, scenario: Scenario, listeners: Mapping[tuple[str, int], Listener]) -> Iterator[str]:
@@ -320,6 +330,21 @@ def address_in(text: str) -> Address:
     if found is None or int(found[3]) > 65_535:
         raise ValueError(f"expected host:port such as {DEFAULT_GATEWAY}, found {text!r}")
     return Address(found[1] or found[2], int(found[3]))
+
+
+def join_address_in(text: str) -> Address:
+    """The address in `host:port` where hosts find the service. Raises ValueError, which says what would be right."""
+    address = address_in(text)
+    try:
+        address.host.encode("idna")
+        is_everywhere = socket.inet_aton(address.host) == bytes(4)
+    except UnicodeError:
+        is_everywhere = True
+    except OSError:  # it is no IPv4 address
+        is_everywhere = False
+    if ":" in address.host or is_everywhere or not address.port:
+        raise ValueError(f"expected where hosts find the service: its own IPv4 address, or a name of that, and a port, found {text!r}")
+    return address
 
 
 def cluster_in(environment: Mapping[str, str]) -> tuple[Listener, ...]:

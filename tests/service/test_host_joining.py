@@ -6,10 +6,12 @@ import os
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import msgspec
 import pytest
@@ -25,7 +27,7 @@ from bcr_service.certificates import VALID_DAYS, Authority, CertificateRequest, 
 from bcr_service.host_joining import JoiningDesk, NotJoined, join
 from bcr_service.hosting import JOINED, HostBook, HostView, known_hosts, misplaced, names_of_addresses, places_of, view_of
 from bcr_service.keeper import Keeping, ServiceLaunch
-from bcr_service.service_files import Address
+from bcr_service.service_files import Address, join_address_in
 from bcr_tools.cli import main
 
 COOKIE = b"c" * 64
@@ -171,7 +173,7 @@ def test_who_may_not_join_is_told_why_in_one_line(desk, tmp_path, host, address,
 
 def test_an_address_is_that_of_who_asks_and_no_other(desk, monkeypatch, tmp_path):
     """Else a host could ask for a certificate with which it passes for another."""
-    monkeypatch.setattr(host_joining.socket, "create_connection", lambda *_, **__: connected(desk.at))
+    monkeypatch.setattr(host_joining, "_connected", lambda *_: connected(desk.at))
     with pytest.raises(NotJoined, match=r"says that it is at 127\.0\.0\.9, and comes from 127\.0\.0\.1"):
         join(desk.at, "alpha", "127.0.0.9", COOKIE, HostFolder(tmp_path / "host"))
 
@@ -281,6 +283,124 @@ def test_strangers_who_say_nothing_or_nonsense_keep_nobody_from_joining(desk, tm
             each.close()
 
 
+def test_strangers_who_speak_slowly_have_no_more_time_than_others(desk, monkeypatch):
+    monkeypatch.setattr(host_joining, "LIMIT_S", 0.5)
+    with connected(desk.at) as stranger:
+        until(lambda: has_ended(stranger, b"x"))
+
+
+def test_a_service_that_answers_slowly_holds_up_nobody_for_longer(monkeypatch, tmp_path):
+    monkeypatch.setattr(host_joining, "LIMIT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            with listening.accept()[0] as connection:
+                until(lambda: has_ended(connection, b"x"))
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(NotJoined, match="did not answer: timed out") as told:
+            join(Address(*listening.getsockname()), "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host"))
+        answering.join(LIMIT_S)
+    assert told.value.is_there
+
+
+def has_ended(connection, data):
+    """Whether the other end takes no more of this: it has closed the connection."""
+    try:
+        connection.sendall(data)
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_a_desk_that_cannot_accept_for_a_moment_goes_on_and_says_why(desk, monkeypatch, tmp_path):
+    monkeypatch.setattr(host_joining, "PAUSE_S", 0.01)
+    scarce = Scarce(desk._listening)
+    desk._listening = scarce
+    connected(desk.at).close()  # for which the desk has waited at the socket itself
+    until(lambda: not scarce.errors)
+    assert join(desk.at, "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host")).port == 4701
+    assert desk.told == ["no host can join just now: Too many open files", "no host can join just now: Cannot allocate memory"]
+
+
+class Scarce:
+    """A listening socket that has no room for a connection twice."""
+
+    def __init__(self, listening):
+        self._listening = listening
+        self.errors = [errno.EMFILE, errno.ENOMEM]
+
+    def accept(self):
+        if self.errors:
+            number = self.errors.pop(0)
+            raise OSError(number, os.strerror(number))
+        return self._listening.accept()
+
+
+def test_a_desk_that_can_have_no_thread_for_a_moment_goes_on_and_says_why(desk, monkeypatch, tmp_path):
+    before = host_joining.threading
+
+    class Threads:
+        def Thread(self, **options):  # noqa: N802 - the name of the class that this stands for
+            monkeypatch.setattr(host_joining, "threading", before)
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(host_joining, "threading", Threads())
+    with connected(desk.at) as refused:
+        refused.settimeout(LIMIT_S)
+        assert refused.recv(1) == b""
+    assert join(desk.at, "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host")).port == 4701
+    assert desk.told == ["127.0.0.1 cannot join just now: can't start new thread"]
+    assert len(desk._guests) <= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (OSError(errno.EINVAL, "Invalid argument"), "no way leads there from that address: --host is the one at which the service finds"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "--host is an address that this host has now"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "--join is an IPv4 address, or a name that has one here"),
+        (OSError(errno.EACCES, "Permission denied"), "no connection from 127.0.0.1 to beta:4700: Permission denied$"),
+    ],
+)
+def test_what_may_never_pass_is_told_with_what_would_be_right(monkeypatch, tmp_path, error, what):
+    with pytest.raises(NotJoined, match=what) as told:
+        join_where_connecting_fails(monkeypatch, tmp_path, error)
+    assert told.value.is_there
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH])
+def test_what_passes_when_the_service_is_there_is_no_news(monkeypatch, tmp_path, number):
+    with pytest.raises(NotJoined, match="nobody answers at beta:4700") as told:
+        join_where_connecting_fails(monkeypatch, tmp_path, OSError(number, os.strerror(number)))
+    assert not told.value.is_there
+
+
+def join_where_connecting_fails(monkeypatch, folder, error):
+    class Failing(socket.socket):
+        def connect(self, address):
+            raise error
+
+    monkeypatch.setattr(host_joining, "socket", types.SimpleNamespace(**{**vars(socket), "socket": Failing}))
+    join(join_address_in("beta:4700"), "alpha", "127.0.0.1", COOKIE, HostFolder(folder / "host"))
+
+
+def test_who_breaks_off_an_exchange_is_not_said_to_have_another_cookie(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def reset():
+            connection, _ = listening.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        with pytest.raises(NotJoined, match="did not answer: (Connection reset by peer|Broken pipe)"):
+            join(Address(*listening.getsockname()), "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host"))
+        thread.join(LIMIT_S)
+
+
 def test_where_nobody_is_there_yet_is_told_from_who_refuses(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         at = Address(*listening.getsockname())
@@ -369,6 +489,13 @@ def test_a_node_that_the_service_begins_no_work_on_says_so_and_joins_anew(desk, 
             before = known_hosts(tmp_path / "authority" / JOINED)["alpha"].number
             until(lambda: known_hosts(tmp_path / "authority" / JOINED)["alpha"].number > before)
             assert f"the service at {desk.at} has begun no work here within 1 s; it is joined anew" in said()
+
+
+def test_a_node_whose_certificate_is_not_renewed_says_so(desk, tmp_path):
+    with node_at(desk, tmp_path, RENEWAL_S=0.1) as said:
+        until(lambda: "alpha" in known_hosts(tmp_path / "authority" / JOINED))
+        desk._cookie = b"d" * 64
+        until(lambda: "bcr node: the certificate of alpha is not renewed, and asked for again tomorrow: who is at" in said())
 
 
 def test_a_node_whose_key_others_may_read_is_refused_before_anything_starts(tmp_path, capsys):

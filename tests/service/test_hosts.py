@@ -535,6 +535,13 @@ def test_disks_that_are_elsewhere_than_the_file_says_are_told(addresses, hosts, 
         (("join = 10.98.0.1:4700\n", ""), "join = HOST:PORT"),
         (("cookie_file = service.cookie\n", ""), "cookie_file"),
         (("join = 10.98.0.1:4700", "join = 10.98.0.1"), "expected host:port"),
+        (("join = 10.98.0.1:4700", "join = 0.0.0.0:4700"), r"own.config:3:.*join: expected where hosts find the service: its own IPv4 address"),
+        (("join = 10.98.0.1:4700", "join = 0:4700"), "join: expected where hosts find the service"),
+        (("join = 10.98.0.1:4700", "join = [::]:4700"), "join: expected where hosts find the service"),
+        (("join = 10.98.0.1:4700", "join = [::1]:4700"), "join: expected where hosts find the service"),
+        (("join = 10.98.0.1:4700", "join = a..b:4700"), "join: expected where hosts find the service"),
+        (("join = 10.98.0.1:4700", "join = 10.98.0.1:0"), "join: expected where hosts find the service"),
+        (("10.98.0.3", "a" * 64), "is no name for one: up to 63 letters"),
         (("; 10.98.0.3", ""), "3 replicas need a host each, and there are 2"),
         (("10.98.0.3", "10.98.0.1"), "each is named once"),
         (("hosts =", "durable = off\nhosts ="), "durable = on"),
@@ -647,6 +654,31 @@ def test_a_laboratory_over_several_hosts_is_refused_with_the_reason_before_anyth
     assert main(["serve", str(tmp_path / "own.config"), "--lab", "--data", str(tmp_path / "data")]) == 2
     assert "--lab: the processes of other hosts are not in the laboratory's hands" in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def test_where_no_host_could_join_is_refused_before_anything_starts(tmp_path, capsys):
+    (tmp_path / "service.cookie").write_text("c" * 64)
+    (tmp_path / "service.cookie").chmod(0o600)
+    (tmp_path / "own.config").write_text(FILE.replace("join = 10.98.0.1", "join = 0.0.0.0"))
+    assert main(["serve", str(tmp_path / "own.config"), "--data", str(tmp_path / "data")]) == 2
+    assert "own.config:3:1: error: join: expected where hosts find the service" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("at", ["[::1]:4700", "0.0.0.0:4700", "127.0.0.1:0", "a..b:4700"])
+def test_a_node_that_could_join_nowhere_is_told_at_once(tmp_path, capsys, at):
+    with pytest.raises(SystemExit) as ended:
+        main(["node", "--join", at, "--host", "127.0.0.1", "--cookie-file", "cookie", "--data", str(tmp_path / "data")])
+    assert ended.value.code == 2
+    assert "argument --join: expected where hosts find the service" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "a b", "service"])
+def test_a_node_with_a_name_that_no_service_file_could_have_is_told_at_once(tmp_path, capsys, name):
+    (tmp_path / "cookie").write_text("c" * 64)
+    given = ["--join", "127.0.0.1:4700", "--host", "127.0.0.1", "--cookie-file", str(tmp_path / "cookie"), "--data", str(tmp_path / "data")]
+    assert main(["node", *given, "--name", name]) == 2
+    assert "--name: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
