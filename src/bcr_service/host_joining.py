@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 import msgspec
@@ -108,10 +108,12 @@ def _connected(at: Address, address: str) -> socket.socket:
 class JoiningDesk:
     """Answers hosts that ask to join, on a thread. Without an authority, on loopback, nobody needs a certificate.
 
-    `tell` is called with a line about each one that is refused, of whom there may be any number.
+    `tell` is called with a line about each one that is refused, of whom there may be any number, and what kind of line that is.
     """
 
-    def __init__(self, listening: socket.socket, cookie: bytes, authority: Authority | None, tell: Callable[[str], object]) -> None:
+    def __init__(
+        self, listening: socket.socket, cookie: bytes, authority: Authority | None, tell: Callable[[Hashable, str], object]
+    ) -> None:
         self._listening = listening
         self._cookie = cookie
         self._authority = authority
@@ -132,7 +134,7 @@ class JoiningDesk:
             except OSError as problem:
                 if problem.errno in _LISTENS_NO_MORE:
                     return
-                self._tell(f"no host can join just now: {problem.strerror}")
+                self._tell("scarce", f"no host can join just now: {problem.strerror}")
                 time.sleep(PAUSE_S)
                 continue
             while len(self._guests) >= MOST_GUESTS:
@@ -142,7 +144,7 @@ class JoiningDesk:
             try:
                 threading.Thread(target=self._see_to, args=(connection, address), daemon=True).start()
             except RuntimeError as problem:  # there may be no more threads
-                self._tell(f"{address} cannot join just now: {problem}")
+                self._tell("scarce", f"{address} cannot join just now: {problem}")
                 self._guests.remove(connection)
                 connection.close()
 
@@ -152,7 +154,7 @@ class JoiningDesk:
             line = _line_from(connection, deadline_s)
             asked = _decoded(self._cookie, _ASKING, line, JoinRequest)
             if asked is None:
-                self._tell(f"{address} does not join: it has another cookie")
+                self._tell("stranger", f"{address} does not join: it has another cookie")
             else:
                 answer = msgspec.structs.replace(self._answer(asked, address), asked=hashlib.sha256(_content(line)).hexdigest())
                 connection.settimeout(_left_s(deadline_s))
@@ -170,7 +172,7 @@ class JoiningDesk:
             with self._issuing:
                 certificate = self._authority.issue(asked.host, address, asked.request)
         except (NoCertificate, OSError) as problem:
-            self._tell(f"{address} does not join: {problem}")
+            self._tell(("refused", address), f"{address} does not join: {problem}")
             return JoinAnswer("", refusal=str(problem))
         return JoinAnswer("", port=self.port, certificate=certificate, authority=self._authority.certificate)
 

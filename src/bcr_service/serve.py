@@ -23,6 +23,7 @@ from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.data_folder import demand_room, descriptors, disks_in, open_data_folder
 from bcr_runtime.host_certificates import TLS_VARIABLE
+from bcr_runtime.limited_lines import LimitedLines
 from bcr_runtime.places import COOKIE_VARIABLE, SOURCES
 from bcr_runtime.server_folder import open_server_folder
 from bcr_service.access import Unusable, demand_usable
@@ -31,7 +32,6 @@ from bcr_service.listening import CannotListen, listen
 from bcr_service.service_files import DEFAULT_FILE, HTTP, OWN_NODE, Address, Listener, ServiceFile, read_service, told
 
 DRAIN_LIMIT_S = 30.0  # for the service to end when it is asked to; what is left then is killed
-MOST_NOTES = 100  # about hosts that do not join
 BAD_INPUT = 2
 DEFAULT_DATA = "data"
 EPILOG = """FILE is looked for in the current directory, in .., in the project and in its config; without it config/service.config.
@@ -126,8 +126,8 @@ class Meeting:
             self._own = HostFolder(self.tls_folder)
             self._authority = Authority(folder / AUTHORITY_FOLDER, hosts)
             self.renew()
-        self._notes = 0
-        self._desk = JoiningDesk(listening, Path(cookie_file).read_bytes(), self._authority, self._note)
+        self._lines = LimitedLines(lambda text: output.complain(f"bcr serve: {text}"))
+        self._desk = JoiningDesk(listening, Path(cookie_file).read_bytes(), self._authority, self._lines.tell)
         self.port_to, self._port_from = reversed(os.pipe())
 
     def renew(self) -> None:
@@ -152,12 +152,7 @@ class Meeting:
             try:
                 self.renew()
             except OSError as problem:
-                self._note(f"the certificate of this host is not renewed: {problem}")
-
-    def _note(self, text: str) -> None:
-        self._notes += 1
-        if self._notes <= MOST_NOTES:
-            output.complain(f"bcr serve: {text}")
+                self._lines.tell("renewal", f"the certificate of this host is not renewed: {problem}")
 
 
 def meeting_of(service: ServiceFile, disks: Disks | None, joining: Sequence[socket.socket]) -> Meeting | None:

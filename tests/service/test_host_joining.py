@@ -24,9 +24,10 @@ from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
 from bcr_service import certificates, host_joining
 from bcr_service.access import Unusable
 from bcr_service.certificates import VALID_DAYS, Authority, CertificateRequest, HostFolder, NoCertificate
-from bcr_service.host_joining import JoiningDesk, NotJoined, join
+from bcr_service.host_joining import JoiningDesk, JoinRequest, NotJoined, join
 from bcr_service.hosting import JOINED, HostBook, HostView, known_hosts, misplaced, names_of_addresses, places_of, view_of
 from bcr_service.keeper import Keeping, ServiceLaunch
+from bcr_service.serve import Meeting
 from bcr_service.service_files import Address, join_address_in
 from bcr_tools.cli import main
 
@@ -47,7 +48,7 @@ def desk(authority):
     """A desk where hosts join; `told` are its lines."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         told = []
-        made = JoiningDesk(listening, COOKIE, authority, told.append)
+        made = JoiningDesk(listening, COOKIE, authority, lambda _, line: told.append(line))
         made.told = told
         made.at = Address(*listening.getsockname())
         made.port = 4701
@@ -391,6 +392,7 @@ def test_who_breaks_off_an_exchange_is_not_said_to_have_another_cookie(tmp_path)
 
         def reset():
             connection, _ = listening.accept()
+            connection.recv(1)  # so that it has been connected
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
 
@@ -411,7 +413,7 @@ def test_where_nobody_is_there_yet_is_told_from_who_refuses(tmp_path):
 
 def test_on_this_machine_alone_the_cookie_is_enough_and_there_are_no_certificates(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        made = JoiningDesk(listening, COOKIE, None, print)
+        made = JoiningDesk(listening, COOKIE, None, lambda *_: None)
         made.port = 4701
         made.start()
         joined = join(Address(*listening.getsockname()), "alpha", "127.0.0.1", COOKIE, HostFolder(tmp_path / "host"))
@@ -443,6 +445,29 @@ def test_what_the_authority_issues_is_what_tls_asks_for(authority, tmp_path):
     assert dict(next(iter(server.getpeercert()["subject"])))["commonName"] == "10.0.0.2"
 
 
+def test_lines_that_strangers_provoke_hide_none_of_the_others(tmp_path, capsys):
+    """They are without end, and what is told of hosts and of the service's own certificate is told all the same."""
+    (tmp_path / "cookie").write_bytes(COOKIE)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        meeting = Meeting(Address("127.0.0.1", 0), tmp_path, HOSTS, str(tmp_path / "cookie"), listening)
+        meeting.begin()
+        try:
+            at = Address(*listening.getsockname())
+            for _ in range(150):
+                with pytest.raises(NotJoined, match="another cookie"):
+                    join(at, "alpha", "127.0.0.1", b"d" * 64, HostFolder(tmp_path / "host"))
+            with connected(at) as liar, liar.makefile("rb") as said:
+                folder = HostFolder(tmp_path / "host")
+                asked = JoinRequest("alpha", "10.0.0.7", folder.request("alpha", "10.0.0.7"))
+                liar.sendall(host_joining._coded(COOKIE, host_joining._ASKING, msgspec.json.encode(asked)))
+                assert b"says that it is at 10.0.0.7" in said.readline()
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("bcr serve: 127.0.0.1 does not join: it has another cookie") < 50
+    assert "bcr serve: 127.0.0.1 does not join: alpha says that it is at 10.0.0.7, and comes from 127.0.0.1" in lines
+
+
 def test_a_node_says_once_why_it_does_not_join_and_ends_when_it_is_asked_to(desk, tmp_path):
     (tmp_path / "cookie").write_bytes(b"d" * 64)
     given = ["--join", str(desk.at), "--host", "127.0.0.1", "--name", "alpha", "--cookie-file", "cookie", "--data", "data"]
@@ -469,11 +494,12 @@ def node_at(desk, folder, **constants):
     program = f"import sys; from bcr_service import node; {changed}sys.exit(node.main(sys.argv[1:]))"
     (folder / "cookie").write_bytes(COOKIE)
     given = ["--join", str(desk.at), "--host", "127.0.0.1", "--name", "alpha", "--cookie-file", "cookie", "--data", "data"]
-    with open(folder / "errors", "wb") as errors, subprocess.Popen(
-        [sys.executable, "-P", "-c", program, *given], cwd=folder, stdout=subprocess.DEVNULL, stderr=errors
-    ) as node:
+    with (
+        open(folder / "errors", "wb") as errors,
+        subprocess.Popen([sys.executable, "-P", "-c", program, *given], cwd=folder, stdout=subprocess.DEVNULL, stderr=errors) as node,
+    ):
         try:
-            yield lambda: (folder / "errors").read_text()
+            yield (folder / "errors").read_text
         finally:
             node.terminate()
             node.wait(LIMIT_S)

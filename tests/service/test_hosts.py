@@ -349,8 +349,8 @@ CLI = [sys.executable, "-P", "-m", "bcr_tools.cli"]
 
 def start(stack, folder, name, command, **options):
     """A command whose output is in a file of this name, and that is ended with the stack."""
-    output = stack.enter_context(open(folder / f"{name}.txt", "wb"))
-    process = subprocess.Popen(command, **{"cwd": folder, "stdout": output, "stderr": output, **options})
+    with open(folder / f"{name}.txt", "wb") as output:
+        process = subprocess.Popen(command, **{"cwd": folder, "stdout": output, "stderr": output, **options})
     stack.callback(process.wait, LIMIT_S)
     stack.callback(process.terminate)
     return process
