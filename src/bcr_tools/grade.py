@@ -66,7 +66,8 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Name of a scenario -> its text."""
         found = {name: (PROJECT / name).read_text() for name in self.scenarios}
         if self.has_those_of_bugs:
-            found |= {bug["name"]: bug["scenario"] for bug in bugs() if "\n" in bug.get("scenario", "")}
+            shown = {bug["name"]: bug["scenario"] for bug in bugs() if "scenario" in bug}
+            found |= {name: text if "\n" in text else (PROJECT / text).read_text() for name, text in shown.items()}
         return found
 
 
