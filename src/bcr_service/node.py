@@ -30,6 +30,7 @@ from bcr_service.service_files import SECRET_FILES, Address, join_address_in, pr
 
 PAUSE_S = 1.0  # between two nodes
 JOINING_PAUSE_S = 0.3  # between two attempts to join
+REFUSED_PAUSE_S = 2.0  # until it asks again what may never be granted
 EMPLOYMENT_LIMIT_S = 30.0  # for the service to begin its work on a node
 END_LIMIT_S = 15.0
 MOST_REASONS = 100  # for which a host does not join, that are told
@@ -79,7 +80,8 @@ def main(arguments: list[str]) -> int:
                 joined = join(options.join, name, address, cookie, folder)
             except (NotJoined, OSError) as problem:
                 complaints.tell(problem)
-                asked.wait(JOINING_PAUSE_S)
+                passes = isinstance(problem, NotJoined) and not problem.is_there
+                asked.wait(JOINING_PAUSE_S if passes else REFUSED_PAUSE_S)
                 continue
             at = ["-n", name, "-H", address, "-R", f"{options.join.host}:{joined.port}"]
             secured = {TLS_VARIABLE: str(folder.folder)} if joined.certificate else {}

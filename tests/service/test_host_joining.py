@@ -519,7 +519,7 @@ def test_a_node_that_the_service_begins_no_work_on_says_so_and_joins_anew(desk, 
 
 def test_a_node_whose_certificate_is_not_renewed_says_so(desk, tmp_path):
     with node_at(desk, tmp_path, RENEWAL_S=0.1) as said:
-        until(lambda: "alpha" in known_hosts(tmp_path / "authority" / JOINED))
+        until((tmp_path / "data" / "tls" / CERTIFICATE).exists)  # it has joined
         desk._cookie = b"d" * 64
         until(lambda: "bcr node: the certificate of alpha is not renewed, and asked for again tomorrow: who is at" in said())
 
