@@ -23,6 +23,7 @@ from bcr_run.options import above_zero, positive
 from bcr_run.output import Terminal, complain
 from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import bugs
+from bcr_sim.campaign import located_text
 from bcr_sim.seeds import scenario_text
 
 SUITE = Path(__file__).with_suffix(".yaml")
@@ -67,7 +68,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         found = {name: (PROJECT / name).read_text() for name in self.scenarios}
         if self.has_those_of_bugs:
             shown = {bug["name"]: bug["scenario"] for bug in bugs() if "scenario" in bug}
-            found |= {name: text if "\n" in text else (PROJECT / text).read_text() for name, text in shown.items()}
+            found |= {name: text if "\n" in text else located_text(PROJECT / text) for name, text in shown.items()}
         return found
 
 
