@@ -33,6 +33,14 @@ def bugs(protocol: str = "shuttle") -> list[Bug]:
     return loaded
 
 
+def scenario_of(bug: Bug, default: str | None = None) -> str | None:
+    """The text of the scenario by which the bug is looked for, where it names one, or the file `default` of the project."""
+    from bcr_sim.campaign import located_text  # which imports what may have to have a bug first
+
+    base: str | None = bug.get("scenario", default)
+    return base if base is None or "\n" in base else located_text(PROJECT / base)
+
+
 def path_of(bug: Bug) -> Path:
     """The file that the bug is put into. Raises FileNotFoundError where there is none, as outside of a checkout."""
     for folder in (PACKAGES, SOURCES):
@@ -150,12 +158,10 @@ def _searched(bug: Bug, options: argparse.Namespace) -> str:
     """The first seed that finds the bug, or that none does; in an OS process that has nothing imported which could have it."""
     importlib.import_module("da")  # which imports the layer below us, not the other way round
     seed_bug(bug)
-    from bcr_sim.campaign import located_text, run_seeds, spare_garbage_searches
+    from bcr_sim.campaign import run_seeds, spare_garbage_searches
     from bcr_sim.hunt import counterexample
 
-    base = bug.get("scenario")
-    if base is not None and "\n" not in base:
-        base = located_text(PROJECT / base)
+    base = scenario_of(bug)
     durable, sessions = bug.get("durable", False), bug.get("sessions", False)
     if options.conformance:
         return _forbidden(bug, base, range(options.seed, options.seed + options.count))

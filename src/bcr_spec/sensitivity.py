@@ -10,14 +10,12 @@ import importlib
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from bcr_run.output import Terminal
-from bcr_runtime.places import PROJECT
-from bcr_sim.bugs import Bug, apart, bugs, seed_bug
+from bcr_sim.bugs import Bug, apart, bugs, scenario_of, seed_bug
 
 if TYPE_CHECKING:  # these may have the bug, and are imported once it is in its place
     from bcr.scenario import Scenario
@@ -107,9 +105,7 @@ def noticing(bug: Bug, seeds: int, protocol: str) -> str:
     from bcr_spec.following import NotSpecified
     from bcr_spec.recording import drawn
 
-    base = bug.get("scenario", {"raft": ELECTIONS, "byzantine_raft": LIARS}.get(protocol))
-    if base is not None and "\n" not in base:
-        base = Path(PROJECT / base).read_text()
+    base = scenario_of(bug, {"raft": ELECTIONS, "byzantine_raft": LIARS}.get(protocol))
     refusal: NotSpecified | None = None
 
     def found_of_seeds() -> Iterator[list[Departure]]:

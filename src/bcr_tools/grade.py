@@ -22,8 +22,7 @@ from bcr.signed.authentication import Authentication
 from bcr_run.options import above_zero, positive
 from bcr_run.output import Terminal, complain
 from bcr_runtime.places import PROJECT
-from bcr_sim.bugs import bugs
-from bcr_sim.campaign import located_text
+from bcr_sim.bugs import bugs, scenario_of
 from bcr_sim.seeds import scenario_text
 
 SUITE = Path(__file__).with_suffix(".yaml")
@@ -67,8 +66,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Name of a scenario -> its text."""
         found = {name: (PROJECT / name).read_text() for name in self.scenarios}
         if self.has_those_of_bugs:
-            shown = {bug["name"]: bug["scenario"] for bug in bugs() if "scenario" in bug}
-            found |= {name: text if "\n" in text else located_text(PROJECT / text) for name, text in shown.items()}
+            found |= {bug["name"]: text for bug in bugs() if (text := scenario_of(bug)) is not None}
         return found
 
 

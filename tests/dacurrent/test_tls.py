@@ -6,17 +6,18 @@ import random
 import socket
 import ssl
 import threading
-import time
 
 import pytest
 import trustme
 from da.transport import base
 from da.transport import manager as stock
+from polling import until_within
 from transports import COOKIE, LIMIT_S, Inbox
 
 from dacurrent import handshake, tls, transport
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
+until = until_within(LIMIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +52,6 @@ def keep(folder, certificate, authority):
     certificate.cert_chain_pems[0].write_to_path(folder / tls.CERTIFICATE)
     authority.cert_pem.write_to_path(folder / tls.AUTHORITY)
     return folder
-
-
-def until(holds):
-    """Wait for what the thread of the other end does a moment later."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def refusal(sender, receiver):

@@ -205,7 +205,7 @@ def test_what_nobody_wants_is_not_kept(run, which):
     before = run.holds()
     for pid in run.ids():
         insider = run.insider(pid)
-        for number in range(150):
+        for number in range(200):
             insider.send(pid, *UNWANTED[which](number))
     mib, _ = grown(run, before)
     assert mib < 32

@@ -10,12 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
 from pathlib import Path
 
 import msgpack
 import pytest
+from polling import until_within
 from serving import descriptors, served
 
 from bcr.scenario import ScenarioError
@@ -32,6 +32,7 @@ nonhead_timeout = 500
     f"{kind}[{number}] = 127.0.0.1:0\n" for kind, count in (("distraft", 3), ("zatt", 4), ("keyvalue", 3)) for number in range(count)
 )
 LIMIT_S = 20
+until = until_within(LIMIT_S)
 BIN = Path(__file__).parents[2] / "bin"
 
 
@@ -154,14 +155,6 @@ def test_a_server_of_distraft_that_was_stopped_knows_no_leader_and_the_others_go
         assert call(first, "GET", "/start")[2].strip() == b'{"ok": true}'
     until(lambda: distraft(third, "GET", "/")[1]["status"]["leader"] == "server1")
     assert distraft(first, "GET", "/kept") == (200, {"ok": True, "key": "kept", "value": "through it all"})
-
-
-def until(holds):
-    """Wait for something that others do; there is nothing that would tell."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 def test_the_servers_of_distraft_are_those_of_its_own_variable():

@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from polling import until_within
 from serving import bcr, command, served
 
 FILE = """t = 1
@@ -20,6 +21,7 @@ head_timeout = 1000
 nonhead_timeout = 1000
 """
 LIMIT_S = 60
+until = until_within(LIMIT_S)
 
 
 def on_disk(folder, name, *arguments):
@@ -47,15 +49,6 @@ def kill_everybody(running):
 
 def status(running):
     return json.loads(running.ask("GET", "/admin/status", headers={"accept": "application/json"})[2])
-
-
-def until(look):
-    """What `look` returns, once that is something."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not (seen := look()):
-        assert time.monotonic() < deadline_s, look
-        time.sleep(0.05)
-    return seen
 
 
 def replicas_of(running):

@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 import types
 
 import msgspec
@@ -18,6 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from polling import until_within
 
 from bcr.chain.settings import Settings
 from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
@@ -34,6 +34,7 @@ from bcr_tools.cli import main
 COOKIE = b"c" * 64
 HOSTS = ("alpha", "10.0.0.2")
 LIMIT_S = 20
+until = until_within(LIMIT_S)
 # A key of prime239v1 in DER, as far as anybody looks at it.
 OF_ANOTHER_CURVE = bytes.fromhex("3055 3013 0607 2a8648ce3d0201 0608 2a8648ce3d030104 033e 0004") + bytes(60)
 
@@ -60,14 +61,6 @@ def desk(authority):
 def issue(authority, host, address, folder):
     """What the host of this folder gets when it asks, at this address, for a certificate of this name."""
     return authority.issue(host, address, folder.request(host, address))
-
-
-def until(holds):
-    """Wait for what another thread or process does a moment later."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def certificate_in(folder):

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from da import common
 from networks import network
+from polling import until_within
 
 from bcr.chain.settings import Settings
 from bcr.scenario import ScenarioError
@@ -36,6 +37,7 @@ from bcr_tools.cli import COMMANDS, main
 from dacurrent.handshake import MAGIC
 
 LIMIT_S = 60
+until = until_within(LIMIT_S)
 HELLO_OF_TLS = b"\x16\x03\x01"
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = DEPLOY.parent / "bin"
@@ -376,14 +378,6 @@ def asked(method, host, port, path, body=None):
             return answer.read()
     except OSError:
         return None
-
-
-def until(holds):
-    """Wait for what other processes do a moment later."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
 
 
 def port_of(host):

@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from polling import until_within
 from serving import bcr, served
 
 from bcr.faults.injector import Injector
@@ -13,6 +14,7 @@ from bcr_client import Store
 from bcr_service.lab import LaboratoryRequest, asked, faults_in, position_in
 
 LIMIT_S = 30
+until = until_within(LIMIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +29,6 @@ def status(running):
 
 def events(running):
     return running.events()
-
-
-def until(holds):
-    """What `holds` gives, once it is something."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not (found := holds()):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
-    return found
 
 
 def key_of(running):
