@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,6 +23,7 @@ from bcr.signed.authentication import KINDS, Authentication
 from bcr_run.extras import demand
 from bcr_run.options import formerly, natural, positive
 from bcr_run.output import Terminal
+from bcr_run.pools import as_completed
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_runtime.places import default_log_base
 from bcr_sim.campaign import FROM_THE_SEED, Counterexample, ShardTally, located_text, prepare_worker, run_seeds, run_text, text_of

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -14,6 +14,7 @@ import msgspec
 
 from bcr_run.options import above_zero, positive
 from bcr_run.output import complain
+from bcr_run.pools import as_completed
 from bcr_runtime.places import PROJECT, SOURCES
 from bcr_sim.bugs import Bug, bugs, patched
 from bcr_tools.grade import SUITE, BadFolder, Limits, Loss, Suite, graded, is_graded, laid_over, read_suite

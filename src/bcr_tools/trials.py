@@ -19,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -30,6 +30,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bcr_run.output import Terminal
+from bcr_run.pools import as_completed
 
 TRIAL_LIMIT_S = 180.0  # for a whole run, which gives itself up before that
 END_LIMIT_S = 10.0  # for the command to end once there is a verdict, or it was interrupted

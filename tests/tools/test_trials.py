@@ -1,15 +1,14 @@
 """Trials: `./bcr storm --trials` hits the processes of runs from outside, and judges what came of it."""
 
-import os
 import re
 import signal
-import time
+import threading
 from collections import Counter
-from concurrent.futures import wait
 from dataclasses import replace
 
 import psutil
 import pytest
+from polling import until_within
 
 from bcr_tools import storm, trials
 from bcr_tools.trials import TURNS, Trial, TrialResult, perform, trial_of
@@ -103,7 +102,7 @@ def performing(monkeypatch, result=lambda trial: TrialResult(trial, 0, "pass", 1
 def waiting_late(monkeypatch):
     """Let who waits for the trials have no turn until all have ended."""
     stock = trials.as_completed
-    monkeypatch.setattr(trials, "as_completed", lambda running: [wait(running), stock(running)][1])
+    monkeypatch.setattr(trials, "as_completed", lambda running: iter(list(stock(running))))
 
 
 def test_a_trial_that_has_ended_is_written_and_told_before_the_next_begins(tmp_path, monkeypatch, capsys):
@@ -161,9 +160,8 @@ def test_trials_that_are_interrupted_are_told_as_far_as_they_are_and_go_on_later
     def interrupted(trial, folder, is_given_up):
         if trial.seed == 0:
             return TrialResult(trial, 0, "pass", 1, 5.0, 0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-        while not is_given_up():
-            time.sleep(0.01)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)  # this thread, so that the one that waits is not woken
+        until_within(30)(is_given_up)
         raise trials.GivenUp
 
     waiting_late(monkeypatch)
