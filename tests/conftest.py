@@ -4,6 +4,11 @@ import shutil
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples are drawn the same way in every run, and neither they nor their drawing is judged by time: the machine may be busy.
+settings.register_profile("bcr", deadline=None, derandomize=True, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bcr")
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 QUIET = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

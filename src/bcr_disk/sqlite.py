@@ -89,12 +89,19 @@ class SqliteDisk:
         with self._errors("cannot be opened"):
             # Transactions are begun and ended here, not by the library.
             self._connection = sqlite3.connect(path, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            if is_new or self._is_empty():
-                self._make()
-            else:
-                self._demand_known()
+            try:
+                self._prepare(is_new)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self, is_new: bool) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        if is_new or self._is_empty():
+            self._make()
+        else:
+            self._demand_known()
 
     def _is_empty(self) -> bool:
         return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from memory_chain import make_configuration, three_slots
 
 from bcr.evidence.evidence_files import unpacked_record
@@ -14,10 +13,6 @@ from bcr.scenario import parse_scenario
 
 PROJECT = Path(__file__).resolve().parents[2]
 RUN_LIMIT_S = 120  # there for a hang; nothing is measured
-
-# Examples are drawn the same way in every run, and none is judged by its time: the machine may be busy.
-settings.register_profile("bcr", deadline=None, derandomize=True, max_examples=120)
-settings.load_profile("bcr")
 
 SCENARIO = """\
 test_case_name = recorded

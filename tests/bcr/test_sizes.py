@@ -97,7 +97,9 @@ def small(monkeypatch):
     monkeypatch.setattr(room, "SLOT_RESULTS_LIMIT_BYTES", 20)
 
 
-once = hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the limits stay for all examples
+once = hypothesis_settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)  # the limits stay for all examples
 
 
 @once

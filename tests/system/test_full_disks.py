@@ -12,6 +12,7 @@ from bcr_runtime.places import DISKS_VARIABLE
 MOUNTED = 'mount -t tmpfs -o size={}m none "$0" && exec "$@"'
 CHUNK = bytes(1 << 20)
 REFUSED = "no room on the disks"
+REQUESTS = 1_000  # at a hundred a second: a replica notices within some seconds that there is room again
 
 
 @pytest.fixture
@@ -49,17 +50,17 @@ def fill_and_make_room(run, folder, replica):
 
 
 def demand_refused_for_good(account):
-    """Of the numbers of a client's 500 requests: those that were rejected, in the middle, and all others were answered."""
+    """Of the numbers of a client's requests: those that were rejected, in the middle, and all others were answered."""
     answered = {each.request.statement.number for each in account.exchanges}
     rejected = {each.statement.number for each in account.unanswered}
     assert not rejected & answered
-    assert rejected | answered == set(range(500))
+    assert rejected | answered == set(range(REQUESTS))
     assert max(answered) > max(rejected) > min(rejected) > min(answered)
     return rejected
 
 
 def test_while_the_disks_are_full_what_is_new_is_refused_for_good_and_when_there_is_room_again_it_is_done(tmp_path, small):
-    text = on_disk(*pseudorandom(1, 500), data="data", client_rate=100, checkpt_interval=10)
+    text = on_disk(*pseudorandom(1, REQUESTS), data="data", client_rate=100, checkpt_interval=10)
     with start(tmp_path, text, before=small) as run:
         fill_and_make_room(run, tmp_path, "replica_0-configuration_0")
     assert run.result()["reconfigurations"] == []
@@ -73,7 +74,7 @@ def test_servers_of_raft_whose_disks_are_full_refuse_for_good_what_is_new_and_go
     tmp_path, small, protocol, monkeypatch
 ):
     monkeypatch.setenv(DISKS_VARIABLE, str(tmp_path / "data"))  # not beside its logs, which would be full as well
-    text = scenario(*pseudorandom(1, 500), protocol=protocol, durable="on", client_rate=100, checkpt_interval=10, client_timeout=600)
+    text = scenario(*pseudorandom(1, REQUESTS), protocol=protocol, durable="on", client_rate=100, checkpt_interval=10, client_timeout=600)
     with start(tmp_path, text, before=small) as run:
         fill_and_make_room(run, tmp_path, "replica_0")
     demand_refused_for_good(run.record().clients[0])
