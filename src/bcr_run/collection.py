@@ -19,6 +19,7 @@ from bcr.signed.signing import Keyring, Signed
 from bcr.signed.violations import MalformedMessage, Notice
 from bcr.state.running import Snapshot
 from bcr.verdict.exhibits import Exhibit
+from bcr.verdict.raft_verdict import last_answered
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord, is_final
 from bcr.verdict.samples import Sample
 from bcr.verdict.spool import record_of
@@ -266,11 +267,18 @@ class RaftCollection(Collection):
         return [each.statement for place, each in self._reports.items() if place in owing]
 
     def has_equal_reports(self) -> bool:
-        """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much."""
+        """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much.
+
+        Somebody has to have applied what was answered: where faults have struck all of them nobody owes anything.
+        """
         servers = self.settings.num_replicas
         reports = self._of_living()
         is_told = len(reports) >= len(self._owing()) and 2 * len(self._reports) > servers
-        return is_told and len({report.slots for report in reports}) <= 1
+        return is_told and len({report.slots for report in reports}) <= 1 and self._has_last_answered()
+
+    def _has_last_answered(self) -> bool:
+        answered = last_answered(exchange for record in self._client_records.values() for exchange in record.exchanges)
+        return max((each.statement.slots for each in self._reports.values()), default=0) >= answered
 
     def furthest(self) -> list[int]:
         """Servers to ask for the final state, until one gives it: first who has applied most, and no fault."""

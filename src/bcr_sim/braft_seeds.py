@@ -62,7 +62,7 @@ def braft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = F
         chance = Chance(f"disks of byzantine raft {seed}")
         lines += ["durable = on", *restart_lines(chance, [each for each in range(servers) if each not in liars], RESTARTED_AT)]
         begins = beginning(servers + clients, int(words[1].partition(",")[2].rstrip(")")))
-        words += disk_words(chance, servers, (begins, begins + 4 * election_timeout), bool(liars) or _has_crashes(words))
+        words += disk_words(chance, servers, (begins, begins + 4 * election_timeout), not liars and not _has_crashes(words))
         if liars and chance.happens(0.1):
             at = chance.number(begins, begins + 4 * election_timeout)
             words.append(f"disk(replica_{chance.one_of(liars)},{chance.one_of(('torn', 'torn', 'flip'))},{at})")

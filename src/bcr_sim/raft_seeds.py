@@ -39,7 +39,9 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         chance = Chance(f"disks of raft {seed}")
         lines += ["durable = on", *restart_lines(chance, range(servers), RESTARTED_AT)]
         begins = beginning(servers + clients, int(words[1].partition(",")[2].rstrip(")")))
-        words += disk_words(chance, servers, (begins, begins + 4 * election_timeout), any(word.startswith("crash(") for word in words))
+        # A majority of whoever decides has room all the same.
+        may_fill = not any(word.startswith("crash(") for word in words) and not any(line.startswith("members") for line in lines)
+        words += disk_words(chance, servers, (begins, begins + 4 * election_timeout), may_fill)
     lines.append(f"simulation = {'; '.join(words)}")
     return "\n".join(lines) + "\n"
 
@@ -188,8 +190,8 @@ def restart_lines(chance: Chance, servers: Sequence[int], at: Mapping[str, int])
     return lines
 
 
-def disk_words(chance: Chance, servers: int, span: tuple[int, int], has_crashes: bool) -> list[str]:
-    """Restarts and power cuts of anybody; slow disks; and one disk that is full, where a majority stays all the same."""
+def disk_words(chance: Chance, servers: int, span: tuple[int, int], may_fill: bool) -> list[str]:
+    """Restarts and power cuts of anybody; slow disks; and one disk that is full, if one `may_fill`."""
     names = [f"replica_{position}" for position in range(servers)]
     words = [f"restart({chance.one_of(names)},{chance.number(*span)})" for _ in range(chance.number(0, 3))]
     if chance.happens(0.4):
@@ -197,6 +199,6 @@ def disk_words(chance: Chance, servers: int, span: tuple[int, int], has_crashes:
         words.append(f"power_cut({since},{since + chance.number(1, 400)})")
     if chance.happens(0.25):
         words.append(f"disk({chance.one_of(names)},slow({chance.number(1, 6)}),{chance.number(0, 300)})")
-    if not has_crashes and chance.happens(0.2):
+    if may_fill and chance.happens(0.2):
         words.append(f"disk({chance.one_of(names)},full,{chance.number(*span)})")
     return words

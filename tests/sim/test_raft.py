@@ -10,6 +10,7 @@ from bcr.scenario.protocols import PROTOCOLS
 from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import FILES, bugs, patched
 from bcr_sim.campaign import run_seeds, run_text, text_of
+from bcr_sim.raft_seeds import raft_scenario_text
 from bcr_sim.simulated_run import simulate
 from bcr_tools.chain_log import _verdict
 
@@ -217,3 +218,10 @@ def test_the_logs_of_a_run_with_disks_are_those_of_all_servers_at_its_end_also_o
     assert [log.position for log in record.logs] == [0, 1, 2]
     assert all(log.last_index >= log.applied >= 42 for log in record.logs)
     assert _verdict(record)[1][0].count("server ") == 3
+
+
+def test_no_seed_fills_a_disk_of_servers_of_which_a_majority_may_need_it():
+    """Where servers come and go two may decide, and then a full disk rejects what clients ask for, by right."""
+    texts = [raft_scenario_text(seed, durable=True) for seed in range(2_000)]
+    assert any(",full," in text for text in texts)
+    assert not [text for text in texts if ",full," in text and "members = " in text]

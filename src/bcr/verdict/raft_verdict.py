@@ -5,7 +5,7 @@ Nothing is signed, so the record is believed on who said what. Checked is whethe
 of the log, replayed on a model, and compared with their order in real time. On short runs there is a second check, which knows nothing of logs.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -70,7 +70,7 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
         is_short = len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1
         if is_short and not is_linearizable(history, unused_model):
             yield "no order of the operations explains their results"
-    yield from _wrong_final_states(record, model if is_whole else None, _last_index(history))
+    yield from _wrong_final_states(record, model if is_whole else None, last_answered(history))
 
 
 def _wrong_requests(record: RunRecord, workloads: Workloads) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
             yield f"{name_of(exchange)}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
 
 
-def _last_index(history: Sequence[Exchange]) -> int:
+def last_answered(history: Iterable[Exchange]) -> int:
     """The index behind which nothing that was answered changes the state any more."""
     return max((each.answer.outcome.slot for each in history), default=0)
 
@@ -125,7 +125,7 @@ def _what_is_missing(record: RunRecord, workloads: Workloads, deciding: Collecti
     yield from missing_answers(record, workloads)
     if record.final_state is None:
         yield "no server gave its final state"
-    last_index = _last_index([exchange for client in record.clients for exchange in client.exchanges])
+    last_index = last_answered(exchange for client in record.clients for exchange in client.exchanges)
     if all(signed.statement.slots < last_index for signed in record.replicas):
         yield f"no server told of a state behind index {last_index}, from which there is an answer"
     reported = {signed.statement.position for signed in record.replicas}
