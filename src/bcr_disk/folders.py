@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bcr.stable.disk import Content, DiskError
-from bcr_disk.sqlite import ENDING, SqliteDisk, demand_ours, locked
+from bcr_disk.directories import make_directory
+from bcr_disk.sqlite import ENDING, content_beside, demand_ours, locked
 
 _claims: list[int] = []  # of this process and, for as long as they live, of those that it starts
 
@@ -33,7 +34,7 @@ def claimed(folder: Path, owner: str, patience_s: float = 0.0) -> Iterator[None]
 def _lock_descriptor(folder: Path, owner: str, patience_s: float) -> int:
     lock = folder / "lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(folder)
         return locked(lock, owner, str(folder), 0.0 if _is_held_by_somebody_living(lock) else patience_s)
     except OSError as error:
         raise DiskError(f"{folder} cannot be used: {error.strerror}") from error
@@ -58,9 +59,9 @@ def demand_usable(folder: Path) -> None:
 
 
 def content_of(folder: Path, name: str) -> Content | None:
-    """What is on the disk of this name; None where there is none. Raises DiskError."""
+    """What is on the disk of this name; None where there is none. It is not touched. Raises DiskError."""
     path = (folder / name).with_suffix(ENDING)
     if not path.exists():
         return None
-    with contextlib.closing(SqliteDisk(path, "whoever looks at it")) as disk:
-        return disk.read()
+    demand_ours(path)
+    return content_beside(path)

@@ -6,6 +6,9 @@ parts are newer than what is packed, and an empty one says that the part is gone
 
 WAL and synchronous=FULL: a transaction that has been committed survives a power cut. One connection only, opened by the
 process that writes, behind a lock file that names it. A process that is forked off it inherits neither.
+
+The WAL has its length from the start, and is written over and over: a sync of a file that grows syncs the file system's own
+journal too, which takes twice the time, and more while others sync beside us.
 """
 
 import contextlib
@@ -21,19 +24,26 @@ from weakref import WeakSet
 from bcr.signed.encoding import decode, encode
 from bcr.signed.violations import ProtocolViolation
 from bcr.stable.disk import Content, DamagedError, DiskError, Room, Row
+from bcr_disk.directories import make_directory, sync_directory
 from bcr_disk.reserve import ENDING as RESERVE_ENDING
-from bcr_disk.reserve import Reserve
+from bcr_disk.reserve import MARK_BYTES, Reserve, free_bytes
+from bcr_disk.wal import ENDING as WAL_ENDING
+from bcr_disk.wal import demand_whole_log
 
 FORMAT = 2
 UNPACKED_FORMAT = 1  # the format before it, in which all parts stood in rows: it is taken and made the present one
 APPLICATION = 0x62637231  # "bcr1", by which the file is known to be ours
 ENDING = ".sqlite"
+SHARED_ENDING = "-shm"
 LOCK_PAUSE_S = 0.02
 COPIES = 2  # of what is written: in the WAL, and where it belongs
 PAGES_BYTES = 64 << 10  # for the pages that change with it
+WAL_BYTES = 1 << 20  # its length, if nothing larger is written
+SPILLING_PAGES = 10  # of SQLite's cache: a transaction that is larger goes to the WAL before it ends
 MANY_PARTS = 2_048  # so many, and half of all that are there, are packed
 PACK_BYTES = 16 << 20  # of a row of packed parts, or of the single part that is larger
 RIGHTS_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+LOOKS = 3  # at a log that seems damaged while somebody may write it: a frame that is half written is whole the next time
 
 _TABLES = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
@@ -70,7 +80,7 @@ class SqliteDisk:
         self.name = str(path)
         self._path = path
         with self._errors("cannot be opened"):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_directory(path.parent)
             self._lock = locked(path.with_suffix(".lock"), owner, self.name, patience_s)
             self._reserve = Reserve(path.with_suffix(RESERVE_ENDING))
         try:
@@ -87,6 +97,7 @@ class SqliteDisk:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         _demand_private(path)
         with self._errors("cannot be opened"):
+            demand_whole_log(path)
             # Transactions are begun and ended here, not by the library.
             self._connection = sqlite3.connect(path, isolation_level=None)
             try:
@@ -96,12 +107,33 @@ class SqliteDisk:
                 raise
 
     def _prepare(self, is_new: bool) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
         if is_new or self._is_empty():
+            self._be_durable()
             self._make()
         else:
             self._demand_known()
+            self._be_durable()
+        if free_bytes(self._path.parent) >= 2 * MARK_BYTES + Path(f"{self._path}{WAL_ENDING}").stat().st_size:
+            self._lay_out_wal()
+
+    def _be_durable(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+
+    def _lay_out_wal(self) -> None:
+        """By a transaction that is not done in the end: it leaves nothing but the length.
+
+        It begins the log anew: what a torn transaction has left there is none of the frames of now.
+        """
+        self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        [page_bytes] = self._connection.execute("PRAGMA page_size").fetchone()
+        [cache_size] = self._connection.execute("PRAGMA cache_size").fetchone()
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // page_bytes}")
+        self._connection.execute(f"PRAGMA cache_size = {SPILLING_PAGES}")
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("INSERT INTO fact VALUES ('', zeroblob(?))", (WAL_BYTES,))
+        self._connection.execute("ROLLBACK")
+        self._connection.execute(f"PRAGMA cache_size = {cache_size}")
 
     def _is_empty(self) -> bool:
         return bool(self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
@@ -110,11 +142,7 @@ class SqliteDisk:
         self._connection.executescript(
             f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; {_TABLES} {_PACK} COMMIT;"
         )
-        folder = os.open(self._path.parent, os.O_RDONLY)  # that the file is there has to be on the disk too
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_directory(self._path.parent)  # that the file is there has to be on the disk too
 
     def _demand_known(self) -> None:
         if _demand_format(self._connection, self.name) == UNPACKED_FORMAT:
@@ -220,9 +248,12 @@ def _errors_of(name: str, what: str) -> Iterator[None]:
 
 
 def _demand_private(path: Path) -> None:
-    mode = path.stat().st_mode
-    if mode & RIGHTS_OF_OTHERS:
-        raise DiskError(f"{path} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
+    """Of the file and what SQLite has beside it, which holds the same."""
+    for each in (path, *(Path(f"{path}{ending}") for ending in (WAL_ENDING, SHARED_ENDING)), *path.parent.glob(f"{path.stem}.torn-*")):
+        with contextlib.suppress(FileNotFoundError):
+            mode = each.stat().st_mode
+            if mode & RIGHTS_OF_OTHERS:
+                raise DiskError(f"{each} holds a key, and others may read it ({stat.filemode(mode)}): chmod 600 it")
 
 
 def _demand_format(connection: sqlite3.Connection, name: str) -> int:
@@ -240,7 +271,7 @@ def demand_ours(path: Path) -> None:
     """Raises DiskError where others may read this disk, which nobody has open, or it is of another format."""
     with _errors_of(str(path), "cannot be opened"):
         _demand_private(path)
-        with contextlib.closing(sqlite3.connect(path)) as connection:
+        with contextlib.closing(_connection_beside(path)) as connection:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
                 _demand_format(connection, str(path))
 
@@ -250,15 +281,33 @@ def content_beside(path: Path) -> Content:
 
     Raises DiskError where it is of another format or no such file, DamagedError where SQLite says that it is broken.
     """
-    with (
-        _errors_of(str(path), "cannot be read"),
-        contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
-    ):
-        connection.execute("BEGIN")
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            return Content({}, {}, ())
-        is_packed = _demand_format(connection, str(path)) != UNPACKED_FORMAT
-        return _content_of(connection, is_packed)
+    with _errors_of(str(path), "cannot be read"):
+        _demand_whole_log_beside(path)
+        with contextlib.closing(_connection_beside(path)) as connection:
+            return _content_beside(connection, path)
+
+
+def _demand_whole_log_beside(path: Path) -> None:
+    for look in range(1, LOOKS + 1):
+        try:
+            return demand_whole_log(path)
+        except DamagedError:
+            if look == LOOKS:
+                raise
+    return None
+
+
+def _connection_beside(path: Path) -> sqlite3.Connection:
+    """One that changes nothing, not even when it is closed."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _content_beside(connection: sqlite3.Connection, path: Path) -> Content:
+    connection.execute("BEGIN")
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+        return Content({}, {}, ())
+    is_packed = _demand_format(connection, str(path)) != UNPACKED_FORMAT
+    return _content_of(connection, is_packed)
 
 
 def _content_of(connection: sqlite3.Connection, is_packed: bool = True) -> Content:

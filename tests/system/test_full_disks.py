@@ -60,7 +60,7 @@ def demand_refused_for_good(account):
 
 
 def test_while_the_disks_are_full_what_is_new_is_refused_for_good_and_when_there_is_room_again_it_is_done(tmp_path, small):
-    text = on_disk(*pseudorandom(1, REQUESTS), data="data", client_rate=100, checkpt_interval=10)
+    text = on_disk(*pseudorandom(1, REQUESTS), data="data", client_rate=100, checkpt_interval=10, head_timeout=5_000, nonhead_timeout=5_000)
     with start(tmp_path, text, before=small) as run:
         fill_and_make_room(run, tmp_path, "replica_0-configuration_0")
     assert run.result()["reconfigurations"] == []
