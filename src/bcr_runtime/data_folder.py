@@ -37,13 +37,13 @@ def open_data_folder(settings: Settings, owner: str) -> OlympusFacts | None:
     if (folder / OF_SERVERS).exists():
         raise DiskError(f"{folder} has disks of another protocol, as {folder / OF_SERVERS} says; give another folder")
     content = content_of(folder, OLYMPUS)
-    if content is None:
-        others = disks_in(folder)
+    if content is None or not content.facts:
+        # Its first facts are there before any replica is made; so one that has none beside others was emptied, and not begun just now.
+        others = [name for name in disks_in(folder) if name != OLYMPUS]
         if others:
-            raise DiskError(f"{folder} has {others[0]}{ENDING} and no {OLYMPUS}{ENDING}: the disk of Olympus is lost; "
+            lost = f"no {OLYMPUS}{ENDING}" if content is None else f"an {OLYMPUS}{ENDING} with nothing in it"
+            raise DiskError(f"{folder} has {others[0]}{ENDING} and {lost}: the disk of Olympus is lost; "
                             "./bcr olympus recover FILE makes another")  # fmt: skip
-        return None
-    if not content.facts:
         return None
     facts = OlympusFacts.read(content, str(folder / OLYMPUS))
     difference = facts.terms.difference(Terms.of(settings))
@@ -183,9 +183,10 @@ def recover(settings: Settings, was: bytes, owner: str) -> tuple[Recovery, bytes
 
 def _recover(folder: Path, settings: Settings, was: bytes, owner: str) -> tuple[Recovery, bytes]:
     demand_usable(folder)
-    if content_of(folder, OLYMPUS) is not None:
+    content = content_of(folder, OLYMPUS)
+    if content is not None and content.facts:
         raise DiskError(f"{folder / OLYMPUS}{ENDING} is there: nothing is lost; if it is damaged, put it elsewhere")
-    names = disks_in(folder)
+    names = [name for name in disks_in(folder) if name != OLYMPUS]
     disks, doubts = [], []
     keys = keys_of(settings.authentication, ambient.random_bytes(KEY_SEED_SIZE))
     for name in names:

@@ -100,6 +100,21 @@ def test_replicas_without_their_olympus_are_no_new_service(settings, begun):
         open_data_folder(settings, "we")
 
 
+@pytest.mark.parametrize("emptied", [lambda path: path.write_bytes(b""), lambda path: changed(path, "DELETE FROM fact")])
+def test_replicas_beside_an_empty_disk_of_olympus_are_no_new_service(settings, begun, emptied):
+    SqliteDisk(begun.with_name("replica_0-configuration_3.sqlite"), "replica_0").close()
+    emptied(begun)
+    with pytest.raises(
+        DiskError, match=r"has replica_0-configuration_3.sqlite and an olympus.sqlite with nothing in it: the disk of Olympus"
+    ):
+        open_data_folder(settings, "we")
+
+
+def test_an_empty_disk_of_olympus_alone_is_a_service_that_has_not_begun(settings, begun):
+    begun.write_bytes(b"")
+    assert open_data_folder(settings, "we") is None
+
+
 def test_damage_is_told(settings, begun):
     changed(begun, "UPDATE fact SET body = X'00000000' WHERE name = 'highest'")
     with pytest.raises(DamagedError, match="the fact 'highest' is not what was written"):

@@ -163,6 +163,14 @@ def test_too_few_disks_and_a_log_that_is_there_are_refused(tmp_path, settings, f
     assert "olympus.sqlite is there: nothing is lost" in capsys.readouterr().err
 
 
+def test_a_log_that_was_emptied_is_made_anew(tmp_path, settings, file):
+    replica(tmp_path, 0, 4)
+    replica(tmp_path, 1, 4)
+    (tmp_path / "data" / "olympus.sqlite").touch(mode=0o600)
+    assert recover(file) == 0
+    assert open_data_folder(settings, "a run").highest == 1004
+
+
 def test_a_file_without_a_folder_is_refused(file, capsys):
     file.write_text(FILE.replace("data = data\n", ""))
     assert recover(file) == 2
