@@ -228,6 +228,16 @@ def who_is_not_active_in_time_gets_what_it_began_with_again_and_all_but_t_are_en
 
 
 @case("Olympus", SERVING)
+def who_has_ended_before_a_new_configuration_is_active_begins_again(scene: Scene) -> None:
+    with scene.recording("look_after") as calls:
+        assert activated(scene, LATE, LATE, is_ready(1), LATE, ready=(0,))[0]
+    assert calls == [("look_after",)] * 2
+    with scene.recording("look_after") as calls:
+        assert activated(scene, is_ready(0, 1, 2))[0]
+    assert calls == []
+
+
+@case("Olympus", SERVING)
 def a_configuration_that_is_asked_to_be_replaced_is_not_waited_for(scene: Scene) -> None:
     def is_requested(state: Any) -> None:
         state.requests[1] = "wish"

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from whole_runs import on_disk, passed, perform, pseudorandom, start
+from whole_runs import lines, on_disk, passed, perform, pseudorandom, start
 
 from bcr_disk.folders import claim
 from bcr_tools.recovering import main as recover
@@ -19,6 +19,19 @@ def test_olympus_is_killed_twice_and_everything_is_answered(tmp_path):
         run.status = run.finish()
     assert passed(run)
     assert {each["reason"] for each in run.result()["reconfigurations"]} == {"it began again"}
+
+
+def test_the_replicas_of_a_new_configuration_that_all_end_before_they_are_active_begin_again(tmp_path, monkeypatch):
+    # Its state takes them so long to write that they are hit before they can say that they are ready.
+    monkeypatch.setenv("BCR_ADDED_SYNC_MS", "200")
+    with start(tmp_path, on_disk("pseudorandom(1,8)", failures=["failures[0,1] = shuttle(0,1),crash()"])) as run:
+        run.await_line("olympus", event="issued", configuration="1")
+        for position in range(3):
+            os.kill(run.pid_of(f"replica_{position}-configuration_1"), signal.SIGKILL)
+        run.status = run.finish()
+    assert passed(run)
+    begun_again = {line["position"] for line in lines(run.log("olympus"), event="begun_again", configuration="1")}
+    assert begun_again == {"0", "1", "2"}
 
 
 def answered(run):
