@@ -30,7 +30,7 @@ from raft_rig import (
 
 from bcr.raft.elections import drawn_timeout_ms, is_up_to_date
 from bcr.raft.log import BEGINNING, Conflict, Log
-from bcr.raft.replication import majority_index
+from bcr.raft.replication import SPARE_BYTES, majority_index
 from bcr.raft.rpcs import (
     Appended,
     AppendEntries,
@@ -392,9 +392,9 @@ def test_a_leader_steps_down_if_an_election_timeout_elapses_without_a_round_to_a
 # -- 7, log compaction
 
 
-def compacted(interval=2):
+def compacted(interval=2, **settings):
     """A leader whose log is cut, and which has been running for some time; and when it is."""
-    rig = Rig(checkpoint_interval=interval)
+    rig = Rig(checkpoint_interval=interval, **settings)
     now_ms = elected(rig, 1)
     for number in range(8):
         rig.hear(now_ms + 10 * number, put(0, number, str(number)))
@@ -418,6 +418,17 @@ def test_the_leader_must_occasionally_send_snapshots_to_followers_that_lag_behin
     piece = rig.told(InstallSnapshot, "server 2")[-1]
     assert 0 < piece.last.index <= state.log.snapshot_at.index
     assert (piece.offset, piece.is_done, piece.term) == (0, True, 1)
+
+
+def test_a_follower_that_begins_anew_amid_a_snapshot_gets_it_from_its_first_piece():
+    """Whose pieces are in memory only; what it has it tells with each answer (7: a chunk has an offset)."""
+    rig, now_ms = compacted(message_limit_bytes=SPARE_BYTES + 10)  # to whom it is sending one
+    for later_ms, offset in ((1, 10), (2, 20), (3, 0), (4, 10)):
+        rig.hear(now_ms + later_ms, SnapshotInstalled(1, 2, 4, offset, False, 1))
+    rig.run(now_ms + 6)
+    pieces = rig.told(InstallSnapshot, "server 2")
+    assert {each.last.index for each in pieces} == {4}
+    assert [each.offset for each in pieces][-5:] == [0, 10, 20, 0, 10]
 
 
 def snapshot_of(value, index, entries):

@@ -42,6 +42,7 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         # A majority of whoever decides has room all the same.
         may_fill = not any(word.startswith("crash(") for word in words) and not any(line.startswith("members") for line in lines)
         words += disk_words(chance, servers, (begins, begins + 4 * election_timeout), may_fill)
+    words += limit_words(Chance(f"messages of raft {seed}"))
     lines.append(f"simulation = {'; '.join(words)}")
     return "\n".join(lines) + "\n"
 
@@ -177,6 +178,11 @@ def _changes(chance: Chance, servers: int, election_timeout: int) -> list[str]:
         changes.append(f"{kind}({at},{server})")
         members = sorted({*members} ^ {server}) if kind != "transfer" else members
     return [*lines, f"changes = {'; '.join(changes)}"]
+
+
+def limit_words(chance: Chance) -> list[str]:
+    """In one seed of four messages are so small that what a server lacks comes in several."""
+    return [f"message_limit({chance.one_of((1_100, 1_100, 1_500))})"] if chance.happens(0.25) else []
 
 
 def restart_lines(chance: Chance, servers: Sequence[int], at: Mapping[str, int]) -> list[str]:

@@ -182,7 +182,7 @@ class _Run:
         scenario = self.scenario.placed("processes")
         settings = settings_of(
             scenario,
-            message_limit_bytes=MESSAGE_LIMIT_BYTES - MESSAGE_OVERHEAD_BYTES,
+            message_limit_bytes=self.options.message_limit or MESSAGE_LIMIT_BYTES - MESSAGE_OVERHEAD_BYTES,
             run_name=scenario.name,
             log_base=str(self.folder or ""),
             log_level=scenario.log_level if self.folder else "quiet",

@@ -22,7 +22,7 @@ PAGE = PROJECT / "docs" / "reference" / "scenario.md"
 LETTERS: Mapping[str, str] = {
     "client": "c", "count": "m", "number": "n", "milliseconds": "ms", "position": "i", "message": "kind", "group": "{i,j}",
     "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i", "party": "replica_i", "replica": "replica_i",
-    "durable": "replica_i",
+    "durable": "replica_i", "bytes": "bytes",
     "disk_fault": "full", "string": "'key'",
 }  # fmt: skip
 HEAD = """# Scenario files

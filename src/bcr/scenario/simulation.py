@@ -25,7 +25,7 @@ from bcr.scenario.values import (
 )
 
 Kind = Literal[
-    "number", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "replica", "durable", "disk_fault"
+    "number", "bytes", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "replica", "durable", "disk_fault"
 ]  # fmt: skip
 
 
@@ -64,18 +64,22 @@ OPTIONS: Mapping[str, Option] = {
     "disk": Option(("replica", "disk_fault", "milliseconds"),
                    "from then on the disk of the replica, of the configuration that is current then, is `full` but for what is set aside, or `broken`, so that no write "
                    "succeeds, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a bit of it `flip`s, and the process begins again"),
+    "message_limit": Option(("bytes",), "who sends more than so many bytes sends it in several messages, where its protocol has that: snapshots, "
+                            "entries, votes, states; without it, as in a run that is told no other limit"),
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
-SINGLE = ("seed", "lose", "duplicate", "flip", "until")  # with one number, which the field of that name takes
-FORMS = {"number": "n", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
+SINGLE = ("seed", "lose", "duplicate", "flip", "until", "message_limit")  # with one number, which the field of that name takes
+FORMS = {"number": "n", "bytes": "bytes", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
          "party": "replica_i", "position": "i", "replica": "replica_i", "durable": "replica_i", "disk_fault": "full"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
+    "bytes": 1 << 22,
     "milliseconds": MILLISECONDS_MOST,
     "microseconds": 1_000 * MILLISECONDS_MOST,
     "permille": 1_000,
     "rate": 10_000,
 }
+LEAST: Mapping[Kind, int] = {"bytes": 1_100}  # so that there is room for something in each message
 
 
 def parse_simulation(
@@ -132,6 +136,8 @@ def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -
     most = replicas - 1 if kind == "position" else LIMITS[kind]
     if value > most:
         raise ValueProblem(f"{call.name}: {value:,} is more than {most:,}", call.offsets[index])
+    if value < LEAST.get(kind, 0):
+        raise ValueProblem(f"{call.name}: {value:,} is less than {LEAST[kind]:,}", call.offsets[index])
     return value
 
 

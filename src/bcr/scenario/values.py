@@ -166,7 +166,8 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
 
     A message takes from `delay[0]` to `delay[1]` virtual microseconds. Up to virtual millisecond `until`, of a thousand
     messages between replicas and clients so many are lost or doubled, or have a bit flipped. `twins` are positions whose replicas run twice
-    with one key; `free` ones send, at each of their steps, any message that they could sign or have seen.
+    with one key; `free` ones send, at each of their steps, any message that they could sign or have seen. What has more than `message_limit`
+    bytes leaves in several messages; 0 is as many as in a run.
     """
 
     seed: int = 0
@@ -175,6 +176,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: int = 0
     flip: int = 0
     until: int = 0
+    message_limit: int = 0
     cuts: tuple[Cut, ...] = ()
     holds: tuple[Hold, ...] = ()
     crashes: tuple[Crash, ...] = ()
