@@ -13,6 +13,8 @@ from bcr.braft.standing import Standing, standing_of
 from bcr.braft.term_starts import TermStart
 from bcr.raft.log import BEGINNING, Entry
 from bcr.raft.persistent import Stored
+from bcr.signed.encoding import decode
+from bcr.signed.pieces import Piece
 from bcr.signed.signing import Keyring, Signed, SigningKey
 from bcr.verdict.exchanges import Workloads
 from bcr.verdict.model import Model
@@ -149,8 +151,13 @@ class BraftOracle(LogOracle):
             )
         elif 0 < signed.index <= len(self._final_entries) and not self._has(signed.index, signed.digest):
             self.tell("leader completeness", f"{container.name} begins term {term} with another entry {signed.index} than was decided")
-        first, known = self._term_starts.setdefault(term, (container, start))
-        if known.signed.statement != signed and not self._server_lies(start.signed.signer, container):
+        self._compare_starts(container, start, is_told=container.name != f"replica_{start.signed.signer}")
+
+    def _compare_starts(self, container: Container, start: TermStart, is_told: bool) -> None:
+        """All begin a term alike; what its leader has told nobody of it may forget, where its power goes while it is written down."""
+        term, own = start.term, (container, start)
+        first, known = self._term_starts.setdefault(term, own) if is_told else self._term_starts.get(term, own)
+        if known.signed.statement != start.signed.statement and not self._server_lies(start.signed.signer, container):
             self.tell("one log a term", f"{container.name} begins term {term} with another log than {first.name}")
 
     def _decided_before(self, term: int, index: int) -> bool:
@@ -168,7 +175,7 @@ class BraftOracle(LogOracle):
             self.tell("chain", f"{container.name} executed entry {index}, which does not follow the one before it")
         super()._add(container, index, entry)
 
-    def sending(self, container: Container, message_name: str, kept: Stored) -> None:
+    def sending(self, container: Container, message_name: str, kept: Stored, payload: bytes) -> None:
         """A server sends something that rests on its term, its vote, its certificate or its log: those must be in its store."""
         if self._lies(container) or message_name not in RESTING_ON_THE_STORE:
             return
@@ -178,6 +185,18 @@ class BraftOracle(LogOracle):
         own = Standing(state.term, state.is_started, state.highest, state.begun, state.checkpoint)
         if standing != own or end != state.log.last.digest:
             self.tell("persistence", f"{container.name} sends {message_name} that rests on what its store does not hold")
+        elif message_name == "start_term":
+            self._check_start(container, standing, decode(Piece, payload))
+
+    def _check_start(self, container: Container, standing: Standing, piece: Piece) -> None:
+        """How a term begins is in the store before anybody hears it, unless the server is in a later one by now."""
+        if piece.manifest.statement.count > 1:
+            return  # which has to be put together first, and is the same message
+        start = decode(TermStart, piece.data)
+        self._compare_starts(container, start, is_told=True)
+        is_kept = standing.is_started and standing.begun is not None and standing.begun.signed.statement == start.signed.statement
+        if not is_kept and standing.term <= start.term:
+            self.tell("persistence", f"{container.name} sends how term {start.term} begins, and its store does not hold that")
 
     # -- clients
 

@@ -35,7 +35,7 @@ class BraftRun(RaftRun):
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if sender.configuration is not None and not self._is_liar(sender):  # whose disk may hold anything
-            self.oracle.sending(sender, content[1][0], self._disk_content(sender))
+            self.oracle.sending(sender, content[1][0], self._disk_content(sender), content[1][-1])
         return super(RaftRun, self)._sending(sender, receiver, content)
 
     def _hear(self, verb: str, parts: list[Any]) -> None:
