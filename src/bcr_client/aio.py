@@ -102,22 +102,22 @@ class AsyncStore(Checking):
 
     async def _ask(self, call: GatewayCall) -> list[Any]:
         deadline_s = time.monotonic() + self.timeout_s
-        for attempt in range(self.attempts):
+        earlier: list[StoreError] = []
+        while True:
+            place = self.place
             try:
-                return await self._ask_once(call, deadline_s)
+                return await self._ask_once(call, place, deadline_s)
             except StoreError as error:
-                pause_s = self.pause_after(error, call, attempt, deadline_s)
+                pause_s = self.pause_after(error, call, place, earlier, deadline_s)
             await asyncio.sleep(pause_s)
-        raise AssertionError("the last attempt either answers or raises")
 
-    async def _ask_once(self, call: GatewayCall, deadline_s: float) -> list[Any]:
+    async def _ask_once(self, call: GatewayCall, place: Place, deadline_s: float) -> list[Any]:
         before = self.seen
-        place = self.place
         connection = await self._connection(place, deadline_s)
         is_done = False
         try:
             async with asyncio.timeout(max(0.001, deadline_s - time.monotonic())):
-                response, closes = await self._exchange(connection, call, deadline_s)
+                response, closes = await self._exchange(connection, call, place, deadline_s)
             is_done = not closes
         except TimeoutError as error:
             raise OutcomeUnknown(f"sent, and then: no answer within {self.timeout_s:g} s") from error
@@ -130,9 +130,9 @@ class AsyncStore(Checking):
                 connection[1].close()
         return self.take(call, response, before)
 
-    async def _exchange(self, connection: Connection, call: GatewayCall, deadline_s: float) -> tuple[HttpResponse, bool]:
+    async def _exchange(self, connection: Connection, call: GatewayCall, place: Place, deadline_s: float) -> tuple[HttpResponse, bool]:
         reader, writer = connection
-        writer.write(self.sent(call, deadline_s))
+        writer.write(self.sent(call, place, deadline_s))
         await writer.drain()
         answer = ResponseReader()
         while answer.response is None:

@@ -92,25 +92,32 @@ class Checking:
         """What a connection to this gateway is wrapped with."""
         return self.context if place.is_tls else None
 
-    def sent(self, call: GatewayCall, deadline_s: float) -> bytes:
-        """The bytes of a call."""
+    def sent(self, call: GatewayCall, place: Place, deadline_s: float) -> bytes:
+        """The bytes of a call to this gateway."""
         target = call.target(self.left_ms(deadline_s))
-        return request_bytes(self.place, call.method, target, call.body, {**call.headers, **self.own_headers})
+        return request_bytes(place, call.method, target, call.body, {**call.headers, **self.own_headers})
 
     @staticmethod
     def left_ms(deadline_s: float) -> int:
         """For how long the gateway is to try, in milliseconds."""
         return max(1, min(60_000, round((deadline_s - time.monotonic()) * 1000) - OWN_MARGIN_MS))
 
-    def pause_after(self, error: StoreError, call: GatewayCall, attempt: int, deadline_s: float) -> float:
-        """For how many seconds to wait before the call is tried again, at the next gateway. Raises the error where it is not."""
+    def pause_after(self, error: StoreError, call: GatewayCall, place: Place, earlier: list[StoreError], deadline_s: float) -> float:
+        """For how many seconds to wait before the call is tried again, at the gateway behind `place`, where it was tried now.
+
+        Raises the error where it is not tried again. `earlier` are those of the attempts before, and this one when it returns.
+        """
+        if isinstance(error, NothingHappened) and not all(isinstance(each, NothingHappened) and each.is_proved for each in earlier):
+            error.is_proved = False  # whatever is certain of this attempt: what became of another is a gateway's word
         is_final = isinstance(error, ConditionFailed | Refused | UntrustedAnswer)
-        pause_s: float = PAUSE_S * 2**attempt
-        if is_final or attempt + 1 >= self.attempts or not (error.is_definite or call.is_read):
+        pause_s: float = PAUSE_S * 2 ** len(earlier)
+        if is_final or len(earlier) + 1 >= self.attempts or not (error.is_definite or call.is_read):
             raise error
         if time.monotonic() + pause_s >= deadline_s:
             raise error
-        self.places.append(self.places.pop(0))
+        if self.places[0] is place:  # else another call has met the same there, and has gone on to the next one for all
+            self.places.append(self.places.pop(0))
+        earlier.append(error)
         return pause_s
 
     def take(self, call: GatewayCall, response: HttpResponse, before: Seen) -> list[Any]:
@@ -185,7 +192,12 @@ class Store(Checking):
         self.close()
 
     def close(self) -> None:
-        """Close the connection; the next call makes another."""
+        """Close the connection, once a call that goes on has ended; the next call makes another."""
+        with self._lock:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Close the connection. Who calls this has the lock: nobody closes what another thread is using."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -266,30 +278,35 @@ class Store(Checking):
 
     def _ask(self, call: GatewayCall) -> list[Any]:
         deadline_s = time.monotonic() + self.timeout_s
-        for attempt in range(self.attempts):
-            try:
-                return self._ask_once(call, deadline_s)
-            except StoreError as error:
-                pause_s = self.pause_after(error, call, attempt, deadline_s)
-            self.close()
-            time.sleep(pause_s)
-        raise AssertionError("the last attempt either answers or raises")
+        earlier: list[StoreError] = []
+        while True:
+            with self._turn(deadline_s, earlier):
+                place, before = self.place, self.seen
+                try:
+                    return self.take(call, self._exchange(call, place, deadline_s), before)
+                except StoreError as error:
+                    pause_s = self.pause_after(error, call, place, earlier, deadline_s)
+                    self._disconnect()
+            time.sleep(pause_s)  # others have their turn meanwhile
 
-    def _ask_once(self, call: GatewayCall, deadline_s: float) -> list[Any]:
+    @contextlib.contextmanager
+    def _turn(self, deadline_s: float, earlier: list[StoreError]) -> Iterator[None]:
+        """The connection, and what was seen, for one call alone.
+
+        Raises what came of the attempt before where others have it until the deadline, and NothingHappened where there was none.
+        """
         if not self._lock.acquire(timeout=max(0.0, deadline_s - time.monotonic())):
-            raise NothingHappened(f"other calls took all of {self.timeout_s:g} s")
+            raise earlier[-1] if earlier else NothingHappened(f"other calls took all of {self.timeout_s:g} s", is_proved=True)
         try:
-            before = self.seen
-            response = self._exchange(call, deadline_s)
-            return self.take(call, response, before)
+            yield
         finally:
             self._lock.release()
 
-    def _exchange(self, call: GatewayCall, deadline_s: float) -> HttpResponse:
-        connection = self._connected(deadline_s)
+    def _exchange(self, call: GatewayCall, place: Place, deadline_s: float) -> HttpResponse:
+        connection = self._connected(place, deadline_s)
         try:
             connection.settimeout(max(0.001, deadline_s - time.monotonic()))
-            connection.sendall(self.sent(call, deadline_s))
+            connection.sendall(self.sent(call, place, deadline_s))
             reader = ResponseReader()
             while reader.response is None:
                 left_s = deadline_s - time.monotonic()
@@ -298,28 +315,28 @@ class Store(Checking):
                 connection.settimeout(left_s)
                 reader.feed(connection.recv(READ_BYTES))
         except (OSError, BadResponse) as error:
-            self.close()
+            self._disconnect()
             why = f"no answer within {self.timeout_s:g} s" if isinstance(error, TimeoutError) else str(error)
             raise OutcomeUnknown(f"sent, and then: {why}") from error
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
         self._used_s = time.monotonic()
         if reader.closes:
-            self.close()
+            self._disconnect()
         return reader.response
 
-    def _connected(self, deadline_s: float) -> socket.socket:
+    def _connected(self, place: Place, deadline_s: float) -> socket.socket:
         if self._socket is not None and time.monotonic() - self._used_s > IDLE_LIMIT_S:
-            self.close()
+            self._disconnect()
         if self._socket is None:
             left_s = max(0.001, deadline_s - time.monotonic())
             try:
-                connection = socket.create_connection((self.place.host, self.place.port), left_s)
+                connection = socket.create_connection((place.host, place.port), left_s)
                 with contextlib.suppress(OSError):
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                context = self.context_of(self.place)
-                self._socket = connection if context is None else context.wrap_socket(connection, server_hostname=self.place.host)
+                context = self.context_of(place)
+                self._socket = connection if context is None else context.wrap_socket(connection, server_hostname=place.host)
             except OSError as error:
-                raise NothingHappened(f"no connection to {self.place.host}:{self.place.port}: {error}", is_proved=True) from error
+                raise NothingHappened(f"no connection to {place}: {error}", is_proved=True) from error
         return self._socket

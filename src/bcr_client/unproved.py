@@ -11,7 +11,7 @@ from bcr.objects.store_operations import Condition, condition_of
 from bcr_client.answers import GatewayCall, Seen
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused
 from bcr_client.store_client import Store
-from bcr_client.wire import HttpResponse, request_bytes
+from bcr_client.wire import HttpResponse, Place, request_bytes
 
 NO_KEY = bytes(32)  # where `Store` wants that of Olympus
 
@@ -23,16 +23,16 @@ class UnprovedStore(Store):
         """The arguments are those of `Store`, but for the key that there is none of."""
         super().__init__(url, NO_KEY, **options)
 
-    def sent(self, call: GatewayCall, deadline_s: float) -> bytes:
+    def sent(self, call: GatewayCall, place: Place, deadline_s: float) -> bytes:
         """The bytes of a call: a listing of keys as it is, all else as a transaction."""
         limit = f"timeout_ms={self.left_ms(deadline_s)}"
         if call.path == "/keys":
             plain = call.target(self.left_ms(deadline_s)).replace("proof=1", "proof=0")
-            return request_bytes(self.place, "GET", plain, None, self.own_headers)
+            return request_bytes(place, "GET", plain, None, self.own_headers)
         asked = [_document(each.name, each.key, each.argument) for each in call.operations]
         body = json.dumps({"operations": asked}, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {"content-type": "application/json", **self.own_headers}
-        return request_bytes(self.place, "POST", f"/transactions?{limit}", body, headers)
+        return request_bytes(place, "POST", f"/transactions?{limit}", body, headers)
 
     def take(self, call: GatewayCall, response: HttpResponse, before: Seen) -> list[Any]:
         """The results of a call, in order. Raises a StoreError."""

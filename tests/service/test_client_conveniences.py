@@ -5,6 +5,7 @@ import itertools
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -204,6 +205,15 @@ def test_a_lie_and_a_refusal_are_told_at_once(service, olympus_key):
     assert len(calls) == before + 1
 
 
+def test_what_a_gateway_said_of_one_attempt_is_not_proved_by_the_next(olympus_key):
+    lie, _ = first_answers(told(503, True))
+    gone = f"http://127.0.0.1:{nobody()}"
+    with lying_gateway(gone, lie) as url, Store([url, gone], olympus_key, attempts=2) as store, pytest.raises(NothingHappened) as nothing:
+        store.put("again", 1)
+    assert "no connection" in str(nothing.value)
+    assert not nothing.value.is_proved
+
+
 def test_the_asynchronous_client_tries_again_too(service, olympus_key):
     lie, calls = first_answers(told(503, True))
 
@@ -236,6 +246,22 @@ def test_where_a_gateway_is_not_there_the_next_one_is_asked(service, olympus_key
     assert asyncio.run(read()).version == version
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 10])
+def test_calls_that_go_on_at_once_all_come_to_the_gateway_that_is_there(service, olympus_key, at_once):
+    async def write():
+        async with AsyncStore([f"http://127.0.0.1:{nobody()}", service.url], olympus_key) as store:
+            await asyncio.gather(*(store.put(f"at once/{number}", number) for number in range(at_once)))
+            assert store.place.port == service.port
+
+    asyncio.run(write())
+
+
+def test_calls_of_threads_all_come_to_the_gateway_that_is_there(service, olympus_key):
+    with Store([f"http://127.0.0.1:{nobody()}", service.url], olympus_key) as store, ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(lambda number: store.put(f"threads/{number}", number), range(4)))) == 4
+        assert store.place.port == service.port
+
+
 def test_where_nobody_is_there_that_is_told_before_the_deadline(olympus_key):
     with Store(f"http://127.0.0.1:{nobody()}", olympus_key, timeout_s=5) as store, pytest.raises(NothingHappened) as error:
         store.get("a")
@@ -251,3 +277,12 @@ def test_threads_of_one_store_take_turns_and_all_are_answered(service, olympus_k
         for thread in threads:
             thread.join(20)
         assert sorted(store.get("turns")) == sorted(map(str, range(8)))
+
+
+def test_no_thread_closes_the_connection_that_another_one_uses():
+    def write(number):
+        with pytest.raises(NothingHappened):  # and nothing that may have happened
+            store.put("busy", number)
+
+    with lying_gateway("", lambda *_: told(503, True)) as url, Store(url, bytes(32)) as store, ThreadPoolExecutor(16) as threads:
+        list(threads.map(write, range(96)))

@@ -17,7 +17,7 @@ def store():
 
 
 def sent(store, call):
-    head, _, body = store.sent(call, FAR_S).partition(b"\r\n\r\n")
+    head, _, body = store.sent(call, store.place, FAR_S).partition(b"\r\n\r\n")
     return head.split(b" ")[1].decode(), json.loads(body) if body else None
 
 
