@@ -1,6 +1,5 @@
 """What is asked, and whether what came holds: apart from any socket, for the client that waits and for that of asyncio."""
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,12 +9,14 @@ import msgspec
 
 from bcr.objects import store_operations
 from bcr.objects.operation import Operation
-from bcr.objects.store_operations import Condition, NoOperation, demand_key
+from bcr.objects.store_operations import MOST_KEYS, Condition, NoOperation, condition_of, demand_key, listing_of
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, UntrustedAnswer, Version
+from bcr_client.json_values import json_in, json_of
 from bcr_client.proof import NONCE_BYTES, BadProof, Proof, Shown
 from bcr_client.wire import HttpResponse
 
 ABSENT = store_operations.ABSENT
+MOST_OPERATIONS = 100  # of a transaction
 
 
 class GatewayCall(msgspec.Struct, frozen=True):
@@ -50,16 +51,6 @@ class Seen(msgspec.Struct, frozen=True, order=True):
 NOTHING_SEEN = Seen()
 
 
-def json_of(value: Any) -> str:
-    """A value as its JSON. Raises Refused where it is none."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Refused(f"no JSON value: {error}") from error
-    return text
-
-
 def _call(
     method: str, path: str, operations: Sequence[Operation], body: bytes | None = None, condition: Condition = None, **query: str
 ) -> GatewayCall:
@@ -73,12 +64,29 @@ def _call(
     return GatewayCall(method, path, query, body, headers, tuple(operations), secrets.token_hex(NONCE_BYTES))
 
 
+def _demand_text(text: str, what: str) -> None:
+    if not isinstance(text, str):
+        raise Refused(f"a {what} is text, not {type(text).__name__}", is_proved=True)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Refused(f"a {what} with half of a surrogate pair, which is no text", is_proved=True) from error
+
+
 def _path_of(key: str) -> str:
+    _demand_text(key, "key")
     try:
         demand_key(key)
-        return f"/keys/{quote(key.encode(), safe='')}"
-    except (NoOperation, UnicodeEncodeError) as error:
-        raise Refused(str(error)) from error
+    except NoOperation as error:
+        raise Refused(str(error), is_proved=True) from error
+    return f"/keys/{quote(key.encode(), safe='')}"
+
+
+def _checked(condition: Condition) -> Condition:
+    try:
+        return condition_of(store_operations.written(condition))
+    except (NoOperation, TypeError) as error:
+        raise Refused(f"expected None, ABSENT or a version such as (0, 7, 0) as condition, found {condition!r}", is_proved=True) from error
 
 
 def get(key: str) -> GatewayCall:
@@ -86,31 +94,42 @@ def get(key: str) -> GatewayCall:
 
 
 def put(key: str, value: Any, condition: Condition = None) -> GatewayCall:
-    text = json_of(value)
-    return _call("PUT", _path_of(key), [store_operations.put(key, text, condition)], text.encode(), condition)
+    path, text, condition = _path_of(key), json_of(value), _checked(condition)
+    return _call("PUT", path, [store_operations.put(key, text, condition)], text.encode(), condition)
 
 
 def delete(key: str, condition: Condition = None) -> GatewayCall:
-    return _call("DELETE", _path_of(key), [store_operations.delete(key, condition)], None, condition)
+    path, condition = _path_of(key), _checked(condition)
+    return _call("DELETE", path, [store_operations.delete(key, condition)], None, condition)
 
 
 def keys(prefix: str = "", after: str = "", limit: int = store_operations.DEFAULT_KEYS) -> GatewayCall:
+    _demand_text(prefix, "prefix")
     operation = store_operations.keys(prefix, after, limit)
+    try:
+        listing_of(operation.argument)
+    except NoOperation as error:
+        raise Refused(f"a page has from 1 to {MOST_KEYS:,} keys, not {limit!r}", is_proved=True) from error
     return _call("GET", "/keys", [operation], prefix=prefix, after=after, limit=str(limit))
 
 
 def transaction(operations: Sequence[tuple[Any, ...]]) -> GatewayCall:
     """Of `("get", key)`, `("put", key, value)`, `("append", key, value)`, `("delete", key)`, each with a condition at its end."""
     asked, listed = [], []
+    if not 1 <= len(operations) <= MOST_OPERATIONS:
+        raise Refused(f"a transaction has from 1 to {MOST_OPERATIONS} operations, not {len(operations)}", is_proved=True)
     for each in operations:
+        if not isinstance(each, tuple | list) or len(each) < 2:
+            raise Refused(f'expected an operation such as ("get", key), found {each!r}', is_proved=True)
         op, key, *rest = each
         if op not in ("get", "put", "append", "delete"):
-            raise Refused(f"no operation {op!r}: there are get, put, append and delete")
+            raise Refused(f"no operation {op!r}: there are get, put, append and delete", is_proved=True)
         takes_value = op in ("put", "append")
         if not takes_value <= len(rest) <= takes_value + 1:
-            raise Refused(f"{op} takes a key{' and a value' if takes_value else ''}, and perhaps a condition, not {each!r}")
+            words = f"{op} takes a key{' and a value' if takes_value else ''}, and perhaps a condition"
+            raise Refused(f"{words}, not {len(rest)} more", is_proved=True)
         _path_of(key)
-        condition: Condition = rest[takes_value] if len(rest) > takes_value else None
+        condition = _checked(rest[takes_value] if len(rest) > takes_value else None)
         plain = {"op": op, "key": key}
         if condition is not None:
             plain["version"] = store_operations.written(condition)
@@ -150,7 +169,7 @@ def checked(call: GatewayCall, response: HttpResponse, olympus_key: bytes, seen:
 
 def _document_of(response: HttpResponse) -> dict[str, Any]:
     try:
-        document = json.loads(response.body) if response.body else {}
+        document = json_in(response.body) if response.body else {}
     except (ValueError, RecursionError) as error:
         raise UntrustedAnswer(f"not JSON: {error}", "missing") from error
     if not isinstance(document, dict):
@@ -177,8 +196,8 @@ def _proof_and_content(call: GatewayCall, plain: Any, olympus_key: bytes, seen: 
 
 def _demand_same(document: Mapping[str, Any], shown: Shown, proof: Proof) -> None:
     """Raises UntrustedAnswer where what is told beside the proof is not what it proves: nobody need be lied to twice."""
-    result = json.loads(shown.results[0])
-    results = [json.loads(each) for each in shown.results[:-1]]
+    result = json_in(shown.results[0])
+    results = [json_in(each) for each in shown.results[:-1]]
     if document.get("listing", result) != result or document.get("results", results) != results:
         raise UntrustedAnswer("what is told is not what is proved", "altered", proof)
     for name in ("value", "version"):
@@ -188,7 +207,7 @@ def _demand_same(document: Mapping[str, Any], shown: Shown, proof: Proof) -> Non
 
 def _failure_in(results: Sequence[str]) -> NothingHappened | None:
     for text in results:
-        result = json.loads(text)
+        result = json_in(text)
         error = result.get("error") if isinstance(result, dict) else None
         if error == "condition":
             version = result["version"]

@@ -1,7 +1,6 @@
 """The client of a store: it returns nothing that the replicas have not signed for this very call."""
 
 import contextlib
-import json
 import socket
 import ssl
 import threading
@@ -13,8 +12,9 @@ import msgspec
 
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import answers
-from bcr_client.answers import ABSENT, NOTHING_SEEN, GatewayCall, Seen
+from bcr_client.answers import ABSENT, MOST_OPERATIONS, NOTHING_SEEN, GatewayCall, Seen
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, StoreError, UntrustedAnswer, Version
+from bcr_client.json_values import json_in
 from bcr_client.proof import Proof, Shown, key_of
 from bcr_client.wire import READ_BYTES, BadResponse, HttpResponse, Place, ResponseReader, context_for, place_of, request_bytes
 
@@ -23,7 +23,6 @@ IDLE_LIMIT_S = 10.0  # a connection that was idle for longer is not used again: 
 ATTEMPTS = 3
 PAUSE_S = 0.1  # before the second attempt; each further pause is twice as long
 WATCH_PAUSE_S = 1.0
-MOST_READ = 100  # operations of a transaction
 OWN_MARGIN_MS = 500  # by which the gateway is to give up earlier than the client, so that it can say what it knows
 
 
@@ -125,7 +124,7 @@ class Checking:
         proof, shown = answers.checked(call, response, self.olympus_key, before)
         self._saw(shown)
         self.last_proof = proof
-        return [json.loads(result) for result in shown.results[: len(call.operations)]]
+        return [json_in(result) for result in shown.results[: len(call.operations)]]
 
     def _saw(self, shown: Shown) -> None:
         self.seen = Seen(max(self.seen.configuration, shown.configuration), max(self.seen.place, shown.place))
@@ -148,8 +147,8 @@ def changes(before: Mapping[str, Versioned], now: Mapping[str, Versioned]) -> It
 
 def paged(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     """The keys, as many at a time as one transaction reads."""
-    for first in range(0, len(keys), MOST_READ):
-        yield keys[first : first + MOST_READ]
+    for first in range(0, len(keys), MOST_OPERATIONS):
+        yield keys[first : first + MOST_OPERATIONS]
 
 
 def found(keys: Sequence[str], results: Sequence[Any]) -> dict[str, Versioned]:
@@ -214,7 +213,11 @@ class Store(Checking):
         return versioned(self._ask(answers.get(key))[0])
 
     def put(self, key: str, value: Any, condition: Condition = None) -> Version:
-        """Write the value, any JSON; returns its version. The condition is ABSENT, or the version that has to be there."""
+        """Write the value, any JSON; returns its version. The condition is ABSENT, or the version that has to be there.
+
+        Numbers that are longer than Python reads (4,300 digits) are exact as `decimal.Decimal`, read and written.
+        Raises Refused, before anything is sent, for what is no key, no value or no condition.
+        """
         return version_of(self._ask(answers.put(key, value, condition))[0])
 
     def append(self, key: str, value: Any, condition: Condition = None) -> Version:

@@ -104,7 +104,8 @@ class ResponseReader:
         if "transfer-encoding" in headers:
             raise BadResponse("an answer in chunks, which no gateway sends")
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length[:12]) > BODY_LIMIT_BYTES:
+        digits = length.lstrip("0")[: len(str(BODY_LIMIT_BYTES)) + 1]  # more of them are too many, whatever they are
+        if not length.isascii() or not length.isdigit() or int(digits or "0") > BODY_LIMIT_BYTES:
             raise BadResponse(f"an answer of {length[:12]} bytes")
-        self._length = int(length)
+        self._length = int(digits or "0")
         self.closes = headers.get("connection", "").lower() == "close"

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -20,6 +21,7 @@ from bcr_client import (
     AsyncStore,
     BadProof,
     ConditionFailed,
+    DistributedDict,
     NothingHappened,
     OutcomeUnknown,
     Proof,
@@ -80,16 +82,69 @@ def test_keys_are_listed_over_pages(store):
     assert len(list(store.keys("page/"))) == 6
 
 
-@pytest.mark.parametrize("key", ["", "x" * 1_025, "\ud800"])
-def test_what_is_no_key_is_refused_before_anything_is_sent(store, key):
-    with pytest.raises(Refused):
-        store.get(key)
+NOWHERE = "http://127.0.0.1:1"  # who sent something there would be told that there is no connection
 
 
-def test_a_value_that_is_no_json_is_refused(store):
-    for value in ({1, 2}, float("nan"), "\ud800"):
-        with pytest.raises(Refused):
-            store.put("x", value)
+@pytest.mark.parametrize("key", ["", "x" * 1_025, "\ud800", 5, None, b"x"])
+def test_what_is_no_key_is_refused_before_anything_is_sent(key):
+    with Store(NOWHERE, bytes(32)) as store:
+        for call in (store.get, store.delete, lambda key: store.put(key, 1), lambda key: store.transaction([("get", key)])):
+            with pytest.raises(Refused) as refused:
+                call(key)
+            assert refused.value.is_proved
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{1, 2}, float("nan"), "\ud800", {1: "a", "1": "b"}, [{None: 1, "null": 2}], Decimal("0.5"), pytest.param(10**5_000, id="long")],
+)
+def test_what_is_no_value_is_refused_before_anything_is_sent(value):
+    with Store(NOWHERE, bytes(32)) as store:
+        for call in (store.put, store.append):
+            with pytest.raises(Refused) as refused:
+                call("x", value)
+            assert "no JSON value" in str(refused.value)
+            assert refused.value.is_proved
+
+
+@pytest.mark.parametrize(
+    ("call", "right"),
+    [
+        (lambda store: list(store.keys("\ud800")), "surrogate"),
+        (lambda store: list(store.keys(5)), "text, not int"),
+        (lambda store: list(store.keys(page=0)), "from 1 to 1,000"),
+        (lambda store: store.put("x", 1, "0.7"), "ABSENT or a version"),
+        (lambda store: store.delete("x", 5), "ABSENT or a version"),
+        (lambda store: store.transaction([]), "from 1 to 100"),
+        (lambda store: store.transaction([("get",)]), '("get", key)'),
+        (lambda store: store.transaction([("got", "x")]), "there are get, put"),
+        (lambda store: store.transaction([("put", "x")]), "a key and a value"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_what_would_be_right(call, right):
+    with Store(NOWHERE, bytes(32)) as store, pytest.raises(Refused) as refused:
+        call(store)
+    assert right in str(refused.value)
+
+
+def test_a_dictionary_with_keys_that_are_no_text_is_what_json_makes_of_it(store):
+    store.append("other keys", {1: "a", None: [True]})
+    assert store.get("other keys") == [{"1": "a", "null": [True]}]
+
+
+@pytest.mark.parametrize("digits", [4_301, 1_000_000])
+def test_a_number_of_any_length_is_read_exactly_by_all_who_read(store, service, olympus_key, digits):
+    number = b"-" + b"9" * digits
+    assert service.ask("PUT", "/keys/long/number", number)[0] == 204
+    assert store.get("long/number") == Decimal(number.decode())
+    found = store.items("long/")["long/number"]
+    assert next(store.watch("long/")).value == found.value
+    version = store.compare_and_set("long/number", found.version, found.value)
+    assert service.ask("GET", "/keys/long/number")[2] == number
+    dictionary = DistributedDict("127.0.0.1", service.port, olympus_key=olympus_key)
+    assert dictionary["long/number"] == found.value
+    dictionary.close()
+    assert store.delete("long/number", version)
 
 
 def test_the_client_of_asyncio_does_and_checks_the_same(service, olympus_key):
@@ -300,6 +355,9 @@ def test_where_nobody_listens_nothing_has_happened(olympus_key, service):
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+                                    b"HTTP/1.1 200 OK\r\ncontent-length: 0000000000019999999999\r\n\r\n",
+                                    b"HTTP/1.1 200 OK\r\ncontent-length: " + b"9" * 5_012 + b"\r\n\r\n",
+                                    b"HTTP/1.1 200 OK\r\ncontent-length: " + b"0" * 5_012 + b"\r\n\r\n",
                                     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"])  # fmt: skip
 def test_what_is_no_http_answer_leaves_the_outcome_unknown(answer):
     with socket.socket() as listening:

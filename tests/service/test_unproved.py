@@ -1,6 +1,7 @@
 """The client of a service that proves nothing to callers, against answers in the form of its gateways."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -56,6 +57,15 @@ def test_results_are_returned_as_they_are_told(store):
         (400, {"detail": "no key", "definite": True}, Refused),
         (502, {}, OutcomeUnknown),
         (200, [], OutcomeUnknown),
+        (200, {}, OutcomeUnknown),
+        (200, {"results": None}, OutcomeUnknown),
+        (200, {"results": []}, OutcomeUnknown),
+        (200, {"results": [5]}, OutcomeUnknown),
+        (200, {"results": [{"version": [0, 1, 0]}]}, OutcomeUnknown),
+        (200, {"results": [{"value": 5, "version": 5}]}, OutcomeUnknown),
+        (200, {"results": [{"value": 5, "version": [0, 1]}]}, OutcomeUnknown),
+        (412, {"version": 5}, OutcomeUnknown),
+        (412, [], OutcomeUnknown),
     ],
 )
 def test_what_went_wrong_is_told_by_what_may_be_concluded(store, status, told, error):
@@ -63,3 +73,14 @@ def test_what_went_wrong_is_told_by_what_may_be_concluded(store, status, told, e
         taken(store, status, told)
     assert type(raised.value) is error
     assert not getattr(raised.value, "is_proved", False)
+
+
+@pytest.mark.parametrize("told", [{}, {"keys": None, "more": False}, {"keys": [5], "more": False}, {"keys": []}])
+def test_what_is_no_listing_leaves_the_outcome_unknown(store, told):
+    with pytest.raises(OutcomeUnknown):
+        store.take(keys(), HttpResponse(200, json.dumps(told).encode()), NOTHING_SEEN)
+
+
+def test_a_number_of_any_length_is_read_at_a_gateways_word(store):
+    body = b'{"results":[{"value":%b,"version":[0,2,0]}]}' % (b"9" * 5_000)
+    assert store.take(get("k"), HttpResponse(200, body), NOTHING_SEEN)[0]["value"] == Decimal("9" * 5_000)

@@ -1,0 +1,63 @@
+"""Values of the store as Python has them: JSON in, JSON out, with numbers of any length."""
+
+import json
+import re
+import secrets
+from decimal import Decimal
+from typing import Any
+
+from bcr_client.errors import Refused
+
+Integer = int | Decimal
+LONGEST_AS_INT = 600  # digits: so many Python reads whatever its limit
+
+
+def _integer(digits: str) -> Integer:
+    """An integer of JSON; as a Decimal, which is exact and read in no time, where it has more digits than Python reads (4,300)."""
+    try:
+        return int(digits)
+    except ValueError:
+        return Decimal(digits)
+
+
+_READER = json.JSONDecoder(parse_int=_integer)  # one for all: to make one takes as long as to use it
+
+
+def json_in(text: str | bytes) -> Any:
+    """The value that the text is the JSON of. Raises ValueError, and RecursionError where it is deeper than any of the store."""
+    return _READER.decode(text if isinstance(text, str) else text.decode())
+
+
+def json_of(value: Any) -> str:
+    """A value as its JSON. Raises Refused where it is none, and where another value would be read from that.
+
+    It is the text that a gateway writes which has read this one: so a signed request can be held against what was asked for.
+    """
+    mark = secrets.token_hex(8)  # by which texts that stand for numbers are told from those of the value
+    numbers: list[str] = []
+
+    def written(part: Any) -> str:
+        if isinstance(part, Decimal) and part.is_finite() and part.as_tuple().exponent == 0:
+            numbers.append(str(part) if part.adjusted() > LONGEST_AS_INT else str(int(part)))
+            return f"{mark}{len(numbers) - 1}"
+        raise TypeError(f"{type(part).__name__} is not a kind of value that JSON has")
+
+    try:
+        text = json.dumps(value, default=written, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+        if isinstance(value, dict | list | tuple):
+            json.loads(text, parse_int=_unread, parse_float=_unread, object_pairs_hook=_demand_different)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"no JSON value: {error}", is_proved=True) from error
+    return re.sub(f'"{mark}([0-9]+)"', lambda found: numbers[int(found[1])], text) if numbers else text
+
+
+def _unread(_number: str) -> None:
+    pass
+
+
+def _demand_different(members: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in members]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two keys of a dictionary that are both {twice!r} in JSON, where only one of them would be kept")
