@@ -8,6 +8,7 @@ from typing import Any, Self
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import answers
 from bcr_client.answers import ABSENT, GatewayCall
+from bcr_client.connecting import addresses_of, parts
 from bcr_client.errors import NothingHappened, OutcomeUnknown, Refused, StoreError, Version
 from bcr_client.store_client import IDLE_LIMIT_S, WATCH_PAUSE_S, Change, Checking, Versioned, changes, found, paged, version_of, versioned
 from bcr_client.wire import READ_BYTES, BadResponse, HttpResponse, Place, ResponseReader
@@ -146,7 +147,20 @@ class AsyncStore(Checking):
                 return connection
             connection[1].close()
         try:
-            async with asyncio.timeout(max(0.001, deadline_s - time.monotonic())):
-                return await asyncio.open_connection(place.host, place.port, ssl=self.context_of(place))
-        except (OSError, TimeoutError) as error:
+            return await self._connected(place, deadline_s)
+        except (OSError, UnicodeError) as error:  # the latter is for a name that cannot be one of a host
             raise NothingHappened(f"no connection to {place}: {error}", is_proved=True) from error
+
+    async def _connected(self, place: Place, deadline_s: float) -> Connection:
+        """As `connecting.connected`."""
+        context = self.context_of(place)
+        name = None if context is None else place.host
+        addresses = await asyncio.to_thread(addresses_of, place, deadline_s)
+        problem = OSError(f"{place.host} has no address")
+        for (*_, address), part_s in parts(addresses, deadline_s):
+            try:
+                async with asyncio.timeout(part_s):
+                    return await asyncio.open_connection(*address[:2], ssl=context, server_hostname=name)
+            except OSError as error:
+                problem = error if str(error) else TimeoutError("timed out")
+        raise problem

@@ -13,6 +13,7 @@ import msgspec
 from bcr.objects.store_operations import DEFAULT_KEYS, Condition
 from bcr_client import answers
 from bcr_client.answers import ABSENT, MOST_OPERATIONS, NOTHING_SEEN, GatewayCall, Seen
+from bcr_client.connecting import connected, seconds_until
 from bcr_client.errors import ConditionFailed, NothingHappened, OutcomeUnknown, Refused, StoreError, UntrustedAnswer, Version
 from bcr_client.json_values import json_in
 from bcr_client.proof import Proof, Shown, key_of
@@ -98,8 +99,9 @@ class Checking:
 
     @staticmethod
     def left_ms(deadline_s: float) -> int:
-        """For how long the gateway is to try, in milliseconds."""
-        return max(1, min(60_000, round((deadline_s - time.monotonic()) * 1000) - OWN_MARGIN_MS))
+        """For how long the gateway is to try, in milliseconds: a little shorter than the client, and half as long where that is not long."""
+        left_ms = round((deadline_s - time.monotonic()) * 1000)
+        return max(1, min(60_000, left_ms - min(OWN_MARGIN_MS, left_ms // 2)))
 
     def pause_after(self, error: StoreError, call: GatewayCall, place: Place, earlier: list[StoreError], deadline_s: float) -> float:
         """For how many seconds to wait before the call is tried again, at the gateway behind `place`, where it was tried now.
@@ -308,14 +310,10 @@ class Store(Checking):
     def _exchange(self, call: GatewayCall, place: Place, deadline_s: float) -> HttpResponse:
         connection = self._connected(place, deadline_s)
         try:
-            connection.settimeout(max(0.001, deadline_s - time.monotonic()))
-            connection.sendall(self.sent(call, place, deadline_s))
+            self._send(connection, self.sent(call, place, deadline_s), deadline_s)
             reader = ResponseReader()
             while reader.response is None:
-                left_s = deadline_s - time.monotonic()
-                if left_s <= 0:
-                    raise TimeoutError
-                connection.settimeout(left_s)
+                connection.settimeout(seconds_until(deadline_s))
                 reader.feed(connection.recv(READ_BYTES))
         except (OSError, BadResponse) as error:
             self._disconnect()
@@ -329,17 +327,19 @@ class Store(Checking):
             self._disconnect()
         return reader.response
 
+    @staticmethod
+    def _send(connection: socket.socket, data: bytes, deadline_s: float) -> None:
+        left = memoryview(data)
+        while left:  # as `sendall`, which with TLS begins its time anew with each part
+            connection.settimeout(seconds_until(deadline_s))
+            left = left[connection.send(left[:READ_BYTES]) :]
+
     def _connected(self, place: Place, deadline_s: float) -> socket.socket:
         if self._socket is not None and time.monotonic() - self._used_s > IDLE_LIMIT_S:
             self._disconnect()
         if self._socket is None:
-            left_s = max(0.001, deadline_s - time.monotonic())
             try:
-                connection = socket.create_connection((place.host, place.port), left_s)
-                with contextlib.suppress(OSError):
-                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                context = self.context_of(place)
-                self._socket = connection if context is None else context.wrap_socket(connection, server_hostname=place.host)
-            except OSError as error:
+                self._socket = connected(place, self.context_of(place), deadline_s)
+            except (OSError, UnicodeError) as error:  # the latter is for a name that cannot be one of a host
                 raise NothingHappened(f"no connection to {place}: {error}", is_proved=True) from error
         return self._socket

@@ -1,12 +1,14 @@
 """What the client does beside single calls: the dictionary, watching, trying again, several gateways."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from lying import lying_gateway
@@ -24,6 +26,7 @@ from bcr_client import (
     Refused,
     Store,
     UntrustedAnswer,
+    store_client,
 )
 
 
@@ -260,6 +263,90 @@ def test_calls_of_threads_all_come_to_the_gateway_that_is_there(service, olympus
     with Store([f"http://127.0.0.1:{nobody()}", service.url], olympus_key) as store, ThreadPoolExecutor(4) as threads:
         assert len(set(threads.map(lambda number: store.put(f"threads/{number}", number), range(4)))) == 4
         assert store.place.port == service.port
+
+
+# -- deadlines
+
+
+def test_a_gateway_is_given_half_of_a_time_that_is_short(monkeypatch):
+    monkeypatch.setattr(store_client, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    assert [Store.left_ms(deadline_s) for deadline_s in (0.1, 0.5, 1, 10, 100, -1)] == [50, 250, 500, 9_500, 60_000, 1]
+
+
+@pytest.fixture
+def silent():
+    """An address that takes no connection and refuses none: its queue is full."""
+    with socket.socket() as listening, contextlib.ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            connection = waiting.enter_context(socket.socket())
+            connection.setblocking(False)
+            connection.connect_ex(listening.getsockname())
+        yield listening.getsockname()
+
+
+def named(monkeypatch, *addresses):
+    """Let the name gateway.test stand for these addresses."""
+    asked = socket.getaddrinfo
+
+    def getaddrinfo(host, *arguments, **options):
+        if host != "gateway.test":
+            return asked(host, *arguments, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def test_an_address_that_says_nothing_leaves_time_for_the_next_one(service, olympus_key, silent, monkeypatch):
+    named(monkeypatch, silent, ("127.0.0.1", service.port))
+    with Store("http://gateway.test", olympus_key, timeout_s=4) as store:
+        assert store.get("nothing here") is None
+
+    async def read():
+        async with AsyncStore("http://gateway.test", olympus_key, timeout_s=4) as store:
+            return await store.get("nothing here", 7)
+
+    assert asyncio.run(read()) == 7
+
+
+def both(url, **options):
+    """What a read comes to where nobody answers, of both clients."""
+    with Store(url, bytes(32), **options) as store, pytest.raises(NothingHappened) as waited:
+        store.get("x")
+
+    async def read():
+        async with AsyncStore(url, bytes(32), **options) as store:
+            await store.get("x")
+
+    with pytest.raises(NothingHappened) as asynchronous:
+        asyncio.run(read())
+    assert waited.value.is_proved
+    assert asynchronous.value.is_proved
+    return str(waited.value), str(asynchronous.value)
+
+
+def test_a_name_server_that_says_nothing_is_not_waited_for_beyond_the_deadline(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(60))
+    try:
+        told = both("http://gateway.test", timeout_s=0.2, attempts=1)
+    finally:
+        release.set()
+    assert all("no address for gateway.test in time" in each for each in told)
+
+
+def test_addresses_that_say_nothing_and_names_that_are_none_are_told(silent, monkeypatch):
+    named(monkeypatch, silent, silent, silent)
+    assert all("timed out" in each for each in both("http://gateway.test", timeout_s=0.3))
+    assert all("no connection to a..b:80" in each for each in both("http://a..b"))
+
+
+def test_a_handshake_that_does_not_come_is_waited_for_until_the_deadline():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        both(f"https://127.0.0.1:{listening.getsockname()[1]}", timeout_s=0.3)
 
 
 def test_where_nobody_is_there_that_is_told_before_the_deadline(olympus_key):
