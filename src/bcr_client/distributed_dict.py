@@ -81,17 +81,19 @@ class DistributedDict(MutableMapping[str, Any]):
         refresh_policy: RefreshPolicy | None = None,
         *,
         olympus_key: bytes | str | None = None,
+        tls: bool = False,
         **options: Any,
     ) -> None:
         """`host` and `port` are those of a gateway; without `olympus_key` that of BCR_OLYMPUS_KEY in the environment counts.
 
-        `options` are those of `Store`: token, ca_file (then it speaks TLS), timeout_s, attempts. Raises ValueError.
+        With `tls` it speaks https, and without `ca_file` the certificates of the system count; with `ca_file` it does so anyway.
+        `options` are those of `Store`: token, ca_file, timeout_s, attempts. Raises ValueError.
         """
         key = olympus_key or os.environ.get(KEY_VARIABLE)
         if not key:
             raise ValueError(f"Olympus's public key is needed to check answers: olympus_key=…, or {KEY_VARIABLE} in the environment")
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.store = Store(f"{'https' if options.get('ca_file') else 'http'}://{place}", key, **options)
+        self.store = Store(f"{'https' if tls or options.get('ca_file') else 'http'}://{place}", key, **options)
         self.refresh_policy = refresh_policy or RefreshPolicyAlways()
         self._data: dict[str, Any] = {}
         try:

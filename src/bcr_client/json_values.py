@@ -33,6 +33,29 @@ def json_of(value: Any) -> str:
 
     It is the text that a gateway writes which has read this one: so a signed request can be held against what was asked for.
     """
+    try:
+        text = _written(value, allow_nan=False, separators=(",", ":"))
+        text.encode()
+        if isinstance(value, dict | list | tuple):
+            json.loads(text, parse_int=_unread, parse_float=_unread, object_pairs_hook=_demand_different)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"no JSON value: {error}", is_proved=True) from error
+    return text
+
+
+def shown(value: Any) -> str:
+    """A value that was read, as JSON for people: with blanks, and with escapes for what is not printable."""
+    return escaped(_written(value))
+
+
+def escaped(text: str, kept: str = "") -> str:
+    """The text with the escapes of JSON for what is not printable, which could change what a terminal shows, but for what is `kept`."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in kept else json.dumps(each)[1:-1] for each in text)
+
+
+def _written(value: Any, **options: Any) -> str:
     mark = secrets.token_hex(8)  # by which texts that stand for numbers are told from those of the value
     numbers: list[str] = []
 
@@ -42,13 +65,7 @@ def json_of(value: Any) -> str:
             return f"{mark}{len(numbers) - 1}"
         raise TypeError(f"{type(part).__name__} is not a kind of value that JSON has")
 
-    try:
-        text = json.dumps(value, default=written, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-        if isinstance(value, dict | list | tuple):
-            json.loads(text, parse_int=_unread, parse_float=_unread, object_pairs_hook=_demand_different)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Refused(f"no JSON value: {error}", is_proved=True) from error
+    text = json.dumps(value, default=written, ensure_ascii=False, **options)
     return re.sub(f'"{mark}([0-9]+)"', lambda found: numbers[int(found[1])], text) if numbers else text
 
 

@@ -1,7 +1,6 @@
 """What is typed at the console or on the command line, as calls of the client: read here, done nowhere."""
 
 import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 import msgspec
 
 from bcr.scenario.diagnostics import nearest
+from bcr_client import Refused
+from bcr_client.json_values import json_in, json_of
 
 
 class NotUnderstood(ValueError):
@@ -116,14 +117,14 @@ def _first_word(text: str, form: Form) -> tuple[str, str]:
 
 def value_of(text: str) -> Any:
     """A value as it was typed: a Python literal, JSON, or else the text itself. Raises NotUnderstood for what JSON has not."""
-    for read in (ast.literal_eval, json.loads):
+    for read in (ast.literal_eval, json_in):
         try:
             value = read(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError) as error:
+            json_of(value)
+        except Refused as error:
             raise NotUnderstood(f"a store keeps JSON, and {text[:40]} is none: {error}") from error
         return value
     return text

@@ -1,27 +1,32 @@
 """`./bcr console`, and `./bcr get|put|append|delete|keys|status` for scripts: the verifying client at a terminal."""
 
 import argparse
+import contextlib
+import http.client
 import json
 import os
-import ssl
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from bcr_client import NothingHappened, Store, StoreError, UnprovedStore, UntrustedAnswer
+from bcr_client import NothingHappened, OutcomeUnknown, Store, StoreError, UnprovedStore, UntrustedAnswer
+from bcr_client.connecting import connected
+from bcr_client.json_values import escaped, shown
 from bcr_client.proof import in_words, key_of
+from bcr_client.wire import context_for, place_of
 from bcr_run import output
 from bcr_service.command_language import FORMS, OF_LABORATORY, OF_MEMBERS, Command, NotUnderstood, checked, helped, understood, value_of
 from bcr_service.proof_in_words import KEY_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 LIMIT_S = 10.0
+ANSWER_LIMIT_BYTES = 8 << 20
+QUOTES = "'\""  # in which the console takes, and shows, what is no plain word
 TOKEN_VARIABLE, CA_VARIABLE = "BCR_TOKEN", "BCR_CA_FILE"
 DONE, NOTHING, BAD_INPUT, LIED, UNKNOWN = range(5)
 EPILOG = f"""The public key of Olympus is the one that ./bcr serve tells; {KEY_VARIABLE} of the environment takes the place of --olympus-key.
@@ -42,44 +47,68 @@ class Plain:
     """What of the service is no store: told by the gateway, and not proved."""
 
     def __init__(self, url: str, access: Access) -> None:
-        self._url = url.rstrip("/")
+        """Raises ValueError for what is no address of a gateway, and for certificates that are none."""
+        self.url = url
+        self._place = place_of(url)
         self._headers = {} if access.token is None else {"authorization": f"Bearer {access.token}"}
-        self._context = ssl.create_default_context(cafile=access.ca_file) if url.startswith("https:") else None
+        self._context = context_for([self._place], access.ca_file)
 
     def ask(self, path: str, method: str = "GET", accept: str = "text/plain", body: bytes | None = None) -> bytes:
-        """The body of an answer. Raises NothingHappened where there is none."""
-        request = urllib.request.Request(self._url + path, body, {"accept": accept, **self._headers}, method=method)
+        """The body of an answer. Raises NothingHappened, or OutcomeUnknown where what was asked for may have happened all the same."""
+        with self._answer(path, method, accept, body) as answer:
+            return answer.read(ANSWER_LIMIT_BYTES)
+
+    def told(self, path: str, name: str) -> tuple[Any, dict[str, Any]]:
+        """What an answer in JSON says under a name, and all of it. Raises NothingHappened where this is not what gateways answer."""
         try:
-            with urllib.request.urlopen(request, timeout=LIMIT_S, context=self._context) as answer:
-                told: bytes = answer.read(8 << 20)
-                return told
-        except urllib.error.HTTPError as error:
-            with error:
-                raise NothingHappened(_detail(error.read(1 << 16)) or f"status {error.code}") from error
-        except OSError as error:
-            raise NothingHappened(f"{self._url}: {getattr(error, 'reason', error)}", is_proved=True) from error
+            document = json.loads(self.ask(path, accept="application/json"))
+            return document[name], document
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
+            raise NothingHappened(f"{self.url}: who answers there is no gateway of a store", is_proved=True) from error
 
     def events(self) -> Iterable[str]:
         """What has happened, a line each, as far as it is told at once."""
-        request = urllib.request.Request(self._url + "/events", headers=self._headers)
+        with self._answer("/events", "GET", "text/event-stream", None) as stream:
+            for line in stream:
+                if line.startswith(b":"):
+                    return
+                if line.startswith(b"data: "):
+                    yield _event(json.loads(line[6:]))
+
+    @contextlib.contextmanager
+    def _answer(self, path: str, method: str, accept: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection(self._place.host, self._place.port, timeout=LIMIT_S)
         try:
-            with urllib.request.urlopen(request, timeout=LIMIT_S, context=self._context) as stream:
-                for line in stream:
-                    if line.startswith(b":"):
-                        return
-                    if line.startswith(b"data: "):
-                        yield _event(json.loads(line[6:]))
-                    elif not line.strip():
-                        continue
-        except OSError as error:
-            raise NothingHappened(f"{self._url}: {getattr(error, 'reason', error)}", is_proved=True) from error
+            connection.sock = connected(self._place, self._context, time.monotonic() + LIMIT_S)
+        except (OSError, UnicodeError) as error:
+            raise NothingHappened(f"{self.url}: {error}", is_proved=True) from error
+        try:
+            connection.sock.settimeout(LIMIT_S)
+            connection.request(method, path, body, {"host": str(self._place), "accept": accept, **self._headers})
+            answer = connection.getresponse()
+            if not 200 <= answer.status < 300:
+                raise _refusal(answer.status, answer.read(1 << 16), method)
+            yield answer
+        except TimeoutError as error:
+            raise _unanswered(f"{self.url}: no answer within {LIMIT_S:g} s", method) from error
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            raise _unanswered(f"{self.url}: no answer that a gateway gives: {error or type(error).__name__}", method) from error
+        finally:
+            connection.close()
 
 
-def _detail(body: bytes) -> str:
+def _unanswered(text: str, method: str) -> StoreError:
+    """What may be concluded where something was sent and no answer came: to read changes nothing."""
+    return NothingHappened(text, is_proved=True) if method == "GET" else OutcomeUnknown(text)
+
+
+def _refusal(status: int, body: bytes, method: str) -> StoreError:
     try:
-        return str(json.loads(body)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+        problem = json.loads(body)
+        detail, is_definite = str(problem["detail"]), problem.get("definite") is True
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        detail, is_definite = f"status {status}", False
+    return NothingHappened(detail) if is_definite or status < 500 or method == "GET" else OutcomeUnknown(detail)
 
 
 def _event(event: Mapping[str, Any]) -> str:
@@ -100,7 +129,7 @@ class ConsoleSession:
         name, words = command.name, command.words
         if name == "get":
             found = self._store.get_versioned(words[0])
-            self._say("no value" if found is None else json.dumps(found.value, ensure_ascii=False))
+            self._say("no value" if found is None else shown(found.value))
             return NOTHING if found is None else DONE
         if name in ("put", "append"):
             version = self._store.put(words[0], command.value) if name == "put" else self._store.append(words[0], command.value)
@@ -111,14 +140,14 @@ class ConsoleSession:
             return DONE if is_gone else NOTHING
         elif name == "keys":
             for key in self._store.keys(words[0] if words else ""):
-                self._say(key)
+                self._say(key if key.isprintable() and key[0] not in QUOTES else repr(key))
         elif name == "proof":
             self._prove(*words)
         elif name == "status":
-            self._say(self._plain.ask("/admin/status").decode().rstrip())
+            self._say(escaped(self._plain.ask("/admin/status").decode(errors="replace").rstrip(), kept="\n"))
         elif name == "log":
             for line in self._plain.events():
-                self._say(line)
+                self._say(escaped(line))
         elif name in OF_MEMBERS:
             method, path = OF_MEMBERS[name]
             self._plain.ask(f"/admin/{path}/{quote(words[0])}", method)
@@ -147,8 +176,8 @@ def key_for(options: argparse.Namespace, plain: Plain) -> bytes:
     given = options.olympus_key or os.environ.get(KEY_VARIABLE)
     if given:
         return key_of(given)
-    told = json.loads(plain.ask("/configuration", accept="application/json"))["olympus_key"]
-    output.complain(f"bcr: the key of Olympus is the gateway's word ({told[:16]}…): give --olympus-key to check the gateway too")
+    told = str(plain.told("/configuration", "olympus_key")[0])
+    output.complain(f"bcr: the key of Olympus is the gateway's word ({escaped(told[:16])}…): give --olympus-key to check the gateway too")
     return key_of(told)
 
 
@@ -156,9 +185,11 @@ def store_for(options: argparse.Namespace, url: str, access: Access, plain: Plai
     """The client that checks all that can be checked, once it is told where nothing can. Raises ValueError, and NothingHappened."""
     has_key = options.olympus_key or os.environ.get(KEY_VARIABLE)
     if not has_key:
-        told = json.loads(plain.ask("/admin/status", accept="application/json"))
-        if not told["proofs"]:
-            output.complain(f"bcr: protocol {told['protocol']} proves nothing to callers: what the gateway says is taken for true")
+        has_proofs, told = plain.told("/admin/status", "proofs")
+        if not has_proofs:
+            output.complain(
+                f"bcr: protocol {escaped(str(told.get('protocol')))} proves nothing to callers: what the gateway says is taken for true"
+            )
             return UnprovedStore(url, token=access.token, ca_file=access.ca_file)
     return Store(url, key_for(options, plain), token=access.token, ca_file=access.ca_file)
 
@@ -221,13 +252,14 @@ def attempted(do: Callable[[], int], name: str) -> int:
 
 
 def _status_of(error: StoreError, name: str) -> int:
+    told = f"bcr {name}: {escaped(str(error))}"
     if isinstance(error, UntrustedAnswer):
-        output.complain(f"bcr {name}: {error}")
+        output.complain(told)
         return LIED
     if isinstance(error, NothingHappened):
-        output.complain(f"bcr {name}: {error}{'' if error.is_proved else ' (nothing happened, says the gateway)'}")
+        output.complain(f"{told}{'' if error.is_proved else ' (nothing happened, says the gateway)'}")
         return NOTHING
-    output.complain(f"bcr {name}: {error}: it may have happened, and may not; only a read can tell")
+    output.complain(f"{told}: it may have happened, and may not; only a read can tell")
     return UNKNOWN
 
 

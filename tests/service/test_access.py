@@ -69,6 +69,14 @@ def test_whoever_shows_the_token_is_served_over_tls(closed):
     mine.close()
 
 
+def test_a_dictionary_speaks_tls_with_the_certificates_of_the_system_too(closed, monkeypatch):
+    running, folder = closed
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+    mine = DistributedDict("127.0.0.1", running.port, olympus_key=key_of(running), token=TOKEN, tls=True)
+    mine["of the system"] = 2
+    mine.close()
+
+
 @pytest.mark.parametrize("shown", [None, "Bearer", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer ü"])
 @pytest.mark.parametrize("path", ["/keys/secret", "/keys", "/admin/status", "/metrics", "/events", "/configuration", "/none"])
 def test_whoever_does_not_is_told_so_and_nothing_else(closed, shown, path):

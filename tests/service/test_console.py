@@ -1,13 +1,19 @@
 """The console and the commands for scripts: what is typed, and what comes of it."""
 
+import contextlib
 import json
+import socket
+import threading
 import time
 
 import pytest
 from serving import bcr
 
+from bcr_client import NothingHappened, OutcomeUnknown, UnprovedStore
+from bcr_service import console
 from bcr_service.app import HEARTBEAT_S
 from bcr_service.command_language import FORMS, Command, NotUnderstood, helped, understood
+from bcr_service.console import Access, ConsoleSession, Plain, attempted
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,9 @@ def test_a_line_is_understood(line, command):
     assert understood(line) == command
 
 
-@pytest.mark.parametrize("line", ["got x", "get", "get a b", "put x", "put", "put x {1, 2}", "put x 1e999", "get 'x", "status now"])
+@pytest.mark.parametrize(
+    "line", ["got x", "get", "get a b", "put x", "put", "put x {1, 2}", "put x 1e999", "put x {1: 2, '1': 3}", "get 'x", "status now"]
+)
 def test_what_is_no_command_is_told_with_what_would_be(line):
     with pytest.raises(NotUnderstood) as problem:
         understood(line)
@@ -81,6 +89,81 @@ def test_bad_input_is_told_in_a_line(arguments):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_is_not_printable_is_shown_with_escapes(at, store):
+    for key in ("odd/a\nb\x1b[31m", "odd/plain \\n", "odd/\u202e"):
+        store.put(key, key)
+    assert bcr("keys", "odd/", *at).stdout.splitlines() == [r"'odd/a\nb\x1b[31m'", r"odd/plain \n", r"'odd/\u202e'"]
+    shown = bcr("console", *at, standard_input="get 'odd/a\\nb\\x1b[31m'\nget 'odd/\\u202e'\n").stdout
+    assert shown.splitlines() == [r'"odd/a\nb\u001b[31m"', r'"odd/\u202e"']
+
+
+def test_a_number_of_any_length_is_written_and_shown(at, service):
+    number = "9" * 5_000
+    assert bcr("put", "long number", f"[{number}]", *at).returncode == 0
+    assert service.ask("GET", "/keys/long%20number")[2].decode() == f"[{number}]"
+    assert bcr("get", "long number", *at).stdout == f"[{number}]\n"
+
+
+@contextlib.contextmanager
+def answering(answer, calls=1):
+    """The address of somebody who says this to so many callers, once they have said something, and then goes."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def serve():
+            for _ in range(calls):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(10_000)
+                    connection.sendall(answer)
+
+        stranger = threading.Thread(target=serve)
+        stranger.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        stranger.join()
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-\x1b[31m\r\n", b"", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"])
+def test_who_is_no_gateway_is_told_in_a_line(answer):
+    with answering(answer) as url:
+        done = bcr("get", "x", "--url", url)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done
+    assert "no gateway of a store" in done.stderr or "no answer that a gateway gives" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_the_status_of_who_is_no_gateway_is_told_in_a_line():
+    with answering(b"SSH-2.0-\x1b[31m\r\n") as url:
+        done = bcr("status", "--url", url)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done
+    assert "\x1b" not in done.stderr
+
+
+UNANSWERED = [b"", b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
+              b'HTTP/1.1 504 Unknown\r\ncontent-length: 35\r\n\r\n{"detail": "late","definite":false}']  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", UNANSWERED)
+@pytest.mark.parametrize(("method", "error"), [("GET", NothingHappened), ("POST", OutcomeUnknown), ("PUT", OutcomeUnknown)])
+def test_what_was_sent_and_not_answered_may_have_happened_unless_it_only_reads(answer, method, error):
+    with answering(answer) as url, pytest.raises(error) as raised:
+        Plain(url, Access()).ask("/lab/kill/replica_0", method)
+    assert type(raised.value) is error
+
+
+def test_what_is_not_answered_in_time_may_have_happened(monkeypatch):
+    monkeypatch.setattr(console, "LIMIT_S", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        plain = Plain(f"http://127.0.0.1:{silent.getsockname()[1]}", Access())
+        with pytest.raises(OutcomeUnknown, match="no answer within"):
+            plain.ask("/admin/members/replica_3", "PUT")
+        session = ConsoleSession(UnprovedStore(plain.url), plain)
+        assert attempted(lambda: session.do(understood("kill replica_0")), "kill") == 4
 
 
 def test_a_console_does_what_it_is_given(at, tmp_path):
