@@ -431,31 +431,61 @@ def test_a_node_of_the_assignment_tells_its_status_as_text(family):
     assert f"'partner_node_status_server_127.0.0.1:{ports[2]}': 2" in text
 
 
-def test_the_assignments_servers_are_started_and_stopped_by_its_scripts(tmp_path):
-    """`BCR` is what the scripts run in place of ./bcr, which would set up an environment of its own."""
+@pytest.fixture
+def scripts(tmp_path):
+    """Runs the assignment's scripts; `BCR` is what they run in place of ./bcr, which would set up an environment of its own."""
     (tmp_path / "bcr").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m bcr_tools.cli "$@"\n')
     (tmp_path / "bcr").chmod(0o700)
-    file = tmp_path / "keyvalue.config"
-    text, replaced = re.subn(r"127\.0\.0\.1:\d+", "127.0.0.1:0", (BIN.parent / "deploy" / "keyvalue.config").read_text())
-    assert replaced == 6
-    file.write_text(text)
 
     def run(script, *arguments):
         return subprocess.run(
             [BIN / script, *arguments], env={**os.environ, "BCR": str(tmp_path / "bcr")}, cwd=tmp_path, text=True, timeout=90, capture_output=True, check=False
         )  # fmt: skip
 
-    started = run("start", file)
+    return run
+
+
+def test_the_assignments_servers_are_started_and_stopped_by_its_scripts(scripts, tmp_path):
+    file = tmp_path / "keyvalue.config"
+    text, replaced = re.subn(r"127\.0\.0\.1:\d+", "127.0.0.1:0", (BIN.parent / "deploy" / "keyvalue.config").read_text())
+    assert replaced == 6
+    file.write_text(text)
+    started = scripts("start", file)
     try:
         assert started.returncode == 0, started
         ports = [int(port) for port in re.findall(r"keyvalue http://127\.0\.0\.1:(\d+)", started.stdout)]
         assert len(ports) == 5
         assert call(ports[3], "POST", "/keys/x", b'{"type": "APPEND", "value": "a"}')[0] == 204
         assert [call(port, "GET", "/keys/x")[2] for port in ports] == [b'["a"]'] * 5
+        again = scripts("start", file)
+        assert (again.returncode, again.stdout) == (1, "")
+        assert "runs, as process" in again.stderr
+        assert (tmp_path / "keyvalue" / "output").read_text() == started.stdout
     finally:
-        stopped = run("stop")
+        stopped = scripts("stop")
     assert stopped.returncode == 0, stopped
+    again = scripts("stop")
+    assert again.returncode == 1
+    assert "started nothing" in again.stderr
     file.write_text("t = none\n")
-    refused = run("start", file)
+    refused = scripts("start", file)
     assert refused.returncode == 1
     assert "t" in refused.stderr
+
+
+def test_a_start_that_fails_leaves_what_belongs_to_another_one(scripts, tmp_path):
+    folder = tmp_path / "keyvalue"
+    folder.mkdir()
+    with subprocess.Popen(["/bin/true"]) as ended:
+        pass
+    (folder / "pid").write_text(f"{ended.pid}\n")
+    (folder / "output").write_text("as it was\n")
+    (tmp_path / "none.config").write_text("t = none\n")
+    assert scripts("start", tmp_path / "none.config").returncode == 1
+    assert (folder / "pid").read_text() == f"{ended.pid}\n"
+    assert (folder / "output").read_text() == "as it was\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["output", "pid"]
+    late = scripts("stop")
+    assert late.returncode == 1
+    assert "has ended already" in late.stderr
+    assert not (folder / "pid").exists()
