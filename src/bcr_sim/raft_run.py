@@ -15,6 +15,7 @@ from bcr.scenario import Scenario
 from bcr.signed.control import Control
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request
+from bcr.verdict.exchanges import is_complete
 from bcr.verdict.model import Model
 from bcr.verdict.record import RunRecord
 from bcr_run.protocol_starts import JUDGES
@@ -22,12 +23,14 @@ from bcr_sim import distalgo
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import Container
 from bcr_sim.power import Power
+from bcr_sim.properties import hindered_until_ms
 from bcr_sim.raft_oracle import RaftOracle
 from bcr_sim.simulated_run import SimulationOutcome, _Run
 from bcr_sim.source import WorldSource
 from bcr_sim.world import MILLISECOND_NS, current_task
 
 ELECTIONS = 12  # that may fail in turn, by split votes, before one is won: each more is less likely by half at least
+REPORT_LIMIT_S = 20  # RunSystem.REPORT_LIMIT_S: for servers to be as far as what was answered
 RESTING_ON_THE_STORE = {"request_vote", "vote", "append_entries", "appended", "install_snapshot"}
 
 
@@ -118,7 +121,13 @@ class RaftRun(_Run):
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)
         is_kept_waiting = self.is_answered_by_leader and keeps_clients_waiting(record.faults)
-        return len(faulty | others) <= self.scenario.spare and not (is_client_gone or has_links_cut or is_kept_waiting)
+        is_excused = is_client_gone or has_links_cut or is_kept_waiting or self._may_be_behind(record)
+        return len(faulty | others) <= self.scenario.spare and not is_excused
+
+    def _may_be_behind(self, record: RunRecord) -> bool:
+        """Whether all is answered, and servers that have not heard of it were kept from that while they were asked how far they are."""
+        asking_since_ms = self.world.now_ns / MILLISECOND_NS - REPORT_LIMIT_S * 1_000
+        return is_complete(record, self.launch.workloads) and hindered_until_ms(self.options) >= asking_since_ms
 
     def _check_time(self, record: RunRecord) -> None:
         """Every request is answered in time, once nothing hinders any more (`_patience_ns` says how long that may take)."""

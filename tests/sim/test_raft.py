@@ -1,12 +1,17 @@
 """Raft under the simulator: seeds that pass, bugs that are found, what a scenario of it may not have, and how a lie is told of."""
 
+import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.protocols import PROTOCOLS
+from bcr.scenario.workload import RequestSequence
+from bcr.signed.signing import Signed
+from bcr.verdict.raft_verdict import judge_raft
 from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import FILES, bugs, patched
 from bcr_sim.campaign import run_seeds, run_text, text_of
@@ -22,7 +27,8 @@ client_timeout = 300
 workload[0] = put('a','1'); append('a','2'); get('a')
 """
 QUICK = ["two votes in a term", "vote not in the store", "elected with one vote too few",
-         "leader stays one in a higher term", "message leaves before the store is synced"]  # fmt: skip
+         "leader stays one in a higher term", "message leaves before the store is synced",
+         "leader that goes on with a snapshot where the follower was before it began anew"]  # fmt: skip
 
 
 def outcome_of(more="", base=BASE):
@@ -225,3 +231,46 @@ def test_no_seed_fills_a_disk_of_servers_of_which_a_majority_may_need_it():
     texts = [raft_scenario_text(seed, durable=True) for seed in range(2_000)]
     assert any(",full," in text for text in texts)
     assert not [text for text in texts if ",full," in text and "members = " in text]
+
+
+AWAY = "; ".join(f"cut(replica_{a},replica_{b},150,{{until}})" for a, b in ((0, 2), (2, 0), (1, 2), (2, 1)))
+SLOW_WORK = BASE.replace("client_timeout", "client_rate = 20\nclient_timeout").replace("get('a')", "uniform(1,10,3,0); get('a')")
+
+
+def test_of_a_server_that_never_catches_up_a_run_is_no_pass():
+    outcome = outcome_of(f"simulation = seed(1); {AWAY.format(until=10**6)}\n", SLOW_WORK)
+    assert outcome.judgement.status == "unknown"
+    [reason] = outcome.judgement.reasons
+    assert re.fullmatch("server 2: it has caught up to index [01] only, and there is an answer from index 1[34]", reason)
+    assert outcome.breaches == ()  # it was kept from that
+
+
+def test_a_server_that_was_away_has_caught_up_by_the_end():
+    assert outcome_of(f"simulation = seed(1); {AWAY.format(until=2_000)}\n", SLOW_WORK).judgement.status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("faults", "status"),
+    [
+        ("", "unknown"),
+        ("failures[0,2] = after(100),crash()", "pass"),
+        ("failures[0,2] = after(100),sleep(1)", "pass"),
+        ("failures[0,2] = after(100),restart(10)", "unknown"),
+        ("links[0,2] = after(100),fail()", "pass"),
+        ("links[0,2] = after(100),fail(); after(200),fix()", "unknown"),
+        ("links[0,1] = after(100),fail()", "unknown"),
+    ],
+)
+def test_who_has_begun_again_owes_what_everybody_owes_and_nobody_whom_another_fault_keeps_from_it(faults, status):
+    scenario = parse_scenario(SLOW_WORK + f"durable = on\n{faults}\n", "raft.config")[0]
+    outcome = simulate(parse_scenario(SLOW_WORK, "raft.config")[0])
+    behind = [
+        Signed(msgspec.structs.replace(each.statement, slots=1, state_digest=None), each.signer, b"")
+        if each.statement.position == 2
+        else each
+        for each in outcome.record.replicas
+    ]
+    record = msgspec.structs.replace(outcome.record, replicas=tuple(behind), faults=scenario.failures)
+    workloads = [RequestSequence(each, 1, scenario.replicated) for each in scenario.workloads]
+    said = judge_raft(record, workloads, scenario.client_window, deciding=(0, 1, 2))
+    assert said.status == status, said.reasons

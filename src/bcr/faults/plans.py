@@ -91,6 +91,18 @@ def faulty_by(faults: Iterable[FaultPlan], patience_ms: int) -> dict[int, set[in
     return positions
 
 
+def ends_of_failed_links(faults: Iterable[FaultPlan]) -> set[int]:
+    """The positions at both ends of the links that have failed and were not fixed, of faults in the order in which they struck."""
+    failed: set[tuple[int, int]] = set()
+    for fault in faults:
+        receiver = fault.failure.argument
+        if fault.failure.name == "fail_link" and isinstance(receiver, int):
+            failed.add((fault.position, receiver))
+        elif fault.failure.name == "fix_link":
+            failed = {link for link in failed if link[0] != fault.position or receiver not in (None, link[1])}
+    return {end for link in failed for end in link}
+
+
 def keeps_clients_waiting(faults: Iterable[FaultPlan]) -> bool:
     """Whether a server of Raft may lead, hear of clients and answer none: nobody but clients misses anything, so that it leads on."""
     return any(fault.failure.name == "mute_clients" for fault in faults)

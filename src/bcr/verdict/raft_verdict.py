@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from bcr.faults.plans import faulty_by, keeps_clients_waiting, spoiled_in_raft, struck_by
+from bcr.faults.plans import ends_of_failed_links, faulty_by, keeps_clients_waiting, spoiled_in_raft, struck_by
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
@@ -128,11 +128,24 @@ def _what_is_missing(record: RunRecord, workloads: Workloads, deciding: Collecti
     last_index = last_answered(exchange for client in record.clients for exchange in client.exchanges)
     if all(signed.statement.slots < last_index for signed in record.replicas):
         yield f"no server told of a state behind index {last_index}, from which there is an answer"
+    yield from _who_is_behind(record, deciding or (), last_index)
     reported = {signed.statement.position for signed in record.replicas}
     struck = {position for _, position in struck_by(record.faults)}
     owing = set(range(max(reported, default=-1) + 1)) if deciding is None else set(deciding)
     for position in sorted(owing - reported - struck):
         yield f"server {position}: no final report"
+
+
+def _who_is_behind(record: RunRecord, deciding: Collection[int], last_index: int) -> Iterator[str]:
+    """Servers that decide, that no fault keeps from it, and that have not applied at the end what was answered.
+
+    Who has begun again from its disk owes what everybody owes; not so who is at an end of a link that has failed.
+    """
+    excused = {position for _, position in struck_by(fault for fault in record.faults if fault.failure.name != "restart")}
+    excused |= ends_of_failed_links(record.faults)
+    for report in (signed.statement for signed in record.replicas):
+        if report.position in deciding and report.position not in excused and report.slots < last_index:
+            yield f"server {report.position}: it has caught up to index {report.slots} only, and there is an answer from index {last_index}"
 
 
 def _place(place: tuple[int, int, int]) -> str:
