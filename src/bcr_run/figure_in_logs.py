@@ -154,6 +154,8 @@ class _Walk:
             number, digest = int(values["configuration"]), bytes.fromhex(values["digest"])
             if event == "resumed" and self.figure.is_issued(number):
                 return  # else it ended between issuing it, on its disk, and telling its log
+            if event == "resumed" and values["decided"] == "true":
+                return  # another run's log tells how that came about; this one's begins with the next configuration
             yield Step("issue", number)
             yield Step("begin", number, digest=digest, members=self._quorum)
             self._quorum = ()

@@ -165,7 +165,8 @@ def _begin_log(folder: Path, recovery: Recovery, terms: Terms, owner: str) -> by
     seed = ambient.random_bytes(KEY_SEED_SIZE)
     keys = keys_of(terms.authentication, seed)
     with contextlib.closing(SqliteDisk((folder / OLYMPUS).with_suffix(ENDING), owner)) as held:
-        OlympusLog(held, seed, terms, "recovered").recover(Signed.sign(recovery.configuration, 0, keys), recovery.state, recovery.highest)
+        issued = Signed.sign(recovery.configuration, 0, keys)
+        OlympusLog(held, seed, terms, "recovered").recover(issued, recovery.state, recovery.highest, recovery.is_decided)
     return keys.public
 
 
@@ -187,20 +188,25 @@ def _recover(folder: Path, settings: Settings, was: bytes, owner: str) -> tuple[
     if content is not None and content.facts:
         raise DiskError(f"{folder / OLYMPUS}{ENDING} is there: nothing is lost; if it is damaged, put it elsewhere")
     names = [name for name in disks_in(folder) if name != OLYMPUS]
-    disks, doubts = [], []
+    disks: dict[str, ReplicaDisk] = {}
+    contents: dict[str, Content] = {}
+    doubts = []
     keys = keys_of(settings.authentication, ambient.random_bytes(KEY_SEED_SIZE))
     for name in names:
         try:
-            disk = ReplicaDisk.read(read_disk(folder, name), name)
+            contents[name] = read_disk(folder, name)
+            disk = ReplicaDisk.read(contents[name], name)
         except DamagedError as error:
             doubts.append(f"not trusted: {error}")
             continue
-        if was and disk.configuration is not None and not disk.configuration.is_authentic(keys.author(was)):
-            doubts.append(f"not trusted: {name} has a configuration that the lost key did not sign")
+        signed = (("a configuration", disk.configuration), ("a catch-up", disk.caught_up))
+        foreign = [what for what, each in signed if each is not None and not each.is_authentic(keys.author(was))] if was else []
+        if foreign:
+            doubts.append(f"not trusted: {name} has {foreign[0]} that the lost key did not sign")
         else:
-            disks.append(disk)
+            disks[name] = disk
     try:
-        recovery = recovered(disks, max((_place(name)[0] for name in names), default=0), bool(was))
+        recovery = recovered([*disks.values()], max((_place(name)[0] for name in names), default=0), bool(was))
     except DiskError as error:
         raise DiskError("; ".join([str(error), *doubts])) from error
     found = recovery.configuration
@@ -208,4 +214,5 @@ def _recover(folder: Path, settings: Settings, was: bytes, owner: str) -> tuple[
                               ("acceptance", found.acceptance, settings.acceptance)):  # fmt: skip
         if mine != given:
             raise DiskError(f"{folder} is of a service with {what} = {mine} and not {given}")
+    recovery = recovery.with_vouched(settings, contents, disks)
     return recovery.beside(doubts), _begin_log(folder, recovery, Terms.of(settings), owner)

@@ -115,7 +115,7 @@ class Nowhere:
     def nothing(self, *_: Any) -> None:
         pass
 
-    begin = ordered = wedged = sync = signed_checkpoint = completed_checkpoint = nothing
+    begin = ordered = wedged = catches_up = sync = signed_checkpoint = completed_checkpoint = nothing
 
 
 def open_stable(settings: Settings, name: str, position: int, configuration: int) -> OnDisk | Nowhere:

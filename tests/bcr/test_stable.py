@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcr.chain.configuration import Configuration, Member
-from bcr.chain.history import HistoryEntry
+from bcr.chain.history import CatchUp, HistoryEntry
 from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
 from bcr.objects.finding import found
@@ -15,6 +15,8 @@ from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Checkpoint, Request
 from bcr.stable.chain import RESERVED_BYTES, Base, DiskOwner, Stable
 from bcr.stable.disk import Content, DamagedError, Row, believable, sealed, unsealed
+from bcr.stable.inspection import ReplicaDisk
+from bcr.stable.vouched import Disagreement, vouched_state
 from bcr.state.buckets import bucket_of
 
 SETTINGS = Settings(t=1, num_clients=1, client_window=3, object_name="store")
@@ -35,6 +37,7 @@ class MemoryDisk:
         self.facts, self.parts, self.rows, self.unsynced, self.copies = {}, {}, [], [], []
         self.reserved, self.has_synced = 0, True
         self.written = {}  # the parts that the latest checkpoint gave
+        self.left = "enough"
 
     def read(self):
         return Content(dict(self.facts), dict(self.parts), tuple(self.rows))
@@ -50,6 +53,9 @@ class MemoryDisk:
 
     def reserve(self, size):
         self.reserved = size
+
+    def room(self):
+        return self.left
 
     def release(self):
         assert self.has_synced
@@ -119,6 +125,69 @@ def test_the_log_is_cut_at_a_checkpoint_however_many_later_ones_are_under_way():
     replica.complete(signed[0])
     assert [row.number for row in disk.rows] == list(range(1, 9))
     assert sorted(resumed(disk).history) == list(range(1, 9))
+
+
+def catch_up(replica, attempt=1):
+    """Olympus's word on a slot that the replica lacks."""
+    slot = replica.ledger.next_slot
+    requests = (Signed.sign(Request(0, slot, (STORE.parsed("put", ("late", '"value"')),)), 0, KEY),)
+    return Signed.sign(CatchUp(0, attempt, 1, (HistoryEntry(slot, requests, ()),)), 0, KEY)
+
+
+def test_what_a_replica_was_caught_up_with_is_synced_and_counts_for_nothing_when_it_begins_again():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    replica.order('"value"')
+    replica.stable.wedged(replica.ledger)
+    replica.stable.sync()
+    command = catch_up(replica)
+    replica.stable.catches_up(command)
+    assert replica.stable.is_dirty  # so nothing leaves before it is synced
+    replica.stable.sync()
+    assert ReplicaDisk.read(disk.read(), "memory").caught_up == command
+    assert (resumed(disk).next_slot, sorted(resumed(disk).history)) == (1, [0])
+
+
+def test_where_little_room_is_left_what_a_replica_is_caught_up_with_is_not_kept():
+    disk = MemoryDisk()
+    replica = Replica(disk)
+    disk.left = "low"
+    replica.stable.catches_up(catch_up(replica))
+    assert not replica.stable.is_dirty
+
+
+def disks_of(*slots, caught_up=()):
+    """The contents and what they say of disks with so many slots each, of which these positions were caught up with one more."""
+    contents = {}
+    for place, count in enumerate(slots):
+        disk = MemoryDisk()
+        replica = Replica(disk)
+        for number in range(count):
+            replica.order(f'"value {number}"')
+        if place in caught_up:
+            replica.stable.catches_up(catch_up(replica))
+        replica.stable.sync()
+        contents[f"disk {place}"] = disk.read()
+    return contents, {name: ReplicaDisk.read(content, name) for name, content in contents.items()}
+
+
+def test_disks_of_which_none_was_caught_up_with_anything_have_no_other_state_than_their_histories():
+    assert vouched_state(SETTINGS, *disks_of(2, 3), 2) is None
+
+
+def test_of_what_one_replica_was_caught_up_with_as_many_as_make_a_quorum_come_to_one_state():
+    contents, disks = disks_of(1, 2, caught_up=[1])
+    state = vouched_state(SETTINGS, contents, disks, 2)
+    ledger = Ledger(SETTINGS)
+    ledger.begin(state)
+    assert ledger.state.dictionary.keys() >= {"key0", "key1", "late"}
+    with pytest.raises(Disagreement, match="no 3 come to the same state behind slot 2"):
+        vouched_state(SETTINGS, contents, disks, 3)
+
+
+def test_disks_that_contradict_each_other_come_to_no_state():
+    with pytest.raises(Disagreement, match="slot 1 holds other requests on one disk than on another"):
+        vouched_state(SETTINGS, *disks_of(1, 2, caught_up=[0]), 2)
 
 
 def test_what_is_set_aside_grows_with_the_state_and_is_there_for_others_when_that_it_is_wedged_is_synced():

@@ -1,11 +1,18 @@
 """Processes of real runs that are killed and begin again, and runs that go on with what an earlier one has left."""
 
+import contextlib
 import os
 import signal
 
 from whole_runs import lines, on_disk, passed, perform, pseudorandom, start
 
+from bcr.chain.history import CatchUp, HistoryEntry
+from bcr.objects.operation import Operation
+from bcr.signed.signing import Signed, SigningKey
+from bcr.signed.statements import Request
+from bcr.stable.chain import DiskOwner, Stable
 from bcr_disk.folders import claim
+from bcr_disk.sqlite import SqliteDisk
 from bcr_tools.recovering import main as recover
 
 
@@ -87,6 +94,27 @@ def test_a_run_goes_on_when_the_disk_of_olympus_was_lost_and_made_anew(tmp_path,
     again = perform(second, text)
     assert passed(again)
     assert [each.statement.number for each in again.record().configurations] == [0, 1001]
+
+
+def test_a_run_goes_on_from_what_the_olympus_whose_disk_was_lost_had_caught_replicas_up_with(tmp_path, capsys):
+    """As if it had vouched for the last request, which only a replica had ordered whose disk is lost too."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    assert passed(perform(first, on_disk("put('movie','star')", data="../data")))
+    request = Signed.sign(Request(0, 1, (Operation("append", "movie", " wars"),)), 0, SigningKey(bytes(32)))
+    with contextlib.closing(SqliteDisk(tmp_path / "data" / "replica_2-configuration_0.sqlite", "replica_2")) as disk:
+        stable = Stable(disk, DiskOwner(0, 2, bytes(32)))
+        stable.catches_up(Signed.sign(CatchUp(0, 1, 2, (HistoryEntry(1, (request,), ()),)), 0, SigningKey(bytes(32))))
+        stable.sync()
+    for lost in ("olympus", "replica_0-configuration_0"):
+        for file in (tmp_path / "data").glob(f"{lost}.*"):
+            file.unlink()
+    text = on_disk("get('movie')", data="../data", failures=["expect[results,0] = 'star wars'"])
+    (second / "scenario.config").write_text(text)
+    assert recover(["recover", str(second / "scenario.config")]) == 0
+    assert "configuration 0 was being replaced" in capsys.readouterr().out
+    assert passed(perform(second, text))
 
 
 def test_a_folder_that_is_in_use_is_refused_before_anything_starts(tmp_path):

@@ -6,13 +6,15 @@ import sqlite3
 import pytest
 
 from bcr.chain.configuration import Configuration, Member
-from bcr.chain.history import HistoryEntry
+from bcr.chain.history import CatchUp, HistoryEntry
+from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
+from bcr.objects.operation import Operation
 from bcr.raft.disk_store import DiskStore
 from bcr.raft.log import Entry, Position
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
-from bcr.signed.statements import Request, Result
+from bcr.signed.statements import Request
 from bcr.stable.chain import DiskOwner, Stable
 from bcr.stable.olympus_log import OlympusLog, Terms
 from bcr.state.running import RunningState
@@ -27,6 +29,7 @@ workload[0] =
 durable = on
 data = data
 """
+SETTINGS = Settings(t=1, num_clients=1)
 BEGINNING = RunningState(1).snapshot()
 
 
@@ -46,15 +49,22 @@ def file(tmp_path):
     return path
 
 
-def replica(folder, position, number, slots=0, has_begun=True):
-    """The disk of a replica that has executed so many slots."""
+def request(slot, value="v"):
+    return Signed.sign(Request(0, slot, (Operation("put", f"k{slot}", value),)), 0, OLYMPUS)
+
+
+def replica(folder, position, number, slots=0, has_begun=True, caught_up_to=0, by=OLYMPUS, value="v"):
+    """The disk of a replica that has executed so many slots, and was caught up by the Olympus with this key."""
     disk = SqliteDisk(folder / "data" / f"replica_{position}-configuration_{number}.sqlite", "replica")
     stable = Stable(disk, DiskOwner(number, position, bytes(32)))
     if has_begun:
         stable.begin(encode(issued(number)), RunningState(1))
+    ledger = Ledger(SETTINGS)
     for slot in range(slots):
-        request = Signed.sign(Request(0, slot, ()), 0, OLYMPUS)
-        stable.ordered(HistoryEntry(slot, (request,), ()), Result(number, slot, b"r", b"o"))
+        done = ledger.execute(number, slot, (request(slot),), None)
+        stable.ordered(HistoryEntry(slot, (request(slot),), ()), done.result())
+    suffix = tuple(HistoryEntry(slot, (request(slot, value),), ()) for slot in range(slots, caught_up_to))
+    stable.catches_up(Signed.sign(CatchUp(number, 1, position, suffix), 0, by))
     stable.sync()
     disk.close()
 
@@ -161,6 +171,39 @@ def test_too_few_disks_and_a_log_that_is_there_are_refused(tmp_path, settings, f
     olympus(tmp_path, settings)
     assert recover(file) == 2
     assert "olympus.sqlite is there: nothing is lost" in capsys.readouterr().err
+
+
+def test_what_the_lost_olympus_may_have_vouched_for_is_gone_on_from(tmp_path, settings, file, capsys):
+    replica(tmp_path, 1, 4, slots=1)
+    replica(tmp_path, 2, 4, slots=1, caught_up_to=3)
+    assert recover(file, "--was", OLYMPUS.public.hex()) == 0
+    assert "configuration 4 was being replaced: the next one begins with all that its disks hold" in capsys.readouterr().out
+    facts = open_data_folder(settings, "a run")
+    assert facts.decided.vouchers == ()
+    ledger = Ledger(SETTINGS)
+    ledger.begin(facts.state)
+    assert ledger.state.dictionary == {"k0": "v", "k1": "v", "k2": "v"}
+
+
+def test_what_the_lost_olympus_did_not_send_is_not_gone_on_from(tmp_path, file, capsys):
+    replica(tmp_path, 0, 4, slots=1)
+    replica(tmp_path, 1, 4, slots=1)
+    replica(tmp_path, 2, 4, slots=1, caught_up_to=3, by=SigningKey(b"x" * 32))
+    assert recover(file, "--was", OLYMPUS.public.hex()) == 0
+    told = capsys.readouterr().out
+    assert "not trusted: replica_2-configuration_4 has a catch-up that the lost key did not sign" in told
+    assert "was being replaced" not in told
+
+
+def test_where_disks_come_to_no_common_state_it_is_said_that_what_was_vouched_for_may_be_lost(tmp_path, settings, file, capsys):
+    replica(tmp_path, 0, 4, slots=1)
+    replica(tmp_path, 1, 4, caught_up_to=1, value="another")
+    assert recover(file) == 0
+    assert (
+        "not trusted: what Olympus caught replicas up with, and may have vouched for: slot 0 holds other requests"
+        in capsys.readouterr().out
+    )
+    assert open_data_folder(settings, "a run").decided is None
 
 
 def test_a_log_that_was_emptied_is_made_anew(tmp_path, settings, file):

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from bcr.chain.configuration import SignedConfiguration
-from bcr.chain.history import HistoryEntry
+from bcr.chain.history import CatchUp, HistoryEntry
 from bcr.chain.ledger import Ledger
 from bcr.signed.encoding import decode, digest, encode
+from bcr.signed.signing import Signed
 from bcr.signed.statements import Checkpoint, Result, SignedCheckpoint
 from bcr.signed.violations import ProtocolViolation
 from bcr.stable.disk import Content, DamagedError, Disk, Room, Row, believable, sealed, unsealed
@@ -63,7 +64,13 @@ class WedgedRecord(msgspec.Struct, frozen=True, tag="wedged", array_like=True):
     proof: tuple[SignedCheckpoint, ...]
 
 
-Record = SlotRecord | WedgedRecord
+class CatchUpRecord(msgspec.Struct, frozen=True, tag="catch_up", array_like=True):
+    """What Olympus sent, and signed, of which this replica lacked in its history: for who makes another log of Olympus."""
+
+    command: Signed[CatchUp]
+
+
+Record = SlotRecord | WedgedRecord | CatchUpRecord
 _RECORDS: Any = tuple[Record, ...]
 
 
@@ -135,6 +142,14 @@ class Stable:
         self._waiting.append(WedgedRecord(min(ledger.history, default=ledger.next_slot), ledger.checkpoint_proof))
         self._is_over = True
 
+    def catches_up(self, command: Signed[CatchUp]) -> None:
+        """The replica is about to say that it has caught up: what Olympus vouches for then is on the disks of t+1 (specification, 13.4).
+
+        Where little room is left, that goes to its successors.
+        """
+        if command.statement.suffix and self._disk.room() == "enough":
+            self._waiting.append(CatchUpRecord(command))
+
     def room(self) -> Room:
         """How much is left on the disk."""
         return self._disk.room()
@@ -204,32 +219,43 @@ class Stable:
         mine, given = (_decoded(SignedConfiguration, each) for each in (content.facts.get("configuration", b""), configuration))
         if mine.statement != given.statement:
             raise DamagedError(f"{self._disk.name} is of another configuration {self.identity.configuration}")
-        base = base_of(content, is_sealed=False)
-        snapshot = Snapshot(tuple(sorted(content.parts.items())), base.outcomes)
-        if snapshot.digest() != base.state_digest:
-            raise DamagedError(f"the state on {self._disk.name} is not what was written")
-        ledger.begin(snapshot)
-        ledger.next_slot = base.next_slot
-        ledger.checkpoint_proof = base.proof
-        self._kept = dict(snapshot.buckets)
-        for row in content.rows:
-            for record in _decoded(_RECORDS, row.body):
-                self._replay(ledger, record)
+        self._kept = replayed(ledger, content, self.identity.configuration, self._disk.name)
         self._content = None
 
-    def _replay(self, ledger: Ledger, record: Record) -> None:
-        if isinstance(record, WedgedRecord):
-            ledger.cut(record.first - 1, record.proof)
-            return
-        entry = record.entry
-        if entry.slot < ledger.next_slot:
-            return  # of the row that the checkpoint fell into
-        if entry.slot > ledger.next_slot:
-            raise DamagedError(f"{self._disk.name} lacks slot {ledger.next_slot}")
-        done = ledger.execute(self.identity.configuration, entry.slot, entry.requests, None)
-        if digest_of_result(done.result()) != record.result_digest:
-            raise DamagedError(f"slot {entry.slot} on {self._disk.name} gives another result than when it was written")
-        ledger.history[entry.slot] = entry
+
+def replayed(ledger: Ledger, content: Content, configuration: int, name: str) -> dict[int, bytes]:
+    """Put a new ledger where the disk called `name`, of a replica of this configuration, says it was; returns the buckets of its state there.
+
+    The facts of the content are unsealed, and its rows are believable. What Olympus caught the replica up with counts for nothing: whoever is
+    asked again tells the same history. Raises DamagedError.
+    """
+    base = base_of(content, is_sealed=False)
+    snapshot = Snapshot(tuple(sorted(content.parts.items())), base.outcomes)
+    if snapshot.digest() != base.state_digest:
+        raise DamagedError(f"the state on {name} is not what was written")
+    ledger.begin(snapshot)
+    ledger.next_slot = base.next_slot
+    ledger.checkpoint_proof = base.proof
+    for row in content.rows:
+        for record in _decoded(_RECORDS, row.body):
+            _replay(ledger, record, configuration, name)
+    return dict(snapshot.buckets)
+
+
+def _replay(ledger: Ledger, record: Record, configuration: int, name: str) -> None:
+    if isinstance(record, WedgedRecord):
+        ledger.cut(record.first - 1, record.proof)
+    if not isinstance(record, SlotRecord):
+        return
+    entry = record.entry
+    if entry.slot < ledger.next_slot:
+        return  # of the row that the checkpoint fell into
+    if entry.slot > ledger.next_slot:
+        raise DamagedError(f"{name} lacks slot {ledger.next_slot}")
+    done = ledger.execute(configuration, entry.slot, entry.requests, None)
+    if digest_of_result(done.result()) != record.result_digest:
+        raise DamagedError(f"slot {entry.slot} on {name} gives another result than when it was written")
+    ledger.history[entry.slot] = entry
 
 
 def reserved_for(parts: Mapping[int, bytes]) -> int:

@@ -3,9 +3,11 @@
 import msgspec
 
 from bcr.chain.configuration import SignedConfiguration
+from bcr.chain.history import CatchUp
 from bcr.signed.encoding import decode
+from bcr.signed.signing import Signed
 from bcr.signed.violations import ProtocolViolation
-from bcr.stable.chain import Base, DiskOwner, Record, SlotRecord, WedgedRecord
+from bcr.stable.chain import Base, CatchUpRecord, DiskOwner, Record, SlotRecord, WedgedRecord
 from bcr.stable.disk import Content, DamagedError, believable, unsealed
 from bcr.state.running import Snapshot
 
@@ -14,7 +16,8 @@ class ReplicaDisk(msgspec.Struct, frozen=True, kw_only=True):
     """A replica's disk. Its log goes from slot `first` up to `end`, which is not in it; `state` is the one before `first`.
 
     `configuration` and `state` are None where the replica had not begun. `wedged_from` is the first slot of the history that it
-    told Olympus, None where it told none. `torn` rows at the end of the log would be cut.
+    told Olympus, None where it told none. `caught_up` is the latest that Olympus sent of what it lacked there. `torn` rows at the end
+    of the log would be cut.
     """
 
     number: int
@@ -26,6 +29,7 @@ class ReplicaDisk(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     torn: int
     wedged_from: int | None
+    caught_up: Signed[CatchUp] | None
 
     @classmethod
     def read(cls, content: Content, name: str) -> "ReplicaDisk":
@@ -43,6 +47,7 @@ class ReplicaDisk(msgspec.Struct, frozen=True, kw_only=True):
         slots = [record.entry.slot for record in records if isinstance(record, SlotRecord) and record.entry.slot >= first]
         if slots != list(range(first, first + len(slots))):
             raise DamagedError(f"{name}: its log does not go on from slot {first} without a gap")
+        commands = [record.command for record in records if isinstance(record, CatchUpRecord)]
         first_slots = [record.first for record in records if isinstance(record, WedgedRecord)]
         return cls(
             number=identity.configuration,
@@ -54,6 +59,7 @@ class ReplicaDisk(msgspec.Struct, frozen=True, kw_only=True):
             rows=len(rows),
             torn=len(content.rows) - len(rows),
             wedged_from=first_slots[-1] if first_slots else None,
+            caught_up=commands[-1] if commands else None,
         )
 
 

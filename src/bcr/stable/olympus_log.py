@@ -190,11 +190,15 @@ class OlympusLog:
         issued = Issued(configuration, tuple(mute), self._run)
         self._write({"issued": encode(issued), "decided": encode(None), "served": encode(self.served)}, state)
 
-    def recover(self, configuration: SignedConfiguration, state: Snapshot, highest: int) -> None:
-        """In a new log: what is known of the one that was lost."""
+    def recover(self, configuration: SignedConfiguration, state: Snapshot, highest: int, is_decided: bool = False) -> None:
+        """In a new log, all at once: what is known of the one that was lost; whether the state is what the next configuration begins with."""
         self.highest = highest
-        self._write({"highest": encode(highest)})
-        self.issue(configuration, (), state)
+        number = configuration.statement.number
+        decided = ReconfigurationDecision((), _account_of_the_lost(number)) if is_decided else None
+        issued = Issued(configuration, (), self._run)
+        self._write(
+            {"highest": encode(highest), "issued": encode(issued), "decided": encode(decided), "served": encode(self.served)}, state
+        )
 
     def _write(self, facts: dict[str, bytes], state: Snapshot | None = None) -> None:
         changed: dict[int, bytes] = {}
@@ -206,6 +210,29 @@ class OlympusLog:
             self._parts = present
         self._disk.checkpoint({name: sealed(name, body) for name, body in facts.items()}, changed, 0)
         self._disk.reserve(reserved_for(self._parts))
+
+
+def _account_of_the_lost(number: int) -> ReconfigurationReport:
+    """Of what an Olympus had decided whose log is lost; no run tells of it."""
+    return ReconfigurationReport(
+        source=number,
+        target=number + 1,
+        requested_by="olympus",
+        reason="its log was lost",
+        blamed=None,
+        quorums_tried=(),
+        quorum=None,
+        why_not=(),
+        invalid_histories={},
+        olympus_results=(),
+        clock="",
+        detected_ns=0,
+        detected_ms=0.0,
+        wedged_ms=None,
+        caught_up_ms=None,
+        fetched_ms=None,
+        active_ms=None,
+    )
 
 
 class NoOlympusLog:

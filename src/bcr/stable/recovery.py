@@ -1,29 +1,53 @@
 """Another log for an Olympus whose disk is lost, from what the replicas of its last configuration hold (specification, 13.9)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from bcr.chain.configuration import Configuration, SignedConfiguration
+from bcr.chain.settings import Settings
 from bcr.signed.authentication import sizes
-from bcr.stable.disk import DiskError
+from bcr.stable.disk import Content, DiskError
 from bcr.stable.inspection import ReplicaDisk
+from bcr.stable.vouched import Disagreement, vouched_state
 from bcr.state.running import Snapshot
 
 JUMP = 1_000  # numbers that are left out: the lost log may have given some that no disk tells of
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """What a new log of Olympus begins with, and what that rests on, a sentence each."""
+    """What a new log of Olympus begins with, and what that rests on, a sentence each.
+
+    `state` is what the configuration began with or, where that `is_decided`, what the next one begins with.
+    """
 
     configuration: Configuration
     state: Snapshot
     highest: int
     trusted: tuple[str, ...]
+    is_decided: bool = False
 
     def beside(self, doubts: Sequence[str]) -> "Recovery":
         """The same, with what was not trusted."""
         return msgspec.structs.replace(self, trusted=(*self.trusted, *doubts))
+
+    def with_vouched(self, settings: Settings, contents: Mapping[str, Content], disks: Mapping[str, ReplicaDisk]) -> "Recovery":
+        """The same, or with the state to which Olympus was catching replicas up, where it was; the disks are all that are trusted, by name.
+
+        Where they do not come to one state the configuration is replaced as any other, and it is said what may be lost. Raises DamagedError.
+        """
+        found = self.configuration
+        if found.authentication != "ed25519":
+            return self  # it has vouched for nothing
+        mine = {name: disk for name, disk in disks.items() if disk.number == found.number and disk.configuration is not None}
+        try:
+            state = vouched_state(settings, contents, mine, sizes(found.t, found.authentication).histories)
+        except Disagreement as disagreement:
+            return self.beside([f"not trusted: what Olympus caught replicas up with, and may have vouched for: {disagreement}"])
+        if state is None:
+            return self
+        went_on = f"configuration {found.number} was being replaced: the next one begins with all that its disks hold"
+        return msgspec.structs.replace(self, state=state, is_decided=True, trusted=(*self.trusted, went_on))
 
 
 def recovered(disks: Sequence[ReplicaDisk], highest_seen: int, is_checked: bool) -> Recovery:
@@ -31,8 +55,9 @@ def recovered(disks: Sequence[ReplicaDisk], highest_seen: int, is_checked: bool)
 
     `is_checked` says that all of them have a configuration that Olympus has signed, as far as they have one.
 
-    What a client has accepted all replicas of its configuration have on disk, and so have t+1 if no more than t disks are lost with
-    Olympus's. A configuration that fewer hold has answered nobody. Raises DiskError where no configuration is held by enough.
+    What all replicas of a configuration have testified to all of them have on disk, and so have t+1 if no more than t disks are lost with
+    Olympus's. A configuration that fewer hold has answered nobody. For what Olympus vouched for see `Recovery.with_vouched`.
+    Raises DiskError where no configuration is held by enough.
     """
     disks_by_position: dict[int, dict[int, ReplicaDisk]] = {}
     issued: dict[int, list[SignedConfiguration]] = {}
