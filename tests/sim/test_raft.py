@@ -274,3 +274,32 @@ def test_who_has_begun_again_owes_what_everybody_owes_and_nobody_whom_another_fa
     workloads = [RequestSequence(each, 1, scenario.replicated) for each in scenario.workloads]
     said = judge_raft(record, workloads, scenario.client_window, deciding=(0, 1, 2))
     assert said.status == status, said.reasons
+
+
+@pytest.mark.parametrize(("failure", "status"), [("change_result()", "fail"), ("crash()", "unknown")])
+def test_where_not_all_is_answered_the_logs_show_whether_what_is_was_right(failure, status):
+    """Client 0 ends, so that nobody knows from the answers alone what it had executed."""
+    more = "".join(f"failures[0,{position}] = first_leader(10),{failure}\n" for position in range(3))
+    work = "num_client = 2\nallow_lies = yes\ncheckpt_interval = 1000\nworkload[1] = uniform(2,100,16,0)\n"
+    judgement = outcome_of(f"{work}{more}simulation = seed(3); crash(client_0,250)\n", SLOW_WORK.replace("num_client = 1\n", "")).judgement
+    assert judgement.status == status
+    if status == "fail":
+        assert re.fullmatch(
+            r"client 1, request \d+, index \d+: returned \('OK!',\), the log of server \d gives \('OK',\)", judgement.reasons[0]
+        )
+
+
+def test_an_answer_from_another_place_than_the_log_has_is_wrong():
+    scenario = parse_scenario(SLOW_WORK, "raft.config")[0]
+    record = simulate(scenario).record
+    [client] = record.clients
+    workloads = [RequestSequence(each, 1, scenario.replicated) for each in scenario.workloads]
+    unanswered = msgspec.structs.replace(record, clients=(msgspec.structs.replace(client, exchanges=client.exchanges[:5]),))
+    assert judge_raft(unanswered, workloads, scenario.client_window, deciding=(0, 1, 2)).status == "unknown"
+    moved = [
+        msgspec.structs.replace(log, entries=(log.entries[0], log.entries[0], *log.entries[1:]), applied=log.applied + 1)
+        for log in record.logs
+    ]
+    said = judge_raft(msgspec.structs.replace(unanswered, logs=tuple(moved)), workloads, scenario.client_window, deciding=(0, 1, 2))
+    assert said.status == "fail"
+    assert "which is not where the log of server" in said.reasons[0]

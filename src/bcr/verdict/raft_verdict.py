@@ -13,6 +13,7 @@ from bcr.faults.plans import ends_of_failed_links, faulty_by, keeps_clients_wait
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
+from bcr.raft.log import BEGINNING
 from bcr.raft.reads import AMONG_READS
 from bcr.verdict.exchanges import MAX_REASONS, Workloads, is_complete, missing_answers, name_of, wrong_order_in_time, wrong_request
 from bcr.verdict.judge import MAX_SEARCHED, Hindrance, Judgement
@@ -64,12 +65,14 @@ def _what_is_wrong(record: RunRecord, workloads: Workloads, model: Model) -> Ite
     yield from wrong_order_in_time(record.clients, _place)
     is_whole = is_complete(record, workloads)
     if is_whole:
-        # What was executed and not answered may show in the answers of others: only a whole history can be replayed.
+        # What was executed and not answered may show in the answers of others: without a log only a whole history can be replayed.
         unused_model = model.copy()
         yield from _wrong_replay(history, model)
         is_short = len(history) <= MAX_SEARCHED and len({client.clock for client in record.clients}) == 1
         if is_short and not is_linearizable(history, unused_model):
             yield "no order of the operations explains their results"
+    else:
+        yield from _wrong_by_log(record, history, model)
     yield from _wrong_final_states(record, model if is_whole else None, last_answered(history))
 
 
@@ -96,6 +99,33 @@ def _wrong_replay(history: Sequence[Exchange], model: Model) -> Iterator[str]:
         expected = model.read(request) if is_read else model.execute(outcome.place, request)[1]
         if expected != outcome.results:
             yield f"{name_of(exchange)}, {_place(outcome.place)}: returned {outcome.results}, a replay gives {expected}"
+
+
+def _wrong_by_log(record: RunRecord, history: Sequence[Exchange], model: Model) -> Iterator[str]:
+    """Answers that the log does not explain: for where not all is answered, and one server that does not lie holds its log from the beginning."""
+    spoiled = {position for _, position in spoiled_in_raft(record.faults)}
+    whole_logs = [log for log in record.logs if log.base == BEGINNING and log.position not in spoiled]
+    if not whole_logs:
+        return
+    log = max(whole_logs, key=lambda each: each.applied)
+    executed_index = 0
+    for exchange in history:
+        request, outcome = exchange.request.statement, exchange.answer.outcome
+        if outcome.slot > log.applied:
+            return  # nobody says what is behind that
+        for index in range(executed_index + 1, outcome.slot + 1):
+            for among, each in enumerate(log.entries[index - 1].requests):
+                model.execute((0, index, among), each)
+        executed_index = outcome.slot
+        if outcome.index == AMONG_READS:
+            expected = model.read(request)
+        else:
+            place, expected = model.executed.get((request.client, request.number), ((0, 0, 0), ()))
+            if place != outcome.place:
+                yield f"{name_of(exchange)}: answered from {_place(outcome.place)}, which is not where the log of server {log.position} has it"
+                continue
+        if expected != outcome.results:
+            yield f"{name_of(exchange)}, {_place(outcome.place)}: returned {outcome.results}, the log of server {log.position} gives {expected}"
 
 
 def last_answered(history: Iterable[Exchange]) -> int:
