@@ -91,3 +91,60 @@ def test_a_proof_travels_as_json_and_back(service, olympus_key):
         store.put("travels", 1)
         proof = store.last_proof
     assert Proof.from_plain(json.loads(json.dumps(proof.plain()))) == proof
+
+
+# -- the page itself
+
+
+def answer_of(browser):
+    return browser.execute_script("return document.getElementById('answer').textContent")
+
+
+def asked(browser, done, call, *arguments):
+    """What the page shows when it has called one of its functions, once that has one of these marks."""
+    browser.execute_script(f"document.getElementById('answer').textContent = ''; {call}(...arguments)", *arguments)
+    WebDriverWait(browser, LIMIT_S).until(lambda _: any(mark in answer_of(browser) for mark in done))
+    return answer_of(browser)
+
+
+@pytest.fixture
+def page(browser, service, olympus_key):
+    """The live page, which knows the key of Olympus."""
+    browser.get(service.url)
+    WebDriverWait(browser, LIMIT_S).until(lambda _: browser.execute_script("return ready && $('olympus').value") == olympus_key)
+    return browser
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("12345678901234567890", "12345678901234567890"),
+        ("[1.10,-0.0,1e400, {}, []]", "[\n 1.10,\n -0.0,\n 1e400,\n {},\n []\n]"),
+        ('{"a":[{"b c":"\\"},[:"}],"a":2}', '{\n "a": [\n  {\n   "b c": "\\"},[:"\n  }\n ],\n "a": 2\n}'),
+        ('"left\u202eright ü"', '"left\\u202eright ü"'),
+    ],
+)
+def test_the_page_shows_the_value_that_was_signed_to_the_last_digit(page, service, stored, shown):
+    assert service.ask("PUT", "/keys/exact", stored.encode())[0] == 204
+    assert asked(page, "✓✗", "readKey", "exact").startswith(f"{shown}✓ verified")
+
+
+@pytest.mark.parametrize("key", [".", "..", "...", "a/..", "?", "/"])
+def test_the_page_reads_and_writes_every_key(page, key):
+    shown = asked(page, "✓✗", "writeKey", key, "[12345678901234567890]")
+    assert shown.startswith("[\n 12345678901234567890\n]✓ verified")
+    assert "not to be trusted" not in asked(page, "✓✗", "readKey", key)
+
+
+def test_the_page_says_what_a_value_would_be(page):
+    assert "a value is JSON" in asked(page, "✓✗", "writeKey", "..", "no JSON")
+
+
+def test_the_page_takes_nothing_that_is_older_than_what_it_has_seen(page, olympus_key):
+    assert "✓ verified" in asked(page, "✓✗", "readKey", "seen")
+    configuration, place = page.execute_script("const kept = seen(arguments[0]); return [kept.configuration, kept.place]", olympus_key)
+    assert configuration >= 0
+    page.execute_script("seenUnder[arguments[0]].place = arguments[1]", olympus_key, [place[0], place[1] + 1_000_000, 0])
+    assert "✗ not to be trusted: executed at" in asked(page, "✓✗", "readKey", "seen")
+    page.execute_script("seenUnder[arguments[0]] = {configuration: arguments[1], place: [-1, -1, -1]}", olympus_key, configuration + 1)
+    assert "✗ not to be trusted: configuration" in asked(page, "✓✗", "readKey", "seen")

@@ -171,6 +171,8 @@ def test_the_live_page_shows_the_servers_and_says_that_nothing_is_proved(five, b
     assert "led by server" in state
     assert [chain.count(role) for role in ("leader", "follower")] == [1, 4]
     assert "leads in term" in story
+    browser.execute_script("writeKey('..', '[12345678901234567890]')")
+    WebDriverWait(browser, LIMIT_S).until(lambda _: "[\n 12345678901234567890\n]not proved" in texts("answer")[0])
 
 
 # -- the dialects
