@@ -73,6 +73,19 @@ def test_an_olympus_that_begins_again_still_owes_the_pause_that_it_owed_before(t
     assert "pausing" in events[events.index("resumed") :]
 
 
+@pytest.mark.parametrize("at", [2300, 2320])
+def test_a_replica_that_begins_again_while_it_is_replaced_is_heard_when_it_is_asked_again(at):
+    """It had told Olympus its history before, and so counts what it sends in pieces on from there."""
+    base = BASE.replace("checkpt_interval = 3", "checkpt_interval = 5").replace("num_client = 2", "num_client = 1")
+    base = base.replace("client_window = 3\n", "").replace("workload[1] = pseudorandom(2,30)\n", "").replace("(1,30)", "(71,30)")
+    outcome = run_text(f"{base}durable = on\nsimulation = seed(7); delay(20000,20000); crash(replica_0,1000); restart(replica_1,{at})\n")
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+    [report] = outcome.result["reconfigurations"]
+    assert len(report["quorums_tried"]) == 2
+    # Of the 2 s that Olympus waits in vain for who begins again, two follow each other, and no more.
+    assert report["active_ms"] < 3 * 2_000
+
+
 def states_handed_out(folder):
     """In which configurations Olympus has sent the state that it begins with, in turn."""
     lines = next(folder.rglob("olympus.log")).read_text().splitlines()
