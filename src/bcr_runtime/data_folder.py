@@ -2,26 +2,31 @@
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.settings import Settings
 from bcr.evidence.backups import Backup, Kept
 from bcr.signed.authentication import keys_of
+from bcr.signed.encoding import decode
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
-from bcr.stable.chain import RESERVED_BYTES
-from bcr.stable.disk import Content, DamagedError, DiskError
+from bcr.signed.violations import ProtocolViolation
+from bcr.stable.chain import RESERVED_BYTES, base_of
+from bcr.stable.disk import Content, DamagedError, DiskError, unsealed
 from bcr.stable.inspection import ReplicaDisk
 from bcr.stable.olympus_log import OlympusFacts, OlympusLog, Terms
 from bcr.stable.recovery import Recovery, recovered
 from bcr_disk.folders import claim, claimed, claims, content_of, demand_usable
 from bcr_disk.reserve import MARK_BYTES, free_bytes
 from bcr_disk.sqlite import ENDING, SqliteDisk, content_beside
+from bcr_disk.whole_file import write_whole_file
 from bcr_runtime import ambient
 from bcr_runtime.ambient import LEAVE_LIMIT_S
 from bcr_runtime.stable_storage import OLYMPUS, disk_folder
 
 OF_SERVERS = "servers"  # the file that says that disks are those of servers with a leader, and of which service
+MOST_KEPT = 5  # configurations before the current one, where it cannot be told whether the last one is on enough disks
 MARK = "service"  # the file that says, in a host's folder of disks, of which service they are: the key of its Olympus
 
 
@@ -63,12 +68,12 @@ def claim_host_folder(folder: Path, owner: str) -> None:
 def take_up_host_folder(folder: Path, olympus_key: bytes, current: int) -> str | None:
     """Make a host's folder one of the service whose Olympus has this public key; why it is none, where it is of another.
 
-    Disks of replicas that were replaced before configuration `current` began are removed, but for the last ones.
+    Disks of replicas that were replaced before configuration `current` began are removed, but for the last ones that one could go on from.
     """
     mark = folder / MARK
     try:
-        if not mark.exists():
-            mark.write_text(olympus_key.hex())
+        if not mark.exists() or not (mark.read_text() or disks_in(folder)):  # an empty one, of who ended as it wrote it
+            write_whole_file(mark, olympus_key.hex())
         if mark.read_text() != olympus_key.hex():
             return f"{folder} has disks of another service, as {mark} says; give another folder, or empty it"
         _remove_outdated(folder, current)
@@ -92,16 +97,44 @@ def descriptors() -> tuple[int, ...]:
 
 
 def _remove_outdated(folder: Path, current: int) -> None:
-    """Remove the disks of replicas that were replaced: all but those of the current configuration and of the one before.
+    """Remove the disks of replicas that were replaced, but for those of the last configurations from which one could still go on.
 
-    The current one may have issued a state that none of its replicas has yet; where Olympus's disk is lost with that, the one before
-    still has it.
+    The current one may have issued a state that none of its replicas has yet. Where Olympus's disk is lost with that, it takes the disks of
+    t+1 replicas of one before to make another log (specification, 13.9); a number that was burnt, or that few began with, is no such one.
     """
-    numbers = {path: int(found[1]) for path in folder.iterdir() if (found := re.match(r"replica_\d+-configuration_(\d+)\.", path.name))}
-    before = max((number for number in numbers.values() if number < current), default=current)
-    for path, number in numbers.items():
-        if number < before:
-            path.unlink()
+    paths_by_number: dict[int, list[Path]] = {}
+    for path in folder.iterdir():
+        if found := re.match(r"replica_\d+-configuration_(\d+)\.", path.name):
+            paths_by_number.setdefault(int(found[1]), []).append(path)
+    kept = 0  # configurations before the current one that have begun here
+    for number in sorted((each for each in paths_by_number if each < current), reverse=True):
+        if kept == MOST_KEPT:
+            for path in paths_by_number[number]:
+                path.unlink()
+            continue
+        begun = _begun(path for path in paths_by_number[number] if path.suffix == ENDING)
+        kept += bool(begun)
+        if _is_on_enough(begun):
+            kept = MOST_KEPT
+
+
+def _begun(paths: Iterable[Path]) -> list[Content]:
+    """What is on those of the disks whose replicas had begun, as far as it can be read."""
+    contents = []
+    for path in paths:
+        with contextlib.suppress(DiskError):
+            contents.append(content_beside(path))
+    return [content for content in contents if {"base", "configuration"} <= content.facts.keys()]
+
+
+def _is_on_enough(begun: Sequence[Content]) -> bool:
+    """Whether t+1 of these have begun, or one has a checkpoint that all have signed."""
+    for content in begun:
+        with contextlib.suppress(DiskError, ProtocolViolation):
+            issued = decode(SignedConfiguration, unsealed("configuration", content.facts["configuration"])).statement
+            if base_of(content).proof or len(begun) > issued.t:
+                return True
+    return False
 
 
 def disks_in(folder: Path) -> list[str]:

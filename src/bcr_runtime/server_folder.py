@@ -8,7 +8,6 @@ disks, before any server begins, and the file names the public ones: a disk with
 """
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from bcr.signed.signing import KEY_SEED_SIZE, SigningKey, public_keys
 from bcr.stable.disk import DiskError
 from bcr_disk.folders import claim, claimed, content_of, demand_usable
 from bcr_disk.sqlite import ENDING, SqliteDisk, content_beside
+from bcr_disk.whole_file import write_whole_file
 from bcr_runtime.ambient import LEAVE_LIMIT_S, random_bytes, wall_clock
 from bcr_runtime.data_folder import OF_SERVERS, disks_in
 
@@ -191,12 +191,7 @@ def _note(folder: Path, terms: ServerTerms, *, is_begun: bool, keys: Sequence[by
     """Write the file: all of it or nothing, for the owner alone. Raises DiskError."""
     found = NotedService(**msgspec.structs.asdict(terms), begun=is_begun, keys=tuple(key.hex() for key in keys))
     mark = folder / OF_SERVERS
-    beside = mark.with_suffix(".new")
     try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, mark)
+        write_whole_file(mark, msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n")
     except OSError as error:
         raise DiskError(f"{mark} cannot be written: {error.strerror}") from error

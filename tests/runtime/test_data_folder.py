@@ -1,20 +1,26 @@
 """The folder that a service keeps its disks in: what is refused, each in one clear line, before anything is started."""
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bcr.chain.configuration import Configuration, Member
 from bcr.chain.settings import Settings
+from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
+from bcr.signed.statements import Checkpoint
+from bcr.stable.chain import DiskOwner, Stable
 from bcr.stable.disk import DamagedError, DiskError
 from bcr.stable.olympus_log import OlympusLog, Terms
-from bcr.state.running import Snapshot
+from bcr.state.running import RunningState, Snapshot
 from bcr_disk.sqlite import SqliteDisk
-from bcr_runtime.data_folder import open_data_folder
+from bcr_disk.whole_file import write_whole_file
+from bcr_runtime.data_folder import MARK, MOST_KEPT, open_data_folder, take_up_host_folder
 
 HOLDS = """
 import sys
@@ -57,12 +63,98 @@ def test_what_olympus_has_kept_is_found(settings, begun):
     assert (facts.highest, facts.seed, facts.issued.configuration.statement.number) == (3, b"s" * 32, 3)
 
 
+def replica(folder, position, number, has_begun=True, has_checkpoint=False):
+    """The disk of a replica."""
+    with contextlib.closing(SqliteDisk(folder / f"replica_{position}-configuration_{number}.sqlite", "replica")) as disk:
+        stable = Stable(disk, DiskOwner(number, position, bytes(32)))
+        if has_begun:
+            issued = Signed.sign(Configuration(number, 1, (Member(b"k", "a"),) * 3, ()), 0, SigningKey(b"s" * 32))
+            state = RunningState(1)
+            stable.begin(encode(issued), state)
+            if has_checkpoint:
+                stable.signed_checkpoint(0, state)
+                agreed = Checkpoint(number, 0, state.digest())
+                stable.completed_checkpoint(agreed, (Signed.sign(agreed, 0, SigningKey(b"s" * 32)),))
+
+
+def numbers_left(folder):
+    return sorted({int(path.stem.rpartition("_")[2]) for path in folder.glob("replica_*.sqlite")})
+
+
 def test_disks_of_the_current_configuration_and_of_the_one_before_are_kept(settings, begun):
     for number in (0, 1, 3):
-        SqliteDisk(begun.with_name(f"replica_0-configuration_{number}.sqlite"), "replica_0").close()
+        for position in (0, 1):
+            replica(begun.parent, position, number)
     open_data_folder(settings, "we")
-    left = sorted(path.name for path in begun.parent.glob("replica_*.sqlite"))
-    assert left == ["replica_0-configuration_1.sqlite", "replica_0-configuration_3.sqlite"]
+    assert numbers_left(begun.parent) == [1, 3]
+
+
+def test_a_configuration_that_never_began_is_not_the_one_before(settings, begun):
+    for number in (0, 1):
+        for position in (0, 1):
+            replica(begun.parent, position, number)
+    for position in (0, 1, 2):
+        replica(begun.parent, position, 2, has_begun=False)
+        replica(begun.parent, position, 3, has_begun=False)
+    open_data_folder(settings, "we")
+    assert numbers_left(begun.parent) == [1, 2, 3]
+
+
+def test_a_configuration_that_too_few_replicas_began_with_is_not_the_one_before_unless_all_signed_a_checkpoint(settings, begun):
+    for position in (0, 1):
+        replica(begun.parent, position, 0)
+        replica(begun.parent, position, 1)
+    replica(begun.parent, 0, 2)
+    open_data_folder(settings, "we")
+    assert numbers_left(begun.parent) == [1, 2]
+    replica(begun.parent, 1, 2, has_checkpoint=True)
+    begun.with_name("replica_0-configuration_2.sqlite").unlink()
+    take_up_host_folder(begun.parent, b"key", 3)
+    assert numbers_left(begun.parent) == [2]
+
+
+def test_a_host_where_it_cannot_be_told_keeps_some_configurations_and_not_all(tmp_path):
+    (tmp_path / "data").mkdir()
+    for number in range(9):
+        replica(tmp_path / "data", 0, number)
+    take_up_host_folder(tmp_path / "data", b"key", 8)
+    assert numbers_left(tmp_path / "data") == list(range(7 - MOST_KEPT + 1, 9))
+
+
+def test_a_host_folder_is_of_the_service_that_took_it_up_first(tmp_path):
+    assert take_up_host_folder(tmp_path, b"key", 0) is None
+    assert take_up_host_folder(tmp_path, b"key", 0) is None
+    assert "has disks of another service" in take_up_host_folder(tmp_path, b"another", 0)
+
+
+def test_a_mark_that_a_power_cut_left_empty_is_written_anew_where_there_are_no_disks(tmp_path):
+    (tmp_path / MARK).touch()
+    assert take_up_host_folder(tmp_path, b"key", 0) is None
+    assert (tmp_path / MARK).read_text() == b"key".hex()
+    (tmp_path / MARK).write_text("")
+    replica(tmp_path, 0, 0)
+    assert "has disks of another service" in take_up_host_folder(tmp_path, b"key", 0)
+
+
+def test_what_a_folder_is_of_is_synced_before_it_has_its_name_and_its_name_too(tmp_path, monkeypatch):
+    done = []
+    sync, rename = os.fsync, Path.replace
+
+    def noted_sync(descriptor):
+        done.append(("sync", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name))
+        sync(descriptor)
+
+    def noted_rename(path, target):
+        done.append(("rename", path.name))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_rename)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_whole_file(folder / "mark", "text")
+    assert done == [("sync", ".mark.draft"), ("rename", ".mark.draft"), ("sync", "folder")]
+    assert (folder / "mark").read_text() == "text"
 
 
 def test_the_second_process_is_refused_and_the_first_named(settings, tmp_path):
