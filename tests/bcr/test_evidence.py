@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 
-from bcr.chain.history import CaughtUp, InitialHistory, Wedged
+from bcr.chain.history import CaughtUp, InitialHistory, LatestAnswer, Wedged
 from bcr.evidence.convictions import MAX_STATEMENTS, Evidence, Unproved, convictions, demand_convicting
 from bcr.evidence.evidence_files import (
     EVIDENCE,
@@ -25,7 +25,7 @@ from bcr.evidence.verifying import MOST_CLIENTS, verify_record
 from bcr.signed import violations
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed
-from bcr.signed.statements import Checkpoint, Order, Result
+from bcr.signed.statements import Checkpoint, Order, Outcome, Result
 from bcr.signed.violations import DisagreeingResult, InvalidSignature, NotEnoughStatements, Notice, ProtocolViolation
 from bcr.verdict.exhibits import MAX_EXHIBITS, MAX_OF_A_SIGNER, ChangeExhibits, Exhibits
 from bcr.verdict.record import SessionAccount
@@ -156,6 +156,17 @@ def test_evidence_of_an_olympus_that_did_not_issue_the_configuration_convicts_no
     with pytest.raises(Unproved):
         demand_convicting(changed(evidence(chain, 1, *contradiction), olympus_key=bytes(32)))
     assert demand_convicting(evidence(chain, 1, *contradiction)).position == 1
+
+
+def test_who_has_begun_again_may_vouch_for_less_and_for_no_other_state(chain):
+    answers = tuple(LatestAnswer(0, number, b"request", 0, Outcome(0, 0, 0, ("OK",))) for number in range(2))
+    whole, shorter, other = (
+        chain.sign(CaughtUp(0, 1, 3, state, vouched), 1) for state, vouched in ((b"s", answers), (b"s", answers[1:]), (b"other", answers))
+    )
+    assert blamed(chain, whole, shorter) == set()
+    with pytest.raises(Unproved):
+        demand_convicting(evidence(chain, 1, whole, shorter))
+    assert demand_convicting(evidence(chain, 1, whole, other)).position == 1
 
 
 def test_evidence_has_so_many_statements_and_no_more(chain):

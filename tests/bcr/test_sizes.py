@@ -219,7 +219,7 @@ def test_a_slot_that_has_room_gets_no_more_than_its_limit(small, before, request
     taking = SlotRoom(executing)
     signed = [chain.send(0, *request.operations) for request in requests]
     signed = [changed(each, statement=request) for each, request in zip(signed, requests, strict=True)]
-    taken = [each for each in signed if taking.takes(each)]
+    taken = [each for each in signed if not executing.is_stale(each.statement) and taking.takes(each)]
     outcomes = executing.execute(0, 1, [each.statement for each in taken])
     values = [
         result
@@ -229,6 +229,22 @@ def test_a_slot_that_has_room_gets_no_more_than_its_limit(small, before, request
     ]
     assert sum(len(each.encode()) for each in values) <= 20 or len(taken) == 1
     assert sum(map(request_bytes, taken)) <= 500 or len(taken) == 1
+
+
+def test_what_is_stale_and_so_not_ordered_takes_no_room_and_gives_none():
+    """Else a lying client has its head count a value as emptied that the others find full."""
+    executing = RunningState(2)
+    large = put("k", "x" * 800_000)
+    executing.execute(0, 0, [Request(0, 1, (large,)), Request(0, 9, (get("k"),))])
+    chain = MemoryChain(clients=2)
+    template = chain.send(0, get("k"))
+    stale, *reads = [
+        changed(template, statement=request)
+        for request in (Request(0, 2, (put("k", ""),)), *(Request(0, number, (get("k"),)) for number in (10, 11, 12)))
+    ]
+    assert executing.is_stale(stale.statement)
+    taking = SlotRoom(executing)
+    assert [taking.takes(each) for each in (reads[0], stale, *reads[1:])] == [True, True, True, False]
 
 
 def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():

@@ -3,6 +3,7 @@
 import random
 import re
 
+import msgspec
 import pytest
 from memory_chain import MemoryChain, put, seen_by
 
@@ -11,11 +12,13 @@ from bcr.faults.vocabulary import FAILURES, possible
 from bcr.scenario.reading import parse_scenario
 from bcr.signed.authentication import KINDS, sizes
 from bcr.signed.encoding import decode, encode
+from bcr.signed.macs import ENTRY_SIZE
 from bcr.signed.violations import MalformedMessage
 from bcr_sim import hunt, mutation
 from bcr_sim import simulated_run as simulator
 from bcr_sim.campaign import run_seeds, run_text, text_of
 from bcr_sim.mutation import mutated
+from bcr_sim.protocol_simulations import SIMULATIONS
 from bcr_sim.seeds import authentication_of, scenario_text
 
 SHORT = "client_timeout = 200\nhead_timeout = 200\nnonhead_timeout = 200\nolympus_timeout = 500\nwedge_grace = 20\n"
@@ -142,3 +145,22 @@ def test_a_liar_of_the_simulator_makes_vectors_that_convince_a_replica_and_not_o
         authors = replica.replica_author(0), chain.configuration.replica_author(0)
         convinced.add(tuple(order.is_authentic(author) for author in authors))
     assert (True, False) in convinced
+
+
+def test_a_head_that_adds_codes_to_requests_is_replaced(monkeypatch):
+    """All replicas find theirs right, execute and answer; and no client finds the answer to be one to what it has signed."""
+    scenario, _ = parse_scenario(f"{WORK}{SHORT}authentication = hmac\nfailures[0,0] = client_request(0,0),delay(1)\n", "codes.config")
+    run = SIMULATIONS["shuttle"](scenario, None, False)
+    with run._installed([]):
+        from Replica import Replica
+
+    stock = Replica.head_request
+
+    def head_request(replica, request):
+        is_liar = replica._state.configuration.number == 0
+        stock(replica, msgspec.structs.replace(request, signature=request.signature + bytes(ENTRY_SIZE)) if is_liar else request)
+
+    monkeypatch.setattr(Replica, "head_request", head_request)
+    outcome = run.outcome()
+    assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 16)
+    assert [each.target for each in outcome.record.reconfigurations] == [1]

@@ -3,6 +3,7 @@
 from collections.abc import Container, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
+from typing import NoReturn
 
 import msgspec
 
@@ -31,6 +32,7 @@ from bcr.signed.violations import (
     MalformedMessage,
     NotEnoughStatements,
     NotFinal,
+    OfAnotherRequest,
     ProtocolViolation,
     UnknownSigner,
     WrongConfiguration,
@@ -245,9 +247,18 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
         if self.configuration != configuration.number:
             raise WrongConfiguration(f"answer from configuration {self.configuration}, not {configuration.number}", evidence=(self,))
         if self.request_digest != request.digest():
-            raise MalformedMessage("an answer to another request", evidence=(self, request))
+            self._demand_to_another(request, configuration, known)
         _demand_as_many(self.outcome, request)
         return check_result_proof(self.proof, self.result(), configuration, known, self.orders)
+
+    def _demand_to_another(self, request: SignedRequest, configuration: Membership, known: Container[SignedResult]) -> NoReturn:
+        """Raises OfAnotherRequest where the replicas testify to it, and MalformedMessage where nobody does: anybody may have sent that."""
+        kind: type[MalformedMessage] = OfAnotherRequest
+        try:
+            check_result_proof(self.proof, self.result(), configuration, known, self.orders)
+        except ProtocolViolation:
+            kind = MalformedMessage
+        raise kind("an answer to another request", evidence=(self, request))
 
     def resting_on(self, check: ResultCheck, configuration: Membership) -> "Answer":
         """The same answer with no more of its proof than what makes it final, which `check` has found."""

@@ -51,7 +51,12 @@ class SlotRoom:
         self._is_coarse = True  # as long as the object says so of each request
 
     def takes(self, request: SignedRequest, size: int | None = None) -> bool:
-        """Whether the request, of `size` bytes where that is known, fits behind those that were taken; it is taken then."""
+        """Whether the request, of `size` bytes where that is known, fits behind those that were taken; it is taken then.
+
+        One that is stale takes nothing: a head leaves it out, and what it would have done to a value must not be counted.
+        """
+        if self._state.is_stale(request.statement):
+            return True
         if self._is_empty:
             self._first, self._is_empty = request, False
             return True

@@ -133,7 +133,8 @@ def _contradiction(one: Statement, other: Statement, view: Membership) -> str | 
     if isinstance(other, Wedged) and isinstance(one, Order | Result):
         return _withheld(one, other, view)
     if isinstance(one, CaughtUp) and isinstance(other, CaughtUp):
-        is_contradicted = one.attempt == other.attempt and one != other
+        # What it has to vouch for may be less when it has begun again: answers before the state on its disk are gone.
+        is_contradicted = one.attempt == other.attempt and (one.slots, one.state_digest) != (other.slots, other.state_digest)
         return f"it signed two accounts of its state in attempt {one.attempt}" if is_contradicted else None
     if _slot(one) is None or _slot(one) != _slot(other):
         return None

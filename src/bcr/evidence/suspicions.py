@@ -23,6 +23,7 @@ WHY_NOT: Mapping[str, str] = {
     "DisagreeingResult": "the record does not hold the result beside t+1 equal ones of others",
     "NotEnoughStatements": "whoever sent the proof may have left statements out",
     "NotFinal": "whoever sent the proof may have left statements out, and the replica that is missing may only be slow",
+    "OfAnotherRequest": "what is signed names the request by a digest, and which of two requests the client made only it knows",
     "SecondOrder": "an order names its requests by a digest, and that it stood beside these is signed by nobody",
     "InvalidCertificate": "whoever passed the certificate on may have made it so, and it bears no signature as a whole",
     "WrongChain": "the record does not hold the entry before it that the leader signed",

@@ -104,6 +104,10 @@ class NotFinal(ProtocolViolation):
     """Some replica has not testified to a slot, so what it gave may yet be lost."""
 
 
+class OfAnotherRequest(MalformedMessage):
+    """Replicas testify to a request that its client did not sign so; with codes for readers, somebody has changed that of another."""
+
+
 class SecondOrder(ProtocolViolation):
     """A head ordered a request twice in one configuration, or one that no correct head orders."""
 
