@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service.problems import Problem, unavailable
+from bcr_service.whole_numbers import exceeds
 
 BODY_LIMIT_BYTES = REQUEST_LIMIT_BYTES
 BODY_LIMIT_S = 10.0
@@ -88,7 +89,7 @@ IS_WHOLE = "bcr.is_whole"  # in a call's scope, when its last byte has arrived: 
 async def body_of(request: Request) -> bytes:
     """The body of a call, as long as it is no larger and no slower than it may be. Raises Problem."""
     length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length[:18]) > BODY_LIMIT_BYTES + THROWN_AWAY_BYTES:
+    if length.isdecimal() and exceeds(length, BODY_LIMIT_BYTES + THROWN_AWAY_BYTES):
         raise _too_large()
     if IS_WHOLE in request.scope:
         return await _body_that_is_whole(request)

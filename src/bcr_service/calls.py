@@ -9,6 +9,7 @@ from bcr.objects import store_operations
 from bcr.objects.operation import Operation
 from bcr.objects.store_operations import Condition, NoOperation, demand_key, value_of
 from bcr_service.problems import Problem
+from bcr_service.whole_numbers import number_in
 
 Place = tuple[int, int, int]
 
@@ -83,10 +84,11 @@ def posted(key: str, body: bytes, condition: Condition) -> Operation:
 
 def listing(query: Mapping[str, str]) -> Operation:
     """`prefix`, `after` and `limit` as a listing of keys. Raises Problem."""
-    limit = query.get("limit", str(store_operations.DEFAULT_KEYS))
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= store_operations.MOST_KEYS:
-        raise Problem(400, f"limit is a number from 1 to {store_operations.MOST_KEYS:,}, not {limit[:20]!r}")
-    return store_operations.keys(query.get("prefix", ""), query.get("after", ""), int(limit))
+    try:
+        limit = number_in(query.get("limit", str(store_operations.DEFAULT_KEYS)), 1, store_operations.MOST_KEYS)
+    except ValueError as error:
+        raise Problem(400, f"limit is {error}") from error
+    return store_operations.keys(query.get("prefix", ""), query.get("after", ""), limit)
 
 
 def transaction(body: bytes) -> tuple[Operation, ...]:

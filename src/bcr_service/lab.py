@@ -16,6 +16,7 @@ from bcr.scenario.protocols import PROTOCOLS, WORDS
 from bcr.signed.encoding import encode
 from bcr_service.keeper import Keeping, ServiceLaunch
 from bcr_service.service_files import SCENARIO_NAMES
+from bcr_service.whole_numbers import position_in
 
 SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP, "resume": signal.SIGCONT}
 LINKS = ("fail_link", "fix_link")
@@ -51,14 +52,6 @@ def faults_in(text: str, configuration: int, position: int, t: int, gateways: in
     if any(plan.trigger.name == "reconfiguration" for plan in scenario.failures):
         raise ValueError("reconfiguration(…): a fault is given to a replica that is there; the next configuration has other replicas")
     return scenario.failures
-
-
-def position_in(name: str, replicas: int) -> int:
-    """The position that `replica_i`, or `i`, stands for. Raises ValueError."""
-    position = name.removeprefix("replica_")
-    if not position.isascii() or not position.isdecimal() or int(position[:3]) >= replicas:
-        raise ValueError(f"there are replica_0 to replica_{replicas - 1}, and no {name[:40]}")
-    return int(position)
 
 
 def maker() -> Any:

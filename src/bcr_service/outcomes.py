@@ -13,6 +13,7 @@ from bcr_service.desk import Busy, Fate, Job, JobRefusal, Settled, deliver
 from bcr_service.gateway import GatewayState
 from bcr_service.metrics import Metrics
 from bcr_service.problems import Problem, unavailable, unknown
+from bcr_service.whole_numbers import number_in
 
 LIMIT_MS = 10_000  # for an answer, where the caller does not say otherwise
 MOST_LIMIT_MS = 60_000
@@ -99,10 +100,12 @@ def _has_condition(operations: Sequence[Operation]) -> bool:
 
 def limit_in(query: dict[str, str]) -> int:
     """The limit of time that a caller sets, in milliseconds. Raises Problem."""
-    text = query.get("timeout_ms", str(LIMIT_MS))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_LIMIT_MS:
-        raise Problem(400, f"timeout_ms is a number from 1 to {MOST_LIMIT_MS:,}, not {text[:20]!r}")
-    return int(text)
+    if "timeout_ms" not in query:
+        return LIMIT_MS
+    try:
+        return number_in(query["timeout_ms"], 1, MOST_LIMIT_MS)
+    except ValueError as error:
+        raise Problem(400, f"timeout_ms is {error}") from error
 
 
 def nonce_in(query: dict[str, str], why_no_proofs: str) -> str | None:

@@ -13,6 +13,7 @@ from bcr.raft.changes import ScheduledChange
 from bcr.raft.elections import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from bcr_service.problems import Problem
 from bcr_service.service_files import Listener
+from bcr_service.whole_numbers import position_in
 
 if TYPE_CHECKING:
     from bcr_service.gateway import GatewayState
@@ -177,11 +178,11 @@ class RaftView(ServersView):
     why_no_proofs = "no proofs: nothing is signed in Raft, and what its leader says is taken for true"
 
     def change(self, status: Status, kind: str, name: str) -> ScheduledChange:
-        position = name.removeprefix("replica_")
-        servers = len(status.get("servers", []))
-        if not position.isascii() or not position.isdecimal() or int(position[:3]) >= servers:
-            raise Problem(404, f"there are replica_0 to replica_{servers - 1}, and no {name[:40]}")
-        asked = ScheduledChange(0, kind, int(position))
+        try:
+            position = position_in(name, len(status.get("servers", [])))
+        except ValueError as error:
+            raise Problem(404, str(error)) from error
+        asked = ScheduledChange(0, kind, position)
         try:
             asked.applied_to(tuple(status.get("members", [])))
         except ValueError as error:

@@ -118,6 +118,8 @@ def test_head_is_a_get_without_a_body(service):
         ("PUT", "/keys/x", b'"%s"' % (b"x" * 1_100_000), 413),
         ("GET", "/keys?limit=0", None, 400),
         ("GET", "/keys/x?timeout_ms=0", None, 400),
+        ("GET", "/keys/x?timeout_ms=000000001999999999", None, 400),
+        ("GET", "/keys?limit=000000001" + "9" * 5_000, None, 400),
         ("GET", "/keys/x?proof=1&nonce=%00", None, 400),
         ("POST", "/transactions", b"[]", 400),
         ("POST", "/transactions", TOO_MUCH, 413),

@@ -1,0 +1,54 @@
+"""What HTTP asks of an interface, tried without a service: numbers, text, conditions, streams, and what nobody has foreseen."""
+
+import pytest
+from in_process import Interface
+
+from bcr.raft.changes import ADD
+from bcr_service import calls, outcomes
+from bcr_service.bodies import BODY_LIMIT_BYTES, THROWN_AWAY_BYTES
+from bcr_service.problems import Problem
+from bcr_service.protocol_views import VIEWS
+from bcr_service.whole_numbers import exceeds, number_in, position_in
+
+
+@pytest.fixture
+def interface():
+    return Interface()
+
+
+# -- numbers
+
+LONG = ("0009", "000000001999999999", "000000001" + "9" * 5_000, "9" * 5_000)
+
+
+@pytest.mark.parametrize("text", [*LONG, "", "-1", "+1", " 1", "1\n", "²", "١", "1_0", "61", "0"])
+def test_of_a_number_all_is_read_or_nothing(text):
+    assert number_in("60", 1, 60) == 60
+    with pytest.raises(ValueError, match="from 1 to 60"):
+        number_in(text, 1, 60)
+
+
+@pytest.mark.parametrize("text", LONG[1:])
+def test_a_limit_is_no_number_that_only_begins_like_one(text):
+    for read in (lambda: outcomes.limit_in({"timeout_ms": text}), lambda: calls.listing({"limit": text})):
+        with pytest.raises(Problem) as problem:
+            read()
+        assert problem.value.status == 400
+    assert outcomes.limit_in({"timeout_ms": "60000"}) == 60_000
+
+
+@pytest.mark.parametrize("name", ["replica_0009", "0009", "replica_3", *LONG])
+def test_there_is_no_server_of_a_number_that_only_begins_like_one(name):
+    status = {"servers": [{}, {}, {}], "members": [0, 1]}
+    with pytest.raises(Problem, match="replica_0 to replica_2") as problem:
+        VIEWS["raft"].change(status, ADD, name)
+    assert problem.value.status == 404
+    with pytest.raises(ValueError, match="replica_0 to replica_2"):
+        position_in(name, 3)
+    assert VIEWS["raft"].change(status, ADD, "replica_2").server == 2
+
+
+def test_a_body_that_says_to_be_too_long_is_believed_whatever_zeros_it_begins_with():
+    most = BODY_LIMIT_BYTES + THROWN_AWAY_BYTES
+    assert [exceeds(digits, most) for digits in (str(most), "0", "0" * 5_000)] == [False] * 3
+    assert [exceeds(digits, most) for digits in (str(most + 1), "0" * 5_000 + str(most + 1), "9" * 5_000)] == [True] * 3
