@@ -25,7 +25,7 @@ from bcr_service.key_path import KEY_PATH, KEY_PREFIX
 from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
-from bcr_service.problems import TYPE, Problem
+from bcr_service.problems import TYPE, Problem, unforeseen
 from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
 from bcr_service.watching import PAUSE_S, Looked, look, told
@@ -108,6 +108,8 @@ class Http:
                 response = _response_of(problem)
             except ClientDisconnect:
                 response = _response_of(Problem(400, "the caller has gone"))
+            except Exception as error:
+                response = _response_of(unforeseen(error))
             self._metrics.called(request.method, response.status_code)
             return response
 

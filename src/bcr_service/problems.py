@@ -4,14 +4,21 @@
 may have happened, or may yet: only a read can tell.
 """
 
+import traceback
 from collections.abc import Mapping
 
 import msgspec
 
+from bcr_run import output
+from bcr_runtime.limited_lines import LimitedLines
+
 TYPE = "application/problem+json"
 TITLES = {400: "Bad request", 401: "Unauthorized", 404: "Not found", 405: "Method not allowed", 408: "Request timeout", 409: "Conflict",
           412: "Precondition failed", 413: "Content too large", 415: "Unsupported media type", 431: "Header too large",
-          500: "Error", 501: "Not of this protocol: nothing happened", 503: "Unavailable: nothing happened", 504: "Unknown: it may have happened"}  # fmt: skip
+          500: "Fault of the gateway: it may have happened", 501: "Not of this protocol: nothing happened",
+          503: "Unavailable: nothing happened", 504: "Unknown: it may have happened"}  # fmt: skip
+INDEFINITE = (500, 504)  # after which it may have happened
+_LINES = LimitedLines(output.complain)
 
 
 class Problem(Exception):
@@ -27,7 +34,7 @@ class Problem(Exception):
     def body(self) -> bytes:
         """The JSON of the answer."""
         document = {"title": TITLES.get(self.status, "Error"), "status": self.status, "detail": self.detail,
-                    "definite": self.status != 504, **self.more}  # fmt: skip
+                    "definite": self.status not in INDEFINITE, **self.more}  # fmt: skip
         return msgspec.json.encode(document)
 
 
@@ -39,3 +46,11 @@ def unavailable(detail: str) -> Problem:
 def unknown(detail: str) -> Problem:
     """504: it may have happened, or may yet."""
     return Problem(504, detail)
+
+
+def unforeseen(error: Exception) -> Problem:
+    """500: an error that nobody has thought of, which is told to whoever runs the service; what had happened before it is not known."""
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    kind = (type(error), *((each.filename, each.lineno) for each in place))
+    _LINES.tell(kind, "bcr serve: a fault of a gateway's:\n" + "".join(traceback.format_exception(error)).rstrip())
+    return Problem(500, f"a fault of the gateway's: {type(error).__name__}")

@@ -23,7 +23,7 @@ from bcr_service.bodies import BUFFER, Full, Late
 from bcr_service.door import Guest, GuestProtocol
 from bcr_service.gateway import GatewayState
 from bcr_service.outcomes import LIMIT_MS, Asking
-from bcr_service.problems import Problem
+from bcr_service.problems import INDEFINITE, Problem
 from bcr_service.protocol_views import STATES
 from bcr_service.service_files import Listener
 from bcr_service.status import status_of
@@ -107,7 +107,7 @@ class ZattPort:
         try:
             return await self._outcome_of(asked)
         except Problem as problem:
-            return _failed(problem.detail, definite=problem.status != 504)
+            return _failed(problem.detail, definite=problem.status not in INDEFINITE)
 
     async def _outcome_of(self, asked: Any) -> Mapping[str, Any]:
         kind = asked.get("type") if isinstance(asked, dict) else None

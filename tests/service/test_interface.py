@@ -1,5 +1,7 @@
 """What HTTP asks of an interface, tried without a service: numbers, text, conditions, streams, and what nobody has foreseen."""
 
+import json
+
 import pytest
 from in_process import Interface
 
@@ -52,3 +54,16 @@ def test_a_body_that_says_to_be_too_long_is_believed_whatever_zeros_it_begins_wi
     most = BODY_LIMIT_BYTES + THROWN_AWAY_BYTES
     assert [exceeds(digits, most) for digits in (str(most), "0", "0" * 5_000)] == [False] * 3
     assert [exceeds(digits, most) for digits in (str(most + 1), "0" * 5_000 + str(most + 1), "9" * 5_000)] == [True] * 3
+
+
+# -- what nobody has foreseen
+
+
+def test_an_error_that_nobody_has_foreseen_is_a_problem_and_may_have_happened(interface, capfd):
+    def fail(_operations):
+        raise ZeroDivisionError
+
+    interface.executor.before = fail
+    status, headers, body = interface.ask("PUT", "/keys/x", b"1")
+    assert (status, headers["content-type"], json.loads(body)["definite"]) == (500, "application/problem+json", False)
+    assert "a fault of a gateway's" in capfd.readouterr().err
