@@ -21,7 +21,7 @@ from bcr_service.bodies import body_of
 from bcr_service.calls import etag
 from bcr_service.desk import Settled
 from bcr_service.gateway import GatewayState
-from bcr_service.key_path import KEY_PATH, KEY_PREFIX
+from bcr_service.key_path import KEY_PATH, KEY_PREFIX, key_in, query_in
 from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
@@ -82,10 +82,6 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
     return _response_of(problem)
 
 
-def _query_of(request: Request) -> dict[str, str]:
-    return dict(request.query_params) if request.scope["query_string"] else {}
-
-
 def _response_of(problem: Problem) -> Response:
     return Response(problem.body(), problem.status, headers=problem.headers, media_type=TYPE)
 
@@ -119,8 +115,8 @@ class Http:
 
     async def key(self, request: Request) -> Response:
         """Everything about one key."""
-        key = request.path_params["key"]
-        query = _query_of(request)
+        key = key_in(request)
+        query = query_in(request.scope)
         if request.method in ("GET", "HEAD"):
             return await self._get(key, request.headers, query)
         condition = calls.condition_in(request.headers)
@@ -158,7 +154,7 @@ class Http:
 
     async def list_keys(self, request: Request) -> Response:
         """The keys that begin with a prefix."""
-        query = _query_of(request)
+        query = query_in(request.scope)
         nonce = self._nonce_in(query)
         settled = await self._asking.ask((calls.listing(query),), limit_in(query), nonce)
         if nonce is not None:
@@ -167,7 +163,7 @@ class Http:
 
     async def transact(self, request: Request) -> Response:
         """Several operations that happen together or not at all."""
-        query = _query_of(request)
+        query = query_in(request.scope)
         nonce = self._nonce_in(query)
         operations = calls.transaction(await body_of(request))
         settled = await self._asking.ask(operations, limit_in(query), nonce)
@@ -239,7 +235,7 @@ class Http:
 
     async def events(self, request: Request) -> Response:
         """What happens to the chain, as it happens (SSE); `Last-Event-ID` goes on behind that one."""
-        last = request.headers.get("last-event-id") or request.query_params.get("after", "0")
+        last = request.headers.get("last-event-id") or query_in(request.scope).get("after", "0")
         if not last.isascii() or not last.isdigit():
             raise Problem(400, "Last-Event-ID is a number")
         try:
@@ -263,7 +259,7 @@ class Http:
 
     async def watch(self, request: Request) -> Response:
         """What changes at the keys that begin with a prefix (SSE): first all that is there, then what is different."""
-        prefix = request.query_params.get("prefix", "")
+        prefix = query_in(request.scope).get("prefix", "")
         first = await look(self._asking, prefix)
         try:
             listener = self._gateway.events.listen()

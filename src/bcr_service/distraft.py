@@ -20,6 +20,7 @@ from starlette.routing import Route
 from bcr_service import calls
 from bcr_service.bodies import body_of
 from bcr_service.gateway import GatewayState
+from bcr_service.key_path import key_in
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
@@ -63,10 +64,10 @@ class DistRaftServer:
         elsewhere = self._elsewhere(request, 302)
         if elsewhere is not None:
             return elsewhere
-        key = request.path_params["key"].strip()
-        if not key:
-            return self._refused("empty key", 503, request)
         try:
+            key = key_in(request).strip()
+            if not key:
+                return self._refused("empty key", 503, request)
             settled = await self._asking.ask((calls.get(key),), LIMIT_MS)
         except Problem as problem:
             return self._failed(problem, request)
@@ -81,9 +82,9 @@ class DistRaftServer:
         elsewhere = self._elsewhere(request, 307)
         if elsewhere is not None:
             return elsewhere
-        key = request.path_params["key"].strip()
         try:
-            form = parse_qs((await body_of(request)).decode(), keep_blank_values=True, max_num_fields=100)
+            key = key_in(request).strip()
+            form = parse_qs((await body_of(request)).decode(), keep_blank_values=True, max_num_fields=100, errors="strict")
             if "value" not in form:
                 return self._refused("system error: the form has no value", 503, request)
             value = form["value"][0].strip()

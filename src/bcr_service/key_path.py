@@ -1,6 +1,15 @@
-"""The path of a key, which may be any text."""
+"""What stands in the address of a call: the path of a key, which may be any text, and the query."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import Request
+
+from bcr_service.problems import Problem
+
+REPLACED = "\ufffd"  # what the server puts in the place of bytes that are no UTF-8
 
 
 class AnyText(Convertor[str]):
@@ -18,3 +27,25 @@ class AnyText(Convertor[str]):
 register_url_convertor("any", AnyText())
 KEY_PREFIX = "/keys/"
 KEY_PATH = KEY_PREFIX + "{key:any}"
+
+
+def key_in(request: Request) -> str:
+    """The key that the path names. Raises Problem where its bytes are no UTF-8: else many addresses would be of one key."""
+    key: str = request.path_params["key"]
+    if REPLACED in key:
+        try:
+            unquote_to_bytes(request.scope["raw_path"]).decode()
+        except UnicodeDecodeError as error:
+            raise Problem(400, f"not a key: no UTF-8: {error}") from error
+    return key
+
+
+def query_in(scope: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters behind the path; of several of one name the last. Raises Problem where they are no UTF-8."""
+    query: bytes = scope["query_string"]
+    if not query:
+        return {}
+    try:
+        return dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError as error:
+        raise Problem(400, f"the query is no UTF-8, percent-encoded: {error}") from error

@@ -16,7 +16,7 @@ from bcr.raft.elections import CANDIDATE, FOLLOWER, LEADER, PRE_CANDIDATE
 from bcr_service import calls
 from bcr_service.bodies import body_of
 from bcr_service.gateway import GatewayState
-from bcr_service.key_path import KEY_PATH
+from bcr_service.key_path import KEY_PATH, key_in
 from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
@@ -61,7 +61,7 @@ class Node:
     async def get(self, request: Request) -> Response:
         """The list under a key: 404 where there is none, 400 where something else stands there."""
         try:
-            settled = await self._asking.ask((calls.get(request.path_params["key"]),), LIMIT_MS)
+            settled = await self._asking.ask((calls.get(key_in(request)),), LIMIT_MS)
         except Problem as problem:
             return self._response_of(request, problem.status, problem.detail)
         found = calls.got(settled.results[0])
@@ -77,7 +77,7 @@ class Node:
         """Write a list, or put a string at the end of one, which is made where there is none."""
         try:
             body = await body_of(request)
-            operation = calls.posted(request.path_params["key"], body, None)
+            operation = calls.posted(key_in(request), body, None)
             await self._asking.ask((operation,), LIMIT_MS)
         except Problem as problem:
             text = problem.detail if problem.status != 409 else calls.VALUE_NOT_VALID

@@ -121,7 +121,7 @@ def test_an_empty_key_is_refused_in_the_words_of_distraft(family):
     assert distraft(family.ports("distraft")[0], "POST", "/%20", "x") == (503, {"ok": False, "error": "empty key or value"})
 
 
-@pytest.mark.parametrize("body", [b"", b"price=3", b"\xff\xfe", b"&" * 5_000])
+@pytest.mark.parametrize("body", [b"", b"price=3", b"\xff\xfe", b"value=%ff", b"&" * 5_000])
 def test_a_body_that_is_no_form_is_an_error_and_no_value(family, body):
     status, _, told = call(family.ports("distraft")[0], "POST", "/untouched", body)
     assert (status, json.loads(told)["ok"]) == (503, False)
@@ -391,6 +391,7 @@ def test_each_node_of_the_assignment_has_what_another_was_given(family):
     assert keyvalue(third, "POST", "/keys/other", {"type": "APPEND", "value": "first"}) == (204, None, "")
     assert keyvalue(first, "GET", "/keys/other") == (200, "application/json", '["first"]')
     assert keyvalue(first, "GET", "/keys/none") == (404, None, "")
+    assert keyvalue(first, "GET", "/keys/%ff")[0] == 400  # no key: its bytes are no text
 
 
 @pytest.mark.parametrize(

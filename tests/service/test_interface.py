@@ -67,3 +67,21 @@ def test_an_error_that_nobody_has_foreseen_is_a_problem_and_may_have_happened(in
     status, headers, body = interface.ask("PUT", "/keys/x", b"1")
     assert (status, headers["content-type"], json.loads(body)["definite"]) == (500, "application/problem+json", False)
     assert "a fault of a gateway's" in capfd.readouterr().err
+
+
+# -- text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/keys/%ff", "/keys/a/%fe", "/keys/%ED%A0%80", "/keys/%EF%BF%BD%ff", "/keys?prefix=%ff", "/keys?after=%fe", "/watch?prefix=%ff"],
+)
+def test_an_address_of_bytes_that_are_no_text_is_refused(interface, path):
+    """Each such byte was taken for U+FFFD, so `%ff` and `%fe` were one key."""
+    status, _, body = interface.ask("GET", path)
+    assert (status, json.loads(body)["definite"]) == (400, True)
+    assert interface.ask("PUT", "/keys/%EF%BF%BD", b"1")[0] == 204
+    assert interface.ask("GET", "/keys?prefix=%EF%BF%BD")[2] == b'{"keys":["\xef\xbf\xbd"],"more":false}'
+    if path.startswith("/keys/"):
+        assert interface.ask("PUT", path, b"2")[0] == interface.ask("DELETE", path)[0] == 400
+        assert interface.ask("GET", "/keys/%EF%BF%BD")[2] == b"1"
