@@ -28,9 +28,11 @@ from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
 from bcr_service.problems import TYPE, Problem, unforeseen
 from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
+from bcr_service.streams import EventStream, comment, event
 from bcr_service.watching import PAUSE_S, Looked, look, told
 
 HEARTBEAT_S = 10.0
+NOT_RESUMED = "the service has started again since, or no longer has what came behind that event: this is all that there is"
 JSON = "application/json"
 KEY_METHODS = ("GET", "PUT", "DELETE", "POST")
 PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -234,28 +236,27 @@ class Http:
         }
 
     async def events(self, request: Request) -> Response:
-        """What happens to the chain, as it happens (SSE); `Last-Event-ID` goes on behind that one."""
-        last = request.headers.get("last-event-id") or query_in(request.scope).get("after", "0")
-        if not last.isascii() or not last.isdigit():
-            raise Problem(400, "Last-Event-ID is a number")
+        """What happens to the chain, as it happens (SSE); `Last-Event-ID` goes on behind that one, or says why not."""
+        last = request.headers.get("last-event-id") or query_in(request.scope).get("after", "")
+        events = self._gateway.events
+        number = events.number_of(last) if last else 0
         try:
-            listener = self._gateway.events.listen()
+            listener = events.listen()
         except OverflowError as error:
             raise Problem(503, str(error)) from error
 
-        async def stream(number: int) -> AsyncIterator[bytes]:
-            try:
-                while not self._gateway.desk.is_closed:
-                    told = self._gateway.events.after(number)
-                    for event in told:
-                        number = event["number"]
-                        yield f"id: {number}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n".encode()
-                    yield b": no more by now\n\n"  # for whoever wants what there is, and not to wait
-                    await listener.wait(HEARTBEAT_S)
-            finally:
-                listener.close()
+        async def stream(number: int | None) -> AsyncIterator[bytes]:
+            if number is None:  # what was told before may be of another start, and shall not be taken for what comes now
+                number = 0
+                yield event("beginning", json.dumps({"number": 0, "kind": "beginning", "why": NOT_RESUMED}), events.identity_of(0))
+            while not self._gateway.desk.is_closed:
+                for each in events.after(number):
+                    number = each["number"]
+                    yield event(each["kind"], json.dumps(each), events.identity_of(number))
+                yield comment("no more by now")  # for whoever wants what there is, and not to wait
+                await listener.wait(HEARTBEAT_S)
 
-        return StreamingResponse(stream(int(last[:18])), media_type="text/event-stream", headers={"cache-control": "no-store"})
+        return EventStream(stream(number), listener.close)
 
     async def watch(self, request: Request) -> Response:
         """What changes at the keys that begin with a prefix (SSE): first all that is there, then what is different."""

@@ -6,14 +6,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from bcr_service.whole_numbers import number_in
+
 MOST_KEPT = 10_000
 MOST_LISTENERS = 200
 
 
 class Events:
-    """The latest events, numbered; any thread may add, and listeners on an event loop hear of it."""
+    """The latest events, numbered; any thread may add, and listeners on an event loop hear of it.
 
-    def __init__(self) -> None:
+    Numbers begin at 1 whenever the service starts, so the identity of an event has the name of that start in it.
+    """
+
+    def __init__(self, start: str) -> None:
+        """`start` names this start of the service, and no other."""
+        self._start = start
         self._lock = threading.Lock()
         self._kept: deque[dict[str, Any]] = deque(maxlen=MOST_KEPT)
         self._listeners: dict[object, Callable[[], object]] = {}
@@ -35,6 +42,20 @@ class Events:
         """The events behind that number, as far as they are kept."""
         with self._lock:
             return [event for event in self._kept if event["number"] > number]
+
+    def identity_of(self, number: int) -> str:
+        """By what callers know the event, also where the service has started again since."""
+        return f"{self._start}-{number}"
+
+    def number_of(self, identity: str) -> int | None:
+        """The number of the event that is known so; None where none is, or where what came behind it is not kept."""
+        start, _, digits = identity.rpartition("-")
+        with self._lock:
+            first, last = (self._kept[0]["number"], self._kept[-1]["number"]) if self._kept else (1, 0)
+        try:
+            return number_in(digits, first - 1, last) if start == self._start else None
+        except ValueError:
+            return None
 
     def listen(self) -> "EventSubscription":
         """Somebody who is told on the running event loop. Raises OverflowError where there are too many."""

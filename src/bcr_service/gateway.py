@@ -54,7 +54,7 @@ class GatewayState:
         self.own = own
         self.olympus_key = olympus_key
         self.desk = Desk(settings.operations_per_request, is_broken)
-        self.events = Events()
+        self.events = Events(settings.run_name)
         self.started_s = time.monotonic()
         self.configuration: SignedConfiguration | None = None
         self.status: dict[str, Any] = {}

@@ -33,15 +33,15 @@ class Executor:
         return Settled(results, (0, self.slots, 0), None, None, None)
 
 
-def gateway(**settings):
-    return GatewayState(SimpleNamespace(operations_per_request=50), GatewaySettings(0, (), (), {}, False, **settings), b"")
+def gateway(start, **settings):
+    return GatewayState(SimpleNamespace(operations_per_request=50, run_name=start), GatewaySettings(0, (), (), {}, False, **settings), b"")
 
 
 class Interface:
     """What callers meet; `state` is the gateway's."""
 
-    def __init__(self, **settings):
-        self.executor, self.state = Executor(), gateway(**settings)
+    def __init__(self, start="first", **settings):
+        self.executor, self.state = Executor(), gateway(start, **settings)
         self.metrics = Metrics(self.state)
         self.application = app.application(self.state, self.executor, self.metrics, None)
 

@@ -1,5 +1,6 @@
 """What HTTP asks of an interface, tried without a service: numbers, text, conditions, streams, and what nobody has foreseen."""
 
+import asyncio
 import json
 
 import pytest
@@ -85,3 +86,49 @@ def test_an_address_of_bytes_that_are_no_text_is_refused(interface, path):
     if path.startswith("/keys/"):
         assert interface.ask("PUT", path, b"2")[0] == interface.ask("DELETE", path)[0] == 400
         assert interface.ask("GET", "/keys/%EF%BF%BD")[2] == b"1"
+
+
+# -- streams
+
+
+def happened(interface, *numbers):
+    for number in numbers:
+        interface.state.events.add({"number": number, "kind": "mode", "at": "now"})
+
+
+def events_told(interface, headers=None, path="/events"):
+    """The identities and kinds of all that there is, as somebody hears it who then hangs up."""
+
+    async def listened():
+        told = []
+        async with interface.begun("GET", path, headers=headers) as answer:
+            assert answer.status == 200
+            while not (block := await answer.block()).startswith(":"):
+                identity, kind, _ = block.split("\n")
+                told.append((identity.removeprefix("id: "), kind.removeprefix("event: ")))
+        return told
+
+    return asyncio.run(listened())
+
+
+def test_who_has_heard_of_an_event_goes_on_behind_it(interface):
+    happened(interface, 1, 2, 3)
+    assert events_told(interface) == [(f"first-{number}", "mode") for number in (1, 2, 3)]
+    assert events_told(interface, {"Last-Event-ID": "first-1"}) == events_told(interface, path="/events?after=first-1")
+    assert events_told(interface, {"Last-Event-ID": "first-1"}) == [("first-2", "mode"), ("first-3", "mode")]
+    assert events_told(interface, {"Last-Event-ID": "first-3"}) == []
+
+
+@pytest.mark.parametrize("last", ["first-15", "15", "zeroth-1", "first-", "first-01", "first-" + "9" * 5_000, "-1", "x", "first--1"])
+def test_who_names_an_event_of_another_start_is_told_so_and_gets_all(last):
+    """It got nothing until there were more events than that."""
+    interface = Interface(start="first")
+    happened(interface, 1, 2)
+    assert events_told(interface, {"Last-Event-ID": last}) == [("first-0", "beginning"), ("first-1", "mode"), ("first-2", "mode")]
+    assert events_told(interface, {"Last-Event-ID": "first-0"}) == [("first-1", "mode"), ("first-2", "mode")]
+
+
+def test_who_names_an_event_behind_which_some_are_not_kept_is_told_so(interface):
+    happened(interface, 7, 8)
+    assert events_told(interface, {"Last-Event-ID": "first-5"})[0] == ("first-0", "beginning")
+    assert events_told(interface, {"Last-Event-ID": "first-6"}) == [("first-7", "mode"), ("first-8", "mode")]

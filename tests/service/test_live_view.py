@@ -5,6 +5,7 @@ import json
 
 import msgspec
 import pytest
+from lying import lying_gateway
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -148,3 +149,29 @@ def test_the_page_takes_nothing_that_is_older_than_what_it_has_seen(page, olympu
     assert "✗ not to be trusted: executed at" in asked(page, "✓✗", "readKey", "seen")
     page.execute_script("seenUnder[arguments[0]] = {configuration: arguments[1], place: [-1, -1, -1]}", olympus_key, configuration + 1)
     assert "✗ not to be trusted: configuration" in asked(page, "✓✗", "readKey", "seen")
+
+
+def test_the_page_goes_on_with_the_story_of_a_service_that_has_started_again(browser):
+    """It asks for what came behind the last event that it heard of, and begins anew where it is told that there is no such event."""
+    last_heard = []
+
+    def told(identity, kind, **values):
+        return f"id: {identity}\nevent: {kind}\ndata: {json.dumps({'at': 'T00:00:00.000', 'kind': kind, **values})}\n\n"
+
+    def gateway(_method, path, _body, _forward):
+        if path == "/":
+            return 200, LIVE_PAGE.read_bytes()
+        if path.startswith("/events"):
+            last_heard.append(path.partition("=")[2])
+            first = told("one-7", "leader", number=7, leader=0, term=1)
+            again = told("two-0", "beginning", number=0) + told("two-1", "leader", number=1, leader=2, term=1)
+            return 200, {"": first, "one-7": again}.get(last_heard[-1], "").encode()
+        return 503, b"{}"
+
+    with lying_gateway("", gateway) as url:
+        browser.get(url)
+        WebDriverWait(browser, LIMIT_S).until(lambda _: last_heard[-1:] == ["two-1"])
+        lines = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#story li")]
+        browser.get("about:blank")
+    assert last_heard[:3] == ["", "one-7", "two-1"]
+    assert [line.partition(" ")[2] for line in lines] == ["server 2 leads in term 1"]
