@@ -1,7 +1,5 @@
 """The HTTP interface of a gateway; src/bcr_service/openapi.yaml is its description, and served with it."""
 
-import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -10,7 +8,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -29,11 +27,12 @@ from bcr_service.problems import TYPE, Problem, unforeseen
 from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
 from bcr_service.streams import EventStream, comment, event
-from bcr_service.watching import PAUSE_S, Looked, look, told
+from bcr_service.watching import Watching
 
 HEARTBEAT_S = 10.0
 NOT_RESUMED = "the service has started again since, or no longer has what came behind that event: this is all that there is"
 JSON = "application/json"
+TOO_MUCH = 413  # behind which nothing can be told by itself again
 KEY_METHODS = ("GET", "PUT", "DELETE", "POST")
 PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
                 "connect-src 'self'; img-src data:", "x-content-type-options": "nosniff"}  # fmt: skip
@@ -95,6 +94,7 @@ class Http:
         self._gateway = gateway
         self._asking = asking
         self._metrics = metrics
+        self._watching = Watching(asking)
 
     def told(self, handler: Handler) -> Handler:
         """The handler with its problems as answers, counted."""
@@ -259,28 +259,38 @@ class Http:
         return EventStream(stream(number), listener.close)
 
     async def watch(self, request: Request) -> Response:
-        """What changes at the keys that begin with a prefix (SSE): first all that is there, then what is different."""
-        prefix = query_in(request.scope).get("prefix", "")
-        first = await look(self._asking, prefix)
+        """What changes at the keys that begin with a prefix (SSE): first all that is there, then what is different.
+
+        Where it cannot be looked at, `problem` says why, once; where there is too much to look at, that is the end.
+        """
+        watched = await self._watching.join(query_in(request.scope).get("prefix", ""))
         try:
             listener = self._gateway.events.listen()
         except OverflowError as error:
+            self._watching.leave(watched)
             raise Problem(503, str(error)) from error
 
-        async def stream(before: Looked, now: Looked) -> AsyncIterator[bytes]:
-            try:
-                while not self._gateway.desk.is_closed:
-                    for event in told(before, now):
-                        yield event
-                    yield b": looked\n\n"
-                    await asyncio.sleep(PAUSE_S)
-                    before = now
-                    with contextlib.suppress(Problem):  # while nobody answers nothing is told
-                        now = await look(self._asking, prefix)
-            finally:
-                listener.close()
+        async def stream() -> AsyncIterator[bytes]:
+            versions: dict[str, calls.Place] = {}
+            is_told = False  # that nothing can be told
+            while not self._gateway.desk.is_closed:
+                problem, next_look = watched.problem, watched.next_look
+                if problem is None:
+                    for change in watched.changes(versions):
+                        yield change
+                elif not is_told:
+                    yield event("problem", problem.body().decode())
+                    if problem.status == TOO_MUCH:
+                        break
+                is_told = problem is not None
+                yield comment("looked" if problem is None else "not looked")
+                await next_look.wait()
 
-        return StreamingResponse(stream({}, first), media_type="text/event-stream", headers={"cache-control": "no-store"})
+        def close() -> None:
+            listener.close()
+            self._watching.leave(watched)
+
+        return EventStream(stream(), close)
 
     async def lab(self, request: Request) -> Response:
         """Something is done to processes of the service; what came of it is an event."""

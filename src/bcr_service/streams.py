@@ -10,8 +10,8 @@ MEDIA_TYPE = "text/event-stream"
 
 def event(kind: str, data: str, identity: str = "") -> bytes:
     """An event of this kind; `data` stands on one line. `identity` is what a caller that goes on says as its Last-Event-ID."""
-    first = f"id: {identity}\n" if identity else ""
-    return f"{first}event: {kind}\ndata: {data}\n\n".encode()
+    line = f"id: {identity}\n" if identity else ""
+    return f"event: {kind}\n{line}data: {data}\n\n".encode()
 
 
 def comment(text: str) -> bytes:

@@ -1,15 +1,16 @@
 """What HTTP asks of an interface, tried without a service: numbers, text, conditions, streams, and what nobody has foreseen."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
-from in_process import Interface
+from in_process import LIMIT_S, Interface
 
 from bcr.raft.changes import ADD
-from bcr_service import calls, outcomes
+from bcr_service import calls, outcomes, watching
 from bcr_service.bodies import BODY_LIMIT_BYTES, THROWN_AWAY_BYTES
-from bcr_service.problems import Problem
+from bcr_service.problems import Problem, unavailable
 from bcr_service.protocol_views import VIEWS
 from bcr_service.whole_numbers import exceeds, number_in, position_in
 
@@ -104,7 +105,7 @@ def events_told(interface, headers=None, path="/events"):
         async with interface.begun("GET", path, headers=headers) as answer:
             assert answer.status == 200
             while not (block := await answer.block()).startswith(":"):
-                identity, kind, _ = block.split("\n")
+                kind, identity, _ = block.split("\n")
                 told.append((identity.removeprefix("id: "), kind.removeprefix("event: ")))
         return told
 
@@ -132,3 +133,118 @@ def test_who_names_an_event_behind_which_some_are_not_kept_is_told_so(interface)
     happened(interface, 7, 8)
     assert events_told(interface, {"Last-Event-ID": "first-5"})[0] == ("first-0", "beginning")
     assert events_told(interface, {"Last-Event-ID": "first-6"}) == [("first-7", "mode"), ("first-8", "mode")]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(watching, "PAUSE_S", 0.01)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    monkeypatch.setattr(watching, "PAUSE_S", LIMIT_S)  # one look, and no other in a test
+
+
+async def next_event(answer):
+    """The kind and the content of the next event of a watch; None at its end."""
+    while (block := await answer.block()) is not None and block.startswith(":"):
+        pass
+    if block is None:
+        return None
+    kind, *_, data = block.split("\n")
+    return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def write(interface, *keys):
+    """As another gateway does."""
+    operations = tuple(calls.put(key, b"1", None) for key in keys)
+    interface.executor.slots += 1
+    interface.executor.store.execute(interface.executor.values, operations, (0, interface.executor.slots, 0))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_watch_of_too_many_keys_says_so_and_ends(interface):
+    """It went on, and told nothing any more, not even of the keys that it had told of."""
+
+    async def watched():
+        async with interface.begun("GET", "/watch?prefix=k") as answer:
+            assert (await next_event(answer))[0] == "put"
+            write(interface, *(f"k{number}" for number in range(watching.MOST_KEYS)))
+            kind, problem = await next_event(answer)
+            assert (kind, problem["status"]) == ("problem", 413)
+            assert await next_event(answer) is None
+
+    write(interface, "k")
+    asyncio.run(watched())
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_watch_of_what_cannot_be_looked_at_says_so_once_and_goes_on(interface):
+    def fail(_operations):
+        raise unavailable("nobody is there")
+
+    async def watched():
+        async with interface.begun("GET", "/watch?prefix=k") as answer:
+            assert (await next_event(answer))[0] == "put"
+            interface.executor.before = fail
+            kind, problem = await next_event(answer)
+            assert (kind, problem["status"], problem["definite"]) == ("problem", 503, True)
+            for _ in range(3):
+                assert await answer.block() == ": not looked"
+            interface.executor.before = lambda _operations: None
+            write(interface, "k2")
+            kind, change = await next_event(answer)
+            assert (kind, change["key"]) == ("put", "k2")
+
+    write(interface, "k")
+    asyncio.run(watched())
+
+
+@pytest.mark.usefixtures("slow")
+def test_those_who_watch_one_prefix_have_one_look(interface):
+    """Each held a copy of its own, and twenty of them 207 MB."""
+
+    async def watched():
+        async with contextlib.AsyncExitStack() as stack:
+            begun = [interface.begun("GET", "/watch?prefix=k") for _ in range(20)]
+            answers = await asyncio.gather(*map(stack.enter_async_context, begun))  # at once
+            told = [await next_event(answer) for answer in answers]
+            assert told == [("put", {"key": "k", "version": [0, 1, 0], "value": 1})] * 20
+
+    write(interface, "k")
+    asyncio.run(watched())
+    assert interface.executor.asked == [["keys"], ["get"]]
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_has_not_changed_is_held_once_and_what_nobody_watches_is_not_held(interface):
+    async def watched():
+        looks = watching.Watching(interface.executor)
+        prefix = await looks.join("k")
+        before = prefix.now["k"][0]
+        write(interface, "k2")
+        await prefix.next_look.wait()
+        assert set(prefix.now) == {"k", "k2"}
+        assert prefix.now["k"][0] is before
+        looks.leave(prefix)
+        await asyncio.wait([prefix.task])
+        assert (await looks.join("k")) is not prefix
+
+    write(interface, "k")
+    asyncio.run(watched())
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_is_watched_in_a_gateway_together_has_a_bound(interface, monkeypatch):
+    monkeypatch.setattr(watching, "MOST_HELD_BYTES", 80)
+
+    async def watched():
+        async with interface.begun("GET", "/watch?prefix=k") as one:
+            assert one.status == 200
+            async with interface.begun("GET", "/watch?prefix=l") as other:
+                assert other.status == 503
+        async with interface.begun("GET", "/watch?prefix=l") as other:
+            assert other.status == 200
+
+    write(interface, "k", "l")
+    asyncio.run(watched())
