@@ -156,7 +156,7 @@ def checked(call: GatewayCall, response: HttpResponse, olympus_key: bytes, seen:
         detail = str(document.get("detail", f"status {response.status}"))
         raise NothingHappened(detail) if document.get("definite") is True else OutcomeUnknown(detail)
     if "proof" not in document:
-        if response.status in (400, 401, 404, 405, 413, 415, 431):
+        if response.status in (400, 401, 403, 404, 405, 413, 415, 421, 431):
             raise Refused(str(document.get("detail", f"status {response.status}")))
         raise UntrustedAnswer("there is no proof in it", "missing")
     proof, shown = _proof_and_content(call, document["proof"], olympus_key, seen)

@@ -29,7 +29,7 @@ ODD_SEGMENTS = (
 )  # fmt: skip
 ODD_NUMBERS = ("-1", "0", "1", "7", "60001", "9" * 30, DIGITS, "1e3", "0x10", "+5", " 5", "\xb2", "", "5.0", "null", "%31")
 ODD_HEADERS = (
-    ("host", ""), ("host", "["), ("host", "x:y:z"), ("host", "a b"), ("expect", "100-continue"), ("expect", "200-ok"), ("connection", "upgrade"),
+    ("host", ""), ("host", "x"), ("host", "["), ("host", "x:y:z"), ("host", "a b"), ("expect", "100-continue"), ("expect", "200-ok"), ("connection", "upgrade"),
     ("upgrade", "websocket"), ("upgrade", "h2c"), ("connection", "close, keep-alive"), ("transfer-encoding", "chunked"), ("transfer-encoding", "gzip, chunked"),
     ("transfer-encoding", "chunked, identity"), ("transfer-encoding", "xchunked"), ("content-length", "0"), ("content-length", "-1"), ("content-length", "+5"),
     ("content-length", "0x5"), ("content-length", "5, 5"), ("content-length", "9" * 40), ("content-length", "\xb2"), ("content-length", "99999999"),
@@ -71,7 +71,7 @@ class HttpRequest:
         lines = [f"{self.method} {target} {version}"]
         headers = list(self.headers)
         if not any(name == "host" for name, _ in headers):
-            headers.insert(0, ("host", "x"))
+            headers.insert(0, ("host", "localhost"))
         if token is not None and not any(name == "authorization" for name, _ in headers):
             headers.append(("authorization", f"Bearer {token}"))
         body = self.body or b""

@@ -1,6 +1,7 @@
 """Who may call: certificate and key of TLS, and the token that callers show."""
 
 import hmac
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from pathlib import Path
@@ -14,6 +15,12 @@ LEAST_COOKIE = 32  # bytes
 MOST_COOKIE = 80  # as many as DistAlgo reads
 # What is told without a token: whether the service is there, and pages that are the same for everybody.
 OPEN = frozenset({"/livez", "/readyz", "/", "/api", "/openapi.json"})
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+MOST_KNOWN = 16
+MISDIRECTED = "without a token this service is for callers that name this machine as their host, as localhost or 127.0.0.1; a proxy that names another takes a token"
+_HOST = re.compile(rb"(\[[^\]]*\]|[^:]*)(?::[0-9]{0,5})?")
+_LOOPBACK = re.compile(rb"(?:[\w-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -83,15 +90,58 @@ def guarded(app: Application, token: str | None, for_everybody: Collection[str])
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in for_everybody or _shown(scope, wanted):
             await app(scope, receive, send)
-            return
-        problem = Problem(401, "this service takes calls with its token only: Authorization: Bearer …")
-        headers = [(b"content-type", TYPE.encode()), (b"www-authenticate", b"Bearer"), (b"connection", b"close")]
-        body = problem.body()
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        else:
+            problem = Problem(401, "this service takes calls with its token only: Authorization: Bearer …")
+            await _refuse(send, problem, (b"www-authenticate", b"Bearer"))
 
     return guard
+
+
+def for_own_pages(app: Application, own_names: Collection[str]) -> Application:
+    """The application, for programs and for the pages that it serves itself: not for those of other sites in a browser on this machine.
+
+    Whoever has no token is served because it is on this machine, and so is a browser, whatever site has its pages from. A page of another
+    site says so by `Origin` where it changes something; one that has brought its own name to this address (DNS rebinding) has that name
+    in `Host`. Programs send no `Origin`, and name this machine, or nothing, as host.
+    """
+    names = {name.encode().lower() for name in own_names}
+    known: set[bytes] = set()  # hosts that were looked at before
+
+    def keep(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        host = origin = None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+        if host is not None and host not in known:
+            if not _is_of_this_machine(host, names):
+                return _refuse(send, Problem(421, MISDIRECTED))
+            if len(known) < MOST_KNOWN:
+                known.add(host)
+        if origin is not None and scope["method"] not in READING and not _is_from(origin, host):
+            return _refuse(send, Problem(403, f"a page of {origin[:100].decode('latin-1')} may change nothing here"))
+        return app(scope, receive, send)
+
+    return keep
+
+
+def _is_of_this_machine(host: bytes, own_names: Collection[bytes]) -> bool:
+    """Whether the host that a caller has named is this machine, as everybody may call it or as the service file does."""
+    found = _HOST.fullmatch(host.lower())
+    return found is not None and (_LOOPBACK.fullmatch(found[1]) is not None or found[1].strip(b"[]") in own_names)
+
+
+def _is_from(origin: bytes, host: bytes | None) -> bool:
+    """Whether a page of this origin was served under the host that it calls."""
+    return host is not None and origin.lower().partition(b"://")[2] == host.lower()
+
+
+async def _refuse(send: Send, problem: Problem, *more: tuple[bytes, bytes]) -> None:
+    body = problem.body()
+    headers = [(b"content-type", TYPE.encode()), (b"connection", b"close"), (b"content-length", str(len(body)).encode()), *more]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _shown(scope: Scope, wanted: bytes) -> bool:

@@ -13,8 +13,8 @@ from bcr_run import output
 from bcr_runtime.limited_lines import LimitedLines
 
 TYPE = "application/problem+json"
-TITLES = {400: "Bad request", 401: "Unauthorized", 404: "Not found", 405: "Method not allowed", 408: "Request timeout", 409: "Conflict",
-          412: "Precondition failed", 413: "Content too large", 415: "Unsupported media type", 431: "Header too large",
+TITLES = {400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed", 408: "Request timeout", 409: "Conflict",
+          412: "Precondition failed", 413: "Content too large", 415: "Unsupported media type", 421: "Misdirected request", 431: "Header too large",
           500: "Fault of the gateway: it may have happened", 501: "Not of this protocol: nothing happened",
           503: "Unavailable: nothing happened", 504: "Unknown: it may have happened"}  # fmt: skip
 INDEFINITE = (500, 504)  # after which it may have happened

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Collection, Coroutine
+from collections.abc import Coroutine
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from bcr_service.access import OPEN, Application, guarded, tls_context, token_in
+from bcr_service.access import OPEN, Application, for_own_pages, guarded, tls_context, token_in
 from bcr_service.bodies import IS_WHOLE
 from bcr_service.door import MOST_CONNECTIONS, Door, GuestProtocol, places_of_each
 from bcr_service.gateway import GatewayState
@@ -144,10 +144,11 @@ class _Loop(uvloop.Loop):
         return Door(self, protocol_factory, sock, ssl, self.places)
 
 
-def http_port(app: Application, gateway: GatewayState, for_everybody: Collection[str]) -> Port:
-    """The server of an ASGI application: with TLS and for those who show the token, where the service file says so."""
+def http_port(app: Application, gateway: GatewayState) -> Port:
+    """The server of an ASGI application: with TLS where the service file says so."""
     config = uvicorn.Config(
-        guarded(app, token_in(gateway.own.files), for_everybody),
+        app,
+        interface="asgi3",  # which it cannot see where no coroutine stands before another
         http=LimitedProtocol,
         ws="none",
         lifespan="off",
@@ -208,4 +209,9 @@ def _port(listener: Listener, gateway: GatewayState, asking: Asking, metrics: Me
         return ZattPort(gateway, asking, listener)
     module = import_module(f"bcr_service.{'app' if listener.kind == HTTP else listener.kind}")
     app: Application = module.application(gateway, asking, metrics, listener)
-    return http_port(app, gateway, OPEN if listener.kind == HTTP else ())
+    token = token_in(gateway.own.files)
+    if token is not None:
+        app = guarded(app, token, OPEN if listener.kind == HTTP else ())
+    elif listener.kind != "distraft":  # whose servers are for the pages of all sites
+        app = for_own_pages(app, {listener.address.host})
+    return http_port(app, gateway)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from bcr.objects.store import Store
 from bcr_service import app
+from bcr_service.access import for_own_pages
 from bcr_service.calls import failure_in
 from bcr_service.desk import Settled
 from bcr_service.gateway import GatewaySettings, GatewayState
@@ -43,7 +44,7 @@ class Interface:
     def __init__(self, start="first", **settings):
         self.executor, self.state = Executor(), gateway(start, **settings)
         self.metrics = Metrics(self.state)
-        self.application = app.application(self.state, self.executor, self.metrics, None)
+        self.application = for_own_pages(app.application(self.state, self.executor, self.metrics, None), {"store.local"})
 
     def ask(self, method, path, body=b"", headers=None):
         """Status, headers and body of a call that ends."""

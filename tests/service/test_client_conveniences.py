@@ -286,25 +286,31 @@ def silent():
         yield listening.getsockname()
 
 
-def named(monkeypatch, *addresses):
-    """Let the name gateway.test stand for these addresses."""
+def named(monkeypatch, *addresses, name="gateway.localhost"):
+    """Let the name stand for these addresses."""
     asked = socket.getaddrinfo
 
     def getaddrinfo(host, *arguments, **options):
-        if host != "gateway.test":
+        if host != name:
             return asked(host, *arguments, **options)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
+def test_a_client_says_why_a_gateway_is_not_for_the_name_that_it_was_called_by(service, olympus_key, monkeypatch):
+    named(monkeypatch, ("127.0.0.1", service.port), name="gateway.example")
+    with Store("http://gateway.example", olympus_key) as store, pytest.raises(Refused, match="name this machine as their host"):
+        store.put("kept", 1)
+
+
 def test_an_address_that_says_nothing_leaves_time_for_the_next_one(service, olympus_key, silent, monkeypatch):
     named(monkeypatch, silent, ("127.0.0.1", service.port))
-    with Store("http://gateway.test", olympus_key, timeout_s=4) as store:
+    with Store("http://gateway.localhost", olympus_key, timeout_s=4) as store:
         assert store.get("nothing here") is None
 
     async def read():
-        async with AsyncStore("http://gateway.test", olympus_key, timeout_s=4) as store:
+        async with AsyncStore("http://gateway.localhost", olympus_key, timeout_s=4) as store:
             return await store.get("nothing here", 7)
 
     assert asyncio.run(read()) == 7
@@ -330,15 +336,15 @@ def test_a_name_server_that_says_nothing_is_not_waited_for_beyond_the_deadline(m
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(60))
     try:
-        told = both("http://gateway.test", timeout_s=0.2, attempts=1)
+        told = both("http://gateway.localhost", timeout_s=0.2, attempts=1)
     finally:
         release.set()
-    assert all("no address for gateway.test in time" in each for each in told)
+    assert all("no address for gateway.localhost in time" in each for each in told)
 
 
 def test_addresses_that_say_nothing_and_names_that_are_none_are_told(silent, monkeypatch):
     named(monkeypatch, silent, silent, silent)
-    assert all("timed out" in each for each in both("http://gateway.test", timeout_s=0.3))
+    assert all("timed out" in each for each in both("http://gateway.localhost", timeout_s=0.3))
     assert all("no connection to a..b:80" in each for each in both("http://a..b"))
 
 

@@ -383,6 +383,12 @@ def keyvalue(port, method, path, document=None):
     return status, headers.get_content_type() if told else None, told.decode()
 
 
+def test_a_page_of_another_site_changes_nothing_at_a_node_of_the_assignment(family):
+    body, origin = b'{"type": "PUT", "value": ["a"]}', {"origin": "http://elsewhere.example", "content-type": "text/plain"}
+    assert call(family.ports("keyvalue")[0], "POST", "/keys/forged", body, origin)[0] == 403
+    assert keyvalue(family.ports("keyvalue")[0], "GET", "/keys/forged")[0] == 404
+
+
 def test_each_node_of_the_assignment_has_what_another_was_given(family):
     first, second, third = family.ports("keyvalue")
     assert keyvalue(first, "POST", "/keys/list", {"type": "PUT", "value": ["a", "b"]}) == (204, None, "")

@@ -72,7 +72,7 @@ def opened(files=None):
     """A port that serves, and its address."""
     app = Starlette(routes=[Route("/", small), Route("/large", large), Route("/stream", stream), Route("/body", body, methods=["PUT"])])
     listening = socket.create_server(("127.0.0.1", 0))
-    port = server.http_port(app, SimpleNamespace(own=SimpleNamespace(files=files or {})), ())
+    port = server.http_port(app, SimpleNamespace(own=SimpleNamespace(files=files or {})))
 
     def run():
         with server.asyncio.Runner(loop_factory=server._Loop) as runner:

@@ -248,3 +248,57 @@ def test_what_is_watched_in_a_gateway_together_has_a_bound(interface, monkeypatc
 
     write(interface, "k", "l")
     asyncio.run(watched())
+
+
+# -- browsers
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "store.localhost:8080", "[::1]:8080", "127.8.9.1", "store.local:8080"]
+)
+def test_whoever_names_this_machine_is_served_and_so_are_its_own_pages(interface, host):
+    own = {"host": host, "origin": f"http://{host}"}
+    assert interface.ask("PUT", "/keys/x", b"1", {"host": host})[0] == interface.ask("PUT", "/keys/x", b"1", own)[0] == 204
+    assert interface.ask("GET", "/keys/x", headers={"host": host})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "elsewhere.example",
+        "127.0.0.1.elsewhere.example",
+        "localhost.elsewhere.example:8080",
+        "10.0.0.1",
+        "[::2]",
+        "[::1",
+        "x",
+        "",
+        "a b",
+        "127.0.0.1:1:1",
+    ],
+)
+def test_whoever_names_another_host_is_not_served(interface, host):
+    """So does a page whose site has brought its own name to this address (DNS rebinding), and read all."""
+    for method in ("GET", "PUT"):
+        status, headers, body = interface.ask(method, "/keys/x", b"1", {"host": host})
+        assert (status, headers["content-type"], json.loads(body)["definite"]) == (421, "application/problem+json", True)
+    assert not interface.executor.asked
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://elsewhere.example", "null", "", "http://127.0.0.1:8081", "http://127.0.0.1", "http://localhost:8080"]
+)
+def test_a_page_of_another_site_changes_nothing(interface, origin):
+    """It needs no leave for a POST of text, and wrote keys and killed replicas."""
+    headers = {"host": "127.0.0.1:8080", "origin": origin, "content-type": "text/plain"}
+    for method, path in (
+        ("POST", "/keys/x"),
+        ("PUT", "/keys/x"),
+        ("DELETE", "/keys/x"),
+        ("POST", "/transactions"),
+        ("PUT", "/admin/leader/1"),
+    ):
+        status, _, body = interface.ask(method, path, b'{"type":"PUT","value":["a"]}', headers)
+        assert (status, json.loads(body)["definite"]) == (403, True)
+    assert not interface.executor.asked
+    assert interface.ask("GET", "/livez", headers=headers)[0] == 200  # of which the browser shows its page nothing

@@ -203,7 +203,9 @@ def test_half_open_connections_by_the_hundred_leave_others_served(service):
     assert service.ask("GET", "/keys/others")[2] == b"1"
 
 
-@pytest.mark.parametrize("said", [b"", b"PUT /keys/x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n"], ids=["silent", "half a body"])
+@pytest.mark.parametrize(
+    "said", [b"", b"PUT /keys/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n"], ids=["silent", "half a body"]
+)
 def test_a_crowd_that_takes_all_places_leaves_others_served(service, said):
     with descriptors(MOST_CONNECTIONS + 500), contextlib.ExitStack() as stack:
         for _ in range(MOST_CONNECTIONS + 100):
@@ -225,7 +227,7 @@ def test_a_head_without_end_is_cut_off(service):
 def test_a_body_without_end_is_cut_off(service):
     with socket.create_connection(("127.0.0.1", service.port)) as stranger:
         stranger.settimeout(20)
-        stranger.sendall(b"PUT /keys/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        stranger.sendall(b"PUT /keys/x HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
         received = b""
         try:
             for _ in range(1_000):
@@ -238,7 +240,7 @@ def test_a_body_without_end_is_cut_off(service):
 
 
 STRANGE = (b"GET", b" ", b"/keys/x", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"content-length: -5", b"content-length: 9", b"\0", b"PUT /keys/x",
-           b"transfer-encoding: chunked", b"FFFFFFFFFFFFFFFF\r\n", b"expect: 100-continue", b"\xff" * 9, b"host: x", b"upgrade: websocket",
+           b"transfer-encoding: chunked", b"FFFFFFFFFFFFFFFF\r\n", b"expect: 100-continue", b"\xff" * 9, b"host: x", b"host: localhost", b"upgrade: websocket",
            b"connection: upgrade", b"HTTP/2.0", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"{}", b"?timeout_ms=1", b"\x16\x03\x01")  # fmt: skip
 
 
@@ -252,6 +254,14 @@ def test_whatever_a_stranger_sends_others_are_served(service, seed):
                 stranger.shutdown(socket.SHUT_WR)
     assert service.ask("PUT", "/keys/served", b"1")[0] == 204
     assert service.process.poll() is None
+
+
+def test_a_page_of_another_site_may_change_nothing_and_reads_nothing_by_a_name_of_its_own(service):
+    origin = {"origin": "http://elsewhere.example", "content-type": "text/plain"}
+    refused = service.ask("PUT", "/keys/forged", b"1", origin)
+    assert (refused[0], refused[1]["content-type"], body_of(refused)["definite"]) == (403, "application/problem+json", True)
+    assert service.ask("GET", "/keys/forged", headers={"host": f"elsewhere.example:{service.port}"})[0] == 421
+    assert service.ask("GET", "/keys/forged")[0] == 404
 
 
 # -- the start and the end
