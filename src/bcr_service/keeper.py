@@ -282,6 +282,11 @@ class Keeping:
         """Somebody has done this to a process in the laboratory."""
         self._happened("laboratory", what=what, about=about)
 
+    def not_done(self, what: str, about: str, why: str) -> None:
+        """Somebody has asked the laboratory for this, and it could not be done."""
+        self._happened("laboratory", what=what, about=about, failed=why)
+        self.note(f"the laboratory cannot {what} {about[:100]}: {why}")
+
     def struck(self, name: str, fault: str) -> None:
         """A fault that a replica was given has struck."""
         self._happened("fault", replica=name, fault=fault)

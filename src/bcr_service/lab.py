@@ -68,7 +68,7 @@ class ProcessLaboratory:
         self._cuts: set[tuple[int, int]] = set()  # who sends nothing to whom
 
     def do(self, what: str, about: str) -> Sequence[Command]:
-        """Do it, and return what replicas are to be told; of what cannot be done a note is taken.
+        """Do it, and return what replicas are to be told; what cannot be done is told as an event.
 
         `kill`, `pause` and `resume` are about `replica_i`, `fail_link` and `fix_link` about two of them, or none, which
         mends all links; `fault` is about a replica, and says which. All are of the current configuration. `partition` cuts all links
@@ -86,7 +86,7 @@ class ProcessLaboratory:
             else:
                 commands = self._link(what, about.split()) if what in LINKS else self._fault(about)
         except ValueError as error:
-            self._keeping.note(f"the laboratory cannot {what} {about[:100]}: {error}")
+            self._keeping.not_done(what, about, str(error))
             return ()
         self._keeping.done(what, about)
         return commands

@@ -99,6 +99,11 @@ def test_what_the_laboratory_cannot_do_is_told(lab, path, body, wanted, what):
     assert (answered, what in json.loads(told)["detail"]) == (wanted, True), told
 
 
+def test_what_the_laboratory_could_not_do_is_an_event(lab):
+    assert lab.ask("POST", "/lab/power_cut")[0] == 202
+    assert "no disks" in until(lambda: happened(lab, "laboratory", what="power_cut"))[0]["failed"]
+
+
 def test_without_a_laboratory_there_is_none(service):
     assert service.ask("POST", "/lab/kill/replica_1")[0] == 404
     assert service.ask("POST", "/lab/fault/replica_1", b"crash()")[0] == 404
