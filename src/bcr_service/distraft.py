@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bcr_service import calls
+from bcr_service.access import Application, guarded, token_in
 from bcr_service.bodies import body_of
 from bcr_service.gateway import GatewayState
 from bcr_service.key_path import key_in
@@ -25,17 +26,20 @@ from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
 from bcr_service.problems import Problem
 from bcr_service.protocol_views import STATES
-from bcr_service.service_files import Listener
+from bcr_service.service_files import Address, Listener
 
 PRETTY_VARIABLE = "DISTRAFT_PRETTY_PRINT_RESPONSES"
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
+_NAMED = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]*)?", re.ASCII)  # the host of a call
+EVERYWHERE = {"0.0.0.0", "::"}
 YES = {"true", "1", "t", "y", "yes"}
 
 
-def application(gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
+def application(gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> Application:
     """The ASGI application of one server."""
     server = DistRaftServer(gateway, asking, metrics, listener)
-    return Starlette(
+    token = token_in(gateway.own.files)
+    routed = Starlette(
         routes=[
             Route("/", server.status, methods=["GET"]),
             Route("/stop", server.stop, methods=["GET"]),
@@ -43,8 +47,17 @@ def application(gateway: GatewayState, asking: Asking, metrics: Metrics, listene
             Route("/{key}", server.get, methods=["GET"]),
             Route("/{key}", server.set, methods=["POST"]),
         ],
-        middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])],
     )
+    # Outside of the token: a browser asks without it whether a page may show it, and hides answers that do not let the page see them.
+    return CORSMiddleware(guarded(routed, token, ()), allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+
+
+def _reached_by(request: Request, address: Address) -> Address:
+    """The address for this caller: of a server that listens at every address of its machine, the one that the caller has used."""
+    if address.host not in EVERYWHERE:
+        return address
+    named = _NAMED.fullmatch(request.headers.get("host", ""))
+    return Address(named[1].strip("[]") if named else request.scope["server"][0], address.port)
 
 
 class DistRaftServer:
@@ -105,7 +118,9 @@ class DistRaftServer:
         if leader == self._listener:
             return None
         self._metrics.called(request.method, status)
-        return RedirectResponse(str(request.url.replace(netloc=str(leader.address))), status)
+        path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
+        address = _reached_by(request, leader.address)
+        return RedirectResponse(f"{request.scope['scheme']}://{address}{path}{'?' if query else ''}{query}", status)
 
     def _leader(self) -> Listener | None:
         """Who leads as far as this server knows, which knows of nobody while it is down."""
@@ -137,7 +152,7 @@ class DistRaftServer:
             "term": told.term,
             "next_index": {names[number]: index for number, index in told.next_index.items() if number in names},
             "match_index": {names[number]: index for number, index in told.match_index.items() if number in names},
-            "members": {each.name: [each.address.host, each.address.port] * 2 for each in self._members()},
+            "members": {each.name: [*msgspec.structs.astuple(_reached_by(request, each.address))] * 2 for each in self._members()},
         }
         return self._response_of({"ok": True, "status": status}, 200, request)
 

@@ -209,9 +209,7 @@ def _port(listener: Listener, gateway: GatewayState, asking: Asking, metrics: Me
         return ZattPort(gateway, asking, listener)
     module = import_module(f"bcr_service.{'app' if listener.kind == HTTP else listener.kind}")
     app: Application = module.application(gateway, asking, metrics, listener)
-    token = token_in(gateway.own.files)
-    if token is not None:
-        app = guarded(app, token, OPEN if listener.kind == HTTP else ())
-    elif listener.kind != "distraft":  # whose servers are for the pages of all sites
-        app = for_own_pages(app, {listener.address.host})
+    if listener.kind != "distraft":  # whose servers are for the pages of all sites, and look at the token behind that
+        token = token_in(gateway.own.files)
+        app = for_own_pages(app, {listener.address.host}) if token is None else guarded(app, token, OPEN if listener.kind == HTTP else ())
     return http_port(app, gateway)

@@ -1,7 +1,11 @@
 """Who may call: TLS with the service's certificate, the token, and files that cannot be used are told before anything starts."""
 
+import contextlib
+import http.client
 import json
 import os
+import re
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -19,7 +23,8 @@ from bcr_service.service_files import parse_service
 TOKEN = "a-token-of-a-test-0123456789"
 FILE = """durable = off
 gateway[0] = 127.0.0.1:0
-distraft[0] = 127.0.0.1:0
+distraft[0] = 0.0.0.0:0
+distraft[1] = 0.0.0.0:0
 tls_certificate = own.pem
 tls_key = own.key
 token_file = own.token
@@ -84,6 +89,35 @@ def test_whoever_does_not_is_told_so_and_nothing_else(closed, shown, path):
     status, headers, body = running.ask("GET", path, headers={} if shown is None else {"authorization": shown}, token=None)
     assert (status, headers["www-authenticate"], headers.get_content_type()) == (401, "Bearer", "application/problem+json")
     assert json.loads(body)["definite"] is True
+
+
+def test_a_page_may_ask_whether_it_may_show_the_token(closed):
+    """A browser asks so without the token, and was told 401."""
+    running, _ = closed
+    url, page = f"https://127.0.0.1:{running.ports('distraft')[0]}", {"origin": "https://viewer.example"}
+    asked = page | {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    status, headers, _ = running.ask("OPTIONS", "/secret", headers=asked, url=url, token=None)
+    assert (status, headers["access-control-allow-origin"], headers["access-control-allow-headers"]) == (200, "*", "authorization")
+    refused = running.ask("GET", "/secret", headers=page, url=url, token=None)
+    assert (refused[0], refused[1]["access-control-allow-origin"]) == (401, "*")
+
+
+@pytest.mark.parametrize("host", ["localhost:5001", "store.example", "[::1]:5001"])
+def test_a_server_that_listens_everywhere_sends_callers_on_under_the_name_that_they_have_used(closed, host):
+    """It sent them to 0.0.0.0, of another machine also."""
+    running, _ = closed
+    _, other = running.ports("distraft")
+    status, headers, _ = call_without_following(other, "/colour?x=1", host)
+    name = re.sub(r":\d+$", "", host)
+    assert (status, headers["location"]) == (302, f"https://{name}:{running.ports('distraft')[0]}/colour?x=1")
+
+
+def call_without_following(port, path, host):
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=ssl._create_unverified_context())
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"host": host, "authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
 
 
 def test_dialects_ask_for_the_token_too(closed):
