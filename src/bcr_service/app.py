@@ -26,7 +26,7 @@ from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
 from bcr_service.problems import TYPE, Problem, unforeseen
 from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
-from bcr_service.streams import EventStream, comment, event
+from bcr_service.streams import EventStream, comment, event, head
 from bcr_service.watching import Watching
 
 HEARTBEAT_S = 10.0
@@ -237,6 +237,8 @@ class Http:
 
     async def events(self, request: Request) -> Response:
         """What happens to the chain, as it happens (SSE); `Last-Event-ID` goes on behind that one, or says why not."""
+        if request.method == "HEAD":
+            return head()
         last = request.headers.get("last-event-id") or query_in(request.scope).get("after", "")
         events = self._gateway.events
         number = events.number_of(last) if last else 0
@@ -263,6 +265,8 @@ class Http:
 
         Where it cannot be looked at, `problem` says why, once; where there is too much to look at, that is the end.
         """
+        if request.method == "HEAD":
+            return head()
         watched = await self._watching.join(query_in(request.scope).get("prefix", ""))
         try:
             listener = self._gateway.events.listen()

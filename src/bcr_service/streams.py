@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "text/event-stream"
+HEADERS = {"cache-control": "no-store"}
 
 
 def event(kind: str, data: str, identity: str = "") -> bytes:
@@ -23,7 +24,7 @@ class EventStream(StreamingResponse):
     """Tells these blocks; `close` is called when nobody listens any more, also where nothing has been told."""
 
     def __init__(self, blocks: AsyncIterator[bytes], close: Callable[[], object]) -> None:
-        super().__init__(blocks, media_type=MEDIA_TYPE, headers={"cache-control": "no-store"})
+        super().__init__(blocks, media_type=MEDIA_TYPE, headers=HEADERS)
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,3 +32,13 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._close()
+
+
+def head() -> Response:
+    """What HEAD is told of a stream: it has no body that could go on."""
+    return StreamingResponse(_nothing(), media_type=MEDIA_TYPE, headers=HEADERS)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for each in ():
+        yield each

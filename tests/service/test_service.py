@@ -1,6 +1,7 @@
 """The service as its callers meet it: over HTTP, from its start to its end."""
 
 import contextlib
+import http.client
 import json
 import os
 import random
@@ -152,6 +153,18 @@ def test_a_watch_tells_what_is_there_and_then_what_changes(service):
     assert [(kind, event["key"], event.get("value")) for kind, event in told] == [
         ("put", "looked-at/a", {"x": 1}), ("put", "looked-at/b", 2), ("delete", "looked-at/a", None),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/events", "/watch?prefix=none/"])
+def test_the_head_of_a_stream_ends(service, path):
+    """On a connection that goes on: the next call is answered."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+    with contextlib.closing(connection):
+        for method, asked, kind in (("HEAD", path, "text/event-stream"), ("GET", "/livez", "text/plain")):
+            connection.request(method, asked)
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, kind)
+            answer.read()
 
 
 # -- about the service
