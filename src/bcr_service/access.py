@@ -28,6 +28,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+def uncounted(_method: str, _status: int) -> None:
+    """Nobody counts who is refused."""
+
+
 class Unusable(Exception):
     """A certificate, a key or a token that cannot be used; the text says which, and why."""
 
@@ -81,8 +85,10 @@ def token_in(files: Mapping[str, str]) -> str | None:
     return token
 
 
-def guarded(app: Application, token: str | None, for_everybody: Collection[str]) -> Application:
-    """The application, for those only who show the token, where there is one, but for some paths."""
+def guarded(
+    app: Application, token: str | None, for_everybody: Collection[str], called: Callable[[str, int], object] = uncounted
+) -> Application:
+    """The application, for those only who show the token, where there is one, but for some paths; `called` counts the others."""
     if token is None:
         return app
     wanted = b"bearer " + token.encode()
@@ -92,17 +98,18 @@ def guarded(app: Application, token: str | None, for_everybody: Collection[str])
             await app(scope, receive, send)
         else:
             problem = Problem(401, "this service takes calls with its token only: Authorization: Bearer …")
+            called(scope["method"], problem.status)
             await _refuse(send, problem, (b"www-authenticate", b"Bearer"))
 
     return guard
 
 
-def for_own_pages(app: Application, own_names: Collection[str]) -> Application:
+def for_own_pages(app: Application, own_names: Collection[str], called: Callable[[str, int], object] = uncounted) -> Application:
     """The application, for programs and for the pages that it serves itself: not for those of other sites in a browser on this machine.
 
     Whoever has no token is served because it is on this machine, and so is a browser, whatever site has its pages from. A page of another
     site says so by `Origin` where it changes something; one that has brought its own name to this address (DNS rebinding) has that name
-    in `Host`. Programs send no `Origin`, and name this machine, or nothing, as host.
+    in `Host`. Programs send no `Origin`, and name this machine, or nothing, as host. `called` counts those who are not served.
     """
     names = {name.encode().lower() for name in own_names}
     known: set[bytes] = set()  # hosts that were looked at before
@@ -116,10 +123,12 @@ def for_own_pages(app: Application, own_names: Collection[str]) -> Application:
                 origin = value
         if host is not None and host not in known:
             if not _is_of_this_machine(host, names):
+                called(scope["method"], 421)
                 return _refuse(send, Problem(421, MISDIRECTED))
             if len(known) < MOST_KNOWN:
                 known.add(host)
         if origin is not None and scope["method"] not in READING and not _is_from(origin, host):
+            called(scope["method"], 403)
             return _refuse(send, Problem(403, f"a page of {origin[:100].decode('latin-1')} may change nothing here"))
         return app(scope, receive, send)
 

@@ -63,7 +63,7 @@ def application(gateway: GatewayState, asking: Asking, metrics: Metrics, _listen
     ]
     if gateway.own.is_lab:
         routes.append(Route("/lab/{path:path}", http.told(http.lab), methods=["POST"]))
-    others = Starlette(routes=routes, exception_handlers={HTTPException: _on_http_exception})
+    others = Starlette(routes=routes, exception_handlers={HTTPException: http.not_routed})
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         # Most calls are of one key, and the way through the framework would be a quarter of what such a call costs here.
@@ -75,12 +75,6 @@ def application(gateway: GatewayState, asking: Asking, metrics: Metrics, _listen
             await others(scope, receive, send)
 
     return serve
-
-
-async def _on_http_exception(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    problem = Problem(error.status_code, str(error.detail), headers=error.headers)
-    return _response_of(problem)
 
 
 def _response_of(problem: Problem) -> Response:
@@ -112,6 +106,12 @@ class Http:
             return response
 
         return handle
+
+    async def not_routed(self, request: Request, error: Exception) -> Response:
+        """The answer where there is no such path, or no such method of it."""
+        assert isinstance(error, HTTPException)
+        self._metrics.called(request.method, error.status_code)
+        return _response_of(Problem(error.status_code, str(error.detail), headers=error.headers))
 
     # -- the store
 

@@ -35,9 +35,9 @@ EVERYWHERE = {"0.0.0.0", "::"}
 YES = {"true", "1", "t", "y", "yes"}
 
 
-def application(gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> Application:
+def application(gateway: GatewayState, asking: Asking, _metrics: Metrics, listener: Listener) -> Application:
     """The ASGI application of one server."""
-    server = DistRaftServer(gateway, asking, metrics, listener)
+    server = DistRaftServer(gateway, asking, listener)
     token = token_in(gateway.own.files)
     routed = Starlette(
         routes=[
@@ -63,10 +63,9 @@ def _reached_by(request: Request, address: Address) -> Address:
 class DistRaftServer:
     """One server, as its callers know it."""
 
-    def __init__(self, gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> None:
+    def __init__(self, gateway: GatewayState, asking: Asking, listener: Listener) -> None:
         self._gateway = gateway
         self._asking = asking
-        self._metrics = metrics
         self._listener = listener
         self._indent = 2 if os.environ.get(PRETTY_VARIABLE, "").strip().lower() in YES else None
 
@@ -80,15 +79,15 @@ class DistRaftServer:
         try:
             key = key_in(request).strip()
             if not key:
-                return self._refused("empty key", 503, request)
+                return self._refused("empty key", 503)
             settled = await self._asking.ask((calls.get(key),), LIMIT_MS)
         except Problem as problem:
-            return self._failed(problem, request)
+            return self._failed(problem)
         found = calls.got(settled.results[0])
         try:
-            return self._response_of({"ok": True, "key": key, "value": None if found is None else json.loads(found[0])}, 200, request)
+            return self._response_of({"ok": True, "key": key, "value": None if found is None else json.loads(found[0])}, 200)
         except ValueError as error:  # a number that Python does not read, or writes as none
-            return self._refused(f"system error: {error}", 503, request)
+            return self._refused(f"system error: {error}", 503)
 
     async def set(self, request: Request) -> Response:
         """Write the form's `value` to a key."""
@@ -99,25 +98,24 @@ class DistRaftServer:
             key = key_in(request).strip()
             form = parse_qs((await body_of(request)).decode(), keep_blank_values=True, max_num_fields=100, errors="strict")
             if "value" not in form:
-                return self._refused("system error: the form has no value", 503, request)
+                return self._refused("system error: the form has no value", 503)
             value = form["value"][0].strip()
             if not key or not value:
-                return self._refused("empty key or value", 503, request)
+                return self._refused("empty key or value", 503)
             await self._asking.ask((calls.put(key, json.dumps(value).encode(), None),), LIMIT_MS)
         except Problem as problem:
-            return self._failed(problem, request)
+            return self._failed(problem)
         except (UnicodeDecodeError, ValueError, ClientDisconnect) as error:
-            return self._refused(f"system error: no form: {error}", 503, request)
-        return self._response_of({"ok": True, "key": key, "value": value}, 200, request)
+            return self._refused(f"system error: no form: {error}", 503)
+        return self._response_of({"ok": True, "key": key, "value": value}, 200)
 
     def _elsewhere(self, request: Request, status: int) -> Response | None:
         """The leader's address, where this server is not it; that there is none."""
         leader = self._leader()
         if leader is None:
-            return self._refused("no leader", 503, request)
+            return self._refused("no leader", 503)
         if leader == self._listener:
             return None
-        self._metrics.called(request.method, status)
         path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
         address = _reached_by(request, leader.address)
         return RedirectResponse(f"{request.scope['scheme']}://{address}{path}{'?' if query else ''}{query}", status)
@@ -154,30 +152,29 @@ class DistRaftServer:
             "match_index": {names[number]: index for number, index in told.match_index.items() if number in names},
             "members": {each.name: [*msgspec.structs.astuple(_reached_by(request, each.address))] * 2 for each in self._members()},
         }
-        return self._response_of({"ok": True, "status": status}, 200, request)
+        return self._response_of({"ok": True, "status": status}, 200)
 
-    async def stop(self, request: Request) -> Response:
+    async def stop(self, _request: Request) -> Response:
         """Take no calls any more; what stands beside it may end too, as the protocol and the laboratory have it."""
         self._gateway.switch(self._listener, is_up=False)
-        return self._response_of({"ok": True}, 200, request)
+        return self._response_of({"ok": True}, 200)
 
-    async def start(self, request: Request) -> Response:
+    async def start(self, _request: Request) -> Response:
         """Take calls again."""
         self._gateway.switch(self._listener, is_up=True)
-        return self._response_of({"ok": True}, 200, request)
+        return self._response_of({"ok": True}, 200)
 
     # -- answers
 
-    def _failed(self, problem: Problem, request: Request) -> Response:
+    def _failed(self, problem: Problem) -> Response:
         """Beyond the published statuses: 504 where it may have happened."""
-        return self._refused(f"system error: {problem.detail}", 504 if problem.status == 504 else 503, request)
+        return self._refused(f"system error: {problem.detail}", 504 if problem.status == 504 else 503)
 
-    def _refused(self, error: str, status: int, request: Request) -> Response:
-        return self._response_of({"ok": False, "error": error}, status, request)
+    def _refused(self, error: str, status: int) -> Response:
+        return self._response_of({"ok": False, "error": error}, status)
 
-    def _response_of(self, told: Mapping[str, Any], status: int, request: Request) -> Response:
+    def _response_of(self, told: Mapping[str, Any], status: int) -> Response:
         text = json.dumps(told, ensure_ascii=False, indent=self._indent, sort_keys=True, allow_nan=False)
         # Half of a surrogate pair stays an escape; JSON has no other place for one.
         body = _HALF_OF_A_PAIR.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode()
-        self._metrics.called(request.method, status)
         return Response(body + b"\n", status, media_type="application/json")

@@ -27,9 +27,9 @@ STATES = {FOLLOWER: 0, PRE_CANDIDATE: 1, CANDIDATE: 1, LEADER: 2}  # as these no
 REACHABLE, UNREACHABLE = 2, 0  # of a partner, as these nodes tell it
 
 
-def application(gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> Starlette:
+def application(gateway: GatewayState, asking: Asking, _metrics: Metrics, listener: Listener) -> Starlette:
     """The ASGI application of one node."""
-    node = Node(gateway, asking, metrics, listener)
+    node = Node(gateway, asking, listener)
     return Starlette(
         routes=[
             Route(KEY_PATH, node.get, methods=["GET"]),
@@ -52,10 +52,9 @@ def _unread(_number: str) -> None:
 class Node:
     """One node, as its callers know it."""
 
-    def __init__(self, gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> None:
+    def __init__(self, gateway: GatewayState, asking: Asking, listener: Listener) -> None:
         self._gateway = gateway
         self._asking = asking
-        self._metrics = metrics
         self._listener = listener
 
     async def get(self, request: Request) -> Response:
@@ -63,14 +62,13 @@ class Node:
         try:
             settled = await self._asking.ask((calls.get(key_in(request)),), LIMIT_MS)
         except Problem as problem:
-            return self._response_of(request, problem.status, problem.detail)
+            return self._response_of(problem.status, problem.detail)
         found = calls.got(settled.results[0])
         if found is None:
-            return self._response_of(request, 404)
+            return self._response_of(404)
         value = json.loads(found[0], parse_int=_unread)  # which may have more digits than Python reads
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            return self._response_of(request, 400)
-        self._metrics.called(request.method, 200)
+            return self._response_of(400)
         return Response(json.dumps(value).encode(), media_type="application/json")
 
     async def post(self, request: Request) -> Response:
@@ -81,12 +79,12 @@ class Node:
             await self._asking.ask((operation,), LIMIT_MS)
         except Problem as problem:
             text = problem.detail if problem.status != 409 else calls.VALUE_NOT_VALID
-            return self._response_of(request, 400 if problem.status == 409 else problem.status, text)
+            return self._response_of(400 if problem.status == 409 else problem.status, text)
         except ClientDisconnect:
-            return self._response_of(request, 400, calls.NOT_VALID)
-        return self._response_of(request, 204)
+            return self._response_of(400, calls.NOT_VALID)
+        return self._response_of(204)
 
-    async def status(self, request: Request) -> Response:
+    async def status(self, _request: Request) -> Response:
         """How the node is; of the chain a term is a configuration, and the log counts its slots."""
         members = self._gateway.own.members("keyvalue")
         partners = [each for each in members if each != self._listener]
@@ -114,8 +112,7 @@ class Node:
             },
             "uptime": int(self._gateway.uptime_s()),
         }
-        return self._response_of(request, 200, str(told))
+        return self._response_of(200, str(told))
 
-    def _response_of(self, request: Request, status: int, text: str = "") -> Response:
-        self._metrics.called(request.method, status)
+    def _response_of(self, status: int, text: str = "") -> Response:
         return Response(text.encode() if text else None, status, media_type=TEXT if text else None)

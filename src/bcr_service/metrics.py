@@ -1,11 +1,13 @@
 """What a gateway counts, as Prometheus reads it."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from bcr_service.access import Application, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from bcr_service.gateway import GatewayState
@@ -20,7 +22,12 @@ class Metrics:
     def __init__(self, gateway: "GatewayState") -> None:
         self._registry = CollectorRegistry()
         self._counted: dict[tuple[str, int], Counter] = {}
-        self._calls = Counter("bcr_http_requests", "Calls answered, by method and status", ["method", "status"], registry=self._registry)
+        self._calls = Counter(
+            "bcr_http_requests",
+            "Calls answered, by method (zatt has one of its own) and status; what is no call of HTTP is none",
+            ["method", "status"],
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "bcr_ask_seconds", "From a call to the answer of those who serve", buckets=BUCKETS, registry=self._registry
         )
@@ -39,6 +46,20 @@ class Metrics:
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
+
+
+def counted(app: Application, called: Callable[[str, int], object]) -> Application:
+    """The application, with all that it answers counted, whoever in it does."""
+
+    async def count(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                called(scope["method"], message["status"])
+            await send(message)
+
+        await app(scope, receive, sent)
+
+    return count
 
 
 class _Chain(Collector):

@@ -17,7 +17,7 @@ from bcr_service.access import OPEN, Application, for_own_pages, guarded, tls_co
 from bcr_service.bodies import IS_WHOLE
 from bcr_service.door import MOST_CONNECTIONS, Door, GuestProtocol, places_of_each
 from bcr_service.gateway import GatewayState
-from bcr_service.metrics import Metrics
+from bcr_service.metrics import Metrics, counted
 from bcr_service.outcomes import Asking
 from bcr_service.service_files import HTTP, Listener
 
@@ -206,10 +206,13 @@ def _port(listener: Listener, gateway: GatewayState, asking: Asking, metrics: Me
     if listener.kind == "zatt":
         from bcr_service.zatt import ZattPort
 
-        return ZattPort(gateway, asking, listener)
+        return ZattPort(gateway, asking, metrics, listener)
     module = import_module(f"bcr_service.{'app' if listener.kind == HTTP else listener.kind}")
     app: Application = module.application(gateway, asking, metrics, listener)
+    token = token_in(gateway.own.files)
+    own, called = {listener.address.host}, metrics.called
+    if listener.kind == HTTP:  # which counts what it answers: it is asked more than the others
+        return http_port(for_own_pages(app, own, called) if token is None else guarded(app, token, OPEN, called), gateway)
     if listener.kind != "distraft":  # whose servers are for the pages of all sites, and look at the token behind that
-        token = token_in(gateway.own.files)
-        app = for_own_pages(app, {listener.address.host}) if token is None else guarded(app, token, OPEN if listener.kind == HTTP else ())
-    return http_port(app, gateway)
+        app = for_own_pages(app, own) if token is None else guarded(app, token, ())
+    return http_port(counted(app, called), gateway)

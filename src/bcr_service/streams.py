@@ -40,5 +40,6 @@ def head() -> Response:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for each in ():
+    no_blocks: tuple[bytes, ...] = ()
+    for each in no_blocks:
         yield each

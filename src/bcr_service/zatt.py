@@ -22,13 +22,15 @@ from bcr_service import calls
 from bcr_service.bodies import BUFFER, Full, Late
 from bcr_service.door import Guest, GuestProtocol
 from bcr_service.gateway import GatewayState
+from bcr_service.metrics import Metrics
 from bcr_service.outcomes import LIMIT_MS, Asking
-from bcr_service.problems import INDEFINITE, Problem
+from bcr_service.problems import INDEFINITE, Problem, unforeseen
 from bcr_service.protocol_views import STATES
 from bcr_service.service_files import Listener
 from bcr_service.status import status_of
 from bcr_service.watching import look
 
+METHOD = "zatt"  # as which its messages are counted
 MESSAGE_LIMIT_S = 10.0  # for the map to be there
 MOST_READING = 8  # connections that may have the whole dictionary in memory at once
 READ_BYTES = 1 << 16
@@ -53,8 +55,9 @@ class Conversation(asyncio.StreamReaderProtocol, GuestProtocol):
 class ZattPort:
     """Serves the dialect on one socket."""
 
-    def __init__(self, gateway: GatewayState, asking: Asking, listener: Listener) -> None:
+    def __init__(self, gateway: GatewayState, asking: Asking, metrics: Metrics, listener: Listener) -> None:
         self._gateway = gateway
+        self._metrics = metrics
         self._listener = listener
         self._asking = asking
         self._connections: set[asyncio.Task[None]] = set()
@@ -91,6 +94,7 @@ class ZattPort:
             writer.transport.abort()
             return
         except (ValueError, Full, msgpack.UnpackException) as error:
+            self._metrics.called(METHOD, 400)
             await _tell(writer, _failed(f"no MessagePack map: {error or type(error).__name__}"))
             return
         if asked is None:
@@ -103,11 +107,17 @@ class ZattPort:
             await _tell(writer, await self._answer(asked))
 
     async def _answer(self, asked: Any) -> Mapping[str, Any]:
-        """What becomes of a map."""
+        """What becomes of a map, counted with the status that it would have over HTTP."""
         try:
-            return await self._outcome_of(asked)
-        except Problem as problem:
-            return _failed(problem.detail, definite=problem.status not in INDEFINITE)
+            answer = await self._outcome_of(asked)
+            self._metrics.called(METHOD, 200 if answer["success"] else 400)
+            return answer
+        except Problem as found:
+            problem = found
+        except Exception as error:
+            problem = unforeseen(error)
+        self._metrics.called(METHOD, problem.status)
+        return _failed(problem.detail, definite=problem.status not in INDEFINITE)
 
     async def _outcome_of(self, asked: Any) -> Mapping[str, Any]:
         kind = asked.get("type") if isinstance(asked, dict) else None

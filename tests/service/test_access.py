@@ -91,6 +91,12 @@ def test_whoever_does_not_is_told_so_and_nothing_else(closed, shown, path):
     assert json.loads(body)["definite"] is True
 
 
+def test_who_is_refused_for_want_of_the_token_is_counted(closed):
+    running, _ = closed
+    assert running.ask("DELETE", "/keys/secret", token=None)[0] == 401
+    assert 'bcr_http_requests_total{method="DELETE",status="401"} 1.0' in running.ask("GET", "/metrics")[2].decode()
+
+
 def test_a_page_may_ask_whether_it_may_show_the_token(closed):
     """A browser asks so without the token, and was told 401."""
     running, _ = closed

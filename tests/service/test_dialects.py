@@ -374,6 +374,35 @@ def test_a_server_of_zatt_says_how_it_is(family):
     assert told["diagnostic"]["t"] == 1
 
 
+def test_what_dialects_answer_is_counted_also_where_no_route_or_nobody_foresaw_it(family):
+    def counted():
+        lines = family.ask("GET", "/metrics")[2].decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line.startswith("bcr_http_requests_total")}
+
+    before = counted()
+    node, server = family.ports("keyvalue")[0], family.ports("distraft")[0]
+    assert call(node, "PUT", "/nowhere", b"1")[0] == call(server, "PUT", "/colour", b"1")[0] == 405
+    assert family.ask("PATCH", "/keys/x", b"1")[0] == 405
+    assert family.ask("GET", "/nowhere")[0] == 404
+    assert family.ask("GET", "/livez", headers={"host": "elsewhere.example"})[0] == 421
+    assert family.ask("DELETE", "/keys/x", headers={"origin": "http://elsewhere.example"})[0] == 403
+    port = Dictionary(family.ports("zatt")[:1])
+    assert [port.ask(message)["success"] for message in ({"type": "get"}, {"type": "none"}, [5])] == [True, False, False]
+    after = counted()
+    expected = {
+        ("PUT", 405): 2,
+        ("PATCH", 405): 1,
+        ("GET", 404): 1,
+        ("GET", 421): 1,
+        ("DELETE", 403): 1,
+        ("zatt", 200): 1,
+        ("zatt", 400): 2,
+    }
+    for (method, status), times in expected.items():
+        line = f'bcr_http_requests_total{{method="{method}",status="{status}"}}'
+        assert after[line] - before.get(line, 0) == times, line
+
+
 # -- the key-value assignment
 
 

@@ -69,6 +69,7 @@ def test_an_error_that_nobody_has_foreseen_is_a_problem_and_may_have_happened(in
     status, headers, body = interface.ask("PUT", "/keys/x", b"1")
     assert (status, headers["content-type"], json.loads(body)["definite"]) == (500, "application/problem+json", False)
     assert "a fault of a gateway's" in capfd.readouterr().err
+    assert b'bcr_http_requests_total{method="PUT",status="500"} 1.0' in interface.metrics.text()
 
 
 # -- text
