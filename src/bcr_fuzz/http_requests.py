@@ -36,7 +36,7 @@ ODD_HEADERS = (
     ("if-match", '"0.0.0"'), ("if-match", "*"), ("if-match", '"' + "9" * 18 + '.0.0"'), ("if-match", "x" * 9_000), ("if-none-match", "*"),
     ("if-none-match", '"1.2.3"'), ("if-none-match", '"'), ("accept", "application/json"), ("accept", "\xff"), ("content-type", "text/\xe9; charset=nonsense"),
     ("content-type", "application/x-www-form-urlencoded"), ("authorization", "Bearer"), ("authorization", "Bearer " + "x" * 300), ("authorization", "Basic eDp4"),
-    ("authorization", "\xff\xfe"), ("last-event-id", "0"), ("last-event-id", "\xb2"), ("last-event-id", "9" * 40), ("range", "bytes=0-1"), ("origin", "null"),
+    ("authorization", "\xff\xfe"), ("last-event-id", "0"), ("last-event-id", "\xb2"), ("last-event-id", "9" * 40), ("proof", "1"), ("proof-nonce", "\xff"), ("range", "bytes=0-1"), ("origin", "null"),
     ("access-control-request-method", "PUT"), ("cookie", "a=" + "b" * 5_000), ("x", "a" * 70_000), ("x\0", "a"), ("", "a"), ("x", "a\r\n folded"), ("x y", "z"),
     ("content-encoding", "gzip"), ("te", "trailers"), ("forwarded", "for=[::1]"), ("x-forwarded-proto", "javascript"),
 )  # fmt: skip

@@ -1,7 +1,9 @@
 """The HTTP interface of a gateway; src/bcr_service/openapi.yaml is its description, and served with it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,18 +14,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from bcr.objects.operation import Operation
+from bcr.objects.store_operations import ABSENT, Condition
 from bcr.raft.changes import ADD, REMOVE, TRANSFER
 from bcr_service import calls
 from bcr_service.access import Application
 from bcr_service.bodies import body_of
-from bcr_service.calls import etag
 from bcr_service.desk import Settled
 from bcr_service.gateway import GatewayState
-from bcr_service.key_path import KEY_PATH, KEY_PREFIX, key_in, query_in
+from bcr_service.key_path import KEY_PATH, KEY_PREFIX, fields_in, key_in, query_in
 from bcr_service.metrics import CONTENT_TYPE, Metrics
 from bcr_service.outcomes import Asking, limit_in, nonce_in, proof_of
 from bcr_service.pages import LIVE_PAGE, api_page, openapi_json
-from bcr_service.problems import TYPE, Problem, unforeseen
+from bcr_service.preconditions import MATCH, NONE_MATCH, LookFirst, Preconditions, etag, preconditions_in
+from bcr_service.problems import INDEFINITE, TYPE, Problem, unavailable, unforeseen
 from bcr_service.service_files import Listener
 from bcr_service.status import as_text, is_ready, status_of
 from bcr_service.streams import EventStream, comment, event, head
@@ -32,6 +36,8 @@ from bcr_service.watching import Watching
 HEARTBEAT_S = 10.0
 NOT_RESUMED = "the service has started again since, or no longer has what came behind that event: this is all that there is"
 JSON = "application/json"
+CONDITION_FAILED = 412
+MOST_LOOKS = 3  # for a write whose condition the store does not have
 TOO_MUCH = 413  # behind which nothing can be told by itself again
 KEY_METHODS = ("GET", "PUT", "DELETE", "POST")
 PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -81,6 +87,11 @@ def _response_of(problem: Problem) -> Response:
     return Response(problem.body(), problem.status, headers=problem.headers, media_type=TYPE)
 
 
+def _left_ms(end_s: float) -> int:
+    """Until then, one at the least."""
+    return max(1, int(1000 * (end_s - asyncio.get_running_loop().time())))
+
+
 class Http:
     """The handlers of the routes."""
 
@@ -117,19 +128,21 @@ class Http:
 
     async def key(self, request: Request) -> Response:
         """Everything about one key."""
-        key = key_in(request)
-        query = query_in(request.scope)
+        body = (
+            await body_of(request) if request.method in ("PUT", "POST") else b""
+        )  # before anything is answered, or who sends may not see it
+        key, query, fields = key_in(request), query_in(request.scope), fields_in(request.scope)
+        preconditions = preconditions_in(fields)
+        nonce, limit_ms = self._nonce_in(query, fields), limit_in(query)
         if request.method in ("GET", "HEAD"):
-            return await self._get(key, request.headers, query)
-        condition = calls.condition_in(request.headers)
+            return await self._get(key, preconditions, limit_ms, nonce)
         if request.method == "DELETE":
-            operation = calls.delete(key, condition)
+            make = partial(calls.delete, key)
         elif request.method == "PUT":
-            operation = calls.put(key, await body_of(request), condition)
+            make = partial(calls.put, key, body)
         else:
-            operation = calls.posted(key, await body_of(request), condition)
-        nonce = self._nonce_in(query)
-        settled = await self._asking.ask((operation,), limit_in(query), nonce)
+            make = partial(calls.posted, key, body)
+        settled = await self._written(key, make, preconditions, limit_ms, nonce)
         version = calls.written(settled.results[0])
         if nonce is not None:
             return self._proved({"version": version}, settled, nonce, version)
@@ -138,26 +151,55 @@ class Http:
         headers = {} if request.method == "DELETE" else {"etag": etag(version)}
         return Response(None, 204, headers=headers)
 
-    async def _get(self, key: str, headers: Mapping[str, str], query: dict[str, str]) -> Response:
-        nonce = self._nonce_in(query)
-        settled = await self._asking.ask((calls.get(key),), limit_in(query), nonce)
-        found = calls.got(settled.results[0])
-        if nonce is not None:
-            value = msgspec.Raw(b"null" if found is None else found[0].encode())
+    async def _written(
+        self, key: str, make: Callable[[Condition], Operation], preconditions: Preconditions | None, limit_ms: int, nonce: str | None
+    ) -> Settled:
+        """What became of a write. Where the store has no condition like these, it is that the version is still the one that was looked at."""
+        if preconditions is None:
+            return await self._asking.ask((make(None),), limit_ms, nonce)
+        condition = preconditions.condition()
+        if not isinstance(condition, LookFirst):
+            return await self._asking.ask((make(condition),), limit_ms, nonce)
+        end_s = asyncio.get_running_loop().time() + limit_ms / 1000
+        for _ in range(MOST_LOOKS):
+            try:
+                looked = await self._asking.ask((calls.get(key),), _left_ms(end_s))
+            except Problem as problem:
+                raise (unavailable(f"not written: {problem.detail}") if problem.status in INDEFINITE else problem) from None
+            found = calls.got(looked.results[0])
             version = None if found is None else found[1]
-            return self._proved({"value": value, "version": version}, settled, nonce, version)
-        if found is None:
+            if preconditions.failing(None if version is None else etag(version)):
+                raise calls.condition_failed(version)
+            try:
+                return await self._asking.ask((make(ABSENT if version is None else version),), _left_ms(end_s), nonce)
+            except Problem as problem:
+                if problem.status != CONDITION_FAILED:
+                    raise  # else somebody has written meanwhile
+        raise unavailable("others write at this key at the same time")
+
+    async def _get(self, key: str, preconditions: Preconditions | None, limit_ms: int, nonce: str | None) -> Response:
+        settled = await self._asking.ask((calls.get(key),), limit_ms, nonce)
+        found = calls.got(settled.results[0])
+        if found is None and nonce is None:
             raise Problem(404, "no value stands at this key")
-        value_text, version = found
-        tag = etag(version)
-        if tag in headers.get("if-none-match", ""):
-            return Response(None, 304, headers={"etag": tag})
-        return Response(value_text.encode(), headers={"etag": tag}, media_type=JSON)
+        value_text, version = found or ("null", None)
+        tag = None if version is None else etag(version)
+        failing = None if preconditions is None else preconditions.failing(tag)
+        if failing == NONE_MATCH:
+            return Response(None, 304, headers={} if tag is None else {"etag": tag})
+        if failing == MATCH:
+            failed = calls.condition_failed(version)
+            if nonce is not None:
+                failed.more["proof"] = proof_of(settled, nonce)
+            raise failed
+        if nonce is not None:
+            return self._proved({"value": msgspec.Raw(value_text.encode()), "version": version}, settled, nonce, version)
+        return Response(value_text.encode(), headers={} if tag is None else {"etag": tag}, media_type=JSON)
 
     async def list_keys(self, request: Request) -> Response:
         """The keys that begin with a prefix."""
         query = query_in(request.scope)
-        nonce = self._nonce_in(query)
+        nonce = self._nonce_in(query, fields_in(request.scope))
         settled = await self._asking.ask((calls.listing(query),), limit_in(query), nonce)
         if nonce is not None:
             return self._proved({"listing": msgspec.Raw(settled.results[0].encode())}, settled, nonce, None)
@@ -166,7 +208,7 @@ class Http:
     async def transact(self, request: Request) -> Response:
         """Several operations that happen together or not at all."""
         query = query_in(request.scope)
-        nonce = self._nonce_in(query)
+        nonce = self._nonce_in(query, fields_in(request.scope))
         operations = calls.transaction(await body_of(request))
         settled = await self._asking.ask(operations, limit_in(query), nonce)
         results = [msgspec.Raw(result.encode()) for result in settled.results[: len(operations)]]
@@ -174,8 +216,8 @@ class Http:
             return self._proved({"results": results}, settled, nonce, None)
         return Response(msgspec.json.encode({"results": results}), media_type=JSON)
 
-    def _nonce_in(self, query: dict[str, str]) -> str | None:
-        return nonce_in(query, self._gateway.view.why_no_proofs)
+    def _nonce_in(self, query: Mapping[str, str], fields: Mapping[bytes, bytes]) -> str | None:
+        return nonce_in(query, fields, self._gateway.view.why_no_proofs)
 
     def _proved(self, told: dict[str, Any], settled: Settled, nonce: str, version: calls.Place | None) -> Response:
         headers = {} if version is None else {"etag": etag(version)}

@@ -1,13 +1,13 @@
 """What callers ask over HTTP as operations of the store, and what came of these as answers. Nothing is sent here."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bcr.objects import store_operations
 from bcr.objects.operation import Operation
 from bcr.objects.store_operations import Condition, NoOperation, demand_key, value_of
+from bcr_service.preconditions import etag
 from bcr_service.problems import Problem
 from bcr_service.whole_numbers import number_in
 
@@ -17,29 +17,6 @@ NOT_VALID = "The request is not valid"  # the texts of the key-value assignment 
 TYPE_NOT_CORRECT = "The request type is not correct"
 VALUE_NOT_VALID = "The request value is not valid"
 MOST_OPERATIONS = 100  # of a transaction
-_ETAG = re.compile(r'"([0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18})"')
-
-
-def etag(version: Sequence[int]) -> str:
-    """A version as an entity tag."""
-    return '"{}.{}.{}"'.format(*version)
-
-
-def condition_in(headers: Mapping[str, str]) -> Condition:
-    """The condition that `If-Match` or `If-None-Match` puts on a write. Raises Problem."""
-    match, none_match = headers.get("if-match"), headers.get("if-none-match")
-    if match is not None and none_match is not None:
-        raise Problem(400, "If-Match and If-None-Match do not go together")
-    if none_match is not None:
-        if none_match.strip() != "*":
-            raise Problem(400, "of a write only If-None-Match: * makes sense: that there is no value yet")
-        return store_operations.ABSENT
-    if match is None:
-        return None
-    found = _ETAG.fullmatch(match.strip())
-    if found is None:
-        raise Problem(400, f'If-Match takes one version, such as "0.7.0", and not {match[:40]!r}')
-    return store_operations.condition_of(found[1])
 
 
 def checked_key(key: str) -> str:
@@ -166,15 +143,19 @@ def failure_in(results: Sequence[str]) -> Problem | None:
 def _problem(told: Mapping[str, Any], number: int) -> Problem:
     what = told["error"]
     if what == "condition":
-        there = told["version"]
-        headers = {"etag": etag(there)} if there else {}
-        text = "there is no value" if there is None else f"the version is {etag(there)}"
-        return Problem(412, f"the condition does not hold: {text}", headers=headers, version=there, operation=number)
+        return condition_failed(told["version"], number)
     if what == "kind":
         return Problem(409, "only to a list, or a string to a string, can something be appended", operation=number)
     if what == "too large":
         return Problem(413, "more than a value, or an answer, may have", operation=number)
     return Problem(400, NOT_VALID, operation=number)
+
+
+def condition_failed(there: Sequence[int] | None, number: int = 0) -> Problem:
+    """412, of the operation of this number: the version that is there is another one, or there is none."""
+    headers = {"etag": etag(there)} if there else {}
+    text = "there is no value" if there is None else f"the version is {etag(there)}"
+    return Problem(412, f"the condition does not hold: {text}", headers=headers, version=there, operation=number)
 
 
 def got(result: str) -> tuple[str, Place] | None:

@@ -1,4 +1,4 @@
-"""What stands in the address of a call: the path of a key, which may be any text, and the query."""
+"""What stands in the head of a call: the path of a key, which may be any text, the query, and the fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -49,3 +49,12 @@ def query_in(scope: Mapping[str, Any]) -> dict[str, str]:
         return dict(parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict"))
     except UnicodeDecodeError as error:
         raise Problem(400, f"the query is no UTF-8, percent-encoded: {error}") from error
+
+
+def fields_in(scope: Mapping[str, Any]) -> Mapping[bytes, bytes]:
+    """The fields of the head by their names in small letters; what several of one name have is one list."""
+    listed: list[tuple[bytes, bytes]] = scope["headers"]
+    fields = dict(listed)
+    if len(fields) < len(listed):
+        fields = {name: b", ".join(value for each, value in listed if each == name) for name in fields}
+    return fields

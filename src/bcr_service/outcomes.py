@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bcr.chain.slot_room import operations_bytes
 from bcr.objects.operation import Operation
@@ -108,17 +108,28 @@ def limit_in(query: dict[str, str]) -> int:
         raise Problem(400, f"timeout_ms is {error}") from error
 
 
-def nonce_in(query: dict[str, str], why_no_proofs: str) -> str | None:
+def nonce_in(query: Mapping[str, str], fields: Mapping[bytes, bytes], why_no_proofs: str) -> str | None:
     """The caller's nonce, empty where it wants a proof and gave none; None where it wants none.
 
-    Raises Problem, where the protocol has no proofs with 501 and the reason.
+    `Proof` and `Proof-Nonce` of the head count where the query says nothing. Raises Problem, where the protocol has no proofs with 501
+    and the reason.
     """
-    nonce = query.get("nonce", "")
-    if len(nonce) > MOST_NONCE or not nonce.isascii() or not (nonce.isprintable() or not nonce):
+    if not query and b"proof" not in fields and b"proof-nonce" not in fields:
+        return None
+    nonces = _given("nonce", query, fields, b"proof-nonce")
+    if any(len(nonce) > MOST_NONCE or not nonce.isascii() or not (nonce.isprintable() or not nonce) for nonce in nonces):
         raise Problem(400, f"a nonce is printable ASCII of no more than {MOST_NONCE} characters")
-    wanted = query.get("proof", "0")
-    if wanted not in ("0", "1"):
-        raise Problem(400, f"proof is 0 or 1, not {wanted[:20]!r}")
-    if wanted == "1" and why_no_proofs:
+    wishes = _given("proof", query, fields, b"proof")
+    for wish in wishes:
+        if wish not in ("0", "1"):
+            raise Problem(400, f"proof is 0 or 1, not {wish[:20]!r}")
+    if "1" not in wishes[:1]:
+        return None
+    if why_no_proofs:
         raise Problem(501, why_no_proofs)
-    return nonce if wanted == "1" else None
+    return nonces[0] if nonces else ""
+
+
+def _given(name: str, query: Mapping[str, str], fields: Mapping[bytes, bytes], field: bytes) -> list[str]:
+    """What the query says, and behind it what the head says."""
+    return [*([query[name]] if name in query else []), *([fields[field].decode("latin-1")] if field in fields else [])]

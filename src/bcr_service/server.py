@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Coroutine
+from http import HTTPStatus
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from bcr_service.door import MOST_CONNECTIONS, Door, GuestProtocol, places_of_ea
 from bcr_service.gateway import GatewayState
 from bcr_service.metrics import Metrics, counted
 from bcr_service.outcomes import Asking
+from bcr_service.problems import TYPE, Problem
 from bcr_service.service_files import HTTP, Listener
 
 HEAD_LIMIT_BYTES = 64 << 10
@@ -56,12 +58,17 @@ class LimitedProtocol(HttpToolsProtocol, GuestProtocol):
         super().data_received(data)
         self._unparsed_bytes = 0 if self._has_moved else self._unparsed_bytes + len(data)
         if self._unparsed_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            self.transport.close()
-            self._stop_answering()
+            self._refuse(Problem(431, f"a head of more than {HEAD_LIMIT_BYTES:,} bytes, or something else that is neither head nor body"))
 
     def send_400_response(self, msg: str) -> None:
-        super().send_400_response(msg)
+        self._refuse(Problem(400, "what came is no request of HTTP/1.1, has too many fields, or too many others before it"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """The last answer of this connection."""
+        body = problem.body()
+        head = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\ncontent-type: {TYPE}\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
         self._stop_answering()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from bcr.objects import store_operations
 from bcr_service import calls
-from bcr_service.calls import MOST_OPERATIONS, Place, etag
+from bcr_service.calls import MOST_OPERATIONS, Place
 from bcr_service.outcomes import LIMIT_MS, Asking
+from bcr_service.preconditions import etag
 from bcr_service.problems import Problem, unavailable, unforeseen
 from bcr_service.streams import event
 

@@ -6,6 +6,7 @@ import pytest
 
 from bcr.objects import store_operations as operations
 from bcr_service import calls
+from bcr_service.preconditions import LOOK_FIRST, preconditions_in
 from bcr_service.problems import Problem
 
 
@@ -45,19 +46,29 @@ def test_what_is_no_json_is_refused(body):
     assert told(calls.put, "k", body, None)[0] == 400
 
 
+def condition(**fields):
+    return preconditions_in({name.replace("_", "-").encode(): value.encode() for name, value in fields.items()}).condition()
+
+
 def test_conditions_are_those_of_http():
-    assert calls.condition_in({}) is None
-    assert calls.condition_in({"if-match": '"1.2.3"'}) == (1, 2, 3)
-    assert calls.condition_in({"if-none-match": "*"}) == operations.ABSENT
+    assert preconditions_in({}) is None
+    assert condition(if_match='"1.2.3"') == (1, 2, 3)
+    assert condition(if_none_match="*") == operations.ABSENT
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{"if-match": "*"}, {"if-match": '"1.2"'}, {"if-match": 'W/"1.2.3"'}, {"if-none-match": '"1.2.3"'},
-     {"if-match": '"1.2.3"', "if-none-match": "*"}],
+    "fields",
+    [{"if_match": "*"}, {"if_match": '"1.2"'}, {"if_match": 'W/"1.2.3"'}, {"if_match": '"01.2.3"'}, {"if_match": '"1.2.3", "1.2.4"'},
+     {"if_none_match": '"1.2.3"'}, {"if_match": '"1.2.3"', "if_none_match": "*"}],
 )  # fmt: skip
-def test_a_condition_that_makes_no_sense_is_refused(headers):
-    assert told(calls.condition_in, headers)[0] == 400
+def test_a_condition_that_the_store_does_not_have_is_looked_at_first(fields):
+    assert condition(**fields) is LOOK_FIRST
+
+
+@pytest.mark.parametrize("field", ["if_match", "if_none_match"])
+@pytest.mark.parametrize("text", ["", "1.2.3", '"1.2.3', '"a" "b"', '"a",', '*, "a"', 'w/"a"', '"ü"', "x" * 9_000])
+def test_a_condition_that_makes_no_sense_is_refused(field, text):
+    assert told(lambda: condition(**{field: text}))[0] == 400
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from in_process import LIMIT_S, Interface
 from bcr.raft.changes import ADD
 from bcr_service import calls, outcomes, watching
 from bcr_service.bodies import BODY_LIMIT_BYTES, THROWN_AWAY_BYTES
-from bcr_service.problems import Problem, unavailable
+from bcr_service.key_path import fields_in
+from bcr_service.problems import Problem, unavailable, unknown
 from bcr_service.protocol_views import VIEWS
 from bcr_service.whole_numbers import exceeds, number_in, position_in
 
@@ -303,3 +304,104 @@ def test_a_page_of_another_site_changes_nothing(interface, origin):
         assert (status, json.loads(body)["definite"]) == (403, True)
     assert not interface.executor.asked
     assert interface.ask("GET", "/livez", headers=headers)[0] == 200  # of which the browser shows its page nothing
+
+
+# -- conditions (RFC 9110, 13)
+
+VALUE, OTHER, WEAK = '"0.1.0"', '"0.9.0"', 'W/"0.1.0"'
+
+
+@pytest.mark.parametrize(
+    ("fields", "read", "written"),
+    [
+        ({"If-Match": VALUE}, 200, 204),
+        ({"If-Match": f"{OTHER}, {VALUE}"}, 200, 204),
+        ({"If-Match": "*"}, 200, 204),
+        ({"If-Match": OTHER}, 412, 412),
+        ({"If-Match": '"another-servers"'}, 412, 412),
+        ({"If-Match": WEAK}, 412, 412),
+        ({"If-None-Match": VALUE}, 304, 412),
+        ({"If-None-Match": WEAK}, 304, 412),
+        ({"If-None-Match": f"{OTHER} ,{VALUE}"}, 304, 412),
+        ({"If-None-Match": "*"}, 304, 412),
+        ({"If-None-Match": OTHER}, 200, 204),
+        ({"If-Match": VALUE, "If-None-Match": VALUE}, 304, 412),
+        ({"If-Match": OTHER, "If-None-Match": VALUE}, 412, 412),
+        ({"If-Match": "*", "If-None-Match": OTHER}, 200, 204),
+    ],
+)
+def test_conditions_hold_for_a_value_as_http_has_them(interface, fields, read, written):
+    assert interface.ask("PUT", "/keys/x", b"1")[1]["etag"] == VALUE
+    status, headers, _ = interface.ask("GET", "/keys/x", headers=fields)
+    assert (status, headers["etag"]) == (read, VALUE)
+    assert interface.ask("HEAD", "/keys/x", headers=fields)[0] == read
+    status, headers, body = interface.ask("PUT", "/keys/x", b"2", fields)
+    assert status == written
+    assert interface.ask("GET", "/keys/x")[2] == (b"2" if written == 204 else b"1")
+    if written == 412:
+        assert (json.loads(body)["definite"], headers["etag"]) == (True, VALUE)
+        assert interface.ask("DELETE", "/keys/x", headers=fields)[0] == 412
+        assert interface.ask("POST", "/keys/x", b'{"type":"PUT","value":[]}', fields)[0] == 412
+
+
+@pytest.mark.parametrize(
+    ("fields", "written"),
+    [
+        ({"If-Match": VALUE}, 412),
+        ({"If-Match": "*"}, 412),
+        ({"If-Match": f"{VALUE}, {OTHER}"}, 412),
+        ({"If-None-Match": "*"}, 204),
+        ({"If-None-Match": VALUE}, 204),
+        ({"If-Match": "*", "If-None-Match": "*"}, 412),
+    ],
+)
+def test_conditions_hold_for_no_value_as_http_has_them(interface, fields, written):
+    assert interface.ask("GET", "/keys/x", headers=fields)[0] == 404
+    assert interface.ask("PUT", "/keys/x", b"2", fields)[0] == written
+    assert interface.ask("GET", "/keys/x")[0] == (200 if written == 204 else 404)
+
+
+def test_a_write_whose_condition_was_looked_at_does_not_write_over_what_came_meanwhile(interface):
+    """Of a value that others always write over it is said in the end that nothing has happened."""
+
+    def meddle(operations):
+        if operations[0].name == "put":
+            write(interface, "x")
+
+    write(interface, "x")
+    interface.executor.before = meddle
+    status, _, body = interface.ask("PUT", "/keys/x", b"2", {"If-Match": "*"})
+    assert (status, json.loads(body)["definite"]) == (503, True)
+    assert interface.executor.values["x"].text == "1"
+    assert interface.executor.asked == [["get"], ["put"]] * 3
+
+
+def test_a_write_whose_condition_could_not_be_looked_at_has_not_happened(interface):
+    def nobody(_operations):
+        raise unknown("nobody answers")
+
+    interface.executor.before = nobody
+    status, _, body = interface.ask("PUT", "/keys/x", b"2", {"If-Match": "*"})
+    assert (status, json.loads(body)["definite"]) == (503, True)
+
+
+def test_several_fields_of_one_name_are_one_list():
+    assert fields_in({"headers": [(b"if-match", b'"a"'), (b"x", b"y"), (b"if-match", b'"b"')]}) == {b"if-match": b'"a", "b"', b"x": b"y"}
+
+
+# -- proofs
+
+
+def test_a_proof_is_asked_for_by_the_query_or_the_head():
+    for query, fields in (
+        ({"proof": "1", "nonce": "n"}, {}),
+        ({}, {b"proof": b"1", b"proof-nonce": b"n"}),
+        ({"nonce": "n"}, {b"proof": b"1"}),
+    ):
+        assert outcomes.nonce_in(query, fields, "") == "n"
+    assert outcomes.nonce_in({"proof": "0"}, {b"proof": b"1"}, "") is None
+    for fields in ({b"proof": b"yes"}, {b"proof": b"1", b"proof-nonce": b"\xff"}):
+        with pytest.raises(Problem) as problem:
+            outcomes.nonce_in({"proof": "1", "nonce": "n"}, fields, "")
+        assert problem.value.status == 400
+    assert outcomes.nonce_in({}, {b"accept": b"*/*"}, "no proofs") is None

@@ -117,6 +117,8 @@ def test_head_is_a_get_without_a_body(service):
         ("PUT", "/keys/x", b"{", 400),
         ("PUT", "/keys/" + "x" * 1_025, b"1", 400),
         ("PUT", "/keys/x", b'"%s"' % (b"x" * 1_100_000), 413),
+        ("PUT", "/keys/x?proof=2", b'"%s"' % (b"x" * 1_000_000), 400),
+        ("PUT", "/keys/%ff", b'"%s"' % (b"x" * 1_000_000), 400),
         ("GET", "/keys?limit=0", None, 400),
         ("GET", "/keys/x?timeout_ms=0", None, 400),
         ("GET", "/keys/x?timeout_ms=000000001999999999", None, 400),
@@ -250,6 +252,25 @@ def test_a_body_without_end_is_cut_off(service):
             received = b"HTTP/1.1 413"
         assert received.startswith(b"HTTP/1.1 413")
     assert service.ask("GET", "/livez")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"GET / HTTP/9.9 and more\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000, 431)],
+    ids=["no request", "a long head"],
+)
+def test_what_is_no_request_is_a_problem_too(service, sent, status):
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as stranger:
+        stranger.sendall(sent)
+        answer = http.client.HTTPResponse(stranger)
+        answer.begin()
+        assert (answer.status, answer.headers["content-type"], answer.headers["connection"]) == (
+            status,
+            "application/problem+json",
+            "close",
+        )
+        told = json.loads(answer.read())
+    assert (told["status"], told["definite"]) == (status, True)
 
 
 STRANGE = (b"GET", b" ", b"/keys/x", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"content-length: -5", b"content-length: 9", b"\0", b"PUT /keys/x",
