@@ -51,6 +51,8 @@ class Bounds:
     for every answer that may make another quorum possible, for each quorum's replicas to catch up and for a running state
     of each of its members, and three times for the new configuration: never longer than its timeout. Before it begins it may
     let the configuration serve for a pause.
+
+    `differing`: quorums whose digests may differ in one reconfiguration, with t liars (specification, 7.9).
     """
 
     def __init__(self, scenario: Scenario, options: Simulation) -> None:
@@ -80,6 +82,7 @@ class Bounds:
         watching = scenario.head_timeout_ms + scenario.nonhead_timeout_ms
         self._grace_ns = scenario.wedge_grace_ms * MILLISECOND_NS
         self._olympus_ns = scenario.olympus_timeout_ms * MILLISECOND_NS
+        self.differing = (3 * scenario.t + 1) // 2
         self.enrolling_ns = 2 * self._olympus_ns
         self._replicas, self._quorum = scenario.num_replicas, scenario.t + 1
         self.noticing_ns = 3 * self.client_ns + 2 * watching * MILLISECOND_NS + 3 * self.path_ns
@@ -255,6 +258,11 @@ def check_time(record: RunRecord, bounds: Bounds, interference: Interference, li
 
 
 def _check_reconfiguration(report: ReconfigurationReport, bounds: Bounds, interference: Interference, tell: Tell) -> None:
+    differing = sum(why.startswith("running states differ") for _, why in report.why_not)
+    if differing > bounds.differing:
+        tell(
+            "work", f"Olympus tried {differing} quorums whose states differed, of configuration {report.source}; {bounds.differing} can be"
+        )
     if report.active_ms is None:
         return
     ends_ns = report.detected_ns + round(report.active_ms * MILLISECOND_NS)

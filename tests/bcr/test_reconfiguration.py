@@ -4,7 +4,7 @@ from contextlib import suppress
 from math import comb
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_chain import MemoryChain, append, changed, get, put
 from msgspec.structs import replace
@@ -266,6 +266,54 @@ def test_a_quorum_whose_digests_differ_has_failed_and_is_not_tried_again():
     assert change.settle_digests(plan) is None
     assert change.why_not()[plan.quorum] == f"running states differ: [{first}] against [{second}]"
     assert change.next_plan().quorum != plan.quorum
+
+
+def digests_of_liars(change, chain, plan, liars, draw):
+    """The members answer, the liars among them one of three digests each as is drawn, and at least one of them a wrong one."""
+    states = [None, bytes(32), bytes([1]) * 32]
+    lies = {position: draw(st.sampled_from(states)) for position in plan.quorum if position in liars}
+    if not any(lies.values()):
+        lies[min(lies)] = states[1]
+    for position in plan.quorum:
+        change.add_caught_up(chain.caught_up(position, plan.slots, lies.get(position), change.attempt))
+    return lies
+
+
+@settings(max_examples=60)
+@given(st.sampled_from([1, 2, 3, 3, 4, 4, 5]), st.data())
+def test_liars_whose_digests_differ_cost_no_more_than_one_and_a_half_quorums_each_whatever_they_answer(t, data):
+    chain = make_chain(t, slots=2)
+    ends = {position: data.draw(st.integers(1, 2)) for position in chain.positions()}
+    # A replica orders nothing that its predecessor has not.
+    change = ready(chain, ends=dict(enumerate(sorted(ends.values(), reverse=True))))
+    liars = data.draw(st.sets(st.sampled_from(list(chain.positions())), min_size=t, max_size=t))
+    failed = 0
+    while liars & {*(plan := change.next_plan()).quorum}:
+        digests_of_liars(change, chain, plan, liars, data.draw)
+        assert change.settle_digests(plan) is None
+        failed += 1
+        assert failed <= (3 * t + 1) // 2
+    assert not liars & {*plan.quorum}
+    catch_up(change, chain, plan)
+    assert change.settle_digests(plan) is not None
+
+
+def test_of_two_members_that_differed_no_later_quorum_holds_both_also_when_what_was_late_is_forgiven():
+    chain = make_chain(t=2)
+    change = ready(chain)
+    first = change.next_plan()
+    for position in first.quorum:
+        change.add_caught_up(chain.caught_up(position, first.slots, bytes(32) if position == 2 else None, change.attempt))
+    assert (first.quorum, change.settle_digests(first)) == ((0, 1, 2), None)
+    change.begin_anew()
+    following = []
+    while (plan := change.next_plan()) is not None:
+        following.append(plan.quorum)
+        change.fail(plan, "no member gives a running state")
+    assert following
+    assert not [quorum for quorum in following if {0, 2} <= {*quorum} or {1, 2} <= {*quorum}]
+    assert {(0, 1, 3), (0, 1, 4), (0, 3, 4), (1, 3, 4), (2, 3, 4)} == {*following}
+    assert change.why_not()[0, 2, 3] == "the running states of replicas 0 and 2 differed before"
 
 
 def test_a_silent_replica_is_left_out_until_it_answers():

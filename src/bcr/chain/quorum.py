@@ -9,6 +9,7 @@ import msgspec
 from bcr.chain.history import HistoryEntry, ValidHistory
 
 Quorum = tuple[int, ...]
+Pair = tuple[int, int]  # of positions, the lower one first
 
 
 class QuorumPlan(msgspec.Struct, frozen=True):
@@ -115,11 +116,16 @@ def choose_quorum(
     suspects: AbstractSet[int] = frozenset(),
     forgiven: Container[Quorum] = (),
     blamed: Mapping[int, int] = {},
+    differing: AbstractSet[Pair] = frozenset(),
 ) -> tuple[QuorumPlan | None, dict[Quorum, str]]:
     """The first quorum that has not failed and can be caught up, with the plan for it; None where there is none.
 
     Those that were `forgiven` an earlier failure come last: who is late again and again must not keep the others waiting.
+    No quorum holds both of a pair that is `differing`: from the same longest history they came to different states once.
     Also returns, by quorum, why those before it cannot be.
+
+    Each such pair holds a liar, for the same requests bring every correct replica to the same state. So a quorum of correct
+    replicas holds none, and is never passed over for it.
     """
     why_not: dict[Quorum, str] = {}
     # Compared once and not once a quorum: each pair is in very many of them.
@@ -142,6 +148,10 @@ def choose_quorum(
         contradiction = next((pair for pair in combinations(quorum, 2) if pair in contradicting), None)
         if contradiction is not None:
             why_not[quorum] = _contradiction(*contradiction)
+            continue
+        difference = next((pair for pair in combinations(quorum, 2) if pair in differing), None)
+        if difference is not None:
+            why_not[quorum] = "the running states of replicas {} and {} differed before".format(*difference)
             continue
         plan = _plan_for_consistent([histories[position] for position in quorum])
         if isinstance(plan, QuorumPlan):

@@ -2,6 +2,11 @@
 
 Holds no clock and sends nothing: Olympus asks what to do next and tells what came of it.
 
+Of two members whose running states differ one lies, for both have executed the same longest history. No later quorum holds both
+(7.9). One of t+1 correct replicas is never passed over for that. If the digests of a quorum differ, at least t pairs of its t+1
+members do, and none of these had before. Each holds a liar. With f <= t liars among 2t+1 replicas there are f(2t+1-f) + f(f-1)/2
+such pairs, at the most t(3t+1)/2. So no more than (3t+1)/2 quorums fail by their digests, whatever liars answer, and when.
+
 No order of answers makes it loop. Every failed quorum is remembered, and there are finitely many. A quorum is tried again only if
 all that it lacked came late, only behind those that have not failed, and at most as often as it has members, because each
 member may be late for another thing. When Olympus has waited in vain for so long that it wedges the replicas again, this counting
@@ -10,6 +15,7 @@ begins anew: they may be correct and have been slow.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import NamedTuple
 
 import msgspec
@@ -25,7 +31,7 @@ from bcr.chain.history import (
     WithState,
 )
 from bcr.chain.limits import CATCH_UP_SLICE_REQUESTS
-from bcr.chain.quorum import Quorum, QuorumPlan, choose_quorum, withholders
+from bcr.chain.quorum import Pair, Quorum, QuorumPlan, choose_quorum, withholders
 from bcr.signed.pieces import PROGRESS_STEPS
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Voucher
@@ -97,6 +103,7 @@ class Reconfiguration:
         self._forgiven: Counter[Quorum] = Counter()
         self._chances = 0  # that were given in all
         self._blamed: Counter[int] = Counter()  # position -> how many quorums failed by its silence, or with it by other digests
+        self._differing: set[Pair] = set()  # who came to different states from the same longest history: one of them lies
         self.failed: dict[Quorum, str] = {}
         self.tried: list[Quorum] = []
         self.attempt = attempts_before  # at a quorum
@@ -174,7 +181,9 @@ class Reconfiguration:
         A quorum with a replica that was silent once waits for that replica's answer.
         """
         usable = {position: history for position, history in self.histories.items() if position not in self.silent}
-        plan, why_not = choose_quorum(usable, self.configuration.histories, self.failed, self.suspects(), self._forgiven, self._blamed)
+        plan, why_not = choose_quorum(
+            usable, self.configuration.histories, self.failed, self.suspects(), self._forgiven, self._blamed, self._differing
+        )
         self.failed |= why_not
         if plan is not None:
             self.tried.append(plan.quorum)
@@ -231,6 +240,7 @@ class Reconfiguration:
         if len(groups) == 1:
             [(_, state_digest)] = groups
             return state_digest
+        self._differing.update(pair for pair in combinations(plan.quorum, 2) if not any({*pair} <= {*group} for group in groups.values()))
         self.fail(plan, "running states differ: " + " against ".join(str(group) for group in groups.values()))
         return None
 
