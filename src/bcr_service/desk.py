@@ -6,6 +6,7 @@ operations gather, and go together into one request. Nothing here knows HTTP or 
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from bcr.signed.statements import Outcome, SignedRequest
 
 MOST_WAITING = 10_000  # jobs that wait to be sent; whoever comes then is told so
 MOST_WAITING_BYTES = 64 << 20
+SAMPLE_PAUSE_S = 0.25  # from one request that is kept as a sample to the next one
+MOST_SAMPLES = 4
 
 
 class Busy(Exception):
@@ -48,6 +51,17 @@ class JobRefusal(msgspec.Struct, frozen=True):
     """The replicas have refused a job, and nothing of it has happened or will; `why` is their word."""
 
     why: str
+
+
+class SampledRequest(msgspec.Struct, frozen=True):
+    """A request that was answered, as somebody who looks on is shown it: where it was executed, and for how long it was under way."""
+
+    number: int  # in the order in which this gateway had them answered
+    configuration: int
+    slot: int
+    operations: int
+    callers: int
+    took_ms: float
 
 
 Fate = Settled | JobRefusal | None  # of a job; None, where nobody will know
@@ -89,6 +103,9 @@ class Desk:
         self._is_woken = False
         self._wake: Callable[[], None] = lambda: None
         self._deliver: Callable[[Fates], object] = deliver
+        self._samples: deque[SampledRequest] = deque(maxlen=MOST_SAMPLES)
+        self._sampled_s = -SAMPLE_PAUSE_S
+        self.answers = 0
         self.operations = 0
         self.requests = 0
         self.split = 0
@@ -146,8 +163,10 @@ class Desk:
         Jobs that shared a request of which nothing happened, because one of them could not, each get one of their own.
         """
         jobs = self._sent_jobs.pop(request.statement.number, [])
-        self._sent_s.pop(request.statement.number, None)
+        sent_s = self._sent_s.pop(request.statement.number, None)
         outcome = answer.outcome
+        if sent_s is not None:
+            self._sample(len(jobs), len(outcome.results), outcome.place, sent_s)
         if len(jobs) > 1 and self._is_broken(outcome.results):
             self.split += 1
             with self._lock:
@@ -163,6 +182,14 @@ class Desk:
             told.append((job, Settled(results, outcome.place, configuration, request, answer)))
         self._deliver(told)
         return False
+
+    def _sample(self, callers: int, operations: int, place: tuple[int, int, int], sent_s: float) -> None:
+        self.answers += 1
+        now_s = time.monotonic()
+        if now_s - self._sampled_s >= SAMPLE_PAUSE_S:
+            self._sampled_s = now_s
+            took_ms = round((now_s - sent_s) * 1000, 2)
+            self._samples.append(SampledRequest(self.answers, place[0], place[1], operations, callers, took_ms))
 
     def refused(self, number: int, why: str) -> None:
         """Tell whose jobs went out as the request of this number that nothing of it has happened, nor will."""
@@ -181,6 +208,10 @@ class Desk:
             self._sent_jobs.clear()
             self._sent_s.clear()
         self._deliver([(job, None) for job in jobs])
+
+    def samples(self) -> tuple[SampledRequest, ...]:
+        """Some of the latest requests that were answered."""
+        return tuple(self._samples)
 
     @property
     def is_closed(self) -> bool:

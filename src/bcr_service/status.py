@@ -20,6 +20,8 @@ def status_of(gateway: GatewayState) -> dict[str, Any]:
         "outstanding": gateway.desk.outstanding(),
         "operations": gateway.desk.operations,
         "requests": gateway.desk.requests,
+        "answers": gateway.desk.answers,
+        "samples": gateway.desk.samples(),
         "laboratory": gateway.own.is_lab,
         "ready": is_ready(gateway)[0],
         **gateway.status,

@@ -31,6 +31,20 @@ def desk():
     return Desk(3, is_broken)
 
 
+def test_of_requests_that_were_answered_some_are_kept_to_be_shown(desk, monkeypatch):
+    now_s = [10.0]
+    monkeypatch.setattr(desks.time, "monotonic", lambda: now_s[0])
+    for number in range(20):
+        desk.put(job(get("a"), get("b"))[0])
+        desk.sent(number, desk.take())
+        now_s[0] += 0.1
+        desk.answered(None, *answer_to(number, "null", "null"))
+    assert desk.answers == 20
+    samples = desk.samples()
+    assert [each.slot for each in samples] == [9, 12, 15, 18]  # the latest, and none within 0.25 s of another
+    assert {(each.configuration, each.operations, each.callers, each.took_ms) for each in samples} == {(0, 2, 1, 100)}
+
+
 def test_jobs_that_wait_share_a_request_up_to_its_limit(desk):
     jobs = [job(get(str(number)))[0] for number in range(5)]
     for each in jobs:

@@ -175,3 +175,74 @@ def test_the_page_goes_on_with_the_story_of_a_service_that_has_started_again(bro
         browser.get("about:blank")
     assert last_heard[:3] == ["", "one-7", "two-1"]
     assert [line.partition(" ")[2] for line in lines] == ["server 2 leads in term 1"]
+
+
+def text_of(browser, name):
+    return browser.execute_script("return document.getElementById(arguments[0]).textContent", name)
+
+
+def test_the_page_shows_requests_that_travel_and_how_long_they_took(page, service, olympus_key):
+    def is_shown(_):
+        assert service.ask("PUT", "/keys/travels", b"1")[0] == 204
+        return " operation of 1 caller) in " in text_of(page, "sampled") and "ms on average" in text_of(page, "latency")
+
+    WebDriverWait(page, LIMIT_S).until(is_shown)
+    assert "slot " in text_of(page, "sampled")
+    assert page.execute_script("return travelled") > 0
+    assert page.execute_script("return document.querySelectorAll('#delays polyline, #curve polyline').length") == 2
+    chain = text_of(page, "chain")
+    assert f"Olympus {olympus_key[:16]}" in chain
+    assert "issued configuration 0; nothing was replaced" in chain
+    assert [chain.count(each) for each in ("behind, in memory only", "gateway 0", "active")] == [3, 1, 3]
+    assert f"0 at 127.0.0.1:{service.port} (this page's)" in text_of(page, "gateways")
+
+
+def test_a_dot_goes_down_the_chain_and_then_one_to_the_caller_and_one_to_the_head(page):
+    """Where they are at times that the test gives, in the order of their colours."""
+    status = {"chain": [{"position": i, "role": "", "mode": "active", "slots": 0, "in_flight": 0, "pid": 1} for i in range(3)], "gateway": 0,
+              "outstanding": 0, "configuration": 0, "answers": 1, "samples": [{"number": 1, "configuration": 0, "slot": 7, "operations": 1, "callers": 1, "took_ms": 3}]}  # fmt: skip
+    at_once = """const status = arguments[0]; look = async () => {}; travelling = []; sampled = answers = 0; drawSamples(status);
+        const began = travelling[0].at, places = after => { frame(began + after); return [...dots.children].map(dot => [dot.getAttribute("fill"), Math.round(dot.getAttribute("cx"))]); };
+        return [places(0), places(LEG_MS - 1), places(LEG_MS + 1), places(2 * LEG_MS - 1), places(2 * LEG_MS + 1)];"""
+    begins, at_tail, splits, ends, gone = page.execute_script(at_once, status)
+    assert begins == [["var(--accent)", 95]]
+    assert at_tail[0][0] == "var(--accent)"
+    assert abs(at_tail[0][1] - 600) <= 1
+    for found, wanted in ((splits, (692, 600)), (ends, (50, 315))):
+        assert [colour for colour, _ in found] == ["var(--good)", "var(--warn)"]
+        assert all(abs(x - there) <= 3 for (_, x), there in zip(found, wanted, strict=True)), found
+    assert gone == []
+
+
+def test_the_page_shows_disks_lag_and_what_olympus_has_done(page):
+    replicas = [
+        {"position": i, "role": "r", "mode": "active", "slots": 10 - i, "in_flight": 0, "pid": 1, "has_room": i != 2} for i in range(3)
+    ]
+    shown = """tell({kind: "reconfiguration", at: "2000-01-01T00:00:00", source: 0, target: 1, requested_by: "replica_0", reason: "x", blamed: null, quorum: [0, 1], active_ms: 12.4});
+        tell({kind: "revived", at: "2000-01-01T12:34:56", name: "olympus"}); drawChain(arguments[0]); drawGateways(arguments[0]);
+        return [$("chain").textContent, $("gateways").textContent];"""
+    status = {
+        "chain": replicas,
+        "durable": True,
+        "gateway": 1,
+        "gateways": ["a:1", "b:2"],
+        "gone": [0],
+        "outstanding": 0,
+        "configuration": 1,
+        "olympus_key": "ab" * 32,
+    }
+    chain, gateways = page.execute_script(shown, status)
+    assert "issued configuration 1; 0 was replaced in 12 ms" in chain
+    assert "Olympus abababababababab, began again 12:34:56" in chain
+    assert all(each in chain for each in ("not behind, disk has room", "1 behind, disk has room", "2 behind, disk nearly full"))
+    assert gateways == "gateways: 0 at a:1 (gone), 1 at b:2 (this page's)"
+
+
+@pytest.mark.parametrize("width", [400, 700, 1300])
+def test_the_page_is_as_wide_as_its_window(page, width):
+    size = page.get_window_size()
+    try:
+        page.set_window_size(width, 900)
+        assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        page.set_window_size(size["width"], size["height"])
