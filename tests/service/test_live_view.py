@@ -246,3 +246,18 @@ def test_the_page_is_as_wide_as_its_window(page, width):
         assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     finally:
         page.set_window_size(size["width"], size["height"])
+
+
+def test_a_page_that_is_left_listens_no_longer(browser, service):
+    """A browser has six connections to a gateway, and keeps pages to come back to."""
+    usual_s = browser.timeouts.page_load
+    browser.set_page_load_timeout(LIMIT_S / 3)  # a page that found no connection came after a minute
+    try:
+        for _ in range(8):
+            browser.get(service.url)
+            WebDriverWait(browser, LIMIT_S).until(lambda _: browser.execute_script("return ready && told"))
+            browser.get("about:blank")
+        browser.back()
+        WebDriverWait(browser, LIMIT_S).until(lambda _: browser.execute_script("return typeof ready === 'boolean' && ready && told"))
+    finally:
+        browser.set_page_load_timeout(usual_s)
