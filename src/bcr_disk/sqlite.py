@@ -17,8 +17,9 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 from bcr.signed.encoding import decode, encode
@@ -239,6 +240,8 @@ class SqliteDisk:
 def _errors_of(name: str, what: str) -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"{name} is damaged: {error}") from error
     except sqlite3.DatabaseError as error:
         is_broken = type(error) is sqlite3.DatabaseError
         kind = DamagedError if is_broken else DiskError
@@ -311,21 +314,29 @@ def _content_beside(connection: sqlite3.Connection, path: Path) -> Content:
 
 
 def _content_of(connection: sqlite3.Connection, is_packed: bool = True) -> Content:
-    facts = dict(connection.execute("SELECT name, body FROM fact"))
-    rows = connection.execute("SELECT number, body, checksum FROM log ORDER BY number")
+    facts = dict(_typed(connection.execute("SELECT name, body FROM fact"), str, bytes))
+    rows = _typed(connection.execute("SELECT number, body, checksum FROM log ORDER BY number"), int, bytes, int)
     parts = _parts_of(connection, is_packed)
     return Content(facts, {number: body for number, body in parts.items() if body}, tuple(Row(*row) for row in rows))
+
+
+def _typed(rows: Iterable[tuple[Any, ...]], *types: type) -> Iterator[tuple[Any, ...]]:
+    """The rows, each of whose values SQLite itself says is of a type. Raises DamagedError where it is of another."""
+    for row in rows:
+        if any(type(value) is not kind for value, kind in zip(row, types, strict=True)):
+            raise DamagedError("a row has values of other types than were written")
+        yield row
 
 
 def _parts_of(connection: sqlite3.Connection, is_packed: bool = True) -> dict[int, bytes]:
     """The parts by number, empty ones where they are gone. Raises DamagedError."""
     parts: dict[int, bytes] = {}
     try:
-        for (body,) in connection.execute("SELECT body FROM pack ORDER BY number") if is_packed else ():
+        for (body,) in _typed(connection.execute("SELECT body FROM pack ORDER BY number"), bytes) if is_packed else ():
             parts.update(decode(tuple[tuple[int, bytes], ...], body))
     except ProtocolViolation as violation:
         raise DamagedError(f"packed parts are not what was written: {violation}") from violation
-    parts.update(connection.execute("SELECT number, body FROM part"))
+    parts.update(_typed(connection.execute("SELECT number, body FROM part"), int, bytes))
     return parts
 
 

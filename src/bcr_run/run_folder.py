@@ -88,16 +88,20 @@ def link_latest(folder: Path) -> None:
         draft.unlink()
 
 
-def write_whole(data: bytes, path: Path) -> list[str]:
-    """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is."""
+def write_whole(data: bytes, path: Path, follows_links: bool = True) -> list[str]:
+    """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is.
+
+    In a folder that a stranger has made no link is followed: the file takes its place.
+    """
     draft = path.with_name(f".{path.name}.draft")
     try:
-        if path.exists() and not path.is_file():
+        if path.exists() and not path.is_file() and (follows_links or not path.is_symlink()):
             path.write_bytes(data)  # a pipe or a device, in whose place no file may be put
             return []
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        draft.unlink(missing_ok=True)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
-        os.replace(draft, path.resolve())
+        os.replace(draft, path.resolve() if follows_links else path)
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink()

@@ -87,7 +87,7 @@ def _show(folder: Path, options: argparse.Namespace) -> int:
     for sentence in story(run, moments_of(run), Times(run)):
         console.print(clean(sentence), markup=False, highlight=False, soft_wrap=True)
     path = options.output or folder / PAGE
-    problems = write_whole(page_of(run).encode("utf-8", errors="backslashreplace"), path)
+    problems = write_whole(page_of(run).encode("utf-8", errors="backslashreplace"), path, follows_links=options.output is not None)
     for problem in problems:
         print(f"bcr show: {problem}", file=sys.stderr)
     if not problems:

@@ -9,6 +9,7 @@ from bcr.evidence.convictions import WHO_COULD_FORGE, convictions
 from bcr.evidence.evidence_files import EVIDENCE, UnreadableFile, packed, unpacked_record
 from bcr.evidence.suspicions import suspicions
 from bcr_run.output import Terminal, complain
+from bcr_run.run_folder import write_whole
 from bcr_tools.record_reading import found, why_unread
 
 
@@ -23,12 +24,17 @@ def main(arguments: Sequence[str]) -> int:
         record = unpacked_record(file.read_bytes())
         convicted = list(convictions(record))
         folder = options.output or file.parent / "evidence"
+        if options.output is None and folder.is_symlink():
+            complain(f"bcr blame: {folder} is a link, and where it leads is not this run's: say where evidence goes (--output)")
+            return 2
         if convicted:
             folder.mkdir(parents=True, exist_ok=True)
         written = []
         for conviction, evidence in convicted:
             path = folder / f"configuration_{conviction.configuration}-replica_{conviction.position}.evidence"
-            path.write_bytes(packed(EVIDENCE, evidence))
+            for problem in write_whole(packed(EVIDENCE, evidence), path, follows_links=False):
+                complain(f"bcr blame: {problem}")
+                return 2
             written.append(path)
     except (OSError, UnreadableFile) as error:
         complain(f"bcr blame: {why_unread(file, error)}")

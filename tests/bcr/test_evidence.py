@@ -22,12 +22,14 @@ from bcr.evidence.evidence_files import (
 )
 from bcr.evidence.suspicions import A_TIMER, WHY_NOT, suspicions
 from bcr.evidence.verifying import MOST_CLIENTS, verify_record
+from bcr.faults.plans import Failure, FaultPlan, Trigger
 from bcr.signed import violations
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Checkpoint, Order, Outcome, Result
 from bcr.signed.violations import DisagreeingResult, InvalidSignature, NotEnoughStatements, Notice, ProtocolViolation
 from bcr.verdict.exhibits import MAX_EXHIBITS, MAX_OF_A_SIGNER, ChangeExhibits, Exhibits
+from bcr.verdict.model import Model
 from bcr.verdict.record import SessionAccount
 
 
@@ -398,6 +400,44 @@ def test_nothing_that_a_changed_record_proves_was_not_proved_before(change, kind
     clients = (changed(record.clients[0], exchanges=tuple(mine)), *record.clients[1:])
     altered = changed(record, clients=clients, client_window=change if kind == "window" else 1)
     assert verify_record(altered).claims <= verify_record(record).claims
+
+
+WHOLE = "by replaying all requests in the order that was signed: every result, and the state at the end"
+
+
+@pytest.mark.parametrize("are_reports_dropped", [True, False])
+def test_a_state_at_the_end_that_no_replicas_signed_is_not_proved_whatever_faults_are_made_up(chain, are_reports_dropped):
+    """A client's account is dropped, the state is that of the others, and invented faults excuse what replicas reported."""
+    for client, operation in ((0, put("k", "a")), (1, put("hidden", "b")), (0, get("k"))):
+        chain.serve(client, operation)
+    record = chain.record()
+    assert WHOLE in verify_record(record).proved
+    without, others = Model(record.client_window, record.limits), changed(record, clients=record.clients[:1])
+    for exchange in others.clients[0].exchanges:
+        without.execute(exchange.answer.outcome.place, exchange.request.statement)
+    faults = tuple(FaultPlan(0, position, Trigger("after", None, 1), Failure("increment_slot"), "made up") for position in range(3))
+    reports = () if are_reports_dropped else record.replicas
+    found = verify_record(changed(others, final_state=without.snapshot(), faults=faults, replicas=reports))
+    assert WHOLE not in found.proved
+    assert found.claims <= verify_record(record).claims
+
+
+@pytest.mark.parametrize("number", [-5, 1 << 40, 1 << 63])
+def test_any_number_of_a_request_is_told_of_in_words(chain, number):
+    """None has its place in a list, and nobody counts up to it."""
+    chain.serve(0, put("k", "a"))
+    record = chain.record()
+    exchange = record.clients[0].exchanges[-1]
+    odd = changed(exchange, request=changed(exchange.request, statement=changed(exchange.request.statement, number=number)))
+    clients = (changed(record.clients[0], exchanges=(*record.clients[0].exchanges[:-1], odd)), *record.clients[1:])
+    assert f"client 0, request {number}: " in verify_record(changed(record, clients=clients)).refused[0]
+
+
+def test_statements_that_nobody_signed_do_not_hide_two_that_somebody_did(chain):
+    """Each pair of them would be checked otherwise, for minutes."""
+    chain.serve(0, put("k", "a"))
+    forged = [Signed(Order(0, 1, b"%d" % number), 1, bytes(64)) for number in range(2_000)]
+    assert blamed(chain, *forged, *(chain.sign(Order(0, 1, digest), 1) for digest in (b"one", b"other"))) == {1}
 
 
 # -- files

@@ -101,6 +101,24 @@ def test_packed_parts_that_are_not_what_was_written_are_damage(path):
         disk.read()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE fact SET body = 1.5",
+        "UPDATE fact SET name = CAST(x'ff' AS TEXT)",
+        "UPDATE part SET body = 'text'",
+        "UPDATE log SET checksum = x'00'",
+    ],
+)
+def test_a_value_of_another_type_is_damage(path, damage):
+    disk = SqliteDisk(path, "replica_0")
+    disk.append(Row.of(0, b"row"))
+    disk.checkpoint({"base": b"fact"}, {4: b"part"}, 0)
+    disk._connection.execute(damage)
+    with pytest.raises(DiskError, match="other types than were written|Could not decode"):
+        disk.read()
+
+
 def test_a_disk_of_the_format_before_is_read_and_made_the_present_one(path):
     disk = SqliteDisk(path, "replica_0")
     disk.checkpoint({"base": b"fact"}, {4: b"part"}, 0)

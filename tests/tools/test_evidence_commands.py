@@ -51,6 +51,24 @@ def test_who_is_blamed_has_a_file_that_verify_accepts(run, capsys):
     assert file.stat().st_size < 10_000
 
 
+def test_evidence_is_written_into_the_run_and_not_where_a_link_in_it_leads(run, tmp_path_factory, capsys):
+    victim = tmp_path_factory.mktemp("elsewhere") / "victim.txt"
+    victim.write_text("mine")
+    file = run / "evidence" / "configuration_0-replica_1.evidence"
+    file.parent.mkdir()
+    for link in (file, file.with_name(f".{file.name}.draft")):
+        link.symlink_to(victim)
+    assert blame.main([str(run)]) == 0
+    assert victim.read_text() == "mine"
+    assert verify.main([str(file)]) == 0
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.symlink_to(victim.parent)
+    assert blame.main([str(run)]) == 2
+    assert "evidence is a link, and where it leads is not this run's" in capsys.readouterr().err
+    assert [each.name for each in victim.parent.iterdir()] == ["victim.txt"]
+
+
 def test_evidence_of_another_olympus_is_refused(run, capsys):
     blame.main([str(run)])
     [file] = (run / "evidence").iterdir()

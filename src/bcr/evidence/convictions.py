@@ -22,6 +22,7 @@ from bcr.verdict.exhibits import Exhibit
 from bcr.verdict.record import RunRecord
 
 MAX_STATEMENTS = 100  # in a file of evidence
+MANY_AT_A_PLACE = 8  # statements of one kind on one slot by one replica: all are looked at only if they are its own
 NO_LIMIT = 1 << 62  # on the length of a history: how long one may be is in no statement
 
 
@@ -232,7 +233,7 @@ def _statements(record: RunRecord) -> Iterator[Any]:
 def _candidates(position: int, exhibits: _Of, view: Membership) -> Iterator[list[Exhibit]]:
     """Statements that may convict this replica, the least first: pairs of small ones, with others' votes, histories."""
     own = exhibits.get(position, [])
-    promises = [signed for signed in own if not isinstance(signed.statement, Wedged)]
+    promises = _without_forged([signed for signed in own if not isinstance(signed.statement, Wedged)], position, view)
     wedged = [signed for signed in own if isinstance(signed.statement, Wedged)]
     by_place: dict[tuple[bool, int], list[Exhibit]] = defaultdict(list)
     for signed in promises:
@@ -251,6 +252,16 @@ def _candidates(position: int, exhibits: _Of, view: Membership) -> Iterator[list
             is_missing = isinstance(promise.statement, Order | Result) and promise.statement.slot not in slots
             if is_missing and contradiction(promise.statement, signed.statement, view) is not None:
                 yield [promise, signed]
+
+
+def _without_forged(promises: Sequence[Exhibit], position: int, view: Membership) -> list[Exhibit]:
+    """Of places at which there are more statements than a correct replica makes, those that it signed: a stranger's record may hold any number."""
+    by_place: dict[tuple[type, int | None], list[Exhibit]] = defaultdict(list)
+    for signed in promises:
+        by_place[type(signed.statement), _slot(signed.statement)].append(signed)
+    author = view.replica_author(position)
+    crowded = {id(signed) for each in by_place.values() if len(each) > MANY_AT_A_PLACE for signed in each}
+    return [signed for signed in promises if id(signed) not in crowded or signed.is_authentic(author)]
 
 
 def _outvoted(promises: Sequence[Exhibit], exhibits: _Of, position: int, view: Membership) -> Iterator[list[Exhibit]]:

@@ -4,6 +4,7 @@ It is sound in this sense: however somebody changes a record, what the changed o
 key of Olympus is the same. What no signature covers is never called proved.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -54,7 +55,8 @@ class _Recorded(Sequence[Sequence[Operation]]):
         }
 
     def __len__(self) -> int:
-        return max(self._operations, default=-1) + 1
+        # A record may have any numbers: what is beyond this is none of the workload's.
+        return max(0, min(max(self._operations, default=-1) + 1, sys.maxsize))
 
     def __getitem__(self, number: Any) -> Any:
         return self._operations.get(number, ())
@@ -95,7 +97,12 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
     unproved = [*judgement.reasons, *unsigned_reports, *_unproved(record, liars, olympus_key is not None)]
     handed_over = {view.number: _signers_of_beginning(record, before, view) for before, view in pairwise(views)}
     exchanges = list(_shown(record, views, liars))
-    is_whole = judgement.status == "pass" and not judgement.reasons
+    is_whole = judgement.status == "pass" and not judgement.reasons and _is_end_signed(record, views[-1])
+    if not is_whole:
+        unproved.append(
+            f"that these were all requests, and the state at the end: a replay does not come to a state that t+1 replicas of "
+            f"configuration {views[-1].number} signed"
+        )
     conclusions = list(_proved(exchanges, views, handed_over, is_whole))
     if record.authentication != "ed25519":
         forgers = WHO_COULD_FORGE[record.authentication]
@@ -106,7 +113,9 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
     supposed = [f"no more than t replicas of a configuration are faulty (t = {views[0].t}), and Olympus is honest"]
     if record.initial_state is not None:
         supposed.append(f"the run began with the state that is recorded, {record.initial_state.digest().hex()[:16]}…, which nobody signed")
-    return Verification(proved=tuple(conclusions), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, exchanges))
+    return Verification(
+        proved=tuple(conclusions), supposed=tuple(supposed), unproved=tuple(unproved), claims=_claims(record, exchanges, is_whole)
+    )
 
 
 def _refusal(what: str) -> Verification:
@@ -179,6 +188,19 @@ def _is_own(report: Signed[ReplicaReport], views: Sequence[Membership]) -> bool:
     if view is None or statement.position != report.signer or not 0 <= report.signer <= view.tail:
         return False
     return report.is_authentic(view.replica_author(report.signer))
+
+
+def _is_end_signed(record: RunRecord, last: Membership) -> bool:
+    """Whether t+1 replicas of the last configuration report the recorded final state, which a replay has come to.
+
+    It holds what each client's latest requests gave, so no client's account is missing then. What the record says of faults
+    excuses nobody here: whoever wrote the record could have written that too.
+    """
+    if record.final_state is None:
+        return False
+    state_digest = record.final_state.digest()
+    reports = [each for each in record.replicas if each.statement.configuration == last.number]
+    return len({each.signer for each in reports if each.statement.state_digest == state_digest}) >= last.quorum
 
 
 def _wrong_signature(signed: Signed[Any], views: Mapping[int, Membership], name: str) -> Iterator[str]:
@@ -271,8 +293,10 @@ def _unproved(record: RunRecord, liars: set[int], is_pinned: bool) -> Iterator[s
     yield "that nothing was left out: a record may lack clients that had answers, and the newest configurations"
 
 
-def _claims(record: RunRecord, exchanges: Sequence[Exchange]) -> frozenset[Claim]:
+def _claims(record: RunRecord, exchanges: Sequence[Exchange], is_whole: bool) -> frozenset[Claim]:
     claims: set[Claim] = {("configuration", digest("claim", each.statement)) for each in record.configurations}
+    if is_whole and record.final_state is not None:
+        claims.add(("end", record.final_state.digest()))
     for exchange in exchanges:
         request, answer = exchange.request.statement, exchange.answer
         claims.add(("result", request.client, request.number, request.digest(), answer.configuration, answer.slot, answer.outcome))

@@ -1,5 +1,6 @@
 """What the judge of any protocol asks of the exchanges on record (specification, 10.3): whose they are, whether all, what to call them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -86,17 +87,21 @@ def _settled(record: RunRecord) -> set[tuple[int, int]]:
 
 def is_complete(record: RunRecord, workloads: Workloads) -> bool:
     """Whether every request of the workloads has an answer on record, or is on record as lost."""
-    expected = ((client, number) for client, workload in enumerate(workloads) for number in range(len(workload)))
-    return _settled(record).issuperset(expected)
+    counts = _settled_counts(record, workloads)
+    return all(counts[client] == len(workload) for client, workload in enumerate(workloads))
+
+
+def _settled_counts(record: RunRecord, workloads: Workloads) -> Counter[int]:
+    """How many requests of its workload each client has settled. Numbers are counted and not tried: a record may have any."""
+    return Counter(client for client, number in _settled(record) if 0 <= client < len(workloads) and 0 <= number < len(workloads[client]))
 
 
 def missing_answers(record: RunRecord, workloads: Workloads) -> Iterator[str]:
     """Of each client that has not all answers, how many it has; and which of its requests no replica ever executes."""
-    settled_requests = _settled(record)
+    counts = _settled_counts(record, workloads)
     for client, workload in enumerate(workloads):
-        count = sum((client, number) in settled_requests for number in range(len(workload)))
-        if count < len(workload):
-            yield f"client {client}: {count} of {len(workload)} requests answered"
+        if counts[client] < len(workload):
+            yield f"client {client}: {counts[client]} of {len(workload)} requests answered"
     for request in (each for client in record.clients for each in client.unanswered):
         try:
             demand_within_limits(request)
