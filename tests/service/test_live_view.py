@@ -163,7 +163,8 @@ def test_the_page_goes_on_with_the_story_of_a_service_that_has_started_again(bro
             return 200, LIVE_PAGE.read_bytes()
         if path.startswith("/events"):
             last_heard.append(path.partition("=")[2])
-            first = told("one-7", "leader", number=7, leader=0, term=1)
+            change = told("one-6", "reconfiguration", number=6, source=0, target=1, requested_by="x", reason="x", blamed=None, active_ms=1)
+            first = change + told("one-7", "leader", number=7, leader=0, term=1)
             again = told("two-0", "beginning", number=0) + told("two-1", "leader", number=1, leader=2, term=1)
             return 200, {"": first, "one-7": again}.get(last_heard[-1], "").encode()
         return 503, b"{}"
@@ -172,6 +173,7 @@ def test_the_page_goes_on_with_the_story_of_a_service_that_has_started_again(bro
         browser.get(url)
         WebDriverWait(browser, LIMIT_S).until(lambda _: last_heard[-1:] == ["two-1"])
         lines = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#story li")]
+        assert browser.execute_script("return lastChange") is None
         browser.get("about:blank")
     assert last_heard[:3] == ["", "one-7", "two-1"]
     assert [line.partition(" ")[2] for line in lines] == ["server 2 leads in term 1"]
@@ -261,3 +263,13 @@ def test_a_page_that_is_left_listens_no_longer(browser, service):
         WebDriverWait(browser, LIMIT_S).until(lambda _: browser.execute_script("return typeof ready === 'boolean' && ready && told"))
     finally:
         browser.set_page_load_timeout(usual_s)
+
+
+def test_the_page_tells_who_has_come_as_well_as_who_has_gone(page):
+    events = [{"kind": "gateway", "gateway": 1, "host": "b", "gone": gone} for gone in (True, False)]
+    events += [{"kind": "host", "host": "b", "present": present} for present in (True, False)]
+    tell = (
+        "$('story').replaceChildren(); arguments[0].forEach(tell); return [...$('story').children].map(line => line.lastChild.textContent);"
+    )
+    told = page.execute_script(tell, [{"at": "2000-01-01T00:00:00", **event} for event in events])
+    assert told[::-1] == ["gateway 1 has ended", "gateway 1 takes calls", "host b has come", "host b is away"]
