@@ -274,8 +274,9 @@ def test_votes_of_an_earlier_election_do_not_count():
 
 
 def test_election_timeouts_are_chosen_randomly_from_a_fixed_interval():
-    assert drawn_timeout_ms(150, b"\0\0") == 150
-    assert 299 < drawn_timeout_ms(150, b"\xff\xff") < 300
+    assert drawn_timeout_ms(150, 300, b"\0\0") == 150
+    assert 299 < drawn_timeout_ms(150, 300, b"\xff\xff") < 300
+    assert drawn_timeout_ms(150, 170, b"\x80\0") == 160
 
 
 # -- leaders; 5.3, 5.4.2

@@ -149,7 +149,7 @@ class RaftRun(_Run):
         """Elections, each as long as the slowest clock makes it; and the client, which asks one server after the other."""
         slowest = min([1_000, *self.rates.values()]) / 1_000
         scenario = self.scenario
-        elections_ms = ELECTIONS * 2 * scenario.election_timeout_ms / slowest
+        elections_ms = ELECTIONS * scenario.election_timeout_most_ms / slowest
         asking_ms = 2 * (scenario.num_replicas + 1) * scenario.client_timeout_ms
         paths_ms = 40 * self.options.delay[1] / 1_000 * (1 + scenario.client_window * scenario.num_clients)
         return math.ceil((elections_ms + asking_ms + paths_ms) * MILLISECOND_NS)

@@ -140,6 +140,7 @@ def _protocols() -> list[str]:
         if protocol is SHUTTLE:
             continue
         refused = [f"`{key}` other than `{value}` ({why})" for key, (value, why) in protocol.refused.items()]
+        refused += [f"`{key}` ({why})" for key, why in protocol.keys_refused.items()]
         refused += [f"`{word}` in `simulation` ({why})" for word, why in protocol.options.items()]
         refused += [f"`disk` with `{fault}` ({why})" for fault, why in protocol.disk_faults_refused.items()]
         known = ", ".join(f"`{name}`" for name in protocol.failures if name in WORDS and not protocol.meanings.get(name))

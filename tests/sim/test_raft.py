@@ -26,6 +26,7 @@ time_unit = ms
 client_timeout = 300
 workload[0] = put('a','1'); append('a','2'); get('a')
 """
+SLOW_WORK = BASE.replace("client_timeout", "client_rate = 20\nclient_timeout").replace("get('a')", "uniform(1,10,3,0); get('a')")
 QUICK = ["two votes in a term", "vote not in the store", "elected with one vote too few",
          "leader stays one in a higher term", "message leaves before the store is synced",
          "leader that goes on with a snapshot where the follower was before it began anew"]  # fmt: skip
@@ -84,7 +85,12 @@ def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
         ("failures[0,0] = after(5),change_result()\n", "Raft promises nothing where somebody lies; allow_lies = yes"),
         ("failures[0,0] = after(5),equivocate()\n", "a lie about what only the chain has"),
         ("failures[0,0] = after(5),withhold_ready()\n", "has nothing that could fail so"),
-        ("failures[0,0] = shuttle(0,1),crash()\n", "no trigger shuttle"),
+        ("failures[0,0] = shuttle(0,1),crash()\n", "no trigger shuttle in protocol = raft: it is one of protocol = shuttle"),
+        ("failures[1,0] = after(5),crash()\n", "no configuration 1: protocol = raft has one, number 0"),
+        ("durable = off\nfailures[0,0] = after(5),restart(9)\n", "durable = off: a server that is restarted comes back from its disk"),
+        ("expect[quorum_includes,0] = 1\n", "there is no reconfiguration in protocol = raft"),
+        ("expect[blamed] = 1\n", "there is no reconfiguration in protocol = raft"),
+        ("election_timeout = 200\nelection_timeout_max = 199\n", "199 milliseconds are less than election_timeout, 200"),
         ("client_failures[0] = after(5),flood(9)\n", "trusts its clients"),
         ("authentication = hmac\n", "nothing is signed in Raft"),
         ("acceptance = quorum\n", "nothing is signed in Raft"),
@@ -106,6 +112,29 @@ def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
 )
 def test_what_raft_cannot_have_is_refused_with_the_reason(more, why):
     assert any(why in text for text in complaints(more))
+
+
+def test_who_is_to_come_back_has_a_disk_where_the_file_says_nothing_of_disks():
+    scenario, _ = parse_scenario(BASE + "failures[0,0] = after(5),restart(9)\n", "raft.config")
+    assert scenario.durable
+
+
+def test_what_says_nothing_of_raft_or_is_hardly_meant_so_is_warned_of():
+    _, warnings = parse_scenario(BASE + "expect[reconfigurations] = 0\n", "raft.config")
+    assert ["is 0 in each run" in warning.text for warning in warnings] == [True]
+    _, warnings = parse_scenario(
+        BASE.replace("time_unit = ms", "time_unit = s") + "heartbeat = 50\nelection_timeout = 150\n", "raft.config"
+    )
+    assert sum("as time_unit = s says" in warning.text for warning in warnings) == 2
+
+
+def test_both_ends_of_the_interval_of_election_timeouts_are_keys():
+    scenario, _ = parse_scenario(BASE + "election_timeout = 200\n", "raft.config")
+    assert (scenario.election_timeout_ms, scenario.election_timeout_most_ms) == (200, 400)
+    outcome = outcome_of(
+        "election_timeout = 200\nelection_timeout_max = 210\nsimulation = seed(1); crash(replica_0,300); delay(50,300)\n", SLOW_WORK
+    )
+    assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
 
 
 def test_servers_come_and_go_and_hand_over_their_lead_as_a_file_asks_for_it():
@@ -234,7 +263,6 @@ def test_no_seed_fills_a_disk_of_servers_of_which_a_majority_may_need_it():
 
 
 AWAY = "; ".join(f"cut(replica_{a},replica_{b},150,{{until}})" for a, b in ((0, 2), (2, 0), (1, 2), (2, 1)))
-SLOW_WORK = BASE.replace("client_timeout", "client_rate = 20\nclient_timeout").replace("get('a')", "uniform(1,10,3,0); get('a')")
 
 
 def test_of_a_server_that_never_catches_up_a_run_is_no_pass():

@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state_limit_bytes: int = STATE_LIMIT_BYTES
     heartbeat_ms: int = 50
     election_timeout_ms: int = 150
+    election_timeout_most_ms: int = 300
     start_limit_ms: int = 30_000
     olympus_timeout_ms: int = 5_000
     wedge_grace_ms: int = 500

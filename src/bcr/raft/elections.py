@@ -31,10 +31,10 @@ def may_vote(term: int, candidate: int, current_term: int, voted_for: int | None
     return term == current_term and voted_for in (None, candidate)
 
 
-def drawn_timeout_ms(least_ms: int, chance: bytes) -> float:
-    """An election timeout from `least_ms` to twice that, by DRAWN_BYTES bytes of chance (5.2)."""
+def drawn_timeout_ms(least_ms: int, most_ms: int, chance: bytes) -> float:
+    """An election timeout from `least_ms` to `most_ms`, by DRAWN_BYTES bytes of chance (5.2)."""
     share = int.from_bytes(chance[:DRAWN_BYTES], "big") / (1 << 8 * DRAWN_BYTES)
-    return least_ms * (1 + share)
+    return least_ms + (most_ms - least_ms) * share
 
 
 class Ballot:

@@ -261,6 +261,7 @@ class ParsingContext(msgspec.Struct, frozen=True):
     indices_start_at: int = 0
     triggers: Mapping[str, Word] = msgspec.field(default_factory=lambda: TRIGGERS)  # of replicas, in this file's protocol
     failures: Mapping[str, Word] = msgspec.field(default_factory=lambda: FAILURES)  # the same
+    whose_trigger: Callable[[str], str] = lambda _: ""  # of which other protocol a word is a trigger, for a reason
 
     @property
     def clients_are(self) -> str:
@@ -382,6 +383,8 @@ def _form(name: str, word: Word) -> str:
 
 def _trigger(call: Call, words: Vocabulary, reading: ParsingContext, warn: Warn) -> Trigger:
     triggers = reading.triggers if words is OF_REPLICAS else words.triggers
+    if call.name.lower() not in triggers and words is OF_REPLICAS and (whose := reading.whose_trigger(call.name.lower())):
+        raise ValueProblem(f"no trigger {call.name}{whose}", call.offset)
     call = known(call, triggers, f"trigger{words.whose}", warn)
     word = triggers[call.name]
     if len(call.arguments) == 2 and word.arguments == ("count",) and call.arguments[0].strip() == "-1":

@@ -20,6 +20,19 @@ WITHOUT = "without `durable = on`"
 UNSIGNED = "nothing is signed in Raft, and a majority of 2t+1 servers decides"
 
 
+NO_OLYMPUS = "it is about Olympus and its reconfigurations, and there is neither"
+NO_RESULT_SHUTTLES = "it is about shuttles that come back along the chain with statements of each replica"
+# Why other protocols do not have what the chain's replicas may do.
+OF_THE_CHAIN: Mapping[str, str] = {
+    **dict.fromkeys(("ask", "withhold_ready", "misdirect", "extend_wedged", "lie_caught_up", "replay_catch_up", "replay_old"), NO_OLYMPUS),
+    **dict.fromkeys(("drop_result_stmt", "bounce_result", "bounce_checkpoint", "no_result_shuttles"), NO_RESULT_SHUTTLES),
+    "impersonate": "it sends Olympus pieces of a wedged in another's name, and there is no Olympus",
+    "drop_all": "it is about requests and shuttles; who hears all and sends nothing is `stall()`, and `links[a,b]` keeps messages from one",
+    "forge": "its messages are the chain's; whose word counts here signs it, or is believed by where it comes from",
+    "useless_macs": "nothing here is authenticated by a vector of codes",
+}
+
+
 ProtocolName = Literal["shuttle", "raft", "byzantine_raft"]
 
 
@@ -28,7 +41,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
 
     `files` hold its processes, servers and clients first. `messages` are those that servers and clients send each other, and
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
-    to it; `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
+    to it; `keys_refused` and `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
     and `why_no_lies` the reason that is given without it; `meanings` what a failure is here, where it is something else. `options` are
     refused words of `simulation`, and why;
     `options_of_disks` those that do nothing without `durable = on`. `disk_faults_refused` are faults of disks that it cannot have, and
@@ -46,6 +59,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     per_fault: int = 0  # servers beside one that it takes for each of t; 0: as many as the authenticator says
     promise: str = ""  # what it holds with t faulty servers at the most, where that is not the authenticator's to say
     ignored: Sequence[str] = ()
+    keys_refused: Mapping[str, str] = {}  # key -> why it has none
     refused: Mapping[str, tuple[str, str]] = {}  # key -> the value that is possible, and why no other
     failures: Sequence[str]
     lies: Sequence[str] = ()
@@ -73,7 +87,8 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
         word = FAILURES.get(failure)
         if word is not None and word.effect in ("lie", "state") and self.why_no_lies:
             return f"{self.why_no_lies}, and this one is a lie about what only the chain has"
-        return f"protocol = {self.name} has nothing that could fail so"
+        why = OF_THE_CHAIN.get(failure, "")
+        return f"protocol = {self.name} has nothing that could fail so" + (f": {why}" if why else "")
 
 
 RAFT_TRIGGERS: Mapping[str, TriggerWord] = {
@@ -99,7 +114,7 @@ SHUTTLE = Protocol(
               "result_message", "error", "stale"),
     triggers=TRIGGERS,
     proof="statements that the replicas signed",
-    ignored=("heartbeat", "election_timeout", "allow_lies", "members", "changes"),
+    ignored=("heartbeat", "election_timeout", "election_timeout_max", "allow_lies", "members", "changes"),
     failures=tuple(FAILURES),
     why_no_return="replicas of the chain do not come back for a file: others take their place, and config/restart.config shows their restarts",
     options={
@@ -197,8 +212,9 @@ BYZANTINE_RAFT = Protocol(
     triggers=BRAFT_TRIGGERS,
     proof="equal statements that t+1 servers signed",
     per_fault=3,
-    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "allow_lies", "session_slots", "callers", "members",
-             "changes"),
+    ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "allow_lies", "session_slots", "callers",
+             "election_timeout_max"),
+    keys_refused=dict.fromkeys(("members", "changes"), "the leader of a term is given by its number, and the servers stay the same"),
     refused={
         "authentication": ("ed25519", PASSED_ON),
         "acceptance": ("all", "t+1 equal results are enough here, since what a client is told is decided and cannot be lost"),

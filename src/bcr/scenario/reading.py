@@ -17,6 +17,7 @@ from bcr.scenario.diagnostics import Diagnostic, KeyProblem, ScenarioError, Seve
 from bcr.scenario.entries import KEY, ScenarioEntry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
 from bcr.scenario.expecting import parse_expectation
+from bcr.scenario.fitting import demand_disk, demand_expectation, demand_keys, demand_times, whose_trigger, why_no_fault
 from bcr.scenario.grammar import (
     OF_CLIENTS,
     OF_REPLICAS,
@@ -39,7 +40,16 @@ from bcr.scenario.workload_grammar import parse_workload
 from bcr.signed.authentication import Authentication
 
 SYNONYMS = {"num_clients": "num_client", "checkpoint_interval": "checkpt_interval"}
-TIMES = {"client_timeout", "heartbeat", "election_timeout", "head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace"}
+TIMES = {
+    "client_timeout",
+    "heartbeat",
+    "election_timeout",
+    "election_timeout_max",
+    "head_timeout",
+    "nonhead_timeout",
+    "olympus_timeout",
+    "wedge_grace",
+}
 SUSPICIOUS_MS = 50  # a timeout below is shorter than what it waits for takes, or was meant in seconds
 
 
@@ -226,20 +236,22 @@ class _Reading:
         object_name, replicated = self._object()
         label = self._plain("test_case_name")
         hosts = tuple(host for host, _ in self._list("hosts"))
-        protocol = self._protocol(numbers)
+        protocol = self._protocol(numbers, unit_ms)
         authentication: Authentication = self._choice("authentication")
         replicas = protocol.servers(t, authentication)
         counters, indices = self._number("counters_start_at", COUNTERS), self._number("indices_start_at", INDICES)
-        reading = ParsingContext(clients, replicas, counters, unit_ms, indices, protocol.triggers, WORDS)
+        reading = ParsingContext(clients, replicas, counters, unit_ms, indices, protocol.triggers, WORDS,
+                                 partial(whose_trigger, protocol=protocol.name))  # fmt: skip
         session_slots, visits = self._sessions(reading, protocol, numbers["session_slots"], authentication)
         self.is_possible = partial(protocol.why_not, allows_lies=self._choice("allow_lies") == "yes")
-        failures = self._failures(reading, authentication)
+        failures = self._failures(reading, authentication, protocol)
         return Scenario(
             source=self.source,
             name=label.value.strip("'\" ") if label and label.value.strip("'\" ") else Path(self.source).stem,
             protocol=protocol.name,
             heartbeat_ms=numbers["heartbeat"],
             election_timeout_ms=numbers["election_timeout"],
+            election_timeout_most_ms=numbers["election_timeout_max"] or 2 * numbers["election_timeout"],
             allow_lies=self._choice("allow_lies") == "yes",
             t=t,
             num_clients=clients,
@@ -262,11 +274,10 @@ class _Reading:
             **parse_servers(self.entries if protocol is RAFT else {}, reading, self._warner, self._teller),
             failures=failures,
             client_failures=self._client_failures(reading, authentication),
-            expectations=self._expectations(reading),
+            expectations=self._expectations(reading, protocol),
             authentication=authentication,
             acceptance=self._choice("acceptance"),
-            # Who is to come back needs a disk to come back from.
-            durable=self._choice("durable") == "on" or any(plan.failure.name == "restart" for plan in failures),
+            durable=demand_disk(self.entries, failures, self._choice("durable"), self._say),
             data=self._data(),
             placement=self._choice("placement"),
             log_level=self._choice("log_level"),
@@ -292,23 +303,11 @@ class _Reading:
             self._say(entry, "data: expected the name of a folder", 0)
         return str((Path(self.source).parent / text).absolute()) if text else ""
 
-    def _protocol(self, numbers: Mapping[str, int]) -> Protocol:
+    def _protocol(self, numbers: Mapping[str, int], unit_ms: int) -> Protocol:
         """The protocol that the file asks for; says so where it has keys that this one cannot have, or that say nothing to it."""
         protocol = PROTOCOLS[self._choice("protocol")]
-        for name in protocol.ignored:
-            if (name, ()) in self.entries:
-                self._say(self.entries[name, ()], f"{name} is ignored: protocol = {protocol.name} has no use for it", severity="warning")
-        for name, (value, why) in protocol.refused.items():
-            if self._choice(name) != value:
-                self._say(self.entries[name, ()], f"{name}: protocol = {protocol.name} has none but {value}: {why}", 0)
-        if protocol is not SHUTTLE:
-            for _, entry in self._indexed("client_failures"):
-                self._say(entry, f"client_failures: protocol = {protocol.name} trusts its clients, and has no faults for them")
-            is_too_short = protocol is RAFT and numbers["heartbeat"] * 2 > numbers["election_timeout"]
-            if is_too_short and "election_timeout" not in self.unread:
-                entry = self.entries.get(("election_timeout", ())) or self.entries["heartbeat", ()]
-                self._say(entry, f"election_timeout: {numbers['election_timeout']} milliseconds are less than two heartbeats of "
-                                 f"{numbers['heartbeat']}, so followers would not wait for their leader")  # fmt: skip
+        demand_keys(protocol, self.entries, self._choice, self._say)
+        demand_times(protocol, self.entries, numbers, self.unread, unit_ms, self._say)
         return protocol
 
     def _object(self) -> tuple[str, ReplicatedObject[Any]]:
@@ -361,7 +360,7 @@ class _Reading:
             return None
         return tuple(map(int, index))
 
-    def _failures(self, reading: ParsingContext, authentication: Authentication) -> tuple[FaultPlan, ...]:
+    def _failures(self, reading: ParsingContext, authentication: Authentication, protocol: Protocol) -> tuple[FaultPlan, ...]:
         plans: list[FaultPlan] = []
         for index, entry in self._indexed("failures"):
             place = self._index(entry, "failures", index, 2)
@@ -377,7 +376,10 @@ class _Reading:
                 self._demand_possible(entry, pair.failure.name, pair.failure_offset, authentication)
                 if why := self.is_possible(pair.failure.name):
                     self._say(entry, f"{pair.failure.name}: {why}", pair.failure_offset)
-                plans.append(FaultPlan(configuration, position, _by_process(pair.trigger, configuration), pair.failure, pair.text))
+                plan = FaultPlan(configuration, position, _by_process(pair.trigger, configuration), pair.failure, pair.text)
+                if why := why_no_fault(protocol, plan):
+                    self._say(entry, f"failures: {why}")
+                plans.append(plan)
         return (*plans, *self._links(reading))
 
     def _client_failures(self, reading: ParsingContext, authentication: Authentication) -> tuple[ClientFaultPlan, ...]:
@@ -482,11 +484,13 @@ class _Reading:
 
     # -- expectations
 
-    def _expectations(self, reading: ParsingContext) -> tuple[Expectation, ...]:
+    def _expectations(self, reading: ParsingContext, protocol: Protocol) -> tuple[Expectation, ...]:
         expectations: list[Expectation] = []
         for index, entry in self._indexed("expect"):
             try:
-                expectations.append(parse_expectation(index, entry, reading, self._warner(entry)))
+                expectation = parse_expectation(index, entry, reading, self._warner(entry))
+                demand_expectation(protocol, expectation.name, entry, self._say)
+                expectations.append(expectation)
             except KeyProblem as problem:
                 self._say(entry, problem.text)
             except ValueProblem as problem:

@@ -60,8 +60,12 @@ NUMBERS = {
     "olympus_timeout": Range(5_000, 1, MILLISECONDS_MOST, "milliseconds that Olympus waits for each answer"),
     "heartbeat": Range(50, 1, MILLISECONDS_MOST, "milliseconds between two messages of a leader of Raft to a follower"),
     "election_timeout": Range(
-        150, 2, MILLISECONDS_MOST, "milliseconds that a server of Raft waits for a leader: drawn from this to twice it"
+        150,
+        2,
+        MILLISECONDS_MOST,
+        "milliseconds that a server of Raft waits for a leader at the least: drawn from this to election_timeout_max",
     ),
+    "election_timeout_max": Range(0, 0, 2 * MILLISECONDS_MOST, "milliseconds that it waits at the most; 0: twice election_timeout"),
     "wedge_grace": Range(500, 0, MILLISECONDS_MOST, "milliseconds that Olympus waits for more than t+1 histories"),
 }
 MAX_OPERATIONS = 2_000_000
@@ -217,6 +221,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     protocol: ProtocolName = "shuttle"
     heartbeat_ms: int = 50
     election_timeout_ms: int = 150
+    election_timeout_most_ms: int = 300
     allow_lies: bool = False
     object_name: str = DEFAULT
     client_rate: int = 0
