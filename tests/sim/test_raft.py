@@ -83,7 +83,13 @@ def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
     ("more", "why"),
     [
         ("failures[0,0] = after(5),change_result()\n", "Raft promises nothing where somebody lies; allow_lies = yes"),
-        ("failures[0,0] = after(5),equivocate()\n", "a lie about what only the chain has"),
+        ("failures[0,0] = after(5),extra_op()\n", "Raft promises nothing where somebody lies; allow_lies = yes"),
+        ("failures[0,0] = after(5),equivocate()\n", "nobody can be shown two statements that contradict each other"),
+        ("failures[0,0] = after(5),forge_request()\n", "a lie about what only the chain has; of lies there are change_result,"),
+        ("allow_lies = yes\nfailures[0,0] = after(5),ask()\n", "it is about Olympus and its reconfigurations"),
+        ("allow_lies = yes\nfailures[0,0] = after(5),corrupt()\n", "nothing in Raft is signed or has a checksum"),
+        ("allow_lies = yes\nsimulation = flip(5)\n", "nothing in Raft is signed or has a checksum"),
+        ("allow_lies = yes\nsimulation = twins(0)\n", "made for the messages and keys of replicas that sign"),
         ("failures[0,0] = after(5),withhold_ready()\n", "has nothing that could fail so"),
         ("failures[0,0] = shuttle(0,1),crash()\n", "no trigger shuttle in protocol = raft: it is one of protocol = shuttle"),
         ("failures[1,0] = after(5),crash()\n", "no configuration 1: protocol = raft has one, number 0"),
@@ -161,6 +167,18 @@ def test_the_chain_refuses_what_only_raft_has():
         parse_scenario(text + "failures[0,0] = append_entries(1),crash()\n", "chain.config")
     _, warnings = parse_scenario(text + "heartbeat = 60\n", "chain.config")
     assert any("heartbeat is ignored" in warning.text for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("lie", "status"),
+    [("change_result()", "fail"), ("extra_op()", "fail"), ("replay()", "pass")],
+)
+def test_each_lie_strikes_and_the_verdict_tells_what_was_lost(lie, status):
+    """A replay is what links may do too: nothing is lost by it."""
+    lies = "".join(f"failures[0,{server}] = first_leader(3),{lie}\n" for server in range(3))
+    outcome = outcome_of(f"allow_lies = yes\nsimulation = seed(3)\n{lies}", SLOW_WORK)
+    assert len(outcome.result["faults_injected"]) == 1
+    assert outcome.judgement.status == status
 
 
 def test_a_lie_that_a_file_allows_is_found_by_the_verdict():
