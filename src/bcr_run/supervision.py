@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -67,13 +68,16 @@ def supervise(
     environment: Mapping[str, str] | None = None,
     is_over: Callable[[], bool] = lambda: False,
     ends_with_us: bool = True,
+    given: IO[bytes] | None = None,
+    descriptors: Sequence[int] = (),
 ) -> int:
     """Run `command` in `folder`, None for our own; returns its exit status, negative when a signal ended it.
 
-    What it prints goes to `output`, or to where our own goes; `environment` takes the place of our own.
+    What it prints goes to `output`, or to where our own goes; `environment` takes the place of our own, and `given` that of
+    our own standard input. Of our other open files it has `descriptors`, under their numbers.
 
-    Raises TimeLimitReached, StoodStill, where the command does not end although `is_over` has become true, and
-    Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is then asked to end, before it is
+    Raises TimeLimitReached, StoodStill, where the command does not end although `is_over` has become true, what `is_over` raises,
+    and, in the main thread, which alone is told of signals, Interrupted (Ctrl-C, SIGTERM, SIGHUP); `ending` is the signal by which the command is then asked to end, before it is
     killed. In every case its descendants have ended too. Where we are killed ourselves the command is asked
     to end, unless it sees to that itself (`ends_with_us`).
     """
@@ -81,7 +85,7 @@ def supervise(
         deadline_s = time.monotonic() + limit_s
         ending_of: _Ending | None = None
         process = subprocess.Popen(
-            command, cwd=folder, start_new_session=True, stdout=output, stderr=output, env=environment, preexec_fn=end_with_us if ends_with_us else None  # noqa: PLW1509 - see there
+            command, cwd=folder, start_new_session=True, stdin=given, stdout=output, stderr=output, env=environment, pass_fds=descriptors, preexec_fn=end_with_us if ends_with_us else None  # noqa: PLW1509 - see there
         )  # fmt: skip
         family: set[psutil.Process] = set()
         try:
@@ -111,6 +115,9 @@ def _noted_signals() -> Iterator[list[signal.Signals]]:
     What is ignored stays so: SIGHUP under nohup, SIGINT in a shell's background.
     """
     noted: list[signal.Signals] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
     asking = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
     earlier_handlers = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
     try:

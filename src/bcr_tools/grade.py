@@ -1,17 +1,16 @@
 """Grades another implementation of the protocol, such as a student's changed `src`: scenarios, simulated seeds, and the sentences
-of the specification, under limits of time and memory. For each loss that a scenario shows it gives the shortest that was found."""
+of the specification, under limits of time and memory. For each loss that a scenario shows it gives the shortest that was found.
+
+What is graded runs in the process that judges it, so points say nothing of somebody who sets out to cheat: look at the files that
+are named first, and run it as a user without rights, or in a container."""
 
 import argparse
-import json
-import os
+import re
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 import msgspec
 import yaml
@@ -21,9 +20,10 @@ from bcr.objects.finding import DEFAULT
 from bcr.signed.authentication import Authentication
 from bcr_run.options import above_zero, positive
 from bcr_run.output import Terminal, complain
-from bcr_runtime.places import PROJECT
+from bcr_runtime.places import PROJECT, SOURCES
 from bcr_sim.bugs import bugs, scenario_of
 from bcr_sim.seeds import scenario_text
+from bcr_tools.grading_apart import ENDED, Limits, heard, tried
 
 SUITE = Path(__file__).with_suffix(".yaml")
 # What is the student's to change; all else, and so whoever judges, is ours.
@@ -32,6 +32,7 @@ OWN_FILES = ("Replica.da", "Olympus.da", "Client.da", "ChainProcess.da", "Client
 OWN_ROOMS = ("objects", "signed", "state", "chain", "stable")
 COPIED = ("src", "tests", "config", "examples", "spec", "docs", "pseudocode", "pyproject.toml")
 SHRINK_LIMIT_S = 90.0
+COMPILING_LIMIT_S = 120.0
 SHOWN_OF_A_KIND = 2  # losses for which a short scenario is looked for
 SHOWN_CHARACTERS = 160  # characters of a reason
 
@@ -62,6 +63,14 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sentences: tuple[str, ...]
     has_those_of_bugs: bool = False
 
+    def tests(self) -> list[str]:
+        """The tests of the sentences, as pytest names them. They are the project's, whatever becomes of the files that are graded."""
+        return [
+            f"{name}::{test}"
+            for name in self.sentences
+            for test in re.findall(r"^def (test_\w+)", (PROJECT / name).read_text(), re.MULTILINE)
+        ]
+
     def texts(self) -> dict[str, str]:
         """Name of a scenario -> its text."""
         found = {name: (PROJECT / name).read_text() for name in self.scenarios}
@@ -78,11 +87,6 @@ class Loss(msgspec.Struct, frozen=True):
     name: str
     why: str
     text: str = ""
-
-
-class Limits(msgspec.Struct, frozen=True):
-    seconds: float
-    memory_bytes: int
 
 
 class BadFolder(Exception):
@@ -102,12 +106,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--suite", type=Path, default=SUITE, metavar="YAML", help="what is tried (default: that of the project)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="for the short scenarios (default: they are only printed)")
     parser.add_argument("--minutes", type=above_zero, default=15.0, help="for each part of the suite, at the most (default: 15)")
+    parser.add_argument("--seconds", type=above_zero, default=60.0, help="for each scenario, seed and sentence, at the most (default: 60)")
     parser.add_argument("--memory", type=positive, default=3072, metavar="MIB", help="of one process, at the most (default: 3072)")
     parser.add_argument("--no-shrink", action="store_true", help="give failing scenarios as they are")
     options = parser.parse_args(arguments)
     if options.folder is None:
         parser.error("FOLDER is missing: a changed src, or the checkout that holds it")
-    limits = Limits(60 * options.minutes, options.memory << 20)
+    limits = Limits(60 * options.minutes, options.seconds, options.memory << 20)
     try:
         suite = read_suite(options.suite)
         own = source_in(options.folder)
@@ -115,7 +120,9 @@ def main(arguments: Sequence[str]) -> int:
             checkout, ignored = laid_over(own, Path(temporary))
             for name in ignored:
                 complain(f"bcr grade: {name} is changed, and is ours: graded with the project's own")
-            losses = [loss for part in graded(checkout, suite, limits) for loss in part]
+            for what in differences(own):
+                complain(f"bcr grade: runs in the process that judges it, look at it: {what}")
+            losses = all_lost(checkout, suite, limits) or [loss for part in graded(checkout, suite, limits) for loss in part]
             losses = losses if options.no_shrink else shown(losses, checkout, limits)
     except (BadFolder, OSError, msgspec.ValidationError, yaml.YAMLError) as problem:
         complain(f"bcr grade: {problem}")
@@ -176,6 +183,29 @@ def laid_over(own: Path, temporary: Path) -> tuple[Path, list[str]]:
     return checkout, ignored
 
 
+def differences(own: Path) -> list[str]:
+    """The files that are taken from `own` and are not as the project's, and how many lines make the difference."""
+    found = []
+    for path in _own(own):
+        if path.is_file():
+            ours = SOURCES / path.relative_to(own)
+            before = ours.read_bytes().splitlines() if ours.is_file() else []
+            after = path.read_bytes().splitlines()
+            if before != after or not ours.is_file():
+                come, gone = Counter(after) - Counter(before), Counter(before) - Counter(after)
+                found.append(f"{path.relative_to(own)} ({'' if ours.is_file() else 'new, '}+{come.total()} -{gone.total()} lines)")
+    return found
+
+
+def all_lost(checkout: Path, suite: Suite, limits: Limits) -> list[Loss]:
+    """All points, where a file of the protocol does not compile; nothing where all do. The project's own source looks, and runs none of them."""
+    names = [str(Path("src") / path.relative_to(SOURCES)) for path in _own(SOURCES)]
+    apart = msgspec.structs.replace(limits, seconds=COMPILING_LIMIT_S)
+    wrong = dict(tried(checkout, names, lambda left: {"compile": left}, apart, sources=SOURCES))
+    why = "; ".join(f"error: {name} does not compile: {said}" for name, said in wrong.items())
+    return [Loss(part, points, "all", why) for part, points in points_of(suite).items() if points] if wrong else []
+
+
 def graded(checkout: Path, suite: Suite, limits: Limits, most: int | None = None) -> Iterator[list[Loss]]:
     """What is lost in each part of the suite, one after the other; no more than so many losses of a part are looked for."""
     texts = suite.texts()
@@ -186,108 +216,45 @@ def graded(checkout: Path, suite: Suite, limits: Limits, most: int | None = None
         for name, why in _simulated(checkout, of_seeds, limits, most):
             groups.setdefault(int(name) // suite.seeds_a_point, (name, why))
         yield [Loss(f"seeds, {kind}", 1, f"seed {name}", why, of_seeds[name]) for name, why in groups.values()]
-    yield [Loss("sentences", 1, name, why) for name, why in _sentences(checkout, suite, limits)]
-
-
-def _environment(checkout: Path) -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    yield _sentences(checkout, suite, limits)
 
 
 def _simulated(checkout: Path, texts: Mapping[str, str], limits: Limits, most: int | None = None) -> Iterator[tuple[str, str]]:
-    """Name of each scenario that fails, of all or the first so many, and why. One that ends the process, or that time does not suffice for, fails too."""
-    left, found = dict(texts), 0
-    ends_s = time.monotonic() + limits.seconds
-    while left:
-        task = {"memory_bytes": limits.memory_bytes, "scenarios": list(left.items()), "most": most}
-        said, status = _apart(checkout, task, ends_s - time.monotonic())
-        began = None
-        for line in said:
-            if "began" in line:
-                began = line["began"]
-            elif left.pop(line["name"], None) is not None and line["breach"]:
-                yield line["name"], line["breach"]
-                found += 1
-                if found == most:
-                    return
-        if not left:
-            return
-        if began is None or began not in left:
-            began = next(iter(left))
-        reason = "its time is over" if status is None else f"the process ended with status {status}"
-        if status is None or not said:
-            for name in left:
-                yield name, reason
-            return
-        del left[began]
-        yield began, reason
+    """Name of each scenario that fails, of all or the first so many, and why."""
+    return tried(checkout, list(texts), lambda left: {"scenarios": [(name, texts[name]) for name in left], "most": most}, limits, most)
 
 
-def _apart(checkout: Path, task: Mapping[str, object], limit_s: float) -> tuple[list[dict[str, str]], int | None]:
-    """What the process said of its task, and its exit status; None where its time was over."""
-    command = [sys.executable, "-P", "-m", "bcr_sim.grading"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=_environment(checkout), cwd=checkout,
-    ) as process:  # fmt: skip
-        try:
-            output, _ = process.communicate(json.dumps(task), timeout=max(1.0, limit_s))
-            status: int | None = process.returncode
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            status = None
-    lines = [line for line in output.splitlines() if line.startswith("{") and line.endswith("}")]
-    return [json.loads(line) for line in lines], status
-
-
-def _sentences(checkout: Path, suite: Suite, limits: Limits) -> Iterator[tuple[str, str]]:
-    """Each sentence whose test fails, and why."""
-    if not suite.sentences:
-        return
-    report = checkout / "sentences.xml"
-    files = [str(checkout / name) for name in suite.sentences]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files]
-    try:
-        subprocess.run(
-            command, env=_environment(checkout), cwd=checkout, timeout=limits.seconds, check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        cases = list(ElementTree.parse(report).iter("testcase"))
-    except subprocess.TimeoutExpired:
-        cases, problem = [], "their time is over"
-    except (OSError, ElementTree.ParseError):
-        cases, problem = [], "the tests could not be run"
-    else:
-        problem = "no test was found"
-    if not cases:
-        yield "all sentences", problem
-    for case in cases:
-        wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
-        if wrong is not None:
-            name = case.get("name", "").removeprefix("test_").replace("_", " ")
-            yield name, " ".join(wrong.get("message", "").split())
+def _sentences(checkout: Path, suite: Suite, limits: Limits) -> list[Loss]:
+    """Each sentence of which a test does not pass, or was not run, and why."""
+    tests = suite.tests()
+    wrong = list(tried(checkout, tests, lambda left: {"sentences": left}, limits))
+    if len(tests) == len(wrong) > 1 and len({why for _, why in wrong}) == 1:
+        return [Loss("sentences", len(tests), "all sentences", wrong[0][1])]
+    return [Loss("sentences", 1, name.rpartition("::test_")[2].replace("_", " "), why) for name, why in wrong]
 
 
 def shown(losses: Sequence[Loss], checkout: Path, limits: Limits) -> list[Loss]:
     """The losses, the first of each kind with the shortest scenario that shows it."""
     found: list[Loss] = []
     tries: dict[str, int] = {}
+    apart = msgspec.structs.replace(limits, seconds_each=SHRINK_LIMIT_S)
     for loss in losses:
         kind = loss.why.partition(":")[0]
         tries[kind] = tries.get(kind, 0) + bool(loss.text)
-        if loss.text and tries[kind] <= SHOWN_OF_A_KIND:
-            said, _ = _apart(checkout, {"memory_bytes": limits.memory_bytes, "shrink": loss.text}, SHRINK_LIMIT_S)
-            found.append(msgspec.structs.replace(loss, text=said[0]["text"]) if said else loss)
+        # A scenario that ends the process, or does not end, says nothing of a smaller one.
+        if loss.text and tries[kind] <= SHOWN_OF_A_KIND and not loss.why.startswith(ENDED):
+            said, _ = heard(checkout, {"shrink": loss.text}, apart, SHRINK_LIMIT_S, 1)
+            found.append(msgspec.structs.replace(loss, text=next((each.text for each in said if each.text), loss.text)))
         else:
             found.append(loss)
     return found
 
 
 def points_of(suite: Suite) -> dict[str, int]:
-    """How many points there are in each part, as far as that can be told before: one for each test of a sentence."""
+    """How many points there are in each part: one for each test of a sentence."""
     points = {"scenarios": suite.points_a_scenario * len(suite.texts())}
     points |= {f"seeds, {kind}": -(-seeds.count // suite.seeds_a_point) for kind, seeds in suite.seeds.items()}
-    return points | {"sentences": sum((PROJECT / name).read_text().count("\ndef test_") for name in suite.sentences)}
+    return points | {"sentences": len(suite.tests())}
 
 
 def _print(suite: Suite, losses: Sequence[Loss], output: Path | None) -> None:
@@ -298,8 +265,6 @@ def _print(suite: Suite, losses: Sequence[Loss], output: Path | None) -> None:
     total = kept = 0
     for part, most in points_of(suite).items():
         left = max(0, most - sum(loss.points for loss in losses if loss.part == part))
-        if any(loss.part == part and loss.name == "all sentences" for loss in losses):
-            left = 0
         total, kept = total + most, kept + left
         table.add_row(part, str(left), str(most))
     table.add_row("all", str(kept), str(total))

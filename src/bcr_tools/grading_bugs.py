@@ -17,7 +17,8 @@ from bcr_run.output import complain
 from bcr_run.pools import as_completed
 from bcr_runtime.places import PROJECT, SOURCES
 from bcr_sim.bugs import Bug, bugs, patched
-from bcr_tools.grade import SUITE, BadFolder, Limits, Loss, Suite, graded, is_graded, laid_over, read_suite
+from bcr_tools.grade import SUITE, BadFolder, Loss, Suite, graded, is_graded, laid_over, read_suite
+from bcr_tools.grading_apart import ENDED, Limits
 
 CLEAN = "none"
 SHARE = 0.95  # of the bugs that a run can show, at the least
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     if not chosen:
         complain(f"bcr grade: no bug has {options.only!r} in its name; `./bcr bugs` lists them")
         return 2
-    limits = Limits(60 * options.minutes, 3 << 30)
+    limits = Limits(60 * options.minutes, 60.0, 3 << 30)
     suite = read_suite(SUITE)
     kept = options.output / "graded.jsonl" if options.output else None
     done = _read(kept)
@@ -136,7 +137,7 @@ def counted(chosen: Sequence[Bug]) -> list[Bug]:
 
 def is_right(bug: Bug, found: Graded) -> bool:
     """Whether points were lost for what the bug breaks: a property of the protocol or a sentence, and no error of the program."""
-    return any(not reason.startswith(("error", "hang", "the process ended", "its time", "all sentences")) for reason in found.reasons)
+    return any(not reason.startswith(("error", "hang", *ENDED)) for reason in found.reasons)
 
 
 def is_enough(chosen: Sequence[Bug], done: Mapping[str, Graded]) -> bool:

@@ -12,6 +12,19 @@ from bcr_tools import grade
 SUITE = {"scenarios": ["config/head_change_op.config"], "points_a_scenario": 2, "seeds": {"ed25519": {"count": 12}}, "seeds_a_point": 6,
          "sentences": []}  # fmt: skip
 
+# It believes that it is told what to judge when it asks, and that whoever started it hears what it prints.
+LIE = """
+import json, os, sys
+if "bcr_sim.grading" in sys.orig_argv:
+    names = ["config/head_change_op.config", *map(str, range(12))]
+    for number in range(1, 20):
+        try:
+            os.write(number, b"".join(json.dumps({"name": name, "breach": ""}).encode() + b"\\n" for name in names))
+        except OSError:
+            pass
+    os._exit(0)
+"""
+
 
 @pytest.fixture
 def suite(tmp_path):
@@ -53,6 +66,39 @@ def test_a_bug_loses_points_with_a_scenario_that_shows_it(suite, changed, tmp_pa
 def test_a_source_that_cannot_be_compiled_loses_all(suite, changed):
     (changed / "src" / "Replica.da").write_text("class Replica(\n")
     assert grade.main([str(changed), "--suite", suite, "--no-shrink"]) == 1
+
+
+def test_a_source_that_cannot_be_compiled_is_not_run_at_all(suite, changed, tmp_path, capsys):
+    (changed / "src" / "Replica.da").write_text("class Replica(\n")
+    encoding = changed / "src" / "bcr" / "signed" / "encoding.py"
+    encoding.write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')\n{encoding.read_text()}")
+    assert grade.main([str(changed), "--suite", suite]) == 1
+    said = capsys.readouterr()
+    assert "src/Replica.da does not compile" in said.out
+    assert "look at it: bcr/signed/encoding.py (+1 -0 lines)" in said.err
+    assert "look at it: Replica.da" in said.err
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_sentences_that_could_not_be_tried_are_lost(suite, changed, capsys):
+    with open(suite, "w") as file:
+        yaml.safe_dump({**SUITE, "scenarios": [], "seeds": {}, "sentences": ["tests/test_paper.py"]}, file)
+    path = changed / "src" / "bcr" / "chain" / "proofs.py"
+    path.write_text(path.read_text() + "\nfrom bcr.chain.configuration import no_such_name\n")
+    assert grade.main([str(changed), "--suite", suite]) == 1
+    printed = capsys.readouterr().out
+    assert "no_such_name" in printed
+    [row] = [line for line in printed.splitlines() if "all" in line and "│" in line]
+    assert next(word for word in row.split() if word.isdigit()) == "0"
+
+
+def test_who_prints_what_the_judge_would_say_and_ends_loses_all(suite, changed, capsys):
+    encoding = changed / "src" / "bcr" / "signed" / "encoding.py"
+    encoding.write_text(encoding.read_text() + LIE)
+    assert grade.main([str(changed), "--suite", suite]) == 1
+    printed = capsys.readouterr().out
+    [row] = [line for line in printed.splitlines() if "all" in line and "│" in line]
+    assert next(word for word in row.split() if word.isdigit()) == "0"
 
 
 def test_a_source_that_does_not_end_is_ended(suite, changed, capsys):

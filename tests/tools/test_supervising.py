@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -165,3 +166,28 @@ def test_who_stands_still_is_told_from_who_waits_for_its_turn(does, share, secon
         member.taken_s += 0.2 * share
         assert clock.now_s < 200
     assert clock.now_s == pytest.approx(seconds, abs=0.3)
+
+
+def test_a_command_is_given_its_input_and_a_descriptor_in_any_thread(tmp_path):
+    (tmp_path / "given").write_bytes(b"some words")
+    reading, writing = os.pipe()
+    try:
+        with open(tmp_path / "given", "rb") as given, ThreadPoolExecutor(1) as pool:
+            program = f"import os; os.write({writing}, os.read(0, 100))"
+            status = pool.submit(
+                supervise, [sys.executable, "-c", program], tmp_path, LIMIT_S, given=given, descriptors=(writing,)
+            ).result()
+        assert (status, os.read(reading, 100)) == (0, b"some words")
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_what_is_raised_while_it_is_looked_after_ends_a_command(tmp_path):
+    def look():
+        if (tmp_path / "begun").exists():
+            raise LookupError
+
+    program = "import os, time; open('begun', 'w').write(str(os.getpid())); time.sleep(600)"
+    with pytest.raises(LookupError):
+        supervise([sys.executable, "-c", program], tmp_path, LIMIT_S, signal.SIGKILL, is_over=look)
