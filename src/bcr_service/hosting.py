@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,17 +164,19 @@ class HostView:
         made, made_s = self._latest_made.get(host, ("", 0.0))
         return made != address or self._heard_s - made_s > SETTLING_S
 
-    def choice(self, count: int, before: Sequence[int | None], settled: Container[int] = ()) -> tuple[int | None, ...] | None:
-        """A host for each of so many replicas, none for two; None where too few are there.
+    def choice(self, count: int, number: int, settled: Mapping[int, int] = {}) -> tuple[int, ...] | None:
+        """A host for each of the replicas of configuration `number`, none for two; None where too few are there (specification, 7a.8).
 
-        Who had a host that is there keeps it, and those in places that are `settled` in any case; of the others the first are taken.
+        `settled` are the hosts of replicas that have been made, by position. The others are taken in turn, which begins with another
+        host in each configuration. So of as many that follow each other as there are hosts, each host that is there all the time
+        has the head of one at least, whoever else comes and goes. Nobody's word counts for it: liars would put correct hosts last.
         """
-        kept_hosts = [before[place] if place < len(before) else None for place in range(count)]
-        kept_hosts = [host if place in settled or host in self._living_addresses else None for place, host in enumerate(kept_hosts)]
-        free_hosts = [host for host in sorted(self._living_addresses) if host not in kept_hosts]
-        if kept_hosts.count(None) > len(free_hosts):
+        begins = number % len(self._names)
+        in_turn = sorted(self._living_addresses, key=lambda host: (host - begins) % len(self._names))
+        free_hosts = [host for host in in_turn if host not in settled.values()]
+        if count - len(settled) > len(free_hosts):
             return None
-        return tuple(free_hosts.pop(0) if host is None else host for host in kept_hosts)
+        return tuple(settled[place] if place in settled else free_hosts.pop(0) for place in range(count))
 
     def named(self, addresses: Sequence[str]) -> list[int | None]:
         """The hosts of processes by their addresses, which a configuration names; None for what is on none of them."""
