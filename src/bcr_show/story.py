@@ -201,7 +201,7 @@ def _clients(result: Mapping[str, Any], record: RunRecord | None) -> Iterator[st
     if record is None:
         return
     pause = longest_pause(record)
-    unanswered_count = sum(len(client.unanswered) for client in record.clients)
+    unanswered_count = sum(len(client.without_answer) for client in record.clients)
     if unanswered_count:
         yield f"{count(unanswered_count, 'request').capitalize()} got no answer."
     if pause is not None and result.get("reconfigurations"):

@@ -193,10 +193,8 @@ def _requests_of(client: ClientRecord, run: RecordedRun, times: Times, mentioned
     wanted += by_latency[: most // 3]
     chosen = spread(len(exchanges), wanted, most)
     rows = [_request_row(exchanges[place], client, run, times) for place in chosen]
-    rows += [_unanswered_row(client, place) for place in range(len(client.unanswered))][:most]
-    heading = (
-        f"client {client.client}: {len(exchanges):,} answered, {len(client.unanswered):,} not, sent again {client.retransmissions:,} times"
-    )
+    rows += [_unanswered_row(client, place) for place in range(len(client.without_answer))][:most]
+    heading = f"client {client.client}: {len(exchanges):,} answered, {len(client.without_answer):,} not, sent again {client.retransmissions:,} times"
     listing = table(("number", "operations", "results", "sent", "latency", "sent so often", "answered by", "slot"), rows, class_="requests")
     told = how_many(
         len(chosen), len(exchanges), "answered requests", "the slowest, those that were sent again, and those that Olympus answered"
@@ -221,7 +219,7 @@ def _request_row(exchange: Exchange, client: ClientRecord, run: RecordedRun, tim
 
 
 def _unanswered_row(client: ClientRecord, place: int) -> Element:
-    statement = client.unanswered[place].statement
+    statement = client.without_answer[place].statement
     operations = _excerpt("; ".join(map(str, statement.operations)))
     return e("tr", e("td", str(statement.number)), e("td", operations), e("td", "no answer", colspan=6),
              id=request_anchor(client.client, statement.number), class_="odd")  # fmt: skip

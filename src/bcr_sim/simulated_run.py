@@ -267,6 +267,9 @@ class _Run:
         surprising = [complaint for complaint in complaints if "has died; its answer" not in complaint]
         for failure in (*self.system.failures, *surprising):
             yield f"error: {failure}"
+        clients = () if self.record is None else self.record.clients
+        if any(each.rejected for each in clients) and not any(fault.fault == "full" for fault in self.options.disk_faults):
+            yield "liveness: requests were rejected for want of room, and no disk was full"
         if is_owed:
             yield from (f"liveness: {reason}" for reason in judgement.reasons[:3])
         elif judgement.status == "fail":

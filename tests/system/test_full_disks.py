@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from whole_runs import on_disk, pseudorandom, scenario, start
+from whole_runs import on_disk, passed, pseudorandom, scenario, start
 
 from bcr_runtime.places import DISKS_VARIABLE
 
@@ -46,13 +46,14 @@ def fill_and_make_room(run, folder, replica):
     run.await_line("client_0", event="rejected", why=REFUSED)
     filler.unlink()
     run.await_line(replica, event="disk_room", room="enough")
-    run.finish()
+    run.status = run.finish()
 
 
 def demand_refused_for_good(account):
     """Of the numbers of a client's requests: those that were rejected, in the middle, and all others were answered."""
     answered = {each.request.statement.number for each in account.exchanges}
-    rejected = {each.statement.number for each in account.unanswered}
+    rejected = {each.request.statement.number for each in account.rejected}
+    assert account.unanswered == ()
     assert not rejected & answered
     assert rejected | answered == set(range(REQUESTS))
     assert max(answered) > max(rejected) > min(rejected) > min(answered)
@@ -63,6 +64,7 @@ def test_while_the_disks_are_full_what_is_new_is_refused_for_good_and_when_there
     text = on_disk(*pseudorandom(1, REQUESTS), data="data", client_rate=100, checkpt_interval=10, head_timeout=5_000, nonhead_timeout=5_000)
     with start(tmp_path, text, before=small) as run:
         fill_and_make_room(run, tmp_path, "replica_0-configuration_0")
+    assert passed(run)
     assert run.result()["reconfigurations"] == []
     rejected = demand_refused_for_good(run.record().clients[0])
     left_out = {int(line["number"]) for line in run.log("client_0") if line.get("event") == "rejected"}
@@ -77,6 +79,7 @@ def test_servers_of_raft_whose_disks_are_full_refuse_for_good_what_is_new_and_go
     text = scenario(*pseudorandom(1, REQUESTS), protocol=protocol, durable="on", client_rate=100, checkpt_interval=10, client_timeout=600)
     with start(tmp_path, text, before=small) as run:
         fill_and_make_room(run, tmp_path, "replica_0")
+    assert passed(run)
     demand_refused_for_good(run.record().clients[0])
 
 

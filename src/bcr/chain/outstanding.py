@@ -26,7 +26,7 @@ class OutstandingRequest:
     """A request that waits for its answer: sent `attempts` times, the first at `sent_ns` on the client's clock.
 
     `has_asked_all` says whether all replicas of the current configuration were asked. `left_out` is the request that was rejected,
-    and `why`, where this one only takes its number.
+    and `why`, where this one only takes its number; `refusals` are the statements of those who rejected it, where these sign.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class OutstandingRequest:
         has_asked_all: bool = False,
         left_out: SignedRequest | None = None,
         why: str = "",
+        refusals: tuple[Signed[Rejection], ...] = (),
     ) -> None:
         self.signed = signed
         self.sent_ns = sent_ns
@@ -44,7 +45,8 @@ class OutstandingRequest:
         self.has_asked_all = has_asked_all
         self.left_out = left_out
         self.why = why
-        self._rejections: dict[int, Rejection] = {}  # by replica
+        self.refusals = refusals
+        self._rejections: dict[int, Signed[Rejection]] = {}  # by replica
 
     def asked(self) -> SignedRequest:
         """The request that it is about."""
@@ -72,5 +74,9 @@ class OutstandingRequest:
         """Take note of what a replica of the configuration has signed; returns whether one of those who agree must be correct."""
         said = rejection.statement
         if said.request_digest == self.signed.statement.digest():
-            self._rejections[rejection.signer] = said
-        return list(self._rejections.values()).count(said) >= configuration.quorum
+            self._rejections[rejection.signer] = rejection
+        return [each.statement for each in self._rejections.values()].count(said) >= configuration.quorum
+
+    def rejections(self, why: str) -> tuple[Signed[Rejection], ...]:
+        """Those that were noted and give this reason."""
+        return tuple(each for each in self._rejections.values() if each.statement.why == why)

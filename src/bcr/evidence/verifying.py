@@ -20,12 +20,13 @@ from bcr.objects.operation import Operation
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import digest
 from bcr.signed.signing import KEY_SEED_SIZE, Keys, Signed
-from bcr.signed.statements import Checkpoint, Order, Result
+from bcr.signed.statements import Checkpoint, Order, Result, SignedRequest
 from bcr.signed.violations import ProtocolViolation
 from bcr.verdict.by_session import by_session
 from bcr.verdict.exchanges import first_reasons
 from bcr.verdict.judge import is_proved, judge
 from bcr.verdict.record import Exchange, ReplicaReport, RunRecord
+from bcr.verdict.rejected import remarks_on_rejected
 
 OLYMPUS = 0  # as the signer of its statements
 MOST_CLIENTS = 1 << 20  # that a run numbers; what says so of more than that was not written by one
@@ -49,10 +50,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 class _Recorded(Sequence[Sequence[Operation]]):
     """A client's requests as they stand in the record: what it signed is what it wanted."""
 
-    def __init__(self, exchanges: Sequence[Exchange]) -> None:
-        self._operations: Mapping[int, Sequence[Operation]] = {
-            each.request.statement.number: each.request.statement.operations for each in exchanges
-        }
+    def __init__(self, requests: Sequence[SignedRequest]) -> None:
+        self._operations: Mapping[int, Sequence[Operation]] = {each.statement.number: each.statement.operations for each in requests}
 
     def __len__(self) -> int:
         # A record may have any numbers: what is beyond this is none of the workload's.
@@ -94,16 +93,19 @@ def verify_record(record: RunRecord, olympus_key: bytes | None = None) -> Verifi
     unsigned_reports = [
         f"the report of replica {each.position} of configuration {each.configuration}: it did not sign it" for each in unsigned
     ]
-    unproved = [*judgement.reasons, *unsigned_reports, *_unproved(record, liars, olympus_key is not None)]
+    rejections = [*remarks_on_rejected(record)]
+    reasons = [each for each in judgement.reasons if each not in rejections]
+    unproved = [*reasons, *unsigned_reports, *_unproved(record, liars, olympus_key is not None)]
     handed_over = {view.number: _signers_of_beginning(record, before, view) for before, view in pairwise(views)}
     exchanges = list(_shown(record, views, liars))
-    is_whole = judgement.status == "pass" and not judgement.reasons and _is_end_signed(record, views[-1])
+    is_whole = judgement.status == "pass" and not reasons and _is_end_signed(record, views[-1])
     if not is_whole:
         unproved.append(
             f"that these were all requests, and the state at the end: a replay does not come to a state that t+1 replicas of "
             f"configuration {views[-1].number} signed"
         )
     conclusions = list(_proved(exchanges, views, handed_over, is_whole))
+    conclusions += [f"by more than t replicas, who signed it: {each}" for each in rejections if each in judgement.reasons]
     if record.authentication != "ed25519":
         forgers = WHO_COULD_FORGE[record.authentication]
         if record.authentication == "hmac":
@@ -215,9 +217,10 @@ def _wrong_signature(signed: Signed[Any], views: Mapping[int, Membership], name:
 
 
 def _workloads(record: RunRecord) -> list[_Recorded]:
-    by_client: dict[int, list[Exchange]] = {}
+    by_client: dict[int, list[SignedRequest]] = {}
     for client in record.clients:
-        by_client.setdefault(client.client, []).extend(client.exchanges)
+        settled = (*(each.request for each in client.exchanges), *(each.request for each in client.rejected))
+        by_client.setdefault(client.client, []).extend(settled)
     return [_Recorded(by_client.get(number, [])) for number in range(1 + max(by_client, default=-1))]
 
 

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from bcr.braft.members import Members
@@ -13,6 +14,7 @@ from bcr.verdict.exchanges import Workloads, first_reasons, name_of
 from bcr.verdict.judge import Judgement
 from bcr.verdict.raft_verdict import judge_raft
 from bcr.verdict.record import RunRecord
+from bcr.verdict.rejected import is_rejected_by_servers, wrong_rejections
 
 ANY_KEY = bytes(32)  # who only checks needs a key of its own as little as another one
 
@@ -28,8 +30,9 @@ def judge_braft(record: RunRecord, workloads: Workloads, client_window: int, t: 
 def _unproved(record: RunRecord, t: int) -> Iterator[str]:
     """Requests that their client did not sign, and answers that t+1 servers did not."""
     members = Members(SigningKey(ANY_KEY).among(record.circle), t)
+    yield from wrong_rejections(record.clients, partial(is_rejected_by_servers, members=members, t=t))
     for client in record.clients:
-        for exchange in client.exchanges:
+        for exchange in (*client.exchanges, *(each.instead for each in client.rejected)):
             try:
                 members.demand_client(exchange.request)
                 if not isinstance(exchange.answer, Agreed):

@@ -67,4 +67,5 @@ def _of_session(client: ClientRecord, number: int, is_first: bool) -> ClientReco
         exchanges=tuple(each for each in client.exchanges if is_of_it(each.request.statement.client)),
         unanswered=tuple(each for each in client.unanswered if is_of_it(each.statement.client)),
         lost=tuple(each for each in client.lost if is_of_it(each.statement.client)),
+        rejected=tuple(each for each in client.rejected if is_of_it(each.request.statement.client)),
     )

@@ -45,7 +45,7 @@ def as_sent(record: RunRecord, workloads: Workloads) -> Workloads:
     sizes: dict[int, dict[tuple[int, int], int]] = {}  # of requests, by client and, in the order of sending, client number and number
     for client in record.clients:
         sizes_of_client = sizes.setdefault(client.client, {})
-        for signed in (*(exchange.request for exchange in client.exchanges), *client.unanswered, *client.lost):
+        for signed in (*(exchange.request for exchange in client.exchanges), *client.without_answer, *client.lost):
             request = signed.statement
             sizes_of_client[request.client, request.number] = len(request.operations)
     return [
@@ -81,8 +81,9 @@ def _answered(record: RunRecord) -> set[tuple[int, int]]:
 
 
 def _settled(record: RunRecord) -> set[tuple[int, int]]:
-    """The same, and of those whose answer nobody is owed any more: their sessions have ended."""
-    return _answered(record) | {(each.statement.client, each.statement.number) for client in record.clients for each in client.lost}
+    """The same, and of those whose answer nobody is owed any more: their sessions have ended, or there was no room for them."""
+    others = (signed.statement for client in record.clients for signed in (*client.lost, *(each.request for each in client.rejected)))
+    return _answered(record) | {(statement.client, statement.number) for statement in others}
 
 
 def is_complete(record: RunRecord, workloads: Workloads) -> bool:

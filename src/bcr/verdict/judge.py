@@ -5,6 +5,7 @@ again, put in the order of the history, and replayed on a fresh state.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -39,6 +40,7 @@ from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
 from bcr.verdict.owing import why_nothing_is_owed
 from bcr.verdict.record import Exchange, ReplicaReport, RunRecord, is_final
+from bcr.verdict.rejected import is_rejected_by_replicas, remarks_on_rejected, with_what_took_their_numbers, wrong_rejections
 
 Status = Literal["pass", "fail", "unknown"]
 
@@ -91,6 +93,7 @@ def judge(
     if any(isinstance(each.answer, Response | Agreed) for client in record.clients for each in client.exchanges):
         return Judgement("fail", ("the record holds answers of Raft, which prove nothing here",))
     record, workloads = by_session(record, as_sent(record, workloads), leavers, liars)
+    record, workloads = with_what_took_their_numbers(record, workloads)
     believed = _without(record, liars)
     owed: Workloads = [() if client in liars else workload for client, workload in enumerate(workloads)]
     unreplayed: list[str] = []
@@ -112,7 +115,7 @@ def judge(
         if excuse is None:
             return Judgement("fail", (f"{given_up}, and the protocol owes the answers", *gaps))
         return Judgement("unknown", (given_up, excuse, *gaps))
-    remarks = (WITHOUT_OLYMPUS,) if record.is_without_olympus else ()
+    remarks = [*([WITHOUT_OLYMPUS] if record.is_without_olympus else ()), *remarks_on_rejected(believed)]
     return Judgement("unknown", (*remarks, *gaps)) if gaps else Judgement("pass", (*remarks, *unreplayed))
 
 
@@ -171,6 +174,7 @@ def _what_is_wrong(
             yield f"there are two configurations {issued.number}"
             return
     yield from _wrong_exchanges(record, workloads, configurations)
+    yield from wrong_rejections(record.clients, partial(is_rejected_by_replicas, configurations=configurations))
     history = sorted(
         (exchange for client in record.clients for exchange in client.exchanges),
         key=lambda exchange: exchange.answer.outcome.place,

@@ -137,4 +137,4 @@ def _last(record: RunRecord) -> int:
 
 
 def _requests(client: ClientRecord) -> int:
-    return len(client.exchanges) + len(client.unanswered)
+    return len(client.exchanges) + len(client.without_answer)

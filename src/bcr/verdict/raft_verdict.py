@@ -20,6 +20,7 @@ from bcr.verdict.judge import MAX_SEARCHED, Hindrance, Judgement
 from bcr.verdict.linearizability import is_linearizable
 from bcr.verdict.model import Model
 from bcr.verdict.record import Exchange, RunRecord
+from bcr.verdict.rejected import remarks_on_rejected, with_what_took_their_numbers
 
 
 def judge_raft(
@@ -42,12 +43,13 @@ def judge_raft(
     others to bear. Where clients are answered by the leader alone (`is_answered_by_leader`), a faulty one may keep them waiting. A final
     report is owed by the servers that are `deciding`; where that is not known, by all up to the last that gave one.
     """
+    record, workloads = with_what_took_their_numbers(record, workloads)
     reasons = list(_what_is_wrong(record, workloads, Model(client_window, limits, replicated)))[: MAX_REASONS + 1]
     if reasons:
         return Judgement("fail", tuple(reasons))
     gaps = tuple(_what_is_missing(record, workloads, deciding))
     if given_up is None:
-        return Judgement("unknown" if gaps else "pass", gaps)
+        return Judgement("unknown" if gaps else "pass", (*remarks_on_rejected(record), *gaps))
     faulty_servers = faulty_by(record.faults, patience_ms).get(0, set())
     servers = {signed.statement.position for signed in record.replicas} | faulty_servers
     has_majority = per_fault * len(faulty_servers) < max(len(servers), per_fault + 1)

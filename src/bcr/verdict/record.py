@@ -14,7 +14,7 @@ from bcr.raft.kept_logs import KeptLog
 from bcr.raft.rpcs import Response
 from bcr.signed.authentication import Authentication
 from bcr.signed.signing import Keyring, Signed, Statement
-from bcr.signed.statements import SignedRequest
+from bcr.signed.statements import Rejection, SignedRequest
 from bcr.signed.violations import Notice
 from bcr.state.running import Snapshot
 from bcr.verdict.exhibits import Exhibit
@@ -43,6 +43,14 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.accepted_ns - (self.sent_ns if self.due_ns is None else self.due_ns)
 
 
+class RejectedRequest(msgspec.Struct, frozen=True, array_like=True):
+    """A request for which there was no room, what took its number and was executed, and the statements of those who rejected it, if they sign."""
+
+    request: SignedRequest
+    rejections: tuple[Signed[Rejection], ...]
+    instead: Exchange
+
+
 class SessionAccount(msgspec.Struct, frozen=True, array_like=True):
     """A client's word on one of its sessions: its number in it, which request of its workload came first, and how many it sent."""
 
@@ -55,7 +63,8 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     """A client's exchanges in request order, and the requests that it got no answer to.
 
     `faults` are those of its own that struck. One that came or went gives account of its `sessions`, and `has_left` where it
-    went before its work was done; of requests that are `lost` it will never know what they gave, for their session has ended.
+    went before its work was done; of requests that are `lost` it will never know what they gave, for their session has ended. For those
+    that were `rejected` there was no room, and they were never executed.
     Times of clients with the same `clock` can be compared: it names a monotonic clock.
     """
 
@@ -71,6 +80,12 @@ class ClientRecord(msgspec.Struct, frozen=True, array_like=True):
     sessions: tuple[SessionAccount, ...] = ()
     lost: tuple[SignedRequest, ...] = ()
     has_left: bool = False
+    rejected: tuple[RejectedRequest, ...] = ()
+
+    @property
+    def without_answer(self) -> tuple[SignedRequest, ...]:
+        """The requests that have none on record, whether one is owed or not; but for those that are lost."""
+        return (*self.unanswered, *(each.request for each in self.rejected))
 
 
 class ReplicaReport(Statement, frozen=True, tag="replica_report"):
