@@ -127,7 +127,10 @@ class RaftRun(_Run):
     def _may_be_behind(self, record: RunRecord) -> bool:
         """Whether all is answered, and servers that have not heard of it were kept from that while they were asked how far they are."""
         asking_since_ms = self.world.now_ns / MILLISECOND_NS - REPORT_LIMIT_S * 1_000
-        return is_complete(record, self.launch.workloads) and hindered_until_ms(self.options) >= asking_since_ms
+        is_hindered = hindered_until_ms(self.options) >= asking_since_ms
+        # Who has no room for more is silent until there is some (14.12, 16.12).
+        may_be_silent = any(each.fault in ("full", "broken") for each in self.options.disk_faults)
+        return is_complete(record, self.launch.workloads) and (is_hindered or may_be_silent)
 
     def _check_time(self, record: RunRecord) -> None:
         """Every request is answered in time, once nothing hinders any more (`_patience_ns` says how long that may take)."""
