@@ -17,6 +17,7 @@ import msgspec
 
 from bcr.chain.configuration import Membership, SignedConfiguration, demand_issued
 from bcr.chain.proofs import Answer, Vouched
+from bcr.chain.void import AnswerToOther, named_in, without_void
 from bcr.objects.operation import Operation
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import decode, encode
@@ -59,7 +60,9 @@ class Proof(msgspec.Struct, frozen=True):
     nonce: str
 
     @classmethod
-    def of(cls, configuration: SignedConfiguration, request: SignedRequest, answer: Answer | Vouched, nonce: str) -> "Proof":
+    def of(
+        cls, configuration: SignedConfiguration, request: SignedRequest, answer: Answer | Vouched | AnswerToOther, nonce: str
+    ) -> "Proof":
         """The proof of what stands in an answer to a request."""
         return cls(encode(configuration), encode(request), encode(answer), nonce)
 
@@ -117,13 +120,14 @@ class Proof(msgspec.Struct, frozen=True):
         return Shown(operations, outcome.results, outcome.place, view.number, by)
 
     def _outcome(self, request: SignedRequest, view: Membership) -> tuple[Outcome, str]:
-        answer = decode(Answer | Vouched, self.answer)  # type: ignore[arg-type]
+        recorded = decode(Answer | Vouched | AnswerToOther, self.answer)  # type: ignore[arg-type]
+        named, answer = named_in(recorded, request, view), without_void(recorded)
         if isinstance(answer, Vouched):
-            answer.demand_for(request, view.olympus)
+            answer.demand_for(named, view.olympus, request)
             return answer.outcome, "Olympus"
         if not view.needed:
             raise BadProof("a configuration that accepts what t+1 replicas gave, which can be lost")
-        check = answer.check(request, view)
+        check = answer.check(named, view, executed=request)
         return answer.outcome, f"{len(check.agreeing)} of {len(view.replicas)} replicas"
 
     def _demand_nonce(self, operations: Sequence[Operation]) -> None:

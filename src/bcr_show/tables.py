@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 
 from bcr.chain.proofs import Answer, Vouched
+from bcr.chain.void import without_void
 from bcr.evidence.figure import Step
 from bcr.signed.violations import ProtocolViolation
 from bcr.verdict.record import ClientRecord, Exchange, RunRecord
@@ -54,8 +55,8 @@ def slots_of(record: RunRecord | None) -> list[Slot]:
     """All slots of which a client has an answer, in order."""
     slots: dict[tuple[int, int], Slot] = {}
     for exchange in (each for client in record.clients for each in client.exchanges) if record else ():
-        answer = exchange.answer
-        place = (answer.configuration, answer.slot)
+        answer = without_void(exchange.answer)
+        place = (exchange.answer.configuration, exchange.answer.slot)
         slot = slots.setdefault(place, Slot(*place, [], set(), set(), set()))
         slot.exchanges.append(exchange)
         if isinstance(answer, Vouched):

@@ -5,7 +5,7 @@ Beside them runs a model, which executes what is in the log in its order.
 
 from collections.abc import Callable, Sequence
 
-from bcr.chain.outstanding import is_void
+from bcr.chain.void import is_void
 from bcr.raft.log import Entry, Log, Position
 from bcr.signed.statements import Outcome
 from bcr.verdict.exchanges import Workloads

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from bcr.chain.configuration import Membership
-from bcr.chain.outstanding import VOID
 from bcr.chain.proofs import Answer
+from bcr.chain.void import is_void
 from bcr.objects.finding import DEFAULT
-from bcr.objects.replicated import ReplicatedObject
+from bcr.objects.replicated import Place, ReplicatedObject
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.scenario.workload import Filled
 from bcr.signed.signing import Author, Keys
@@ -85,6 +85,7 @@ class Oracle:
         model = Model(client_window, limits, replicated, session_slots)
         self._beginnings = {0: model}
         empty = RunningState(client_window, limits, replicated, session_slots).digest()
+        self._origins: dict[int, _Node] = {}  # configuration -> the history that it goes on from
         self._roots = {0: _Node(0, b"", None, 0, (), (), empty, model.copy(), {})}
         self._nodes: dict[int, list[_Node]] = {0: [self._roots[0]]}
         self._tips: dict[Container, _Node] = {}
@@ -209,7 +210,7 @@ class Oracle:
             if author is None or not is_of_a_client or not (request.is_authentic(author) or self._is_vouched_for(request, configuration)):
                 self.tell("validity", f"{who} executed in slot {slot} what no client signed")
                 continue
-            if not (is_liar or request.statement.operations == VOID or self._is_of_workload(request.statement, holder)):
+            if not (is_liar or is_void(request.statement.operations) or self._is_of_workload(request.statement, holder)):
                 self.tell("validity", f"{who} executed in slot {slot} what client {client} was not to send")
 
     def _is_vouched_for(self, request: SignedRequest, configuration: Membership) -> bool:
@@ -245,6 +246,7 @@ class Oracle:
                 return
             model = (origin.model or self._replayed(origin)).copy()
             self._beginnings[number] = model.copy()
+            self._origins[number] = origin
             self._roots[number] = _Node(number, b"", None, 0, (), (), digest, model, {})
             self._nodes[number] = [self._roots[number]]
         difference = self._beginnings[number].difference(state)
@@ -286,10 +288,11 @@ class Oracle:
                 self.tell("final", f"{what}, which {container.name} does not hold")
 
     def concluded(self, record: RunRecord) -> None:
-        """At the end: what each client accepted is what its request returned where the service executed it."""
+        """At the end: what each client accepted is what its request returned where the service executed it, and what was refused was not executed."""
         last = max(self._nodes)
         tip = max(self._nodes[last], key=lambda node: node.slots)
         executed = (tip.model or self._replayed(tip)).executed
+        requests = self._requests_up_to(tip) if any(client.rejected for client in record.clients) else {}
         for client in record.clients:
             for given_up in () if client.client in self._liars else client.lost:
                 if given_up.statement.client not in self._ended_sessions:
@@ -302,6 +305,20 @@ class Oracle:
                     name = f"client {request.client}, request {request.number}"
                     where = "in what the service went on from it was " + (_words_of(model_outcome) if model_outcome else "never executed")
                     self.tell("results", f"{name}: accepted as {_words_of((outcome.place, outcome.results))}, and {where}")
+            for each in () if client.client in self._liars else client.rejected:
+                key = each.request.statement.client, each.request.statement.number
+                done = executed.get(key)
+                if done is not None and not is_void(requests[done[0]].operations):
+                    self.tell("results", f"client {key[0]}, request {key[1]}: refused for good, and it was {_words_of(done)}")
+
+    def _requests_up_to(self, tip: _Node) -> dict[Place, Request]:
+        """What stands at each place of a history, from the first configuration on."""
+        requests: dict[Place, Request] = {}
+        node: _Node | None = tip
+        while node is not None:
+            requests |= {(node.configuration, node.slots - 1, index): request for index, request in enumerate(node.requests)}
+            node = node.parent or self._origins.get(node.configuration)
+        return requests
 
 
 def is_of_its_client(request: SignedRequest, configuration: Membership, keys: Keys) -> bool:

@@ -3,7 +3,8 @@
 import pytest
 from memory_chain import MemoryChain, get, make_configuration, replica_author
 
-from bcr.chain.outstanding import NO_ROOM, VOID, OutstandingRequest
+from bcr.chain.outstanding import NO_ROOM, OutstandingRequest
+from bcr.chain.void import VOID
 from bcr.objects.finding import named
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Rejection, Request

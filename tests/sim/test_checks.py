@@ -1083,8 +1083,8 @@ def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_fi
         assert calls == [("accuse", request, answer), expected]
     with scene.recording("ask_further", "finish") as calls:
         scene.process.on_result_message(ResultMessage(scene.state.index, number, replace(unproved, proof=final)))
-    [(what, accepted, _, _)] = calls
-    assert (what, accepted) == ("finish", number)
+    [(what, accepted, asked, _, _)] = calls
+    assert (what, accepted, asked) == ("finish", number, request)
 
 
 @case("Client", "with requests outstanding")

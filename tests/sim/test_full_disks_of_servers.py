@@ -2,8 +2,7 @@
 
 import pytest
 
-from bcr.chain.outstanding import VOID, is_void, void_instead_of
-from bcr.objects.dictionary import Operation
+from bcr.chain.void import is_void
 from bcr.scenario import parse_scenario
 from bcr_sim.simulated_run import simulate
 
@@ -68,10 +67,3 @@ def test_what_was_refused_is_not_there_and_what_was_answered_is(protocol):
     missing = {keys[each.number] for each in refused(outcome)}
     assert 0 < len(missing) < len(keys)
     assert outcome.result["final_state"].keys() == {*keys} - missing
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 1_000])
-def test_what_takes_the_number_of_a_request_has_another_number_of_results(count):
-    instead = void_instead_of((Operation("put", "k", "v"),) * count)
-    assert is_void(instead) and len(instead) != count
-    assert is_void(VOID) and not is_void((*VOID, Operation("get", "k")))

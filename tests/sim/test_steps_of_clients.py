@@ -15,6 +15,7 @@ from bcr.chain.outstanding import OutstandingRequest
 from bcr.chain.proofs import Answer
 from bcr.chain.settings import ALWAYS, Visit
 from bcr.chain.timers import Timers
+from bcr.chain.void import AnswerToOther
 from bcr.objects.dictionary import Operation
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Credential, Outcome, Rejection, Request, Voucher
@@ -313,19 +314,58 @@ def left_out(scene: Scene) -> tuple[int, Any, OutstandingRequest]:
     """A request that replicas rejected, and that waits under its number for what is void: the number, itself, and what waits."""
     number = scene.state.next_number + 7
     rejected = scene.by_client(Request(scene.state.signs_as, number, (Operation("put", "k", "v"),)))
-    void = scene.by_client(Request(scene.state.signs_as, number, (Operation("void", ""),)))
+    void = scene.by_client(Request(scene.state.signs_as, number, (Operation("void", ""),) * 2))
     return number, rejected, OutstandingRequest(void, 0, left_out=rejected, why="no room")
 
 
 @case("Client", ASKING)
 def an_answer_to_the_request_that_was_rejected_is_taken_too(scene: Scene) -> None:
     number, rejected, waiting = left_out(scene)
-    answer = Answer(0, 0, 0, 1, rejected.digest(), (), Outcome(0, 0, 0, ("OK",)), (), ())
+    for named in (rejected, waiting.signed):
+        assert told_of(scene, number, waiting, named, ("OK",)) == [("finish", number, named)]
+
+
+@case("Client", ASKING)
+def an_answer_with_the_outcome_of_what_is_void_is_taken_whichever_of_the_two_it_names(scene: Scene) -> None:
+    number, rejected, waiting = left_out(scene)
+    for named in (rejected, waiting.signed):
+        assert told_of(scene, number, waiting, named, ("fail", "fail")) == [("finish", number, named)]
+
+
+@case("Client", ASKING, MalformedMessage, "too few or too many results")
+def an_answer_with_as_many_results_as_neither_of_the_two(scene: Scene) -> None:
+    number, rejected, waiting = left_out(scene)
+    told_of(scene, number, waiting, rejected, ("OK", "fail", "fail"))
+
+
+def told_of(scene: Scene, number: int, waiting: OutstandingRequest, named: Any, results: tuple[str, ...]) -> list[Any]:
+    """What the client does, as far as it finishes, at a final answer that names this request and has these results."""
+    answer = Answer(0, 0, 0, 1, named.digest(), (), Outcome(0, 0, 0, results), (), ())
     answer = replace(answer, proof=tuple(scene.by_replica(answer.result(), position) for position in range(3)))
     with scene.having(outstanding={number: waiting}), scene.recording("finish") as calls:
         scene.process.on_result_message(ResultMessage(scene.state.signs_as, number, answer))
-    assert [call[:2] for call in calls] == [("finish", number)]
-    assert (waiting.signed, waiting.left_out) == (rejected, None)
+    return [call[:3] for call in calls]
+
+
+@case("Client", ASKING)
+def what_is_finished_of_the_two_is_on_record_or_refused_as_its_results_say(scene: Scene) -> None:
+    for results, is_refused in ((("OK",), False), (("fail", "fail"), True)):
+        for place in ("rejected", "void"):
+            number, rejected, waiting = left_out(scene)
+            named = rejected if place == "rejected" else waiting.signed
+            answer = Answer(0, 0, 0, 1, named.digest(), (), Outcome(0, 0, 0, results), (), ())
+            with (
+                scene.having(outstanding={number: waiting}, timers=Timers(400)),
+                scene.recording("count_answered", "count_rejected", "send_next", keep_exchange=True) as calls,
+            ):
+                scene.process.finish(number, named, answer, "replica_0")
+            kept = answer if named is rejected else AnswerToOther(named, answer)
+            if is_refused:
+                other = answer if named is not rejected else AnswerToOther(named, answer)
+                assert calls[0] == ("count_rejected", waiting, other, "replica_0")
+            else:
+                assert calls[:2] == [("keep_exchange", waiting, kept, "replica_0"), ("count_answered", 1)]
+                assert waiting.signed is rejected
 
 
 @case("Client", ASKING)
@@ -334,8 +374,7 @@ def a_voucher_for_the_request_that_was_rejected_is_taken_too(scene: Scene) -> No
     voucher = Voucher(0, 0, scene.state.signs_as, number, rejected.statement.digest(), Outcome(0, 0, 0, ("OK",)))
     with scene.having(outstanding={number: waiting}), scene.recording("finish") as calls:
         scene.process.on_voucher(scene.by_olympus(voucher))
-    assert [(call[0], call[1], call[3]) for call in calls] == [("finish", number, "olympus")]
-    assert (waiting.signed, waiting.left_out) == (rejected, None)
+    assert [(call[0], call[1], call[2], call[4]) for call in calls] == [("finish", number, rejected, "olympus")]
 
 
 @case("Client", ASKING)

@@ -12,8 +12,9 @@ from scenes import Case, Notes, Scene, Stage, stands_in
 
 from bcr.chain.history import InitialHistory, WithState
 from bcr.chain.messages import CompletedCheckpoint, ResultShuttle
-from bcr.chain.outstanding import NO_ROOM, VOID
+from bcr.chain.outstanding import NO_ROOM
 from bcr.chain.timers import Timers
+from bcr.chain.void import VOID
 from bcr.objects.dictionary import Operation
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Checkpoint, Credential, Request, SessionRequest, WedgeRequest
@@ -251,7 +252,7 @@ def what_is_beyond_the_window_of_its_client_is_dropped_unless_its_session_is_ove
 @case("Replica", ACTIVE)
 def with_no_room_on_its_disk_what_is_new_is_rejected_and_nothing_else(scene: Scene) -> None:
     new = scene.request(scene.fresh())
-    void = scene.by_client(Request(0, scene.fresh(), VOID))
+    void, void_of_two, void_of_three = (scene.by_client(Request(0, scene.fresh(), VOID * count)) for count in (1, 2, 3))
     turn, key = turn_of(new), (0, new.statement.number)
     for request, queued, executed, rejected in (
         (new, False, False, True),
@@ -260,6 +261,8 @@ def with_no_room_on_its_disk_what_is_new_is_rejected_and_nothing_else(scene: Sce
         (new, True, True, False),
         (void, False, False, False),
         (void, True, False, False),
+        (void_of_two, False, False, False),
+        (void_of_three, False, False, True),
     ):
         queue = stands_in(has=lambda *each, queued=queued: queued and each == turn)
         slots = stands_in(get=lambda *each, executed=executed: "slot" if executed and each == key else None)

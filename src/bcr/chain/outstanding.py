@@ -1,25 +1,13 @@
 """A client's request that has no final answer yet: how often it was sent, and to whom (specification, 3.1, 4.1 and 4.8)."""
 
-from collections.abc import Sequence
-
 from bcr.chain.configuration import Membership
-from bcr.objects.operation import Operation
+from bcr.chain.proofs import Answer, Vouched
+from bcr.chain.void import AnswerToOther
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Rejection, SignedRequest
 
 MAX_BACKOFF = 16  # a request is sent again after 1, 2, 4 … times the client timeout, and this at the most
 NO_ROOM = "no room on the disks"  # why a replica rejects what it could order otherwise (specification, 13.10)
-VOID = (Operation("void", ""),)  # takes the number of a request that was rejected: whatever an object makes of it, it asks for nothing
-
-
-def void_instead_of(operations: Sequence[Operation]) -> tuple[Operation, ...]:
-    """What takes the number of a request where answers do not say which one they are to: it gets another number of results."""
-    return VOID * 2 if len(operations) == 1 else VOID
-
-
-def is_void(operations: Sequence[Operation]) -> bool:
-    """Whether they ask for nothing, and only take a number."""
-    return all(each == VOID[0] for each in operations)
 
 
 class OutstandingRequest:
@@ -61,10 +49,26 @@ class OutstandingRequest:
             return self.left_out
         return self.signed
 
-    def heed(self, answered: SignedRequest) -> None:
+    def executed(self, named: SignedRequest, results: int) -> SignedRequest:
+        """The request that gave so many results, where an answer names this one.
+
+        One that was left out and the void one in its place have one number, so an answer that names the one may be the outcome of
+        the other; they have not as many operations.
+        """
+        if self.left_out is None:
+            return named
+        return next((each for each in (self.left_out, self.signed) if len(each.statement.operations) == results), named)
+
+    def heed(self, executed: SignedRequest) -> None:
         """This is answered for good: where it is the one that was left out, somebody had ordered it all the same."""
-        if answered is self.left_out:
-            self.signed, self.left_out = answered, None
+        if executed is self.left_out:
+            self.signed, self.left_out = executed, None
+
+    def taken(self, named: SignedRequest, answer: Answer | Vouched) -> Answer | Vouched | AnswerToOther:
+        """Heed a final answer that names this request; returns what goes on record of it."""
+        executed = self.executed(named, len(answer.outcome.results))
+        self.heed(executed)
+        return answer if named is executed else AnswerToOther(named, answer)
 
     def patience(self) -> int:
         """After how many timeouts it is sent again, when all replicas were asked."""

@@ -242,13 +242,22 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
         outcomes = root_above(OUTCOMES, self.outcome.digest(), self.index, self.size, self.outcome_path)
         return Result(self.configuration, self.slot, requests, outcomes)
 
-    def check(self, request: SignedRequest, configuration: Membership, known: Container[SignedResult] = ()) -> ResultCheck:
-        """What makes this answer to `request` final; raises a ProtocolViolation where it is not."""
+    def check(
+        self,
+        request: SignedRequest,
+        configuration: Membership,
+        known: Container[SignedResult] = (),
+        executed: SignedRequest | None = None,
+    ) -> ResultCheck:
+        """What makes this answer to `request` final; raises a ProtocolViolation where it is not.
+
+        `executed` is the request of the same number that gave the outcome, where it is another (bcr.chain.void).
+        """
         if self.configuration != configuration.number:
             raise WrongConfiguration(f"answer from configuration {self.configuration}, not {configuration.number}", evidence=(self,))
         if self.request_digest != request.digest():
             self._demand_to_another(request, configuration, known)
-        _demand_as_many(self.outcome, request)
+        _demand_as_many(self.outcome, executed or request)
         return check_result_proof(self.proof, self.result(), configuration, known, self.orders)
 
     def _demand_to_another(self, request: SignedRequest, configuration: Membership, known: Container[SignedResult]) -> NoReturn:
@@ -273,11 +282,13 @@ class KnownResults:
     def __init__(self) -> None:
         self._known = VerifiedCache[SignedResult](KNOWN_RESULTS)
 
-    def check(self, answer: Answer, request: SignedRequest, configuration: Membership) -> ResultCheck:
+    def check(
+        self, answer: Answer, request: SignedRequest, configuration: Membership, executed: SignedRequest | None = None
+    ) -> ResultCheck:
         """As `Answer.check`."""
         if answer.size == 1:
-            return answer.check(request, configuration)
-        check = answer.check(request, configuration, self._known)
+            return answer.check(request, configuration, executed=executed)
+        check = answer.check(request, configuration, self._known, executed)
         self._known.add(check.agreeing)
         return check
 
@@ -300,13 +311,13 @@ class Vouched(msgspec.Struct, frozen=True, array_like=True, tag="vouched"):
     def outcome(self) -> Outcome:
         return self.signed.statement.outcome
 
-    def demand_for(self, request: SignedRequest, olympus: Author) -> None:
-        """Raises a ProtocolViolation unless Olympus vouches so for the outcome of this request."""
+    def demand_for(self, request: SignedRequest, olympus: Author, executed: SignedRequest | None = None) -> None:
+        """Raises a ProtocolViolation unless Olympus vouches so for the outcome of this request; `executed` as in `Answer.check`."""
         self.signed.demand_authentic(olympus, "Olympus")
         voucher, asked = self.signed.statement, request.statement
         if (voucher.client, voucher.number, voucher.request_digest) != (asked.client, asked.number, asked.digest()):
             raise MalformedMessage("a voucher for another request", evidence=(self, request))
-        _demand_as_many(self.outcome, request)
+        _demand_as_many(self.outcome, executed or request)
 
 
 def _demand_as_many(outcome: Outcome, request: SignedRequest) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from bcr.chain.configuration import Membership, demand_issued
 from bcr.chain.history import CaughtUp, InitialHistory
 from bcr.chain.proofs import Answer
+from bcr.chain.void import without_void
 from bcr.evidence.convictions import WHO_COULD_FORGE
 from bcr.objects.finding import BUILT_IN
 from bcr.objects.operation import Operation
@@ -265,7 +266,7 @@ def _proved(
                 f"by Olympus and replicas {signers} of configuration {before.number}: configuration {view.number} began with the "
                 f"state in which configuration {before.number} ended"
             )
-    answers = [each.answer for each in exchanges]
+    answers = [without_void(each.answer) for each in exchanges]
     by_replicas = sum(isinstance(answer, Answer) for answer in answers)
     if by_replicas:
         quorum, size = views[0].quorum, len(views[0].replicas)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from bcr.braft.replies import Agreed
 from bcr.chain.configuration import Membership, demand_issued
 from bcr.chain.proofs import Answer, Vouched
+from bcr.chain.void import AnswerToOther, named_in, without_void
 from bcr.faults.plans import spoiled_by, struck_by
 from bcr.objects.finding import DEFAULT
 from bcr.objects.replicated import ReplicatedObject
@@ -21,7 +22,7 @@ from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
 from bcr.raft.rpcs import Response
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
-from bcr.signed.statements import Order, Result
+from bcr.signed.statements import Order, Result, SignedRequest
 from bcr.signed.violations import NotEnoughStatements, NotFinal, ProtocolViolation
 from bcr.state.running import RunningState
 from bcr.verdict.by_session import by_session
@@ -135,16 +136,23 @@ def _proved(record: RunRecord, liars: Collection[int]) -> list[Exchange] | None:
     if not liars:
         return None
     recorded = (each for client in record.clients if client.client in liars for each in client.exchanges)
-    return [each for each in recorded if _is_of_its_slot(_answer(each))]
+    return [each for each in recorded if _is_of_its_slot(_recorded(each))]
 
 
-def _answer(exchange: Exchange) -> Answer | Vouched:
-    """What the client was answered, in a record of which `judge` has seen that it is of the chain."""
+def _recorded(exchange: Exchange) -> Answer | Vouched | AnswerToOther:
+    """What the client has on record, in a record of which `judge` has seen that it is of the chain."""
     assert not isinstance(exchange.answer, Response | Agreed)
     return exchange.answer
 
 
-def _is_of_its_slot(answer: Answer | Vouched) -> bool:
+def _answer(exchange: Exchange) -> Answer | Vouched:
+    """What the client was answered, be it to the void request in the place of its own."""
+    return without_void(_recorded(exchange))
+
+
+def _is_of_its_slot(answer: Answer | Vouched | AnswerToOther) -> bool:
+    if isinstance(answer, AnswerToOther):
+        return False  # there the void one stands
     index = answer.index if isinstance(answer, Answer) else answer.outcome.index
     return answer.outcome.place == (answer.configuration, answer.slot, index)
 
@@ -213,16 +221,15 @@ def _what_is_wrong(
 
 def is_proved(exchange: Exchange, configurations: Mapping[int, Membership]) -> bool:
     """Whether replicas have shown that they executed this request at its place, whoever recorded that."""
-    answer = _answer(exchange)
-    configuration = configurations.get(answer.configuration)
+    configuration = configurations.get(exchange.answer.configuration)
     if configuration is None:
         return False
     try:
-        configuration.demand_signed_by_client(exchange.request)
+        named, answer = _demand_signed(exchange, configuration), _answer(exchange)
         if isinstance(answer, Answer):
-            answer.check(exchange.request, configuration)
+            answer.check(named, configuration, executed=exchange.request)
         else:
-            answer.demand_for(exchange.request, configuration.olympus)
+            answer.demand_for(named, configuration.olympus, exchange.request)
     except ProtocolViolation:
         return False
     return True
@@ -233,7 +240,7 @@ def _has_every_slot(history: Sequence[Exchange], record: RunRecord) -> bool:
     indices: dict[tuple[int, int], set[int]] = {}  # places, by configuration and slot
     sizes: dict[tuple[int, int], int] = {}
     for exchange in history:
-        answer = exchange.answer
+        answer = _answer(exchange)
         configuration, slot, index = answer.outcome.place
         indices.setdefault((configuration, slot), set()).add(index)
         if isinstance(answer, Answer):
@@ -275,10 +282,15 @@ def _wrong_exchanges(record: RunRecord, workloads: Workloads, configurations: Ma
             if configuration is None:
                 continue  # cannot be checked, which counts as missing
             try:
-                configuration.demand_signed_by_client(exchange.request)
                 _demand_answer(exchange, configuration)
             except ProtocolViolation as violation:
                 yield f"{name}: {violation.kind}: {violation}"
+
+
+def _demand_signed(exchange: Exchange, configuration: Membership) -> SignedRequest:
+    """The request that the answer names; raises a ProtocolViolation unless the client signed that and its own."""
+    configuration.demand_signed_by_client(exchange.request)
+    return named_in(_recorded(exchange), exchange.request, configuration)
 
 
 def _demand_answer(exchange: Exchange, configuration: Membership) -> None:
@@ -287,12 +299,12 @@ def _demand_answer(exchange: Exchange, configuration: Membership) -> None:
     Where statements do not convince everybody alike, a liar's may have convinced the client and nobody else. That of a
     correct replica, and the client's t+1 hold one, convinces Olympus too; and a statement of every replica must be there.
     """
-    answer = _answer(exchange)
+    named, answer = _demand_signed(exchange, configuration), _answer(exchange)
     if isinstance(answer, Vouched):
-        answer.demand_for(exchange.request, configuration.olympus)
+        answer.demand_for(named, configuration.olympus, exchange.request)
         return
     try:
-        answer.check(exchange.request, configuration)
+        answer.check(named, configuration, executed=exchange.request)
     except (NotEnoughStatements, NotFinal):
         if configuration.is_transferable or not _is_vouched_for(answer, configuration):
             raise
@@ -340,7 +352,8 @@ def _wrong_slots(history: Sequence[Exchange], is_resigned: bool) -> Iterator[str
         place = answer.outcome.place
         if isinstance(answer, Vouched) or (is_resigned and place[0] != answer.configuration):
             continue
-        if requests.get(place, answer.request_digest) != answer.request_digest:
+        digest = exchange.request.digest() if isinstance(exchange.answer, AnswerToOther) else answer.request_digest
+        if requests.get(place, digest) != digest:
             yield f"{name_of(exchange)}: executed at {_place(place)}, where another request stands"
 
 

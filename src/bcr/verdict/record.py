@@ -6,6 +6,7 @@ from bcr.braft.replies import Agreed
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.proofs import Answer, Vouched
 from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.chain.void import AnswerToOther
 from bcr.faults.plans import ClientFaultPlan, FaultPlan
 from bcr.objects.finding import DEFAULT
 from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits
@@ -30,7 +31,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     request: SignedRequest
-    answer: Answer | Vouched | Response | Agreed
+    answer: Answer | Vouched | AnswerToOther | Response | Agreed
     sent_ns: int
     accepted_ns: int
     attempts: int

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from bcr.braft.members import Members
 from bcr.braft.replies import is_rejected
 from bcr.chain.configuration import Membership
-from bcr.chain.outstanding import NO_ROOM, is_void
+from bcr.chain.outstanding import NO_ROOM
+from bcr.chain.void import is_void
 from bcr.objects.operation import Operation
 from bcr.signed.violations import ProtocolViolation
 from bcr.verdict.exchanges import RequestsOfClient, Workloads
