@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from greenlet import GreenletExit
+
 from bcr.chain.messages import CompletedCheckpoint
 from bcr.chain.proofs import Answer
 from bcr.chain.slots import ExecutedSlot
@@ -43,6 +45,8 @@ def observe_processes() -> None:
 
 
 def _happened(process: Any, what: str, about: Any) -> None:
+    if isinstance(sys.exc_info()[1], GreenletExit):
+        return  # it ends amid a step, and what it has done of that is gone
     container = process._DistProcess__procimpl
     for run in observers:
         (run.told.get(what) or _TOLD[what])(run, container, about)

@@ -14,6 +14,7 @@ import msgspec
 from bcr.chain.configuration import Membership, SignedConfiguration, demand_issued
 from bcr.chain.history import CaughtUp, Validation, Wedged
 from bcr.chain.proofs import Answer, check_checkpoint_proof
+from bcr.chain.void import without_void
 from bcr.signed.authentication import keys_of
 from bcr.signed.signing import KEY_SEED_SIZE, Statement
 from bcr.signed.statements import Checkpoint, Order, Result
@@ -217,9 +218,10 @@ def _by_author(record: RunRecord) -> dict[int, _Of]:
 def _statements(record: RunRecord) -> Iterator[Any]:
     for client in record.clients:
         for exchange in client.exchanges:
-            if isinstance(exchange.answer, Answer):
-                yield from exchange.answer.proof
-                yield from exchange.answer.orders
+            answer = without_void(exchange.answer)
+            if isinstance(answer, Answer):
+                yield from answer.proof
+                yield from answer.orders
         yield from client.exhibits
     exhibits = [*record.exhibits, *(each for report in record.replicas for each in report.statement.exhibits)]
     for exhibit in exhibits:
