@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgpack
+import msgspec
 
 from bcr.objects.sizes import REQUEST_LIMIT_BYTES
 from bcr_service import calls
@@ -128,7 +129,7 @@ class ZattPort:
             return await self._append(asked.get("data"))
         if kind == "diagnostic":
             role = self._gateway.view.standing(self._gateway, self._listener, True).role
-            return {"type": "result", "success": True, "status": STATES[role], "diagnostic": status_of(self._gateway)}
+            return {"type": "result", "success": True, "status": STATES[role], "diagnostic": msgspec.to_builtins(status_of(self._gateway))}
         return _failed(f"type is get, append or diagnostic, not {str(kind)[:40]}")
 
     async def _append(self, data: Any) -> Mapping[str, Any]:
