@@ -17,7 +17,7 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -284,10 +284,27 @@ def content_beside(path: Path) -> Content:
 
     Raises DiskError where it is of another format or no such file, DamagedError where SQLite says that it is broken.
     """
-    with _errors_of(str(path), "cannot be read"):
-        _demand_whole_log_beside(path)
-        with contextlib.closing(_connection_beside(path)) as connection:
-            return _content_beside(connection, path)
+    [content] = contents_beside([path])
+    return content
+
+
+def contents_beside(paths: Sequence[Path]) -> list[Content]:
+    """The same of several disks, as of moments that lie close together: all are looked at before the first is read."""
+    for path in paths:
+        with _errors_of(str(path), "cannot be read"):
+            _demand_whole_log_beside(path)
+    with contextlib.ExitStack() as stack:
+        held = []
+        for path in paths:
+            with _errors_of(str(path), "cannot be read"):
+                connection = stack.enter_context(contextlib.closing(_connection_beside(path)))
+                connection.execute("BEGIN")
+                held.append((path, connection, connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)))
+        contents = []
+        for path, connection, is_empty in held:
+            with _errors_of(str(path), "cannot be read"):
+                contents.append(Content({}, {}, ()) if is_empty else _content_beside(connection, path))
+        return contents
 
 
 def _demand_whole_log_beside(path: Path) -> None:
@@ -306,9 +323,6 @@ def _connection_beside(path: Path) -> sqlite3.Connection:
 
 
 def _content_beside(connection: sqlite3.Connection, path: Path) -> Content:
-    connection.execute("BEGIN")
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-        return Content({}, {}, ())
     is_packed = _demand_format(connection, str(path)) != UNPACKED_FORMAT
     return _content_of(connection, is_packed)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bcr.chain.configuration import SignedConfiguration
 from bcr.chain.settings import Settings
-from bcr.evidence.backups import Backup, Kept
+from bcr.evidence.backups import Backup, DisksApart, Kept
 from bcr.signed.authentication import keys_of
 from bcr.signed.encoding import decode
 from bcr.signed.signing import KEY_SEED_SIZE, Signed
@@ -19,12 +19,13 @@ from bcr.stable.olympus_log import OlympusFacts, OlympusLog, Terms
 from bcr.stable.recovery import Recovery, recovered
 from bcr_disk.folders import claim, claimed, claims, content_of, demand_usable
 from bcr_disk.reserve import MARK_BYTES, free_bytes
-from bcr_disk.sqlite import ENDING, SqliteDisk, content_beside
+from bcr_disk.sqlite import ENDING, SqliteDisk, content_beside, contents_beside
 from bcr_disk.whole_file import write_whole_file
 from bcr_runtime import ambient
 from bcr_runtime.ambient import LEAVE_LIMIT_S
 from bcr_runtime.stable_storage import OLYMPUS, disk_folder
 
+MOST_READINGS = 100  # of disks that are written meanwhile, for a backup, until they are of moments that lie close enough
 OF_SERVERS = "servers"  # the file that says that disks are those of servers with a leader, and of which service
 MOST_KEPT = 5  # configurations before the current one, where it cannot be told whether the last one is on enough disks
 MARK = "service"  # the file that says, in a host's folder of disks, of which service they are: the key of its Olympus
@@ -162,10 +163,19 @@ def back_up(folders: Sequence[Path]) -> tuple[Backup, Recovery]:
     of_olympus = [folder for folder in folders if OLYMPUS in disks_in(folder)]
     if len(of_olympus) != 1:
         raise DiskError(f"one of the folders has to have {OLYMPUS}{ENDING}, and {len(of_olympus)} have: {', '.join(map(str, folders))}")
+    for _ in range(MOST_READINGS - 1):
+        with contextlib.suppress(DisksApart):
+            return _read_once(folders, of_olympus[0])
+    return _read_once(folders, of_olympus[0])
+
+
+def _read_once(folders: Sequence[Path], of_olympus: Path) -> tuple[Backup, Recovery]:
+    """Raises DiskError, and DisksApart where more was written meanwhile than is good."""
     # Olympus first: of what it has issued after that nothing has been answered yet, or the disks have it as well.
-    facts = OlympusFacts.read(content_beside(of_olympus[0] / f"{OLYMPUS}{ENDING}"), str(of_olympus[0] / OLYMPUS))
+    facts = OlympusFacts.read(content_beside(of_olympus / f"{OLYMPUS}{ENDING}"), str(of_olympus / OLYMPUS))
     names = [(folder, name) for folder in folders for name in disks_in(folder) if name != OLYMPUS]
-    contents = {name: content_beside(folder / f"{name}{ENDING}") for folder, name in names}
+    read = contents_beside([folder / f"{name}{ENDING}" for folder, name in names])
+    contents = dict(zip((name for _, name in names), read, strict=True))
     disks = {name: Kept.of(content) for name, content in contents.items() if content.facts}  # the others are being made just now
     moment = ambient.wall_clock().isoformat(timespec="seconds")
     highest_place = max([facts.highest, *(_place(name)[0] for name in disks)])

@@ -7,11 +7,16 @@ import pytest
 from serving import bcr, served
 from test_durable_service import FILE, backed_up_under_load, demand_for_its_owner_and_in_nobodys_place
 
-from bcr.evidence.backups import Backup
+from bcr.chain.configuration import Configuration
+from bcr.evidence.backups import Backup, DisksApart, _demand_joined
 from bcr.signed.encoding import decode, encode
 from bcr.stable.chain import Base
 from bcr.stable.disk import DiskError, sealed, unsealed
+from bcr.stable.inspection import ReplicaDisk
+from bcr.stable.recovery import Recovery
+from bcr.state.running import Snapshot
 from bcr_client import OutcomeUnknown, Store, UntrustedAnswer
+from bcr_runtime import data_folder
 from bcr_tools.backing_up import restore_main
 
 EACH_FIVE = FILE + "checkpt_interval = 5\n"
@@ -50,6 +55,40 @@ def test_a_restored_service_has_what_was_answered_before_the_backup_and_another_
 def test_a_backup_is_for_its_owner_alone_and_takes_nobodys_place(taken):
     folder, _, _ = taken
     demand_for_its_owner_and_in_nobodys_place(folder)
+
+
+@pytest.mark.parametrize(
+    ("extents", "are_joined"),
+    [([(80, 84), (85, 87), (90, 90)], False), ([(80, 85), (85, 87), (90, 90)], True), ([(0, 3)] * 3, True), ([(5, 5), (0, 4), (0, 4)], True),
+     ([(5, 7), (0, 4)], False), ([(5, 7)], False)],
+)  # fmt: skip
+def test_disks_of_which_no_two_could_be_brought_to_one_state_are_no_backup(extents, are_joined):
+    """At t = 1: what one lacks stands in the log of another, or they hold it in a state alone, which nobody hands on."""
+    disks = [
+        ReplicaDisk(number=0, position=position, configuration=None, state=None, first=first, end=end, rows=0, torn=0, wedged_from=None, caught_up=None)
+        for position, (first, end) in enumerate(extents)
+    ]  # fmt: skip
+    recovery = Recovery(Configuration(0, 1, (), ()), Snapshot.of({}, ()), 0, ())
+    with contextlib.nullcontext() if are_joined else pytest.raises(DisksApart, match=r"do not join \(replica 0: "):
+        _demand_joined(disks, recovery)
+
+
+def test_disks_that_were_written_while_they_were_read_are_read_again(tmp_path, monkeypatch):
+    (tmp_path / "olympus.sqlite").touch()
+    readings = []
+
+    def read_once(folders, of_olympus):
+        readings.append(of_olympus)
+        if len(readings) < 3:
+            raise DisksApart("apart")
+        return readings
+
+    monkeypatch.setattr(data_folder, "_read_once", read_once)
+    assert data_folder.back_up([tmp_path]) == [tmp_path] * 3
+    monkeypatch.setattr(data_folder, "MOST_READINGS", 2)
+    readings.clear()
+    with pytest.raises(DisksApart):
+        data_folder.back_up([tmp_path])
 
 
 def altered(folder, change):

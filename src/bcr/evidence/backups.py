@@ -6,12 +6,15 @@ was told is on all of the disks (specification, 3.6, 13.5). Olympus's own key is
 that no caller takes it by mistake for the one that it knew.
 """
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import msgspec
 
 from bcr.chain.configuration import SignedConfiguration, demand_issued
 from bcr.chain.proofs import check_checkpoint_proof
 from bcr.evidence.evidence_files import BACKUP, UnreadableFile, packed, unpacked
-from bcr.signed.authentication import keys_of
+from bcr.signed.authentication import keys_of, sizes
 from bcr.signed.signing import KEY_SEED_SIZE
 from bcr.signed.violations import ProtocolViolation
 from bcr.stable.chain import base_of
@@ -19,6 +22,10 @@ from bcr.stable.disk import Content, DamagedError, DiskError, Row
 from bcr.stable.inspection import ReplicaDisk
 from bcr.stable.olympus_log import Terms
 from bcr.stable.recovery import Recovery, recovered
+
+
+class DisksApart(DiskError):
+    """Disks of one configuration that were not read at one moment, while much was written."""
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -65,12 +72,16 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What a service that is restored begins with, and what that rests on.
 
         Raises DiskError where a disk is not what was written, where Olympus has not signed the configuration, where a checkpoint is
-        not proved, or where fewer than t+1 replicas hold one.
+        not proved, or where fewer than t+1 replicas hold one; DisksApart where no t+1 of them could be brought to one state.
         """
         if self.terms.authentication != "ed25519":
             raise DiskError(f"the disks are of a service with authentication = {self.terms.authentication}, which proves nothing to others")
         disks = [self._checked(name, disk.content) for name, disk in sorted(self.disks.items())]
-        return recovered(disks, self.highest, is_checked=True)
+        recovery = recovered(disks, self.highest, is_checked=True)
+        _demand_joined(
+            [disk for disk in disks if disk.number == recovery.configuration.number and disk.configuration is not None], recovery
+        )
+        return recovery
 
     def _checked(self, name: str, content: Content) -> ReplicaDisk:
         disk = ReplicaDisk.read(content, name)
@@ -83,6 +94,16 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not is_proved:
             raise DamagedError(f"{name} has another state than its checkpoint")
         return disk
+
+
+def _demand_joined(disks: Sequence[ReplicaDisk], recovery: Recovery) -> None:
+    """Raises DisksApart unless the logs of some t+1 have a slot in common, or follow each other: what one lacks another has then."""
+    quorum_size = sizes(recovery.configuration.t, recovery.configuration.authentication).histories
+    for some in combinations(disks, quorum_size):
+        if max(disk.first for disk in some) <= min(disk.end for disk in some):
+            return
+    extents = ", ".join(f"replica {disk.position}: {disk.first} to {disk.end - 1}" for disk in disks)
+    raise DisksApart(f"the disks are of moments that lie too far apart, and their logs do not join ({extents})")
 
 
 def _is_proved(content: Content, disk: ReplicaDisk, configuration: SignedConfiguration, olympus_key: bytes) -> bool:
