@@ -4,9 +4,11 @@ import contextlib
 import json
 import re
 import resource
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -109,6 +111,26 @@ def bcr(*arguments, standard_input=None):
         [sys.executable, "-P", "-m", "bcr_tools.cli", *map(str, arguments)],
         capture_output=True, text=True, timeout=60, check=False, input=standard_input,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def answering(answer, calls=1):
+    """The address of somebody who says this to so many callers, once they have said something, and then goes."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def serve():
+            for _ in range(calls):
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(10_000)
+                    connection.sendall(answer)
+
+        stranger = threading.Thread(target=serve)
+        stranger.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        stranger.join()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from lying import lying_gateway
-from serving import served
+from serving import answering, served
 
 from bcr.chain.proofs import Answer
 from bcr.signed.encoding import decode, encode
@@ -360,21 +360,8 @@ def test_where_nobody_listens_nothing_has_happened(olympus_key, service):
                                     b"HTTP/1.1 200 OK\r\ncontent-length: " + b"0" * 5_012 + b"\r\n\r\n",
                                     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"])  # fmt: skip
 def test_what_is_no_http_answer_leaves_the_outcome_unknown(answer):
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-
-        def serve():
-            connection, _ = listening.accept()
-            with connection:
-                connection.recv(10_000)
-                connection.sendall(answer)
-
-        stranger = threading.Thread(target=serve)
-        stranger.start()
-        with Store(f"http://127.0.0.1:{listening.getsockname()[1]}", bytes(32)) as store, pytest.raises(OutcomeUnknown):
-            store.put("x", 1)
-        stranger.join()
+    with answering(answer) as url, Store(url, bytes(32)) as store, pytest.raises(OutcomeUnknown):
+        store.put("x", 1)
 
 
 # -- what the package is made of

@@ -1,13 +1,11 @@
 """The console and the commands for scripts: what is typed, and what comes of it."""
 
-import contextlib
 import json
 import socket
-import threading
 import time
 
 import pytest
-from serving import bcr
+from serving import answering, bcr
 
 from bcr_client import NothingHappened, OutcomeUnknown, UnprovedStore
 from bcr_service import console
@@ -104,26 +102,6 @@ def test_a_number_of_any_length_is_written_and_shown(at, service):
     assert bcr("put", "long number", f"[{number}]", *at).returncode == 0
     assert service.ask("GET", "/keys/long%20number")[2].decode() == f"[{number}]"
     assert bcr("get", "long number", *at).stdout == f"[{number}]\n"
-
-
-@contextlib.contextmanager
-def answering(answer, calls=1):
-    """The address of somebody who says this to so many callers, once they have said something, and then goes."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-
-        def serve():
-            for _ in range(calls):
-                connection, _ = listening.accept()
-                with connection:
-                    connection.recv(10_000)
-                    connection.sendall(answer)
-
-        stranger = threading.Thread(target=serve)
-        stranger.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        stranger.join()
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-\x1b[31m\r\n", b"", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"])

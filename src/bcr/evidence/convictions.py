@@ -4,7 +4,7 @@ A conviction is a set of signed statements that no correct replica can have made
 Olympus's, which says whose key it is. A log, a notice or a badly signed message convicts nobody, because anybody can make one.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -258,12 +258,12 @@ def _candidates(position: int, exhibits: _Of, view: Membership) -> Iterator[list
 
 def _without_forged(promises: Sequence[Exhibit], position: int, view: Membership) -> list[Exhibit]:
     """Of places at which there are more statements than a correct replica makes, those that it signed: a stranger's record may hold any number."""
-    by_place: dict[tuple[type, int | None], list[Exhibit]] = defaultdict(list)
-    for signed in promises:
-        by_place[type(signed.statement), _slot(signed.statement)].append(signed)
+    places = [(type(signed.statement), _slot(signed.statement)) for signed in promises]
+    counts = Counter(places)
     author = view.replica_author(position)
-    crowded = {id(signed) for each in by_place.values() if len(each) > MANY_AT_A_PLACE for signed in each}
-    return [signed for signed in promises if id(signed) not in crowded or signed.is_authentic(author)]
+    return [
+        signed for signed, place in zip(promises, places, strict=True) if counts[place] <= MANY_AT_A_PLACE or signed.is_authentic(author)
+    ]
 
 
 def _outvoted(promises: Sequence[Exhibit], exhibits: _Of, position: int, view: Membership) -> Iterator[list[Exhibit]]:
