@@ -71,6 +71,7 @@ class Power:
         self._is_off = False
         self._is_over = False
         self._down: list[Container] = []  # that will begin again
+        self._due: list[Container] = []  # of them, those that would have begun while there was no power
 
     def plan(self) -> None:
         """Let everything happen in its time."""
@@ -149,12 +150,16 @@ class Power:
         orphans = [each for container in stopped for each in self._made_by(container)]
         stopped = [each for each in stopped if each not in orphans]
         # Whom Olympus has made does not come back of itself; it has no more power than Olympus, and serves on otherwise.
-        self._down = [each for each in self._down if each not in orphans]
-        self._run.system.coming_back.difference_update(each.dapid for each in orphans)
+        self._forsake(orphans)
         self._kill(stopped if kind == "process" else stopped + orphans, kind)
         self._run.system.coming_back.update(each.dapid for each in stopped)
         self._down += stopped
         return stopped
+
+    def _forsake(self, orphans: list[Container]) -> None:
+        """These do not begin again of themselves: Olympus makes them anew, or has others in their place."""
+        self._down = [each for each in self._down if each not in orphans]
+        self._run.system.coming_back.difference_update(each.dapid for each in orphans)
 
     def _made_by(self, container: Container) -> list[Container]:
         """The replicas that this one has made, if it is Olympus."""
@@ -172,11 +177,17 @@ class Power:
         """The run is over: whoever is down begins again, to account for itself, and nothing happens any more."""
         if not self._is_over:
             self._is_over = True
-            self._begin(list(self._down))
+            self._begin(sorted(self._down, key=lambda each: each.name != OLYMPUS))
 
     def _begin(self, containers: Iterable[Container]) -> None:
-        for container in [each for each in containers if each in self._down]:
+        if self._is_off and not self._is_over:
+            self._due += containers
+            return
+        for container in containers:
+            if container not in self._down:  # it has begun already, or Olympus, which begins before it, makes it anew
+                continue
             self._down.remove(container)
+            self._forsake(self._made_by(container))
             # At once, and yet not here: whoever lets Olympus begin may be a process itself, which must not be the one that ends others.
             self._run.world.at(self._run.world.now_ns, self._kill, self._made_by(container), "process")
             self._happened(container, "begins again")
@@ -201,7 +212,8 @@ class Power:
 
     def _return_power(self, stopped: list[Container]) -> None:
         self._is_off = False
-        self._begin(stopped)
+        self._begin(sorted(stopped + self._due, key=lambda each: each.name != OLYMPUS))
+        self._due = []
 
     def _strike(self, fault: DiskFault) -> None:
         if self._is_over:

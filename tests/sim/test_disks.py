@@ -110,6 +110,13 @@ def test_the_power_of_all_may_fail_at_once():
     assert configurations(passes("power_cut(60,200)")) == [1]
 
 
+def test_who_is_down_as_the_power_fails_begins_when_it_returns(tmp_path):
+    outcome = run_text(f"{BASE}durable = on\nsimulation = seed(1); restart(olympus,45); power_cut(60,200)\n", folder=tmp_path)
+    assert (outcome.breaches, outcome.judgement.status, outcome.result["operations"]) == ((), "pass", 60)
+    [begun] = [line for line in next(tmp_path.rglob("simulator.log")).read_text().splitlines() if "begins again" in line]
+    assert "00:00:00.200000" in begun and "who=olympus" in begun  # and not the replicas, which it makes anew
+
+
 def test_a_disk_that_breaks_or_loses_something_is_one_of_the_t():
     for fault in ("broken", "torn", "flip"):
         outcome = passes(f"disk(replica_1,{fault},60)")

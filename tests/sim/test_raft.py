@@ -236,10 +236,14 @@ def test_who_restarts_has_a_disk_and_begins_again_from_it(failure, tmp_path):
     assert any(" log=0 " not in log[log.rindex("event=started") :].splitlines()[0] for log in logs)
 
 
-def test_all_servers_lose_their_power_at_once_and_go_on_from_their_disks():
-    scenario = parse_scenario(BASE + "durable = on\nsimulation = seed(4); power_cut(600,900)\n", "raft.config")[0]
-    outcome = simulate(scenario)
+@pytest.mark.parametrize("words", ["power_cut(60,300)", "restart(replica_1,55); power_cut(60,300)"])
+def test_all_servers_lose_their_power_and_go_on_from_their_disks_when_it_returns(words, tmp_path):
+    scenario = parse_scenario(f"{SLOW_WORK}durable = on\nsimulation = seed(4); {words}\n", "raft.config")[0]
+    outcome = simulate(scenario, folder=tmp_path)
     assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
+    for log in tmp_path.glob("replica_*.log"):
+        _, again = [line.split()[0] for line in log.read_text().splitlines() if "event=started" in line]
+        assert "00:00:00.3" in again
 
 
 def test_a_server_of_the_chain_that_is_to_restart_is_refused():
