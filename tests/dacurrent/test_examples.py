@@ -9,13 +9,13 @@ import pytest
 from running import run_da
 
 # module -> arguments, and what its processes say with these on Python 3.7: the text without process ids -> how often.
-# Of an example whose course depends on time, only what every course ends with.
+# Of an example whose course depends on time, only what every course ends with; `…` stands for any rest of a line.
 EXAMPLES = {
     "2pcommit.orig": ("3 -1", {"commit": 4, "ready": 3, "terminating": 1}),
     "2pcommit.spec": ("3 -1", {"commit:001": 4, "ready:001": 3, "terminating": 1}),
     "clpaxos.spec": ("1 3 1 1", {"Succeeded proposing <Proposer>": 1}),
     "crleader.orig": ("4", {"Leader is <P>": 4}),
-    "dscrash.orig": ("3 1", {"x = 0": 1, "x = 1": 1, "x = 2": 1}),
+    "dscrash.orig": ("3 1", {"x = …": 3}),  # a value that came before the round is sent in it, and so counts
     "dscrash.spec": ("3 0", {"0": 1, "1": 1, "2": 1}),
     "hsleader.orig": ("4", {"Leader is <P>": 3}),
     "hsleader.spec": ("4", {"Leader is <P>": 3}),
@@ -39,6 +39,12 @@ def said(output):
     return Counter(re.sub(r":[0-9a-f]{5}>", ">", line).strip() for line in lines)
 
 
+def times(found, text):
+    """How often something was said: these very words, or what begins as they do before `…`."""
+    beginning = text.removesuffix("…")
+    return found[text] if beginning == text else sum(count for line, count in found.items() if line.startswith(beginning))
+
+
 def test_no_shipped_example_is_left_out():
     shipped = {name.split("/", 1)[1] for name in generated.sources() if name.startswith("examples/")}
     assert shipped == {name.replace(".", "/") + ".da" for name in EXAMPLES}
@@ -50,7 +56,7 @@ def test_the_example_ends_as_on_python_37(tmp_path, name):
     done = run_da(tmp_path, "-m", f"da.examples.{name}", *arguments.split())
     assert done.returncode == 0, done.stdout
     found = said(done.stdout)
-    assert {text: found[text] for text in expected} == expected, done.stdout
+    assert {text: times(found, text) for text in expected} == expected, done.stdout
     # Not every ERROR: some examples send to processes that have ended, and are told so on 3.7 as well.
     assert not re.search("Warning|Traceback|Unrecoverable|Exception during", done.stdout), done.stdout
 
