@@ -102,6 +102,14 @@ def test_faults_are_points_of_their_own(plan_of):
         ("systems: [unreplicated], leader_crashes: 5", "unreplicated has no faults"),
         ("systems: [raft], settings: {num_client: 1}", "raft takes two clients"),
         ("settings: {protocol: raft, authentication: hmac}", "nothing is signed in Raft"),
+        ("systems: [raft], settings: {num_client: 4}", "raft takes two operations of each client"),
+        ("systems: [bcr-raft], settings: {protocol: byzantine_raft}", "protocol = byzantine_raft: bcr-raft is of raft"),
+        ("systems: [bcr-raft], settings: {protocol: shuttle}", "protocol = shuttle: bcr-raft is of raft"),
+        ("settings: {protocol: paxos}", "paxos"),
+        ("vary: {head_timeout: [1000, 2000]}, systems: [bcr, bcr-raft]", "vary: head_timeout says nothing to bcr-raft"),
+        ("systems: [bcr-raft], leader_crashes: 5, vary: {t: [one]}", "t = one: not a whole number"),
+        ("rates: {first: 10, factor: 2, seconds: 1}, settings: {num_client: 0}", "num_client = 0: not a whole number"),
+        ("rates: {first: 10, factor: 2, seconds: 1}, settings: {num_client: two}", "num_client = two: not a whole number"),
     ],
 )
 def test_a_plan_is_checked_whole_before_anything_runs(plan_of, sweep, said):
@@ -138,11 +146,47 @@ def test_steps_of_an_open_loop_rise_by_the_factor_and_last_as_long(plan_of):
         ("  - {name: a, title: A, varry: {t: [1]}}\n", "varry"),
         ("  - {name: a, title: A, systems: [paxos]}\n", "paxos"),
         ("  - {name: a\n", "plan.yaml"),
+        ("  - {name: a, title: A, times: 0}\n", "plan.yaml: sweep a: times: 0"),
+        ("  - {name: a, title: A, times: -1}\n", "plan.yaml: sweep a: times: -1"),
+        ("  - {name: a, title: A, systems: []}\n", "plan.yaml: sweep a: systems: "),
+        ("  - {name: a, title: A, vary: {t: []}}\n", "plan.yaml: sweep a: vary: t has no values"),
+        ("  - {name: ../a, title: A}\n", "plan.yaml: sweep ../a: name: "),
+        ("  - {name: a, title: A, leader_crashes: -1}\n", "plan.yaml: sweep a: leader_crashes: -1"),
+        ('  - {name: a, title: A, leader_crashes: 1, faults: {x: {"0,1": "after(5),crash()"}}}\n', "plan.yaml: sweep a: leader_crashes: "),
+        ("  - {name: a, title: A, rates: {first: 0, factor: 2, seconds: 1}}\n", "plan.yaml: sweep a: rates: first: 0"),
+        ("  - {name: a, title: A, rates: {first: 9, factor: 1, seconds: 1}}\n", "plan.yaml: sweep a: rates: factor: 1"),
+        ("  - {name: a, title: A, rates: {first: 9, factor: .nan, seconds: 1}}\n", "plan.yaml: sweep a: rates: factor: nan"),
+        ("  - {name: a, title: A, rates: {first: 9, factor: 2, seconds: .inf}}\n", "plan.yaml: sweep a: rates: seconds: inf"),
+        (
+            "  - {name: a, title: A, rates: {first: 9, factor: 2, seconds: 1}, vary: {t: [1]}}\n",
+            "plan.yaml: sweep a: vary: not beside rates",
+        ),
+        ("  - {name: a, title: A, rates: {first: 9, factor: 2, seconds: 1}, systems: [raft]}\n", "plan.yaml: sweep a: systems: not beside"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(plan_of, more, what):
     with pytest.raises(PlanError, match=what):
         plan_of(TEXT + more)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (f"times: 0\nbase: {BASE}\nsweeps: [{{name: a, title: A}}]\n", "plan.yaml: times: 0"),
+        (f"times: -3\nbase: {BASE}\nsweeps: [{{name: a, title: A}}]\n", "plan.yaml: times: -3"),
+        (f"times: 1\nbase: {BASE}\nsweeps: []\n", "plan.yaml: sweeps: there is none"),
+        (f"page: ../README\ntimes: 1\nbase: {BASE}\nsweeps: [{{name: a, title: A}}]\n", "plan.yaml: page: "),
+        ("", "plan.yaml: "),
+        ("{a: " * 3_000, "plan.yaml: "),
+        ("times: \udcff", "plan.yaml: "),
+    ],
+)
+def test_a_plan_that_would_measure_nothing_is_refused_before_anything_is_measured(tmp_path, monkeypatch, capsys, text, what):
+    monkeypatch.setattr(bench, "measure", pytest.fail)
+    (tmp_path / "plan.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    assert bench.main(["run", "--plan", str(tmp_path / "plan.yaml"), "--output", str(tmp_path / "out")]) == bench.BAD_INPUT
+    assert what in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_says_what_is_wrong_with_its_input(tmp_path, capsys):

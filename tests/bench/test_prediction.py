@@ -2,11 +2,18 @@
 
 import pytest
 
+from bcr_bench.baselines.load import Load
+from bcr_bench.pages.plots import predictions
+from bcr_bench.pages.writing import Basis, as_json
+from bcr_bench.plans.measured import Measured
+from bcr_bench.plans.plan_files import demand_sound, read_plan
 from bcr_bench.prediction.costs import Costs, cpu_us, path_us
 from bcr_bench.prediction.layer import Layer
 from bcr_bench.prediction.predicted import Shape, alone_us, predict
 from bcr_bench.prediction.sketch import sketch
 from bcr_bench.prediction.slow_links import link
+from bcr_bench.running.measuring import run_plan
+from bcr_runtime.places import PROJECT
 
 CRYPTOGRAPHY = Costs(sign_us=20, verify_us=60, hash_us=0, encode_us=0, decode_us=0, hop_us=100, hmac_us=2, crc_us=0.5)
 NOTHING = Layer(hop_us=100, message_cpu_us=0)
@@ -62,3 +69,23 @@ def test_a_rate_is_not_exceeded():
 def test_simulated_links_take_the_hops_that_the_sketch_counts():
     found = link(2, 5)
     assert (found.predicted_ms, found.measured_ms) == (30, 30)
+
+
+def test_the_plan_that_the_docs_have_as_an_example_is_predicted(tmp_path):
+    text = (PROJECT / "docs" / "how-to" / "measure.md").read_text()
+    (tmp_path / "plan.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    plan = read_plan(tmp_path / "plan.yaml")
+    demand_sound(plan, plan.sweeps)
+    done = Measured(operations=1, rate=1.0, latency_ms={"p50": 1.0}, cpu_us={"client_0": 1.0})
+    series = run_plan(plan, plan.sweeps, lambda _: done)
+    assert len(series) == 8 and sum(bool(each.point.faults) for each in series) == 1
+    contents = as_json(["./bcr", "bench"], "2000-01-01", Basis({"cores": "2"}, CRYPTOGRAPHY, LAYER, []), plan.sweeps, series)
+    assert [point["prediction"] is None for point in contents["points"]] == [bool(each.point.faults) for each in series]
+    assert b"%PDF" in predictions(contents["points"]).pdf
+
+
+def test_what_a_point_does_not_say_is_as_scenario_files_have_it():
+    settings = {"t": 1, "num_client": 3, "operations": 9, "value_bytes": 1, "read_percent": 0}
+    assert Shape.of(settings) == Shape(t=1, clients=3)
+    assert Load.of(settings) == Load(3, 1, 1, 9, 1, 0)
+    assert Load.of(settings | {"client_window": "4"}).client_window == 4

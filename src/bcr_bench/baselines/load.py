@@ -9,7 +9,7 @@ import msgspec
 from bcr.objects.operation import Operation
 from bcr.scenario.workload import Uniform, Workload, due_after_ns
 from bcr.signed.signing import Statement
-from bcr_bench.plans.plan_files import SEED
+from bcr_bench.plans.plan_files import DEFAULTS, SEED
 from bcr_run.latencies import PERCENTILES, percentile
 
 
@@ -26,7 +26,9 @@ class Load(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Load":
-        return cls(**{field: settings[field] for field in cls.__struct_fields__ if field in settings})
+        """From a point's settings, and what scenario files have that do not say it."""
+        known = {**DEFAULTS, **settings}
+        return cls(**{field: int(known[field]) for field in cls.__struct_fields__})
 
     def workload(self, client: int) -> Workload:
         share = -(-self.operations // self.num_client)

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from bcr_bench.prediction.predicted import Shape
+
 Point = Mapping[str, Any]
 
 STYLE: Any = {  # by the names of matplotlib's own settings
@@ -281,7 +283,8 @@ def predictions(points: Sequence[Point]) -> Picture:
         panels = figure.subplots(1, 3)
         predicted_points = [point for point in good(points) if point.get("prediction")]
         closed_points = [point for point in predicted_points if not point["settings"].get("client_rate")]
-        alone = [point for point in closed_points if int(point["settings"]["num_client"]) * int(point["settings"]["client_window"]) == 1]
+        shapes = [Shape.of(point["settings"]) for point in closed_points]
+        alone = [point for point, shape in zip(closed_points, shapes, strict=True) if shape.clients * shape.window == 1]
         _compare(panels[0], "operations per second", _by_sweep(closed_points, lambda p: (p["prediction"]["rate"], p["median"]["rate"])))
         _compare(panels[1], "latency of one alone, ms",
                  _by_sweep(alone, lambda p: (p["prediction"]["latency_ms"], p["median"]["latency_ms"]["p50"])))  # fmt: skip

@@ -1,7 +1,9 @@
 """Plans of measurements: YAML that says which scenarios are run, and against what."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +14,7 @@ from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.diagnostics import nearest
 from bcr.scenario.keys import VALID_KEYS
 from bcr.scenario.protocols import PROTOCOLS
+from bcr.scenario.values import NUMBERS
 
 System = Literal[
     "bcr", "bcr-raft", "bcr-byzantine-raft", "unreplicated", "unreplicated-signed", "pysyncobj-nodes", "pysyncobj-leader", "raft"
@@ -21,6 +24,11 @@ Value = int | str
 PROTOCOL_OF: Mapping[str, str] = {"bcr": "shuttle", "bcr-raft": "raft", "bcr-byzantine-raft": "byzantine_raft"}
 OF_THE_LOAD = {"operations", "value_bytes", "read_percent"}
 SEED = 1
+# What a scenario has that does not say it, for whoever needs the number.
+DEFAULTS: Mapping[str, int] = {key: limits.default for key, limits in NUMBERS.items() if limits.default is not None}
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")  # of a sweep, and of a page: files are called so
+MOST_TIMES = 1_000
+MOST_FACTOR = 100.0
 
 
 class PlanError(Exception):
@@ -100,13 +108,53 @@ def read_plan(path: Path) -> Plan:
     """The plan in a file. Raises PlanError, and OSError where it cannot be read."""
     try:
         plan = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Plan)
-    except (msgspec.ValidationError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise PlanError(f"{path}: {error}") from error
-    names = [sweep.name for sweep in plan.sweeps]
-    for name in names:
-        if names.count(name) > 1:
-            raise PlanError(f"{path}: there are two sweeps {name}")
+    problems = [*_problems_of_plan(plan), *(problem for sweep in plan.sweeps for problem in _problems_of_sweep(sweep))]
+    if problems:
+        raise PlanError("\n".join(f"{path}: {problem}" for problem in dict.fromkeys(problems)))
     return plan
+
+
+def _problems_of_plan(plan: Plan) -> Iterator[str]:
+    """What is wrong with the plan's own keys."""
+    if not 1 <= plan.times <= MOST_TIMES:
+        yield f"times: {plan.times}: not from 1 to {MOST_TIMES:,}"
+    if not NAME.fullmatch(plan.page):
+        yield f"page: {plan.page!r} is no name of a page of docs/"
+    if not plan.sweeps:
+        yield "sweeps: there is none, so nothing would be measured"
+    names = [sweep.name for sweep in plan.sweeps]
+    yield from (f"sweeps: there are two sweeps {name}" for name in names if names.count(name) > 1)
+
+
+def _problems_of_sweep(sweep: Sweep) -> Iterator[str]:
+    """What is wrong with a sweep's own keys: it would measure nothing, or not what it says."""
+    where = f"sweep {sweep.name}:"
+    if not NAME.fullmatch(sweep.name):
+        yield f"{where} name: {sweep.name!r} is not letters, digits, - and _, and its plots could not be called so"
+    if sweep.times is not None and not 1 <= sweep.times <= MOST_TIMES:
+        yield f"{where} times: {sweep.times}: not from 1 to {MOST_TIMES:,}"
+    if not sweep.systems:
+        yield f"{where} systems: there is none"
+    yield from (f"{where} vary: {key} has no values" for key, values in sweep.vary.items() if not values)
+    if sweep.leader_crashes < 0:
+        yield f"{where} leader_crashes: {sweep.leader_crashes}: not from 0 on"
+    if sweep.faults and sweep.leader_crashes:
+        yield f"{where} leader_crashes: not beside faults, which say what crashes"
+    rates = sweep.rates
+    if rates is None:
+        return
+    if rates.first < 1:
+        yield f"{where} rates: first: {rates.first}: not from 1 on"
+    if not 1 < rates.factor <= MOST_FACTOR:
+        yield f"{where} rates: factor: {rates.factor:g}: not above 1, up to {MOST_FACTOR:g}"
+    if not (isfinite(rates.seconds) and rates.seconds > 0):
+        yield f"{where} rates: seconds: {rates.seconds:g}: not above 0"
+    others = ("vary", "faults", "leader_crashes", "cross")
+    yield from (f"{where} {key}: not beside rates, which would leave it out" for key in others if getattr(sweep, key))
+    if sweep.systems not in ((), ("bcr",)):
+        yield f"{where} systems: not beside rates, which are those of bcr"
 
 
 def demand_sound(plan: Plan, sweeps: Sequence[Sweep]) -> None:
@@ -116,12 +164,19 @@ def demand_sound(plan: Plan, sweeps: Sequence[Sweep]) -> None:
         points = [step_of(plan, sweep, 0)] if _is_loaded(plan, sweep) and sweep.rates is not None else list(points_of(plan, sweep))
         for point in points:
             problems += [f"sweep {sweep.name}, {point.label}: {problem}" for problem in _problems_of(point)]
+        problems += [
+            f"sweep {sweep.name}: vary: {key} says nothing to {system}"
+            for system, key in product(sweep.systems, sweep.vary)
+            if key in _ignored(system, plan.base | sweep.settings)
+        ]
     if problems:
         raise PlanError("nothing is run, because of\n" + "\n".join(dict.fromkeys(problems)))
 
 
 def _is_loaded(plan: Plan, sweep: Sweep) -> bool:
-    return {"num_client", "operations"} <= (plan.base | sweep.settings).keys()
+    """Whether a step can be made of it: it says how many clients there are."""
+    clients = (plan.base | sweep.settings).get("num_client")
+    return isinstance(clients, int) and clients >= 1
 
 
 def _problems_of(point: Point) -> Iterator[str]:
@@ -140,6 +195,11 @@ def _problems_of(point: Point) -> Iterator[str]:
             return
     if point.system == "raft" and point.settings["num_client"] == 1:
         yield "raft takes two clients: it commits an entry only when another one is behind it, so one alone waits for its timer each time"
+    if point.system == "raft" and int(point.settings["operations"]) < 2 * int(point.settings["num_client"]):
+        yield "raft takes two operations of each client: what is measured of it begins with its first answer"
+    protocol = PROTOCOL_OF.get(point.system, "shuttle")
+    if protocol not in ("shuttle", point.settings.get("protocol", "shuttle")):
+        yield f"protocol = {point.settings.get('protocol', 'shuttle')}: {point.system} is of {protocol}"
     if point.faults and point.system not in PROTOCOL_OF:
         yield f"{point.system} has no faults: only {', '.join(PROTOCOL_OF)} have"
     try:
@@ -168,17 +228,29 @@ def _crash_of_leader(system: str, settings: Mapping[str, Value], count: int) -> 
     """
     if not count:
         return {}
-    if system == "bcr-raft":
-        followers = 2 * int(settings["t"])
+    t = settings.get("t")
+    if system == "bcr-raft" and isinstance(t, int):  # what else it is, is refused
+        followers = 2 * t
         return {f"0,{server}": f"first_leader({count * followers}),crash()" for server in range(followers + 1)}
     return {"0,0": f"client_request(0,{count}),crash()"}
 
 
 def _of_protocol(system: str, settings: dict[str, Value]) -> dict[str, Value]:
     """The settings without those that say nothing to the system's protocol, which is among them."""
-    name = str(settings.get("protocol", PROTOCOL_OF.get(system, "shuttle")))
-    said = {} if name == "shuttle" else {"protocol": name}
-    return {key: value for key, value in settings.items() if key not in PROTOCOLS[name].ignored} | said
+    name = _protocol(system, settings)
+    said: dict[str, Value] = {} if name == "shuttle" else {"protocol": name}
+    ignored = _ignored(system, settings)
+    return {key: value for key, value in settings.items() if key not in ignored} | said
+
+
+def _protocol(system: str, settings: Mapping[str, Value]) -> str:
+    return str(settings.get("protocol", PROTOCOL_OF.get(system, "shuttle")))
+
+
+def _ignored(system: str, settings: Mapping[str, Value]) -> Collection[str]:
+    """The settings that say nothing to the system's protocol; none where there is no such protocol, which is refused."""
+    name = _protocol(system, settings)
+    return PROTOCOLS[name].ignored if name in PROTOCOLS else ()
 
 
 def _varied(sweep: Sweep) -> list[dict[str, Value]]:

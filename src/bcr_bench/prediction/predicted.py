@@ -9,7 +9,7 @@ from itertools import product
 
 import msgspec
 
-from bcr_bench.plans.plan_files import Value
+from bcr_bench.plans.plan_files import DEFAULTS, Value
 from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.layer import Layer
 
@@ -46,15 +46,16 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, settings: Mapping[str, Value]) -> "Shape":
-        """From a point's settings."""
+        """From a point's settings, and what scenario files have that do not say it."""
+        known: Mapping[str, Value] = {**DEFAULTS, **settings}
         return cls(
-            t=int(settings["t"]),
-            batch=int(settings["batch_limit"]),
-            operations=int(settings["operations_per_request"]),
-            authenticator=str(settings.get("authentication", "ed25519")),
-            clients=int(settings["num_client"]),
-            window=int(settings["client_window"]),
-            rate=int(settings.get("client_rate", 0)) * int(settings["num_client"]),
+            t=int(known["t"]),
+            batch=int(known["batch_limit"]),
+            operations=int(known["operations_per_request"]),
+            authenticator=str(known.get("authentication", "ed25519")),
+            clients=int(known["num_client"]),
+            window=int(known["client_window"]),
+            rate=int(known["client_rate"]) * int(known["num_client"]),
         )
 
 
