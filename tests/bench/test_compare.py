@@ -58,7 +58,53 @@ def test_points_with_other_settings_are_not_compared(tmp_path, capsys):
     assert "not the" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [None, "[]", "{", '{"points": []}'])
+def rewritten(folder, **changes):
+    """The runs of the folder's first point, and its own keys, changed."""
+    file = folder / "bench.json"
+    contents = json.loads(file.read_text())
+    for place, value in changes.items():
+        contents["points"][0][place] = value(contents["points"][0].get(place))
+    file.write_text(json.dumps(contents))
+    return folder
+
+
+def failed(count):
+    return lambda runs: [run | {"problem": "fail: slot 3 has two results"} if place < count else run for place, run in enumerate(runs)]
+
+
+def test_runs_that_failed_are_told_and_a_point_without_any_other_ends_with_1(tmp_path, capsys):
+    old, new = written(tmp_path / "old", [100] * 3), rewritten(written(tmp_path / "new", [200] * 3), runs=failed(2))
+    assert bench.main(["compare", str(old), str(new)]) == 0
+    assert capsys.readouterr().err == f"bcr bench compare: {new}: a: t = 1 (bcr): 1 of 3 runs count: fail: slot 3 has two results\n"
+    assert bench.main(["compare", str(old), str(rewritten(new, runs=failed(3)))]) == 1
+    assert "(bcr): 0 of 3 runs count: fail: slot 3 has two results" in capsys.readouterr().err
+    assert bench.main(["compare", str(old), str(rewritten(new, runs=lambda _: []))]) == 1
+    assert "(bcr): 0 of 0 runs count: not run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("changes", "status"), [({"processor": "another"}, 1), ({"Python": "3.13"}, 0), ({"load before": "9"}, 0)])
+def test_ratios_of_other_machines_are_told(tmp_path, capsys, changes, status):
+    folders = []
+    for name, machine in (("old", {}), ("new", changes)):
+        folders.append(written(tmp_path / name, [100] * 3))
+        file = folders[-1] / "bench.json"
+        here = {"processor": "some", "Python": "3.12", "load before": "1"} | machine
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"machine": here}))
+    assert bench.main(["compare", *map(str, folders)]) == status
+    said = capsys.readouterr().err
+    assert [f"another {name}: " in said for name in ("processor", "Python", "load before")] == [
+        "processor" in changes, "Python" in changes, False
+    ]  # fmt: skip
+
+
+def test_points_with_other_faults_are_not_compared(tmp_path, capsys):
+    old, new = written(tmp_path / "old", [100] * 3), written(tmp_path / "new", [200] * 3)
+    rewritten(new, faults=lambda _: {"0,1": "after(5),crash()"})
+    assert bench.main(["compare", str(old), str(new)]) == 0
+    assert "not the same" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("content", [None, "[]", "{", '{"points": []}', '{"points": [{"sweep": "a", "label": "b", "system": "bcr"}]}'])
 def test_what_holds_no_points_is_bad_input(tmp_path, capsys, content):
     if content is not None:
         (tmp_path / "bench.json").write_text(content)

@@ -3,28 +3,71 @@
 The intervals are bootstrapped: runs are drawn from those that were made, with replacement, and the ratio is taken again.
 """
 
-import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import msgspec
 from rich.table import Table
 
-from bcr_run.output import Terminal
+from bcr_run.output import Terminal, complain
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 LEAST_RUNS = 3  # of each, for an interval
 SEED = 1
+HARDWARE = ("processor", "cores", "memory")  # where these differ, a ratio says nothing of the software
+
+
+class ComparedRun(msgspec.Struct, frozen=True):
+    """A run of a `bench.json`, as far as it is compared."""
+
+    problem: str
+    rate: float
+    latency_ms: dict[str, float]
+    cpu_us: dict[str, float]
+
+
+class ComparedPoint(msgspec.Struct, frozen=True):
+    """A point of it."""
+
+    sweep: str
+    label: str
+    system: str
+    settings: dict[str, int | str]
+    runs: list[ComparedRun]
+    faults: dict[str, str] = {}
+
+    @property
+    def good(self) -> list[ComparedRun]:
+        """The runs that count."""
+        return [run for run in self.runs if not run.problem]
+
+    @property
+    def failed(self) -> list[ComparedRun]:
+        """Those that do not."""
+        return [run for run in self.runs if run.problem]
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """All of it: points, and the machine."""
+
+    points: list[ComparedPoint]
+    machine: dict[str, str] = {}
+
+    @property
+    def by_name(self) -> dict[tuple[str, str, str], ComparedPoint]:
+        """By sweep, label and system."""
+        return {(point.sweep, point.label, point.system): point for point in self.points}
+
+
 # What is compared: heading, and the value of a run, None where it has none.
-VALUES: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
-    "ops/s": lambda run: run["rate"] or None,
-    "p50": lambda run: run["latency_ms"].get("p50"),
-    "p99": lambda run: run["latency_ms"].get("p99"),
-    "CPU": lambda run: sum(run["cpu_us"].values()) or None,
+VALUES: Mapping[str, Callable[[ComparedRun], float | None]] = {
+    "ops/s": lambda run: run.rate or None,
+    "p50": lambda run: run.latency_ms.get("p50"),
+    "p99": lambda run: run.latency_ms.get("p99"),
+    "CPU": lambda run: sum(run.cpu_us.values()) or None,
 }  # fmt: skip
 
 
@@ -60,21 +103,24 @@ def ratio_of(old: Sequence[float], new: Sequence[float]) -> Ratio:
     return Ratio(value, (drawn[beyond], drawn[-1 - beyond]))
 
 
-def read_points(path: Path) -> dict[tuple[str, str, str], Mapping[str, Any]]:
-    """The points of a `bench.json`, or of the folder that holds it, by sweep, label and system. Raises NotComparable."""
+def read_compared(path: Path) -> Compared:
+    """A `bench.json`, or that of a folder. Raises NotComparable."""
     file = path / "bench.json" if path.is_dir() else path
     try:
-        points = json.loads(file.read_text(encoding="utf-8"))["points"]
-        return {(point["sweep"], point["label"], point["system"]): point for point in points}
+        return msgspec.json.decode(file.read_bytes(), type=Compared)
     except OSError as error:
         raise NotComparable(f"{file}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise NotComparable(f"{file}: not what ./bcr bench has written: {error}") from error
 
 
 def compare(old: Path, new: Path) -> int:
-    """Print a table of all points that both have; 0. Raises NotComparable where there is none."""
-    before, after = read_points(old), read_points(new)
+    """Print a table of all points that both have; 1 where a point has no run that counts, or the machines are not alike, which is told.
+
+    Raises NotComparable where there is no such point.
+    """
+    ours, theirs = read_compared(old), read_compared(new)
+    before, after = ours.by_name, theirs.by_name
     both = [key for key in before if key in after]
     if not both:
         raise NotComparable(f"{old} and {new} have no point in common")
@@ -90,15 +136,33 @@ def compare(old: Path, new: Path) -> int:
         alone = [f"{sweep}: {label} ({system})" for sweep, label, system in points if (sweep, label, system) not in others]
         if alone:
             console.print(f"only in {path}: {', '.join(alone)}", markup=False, highlight=False, soft_wrap=True)
-    return 0
+    compared = [(path, points[key]) for key in both for path, points in ((old, before), (new, after))]
+    for path, point in compared:
+        if point.failed or not point.runs:
+            why = point.failed[0].problem if point.failed else "not run"
+            count = f"{len(point.good)} of {len(point.runs)} runs count"
+            complain(f"bcr bench compare: {path}: {point.sweep}: {point.label} ({point.system}): {count}: {why}")
+    differing = list(_differing(ours.machine, theirs.machine))
+    for name, one, other in differing:
+        complain(f"bcr bench compare: measured with another {name}: {one or 'nothing said'}, and {other or 'nothing said'}")
+    return 1 if not all(point.good for _, point in compared) or any(name in HARDWARE for name, _, _ in differing) else 0
 
 
-def _cells(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    if before["settings"] != after["settings"]:
-        other = sorted(key for key in before["settings"] | after["settings"] if before["settings"].get(key) != after["settings"].get(key))
+def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """What the machines do not have in common, hardware and software, but for how busy they were."""
+    for name in dict.fromkeys([*one, *other]):
+        values = one.get(name, ""), other.get(name, "")
+        if values[0] != values[1] and not name.startswith("load"):
+            yield name, *values
+
+
+def _cells(before: ComparedPoint, after: ComparedPoint) -> list[str]:
+    other = sorted(key for key in before.settings | after.settings if before.settings.get(key) != after.settings.get(key))
+    other += ["faults"] * (before.faults != after.faults)
+    if other:
         return [f"not the same {', '.join(other)}", *[""] * (len(VALUES) - 1)]
     cells = []
     for value_of in VALUES.values():
-        values = [[value for run in point["runs"] if not run["problem"] and (value := value_of(run))] for point in (before, after)]
+        values = [[value for run in point.good if (value := value_of(run))] for point in (before, after)]
         cells.append(str(ratio_of(*values)) if all(values) else "")
     return cells
