@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from bcr_run.extras import NotSetUp, demand
 from bcr_run.output import Terminal, complain
 
 KEYS = 1_000
+FILLERS = 16  # connections by which the keys get there before the load
 VALUE = "v" * 98  # 100 bytes as JSON
 START_LIMIT_S = 60.0
 END_LIMIT_S = 40.0
@@ -41,21 +43,29 @@ SERVICE, DURABLE, BARE, PYSYNCOBJ, ETCD = (
 )
 FILE = "t = 1\ngateway[0] = 127.0.0.1:{port}\ndurable = {durable}\n"
 CALLS = ("PUT", "GET")
-HEADINGS = ["", "call", "calls a second", "ratio", "p99 ms", "CPU us a call", "ratio", "not 2xx"]
+HEADINGS = ["", "call", "calls a second", "ratio", "p99 ms", "CPU us a call", "ratio", "failed", "runs"]
+MOST_FAILED = 0.01  # of a run's calls, if it is to count: a leader that changes fails what is outstanding, a call of each connection
 SERVICE_HEADING = "## The service over HTTP"
 TEXT = """`wrk` asks over {connections} connections for values of 100 bytes under 1,000 keys; three replicas or servers each, everything on one machine.
 Ratios are to the service in memory. CPU is that of all the servers' processes, and says more than the rate on a machine that has other work. The bare HTTP server
 answers at once and keeps nothing. PySyncObj tolerates crashes only, keeps nothing on disk, and reads what its leader has, which may be old; etcd tolerates crashes
-only, and its reads are linearizable, as all of the service's are. In the service's a replica may lie, and every answer can be proved."""
+only, and its reads are linearizable, as all of the service's are. In the service's a replica may lie, and every answer can be proved.
+A call counts when it is answered with 2xx, and a run when at most one in a hundred of its calls was not; `failed` are the others, broken connections and calls
+that took more than 20 s."""
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """What wrk saw of one kind of call: calls a second, the 99th percentile in ms, those that were not 2xx; and the CPU of the servers, us a call."""
+    """What wrk saw of one kind of call: 2xx a second, the 99th percentile in ms, answers that were not 2xx; and the CPU of the servers, us a 2xx.
+
+    `errors` are connections that were refused or broke, and answers that did not come in time. `problem` says why it does not count.
+    """
 
     calls_s: float
     p99_ms: float
     failed: int
     cpu_us: float
+    errors: int = 0
+    problem: str = ""
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -78,9 +88,9 @@ class Running(msgspec.Struct, frozen=True):
 
 
 def measure_service(connections: int, seconds: int, times: int, page: Path | None = None) -> int:
-    """`bcr bench service`: print the calls a second of each, their 99th percentile, and the ratios; 2 where there is no wrk.
+    """`bcr bench service`: print the calls a second of each, their 99th percentile, and the ratios; 1 where one has no run that counts.
 
-    Where `page` is given, docs/performance.md, its section is renewed.
+    2 where there is no wrk. Where `page` is given, docs/performance.md, its section is renewed, unless one has no run that counts.
     """
     try:
         demand("service")
@@ -100,11 +110,10 @@ def measure_service(connections: int, seconds: int, times: int, page: Path | Non
     found: dict[tuple[str, str], list[Rate]] = {(name, call): [] for call in CALLS for name in starts}
     for repetition in range(times):
         for name, start in starts.items():
-            with tempfile.TemporaryDirectory(prefix="bcr-bench-") as folder, start(Path(folder)) as running:
-                for call in CALLS:
-                    rate = _load(running, call, connections, seconds, Path(folder))
-                    found[name, call].append(rate)
-                    print(f"run {repetition + 1}: {name}: {call}: {rate.calls_s:,.0f} a second", file=sys.stderr, flush=True)
+            for call, rate in _run(start, connections, seconds).items():
+                found[name, call].append(rate)
+                said = rate.problem or f"{rate.calls_s:,.0f} a second"
+                print(f"run {repetition + 1}: {name}: {call}: {said}", file=sys.stderr, flush=True)
     rows = list(_rows(found))
     table = Table(title=f"values of 100 bytes, {connections} connections, one gateway; ratios to {SERVICE}", title_justify="left")
     for heading in HEADINGS:
@@ -112,9 +121,26 @@ def measure_service(connections: int, seconds: int, times: int, page: Path | Non
     for row in rows:
         table.add_row(*row)
     Terminal().print(table)
-    if page is not None:
+    bad = {what: runs for what, runs in found.items() if not _good(runs)}
+    for (name, call), runs in bad.items():
+        complain(f"bcr bench service: {name}: {call}: no run counts: {runs[0].problem}")
+    if page is not None and not bad:
         page.write_text(with_section(page.read_text(encoding="utf-8"), section_of(rows, connections, times)), encoding="utf-8")
-    return 0
+    return 1 if bad else 0
+
+
+def _run(start: Callable[[Path], contextlib.AbstractContextManager[Running]], connections: int, seconds: int) -> dict[str, Rate]:
+    """Each kind of call on servers of their own; a problem where they do not answer, or wrk gives no account of it."""
+    done: dict[str, Rate] = {}
+    problem = ""
+    try:
+        with tempfile.TemporaryDirectory(prefix="bcr-bench-") as folder, start(Path(folder)) as running:
+            _fill(running)
+            for call in CALLS:
+                done[call] = _load(running, call, connections, seconds, Path(folder))
+    except (RuntimeError, ValueError, subprocess.SubprocessError, psutil.Error) as error:
+        problem = str(error)
+    return {call: done.get(call) or Rate(0.0, 0.0, 0, 0.0, problem=problem) for call in CALLS}
 
 
 def section_of(rows: Sequence[Sequence[str]], connections: int, times: int) -> str:
@@ -130,12 +156,20 @@ def section_of(rows: Sequence[Sequence[str]], connections: int, times: int) -> s
 
 def _rows(found: Mapping[tuple[str, str], Sequence[Rate]]) -> Iterator[list[str]]:
     for (name, call), runs in found.items():
-        rate, cpu = (_median(runs, lambda run: run.calls_s), _median(runs, lambda run: run.cpu_us))
-        own = found[SERVICE, call]
-        yield [
-            name, call, f"{rate:,.0f}", f"{rate / _median(own, lambda run: run.calls_s):.2f}", f"{_median(runs, lambda run: run.p99_ms):.1f}",
-            f"{cpu:,.0f}", f"{cpu / _median(own, lambda run: run.cpu_us):.2f}", f"{sum(run.failed for run in runs)}",
-        ]  # fmt: skip
+        good, own = _good(runs), _good(found[SERVICE, call])
+        told = [f"{sum(run.failed + run.errors for run in runs)}", f"{len(good)} of {len(runs)}"]
+        if not good:
+            yield [name, call, *["-"] * 5, *told]
+            continue
+        rate, cpu = (_median(good, lambda run: run.calls_s), _median(good, lambda run: run.cpu_us))
+        ratios = ["", ""]
+        if own:
+            ratios = [f"{rate / _median(own, lambda run: run.calls_s):.2f}", f"{cpu / _median(own, lambda run: run.cpu_us):.2f}"]
+        yield [name, call, f"{rate:,.0f}", ratios[0], f"{_median(good, lambda run: run.p99_ms):.1f}", f"{cpu:,.0f}", ratios[1], *told]
+
+
+def _good(runs: Sequence[Rate]) -> list[Rate]:
+    return [run for run in runs if not run.problem]
 
 
 def _median(runs: Sequence[Rate], of: Callable[[Rate], float]) -> float:
@@ -143,6 +177,28 @@ def _median(runs: Sequence[Rate], of: Callable[[Rate], float]) -> float:
 
 
 # -- the load
+
+
+def _fill(running: Running) -> None:
+    """Put every key once, so that what is asked for is there however few calls a load has; where that fails, its calls will."""
+    with ThreadPoolExecutor(FILLERS) as pool:
+        list(pool.map(lambda first: _put(running, range(first, KEYS, FILLERS)), range(FILLERS)))
+
+
+def _put(running: Running, numbers: Iterable[int]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=START_LIMIT_S)
+    value = f'"{VALUE}"'
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+        for number in numbers:
+            method, path, body = "PUT", f"/keys/k{number}", value
+            if running.is_etcd:
+                method, path, body = "POST", "/v3/kv/put", f'{{"key": "{_base64(f"k{number}")}", "value": "{_base64(value)}"}}'
+            connection.request(method, path, body, {"content-type": "application/json"})
+            connection.getresponse().read()
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _load(running: Running, call: str, connections: int, seconds: int, folder: Path) -> Rate:
@@ -177,9 +233,9 @@ request = function() n = n + 1; return wrk.format(nil, "/keys/k" .. n % {KEYS}) 
 
 def etcd_script(call: str) -> str:
     """The same of etcd's gateway, whose keys and values are in base64. Its reads are linearizable, as the service's."""
-    encoded = [base64.b64encode(f"k{number}".encode()).decode() for number in range(KEYS)]
+    encoded = [_base64(f"k{number}") for number in range(KEYS)]
     keys = ", ".join(f'"{each}"' for each in encoded)
-    value = base64.b64encode(f'"{VALUE}"'.encode()).decode()
+    value = _base64(f'"{VALUE}"')
     path = "put" if call == "PUT" else "range"
     rest = f', "value": "{value}"' if call == "PUT" else ""
     return f"""local keys = {{{keys}}}
@@ -198,9 +254,16 @@ def rate_in(output: str, cpu_s: float) -> Rate:
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s|m)\b", output)
     if calls is None or a_second is None or p99 is None:
         raise ValueError(f"no account of wrk's: {output[:200]!r}")
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    not_2xx = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     scale = {"us": 0.001, "ms": 1.0, "s": 1_000.0, "m": 60_000.0}[p99[2]]
-    return Rate(float(a_second[1]), float(p99[1]) * scale, int(failed[1]) if failed else 0, cpu_s / max(1, int(calls[1])) * 1e6)
+    total, failed, errors = int(calls[1]), int(not_2xx[1]) if not_2xx else 0, sum(map(int, broken.groups())) if broken else 0
+    good = total - failed
+    problem = ""
+    if good == 0 or failed + errors > MOST_FAILED * (total + errors):
+        problem = f"{failed:,} of {total:,} answers were not 2xx, and {errors:,} socket errors"
+    cpu_us = cpu_s / max(1, good) * 1e6
+    return Rate(float(a_second[1]) * good / max(1, total), float(p99[1]) * scale, failed, cpu_us, errors, problem)
 
 
 # -- what is measured
