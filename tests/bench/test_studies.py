@@ -2,6 +2,7 @@
 
 import pytest
 
+from bcr.scenario import parse_scenario
 from bcr_bench.bench import main
 from bcr_bench.pages.plan_page import STUDY_HEADINGS
 from bcr_bench.plans.measured import Measured
@@ -49,6 +50,13 @@ def test_the_steps_of_an_outage_are_put_into_the_page(page, monkeypatch):
     monkeypatch.setattr(outage, "_run", lambda text, folder: {"reconfigurations": [steps]})
     assert main(["reconfiguration", "--keys", "10", "--count", "1", "--docs"]) == 0
     assert "--keys 10 --value-bytes 16 --count 1 --docs" in found_section(page.read_text(), sections.OUTAGE_HEADING)
+
+
+def test_a_run_that_begins_again_without_a_reconfiguration_is_no_recovery():
+    """Its steps would be looked for in vain."""
+    demanded = [str(each) for each in parse_scenario(outage.recovery_text(10, is_after=True), "after.config")[0].expectations]
+    assert any("reconfigurations" in each for each in demanded)
+    assert "reconfigurations" not in outage.recovery_text(10, is_after=False)
 
 
 def test_every_section_of_a_study_outlives_a_page_that_is_drawn_again():

@@ -38,8 +38,12 @@ def against_raft(file: Path, times: int) -> int:
     ours: list[tuple[float, float]] = []
     raft: list[tuple[float, float]] = []
     for _ in range(times):
-        ours.append(_timed(lambda: _run_scenario(file)))
-        raft.append(_timed(lambda: _raft_s(scenario.num_replicas, scenario.num_clients, requests)))
+        try:
+            ours.append(_timed(lambda: _run_scenario(file)))
+            raft.append(_timed(lambda: _raft_s(scenario.num_replicas, scenario.num_clients, requests)))
+        except RuntimeError as problem:
+            print(f"bcr bench raft: {problem}", file=sys.stderr)
+            return 1
         print(f"  {ours[-1][0]:.2f} s against {raft[-1][0]:.2f} s (whole commands {ours[-1][1]:.2f} and {raft[-1][1]:.2f})", flush=True)
     for kind, which in (("protocol, first request to last result", 0), ("whole command", 1)):
         one, other = (median(each[which] for each in runs) for runs in (ours, raft))
@@ -73,7 +77,7 @@ def run_raft(servers: int, clients: int, requests: int) -> Measured:
     """One run: rate and CPU time; of single requests it tells nothing.
 
     Its processes say when a request is complete; what lies between the first of these and the last request of the first client to be
-    done is taken.
+    done is taken. Where it is done with the first of all answers, nothing lies between.
     """
     arguments = [servers, clients, requests, RAFT_TIMEOUT_MS]
     command = [sys.executable, "-m", "da", "-n", "raft", "-M", "-p", "0", "-H", "localhost", "-m", "da.examples.raft.orig"]
@@ -98,6 +102,10 @@ def run_raft(servers: int, clients: int, requests: int) -> Measured:
                 break
     if furthest < requests:
         return Measured(problem=f"raft ended with status {process.returncode}, no client with all of its {requests} requests complete")
+    if last_s <= first_s:
+        return Measured(
+            problem=f"raft is measured from its first answer on, and a client was done with that one, of {requests} requests each"
+        )
     used = [cpu_s.get(pid, began_s) - began_s for pid, began_s in before.items()]
     cpu_us = {f"process {index}": each / max(1, counted) * 1e6 for index, each in enumerate(used)}
     return Measured(operations=complete, rate=(complete - 1) / (last_s - first_s), cpu_us=cpu_us)

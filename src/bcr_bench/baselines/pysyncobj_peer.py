@@ -163,11 +163,15 @@ class _Cluster:
                 self._ready_peers.add(name)
 
     def accounts(self, count: int) -> list[LoadReport]:
+        """Raises RuntimeError where one has ended, whose account would be waited for until the time limit."""
         found: list[LoadReport] = []
+        ends = {process.sentinel: name for name, process in self.processes.items()}
         while len(found) < count:
-            for pipe in wait(list(self.pipes.values())):
-                assert isinstance(pipe, Connection)
-                found.append(pipe.recv())
+            for ready in wait([*self.pipes.values(), *ends]):
+                if not isinstance(ready, Connection):
+                    assert isinstance(ready, int)
+                    raise RuntimeError(f"PySyncObj: {ends[ready]} has ended before its work was done")
+                found.append(ready.recv())
         return found
 
     def cpu_s(self) -> dict[str, float]:

@@ -148,6 +148,7 @@ def recovery_text(keys: int, is_after: bool) -> str:
             f"state_limit = {_state_limit_bytes(keys, VALUE_BYTES)}",
             f"workload[0] = {work}",
             "expect[verdict] = pass",
+            *["expect[reconfigurations] = 1"] * is_after,
         ]
     )
 
