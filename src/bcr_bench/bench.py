@@ -1,7 +1,6 @@
 """Measures: what the protocol must cost here, what it does, and what others do with the same work."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from bcr.scenario.diagnostics import nearest
 from bcr_bench.baselines.distalgo_raft import against_raft
 from bcr_bench.pages.machine import describe
 from bcr_bench.pages.summary import print_foretold, print_summary
-from bcr_bench.pages.writing import Basis, Begun, as_json, read_begun, write
+from bcr_bench.pages.writing import Basis, Begun, as_json, both_commands, read_begun, read_contents, write
 from bcr_bench.plans.compare import NotComparable, compare
 from bcr_bench.plans.plan_files import Plan, PlanError, Sweep, demand_sound, read_plan
 from bcr_bench.prediction.costs import measure, print_costs
@@ -21,14 +20,14 @@ from bcr_bench.prediction.counted import counts, counts_unreplicated
 from bcr_bench.prediction.layer import LayerError, measure_layer
 from bcr_bench.prediction.message_cost import compare_messages
 from bcr_bench.prediction.slow_links import links
-from bcr_bench.running.measuring import Series, run_plan
+from bcr_bench.running.measuring import Series, clashes, joined, run_plan
 from bcr_bench.studies.budget import BudgetError, gaps, measure_budget, print_budget, section_of, with_section
 from bcr_bench.studies.callers import MOST_CALLERS, OPERATIONS, measure_callers
 from bcr_bench.studies.disk_cost import measure_disks
 from bcr_bench.studies.outage import KEYS, MOST_KEYS, VALUE_BYTES, measure_reconfiguration, measure_recovery
 from bcr_bench.studies.service_load import measure_service
 from bcr_run.options import formerly
-from bcr_runtime.places import PROJECT, SCENARIOS, default_log_base
+from bcr_runtime.places import IS_CHECKOUT, PROJECT, SCENARIOS, default_log_base
 
 PLANS = Path(__file__).parent / "plans"
 MOST_VALUE_BYTES = 400  # of a million keys they are as much as a state may have
@@ -41,6 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given.insert(0, "run")
     options = _parser().parse_args(given)
+    if getattr(options, "docs", False) and not IS_CHECKOUT:
+        print("bcr bench: --docs renews a page of a checkout's docs/, and this is none", file=sys.stderr)
+        return BAD_INPUT
     if options.command == "costs":
         return _costs()
     if options.command == "raft":
@@ -81,16 +83,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bcr bench", description=f"{__doc__} Without a command: run.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a plan of measurements; writes JSON, CSV, plots and a page")
-    run.add_argument("--full", action="store_true", help="all there is to vary, about an hour and a half")
-    run.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own, as src/bcr_bench/plans/plan.yaml")
+    which = run.add_mutually_exclusive_group()
+    which.add_argument("--full", action="store_true", help="all there is to vary, about an hour and a half")
+    which.add_argument("--plan", type=Path, metavar="FILE", help="a plan of your own, as src/bcr_bench/plans/plan.yaml")
     run.add_argument("--only", nargs="+", default=[], metavar="SWEEP", help="these sweeps of the plan only")
     run.add_argument("--count", type=_runs, help="runs of each point (default: the plan's, 5)")
     run.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: logs/bench-TIME)")
     run.add_argument("--resume", action="store_true", help="go on with what is in the --output folder: runs that it has are not made again")
-    run.add_argument("--docs", action="store_true", help="renew the page in docs/ that the plan names (default: docs/performance.md) from it too")  # fmt: skip
+    run.add_argument("--docs", action="store_true", help="renew the page in docs/ that the plan names (default: docs/performance.md) from it too, where all of the plan has runs that count")  # fmt: skip
     page = commands.add_parser("page", help="draw plots and page again, from the bench.json of a run")
     page.add_argument("folder", type=Path, metavar="FOLDER", help="of a run of bcr bench")
-    page.add_argument("--docs", action="store_true", help="renew the page in docs/ that its plan names from it")
+    page.add_argument(
+        "--docs", action="store_true", help="renew the page in docs/ that its plan names from it, where all of the plan has runs that count"
+    )
     against = commands.add_parser("compare", help="two runs of plans, point by point: ratios with 95 %% intervals")
     against.add_argument("old", type=Path, metavar="OLD", help="folder, or bench.json, of what is compared with")
     against.add_argument("new", type=Path, metavar="NEW", help="folder, or bench.json, of what is compared")
@@ -202,43 +207,77 @@ def _budget(times: int, for_docs: bool) -> int:
         print(f"bcr bench: {error}", file=sys.stderr)
         return 1
     print_budget(columns)
-    if for_docs:
+    problems = gaps(columns)
+    if for_docs and not problems:
         page = PROJECT / "docs" / "performance.md"
         text = with_section(page.read_text(encoding="utf-8"), section_of(columns, f"{began:%Y-%m-%d %H:%M} UTC"))
         page.write_text(text, encoding="utf-8")
-    problems = gaps(columns)
     for problem in problems:
         print(f"bcr bench: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
-def draw(folder: Path, for_docs: bool) -> None:
-    """Plots and page from the folder's `bench.json`. Raises OSError and ValueError where there is none."""
-    from bcr_bench.pages.plan_page import write_page  # loads the drawing library, which takes a while
+def draw(folder: Path, for_docs: bool) -> int:
+    """Plots and page from the folder's `bench.json`; 1 where the page in docs/ is wanted, and stays as it is, which it says.
 
-    contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
-    write_page(contents, folder, PROJECT / "docs" if for_docs else None)
+    Raises OSError and ValueError where there is none, or one of another form.
+    """
+    from bcr_bench.pages.plan_page import not_for_docs, write_page  # loads the drawing library, which takes a while
+
+    contents = read_contents(folder)
+    reasons = not_for_docs(contents) if for_docs else []
+    try:
+        write_page(contents, folder, PROJECT / "docs" if for_docs and not reasons else None)
+    except (ArithmeticError, LookupError, TypeError) as error:
+        raise ValueError(f"bench.json: not what ./bcr bench has written: {type(error).__name__}: {error}") from error
+    for reason in reasons:
+        print(f"bcr bench: docs/ stays as it is: {reason}", file=sys.stderr)
+    return 1 if reasons else 0
 
 
 def _draw_again(folder: Path, for_docs: bool) -> int:
     try:
-        draw(folder, for_docs)
+        return draw(folder, for_docs)
     except (OSError, ValueError) as error:
         print(f"bcr bench: {folder}: {error}", file=sys.stderr)
         return BAD_INPUT
-    return 0
+
+
+def _begun_in(folder: Path, plan: Plan, sweeps: Sequence[Sweep], is_resumed: bool) -> Begun | None:
+    """What the folder has to go on with, if that is wanted. Raises ValueError where it has what would be lost or mixed up, and OSError."""
+    if not is_resumed:
+        if (folder / "bench.json").exists():
+            raise ValueError("it has a bench.json already: --resume goes on with it, and another --output keeps it")
+        return None
+    try:
+        earlier = read_begun(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"nothing to go on with: {error}") from error
+    if earlier.page != plan.page or bool(earlier.counted) != plan.counts:
+        raise ValueError(f"nothing to go on with: it is of another plan, for docs/{earlier.page}.md")
+    other = clashes(plan, sweeps, earlier.series, earlier.sweeps)
+    if other:
+        raise ValueError(f"nothing to go on with: the plan measures something else by the name of {'; '.join(other)}")
+    return earlier
 
 
 def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given: Sequence[str]) -> int:
+    if options.resume and options.output is None:
+        print("bcr bench: --resume goes on with the folder of a run: say which by --output", file=sys.stderr)
+        return BAD_INPUT
     began = datetime.now(UTC)
     folder = options.output or default_log_base() / f"bench-{began:%Y%m%dT%H%M%S}"
     if options.count is not None:
         plan = msgspec.structs.replace(plan, times=options.count)
     try:
-        earlier = read_begun(folder) if options.resume else None
+        earlier = _begun_in(folder, plan, sweeps, options.resume)
+        shown = _shown(plan, sweeps, earlier)
+        left_out = [sweep.name for sweep in plan.sweeps if sweep.name not in {each.name for each in shown}]
+        if options.docs and left_out:
+            raise ValueError(f"--docs renews the whole page, and this would be without {', '.join(left_out)}")
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        print(f"bcr bench: {folder}: nothing to go on with: {error}", file=sys.stderr)
+        print(f"bcr bench: {folder}: {error}", file=sys.stderr)
         return BAD_INPUT
     if earlier is None:
         print("measuring the parts", file=sys.stderr)
@@ -251,15 +290,25 @@ def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given
         earlier = Begun(f"{began:%Y-%m-%d %H:%M} UTC", basis, counted, [])
 
     def keep(series: list[Series], is_round: bool) -> None:
-        contents = as_json(["./bcr", "bench", *given], earlier.began, earlier.basis, sweeps, series)
+        everything = joined(earlier.series, series, [sweep.name for sweep in shown])
+        contents = as_json(["./bcr", "bench", *given], earlier.began, earlier.basis, shown, everything)
+        contents |= {"command": both_commands(earlier.command, contents["command"]), "left_out": left_out}
         contents |= {"page": plan.page, "title": plan.title, "counts": msgspec.to_builtins(earlier.counted)}
-        write(folder, contents, series)
+        write(folder, contents, everything)
         if is_round:
             draw(folder, False)
 
     series = run_plan(plan, sweeps, keep=keep, before=earlier.series)
-    draw(folder, options.docs)
-    contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
-    print_summary(contents, {sweep.name: sweep.title for sweep in sweeps})
+    status = draw(folder, options.docs)
+    print_summary(read_contents(folder), {sweep.name: sweep.title for sweep in sweeps})
     print(f"figures, plots and page: {folder}/index.html")
-    return 1 if any(each.median.problem for each in series) else 0
+    return 1 if any(each.median.problem for each in series) else status
+
+
+def _shown(plan: Plan, sweeps: Sequence[Sweep], earlier: Begun | None) -> list[Sweep]:
+    """The sweeps of which the folder will have figures, in the order of the plan: those of now, and those that it has."""
+    chosen = {sweep.name: sweep for sweep in sweeps}
+    there = {sweep.name: sweep for sweep in earlier.sweeps} if earlier else {}
+    known = there | chosen
+    names = dict.fromkeys([*(sweep.name for sweep in plan.sweeps), *there])
+    return [known[name] for name in names if name in known]

@@ -121,6 +121,17 @@ def test_the_page_gets_the_section_behind_what_an_operation_must_cost_and_then_i
     assert found_section(PAGE) is None
 
 
+@pytest.mark.parametrize(("measured_us", "status"), [(105.0, 0), (900.0, 1)])
+def test_a_table_that_is_rejected_is_not_put_into_the_page(monkeypatch, tmp_path, measured_us, status):
+    page = tmp_path / "docs" / "performance.md"
+    page.parent.mkdir()
+    page.write_text(PAGE)
+    monkeypatch.setattr(bench, "PROJECT", tmp_path)
+    monkeypatch.setattr(bench, "measure_budget", lambda times: [Column("crc", {"sign": 40.0, OTHER: 60.0}, measured_us)])
+    assert bench.main(["budget", "--docs"]) == status
+    assert (page.read_text() == PAGE) == bool(status)
+
+
 def test_a_run_that_does_not_count_ends_the_command(monkeypatch, capsys):
     monkeypatch.setattr("bcr_bench.studies.budget.run_point", lambda point: Measured(problem="it ended"))
     if sys.version_info < (3, 13):

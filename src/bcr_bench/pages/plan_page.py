@@ -77,6 +77,16 @@ def write_page(contents: Mapping[str, Any], folder: Path, docs: Path | None) -> 
         page.write_text(text, encoding="utf-8")
 
 
+def not_for_docs(contents: Mapping[str, Any]) -> list[str]:
+    """Why a page of docs/ stays as it is: of what its plan says, something is not there, or has no run that counts."""
+    left_out = contents.get("left_out", [])
+    reasons = [f"{name}: of the plan, and not measured" for name in left_out]
+    measured = {point["sweep"] for point in contents["points"]}
+    reasons += [f"{sweep['name']}: not measured" for sweep in contents["sweeps"] if sweep["name"] not in measured]
+    bad = [point for point in contents["points"] if point["median"]["problem"]]
+    return reasons + [f"{point['sweep']}: {point['label']} ({point['system']}): {point['median']['problem']}" for point in bad]
+
+
 # -- what the page says
 
 

@@ -13,11 +13,11 @@ import msgspec
 from bcr.scenario.protocols import PROTOCOLS
 from bcr_bench.pages.machine import LOAD, describe
 from bcr_bench.plans.measured import Measured
-from bcr_bench.plans.plan_files import Point, Sweep
+from bcr_bench.plans.plan_files import NAME, Point, Sweep
 from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.counted import Counts
 from bcr_bench.prediction.layer import Layer
-from bcr_bench.prediction.predicted import Shape, predict
+from bcr_bench.prediction.predicted import Prediction, Shape, predict
 from bcr_bench.prediction.slow_links import SlowLink
 from bcr_bench.running.measuring import Series, offered
 
@@ -32,31 +32,78 @@ class Basis(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A run of a plan as far as it has got: when it began, on what its figures stand, and what is measured."""
+    """A run of a plan as far as it has got: when it began, on what its figures stand, what is measured, and by which commands."""
 
     began: str
     basis: Basis
     counted: list[Counts]
     series: list[Series]
+    sweeps: list[Sweep] = []
+    command: str = ""
+    page: str = ""
+
+
+class WrittenPoint(Point, frozen=True, kw_only=True):
+    """A point as `bench.json` has it."""
+
+    runs: list[Measured]
+    median: Measured
+    prediction: Prediction | None = None
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What a `bench.json` holds. `left_out` are the sweeps of its plan that were not to be measured."""
+
+    began: str
+    command: str
+    machine: dict[str, str]
+    costs: Costs
+    layer: Layer
+    links: list[SlowLink]
+    sweeps: list[Sweep]
+    points: list[WrittenPoint]
+    page: str = "performance"
+    title: str = "Performance"
+    counts: list[Counts] = []
+    left_out: list[str] = []
+
+
+def read_contents(folder: Path) -> dict[str, Any]:
+    """What the folder's `bench.json` has. Raises OSError where there is none, and ValueError where it is none of `./bcr bench`."""
+    return _read(folder)[0]
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], Contents]:
+    data = (folder / "bench.json").read_bytes()
+    try:
+        plain = json.loads(data.decode(), parse_constant=_no_number)
+        contents = msgspec.convert(plain, Contents)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"bench.json: not what ./bcr bench has written: {error}") from error
+    names = [sweep.name for sweep in contents.sweeps]
+    for point in contents.points:
+        if point.sweep not in names:
+            raise ValueError(f"bench.json: not what ./bcr bench has written: a point of {point.sweep!r}, which is no sweep of it")
+    for name in (contents.page, *names):
+        if not NAME.fullmatch(name):  # files are called so
+            raise ValueError(f"bench.json: not what ./bcr bench has written: a page or a sweep called {name!r}")
+    return plain, contents
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def read_begun(folder: Path) -> Begun:
-    """What the folder's `bench.json` has. Raises OSError where there is none, and ValueError where it is of another machine."""
-    contents = json.loads((folder / "bench.json").read_text(encoding="utf-8"))
+    """What the folder's `bench.json` has. Raises OSError where there is none, and ValueError where it is of another form or machine."""
+    _, contents = _read(folder)
     here = describe()
-    differing = [name for name in here if name != LOAD and here[name] != contents["machine"].get(name)]
+    differing = [name for name in here if name != LOAD and here[name] != contents.machine.get(name)]
     if differing:
         raise ValueError(f"measured where these were not what they are here: {', '.join(differing)}")
-    series = [
-        Series(msgspec.convert(_only(each, Point), Point), msgspec.convert(each["runs"], list[Measured])) for each in contents["points"]
-    ]
-    return Begun(
-        contents["began"], msgspec.convert(_only(contents, Basis), Basis), msgspec.convert(contents["counts"], list[Counts]), series
-    )
-
-
-def _only(contents: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    return {field: contents[field] for field in kind.__struct_fields__}
+    basis = Basis(contents.machine, contents.costs, contents.layer, contents.links)
+    series = [Series(Point(*(getattr(each, field) for field in Point.__struct_fields__)), each.runs) for each in contents.points]
+    return Begun(contents.began, basis, contents.counts, series, contents.sweeps, contents.command, contents.page)
 
 
 FIELDS = ("p50", "p90", "p99", "p99_9", "max", "mean")
@@ -82,12 +129,18 @@ def as_json(command: Sequence[str], began: str, basis: Basis, sweeps: Sequence[S
 
 
 def _without_output(command: Sequence[str]) -> list[str]:
-    """The command as anybody would give it: where its files went is nobody else's business."""
+    """The command as anybody would give it: where its files went, and that some were there before, is nobody else's business."""
     kept: list[str] = []
     for before, word in pairwise(("", *command)):
-        if not word.startswith("--output=") and "--output" not in (before, word):
+        if not word.startswith("--output=") and "--output" not in (before, word) and word != "--resume":
             kept.append(word)
     return kept
+
+
+def both_commands(earlier: str, command: str) -> str:
+    """By which commands figures were made of which one has gone on with what another had."""
+    commands = earlier.split("; ") if earlier else []
+    return earlier if command in commands else "; ".join([*commands, command])
 
 
 def _prediction(basis: Basis, series: Series) -> Any:

@@ -80,6 +80,45 @@ def run_plan(
     return in_order()
 
 
+def joined(before: Sequence[Series], series: Sequence[Series], order: Sequence[str]) -> list[Series]:
+    """What was measured before together with what is there now, by sweeps in this order: nothing that was measured is left out.
+
+    Of a point that both have, those runs are taken that are more: whoever goes on takes the earlier ones first.
+    """
+    known = {_key_of(each.point): each for each in before}
+    found: list[Series] = []
+    for each in series:
+        earlier = known.pop(_key_of(each.point), each)
+        found.append(earlier if len(earlier.runs) > len(each.runs) else each)
+    places = {name: place for place, name in enumerate(order)}
+    return sorted([*found, *known.values()], key=lambda each: places[each.point.sweep])
+
+
+def clashes(plan: Plan, sweeps: Sequence[Sweep], before: Sequence[Series], sweeps_before: Sequence[Sweep]) -> list[str]:
+    """What was measured before under the name of one of these sweeps, or of a point of theirs, and is something else.
+
+    A sweep may get more values, systems, faults and runs, and still be the same.
+    """
+    there = {sweep.name: sweep for sweep in sweeps_before}
+    others = [sweep.name for sweep in sweeps if _kind(there.get(sweep.name, sweep)) != _kind(sweep)]
+    if others:
+        return others
+    wanted: dict[tuple[str, str, str], Point] = {}
+    for sweep in sweeps:
+        steps = [step_of(plan, sweep, number) for number in range(MAX_STEPS)] if sweep.rates is not None else points_of(plan, sweep)
+        wanted |= {(point.sweep, point.label, point.system): point for point in steps}
+    points = [each.point for each in before]
+    return [
+        f"{point.sweep}: {point.label} ({point.system})"
+        for point in points
+        if wanted.get((point.sweep, point.label, point.system), point) != point
+    ]
+
+
+def _kind(sweep: Sweep) -> tuple[object, ...]:
+    return sweep.rates, sweep.cross, list(sweep.vary), sweep.leader_crashes
+
+
 def _key_of(point: Point) -> bytes:
     """All that it is to measure; what is equal is the same point."""
     return msgspec.json.encode(point, order="deterministic")
