@@ -59,12 +59,20 @@ class Bank(ReplicatedObject[int]):
         return () if operation.name in ("balance", "total") else super().changed(operation)
 
     def execute(self, values: MutableMapping[str, int], operations: Sequence[Operation], place: Place) -> tuple[str, ...]:
-        return tuple(self._executed(values, operation) for operation in operations)
+        results: list[str] = []
+        total: int | None = None  # as the operations so far leave it: only the first one that asks looks at all accounts
+        for operation in operations:
+            if operation.name == "total":
+                total = sum(values.values()) if total is None else total
+                results.append(str(total))
+                continue
+            results.append(self._executed(values, operation))
+            if operation.name == "deposit" and results[-1] == OK and total is not None:
+                total += int(operation.argument)
+        return tuple(results)
 
     def _executed(self, values: MutableMapping[str, int], operation: Operation) -> str:
         account = operation.key
-        if operation.name == "total":
-            return str(sum(values.values()))
         if operation.name == "balance":
             return str(values[account]) if account in values else FAIL
         if operation.name == "deposit":

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from functools import cache
 from typing import ClassVar
 
 from bcr.objects import dictionary_workload
 from bcr.objects.dictionary_model import DictionaryModel
+from bcr.objects.long_text import LONG, LongText
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import FAIL, BadOperation, LimitedObject, Place, SizeOf, Sizes
 from bcr.objects.room import Room
-from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, bytes_of, encoded_bytes, may_exceed
+from bcr.objects.sizes import RESULTS_LIMIT_BYTES, VALUE_LIMIT_BYTES, as_encoded, bytes_of, encoded_bytes, may_exceed
 
 OK = "OK"
 TOO_LARGE = "too large"  # in place of a value that does not fit into the answer
@@ -70,6 +72,7 @@ class Dictionary(LimitedObject[str]):
     def most_results(self, operations: Sequence[Operation], size_of: SizeOf) -> tuple[int, Sizes]:
         """Of a value that is cut down, the size before; of what is no value, nothing: its request is larger."""
         sizes: dict[str, int | None] = {}
+        size_of = size_of if len(operations) == 1 else cache(size_of)
         got = 0
         for operation in operations:
             key = operation.key
@@ -123,22 +126,54 @@ def execute(
     What they get together is bounded by RESULTS_LIMIT_BYTES, and by `results_left` where that is less: a value that does not
     fit behind those before it is TOO_LARGE instead.
     """
-    limit = RESULTS_LIMIT_BYTES if results_left is None else min(RESULTS_LIMIT_BYTES, results_left)
-    results = [apply(dictionary, operation, room) for operation in operations]
-    if may_exceed(sum(map(len, results)), limit):
-        return tuple(_as_many_as_fit(operations, results, limit))
+    left = RESULTS_LIMIT_BYTES if results_left is None else min(RESULTS_LIMIT_BYTES, results_left)
+    results: list[str] = []
+    long: dict[str, LongText] = {}  # of the keys of long values what operations have made of these so far
+    for operation in operations:
+        value = dictionary.get(operation.key)
+        if value is None or len(value) <= LONG or len(operations) == 1:
+            result = apply(dictionary, operation, room)
+            size = bytes_of(result)
+        else:
+            text = long.get(operation.key) or long.setdefault(operation.key, LongText(value))
+            result, size = _apply_to_long(text, operation, room, left)
+        if operation.name == "get":
+            if size > left:
+                result = TOO_LARGE
+            else:
+                left -= size
+        results.append(result)
+    for key, text in long.items():
+        dictionary[key] = text.text()
     return tuple(results)
 
 
-def _as_many_as_fit(operations: Iterable[Operation], results: Iterable[str], left: int) -> Iterator[str]:
-    for operation, result in zip(operations, results, strict=True):
-        if operation.name == "get":
-            size = bytes_of(result)
-            if size > left:
-                yield TOO_LARGE
-                continue
-            left -= size
-        yield result
+def _apply_to_long(text: LongText, operation: Operation, room: Room | None, left: int) -> tuple[str, int]:
+    """Execute one operation on a long value, and return its result and the bytes of that; nothing is read that is too large."""
+    argument = operation.argument
+    if operation.name == "get":
+        return text.text() if text.bytes <= left else TOO_LARGE, text.bytes
+    result = FAIL
+    if operation.name == "put" and _fits(bytes_of(argument), text.bytes, room):
+        text.keep(0, 0)
+        text.append(argument)
+        result = OK
+    elif operation.name == "append" and _fits(text.bytes + bytes_of(argument), text.bytes, room):
+        text.append(argument)
+        result = OK
+    elif operation.name == "slice":
+        bounds = slice_bounds(argument)
+        if bounds is not None and bounds[0] <= bounds[1] <= text.characters:
+            before = text.bytes
+            text.keep(*bounds)
+            _fits(text.bytes, before, room)
+            result = OK
+    return result, len(result)
+
+
+def _fits(after: int, before: int, room: Room | None) -> bool:
+    """Whether a value may have so many bytes after so many before; the object counts as grown, or shrunk, by that then."""
+    return after <= VALUE_LIMIT_BYTES and (room is None or room.takes(as_encoded(after) - as_encoded(before)))
 
 
 def apply(dictionary: MutableMapping[str, str], operation: Operation, room: Room | None = None) -> str:

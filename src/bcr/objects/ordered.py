@@ -1,8 +1,9 @@
 """Values by key that can be listed in the order of their keys (specification, 8.4)."""
 
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
+
+from bcr.objects.sorted_keys import SortedKeys
 
 V = TypeVar("V")
 
@@ -15,17 +16,17 @@ class Ordered(dict[str, V]):
 
     def __init__(self, values: Mapping[str, V] | None = None) -> None:
         super().__init__(values or {})
-        self._order: list[str] | None = None
+        self._order: SortedKeys | None = None
 
     def __setitem__(self, key: str, value: V) -> None:
         if self._order is not None and key not in self:
-            insort(self._order, key)
+            self._order.add(key)
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
         super().__delitem__(key)
         if self._order is not None:
-            del self._order[bisect_left(self._order, key)]
+            self._order.remove(key)
 
     def pop(self, key: str, default: Any = None) -> Any:
         """As of any dictionary; nothing is wrong with a key that is not there."""
@@ -47,12 +48,13 @@ class Ordered(dict[str, V]):
 
         All of them where `after` is empty.
         """
+        return self._sorted().following(prefix, after)
+
+    def order(self) -> SortedKeys:
+        """The keys in order, to go on from."""
+        return self._sorted().copy()
+
+    def _sorted(self) -> SortedKeys:
         if self._order is None:
-            self._order = sorted(self)
-        first = bisect_left(self._order, prefix)
-        if after:
-            first = max(first, bisect_right(self._order, after))
-        for index in range(first, len(self._order)):
-            if not self._order[index].startswith(prefix):
-                return
-            yield self._order[index]
+            self._order = SortedKeys(self)
+        return self._order

@@ -49,5 +49,9 @@ def bytes_of(text: str) -> int:
 
 def encoded_bytes(text: str) -> int:
     """How many bytes the text has as MessagePack writes it: with its length before it."""
-    size = bytes_of(text)
+    return as_encoded(bytes_of(text))
+
+
+def as_encoded(size: int) -> int:
+    """The same of a text of which only its bytes are known."""
     return size + (1 if size < 32 else 2 if size < 256 else 3 if size < 65_536 else 5)

@@ -13,17 +13,19 @@ Results are JSON:
 
 import json
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from heapq import merge
+from functools import cache
 from itertools import islice
 from typing import ClassVar
 
 import msgspec
 
 from bcr.objects import store_operations, store_workload
+from bcr.objects.long_text import LongText
 from bcr.objects.operation import Operation
 from bcr.objects.ordered import Ordered
 from bcr.objects.replicated import BadOperation, Place, ReplicatedObject, SizeOf, Sizes
 from bcr.objects.sizes import RESULTS_LIMIT_BYTES, bytes_of
+from bcr.objects.sorted_keys import SortedKeys
 from bcr.objects.store_model import StoreModel
 from bcr.objects.store_operations import (
     ABSENT,
@@ -32,6 +34,7 @@ from bcr.objects.store_operations import (
     condition_of,
     demand_key,
     is_oversized,
+    is_too_much,
     listing_of,
     value_of,
 )
@@ -135,6 +138,7 @@ class Store(ReplicatedObject[Item]):
     def most_results(self, operations: Sequence[Operation], size_of: SizeOf) -> tuple[int, Sizes]:
         """As if every condition held, and nothing were deleted."""
         sizes: dict[str, int | None] = {}
+        size_of = size_of if len(operations) == 1 else cache(size_of)
         got = 0
         for operation in operations:
             key = operation.key
@@ -189,11 +193,13 @@ class Transaction:
         self._values = values
         self._place = place
         self._changes: dict[str, Item | None] = {}  # None for what is deleted
+        self._appended: dict[str, Growing] = {}  # what stands in place of the text of an item to which something was appended
+        self._order: SortedKeys | None = None  # of the keys as the changes leave them, once they are listed
 
     def commit(self) -> None:
         for key, item in self._changes.items():
             if item is not None:
-                self._values[key] = item
+                self._values[key] = Item(self._appended[key].text(), *self._place) if key in self._appended else item
             elif key in self._values:
                 del self._values[key]
 
@@ -207,14 +213,14 @@ class Transaction:
             before = self._item(operation.key)
             self._demand(condition, before)
             if operation.name == "get" and not text:
-                return "null" if before is None else f'{{"value":{before.text},"version":{_version(before)}}}'
+                return "null" if before is None else f'{{"value":{self._text(operation.key, before)},"version":{_version(before)}}}'
             if operation.name == "delete" and not text:
-                self._changes[operation.key] = None
+                self._change(operation.key, None)
                 return "null" if before is None else f'{{"version":{_version(before)}}}'
             if operation.name == "put":
                 return self._write(operation.key, value_of(text))
             if operation.name == "append":
-                return self._write(operation.key, _appended(before, value_of(text)))
+                return self._append(operation.key, before, value_of(text))
         except NoOperation:
             pass
         raise Failed(error("malformed"))
@@ -229,33 +235,73 @@ class Transaction:
             there = "null" if before is None else _version(before)
             raise Failed(f'{{"error":"condition","version":{there}}}')
 
+    def _text(self, key: str, item: Item) -> str:
+        return self._appended[key].text() if key in self._appended else item.text
+
+    def _change(self, key: str, item: Item | None) -> None:
+        if self._order is not None and (item is None) != (self._item(key) is None):
+            (self._order.remove if item is None else self._order.add)(key)
+        self._changes[key] = item
+        self._appended.pop(key, None)
+
     def _write(self, key: str, text: str) -> str:
         if is_oversized(text):
             raise Failed(error("too large"))
         item = Item(text, *self._place)
-        self._changes[key] = item
+        self._change(key, item)
         return f'{{"version":{_version(item)}}}'
 
+    def _append(self, key: str, before: Item | None, text: str) -> str:
+        if before is None:
+            return self._write(key, value_of(f"[{text}]"))
+        growing = self._appended.get(key) or Growing(before.text)
+        growing.append(text)
+        result = self._write(key, "")
+        self._appended[key] = growing
+        return result
+
     def _listed(self, prefix: str, limit: int, after: str) -> str:
-        made = sorted(key for key in self._changes if key not in self._values and key.startswith(prefix) and key > after)
-        everything = merge(self._values.keys_after(prefix, after), made)
-        found = list(islice((key for key in everything if self._item(key) is not None), limit + 1))
+        if self._order is None and self._changes:
+            self._order = self._values.order()
+            for key, item in self._changes.items():
+                if (item is None) != (key not in self._values):
+                    (self._order.remove if item is None else self._order.add)(key)
+        keys = self._values.keys_after(prefix, after) if self._order is None else self._order.following(prefix, after)
+        found = list(islice(keys, limit + 1))
         listed = json.dumps(found[:limit], ensure_ascii=False, separators=(",", ":"))
         return f'{{"keys":{listed},"more":{"true" if len(found) > limit else "false"}}}'
 
 
+class Growing:
+    """A value to which something is appended, at the cost of that alone."""
+
+    def __init__(self, text: str) -> None:
+        self._whole = LongText(text)
+        self._is_list, self._is_string = text.startswith("["), text.startswith('"')
+        self._is_empty = self._is_list and not text[1:-1].strip(store_operations.BLANKS)
+
+    def append(self, text: str) -> None:
+        """A value as the last one of the list, or a string behind the string.
+
+        Raises Failed where that has no meaning, or no room, and NoOperation where it is too deep.
+        """
+        if self._is_list:
+            value_of(f"[{text}]")
+            added = text + "]" if self._is_empty else f",{text}]"
+        elif self._is_string and text.startswith('"'):
+            added = text[1:]
+        else:
+            raise Failed(error("kind"))
+        self._whole.keep(0, self._whole.characters - 1)
+        self._whole.append(added)
+        self._is_empty = False
+        if is_too_much(self._whole.bytes):
+            raise Failed(error("too large"))
+
+    def text(self) -> str:
+        """The whole value."""
+        return self._whole.text()
+
+
 def _version(item: Item) -> str:
     return f"[{item.configuration},{item.slot},{item.index}]"
-
-
-def _appended(before: Item | None, text: str) -> str:
-    """The text of the value with another one at its end. Raises Failed where that has no meaning, NoOperation if too deep."""
-    if before is None:
-        return value_of(f"[{text}]")
-    if before.text.startswith("["):
-        inside = before.text[1:-1].strip(store_operations.BLANKS)
-        value_of(f"[{text}]")
-        return before.text[:-1] + ("," if inside else "") + text + "]"
-    if before.text.startswith('"') and text.startswith('"'):
-        return before.text[:-1] + text[1:]
-    raise Failed(error("kind"))

@@ -125,6 +125,11 @@ def is_oversized(text: str) -> bool:
     return may_exceed(len(text), VALUE_LIMIT_BYTES) and bytes_of(text) > VALUE_LIMIT_BYTES
 
 
+def is_too_much(size: int) -> bool:
+    """The same of a value of which only its bytes are known."""
+    return size > VALUE_LIMIT_BYTES
+
+
 def listing_of(argument: str) -> tuple[int, str]:
     """The limit and the key behind which a listing begins. Raises NoOperation."""
     found = _LISTING.fullmatch(argument)

@@ -9,7 +9,7 @@ import msgspec
 from bcr.objects.finding import DEFAULT, found
 from bcr.objects.operation import Operation
 from bcr.objects.replicated import Place, ReplicatedObject
-from bcr.objects.sizes import DEFAULT_LIMITS, StateLimits, bytes_of
+from bcr.objects.sizes import DEFAULT_LIMITS, RESULTS_LIMIT_BYTES, StateLimits, bytes_of
 from bcr.signed.encoding import decode, digest, encode
 from bcr.signed.statements import Outcome, Request
 from bcr.signed.violations import MalformedMessage
@@ -157,8 +157,10 @@ class RunningState:
         return self._buckets.size_of(key)
 
     def bytes_of_values(self, keys: Iterable[str]) -> int:
-        """How many bytes the values of these keys, which are strings, have together."""
-        return bytes_of("".join(self._buckets.values_of(keys)))
+        """How many bytes the values of these keys, which are strings, have together; of more than any request gets, so many only."""
+        values = self._buckets.values_of(keys)
+        characters = sum(map(len, values))
+        return characters if characters > RESULTS_LIMIT_BYTES else bytes_of("".join(values))
 
     def shown(self, key: str) -> str:
         """The value of a key as it is shown; empty where it has none."""
