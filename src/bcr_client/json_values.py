@@ -1,15 +1,27 @@
 """Values of the store as Python has them: JSON in, JSON out, with numbers of any length."""
 
 import json
+import math
 import re
 import secrets
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
+
+import msgspec
 
 from bcr_client.errors import Refused
 
 Integer = int | Decimal
 LONGEST_AS_INT = 600  # digits: so many Python reads whatever its limit
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A number as it was written, where nothing else is exact or nobody reckons with it."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def _integer(digits: str) -> Integer:
@@ -20,12 +32,30 @@ def _integer(digits: str) -> Integer:
         return Decimal(digits)
 
 
-_READER = json.JSONDecoder(parse_int=_integer)  # one for all: to make one takes as long as to use it
+def _fraction(text: str) -> float | Decimal | Written:
+    """Another number of JSON; as a Decimal, which is exact, where it is larger than any float, and as it was written where it is larger than that too."""
+    number = float(text)
+    if math.isfinite(number):
+        return number
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of twenty digits
+        return Written(text)
+
+
+# One for all: to make one takes as long as to use it.
+_READER = json.JSONDecoder(parse_int=_integer, parse_float=_fraction)
+_KEEPER = json.JSONDecoder(parse_int=Written, parse_float=Written)
 
 
 def json_in(text: str | bytes) -> Any:
     """The value that the text is the JSON of. Raises ValueError, and RecursionError where it is deeper than any of the store."""
     return _READER.decode(text if isinstance(text, str) else text.decode())
+
+
+def with_numbers_as_written(text: str) -> Any:
+    """The same, but each number is `Written`: nobody reads its digits, however many there are, and it is written again as it was."""
+    return _KEEPER.decode(text)
 
 
 def json_of(value: Any) -> str:
@@ -41,6 +71,11 @@ def json_of(value: Any) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise Refused(f"no JSON value: {error}", is_proved=True) from error
     return text
+
+
+def text_of(value: Any) -> str:
+    """A value that was read, as its JSON without blanks."""
+    return _written(value, separators=(",", ":"))
 
 
 def shown(value: Any) -> str:
@@ -60,13 +95,20 @@ def _written(value: Any, **options: Any) -> str:
     numbers: list[str] = []
 
     def written(part: Any) -> str:
-        if isinstance(part, Decimal) and part.is_finite() and part.as_tuple().exponent == 0:
-            numbers.append(str(part) if part.adjusted() > LONGEST_AS_INT else str(int(part)))
-            return f"{mark}{len(numbers) - 1}"
-        raise TypeError(f"{type(part).__name__} is not a kind of value that JSON has")
+        if isinstance(part, Decimal) and part.is_finite() and (_is_integer(part) or math.isinf(float(part))):
+            numbers.append(str(int(part)) if _is_integer(part) and part.adjusted() <= LONGEST_AS_INT else str(part))
+        elif isinstance(part, Written):
+            numbers.append(part.text)
+        else:
+            raise TypeError(f"{type(part).__name__} is not a kind of value that JSON has")
+        return f"{mark}{len(numbers) - 1}"
 
     text = json.dumps(value, default=written, ensure_ascii=False, **options)
     return re.sub(f'"{mark}([0-9]+)"', lambda found: numbers[int(found[1])], text) if numbers else text
+
+
+def _is_integer(number: Decimal) -> bool:
+    return number.as_tuple().exponent == 0
 
 
 def _unread(_number: str) -> None:

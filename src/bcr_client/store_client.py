@@ -217,7 +217,7 @@ class Store(Checking):
     def put(self, key: str, value: Any, condition: Condition = None) -> Version:
         """Write the value, any JSON; returns its version. The condition is ABSENT, or the version that has to be there.
 
-        Numbers that are longer than Python reads (4,300 digits) are exact as `decimal.Decimal`, read and written.
+        Integers of more digits than Python reads (4,300), and numbers larger than any `float` such as `1e400`, are exact as `decimal.Decimal`, read and written.
         Raises Refused, before anything is sent, for what is no key, no value or no condition.
         """
         return version_of(self._ask(answers.put(key, value, condition))[0])

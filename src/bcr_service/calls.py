@@ -7,6 +7,7 @@ from typing import Any
 from bcr.objects import store_operations
 from bcr.objects.operation import Operation
 from bcr.objects.store_operations import Condition, NoOperation, demand_key, value_of
+from bcr_client.json_values import text_of, with_numbers_as_written
 from bcr_service.preconditions import etag
 from bcr_service.problems import Problem
 from bcr_service.whole_numbers import number_in
@@ -71,7 +72,7 @@ def listing(query: Mapping[str, str]) -> Operation:
 def transaction(body: bytes) -> tuple[Operation, ...]:
     """`{"operations": [{"op": …, "key": …, "value": …, "version": …}, …]}`, which happen all or not at all. Raises Problem.
 
-    `op` is get, put, append or delete; `version` is the condition: `"absent"`, or a version such as `"0.7.0"`.
+    Values are kept as they are written, but for blanks. `op` is get, put, append or delete; `version` is the condition: `"absent"`, or a version such as `"0.7.0"`.
     """
     asked = _read(body)
     listed = asked.get("operations") if isinstance(asked, dict) else None
@@ -113,13 +114,13 @@ def _json_in(body: bytes) -> str:
 def _read(body: bytes) -> Any:
     text = _json_in(body)
     try:
-        return json.loads(text)
+        return with_numbers_as_written(text)
     except (ValueError, RecursionError) as error:
         raise Problem(400, NOT_VALID) from error
 
 
 def _text_of(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = text_of(value)
     try:
         text.encode()
     except UnicodeEncodeError as error:

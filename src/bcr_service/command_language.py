@@ -117,6 +117,7 @@ def _first_word(text: str, form: Form) -> tuple[str, str]:
 
 def value_of(text: str) -> Any:
     """A value as it was typed: a Python literal, JSON, or else the text itself. Raises NotUnderstood for what JSON has not."""
+    refusal: Refused | None = None
     for read in (ast.literal_eval, json_in):
         try:
             value = read(text)
@@ -124,9 +125,12 @@ def value_of(text: str) -> Any:
             continue
         try:
             json_of(value)
-        except Refused as error:
-            raise NotUnderstood(f"a store keeps JSON, and {text[:40]} is none: {error}") from error
+        except Refused as error:  # of a number that is too large for Python's floats JSON has more
+            refusal = refusal or error
+            continue
         return value
+    if refusal is not None:
+        raise NotUnderstood(f"a store keeps JSON, and {text[:40]} is none: {refusal}") from refusal
     return text
 
 

@@ -11,6 +11,7 @@ Keys are strings, values what JSON has. What cannot be done, or was not done in 
 import asyncio
 import contextlib
 import json
+import math
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -186,13 +187,23 @@ async def _message(reader: asyncio.StreamReader) -> Any:
 
 
 def _value_in(text: str, key: str) -> Any:
-    """The JSON as MessagePack has it. Raises Problem where it has not: for an integer of more than 64 bits, or half of a surrogate pair."""
+    """The JSON as MessagePack has it.
+
+    Raises Problem where it has not: for an integer of more than 64 bits, a number larger than any float, or half of a surrogate pair.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_finite)
         msgpack.packb(value)
     except (ValueError, OverflowError) as error:
         raise Problem(409, f"at {key[:40]} stands a value that MessagePack has not: {error}") from error
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]} is larger than any that it has")
+    return number
 
 
 def _json_of(value: Any) -> bytes:

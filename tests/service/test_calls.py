@@ -41,6 +41,21 @@ def test_a_value_is_kept_as_it_was_written():
     assert calls.put("k", b' {"a" : 1.50} ', None) == operations.put("k", '{"a" : 1.50}')
 
 
+@pytest.mark.parametrize(
+    "number", ["9" * 4_301, "-" + "7" * 500_000, "1e400", "-1.5e400", "1e" + "9" * 30, "1.50", "0.1000000000000000000001", "-0"]
+)
+def test_a_number_of_a_transaction_is_kept_as_it_was_written_whatever_python_makes_of_it(number):
+    put, append = f'{{"op":"put","key":"k","value":{{"a" : [{number}]}}}}', f'{{"op":"append","key":"l","value":{number}}}'
+    body = f'{{"operations": [{put}, {append}]}}'
+    assert calls.transaction(body.encode()) == (operations.put("k", f'{{"a":[{number}]}}'), operations.append("l", number))
+
+
+@pytest.mark.parametrize("version", ["9" * 5_000, "1e400", "5"])
+def test_a_number_is_no_version_however_long_it_is(version):
+    body = f'{{"operations": [{{"op": "get", "key": "k", "version": {version}}}]}}'
+    assert told(calls.transaction, body.encode())[0] == 400
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"NaN", b"[" * 200, b"1 2"])
 def test_what_is_no_json_is_refused(body):
     assert told(calls.put, "k", body, None)[0] == 400

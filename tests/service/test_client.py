@@ -30,6 +30,7 @@ from bcr_client import (
     UntrustedAnswer,
 )
 from bcr_client.answers import Seen
+from bcr_client.json_values import json_in, json_of
 
 
 def test_values_are_read_as_they_were_written(store):
@@ -145,6 +146,21 @@ def test_a_number_of_any_length_is_read_exactly_by_all_who_read(store, service, 
     assert dictionary["long/number"] == found.value
     dictionary.close()
     assert store.delete("long/number", version)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1.5E+400", "1" * 400 + ".5", "9" * 4_301])
+def test_a_number_that_no_float_is_is_exact_for_the_client_as_for_the_service(store, service, number):
+    assert service.ask("PUT", "/keys/large", number.encode())[0] == 204
+    assert store.get("large") == Decimal(number)
+    store.transaction([("put", "large", [Decimal(number)]), ("put", "other", 1)])
+    assert store.get("large") == [Decimal(number)]
+    assert Decimal(service.ask("GET", "/keys/large")[2].decode().strip("[]")) == Decimal(number)
+
+
+def test_a_number_that_nothing_in_python_is_stays_as_it_was_written():
+    text = "[1e%s]" % ("9" * 25)
+    assert json_of(json_in(text)) == text
+    assert json_in(text) == json_in(text)
 
 
 def test_the_client_of_asyncio_does_and_checks_the_same(service, olympus_key):

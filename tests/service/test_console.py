@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from decimal import Decimal
 
 import pytest
 from serving import answering, bcr
@@ -25,6 +26,7 @@ from bcr_service.console import Access, ConsoleSession, Plain, attempted
         ("put x star wars", Command("put", ("x",), "star wars")),
         ("put 'a b' 'c d'", Command("put", ("a b",), "c d")),
         ("append x (1, 2)", Command("append", ("x",), (1, 2))),
+        ("put x [1e999]", Command("put", ("x",), [Decimal("1e999")])),
         ("keys", Command("keys")),
         ("keys jedi/", Command("keys", ("jedi/",))),
         ("failProcess replica_1", Command("failProcess", ("replica_1",))),
@@ -39,7 +41,8 @@ def test_a_line_is_understood(line, command):
 
 
 @pytest.mark.parametrize(
-    "line", ["got x", "get", "get a b", "put x", "put", "put x {1, 2}", "put x 1e999", "put x {1: 2, '1': 3}", "get 'x", "status now"]
+    "line",
+    ["got x", "get", "get a b", "put x", "put", "put x {1, 2}", "put x [-1e999, {1}]", "put x {1: 2, '1': 3}", "get 'x", "status now"],
 )
 def test_what_is_no_command_is_told_with_what_would_be(line):
     with pytest.raises(NotUnderstood) as problem:

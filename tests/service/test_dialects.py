@@ -305,7 +305,7 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("kind", ["64 bits", "digits", "half a pair"])
+@pytest.mark.parametrize("kind", ["64 bits", "digits", "half a pair", "infinity"])
 def test_what_messagepack_has_not_is_told_with_its_key(family, kind):
     assert family.ask("PUT", "/keys/odd", LARGE[kind])[0] == 204
     try:
