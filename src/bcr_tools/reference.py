@@ -99,7 +99,7 @@ def _faults() -> list[str]:
         "## Faults of replicas",
         "",
         "`failures[c,r] = trigger,failure; …` is what the replica at position r of configuration c does wrong, and when. c is a",
-        "client, m counts receipts, n is a number, i a position, kind the name of a message:",
+        "client, under whatever number it asks in its session, m counts receipts, n is a number, i a position, kind the name of a message:",
         ", ".join(f"`{name}`" for name in vocabulary.MESSAGES) + ".",
         "",
         *_triggers(vocabulary.TRIGGERS),

@@ -97,6 +97,7 @@ def test_of_each_holder_one_process_is_known_that_of_its_latest_credential():
     guests.add(credential(5, 1).statement, "first, once more")
     guests.add(credential(7, 2).statement, "another")
     assert [guests.process_of(client) for client in (5, 6, 7, 8)] == [None, "second", "another", None]
+    assert [guests.is_one(process) for process in ("first", "second", "another", "nobody")] == [False, True, True, False]
 
 
 # -- 15.1: gets a credential; of each holder Olympus keeps the latest

@@ -73,6 +73,29 @@ def test_clients_come_and_go_across_reconfigurations():
     assert outcome.result["reconfigurations"] and answered(outcome, 1) == answered(outcome, 2) == 30
 
 
+def answerers(outcome, client):
+    return {each.answered_by for each in outcome.record.clients[client].exchanges}
+
+
+def struck(outcome):
+    return [each["fault"] for each in outcome.result["faults_injected"]]
+
+
+def test_a_tail_that_mutes_clients_tells_nothing_to_those_that_come_later_either():
+    told = answerers(run("client_arrives[2] = 40\n"), 2)
+    muted = run("client_arrives[2] = 40\nfailures[0,2] = after(1),mute_clients()\n")
+    assert answered(muted, 2) == 30 and struck(muted) == ["after(1),mute_clients()"]
+    assert {each for each in told if "replica_2" in each} and not {each for each in answerers(muted, 2) if "replica_2" in each}
+
+
+@pytest.mark.parametrize(("trigger", "position"), [("client_request", 0), ("shuttle", 1), ("result_shuttle", 0)])
+def test_a_trigger_counts_what_a_client_asks_in_all_its_sessions(trigger, position):
+    visit = "client_leaves[1] = 20\nclient_arrives[1] = 50\n"
+    (_, _, sent), (number, _, _) = sessions(run(visit), 1)
+    outcome = run(f"{visit}failures[0,{position}] = {trigger}(1,{sent + 1}),sleep(1)\n")
+    assert number != 1 and struck(outcome) == [f"{trigger}(1,{sent + 1}),sleep(1)"]
+
+
 CUT_OFF = "delay(200,1000); " + "; ".join(f"cut(client_1,replica_{place},60,400)" for place in range(3))
 
 

@@ -99,6 +99,15 @@ def test_a_cell_of_the_atlas_comes_out_as_prescribed(tmp_path, cell):
     assert outcome_of(cell, status, result).kind in prescribed(cell, ATLAS.rules())["outcome"]
 
 
+def test_faults_concern_a_client_that_comes_later_as_any_other(tmp_path):
+    muted = "failures[0,2] = after(1),mute_clients(); result_shuttle(1,2),sleep(1)"
+    run = perform(tmp_path, scenario(*pseudorandom(2, 6), failures=["client_arrives[1] = 50", muted], **SHORT))
+    assert run.status != 1, run.result()["reasons"]
+    assert "after(1),mute_clients()" in [each["fault"] for each in run.result()["faults_injected"]]
+    withheld = [line for line in run.log("replica_2-configuration_0") if line["event"] == "withheld"]
+    assert withheld
+
+
 def test_who_noticed_what_from_which_message_is_in_the_result(tmp_path):
     fault = "failures[0,0] = shuttle(0,0),drop(); client_request(0,1),change_operation()"
     run = perform(tmp_path, scenario("put('a','1'); get('a')", failures=[fault], **SHORT))

@@ -52,6 +52,10 @@ class Guests(Generic[P]):
             self._processes[credential.client] = process
             self._latest[credential.holder] = credential.client
 
+    def is_one(self, process: P) -> bool:
+        """Whether one of them is at this process."""
+        return process in self._processes.values()
+
     def process_of(self, client: int) -> P | None:
         """Where the client is; None where it has not said so."""
         return self._processes.get(client)
