@@ -250,9 +250,20 @@ def _errors_of(name: str, what: str) -> Iterator[None]:
         raise DiskError(f"{name} {what}: {error.strerror}") from error
 
 
+def _files_of(path: Path) -> tuple[Path, ...]:
+    """The disk's file, and those that SQLite has beside it."""
+    return path, *(Path(f"{path}{ending}") for ending in (WAL_ENDING, SHARED_ENDING))
+
+
+def _demand_files(path: Path) -> None:
+    for each in _files_of(path):
+        if each.exists() and not each.is_file():  # who opened a pipe would wait for ever
+            raise DiskError(f"{each} is no file, and disks are files: a folder, a pipe or the like has its name")
+
+
 def _demand_private(path: Path) -> None:
     """Of the file and what SQLite has beside it, which holds the same."""
-    for each in (path, *(Path(f"{path}{ending}") for ending in (WAL_ENDING, SHARED_ENDING)), *path.parent.glob(f"{path.stem}.torn-*")):
+    for each in (*_files_of(path), *path.parent.glob(f"{path.stem}.torn-*")):
         with contextlib.suppress(FileNotFoundError):
             mode = each.stat().st_mode
             if mode & RIGHTS_OF_OTHERS:
@@ -273,6 +284,7 @@ def _demand_format(connection: sqlite3.Connection, name: str) -> int:
 def demand_ours(path: Path) -> None:
     """Raises DiskError where others may read this disk, which nobody has open, or it is of another format."""
     with _errors_of(str(path), "cannot be opened"):
+        _demand_files(path)
         _demand_private(path)
         with contextlib.closing(_connection_beside(path)) as connection:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
@@ -292,6 +304,7 @@ def contents_beside(paths: Sequence[Path]) -> list[Content]:
     """The same of several disks, as of moments that lie close together: all are looked at before the first is read."""
     for path in paths:
         with _errors_of(str(path), "cannot be read"):
+            _demand_files(path)
             _demand_whole_log_beside(path)
     with contextlib.ExitStack() as stack:
         held = []

@@ -62,7 +62,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 def follow(folder: Path, result: Mapping[str, Any], liars: Collection[int] = (), most_kept: int = MOST_KEPT) -> Followed:
     """The steps that the logs in the folder tell of; of clients that are `liars` nothing counts. `result` is that of `result.json`."""
-    readers = {file.stem: _Reader(file) for file in sorted(folder.glob("*.log"))}
+    readers = {file.stem: _Reader(file) for file in sorted(folder.glob("*.log")) if file.is_file()}
     strangers = sorted(name for name, reader in readers.items() if not reader.has_common_clock)
     if "olympus" not in readers or "olympus" in strangers:
         return Followed(0, unknown="the log of Olympus is not here, or has another clock")

@@ -88,6 +88,8 @@ def noted(folder: Path) -> NotedService | None:
     mark = folder / OF_SERVERS
     if not mark.exists():
         return None
+    if not mark.is_file():
+        raise DiskError(f"{mark} is no file, and so does not say of which service the disks are")
     try:
         return msgspec.json.decode(mark.read_bytes(), type=NotedService)
     except OSError as error:

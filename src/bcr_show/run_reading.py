@@ -5,7 +5,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -13,8 +13,10 @@ from bcr.evidence.evidence_files import UnreadableFile, unpacked_record
 from bcr.verdict.record import RunRecord
 from bcr_run.figure_in_logs import MOST_KEPT, Followed
 from bcr_run.log_lines import ROUTINE, Clock, Line, event_of, parse
+from bcr_run.plain_files import contents
 from bcr_run.protocol_starts import FIGURES
 from bcr_show.mentions import mentioned_requests
+from bcr_show.result_shape import demand_shape
 from bcr_show.windows import MOST_ASKED, Window, choose, is_in, lines_in
 
 MOST_MOMENTS = 3_000  # that are kept; of more the first of each process and kind
@@ -102,7 +104,7 @@ def read_run(folder: Path, asked_ms: tuple[float, float] | None = None) -> Recor
     """
     if not folder.is_dir():
         raise NoRun(f"{folder}: there is no such folder")
-    files = sorted(folder.glob("*.log"))
+    files = sorted(file for file in folder.glob("*.log") if file.is_file())
     result = _result_in(folder)
     if not files and not result:
         raise NoRun(f"{folder}: not the folder of a run: neither result.json nor logs")
@@ -196,16 +198,27 @@ def _routine_in(file: Path, windows: Sequence[Window]) -> Iterator[Line]:
 
 
 def _result_in(folder: Path) -> Mapping[str, Any]:
+    """What the run came to; nothing where the file is missing or damaged. Raises NoRun where it holds something else."""
+    file = folder / "result.json"
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        result = json.loads(contents(file).decode(), parse_constant=_refused)
+    except (OSError, ValueError, RecursionError):
         return {}
-    return result if isinstance(result, dict) else {}
+    try:
+        demand_shape(result)
+    except msgspec.ValidationError as error:
+        raise NoRun(f"{file}: not what a run leaves there: {error}; ./bcr run writes it anew, and without it the logs are shown") from error
+    shape: dict[str, Any] = result
+    return shape
+
+
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _record_in(folder: Path) -> tuple[RunRecord | None, str]:
     try:
-        return unpacked_record((folder / "record.msgpack").read_bytes()), ""
+        return unpacked_record(contents(folder / "record.msgpack")), ""
     except OSError as error:
         return None, f"record.msgpack: {error.strerror}"
     except UnreadableFile as error:

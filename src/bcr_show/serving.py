@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 from xml.etree.ElementTree import Element
 
+from bcr_run.plain_files import contents
 from bcr_show.elements import clean, e, markup, table
 from bcr_show.page import page_of, style_of
 from bcr_show.run_reading import NoRun, read_run
@@ -29,10 +30,10 @@ def list_of(base: Path) -> str:
 
 def _row(folder: Path) -> Element | None:
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = json.loads(contents(folder / "result.json").decode())
         verdict = "violated" if result.get("breaches") else str(result["verdict"])
         cells = (result["scenario"], f"{result['operations']:,}", str(len(result["reconfigurations"])), str(len(result["faults_injected"])))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if not any(folder.glob("*.log")):
             return None
         verdict, cells = "no result", ("", "", "", "")

@@ -11,6 +11,7 @@ from bcr.evidence.server_backups import RestoredLog, ServerBackup
 from bcr.stable.disk import DiskError
 from bcr.stable.recovery import Recovery
 from bcr_run import output
+from bcr_run.plain_files import contents
 from bcr_runtime.data_folder import OF_SERVERS, back_up, restore
 from bcr_runtime.server_folder import back_up_servers, restore_servers
 
@@ -63,7 +64,7 @@ def restore_main(arguments: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="check the backup, and make nothing")
     options = parser.parse_args(arguments)
     try:
-        data = options.file.read_bytes()
+        data = contents(options.file)
         if _kind_of(data) == SERVER_BACKUP:
             return _restore_servers(ServerBackup.unpack(data), options)
         backup = Backup.unpack(data)

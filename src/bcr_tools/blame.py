@@ -9,6 +9,7 @@ from bcr.evidence.convictions import WHO_COULD_FORGE, convictions
 from bcr.evidence.evidence_files import EVIDENCE, UnreadableFile, packed, unpacked_record
 from bcr.evidence.suspicions import suspicions
 from bcr_run.output import Terminal, complain
+from bcr_run.plain_files import contents
 from bcr_run.run_folder import write_whole
 from bcr_tools.record_reading import found, why_unread
 
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     file = found(options.run)
     try:
-        record = unpacked_record(file.read_bytes())
+        record = unpacked_record(contents(file))
         convicted = list(convictions(record))
         folder = options.output or file.parent / "evidence"
         if options.output is None and folder.is_symlink():

@@ -10,6 +10,7 @@ from bcr.raft.kept_logs import KeptLog, breaks, differences, shown
 from bcr.verdict.record import RunRecord
 from bcr_run.options import natural
 from bcr_run.output import Terminal, complain
+from bcr_run.plain_files import contents
 from bcr_run.run_folder import LATEST
 from bcr_runtime.places import default_log_base
 from bcr_tools.record_reading import found, why_unread
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     file = found(options.run or default_log_base() / LATEST)
     try:
-        record = unpacked_record(file.read_bytes())
+        record = unpacked_record(contents(file))
     except (OSError, UnreadableFile) as error:
         complain(f"bcr log: {why_unread(file, error)}")
         return NOTHING

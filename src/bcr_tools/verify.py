@@ -12,6 +12,7 @@ from bcr.evidence.key_reading import Reading, shown_by
 from bcr.evidence.verifying import verify_record
 from bcr.signed.violations import ProtocolViolation
 from bcr_run.output import Terminal, complain
+from bcr_run.plain_files import contents
 from bcr_service.proof_in_words import KEY_VARIABLE, verdict_on
 from bcr_tools.record_reading import found, why_unread
 
@@ -42,7 +43,7 @@ def _key(text: str) -> bytes:
 def _verify(path: Path, olympus_key: bytes | None) -> int:
     file = found(path)
     try:
-        data = file.read_bytes()
+        data = contents(file)
         if data.lstrip().startswith(b"{"):
             return _proof(file, olympus_key)
         kind = kind_of(data)
