@@ -56,7 +56,10 @@
     scroller.scrollLeft = left + share * zoom - inside;
   }
 
-  const fit = () => zoomTo((scroller.clientWidth - left - right / 2) / (px[px.length - 1] - left || 1));
+  const fit = () => {
+    zoomTo((scroller.clientWidth - left - right - 1) / (px[px.length - 1] - left || 1));
+    scroller.scrollLeft = 0;
+  };
 
   function showMoment(index) {
     chosen = (index + moments.length) % moments.length;

@@ -255,7 +255,8 @@ def _ticks(axis: _Axis, times: Times, height: int) -> list[Element]:
             continue
         last = at
         text = e("text", f"{times.ms(axis.instants[place]):,.2f}", y=height - 8)
-        shapes.append(e("g", e("line", y1=TOP - 6, y2=height - 22), text, class_="tick", data_at=place, data_y=0,
+        kind = "tick" if place else "tick first"  # whose text stands beside it, for before it there is no room
+        shapes.append(e("g", e("line", y1=TOP - 6, y2=height - 22), text, class_=kind, data_at=place, data_y=0,
                         transform=f"translate({at:.1f},0)"))  # fmt: skip
     return shapes
 

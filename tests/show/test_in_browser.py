@@ -67,6 +67,20 @@ def test_the_place_of_a_moment_in_the_diagram_is_marked_and_told(at, violation):
     assert page.find_element(By.TAG_NAME, "body").text.count(violation.text) > told
 
 
+SIDES = """const text = document.querySelector(".tick text"), frame = document.getElementById("scroller");
+text.textContent = "-1,234,567.89";
+return [text.getBoundingClientRect().left - frame.getBoundingClientRect().left, frame.scrollLeft, frame.scrollWidth - frame.clientWidth];"""
+
+
+@pytest.mark.parametrize("width", [900, 1600])
+def test_the_first_time_of_the_diagram_is_whole_and_all_of_it_fits_the_window(at, width):
+    page = at("diagram", width)
+    assert page.execute_script(SIDES)[0] >= 0
+    page.find_element(By.CSS_SELECTOR, "button[data-zoom='fit']").click()
+    left, scrolled, hidden = page.execute_script(SIDES)
+    assert (left >= 0, scrolled, hidden) == (True, 0, 0)
+
+
 @pytest.mark.parametrize("width", [500, 1600])
 def test_the_diagram_is_laid_out_by_the_script_for_the_width_that_there_is(at, width):
     picture = at("story", width).find_element(By.CLASS_NAME, "spacetime")
