@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
@@ -98,6 +99,11 @@ class Campaign:
     def write_page(self) -> list[str]:
         """What could not be written, if something."""
         return write_whole(page(self.lines).encode("utf-8", errors="backslashreplace"), self.folder / PAGE)
+
+
+def measured_on() -> str:
+    """The day, and what the source is, for a page that says what was measured on it."""
+    return f"{datetime.now(UTC).date().isoformat()}, commit {commit()}"
 
 
 def commit() -> str:

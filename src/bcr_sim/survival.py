@@ -38,6 +38,7 @@ from bcr_sim.attempt import (
     with_collected,
 )
 from bcr_sim.bugs import FILES, path_of
+from bcr_sim.campaign_folder import measured_on
 from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
 from bcr_sim.survivors import MutantResult, Tables, page, told
 from bcr_sim.unit_tests import Learned, unit_of
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str]) -> int:
     print("\n".join(tables.lines()))
     print(f"{time.monotonic() - began_s:.0f} s; results in {options.output}")
     if options.docs:
-        (PROJECT / "docs" / "mutants.md").write_text(page(tables))
+        (PROJECT / "docs" / "mutants.md").write_text(page(tables, measured_on()))
     return 0 if tables.share >= ENOUGH and not tables.wrong else 1
 
 

@@ -131,8 +131,8 @@ class Tables:
         )
 
 
-def page(tables: Tables) -> str:
-    """docs/mutants.md."""
+def page(tables: Tables, sources: str) -> str:
+    """docs/mutants.md, measured on these sources."""
     counts = tables._counts(tables.mutants)
     seeds = sorted(result.seeds for result in tables.results.values() if result and result.by.startswith("seed "))
     text = [
@@ -144,6 +144,8 @@ def page(tables: Tables) -> str:
         "its attacks, and `tests/sim/regressions`, simulated; then seeds of the hunt. What a test notices no seed is tried",
         "with. What is mutated and what is left alone, and why, stands in `src/bcr_sim/mutants.yaml`. A verdict belongs to",
         "the text of the function with the mutant in it: it stays when other functions change.",
+        "",
+        f"Measured on {sources}: of what is newer, whole modules too, the tables say nothing.",
         "",
         *_told_of_the_share(counts),
     ]

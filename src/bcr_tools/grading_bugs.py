@@ -17,6 +17,7 @@ from bcr_run.output import complain
 from bcr_run.pools import as_completed
 from bcr_runtime.places import PROJECT, SOURCES
 from bcr_sim.bugs import Bug, bugs, patched
+from bcr_sim.campaign_folder import measured_on
 from bcr_tools.grade import SUITE, BadFolder, Loss, Suite, graded, is_graded, laid_over, read_suite
 from bcr_tools.grading_apart import ENDED, Limits
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
                     file.write(json.dumps(msgspec.to_builtins(found)) + "\n")
     print(summary(chosen, done))
     if options.docs:
-        (PROJECT / "docs" / "grading.md").write_text(page(chosen, done))
+        (PROJECT / "docs" / "grading.md").write_text(page(chosen, done, measured_on()))
     return 0 if is_enough(chosen, done) else 1
 
 
@@ -156,8 +157,8 @@ def summary(chosen: Sequence[Bug], done: Mapping[str, Graded]) -> str:
     return f"{len(lost)} of {len(expected)} bugs lose points, {len(right)} for what they break; the source without a bug {what}"
 
 
-def page(chosen: Sequence[Bug], done: Mapping[str, Graded]) -> str:
-    """docs/grading.md."""
+def page(chosen: Sequence[Bug], done: Mapping[str, Graded], sources: str) -> str:
+    """docs/grading.md, measured on these sources."""
     graded_bugs = [bug for bug in chosen if bug["name"] in done]
     of_runs = [bug for bug in graded_bugs if "masked" not in bug]
     masked = [bug for bug in graded_bugs if "masked" in bug]
@@ -168,6 +169,7 @@ def page(chosen: Sequence[Bug], done: Mapping[str, Graded]) -> str:
         "",
         "Written by `./bcr grade --bugs --docs`: `./bcr grade` on the project's own source with each bug of `src/bcr_sim/bugs.yaml` in it, up",
         "to the first loss, and on the source without a bug, of which everything is tried.",
+        f"Measured on {sources}: of what is newer, whole modules too, the table says nothing.",
         "",
         f"{summary(chosen, done)}.",
         "",

@@ -279,10 +279,11 @@ def test_an_equivalent_that_was_noticed_or_is_gone_is_told():
 
 def test_the_page_names_each_survivor_and_each_equivalent_with_its_reason():
     made, names = tables([("killed", "seed 3"), ("alive", ""), ("alive", "")], same=[2])
-    text = page(made)
+    text = page(made, "a day")
     assert "**1 of the 2 that were tried were noticed: 50.0%.**" in text
     assert f"- `{names[1]}`: alive after 7 seeds; no runs execute it" in text
     assert f"- `{names[2]}`: no run can tell" in text
+    assert "Measured on a day: " in text
     assert "- seeds of the hunt: 1\n" in text
 
 

@@ -46,10 +46,10 @@ def test_enough_are_95_of_100_and_the_clean_source_loses_nothing():
 
 
 def test_the_page_names_every_bug_once():
-    text = page(bugs(), of_all())
+    text = page(bugs(), of_all(), "a day")
     assert [bug["name"] for bug in bugs() if f"| {bug['name']} |" not in text and f"{bug['name']} (`" not in text] == []
     assert "Not graded yet" not in text
-    assert "Not graded yet: " in page(bugs(), {CLEAN: graded(CLEAN)})
+    assert "Not graded yet: " in page(bugs(), {CLEAN: graded(CLEAN)}, "a day")
 
 
 def test_what_was_graded_before_is_not_graded_again(tmp_path, capsys):
