@@ -269,7 +269,7 @@ class RaftCollection(Collection):
     def has_equal_reports(self) -> bool:
         """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much.
 
-        Somebody has to have applied what was answered: where faults have struck all of them nobody owes anything.
+        They have to have applied what was answered, whatever one that has come back from a crash has; where faults have struck all, one of these.
         """
         servers = self.settings.num_replicas
         reports = self._of_living()
@@ -278,7 +278,8 @@ class RaftCollection(Collection):
 
     def _has_last_answered(self) -> bool:
         answered = last_answered(exchange for record in self._client_records.values() for exchange in record.exchanges)
-        return max((each.statement.slots for each in self._reports.values()), default=0) >= answered
+        reports = self._of_living() or [each.statement for each in self._reports.values()]
+        return max((report.slots for report in reports), default=0) >= answered
 
     def furthest(self) -> list[int]:
         """Servers to ask for the final state, until one gives it: first who has applied most, and no fault."""

@@ -80,7 +80,7 @@ def _fault_sentences(result: Mapping[str, Any], moments: Sequence[Moment], times
 
 
 def _missed_fault_sentences(result: Mapping[str, Any]) -> Iterator[str]:
-    missed = result.get("faults_missed", ())
+    missed = [*result.get("faults_missed", ()), *result.get("words_missed", ())]
     if missed:
         told = [f"{each['text']} of {each['who']} ({each['why']})" for each in missed]
         yield (

@@ -51,7 +51,7 @@ class Counterexample(msgspec.Struct, frozen=True):
 
 class ShardTally(msgspec.Struct):
     """What a shard came to: of how many seeds, in how many seconds of its worker; which faults struck where, and what was rare
-    (bcr_sim.coverage)."""
+    (bcr_sim.coverage); and of how many words of `simulation` how many took no effect."""
 
     seeds: int = 0
     seconds: float = 0.0
@@ -62,6 +62,8 @@ class ShardTally(msgspec.Struct):
     failures: list[Counterexample] = []
     struck: dict[str, int] = {}
     rare: dict[str, int] = {}
+    words: int = 0
+    idle_words: int = 0
 
     def add(self, other: "ShardTally") -> None:
         self.seeds += other.seeds
@@ -73,6 +75,8 @@ class ShardTally(msgspec.Struct):
         self.seconds += other.seconds
         self.struck = dict(Counter(self.struck) + Counter(other.struck))
         self.rare = dict(Counter(self.rare) + Counter(other.rare))
+        self.words += other.words
+        self.idle_words += other.idle_words
 
 
 def text_of(
@@ -149,6 +153,8 @@ def run_seeds(
         tally.virtual_s += outcome.virtual_s
         tally.operations += outcome.result["operations"]
         tally.reconfigurations += len(outcome.result["reconfigurations"])
+        tally.words += outcome.words
+        tally.idle_words += len(outcome.result["words_missed"])
         settings = outcome.result["settings"]
         found.update(struck(outcome.result, sizes(settings["t"], settings["authentication"]).replicas))
         seldom += rare(outcome.result)

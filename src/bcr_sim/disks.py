@@ -126,12 +126,14 @@ class SimDisk:
         self._rows[last] = _torn_row(self._rows[last], self._chance)
         return True
 
-    def flip(self) -> None:
-        """Turn a bit of something that is there."""
-        self.is_spoiled = True
+    def flip(self) -> bool:
+        """Turn a bit of something that is there; whether there is something."""
         places: list[tuple[str, str | int]] = [("fact", name) for name in self._facts]
         places += [("row", number) for number in self._rows]
         places += [("part", number) for number in self._parts]
+        if not places:
+            return False
+        self.is_spoiled = True
         kind, key = places[int(self._chance.random() * len(places))]
         if kind == "row":
             row = self._rows[int(key)]
@@ -140,6 +142,7 @@ class SimDisk:
             self._facts[str(key)] = self._flipped_bytes(self._facts[str(key)])
         else:
             self._parts[int(key)] = self._flipped_bytes(self._parts[int(key)])
+        return True
 
     def _flipped_bytes(self, data: bytes) -> bytes:
         place = int(self._chance.random() * len(data))

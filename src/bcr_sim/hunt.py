@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     print(
         f"{tally.seeds:,} seeds in {elapsed_s:.0f} s: {tally.seeds / elapsed_s:.1f} seeds/s, "
         f"{tally.events / elapsed_s:,.0f} events/s, {tally.virtual_s / elapsed_s:.1f} virtual seconds a second; "
-        f"{tally.operations:,} operations, {tally.reconfigurations:,} reconfigurations; {len(tally.failures)} failed"
+        f"{tally.operations:,} operations, {tally.reconfigurations:,} reconfigurations; {_told_of_words(tally)}{len(tally.failures)} failed"
     )
     failures = tally.failures
     if campaign is not None:
@@ -108,6 +108,13 @@ def main(arguments: Sequence[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     _tell(failures, folder, not options.no_shrink, "" if campaign is None else campaign.commit)
     return 1
+
+
+def _told_of_words(tally: ShardTally) -> str:
+    """How many of the words for the simulator took effect: a hunt whose words come too late tries less than it seems to."""
+    if not tally.words:
+        return ""
+    return f"{1 - tally.idle_words / tally.words:.0%} of {tally.words:,} words for the simulator took effect; "
 
 
 def _shard(seeds: range, shard: str) -> range:

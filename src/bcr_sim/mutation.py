@@ -21,6 +21,8 @@ _DOMAIN = b"bcr statement\0"
 UNEVEN = 0.4  # of the lies under MACs are in these alone
 SPOILED = 0.3  # of the entries of an uneven vector
 FORGED_NUMBER = 1_000_000
+MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
+           "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
 LEAST, MOST = -(1 << 63), (1 << 64) - 1  # what an integer of MessagePack can be
 
 

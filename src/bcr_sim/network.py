@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from bcr.scenario.values import Cut, Hold, Simulation
+from bcr_sim.words import ShareWord, Word
 from bcr_sim.world import MICROSECOND_NS, MILLISECOND_NS, World
 from dacurrent.logs import DEFAULT_MESSAGE_BUFFER_SIZE
 
@@ -36,12 +37,15 @@ def _by_link(spans: Iterable[T]) -> dict[tuple[str, str], list[T]]:
 
 
 class Network:
-    """Takes messages and lets them arrive, or not; `on_loss` is told of those that do not."""
+    """Takes messages and lets them arrive, or not; `on_loss` is told of those that do not, `on_effect` which word has met one."""
 
-    def __init__(self, world: World, options: Simulation, on_loss: Callable[..., None]) -> None:
+    def __init__(
+        self, world: World, options: Simulation, on_loss: Callable[..., None], on_effect: Callable[[Word], None] = lambda word: None
+    ) -> None:
         self._world = world
         self._options = options
         self._on_loss = on_loss
+        self._on_effect = on_effect
         self._arrives_ns: dict[Any, int] = {}  # link -> when the last message on it arrives
         self._cuts = _by_link(options.cuts)
         self._holds = _by_link(options.holds)
@@ -66,10 +70,15 @@ class Network:
             return 1, message
         chance = self._world.random.random() * 1_000
         if self._options.flip and self._world.random.random() * 1_000 < self._options.flip:
+            self._on_effect(ShareWord("flip", self._options.flip))
             message = self._flipped(message)
         if chance < self._options.lose:
+            self._on_effect(ShareWord("lose", self._options.lose))
             return 0, message
-        return (2 if chance < self._options.lose + self._options.duplicate else 1), message
+        if chance < self._options.lose + self._options.duplicate:
+            self._on_effect(ShareWord("duplicate", self._options.duplicate))
+            return 2, message
+        return 1, message
 
     def _flipped(self, message: Any) -> Any:
         """The message with one bit of its payload changed."""
@@ -83,15 +92,17 @@ class Network:
         return source, (command, (clock, (*parts[:-1], payload)))
 
     def _is_cut(self, sender: str, receiver: str, now_ms: float) -> bool:
-        cuts = self._cuts.get((sender, receiver))
-        return cuts is not None and any(cut.since <= now_ms < cut.until for cut in cuts)
+        found = [cut for cut in self._cuts.get((sender, receiver), ()) if cut.since <= now_ms < cut.until]
+        for cut in found:
+            self._on_effect(cut)
+        return bool(found)
 
     def _held_until_ns(self, sender: str, receiver: str, now_ms: float) -> int:
         """When what is sent now may arrive at the earliest: where the link is held, at the end of that."""
-        holds = self._holds.get((sender, receiver))
-        if holds is None:
-            return 0
-        return max((hold.until for hold in holds if hold.since <= now_ms < hold.until), default=0) * MILLISECOND_NS
+        found = [hold for hold in self._holds.get((sender, receiver), ()) if hold.since <= now_ms < hold.until]
+        for hold in found:
+            self._on_effect(hold)
+        return max((hold.until for hold in found), default=0) * MILLISECOND_NS
 
     def _arrival_ns(self, sender: Any, receiver: Any, held_until_ns: int) -> int:
         least, most = self._options.delay

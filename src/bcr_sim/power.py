@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from greenlet import GreenletExit
 
@@ -19,6 +19,7 @@ from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import BEGINNING, Container, System
 from bcr_sim.properties import Interference
 from bcr_sim.trace import Trace
+from bcr_sim.words import Word, Words
 from bcr_sim.world import MILLISECOND_NS, World, current_task
 
 SYNC_MOST_NS = MILLISECOND_NS  # that a sync of a disk takes which nothing is wrong with
@@ -53,6 +54,7 @@ class SupportsPower(Protocol):
 
     interference: Interference
     options: Simulation
+    words: Words
 
     def living(self, name: str) -> list[Container]: ...
 
@@ -68,8 +70,11 @@ class Power:
         self._disks: dict[str, tuple[SimDisk, Container]] = {}  # by the name of the file, with who opened it last
         self.syncs: Counter[str] = Counter()  # that were begun, by the name of the process
         self.ended: Counter[tuple[str, int | None]] = Counter()  # processes that were stopped, by name and configuration
+        self.has_filled = False  # a disk of somebody who may have to reject requests
+        self.olympus_ends: tuple[str, ...] = ()  # for good, because of its disk: how that is told
         self._is_off = False
         self._is_over = False
+        self.over_ns = 0  # when
         self._down: list[Container] = []  # that will begin again
         self._due: list[Container] = []  # of them, those that would have begun while there was no power
 
@@ -77,11 +82,20 @@ class Power:
         """Let everything happen in its time."""
         world, options = self._run.world, self._run.options
         for restart in options.restarts:
-            world.at(restart.at * MILLISECOND_NS, self.restart, [restart.process])
+            world.at(restart.at * MILLISECOND_NS, self._do, restart, lambda of: self.restart(of.process))
         for cut in options.power_cuts:
-            world.at(cut.since * MILLISECOND_NS, self._cut_power, cut.until * MILLISECOND_NS)
+            world.at(cut.since * MILLISECOND_NS, self._do, cut, lambda of: self._cut_power(of.until * MILLISECOND_NS))
         for fault in options.disk_faults:
-            world.at(fault.at * MILLISECOND_NS, self._strike, fault)
+            world.at(fault.at * MILLISECOND_NS, self._do, fault, self._strike)
+
+    def _do(self, word: Word, action: Callable[[Any], str]) -> None:
+        """Let come about what a word says: `action` says why it does nothing, or nothing."""
+        self._run.words.tried(word, self._why_nothing_happens() or action(word))
+
+    def _why_nothing_happens(self) -> str:
+        if self._is_over:
+            return f"the run was over at {self.over_ns / MILLISECOND_NS:.0f} ms"
+        return "the power was off" if self._is_off else ""
 
     # -- what the processes ask for
 
@@ -105,22 +119,29 @@ class Power:
         """A process is in a sync, in which its machine may be to lose its power: what it writes may then be there, or torn."""
         number = self.syncs[container.name] - is_done
         self.syncs[container.name] += not is_done
-        if SyncEnd(container.name, number) not in self._run.options.sync_ends or self._is_off or self._is_over:
+        word = SyncEnd(container.name, number)
+        if word not in self._run.options.sync_ends:
+            return
+        if self._is_off or self._is_over:
+            self._run.words.tried(word, self._why_nothing_happens())
             return
         chance = random.Random(f"{self._run.options.seed}/{container.name}/{number}")
         if is_done == (chance.random() < SHARE_DONE):
-            self._run.world.at(self._run.world.now_ns, self.restart, [container.name], None, "power")
+            self._run.world.at(self._run.world.now_ns, self._do, word, lambda of: self.restart(of.process, kind="power"))
             current_task().sleep(DOWN_NS)  # it does not get further
 
     def end_at_once(self, container: Container, why: str) -> NoReturn:
         """A process ends because of its disk: it is as good as crashed from then on."""
         disk = container.disk
-        if container.name == OLYMPUS:
-            self._run.oracle.tell("durability", f"Olympus ends: {why}")
-            raise GreenletExit
-        if disk is None or not (disk.is_broken or disk.is_spoiled):
-            self._run.oracle.ended(container, why)
+        is_expected = disk is not None and (disk.is_broken or disk.is_spoiled)
         self._happened(container, f"ends: {why}")
+        if container.name == OLYMPUS:
+            self.olympus_ends = (f"Olympus ends: {why}",)
+            if not is_expected:
+                self._run.oracle.tell("durability", self.olympus_ends[0])
+            raise GreenletExit
+        if not is_expected:
+            self._run.oracle.ended(container, why)
         self._count(container)
         raise GreenletExit
 
@@ -140,6 +161,8 @@ class Power:
         self._run.interference.happened(self._run.world.now_ns, f"{container.name} {what}")
 
     def _count(self, container: Container) -> None:
+        if container.name == OLYMPUS:  # which is not one of the t
+            return
         self._run.tell_harness(container.configuration or 0, int(container.name.removeprefix("replica_")), "disk")
 
     def _stop(self, names: Iterable[str], kind: CrashKind) -> list[Container]:
@@ -177,6 +200,7 @@ class Power:
         """The run is over: whoever is down begins again, to account for itself, and nothing happens any more."""
         if not self._is_over:
             self._is_over = True
+            self.over_ns = self._run.world.now_ns
             self._begin(sorted(self._down, key=lambda each: each.name != OLYMPUS))
 
     def _begin(self, containers: Iterable[Container]) -> None:
@@ -193,47 +217,54 @@ class Power:
             self._happened(container, "begins again")
             self._run.system.begin_again(container)
 
-    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None, kind: CrashKind = "process") -> None:
-        """End the processes of these names, which begin again after a while, from disks that `spoil` has spoiled."""
-        if self._is_off or self._is_over:
-            return
-        stopped = self._stop(names, kind)
+    def restart(self, name: str, spoil: Callable[[SimDisk], bool] | None = None, kind: CrashKind = "process") -> str:
+        """End the process of this name, which begins again after a while, from a disk that `spoil` has spoiled; or say why not."""
+        stopped = self._stop([name], kind)
+        self._run.world.at(self._run.world.now_ns + DOWN_NS, self._begin, stopped)
+        why_not = "" if stopped else _not_running(name)
         for container in stopped:
             if spoil is not None and container.disk is not None:
                 self._count(container)
-                spoil(container.disk)
-        self._run.world.at(self._run.world.now_ns + DOWN_NS, self._begin, stopped)
+                why_not = "" if spoil(container.disk) else "there was nothing on the disk yet"
+            elif spoil is not None:
+                why_not = f"{name} had no disk yet"
+        return why_not
 
-    def _cut_power(self, until_ns: int) -> None:
-        if self._is_off or self._is_over:
-            return
+    def _cut_power(self, until_ns: int) -> str:
         self._is_off = True
-        self._run.world.at(until_ns, self._return_power, self._stop(self._names, "power"))
+        stopped = self._stop(self._names, "power")
+        self._run.world.at(until_ns, self._return_power, stopped)
+        return "" if stopped else "nobody was running"
 
     def _return_power(self, stopped: list[Container]) -> None:
         self._is_off = False
         self._begin(sorted(stopped + self._due, key=lambda each: each.name != OLYMPUS))
         self._due = []
 
-    def _strike(self, fault: DiskFault) -> None:
-        if self._is_over:
-            return
+    def _strike(self, fault: DiskFault) -> str:
         if fault.fault == "torn":
-            self.restart([fault.process], SimDisk.tear)
-        elif fault.fault == "flip":
-            self.restart([fault.process], SimDisk.flip)
-        else:
-            for container in self._run.living(fault.process):
-                self._spoil(container, fault)
+            return self.restart(fault.process, SimDisk.tear)
+        if fault.fault == "flip":
+            return self.restart(fault.process, SimDisk.flip)
+        with_disks = [container for container in self._run.living(fault.process) if container.disk is not None]
+        for container in with_disks:
+            self._spoil(container, fault)
+        return "" if with_disks else _not_running(fault.process)
 
     def _spoil(self, container: Container, fault: DiskFault) -> None:
         if container.disk is None:
             return
         if fault.fault == "full":  # which leaves it as correct as it was
-            self._run.interference.strained(container.configuration or 0, f"a full disk of {container.name}")
+            if container.name != OLYMPUS:  # which is never replaced for it
+                self.has_filled = True
+                self._run.interference.strained(container.configuration or 0, f"a full disk of {container.name}")
             container.disk.fill()
         elif fault.fault == "broken":
             self._count(container)
             container.disk.is_broken = True
         else:
             container.disk.sync_ns = fault.sync_ms * MILLISECOND_NS
+
+
+def _not_running(name: str) -> str:
+    return f"{name} was not running, or was only being made"

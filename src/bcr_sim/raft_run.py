@@ -12,6 +12,7 @@ from bcr.raft.disk_store import stored_on
 from bcr.raft.persistent import Stored
 from bcr.raft.rpcs import KINDS
 from bcr.scenario import Scenario
+from bcr.scenario.values import Crash, Restart
 from bcr.signed.control import Control
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request
@@ -20,13 +21,13 @@ from bcr.verdict.model import Model
 from bcr.verdict.record import RunRecord
 from bcr_run.protocol_starts import JUDGES
 from bcr_sim import distalgo
-from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import Container
 from bcr_sim.power import Power
 from bcr_sim.properties import hindered_until_ms
 from bcr_sim.raft_oracle import RaftOracle
 from bcr_sim.simulated_run import SimulationOutcome, _Run
 from bcr_sim.source import WorldSource
+from bcr_sim.words import Word
 from bcr_sim.world import MILLISECOND_NS, current_task
 
 ELECTIONS = 12  # that may fail in turn, by split votes, before one is won: each more is less likely by half at least
@@ -54,6 +55,7 @@ class _PowerOfServers(Power):
     def __init__(self, run: "RaftRun", servers: int) -> None:
         super().__init__(run, servers)
         self._raft = run
+        self._awaited: list[Restart] = []  # of servers that had crashed, while there is no power
 
     def _begin(self, containers: Iterable[Container]) -> None:
         down = list(containers)
@@ -61,8 +63,20 @@ class _PowerOfServers(Power):
             self._raft.prepare_return(container)
         super()._begin(down)
 
-    def restart(self, names: Iterable[str], spoil: Callable[[SimDisk], object] | None = None, kind: CrashKind = "process") -> None:
-        super().restart([name for name in names if not self._raft.come_back(name)], spoil, kind)
+    def _do(self, word: Word, action: Callable[[Any], str]) -> None:
+        if not isinstance(word, Restart) or not self._raft.has_crashed(word.process):
+            super()._do(word, action)
+        elif self._is_off and not self._is_over:  # it comes back as the power does
+            self._run.words.tried(word, self._why_nothing_happens())
+            self._awaited.append(word)
+        else:
+            self._raft.bring_back(word)
+
+    def _return_power(self, stopped: list[Container]) -> None:
+        super()._return_power(stopped)
+        awaited, self._awaited = self._awaited, []
+        for word in awaited:
+            self._raft.bring_back(word)
 
     def sending(self, sender: Container, message: str) -> None:
         """A message leaves a server: its oracle looks at that itself."""
@@ -111,7 +125,7 @@ class RaftRun(_Run):
     def _conduct(self) -> str | None:
         if not self.scenario.durable:
             for restart in self.options.restarts:
-                self.world.at(restart.at * MILLISECOND_NS, self.come_back, restart.process)
+                self.world.at(restart.at * MILLISECOND_NS, self.bring_back, restart)
         return super()._conduct()
 
     def _must_answer(self, record: RunRecord) -> bool:
@@ -162,18 +176,22 @@ class RaftRun(_Run):
     def _is_liar(self, container: Container) -> bool:
         return (0, self._position(container)) in self.interference.unsound
 
-    def _crash(self, name: str) -> None:
-        for container in self.living(name):
-            if container.configuration is not None:
-                self._down[name] = container
-                self.returned.discard(self._position(container))
-        super()._crash(name)
+    def _crash(self, container: Container, word: Crash) -> bool:
+        if container.configuration is not None:
+            self._down[container.name] = container
+            self.returned.discard(self._position(container))
+        return super()._crash(container, word)
 
-    def come_back(self, name: str) -> bool:
-        """A server that has crashed begins again; whether there is one of this name."""
+    def has_crashed(self, name: str) -> bool:
+        return name in self._down or self._fallen_server(name) is not None
+
+    def bring_back(self, restart: Restart) -> None:
+        """A server that has crashed begins again, if it has."""
+        name = restart.process
         container = self._down.pop(name, None) or self._fallen_server(name)
+        self.words.tried(restart, "" if container is not None else f"{name} had not crashed")
         if container is None:
-            return False
+            return
         self.trace.befell(name, "restart")
         self.returned.add(self._position(container))
         self.interference.happened(self.world.now_ns, f"{name} came back")
@@ -182,7 +200,6 @@ class RaftRun(_Run):
         self.prepare_return(container)
         snapshot_index = 0 if self._is_liar(container) else self._disk_content(container).snapshot_at.index
         self.oracle.restarted(self.system.begin_again(container), snapshot_index)
-        return True
 
     def prepare_return(self, container: Container) -> None:
         """As the start-up would: it is told who the servers are now, and what it and the start-up tell each other counts anew."""

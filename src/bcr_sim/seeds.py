@@ -118,6 +118,7 @@ def scenario_text(
         words.append(f"flip({chance.one_of((5, 30, 100))})")
     if durable:
         words += _disks(Chance(f"disks {seed}"), replicas, disturbed_positions, lies)
+        words += _disk_of_olympus(Chance(f"disk of olympus {seed}"))
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in SIMULATED)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
@@ -208,6 +209,16 @@ def _disks(chance: Chance, replicas: int, faulty: Sequence[int], lies: bool) -> 
             words.append(f"disk(replica_{position},{fault},{chance.number(0, 500)})")
     if chance.happens(0.3):  # of one, and that is no fault: t+1 would have everything refused
         words.append(f"disk({chance.one_of((names[0], chance.one_of(names)))},full,{chance.number(0, 300)})")
+    return words
+
+
+def _disk_of_olympus(chance: Chance) -> list[str]:
+    """Drawn apart. It may be slow or full, for which nothing is replaced or refused; where it loses something nothing more is owed."""
+    words = []
+    if chance.happens(0.25):
+        words.append(f"disk(olympus,slow({chance.number(1, 6)}),{chance.number(0, 300)})")
+    if chance.happens(0.25):
+        words.append(f"disk(olympus,full,{chance.number(0, 300)})")
     return words
 
 

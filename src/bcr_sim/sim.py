@@ -148,7 +148,7 @@ def _print(name: str, outcome: SimulationOutcome) -> None:
     console.print(table)
     for text in outcome.breaches or outcome.judgement.reasons:
         console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
-    for missed in outcome.result["faults_missed"]:
+    for missed in (*outcome.result["faults_missed"], *outcome.result["words_missed"]):
         console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)
     status = "violated" if outcome.breaches else outcome.judgement.status
     console.print(f"verdict: {status}", markup=False, highlight=False)

@@ -4,7 +4,7 @@ import logging
 import random
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
 from bcr.faults.vocabulary import FAILURES
 from bcr.raft.persistent import MemoryStore
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
-from bcr.scenario.values import Simulation
+from bcr.scenario.values import Amnesia, Crash, Pause, Simulation
 from bcr.signed import signing
 from bcr.signed.control import verb_and_parts
 from bcr.signed.encoding import decode
@@ -40,7 +40,7 @@ from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
 from bcr_sim.complaints import Complaints
 from bcr_sim.distalgo import Container, System
-from bcr_sim.mutation import changed_payload, forged_commands, lying_answer, mutated
+from bcr_sim.mutation import MUTATED, changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle, is_of_its_client
@@ -50,6 +50,7 @@ from bcr_sim.signatures import StandIn
 from bcr_sim.source import BEGINNING_NS, CLOCK, WorldSource
 from bcr_sim.strategies import FreeLiars
 from bcr_sim.trace import Trace, TraceEvent
+from bcr_sim.words import LiarWord, Words
 from bcr_sim.world import MILLISECOND_NS, SECOND_NS, World
 
 LIMIT_NS = 3_600 * SECOND_NS
@@ -57,8 +58,6 @@ LIMIT_EVENTS = 2_000_000
 REMEMBERED = 8  # requests of which a replica with amnesia hears again
 TWINS_SLICE_NS = 100 * MILLISECOND_NS  # for which a sender sees the same of two twins
 SHARE_MUTATED = 0.3  # of the messages of a replica that has some to mutate
-MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
-           "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
 
 
 class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +65,7 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `breaches` are the properties that did not hold, each with what shows it; an empty tuple is a good run. `trace` is
     the digest of everything that happened, `steps` all of it where it was asked for. `terms` are those of Raft in which
-    requests that were executed were put into the log. `signatures` were made in all, unless they were real ones.
+    requests that were executed were put into the log. `signatures` were made in all, unless they were real ones. `words` were to take effect.
     """
 
     breaches: tuple[str, ...]
@@ -79,6 +78,7 @@ class SimulationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[TraceEvent, ...] = ()
     terms: tuple[int, ...] = ()
     signatures: int = 0
+    words: int = 0
 
     @property
     def kind(self) -> str:
@@ -133,9 +133,10 @@ class _Run:
         self.scenario = scenario
         self.options = scenario.simulation or Simulation()
         self.world = World(self.options.seed)
+        self.words = Words(self.options)
         self.trace = Trace(self.world, keeps_steps)
         self.told: dict[str, Any] = {}  # what happens in this protocol alone (bcr_sim.observing)
-        self.system = System(self.world, lambda world: Network(world, self.options, self._lost))
+        self.system = System(self.world, lambda world: Network(world, self.options, self._lost, self.words.took_effect))
         self.system.on_arrival = self._arrived
         self.system.on_sending = self._sending
         self.system.route = self._route
@@ -148,6 +149,7 @@ class _Run:
         has_macs = scenario.authentication == "hmac"
         # Olympus believes those who complain there (specification, 5.6), and each can cost a configuration.
         self.complainers = {f"client_{client}" for client in scenario.faulty_clients} if has_macs else set()
+        self.mutations = {mutation.position: mutation for mutation in self.options.mutations}
         self.mutations_left = {mutation.position: mutation.count for mutation in self.options.mutations}
         self.free_liars = FreeLiars(self.options.free, self.options.seed, self._inject, self.system.all, self._tell_of_free_liar)
         self._requests: dict[Container, deque[Any]] = {}  # the latest that it received, for amnesia
@@ -189,9 +191,8 @@ class _Run:
             clock=CLOCK,
             clock_origin_ns=BEGINNING_NS,
         )
-        folder = self.folder or Path()
         limit_s = stall_limit_s(scenario) + hindered_until_ms(self.options) / 1_000
-        return Launch(scenario, (), settings, folder, None, limit_s, 0, _NoProgress, self._conclude)  # type: ignore[arg-type]
+        return Launch(scenario, (), settings, self.folder or Path(), None, limit_s, 0, _NoProgress, self._conclude)  # type: ignore[arg-type]
 
     def _conclude(self, _launch: Launch, record: RunRecord, failure: str | None) -> int:
         self.record, self.failure = record, failure
@@ -223,8 +224,9 @@ class _Run:
         """The outcome of a run that is over, of whichever protocol: with what was still owed, and what broke on the way."""
         is_owed = judgement.status == "unknown" and self._must_answer(record)
         if self.failure is not None and judgement.status != "fail":
-            judgement = Judgement("fail" if is_owed else "unknown", (self.failure, *judgement.reasons))
+            judgement = Judgement("fail" if is_owed else "unknown", (*self.power.olympus_ends, self.failure, *judgement.reasons))
         result = outcome_of(self.launch, record, judgement)
+        result["words_missed"] = self.words.missed(self.power.over_ns or self.world.now_ns, self.power.syncs)
         return SimulationOutcome(
             breaches=tuple(self._breaches(judgement, what_hinders, is_owed, complaints, result)),
             judgement=judgement,
@@ -235,6 +237,7 @@ class _Run:
             result=result,
             steps=tuple(self.trace.steps or ()),
             signatures=self.scheme.signatures,
+            words=len(self.words.all),
         )
 
     def _conduct(self) -> str | None:
@@ -244,12 +247,8 @@ class _Run:
         [self.harness] = self.system.containers[pid]
         self.system.command(pid, sim.Command.Setup, (0, (self.launch, self.system.root, b"token")))
         self.system.command(pid, sim.Command.Start, 0)
-        for crash in self.options.crashes:
-            self.world.at(crash.at * MILLISECOND_NS, self._crash, crash.process)
-        for amnesia in self.options.amnesias:
-            self.world.at(amnesia.at * MILLISECOND_NS, self._forget, amnesia.position)
-        for pause in self.options.pauses:
-            self.world.at(pause.since * MILLISECOND_NS, self._pause, pause.process, pause.until * MILLISECOND_NS)
+        for word in self.options.strikes():
+            self.world.at((word.since if isinstance(word, Pause) else word.at) * MILLISECOND_NS, self._strike, word)
         if self.scenario.durable:
             self.power.plan()
         return self.world.run(lambda: self.record is not None or self.system.failures != [], LIMIT_NS, LIMIT_EVENTS)
@@ -268,7 +267,7 @@ class _Run:
         for failure in (*self.system.failures, *surprising):
             yield f"error: {failure}"
         clients = () if self.record is None else self.record.clients
-        if any(each.rejected for each in clients) and not any(fault.fault == "full" for fault in self.options.disk_faults):
+        if any(each.rejected for each in clients) and not self.power.has_filled:
             yield "liveness: requests were rejected for want of room, and no disk was full"
         if is_owed:
             yield from (f"liveness: {reason}" for reason in judgement.reasons[:3])
@@ -303,8 +302,8 @@ class _Run:
         # A client whose codes are right for some and wrong for others may end the service (docs/how-to/choose-an-authenticator.md).
         if self.uneven:
             return False
-        is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
-        return max(map(len, faulty.values()), default=0) <= self.scenario.t and not is_hindered and not is_client_gone
+        is_excused = is_hindered or any(each.process.startswith("client_") for each in self.options.crashes) or self.power.olympus_ends
+        return max(map(len, faulty.values()), default=0) <= self.scenario.t and not is_excused
 
     # -- faults
 
@@ -323,36 +322,43 @@ class _Run:
         latest = max((each.configuration or 0 for each in living), default=0)
         return [each for each in living if (each.configuration or 0) == latest]
 
-    def _crash(self, name: str) -> None:
-        for container in self.living(name):
-            self.trace.befell(name, "crash")
-            self.interference.happened(self.world.now_ns, f"{name} crashed")
-            container.task.kill()
-            if container.configuration is not None:
-                self.tell_harness(container.configuration, self._position(container), "crash")
+    def _strike(self, word: Crash | Pause | Amnesia) -> None:
+        name = f"replica_{word.position}" if isinstance(word, Amnesia) else word.process
+        actions: dict[type, Callable[[Container, Any], bool]] = {Crash: self._crash, Pause: self._pause, Amnesia: self._forget}
+        struck = [actions[type(word)](container, word) for container in self.living(name)]
+        self.words.tried(word, "" if any(struck) else f"{name} {'was not in service' if struck else 'was not running'} then")
 
-    def _pause(self, name: str, until_ns: int) -> None:
-        for container in self.living(name):
-            self.trace.befell(name, "pause")
-            container.task.pause(until_ns)
+    def _crash(self, container: Container, _word: Crash) -> bool:
+        self.trace.befell(container.name, "crash")
+        self.interference.happened(self.world.now_ns, f"{container.name} crashed")
+        container.task.kill()
+        if container.configuration is not None:
+            self.tell_harness(container.configuration, self._position(container), "crash")
+        return True
 
-    def _forget(self, position: int) -> None:
-        for container in self.living(f"replica_{position}"):
-            state = container.process._state if container.process is not None else None
-            if state is None or state.mode != "active":
-                continue
-            self.trace.befell(container.name, "amnesia")
-            self.tell_harness(container.configuration or 0, position, "amnesia")
-            state.ledger.state.outcomes.clear()
-            state.ledger.cache = LatestRequests(self.scenario.client_window)
-            state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
-            for message in list(self._requests.get(container, ())):
-                container.take(message)
+    def _pause(self, container: Container, word: Pause) -> bool:
+        self.trace.befell(container.name, "pause")
+        container.task.pause(word.until * MILLISECOND_NS)
+        return True
+
+    def _forget(self, container: Container, _word: Amnesia) -> bool:
+        state = container.process._state if container.process is not None else None
+        if state is None or state.mode != "active":
+            return False
+        self.trace.befell(container.name, "amnesia")
+        self.tell_harness(container.configuration or 0, self._position(container), "amnesia")
+        state.ledger.state.outcomes.clear()
+        state.ledger.cache = LatestRequests(self.scenario.client_window)
+        state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
+        for message in list(self._requests.get(container, ())):
+            container.take(message)
+        return True
 
     def _is_twin(self, cls: type, arguments: Any) -> bool:
         kinds = {each.__name__ for each in cls.__mro__} & {"Replica", "BraftServer"}
         if not kinds or arguments[0] not in self.options.twins:
             return False
+        self.words.took_effect(LiarWord("twins", arguments[0]))
         self.tell_harness(arguments[1] if "Replica" in kinds else 0, arguments[0], "twins")
         return True
 
@@ -367,6 +373,7 @@ class _Run:
         self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
+        self.words.took_effect(LiarWord("free", self._position(container)))
         self.tell_harness(container.configuration or 0, self._position(container), "free")
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -386,6 +393,7 @@ class _Run:
             position = self._position(sender)
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
                 self.mutations_left[position] -= 1
+                self.words.took_effect(self.mutations[position])
                 self.tell_harness(sender.configuration or 0, position, "mutate")
                 state = sender.process._state
                 changed = mutated

@@ -76,10 +76,11 @@ def test_whatever_one_server_of_four_does_all_is_answered_and_right(failure, pos
     word = WORDS[failure]
     triggers = ("client_request(0,2)", "prepare(8)") if position == 0 else ("append(2)", "commit(9)", "start_vote(0)")
     pairs = "; ".join(f"{trigger},{call(failure, word)}" for trigger in triggers)
-    outcome = outcome_of(f"failures[0,{position}] = {pairs}\nsimulation = seed(1); crash(replica_1,200); restart(replica_1,330)\n")
+    outcome = outcome_of(f"failures[0,{position}] = {pairs}\nsimulation = seed(1); crash(replica_1,200); restart(replica_1,260)\n")
     assert outcome.breaches == ()
     assert outcome.result["operations"] == 18
     assert outcome.result["faults_injected"]
+    assert outcome.result["words_missed"] == []
 
 
 @pytest.mark.parametrize("trigger", [*BYZANTINE_RAFT.triggers])

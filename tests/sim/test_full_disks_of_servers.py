@@ -63,7 +63,8 @@ def test_where_all_disks_are_full_what_is_new_is_refused_for_good_and_nobody_end
 @pytest.mark.parametrize("protocol", SERVERS)
 def test_what_was_refused_is_not_there_and_what_was_answered_is(protocol):
     keys = [f"key{number}" for number in range(300)]  # of a client that puts each once, in requests that may come twice
-    outcome = run(protocol, range(SERVERS[protocol]), "; duplicate(400)", workloads=[f"distinct(1,{len(keys)},3)"])
+    outcome = run(protocol, range(SERVERS[protocol]), "; duplicate(400); until(5000)", workloads=[f"distinct(1,{len(keys)},3)"])
+    assert outcome.result["words_missed"] == []
     missing = {keys[each.number] for each in refused(outcome)}
     assert 0 < len(missing) < len(keys)
     assert outcome.result["final_state"].keys() == {*keys} - missing

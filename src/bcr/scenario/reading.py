@@ -471,11 +471,7 @@ class _Reading:
 
         warn, tell = self._warner(entry), self._teller(entry)
         simulation = parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
-        if (
-            protocol is not SHUTTLE
-            and simulation
-            and "olympus" in {*(each.process for each in simulation.restarts), *(each.process for each in simulation.sync_ends)}
-        ):
+        if protocol is not SHUTTLE and simulation and "olympus" in simulation.with_disks():
             self._say(entry, f"there is no olympus in protocol = {protocol.name}")
         for fault in simulation.disk_faults if simulation else ():
             if fault.fault in protocol.disk_faults_refused:

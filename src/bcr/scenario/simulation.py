@@ -25,7 +25,7 @@ from bcr.scenario.values import (
 )
 
 Kind = Literal[
-    "number", "bytes", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "replica", "durable", "disk_fault"
+    "number", "bytes", "milliseconds", "microseconds", "permille", "rate", "process", "party", "position", "durable", "disk_fault"
 ]  # fmt: skip
 
 
@@ -61,16 +61,17 @@ OPTIONS: Mapping[str, Option] = {
     "end_in_sync": Option(("durable", "number"), "the machine of the replica, or of `olympus`, loses its power in the n-th sync, counted from 0: what is "
                           "being written is on the disk then, or is not, or is torn; and the process begins again"),
     "power_cut": Option(("milliseconds", "milliseconds"), "Olympus and all replicas end at the first, and begin again from their disks at the second"),
-    "disk": Option(("replica", "disk_fault", "milliseconds"),
-                   "from then on the disk of the replica, of the configuration that is current then, is `full` but for what is set aside, or `broken`, so that no write "
-                   "succeeds, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a bit of it `flip`s, and the process begins again"),
+    "disk": Option(("durable", "disk_fault", "milliseconds"),
+                   "from then on the disk of the replica, of the configuration that is current then, or of `olympus`, is `full` but for what is set aside, or `broken`, so that no write "
+                   "succeeds, or `slow(ms)`, each sync taking so long; or then its last row is `torn`, or a bit of it `flip`s, and the process begins again; where Olympus "
+                   "finds a bit flipped, or cannot write, it ends for good, and nothing more is promised than that what is answered is right"),
     "message_limit": Option(("bytes",), "who sends more than so many bytes sends it in several messages, where its protocol has that: snapshots, "
                             "entries, votes, states; without it, as in a run that is told no other limit"),
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until", "message_limit")  # with one number, which the field of that name takes
 FORMS = {"number": "n", "bytes": "bytes", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
-         "party": "replica_i", "position": "i", "replica": "replica_i", "durable": "replica_i", "disk_fault": "full"}  # fmt: skip
+         "party": "replica_i", "position": "i", "durable": "replica_i", "disk_fault": "full"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
     "number": 10**18,
     "bytes": 1 << 22,
@@ -79,6 +80,7 @@ LIMITS: Mapping[Kind, int] = {
     "permille": 1_000,
     "rate": 10_000,
 }
+NO_ROWS = "Olympus writes no rows, of which the last could be torn; end_in_sync(olympus,n) tears what it is writing"
 LEAST: Mapping[Kind, int] = {"bytes": 1_100}  # so that there is room for something in each message
 
 
@@ -125,12 +127,14 @@ def parse_simulation(
 def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -> int | str:
     if kind in ("process", "party"):
         return _process(call, index, replicas, clients, may_be_olympus=kind == "party")
-    if kind in ("replica", "durable"):
-        return _process(call, index, replicas, 0, may_be_olympus=kind == "durable")
+    if kind == "durable":
+        return _process(call, index, replicas, 0, may_be_olympus=True)
     if kind == "disk_fault":
         if not re.fullmatch(r"full|broken|torn|flip|slow\(\d{1,7}\)", call.arguments[index]):
             argument = call.arguments[index]
             raise ValueProblem(f"{call.name}: expected full, broken, torn, flip or slow(ms), found {argument!r}", call.offsets[index])
+        if call.arguments[0] == "olympus" and call.arguments[index] == "torn":
+            raise ValueProblem(f"{call.name}: {NO_ROWS}", call.offsets[index])
         return call.arguments[index]
     value = whole_number(call, index)
     most = replicas - 1 if kind == "position" else LIMITS[kind]

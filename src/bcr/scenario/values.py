@@ -153,7 +153,7 @@ class PowerCut(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DiskFault(msgspec.Struct, frozen=True, array_like=True):
-    """From virtual millisecond `at` the disk of a replica, of the configuration that is current then, is as `fault` says.
+    """From virtual millisecond `at` the disk of Olympus or a replica, of the configuration that is current then, is as `fault` says.
 
     `full`: there is no room but for what was set aside. `broken`: nothing can be written any more. `slow`: each sync takes `sync_ms`. `torn`: the last row of its log is spoiled,
     and `flip`: a bit somewhere; with both the process begins again, which is when it is noticed.
@@ -195,6 +195,15 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     power_cuts: tuple[PowerCut, ...] = ()
     disk_faults: tuple[DiskFault, ...] = ()
     real_signatures: bool = False
+
+    def strikes(self) -> tuple[Crash | Amnesia | Pause, ...]:
+        """What befalls a process at a moment, whether it has a disk or not."""
+        return (*self.crashes, *self.amnesias, *self.pauses)
+
+    def with_disks(self) -> set[str]:
+        """The processes that begin again from their disks, or whose disks go wrong, each by a word of its own."""
+        words: tuple[Restart | SyncEnd | DiskFault, ...] = (*self.restarts, *self.sync_ends, *self.disk_faults)
+        return {word.process for word in words}
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
