@@ -108,6 +108,7 @@ class Nowhere:
     """What a replica keeps whose run is not durable: nothing, and its keys are new."""
 
     has_restarted = has_begun = is_dirty = False
+    said_before = 0
 
     def keys(self, authentication: Authentication, olympus_key: bytes) -> Keys:
         return keys_of(authentication, ambient.random_bytes(KEY_SEED_SIZE), olympus_key)

@@ -10,10 +10,10 @@ from bcr.chain.history import CatchUp, HistoryEntry
 from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
 from bcr.objects.finding import found
-from bcr.signed.encoding import encode
+from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Checkpoint, Request
-from bcr.stable.chain import RESERVED_BYTES, Base, DiskOwner, Stable
+from bcr.stable.chain import RESERVED_BYTES, SAID_AT_ONCE, Base, DiskOwner, Stable
 from bcr.stable.disk import Content, DamagedError, Row, believable, sealed, unsealed
 from bcr.stable.inspection import ReplicaDisk
 from bcr.stable.vouched import Disagreement, vouched_state
@@ -125,6 +125,16 @@ def test_the_log_is_cut_at_a_checkpoint_however_many_later_ones_are_under_way():
     replica.complete(signed[0])
     assert [row.number for row in disk.rows] == list(range(1, 9))
     assert sorted(resumed(disk).history) == list(range(1, 9))
+
+
+def test_how_often_a_replica_has_begun_again_is_on_its_disk_before_it_says_anything():
+    disk = MemoryDisk()
+    said = [Replica(disk).stable.said_before]
+    for returns in range(1, 4):
+        stable = Stable(disk, DiskOwner(0, 1, bytes(32)))
+        assert decode(int, unsealed("returns", disk.read().facts["returns"])) == stable.returns == returns
+        said.append(stable.said_before)
+    assert said == [0, SAID_AT_ONCE, 2 * SAID_AT_ONCE, 3 * SAID_AT_ONCE]
 
 
 def catch_up(replica, attempt=1):

@@ -1,6 +1,8 @@
 """Replicas with disks in the simulator: restarts, power cuts, and disks that go wrong (docs/durability.md)."""
 
 import random
+from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -11,6 +13,8 @@ from bcr.stable.disk import DiskError, Row
 from bcr_sim.campaign import run_text
 from bcr_sim.disks import RESERVED_BYTES, SimDisk
 from bcr_sim.seeds import scenario_text
+from bcr_sim.source import WorldSource
+from bcr_sim.world import current_task
 
 BASE = """t = 1
 num_client = 2
@@ -50,6 +54,22 @@ def test_a_replica_that_begins_again_is_replaced_and_everything_is_answered():
 
 def test_one_that_begins_again_twice_is_replaced_all_the_same():
     assert configurations(passes("restart(replica_1,60); restart(replica_1,90)"))[:1] == [1]
+
+
+class Rebooted(WorldSource):
+    """The machine of a replica begins again with it, and its clock at nothing."""
+
+    began_ns: ClassVar = {}
+
+    def monotonic_ns(self):
+        now_ns, task = super().monotonic_ns(), current_task()
+        return now_ns - self.began_ns.setdefault(task, now_ns) if task.name.startswith("replica_") else now_ns
+
+
+def test_replicas_whose_machines_have_begun_again_are_heard_at_the_end_whatever_their_clocks_say(monkeypatch):
+    text = (Path(__file__).parent / "regressions" / "a-replica-that-began-again-is-not-heard-at-the-end.config").read_text()
+    monkeypatch.setattr("bcr_sim.simulated_run._Run.source", Rebooted)
+    assert run_text(text).breaches == ()
 
 
 def test_while_olympus_is_away_the_chain_goes_on_serving(tmp_path):

@@ -27,6 +27,7 @@ from bcr.state.running import RunningState, Snapshot
 T = TypeVar("T")
 
 RESERVED_BYTES = 16 << 20  # on a disk for the log of two intervals, and for being wedged
+SAID_AT_ONCE = 1 << 40  # to the start-up, between two beginnings: more than anybody says in years
 STATES_RESERVED = 2  # and as many times the state: that of the next checkpoint, or of the next configuration
 
 
@@ -96,10 +97,12 @@ class Stable:
         self._content: Content | None = None
         self._is_over = False  # it orders nothing more, and its successors need the room
         self.has_begun = False
+        self.returns = 0  # how often whoever had this disk has begun again
         content = disk.read()
         self.has_restarted = bool(content.facts)
         if self.has_restarted:
             self._read(content, identity)
+            disk.checkpoint({"returns": sealed("returns", encode(self.returns))}, {}, 0)
         else:
             self.identity = identity
             disk.checkpoint({"identity": sealed("identity", encode(identity))}, {}, 0)
@@ -114,8 +117,16 @@ class Stable:
             raise DamagedError(f"{self._disk.name} is that of replica {self.identity.position} of configuration "
                                f"{self.identity.configuration}")  # fmt: skip
         self.has_begun = "base" in facts
+        self.returns = _decoded(int, facts.get("returns", encode(0))) + 1
         self._next_row = rows[-1].number + 1 if rows else 0
         self._content = Content(facts, content.parts, rows)
+
+    @property
+    def said_before(self) -> int:
+        """Above all that an earlier process has counted up to in what it told the start-up, whatever its clock said: how often it has
+        begun again is on the disk before it says anything.
+        """
+        return self.returns * SAID_AT_ONCE
 
     @property
     def is_dirty(self) -> bool:
