@@ -8,14 +8,21 @@ import sys
 import pytest
 from whole_runs import Run, on_disk, passed
 
-from bcr.signed.encoding import decode
-from bcr.stable.chain import Record, SlotRecord
+from bcr.chain.history import CaughtUp, Wedged
+from bcr.chain.proofs import Vouched
+from bcr.signed.authentication import keys_of
+from bcr.signed.encoding import decode, encode
+from bcr.signed.signing import Signed
+from bcr.signed.statements import Ready
+from bcr.stable.chain import CatchUpRecord, DiskOwner, Record, SlotRecord, base_of
+from bcr.stable.disk import unsealed
 from bcr_disk.folders import content_of
 
 STRACE = shutil.which("strace")
 CALL = re.compile(r"(\d+) +(\w+)\((\d+)<([^>]*)>(.*)")
 RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>")
 SENDS = {"sendto", "sendmsg", "write", "writev"}
+TAIL = 2
 WINDOW = 16  # bytes of a signature that are looked for: a page of the disk may end in it
 
 
@@ -116,6 +123,111 @@ def test_no_statement_leaves_before_its_record_is_synced(tmp_path):
     unsent = {name for name, signature, _, _ in statements if trace.sent(signature) is None}
     assert unsent == {f"order {(2, slot)}" for slot in range(12)}  # the tail keeps its own for its history
     assert left_too_early(trace, statements) == []
+
+
+@pytest.mark.skipif(STRACE is None, reason="strace is not installed, and nothing else shows the system calls of a run")
+def test_no_statement_about_a_checkpoint_or_the_next_configuration_leaves_before_what_it_says_is_synced(tmp_path):
+    tried = subprocess.run([STRACE, sys.executable, "-c", ""], capture_output=True, check=False)
+    if tried.returncode:
+        pytest.skip("this machine lets nobody trace processes")
+    # The middle passes a request on to nobody: it is replaced, caught up with what the head has, and Olympus vouches for that.
+    timeouts = {f"{who}_timeout": 3_000 for who in ("client", "head", "nonhead")} | {"olympus_timeout": 60_000}
+    faults = ["failures[0,1] = shuttle(0,9),drop()"]
+    with TracedRun(tmp_path, on_disk("pseudorandom(1,12)", failures=faults, checkpt_interval=4, data="data", **timeouts)) as run:
+        run.status = run.finish()
+    assert passed(run)
+    statements = Statements(tmp_path / "data", run.record())
+    found = [
+        *statements.keys(),
+        *statements.checkpoints(),
+        *statements.ready(),
+        *statements.of_replicas_in_the_change(),
+        *statements.of_olympus(),
+    ]
+    kinds = {name.partition(" ")[0] for name, *_ in found}
+    assert kinds == {"key", "checkpoint", "ready", "wedged", "caught_up", "voucher", "configuration", "inithist"}
+    trace = Trace(run.trace_file.read_text().splitlines())
+    assert [name for name, signature, _, _ in found if trace.sent(signature) is None] == []
+    assert [name for name, _, recorded, file in found if trace.synced(recorded, file) is None] == []
+    assert left_too_early(trace, found) == []
+
+
+class Statements:
+    """What left in a run, by (name, what shows it in what was sent, what shows its record, file of the record); of Ed25519, which signs
+    the same in one way only."""
+
+    def __init__(self, folder, record):
+        self.folder, self.record = folder, record
+        self.disks = {path.stem: content_of(folder, path.stem) for path in sorted(folder.glob("replica_*.sqlite"))}
+        self.owners = {name: decode(DiskOwner, unsealed("identity", content.facts["identity"])) for name, content in self.disks.items()}
+        self.exchanges = [exchange for client in record.clients for exchange in client.exchanges]
+
+    def file_of(self, name):
+        return str(self.folder / f"{name}.sqlite-wal")
+
+    def keys(self):
+        """A public key leaves when the bytes that it is made of are on the disk [13.1]."""
+        for name, owner in self.owners.items():
+            yield f"key {name}", keys_of("ed25519", owner.seed, self.record.olympus_key).public, owner.seed, self.file_of(name)
+        seed = unsealed("seed", content_of(self.folder, "olympus").facts["seed"])
+        yield "key olympus", self.record.olympus_key, seed, self.file_of("olympus")
+
+    def checkpoints(self):
+        """A checkpoint of a slot leaves when the slot is on the disk [13.2]: its record has the request, as the client signed it.
+
+        The tail has the whole proof then: its disk gets that in one transaction with the slot, which is cut at once.
+        """
+        requests = {(each.answer.configuration, each.answer.slot): each.request.signature for each in self.exchanges}
+        for name, owner in self.owners.items():
+            for signed in base_of(self.disks[name]).proof:
+                place = owner.configuration, signed.statement.slot
+                if signed.signer == owner.position and place in requests:
+                    recorded = signed.signature if signed.signer == TAIL else requests[place]
+                    yield f"checkpoint {place} {name}", signed.signature, recorded, self.file_of(name)
+
+    def ready(self):
+        """It leaves when the configuration is on the disk [13.4]."""
+        issued = {signed.statement.number: signed.signature for signed in self.record.configurations}
+        for name, owner in self.owners.items():
+            keys = keys_of("ed25519", owner.seed, self.record.olympus_key)
+            said = Signed.sign(Ready(owner.configuration), owner.position, keys)
+            yield f"ready {name}", said.signature, issued[owner.configuration], self.file_of(name)
+
+    def of_replicas_in_the_change(self):
+        """That one is wedged is on the disk before its history leaves, and what it was caught up with before it says that it is [13.4]."""
+        for signed in self.record.exhibits:
+            name = f"replica_{signed.signer}-configuration_0"
+            bodies = [row.body for row in self.disks[name].rows]
+            if isinstance(signed.statement, Wedged):
+                yield f"wedged {name}", signed.signature, tagged(bodies, b"wedged"), self.file_of(name)
+            commands = [
+                record.command for body in bodies for record in decode(tuple[Record, ...], body) if isinstance(record, CatchUpRecord)
+            ]
+            if isinstance(signed.statement, CaughtUp) and commands:
+                yield f"caught_up {name}", signed.signature, commands[0].signature, self.file_of(name)
+
+    def of_olympus(self):
+        """What it decided is on the disk before a voucher leaves, and a configuration, with its state, before anybody has it [13.7]."""
+        file = self.file_of("olympus")
+        for exchange in self.exchanges:
+            if isinstance(exchange.answer, Vouched):
+                voucher = exchange.answer.signed
+                yield (
+                    f"voucher {exchange.request.statement.number}",
+                    voucher.signature,
+                    tagged([encode(voucher.statement)], b"voucher"),
+                    file,
+                )
+        for signed in self.record.configurations:
+            yield f"configuration {signed.statement.number}", signed.signature, signed.signature, file
+        # The first configuration begins with nothing, which nobody is sent.
+        yield "inithist 1", b"inithist", self.record.configurations[1].signature, file
+
+
+def tagged(bodies, tag):
+    """The first bytes of the record of this kind, whose own name begins it."""
+    body = next(each for each in bodies if tag in each)
+    return body[body.index(tag) :][:WINDOW]
 
 
 def orders_on_disks(folder):
