@@ -158,7 +158,8 @@ def read_disk(folder: Path, name: str) -> Content:
 def back_up(folders: Sequence[Path]) -> tuple[Backup, Recovery]:
     """The backup of a service whose disks are in these folders, as it was or is just now; and what a restored one begins with.
 
-    What was answered before this was called is in it. Raises DiskError where the disks do not hold enough, or are damaged.
+    What all replicas had testified to before this was called is in it; what Olympus alone had vouched for is, once the next configuration has
+    begun. Raises DiskError where the disks do not hold enough, or are damaged.
     """
     of_olympus = [folder for folder in folders if OLYMPUS in disks_in(folder)]
     if len(of_olympus) != 1:

@@ -41,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         output.complain(f"bcr backup: {error}")
         return BAD_INPUT
     print(f"{options.file}: {_summary(backup, recovery)}")
+    for sentence in recovery.trusted:
+        if sentence.startswith("not trusted: "):
+            print(sentence)
     print(f"the key of its Olympus is {backup.olympus_key.hex()}")
     return DONE
 

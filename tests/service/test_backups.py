@@ -8,7 +8,7 @@ from serving import bcr, served
 from test_durable_service import FILE, backed_up_under_load, demand_for_its_owner_and_in_nobodys_place
 
 from bcr.chain.configuration import Configuration
-from bcr.evidence.backups import Backup, DisksApart, _demand_joined
+from bcr.evidence.backups import Backup, DisksApart, _demand_joined, _with_doubt
 from bcr.signed.encoding import decode, encode
 from bcr.stable.chain import Base
 from bcr.stable.disk import DiskError, sealed, unsealed
@@ -71,6 +71,17 @@ def test_disks_of_which_no_two_could_be_brought_to_one_state_are_no_backup(exten
     recovery = Recovery(Configuration(0, 1, (), ()), Snapshot.of({}, ()), 0, ())
     with contextlib.nullcontext() if are_joined else pytest.raises(DisksApart, match=r"do not join \(replica 0: "):
         _demand_joined(disks, recovery)
+
+
+@pytest.mark.parametrize(("caught_up", "told"), [((None, None, None), 0), ((None, object(), None), 1)])
+def test_it_is_said_where_an_answer_that_olympus_alone_vouched_for_may_not_be_in_a_backup(caught_up, told):
+    disks = [
+        ReplicaDisk(number=3, position=position, configuration=None, state=None, first=0, end=4, rows=0, torn=0, wedged_from=0, caught_up=each)
+        for position, each in enumerate(caught_up)
+    ]  # fmt: skip
+    doubts = _with_doubt(disks, Recovery(Configuration(3, 1, (), ()), Snapshot.of({}, ()), 0, ())).trusted
+    assert len(doubts) == told
+    assert all(doubt.startswith("not trusted: configuration 3 was being replaced") for doubt in doubts)
 
 
 def test_disks_that_were_written_while_they_were_read_are_read_again(tmp_path, monkeypatch):

@@ -78,10 +78,9 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise DiskError(f"the disks are of a service with authentication = {self.terms.authentication}, which proves nothing to others")
         disks = [self._checked(name, disk.content) for name, disk in sorted(self.disks.items())]
         recovery = recovered(disks, self.highest, is_checked=True)
-        _demand_joined(
-            [disk for disk in disks if disk.number == recovery.configuration.number and disk.configuration is not None], recovery
-        )
-        return recovery
+        mine = [disk for disk in disks if disk.number == recovery.configuration.number and disk.configuration is not None]
+        _demand_joined(mine, recovery)
+        return _with_doubt(mine, recovery)
 
     def _checked(self, name: str, content: Content) -> ReplicaDisk:
         disk = ReplicaDisk.read(content, name)
@@ -104,6 +103,15 @@ def _demand_joined(disks: Sequence[ReplicaDisk], recovery: Recovery) -> None:
             return
     extents = ", ".join(f"replica {disk.position}: {disk.first} to {disk.end - 1}" for disk in disks)
     raise DisksApart(f"the disks are of moments that lie too far apart, and their logs do not join ({extents})")
+
+
+def _with_doubt(disks: Sequence[ReplicaDisk], recovery: Recovery) -> Recovery:
+    """The same, and where Olympus was catching replicas of that configuration up, that this is not gone on from."""
+    if all(disk.caught_up is None for disk in disks):
+        return recovery
+    number = recovery.configuration.number
+    what = f"configuration {number} was being replaced as the disks were read; an answer that Olympus alone vouched for in that may not be there"
+    return recovery.beside([f"not trusted: {what}: make another backup"])
 
 
 def _is_proved(content: Content, disk: ReplicaDisk, configuration: SignedConfiguration, olympus_key: bytes) -> bool:
