@@ -15,7 +15,7 @@ Integer = int | Decimal
 LONGEST_AS_INT = 600  # digits: so many Python reads whatever its limit
 
 
-class Written(msgspec.Struct, frozen=True):
+class WrittenNumber(msgspec.Struct, frozen=True):
     """A number as it was written, where nothing else is exact or nobody reckons with it."""
 
     text: str
@@ -32,7 +32,7 @@ def _integer(digits: str) -> Integer:
         return Decimal(digits)
 
 
-def _fraction(text: str) -> float | Decimal | Written:
+def _fraction(text: str) -> float | Decimal | WrittenNumber:
     """Another number of JSON; as a Decimal, which is exact, where it is larger than any float, and as it was written where it is larger than that too."""
     number = float(text)
     if math.isfinite(number):
@@ -40,12 +40,12 @@ def _fraction(text: str) -> float | Decimal | Written:
     try:
         return Decimal(text)
     except InvalidOperation:  # an exponent of twenty digits
-        return Written(text)
+        return WrittenNumber(text)
 
 
 # One for all: to make one takes as long as to use it.
 _READER = json.JSONDecoder(parse_int=_integer, parse_float=_fraction)
-_KEEPER = json.JSONDecoder(parse_int=Written, parse_float=Written)
+_KEEPER = json.JSONDecoder(parse_int=WrittenNumber, parse_float=WrittenNumber)
 
 
 def json_in(text: str | bytes) -> Any:
@@ -54,7 +54,7 @@ def json_in(text: str | bytes) -> Any:
 
 
 def with_numbers_as_written(text: str) -> Any:
-    """The same, but each number is `Written`: nobody reads its digits, however many there are, and it is written again as it was."""
+    """The same, but each number is `WrittenNumber`: nobody reads its digits, however many there are, and it is written again as it was."""
     return _KEEPER.decode(text)
 
 
@@ -97,7 +97,7 @@ def _written(value: Any, **options: Any) -> str:
     def written(part: Any) -> str:
         if isinstance(part, Decimal) and part.is_finite() and (_is_integer(part) or math.isinf(float(part))):
             numbers.append(str(int(part)) if _is_integer(part) and part.adjusted() <= LONGEST_AS_INT else str(part))
-        elif isinstance(part, Written):
+        elif isinstance(part, WrittenNumber):
             numbers.append(part.text)
         else:
             raise TypeError(f"{type(part).__name__} is not a kind of value that JSON has")
