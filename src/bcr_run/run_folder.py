@@ -88,6 +88,11 @@ def link_latest(folder: Path) -> None:
         draft.unlink()
 
 
+def why_no_latest(link: Path) -> str:
+    """What to tell whoever asks for the latest run where there is none."""
+    return f"{link}: no run has left anything there; ./bcr run makes one, or name the folder of a run"
+
+
 def write_whole(data: bytes, path: Path, follows_links: bool = True) -> list[str]:
     """Write the file as a whole or not at all, for its owner to read; what is wrong, if something is.
 

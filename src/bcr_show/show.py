@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bcr_run import output
 from bcr_run.output import Terminal
-from bcr_run.run_folder import LATEST, write_whole
+from bcr_run.run_folder import LATEST, why_no_latest, write_whole
 from bcr_runtime.places import default_log_base
 from bcr_show.elements import clean
 from bcr_show.moments import Times, moments_of
@@ -72,7 +72,7 @@ def find_run(name: str | None) -> Path:
     base = default_log_base()
     if name is None:
         if not (base / LATEST).is_dir():
-            raise NoRun(f"{base / LATEST}: no run has left anything there; ./bcr run makes one, or name the folder of a run")
+            raise NoRun(why_no_latest(base / LATEST))
         return (base / LATEST).resolve()
     for folder in (Path(name), base / name):
         if folder.is_dir():

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from bcr_run.options import formerly, natural, positive
+from bcr_run.output import complain
 from bcr_runtime.places import PROJECT, SOURCES
 
 PACKAGES = Path(__file__).resolve().parents[1]
@@ -31,6 +32,13 @@ def bugs(protocol: str = "shuttle") -> list[Bug]:
     """All seeded bugs of a protocol, from its data file."""
     loaded: list[Bug] = yaml.safe_load((Path(__file__).parent / FILES[protocol]).read_text())
     return loaded
+
+
+def no_such_bug(text: str, protocol: str = "shuttle") -> str:
+    """What to tell whoever asks for bugs with this in their name where there is none."""
+    from bcr.scenario.diagnostics import nearest  # which imports what may have to have a bug first
+
+    return f"no bug has {text!r} in its name; {nearest(text, [bug['name'] for bug in bugs(protocol)])}"
 
 
 def scenario_of(bug: Bug, default: str | None = None) -> str | None:
@@ -79,7 +87,7 @@ def put_in_place(target: Path, source: bytes) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`bcr bugs`: 0 when at least 95 % are found, 1 otherwise."""
+    """`bcr bugs`: 0 when at least 95 % are found, 1 otherwise, 2 for bad input."""
     if "--all" in arguments:
         from bcr_sim.survival import main as try_all
 
@@ -104,6 +112,9 @@ def main(arguments: Sequence[str]) -> int:
         print(said)
         return 0 if said.startswith("found") else 1
     chosen = [bug for bug in bugs(options.protocol) if options.only in bug["name"]]
+    if not chosen:
+        complain(f"bcr bugs: {no_such_bug(options.only, options.protocol)}")
+        return 2
     for bug in chosen:
         patched(bug)
     began_s = time.monotonic()

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from bcr.scenario.diagnostics import nearest
 from bcr_run import output
@@ -262,6 +262,7 @@ SUPERVISED = {"grade", "scenarios", "atlas", "storm", "hunt", "fuzz", "bugs", "b
 RUNNING = SUPERVISED | {"run", "sim", "spec", "serve", "node"}
 # Commands that read the project's tests, docs or locks, which only a checkout has.
 OF_A_CHECKOUT = {"bugs", "lock", "matrix", "reference", "scenarios", "spec", "test", "grade"}
+DOCS = "--docs"  # the option of any command that writes a page of the project, where there is one
 # Command -> the extras of pyproject.toml that it needs.
 NEEDS = {"completion": ("completion",), "atlas": ("bench",), "bench": ("bench",), "console": ("service",), "grade": ("test",), "reference": ("service",), "serve": ("service",), "node": ("service",),
          "test": ("test", "completion", "bench", "dask", "service")}  # fmt: skip
@@ -337,8 +338,9 @@ def _dispatch(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
         output.complain(f"bcr: no command {name}; {nearest(name, COMMANDS)}")
         return 2
-    if name in OF_A_CHECKOUT and not IS_CHECKOUT:
-        output.complain(f"bcr {name}: works in a checkout of the project only, and this is an installed package")
+    if not IS_CHECKOUT and (name in OF_A_CHECKOUT or _asks_for_docs(rest)):
+        what = "" if name in OF_A_CHECKOUT else f" {DOCS}"
+        output.complain(f"bcr {name}{what}: works in a checkout of the project only, and this is an installed package")
         return 2
     asks_for_help = any(each in ("-h", "--help") for each in rest)
     if not asks_for_help:
@@ -352,6 +354,12 @@ def _dispatch(name: str, rest: list[str]) -> int:
         return _supervised([name, *rest])
     command, _ = COMMANDS[name]
     return command(rest)
+
+
+def _asks_for_docs(arguments: Sequence[str]) -> bool:
+    """Whether these arguments, which a parser takes abbreviated too, ask for a page of the project to be written."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return any(len(each) > len("--") and DOCS.startswith(each) for each in options)
 
 
 def _end_with(supervisor: int) -> None:

@@ -16,7 +16,7 @@ from bcr_run.options import above_zero, positive
 from bcr_run.output import complain
 from bcr_run.pools import as_completed
 from bcr_runtime.places import PROJECT, SOURCES
-from bcr_sim.bugs import Bug, bugs, patched
+from bcr_sim.bugs import Bug, bugs, no_such_bug, patched
 from bcr_sim.campaign_folder import measured_on
 from bcr_tools.grade import SUITE, BadFolder, Loss, Suite, graded, is_graded, laid_over, read_suite
 from bcr_tools.grading_apart import ENDED, Limits
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     chosen = [bug for bug in bugs() if options.only in bug["name"]]
     if not chosen:
-        complain(f"bcr grade: no bug has {options.only!r} in its name; `./bcr bugs` lists them")
+        complain(f"bcr grade: {no_such_bug(options.only)}")
         return 2
     limits = Limits(60 * options.minutes, 60.0, 3 << 30)
     suite = read_suite(SUITE)

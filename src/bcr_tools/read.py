@@ -8,11 +8,22 @@ from bcr.evidence.evidence_files import READING, packed
 from bcr.evidence.key_reading import NothingToRead, reading_from
 from bcr.objects.finding import DEFAULT, ObjectNotFound, named
 from bcr.signed.violations import ProtocolViolation
-from bcr.stable.disk import DiskError
+from bcr.stable.disk import Content, DiskError
 from bcr_disk.folders import content_of
+from bcr_disk.sqlite import ENDING
 from bcr_run.output import complain
 
 PASS, NOTHING, BAD_INPUT = 0, 1, 2
+
+
+def _content_of(disk: Path) -> Content:
+    """What is on the disk of this path. Raises DiskError, also where there is none."""
+    if disk.exists() and (disk.is_dir() or disk.suffix != ENDING):
+        raise DiskError(f"{disk}: this is no disk; those of a run with durable = on are files that end in {ENDING}")
+    content = content_of(disk.parent, disk.stem) if disk.suffix == ENDING else None
+    if content is None:
+        raise DiskError(f"{disk}: there is no such disk; those of a run with durable = on end in {ENDING}")
+    return content
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,9 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         named(options.object)
-        content = content_of(options.disk.parent, options.disk.stem)
-        if content is None or options.disk.suffix != ".sqlite":
-            raise DiskError(f"{options.disk}: there is no such disk; those of a run with durable = on end in .sqlite")
+        content = _content_of(options.disk)
         reading, rows = reading_from(content, options.key, options.object)
         checkpoint = reading.proof.statements[0].statement
         value = reading.proof.witness.value_of(options.key, options.object)

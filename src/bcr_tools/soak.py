@@ -12,9 +12,11 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from bcr_run.options import above_zero, formerly, natural, positive
+from bcr_run.output import complain
 
 STACKS_PAUSE_S = 2.0
 PROGRESS_EVERY = 10
@@ -42,8 +44,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 if every start ended by itself with status 0, else 1."""
+    """0 if every start ended by itself with status 0; 1 otherwise; 2 where there is no such program, and nothing is started."""
     options = parse(argv)
+    for program in options.programs:
+        if not is_there(program):
+            complain(f"bcr soak: {program}: there is no such {'file' if program.endswith('.da') else 'module'}")
+            return 2
     options.output.mkdir(parents=True, exist_ok=True)
     deadline_s = time.monotonic() + options.total
     load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.load)]
@@ -63,6 +69,16 @@ def main(argv: list[str] | None = None) -> int:
             each.wait()
     print(summary(options.programs, counts))
     return 0 if all(result == "ok" for _program, result in counts) else 1
+
+
+def is_there(program: str) -> bool:
+    """Whether there is a file, or a module, of this name to start."""
+    if program.endswith(".da"):
+        return Path(program).is_file()
+    try:
+        return find_spec(program) is not None
+    except (ImportError, ValueError):  # what it would be in is no package, or is none that can be imported
+        return False
 
 
 def summary(programs: list[str], counts: "collections.Counter[tuple[str, str]]") -> str:

@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
-from bcr_tools import checking, cli, testing
+from bcr_run.run_folder import LATEST
+from bcr_sim import bugs
+from bcr_tools import blame, chain_log, checking, cli, read, record_reading, soak, testing, verify
 
 
 def test_the_help_names_every_command(capsys):
@@ -44,6 +46,69 @@ def test_files_that_cannot_be_read_are_bad_input_and_the_others_are_still_read(c
     assert "no scenario file missing.config" in captured.err
     assert "published_example.config:17:58: error: no failure omit_send" in captured.err
     assert captured.out.startswith("first_run.config: t = 1")
+
+
+# -- what cannot be done is said before anything is
+
+
+@pytest.mark.parametrize("arguments", [["atlas", "--simulated", "--docs"], ["bench", "run", "--docs"], ["bench", "outage", "--doc"]])
+def test_a_page_of_the_project_is_asked_for_in_a_checkout_only_and_that_is_said_first(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "IS_CHECKOUT", False)
+    monkeypatch.setattr(cli, "_supervised", lambda command: pytest.fail("it was begun"))
+    assert cli.main(arguments) == 2
+    expected = f"bcr {arguments[0]} --docs: works in a checkout of the project only, and this is an installed package\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("program", "kind"), [("nope.da", "file"), ("da.nope", "module"), ("nope.below", "module"), ("sys.below", "module")]
+)
+def test_a_program_that_is_not_there_is_not_started(program, kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(soak, "start", lambda *_: pytest.fail("it was started"))
+    assert soak.main([program]) == 2
+    assert capsys.readouterr().err == f"bcr soak: {program}: there is no such {kind}\n"
+
+
+def test_a_module_that_is_there_is_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(soak, "start", lambda *_: "ok")
+    assert soak.main(["da.examples.lamutex.orig", "--count", "1"]) == 0
+
+
+@pytest.mark.parametrize(("protocol", "known"), [("shuttle", "slot not written"), ("raft", "vote not in the store")])
+def test_no_bug_of_that_name_is_bad_input_that_names_the_nearest(protocol, known, capsys):
+    assert bugs.main(["--only", "nope", "--protocol", protocol]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("bcr bugs: no bug has 'nope' in its name; the nearest are ")
+    assert known in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "names_it"), [("log", chain_log, False), ("verify", verify, True), ("blame", blame, True)]
+)
+def test_where_there_are_no_runs_that_is_said(name, command, names_it, tmp_path, monkeypatch, capsys):
+    for module in (chain_log, record_reading):
+        monkeypatch.setattr(module, "default_log_base", lambda: tmp_path)
+    told = f"bcr {name}: {tmp_path / LATEST}: no run has left anything there; ./bcr run makes one, or name the folder of a run\n"
+    for run in (tmp_path, tmp_path / LATEST) if names_it else (None,):
+        assert command.main([str(run)] if run else []) == 2
+        assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("command", [chain_log, verify, blame])
+def test_of_the_folder_of_all_runs_one_is_asked_for(command, tmp_path, capsys):
+    (tmp_path / "first").mkdir()
+    (tmp_path / LATEST).symlink_to("first")
+    assert command.main([str(tmp_path)]) == 2
+    assert f"{tmp_path}: here are all runs; name the folder of one, such as {tmp_path / LATEST}" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_disk_is_not_said_to_be_missing(tmp_path, capsys):
+    (tmp_path / "notes.md").write_text("notes")
+    for name, words in (("notes.md", "this is no disk"), (".", "this is no disk"), ("other.md", "there is no such disk")):
+        assert read.main([str(tmp_path / name), "a"]) == 2
+        assert f"bcr read: {tmp_path / name}: {words}; those of a run with durable = on" in capsys.readouterr().err
 
 
 # -- ./bcr test

@@ -64,7 +64,7 @@ def test_what_was_graded_before_is_not_graded_again(tmp_path, capsys):
 
 def test_no_bug_of_that_name_is_bad_input(capsys):
     assert grading_bugs.main(["--only", "no such"]) == 2
-    assert "no bug has 'no such' in its name" in capsys.readouterr().err
+    assert "no bug has 'no such' in its name; the nearest are " in capsys.readouterr().err
 
 
 def test_bugs_are_graded_at_once_and_no_two_in_one_checkout(monkeypatch):
