@@ -165,7 +165,8 @@ def _simulation() -> list[str]:
     limits = ", ".join(f"{kind} up to {most:,}" for kind, most in LIMITS.items())
     return [
         "## Simulation", "", "`simulation = seed(7); delay(50,3000); …`. A process is `replica_i` or `client_k`; where two are",
-        f"named, `olympus` can be one. Limits: {limits}.", "",
+        f"named, `olympus` can be one. Limits: {limits}. Of two times of an option that says when it begins and when it ends the first is not",
+        "the later one. Of what can be there only once, as `seed`, the last counts, and a warning says so.", "",
         *_table(["option", "what it does, in virtual time"],
                 ([_call(name, option.arguments), option.meaning] for name, option in OPTIONS.items())),
     ]  # fmt: skip
@@ -180,5 +181,6 @@ def _expectations() -> list[str]:
          " ".join(f"`{comparison}`" for comparison in COMPARISONS_OF[subject.value]), subject.meaning]
         for name, subject in SUBJECTS.items()
     ]  # fmt: skip
-    return ["## Expectations", "", "`expect[…] = comparison value`, where `==` may be left out; a run that does not show it fails.", "",
+    return ["## Expectations", "", "`expect[…] = comparison value`, where `==` may be left out; a run that does not show it fails. Where no run",
+            "can show it, as the result of an operation that the client does not have, a warning says so when the file is read.", "",
             *_table(["what", "comparisons", "meaning"], rows)]  # fmt: skip

@@ -544,3 +544,35 @@ def test_every_failure_is_an_accident_or_has_a_reason_why_it_is_none():
             "invalid_result_sig", "ask", "garbage", "withhold_ready", "mute_clients", "drop_all", "no_checkpoints",
             "no_result_shuttles"} == accidents(FAILURES)  # fmt: skip
     assert {"garbage", "flood", "stale_pairs", "identities", "future", "accuse_early"} == accidents(CLIENT_FAILURES)
+
+
+@pytest.mark.parametrize(
+    ("call", "right"),
+    [
+        ("cut(replica_0,replica_1,900,100)", "cut(replica_0,replica_1,100,900)"),
+        ("hold(olympus,client_0,900,100)", "hold(olympus,client_0,100,900)"),
+        ("pause(replica_2,900,100)", "pause(replica_2,100,900)"),
+        ("power_cut(900,100)", "power_cut(100,900)"),
+    ],
+)
+def test_what_ends_before_it_begins_is_told_with_what_would_be_right(call, right):
+    [error] = errors(f"{START}{WORKLOAD}durable = on\nsimulation = seed(1); {call}\n")
+    place, _, text = error.partition(": ")
+    assert text == f"{call.partition('(')[0]} ends at 100 ms, before it begins at 900 ms; did you mean {right}?"
+    assert place == f"5:{len('simulation = seed(1); ') + call.index('100)') + 1}"
+
+
+def test_what_begins_as_it_ends_is_no_mistake():
+    assert read(f"{START}{WORKLOAD}simulation = cut(replica_0,replica_1,9,9)\n")[0].simulation.cuts == (Cut("replica_0", "replica_1", 9, 9),)
+
+
+@pytest.mark.parametrize("call", ["seed(1)", "delay(1,2)", "until(3)", "message_limit(2000)"])
+def test_of_an_option_that_is_given_again_the_last_one_counts(call):
+    _, warnings = read(f"{START}{WORKLOAD}simulation = {call}; cut(replica_0,replica_1,1,9); cut(replica_0,replica_1,1,9); {call}\n")
+    assert warnings == [f"{call.partition('(')[0]} is given again; the last one counts"]
+
+
+def test_one_server_has_one_clock():
+    base = f"{START}{WORKLOAD}protocol = raft\nsimulation = clock(0,900); clock(1,900)"
+    assert not read(f"{base}\n")[1]
+    assert read(f"{base}; clock(0,1100)\n")[1] == ["clock is given again; the last one counts"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.expectations import COMPARISONS_OF, SUBJECTS
 
-START = "t = 1\nnum_client = 2\nworkload[0] = get('k')\nworkload[1] = get('k')\n"
+START = "t = 1\nnum_client = 2\nworkload[0] = get('k'); get('k'); get('k'); get('k'); get('k')\nworkload[1] = get('k')\n"
 EXPECTED = len(START.split("\n"))  # the line behind START
 
 OUTCOME = {
@@ -162,3 +162,36 @@ def test_no_comparison_that_is_read_fails_on_any_outcome(name, actual):
         expected = expectation(f"expect[{index}] = {comparison} {VALUES[subject.value]}")
         text = expected.check(outcome)
         assert text is None or text.startswith("expected expect[")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("expect[result,0,5] = 'x'", "the client has 5 operations, counted from 0"),
+        ("expect[result,1,1] = absent", "the client has 1 operation, counted from 0"),
+        ("expect[result,1,1] = != 'x'", "the client has 1 operation, counted from 0"),
+        ("expect[results,1] = 'x'; 'y'", "the client has 1 operation, and these are 2 results"),
+        ("expect[operations] = 7", "the clients have 6 operations together"),
+        ("expect[operations] = > 6", "the clients have 6 operations together"),
+        ("expect[operations] = >= 7", "the clients have 6 operations together"),
+        ("expect[operations] = in 7, 8", "the clients have 6 operations together"),
+        ("expect[retransmissions] = < 0", "nothing is counted below 0"),
+        ("expect[blamed] = 3, 4", "there are 3 replicas"),
+        ("expect[quorum_includes,0] = 0, 3", "there are 3 replicas"),
+    ],
+)
+def test_what_can_never_be_is_told_before_a_run(line, why):
+    scenario, [warning] = parse_scenario(START + line + "\n", "x.config")
+    assert warning.line == EXPECTED
+    assert warning.text == f"{line.partition(' = ')[0]} can never be so: {why}"
+    assert len(scenario.expectations) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["expect[result,0,4] = 'x'", "expect[results,0] = 'x'", "expect[results,1] = != 'x'; 'y'", "expect[operations] = != 9",
+     "expect[operations] = < 9", "expect[operations] = <= 9", "expect[operations] = in 6, 9", "expect[operations] = > 5",
+     "expect[blamed] = 2, 3", "expect[quorum_excludes,0] = 3", "client_failures[0] = after(1),flood(1)\nexpect[operations] = > 9"],
+)  # fmt: skip
+def test_what_may_be_is_not_doubted(line):
+    assert not parse_scenario(f"{START}{line}\n", "x.config")[1]

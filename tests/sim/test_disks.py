@@ -207,7 +207,7 @@ def simulation(words):
 
 
 def test_the_words_are_read():
-    read = simulation("restart(replica_1,5); power_cut(9,7); disk(replica_2,full,3); disk(replica_0,slow(4),2)")
+    read = simulation("restart(replica_1,5); power_cut(7,9); disk(replica_2,full,3); disk(replica_0,slow(4),2)")
     assert read.restarts == (Restart("replica_1", 5),)
     assert simulation("end_in_sync(olympus,3)").sync_ends == (SyncEnd("olympus", 3),)
     assert read.power_cuts == (PowerCut(7, 9),)

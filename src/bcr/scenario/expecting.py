@@ -8,6 +8,7 @@ from bcr.scenario.diagnostics import KeyProblem, ValueProblem, nearest
 from bcr.scenario.entries import ScenarioEntry
 from bcr.scenario.expectations import COMPARISONS_OF, SUBJECTS, VERDICTS, Expectation, Kind
 from bcr.scenario.grammar import Cursor, ParsingContext, Warn, parse_strings
+from bcr.scenario.values import Scenario
 
 T = TypeVar("T")
 
@@ -32,6 +33,39 @@ def parse_expectation(index: Sequence[str], entry: ScenarioEntry, reading: Parsi
         raise ValueProblem(f"expect[{name}]: {comparison} is not one of {' '.join(COMPARISONS_OF[kind])}")
     value = _value(kind, comparison == "in", entry.value[offset:], offset, reading, warn)
     return Expectation(name, arguments, comparison, value, f"{entry.key} = {entry.value}")
+
+
+def why_never(expected: Expectation, scenario: Scenario) -> str:
+    """Why no run of this scenario can be as expected, where that is certain; nothing where it is not."""
+    values = expected.value if isinstance(expected.value, tuple) else (expected.value,)
+    if expected.name in ("result", "results"):
+        count = len(scenario.workloads[int(expected.arguments[0])])
+        if expected.name == "result" and int(expected.arguments[1]) >= count:
+            return f"the client has {_counted(count, 'operation')}, counted from 0"
+        if expected.name == "results" and expected.comparison == "==" and len(values) > count:
+            return f"the client has {_counted(count, 'operation')}, and these are {_counted(len(values), 'result')}"
+    if SUBJECTS[expected.name].value == "number" and (expected.comparison, *values) == ("<", 0):
+        return "nothing is counted below 0"
+    if expected.name == "operations" and not scenario.client_failures:  # of a faulty client nobody knows what it asks
+        count = sum(map(len, scenario.workloads))
+        if not _is_met_up_to(count, expected.comparison, values):
+            return f"the clients have {_counted(count, 'operation')} together"
+    if expected.name == "blamed" and all(int(each or 0) >= scenario.num_replicas for each in values):
+        return f"there are {_counted(scenario.num_replicas, 'replica')}"
+    if expected.name == "quorum_includes" and any(int(each or 0) >= scenario.num_replicas for each in values):
+        return f"there are {_counted(scenario.num_replicas, 'replica')}"
+    return ""
+
+
+def _is_met_up_to(most: int, comparison: str, values: Sequence[Any]) -> bool:
+    """Whether a whole number from 0 to this one compares so with the value, or with one of them."""
+    if comparison == ">":
+        return bool(values[0] < most)
+    return comparison in ("<", "<=", "!=") or min(values) <= most
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _argument(name: str, kind: str, text: str, reading: ParsingContext) -> int | str:

@@ -16,7 +16,7 @@ from bcr.objects.replicated import ReplicatedObject
 from bcr.scenario.diagnostics import Diagnostic, KeyProblem, ScenarioError, Severity, ValueProblem, nearest
 from bcr.scenario.entries import KEY, ScenarioEntry, entries_of, lines_of, split_index
 from bcr.scenario.expectations import Expectation
-from bcr.scenario.expecting import parse_expectation
+from bcr.scenario.expecting import parse_expectation, why_never
 from bcr.scenario.fitting import demand_disk, demand_expectation, demand_keys, demand_times, whose_trigger, why_no_fault
 from bcr.scenario.grammar import (
     OF_CLIENTS,
@@ -66,6 +66,7 @@ def parse_scenario(text: str, source: str) -> tuple[Scenario, tuple[Diagnostic, 
     scenario = reading.scenario()
     if scenario is None or reading.has_errors():
         raise ScenarioError(reading.diagnostics)
+    reading.tell_what_can_never_be(scenario)
     return scenario, tuple(sorted(reading.diagnostics))
 
 
@@ -471,9 +472,9 @@ class _Reading:
 
         warn, tell = self._warner(entry), self._teller(entry)
         simulation = parse_simulation(entry.value, replicas, clients, warn, tell, demand_possible)
-        if protocol is not SHUTTLE and simulation and "olympus" in simulation.with_disks():
+        if protocol is not SHUTTLE and "olympus" in simulation.with_disks():
             self._say(entry, f"there is no olympus in protocol = {protocol.name}")
-        for fault in simulation.disk_faults if simulation else ():
+        for fault in simulation.disk_faults:
             if fault.fault in protocol.disk_faults_refused:
                 self._say(entry, f"disk({fault.process},{fault.fault},…): {protocol.disk_faults_refused[fault.fault]}")
         return simulation
@@ -487,8 +488,11 @@ class _Reading:
                 expectation = parse_expectation(index, entry, reading, self._warner(entry))
                 demand_expectation(protocol, expectation.name, entry, self._say)
                 expectations.append(expectation)
-            except KeyProblem as problem:
-                self._say(entry, problem.text)
             except ValueProblem as problem:
-                self._say(entry, problem.text, problem.offset)
+                self._say(entry, problem.text, None if isinstance(problem, KeyProblem) else problem.offset)
         return tuple(expectations)
+
+    def tell_what_can_never_be(self, scenario: Scenario) -> None:
+        for expectation, (_, entry) in zip(scenario.expectations, self._indexed("expect"), strict=True):
+            if why := why_never(expectation, scenario):
+                self._say(entry, f"{entry.key} can never be so: {why}", severity="warning")

@@ -1,7 +1,7 @@
 """What only a simulated run heeds: the seed, the network's behaviour, and faults that no replica injects itself."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -70,6 +70,8 @@ OPTIONS: Mapping[str, Option] = {
     "real_signatures": Option((), "Ed25519, and not the stand-in that nobody inside can forge"),
 }  # fmt: skip
 SINGLE = ("seed", "lose", "duplicate", "flip", "until", "message_limit")  # with one number, which the field of that name takes
+ONCE = (*SINGLE, "delay")  # of which the last counts
+SPANS = ("cut", "hold", "pause", "power_cut")  # whose last two arguments are when it begins and when it ends
 FORMS = {"number": "n", "bytes": "bytes", "milliseconds": "ms", "microseconds": "µs", "permille": "‰", "rate": "‰", "process": "replica_i",
          "party": "replica_i", "position": "i", "durable": "replica_i", "disk_fault": "full"}  # fmt: skip
 LIMITS: Mapping[Kind, int] = {
@@ -98,7 +100,12 @@ def parse_simulation(
         kinds = OPTIONS[call.name].arguments
         demand_possible(call.name, call.offset)
         demand_count(call, len(kinds), f"{call.name}({','.join(FORMS[kind] for kind in kinds)})")
-        calls_by_word[call.name].append(tuple(_argument(call, i, kind, replicas, clients) for i, kind in enumerate(kinds)))
+        arguments = tuple(_argument(call, i, kind, replicas, clients) for i, kind in enumerate(kinds))
+        if call.name in SPANS:
+            _demand_order(call, arguments)
+        if any(call.name in ONCE or (call.name == "clock" and each[0] == arguments[0]) for each in calls_by_word[call.name]):
+            warn(f"{call.name} is given again; the last one counts", call.offset)
+        calls_by_word[call.name].append(arguments)
 
     items(text, item, "options", warn, tell)
     last = {word: calls[-1] for word, calls in calls_by_word.items() if calls}
@@ -118,7 +125,7 @@ def parse_simulation(
         amnesias=tuple(Amnesia(*call) for call in calls_by_word["amnesia"]),  # type: ignore[arg-type]
         restarts=tuple(Restart(*call) for call in calls_by_word["restart"]),  # type: ignore[arg-type]
         sync_ends=tuple(SyncEnd(*call) for call in calls_by_word["end_in_sync"]),  # type: ignore[arg-type]
-        power_cuts=tuple(PowerCut(*sorted(map(int, call))) for call in calls_by_word["power_cut"]),
+        power_cuts=tuple(PowerCut(*call) for call in calls_by_word["power_cut"]),  # type: ignore[arg-type]
         disk_faults=tuple(_disk_fault(*call) for call in calls_by_word["disk"]),  # type: ignore[arg-type]
         real_signatures=bool(calls_by_word["real_signatures"]),
     )
@@ -143,6 +150,14 @@ def _argument(call: Call, index: int, kind: Kind, replicas: int, clients: int) -
     if value < LEAST.get(kind, 0):
         raise ValueProblem(f"{call.name}: {value:,} is less than {LEAST[kind]:,}", call.offsets[index])
     return value
+
+
+def _demand_order(call: Call, arguments: Sequence[int | str]) -> None:
+    """Raises ValueProblem where the end is before the beginning, and says how it would be right."""
+    since, until = map(int, arguments[-2:])
+    if until < since:
+        right = f"{call.name}({','.join(map(str, (*arguments[:-2], until, since)))})"
+        raise ValueProblem(f"{call.name} ends at {until:,} ms, before it begins at {since:,} ms; did you mean {right}?", call.offsets[-1])
 
 
 def _disk_fault(process: str, fault: str, at: int) -> DiskFault:
