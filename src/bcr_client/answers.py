@@ -161,7 +161,7 @@ def checked(call: GatewayCall, response: HttpResponse, olympus_key: bytes, seen:
         raise UntrustedAnswer("there is no proof in it", "missing")
     proof, shown = _proof_and_content(call, document["proof"], olympus_key, seen)
     _demand_same(document, shown, proof)
-    failure = _failure_in(shown.results)
+    failure = failure_in(shown.results)
     if failure is not None:
         raise failure
     return proof, shown
@@ -205,7 +205,8 @@ def _demand_same(document: Mapping[str, Any], shown: Shown, proof: Proof) -> Non
             raise UntrustedAnswer(f"the {name} that is told is not the one that is proved", "altered", proof)
 
 
-def _failure_in(results: Sequence[str]) -> NothingHappened | None:
+def failure_in(results: Sequence[str]) -> NothingHappened | None:
+    """What is raised where the results prove that nothing of these operations has happened."""
     for text in results:
         result = json_in(text)
         error = result.get("error") if isinstance(result, dict) else None
@@ -214,5 +215,5 @@ def _failure_in(results: Sequence[str]) -> NothingHappened | None:
             there = "there is no value" if version is None else f"the version is {tuple(version)}"
             return ConditionFailed(f"the condition does not hold: {there}", None if version is None else tuple(version))
         if error not in (None, "aborted"):
-            return Refused(f"not possible: {error}", is_proved=True)
+            return Refused(store_operations.WHY_NOT.get(str(error), f"not possible: {error}"), is_proved=True)
     return None

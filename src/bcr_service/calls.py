@@ -6,7 +6,7 @@ from typing import Any
 
 from bcr.objects import store_operations
 from bcr.objects.operation import Operation
-from bcr.objects.store_operations import Condition, NoOperation, demand_key, value_of
+from bcr.objects.store_operations import WHY_NOT, Condition, NoOperation, demand_key, value_of
 from bcr_client.json_values import text_of, with_numbers_as_written
 from bcr_service.preconditions import etag
 from bcr_service.problems import Problem
@@ -14,10 +14,13 @@ from bcr_service.whole_numbers import number_in
 
 Place = tuple[int, int, int]
 
-NOT_VALID = "The request is not valid"  # the texts of the key-value assignment that this dialect is from
+POSTED = '{"type": "PUT", "value": ["a"]} or {"type": "APPEND", "value": "b"}'
+ANY_JSON = "PUT /keys/{key} and POST /transactions take any JSON"
+NOT_VALID = "The request is not valid"  # the texts of the key-value assignment that these calls are from
 TYPE_NOT_CORRECT = "The request type is not correct"
 VALUE_NOT_VALID = "The request value is not valid"
 MOST_OPERATIONS = 100  # of a transaction
+STATUS_OF = {"kind": 409, "too large": 413, "malformed": 400}  # what the store says in place of an outcome -> what HTTP does
 
 
 def checked_key(key: str) -> str:
@@ -44,20 +47,26 @@ def delete(key: str, condition: Condition) -> Operation:
 
 
 def posted(key: str, body: bytes, condition: Condition) -> Operation:
-    """`{"type": "PUT", "value": [text, …]}` or `{"type": "APPEND", "value": text}`. Raises Problem, with the assignment's texts."""
-    asked = _read(body)
+    """`{"type": "PUT", "value": [text, …]}` or `{"type": "APPEND", "value": text}`.
+
+    Raises Problem, which has the assignment's text as `error` beside a sentence that says more.
+    """
+    try:
+        asked = _read(body)
+    except Problem as problem:
+        raise Problem(400, problem.detail, error=NOT_VALID) from problem
     if not isinstance(asked, dict) or set(asked) != {"type", "value"}:
-        raise Problem(400, NOT_VALID)
+        raise Problem(400, f"expected an object with type and value, as {POSTED}", error=NOT_VALID)
     value = asked["value"]
     if asked["type"] == "PUT":
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise Problem(400, VALUE_NOT_VALID)
+            raise Problem(400, f"PUT by POST takes a list of strings; {ANY_JSON}", error=VALUE_NOT_VALID)
         return store_operations.put(checked_key(key), _text_of(value), condition)
     if asked["type"] == "APPEND":
         if not isinstance(value, str):
-            raise Problem(400, VALUE_NOT_VALID)
+            raise Problem(400, f"APPEND takes a string; {ANY_JSON}", error=VALUE_NOT_VALID)
         return store_operations.append(checked_key(key), _text_of(value), condition)
-    raise Problem(400, TYPE_NOT_CORRECT)
+    raise Problem(400, "the type is PUT or APPEND", error=TYPE_NOT_CORRECT)
 
 
 def listing(query: Mapping[str, str]) -> Operation:
@@ -116,7 +125,7 @@ def _read(body: bytes) -> Any:
     try:
         return with_numbers_as_written(text)
     except (ValueError, RecursionError) as error:
-        raise Problem(400, NOT_VALID) from error
+        raise Problem(400, f"the body cannot be read: {error}") from error
 
 
 def _text_of(value: Any) -> str:
@@ -145,11 +154,7 @@ def _problem(told: Mapping[str, Any], number: int) -> Problem:
     what = told["error"]
     if what == "condition":
         return condition_failed(told["version"], number)
-    if what == "kind":
-        return Problem(409, "only to a list, or a string to a string, can something be appended", operation=number)
-    if what == "too large":
-        return Problem(413, "more than a value, or an answer, may have", operation=number)
-    return Problem(400, NOT_VALID, operation=number)
+    return Problem(STATUS_OF.get(what, 400), WHY_NOT.get(what, f"not possible: {what}"), operation=number)
 
 
 def condition_failed(there: Sequence[int] | None, number: int = 0) -> Problem:

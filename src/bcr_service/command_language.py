@@ -9,7 +9,7 @@ import msgspec
 
 from bcr.scenario.diagnostics import nearest
 from bcr_client import Refused
-from bcr_client.json_values import json_in, json_of
+from bcr_client.json_values import escaped, json_in, json_of
 
 
 class NotUnderstood(ValueError):
@@ -59,6 +59,8 @@ OF_LABORATORY = {"kill": "kill", "fail": "kill", "failProcess": "kill", "pause":
 # Command -> how it is asked for, and below which path of /admin.
 OF_MEMBERS = {"addServer": ("PUT", "members"), "removeServer": ("DELETE", "members"), "transfer": ("PUT", "leader")}
 AS_TYPED = {"fault", "partition"}  # whose value is no value of the store
+BEGINNINGS = ("{", "[", "(", "'", '"')  # of literals, and of hardly any text that is meant as it stands
+SHOWN = 40  # characters of a value that is told of
 OPTIONAL = {"keys": 1, "proof": 1, "fixLink": 2}  # so many words more
 
 
@@ -68,6 +70,7 @@ class Command(msgspec.Struct, frozen=True):
     name: str
     words: tuple[str, ...] = ()
     value: Any = None
+    doubt: str = ""  # what is told of the value before it is written, where it may not be what was meant
 
 
 def understood(line: str) -> Command | None:
@@ -85,7 +88,7 @@ def understood(line: str) -> Command | None:
             words.append(word)
         if not rest.strip():
             raise NotUnderstood(f"expected {form.written}")
-        return Command(name, tuple(words), rest if name in AS_TYPED else value_of(rest))
+        return Command(name, tuple(words), rest) if name in AS_TYPED else with_value(name, tuple(words), rest)
     words = []
     while rest.strip():
         word, rest = _first_word(rest, form)
@@ -132,6 +135,18 @@ def value_of(text: str) -> Any:
     if refusal is not None:
         raise NotUnderstood(f"a store keeps JSON, and {text[:40]} is none: {refusal}") from refusal
     return text
+
+
+def with_value(name: str, words: tuple[str, ...], text: str) -> Command:
+    """The command with the value that was typed. Raises NotUnderstood."""
+    value = value_of(text)
+    is_in_doubt = value == text and text.lstrip().startswith(BEGINNINGS)
+    doubt = f"{_cut(text)} begins as a literal and is none, so the text itself is the value" if is_in_doubt else ""
+    return Command(name, words, value, doubt)
+
+
+def _cut(text: str) -> str:
+    return escaped(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
 
 def helped(names: Sequence[str] = tuple(FORMS)) -> str:

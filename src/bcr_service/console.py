@@ -20,7 +20,7 @@ from bcr_client.json_values import escaped, shown
 from bcr_client.proof import in_words, key_of
 from bcr_client.wire import context_for, place_of
 from bcr_run import output
-from bcr_service.command_language import FORMS, OF_LABORATORY, OF_MEMBERS, Command, NotUnderstood, checked, helped, understood, value_of
+from bcr_service.command_language import FORMS, OF_LABORATORY, OF_MEMBERS, Command, NotUnderstood, checked, helped, understood, with_value
 from bcr_service.proof_in_words import KEY_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -131,6 +131,8 @@ class ConsoleSession:
             found = self._store.get_versioned(words[0])
             self._say("no value" if found is None else shown(found.value))
             return NOTHING if found is None else DONE
+        if command.doubt:
+            output.complain(f"bcr {name}: {command.doubt}")
         if name in ("put", "append"):
             version = self._store.put(words[0], command.value) if name == "put" else self._store.append(words[0], command.value)
             self._say("version {}.{}.{}".format(*version))
@@ -225,7 +227,7 @@ def command_main(name: str, arguments: list[str]) -> int:
     try:
         if has_value and len(options.words) != 2:
             raise NotUnderstood(f"expected {FORMS[name].written}")
-        command = Command(name, (options.words[0],), value_of(options.words[1])) if has_value else Command(name, tuple(options.words))
+        command = with_value(name, (options.words[0],), options.words[1]) if has_value else Command(name, tuple(options.words))
         if not has_value:
             checked(command)
         access = access_of(options)

@@ -78,7 +78,7 @@ class Node:
             operation = calls.posted(key_in(request), body, None)
             await self._asking.ask((operation,), LIMIT_MS)
         except Problem as problem:
-            text = problem.detail if problem.status != 409 else calls.VALUE_NOT_VALID
+            text = calls.VALUE_NOT_VALID if problem.status == 409 else str(problem.more.get("error", problem.detail))
             return self._response_of(400 if problem.status == 409 else problem.status, text)
         except ClientDisconnect:
             return self._response_of(400, calls.NOT_VALID)

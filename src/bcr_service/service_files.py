@@ -144,6 +144,19 @@ def read_service(path: Path) -> ServiceFile:
     return parse_service(text, source, cluster)
 
 
+def is_service(path: Path) -> bool:
+    """Whether the file has a key that service files alone have: a listener, `join`, files, or `protocol = chain`. Raises OSError."""
+    if path.suffix.lower() != ".config" or not path.is_file() or path.stat().st_size > MAX_BYTES:
+        return False
+    entries, _ = entries_of(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    for entry in entries:
+        found = KEY.fullmatch(entry.key)
+        name = found[1].lower() if found else ""
+        if name in (*LISTENERS, *FILES, JOIN) or (name == "protocol" and entry.value.lower() == "chain"):
+            return True
+    return False
+
+
 def parse_service(text: str, source: str, cluster: Sequence[Listener] = ()) -> ServiceFile:
     """The service in a file's text; `source` is its name, `cluster` servers of distraft that are named elsewhere. Raises ScenarioError."""
     entries, _ = entries_of(text, source)

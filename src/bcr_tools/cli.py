@@ -226,7 +226,7 @@ COMMANDS: Mapping[str, tuple[Callable[[list[str]], int], str]] = {
     "delete": (_asking("delete"), "remove a value from a service"),
     "keys": (_asking("keys"), "list the keys of a service"),
     "status": (_asking("status"), "tell how a service is"),
-    "check": (_check, "read scenario files and say what is wrong with them"),
+    "check": (_check, "read scenario or service files and say what is wrong with them"),
     "show": (_show, "tell the story of a run, and make its page; without RUN the latest"),
     "scenarios": (_scenarios, "run all scenarios of config/ and hold testing.txt against them"),
     "atlas": (_atlas, "run every fault, and hold its outcome against what the protocol prescribes"),

@@ -563,7 +563,9 @@ def test_what_ends_before_it_begins_is_told_with_what_would_be_right(call, right
 
 
 def test_what_begins_as_it_ends_is_no_mistake():
-    assert read(f"{START}{WORKLOAD}simulation = cut(replica_0,replica_1,9,9)\n")[0].simulation.cuts == (Cut("replica_0", "replica_1", 9, 9),)
+    assert read(f"{START}{WORKLOAD}simulation = cut(replica_0,replica_1,9,9)\n")[0].simulation.cuts == (
+        Cut("replica_0", "replica_1", 9, 9),
+    )
 
 
 @pytest.mark.parametrize("call", ["seed(1)", "delay(1,2)", "until(3)", "message_limit(2000)"])

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from bcr.objects import store_operations as operations
+from bcr_client import Refused
+from bcr_client.answers import failure_in as failure_by_proof
 from bcr_service import calls
 from bcr_service.preconditions import LOOK_FIRST, preconditions_in
 from bcr_service.problems import Problem
@@ -28,8 +30,18 @@ def told(call, *arguments):
         (["PUT", "a"], "The request is not valid"),
     ],
 )
-def test_the_assignments_errors_are_in_its_words(body, text):
-    assert told(calls.posted, "k", json.dumps(body).encode(), None) == (400, text)
+def test_the_assignments_errors_are_in_its_words_beside_a_sentence_that_says_more(body, text):
+    with pytest.raises(Problem) as problem:
+        calls.posted("k", json.dumps(body).encode(), None)
+    assert (problem.value.status, problem.value.more) == (400, {"error": text})
+    assert text not in problem.value.detail and ("PUT" in problem.value.detail or "APPEND" in problem.value.detail)
+
+
+def test_a_body_that_is_no_json_is_no_valid_request_of_the_assignment():
+    with pytest.raises(Problem) as problem:
+        calls.posted("k", b"{bad", None)
+    assert (problem.value.status, problem.value.more) == (400, {"error": "The request is not valid"})
+    assert problem.value.detail.startswith("the body is no value: expected JSON")
 
 
 def test_the_assignments_operations_are_put_and_append():
@@ -112,6 +124,15 @@ def test_a_transaction_has_a_limit():
 )
 def test_each_failure_has_its_status(results, status):
     assert calls.failure_in(results).status == status
+
+
+@pytest.mark.parametrize("code", ["kind", "too large", "malformed"])
+def test_what_the_store_refuses_is_said_in_one_sentence_by_gateway_and_client(code):
+    result = json.dumps({"error": code}, separators=(",", ":"))
+    with pytest.raises(Refused) as refused:
+        raise failure_by_proof([result])
+    assert str(refused.value) == calls.failure_in([result]).detail == operations.WHY_NOT[code]
+    assert refused.value.is_proved
 
 
 def test_a_value_is_told_from_its_version_whatever_stands_in_it():

@@ -50,6 +50,26 @@ def test_what_is_no_command_is_told_with_what_would_be(line):
     assert str(problem.value)
 
 
+@pytest.mark.parametrize("text", ["{bad", "[draft] of a letter", "'half", '"a" b', "(hello)"])
+@pytest.mark.parametrize("name", ["put", "append"])
+def test_of_a_text_that_begins_as_a_literal_and_is_none_it_is_said_that_it_is_taken_as_it_stands(name, text, at, capsys):
+    command = understood(f"{name} x {text}")
+    assert (command.value, command.doubt) == (text, f"{text} begins as a literal and is none, so the text itself is the value")
+    assert console.command_main(name, [*at, f"doubtful {text}", text]) == 0
+    assert capsys.readouterr().err == f"bcr {name}: {command.doubt}\n"
+
+
+@pytest.mark.parametrize("text", ["5", "{'a': 1}", '{"a": null}', "'quoted'", "star wars", "2026-11-28", "-", "it's"])
+def test_of_other_values_nothing_is_said(text):
+    assert understood(f"put x {text}").doubt == ""
+
+
+def test_an_append_that_is_refused_is_told_in_words(at, capsys):
+    assert console.command_main("put", [*at, "number", "5"]) == 0
+    assert console.command_main("append", [*at, "number", "1"]) == 1
+    assert capsys.readouterr().err == "bcr append: only to a list, or a string to a string, can something be appended\n"
+
+
 def test_the_help_has_every_command():
     assert all(form.written in helped() for form in FORMS.values())
 

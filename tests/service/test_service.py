@@ -67,7 +67,8 @@ def test_the_assignments_lists_are_written_and_read(service):
     assert service.ask("POST", "/keys/l", b'{"type": "APPEND", "value": "b"}')[0] == 204
     assert body_of(service.ask("GET", "/keys/l")) == ["a", "b"]
     wrong = service.ask("POST", "/keys/l", b'{"type": "APPEND", "value": 5}')
-    assert (wrong[0], body_of(wrong)["detail"]) == (400, "The request value is not valid")
+    assert (wrong[0], body_of(wrong)["error"]) == (400, "The request value is not valid")
+    assert body_of(wrong)["detail"] == "APPEND takes a string; PUT /keys/{key} and POST /transactions take any JSON"
     assert wrong[1]["content-type"] == "application/problem+json"
 
 

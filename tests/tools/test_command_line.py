@@ -4,7 +4,10 @@ import sys
 
 import pytest
 
+from bcr.scenario import parse_scenario
+from bcr.scenario.keys import OF_SERVICES
 from bcr_run.run_folder import LATEST
+from bcr_service.service_files import FILES, JOIN, LISTENERS
 from bcr_sim import bugs
 from bcr_tools import blame, chain_log, checking, cli, read, record_reading, soak, testing, verify
 
@@ -48,6 +51,39 @@ def test_files_that_cannot_be_read_are_bad_input_and_the_others_are_still_read(c
     assert captured.out.startswith("first_run.config: t = 1")
 
 
+@pytest.mark.parametrize("name", ["service.config", "deploy/keyvalue.config"])
+def test_a_service_file_is_read_as_one(name, capsys):
+    assert checking.main([name]) == 0
+    said = capsys.readouterr()
+    assert (said.err, said.out.startswith(f"{name}: a service, for ./bcr serve: t = ")) == ("", True)
+    assert "gateway[0] = 127.0.0.1:8080" in said.out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gateway[0] = 127.0.0.1:0\nnum_client = 2\n", "2:1: error: num_client: the clients of a service are its gateways"),
+        ("protocol = chain\nhead_timeot = 5\n", "2:1: warning: unknown key head_timeot is ignored; did you mean head_timeout?"),
+        ("keyvalue[0] = here\n", "1:1: error: keyvalue[0]: expected host:port"),
+        ("token_file = nowhere\n", "1:1: error: token_file: "),
+        ("gateway[0] = 127.0.0.1:0\ntoken_file = token\n", "token: a token is one line of 16 to 256 printable characters"),
+    ],
+)
+def test_what_serve_would_refuse_or_warn_of_check_tells(text, said, tmp_path, capsys):
+    (tmp_path / "x.config").write_text(text)
+    (tmp_path / "token").write_text("short")
+    (tmp_path / "token").chmod(0o600)
+    status = checking.main([str(tmp_path / "x.config")])
+    assert said in capsys.readouterr().err
+    assert status == (0 if "warning" in said else 2)
+
+
+def test_a_scenario_is_told_which_of_its_keys_are_those_of_services(tmp_path):
+    assert {*LISTENERS, *FILES, JOIN} == set(OF_SERVICES)
+    _, [warning] = parse_scenario("t = 1\nnum_client = 1\nworkload[0] = get('k')\ngateway[0] = 127.0.0.1:8080\n", "x.config")
+    assert warning.text == "unknown key gateway is ignored; it is one of service files, which ./bcr serve reads"
+
+
 # -- what cannot be done is said before anything is
 
 
@@ -84,9 +120,7 @@ def test_no_bug_of_that_name_is_bad_input_that_names_the_nearest(protocol, known
     assert known in said.err
 
 
-@pytest.mark.parametrize(
-    ("name", "command", "names_it"), [("log", chain_log, False), ("verify", verify, True), ("blame", blame, True)]
-)
+@pytest.mark.parametrize(("name", "command", "names_it"), [("log", chain_log, False), ("verify", verify, True), ("blame", blame, True)])
 def test_where_there_are_no_runs_that_is_said(name, command, names_it, tmp_path, monkeypatch, capsys):
     for module in (chain_log, record_reading):
         monkeypatch.setattr(module, "default_log_base", lambda: tmp_path)

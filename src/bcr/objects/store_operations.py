@@ -9,6 +9,7 @@ A condition is `*`, which always holds, `absent`, or a version `configuration.sl
 
 import json
 import re
+from collections.abc import Mapping
 from typing import NoReturn
 
 from bcr.objects.operation import Operation
@@ -28,6 +29,14 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(r"[\[\]{}]")
 
 Condition = str | Place | None  # ABSENT, the version that is there, or None where any will do
+
+
+# What a result says in place of an outcome -> the same for people. `condition` and `aborted` are told with what they are about.
+WHY_NOT: Mapping[str, str] = {
+    "kind": "only to a list, or a string to a string, can something be appended",
+    "too large": "more than a value, or an answer, may have",
+    "malformed": "the store has no such operation, or its key, its value or its condition is none",
+}
 
 
 class NoOperation(ValueError):

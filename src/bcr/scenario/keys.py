@@ -6,6 +6,7 @@ Numbers stand in `bcr.scenario.values`, what is expected in `bcr.scenario.expect
 
 from collections.abc import Mapping
 
+from bcr.scenario.diagnostics import nearest
 from bcr.scenario.protocols import PROTOCOLS
 from bcr.scenario.values import NUMBERS, Range
 from bcr.signed.authentication import KINDS
@@ -54,3 +55,10 @@ INDEXED: Mapping[str, str] = {
 COUNTERS = Range(0, 0, 1, "the number that message counters start at in this file")
 INDICES = Range(0, 0, 1, "the number that clients and positions of replicas start at in this file")
 VALID_KEYS = [*NUMBERS, *TEXTS, *INDEXED, "counters_start_at", "indices_start_at", "expect"]
+OF_SERVICES = ("gateway", "distraft", "keyvalue", "zatt", "join", "tls_certificate", "tls_key", "token_file", "cookie_file")
+
+
+def why_unknown(key: str) -> str:
+    """What to tell of a key that scenario files do not have."""
+    hint = "it is one of service files, which ./bcr serve reads" if key.lower() in OF_SERVICES else nearest(key, VALID_KEYS)
+    return f"unknown key {key} is ignored; {hint}"

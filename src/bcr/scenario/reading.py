@@ -28,7 +28,7 @@ from bcr.scenario.grammar import (
     parse_pairs,
     unit_hint,
 )
-from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS
+from bcr.scenario.keys import CHOICES, COUNTERS, INDICES, VALID_KEYS, why_unknown
 from bcr.scenario.protocols import PROTOCOLS, RAFT, SHUTTLE, WORDS, Protocol
 from bcr.scenario.server_changes import parse_servers
 from bcr.scenario.simulation import parse_simulation
@@ -112,12 +112,12 @@ class _Reading:
             if word is None or SYNONYMS.get(word[0].lower(), word[0].lower()) in VALID_KEYS:
                 self._say(entry, f"not a name: {entry.key!r}")
             else:
-                self._say(entry, f"unknown key {entry.key} is ignored; {nearest(entry.key, VALID_KEYS)}", severity="warning")
+                self._say(entry, why_unknown(entry.key), severity="warning")
             return
         key, opening, inside, closing = match.groups()
         name = SYNONYMS.get(key.lower(), key.lower())
         if name not in VALID_KEYS:
-            self._say(entry, f"unknown key {key} is ignored; {nearest(key, VALID_KEYS)}", severity="warning")
+            self._say(entry, why_unknown(key), severity="warning")
             return
         if name != key:
             self._say(entry, f"{key} is read as {name}", severity="warning")
