@@ -131,3 +131,8 @@ def test_the_example_from_python_gives_a_verdict_and_the_results(tmp_path):
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("pass () ")
     assert "'OK', 'star'" in run.stdout
+
+
+def test_the_sample_of_the_front_page_has_a_path_as_a_run_prints_it():
+    [path] = re.findall(r"logs and result\.json: (\S+)", README)
+    assert Path(path).is_absolute()
