@@ -10,6 +10,7 @@ import msgspec
 _PAIR = re.compile(r'([A-Za-z_0-9]+)=("(?:[^"\\]|\\.)*"|[^ "]*)(?: |$)')
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
 _SECOND_DIGITS = len("time=2026-11-26T07:29:44")
+YEARS = range(1970, 2262)  # whose nanoseconds since 1970 are counted in 64 bits
 
 # What happens all the time; whatever else a log tells is a moment of the run.
 ROUTINE = frozenset({"sent", "received", "executed", "case", "accepted", "ignored", "dropped", "contents", "operations",
@@ -42,12 +43,14 @@ class Clock:
         self._second_ns = 0
 
     def read(self, line: str) -> int | None:
-        """Nanoseconds since 1970; None where the line does not begin with a time."""
+        """Nanoseconds since 1970; None where the line does not begin with a time, or with one that no clock shows."""
         text = line[:_SECOND_DIGITS]
         if text != self._text:
             try:
                 at = datetime.fromisoformat(text.removeprefix("time=") + "+00:00")
             except ValueError:
+                return None
+            if at.year not in YEARS:
                 return None
             self._text, self._second_ns = text, int(at.timestamp()) * 1_000_000_000
         digits = line[_SECOND_DIGITS + 1 : _SECOND_DIGITS + 7]

@@ -98,12 +98,11 @@ def write_whole(data: bytes, path: Path, follows_links: bool = True) -> list[str
 
     In a folder that a stranger has made no link is followed: the file takes its place.
     """
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}.{os.urandom(6).hex()}.draft")  # another one may write the same file just now
     try:
         if path.exists() and not path.is_file() and (follows_links or not path.is_symlink()):
             path.write_bytes(data)  # a pipe or a device, in whose place no file may be put
             return []
-        draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
         os.replace(draft, path.resolve() if follows_links else path)

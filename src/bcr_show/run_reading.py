@@ -22,6 +22,7 @@ from bcr_show.windows import MOST_ASKED, Window, choose, is_in, lines_in
 MOST_MOMENTS = 3_000  # that are kept; of more the first of each process and kind
 MOST_OF_A_KIND = 200
 LONGEST_LINE = 20_000  # characters that are read of a line: what is longer stands in the log
+UNFOLLOWED = "result.json tells of none, as where something could not be written: the logs may lack what happened"
 
 
 class NoRun(Exception):
@@ -135,9 +136,16 @@ def read_result(folder: Path) -> tuple[Mapping[str, Any], RunRecord | None]:
 
 
 def figure_of(folder: Path, result: Mapping[str, Any], record: RunRecord | None, most_kept: int = MOST_KEPT) -> Followed | None:
-    """What Figure 1 of the paper says to the steps in the logs; None where it is not of the run's protocol, or there is no result."""
+    """What Figure 1 of the paper says to the steps in the logs; None where it is not of the run's protocol, or there is no result.
+
+    Where the run itself looked for no steps, its logs may lack some, and what is left of them would be held against those who wrote it.
+    """
     follow = FIGURES.get(result.get("protocol", ""))
-    return follow(folder, result, () if record is None else record.faulty_clients, most_kept) if follow and "settings" in result else None
+    if follow is None or "settings" not in result:
+        return None
+    if "figure" not in result:
+        return Followed(0, unknown=UNFOLLOWED)
+    return follow(folder, result, () if record is None else record.faulty_clients, most_kept)
 
 
 def first_request_ns(record: RunRecord | None, result: Mapping[str, Any]) -> int | None:

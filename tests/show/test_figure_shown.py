@@ -62,6 +62,23 @@ def test_the_page_lists_the_steps(lying_tail, shown):
     assert "and Figure 1 allows each" in text and "become immutable" in text
 
 
+def test_of_a_run_whose_logs_were_cut_short_nobody_is_accused(copied, shown, capsys):
+    """As a full disk cuts them: Olympus's log ends before it issues the next configuration, and the run looked for no steps."""
+    log = copied / "olympus.log"
+    lines = log.read_text().splitlines(keepends=True)
+    [*_, last] = [place for place, line in enumerate(lines) if "event=issued" in line]
+    log.write_text("".join(lines[:last]))
+    assert show.main(["--conformance", str(copied)]) == 1
+    result = json.loads((copied / "result.json").read_text())
+    del result["figure"]
+    (copied / "result.json").write_text(json.dumps(result))
+    capsys.readouterr()
+    assert show.main(["--conformance", str(copied)]) == 2
+    assert "no steps of Figure 1: result.json tells of none" in capsys.readouterr().out
+    page = shown(copied)
+    assert not page.of_class("forbidden") and "Figure 1 forbids" not in page.text
+
+
 def test_logs_without_steps_hold_none(copied, capsys):
     for log in copied.glob("*.log"):
         log.write_text("")

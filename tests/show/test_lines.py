@@ -31,6 +31,8 @@ def test_times_are_read_to_the_microsecond_and_what_is_none_is_none():
     assert clock.read("time=1970-01-01T00:00:01.000002+00:00 process=a event=b") == 1_000_002_000
     assert clock.read("time=1970-01-01T00:00:01.5 process") is None
     assert clock.read("Traceback (most recent call last):") is None
+    assert clock.read("time=9999-01-01T00:00:01.000002+00:00 process=a event=b") is None
+    assert clock.read("time=0001-01-01T00:00:01.000002+00:00 process=a event=b") is None
     assert clock.read("") is None
 
 

@@ -188,6 +188,16 @@ def test_a_damaged_file_costs_what_it_told_and_no_more(copied, shown, name, dama
 # -- long runs
 
 
+@pytest.mark.parametrize("year", ["9999", "0001"])
+def test_lines_of_a_time_that_no_clock_shows_are_counted_as_unread(copied, shown, year):
+    before = read_run(copied).unread
+    with open(copied / "client_0.log", "a") as log:
+        log.write(f"time={year}-01-01T00:00:00.000000+00:00 process=client_0 event=sent\n")
+        log.write(f"time={year}-01-01T00:00:00.000000+00:00 process=client_0 event=settings\n")
+    assert read_run(copied).unread == before + 2
+    shown(copied)
+
+
 def test_a_long_run_says_what_is_not_drawn_and_a_window_of_it_is_drawn_whole(copied, shown, monkeypatch):
     monkeypatch.setattr("bcr_show.windows.MOST_LINES", 40)
     monkeypatch.setattr("bcr_show.windows.ENDS_NS", 1_000_000)
