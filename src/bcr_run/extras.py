@@ -75,5 +75,5 @@ def _install(extra: str) -> None:
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""

@@ -1,15 +1,18 @@
 """What the commands print, and what becomes of it where it cannot be printed: one line at the most, and no traceback.
 
-A reader that has gone away, as `head` does, has read enough. What is still printed goes nowhere, and the command goes on
-to its own end. Standard error says when an output is full or broken. Letters that the encoding of an output lacks are
+A reader that has gone away, as `head` does, has read enough. A run, a service and a node go on all the same, and what they still
+print, by `tell` and `complain`, goes nowhere; other commands end there. Standard error says when an output is full or broken. Letters that the encoding of an output lacks are
 written as escapes.
 """
 
-import os
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
+
+from bcr_runtime.unread_output import abandon
+
+__all__ = ["CUT_OFF", "UNPRINTED", "Terminal", "abandon", "complain", "flushed", "prepare", "tell"]
 
 UNPRINTED = 2  # the exit status of a command whose output was lost
 CUT_OFF = 141  # what a shell makes of a command that ended because nobody read on
@@ -33,23 +36,23 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def abandon(stream: Any) -> None:
-    """From now on what is written to the stream goes nowhere, so that Python's own last flush finds nothing wrong."""
+def tell(text: str) -> None:
+    """A line on standard output, at once; never raises, whether somebody reads it or not."""
     try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-        stream.flush()
-    except (OSError, ValueError, AttributeError):
-        pass  # it was closed, or never a file
+        print(text, flush=True)
+    except OSError as error:
+        abandon(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            complain(f"bcr: standard output cannot be written: {error.strerror}")
 
 
 def complain(text: str) -> None:
-    """A line on standard error, where there is one."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        abandon(sys.stderr)
+    """A line on standard error, where there is one; never raises."""
+    if sys.stderr is not None:  # else it would go to standard output
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            abandon(sys.stderr)
 
 
 def flushed(status: int) -> int:

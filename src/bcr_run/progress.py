@@ -1,12 +1,15 @@
 """What a user sees while a run goes on: a bar on a terminal, a line now and then elsewhere."""
 
+import sys
 import time
 from collections.abc import Sequence
+from typing import IO, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from bcr_run.output import Terminal
+from bcr_runtime.unread_output import Unread
 
 LINE_INTERVAL_S = 5.0
 
@@ -17,7 +20,7 @@ class Progress:
     def __init__(self, name: str, total: int) -> None:
         self.name = name
         self.total = total
-        self._console = Terminal(stderr=True)
+        self._console = Terminal(file=cast(IO[str], Unread(sys.stderr)))  # a run comes to its end whoever looks on
         self._bar: Bar | None = None
         self._due_s = time.monotonic() + LINE_INTERVAL_S
         self._waiting_for: list[str] = []

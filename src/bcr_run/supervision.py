@@ -14,6 +14,8 @@ from typing import IO
 
 import psutil
 
+from bcr_run.output import complain
+
 TICK_S = 0.2
 PATIENCE_S = 10.0  # for the command to end when it is asked to
 BUSY = (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)  # on a processor or waiting for one, or for a disk
@@ -81,7 +83,7 @@ def supervise(
     killed. In every case its descendants have ended too. Where we are killed ourselves the command is asked
     to end, unless it sees to that itself (`ends_with_us`).
     """
-    with _noted_signals() as noted:
+    with noted_signals() as noted:
         deadline_s = time.monotonic() + limit_s
         ending_of: _Ending | None = None
         process = subprocess.Popen(
@@ -109,19 +111,26 @@ def supervise(
 
 
 @contextlib.contextmanager
-def _noted_signals() -> Iterator[list[signal.Signals]]:
-    """Signals that ask to end are noted, not raised, so that a second one cannot disturb the ending.
+def noted_signals() -> Iterator[list[signal.Signals]]:
+    """Signals that ask to end are noted, not raised, so that a second one cannot disturb the ending."""
+    noted: list[signal.Signals] = []
+    with heeded_signals(noted.append):
+        yield noted
+
+
+@contextlib.contextmanager
+def heeded_signals(heed: Callable[[signal.Signals], object]) -> Iterator[None]:
+    """Within it `heed` is called with each signal that asks to end; of signals the main thread alone is told.
 
     What is ignored stays so: SIGHUP under nohup, SIGINT in a shell's background.
     """
-    noted: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield
         return
     asking = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    earlier_handlers = {number: signal.signal(number, lambda each, _: noted.append(signal.Signals(each))) for number in asking}
+    earlier_handlers = {number: signal.signal(number, lambda each, _: heed(signal.Signals(each))) for number in asking}
     try:
-        yield noted
+        yield
     finally:
         for number, handler in earlier_handlers.items():
             signal.signal(number, handler)
@@ -185,7 +194,7 @@ def _end(process: "subprocess.Popen[bytes]", family: set[psutil.Process], ending
         if not family:
             return
         psutil.wait_procs(family, timeout=TICK_S)
-    print(f"bcr: could not end {', '.join(str(member.pid) for member in family)}", file=sys.stderr)
+    complain(f"bcr: could not end {', '.join(str(member.pid) for member in family)}")
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -20,7 +20,7 @@ import msgspec
 
 from bcr.stable.disk import DiskError
 from bcr_run import output
-from bcr_run.supervision import end_with_us
+from bcr_run.supervision import end_with_us, heeded_signals
 from bcr_runtime.data_folder import claim_host_folder, descriptors
 from bcr_runtime.host_certificates import TLS_VARIABLE
 from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, EMPLOYED_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     cookie = options.cookie_file.read_bytes()
     environment = {**os.environ, COOKIE_VARIABLE: str(options.cookie_file.absolute()), DISKS_VARIABLE: str(data)}
     environment[GATEWAY_FILES_VARIABLE] = msgspec.json.encode(files).decode()
-    print(f"bcr node: {name}, disks in {data}, for the service at {options.join}; Ctrl-C or SIGTERM ends it", flush=True)
+    output.tell(f"bcr node: {name}, disks in {data}, for the service at {options.join}; Ctrl-C or SIGTERM ends it")
     with _asked_to_end() as asked:
         complaints = _Complaints()
         while not asked.is_set():
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int:
                     asked.wait(0.1)
                     if employment.has_begun():
                         complaints.clear()
-                        print(f"bcr node: {name} is a host of the service at {options.join} now", flush=True)
+                        output.tell(f"bcr node: {name} is a host of the service at {options.join} now")
                     if employment.is_overdue():
                         complaints.say(
                             f"the service at {options.join} has begun no work here within {EMPLOYMENT_LIMIT_S:g} s; it is joined anew "
@@ -206,6 +206,5 @@ def _demand_own(host: str) -> str:
 def _asked_to_end() -> Iterator[threading.Event]:
     """An event that is set when a signal asks to end."""
     asked = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: asked.set())
-    yield asked
+    with heeded_signals(lambda _: asked.set()):
+        yield asked

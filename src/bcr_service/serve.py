@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from bcr_run import output
 from bcr_run.launch import settings_of
 from bcr_run.options import formerly
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
+from bcr_run.supervision import noted_signals
 from bcr_runtime.data_folder import demand_room, descriptors, disks_in, open_data_folder
 from bcr_runtime.host_certificates import TLS_VARIABLE
 from bcr_runtime.limited_lines import LimitedLines
@@ -199,7 +200,7 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
         passed.append(meeting.port_to)
         if meeting.tls_folder is not None:
             environment[TLS_VARIABLE] = str(meeting.tls_folder)
-    with _asked_to_end() as asked:
+    with noted_signals() as asked:
         process = subprocess.Popen(
             command,
             cwd=SOURCES,
@@ -221,7 +222,7 @@ def keep(command: Sequence[str], sockets: Sequence[socket.socket], service: Serv
                 meeting.begin()
             if service.join is not None:
                 where += f"; its hosts join it at {service.join}"
-            print(f"bcr serve: {service.scenario.num_replicas} replicas, {where}; Ctrl-C or SIGTERM ends it", flush=True)
+            output.tell(f"bcr serve: {service.scenario.num_replicas} replicas, {where}; Ctrl-C or SIGTERM ends it")
             while not asked and process.poll() is None:
                 time.sleep(0.1)
                 if meeting is not None:
@@ -255,16 +256,3 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-@contextlib.contextmanager
-def _asked_to_end() -> Iterator[list[int]]:
-    """Signals that ask to end are noted, so that a second one does not disturb the ending."""
-    noted: list[int] = []
-    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda each, _: noted.append(each)) for number in asking}
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,6 +14,7 @@ from dacurrent import nodes37
 from dacurrent.downgrade import downgrade
 from dacurrent.language import refusals
 from dacurrent.stock import Stock
+from dacurrent.unread import Unread
 from dacurrent.upgrade import upgrade
 
 
@@ -47,10 +48,10 @@ def _tell_of_problems(module: Stock) -> None:
             parser = module.Parser(filename, args)
             parser.visit(parse(src, filename))
         except SyntaxError as error:
-            sys.stderr.write(f"{error.filename}:{error.lineno}:{error.offset}: SyntaxError: {error.text}")
+            Unread(sys.stderr).write(f"{error.filename}:{error.lineno}:{error.offset}: SyntaxError: {error.text}")
             return None
         if parser.errcnt or parser.warncnt or _is_informed():
-            sys.stderr.write(f"{filename} compiled with {parser.errcnt} errors and {parser.warncnt} warnings.\n")
+            Unread(sys.stderr).write(f"{filename} compiled with {parser.errcnt} errors and {parser.warncnt} warnings.\n")
         return None if parser.errcnt else parser.program
 
     module.daast_from_str = daast_from_str
@@ -114,7 +115,7 @@ def cure_ui(module: Stock) -> None:
         try:
             return compile(upgrade(tree), filename, mode="exec", dont_inherit=True, optimize=_optimize)
         except Exception as error:
-            print(f"{filename}: unable to generate bytecode: {error}", file=sys.stderr)
+            Unread(sys.stderr).write(f"{filename}: unable to generate bytecode: {error}\n")
             return None
 
     module._pyast_to_pycode = to_code

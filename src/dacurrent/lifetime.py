@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from dacurrent import transport
 from dacurrent.limited import PROVOKED
 from dacurrent.stock import Stock
+from dacurrent.unread import Unread
 
 if TYPE_CHECKING:
     from da.common import ProcessId
@@ -220,7 +221,7 @@ def _as_status(code: Any) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFF or int(code != 0)
-    print(code, file=sys.stderr)
+    Unread(sys.stderr).write(f"{code}\n")
     return 1
 
 
@@ -285,6 +286,7 @@ def _dead(pids: AbstractSet[ProcessId]) -> list[ProcessId]:
 
 def cure_api(api: Stock) -> None:
     """Patch `da.api.entrypoint`, which runs a node in the main thread and returns its exit status."""
+    api.stderr = Unread(sys.stderr)  # on which it says that the node ends, before that has ended
     stock = api.entrypoint
 
     def entrypoint() -> int:
@@ -324,7 +326,10 @@ def _node_status(household: _Household, status: int, outcome: int | None) -> int
 
 
 def _obey_signals(exception: type[BaseException]) -> None:
-    """Let the first SIGTERM or SIGINT raise `exception` in the main thread; those that follow find it ending."""
+    """Let the first SIGTERM or SIGINT raise `exception` in the main thread; those that follow find it ending.
+
+    What is ignored stays so, as SIGINT is in a shell's background.
+    """
     owner = os.getpid()
 
     def end(number: int, _frame: object) -> None:
@@ -338,7 +343,8 @@ def _obey_signals(exception: type[BaseException]) -> None:
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, end)
 
 
 def _end_with_parent() -> None:
@@ -432,7 +438,7 @@ def _orphans_of(household: _Household) -> list[int]:
     found = []
     for file in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            if int(file.read_text().rpartition(")")[2].split()[1]) == household.pid:
+            if int(file.read_bytes().rpartition(b")")[2].split()[1]) == household.pid:  # a process may have a name that is no text
                 found.append(int(file.parent.name))
     return sorted(set(found) - own)
 

@@ -1,10 +1,11 @@
-"""No log record for what no handler prints, and a default message size that fits what programs send."""
+"""No log record for what no handler prints, none that fails, and a default message size that fits what programs send."""
 
 import logging
 import sys
 from typing import Any
 
 from dacurrent.stock import Stock
+from dacurrent.unread import let_log_go_on
 
 DEFAULT_MESSAGE_BUFFER_SIZE = 4 << 20
 _STOCK_MESSAGE_BUFFER_SIZE = 4 * 1024
@@ -18,6 +19,8 @@ def cure_common(common: Stock) -> None:
     def setup_logging_for_module(modulename: str, *formats: Any, **rest: Any) -> None:
         stock_setup(modulename, *formats, **rest)
         logger = logging.getLogger(modulename)
+        for handler in logger.handlers:
+            let_log_go_on(handler)
         levels = [handler.level for handler in logger.handlers if not isinstance(handler, logging.NullHandler)]
         if levels:
             # One below: `output` compares with the level itself, and prints only what is above it.

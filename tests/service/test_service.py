@@ -17,7 +17,7 @@ import urllib.request
 
 import psutil
 import pytest
-from serving import FILE, await_ready, command, descriptors, served
+from serving import FILE, Running, await_ready, command, descriptors, served
 
 from bcr_client import Store
 from bcr_runtime.places import SOURCES
@@ -348,6 +348,57 @@ def test_where_the_starter_is_killed_the_service_ends_too(tmp_path):
         while any(map(is_alive, family)) and time.monotonic() < deadline_s:
             time.sleep(0.1)
         assert not [pid for pid in family if is_alive(pid)]
+
+
+@contextlib.contextmanager
+def whose_reader_goes(tmp_path, text, **options):
+    """A service that is ready, and of which nobody has read more than the first line."""
+    (tmp_path / "own.config").write_text(text)
+    process = subprocess.Popen(
+        command(tmp_path / "own.config", "--log-folder", tmp_path / "logs"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path,
+        **options,
+    )  # fmt: skip
+    try:
+        first = process.stdout.readline().decode()
+        process.stdout.close()
+        running = Running(process, re.search(r"http://[^,; ]+", first).group(), first)
+        await_ready(running)
+        yield running
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("text", [FILE, "t = 1\nprotocol = raft\ndurable = off\ngateway[0] = 127.0.0.1:0\n"], ids=["chain", "raft"])
+def test_a_service_whose_reader_has_gone_away_goes_on_and_ends_in_order(tmp_path, text):
+    with whose_reader_goes(tmp_path, text) as running:
+        assert running.ask("PUT", "/keys/a", b"1")[0] == 204
+        family = processes_below(running.process.pid)
+        running.process.terminate()
+        assert running.process.wait(60) == 0
+    assert not [pid for pid in family if is_alive(pid)]
+
+
+def test_a_service_whose_reader_has_gone_away_ends_where_it_cannot_go_on(tmp_path):
+    with whose_reader_goes(tmp_path, FILE) as running:
+        family = processes_below(running.process.pid)
+        [node] = psutil.Process(running.process.pid).children()
+        os.kill(max(node.children(), key=lambda child: child.create_time()).pid, signal.SIGKILL)  # Olympus
+        assert running.process.wait(60) == 1
+    assert not [pid for pid in family if is_alive(pid)]
+
+
+def test_a_service_under_nohup_outlives_its_terminal(tmp_path):
+    options = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    with whose_reader_goes(tmp_path, FILE, **options) as running:
+        running.process.send_signal(signal.SIGHUP)
+        assert running.ask("PUT", "/keys/a", b"1")[0] == 204
+        running.process.terminate()
+        assert running.process.wait(60) == 0
 
 
 def processes_below(pid):

@@ -17,6 +17,7 @@ from bcr_run import allowances, launch, output, scratch
 from bcr_run import supervision as supervising
 from bcr_run.output import Terminal
 from bcr_run.progress import Progress
+from bcr_run.run_folder import write_whole
 from bcr_tools import run
 
 SCENARIO = "t = 1\nnum_client = 1\nworkload[0] = put('é','✓'); get('é')\n"
@@ -379,6 +380,57 @@ def test_progress_hides_no_cursor_that_nobody_would_show_again(monkeypatch):
 def test_output_that_is_closed_needs_no_end(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert output.flushed(0) == 0
+
+
+@pytest.mark.parametrize(("stream", "say"), [("stdout", output.tell), ("stderr", output.complain)])
+def test_what_a_command_that_goes_on_says_goes_nowhere_once_it_cannot_be_written(monkeypatch, stream, say):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as unread:
+        monkeypatch.setattr(sys, stream, unread)
+        say("what nobody reads")
+        say("nor this")
+        assert os.readlink(f"/proc/self/fd/{writing}") == os.devnull
+        unread.flush()
+
+
+def test_an_output_that_is_full_is_told_once_by_a_command_that_goes_on(monkeypatch, capsys):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        output.tell("what nobody reads")
+        output.tell("nor this")
+    assert capsys.readouterr().err == "bcr: standard output cannot be written: No space left on device\n"
+
+
+def test_progress_that_cannot_be_shown_hinders_no_run(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        progress = Progress("name", 10)
+        progress.wait_for(["a node"])
+        progress._due_s = 0
+        progress.show(3)
+        progress.finish()
+
+
+def test_where_standard_error_is_closed_nothing_is_said_on_standard_output(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    output.complain("what nobody hears")
+    assert capsys.readouterr().out == ""
+
+
+def test_of_two_who_write_one_file_at_once_both_succeed(tmp_path, monkeypatch):
+    replace = os.replace
+    file = tmp_path / "index.html"
+
+    def replace_behind_another(draft, path):
+        monkeypatch.setattr(os, "replace", replace)
+        assert write_whole(b"of the other", file) == []
+        replace(draft, path)
+
+    monkeypatch.setattr(os, "replace", replace_behind_another)
+    assert write_whole(b"of the one", file) == []
+    assert file.read_bytes() == b"of the one"
+    assert [each.name for each in tmp_path.iterdir()] == ["index.html"]
 
 
 # -- a full disk

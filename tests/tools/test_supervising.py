@@ -122,7 +122,7 @@ def test_an_interrupt_just_as_the_command_ends_is_not_lost(tmp_path):
 def test_what_was_ignored_stays_ignored():
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
     try:
-        with supervising._noted_signals() as noted:
+        with supervising.noted_signals() as noted:
             signal.raise_signal(signal.SIGHUP)
             signal.raise_signal(signal.SIGTERM)
         assert noted == [signal.SIGTERM]
