@@ -73,9 +73,12 @@ def take_up_host_folder(folder: Path, olympus_key: bytes, current: int) -> str |
     """
     mark = folder / MARK
     try:
-        if not mark.exists() or not (mark.read_text() or disks_in(folder)):  # an empty one, of who ended as it wrote it
+        if not mark.exists() or not (mark.read_bytes() or disks_in(folder)):  # an empty one, of who ended as it wrote it
             write_whole_file(mark, olympus_key.hex())
-        if mark.read_text() != olympus_key.hex():
+        said = mark.read_bytes()
+        if re.fullmatch(rb"(?:[0-9a-f]{2})*", said) is None:
+            return f"{mark} is damaged: it does not say of which service the disks are; give another folder, or empty this one"
+        if said != olympus_key.hex().encode():
             return f"{folder} has disks of another service, as {mark} says; give another folder, or empty it"
         _remove_outdated(folder, current)
     except OSError as error:

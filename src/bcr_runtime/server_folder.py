@@ -10,6 +10,7 @@ disks, before any server begins, and the file names the public ones: a disk with
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -30,7 +31,7 @@ class NotedService(ServerTerms, frozen=True):
     """What the file says: the terms, whether every server has had its disk, and the public keys of those that sign, in hexadecimal."""
 
     begun: bool
-    keys: tuple[str, ...] = ()
+    keys: tuple[Annotated[str, msgspec.Meta(pattern="^(?:[0-9a-f]{2})*$")], ...] = ()
 
     @property
     def terms(self) -> ServerTerms:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from bcr_runtime.host_certificates import AUTHORITY, CERTIFICATE, KEY
 from bcr_service.access import Unusable
-from bcr_service.hosting import JOINED, KnownHost, known_hosts
+from bcr_service.hosting import DAMAGE, JOINED, KnownHost, known_hosts
 
 VALID_DAYS = 30  # a certificate of a host; it gets another one each day, and when it joins
 AUTHORITY_DAYS = 3_650
@@ -86,7 +86,7 @@ class Authority:
         self._certificate = self._certificate_in(folder / CERTIFICATE)
         try:
             self._known = known_hosts(self._file)
-        except msgspec.MsgspecError as error:
+        except DAMAGE as error:
             raise Unusable(
                 f"{self._file} is damaged ({error}); without it hosts join anew, each under the key that it comes with"
             ) from error
@@ -152,9 +152,11 @@ class Authority:
     def _certificate_in(self, path: Path) -> x509.Certificate:
         if path.exists():
             try:
-                return x509.load_pem_x509_certificate(path.read_bytes())
+                found = x509.load_pem_x509_certificate(path.read_bytes())
+                _ = found.subject  # which is read only when it is asked for
             except ValueError as error:
                 raise Unusable(f"{path} is no certificate in PEM") from error
+            return found
         now = datetime.datetime.now(datetime.UTC)
         called = _called("bcr authority")
         built = x509.CertificateBuilder().subject_name(called).issuer_name(called).public_key(self._key.public_key())
@@ -202,7 +204,7 @@ def _key_in(path: Path) -> ec.EllipticCurvePrivateKey:
         raise Unusable(f"{path}: others on this machine may use this key; chmod 600 keeps it to its owner")
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Unusable(f"{path} is no private key in PEM") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise Unusable(f"{path} is no key of {_CURVE.name}")

@@ -21,6 +21,7 @@ from typing import TypeVar
 import msgspec
 
 from bcr_service.certificates import Authority, CertificateRequest, HostFolder, NoCertificate
+from bcr_service.hosting import DAMAGE
 from bcr_service.service_files import Address
 
 LIMIT_S = 5.0  # for all that is said with one host
@@ -192,7 +193,7 @@ def _decoded(cookie: bytes, what: bytes, line: bytes, kind: type[T]) -> T | None
         return None
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError:
+    except DAMAGE:
         return None
 
 

@@ -19,6 +19,7 @@ SETTLING_S = 5.0  # until what was made on a host is among what the host says th
 
 
 JOINED = "hosts.json"  # in the folder of the service's authority: who has joined
+DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # which is raised where what is read is no JSON, or other JSON
 
 
 class KnownHost(msgspec.Struct):
@@ -33,16 +34,23 @@ class KnownHost(msgspec.Struct):
 
 
 def known_hosts(file: Path) -> dict[str, KnownHost]:
-    """The hosts that have joined, by name. Raises OSError and MsgspecError."""
+    """The hosts that have joined, by name. Raises OSError, and what is of DAMAGE where the file is damaged."""
     return msgspec.json.decode(file.read_bytes(), type=dict[str, KnownHost]) if file.exists() else {}
 
 
-def names_of_addresses(data_folder: str) -> dict[str, str]:
-    """The names of the hosts that have joined a service with these disks, by each address that they have had."""
+def names_of_addresses(data_folder: str, before: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """The names of the hosts that have joined a service with these disks, by each address that they have had.
+
+    `before` is what was read last, which counts where the file cannot be read any more. Else raises OSError.
+    """
     try:
         known = known_hosts(Path(data_folder) / AUTHORITY_FOLDER / JOINED)
-    except msgspec.MsgspecError:
-        return {}  # which was told when the service began
+    except DAMAGE:
+        return before or {}  # that it is damaged was told when the service began
+    except OSError:
+        if before is None:
+            raise
+        return before
     return {address: name for name, each in known.items() for address in each.addresses}
 
 

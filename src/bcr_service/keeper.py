@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -160,6 +160,7 @@ class Keeping:
         self._told_events = 0
         self._told_at_s = 0.0
         self.book = HostBook(launch.hosts)
+        self._names_by_address: Mapping[str, str] = {}  # of the hosts that have joined, as last read
         self._impostors: set[Any] = set()  # nodes that have a host's name and not its address
         self._present_hosts = self.book.present()
         self.stopped: set[str] = set()  # names of servers that take no calls, because somebody has asked for that
@@ -293,7 +294,7 @@ class Keeping:
 
     def is_of(self, host: str, node: Any) -> bool:
         """Whether a node of this host's name is at an address that the host has a certificate of, where hosts have some."""
-        names_by_address = names_of_addresses(self._launch.settings.data_folder)
+        names_by_address = self._names_by_address = names_of_addresses(self._launch.settings.data_folder, self._names_by_address)
         is_its_own = not names_by_address or names_by_address.get(node.hostname) == host
         if not is_its_own and node not in self._impostors:
             self._impostors.add(node)

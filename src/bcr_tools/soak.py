@@ -125,7 +125,7 @@ def session(leader: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                state, _parent, _group, of = entry.joinpath("stat").read_text().rpartition(") ")[2].split()[:4]
+                state, _parent, _group, of = entry.joinpath("stat").read_text(errors="replace").rpartition(") ")[2].split()[:4]
             except OSError:
                 continue  # it has ended meanwhile
             if int(of) == leader and state != "Z":

@@ -1,6 +1,7 @@
 """The folder that a service keeps its disks in: what is refused, each in one clear line, before anything is started."""
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from bcr.chain.configuration import Configuration, Member
 from bcr.chain.settings import Settings
+from bcr.evidence.server_backups import SERVER_FORMAT
 from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed, SigningKey
 from bcr.signed.statements import Checkpoint
@@ -20,7 +22,8 @@ from bcr.stable.olympus_log import OlympusLog, Terms
 from bcr.state.running import RunningState, Snapshot
 from bcr_disk.sqlite import SqliteDisk
 from bcr_disk.whole_file import write_whole_file
-from bcr_runtime.data_folder import MARK, MOST_KEPT, open_data_folder, take_up_host_folder
+from bcr_runtime.data_folder import MARK, MOST_KEPT, OF_SERVERS, open_data_folder, take_up_host_folder
+from bcr_runtime.server_folder import NotedService, noted
 
 HOLDS = """
 import sys
@@ -127,6 +130,13 @@ def test_a_host_folder_is_of_the_service_that_took_it_up_first(tmp_path):
     assert "has disks of another service" in take_up_host_folder(tmp_path, b"another", 0)
 
 
+@pytest.mark.parametrize("damage", [b"\xff\xfe\x00", b"k", b"6b65 9", "é".encode()])
+def test_a_damaged_mark_is_refused_as_that_of_another_service_is(tmp_path, damage):
+    (tmp_path / MARK).write_bytes(damage)
+    assert take_up_host_folder(tmp_path, b"key", 0).startswith(f"{tmp_path / MARK} is damaged")
+    assert (tmp_path / MARK).read_bytes() == damage
+
+
 def test_a_mark_that_a_power_cut_left_empty_is_written_anew_where_there_are_no_disks(tmp_path):
     (tmp_path / MARK).touch()
     assert take_up_host_folder(tmp_path, b"key", 0) is None
@@ -211,3 +221,14 @@ def test_damage_is_told(settings, begun):
     changed(begun, "UPDATE fact SET body = X'00000000' WHERE name = 'highest'")
     with pytest.raises(DamagedError, match="the fact 'highest' is not what was written"):
         open_data_folder(settings, "we")
+
+
+@pytest.mark.parametrize("keys", [["zz"], ["abc"], [3]])
+def test_a_note_of_servers_with_keys_that_are_none_is_damage(tmp_path, keys):
+    values = [SERVER_FORMAT, "byzantine_raft", 1, [], "dictionary", 1, 1, True, ["00" * 32]]
+    whole = dict(zip(NotedService.__struct_fields__, values, strict=True))
+    (tmp_path / OF_SERVERS).write_text(json.dumps(whole))
+    assert noted(tmp_path).keys == ("00" * 32,)
+    (tmp_path / OF_SERVERS).write_text(json.dumps({**whole, "keys": keys}))
+    with pytest.raises(DiskError, match="does not say of which service"):
+        noted(tmp_path)

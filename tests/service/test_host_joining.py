@@ -277,6 +277,14 @@ def test_strangers_who_say_nothing_or_nonsense_keep_nobody_from_joining(desk, tm
             each.close()
 
 
+@pytest.mark.parametrize("content", [b'{"host": "\xff"}', b"[" * 10_000, b"{"])
+def test_what_who_has_the_cookie_says_and_is_no_request_is_answered_by_nothing(desk, content):
+    with socket.create_connection((desk.at.host, desk.at.port), LIMIT_S) as connection:
+        connection.sendall(host_joining._coded(COOKIE, host_joining._ASKING, content))
+        assert connection.recv(1) == b""
+    until(lambda: desk.told)  # that it was refused, by a thread that did not fail
+
+
 def test_strangers_who_speak_slowly_have_no_more_time_than_others(desk, monkeypatch):
     monkeypatch.setattr(host_joining, "LIMIT_S", 0.5)
     with connected(desk.at) as stranger:
