@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -25,13 +26,15 @@ from polling import until_within
 
 from bcr.chain.settings import Settings
 from bcr.scenario import ScenarioError
-from bcr_runtime.host_certificates import CERTIFICATE
+from bcr_runtime.data_folder import MARK
+from bcr_runtime.host_certificates import CERTIFICATE, KEY
 from bcr_runtime.places import COOKIE_VARIABLE, DISKS_VARIABLE, GATEWAY_FILES_VARIABLE, SOURCES
+from bcr_service import node
 from bcr_service.access import Unusable
-from bcr_service.certificates import HostFolder
+from bcr_service.certificates import Authority, HostFolder
 from bcr_service.gateway import GatewaySettings, opened_here
 from bcr_service.host_joining import NotJoined, join
-from bcr_service.hosting import HOST_LIMIT_S, SETTLING_S, HostBook, HostView, misplaced
+from bcr_service.hosting import AUTHORITY_FOLDER, HOST_LIMIT_S, JOINED, SETTLING_S, HostBook, HostView, misplaced, names_of_addresses
 from bcr_service.keeper import Keeping, ServiceLaunch
 from bcr_service.listening import CannotListen
 from bcr_service.service_files import HTTP, Address, Listener, parse_service
@@ -363,6 +366,85 @@ def test_a_host_whose_name_another_node_has_taken_joins_when_that_one_has_gone(t
         other.kill()
         until(lambda: says("is a host of the service"))
         until(is_present)
+
+
+def test_a_host_whose_mark_is_damaged_is_refused_and_one_whose_reader_has_gone_is_not(tmp_path):
+    """Three hosts on this machine, too few without the refused one; the service ends without a word about whom it could not make."""
+    names = [f"127.0.0.{number}" for number in (2, 3, 4)]
+    port, gateway = port_of("127.0.0.1"), port_of("127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        (tmp_path / "cookie").write_text("c" * 64)
+        (tmp_path / "cookie").chmod(0o600)
+        (tmp_path / "own.config").write_text(
+            f"t = 1\nhosts = {'; '.join(names)}\njoin = 127.0.0.1:{port}\ncookie_file = cookie\ngateway[0] = 127.0.0.1:{gateway}\n"
+        )
+        (tmp_path / names[2]).mkdir(0o700)
+        (tmp_path / names[2] / MARK).write_bytes(b"\xa9\xf7")
+        service = start(stack, tmp_path, "service", [*CLI, "serve", "own.config", "--log-folder", "logs", "--data", "service"])
+        unread = start(
+            stack, tmp_path, names[0], [*CLI, "node", *node_words(names[0], port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert b"disks in" in unread.stdout.readline()
+        unread.stdout.close()
+        for name in names[1:]:
+            start(stack, tmp_path, name, [*CLI, "node", *node_words(name, port)])
+
+        def says(words):
+            return words in (tmp_path / "service.txt").read_text()
+
+        until(lambda: says(f"{names[2]}: {tmp_path / names[2] / MARK} is damaged"))
+        until(lambda: says(f"no sign yet of {names[2]}; each"))  # and of nobody else
+        service.terminate()
+        assert service.wait(LIMIT_S) == 0
+        unread.terminate()
+        assert unread.wait(LIMIT_S) == 0
+    said = (tmp_path / "service.txt").read_text() + (tmp_path / f"{names[2]}.txt").read_text()
+    assert "is ignored" not in said and "Traceback" not in said
+
+
+def test_a_signal_that_a_node_was_told_to_ignore_is_ignored():
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with node._asked_to_end() as asked:
+            signal.raise_signal(signal.SIGHUP)
+            assert not asked.is_set()
+            signal.raise_signal(signal.SIGTERM)
+            assert asked.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"{", b"[" * 100_000, b'{"h0": {"key": "k", "addresses": ["\xff"]}}'])
+def test_while_who_has_joined_cannot_be_read_what_was_read_last_counts(tmp_path, content):
+    file = tmp_path / AUTHORITY_FOLDER / JOINED
+    file.parent.mkdir()
+    file.write_text('{"h0": {"key": "k", "addresses": ["10.0.0.1"]}}')
+    before = names_of_addresses(str(tmp_path))
+    assert before == {"10.0.0.1": "h0"}
+    file.write_bytes(content)
+    assert names_of_addresses(str(tmp_path), before) == before
+    assert names_of_addresses(str(tmp_path)) == {}
+    with pytest.raises(Unusable, match=r"hosts\.json is damaged"):
+        Authority(file.parent, ("h0",))
+    file.unlink()
+    file.mkdir()
+    assert names_of_addresses(str(tmp_path), before) == before
+    with pytest.raises(OSError):
+        names_of_addresses(str(tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a")  # what damage makes of a number
+@pytest.mark.parametrize("name", [KEY, CERTIFICATE])
+def test_a_damaged_key_or_certificate_of_the_authority_is_told(tmp_path, name):
+    """Whatever one character of it becomes: mostly it is no key any more, or one of a kind that nobody knows."""
+    Authority(tmp_path, ("h0",))
+    file = tmp_path / name
+    whole = file.read_text()
+    own = HostFolder(tmp_path / "own")
+    for place in range(len(whole)):
+        file.write_text(whole[:place] + ("A" if whole[place] == "x" else "x") + whole[place + 1 :])
+        with contextlib.suppress(Unusable):
+            Authority(tmp_path, ("h0",)).issue_own("h0", "127.0.0.1", own)
 
 
 CLI = [sys.executable, "-P", "-m", "bcr_tools.cli"]
