@@ -107,6 +107,10 @@ def main(arguments: Sequence[str]) -> int:
     formerly(parser, "--seed", "--first")
     formerly(parser, "--output", "--keep")
     options = parser.parse_args(arguments)
+    if options.conformance and options.protocol != "shuttle":
+        parser.error(f"--conformance: Figure 1 of the paper is of the chain, and --protocol is {options.protocol}")
+    if options.conformance and options.output:
+        parser.error("--output: with --conformance seeds are only counted, and no scenario is made small")
     if options.one is not None:
         said = _searched(bugs(options.protocol)[options.one], options)
         print(said)
@@ -183,7 +187,8 @@ def _searched(bug: Bug, options: argparse.Namespace) -> str:
             if options.output:
                 options.output.mkdir(parents=True, exist_ok=True)
                 name = re.sub("[^a-z0-9]+", "-", bug["name"].lower())
-                counterexample(failure, options.output / f"{name}.config", options=f"--bug {name} ")
+                whose = "" if options.protocol == "shuttle" else f"{options.protocol}:"
+                counterexample(failure, options.output / f"{name}.config", options=f"--bug {whose}{name} ")
             return f"found by seed {seed}, the {tried}. tried: {' '.join(failure.breaches[0].split())[:160]}"
         if tried == 1:
             spare_garbage_searches()
@@ -197,7 +202,8 @@ def _forbidden(bug: Bug, base: str | None, seeds: range) -> str:
     from bcr_sim.conformance import conform
 
     for tried, seed in enumerate(seeds, start=1):
-        text = text_of(seed, base, bug.get("authentication"), None, bug.get("object"), bug.get("durable", False))
+        text = text_of(seed, base, bug.get("authentication"), None, bug.get("object"), bug.get("durable", False),
+                       sessions=bug.get("sessions", False))  # fmt: skip
         forbidden = conform(parse_scenario(text, "seed.config")[0]).forbidden
         if forbidden is not None:
             return f"found by seed {seed}, the {tried}. tried: {forbidden}"

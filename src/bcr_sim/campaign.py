@@ -28,6 +28,7 @@ from bcr_runtime.processes import byzantine_client, byzantine_replica
 from bcr_sim.conformance import simulate_and_conform
 from bcr_sim.coverage import rare, struck
 from bcr_sim.protocol_simulations import TEXTS
+from bcr_sim.scenario_texts import with_seed, with_values
 from bcr_sim.seeds import acceptance_of, authentication_of, object_of
 from bcr_sim.simulated_run import SimulationOutcome, simulate
 
@@ -35,6 +36,7 @@ FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are ac
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
 # Objects that are made between two searches for garbage: as many as several runs make, for little of a run is garbage before it is over.
 GARBAGE_THRESHOLD = 100_000
+_NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
 
 
 class Counterexample(msgspec.Struct, frozen=True):
@@ -51,7 +53,8 @@ class Counterexample(msgspec.Struct, frozen=True):
 
 class ShardTally(msgspec.Struct):
     """What a shard came to: of how many seeds, in how many seconds of its worker; which faults struck where, and what was rare
-    (bcr_sim.coverage); and of how many words of `simulation` how many took no effect."""
+    (bcr_sim.coverage); and of how many words of `simulation` how many took no effect. How many runs came to no verdict is counted by the
+    first reason, its numbers left out; and how many those of a file were, since of what is drawn some can come to none."""
 
     seeds: int = 0
     seconds: float = 0.0
@@ -64,6 +67,8 @@ class ShardTally(msgspec.Struct):
     rare: dict[str, int] = {}
     words: int = 0
     idle_words: int = 0
+    unknown: dict[str, int] = {}
+    unknown_of_files: int = 0
 
     def add(self, other: "ShardTally") -> None:
         self.seeds += other.seeds
@@ -77,6 +82,8 @@ class ShardTally(msgspec.Struct):
         self.rare = dict(Counter(self.rare) + Counter(other.rare))
         self.words += other.words
         self.idle_words += other.idle_words
+        self.unknown = dict(Counter(self.unknown) + Counter(other.unknown))
+        self.unknown_of_files += other.unknown_of_files
 
 
 def text_of(
@@ -101,29 +108,15 @@ def text_of(
         return TEXTS[protocol](
             seed, drawn_authentication or "ed25519", drawn_acceptance or "all", drawn_object or DEFAULT, durable, sessions
         )
-    lines = base.splitlines()
-    for name, own in (("authentication", drawn_authentication), ("acceptance", drawn_acceptance), ("object", drawn_object)):
-        if own is not None:
-            lines = [line for line in lines if line.partition("=")[0].strip().lower() != name]
-            lines.append(f"{name} = {own}")
-    for number, line in enumerate(lines):
-        key, equals, value = line.partition("=")
-        if equals and key.strip().lower() == "simulation":
-            words = [word.strip() for word in value.split(";") if word.strip() and not word.strip().startswith("seed(")]
-            lines[number] = f"simulation = {'; '.join([f'seed({seed})', *words])}"
-            break
-    else:
-        lines.append(f"simulation = seed({seed})")
-    return "\n".join(lines) + "\n"
+    chosen = {"authentication": drawn_authentication, "acceptance": drawn_acceptance, "object": drawn_object}
+    return with_seed(with_values(base, {name: own for name, own in chosen.items() if own is not None}), seed)
 
 
 def located_text(path: Path) -> str:
     """The text of a scenario file as it means the same from everywhere, for an object of one's own stands beside a file."""
     scenario, _ = read_scenario(path)
-    text = path.read_text()
-    if scenario.object_name == DEFAULT:
-        return text
-    return re.sub(r"(?mi)^\s*object\s*=.*$", lambda _: f"object = {scenario.object_name}", text)
+    text = path.read_text(encoding="utf-8")
+    return text if scenario.object_name == DEFAULT else with_values(text, {"object": scenario.object_name})
 
 
 def run_seeds(
@@ -142,6 +135,7 @@ def run_seeds(
     tally, began_s = ShardTally(), time.monotonic()
     found: Counter[str] = Counter()
     seldom: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     for seed in seeds:
         text = text_of(seed, base, authentication, acceptance, object_name, durable, protocol, sessions)
         outcome = run_text(text, run)
@@ -160,7 +154,10 @@ def run_seeds(
         seldom += rare(outcome.result)
         if outcome.breaches:
             tally.failures = [*tally.failures, Counterexample(seed, text, outcome.breaches)]
-    tally.struck, tally.rare, tally.seconds = dict(found), dict(seldom), time.monotonic() - began_s
+        elif outcome.judgement.status == "unknown":
+            unknown[_NUMBER.sub("n", next(iter(outcome.judgement.reasons), "no reason is known"))] += 1
+    tally.struck, tally.rare, tally.unknown, tally.seconds = dict(found), dict(seldom), dict(unknown), time.monotonic() - began_s
+    tally.unknown_of_files = 0 if base is None else unknown.total()
     return tally
 
 

@@ -1,10 +1,12 @@
 """The folder of a campaign: what was done is kept line by line, so that it can be stopped and continued, and a page shows it.
 
-A seed shows something of one state of the source only. So seeds count as done only if they were tried on the same commit.
+A seed shows something of one state of the source only. So seeds count as done only if they were tried on the same commit, with the same
+changes of it, and with the same source of an object of one's own.
 """
 
-import os
+import hashlib
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,10 +16,12 @@ from pathlib import Path
 import msgspec
 
 from bcr.faults.vocabulary import FAILURES, TRIGGERS
+from bcr.objects.finding import BUILT_IN, named
 from bcr_run.run_folder import write_whole
 from bcr_runtime.places import IS_CHECKOUT, PROJECT, own_version
 from bcr_sim.campaign import Counterexample, ShardTally
 from bcr_sim.coverage import PLACES, RARE
+from bcr_sim.kept_lines import add_line, lines_of_type
 
 LINES = "hunt.jsonl"
 PAGE = "campaign.html"
@@ -30,7 +34,10 @@ td.n{text-align:right}.never{color:#999}.grid td{padding:0;width:13px;height:15p
 
 
 class Done(msgspec.Struct, frozen=True):
-    """Seeds that were tried: with which settings, on which commit, in how many seconds of a worker, and what came of them."""
+    """Seeds that were tried: with which settings, on which commit, in how many seconds of a worker, and what came of them.
+
+    A line of an earlier version says how many seeds from the first, and not which: it is counted, and its seeds are tried again.
+    """
 
     settings: str
     commit: str
@@ -38,55 +45,40 @@ class Done(msgspec.Struct, frozen=True):
     seeds: int
     seconds: float
     tally: ShardTally
+    tried: tuple[int, ...] = ()
 
 
 class Campaign:
-    """What a folder holds of earlier times, and what is added."""
+    """What a folder holds of earlier times, and what is added; `objects` are names of what is replicated in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, objects: Iterable[str] = ()) -> None:
         """Raises ValueError where the folder holds lines that are none of ours, and OSError."""
         self.folder = folder
-        self.commit = commit()
-        self.lines: list[Done] = []
-        path = folder / LINES
-        if path.exists():
-            self._read(path)
+        self.commit = commit() + state_of_objects(objects)
+        self.lines = lines_of_type(folder / LINES, Done, "lines of a hunt")
 
-    def _read(self, path: Path) -> None:
-        """What stands in the file; a line that a hunt was killed in the middle of is passed over."""
-        lines = path.read_bytes().splitlines()
-        for line in lines:
-            try:
-                self.lines.append(msgspec.json.decode(line, type=Done))
-            except msgspec.DecodeError as error:
-                if not self.lines and len(lines) > 1:
-                    raise ValueError(f"{path}: not lines of a hunt: {error}") from error
-
-    def has(self, seeds: Sequence[int], settings: str) -> bool:
-        """Whether these seeds were tried before, with the same settings on the same commit."""
-        key = (settings, self.commit, seeds[0], len(seeds))
-        return any((each.settings, each.commit, each.first, each.seeds) == key for each in self.lines)
+    def left(self, seeds: Sequence[int], settings: str) -> list[int]:
+        """Those of the seeds that were not tried before, with the same settings on the same commit."""
+        tried = {seed for each in self.lines if (each.settings, each.commit) == (settings, self.commit) for seed in each.tried}
+        return [seed for seed in seeds if seed not in tried]
 
     def add(self, seeds: Sequence[int], settings: str, tally: ShardTally) -> None:
-        done = Done(settings, self.commit, seeds[0], len(seeds), tally.seconds, tally)
+        done = Done(settings, self.commit, seeds[0], len(seeds), tally.seconds, tally, tuple(seeds))
         self.lines.append(done)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / LINES, "ab") as file:
-            file.write(b"\n" * self._is_cut_off() + msgspec.json.encode(done) + b"\n")
-
-    def _is_cut_off(self) -> bool:
-        """Whether the last line is without its end."""
-        path = self.folder / LINES
-        if not path.exists() or not path.stat().st_size:
-            return False
-        with open(path, "rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() != b"\n"
+        add_line(self.folder / LINES, msgspec.json.encode(done))
 
     def failures(self) -> list[Counterexample]:
         """Of all that was tried on this commit, whenever; each once."""
-        found = [failure for each in self.lines if each.commit == self.commit for failure in each.tally.failures]
-        return list({(failure.seed, failure.text): failure for failure in found}.values())
+        return list({(failure.seed, failure.text): failure for failure in self.total().failures}.values())
+
+    def total(self) -> ShardTally:
+        """All that was tried on this commit, whenever."""
+        total = ShardTally()
+        for each in self.lines:
+            if each.commit == self.commit:
+                total.add(each.tally)
+        return total
 
     def told(self) -> str:
         """A sentence on all that the folder knows."""
@@ -94,6 +86,8 @@ class Campaign:
         for each in self.lines:
             seeds[each.commit] += each.seeds
         here = f"{seeds.pop(self.commit, 0):,} seeds tried in all on {self.commit}"
+        if unknown := sum(self.total().unknown.values()):
+            here += f", of which {unknown:,} came to no verdict"
         return here + (f", {sum(seeds.values()):,} on {len(seeds)} other commits" if seeds else "")
 
     def write_page(self) -> list[str]:
@@ -107,7 +101,7 @@ def measured_on() -> str:
 
 
 def commit() -> str:
-    """What the source is: its commit, and whether it was changed since; where there is no git, its version."""
+    """What the source is: its commit, and a digest of it where it was changed since; where there is no git, its version with a digest."""
     if not IS_CHECKOUT:
         return own_version()
     try:
@@ -116,8 +110,42 @@ def commit() -> str:
             for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--", "src"))
         ]
     except (OSError, subprocess.SubprocessError):
-        return own_version()
-    return said[0] + ("+changes" if said[1] else "")
+        said = [own_version(), "nobody knows"]
+    return said[0] + (f"+changes-{_digest(_sources())}" if said[1] else "")
+
+
+def state_of_objects(names: Iterable[str]) -> str:
+    """What stands for the sources of objects of one's own: their modules, and what these have imported from beside them. Nothing where
+    there are none."""
+    files: set[Path] = set()
+    for name in names:
+        if name not in BUILT_IN:
+            module = type(named(name)).__module__
+            place = _file_of(module)
+            top = module.partition(".")[0]
+            files.update(
+                file for each in list(sys.modules)
+                if (file := _file_of(each)) and (each.partition(".")[0] == top or (place and "/" in name and file.parent == place.parent))
+            )  # fmt: skip
+    return f"-objects-{_digest(files)}" if files else ""
+
+
+def _file_of(module: str) -> Path | None:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file and file.endswith(".py") else None
+
+
+def _sources() -> list[Path]:
+    """All that runs are made of, with what is new in it."""
+    return [path for pattern in ("*.py", "*.da", "*.yaml") for path in (PROJECT / "src").rglob(pattern)]
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(b"%s\0%d\0" % (str(path).encode(errors="surrogateescape"), len(content)) + content)
+    return digest.hexdigest()[:8]
 
 
 def page(lines: Sequence[Done]) -> str:
@@ -154,10 +182,11 @@ def _commits(lines: Sequence[Done]) -> str:
             f"{each.operations:,}",
             f"{each.reconfigurations:,}",
             f"{len(each.failures):,}",
+            f"{sum(each.unknown.values()):,}",
         ]
         for name, each in by_commit.items()
     ]
-    return _table(("commit", "seeds", "hours", "operations", "reconfigurations", "failures"), rows)
+    return _table(("commit", "seeds", "hours", "operations", "reconfigurations", "failures", "no verdict"), rows)
 
 
 def _failures(lines: Sequence[Done]) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from bcr.scenario import ScenarioError
+from bcr_sim.scenario_texts import plain
 
 MAX_RUNS = 400
 OTHER_SEEDS = 3  # a smaller scenario has another schedule, so others are tried too
@@ -15,7 +16,7 @@ _OFTEN = re.compile(r"(,\w+\()([2-9]|\d{2,})\)$")  # a pair whose failure strike
 
 def shrunk(text: str, kind: str, kind_of: Callable[[str], str], max_runs: int = MAX_RUNS) -> str:
     """The smallest scenario file found whose run fails with `kind`; `kind_of` runs one and says how, "" for not."""
-    runs = 0
+    text, runs = plain(text), 0
     is_smaller = True
     while is_smaller and runs < max_runs:
         is_smaller = False
@@ -43,8 +44,8 @@ def _with_seeds(text: str) -> Iterator[str]:
 
 
 def _smaller(text: str) -> Iterator[str]:
-    """Scenarios with one thing less, what makes most difference first."""
-    lines = text.splitlines()
+    """Scenarios with one thing less than a plain text says (bcr_sim.scenario_texts), what makes most difference first."""
+    lines = text.rstrip("\n").split("\n")
     values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     for number, line in enumerate(lines):
         if line.startswith(FAULTS):
@@ -57,13 +58,13 @@ def _smaller(text: str) -> Iterator[str]:
                 if not item.startswith("seed(") and len(items) > 1:
                     rest = "; ".join(items[:index] + items[index + 1 :])
                     yield _joined([*lines[:number], f"{key} = {rest}", *lines[number + 1 :]])
-    clients = int(values["num_client"])
+    clients, t = int(values["num_client"]), int(values["t"])
     if clients > 1:
-        last = (f"workload[{clients - 1}]", f"client_failures[{clients - 1}]")
-        fewer = [line for line in lines if not line.startswith(last)]
+        number = clients - 1 + int(values.get("indices_start_at", 0))
+        fewer = [line for line in lines if not line.startswith((f"workload[{number}]", f"client_failures[{number}]"))]
         yield _joined(_with(fewer, "num_client", clients - 1))
-    if int(values["t"]) > 1:
-        yield _joined(_with(lines, "t", int(values["t"]) - 1))
+    if t > 1:
+        yield _joined(_with(lines, "t", t - 1))
     for number, line in enumerate(lines):
         count = re.fullmatch(r"(workload\[\d+\] = pseudorandom\(\d+,)(\d+)\)", line)
         if count and int(count[2]) > 1:

@@ -48,6 +48,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--step takes one FILE")
     if len(options.files) > 1 and (options.diagram or options.log_folder or options.show or options.story):
         parser.error("--diagram, --log-folder, --show and --story take one FILE")
+    if options.conformance and options.step:
+        parser.error("--conformance lists the steps of a figure, and --step walks through events: give one of them")
+    if options.conformance or options.step:
+        for name in ("show", "story", "diagram", "log_folder"):
+            if getattr(options, name):
+                how = "--conformance" if options.conformance else "--step"
+                parser.error(f"--{name.replace('_', '-')}: with {how} nothing but its steps is told: give it in a command of its own")
     if options.show and (options.log_folder or options.story):
         parser.error("--show writes the logs and tells the story too: give it alone")
     try:

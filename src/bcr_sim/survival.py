@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
@@ -39,6 +39,7 @@ from bcr_sim.attempt import (
 )
 from bcr_sim.bugs import FILES, path_of
 from bcr_sim.campaign_folder import measured_on
+from bcr_sim.kept_lines import add_line, lines_of_type
 from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
 from bcr_sim.survivors import MutantResult, Tables, page, told
 from bcr_sim.unit_tests import Learned, unit_of
@@ -78,7 +79,7 @@ EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`bcr bugs --all`: 0 when at least 95 % of the mutants that are not equivalent are noticed, 1 otherwise."""
+    """`bcr bugs --all`: 0 when at least 95 % of the mutants that are not equivalent are noticed, 1 otherwise, 2 for bad input."""
     from bcr_runtime.places import PROJECT
 
     parser = argparse.ArgumentParser(prog="bcr bugs --all", description=__doc__)
@@ -109,7 +110,12 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [
         (mutant, source) for mutant, source in all_mutants(declared) if options.only in mutant.id and options.file in (None, mutant.file)
     ]
-    known = results_in(options.output)
+    if not chosen:
+        parser.error(f"--only {options.only}: no mutant{f' of {options.file}' if options.file else ''} has this in its id")
+    try:
+        known = results_in(options.output)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     wanted = chosen
     if options.alive:
         alive = {key for key, result in known.items() if result.outcome == "alive"}
@@ -123,11 +129,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     began_s = time.monotonic()
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    with open(options.output, "a", encoding="utf-8") as file:
-        try:
-            _Campaign(wanted, declared, known, options, file).run()
-        except KeyboardInterrupt:
-            print("broken off; the same command goes on from here", flush=True)
+    try:
+        _Campaign(wanted, declared, known, options).run()
+    except KeyboardInterrupt:
+        print("broken off; the same command goes on from here", flush=True)
     tables = Tables(chosen, known, equivalents())
     print("\n".join(tables.lines()))
     print(f"{time.monotonic() - began_s:.0f} s; results in {options.output}")
@@ -150,11 +155,8 @@ def equivalents() -> dict[str, str]:
 
 
 def results_in(path: Path) -> dict[tuple[str, str], MutantResult]:
-    """The latest result of each mutant and text in a file of results; none where there is no file."""
-    if not path.exists():
-        return {}
-    found = (msgspec.json.decode(line, type=MutantResult) for line in path.read_bytes().splitlines() if line.strip())
-    return {(result.id, result.hash): result for result in found}
+    """The latest result of each mutant and text in a file of results; none where there is no file. Raises ValueError where it is another's."""
+    return {(result.id, result.hash): result for result in lines_of_type(path, MutantResult, "results of mutants")}
 
 
 # -- the processes
@@ -165,13 +167,12 @@ class _Campaign:
 
     def __init__(
         self, chosen: Sequence[tuple[Mutant, bytes]], declared: Rules, known: dict[tuple[str, str], MutantResult],
-        options: argparse.Namespace, file: IO[str],
+        options: argparse.Namespace,
     ) -> None:  # fmt: skip
         self.chosen = chosen
         self.declared = declared
         self.known = known
         self.options = options
-        self.file = file
         self.sound: dict[str, bool] = {}  # whether a test or run passes without any mutant, by itself
         self.sources = sources_digest()
         self.scenarios: dict[str, str] = {}
@@ -295,8 +296,7 @@ class _Campaign:
                 continue
             result = self._result(trial, report)
             self.known[result.id, result.hash] = result
-            self.file.write(msgspec.json.encode(result).decode() + "\n")
-            self.file.flush()
+            add_line(self.options.output, msgspec.json.encode(result))
             rate = done / (time.monotonic() - began_s) * 60
             print(f"{done}/{total} ({rate:.0f} a minute) {result.id}: {told(result)}", flush=True)
 
@@ -380,8 +380,7 @@ class _Kept:
     def __init__(self, path: Path, sources: str) -> None:
         self.path = path
         self.sources = sources
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        entries = [msgspec.json.decode(line) for line in lines]
+        entries = lines_of_type(path, tuple[str, str, dict[str, Any]], "what controls have said")
         self.found: dict[str, dict[str, Any]] = {key: report for of_sources, key, report in entries if of_sources == sources}
 
     def key_of(self, file: str) -> str:
@@ -392,8 +391,7 @@ class _Kept:
 
     def add(self, key: str, report: dict[str, Any]) -> None:
         self.found[key] = report
-        with open(self.path, "ab") as file:
-            file.write(msgspec.json.encode([self.sources, key, report]) + b"\n")
+        add_line(self.path, msgspec.json.encode([self.sources, key, report]))
 
 
 def sources_digest() -> str:

@@ -21,7 +21,7 @@ ATLASES: Mapping[str, Atlas] = {each.protocol.name: each for each in (chain_cell
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise; with --docs it writes the protocol's page and picture into docs/."""
+    """`bcr atlas`: 0 when every cell is as prescribed, 1 otherwise, 2 for bad input; with --docs it writes the protocol's page and picture into docs/."""
     parser = argparse.ArgumentParser(prog="bcr atlas", description=__doc__)
     parser.add_argument("--t", type=positive, nargs="+", default=[1, 2], help="services that bear t faulty servers (default: 1 2)")
     parser.add_argument("--trigger", nargs="+", metavar="TRIGGER", help="by name, such as shuttle (default: every one)")
@@ -42,7 +42,12 @@ def main(arguments: Sequence[str]) -> int:
     failures = _chosen(parser, "--failure", options.failure, [name_of(failure) for failure in atlas.failures])
     cells = atlas.cells(options.t, triggers, failures)
     if options.simulated:
+        for cell in cells:
+            if options.failure and cell.word.not_simulated:
+                parser.error(f"--failure {cell.failure_name}: it cannot be simulated: {cell.word.not_simulated}")
         cells = [cell for cell in cells if not cell.word.not_simulated]
+    if not cells:
+        parser.error("no cell has such a trigger and such a failure")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.output or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

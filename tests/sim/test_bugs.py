@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from bcr_sim.bugs import FILES, bugs, patched
+from bcr_sim.replaying import bug_called
 
 QUICK = ["hole filled with what comes", "outcomes not part of the state that is handed over", "history cut one slot too far",
          "wedged replica goes on", "slice takes one character too many", "new configuration begins empty"]  # fmt: skip
@@ -16,6 +17,18 @@ QUICK = ["hole filled with what comes", "outcomes not part of the state that is 
 def test_every_seeded_bug_is_a_change_of_the_source_as_it_is_now(protocol):
     for bug in bugs(protocol):
         ast.parse(patched(bug))  # a source that cannot be read would be found by any seed
+
+
+@pytest.mark.parametrize("protocol", FILES)
+def test_every_seeded_bug_can_be_replayed_by_its_name(protocol):
+    for bug in bugs(protocol):
+        assert bug_called(f"{protocol}:{bug['name']}") == bug
+    assert bug_called("history cut one slot too far") in bugs()
+
+
+def test_a_name_that_two_protocols_have_a_bug_of_is_told_with_both():
+    with pytest.raises(ValueError, match="there are 2: raft:vote not in the store, byzantine_raft:vote not in the store"):
+        bug_called("vote-not-in-the-store")
 
 
 def test_there_are_at_least_thirty_that_count():

@@ -82,11 +82,11 @@ def test_a_hunt_into_a_folder_goes_on_where_it_was_stopped_and_its_page_tells_al
 def test_seeds_of_another_commit_or_with_other_settings_are_not_done(tmp_path):
     campaign = Campaign(tmp_path)
     campaign.add(range(20), "shuttle", ShardTally(seeds=20))
-    assert campaign.has(range(20), "shuttle")
-    assert not campaign.has(range(20), "shuttle, hmac") and not campaign.has(range(20, 40), "shuttle")
+    assert campaign.left(range(21), "shuttle") == [20]
+    assert campaign.left(range(20), "shuttle, hmac") == list(range(20)) and campaign.left(range(20, 22), "shuttle") == [20, 21]
     later = Campaign(tmp_path)
     later.commit = "another"
-    assert not later.has(range(20), "shuttle")
+    assert later.left(range(20), "shuttle") == list(range(20))
     assert later.told() == "0 seeds tried in all on another, 20 on 1 other commits"
 
 
