@@ -36,7 +36,7 @@ FROM_THE_SEED = "any"  # in place of an authenticator, or of what results are ac
 SECONDS_A_SEED = 120  # of real time: a process that never leaves its step would keep the worker for ever
 # Objects that are made between two searches for garbage: as many as several runs make, for little of a run is garbage before it is over.
 GARBAGE_THRESHOLD = 100_000
-_NUMBER = re.compile(r"\d[\d,.]*(?<=\d)")
+_NUMBER = re.compile(r"(?<![\w+])\d[\d,.]*(?<=\d)(?!\w)")
 
 
 class Counterexample(msgspec.Struct, frozen=True):
