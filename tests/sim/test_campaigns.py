@@ -175,8 +175,8 @@ def test_runs_of_a_file_that_come_to_no_verdict_are_told_with_the_reason_and_end
 
 
 def test_a_scenario_that_is_drawn_may_come_to_no_verdict(monkeypatch, capsys):
-    monkeypatch.setitem(TEXTS, "raft", lambda seed, *_: f"protocol = raft\n{DEAD}simulation = seed({seed})\n")
-    assert hunt.main(["--protocol", "raft", "--count", "2", "--jobs", "1"]) == 0
+    monkeypatch.setitem(TEXTS, "shuttle", lambda seed, *_: f"{DEAD}simulation = seed({seed})\n")
+    assert hunt.main(["--count", "2", "--jobs", "1"]) == 0
     first, reason = capsys.readouterr().out.splitlines()
     assert first.endswith("0 failed, 2 came to no verdict:")
     assert reason.startswith("  2 times: ")
