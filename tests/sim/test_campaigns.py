@@ -280,7 +280,6 @@ def refused(main, arguments, capsys):
     [
         (["--protocol", "raft", "--conformance"], "Figure 1 of the paper is of the chain, and --protocol is raft"),
         (["--conformance", "--output", "x"], "--output: with --conformance seeds are only counted"),
-        (["--only", "zzz"], "--only zzz: no bug of bugs.yaml has this in its name"),
         (["--all", "--only", "zzz"], "--only zzz: no mutant has this in its id"),
         (["--all", "--file", "Replica.da", "--only", "zzz"], "--only zzz: no mutant of Replica.da has this in its id"),
     ],
