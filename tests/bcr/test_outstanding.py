@@ -31,6 +31,16 @@ def test_a_request_is_rejected_by_t_plus_1_replicas_and_by_no_fewer(t):
     assert [waiting.add_rejection(rejection(waiting, replica), configuration) for replica in range(t + 1)] == [False] * t + [True]
 
 
+def test_with_checksums_one_rejection_is_enough_once_all_were_asked_three_times():
+    waiting = OutstandingRequest(MemoryChain().send(0, get("k")), 0)
+    configuration, liars = make_configuration(2, authentication="crc"), make_configuration(2)
+    found = []
+    for waiting.attempts in range(1, 7):
+        found.append(waiting.add_rejection(rejection(waiting, 1), configuration))
+        assert not waiting.add_rejection(rejection(waiting, 1), liars)
+    assert found == [False] * 4 + [True] * 2
+
+
 def test_of_rejections_those_of_one_replica_of_other_words_configurations_and_requests_do_not_add_up():
     waiting = OutstandingRequest(MemoryChain().send(0, get("k")), 0)
     others = [

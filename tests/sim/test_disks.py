@@ -165,6 +165,15 @@ def test_where_the_disks_of_t_plus_1_are_full_what_is_new_is_refused_for_good_an
     assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
 
 
+@pytest.mark.parametrize(("crashed", "full"), [(1, 0), (0, 1)])
+@pytest.mark.parametrize("at", [30, 60])
+def test_with_checksums_one_that_is_left_with_a_full_disk_is_replaced(crashed, full, at):
+    """All replicas reject: that is one, where the other has crashed, and it orders nothing that anybody would wait for."""
+    outcome = run(f"disk(replica_{full},full,{at}); crash(replica_{crashed},{at + 10})", base=f"{BASE}authentication = crc\n")
+    assert (outcome.breaches, outcome.judgement.status, configurations(outcome)) == ((), "pass", [1])
+    assert outcome.result["operations"] > 0
+
+
 def test_with_one_disk_lost_and_the_power_cut_t_plus_1_disks_are_enough():
     passes("disk(replica_2,flip,60); power_cut(61,200)")
 

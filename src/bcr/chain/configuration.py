@@ -44,7 +44,7 @@ class Membership:
     `quorum` equal statements make a result or a checkpoint right: they hold at least one of a correct replica. `needed`
     are the replicas that must all have testified to a slot before its result, or its checkpoint, is final: with
     `acceptance = quorum`, which is unsafe, any t+1 will do, and it is empty (specification, 3.6).
-    `histories` is how many wedged ones Olympus goes on from.
+    `histories` is how many wedged ones Olympus goes on from, and of `witnesses` replicas that say the same one tells the truth.
     """
 
     def __init__(self, issued: Configuration, olympus_key: bytes, keys: Keys) -> None:
@@ -56,7 +56,7 @@ class Membership:
         self.head = 0
         self.tail = len(issued.replicas) - 1
         size = sizes(issued.t, issued.authentication)
-        self.quorum, self.histories = size.statements, size.histories
+        self.quorum, self.histories, self.witnesses = size.statements, size.histories, size.witnesses
         self.needed = frozenset(range(len(issued.replicas)) if issued.acceptance == "all" else ())
         self.is_transferable = keys.is_transferable
         self.circle = Keyring(

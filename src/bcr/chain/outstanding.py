@@ -6,6 +6,7 @@ from bcr.chain.void import AnswerToOther
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Rejection, SignedRequest
 
+ASKED_OFTEN = 5  # so many attempts: all replicas were asked three times, and have had fourteen client timeouts to answer
 MAX_BACKOFF = 16  # a request is sent again after 1, 2, 4 … times the client timeout, and this at the most
 NO_ROOM = "no room on the disks"  # why a replica rejects what it could order otherwise (specification, 13.10)
 
@@ -75,11 +76,17 @@ class OutstandingRequest:
         return min(1 << (self.attempts - 1), MAX_BACKOFF)
 
     def add_rejection(self, rejection: Signed[Rejection], configuration: Membership) -> bool:
-        """Take note of what a replica of the configuration has signed; returns whether one of those who agree must be correct."""
+        """Take note of what a replica of the configuration has signed; returns whether the request is to be left out.
+
+        As many have to agree as all replicas that may be left: then nobody will order it. With checksums these are all that
+        there are. If one has crashed the others cannot be as many, and none of them orders anything that somebody would miss. So
+        when it has been asked for often, it is enough that one tells the truth.
+        """
         said = rejection.statement
         if said.request_digest == self.signed.statement.digest():
             self._rejections[rejection.signer] = rejection
-        return [each.statement for each in self._rejections.values()].count(said) >= configuration.quorum
+        enough = configuration.quorum if self.attempts < ASKED_OFTEN else configuration.witnesses
+        return [each.statement for each in self._rejections.values()].count(said) >= enough
 
     def rejections(self, why: str) -> tuple[Signed[Rejection], ...]:
         """Those that were noted and give this reason."""

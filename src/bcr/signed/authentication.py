@@ -33,12 +33,13 @@ PROMISES: Mapping[str, str] = {
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """How many replicas a configuration has, how many equal statements make a result or a checkpoint certain, and how
-    many histories Olympus goes on from."""
+    """How many replicas a configuration has, how many equal statements make a result or a checkpoint certain, how
+    many histories Olympus goes on from, and of how many witnesses one tells the truth."""
 
     replicas: int
     statements: int
     histories: int
+    witnesses: int
 
 
 def sizes(t: int, authentication: Authentication) -> Sizes:
@@ -48,8 +49,8 @@ def sizes(t: int, authentication: Authentication) -> Sizes:
     one that is left knows of every result that a client has.
     """
     if authentication == "crc":
-        return Sizes(replicas=t + 1, statements=t + 1, histories=1)
-    return Sizes(replicas=2 * t + 1, statements=t + 1, histories=t + 1)
+        return Sizes(replicas=t + 1, statements=t + 1, histories=1, witnesses=1)
+    return Sizes(replicas=2 * t + 1, statements=t + 1, histories=t + 1, witnesses=t + 1)
 
 
 def keys_of(authentication: Authentication, seed: bytes, olympus: bytes = b"") -> Keys:

@@ -78,7 +78,7 @@ def wrong_rejections(clients: Sequence[ClientRecord], is_shown: Callable[[Reject
 
 
 def is_rejected_by_replicas(rejected: RejectedRequest, configurations: Mapping[int, Membership]) -> bool:
-    """Whether as many replicas of one configuration have signed that as hold a correct one.
+    """Whether as many replicas of one configuration have signed that as hold one that tells the truth.
 
     Where their codes convince their client alone, it is enough that they are there.
     """
@@ -93,7 +93,7 @@ def is_rejected_by_replicas(rejected: RejectedRequest, configurations: Mapping[i
         is_member = 0 <= signed.signer <= configuration.tail
         if is_member and (not configuration.is_transferable or signed.is_authentic(configuration.replica_author(signed.signer))):
             signers.setdefault(said.configuration, set()).add(signed.signer)
-    return any(len(those) >= configurations[number].quorum for number, those in signers.items())
+    return any(len(those) >= configurations[number].witnesses for number, those in signers.items())
 
 
 def is_rejected_by_servers(rejected: RejectedRequest, members: Members, t: int) -> bool:
