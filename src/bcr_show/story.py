@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bcr.scenario.protocols import PROTOCOLS, SHUTTLE, Protocol
 from bcr.verdict.record import RunRecord
 from bcr_run.accused import FEW_THINGS, blamed, listed, whose
 from bcr_show.moments import Moment, Times, cause_of, person, rough
@@ -51,15 +52,19 @@ def _setting(result: Mapping[str, Any]) -> str:
     clients = settings.get("num_clients")
     if not isinstance(clients, int):
         return "There is no result.json: of what the run was to do only the logs tell. It may have been ended, or may still go on."
-    t = settings.get("t", 0)
-    replicas = t + 1 if settings.get("authentication") == "crc" else 2 * t + 1
-    acceptance = (
-        "a result needs t+1 statements only" if settings.get("acceptance") == "quorum" else "a result needs a word of every replica"
-    )
+    protocol, t = _protocol_of(result), settings.get("t", 0)
+    authentication = settings.get("authentication", "ed25519")
+    group = protocol.group.format(protocol.servers(t, authentication))
+    about = f"t = {t}, {authentication}" if protocol.is_signed else f"t = {t}"
+    needed = protocol.needed.get(str(settings.get("acceptance")), protocol.needed["all"])
     return (
-        f"{count(clients, 'client').capitalize()} sent to a chain of {replicas} replicas (t = {t}, {settings.get('authentication')}; "
-        f"{acceptance}), and {count(result.get('operations', 0), 'operation')} were answered in {rough(1_000 * result.get('elapsed_s', 0))}."
+        f"{count(clients, 'client').capitalize()} sent to {group} ({about}; a result needs {needed}), "
+        f"and {count(result.get('operations', 0), 'operation')} were answered in {rough(1_000 * result.get('elapsed_s', 0))}."
     )
+
+
+def _protocol_of(result: Mapping[str, Any]) -> Protocol:
+    return PROTOCOLS.get(str(result.get("protocol")), SHUTTLE)
 
 
 def _fault_sentences(result: Mapping[str, Any], moments: Sequence[Moment], times: Times) -> Iterator[str]:
@@ -98,7 +103,9 @@ def _too_many(result: Mapping[str, Any]) -> Iterator[str]:
     t = result.get("settings", {}).get("t", 0)
     for configuration, positions in sorted(struck.items()):
         if len(positions) > t:
-            yield (f"In configuration {configuration} faults struck {len(positions)} replicas, more than t = {t}: "
+            is_replaced = _protocol_of(result).is_replaced
+            told = f"In configuration {configuration} faults struck" if is_replaced else "Faults struck"
+            yield (f"{told} {len(positions)} {'replicas' if is_replaced else 'servers'}, more than t = {t}: "
                    "unless some of them were only late, nothing is promised.")  # fmt: skip
             return
 
@@ -136,7 +143,7 @@ def _request_sentences(result: Mapping[str, Any], moments: Sequence[Moment], tim
         values = first.line.values
         also = f"; {listed(others)} asked too" if others else ""
         yield f"{_capital(person(values.get('by', '')))} was the first to ask Olympus, at {times.text(first.line.at_ns)}: {values.get('reason')}{also}."
-    elif not changes and result:
+    elif not changes and result and _protocol_of(result).is_replaced:
         yield "No configuration was replaced" + (f", though {person(asked[0].line.values.get('by', ''))} asked for it." if asked else ".")
 
 
@@ -226,7 +233,7 @@ def _verdict(result: Mapping[str, Any]) -> str:
     if reasons:
         return f"Verdict {status}: {reasons[0]}" + (f"; and {len(reasons) - 1} more reasons" if len(reasons) > 1 else "") + "."
     if status == "pass":
-        return "Verdict pass: signatures and proofs hold, one history explains every result, and the final states agree."
+        return f"Verdict pass: {'signatures and proofs hold, ' * _protocol_of(result).is_signed}one history explains every result, and the final states agree."
     return f"Verdict {status}."
 
 

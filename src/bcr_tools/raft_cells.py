@@ -69,7 +69,7 @@ class ServerCell(Cell, frozen=True):
 
     def is_unpromised(self) -> bool:
         """Whether clients may wait for ever."""
-        return False
+        return self.failure_name in self.PROTOCOL.unpromised
 
     def provocations(self) -> Sequence[str]:
         """Pairs by which the same server brings about what triggers its fault."""
@@ -104,9 +104,6 @@ class RaftCell(ServerCell, frozen=True):
     def scenario(self) -> str:
         asked = f"changes = transfer({CUT_MS[0]},{self.place})\n" if self.trigger == "timeout_now" else ""
         return super().scenario() + asked
-
-    def is_unpromised(self) -> bool:
-        return self.failure_name == "mute_clients"
 
 
 class BraftCell(ServerCell, frozen=True):

@@ -35,7 +35,7 @@ MILLISECONDS = (20, 150, 900)
 
 
 def scenario_text(seed: int, protocol: str = "shuttle") -> str:
-    """The scenario file of a seed: t replicas at the most have faults, in whatever configurations they are."""
+    """The scenario file of a seed: t replicas at the most have faults, in whatever configurations they are, and every answer is owed."""
     of = PROTOCOLS[protocol]
     chance = random.Random(seed)
     t = chance.choice((1, 1, 1, 2))
@@ -70,7 +70,8 @@ def _pair(chance: random.Random, of: Protocol, configuration: int, clients: int,
         values["count"] = 0
     if trigger == "reconfiguration":
         values["count"] = configuration
-    failure = chance.choice([name for name in possible(WORDS, "ed25519", simulated=False) if not of.why_not(name, allows_lies=False)])
+    possible_names = [name for name in possible(WORDS, "ed25519", simulated=False) if not of.why_not(name, allows_lies=False)]
+    failure = chance.choice([name for name in possible_names if name not in of.unpromised])
     amounts: dict[str, int | str] = {
         "milliseconds": chance.choice(MILLISECONDS),
         "number": chance.randint(1, 3),

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from show.conftest import simulated
 
 from bcr_show import show
 from bcr_show.evidence import violations_of
@@ -24,6 +25,25 @@ def test_a_page_has_all_its_parts_and_every_link_leads_to_a_place_of_the_page(ly
 def test_no_place_of_a_page_has_the_name_of_another(lying_tail, shown):
     ids = [attributes["id"] for _, attributes in shown(lying_tail).elements if "id" in attributes]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "setting", "verdict"),
+    [
+        ("raft", "sent to 3 servers of Raft (t = 1; a result needs the word of the leader, and nothing is signed)", "Verdict pass: one history"),
+        ("byzantine_raft", "sent to 4 servers of Raft among liars (t = 1, ed25519; a result needs equal statements that t+1 servers signed)",
+         "Verdict pass: signatures and proofs hold, one history"),
+        ("shuttle", "sent to a chain of 3 replicas (t = 1, ed25519; a result needs a word of every replica)", "Verdict pass: signatures and proofs"),
+    ],
+)  # fmt: skip
+def test_a_story_says_of_each_protocol_what_is_true_of_it(protocol, setting, verdict, tmp_path):
+    text = f"test_case_name = told\nprotocol = {protocol}\nt = 1\nnum_client = 1\nworkload[0] = put('a','1')\nsimulation = seed(1)\n"
+    run = read_run(simulated(tmp_path, text))
+    moments = moments_of(run)
+    told = story(run, moments, Times(run))
+    assert setting in told[0]
+    assert told[-1].startswith(verdict)
+    assert any("onfiguration" in each for each in told) == (protocol == "shuttle")  # the others have none that is replaced
 
 
 def test_a_page_fetches_nothing_and_runs_its_own_script_only(lying_tail, shown):

@@ -49,3 +49,26 @@ def test_a_bug_that_is_tried_among_others_is_found_as_it_is_alone():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "wedged replica goes on: found by seed" in done.stdout
     assert "1 of 1 seeded bugs found" in done.stdout
+
+
+TWICE = """# A run of three servers in which two of them ask for votes of the same term.
+test_case_name = twice
+protocol = raft
+t = 1
+num_client = 1
+time_unit = ms
+client_timeout = 1000
+heartbeat = 30
+election_timeout = 150
+workload[0] = pseudorandom(96815,1)
+simulation = seed(27); delay(1000,20000)
+"""
+SIM = "import da, sys; from bcr_sim.sim import main; sys.exit(main(sys.argv[1:]))"  # the layer below us before its modules
+
+
+def test_a_counterexample_of_another_protocols_bug_is_replayed(tmp_path):
+    (tmp_path / "twice.config").write_text(TWICE)
+    command = [sys.executable, "-c", SIM, "--bug", "raft:two-votes-in-a-term", str(tmp_path / "twice.config")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "election safety: replica_0 and replica_1 both lead in term 1" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1

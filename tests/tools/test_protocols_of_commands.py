@@ -2,6 +2,7 @@
 
 import pytest
 
+from bcr.faults.plans import keeps_clients_waiting
 from bcr.scenario import parse_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr_tools import storm
@@ -18,6 +19,18 @@ def test_every_seed_of_a_storm_is_a_file_that_nobody_objects_to(protocol):
     assert words <= set(PROTOCOLS[protocol].failures) and len(words) > 5
     assert positions == set(range(PROTOCOLS[protocol].servers(1, "ed25519")))
     assert ("chaos" in words, "restart" in words) == (protocol == "byzantine_raft", protocol != "shuttle")
+
+
+def test_no_storm_has_a_fault_with_which_its_protocol_promises_no_answers():
+    drawn = {protocol: set() for protocol in PROTOCOLS}
+    for protocol, words in drawn.items():
+        for seed in range(300):
+            scenario, _ = parse_scenario(storm.scenario_text(seed, protocol), "storm.config")
+            words |= {plan.failure.name for plan in scenario.failures}
+            if protocol == "raft":
+                assert not keeps_clients_waiting(scenario.failures), seed
+    assert not drawn["raft"] & set(PROTOCOLS["raft"].unpromised)
+    assert "mute_clients" in drawn["shuttle"] & drawn["byzantine_raft"]  # who do owe answers then
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,15 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     """A protocol, as far as a scenario file needs to know it.
 
     `files` hold its processes, servers and clients first. `messages` are those that servers and clients send each other, and
-    `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `ignored` are keys that say nothing
+    `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `group` is what clients send to, as
+    so many servers, and `needed` says by the value of `acceptance` what a result needs; `is_signed` says whether anything is. `ignored` are keys that say nothing
     to it; `keys_refused` and `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
     and `why_no_lies` the reason that is given without it; `failures_refused` have
     reasons of their own; `meanings` what a failure is here, where it is something else. `options` are
     refused words of `simulation`, and why;
     `options_of_disks` those that do nothing without `durable = on`. `disk_faults_refused` are faults of disks that it cannot have, and
     why; `why_no_return` says why none of its servers comes back from a crash that the file asks for, or is empty where they do.
+    `unpromised` are failures with which it promises no answers, even where no more than t servers have them, and why.
     `is_replaced` says whether one configuration follows another; `without` names commands, or options of them, that have nothing
     to say of it, and why.
     """
@@ -58,6 +60,9 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[str]
     triggers: Mapping[str, TriggerWord]
     proof: str
+    group: str
+    needed: Mapping[str, str]
+    is_signed: bool = True
     per_fault: int = 0  # servers beside one that it takes for each of t; 0: as many as the authenticator says
     promise: str = ""  # what it holds with t faulty servers at the most, where that is not the authenticator's to say
     ignored: Sequence[str] = ()
@@ -72,6 +77,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     options_of_disks: Mapping[str, str] = {}
     disk_faults_refused: Mapping[str, str] = {}
     why_no_return: str = ""
+    unpromised: Mapping[str, str] = {}
     is_replaced: bool = True
     without: Mapping[str, str] = {}
 
@@ -119,6 +125,8 @@ SHUTTLE = Protocol(
               "result_message", "error", "stale"),
     triggers=TRIGGERS,
     proof="statements that the replicas signed",
+    group="a chain of {} replicas",
+    needed={"all": "a word of every replica", "quorum": "t+1 statements only"},
     ignored=("heartbeat", "election_timeout", "election_timeout_max", "allow_lies", "members", "changes"),
     failures=tuple(FAILURES),
     why_no_return="replicas of the chain do not come back for a file: others take their place, and config/restart.config shows their restarts",
@@ -146,6 +154,9 @@ RAFT = Protocol(
               "install_snapshot", "snapshot_installed", "timeout_now"),
     triggers=RAFT_TRIGGERS,
     proof="the word of the leader: index and term in the log",
+    group="{} servers of Raft",
+    needed={"all": "the word of the leader, and nothing is signed"},
+    is_signed=False,
     per_fault=2,
     promise="against crashes, restarts, and links that lose, delay, repeat and cut, and against no lie",
     ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "session_slots", "callers"),
@@ -159,6 +170,7 @@ RAFT = Protocol(
     meanings=RAFT_LIES,
     why_no_lies=UNTRUSTED,
     failures_refused={"corrupt": UNSHOWN, "equivocate": "nothing is signed in Raft, so nobody can be shown two statements that contradict each other"},
+    unpromised={"mute_clients": "who leads and answers no client leads on, for only clients miss anything"},
     is_replaced=False,
     without={
         "storm --trials": "they expect the chain to replace whom they hit; `restart(replica_1,60)` in a file brings a server of Raft back",
@@ -224,6 +236,8 @@ BYZANTINE_RAFT = Protocol(
               "start_vote", "start_term", "status", "fetch", "state"),
     triggers=BRAFT_TRIGGERS,
     proof="equal statements that t+1 servers signed",
+    group="{} servers of Raft among liars",
+    needed={"all": "equal statements that t+1 servers signed"},
     per_fault=3,
     ignored=("head_timeout", "nonhead_timeout", "olympus_timeout", "wedge_grace", "allow_lies", "session_slots", "callers",
              "election_timeout_max"),
