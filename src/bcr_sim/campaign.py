@@ -22,7 +22,7 @@ from bcr.scenario import Scenario
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.scenario_paths import read_scenario
 from bcr.scenario.values import Acceptance, Simulation
-from bcr.signed.authentication import Authentication, sizes
+from bcr.signed.authentication import Authentication
 from bcr_run.supervision import end_with_us
 from bcr_runtime.processes import byzantine_client, byzantine_replica
 from bcr_sim.conformance import simulate_and_conform
@@ -149,8 +149,7 @@ def run_seeds(
         tally.reconfigurations += len(outcome.result["reconfigurations"])
         tally.words += outcome.words
         tally.idle_words += len(outcome.result["words_missed"])
-        settings = outcome.result["settings"]
-        found.update(struck(outcome.result, sizes(settings["t"], settings["authentication"]).replicas))
+        found.update(struck(outcome.result))
         seldom += rare(outcome.result)
         if outcome.breaches:
             tally.failures = [*tally.failures, Counterexample(seed, text, outcome.breaches)]

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from bcr.faults.vocabulary import FAILURES, TRIGGERS
 from bcr.objects.finding import BUILT_IN, named
 from bcr_run.run_folder import write_whole
 from bcr_runtime.places import IS_CHECKOUT, PROJECT, own_version
 from bcr_sim.campaign import Counterexample, ShardTally
-from bcr_sim.coverage import PLACES, RARE
+from bcr_sim.coverage import RARE
+from bcr_sim.coverage_grid import grids
 from bcr_sim.kept_lines import add_line, lines_of_type
 
 LINES = "hunt.jsonl"
@@ -156,7 +156,8 @@ def page(lines: Sequence[Done]) -> str:
     parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>Campaign</title>", f"<style>{CSS}</style><h1>Campaign</h1>"]
     parts.append(f"<p>{total.seeds:,} seeds, {total.seconds / 3600:.2f} hours of workers, {len(total.failures)} failed.</p>")
     parts += ["<h2>By commit</h2>", _commits(lines), "<h2>Failures</h2>", _failures(lines)]
-    parts += ["<h2>Rare states</h2>", _rare(total.rare), "<h2>Faults that struck</h2>", _grid(total.struck), "</html>"]
+    parts += ["<h2>Rare states</h2>", _rare(total.rare)]
+    parts += ["<h2>Faults that struck</h2>", grids((each.settings.partition(",")[0], each.tally.struck) for each in lines), "</html>"]
     return "\n".join(parts) + "\n"
 
 
@@ -200,25 +201,3 @@ def _failures(lines: Sequence[Done]) -> str:
 
 def _rare(counts: Mapping[str, int]) -> str:
     return _table(("state", "times"), [(name, f"{counts.get(name, 0):,}") for name in RARE])
-
-
-def _grid(counts: Mapping[str, int]) -> str:
-    """A square for each trigger, failure and place: the darker, the oftener; which never struck is empty."""
-    triggers = [each for each in TRIGGERS if any(key.startswith(f"{each} ") for key in counts)] or list(TRIGGERS)
-    failures = [each for each in FAILURES if any(key.split()[1] == each for key in counts)] or list(FAILURES)
-    cells = len(triggers) * len(failures) * len(PLACES)
-    most = max(counts.values(), default=1)
-    head = "".join(f"<th colspan=3>{escape(each)}</th>" for each in triggers)
-    rows = []
-    for failure in failures:
-        squares = []
-        for trigger in triggers:
-            for place in PLACES:
-                count = counts.get(f"{trigger} {failure} {place}", 0)
-                shade = f"background:rgba(31,92,153,{0.15 + 0.85 * (count / most) ** 0.4:.2f})" if count else "background:#f2f2f2"
-                squares.append(f"<td style='{shade}' title='{trigger}, {failure}, {place}: {count:,}'></td>")
-        rows.append(f"<tr><th>{escape(failure)}</th>{''.join(squares)}</tr>")
-    missing = [each for each in (*TRIGGERS, *FAILURES) if each not in triggers and each not in failures]
-    about = f"<p>{len(counts):,} of {cells:,} combinations of these triggers, failures and places (head, middle, tail) have struck.</p>"
-    never = f"<p class=never>Never: {escape(', '.join(missing))}.</p>" if missing else ""
-    return f"{about}{never}<div class=scroll><table class=grid><thead><tr><th></th>{head}</tr></thead>{''.join(rows)}</table></div>"

@@ -2,11 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bcr.scenario.protocols import PROTOCOLS
+
 _FAULT = re.compile(r"(\w+)\(.*?\),(\w+)\(")
-PLACES = ("head", "middle", "tail")
+# Protocol -> the places that its faults are told apart by. Where servers take turns at leading, who leads first can do most; in Raft chance says who.
+PLACES: Mapping[str, Sequence[str]] = {
+    "shuttle": ("head", "middle", "tail"),
+    "raft": ("any server",),
+    "byzantine_raft": ("who leads first", "another server"),
+}
 
 # What a run seldom comes to: what it is called -> how often it came about, in the contents of `result.json`.
 RARE: Mapping[str, Callable[[Mapping[str, Any]], int]] = {
@@ -21,14 +28,26 @@ RARE: Mapping[str, Callable[[Mapping[str, Any]], int]] = {
 }  # fmt: skip
 
 
-def struck(result: Mapping[str, Any], replicas: int) -> Iterator[str]:
-    """Trigger, failure and place, as one text, of each fault of a replica that struck."""
+def struck(result: Mapping[str, Any]) -> Iterator[str]:
+    """Protocol, trigger, failure and place, as one text, of each fault of a replica that struck."""
+    protocol, settings = result["protocol"], result["settings"]
+    last = PROTOCOLS[protocol].servers(settings["t"], settings["authentication"]) - 1
     for fault in result["faults_injected"]:
         words = _FAULT.match(fault["fault"])
         if words is not None and "position" in fault:
-            position = fault["position"]
-            place = "head" if position == 0 else "tail" if position == replicas - 1 else "middle"
-            yield f"{words[1]} {words[2]} {place}"
+            yield f"{protocol}: {words[1]} {words[2]} {_place(protocol, fault['position'], last)}"
+
+
+def _place(protocol: str, position: int, last: int) -> str:
+    places = PLACES[protocol]
+    return places[0] if position == 0 else places[-1] if position == last or len(places) < 3 else places[1]
+
+
+def parts_of(key: str, protocol: str) -> tuple[str, str, str, str]:
+    """Protocol, trigger, failure and place of a text of `struck`; those of an earlier version do not say of which protocol they are."""
+    known, colon, rest = key.rpartition(": ")
+    trigger, failure, place = rest.split(" ", 2)
+    return known if colon else protocol, trigger, failure, place
 
 
 def rare(result: Mapping[str, Any]) -> Counter[str]:

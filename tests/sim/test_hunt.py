@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bcr.scenario.protocols import PROTOCOLS
 from bcr.scenario.reading import parse_scenario
 from bcr_runtime.places import PROJECT
 from bcr_sim import campaign, hunt, sim
@@ -73,7 +74,7 @@ def test_a_hunt_into_a_folder_goes_on_where_it_was_stopped_and_its_page_tells_al
     assert hunt.main(["--count", "22", "--jobs", "1", "--output", str(folder)]) == 0
     assert "\n0 seeds in" in f"\n{capsys.readouterr().out}"
     page = (folder / "campaign.html").read_text()
-    assert "22 seeds" in page and "combinations of these triggers, failures and places" in page and "several quorums tried" in page
+    assert "22 seeds" in page and "Byzantine chain replication: " in page and "several quorums tried" in page
     with open(folder / "hunt.jsonl", "a") as file:
         file.write('{"settings": "cut o')  # as a killed hunt leaves it
     assert Campaign(folder).told().startswith("22 seeds")
@@ -102,11 +103,39 @@ def test_a_failure_of_a_campaign_is_kept_by_commit(tmp_path):
     assert "agreement: &lt;two&gt;" in page(campaign.lines) and campaign.commit in page(campaign.lines)
 
 
-def test_faults_that_struck_are_counted_by_trigger_failure_and_place():
-    faults = [{"fault": "shuttle(0,1),delay(400)", "configuration": 0, "position": each} for each in (0, 1, 2, 2)]
-    assert list(struck({"faults_injected": [*faults, {"fault": "client_request(0,0),garbage(1)", "client": 0}]}, 3)) == [
-        "shuttle delay head", "shuttle delay middle", "shuttle delay tail", "shuttle delay tail"
-    ]  # fmt: skip
+def result_with(protocol, positions):
+    """What a run of this protocol came to in which each of these was late."""
+    faults = [{"fault": "client_request(0,1),delay(400)", "configuration": 0, "position": each} for each in positions]
+    of_client = {"fault": "client_request(0,0),garbage(1)", "client": 0}
+    return {"protocol": protocol, "settings": {"t": 1, "authentication": "ed25519"}, "faults_injected": [*faults, of_client]}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "positions", "places"),
+    [
+        ("shuttle", (0, 1, 2, 2), ["head", "middle", "tail", "tail"]),
+        ("raft", (0, 1, 2), ["any server"] * 3),
+        ("byzantine_raft", (0, 2, 3), ["who leads first", "another server", "another server"]),
+    ],
+)
+def test_faults_that_struck_are_counted_by_trigger_failure_and_place(protocol, positions, places):
+    assert list(struck(result_with(protocol, positions))) == [f"{protocol}: client_request delay {place}" for place in places]
+
+
+def test_a_page_shows_what_struck_in_the_words_of_each_protocol(tmp_path):
+    campaign = Campaign(tmp_path)
+    campaign.add(range(1), "shuttle", ShardTally(seeds=1, struck={"shuttle change_result tail": 1}))  # as an earlier version wrote it
+    of_liars = {"append spin who leads first": 2, "append_entries chaos another server": 1, "commit break_chain another server": 1}
+    campaign.add(range(1), "byzantine_raft", ShardTally(seeds=1, struck={f"byzantine_raft: {each}": of_liars[each] for each in of_liars}))
+    shown = page(campaign.lines)
+    of_chain, of_raft = shown.partition("Byzantine chain replication: ")[2].split("Raft among liars: ")
+    assert of_chain.startswith("1 of 3 combinations of these triggers, failures and places (head, middle, tail)")
+    assert of_raft.startswith("3 of 12 combinations of these triggers, failures and places (who leads first, another server)")
+    assert "title='append, spin, who leads first: 2'" in of_raft and "title='append, chaos, another server: 1'" in of_raft
+    never = of_raft.partition("Never: ")[2].partition(".</p>")[0].split(", ")
+    declared = PROTOCOLS["byzantine_raft"]
+    assert set(never) <= {*declared.triggers, *declared.failures} and {"start_vote", "garbage", "restart"} <= set(never)
+    assert not {"shuttle", "append_entries", "append", "spin", "chaos", "fail_link"} & set(never)
 
 
 def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():
