@@ -1,5 +1,6 @@
 """Gathers what the processes report into the record of the run."""
 
+from collections import Counter
 from collections.abc import Collection as Collection_
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,8 @@ class Collection:
         self._progress: dict[int, int] = {}
         self._is_without_olympus = False
         self.faults: list[FaultPlan] = []
+        self._armed_faults: Counter[FaultPlan] = Counter()  # of these, those that had no effect when they were told of
+        self._effects: Counter[FaultPlan] = Counter()  # those that had one since
         self.problems: list[str] = []
 
     def add_problem(self, problem: str) -> None:
@@ -80,12 +83,25 @@ class Collection:
         """Configuration and position of those whose state says nothing."""
         return spoiled_by(self.faults)
 
-    def add_fault(self, configuration: int, position: int, payload: bytes) -> None:
-        """Take a replica's word on a fault of its own. Raises MalformedMessage where it is of another's, or of nobody's."""
+    def add_fault(self, configuration: int, position: int, payload: bytes, has_struck: bool) -> None:
+        """Take a replica's word on a fault of its own, which has struck, or is armed: who has it is excused from then on, whatever comes of it.
+
+        Raises MalformedMessage where it is of another's, or of nobody's.
+        """
+        plan = self._own_fault(configuration, position, payload)
+        self.faults.append(plan)
+        if not has_struck:
+            self._armed_faults[plan] += 1
+
+    def add_effect(self, configuration: int, position: int, payload: bytes) -> None:
+        """Take its word that a fault which was armed has had an effect. Raises MalformedMessage as `add_fault`."""
+        self._effects[self._own_fault(configuration, position, payload)] += 1
+
+    def _own_fault(self, configuration: int, position: int, payload: bytes) -> FaultPlan:
         plan = decode(FaultPlan, payload)
         if (plan.configuration, plan.position) != (configuration, position) or plan not in self._plans:
             raise MalformedMessage(f"a fault that replica {position} of configuration {configuration} does not have")
-        self.faults.append(plan)
+        return plan
 
     def add_progress(self, client: int, answered: int) -> None:
         self._progress[client] = answered
@@ -223,6 +239,7 @@ class Collection:
             initial_state=self._initial_state,
             session_slots=self.settings.session_slots,
             is_without_olympus=self._is_without_olympus,
+            armed_faults=tuple((self._armed_faults - self._effects).elements()),
         )
 
 

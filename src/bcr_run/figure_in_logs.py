@@ -27,7 +27,7 @@ _CLIENT = re.compile(r"client_(\d+)")
 _FAILURE = re.compile(r", (\w+)\(")
 _HARMLESS = {"crash", "pause"}  # of what befalls a simulated process: it stops, and does nothing wrong
 _EVENTS = frozenset({"settings", "issued", "trying", "quorum_failed", "active", "executed", "completed_checkpoint", "immutable",
-                     "went_back", "caught_up", "accepted", "fault_injected", "resumed", "came_back", "befell", "changed", "made_up", "admitted"})  # fmt: skip
+                     "went_back", "caught_up", "accepted", "fault_injected", "fault_armed", "resumed", "came_back", "befell", "changed", "made_up", "admitted"})  # fmt: skip
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -162,7 +162,9 @@ class _Walk:
 
     def _of_replica(self, number: int, position: int, event: str, values: Mapping[str, str]) -> Iterator[Step]:
         place = (number, position)
-        if (event == "fault_injected" and self._lies and _is_unsound(values["fault"])) or position in self._distrusted_members:
+        if (
+            event in ("fault_injected", "fault_armed") and self._lies and _is_unsound(values["fault"])
+        ) or position in self._distrusted_members:
             self._forget(place)
         if place in self._gone_members:
             return

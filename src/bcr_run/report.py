@@ -14,6 +14,7 @@ import msgspec
 from rich.table import Table
 
 from bcr.evidence.evidence_files import packed_record
+from bcr.faults.plans import FaultPlan
 from bcr.objects.replicated import ReplicatedObject, has_own_model
 from bcr.signed.violations import Notice
 from bcr.state.running import shown
@@ -84,10 +85,9 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "reconfigurations": [
             msgspec.to_builtins(each) | {"first_result_ms": first_result_ms(record, each)} for each in record.reconfigurations
         ],
-        "faults_injected": [
-            {"configuration": fault.configuration, "position": fault.position, "fault": fault.text} for fault in record.faults
-        ]
+        "faults_injected": [_of_replica(fault) for fault in _struck(record)]
         + [{"client": fault.client, "fault": fault.text} for client in record.clients for fault in client.faults],
+        "faults_armed": [_of_replica(fault) for fault in record.armed_faults],
         "faults_missed": [msgspec.structs.asdict(each) for each in missed_faults(launch.scenario, record)],
         "changes": [{"change": each.kind, "server": each.server} for each in record.changes],
         "notices": _notices(record),
@@ -104,6 +104,22 @@ def outcome_of(launch: Launch, record: RunRecord, judgement: Judgement) -> dict[
         "clock": {"name": launch.settings.clock, "origin_ns": launch.settings.clock_origin_ns},
         "log_folder": str(launch.folder),
     }
+
+
+def _struck(record: RunRecord) -> list[FaultPlan]:
+    """The faults of replicas but for those that were armed and had no effect, in the order in which they were told of."""
+    armed = Counter(record.armed_faults)
+    struck = []
+    for fault in reversed(record.faults):  # of two that are the same the first had the effect
+        if armed[fault]:
+            armed[fault] -= 1
+        else:
+            struck.append(fault)
+    return struck[::-1]
+
+
+def _of_replica(fault: FaultPlan) -> dict[str, Any]:
+    return {"configuration": fault.configuration, "position": fault.position, "fault": fault.text}
 
 
 def _final_state(record: RunRecord, replicated: ReplicatedObject[Any]) -> Mapping[str, str] | None:
@@ -184,10 +200,16 @@ def _latency(latency_ms: Mapping[str, float]) -> str:
     return f"{latency_ms['p50']:,.1f} ms median, {latency_ms['p99']:,.1f} ms 99th percentile"
 
 
+def armed_in_vain(outcome: Mapping[str, Any]) -> list[str]:
+    """A sentence for each fault that met its trigger and had nothing to strike."""
+    return [f"armed, and had no effect: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_armed"]]
+
+
 def _told_of_faults(outcome: Mapping[str, Any]) -> Iterator[str]:
-    """What struck, what never met its trigger, and who was blamed, a line each; of very many the first."""
+    """What struck, what was armed and had no effect, what never met its trigger, and who was blamed, a line each; of very many the first."""
     strike_counts = Counter(f"struck: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_injected"])
     lines = [f"{text}{f', {count} times' if count > 1 else ''}" for text, count in strike_counts.items()]
+    lines += armed_in_vain(outcome)
     lines += [str(Missed(**missed)) for missed in outcome["faults_missed"]]
     lines += [f"blamed: {blame.sentence()}" for blame in blamed(outcome)]
     yield from lines[:MAX_LINES]

@@ -288,9 +288,9 @@ class Keeping:
         self._happened("laboratory", what=what, about=about, failed=why)
         self.note(f"the laboratory cannot {what} {about[:100]}: {why}")
 
-    def struck(self, name: str, fault: str) -> None:
-        """A fault that a replica was given has struck."""
-        self._happened("fault", replica=name, fault=fault)
+    def befallen(self, name: str, fault: str, has_struck: bool) -> None:
+        """A fault that a replica was given has struck, or is armed and will when there is something that it concerns."""
+        self._happened("fault" if has_struck else "fault_armed", replica=name, fault=fault)
 
     def is_of(self, host: str, node: Any) -> bool:
         """Whether a node of this host's name is at an address that the host has a certificate of, where hosts have some."""

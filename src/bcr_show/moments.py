@@ -94,6 +94,7 @@ def _blamed(values: Values) -> str:
 
 _TELLERS: Mapping[str, tuple[str, Callable[[str, Values], str]]] = {
     "fault_injected": ("fault", lambda who, of: f"{who} is struck: {of.get('fault', '')}"),
+    "fault_armed": ("other", lambda who, of: f"{who} has a fault that is armed: {of.get('fault', of.get('what', ''))}"),
     "befell": ("fault", lambda _, of: f"{person(of.get('who', ''))}: {of.get('what', '')}"),
     "misbehaviour": (
         "violation",

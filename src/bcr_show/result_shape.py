@@ -86,7 +86,9 @@ class _Result(msgspec.Struct):
     operations_per_second: Duration = 0
     settings: _Settings | UnsetType = UNSET
     faults_injected: list[_Fault] = []
+    faults_armed: list[_Fault] = []
     faults_missed: list[_Missed] = []
+    words_missed: list[_Missed] = []
     notices: list[_Notice] = []
     reconfigurations: list[_Change] = []
     latency_ms: _Latency = msgspec.field(default_factory=_Latency)

@@ -28,6 +28,7 @@ def _sentences(run: RecordedRun, moments: Sequence[Moment], times: Times) -> Ite
     result = run.result
     yield _setting(result)
     yield from _fault_sentences(result, moments, times)
+    yield from _armed_fault_sentences(result)
     yield from _missed_fault_sentences(result)
     yield from _too_many(result)
     yield from _notice_sentences(run, moments, times)
@@ -82,6 +83,17 @@ def _fault_sentences(result: Mapping[str, Any], moments: Sequence[Moment], times
         told = [f"{fault['fault']} struck {whose(fault)}" for fault in faults[:FEW_THINGS]]
     rest = len(faults) - len(told)
     yield _capital("; ".join(told)) + (f"; and {rest} more" if rest > 0 else "") + "."
+
+
+def _armed_fault_sentences(result: Mapping[str, Any]) -> Iterator[str]:
+    armed = result.get("faults_armed", ())
+    if armed:
+        told = [f"{each['fault']} of {whose(each)}" for each in armed]
+        yield (
+            f"Armed, with no effect: {'; '.join(told[:FEW_THINGS])}"
+            + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "")
+            + "."
+        )
 
 
 def _missed_fault_sentences(result: Mapping[str, Any]) -> Iterator[str]:

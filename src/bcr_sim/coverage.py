@@ -24,6 +24,7 @@ RARE: Mapping[str, Callable[[Mapping[str, Any]], int]] = {
     "five reconfigurations in a run": lambda result: int(len(result["reconfigurations"]) >= 5),
     "a request sent again": lambda result: result["retransmissions"],
     "a client asked for a reconfiguration": lambda result: sum(each["requested_by"].startswith("client") for each in result["reconfigurations"]),
+    "a fault that was armed and had no effect": lambda result: len(result["faults_armed"]),
     "a fault that never met its trigger": lambda result: len(result["faults_missed"]),
 }  # fmt: skip
 

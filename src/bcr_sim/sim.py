@@ -15,7 +15,7 @@ from bcr_run.exit_status import FAIL, worst
 from bcr_run.options import formerly, natural
 from bcr_run.output import Terminal, complain
 from bcr_run.patience import patience_ms
-from bcr_run.report import EXIT_STATUS
+from bcr_run.report import EXIT_STATUS, armed_in_vain
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_sim.campaign import seeded
 from bcr_sim.conformance import FIGURE_OF_THE_PAPER, conform
@@ -154,6 +154,8 @@ def _print(name: str, outcome: SimulationOutcome) -> None:
         table.add_row(label, value)
     console.print(table)
     for text in outcome.breaches or outcome.judgement.reasons:
+        console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+    for text in armed_in_vain(outcome.result):
         console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
     for missed in (*outcome.result["faults_missed"], *outcome.result["words_missed"]):
         console.print(f"  {Missed(**missed)}", markup=False, highlight=False, soft_wrap=True)

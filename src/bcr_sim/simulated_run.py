@@ -17,7 +17,7 @@ from bcr.chain.limits import most_in_flight_of_a_client, state_limits
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
 from bcr.chain.request_queue import RequestQueue
-from bcr.faults.plans import Failure, FaultPlan, Trigger, faulty_by
+from bcr.faults.plans import FaultPlan, faulty_by
 from bcr.faults.vocabulary import FAILURES
 from bcr.raft.persistent import MemoryStore
 from bcr.scenario import Diagnostic, Scenario, ScenarioError
@@ -40,6 +40,7 @@ from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
 from bcr_sim.complaints import Complaints
 from bcr_sim.distalgo import Container, System
+from bcr_sim.harness_faults import add_effect, add_fault, simulators_fault
 from bcr_sim.mutation import MUTATED, changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
@@ -380,7 +381,11 @@ class _Run:
         clock, message = content
         self.system.failures.extend(too_large(sender.name, message))
         if message[0] == "control" and self.harness in (sender, receiver):
-            self._hear(*verb_and_parts(message[2 if len(message) > 2 else 1]))
+            verb, parts = verb_and_parts(message[2 if len(message) > 2 else 1])
+            if verb == "fault_struck":
+                add_effect(self.harness, parts[0])
+                return None
+            self._hear(verb, parts)
         if sender.name in self.uneven and isinstance(sender.process._state.keys, UnevenMacKeys):
             self.interference.codes_are_uneven(self.world.now_ns, sender.name)
         if message[0] == "complaint" and sender.name in self.complainers:
@@ -428,15 +433,10 @@ class _Run:
             self.interference.struck(decode(FaultPlan, parts[0]))
 
     def tell_harness(self, configuration: int, position: int, what: str) -> None:
-        plan = FaultPlan(configuration, position, Trigger("after", None, 0), Failure(what), f"{what}({position})")
+        plan = simulators_fault(configuration, position, what)
         self.interference.struck(plan)
-        assert self.harness is not None
         # As an event of its own: this may be in the middle of another process's step.
-        self.world.at(self.world.now_ns, self._add_fault, plan)
-
-    def _add_fault(self, plan: FaultPlan) -> None:
-        assert self.harness is not None
-        self.harness.process._state.collection.faults.append(plan)
+        self.world.at(self.world.now_ns, add_fault, self.harness, plan)
 
     # -- what happens
 

@@ -61,6 +61,7 @@ _SENTENCES: Mapping[str, Callable[[_Values], str]] = {
     "quorum_failed": lambda v: f"gives quorum {v['quorum']} up: {v['why']}",
     "reconfigured": lambda v: f"goes on from quorum {v['quorum']}, after {v['tried']} tried",
     "fault_injected": lambda v: f"is struck by {v['fault']}",
+    "fault_armed": lambda v: f"is armed with {v.get('fault', v.get('what'))}",
     # of Raft, also among liars
     "block": lambda v: f"holds block {v['slot']}, {v['digest']} behind {v['previous']}",
     "voted": lambda v: f"votes for term {v['term']}",

@@ -87,7 +87,7 @@ def outcome_of(cell: Cell, status: int, result: Mapping[str, Any] | None) -> Cel
         return CellOutcome("wrong", reasons=tuple(result["reasons"]) if result else ("no result",))
     if result["verdict"] == "unknown":
         return CellOutcome("unknown", reasons=tuple(result["reasons"]))
-    if not any(fault["fault"] == cell.fault() for fault in result["faults_injected"]):
+    if not any(fault["fault"] == cell.fault() for fault in (*result["faults_injected"], *result["faults_armed"])):
         return CellOutcome("not met")
     return cell.outcome(result)
 

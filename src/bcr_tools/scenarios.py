@@ -4,7 +4,7 @@ import argparse
 import difflib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bcr.scenario import Scenario, ScenarioError, read_scenario
@@ -74,23 +74,27 @@ def _section(file: Path, folder: Path) -> str:
     lines.append(f"outcome:  {verdict}")
     is_any_server = any(plan.trigger.name == OF_ONE for plan in scenario.failures)  # and what comes of it differs
     lines += [f"  {reason}" for reason in (result["reasons"] if result and not is_any_server else ())]
-    lines += _struck(scenario, result["faults_injected"] if result else ())
+    lines += _struck(scenario, result["faults_injected"] if result else (), result["faults_armed"] if result else ())
     return "\n".join([*lines, *_why(file)]) + "\n"
 
 
-def _struck(scenario: Scenario, faults: Sequence[dict[str, object]]) -> list[str]:
-    """The faults of the file, and whether they struck."""
-    struck = {(fault.get("configuration"), fault.get("position"), fault.get("client"), fault["fault"]) for fault in faults}
+def _struck(scenario: Scenario, faults: Sequence[dict[str, object]], armed: Sequence[dict[str, object]]) -> list[str]:
+    """The faults of the file, and whether they struck, or were armed and had no effect."""
+    outcome_by_fault = {_place(fault): "armed, and had no effect" for fault in armed} | {_place(fault): "struck" for fault in faults}
     plans: list[tuple[str, tuple[int | None, int | None, int | None, str]]] = [
         (f"replica {plan.position} of configuration {plan.configuration}", (plan.configuration, plan.position, None, plan.text))
         for plan in scenario.failures
         if plan.trigger.name != OF_ONE
     ]
     of_one = dict.fromkeys(plan.text for plan in scenario.failures if plan.trigger.name == OF_ONE)
-    met = {fault["fault"] for fault in faults}
-    told = [f"fault:    whoever leads first: {text}: {'struck' if text in met else 'never met'}" for text in of_one]
+    outcome_by_text = {place[-1]: outcome for place, outcome in outcome_by_fault.items()}
+    told = [f"fault:    whoever leads first: {text}: {outcome_by_text.get(text, 'never met')}" for text in of_one]
     plans += [(f"client {plan.client}", (None, None, plan.client, plan.text)) for plan in scenario.client_failures]
-    return told + [f"fault:    {who}: {place[-1]}: {'struck' if place in struck else 'never met'}" for who, place in plans]
+    return told + [f"fault:    {who}: {place[-1]}: {outcome_by_fault.get(place, 'never met')}" for who, place in plans]
+
+
+def _place(fault: Mapping[str, object]) -> tuple[object, ...]:
+    return fault.get("configuration"), fault.get("position"), fault.get("client"), fault["fault"]
 
 
 def _why(file: Path) -> list[str]:

@@ -187,7 +187,8 @@ def evidence_of(result: Mapping[str, Any]) -> tuple[list[tuple[int, int]], list[
         return [], [f"its record cannot be read: {error}"]
     refused = verify_record(record, bytes.fromhex(result["olympus_key"])).refused
     findings = [f"its record is refused: {each}" for each in refused[:3]]
-    faulty = {(each["configuration"], each["position"]) for each in result["faults_injected"] if "position" in each}
+    befallen = (*result["faults_injected"], *result["faults_armed"])
+    faulty = {(each["configuration"], each["position"]) for each in befallen if "position" in each}
     places = [(conviction.configuration, conviction.position) for conviction, _ in convictions(record)]
     findings += [f"replica {position} of configuration {number} is convicted, and no fault had struck it"
                  for number, position in places if (number, position) not in faulty]  # fmt: skip

@@ -33,10 +33,12 @@ def test_a_failure_that_waits_strikes_once():
 @pytest.mark.parametrize("name", sorted(COUNTED))
 def test_a_counted_failure_strikes_as_often_as_its_plans_say_together(name):
     injector = Injector([])
-    injector.arm(plan(name, 2))
-    injector.arm(plan(name, 1))
-    assert injector.left(name) == 3
-    assert [injector.spend(name) for _ in range(5)] == [True, True, True, False, False]
+    first, second = plan(name, 2), plan(name, 1)
+    injector.arm(first)
+    injector.arm(second)
+    assert injector.left(name) == 3 and injector.counting(name) == [first, second]
+    assert [injector.spend(name) for _ in range(5)] == [first, first, second, None, None]
+    assert injector.counting(name) == []
 
 
 def test_what_is_left_of_a_counted_failure_can_be_taken_at_once():
@@ -59,6 +61,16 @@ def test_from_a_failure_on_all_messages_of_its_kinds_are_ignored(name, ignored):
     assert not any(map(injector.ignores, kinds))
     injector.arm(plan(name))
     assert [kind for kind in kinds if injector.ignores(kind)] == ignored
+
+
+def test_a_fault_that_is_armed_has_struck_once_it_has_had_an_effect_and_is_told_of_once():
+    injector = Injector([])
+    first, second, other = plan("delay", 5), plan("delay", 5), plan("spin", 1)  # two that are the same
+    for each in (first, second):
+        injector.arm(each)
+    injector.expect_effect(other)
+    assert [injector.had_effect(each) for each in (first, first, second, other, other)] == [True, False, True, True, False]
+    assert injector.armed("delay") == injector.take("delay") == injector.take("delay") and injector.armed("delay") is None
 
 
 def test_what_strikes_at_the_start_is_known_before_it():

@@ -60,6 +60,8 @@ def test_whatever_stands_at_whatever_place_of_a_result_is_shown_or_told_in_a_lin
         (("reconfigurations",), 5, "Expected `array`, got `int` - at `$.reconfigurations`"),
         (("settings", "t"), "x", "Expected `int`, got `str` - at `$.settings.t`"),
         (("latency_ms",), {"p50": 1}, "Expected p50, p99 and max - at `$.latency_ms`"),
+        (("faults_armed",), [{"position": 1}], "Object missing required field `fault` - at `$.faults_armed[0]`"),
+        (("words_missed",), [{"who": "x"}], "Object missing required field `text` - at `$.words_missed[0]`"),
         (("faults_injected",), [{"fault": "x", "position": 1}], "Expected configuration and position, or a client - at `$.faults_injected[0]`"),
     ],
 )  # fmt: skip

@@ -135,6 +135,14 @@ def test_a_story_says_what_never_struck_and_why(copied):
     assert "Never struck: checkpoint(9),crash() of replica 1 of configuration 0 (it never came)." in story_of(copied)
 
 
+def test_a_story_says_what_was_armed_and_had_nothing_to_strike(tmp_path):
+    text = ("test_case_name = idle\nprotocol = byzantine_raft\nt = 1\nnum_client = 1\nworkload[0] = put('a','1')\n"
+            "failures[0,2] = append(0),break_chain()\nsimulation = seed(1)\n")  # fmt: skip
+    told = story_of(simulated(tmp_path, text))
+    assert "No fault struck." in told
+    assert "Armed, with no effect: append(0),break_chain() of replica 2 of configuration 0." in told
+
+
 def test_a_story_tells_which_quorums_failed_and_why(counterexample):
     assert "quorum {0, 1} failed: the history of replica 1 ends before a checkpoint of the others" in "\n".join(story_of(counterexample))
 

@@ -41,7 +41,7 @@ def test_a_fault_that_is_promised_to_be_survived_is(authentication, failure, pos
     outcome = run_text(text)
     assert outcome.breaches == ()
     assert outcome.judgement.status == "pass"
-    assert [fault["fault"] for fault in outcome.result["faults_injected"]]
+    assert [fault["fault"] for fault in (*outcome.result["faults_injected"], *outcome.result["faults_armed"])]
 
 
 @pytest.mark.parametrize("authentication", ["hmac", "crc"])

@@ -40,7 +40,7 @@ failures[1,0] = client_request(1,5),sleep(1)
 simulation = seed({seed}); delay(100,3000); pause(replica_2,0,30)
 """
 
-VERBS = ("faults_loaded", "progress", "client_record", "replica_report", "replica_state", "fault_injected", "olympus_key",
+VERBS = ("faults_loaded", "progress", "client_record", "replica_report", "replica_state", "fault_injected", "fault_struck", "olympus_key",
          "started", "start_failed", "reconfiguration", "closed", "ended", "nonsense")  # fmt: skip
 
 

@@ -21,8 +21,15 @@ COUNTED = {name for name, word in FAILURES.items() if word.strikes == "times"}
 IGNORED: Mapping[str, frozenset[str]] = {name: frozenset(word.ignores) for name, word in FAILURES.items() if word.ignores}
 
 
+class _Counted(msgspec.Struct):
+    """A failure of COUNTED that was triggered, and how many more times it strikes."""
+
+    plan: FaultPlan
+    left: int
+
+
 class Injector:
-    """The faults of one replica process: which a receipt triggers, and which wait for a message to leave.
+    """The faults of one replica process: which a receipt triggers, which wait for a message to leave, and which have had an effect.
 
     Receipts count from 0, by kind of message, and by client where the trigger names one (specification, 9).
     """
@@ -31,7 +38,8 @@ class Injector:
         self.plans = tuple(plans)
         self._receipts: Counter[tuple[str, int | None]] = Counter()
         self._armed: list[FaultPlan] = []
-        self._left: Counter[str] = Counter()  # how many more times a counted failure strikes
+        self._counted: list[_Counted] = []
+        self._idle: list[FaultPlan] = []  # that were triggered, and had no effect yet
 
     def add(self, plan: FaultPlan) -> None:
         """Have one fault more, whose trigger counts receipts from now on."""
@@ -58,40 +66,63 @@ class Injector:
 
     def arm(self, plan: FaultPlan) -> None:
         """Keep a fault until a message leaves that it can strike."""
+        self.expect_effect(plan)
         if plan.failure.name in COUNTED:
             assert isinstance(plan.failure.argument, int)
-            self._left[plan.failure.name] += plan.failure.argument
+            self._counted.append(_Counted(plan, plan.failure.argument))
         else:
             self._armed.append(plan)
 
+    def expect_effect(self, plan: FaultPlan) -> None:
+        """The fault was triggered, and it is open whether it ever has an effect."""
+        self._idle.append(plan)
+
+    def had_effect(self, plan: FaultPlan) -> bool:
+        """A message was changed, withheld or forged by the fault: whether that is the first time, after which it has struck."""
+        left = [each for each in self._idle if each is not plan]
+        is_first = len(left) < len(self._idle)
+        self._idle = left
+        return is_first
+
     def take(self, failure_name: str) -> FaultPlan | None:
         """The first armed fault of this kind, which is armed no longer; None where there is none."""
-        for plan in self._armed:
-            if plan.failure.name == failure_name:
-                self._armed.remove(plan)
-                return plan
-        return None
+        plan = self.armed(failure_name)
+        if plan is not None:
+            self._armed.remove(plan)
+        return plan
+
+    def armed(self, failure_name: str) -> FaultPlan | None:
+        """The first armed fault of this kind, which stays so; None where there is none."""
+        return next((plan for plan in self._armed if plan.failure.name == failure_name), None)
 
     def is_armed(self, failure_name: str) -> bool:
-        return any(plan.failure.name == failure_name for plan in self._armed)
+        return self.armed(failure_name) is not None
 
     def left(self, failure_name: str) -> int:
         """How many more times a failure of COUNTED strikes."""
-        return self._left[failure_name]
+        return sum(each.left for each in self._counted if each.plan.failure.name == failure_name)
 
-    def spend(self, failure_name: str) -> bool:
-        """Whether a failure of COUNTED strikes now, which is then one time less."""
-        strikes = self._left[failure_name] > 0
-        self._left[failure_name] -= strikes
-        return strikes
+    def spend(self, failure_name: str) -> FaultPlan | None:
+        """The fault of COUNTED of this kind that strikes now, which is then one time less; None where there is none."""
+        for each in self._counted:
+            if each.plan.failure.name == failure_name and each.left > 0:
+                each.left -= 1
+                return each.plan
+        return None
+
+    def counting(self, failure_name: str) -> list[FaultPlan]:
+        """The faults of COUNTED of this kind that were triggered, and strike at least once more."""
+        return [each.plan for each in self._counted if each.plan.failure.name == failure_name and each.left > 0]
 
     def spend_all(self, failure_name: str) -> int:
         """How many more times a failure of COUNTED was to strike, which it is not from now on."""
-        return self._left.pop(failure_name, 0)
+        count = self.left(failure_name)
+        self._counted = [each for each in self._counted if each.plan.failure.name != failure_name]
+        return count
 
-    def ignores(self, message_name: str) -> bool:
-        """Whether a failure that struck makes the replica ignore messages of this kind."""
-        return any(message_name in IGNORED.get(plan.failure.name, ()) for plan in self._armed)
+    def ignores(self, message_name: str) -> FaultPlan | None:
+        """The failure that makes the replica ignore messages of this kind from when it struck; None where there is none."""
+        return next((plan for plan in self._armed if message_name in IGNORED.get(plan.failure.name, ())), None)
 
     def strikes_at_start(self, failure_name: str, configuration: int) -> bool:
         """Whether the failure is to strike when this configuration starts, and so before the replica says that it is ready."""

@@ -117,7 +117,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole run, as recorded.
 
     `final_state` is the running state of one of the replicas in `replicas`, or None where none could be had; `faults`
-    are those that struck. The samples of the harness are those of the process that collected this. With `hmac` the
+    are those that struck or may have, and `armed_faults` those of them of which nobody has told that they had an effect. The samples of the harness are those of the process that collected this. With `hmac` the
     statements can be checked only by who holds `olympus_secret`, which Olympus hands over at the start to whoever
     started it; and who holds it could have made them. `exhibits` are what Olympus was told and said in reconfigurations;
     `faulty_clients` had faults of their own, `object_name` is what was replicated, and `client_window` and `limits` bounded the running state, as far as whoever wrote this says. `initial_state` is what a run went on with, and None of one that began with nothing.
@@ -149,3 +149,4 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_slots: int = 0
     is_without_olympus: bool = False
     changes: tuple[ScheduledChange, ...] = ()
+    armed_faults: tuple[FaultPlan, ...] = ()
