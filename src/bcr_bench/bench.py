@@ -73,8 +73,11 @@ def main(arguments: Sequence[str]) -> int:
         plan = read_plan(options.plan or PLANS / ("full.yaml" if options.full else "plan.yaml"))
         sweeps = _chosen(plan, options.only)
         demand_sound(plan, sweeps)
-    except (PlanError, OSError) as error:
+    except PlanError as error:
         print(f"bcr bench: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        print(f"bcr bench: {error.filename}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
     return _run(plan, sweeps, options, given)
 

@@ -77,7 +77,7 @@ def find_run(name: str | None) -> Path:
     for folder in (Path(name), base / name):
         if folder.is_dir():
             return folder.resolve()
-    runs = sorted((each.name for each in base.iterdir() if each.is_dir()), reverse=True)[:3] if base.is_dir() else []
+    runs = sorted((each.parent.name for each in base.glob("*/settings.json") if each.parent.name != LATEST), reverse=True)[:3]
     raise NoRun(f"{name}: no such folder, here or in {base}" + (f"; the latest there are {', '.join(runs)}" if runs else ""))
 
 

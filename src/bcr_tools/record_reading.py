@@ -17,9 +17,11 @@ def why_unread(file: Path, error: Exception) -> str:
     """What to tell of a file that cannot be opened or holds something else; the file that could not be written comes first."""
     if isinstance(error, FileNotFoundError):
         runs = file.parent
-        if file.name == NAME and (runs / LATEST).is_dir():
-            return f"{runs}: here are all runs; name the folder of one, such as {runs / LATEST}"
-        if file.name == LATEST or (file.name == NAME and runs.resolve() == default_log_base().resolve()):
+        there = [each for each in (runs / LATEST, *sorted(runs.glob(f"*/{NAME}"), reverse=True)) if each.exists()]
+        if file.name in (NAME, LATEST) and there:
+            run = there[0] if there[0].name == LATEST else there[0].parent
+            return f"{runs}: here are runs; name the folder of one, such as {run}"
+        if file.name in (NAME, LATEST) and runs.resolve() == default_log_base().resolve():
             return why_no_latest(runs / LATEST)
     if isinstance(error, OSError):
         return f"{error.filename or file}: {error.strerror}"

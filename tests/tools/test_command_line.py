@@ -6,8 +6,10 @@ import pytest
 
 from bcr.scenario import parse_scenario
 from bcr.scenario.keys import OF_SERVICES
+from bcr_bench import bench
 from bcr_run.run_folder import LATEST
 from bcr_service.service_files import FILES, JOIN, LISTENERS
+from bcr_show import show
 from bcr_sim import bugs
 from bcr_tools import blame, chain_log, checking, cli, read, record_reading, soak, testing, verify
 
@@ -87,7 +89,7 @@ def test_a_scenario_is_told_which_of_its_keys_are_those_of_services(tmp_path):
 # -- what cannot be done is said before anything is
 
 
-@pytest.mark.parametrize("arguments", [["atlas", "--simulated", "--docs"], ["bench", "run", "--docs"], ["bench", "outage", "--doc"]])
+@pytest.mark.parametrize("arguments", [["atlas", "--simulated", "--docs"], ["bench", "run", "--docs"], ["bench", "recovery", "--doc"]])
 def test_a_page_of_the_project_is_asked_for_in_a_checkout_only_and_that_is_said_first(arguments, monkeypatch, capsys):
     monkeypatch.setattr(cli, "IS_CHECKOUT", False)
     monkeypatch.setattr(cli, "_supervised", lambda command: pytest.fail("it was begun"))
@@ -135,7 +137,36 @@ def test_of_the_folder_of_all_runs_one_is_asked_for(command, tmp_path, capsys):
     (tmp_path / "first").mkdir()
     (tmp_path / LATEST).symlink_to("first")
     assert command.main([str(tmp_path)]) == 2
-    assert f"{tmp_path}: here are all runs; name the folder of one, such as {tmp_path / LATEST}" in capsys.readouterr().err
+    assert f"{tmp_path}: here are runs; name the folder of one, such as {tmp_path / LATEST}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", [".", LATEST])
+@pytest.mark.parametrize("command", [verify, blame])
+def test_of_a_folder_of_runs_that_has_no_link_to_the_latest_one_is_asked_for(command, asked, tmp_path, capsys):
+    (tmp_path / "run-2").mkdir()
+    (tmp_path / "run-2" / "record.msgpack").touch()
+    assert command.main([str(tmp_path / asked)]) == 2
+    assert f"{tmp_path}: here are runs; name the folder of one, such as {tmp_path / 'run-2'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(None, ": No such file or directory"), ("a: b: c\n", ":1:5: no YAML: mapping values are not allowed here")]
+)
+def test_a_plan_of_measurements_that_cannot_be_read_is_told_in_a_line(text, told, tmp_path, capsys):
+    plan = tmp_path / "plan.yaml"
+    if text is not None:
+        plan.write_text(text)
+    assert bench.main(["run", "--plan", str(plan)]) == 2
+    assert capsys.readouterr().err == f"bcr bench: {plan}{told}\n"
+
+
+def test_of_runs_that_are_named_in_place_of_one_that_is_not_there_each_is_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(show, "default_log_base", lambda: tmp_path)
+    for name, file in (("bench-1", "bench.json"), ("first-1", "settings.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    assert show.main(["nope"]) == 2
+    assert capsys.readouterr().err == f"bcr show: nope: no such folder, here or in {tmp_path}; the latest there are first-1\n"
 
 
 def test_a_file_that_is_no_disk_is_not_said_to_be_missing(tmp_path, capsys):

@@ -108,6 +108,9 @@ def read_plan(path: Path) -> Plan:
     """The plan in a file. Raises PlanError, and OSError where it cannot be read."""
     try:
         plan = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Plan)
+    except yaml.MarkedYAMLError as error:
+        place = f":{error.problem_mark.line + 1}:{error.problem_mark.column + 1}" if error.problem_mark else ""
+        raise PlanError(f"{path}{place}: no YAML: {error.problem}") from error
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise PlanError(f"{path}: {error}") from error
     problems = [*_problems_of_plan(plan), *(problem for sweep in plan.sweeps for problem in _problems_of_sweep(sweep))]
