@@ -122,7 +122,12 @@ class Http:
         """The answer where there is no such path, or no such method of it."""
         assert isinstance(error, HTTPException)
         self._metrics.called(request.method, error.status_code)
-        return _response_of(Problem(error.status_code, str(error.detail), headers=error.headers))
+        lab = "; /lab/… is there with ./bcr serve --lab only" if request.url.path.startswith("/lab/") else ""
+        told = {
+            404: f"there is nothing at this path; /api tells what there is{lab}",
+            405: f"this path has no {request.method}, but {(error.headers or {}).get('Allow', 'others')}; /api tells what there is",
+        }
+        return _response_of(Problem(error.status_code, told.get(error.status_code, str(error.detail)), headers=error.headers))
 
     # -- the store
 

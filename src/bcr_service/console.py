@@ -81,7 +81,8 @@ class Plain:
         try:
             connection.sock = connected(self._place, self._context, time.monotonic() + LIMIT_S)
         except (OSError, UnicodeError) as error:
-            raise NothingHappened(f"{self.url}: {error}", is_proved=True) from error
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise NothingHappened(f"{self.url}: {why}", is_proved=True) from error
         try:
             connection.sock.settimeout(LIMIT_S)
             connection.request(method, path, body, {"host": str(self._place), "accept": accept, **self._headers})

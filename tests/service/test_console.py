@@ -198,7 +198,7 @@ def test_verify_refuses_what_does_not_hold_and_says_what_it_cannot_read(at, tmp_
 def test_a_laboratory_is_refused_where_there_is_none(at):
     done = bcr("console", *at, standard_input="kill replica_0\n")
     assert done.returncode == 1
-    assert "Not Found" in done.stderr
+    assert "there is nothing at this path; /api tells what there is; /lab/… is there with ./bcr serve --lab only" in done.stderr
 
 
 def test_the_log_is_told_without_waiting_for_what_comes(service, at):
@@ -207,3 +207,10 @@ def test_the_log_is_told_without_waiting_for_what_comes(service, at):
     assert service.events()
     assert time.monotonic() - started_s < HEARTBEAT_S
     assert "configuration=0" in bcr("console", *at, standard_input="log\n").stdout
+
+
+def test_that_nobody_is_there_is_told_without_a_number(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    assert console.command_main("status", ["--url", url]) == 1
+    assert capsys.readouterr().err == f"bcr status: {url}: Connection refused\n"

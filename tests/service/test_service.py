@@ -23,8 +23,8 @@ from bcr_client import Store
 from bcr_runtime.places import SOURCES
 from bcr_service.door import MOST_CONNECTIONS
 
-# Numbers that are shorter here than they are written: as operations of a request too much for replicas to take.
-TOO_MUCH = b'{"operations": [{"op": "put", "key": "k", "value": [%s]}]}' % b",".join([b"1e9"] * 100_000)
+# Less than a body may have, and more than a value.
+TOO_MUCH = b'{"operations": [{"op": "put", "key": "k", "value": "%s"}]}' % (b"x" * 1_050_000)
 
 
 def body_of(answer):
@@ -514,3 +514,16 @@ def test_no_fault_code_is_loaded_without_a_laboratory():
     loaded = set(done.stdout.split())
     assert {"Gateway", "Olympus", "Replica", "bcr_service.server"} <= loaded
     assert not loaded & {"Byzantine", "Adversary", "ByzantineClient", "bcr.faults.injector", "bcr.faults.forgery", "bcr_service.lab"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("GET", "/nope", 404, "there is nothing at this path; /api tells what there is"),
+        ("PATCH", "/keys/k", 405, "this path has no PATCH, but "),
+        ("POST", "/keys", 405, "this path has no POST, but "),
+    ],
+)
+def test_what_there_is_no_route_for_is_told_in_words(service, method, path, status, told):
+    answer = service.ask(method, path)
+    assert (answer[0], body_of(answer)["detail"].startswith(told)) == (status, True), answer
