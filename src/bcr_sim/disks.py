@@ -37,12 +37,16 @@ class SimDisk:
         self._parts: dict[int, bytes] = {}
         self._rows: dict[int, Row] = {}
         self._unsynced_rows: list[Row] = []  # written
+        self._content: Content | None = None  # as it was last read, while nothing has changed
 
     # -- what a process asks for
 
     def read(self) -> Content:
-        rows = tuple(self._rows[number] for number in sorted(self._rows))
-        return Content(dict(self._facts), dict(self._parts), rows)
+        """The same object for as long as nothing has changed."""
+        if self._content is None:
+            rows = tuple(self._rows[number] for number in sorted(self._rows))
+            self._content = Content(dict(self._facts), dict(self._parts), rows)
+        return self._content
 
     def append(self, row: Row) -> None:
         self._unsynced_rows.append(row)
@@ -50,22 +54,26 @@ class SimDisk:
 
     def sync(self) -> None:
         self._take_its_time()
-        self._rows |= {row.number: row for row in self._unsynced_rows}
-        self._unsynced_rows.clear()
+        self._take_unsynced()
         self.in_sync(True)
 
     def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
         self._take_its_time()
-        self._rows |= {row.number: row for row in self._unsynced_rows}
-        self._unsynced_rows.clear()
+        self._take_unsynced()
         self._facts |= facts
         self._parts |= parts
         self._parts = {number: body for number, body in self._parts.items() if body}
         self._rows = {number: row for number, row in self._rows.items() if number >= first}
         self.in_sync(True)
 
+    def _take_unsynced(self) -> None:
+        self._content = None
+        self._rows |= {row.number: row for row in self._unsynced_rows}
+        self._unsynced_rows.clear()
+
     def cut(self, row: Row) -> None:
         self.cuts += 1
+        self._content = None
         del self._rows[row.number]
 
     def close(self) -> None:
@@ -111,6 +119,7 @@ class SimDisk:
         if fate < 0.4:
             return
         row = written[0]
+        self._content = None
         self._rows[row.number] = row if fate < 0.6 else _torn_row(row, self._chance)
 
     def fill(self) -> None:
@@ -122,6 +131,7 @@ class SimDisk:
         if not self._rows:
             return False
         self.is_spoiled = True
+        self._content = None
         last = max(self._rows)
         self._rows[last] = _torn_row(self._rows[last], self._chance)
         return True
@@ -134,6 +144,7 @@ class SimDisk:
         if not places:
             return False
         self.is_spoiled = True
+        self._content = None
         kind, key = places[int(self._chance.random() * len(places))]
         if kind == "row":
             row = self._rows[int(key)]

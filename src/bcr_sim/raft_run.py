@@ -16,6 +16,7 @@ from bcr.scenario.values import Crash, Restart
 from bcr.signed.control import Control
 from bcr.signed.encoding import decode, encode
 from bcr.signed.statements import Request
+from bcr.stable.disk import Content
 from bcr.verdict.exchanges import is_complete
 from bcr.verdict.model import Model
 from bcr.verdict.record import RunRecord
@@ -97,6 +98,7 @@ class RaftRun(_Run):
         self.returned: set[int] = set()  # positions of servers that have come back since they crashed last
         self.power = _PowerOfServers(self, scenario.num_replicas)
         self._down: dict[str, Container] = {}  # servers that have crashed, by name
+        self._found: dict[SimDisk, tuple[Content, Stored]] = {}  # what is on a disk, and what that says
         self.told = {
             "handled": lambda run, container, _: run.handled(container),
             "expired": lambda run, container, _: run.oracle.handled(container),
@@ -219,9 +221,13 @@ class RaftRun(_Run):
 
     def _disk_content(self, container: Container) -> Stored:
         """What the server would find if it began again now."""
-        if container.disk is None:
+        disk = container.disk
+        if disk is None:
             return self.stores[container.name].load()
-        return stored_on(container.disk.read(), container.disk.name)
+        content, found = disk.read(), self._found.get(disk)
+        if found is None or found[0] is not content:
+            found = self._found[disk] = content, stored_on(content, disk.name)
+        return found[1]
 
     def _fallen_server(self, name: str) -> Container | None:
         """The server of that name, if it has ended by a fault of its own, and no disk would bring it back."""

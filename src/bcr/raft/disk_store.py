@@ -62,6 +62,7 @@ class LogBase(msgspec.Struct, frozen=True, array_like=True):
 
 
 Record = VoteRecord | EntriesRecord | SnapshotRecord | FieldRecord
+RECORDS = tuple[Record, ...]  # in a row; made once, for that takes longer than to read most rows
 
 
 def stored_on(content: Content, name: str) -> Stored:
@@ -70,7 +71,7 @@ def stored_on(content: Content, name: str) -> Stored:
         base = decode(LogBase, unsealed("base", content.facts["base"])) if "base" in content.facts else LogBase()
         vote, entries, standing = VoteRecord(0, None), list[Entry](), dict[str, bytes]()
         for row in believable(content.rows):
-            for record in decode(tuple[Record, ...], row.body):
+            for record in decode(RECORDS, row.body):
                 if isinstance(record, SnapshotRecord):
                     if record.index != base.snapshot_at.index:
                         break
