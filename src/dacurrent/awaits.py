@@ -25,7 +25,8 @@ def cure_sim(sim: Stock) -> None:
             stock_label(self, name, block, timeout)
             return
         self._DistProcess__do_label(name, block, timeout)
-        self._DistProcess__process_jobqueue(name)
+        if self._DistProcess__jobq:
+            self._DistProcess__process_jobqueue(name)
 
     def take_one(self: Any, name: Any, block: Any, left: float) -> None:
         # As the stock one where a process takes one event at a label: the time is known.
@@ -34,7 +35,8 @@ def cure_sim(sim: Stock) -> None:
         else:
             local = getattr(self, _LOCAL)
             local.timer, local.timer_expired = None, True
-        self._DistProcess__process_jobqueue(name)
+        if self._DistProcess__jobq:
+            self._DistProcess__process_jobqueue(name)
 
     def _label(self: Any, name: Any, block: Any = False, timeout: Any = None) -> None:
         local = getattr(self, _LOCAL)

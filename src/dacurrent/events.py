@@ -21,7 +21,7 @@ TEXT_LIMIT = 10_000  # characters of what is told of a failure
 CANDIDATES_LIMIT = 1_000  # kinds of events whose patterns are remembered, of each class of processes
 
 # The place of a pattern, and what binds the variables of an event that it matches; None where only `match` can.
-Candidate = tuple[int, Callable[[Any], dict[str, Any]] | None]
+Candidate = tuple[int, Callable[[Any, Any], dict[str, Any]] | None]
 # How many patterns there are, what they begin with, for each kind of event its candidates, and whether any are of what was sent.
 Known = tuple[int, set[str], dict[Any, list[Candidate]], bool]
 
@@ -105,10 +105,10 @@ def _match_without_copies(sim: Stock) -> None:
             frozen = None
             jobs = self._DistProcess__jobq
             patterns = self._events
-            for place, bind in _candidates(self, event):
+            for place, bind in _candidates(self, type(event), event.message):
                 pattern = patterns[place]
                 if bind is not None:
-                    bindings = bind(event)
+                    bindings = bind(event.message, event.source)
                 else:
                     bindings = {}
                     if not pattern.match(event, bindings, True, SELF_ID=self._id):
@@ -147,6 +147,14 @@ def _take_messages_first(sim: Stock) -> None:
             source, (command, arguments) = taken
             if command is message_command and self._logical_clock is None and not self._DistProcess__properties:
                 clock, content = arguments
+                candidates = _candidates(self, received, content)
+                if len(candidates) == 1:
+                    [(place, bind)] = candidates
+                    pattern = self._events[place]
+                    if bind is not None and pattern.record_history is None and len(pattern.handlers) == 1:
+                        # Nearly always: what an event would be asked for is known.
+                        self._DistProcess__jobq.append((pattern.handlers[0], bind(content, source)))
+                        return True
                 self._DistProcess__trigger_event(received((clock, None, source), content))
                 return True
             handler = self._DistProcess__command_dispatch_table[command.value]
@@ -172,7 +180,7 @@ def _send_without_events(sim: Stock) -> None:
         if self._logical_clock is not None:
             self.incr_logical_clock()
         content = self._logical_clock, message
-        if type(to) is not ProcessId:
+        if not isinstance(to, ProcessId):
             return self._send1(message_command, content, to)
         flags = self._DistProcess__default_flags
         return self._DistProcess__forwarder(self._DistProcess__id, to, (message_command, content), {}, flags, None)
@@ -187,15 +195,14 @@ def _known_of(process: Any) -> Known:
     return known
 
 
-def _candidates(process: Any, event: Any) -> list[Candidate]:
-    """The places of the patterns that may match the event, each with what binds its variables, or None where `match` has to.
+def _candidates(process: Any, kind: type[Any], message: Any) -> list[Candidate]:
+    """The places of the patterns that may match an event, each with what binds its variables, or None where `match` has to.
 
     What a message begins with is all that is looked at, once for each beginning that occurs in the patterns.
     """
     _, beginnings, found, _ = _known_of(process)
-    message = event.message
     beginning = message[0] if type(message) is tuple and message and type(message[0]) is str else None
-    key = type(event), len(message) if beginning is not None else None, beginning if beginning in beginnings else None
+    key = kind, len(message) if beginning is not None else None, beginning if beginning in beginnings else None
     candidates: list[Candidate] | None = found.get(key)
     if candidates is None:
         places = enumerate(process._events)
@@ -238,8 +245,9 @@ def _may_match(pattern: Any, kind: type[Any], length: int | None, beginning: str
     return length is None or expected is None or (expected == beginning and len(pattern.pattern.value) == length)
 
 
-def _binder(pattern: Any) -> Callable[[Any], dict[str, Any]] | None:
-    """A function that binds the variables of an event which begins and is as long as the pattern asks; None if more is asked."""
+def _binder(pattern: Any) -> Callable[[Any, Any], dict[str, Any]] | None:
+    """A function of an event's message and source which binds its variables, where it begins and is as long as the pattern asks; None if
+    more is asked."""
     sources = pattern.sources or ()
     elements = pattern.pattern.value[1:] if _beginning(pattern.pattern) is not None else None
     if elements is None or pattern.destinations is not None or pattern.timestamps is not None or len(sources) > 1:
@@ -251,11 +259,14 @@ def _binder(pattern: Any) -> Callable[[Any], dict[str, Any]] | None:
     if len({name for name, _ in names} | {source}) != len(names) + 1:
         return None
 
-    def bind(event: Any) -> dict[str, Any]:
-        message = event.message
+    if len(names) == 1 and source is None:
+        [(name, place)] = names
+        return lambda message, _: {name: message[place]}
+
+    def bind(message: Any, sender: Any) -> dict[str, Any]:
         bindings = {name: message[place] for name, place in names}
         if source is not None:
-            bindings[source] = event.source
+            bindings[source] = sender
         return bindings
 
     return bind

@@ -1,5 +1,6 @@
 """Which handlers a message reaches, and what they are given."""
 
+import functools
 import types
 
 from da import pattern, sim
@@ -98,7 +99,7 @@ def taking_process(queue, **more):
     table = {command.value: lambda source, content, name=command.name: commands.append((name, source, content)) for command in sim.Command}
     process = types.SimpleNamespace(
         _DistProcess__messageq=types.SimpleNamespace(pop=lambda _block, _timeout: queue.pop(0)), _logical_clock=None,
-        _DistProcess__properties={}, _DistProcess__command_dispatch_table=table,
+        _DistProcess__properties={}, _DistProcess__command_dispatch_table=table, _events=[],
         _DistProcess__trigger_event=lambda event: events_of.append((event.source, event.message)),
     )  # fmt: skip
     vars(process).update(more)
@@ -111,6 +112,18 @@ def test_messages_go_to_their_handlers_and_commands_to_the_table():
     assert sim.DistProcess._DistProcess__process_event(process, True)
     assert sim.DistProcess._DistProcess__process_event(process, True)
     assert (events_of, commands) == ([("a", ("ping", 1))], [("Start", "b", 7)])
+
+
+@given(st.lists(PATTERNS, max_size=5), st.lists(MESSAGES, min_size=1, max_size=5))
+def test_a_message_from_the_queue_reaches_the_handlers_that_its_event_would_reach(patterns, arriving):
+    for message in arriving:
+        jobs = []
+        process, *_ = taking_process(
+            [("sender", (sim.Command.Message, (None, message)))], _events=patterns, _id="self", _DistProcess__jobq=jobs
+        )
+        process._DistProcess__trigger_event = functools.partial(sim.DistProcess._DistProcess__trigger_event, process)
+        assert sim.DistProcess._DistProcess__process_event(process, True)
+        assert jobs == jobs_by_stock_matching(patterns, pattern.ReceivedEvent((None, None, "sender"), message))
 
 
 @given(st.sampled_from([{"_logical_clock": 3}, {"_DistProcess__properties": {"receive": 1.0}}]))
