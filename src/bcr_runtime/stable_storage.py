@@ -3,11 +3,11 @@
 Whatever goes wrong with a disk ends the process at once: who cannot keep its word says nothing more.
 """
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal
 
 from bcr.chain.ledger import Ledger
 from bcr.chain.settings import Settings
@@ -35,13 +35,19 @@ def disk_folder(settings: Settings) -> Path:
     return Path(settings.data_folder) if settings.data_folder else run_folder(settings) / FOLDER
 
 
-@contextlib.contextmanager
-def _or_end() -> Iterator[None]:
-    """An error of a disk ends the process: nothing is tried twice."""
-    try:
-        yield
-    except DiskError as error:
-        ambient.end_at_once(str(error))
+class _OrEnd:
+    """An error of a disk ends the process: nothing is tried twice. No generator, for a process looks for room after each message."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> Literal[False]:
+        if isinstance(error, DiskError):
+            ambient.end_at_once(str(error))
+        return False
+
+
+_or_end = _OrEnd()
 
 
 class _StrictDisk:
@@ -52,37 +58,36 @@ class _StrictDisk:
         self.name = disk.name
 
     def read(self) -> Content:
-        with _or_end():
+        with _or_end:
             return self._disk.read()
 
     def append(self, row: Row) -> None:
-        with _or_end():
+        with _or_end:
             self._disk.append(row)
 
     def sync(self) -> None:
-        with _or_end():
+        with _or_end:
             self._disk.sync()
 
     def checkpoint(self, facts: Mapping[str, bytes], parts: Mapping[int, bytes], first: int) -> None:
-        with _or_end():
+        with _or_end:
             self._disk.checkpoint(facts, parts, first)
 
     def cut(self, row: Row) -> None:
-        with _or_end():
+        with _or_end:
             self._disk.cut(row)
 
     def reserve(self, size: int) -> None:
-        with _or_end():
+        with _or_end:
             self._disk.reserve(size)
 
     def release(self) -> None:
-        with _or_end():
+        with _or_end:
             self._disk.release()
 
     def room(self) -> Room:
-        with _or_end():
+        with _or_end:
             return self._disk.room()
-        raise AssertionError("a process that has ended goes on")
 
     def close(self) -> None:
         self._disk.close()
@@ -96,11 +101,11 @@ class OnDisk(Stable):
         return keys_of(authentication, self.identity.seed, olympus_key)
 
     def begin(self, configuration: bytes, state: RunningState) -> None:
-        with _or_end():
+        with _or_end:
             super().begin(configuration, state)
 
     def resume(self, ledger: Ledger, configuration: bytes) -> None:
-        with _or_end():
+        with _or_end:
             super().resume(ledger, configuration)
 
 
@@ -125,19 +130,17 @@ def open_stable(settings: Settings, name: str, position: int, configuration: int
         return Nowhere()
     path = disk_folder(settings) / f"{name}-configuration_{configuration}"
     seed = ambient.random_bytes(KEY_SEED_SIZE)
-    with _or_end():
+    with _or_end:
         disk = _StrictDisk(ambient.open_disk(path, f"{name} of configuration {configuration}"))
         return OnDisk(disk, DiskOwner(configuration, position, seed))
-    raise AssertionError("a process that has ended goes on")
 
 
 def open_server_store(settings: Settings, name: str, position: int) -> StableStorage:
     """Where the server of Raft called `name` finds what it must not forget, and puts it."""
     if not settings.durable:
         return ambient.open_store(name)
-    with _or_end():
+    with _or_end:
         return DiskStore(_StrictDisk(ambient.open_disk(disk_folder(settings) / name, name)), position)
-    raise AssertionError("a process that has ended goes on")
 
 
 def open_olympus_log(settings: Settings) -> OlympusLog | NoOlympusLog:
@@ -145,7 +148,6 @@ def open_olympus_log(settings: Settings) -> OlympusLog | NoOlympusLog:
     seed = ambient.random_bytes(KEY_SEED_SIZE)
     if not settings.durable:
         return NoOlympusLog(seed)
-    with _or_end():
+    with _or_end:
         disk = _StrictDisk(ambient.open_disk(disk_folder(settings) / OLYMPUS, "Olympus"))
         return OlympusLog(disk, seed, Terms.of(settings), settings.run_name)
-    raise AssertionError("a process that has ended goes on")
