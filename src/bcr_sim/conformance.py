@@ -94,7 +94,7 @@ class _Follower:
         if self.run._is_correct(container):
             return True
         self._gone.add(container)
-        self.figure.forget(container.configuration, self.run._position(container))
+        self.figure.forget(container.configuration, container.position)
         return False
 
     def forget_the_faulty(self) -> None:
@@ -112,7 +112,7 @@ class _Follower:
         self.forget_the_faulty()
         if not self.is_followed(container):
             return
-        state, number, position = container.process._state, container.configuration, self.run._position(container)
+        state, number, position = container.process._state, container.configuration, container.position
         assert number is not None
         mode, before = state.mode, self._mode.get(container, "pending")
         if number not in self._issued:
@@ -175,14 +175,14 @@ class _Heard:
         if follower.is_followed(container):
             # To catch up is no ordering.
             kind = "order command" if state.ledger.suffix is None else "catch up command"
-            position, result = follower.run._position(container), done.result()
+            position, result = container.position, done.result()
             number = container.configuration or 0
             follower.take(Step(kind, number, position, slot, result.requests_digest, result.outcomes_digest, tuple(done.keys())))
 
     def went_back(self, container: Container) -> None:
         follower = self._follower  # which has seen it immutable, and looks again when it is caught up
         if follower.is_followed(container):
-            position, slots = follower.run._position(container), container.process._state.ledger.next_slot
+            position, slots = container.position, container.process._state.ledger.next_slot
             follower.take(Step("go back", container.configuration or 0, position, slots))
 
     def restored(self, container: Container) -> None:
@@ -194,4 +194,4 @@ class _Heard:
         ledger = container.process._state.ledger
         if follower.is_followed(container) and container.process._state.mode == ACTIVE:
             slot = min(ledger.history, default=ledger.next_slot) - 1
-            follower.take(Step("checkpoint", container.configuration or 0, follower.run._position(container), slot))
+            follower.take(Step("checkpoint", container.configuration or 0, container.position, slot))

@@ -59,25 +59,21 @@ class Queue:
 
     def pop(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next item. Raises QueueEmpty if there is none within `timeout` virtual seconds (None: waits for ever)."""
-        assert self.task is not None
-        if not self._items:
+        items = self._items
+        if not items:
             self.before_waiting()
-        if not self._items:
+        if not items:
+            assert self.task is not None
             if not block:
                 self.task.sleep(0)  # a poll takes time too
+            elif timeout is not None:
+                self.task.wait(int(timeout * SECOND_NS))
             else:
-                self._wait(timeout)
-        if not self._items:
-            raise common.QueueEmpty()
-        return self._items.popleft()
-
-    def _wait(self, timeout: float | None) -> None:
-        assert self.task is not None
-        if timeout is None:
-            while not self._items:
-                self.task.wait()
-        else:
-            self.task.wait(int(timeout * SECOND_NS))
+                while not items:
+                    self.task.wait()
+            if not items:
+                raise common.QueueEmpty()
+        return items.popleft()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -105,6 +101,7 @@ class Container:
         is_olympus = any(each.__name__ == "Olympus" for each in cls.__mro__)
         self.name = "olympus" if is_olympus else cls.__name__.lower()
         self.configuration: int | None = None
+        self.position = -1  # of a replica or a server; no other process has one
         self.queue = Queue(system.world)
         self.process: Any = None
         self.beginning: dict[Any, Any] = {}  # the messages that it was set up and started with
@@ -159,6 +156,8 @@ class Container:
             self.configuration = arguments[1]
         elif base in WITHOUT_CONFIGURATIONS:
             self.configuration = 0  # of Raft, which has no other
+        if self.configuration is not None:
+            self.position = arguments[0]
         self.task.name = self.name
 
 

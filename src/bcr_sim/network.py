@@ -54,13 +54,13 @@ class Network:
         """Let `receiver.take(message)` happen later; both have a `name` and an identity of their own."""
         now_ms = self._world.now_ns / MILLISECOND_NS
         copies = 1
-        if not is_control and self._is_cut(sender.name, receiver.name, now_ms):
+        if self._cuts and not is_control and self._is_cut(sender.name, receiver.name, now_ms):
             copies = 0
         elif not is_control and sender.name.startswith(UNRELIABLE) and receiver.name.startswith(UNRELIABLE):
             copies, message = self._fate_of(message, now_ms)
         if not copies:
             self._on_loss(sender, receiver, message)
-        held_until_ns = 0 if is_control else self._held_until_ns(sender.name, receiver.name, now_ms)
+        held_until_ns = self._held_until_ns(sender.name, receiver.name, now_ms) if self._holds and not is_control else 0
         for _ in range(copies):
             self._world.at(self._arrival_ns(sender, receiver, held_until_ns), receiver.take, message)
 

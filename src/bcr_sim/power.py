@@ -163,7 +163,7 @@ class Power:
     def _count(self, container: Container) -> None:
         if container.name == OLYMPUS:  # which is not one of the t
             return
-        self._run.tell_harness(container.configuration or 0, int(container.name.removeprefix("replica_")), "disk")
+        self._run.tell_harness(container.configuration or 0, container.position, "disk")
 
     def _stop(self, names: Iterable[str], kind: CrashKind) -> list[Container]:
         """End the processes of these names, of the latest configuration that each has."""

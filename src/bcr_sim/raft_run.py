@@ -176,12 +176,12 @@ class RaftRun(_Run):
     # -- faults
 
     def _is_liar(self, container: Container) -> bool:
-        return (0, self._position(container)) in self.interference.unsound
+        return (0, container.position) in self.interference.unsound
 
     def _crash(self, container: Container, word: Crash) -> bool:
         if container.configuration is not None:
             self._down[container.name] = container
-            self.returned.discard(self._position(container))
+            self.returned.discard(container.position)
         return super()._crash(container, word)
 
     def has_crashed(self, name: str) -> bool:
@@ -195,7 +195,7 @@ class RaftRun(_Run):
         if container is None:
             return
         self.trace.befell(name, "restart")
-        self.returned.add(self._position(container))
+        self.returned.add(container.position)
         self.interference.happened(self.world.now_ns, f"{name} came back")
         if container.disk is not None:
             container.disk.crash("process")

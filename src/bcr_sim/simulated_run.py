@@ -284,7 +284,7 @@ class _Run:
 
     def _look_at_what_is_left(self, last: int) -> None:
         for container in self.system.all():
-            if container.configuration == last and (last, self._position(container)) not in self.interference.faulty:
+            if container.configuration == last and (last, container.position) not in self.interference.faulty:
                 self.memory.ended(container, self.world.now_ns)
             elif container.name == "olympus":
                 self.memory.ended_olympus(container)
@@ -311,11 +311,7 @@ class _Run:
     def _is_correct(self, container: Container) -> bool:
         if self.scenario.authentication == "crc":
             return True  # no accident makes a replica say or hold what is wrong
-        return (container.configuration, self._position(container)) not in self.interference.unsound
-
-    @staticmethod
-    def _position(container: Container) -> int:
-        return int(container.name.removeprefix("replica_"))
+        return (container.configuration, container.position) not in self.interference.unsound
 
     def living(self, name: str) -> list[Container]:
         """The processes of this name that live, of the latest configuration only."""
@@ -334,7 +330,7 @@ class _Run:
         self.interference.happened(self.world.now_ns, f"{container.name} crashed")
         container.task.kill()
         if container.configuration is not None:
-            self.tell_harness(container.configuration, self._position(container), "crash")
+            self.tell_harness(container.configuration, container.position, "crash")
         return True
 
     def _pause(self, container: Container, word: Pause) -> bool:
@@ -347,7 +343,7 @@ class _Run:
         if state is None or state.mode != "active":
             return False
         self.trace.befell(container.name, "amnesia")
-        self.tell_harness(container.configuration or 0, self._position(container), "amnesia")
+        self.tell_harness(container.configuration or 0, container.position, "amnesia")
         state.ledger.state.outcomes.clear()
         state.ledger.cache = LatestRequests(self.scenario.client_window)
         state.queue = RequestQueue(most_in_flight_of_a_client(state.settings))
@@ -374,8 +370,8 @@ class _Run:
         self.system.network.transmit(sender, receiver, (sender.dapid, (sim.Command.Message, (None, parts))), False)
 
     def _tell_of_free_liar(self, container: Container) -> None:
-        self.words.took_effect(LiarWord("free", self._position(container)))
-        self.tell_harness(container.configuration or 0, self._position(container), "free")
+        self.words.took_effect(LiarWord("free", container.position))
+        self.tell_harness(container.configuration or 0, container.position, "free")
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
         clock, message = content
@@ -395,7 +391,7 @@ class _Run:
             self.trace.befell(sender.name, f"keeps back {message[0]}")
             return None
         if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
-            position = self._position(sender)
+            position = sender.position
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
                 self.mutations_left[position] -= 1
                 self.words.took_effect(self.mutations[position])
@@ -407,7 +403,7 @@ class _Run:
                 change = partial(changed, chance=self.world.random, position=position, key=state.keys)
                 reader = None
                 if receiver.name.startswith("replica_") and state.keys.circle.replicas:
-                    reader = state.keys.circle.replicas[self._position(receiver)]
+                    reader = state.keys.circle.replicas[receiver.position]
                 payload = changed_payload(message[0], message[-1], change, position, state.keys, reader)
                 self.trace.changed(sender, receiver, message, (*message[:-1], payload))
                 message = (*message[:-1], payload)
@@ -461,7 +457,7 @@ class _Run:
 
     def handled(self, container: Container) -> None:
         """A replica has handled a message."""
-        place = container.configuration, self._position(container)
+        place = container.configuration, container.position
         if place not in self.interference.faulty:
             self.memory.handled(container, self.world.now_ns)
 

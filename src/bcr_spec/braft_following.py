@@ -222,7 +222,7 @@ class RecordedBraft(BraftRun):
     def _took_a_step(self, container: Container) -> None:
         if not container.name.startswith("replica_"):
             return
-        state, position = container.process._state, self._position(container)
+        state, position = container.process._state, container.position
         self.pids[position] = container.dapid
         heard, said = self._heard_messages.pop(id(state.journal), None), self._said_messages.pop(id(state.journal), [])
         if position not in self.steps:

@@ -84,7 +84,7 @@ class RecordedRaft(RaftRun):
     def _took_a_step(self, container: Container, name: str | None) -> None:
         if not container.name.startswith("replica_"):
             return
-        position = self._position(container)
+        position = container.position
         self.pids[position] = container.dapid
         sender: ProcessId = container.dapid
         heard: Any = None
