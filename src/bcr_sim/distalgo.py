@@ -209,6 +209,13 @@ class System:
     def all(self) -> Iterator[Container]:
         return itertools.chain.from_iterable(self.containers.values())
 
+    def let_go(self) -> None:
+        """Let what the processes hold be gone. They hold one another, and would stay until somebody looks for garbage."""
+        for container in self.all():
+            if container.process is not None:
+                vars(container.process._state).clear()
+                vars(container.process).clear()
+
     def forward(self, sender: Container, receiver: ProcessId, message: tuple[Any, Any]) -> None:
         command, content = message
         targets = self.containers.get(receiver, ())

@@ -122,7 +122,10 @@ def simulate(scenario: Scenario, *, folder: Path | None = None, keeps_steps: boo
 
     demand_simulable(scenario)
     run: _Run = SIMULATIONS[scenario.protocol](scenario, folder, keeps_steps)
-    return run.outcome()
+    try:
+        return run.outcome()
+    finally:
+        run.system.let_go()
 
 
 class _Run:

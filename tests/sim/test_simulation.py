@@ -1,5 +1,6 @@
 """Simulated runs of the real `.da` files: the same from the same seed, right without faults and with them."""
 
+import gc
 import itertools
 import os
 import subprocess
@@ -151,3 +152,13 @@ def test_olympus_waits_for_no_history_of_a_replica_that_is_known_to_be_gone(fail
     assert (change["wedged_ms"] < 1_000) == is_known
     order = [change[f"{step}_ms"] for step in ("wedged", "caught_up", "fetched", "active", "first_result")]
     assert order == sorted(order)
+
+
+def test_what_processes_held_is_gone_with_their_run():
+    gc.collect()
+    gc.disable()
+    try:
+        assert not isinstance(run_text(scenario_text(3)), str)
+        assert [each for each in gc.get_objects() if type(each).__name__ in ("Ledger", "Shuttle", "RunningState")] == []
+    finally:
+        gc.enable()
