@@ -327,3 +327,36 @@ def test_olympus_ends_in_any_of_its_syncs_and_everything_is_answered(authenticat
         numbers = {signed.statement.number for signed in outcome.record.configurations}
         assert {each["to"] for each in outcome.result["reconfigurations"]} == numbers - {min(numbers)}, count
         assert outcome.result["words_missed"] == [], count
+
+
+CHANGES = {
+    "a sync": lambda disk: (disk.append(Row.of(1, b"next")), disk.sync()),
+    "a checkpoint": lambda disk: disk.checkpoint({"base": b"later"}, {}, 1),
+    "a cut": lambda disk: disk.cut(Row.of(0, b"first")),
+    "a torn row": SimDisk.tear,
+    "a flipped bit": SimDisk.flip,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_read_is_the_same_thing_until_something_changes_on_the_disk(change):
+    disk = SimDisk("disk", random.Random(1), lambda _ns: None)
+    disk.checkpoint({"base": b"earlier"}, {0: b"part"}, 0)
+    disk.append(Row.of(0, b"first"))
+    disk.sync()
+    before = disk.read()
+    assert disk.read() is before
+    change(disk)
+    assert disk.read() not in (before,)
+    assert before.rows == (Row.of(0, b"first"),)  # and what was read before stays what it was
+
+
+def test_what_a_power_cut_leaves_of_an_unsynced_row_is_read():
+    for seed in range(20):
+        disk = SimDisk("disk", random.Random(seed), lambda _ns: None)
+        disk.append(Row.of(0, b"first"))
+        assert disk.read().rows == ()
+        disk.crash("power")
+        if disk.read().rows:
+            return
+    raise AssertionError("no power cut of twenty left anything")
