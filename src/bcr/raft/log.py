@@ -89,11 +89,10 @@ class Log:
 
     @property
     def last(self) -> Position:
-        return self.base if not self._entries else self._position(self.last_index)
-
-    def _position(self, index: int) -> Position:
-        entry = self.entry(index)
-        return Position(index, entry.term, entry.digest)
+        if not self._entries:
+            return self.base
+        entry = self._entries[-1]
+        return Position(self.base.index + len(self._entries), entry.term, entry.digest)
 
     def entry(self, index: int) -> Entry:
         """The entry at an index behind the base, which must be there."""
@@ -101,9 +100,13 @@ class Log:
 
     def at(self, index: int) -> Position | None:
         """The place of that index; None where the log does not reach so far, or where it is cut."""
-        if index == self.base.index:
+        behind_base = index - self.base.index
+        if behind_base == 0:
             return self.base
-        return self._position(index) if self.base.index < index <= self.last_index else None
+        if not 0 < behind_base <= len(self._entries):
+            return None
+        entry = self._entries[behind_base - 1]
+        return Position(index, entry.term, entry.digest)
 
     def append(self, term: int, requests: Sequence[Request], members: tuple[int, ...] | None = None) -> Entry:
         """Put requests, or who decides from now on, behind everything, as only a leader does (paper, 5.3)."""
