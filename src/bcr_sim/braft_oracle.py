@@ -38,6 +38,7 @@ class BraftOracle(LogOracle):
         self._ranks: set[tuple[int, int]] = set()  # term and index of each commit certificate that somebody had
         self._held_certificates: dict[str, tuple[Certificate | None, ...]] = {}  # by server, when last looked at
         self._valid_certificates: set[Certificate] = set()  # certificates that were checked
+        self._standings: dict[Container, tuple[Stored, Standing]] = {}  # what was last read in a server's store
 
     # -- servers
 
@@ -180,13 +181,20 @@ class BraftOracle(LogOracle):
         if self._lies(container) or message_name not in RESTING_ON_THE_STORE:
             return
         state = container.process._state
-        standing = standing_of(kept)
+        standing = self._standing_in(container, kept)
         end = kept.entries[-1].digest if kept.entries else kept.base.digest
         own = Standing(state.term, state.is_started, state.highest, state.begun, state.checkpoint)
         if standing != own or end != state.log.last.digest:
             self.tell("persistence", f"{container.name} sends {message_name} that rests on what its store does not hold")
         elif message_name == "start_term":
             self._check_start(container, standing, decode(Piece, payload))
+
+    def _standing_in(self, container: Container, kept: Stored) -> Standing:
+        """What a store holds of terms, which is made out again only where that is another than the last time."""
+        known = self._standings.get(container)
+        if known is None or known[0] is not kept:
+            known = self._standings[container] = kept, standing_of(kept)
+        return known[1]
 
     def _check_start(self, container: Container, standing: Standing, piece: Piece) -> None:
         """How a term begins is in the store before anybody hears it, unless the server is in a later one by now."""

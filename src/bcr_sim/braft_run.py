@@ -10,7 +10,7 @@ from bcr.scenario import Scenario
 from bcr.signed.encoding import decode
 from bcr.verdict.model import Model
 from bcr.verdict.record import RunRecord
-from bcr_sim.braft_oracle import BraftOracle
+from bcr_sim.braft_oracle import RESTING_ON_THE_STORE, BraftOracle
 from bcr_sim.distalgo import Container
 from bcr_sim.raft_run import RaftRun
 from bcr_sim.world import MILLISECOND_NS
@@ -34,7 +34,8 @@ class BraftRun(RaftRun):
         super(RaftRun, self)._arrived(receiver, source, command, content)
 
     def _sending(self, sender: Container, receiver: Container, content: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if sender.configuration is not None and not self._is_liar(sender):  # whose disk may hold anything
+        rests = content[1][0] in RESTING_ON_THE_STORE
+        if rests and sender.configuration is not None and not self._is_liar(sender):  # whose disk may hold anything
             self.oracle.sending(sender, content[1][0], self._disk_content(sender), content[1][-1])
         return super(RaftRun, self)._sending(sender, receiver, content)
 

@@ -57,7 +57,8 @@ class Injector:
             if (plan.trigger.name, plan.trigger.client) in keys
             and self._receipts[plan.trigger.name, plan.trigger.client] == plan.trigger.count
         ]
-        self._receipts.update(keys)
+        for key in keys:
+            self._receipts[key] += 1
         return triggered
 
     def at(self, trigger_name: str) -> list[FaultPlan]:
