@@ -21,6 +21,7 @@ from bcr.verdict.model import Model
 from bcr.verdict.record import RunRecord
 from bcr_run.protocol_starts import JUDGES
 from bcr_sim import distalgo
+from bcr_sim.disks import SimDisk
 from bcr_sim.distalgo import Container
 from bcr_sim.power import Power
 from bcr_sim.properties import hindered_until_ms
