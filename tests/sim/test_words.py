@@ -47,6 +47,7 @@ def missed(base, words):
         (CHAIN, "crash(replica_0,80000)", "crash(replica_0,20)", "the run was over at "),
         (CHAIN, "pause(replica_0,80000,90000)", "pause(replica_0,20,30)", "the run was over at "),
         (CHAIN, "amnesia(0,3)", "amnesia(0,40)", "replica_0 was not "),
+        (CHAIN + DURABLE, "disk(replica_0,slow(9),40); restart(replica_0,60); amnesia(0,84)", "", "replica_0 was not in service then"),  # it begins again
         (CHAIN, "hold(client_0,client_1,0,900)", "hold(client_0,replica_0,0,90)", "client_0 sent client_1 nothing in between"),
         (CHAIN, "cut(client_0,client_1,0,900)", "cut(client_0,replica_0,0,90)", "client_0 sent client_1 nothing in between"),
         (CHAIN, "lose(1); until(1)", "lose(1000); until(60)", "none of the messages was lost"),
