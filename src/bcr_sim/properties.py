@@ -87,6 +87,11 @@ class Bounds:
         self._replicas, self._quorum = scenario.num_replicas, scenario.t + 1
         self.noticing_ns = 3 * self.client_ns + 2 * watching * MILLISECOND_NS + 3 * self.path_ns
 
+    @property
+    def longest_ns(self) -> int:
+        """Of a reconfiguration in which t liars spoil as many quorums as they can."""
+        return self.reconfiguring_ns(self.differing + 1)
+
     def reconfiguring_ns(self, quorums_tried: int) -> int:
         waits = 2 * self._replicas + quorums_tried * (1 + self._quorum) + 3
         return 2 * self._grace_ns + waits * self._olympus_ns + self.path_ns + round(MOST_MS * MILLISECOND_NS)
@@ -230,8 +235,11 @@ def check_time(record: RunRecord, bounds: Bounds, interference: Interference, li
 
     A request's time begins with its sending, or when what happened to network and processes last before its answer is over.
     Each configuration may keep it for `noticing_ns`, longer by the client's backoff where messages had been lost; and
-    for as long as its reconfiguration takes, and as replicas are made to stand still by faults.
+    for as long as its reconfiguration takes, and as replicas are made to stand still by faults. Of a reconfiguration in which Olympus
+    ended nobody tells how long it took: as long as one may.
     """
+    untold = set(range(max((each.source for each in record.reconfigurations), default=0)))
+    untold -= {each.source for each in record.reconfigurations}
     for report in record.reconfigurations:
         _check_reconfiguration(report, bounds, interference, tell)
     for client in record.clients:
@@ -248,6 +256,7 @@ def check_time(record: RunRecord, bounds: Bounds, interference: Interference, li
             if accepted_ns <= begins_ns + patience_ns:
                 continue
             changes = list(_overlapping(record.reconfigurations, sent_ns, accepted_ns))
+            changes += [bounds.longest_ns for _ in untold]
             allowed_ns = (len(changes) + 1) * patience_ns + sum(changes)
             allowed_ns += interference.standing_still_ns(exchange.answer.configuration)
             if accepted_ns > begins_ns + allowed_ns:

@@ -343,7 +343,7 @@ class _Run:
 
     def _forget(self, container: Container, _word: Amnesia) -> bool:
         state = container.process._state if container.process is not None else None
-        if getattr(state, "mode", None) != "active":  # one that is only being made has none
+        if state is None or getattr(state, "mode", None) != "active":  # one that is only being made has none
             return False
         self.trace.befell(container.name, "amnesia")
         self.tell_harness(container.configuration or 0, container.position, "amnesia")

@@ -191,6 +191,12 @@ def test_a_reconfiguration_adds_to_the_time_of_a_request_what_it_took_and_the_ti
     assert len(time_told(record_of(2_500, 6_500, change(0, 1_000, 800.0)))) == 1  # that one was over
 
 
+def test_a_reconfiguration_of_which_nobody_tells_may_have_taken_as_long_as_one_may():
+    assert time_told(record_of(10, 9_000, change(1, 8_900, 50.0))) == []
+    assert len(time_told(record_of(10, 9_000, change(0, 8_900, 50.0)))) == 1
+    assert len(time_told(record_of(10, 400_000, change(1, 3_900, 50.0)))) == 1
+
+
 def test_the_time_of_a_request_begins_when_nothing_hinders_it_any_more():
     interference = Interference(Simulation(pauses=(Pause("client_0", 0, 3_500),)))
     assert time_told(record_of(10, 4_000), interference) == []
