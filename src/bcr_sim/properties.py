@@ -63,8 +63,10 @@ class Bounds:
         self.guests = MOST_OF_A_HOLDER * scenario.num_clients
         self.most_of = {"notices": MAX_NOTICES_KEPT, "early_chain": early, "early_requests": early,
                         "heard": LIARS_MEMORY, "unheard": LIARS_MEMORY}  # fmt: skip
-        # With as many that wait their turn as clients may have outstanding. With acceptance = quorum no window is enforced upwards.
-        self.in_progress = self.in_flight + requests if scenario.acceptance == "all" else sys.maxsize
+        # With as many that wait their turn as clients may have outstanding; one whose session was over may have some of another besides,
+        # and no more of one client wait than may be in flight. With acceptance = quorum no window is enforced upwards.
+        waiting = self.in_flight if scenario.session_slots else requests
+        self.in_progress = self.in_flight + waiting if scenario.acceptance == "all" else sys.maxsize
         self.history = 2 * scenario.checkpoint_interval + self.in_flight
         self.checkpoint_lag = max(2 * scenario.checkpoint_interval, scenario.checkpoint_interval + self.in_flight + 1)
         # Requests that somebody waits for, result shuttles that are watched, and a few of the replica's own. A client that no

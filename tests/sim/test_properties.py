@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from bcr.chain.configuration import Membership
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
+from bcr.chain.request_queue import RequestQueue
 from bcr.chain.slots import SettledSlot
 from bcr.chain.timers import Timers
 from bcr.faults.plans import Failure, FaultPlan, Trigger
@@ -466,3 +467,13 @@ def test_a_scenario_of_the_project_keeps_all_bounds_also_at_a_small_checkpoint_i
     scenario = replace(parse_scenario(text, name)[0], checkpoint_interval=1, expectations=())
     assert simulate(scenario).breaches == ()
     assert not isinstance(run_text(text), str)
+
+
+def test_of_one_holder_no_more_wait_than_may_be_in_flight_whatever_their_sessions():
+    """As the queue has it: it asks the holder, and not the number of a session."""
+    scenario = scenario_of(f"{WORK}client_window = 3\nsession_slots = 1\n{QUIET}")
+    queue = RequestQueue(most_in_flight=6)
+    for number in range(100):
+        queue.add(0, (number // 4, number % 4), Signed(Request(0, number % 4, ()), 0, b""))
+        queue.take(100)
+    assert len(queue) == Bounds(scenario, Simulation()).in_progress == 12
