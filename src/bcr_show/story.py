@@ -85,26 +85,23 @@ def _fault_sentences(result: Mapping[str, Any], moments: Sequence[Moment], times
     yield _capital("; ".join(told)) + (f"; and {rest} more" if rest > 0 else "") + "."
 
 
+def _few_of(told: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    return "; ".join(told[:FEW_THINGS]) + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "")
+
+
 def _armed_fault_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     armed = result.get("faults_armed", ())
     if armed:
         told = [f"{each['fault']} of {whose(each)}" for each in armed]
-        yield (
-            f"Armed, with no effect: {'; '.join(told[:FEW_THINGS])}"
-            + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "")
-            + "."
-        )
+        yield f"Armed, with no effect: {_few_of(told)}."
 
 
 def _missed_fault_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     missed = [*result.get("faults_missed", ()), *result.get("words_missed", ())]
     if missed:
         told = [f"{each['text']} of {each['who']} ({each['why']})" for each in missed]
-        yield (
-            f"Never struck: {'; '.join(told[:FEW_THINGS])}"
-            + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "")
-            + "."
-        )
+        yield f"Never struck: {_few_of(told)}."
 
 
 def _too_many(result: Mapping[str, Any]) -> Iterator[str]:
@@ -203,7 +200,7 @@ def _members(positions: Sequence[int]) -> str:
 def _blame_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     told = [blame.sentence() for blame in blamed(result)]
     if told:
-        yield f"Blamed: {'; '.join(told[:FEW_THINGS])}" + (f"; and {len(told) - FEW_THINGS} more" if len(told) > FEW_THINGS else "") + "."
+        yield f"Blamed: {_few_of(told)}."
 
 
 def _clients(result: Mapping[str, Any], record: RunRecord | None) -> Iterator[str]:

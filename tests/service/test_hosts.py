@@ -331,16 +331,21 @@ def test_on_loopback_addresses_the_cookie_is_enough_and_a_gateway_that_cannot_li
         assert not (tmp_path / "127.0.0.2" / "tls" / CERTIFICATE).exists()
 
 
+def name_hosts(folder, names, port, gateway):
+    """The file of a service that these hosts of this machine join at `port`, and their cookie."""
+    (folder / "cookie").write_text("c" * 64)
+    (folder / "cookie").chmod(0o600)
+    (folder / "own.config").write_text(
+        f"t = 1\nhosts = {'; '.join(names)}\njoin = 127.0.0.1:{port}\ncookie_file = cookie\ngateway[0] = 127.0.0.1:{gateway}\n"
+    )
+
+
 def test_a_host_whose_name_another_node_has_taken_joins_when_that_one_has_gone(tmp_path):
     """The service takes the first node of that name; the other one is told to stay alone, and comes again."""
     names = [f"127.0.0.{number}" for number in (2, 3, 4)]
     port, gateway = port_of("127.0.0.1"), port_of("127.0.0.1")
     with contextlib.ExitStack() as stack:
-        (tmp_path / "cookie").write_text("c" * 64)
-        (tmp_path / "cookie").chmod(0o600)
-        (tmp_path / "own.config").write_text(
-            f"t = 1\nhosts = {'; '.join(names)}\njoin = 127.0.0.1:{port}\ncookie_file = cookie\ngateway[0] = 127.0.0.1:{gateway}\n"
-        )
+        name_hosts(tmp_path, names, port, gateway)
         start(stack, tmp_path, "service", [*CLI, "serve", "own.config", "--log-folder", "logs", "--data", "service"])
         for name in names[:2]:
             start(stack, tmp_path, name, [*CLI, "node", *node_words(name, port)])
@@ -373,11 +378,7 @@ def test_a_host_whose_mark_is_damaged_is_refused_and_one_whose_reader_has_gone_i
     names = [f"127.0.0.{number}" for number in (2, 3, 4)]
     port, gateway = port_of("127.0.0.1"), port_of("127.0.0.1")
     with contextlib.ExitStack() as stack:
-        (tmp_path / "cookie").write_text("c" * 64)
-        (tmp_path / "cookie").chmod(0o600)
-        (tmp_path / "own.config").write_text(
-            f"t = 1\nhosts = {'; '.join(names)}\njoin = 127.0.0.1:{port}\ncookie_file = cookie\ngateway[0] = 127.0.0.1:{gateway}\n"
-        )
+        name_hosts(tmp_path, names, port, gateway)
         (tmp_path / names[2]).mkdir(0o700)
         (tmp_path / names[2] / MARK).write_bytes(b"\xa9\xf7")
         service = start(stack, tmp_path, "service", [*CLI, "serve", "own.config", "--log-folder", "logs", "--data", "service"])
