@@ -283,6 +283,10 @@ class RaftCollection(Collection):
         owing = self._owing()
         return [each.statement for place, each in self._reports.items() if place in owing]
 
+    def forget_report(self, position: int) -> None:
+        """The server at this position has begun again: what it told of its state before that is not true of it any more."""
+        self._reports.pop((0, position), None)
+
     def has_equal_reports(self) -> bool:
         """Whether all servers that owe it have told of their state, a majority in any case, and have applied equally much.
 

@@ -33,8 +33,10 @@ def raft_scenario_text(seed: int, object_name: str = DEFAULT, durable: bool = Fa
         *size_lines(chance),
     ]
     lines += workload_lines(chance, clients, object_name, most=100, most_drawn=40)
-    words = network_words(chance, seed, servers, clients, election_timeout, away=t)
-    lines += _changes(Chance(f"changes of raft {seed}"), servers, election_timeout)
+    changes = _changes(Chance(f"changes of raft {seed}"), servers, election_timeout)
+    lines += changes
+    # Of two members none may be away for good, and who is a member changes: where it does, who crashes comes back.
+    words = network_words(chance, seed, servers, clients, election_timeout, away=t, stays_away=not changes)
     if durable:
         chance = Chance(f"disks of raft {seed}")
         lines += ["durable = on", *restart_lines(chance, range(servers), RESTARTED_AT)]

@@ -284,6 +284,15 @@ def test_no_seed_fills_a_disk_of_servers_of_which_a_majority_may_need_it():
     assert not [text for text in texts if ",full," in text and "members = " in text]
 
 
+def test_where_members_change_no_seed_keeps_one_of_them_away_for_good():
+    texts = [raft_scenario_text(seed, durable=True) for seed in range(300)]
+    crashing = [text for text in texts if "members = " in text and "; crash(" in text]
+    assert crashing
+    for text in crashing:
+        for server, at in re.findall(r"; crash\((replica_\d+),(\d+)\)", text):
+            assert any(int(back) > int(at) for back in re.findall(rf"; restart\({server},(\d+)\)", text))
+
+
 AWAY = "; ".join(f"cut(replica_{a},replica_{b},150,{{until}})" for a, b in ((0, 2), (2, 0), (1, 2), (2, 1)))
 
 
@@ -297,6 +306,27 @@ def test_of_a_server_that_never_catches_up_a_run_is_no_pass():
 
 def test_a_server_that_was_away_has_caught_up_by_the_end():
     assert outcome_of(f"simulation = seed(1); {AWAY.format(until=2_000)}\n", SLOW_WORK).judgement.status == "pass"
+
+
+BEGINS_AGAIN_LAST = """protocol = byzantine_raft
+t = 1
+num_client = 1
+client_timeout = 150
+heartbeat = 75
+checkpt_interval = 2
+operations_per_request = 2
+workload[0] = uniform(664269,7,3,50)
+failures[0,1] = prepare(1),extra_op()
+failures[0,0] = start_term(0),restart(300)
+failures[0,2] = checkpoint(9),restart(300)
+simulation = delay(1000,20000); cut(replica_0,replica_1,400,981); cut(replica_0,replica_3,400,981)
+"""
+
+
+def test_who_begins_again_after_it_has_told_how_far_it_is_tells_it_again():
+    outcome = simulate(parse_scenario(BEGINS_AGAIN_LAST, "braft.config")[0])
+    assert [each.statement.slots for each in outcome.record.replicas if each.statement.position == 2] == [4]
+    assert outcome.judgement.status == "pass"
 
 
 @pytest.mark.parametrize(
