@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,13 @@ COUNTED = {name for name, word in FAILURES.items() if word.strikes == "times"}
 
 # From the failure on, messages of these kinds are ignored.
 IGNORED: Mapping[str, frozenset[str]] = {name: frozenset(word.ignores) for name, word in FAILURES.items() if word.ignores}
+
+
+def corrupted(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A message as it leaves, the name before the payload, with flipped bits in the middle of that."""
+    *before, payload = parts
+    middle = len(payload) // 2
+    return (*before, payload[:middle] + bytes((payload[middle] ^ 0x55,)) + payload[middle + 1 :])
 
 
 class _Counted(msgspec.Struct):

@@ -63,9 +63,12 @@ class Follower:
         self.next_index = max(self.next_index, self.match_index + 1)
 
     def refused(self, next_index: int) -> None:
-        """It does not; go on from there. An old refusal takes back nothing that it has confirmed since."""
-        self.is_probed, self._awaits_answer = True, False
-        self.next_index = max(self.match_index + 1, min(next_index, self.next_index))
+        """It does not; go on from there. An old refusal takes back nothing that it has confirmed since, and one that takes back nothing is
+        no reason to send anything before the next heartbeat: whoever refuses what it has confirmed would be sent it for ever."""
+        back = max(self.match_index + 1, min(next_index, self.next_index))
+        if back < self.next_index:
+            self.is_probed, self._awaits_answer = True, False
+        self.next_index = back
 
     def begin_snapshot(self, position: Position, members: tuple[int, ...], data: bytes) -> None:
         self.snapshot = position, members, data

@@ -96,11 +96,6 @@ class Response(msgspec.Struct, frozen=True, array_like=True, tag="raft_response"
     def slot(self) -> int:
         return self.outcome.slot
 
-    def lying(self) -> "Response":
-        """The same with other results, as only a server that lies sends it."""
-        results = tuple(f"{each}!" for each in self.outcome.results)
-        return msgspec.structs.replace(self, outcome=msgspec.structs.replace(self.outcome, results=results))
-
 
 class Redirect(msgspec.Struct, frozen=True, array_like=True):
     """This server does not lead; `leader` is who does, as far as it knows, in `term` (paper, 8)."""

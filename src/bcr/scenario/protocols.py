@@ -13,7 +13,7 @@ from bcr.faults.vocabulary import FAILURES, LIAR_FAILURES, SERVER_FAILURES, TRIG
 from bcr.signed.authentication import Authentication, sizes
 
 UNTRUSTED = "Raft promises nothing where somebody lies; allow_lies = yes shows what is lost then"
-UNSHOWN = "nothing in Raft is signed or has a checksum, so that a flipped bit may end or deceive whoever reads it, and no run shows more than that"
+UNCHECKED = "nothing in Raft is signed or has a checksum, so that a flipped bit may deceive whoever reads it; with allow_lies = yes corrupt() shows that"
 NO_DISK = "there are no disks"
 FORGETFUL = "Raft promises nothing where a disk gives back another thing than was written"
 WORDS: Mapping[str, FailureWord] = {**FAILURES, **SERVER_FAILURES, **LIAR_FAILURES}  # of failures of replicas or servers, in any protocol
@@ -44,8 +44,7 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     `triggers` the words by which faults may count them. `proof` says what shows that a result is right. `group` is what clients send to, as
     so many servers, and `needed` says by the value of `acceptance` what a result needs; `is_signed` says whether anything is. `ignored` are keys that say nothing
     to it; `keys_refused` and `refused` keys and values that it cannot have, and why. `failures` are those that it knows; `lies` those that `allow_lies` adds,
-    and `why_no_lies` the reason that is given without it; `failures_refused` have
-    reasons of their own; `meanings` what a failure is here, where it is something else. `options` are
+    and `why_no_lies` the reason that is given without it; `meanings` what a failure is here, where it is something else. `options` are
     refused words of `simulation`, and why;
     `options_of_disks` those that do nothing without `durable = on`. `disk_faults_refused` are faults of disks that it cannot have, and
     why; `why_no_return` says why none of its servers comes back from a crash that the file asks for, or is empty where they do.
@@ -72,7 +71,6 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     lies: Sequence[str] = ()
     meanings: Mapping[str, str] = {}
     why_no_lies: str = ""
-    failures_refused: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
     options_of_disks: Mapping[str, str] = {}
     disk_faults_refused: Mapping[str, str] = {}
@@ -94,8 +92,6 @@ class Protocol(msgspec.Struct, frozen=True, kw_only=True):
         if failure in SERVER_FAILURES and self.why_no_return:
             return self.why_no_return
         word = FAILURES.get(failure)
-        if failure in self.failures_refused:
-            return self.failures_refused[failure]
         why = OF_THE_CHAIN.get(failure, "")
         if word is not None and word.effect in ("lie", "state") and self.lies:
             return f"it is a lie about what only the chain has{': ' + why if why else ''}; of lies there are {', '.join(self.lies)}"
@@ -144,6 +140,7 @@ SHUTTLE = Protocol(
 # What the lies that a file may allow are here, where that is not what they are to a replica of the chain.
 RAFT_LIES: Mapping[str, str] = {
     "change_result": "the next answer to a client has other results",
+    "equivocate": "the next entries that go to several followers have another operation for every second of them",
     "truncate_history": "the last n entries of the log are gone, from the store too, and nobody is told",
 }
 RAFT = Protocol(
@@ -166,10 +163,9 @@ RAFT = Protocol(
         "placement": ("processes", "the nodes of a run load the processes of the chain only"),
     },
     failures=("crash", "restart", "pause", "sleep", "drop", "delay", "duplicate", "stall", "mute_clients", "fail_link", "fix_link"),
-    lies=("change_result", "truncate_history", "extra_op", "replay"),
+    lies=("change_result", "equivocate", "truncate_history", "extra_op", "replay", "corrupt"),
     meanings=RAFT_LIES,
     why_no_lies=UNTRUSTED,
-    failures_refused={"corrupt": UNSHOWN, "equivocate": "nothing is signed in Raft, so nobody can be shown two statements that contradict each other"},
     unpromised={"mute_clients": "who leads and answers no client leads on, for only clients miss anything"},
     is_replaced=False,
     without={
@@ -177,7 +173,7 @@ RAFT = Protocol(
         "bench prediction": "the counts of messages and signatures are those of the chain",
     },
     options=dict.fromkeys(("twins", "free", "mutate", "amnesia"), "Raft promises nothing where somebody lies, and this is made for the messages and keys of replicas that sign")
-    | {"flip": UNSHOWN, "real_signatures": UNSIGNED},
+    | {"flip": UNCHECKED, "real_signatures": UNSIGNED},
     options_of_disks=dict.fromkeys(("end_in_sync", "power_cut", "disk"), f"{NO_DISK} {WITHOUT}"),
     disk_faults_refused=dict.fromkeys(("torn", "flip"), FORGETFUL),
 )  # fmt: skip
