@@ -297,6 +297,7 @@ def _run(plan: Plan, sweeps: Sequence[Sweep], options: argparse.Namespace, given
         contents = as_json(["./bcr", "bench", *given], earlier.began, earlier.basis, shown, everything)
         contents |= {"command": both_commands(earlier.command, contents["command"]), "left_out": left_out}
         contents |= {"page": plan.page, "title": plan.title, "counts": msgspec.to_builtins(earlier.counted)}
+        contents |= {"aims": msgspec.to_builtins(plan.aims)}
         write(folder, contents, everything)
         if is_round:
             draw(folder, False)

@@ -11,10 +11,12 @@ from bcr_bench.pages.machine import LOAD, describe
 from bcr_bench.pages.plan_page import write_page
 from bcr_bench.pages.writing import Basis, as_json, read_begun, write
 from bcr_bench.plans.measured import Measured
-from bcr_bench.plans.plan_files import Plan, Rates, Sweep
+from bcr_bench.plans.plan_files import Aim, Plan, Rates, Sweep
 from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.counted import counts, counts_unreplicated
 from bcr_bench.prediction.layer import Layer
+from bcr_bench.prediction.predicted import Shape, cryptographic_bound
+from bcr_bench.prediction.sketch import sketch
 from bcr_bench.prediction.slow_links import SlowLink
 from bcr_bench.running.measuring import run_plan
 from bcr_bench.studies.budget import Column, section_of, with_section
@@ -33,6 +35,16 @@ SWEEPS = [
     Sweep("through", "Through", faults={"none": {}, "crash": {"0,1": "after(5),crash()"}}),
 ]
 
+AIMS = [
+    Aim("reached", "rate", ("t", "t = 1"), 2.0, ("t", "t = 2"), why="Nobody asks."),
+    Aim("missed", "rate", ("t", "t = 2"), 0.6, ("t", "t = 1"), why="For this reason."),
+    Aim("missed too", "rate", ("t", "t = 2"), 0.7, ("t", "t = 1"), why="For this reason."),
+    Aim("not measured", "rate", ("t", "t = 2"), 0.6, ("systems", "pysyncobj-leader")),
+    Aim("the busiest replica", "replica", ("systems", "bcr"), 0.3, ("systems", "unreplicated")),
+    Aim("signatures alone", "bound", ("t", "t = 1"), 0.7),
+    Aim("alone", "alone", ("alone", "t = 1"), 1.5),
+]
+
 
 def fake(point):
     """Figures of their own for each point; one of them has a problem."""
@@ -41,6 +53,8 @@ def fake(point):
     rate = min(1_000.0 / int(point.settings["t"]), float(point.settings.get("client_rate", 500)) * 2)
     latency = dict.fromkeys(("p50", "p90", "p99", "p99_9", "max", "mean"), 1_000 / rate)
     cpu = {"client_0": 10.0, "replica_0": 100.0, "replica_1": 150.0, "olympus": 0.01}
+    if point.system == "unreplicated":
+        cpu = {"client_0": 10.0, "server": 60.0}
     memory = {name: [[float(second), 40.0 + second / 100, second] for second in range(20)] for name in cpu}
     operations = int(point.settings["operations"])
     return Measured(operations=operations, rate=rate, latency_ms=latency, cpu_us=cpu, memory=memory,
@@ -59,6 +73,7 @@ def folder(tmp_path):
         SWEEPS,
         series,
     )
+    contents["aims"] = msgspec.to_builtins(AIMS)
     write(tmp_path, contents, series)
     write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")
     return tmp_path
@@ -82,6 +97,26 @@ def side_by_side(tmp_path):
     write(tmp_path, contents, series)
     write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")
     return tmp_path
+
+
+def test_a_page_holds_its_figures_against_the_plans_aims_and_says_why_some_are_not_reached(folder):
+    text = (folder / "docs" / "performance.md").read_text()
+    section = text[text.index("## Aims") : text.index("## What an operation must cost")]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| (yes|no|not measured) \|$", section, re.MULTILINE)
+    assert [row for row in rows if row[0] not in ("signatures alone", "alone")] == [
+        ("reached", ">= 2", "2.00", "yes"),
+        ("missed", ">= 0.6", "0.50", "no"),
+        ("missed too", ">= 0.7", "0.50", "no"),
+        ("not measured", ">= 0.6", "-", "not measured"),
+        ("the busiest replica", ">= 0.3", "0.40", "yes"),
+    ]
+    assert "Nobody asks." not in section and section.count("For this reason.") == 1
+
+
+def test_of_signatures_and_hops_alone_the_bounds_are_what_the_sketch_counts():
+    costs, shape = Costs(20.0, 60.0, 1.0, 1.0, 1.0, 10.0), Shape(t=1)
+    counted = sketch(1, 1)
+    assert cryptographic_bound(costs, shape, 2) == pytest.approx(2e6 / (counted.signatures * 20 + counted.verifications * 60))
 
 
 def test_a_page_of_several_protocols_says_what_each_promises_and_takes_and_how_long_none_is_answered(side_by_side):

@@ -162,6 +162,16 @@ def test_steps_of_an_open_loop_rise_by_the_factor_and_last_as_long(plan_of):
             "plan.yaml: sweep a: vary: not beside rates",
         ),
         ("  - {name: a, title: A, rates: {first: 9, factor: 2, seconds: 1}, systems: [raft]}\n", "plan.yaml: sweep a: systems: not beside"),
+        (
+            "  - {name: a, title: A}\naims: [{says: s, figure: bound, of: [a, bcrr], aim: 1}]\n",
+            "aims: s: no point a, bcrr; did you mean a, bcr?",
+        ),
+        ("  - {name: a, title: A}\naims: [{says: s, figure: rate, of: [a, bcr], aim: 1}]\n", "aims: s: rate is over another point"),
+        (
+            "  - {name: a, title: A}\naims: [{says: s, figure: alone, of: [a, bcr], over: [a, bcr], aim: 1}]\n",
+            "aims: s: alone is over no point",
+        ),
+        ("  - {name: a, title: A}\naims: [{says: s, figure: speed, of: [a, bcr], aim: 1}]\n", "speed"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(plan_of, more, what):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from bcr_bench.pages import plots
+from bcr_bench.pages.aims import held_against
 from bcr_bench.pages.blocks import Block, Heading, Plot, Table, Text
 from bcr_bench.pages.machine import LOAD
 from bcr_bench.pages.side_by_side import counted, named, outages, promises
@@ -102,6 +103,7 @@ def _blocks(contents: Mapping[str, Any]) -> Iterator[Block]:
     yield Table(("machine", ""), list(machine.items()))
     if float(machine.get(LOAD, "0").split()[0]) > QUIET_LOAD:
         yield Text("The machine had other work to do, as its load says: rates and latencies say little then, and CPU time says more.")
+    yield from held_against(contents)
     systems = {point["system"] for point in contents["points"]}
     is_side_by_side = bool(contents.get("counts"))
     if is_side_by_side:

@@ -13,7 +13,7 @@ import msgspec
 from bcr.scenario.protocols import PROTOCOLS
 from bcr_bench.pages.machine import LOAD, describe
 from bcr_bench.plans.measured import Measured
-from bcr_bench.plans.plan_files import NAME, Point, Sweep
+from bcr_bench.plans.plan_files import NAME, Aim, Point, Sweep
 from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.counted import Counts
 from bcr_bench.prediction.layer import Layer
@@ -66,6 +66,7 @@ class Contents(msgspec.Struct, frozen=True):
     title: str = "Performance"
     counts: list[Counts] = []
     left_out: list[str] = []
+    aims: list[Aim] = []
 
 
 def read_contents(folder: Path) -> dict[str, Any]:

@@ -67,8 +67,30 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: str = ""
 
 
+class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a point, by its sweep and label, is to come to beside another one, or beside what it cannot be better than.
+
+    `rate`: operations a second `of` one over those of the `over`. `replica`: the same of what its busiest replica, and the server that is
+    not replicated, have CPU time for. `bound`: operations a second over those for which all cores make and check signatures and do nothing
+    else. `alone`: the median latency over that of hops, signatures and checks alone, at the most so many times as long.
+    `why` says what keeps it from that, as far as it is known, for where it is not reached.
+    """
+
+    says: str
+    figure: Literal["rate", "replica", "bound", "alone"]
+    of: tuple[str, str]
+    aim: float
+    over: tuple[str, str] | None = None
+    why: str = ""
+
+    @property
+    def is_most(self) -> bool:
+        """Whether the aim is not to be above it, and not at least so much."""
+        return self.figure == "alone"
+
+
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`base` is what every point has; every point is run so many times.
+    """`base` is what every point has; every point is run so many times. `aims` are what its figures are held against.
 
     `page` is the page of docs/ that shows it, and `title` what stands above. A page with `counts` has what each system promises, and what
     an operation takes of each protocol, and not what one of the chain must cost.
@@ -80,6 +102,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: str = "performance"
     title: str = "Performance"
     counts: bool = False
+    aims: tuple[Aim, ...] = ()
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -129,6 +152,14 @@ def _problems_of_plan(plan: Plan) -> Iterator[str]:
         yield "sweeps: there is none, so nothing would be measured"
     names = [sweep.name for sweep in plan.sweeps]
     yield from (f"sweeps: there are two sweeps {name}" for name in names if names.count(name) > 1)
+    labels = {(sweep.name, point.label) for sweep in plan.sweeps if sweep.rates is None for point in points_of(plan, sweep)}
+    for aim in plan.aims:
+        if (aim.over is None) != (aim.figure in ("bound", "alone")):
+            yield f"aims: {aim.says}: {aim.figure} is {'over no' if aim.over else 'over another'} point"
+        for place in (aim.of, aim.over or aim.of):
+            if place not in labels:
+                known = [f"{sweep}, {label}" for sweep, label in sorted(labels)]
+                yield f"aims: {aim.says}: no point {', '.join(place)}; {nearest(', '.join(place), known)}"
 
 
 def _problems_of_sweep(sweep: Sweep) -> Iterator[str]:

@@ -125,6 +125,13 @@ def predict(costs: Costs, layer: Layer, shape: Shape, cores: int) -> Prediction:
     return Prediction(min(limits), latency_us / 1_000, cpu_us)
 
 
+def cryptographic_bound(costs: Costs, shape: Shape, cores: int) -> float:
+    """Operations a second, where all cores make and check what authenticates messages, and do nothing else."""
+    only = Costs(costs.sign_us, costs.verify_us, 0.0, 0.0, 0.0, 0.0, costs.hmac_us, costs.crc_us)
+    in_slot = shape.requests_in_slot * shape.operations
+    return cores * 1e6 * in_slot / sum(slot_cpu_us(only, Layer(0.0, 0.0), shape).values())
+
+
 AUTHENTICATORS = ("ed25519", "hmac", "crc")
 FORETOLD_LINKS_MS = (0, 1, 10)
 
