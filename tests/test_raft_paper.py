@@ -19,6 +19,7 @@ from raft_rig import (
     append,
     at,
     chain,
+    compacted,
     confirmed,
     elected,
     get,
@@ -391,16 +392,6 @@ def test_a_leader_steps_down_if_an_election_timeout_elapses_without_a_round_to_a
 
 
 # -- 7, log compaction
-
-
-def compacted(interval=2, **settings):
-    """A leader whose log is cut, and which has been running for some time; and when it is."""
-    rig = Rig(checkpoint_interval=interval, **settings)
-    now_ms = elected(rig, 1)
-    for number in range(8):
-        rig.hear(now_ms + 10 * number, put(0, number, str(number)))
-        rig.hear(now_ms + 10 * number + 5, confirmed(1, 1, number + 2))
-    return rig, now_ms + 80
 
 
 def test_once_a_server_completes_writing_a_snapshot_it_may_delete_all_log_entries_up_through_the_last_included_index():

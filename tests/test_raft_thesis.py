@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "sim"))
 
-from raft_rig import TIMEOUT_MS, Rig, append, at, chain, confirmed, elected, granted, put, stored, vote_for
+from raft_rig import TIMEOUT_MS, ChangeRig, append, at, chain, confirmed, elected, granted, leader, put, stored, vote_for
 
 from bcr.raft.changes import ADD, MOST_ROUNDS, REMOVE, TRANSFER, CatchUpRounds
 from bcr.raft.configured_log import ConfiguredLog
@@ -16,48 +16,8 @@ from bcr.raft.elections import Ballot
 from bcr.raft.log import Entry
 from bcr.raft.persistent import MemoryStore
 from bcr.raft.rpcs import AppendEntries, InstallSnapshot, Redirect, RequestVote, Response, TimeoutNow, Vote
-from bcr.signed.control import Control, verb_and_parts
 from bcr.signed.encoding import encode
 from bcr.state.running import RunningState
-from bcr_sim.distalgo import MESSAGE
-
-MEMBERS = {"servers": 5, "t": 2, "first_members": (0, 1, 2), "heartbeat_ms": 50}
-
-
-class ChangeRig(Rig):
-    """Server 0 of five, of which the first three decide; what an operator asks for, and what it is told."""
-
-    def __init__(self, **more):
-        super().__init__(**(MEMBERS | more))
-        self._operator = Control(bytes(32), "start-up")
-
-    @property
-    def server(self):
-        from RaftChanges import ChangingServer
-
-        return ChangingServer
-
-    def payloads(self, name, message):
-        return [message] if name == "control" else super().payloads(name, message)
-
-    def ask(self, at_ms, kind, server):
-        self._heard.append((at_ms, "control", self._operator.seal("change", kind, server)))
-
-    def made(self):
-        """The changes that the operator was told of."""
-        messages = [content[1] for command, content in self.system.root_inbox if command is MESSAGE]
-        told = [verb_and_parts(message[2]) for message in messages if message[0] == "control"]
-        return [tuple(parts) for verb, parts in told if verb == "changed"]
-
-
-def leader(**more):
-    """Server 0, which leads in term 1 and has committed its first entry; when that is."""
-    rig = ChangeRig(**more)
-    rig.hear(156, granted(1, 2, is_pre_vote=True))
-    rig.hear(157, granted(1, 2))
-    now_ms = elected(rig, 1)
-    rig.hear(now_ms, confirmed(1, 1, 1))
-    return rig, now_ms + 1
 
 
 def with_members(entry, members):

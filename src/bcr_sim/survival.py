@@ -71,7 +71,16 @@ OF_PROCESSES = tuple(
 )  # fmt: skip
 # Of another protocol than the chain: the tests of its rules and processes.
 OF_PROTOCOLS = {
-    "raft": ("tests/test_raft_paper.py", "tests/test_raft_thesis.py", "tests/disks/test_raft_store.py"),
+    "raft": (
+        "tests/bcr/test_logs_of_servers.py",
+        "tests/bcr/test_books_of_leaders.py",
+        "tests/bcr/test_changes_of_servers.py",
+        "tests/disks/test_raft_store.py",
+        "tests/test_raft_paper.py",
+        "tests/test_raft_thesis.py",
+        "tests/sim/test_steps_of_servers.py",
+        "tests/sim/test_room_of_servers.py",
+    ),
     "byzantine_raft": ("tests/test_byzantine_raft_paper.py", "tests/disks/test_raft_store.py"),
 }
 CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most

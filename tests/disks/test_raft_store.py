@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bcr.braft.promises import Certificate, Prepare, StateAt
 from bcr.braft.standing import Standing, backed, standing_of
 from bcr.braft.term_log import TermLog
-from bcr.raft.disk_store import PART_BYTES, DiskStore
+from bcr.raft.disk_store import PART_BYTES, DiskStore, demand_server, facts_of_server, seed_on
 from bcr.raft.log import BEGINNING, Entry, Position
 from bcr.raft.persistent import MemoryStore
 from bcr.raft.stored_log import StoredLog
@@ -165,6 +165,56 @@ def test_a_disk_that_takes_nothing_is_told_at_the_sync():
         store.sync()
 
 
+def test_entries_in_place_of_what_a_snapshot_has_replaced_are_damage():
+    disk = sim_disk()
+    both = Both(disk)
+    both.append(5)
+    both.snapshot(1)
+    base = both.logs[0].base
+    assert base.index == 3
+    both.stores[0].save_entries(base.index, (Entry(bytes(32), 1, ()),))
+    both.stores[0].sync()
+    with pytest.raises(DamagedError, match="no entry before index 3"):
+        DiskStore(disk, 1)
+
+
+def test_what_a_power_cut_left_of_a_row_is_cut_and_what_comes_behind_it_is_found():
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    for term in (1, 2):
+        store.save_vote(term, 0)
+        store.sync()
+    assert disk.tear()
+    again = DiskStore(disk, 1)
+    assert (again.load().term, disk.cuts) == (1, 1)
+    assert len(disk.read().rows) == 1
+    for term in (3, 4):
+        again.save_vote(term, 2)
+        again.sync()
+    assert (DiskStore(disk, 1).load().term, DiskStore(disk, 1).load().voted_for) == (4, 2)
+
+
+def test_what_is_being_synced_is_not_there_to_stay_until_that_has_returned():
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    seen = []
+    disk.in_sync = lambda is_done: seen.append((is_done, store.is_dirty))
+    store.save_vote(1, 0)
+    store.sync()
+    assert seen == [(False, True), (True, True)]
+    assert not store.is_dirty
+
+
+def test_nothing_is_written_where_nothing_was_told():
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    store.save_vote(1, 0)
+    store.sync()
+    before = disk.read().rows, disk.syncs
+    store.sync()
+    assert (disk.read().rows, disk.syncs) == before
+
+
 class _Reserving(SimDisk):
     """A disk that notes how much was to be set aside."""
 
@@ -212,6 +262,20 @@ def test_the_store_survives_in_a_sqlite_file(tmp_path):
 
 
 # -- what a server among liars must remember besides
+
+
+def test_a_server_that_signs_finds_its_key_on_its_disk():
+    disk = sim_disk()
+    disk.checkpoint(facts_of_server(1, b"seed"), {}, 0)
+    demand_server(disk.read(), 1, "disk")
+    assert seed_on(disk.read(), "disk") == b"seed"
+
+
+def test_a_disk_without_a_key_is_damage_to_who_signs():
+    disk = sim_disk()
+    DiskStore(disk, 1)  # of a server that signs nothing
+    with pytest.raises(DamagedError, match="disk has no key"):
+        seed_on(disk.read(), "disk")
 
 
 def standing(term, index=0, digest=bytes(32)):

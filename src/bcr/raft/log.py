@@ -101,12 +101,10 @@ class Log:
     def at(self, index: int) -> Position | None:
         """The place of that index; None where the log does not reach so far, or where it is cut."""
         behind_base = index - self.base.index
-        if behind_base == 0:
-            return self.base
-        if not 0 < behind_base <= len(self._entries):
-            return None
-        entry = self._entries[behind_base - 1]
-        return Position(index, entry.term, entry.digest)
+        if 0 < behind_base <= len(self._entries):
+            entry = self._entries[behind_base - 1]
+            return Position(index, entry.term, entry.digest)
+        return self.base if behind_base == 0 else None
 
     def append(self, term: int, requests: Sequence[Request], members: tuple[int, ...] | None = None) -> Entry:
         """Put requests, or who decides from now on, behind everything, as only a leader does (paper, 5.3)."""
@@ -136,11 +134,10 @@ class Log:
 
         Behind its own last entry of the follower's term, if it has any; else where the follower's term begins.
         """
-        if conflict.term is None:
-            return min(conflict.index, self.last_index + 1)
-        for index in range(self.last_index, self.base.index, -1):
-            if self.entry(index).term <= conflict.term:
-                return min(index + 1, self.last_index) if self.entry(index).term == conflict.term else conflict.index
+        if conflict.term is not None:
+            for index in range(self.last_index, self.base.index, -1):
+                if self.entry(index).term <= conflict.term:
+                    return index + 1 if self.entry(index).term == conflict.term else conflict.index
         return conflict.index
 
     def take(self, previous_index: int, entries: Sequence[Entry]) -> int | None:

@@ -35,7 +35,7 @@ class Reads:
         """The reads that may be answered, now that the servers that decide have answered these rounds, the leader its own."""
         answered = list(rounds)
         in_favour = sum(each >= self._round for each in answered)
-        if not self._asking or in_favour < majority_of(len(answered)):
+        if in_favour < majority_of(len(answered)):
             return []
         reads, self._asking = self._asking, []
         return reads

@@ -23,8 +23,8 @@ class Follower:
     """One follower, as its leader sees it.
 
     `next_index` is of the entry that is sent next, `match_index` the highest that it is known to hold. `round` is the latest
-    round of messages that it answered, `heard_s` when it answered last, and `has_room` what it said of its store then. While its log is being looked for, `is_probed`, one
-    message is under way at a time. While it is sent a snapshot, `snapshot` holds its place, who decides there, and its bytes, and
+    round of messages that it answered, `heard_s` when it answered last, and `has_room` what it said of its store then, None before that.
+    While its log is being looked for, `is_probed`, one message is under way at a time. While it is sent a snapshot, `snapshot` holds its place, who decides there, and its bytes, and
     `offset` how many of these it has.
     """
 
@@ -33,7 +33,7 @@ class Follower:
         self.match_index = 0
         self.round = 0
         self.heard_s = now_s
-        self.has_room = True
+        self.has_room: bool | None = None
         self.is_probed = True
         self._awaits_answer = False
         self.snapshot: tuple[Position, tuple[int, ...], bytes] | None = None
@@ -77,7 +77,6 @@ class Follower:
     def end_snapshot(self, index: int) -> None:
         """It holds a snapshot up to there."""
         self.snapshot = None
-        self.offset = 0
         self.matched(index)
 
 

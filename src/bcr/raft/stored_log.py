@@ -48,5 +48,9 @@ class StoredLog(Log):
         self.snapshot_at, self.snapshot = last, snapshot
         self._save()
 
+    def forget(self, count: int) -> None:
+        super().forget(count)
+        self._store.save_entries(self.last_index + 1, ())
+
     def _save(self) -> None:
         self._store.save_snapshot(self.snapshot_at, self.snapshot, self.base, self.entries, self.snapshot_members)
