@@ -211,6 +211,18 @@ def test_what_is_there_already_stays_with_what_is_behind_it():
     assert log.entries == tuple(entries[2:])
 
 
+def test_a_liar_forgets_no_more_than_it_has_and_not_for_a_while_only():
+    store = MemoryStore()
+    log = ConfiguredLog(store, FIRST)
+    for members in (None, (0, 1), None, (0, 1, 3), None):
+        log.append(1, (), members)
+    log.forget(3)
+    assert (log.last_index, log.members) == (2, (0, 1))
+    assert ConfiguredLog(store, FIRST).last_index == 2
+    log.forget(9)
+    assert (log.last_index, log.members, ConfiguredLog(store, FIRST).last_index) == (0, FIRST, 0)
+
+
 def test_terms_do_not_fall_along_a_log():
     first = Entry(BEGINNING.digest, 2, ())
     demand_chain(BEGINNING, [first, Entry(first.digest, 2, ()), Entry(Entry(first.digest, 2, ()).digest, 3, ())])

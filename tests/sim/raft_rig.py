@@ -1,6 +1,7 @@
 """One server of Raft among others that a test speaks for: what it hears and when, and what it says to whom."""
 
 import io
+import logging
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from bcr.stable.disk import Room
 from bcr_runtime import ambient
 from bcr_runtime.places import SOURCES
 from bcr_sim import distalgo
+from bcr_sim.complaints import Complaints
 from bcr_sim.disks import SimDisk
 from bcr_sim.distalgo import MESSAGE, System, sim
 from bcr_sim.network import Network
@@ -125,12 +127,18 @@ class Rig:
 
         if str(SOURCES) not in sys.path:
             sys.path.insert(0, str(SOURCES))
+        complaints: list[str] = []
+        handler = Complaints(complaints)
+        logging.getLogger().addHandler(handler)
         ambient.install(_Source(self))
         try:
             with distalgo.installed(self.system):
-                return self._run(self.server, until_ms)
+                state = self._run(self.server, until_ms)
         finally:
             ambient.install(ambient.SystemSource())
+            logging.getLogger().removeHandler(handler)
+        assert not complaints  # what goes wrong in a handler is only logged
+        return state
 
     @property
     def server(self) -> type:

@@ -525,6 +525,15 @@ def test_who_does_not_decide_and_is_made_one_of_those_who_do_becomes_a_candidate
 # -- leadership transfer [14.11]
 
 
+def test_what_answers_who_leads_no_longer_changes_nothing_of_whom_it_follows():
+    rig = ChangeRig(first_members=(1, 2))
+    rig.hear(10, append(1, [], 1))
+    rig.hear(20, confirmed(1, 2, 1))
+    rig.hear(30, put(0, 0))
+    rig.run(40)
+    assert rig.told(Redirect) == [Redirect(0, 0, 1, 1)]
+
+
 def test_whoever_does_not_decide_is_not_to_lead():
     rig, now_ms = leader()
     rig.ask(now_ms, TRANSFER, 4)
