@@ -107,6 +107,13 @@ def test_an_entry_is_ordered_when_it_is_full_or_none_is_uncommitted_and_one_requ
 KEYS = st.tuples(st.integers(0, 1), st.integers(0, 3))
 
 
+def test_an_entry_holds_as_many_requests_as_it_may_and_no_more():
+    waiting = Waiting()
+    for number in range(5):
+        waiting.add(request(0, number))
+    assert [[each.number for each in waiting.take(2)] for _ in range(4)] == [[0, 1], [2, 3], [4], []]
+
+
 @given(st.lists(st.one_of(KEYS, st.integers(1, 4), st.lists(KEYS, max_size=3), st.none()), max_size=30))
 def test_requests_wait_in_the_order_in_which_they_came_and_each_once_until_it_is_applied(steps):
     waiting, queue, here = Waiting(), [], set()

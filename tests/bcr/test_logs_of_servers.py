@@ -200,6 +200,16 @@ def test_a_configuration_of_entries_that_a_snapshot_replaced_does_not_count():
     assert (log.last_index, log.members_index, log.members) == (3, 3, (0, 2))
 
 
+def test_a_server_that_restarts_goes_by_its_snapshot_where_no_entry_behind_that_says_who_decides():
+    store = MemoryStore()
+    log = ConfiguredLog(store, FIRST)
+    for members in (None, (0, 1), (0, 1, 3), None):
+        log.append(1, (), members)
+    log.replace(4, b"state", 3)
+    for each in (log, ConfiguredLog(store, FIRST)):
+        assert (each.base.index, each.members_index, each.members) == (1, 4, (0, 1, 3))
+
+
 def test_what_is_there_already_stays_with_what_is_behind_it():
     log = ConfiguredLog(MemoryStore(), FIRST)
     entries = [log.append(1, requests(size)) for size in range(1, 5)]
