@@ -71,6 +71,21 @@ def test_a_refusal_never_leads_ahead():
     assert follower.next_index == 4
 
 
+def test_whoever_refuses_what_it_has_confirmed_is_asked_again_with_the_heartbeat_only():
+    follower = Follower(9, 0.0)
+    follower.refused(4)
+    follower.sent(1)
+    follower.refused(4)
+    assert not follower.may_be_sent()
+    follower.matched(6)
+    follower.sent(3)
+    assert follower.next_index == 10
+    follower.refused(2)
+    follower.sent(1)
+    follower.refused(2)
+    assert (follower.next_index, follower.may_be_sent()) == (7, False)
+
+
 def test_an_old_answer_takes_back_nothing():
     follower = Follower(9, 0.0)
     follower.matched(6)
