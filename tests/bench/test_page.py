@@ -94,6 +94,7 @@ def side_by_side(tmp_path):
     counted = [*counts(("raft",), (1,)), counts_unreplicated()]
     contents = as_json(["./bcr", "bench"], "2000-01-01 00:00 UTC", basis, SIDE_BY_SIDE, series)
     contents |= {"page": plan.page, "title": plan.title, "counts": msgspec.to_builtins(counted)}
+    contents["aims"] = msgspec.to_builtins([Aim("back soon", "away", ("outage", "bcr-raft, t = 2"), 2.0)])
     write(tmp_path, contents, series)
     write_page(json.loads((tmp_path / "bench.json").read_text()), tmp_path, tmp_path / "docs")
     return tmp_path
@@ -127,6 +128,7 @@ def test_a_page_of_several_protocols_says_what_each_promises_and_takes_and_how_l
     assert "\n\nOne client.\n\n" in text
     assert "| Raft, t = 2 | 500 | " in text and "bcr" not in re.sub(r"`[^`]*`|\(comparison/.*\)", "", text)
     assert "| chain | 12 | 12 |\n| Raft | 12 | 12 |" in text
+    assert "| back soon | <= 2 | 0.08 | yes |" in text
     assert text.count("client_timeout = 300") == 1 and "client_timeout = 60000" not in text
     named = re.findall(r"\]\(comparison/([\w-]+\.svg)\)", text)
     assert {"alone.svg", "faults.svg", "outage.svg", "outage-over-time.svg"} <= set(named)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from bcr_bench.pages.blocks import Block, Heading, Table, Text
-from bcr_bench.plans.plan_files import Aim
+from bcr_bench.plans.plan_files import DEFAULTS, Aim
 from bcr_bench.prediction.costs import Costs
 from bcr_bench.prediction.predicted import Shape, cryptographic_bound
 
@@ -41,6 +41,8 @@ def ratio_of(aim: Aim, points: Mapping[tuple[str, str], Mapping[str, Any]], cont
         return float(of["median"]["rate"] / over["median"]["rate"])
     if aim.figure == "replica":
         return _busiest_us(over, "server") / _busiest_us(of, "replica_")
+    if aim.figure == "away":
+        return float(of["median"]["away_ms"]) / int({**DEFAULTS, **of["settings"]}["election_timeout"])
     costs = msgspec.convert(contents["costs"], Costs)
     if aim.figure == "bound":
         return float(of["median"]["rate"]) / cryptographic_bound(costs, Shape.of(of["settings"]), int(contents["machine"]["cores"]))

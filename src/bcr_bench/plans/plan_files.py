@@ -72,12 +72,13 @@ class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `rate`: operations a second `of` one over those of the `over`. `replica`: the same of what its busiest replica, and the server that is
     not replicated, have CPU time for. `bound`: operations a second over those for which all cores make and check signatures and do nothing
-    else. `alone`: the median latency over that of hops, signatures and checks alone, at the most so many times as long.
+    else. `alone`: the median latency over that of hops, signatures and checks alone, at the most so many times as long. `away`: the longest
+    time without an answer over its `election_timeout`, at the most.
     `why` says what keeps it from that, as far as it is known, for where it is not reached.
     """
 
     says: str
-    figure: Literal["rate", "replica", "bound", "alone"]
+    figure: Literal["rate", "replica", "bound", "alone", "away"]
     of: tuple[str, str]
     aim: float
     over: tuple[str, str] | None = None
@@ -86,7 +87,7 @@ class Aim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def is_most(self) -> bool:
         """Whether the aim is not to be above it, and not at least so much."""
-        return self.figure == "alone"
+        return self.figure in ("alone", "away")
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,7 +155,7 @@ def _problems_of_plan(plan: Plan) -> Iterator[str]:
     yield from (f"sweeps: there are two sweeps {name}" for name in names if names.count(name) > 1)
     labels = {(sweep.name, point.label) for sweep in plan.sweeps if sweep.rates is None for point in points_of(plan, sweep)}
     for aim in plan.aims:
-        if (aim.over is None) != (aim.figure in ("bound", "alone")):
+        if (aim.over is None) != (aim.figure in ("bound", "alone", "away")):
             yield f"aims: {aim.says}: {aim.figure} is {'over no' if aim.over else 'over another'} point"
         for place in (aim.of, aim.over or aim.of):
             if place not in labels:
