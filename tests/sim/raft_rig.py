@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from greenlet import GreenletExit
+
 from bcr.chain.settings import Settings
 from bcr.objects.dictionary import Operation
 from bcr.raft.log import BEGINNING, Entry, Position
@@ -56,7 +58,14 @@ class _Source(ambient.SystemSource):
         return self._rig.disk
 
     def before_waiting(self, callback: Any) -> None:
-        self._rig.own.queue.before_waiting = callback
+        def call() -> None:
+            try:
+                callback()
+            except Exception as error:  # DistAlgo would say so, and go on for ever
+                self._rig.system.failures.append(repr(error))
+                raise GreenletExit from error
+
+        self._rig.own.queue.before_waiting = call
 
     def open_log(self, path: Path) -> io.StringIO:
         return io.StringIO()
