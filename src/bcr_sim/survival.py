@@ -81,7 +81,12 @@ OF_PROTOCOLS = {
         "tests/sim/test_steps_of_servers.py",
         "tests/sim/test_room_of_servers.py",
     ),
-    "byzantine_raft": ("tests/test_byzantine_raft_paper.py", "tests/disks/test_raft_store.py"),
+    "byzantine_raft": (
+        "tests/bcr/test_rules_among_liars.py",
+        "tests/disks/test_raft_store.py",
+        "tests/test_byzantine_raft_paper.py",
+        "tests/sim/test_steps_among_liars.py",
+    ),
 }
 CHECKS = ("raise", "demand")  # operators whose mutants are tried first, because they matter most
 EQUIVALENTS = Path(__file__).with_name("equivalents.yaml")

@@ -3,15 +3,16 @@
 from functools import cached_property
 from typing import Any
 
-from raft_rig import Rig, _Other
+from raft_rig import ChangeRig, Rig, _Other
 
 from bcr.braft.exchange import IN_PIECES, KINDS, Decided
 from bcr.braft.members import Members
-from bcr.braft.promises import Append, Certificate, Commit, Prepare, Reply, Start, StartVote, StateAt
+from bcr.braft.promises import Append, Certificate, Commit, Fetch, Prepare, Reply, Start, StartVote, StateAt, Status
 from bcr.braft.proposals import Proposal, proposed
 from bcr.braft.term_starts import Suffix, TermStart, TermVote
 from bcr.objects.dictionary import Operation
 from bcr.raft.log import BEGINNING, Entry, Position
+from bcr.signed.control import Control
 from bcr.signed.encoding import decode, encode
 from bcr.signed.pieces import Piece, signed_pieces
 from bcr.signed.signing import Keyring, Signed, SigningKey, public_keys
@@ -101,6 +102,10 @@ class Member(Rig):
     def __init__(self, position: int = 1, **settings: Any) -> None:
         super().__init__(servers=SERVERS, t=1, **({"heartbeat_ms": 50, "election_timeout_ms": TIMEOUT_MS} | settings))
         self.position = position
+        self._operator = Control(bytes(32), "start-up")
+
+    command = ChangeRig.command
+    told_operator = ChangeRig.told_operator
 
     @cached_property
     def server(self) -> Any:
@@ -113,6 +118,8 @@ class Member(Rig):
         return (self.position, *first[1:], SEEDS[self.position], encode(CIRCLE))
 
     def payloads(self, name: str, message: Any) -> list[bytes]:
+        if name == "control":
+            return [message]
         if name not in IN_PIECES:
             return super().payloads(name, message)
         signer = message.signed.signer if isinstance(message, TermVote | TermStart) else 3
@@ -120,7 +127,7 @@ class Member(Rig):
         pieces = signed_pieces(name, 0, self.serial, encode(message), 1 << 20, signer, KEYS[signer])
         return [encode(each) for each in pieces]
 
-    def hear(self, at_ms: int, message: Any, name: str = "") -> None:
+    def hear(self, at_ms: float, message: Any, name: str = "") -> None:
         self._heard.append((at_ms, name or NAMES[type(message) if not isinstance(message, Signed) else type(message.statement)], message))
 
     def statements(self, kind: type, to: str | None = None) -> list[Any]:
@@ -130,4 +137,4 @@ class Member(Rig):
 
 
 NAMES = {Proposal: "append", Prepare: "prepare", Certificate: "prepare_certificate", Commit: "commit", StateAt: "checkpoint",
-         TermVote: "start_vote", TermStart: "start_term", Decided: "state", Request: "client_request", Reply: "reply"}  # fmt: skip
+         TermVote: "start_vote", TermStart: "start_term", Decided: "state", Request: "client_request", Reply: "reply", Status: "status", Fetch: "fetch"}  # fmt: skip

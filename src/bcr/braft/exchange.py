@@ -47,7 +47,7 @@ def decided_behind(
     if checkpoint is None:
         return None
     first = log.snapshot_at.index
-    return Decided(checkpoint, log.snapshot, first, log.between(first + 1, commit_index) if decided else (), decided)
+    return Decided(checkpoint, log.snapshot, first, log.between(first + 1, commit_index), decided)
 
 
 def demand_decided(message: Decided, members: Members) -> None:
@@ -71,7 +71,8 @@ def entries_behind(message: Decided, log: TermLog, commit_index: int) -> tuple[E
     assert isinstance(statement, Commit)
     lacking = message.entries[commit_index - message.previous :]
     known = log.at(commit_index)
-    if known is None or not lacking or commit_index + len(lacking) != statement.index:
+    assert known is not None  # it is decided
+    if commit_index + len(lacking) != statement.index:
         raise MalformedMessage(f"{len(message.entries)} entries behind index {message.previous}, with the certificate of {statement.index}")
     demand_chain(known, lacking)
     if lacking[-1].digest != statement.digest:

@@ -14,6 +14,7 @@ from bcr.signed.violations import MalformedMessage, UnknownSigner
 
 MOST_AHEAD = 4 * MOST_UNCOMMITTED  # entries behind what is decided here, of which anything is kept
 MOST_DOUBLINGS = 6  # of the time that a server waits, a term after the other
+MOST_BACKOFF = 4  # doublings of the time between two beats, while nothing moves that should
 
 
 class Proposal(msgspec.Struct, frozen=True, array_like=True):

@@ -29,9 +29,11 @@ class Requests:
         """These are in the log, beside those that are known to be."""
         self._ordered.update(keys)
 
-    def reordered(self, keys: Iterable[Key]) -> None:
-        """These are in the log, and no others."""
+    def reordered(self, keys: Iterable[Key]) -> set[Key]:
+        """These are in the log, and no others; of which nothing is known any more."""
+        before = {*self}
         self._ordered = set(keys)
+        return before.difference(self)
 
     def settle(self, key: Key) -> None:
         """This one is decided."""

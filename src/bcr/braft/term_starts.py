@@ -67,7 +67,7 @@ def is_backed(highest: Certificate | None, log: TermLog, begun: Suffix | None) -
         return True
     statement = highest.statement
     assert isinstance(statement, Prepare | Commit)
-    is_in_log = statement.index <= log.base.index or log.stands(statement.index, statement.digest)
+    is_in_log = statement.index < log.base.index or log.stands(statement.index, statement.digest)
     return is_in_log or (begun is not None and begun.holds(statement.index, statement.digest))
 
 
@@ -81,7 +81,7 @@ def vote_of(
     assert isinstance(statement, Prepare | Commit)
     signed = sign(StartVote(term, *highest.rank, statement.digest))
     first = Suffix(checkpoint, ()).first.index
-    if first >= statement.index or log.stands(statement.index, statement.digest) or begun is None:
+    if first > statement.index or log.stands(statement.index, statement.digest) or begun is None:
         return TermVote(signed, highest, Suffix(checkpoint, log.between(first + 1, statement.index)))
     return TermVote(signed, highest, begun)
 
