@@ -783,6 +783,26 @@ def test_who_was_led_astray_by_the_leader_takes_what_was_decided_and_gives_the_t
     assert (state.term, state.is_started) == (1, False)
 
 
+def test_who_takes_over_a_state_in_place_of_what_it_has_prepared_gives_the_term_up():
+    """[16.4] prepare(term, index, digest): one for an index in a term"""
+    rig = Member(3)
+    rig.hear(10, append(chain_of(TWO), 1, TWO))
+    rig.hear(20, handed_over(1, 1))
+    rig.hear(30, by(0, Status(0, True, 0, 0, 0, 0)), "status")  # whose sender lacks a prepare of the last entry
+    state = rig.run(40)
+    assert state.log.last.digest == CHAIN[0].digest
+    assert (state.term, state.is_started) == (1, False)
+    assert rig.statements(Prepare, "server 0") == [Prepare(0, 1, chain_of(TWO)[0].digest)]
+
+
+def test_who_takes_over_a_state_that_its_log_leads_to_stays_in_the_term():
+    rig = Member(3)
+    rig.hear(10, append(CHAIN, 1, ONE))
+    rig.hear(20, handed_over(1, 1))
+    state = rig.run(30)
+    assert (state.term, state.is_started, state.commit_index) == (0, True, 1)
+
+
 LATER = chain_of(THREE, TWO, term=1)
 
 

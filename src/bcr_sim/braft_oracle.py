@@ -120,11 +120,16 @@ class BraftOracle(LogOracle):
             known = self._signed_digests.get((name, state.term, index))
             if known == place.digest:
                 break  # and so is everything before it
-            if index > max(first, state.commit_index) and state.log.entry(index).term != state.term:
+            if index > max(first, state.commit_index, self._certified_since(state)) and state.log.entry(index).term != state.term:
                 self.tell("entries of the term", f"{name} has taken an entry of term {state.log.entry(index).term} in term {state.term}")
             if known is not None:
                 self.tell("append only", f"{name} holds another entry {index} in term {state.term} than it held before")
             self._signed_digests[name, state.term, index] = place.digest
+
+    def _certified_since(self, state: Any) -> int:
+        """Up to where the log is what a later term than the server's has certified, which it may know before it knows of the term."""
+        known = state.highest
+        return 0 if known is None or known.statement.term <= state.term else int(known.statement.index)
 
     def begun(self, container: Container, start: TermStart) -> None:
         """A server begins a term: of one whose leader does not lie all begin it alike, and nothing that is decided is missing."""

@@ -41,7 +41,9 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
 def decided_behind(
     index: int, commit_index: int, decided: Certificate | None, checkpoint: Certificate | None, log: TermLog
 ) -> Decided | None:
-    """What to send to a server which has what is decided up to `index`; None where there is nothing to show."""
+    """What to send to a server which has what is decided up to `index`; None where there is nothing to show, or it has all."""
+    if index >= commit_index:
+        return None
     if index >= log.base.index and decided is not None:
         return Decided(None, b"", index, log.between(index + 1, commit_index), decided)
     if checkpoint is None:

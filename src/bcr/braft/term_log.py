@@ -21,8 +21,8 @@ class TermLog(StoredLog):
         """
         return self.last.term == term or self.last.digest == begun
 
-    def contradicts(self, index: int, entries: Sequence[Entry]) -> bool:
-        """Whether this log holds another entry than one of these, which stand behind that index."""
+    def contradicts(self, index: int, entries: Sequence[Entry | Position]) -> bool:
+        """Whether this log holds another entry than one of these, or than one at such a position, which stand behind that index."""
         places = ((self.at(place), entry) for place, entry in enumerate(entries, start=index + 1))
         return any(place is not None and place.digest != entry.digest for place, entry in places)
 

@@ -74,13 +74,16 @@ def is_backed(highest: Certificate | None, log: TermLog, begun: Suffix | None) -
 def vote_of(
     sign: Sign, term: int, highest: Certificate | None, checkpoint: Certificate | None, log: TermLog, begun: Suffix | None
 ) -> TermVote:
-    """A server's vote; `begun` is the log of the term that it is in, for where it does not hold that itself yet."""
-    if highest is None:
+    """A server's vote; `begun` is the log of the term that it is in, for where it does not hold that itself yet.
+
+    Where a disk has lost the certificate of its state it claims nothing, for it could show nothing.
+    """
+    first = Suffix(checkpoint, ()).first.index
+    if highest is None or first < log.base.index:
         return TermVote(sign(StartVote(term, 0, 0, BEGINNING.digest)), None, Suffix(checkpoint, ()))
     statement = highest.statement
     assert isinstance(statement, Prepare | Commit)
     signed = sign(StartVote(term, *highest.rank, statement.digest))
-    first = Suffix(checkpoint, ()).first.index
     if first > statement.index or log.stands(statement.index, statement.digest) or begun is None:
         return TermVote(signed, highest, Suffix(checkpoint, log.between(first + 1, statement.index)))
     return TermVote(signed, highest, begun)
