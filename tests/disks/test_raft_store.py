@@ -138,6 +138,21 @@ def test_a_snapshot_in_which_a_bit_is_another_is_damage():
         DiskStore(disk, 1)
 
 
+def test_a_log_that_ends_before_its_snapshot_goes_on_behind_that():
+    """As a disk leaves it that has lost entries which were synced."""
+    disk = sim_disk()
+    store = DiskStore(disk, 1)
+    last = Position(6, 1, bytes(32))
+    store.save_snapshot(last, b"state", BEGINNING, (Entry(BEGINNING.digest, 1, ()),), ())
+    store.sync()
+    log = StoredLog(DiskStore(disk, 1))
+    assert (log.base, log.last, log.snapshot) == (last, last, b"state")
+    log.append(2, (request(0),))
+    log._store.sync()
+    again = StoredLog(DiskStore(disk, 1))
+    assert (again.base, again.last_index, again.entry(7).term) == (last, 7, 2)
+
+
 def test_entries_behind_a_gap_are_damage():
     disk = sim_disk()
     store = DiskStore(disk, 1)

@@ -19,6 +19,9 @@ class StoredLog(Log):
         super().__init__(stored.base, stored.entries)
         self.snapshot_at, self.snapshot, self.snapshot_members = stored.snapshot_at, stored.snapshot, stored.members
         self._store = store
+        if self.last_index < self.snapshot_at.index:  # a disk has lost entries that were synced: the snapshot stands for them
+            self.reset(self.snapshot_at)
+            self._save()
 
     def append(self, term: int, requests: Sequence[Request], members: tuple[int, ...] | None = None) -> Entry:
         entry = super().append(term, requests, members)
