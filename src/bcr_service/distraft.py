@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from bcr.raft.elections import FOLLOWER, LEADER
 from bcr_service import calls
 from bcr_service.access import Application, guarded, token_in
 from bcr_service.bodies import body_of
@@ -137,11 +138,12 @@ class DistRaftServer:
         is_leader = leader == self._listener
         told = self._gateway.view.standing(self._gateway, self._listener, is_leader)
         names = {each.number: each.name for each in self._members() if each != self._listener}
+        role = told.role if is_leader or told.role != LEADER else FOLLOWER  # one that takes no calls may lead all the same
         status: Mapping[str, Any] = {
             "id": self._listener.name,
             "leader": leader.name if leader else None,
             "is_leader": is_leader,
-            "state": STATES.get(told.role, "Follower"),
+            "state": STATES.get(role, "Follower"),
             "up": self._gateway.is_up(self._listener),
             "commit_index": told.commit_index,
             "last_applied": told.last_applied,

@@ -138,7 +138,7 @@ class RaftRun(_Run):
 
     def _must_answer(self, record: RunRecord) -> bool:
         """Whether a majority of the servers is there, and nothing hindered to the end."""
-        faulty = {position for position in faulty_by(record.faults, 0).get(0, ()) if f"replica_{position}" in self._down}
+        faulty = {position for position in faulty_by(record.faults, 0).get(0, ()) if self.has_crashed(f"replica_{position}")}
         others = {fault.position for fault in record.faults if not fault.is_of_a_link and fault.failure.name not in ("crash", "restart")}
         is_client_gone = any(crash.process.startswith("client_") for crash in self.options.crashes)
         has_links_cut = any(fault.is_of_a_link for fault in record.faults)

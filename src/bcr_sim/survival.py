@@ -41,7 +41,7 @@ from bcr_sim.bugs import FILES, path_of
 from bcr_sim.campaign_folder import measured_on
 from bcr_sim.kept_lines import add_line, lines_of_type
 from bcr_sim.mutants import Mutant, Rules, mutants_of, rules
-from bcr_sim.survivors import MutantResult, Tables, page, told
+from bcr_sim.survivors import PAGES, MutantResult, Tables, page, told
 from bcr_sim.unit_tests import Learned, unit_of
 
 ENOUGH = 0.95  # of the mutants that are not equivalent
@@ -110,14 +110,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--alive", action="store_true", help="try only those that are alive so far, and none that was not tried")
     parser.add_argument("--no-tests", action="store_true", help="simulate only")
     parser.add_argument("--list", action="store_true", help="only print the mutants, with what is known of each")
-    parser.add_argument("--docs", action="store_true", help="write docs/mutants.md")
+    parser.add_argument("--docs", action="store_true", help="write docs/mutants.md; of Raft docs/mutants_raft.md, of Raft among "
+                        "liars docs/mutants_braft.md")  # fmt: skip
     formerly(parser, "--count", "--seeds")
     formerly(parser, "--output", "--results")
     options = parser.parse_args(arguments)
     if options.output is None:
         options.output = PROJECT / "logs" / ("mutants.jsonl" if options.protocol == "shuttle" else f"mutants-{options.protocol}.jsonl")
-    if options.docs and options.protocol != "shuttle":
-        parser.error("--docs: the page is of the chain's mutants")
     declared = rules(options.protocol)
     if options.file is not None and options.file not in declared.files:
         parser.error(f"--file {options.file}: mutants are made of {', '.join(declared.files)}")
@@ -151,7 +150,7 @@ def main(arguments: Sequence[str]) -> int:
     print("\n".join(tables.lines()))
     print(f"{time.monotonic() - began_s:.0f} s; results in {options.output}")
     if options.docs:
-        (PROJECT / "docs" / "mutants.md").write_text(page(tables, measured_on()))
+        (PROJECT / "docs" / PAGES[options.protocol]).write_text(page(tables, measured_on(), options.protocol))
     return 0 if tables.share >= ENOUGH and not tables.wrong else 1
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from bcr.scenario.protocols import PROTOCOLS
 from bcr_sim.mutants import OPERATORS, Mutant
 
 COLUMNS = (
@@ -131,14 +132,21 @@ class Tables:
         )
 
 
-def page(tables: Tables, sources: str) -> str:
-    """docs/mutants.md, measured on these sources."""
+# Protocol -> the page of docs/ with its mutants.
+PAGES: Mapping[str, str] = {"shuttle": "mutants.md", "raft": "mutants_raft.md", "byzantine_raft": "mutants_braft.md"}
+
+
+def page(tables: Tables, sources: str, protocol: str = "shuttle") -> str:
+    """The page of docs/ with a protocol's mutants, measured on these sources."""
+    heading, command = "# Mutants", "./bcr bugs --all --docs"
+    if protocol != "shuttle":
+        heading, command = f"# Mutants of {PROTOCOLS[protocol].title}", f"./bcr bugs --all --protocol {protocol} --docs"
     counts = tables._counts(tables.mutants)
     seeds = sorted(result.seeds for result in tables.results.values() if result and result.by.startswith("seed "))
     text = [
-        "# Mutants",
+        heading,
         "",
-        f"`./bcr bugs --all --docs` made {len(tables.mutants)} mutants of the rules of the protocol, each one small change",
+        f"`{command}` made {len(tables.mutants)} mutants of the rules of the protocol, each one small change",
         "of a source, and looked for what notices it. A mutant meets what executes the place that is mutated, and nothing",
         "else: first unit tests, of `tests/bcr` and those of `tests/sim` that simulate; then the scenario files of `config/`,",
         "its attacks, and `tests/sim/regressions`, simulated; then seeds of the hunt. What a test notices no seed is tried",

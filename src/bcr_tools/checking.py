@@ -58,7 +58,7 @@ def _servers(scenario: Scenario) -> str:
     promise = PROTOCOLS[scenario.protocol].promise
     servers = f"servers of {PROTOCOLS[scenario.protocol].title}" if promise else f"replicas, authentication = {scenario.authentication}"
     holds = promise or PROMISES[scenario.authentication]
-    return f"  {scenario.num_replicas} {servers}: with up to {scenario.t} of them faulty it holds {holds}"
+    return f"  {scenario.num_replicas} {servers}: with up to {scenario.borne} of them faulty it holds {holds}"
 
 
 def _service(name: str, path: Path) -> tuple[list[str], Sequence[Diagnostic]]:

@@ -146,7 +146,7 @@ def test_a_server_of_distraft_that_was_stopped_knows_no_leader_and_the_others_go
     try:
         assert call(first, "GET", "/stop")[2].strip() == b'{"ok": true}'
         down = distraft(first, "GET", "/")[1]["status"]
-        assert (down["up"], down["is_leader"], down["leader"]) == (False, False, None)
+        assert (down["up"], down["is_leader"], down["leader"], down["state"]) == (False, False, None, "Follower")
         assert distraft(first, "GET", "/kept") == (503, {"ok": False, "error": "no leader"})
         assert distraft(first, "POST", "/kept", "x") == (503, {"ok": False, "error": "no leader"})
         until(lambda: distraft(third, "GET", "/")[1]["status"]["leader"] == "server2")

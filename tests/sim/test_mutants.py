@@ -285,6 +285,10 @@ def test_the_page_names_each_survivor_and_each_equivalent_with_its_reason():
     assert f"- `{names[2]}`: no run can tell" in text
     assert "Measured on a day: " in text
     assert "- seeds of the hunt: 1\n" in text
+    assert text.startswith("# Mutants\n\n`./bcr bugs --all --docs` made 3 mutants ")
+    of_raft = page(made, "a day", "raft")
+    assert of_raft.startswith("# Mutants of Raft\n\n`./bcr bugs --all --protocol raft --docs` made 3 mutants ")
+    assert of_raft.partition(" made ")[2] == text.partition(" made ")[2]
 
 
 def test_a_result_of_another_text_of_the_same_mutant_does_not_count():

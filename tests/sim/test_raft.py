@@ -11,6 +11,7 @@ from bcr.scenario import ScenarioError, parse_scenario
 from bcr.scenario.protocols import PROTOCOLS
 from bcr.scenario.workload import RequestSequence
 from bcr.signed.signing import Signed
+from bcr.verdict.missed import told_of_too_many
 from bcr.verdict.raft_verdict import judge_raft
 from bcr_runtime.places import PROJECT
 from bcr_sim.bugs import FILES, bugs, patched
@@ -206,6 +207,24 @@ def test_who_refuses_what_it_has_confirmed_is_asked_again_with_the_heartbeat_and
     assert outcome.events < 20_000  # half a million while it was at once
 
 
+@pytest.mark.parametrize(
+    "lies",
+    [
+        # The last one's answers tell of entries that no leader has.
+        "failures[0,1] = append_entries(5),replay(); append_entries(12),truncate_history(5)\n"
+        "failures[0,2] = " + "; ".join(f"append_entries({count}),corrupt()" for count in range(6, 11)) + "\n",
+        "".join(f"failures[0,{server}] = append_entries(2),equivocate(); append_entries(3),corrupt()\n" for server in range(3)),
+    ],
+)
+def test_lies_of_many_end_no_server_and_keep_nobody_busy_for_ever(lies):
+    text = BASE.replace("timeout = 300", "timeout = 400") + "allow_lies = yes\ncheckpt_interval = 3\nclient_rate = 40\n"
+    text = text.replace("put('a','1'); append('a','2'); get('a')", "uniform(1,40,16,30)")
+    for seed in range(1, 7):
+        outcome = run_text(f"{text}{lies}simulation = seed({seed})\n")
+        assert not [breach for breach in outcome.breaches if breach.startswith("error")]
+        assert outcome.events < 50_000  # two millions where it was for ever
+
+
 def test_of_faults_of_whoever_leads_first_one_strikes_and_none_is_missed():
     crashes = "".join(f"failures[0,{server}] = first_leader(4),crash()\n" for server in range(3))
     outcome = outcome_of("simulation = seed(3)\n" + crashes)
@@ -235,6 +254,21 @@ def test_a_minority_that_is_left_answers_nobody_and_the_run_owes_nothing():
     assert outcome.breaches == ()
     assert outcome.judgement.status == "unknown"
     assert outcome.result["operations"] == 0
+
+
+@pytest.mark.parametrize(
+    ("t", "members", "crashes", "borne"),
+    [(1, "members = 0; 1\n", (0,), 0), (2, "members = 0; 1; 2\n", (0, 1), 1), (2, "changes = remove(5,4); remove(6,3)\n", (0, 1), 1)],
+)
+def test_where_few_decide_no_more_than_their_minority_is_borne(t, members, crashes, borne):
+    text = SLOW_WORK.replace("\nt = 1", f"\nt = {t}") + members
+    text += "".join(f"failures[0,{server}] = after(300),crash()\n" for server in crashes)
+    scenario = parse_scenario(text, "raft.config")[0]
+    assert scenario.borne == borne
+    assert any(f"more than {borne}: once more than so many were struck" in sentence for sentence in told_of_too_many(scenario, 0))
+    outcome = simulate(scenario)
+    assert outcome.breaches == ()
+    assert (outcome.judgement.status, outcome.result["operations"] < 13) == ("unknown", True)
 
 
 def test_without_disks_what_befalls_them_does_nothing_and_that_is_said():

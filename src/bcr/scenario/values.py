@@ -293,6 +293,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
             fewest = min(fewest, len(members))
         return (fewest - 1) // 2
 
+    @property
+    def borne(self) -> int:
+        """With how many faulty servers it holds what it promises: t, and no more than may be gone where not all decide."""
+        return min(self.t, self.spare) if self.first_members or self.changes else self.t
+
     def placed(self, placement: Placement) -> "Scenario":
         """The same scenario with its processes placed otherwise."""
         return msgspec.structs.replace(self, placement=placement)

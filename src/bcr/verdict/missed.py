@@ -35,7 +35,7 @@ class Missed(msgspec.Struct, frozen=True):
 
 
 def told_of_too_many(scenario: Scenario, patience_ms: int) -> list[str]:
-    """A sentence for each configuration of which more than t replicas have faults in the file.
+    """A sentence for each configuration of which more replicas have faults in the file than it bears.
 
     Counted as the verdict counts them: who is only late, for `patience_ms` at the most, is as correct as anybody.
     """
@@ -48,11 +48,12 @@ def told_of_too_many(scenario: Scenario, patience_ms: int) -> list[str]:
     sentences = []
     for configuration in sorted({0} | by_configuration.keys()):
         faulty_positions = sorted(everywhere | by_configuration.get(configuration, set()))
-        if len(faulty_positions) > scenario.t:
+        if len(faulty_positions) > scenario.borne:
             positions = ", ".join(map(str, faulty_positions))
+            most, them = ("t = ", "t") if scenario.borne == scenario.t else ("", "so many")
             sentences.append(
-                f"replicas {positions} of configuration {configuration} have faults, more than t = {scenario.t}: "
-                "once more than t were struck, nothing is promised"
+                f"replicas {positions} of configuration {configuration} have faults, more than {most}{scenario.borne}: "
+                f"once more than {them} were struck, nothing is promised"
             )
     return sentences
 

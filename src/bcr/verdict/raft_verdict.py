@@ -51,8 +51,11 @@ def judge_raft(
     if given_up is None:
         return Judgement("unknown" if gaps else "pass", (*remarks_on_rejected(record), *gaps))
     faulty_servers = faulty_by(record.faults, patience_ms).get(0, set())
-    servers = {signed.statement.position for signed in record.replicas} | faulty_servers
-    has_majority = per_fault * len(faulty_servers) < max(len(servers), per_fault + 1)
+    if deciding:  # else as many as are known of
+        has_majority = per_fault * len(faulty_servers.intersection(deciding)) < len(deciding)
+    else:
+        servers = {signed.statement.position for signed in record.replicas} | faulty_servers
+        has_majority = per_fault * len(faulty_servers) < max(len(servers), per_fault + 1)
     is_promised = has_majority and not (is_answered_by_leader and keeps_clients_waiting(record.faults))
     if isinstance(given_up, Hindrance) or not is_promised or is_complete(record, workloads):
         return Judgement("unknown", (given_up, *gaps))
