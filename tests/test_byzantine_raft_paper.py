@@ -27,9 +27,12 @@ from braft_rig import (
     certificate,
     chain_of,
     commits,
+    executed,
+    kinds_of,
     place_of,
     prepared,
     signing,
+    state_at,
     vote,
 )
 from hypothesis import given
@@ -58,7 +61,6 @@ from bcr.signed.violations import (
     UnknownSigner,
     WrongChain,
 )
-from bcr.state.running import RunningState
 from bcr_sim.simulated_run import simulate
 
 ONE, TWO, THREE = asked(0, 0), asked(1, 0, "w"), asked(0, 1, "x")
@@ -87,10 +89,6 @@ def votes_for(term, *highest, entries=CHAIN):
     claims = [*highest, None, None, None]
     pairs = zip((0, 2, 3), claims, strict=False)
     return [vote(server, term, claim, entries[: claim.statement.index] if claim else ()) for server, claim in pairs]
-
-
-def kinds_of(state):
-    return [notice.kind for notice in state.notices]
 
 
 # -- who takes part
@@ -519,7 +517,7 @@ def test_a_vote_has_the_highest_prepare_certificate_and_the_log_behind_the_last_
     rig = Member(2, checkpoint_interval=1)
     now_ms = decided(rig, 10)
     for signer in (0, 1):
-        rig.hear(now_ms, by(signer, rig_state(1)))
+        rig.hear(now_ms, by(signer, state_at(CHAIN, 1)))
     rig.hear(now_ms + 5, append(CHAIN, 2, TWO))
     rig.hear(now_ms + 10, prepared(CHAIN, 2))
     rig.hear(now_ms + 15, append(CHAIN, 3, THREE))  # which is not prepared
@@ -529,14 +527,6 @@ def test_a_vote_has_the_highest_prepare_certificate_and_the_log_behind_the_last_
     assert (sent.certificate, sent.log.entries) == (prepared(CHAIN, 2), (CHAIN[1],))
     assert sent.log.first == place_of(CHAIN, 1)
     demand_vote(sent, MEMBERS)
-
-
-def rig_state(count, entries=CHAIN):
-    """What a correct server signs of its state behind so many entries."""
-    state = RunningState(1)
-    for index in range(1, count + 1):
-        state.execute(0, index, entries[index - 1].requests)
-    return StateAt(place_of(entries, count), state.digest())
 
 
 def test_q_votes_start_the_term_and_its_leaders_first_message_carries_them():
@@ -717,12 +707,12 @@ def test_what_was_decided_in_a_term_stays_when_its_beginning_is_heard_late():
 def test_q_signed_digests_of_the_state_cut_the_log():
     rig = Member(checkpoint_interval=2)
     now_ms = decided(rig, 10, 3)
-    rig.hear(now_ms, by(0, rig_state(2)))
+    rig.hear(now_ms, by(0, state_at(CHAIN, 2)))
     rig.look(now_ms + 5, lambda state: looked.append(state.checkpoint))
-    rig.hear(now_ms + 10, by(2, rig_state(2)))
+    rig.hear(now_ms + 10, by(2, state_at(CHAIN, 2)))
     looked = []
     state = rig.run(now_ms + 20)
-    assert rig.statements(StateAt, "server 3") == [rig_state(2)]
+    assert rig.statements(StateAt, "server 3") == [state_at(CHAIN, 2)]
     assert looked == [None]
     assert state.log.snapshot_at == place_of(CHAIN, 2)
     MEMBERS.demand_certificate(state.checkpoint, StateAt)
@@ -738,11 +728,10 @@ def test_another_digest_of_the_state_does_not_count():
 
 def handed_over(count, index, entries=CHAIN):
     """What a server sends that has decided `index` entries and the certain state behind `count` of them."""
-    state = RunningState(1)
-    for each in range(1, count + 1):
-        state.execute(0, each, entries[each - 1].requests)
     shown = certificate(Commit(0, index, entries[index - 1].digest)) if index > count else None
-    return Decided(certificate(rig_state(count)), encode(state.snapshot()), count, tuple(entries[count:index]), shown)
+    return Decided(
+        certificate(state_at(CHAIN, count)), encode(executed(entries, count).snapshot()), count, tuple(entries[count:index]), shown
+    )
 
 
 def test_who_is_behind_fetches_a_state_and_checks_it_against_the_certificate():
@@ -751,15 +740,15 @@ def test_who_is_behind_fetches_a_state_and_checks_it_against_the_certificate():
     rig.hear(20, handed_over(2, 3))
     state = rig.run(30)
     assert rig.statements(Fetch, "server 2") == [Fetch(0)]
-    assert (state.last_applied, state.log.base, state.checkpoint) == (3, place_of(CHAIN, 2), certificate(rig_state(2)))
-    assert state.state.digest() == rig_state(3).state_digest
+    assert (state.last_applied, state.log.base, state.checkpoint) == (3, place_of(CHAIN, 2), certificate(state_at(CHAIN, 2)))
+    assert state.state.digest() == state_at(CHAIN, 3).state_digest
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         msgspec.structs.replace(handed_over(2, 2), snapshot=handed_over(1, 1).snapshot),
-        msgspec.structs.replace(handed_over(2, 2), checkpoint=certificate(rig_state(2), (0, 2))),
+        msgspec.structs.replace(handed_over(2, 2), checkpoint=certificate(state_at(CHAIN, 2), (0, 2))),
         msgspec.structs.replace(handed_over(2, 2), checkpoint=None, certificate=certificate(Commit(0, 2, CHAIN[1].digest), (0, 2))),
         Decided(None, b"", 0, tuple(CHAIN[:2]), certificate(Commit(0, 2, CHAIN[2].digest))),
         Decided(None, b"", 0, tuple(CHAIN[:1]), certificate(Commit(0, 2, CHAIN[1].digest))),

@@ -22,16 +22,18 @@ from braft_rig import (
     by,
     certificate,
     chain_of,
+    executed,
     place_of,
     prepared,
     signing,
+    state_at,
     vote,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bcr.braft.exchange import Decided, decided_behind, demand_valid, entries_behind
-from bcr.braft.promises import Commit, Reply, StartVote, StateAt
+from bcr.braft.promises import Commit, Reply, StartVote
 from bcr.braft.replies import Agreed, is_rejected
 from bcr.braft.requests import Requests, key_of
 from bcr.braft.standing import Standing, backed
@@ -48,11 +50,11 @@ from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Outcome, Rejection, Request
 from bcr.signed.violations import Equivocation, InvalidCertificate, InvalidSignature, MalformedMessage, UnknownSigner
-from bcr.state.running import RunningState
 
 REQUESTS = [asked(client, number, f"{client}{number}") for number in range(3) for client in range(CLIENTS)]
 CHAIN = chain_of(*REQUESTS)
 OTHERS = chain_of(*REQUESTS[::-1])
+WINDOW = 4  # requests that a client may have outstanding
 
 
 def log_of(entries, cut_at=0, snapshot=b"s", store=None):
@@ -64,16 +66,9 @@ def log_of(entries, cut_at=0, snapshot=b"s", store=None):
     return log
 
 
-def state_behind(index, entries=CHAIN):
-    state = RunningState(4)
-    for place in range(1, index + 1):
-        state.execute(0, place, entries[place - 1].requests)
-    return state
-
-
 def certain(index, entries=CHAIN, signers=(0, 1, 2)):
     """The certificate of the state behind so many entries."""
-    return certificate(StateAt(place_of(entries, index), state_behind(index, entries).digest()), signers)
+    return certificate(state_at(entries, index, WINDOW), signers)
 
 
 def decided(index, entries=CHAIN, signers=(0, 1, 2), term=0):
@@ -417,7 +412,7 @@ def test_who_is_behind_gets_a_certain_state_or_entries_whose_last_one_has_a_comm
     if not base <= end or index > end or (end == 0):
         return
     has_certificate = has_certificate or base < end
-    log = log_of(CHAIN[:end], cut_at=base, snapshot=encode(state_behind(base).snapshot()))
+    log = log_of(CHAIN[:end], cut_at=base, snapshot=encode(executed(CHAIN, base, WINDOW).snapshot()))
     message = decided_behind(index, end, decided(end) if has_certificate else None, certain(base) if base else None, log)
     if message is None:
         assert index == end or (not has_certificate and base == 0)

@@ -17,6 +17,7 @@ from bcr.signed.encoding import decode, encode
 from bcr.signed.pieces import Piece, signed_pieces
 from bcr.signed.signing import Keyring, Signed, SigningKey, public_keys
 from bcr.signed.statements import Request
+from bcr.state.running import RunningState
 
 SERVERS, CLIENTS = 4, 2  # of which one server may lie: a quorum is of three
 SEEDS = [bytes([1 + place]) * 32 for place in range(SERVERS + CLIENTS)]
@@ -24,6 +25,24 @@ CIRCLE = Keyring(b"", *public_keys(SEEDS, SERVERS))
 KEYS = [SigningKey(seed).among(CIRCLE) for seed in SEEDS]
 MEMBERS = Members(KEYS[0], 1)
 TIMEOUT_MS = 150
+
+
+def kinds_of(state: Any) -> list[str]:
+    """What a server has noticed of others' misbehaviour."""
+    return [notice.kind for notice in state.notices]
+
+
+def executed(entries: Any, count: int, client_window: int = 1) -> RunningState:
+    """The state behind so many of these entries."""
+    state = RunningState(client_window)
+    for index in range(1, count + 1):
+        state.execute(0, index, entries[index - 1].requests)
+    return state
+
+
+def state_at(entries: Any, count: int, client_window: int = 1) -> StateAt:
+    """What a correct server signs of it."""
+    return StateAt(place_of(entries, count), executed(entries, count, client_window).digest())
 
 
 def by(server: int, statement: Any) -> Any:

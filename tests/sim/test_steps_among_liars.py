@@ -18,9 +18,12 @@ from braft_rig import (
     certificate,
     chain_of,
     commits,
+    executed,
+    kinds_of,
     place_of,
     prepared,
     signing,
+    state_at,
     vote,
 )
 
@@ -38,7 +41,6 @@ from bcr.raft.server_status import ServerStatus
 from bcr.signed.encoding import decode, encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Rejection, Request
-from bcr.state.running import RunningState
 
 ONE, TWO, THREE, FOUR = asked(0, 0), asked(1, 0, "w"), asked(0, 1, "x"), asked(1, 1, "y")
 REQUESTS = [ONE, TWO, THREE, FOUR]
@@ -84,28 +86,17 @@ def names_to(rig, to, at_ms):
     return sorted(name for said_ms, whom, name, _ in rig.said if (said_ms, whom) == (at_ms, to))
 
 
-def state_at(index, entries=CHAIN, window=1):
-    state = RunningState(window)
-    for place in range(1, index + 1):
-        state.execute(0, place, entries[place - 1].requests)
-    return state
-
-
 def certain(index, entries=CHAIN, window=1):
-    return certificate(StateAt(place_of(entries, index), state_at(index, entries, window).digest()))
+    return certificate(state_at(entries, index, window))
 
 
 def handed_over(index, entries=CHAIN, window=1):
     """The certain state behind an entry, with nothing behind it."""
-    return Decided(certain(index, entries, window), encode(state_at(index, entries, window).snapshot()), index, (), None)
+    return Decided(certain(index, entries, window), encode(executed(entries, index, window).snapshot()), index, (), None)
 
 
 def fetched(index, entries=CHAIN, term=0):
     return Decided(None, b"", 0, tuple(entries[:index]), certificate(Commit(term, index, entries[index - 1].digest)))
-
-
-def kinds_of(state):
-    return [notice.kind for notice in state.notices]
 
 
 # -- 16.3: requests
@@ -384,7 +375,7 @@ def test_of_states_is_kept_what_is_behind_the_certain_one_and_256_entries_ahead(
     for place in (1, 2):
         decide(rig, 10, place)
     for server in (0, 1):
-        rig.hear(20, by(server, StateAt(place_of(CHAIN, 2), state_at(2).digest())))
+        rig.hear(20, by(server, state_at(CHAIN, 2)))
     for digest in (bytes(32), bytes([1]) * 32):
         rig.hear(30, by(3, StateAt(Position(index, 0, CHAIN[0].digest), digest)))
     state = rig.run(40)
@@ -639,7 +630,7 @@ def test_who_has_not_more_decided_sends_nothing(committed, is_sent):
 def test_without_a_certificate_of_its_state_a_server_shows_it_to_nobody():
     """A disk that gives back less than was synced."""
     store = MemoryStore()
-    store.save_snapshot(place_of(CHAIN, 2), encode(state_at(2).snapshot()), place_of(CHAIN, 2), (), ())
+    store.save_snapshot(place_of(CHAIN, 2), encode(executed(CHAIN, 2).snapshot()), place_of(CHAIN, 2), (), ())
     rig = Member(2)
     rig.store = store
     rig.hear(20, by(3, Fetch(0)))

@@ -9,6 +9,7 @@ from bcr.braft.exchange import Decided
 from bcr.braft.promises import Append, Certificate, Commit, Fetch, Prepare, Reply, Start, StartVote, StateAt, Status
 from bcr.braft.proposals import Proposal, proposed
 from bcr.braft.term_starts import Suffix, TermStart, TermVote
+from bcr.faults.raft_lies import changed_outcome
 from bcr.objects.operation import Operation
 from bcr.raft.log import BEGINNING, Entry, Position
 from bcr.signed.encoding import digest, encode
@@ -36,8 +37,7 @@ def spoiled(message: Any) -> Any:
 def changed_reply(signed: Signed[Reply], sign: Sign) -> Signed[Reply]:
     """Other results than the request gave."""
     statement = signed.statement
-    results = tuple(f"{each}!" for each in statement.outcome.results)
-    return sign(msgspec.structs.replace(statement, outcome=msgspec.structs.replace(statement.outcome, results=results)))
+    return sign(msgspec.structs.replace(statement, outcome=changed_outcome(statement.outcome)))
 
 
 def with_requests(proposal: Proposal, requests: Sequence[SignedRequest], sign: Sign) -> Proposal:

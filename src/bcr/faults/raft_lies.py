@@ -4,12 +4,17 @@ import msgspec
 
 from bcr.objects.operation import Operation
 from bcr.raft.rpcs import AppendEntries, Response
+from bcr.signed.statements import Outcome
 
 
 def changed_response(response: Response) -> Response:
     """Other results than the request gave."""
-    results = tuple(f"{each}!" for each in response.outcome.results)
-    return msgspec.structs.replace(response, outcome=msgspec.structs.replace(response.outcome, results=results))
+    return msgspec.structs.replace(response, outcome=changed_outcome(response.outcome))
+
+
+def changed_outcome(outcome: Outcome) -> Outcome:
+    """What a request did not give, at the place where it was executed."""
+    return msgspec.structs.replace(outcome, results=tuple(f"{each}!" for each in outcome.results))
 
 
 def with_operation(message: AppendEntries, operation: Operation) -> AppendEntries:
