@@ -254,9 +254,10 @@ def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():
     later = chain.send(0, get("k"))
     for request in (*large, later):
         queue.add(request.statement.client, request.statement.number, request)
-    assert queue.take(100, SlotRoom(chain.state).takes) == large[:2]
-    assert queue.ready() == 2
-    assert queue.take(100, SlotRoom(chain.state).takes) == [large[2], later]
+    newest = chain.send(1, get("k"))
+    assert queue.take(100, SlotRoom(chain.state).takes) == [large[0], later, large[1]]
+    queue.add(1, newest.statement.number, newest)
+    assert queue.take(100, SlotRoom(chain.state).takes) == [large[2], newest]
 
 
 def test_a_slot_of_more_bytes_than_it_has_is_let_through_by_nobody():

@@ -3,12 +3,12 @@
 from collections.abc import Container, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from bcr.chain.configuration import Membership
-from bcr.signed.merkle import root_above
+from bcr.signed.merkle import KnownPaths, root_above
 from bcr.signed.signing import Author, Signed
 from bcr.signed.statements import (
     MAX_REQUESTS_PER_SLOT,
@@ -231,34 +231,46 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
     proof: tuple[SignedResult, ...]
     orders: tuple[SignedOrder, ...] = ()
 
-    def result(self) -> Result:
+    def result(self, known: tuple[KnownPaths, KnownPaths] | None = None) -> Result:
         """The statement that the replicas must have signed for this answer to be right.
 
-        Raises MalformedMessage where its paths are none in a slot of that size.
+        `known` are paths to requests, and to outcomes, as for `root_above`. Raises MalformedMessage where its paths are none in a slot of
+        that size.
         """
         if not 1 <= self.size <= MAX_REQUESTS_PER_SLOT:
             raise MalformedMessage(f"an answer from a slot of {self.size} requests", evidence=(self,))
-        requests = root_above(REQUESTS, self.request_digest, self.index, self.size, self.request_path)
-        outcomes = root_above(OUTCOMES, self.outcome.digest(), self.index, self.size, self.outcome_path)
+        to_requests, to_outcomes = known or (None, None)
+        requests = root_above(REQUESTS, self.request_digest, self.index, self.size, self.request_path, to_requests)
+        outcomes = root_above(OUTCOMES, self.outcome.digest(), self.index, self.size, self.outcome_path, to_outcomes)
         return Result(self.configuration, self.slot, requests, outcomes)
 
     def check(
         self,
         request: SignedRequest,
         configuration: Membership,
-        known: Container[SignedResult] = (),
         executed: SignedRequest | None = None,
     ) -> ResultCheck:
         """What makes this answer to `request` final; raises a ProtocolViolation where it is not.
 
         `executed` is the request of the same number that gave the outcome, where it is another (bcr.chain.void).
         """
+        self.demand_to(request, configuration, (), executed)
+        return check_result_proof(self.proof, self.result(), configuration, (), self.orders)
+
+    def demand_to(
+        self,
+        request: SignedRequest,
+        configuration: Membership,
+        known: Container[SignedResult] = (),
+        executed: SignedRequest | None = None,
+    ) -> None:
+        """Raises a ProtocolViolation unless this is of `configuration` and answers `request`; `executed` as in `check`, and what is
+        `known` to be authentic as in `check_result_proof`."""
         if self.configuration != configuration.number:
             raise WrongConfiguration(f"answer from configuration {self.configuration}, not {configuration.number}", evidence=(self,))
         if self.request_digest != request.digest():
             self._demand_to_another(request, configuration, known)
         _demand_as_many(self.outcome, executed or request)
-        return check_result_proof(self.proof, self.result(), configuration, known, self.orders)
 
     def _demand_to_another(self, request: SignedRequest, configuration: Membership, known: Container[SignedResult]) -> NoReturn:
         """Raises OfAnotherRequest where the replicas testify to it, and MalformedMessage where nobody does: anybody may have sent that."""
@@ -277,20 +289,27 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer", gc=Fals
 
 
 class KnownResults:
-    """Result statements that a client has found right, the latest of them: requests share slots, and none is checked twice."""
+    """What a client has found right, the latest of it: requests share slots, and no statement, path or proof is checked twice."""
 
     def __init__(self) -> None:
         self._known = VerifiedCache[SignedResult](KNOWN_RESULTS)
+        self._paths: tuple[KnownPaths, KnownPaths] = ({}, {})
+        self._proof: tuple[Any, ...] = ()  # the latest that was checked, with what it was held against
+        self._check: ResultCheck
 
     def check(
         self, answer: Answer, request: SignedRequest, configuration: Membership, executed: SignedRequest | None = None
     ) -> ResultCheck:
         """As `Answer.check`."""
         if answer.size == 1:
-            return answer.check(request, configuration, executed=executed)
-        check = answer.check(request, configuration, self._known, executed)
-        self._known.add(check.agreeing)
-        return check
+            return answer.check(request, configuration, executed)
+        answer.demand_to(request, configuration, self._known, executed)
+        proof = (configuration, answer.result(self._paths), answer.proof, answer.orders)
+        if proof != self._proof:
+            self._check = check_result_proof(answer.proof, proof[1], configuration, self._known, answer.orders)
+            self._proof = proof
+            self._known.add(self._check.agreeing)
+        return self._check
 
 
 class Vouched(msgspec.Struct, frozen=True, array_like=True, tag="vouched"):

@@ -40,25 +40,37 @@ class RequestQueue:
         return self._ready
 
     def take(self, most: int, fits: Callable[[SignedRequest], bool] = lambda _: True) -> list[SignedRequest]:
-        """At most so many of those that may be ordered now, one a client in turn; they are in flight from now on.
+        """At most so many of those that may be ordered now, each client's share of that in turn; they are in flight from now on.
 
-        The first that does not fit keeps its client's turn, and nothing is taken behind it.
+        What a client has of them stands together as far as can be: the paths of its answers then have the most in common. The first
+        that does not fit keeps its client's turn, and nothing is taken behind it.
         """
         taken: list[SignedRequest] = []
         while self._ready and len(taken) < most:
-            client, waiting = next(iter(self._waiting.items()))
-            if not self._room_of(client):
-                self._waiting.move_to_end(client)
-                continue
-            if not fits(next(iter(waiting.values()))):
-                break
-            self._waiting.move_to_end(client)
-            taken.append(waiting.popitem(last=False)[1])
-            self._in_flight[client] = self._in_flight.get(client, 0) + 1
-            self._ready -= 1
-            if not waiting:
-                del self._waiting[client]
+            share = max(1, (most - len(taken)) // len(self._waiting))
+            for client in tuple(self._waiting):
+                if not self._take_of(client, min(share, most - len(taken)), fits, taken):
+                    return taken
+                if len(taken) == most:
+                    break
         return taken
+
+    def _take_of(self, client: int, most: int, fits: Callable[[SignedRequest], bool], taken: list[SignedRequest]) -> bool:
+        """Take at most so many of a client's, and its turn with them; returns whether all that was looked at fits."""
+        waiting = self._waiting[client]
+        wanted = min(most, len(waiting), self._room_of(client))
+        count = 0
+        while count < wanted and fits(next(iter(waiting.values()))):
+            taken.append(waiting.popitem(last=False)[1])
+            count += 1
+        if count:
+            self._in_flight[client] = self._in_flight.get(client, 0) + count
+            self._ready -= count
+        if not waiting:
+            del self._waiting[client]
+        elif count == wanted:
+            self._waiting.move_to_end(client)
+        return count == wanted
 
     def settled(self, client: int, number: Any) -> None:
         """The result of a request is back, or it will not be ordered after all."""

@@ -27,26 +27,45 @@ class Tree:
         return tuple(level[sibling] for height, level in enumerate(self._levels[:-1]) if (sibling := (index >> height) ^ 1) < len(level))
 
 
-def root_above(domain: str, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+# What paths came to: (size, width of the level, place in it) -> the node there, the path above it, the root.
+KnownPaths = dict[tuple[int, int, int], tuple[bytes, Sequence[bytes], bytes]]
+MOST_KNOWN = 4096  # nodes
+
+
+def root_above(domain: str, leaf: bytes, index: int, size: int, path: Sequence[bytes], known: KnownPaths | None = None) -> bytes:
     """The root of the tree over `size` digests that has `leaf` at `index`, as its path says.
 
-    Raises MalformedMessage where no tree of that size has such a path.
+    Where `known` is given, with paths of this domain, what an equal rest of a path came to from an equal node is not computed again,
+    and what this one comes to is added. Raises MalformedMessage where no tree of that size has such a path.
     """
-    siblings = iter(path)
-    node, place, width = leaf, index, size
-    try:
-        if not 0 <= index < size or any(len(each) != DIGEST_SIZE for each in path):
-            raise StopIteration
-        while width > 1:
-            if place ^ 1 < width:
-                sibling = next(siblings)
-                node = _parent(domain, sibling, node) if place & 1 else _parent(domain, node, sibling)
-            place, width = place >> 1, (width + 1) >> 1
-    except StopIteration:
-        raise MalformedMessage(f"not the path of {domain} {index} of {size}", evidence=(tuple(path),)) from None
-    if next(siblings, None) is not None:
-        raise MalformedMessage(f"a path too long for {domain} {index} of {size}", evidence=(tuple(path),))
-    return _root(domain, size, node)
+    if not 0 <= index < size:
+        raise MalformedMessage(f"not the path of {domain} {index} of {size}", evidence=(tuple(path),))
+    node, place, width, used = leaf, index, size, 0
+    passed = []
+    while width > 1:
+        if known is not None:
+            met = known.get((size, width, place))
+            if met is not None and met[0] == node and met[1] == path[used:]:
+                root = met[2]
+                break
+            passed.append(((size, width, place), node, used))
+        if place ^ 1 < width:
+            if used >= len(path) or len(path[used]) != DIGEST_SIZE:
+                raise MalformedMessage(f"not the path of {domain} {index} of {size}", evidence=(tuple(path),))
+            sibling = path[used]
+            node = _parent(domain, sibling, node) if place & 1 else _parent(domain, node, sibling)
+            used += 1
+        place, width = place >> 1, (width + 1) >> 1
+    else:
+        if used < len(path):
+            raise MalformedMessage(f"a path too long for {domain} {index} of {size}", evidence=(tuple(path),))
+        root = _root(domain, size, node)
+    if known is not None:
+        if len(known) > MOST_KNOWN:
+            known.clear()
+        for where, at, below in passed:
+            known[where] = (at, path[below:], root)
+    return root
 
 
 def _parent(domain: str, left: bytes, right: bytes) -> bytes:

@@ -1,0 +1,61 @@
+"""Messages of one kind that leave for one process together travel as one (specification, 2.1).
+
+A message takes its sender and its receiver about as much as what it says. What a bundle holds is what would have come one by one, in
+the same order, each with its own bytes; a bundle says nothing of its own.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from bcr.signed.encoding import decode, encode
+
+BUNDLES: Final = {"client_request": "client_requests", "result_message": "result_messages"}  # what the bundles of these are called
+SINGLES: Final = {bundle: single for single, bundle in BUNDLES.items()}
+BUNDLE_LIMIT_BYTES = 1 << 16  # of payloads; what is larger has little to gain
+MOST_IN_BUNDLE = 256  # a stranger's message costs whoever gets it no more than so many
+
+Parts = tuple[Any, ...]  # what is sent: the name of the message, and its payload
+
+
+class Bundle(msgspec.Struct, frozen=True, array_like=True, tag="bundle"):
+    """The payloads of messages of one kind."""
+
+    payloads: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=MOST_IN_BUNDLE)]
+
+
+def bundled(messages: Iterable[tuple[Parts, Any]]) -> Iterator[tuple[Parts, Any]]:
+    """The same messages with their receivers, those of a kind for one receiver in bundles. To each receiver they keep their order."""
+    waiting: dict[tuple[str, Any], list[bytes]] = {}
+    for parts, to in messages:
+        if parts[0] not in BUNDLES:
+            yield from _let_go(waiting)
+            yield parts, to
+            continue
+        together = waiting.setdefault((parts[0], to), [])
+        if together and (len(together) == MOST_IN_BUNDLE or sum(map(len, together)) + len(parts[1]) > BUNDLE_LIMIT_BYTES):
+            yield _bundle(parts[0], together), to
+            together.clear()
+        together.append(parts[1])
+    yield from _let_go(waiting)
+
+
+def _let_go(waiting: dict[tuple[str, Any], list[bytes]]) -> Iterator[tuple[Parts, Any]]:
+    for (name, to), together in waiting.items():
+        yield _bundle(name, together), to
+    waiting.clear()
+
+
+def _bundle(name: str, payloads: list[bytes]) -> Parts:
+    return (name, payloads[0]) if len(payloads) == 1 else (BUNDLES[name], encode(Bundle(tuple(payloads))))
+
+
+def payloads_in(bundle: bytes) -> tuple[bytes, ...]:
+    """What the messages of a bundle hold, in their order. Raises MalformedMessage where it is none."""
+    return decode(Bundle, bundle).payloads
+
+
+def singles(parts: Parts) -> list[Parts]:
+    """A message as those that it stands for: itself, where it is no bundle. Raises MalformedMessage as `payloads_in`."""
+    return [(SINGLES[parts[0]], payload) for payload in payloads_in(parts[1])] if parts[0] in SINGLES else [parts]
