@@ -9,10 +9,12 @@ MAX_STEPS = 160
 COLUMN, ROW, LEFT, TOP = 170, 22, 90, 64
 COLOURS = {
     "client_request": "#2b6cb0",
+    "client_requests": "#2b6cb0",
     "forwarded_request": "#2b6cb0",
     "shuttle": "#2f855a",
     "result_shuttle": "#805ad5",
     "result_message": "#805ad5",
+    "result_messages": "#805ad5",
     "checkpoint": "#718096",
     "completed_checkpoint": "#718096",
     "accusation": "#c05621",

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from bcr.chain.bundles import SINGLES, Bundle, payloads_in
 from bcr.chain.history import CatchUp, HistoryEntry
 from bcr.chain.messages import IN_PIECES, SEALED, ResultMessage, ResultShuttle
 from bcr.objects.operation import Operation
@@ -21,8 +22,9 @@ _DOMAIN = b"bcr statement\0"
 UNEVEN = 0.4  # of the lies under MACs are in these alone
 SPOILED = 0.3  # of the entries of an uneven vector
 FORGED_NUMBER = 1_000_000
-MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
-           "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
+ANSWERING = {"result_message", "result_messages"}
+MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "error", "wedged", "caught_up", "running_state", "ready",
+           "reconfiguration_request", "forwarded_request", *ANSWERING}  # fmt: skip
 LEAST, MOST = -(1 << 63), (1 << 64) - 1  # what an integer of MessagePack can be
 
 
@@ -31,9 +33,15 @@ def changed_payload(
 ) -> bytes:
     """The payload of a message of this name with its contents changed, under the seal or the manifest of the same replica.
 
-    `reader` is the public key of the replica that the message is for, where it is for one. A payload in several pieces is
-    left as it is.
+    `reader` is the public key of the replica that the message is for, where it is for one. Of a bundle the first message is changed.
+    A payload in several pieces is left as it is.
     """
+    if message_name in SINGLES:
+        try:
+            first, *others = payloads_in(payload)
+        except MalformedMessage:  # another fault has made it unreadable already
+            return payload
+        return encode(Bundle((change(first), *others)))
     if message_name in SEALED and reader is not None:
         contents = change(payload[SEAL_SIZE:])
         return key.seal(contents, reader) + contents

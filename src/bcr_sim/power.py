@@ -27,7 +27,7 @@ OLYMPUS = "olympus"
 DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
 SHARE_DONE = 0.4  # of the syncs in which a process ends that are done by then
 # What a replica says with these follows from slots that it has executed.
-SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
+SPOKEN = {"shuttle", "result_shuttle", "result_message", "result_messages", "checkpoint", "completed_checkpoint"}
 
 
 class Watcher(Protocol):

@@ -41,7 +41,7 @@ from bcr_sim import distalgo
 from bcr_sim.complaints import Complaints
 from bcr_sim.distalgo import Container, System
 from bcr_sim.harness_faults import add_effect, add_fault, simulators_fault
-from bcr_sim.mutation import MUTATED, changed_payload, forged_commands, lying_answer, mutated
+from bcr_sim.mutation import ANSWERING, MUTATED, changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle, is_of_its_client
@@ -401,7 +401,7 @@ class _Run:
                 self.tell_harness(sender.configuration or 0, position, "mutate")
                 state = sender.process._state
                 changed = mutated
-                if message[0] == "result_message" and self.world.random.random() < 0.5:
+                if message[0] in ANSWERING and self.world.random.random() < 0.5:
                     changed = lying_answer
                 change = partial(changed, chance=self.world.random, position=position, key=state.keys)
                 reader = None
@@ -441,7 +441,7 @@ class _Run:
 
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
         is_message = command is distalgo.MESSAGE
-        if self.options.amnesias and is_message and content[1][0] == "client_request":
+        if self.options.amnesias and is_message and content[1][0] in ("client_request", "client_requests"):
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
         if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
             self.free_liars.arrived(receiver, content[1])

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from bcr.chain.bundles import singles
 from bcr.chain.history import Wedged
 from bcr.chain.messages import (
     IN_PIECES,
@@ -103,20 +104,24 @@ class FreeLiars:
 
     def arrived(self, container: Container, parts: Parts) -> None:
         """A message is about to be handled by a liar, which takes it for a step of its own too."""
-        self._heard_messages[parts[0]].append(parts)
+        self._note(parts)
         if parts[0] == "wedge_request" and self._chance.random() < FORGETS:
             self._forget(container)
         self._step(container)
 
     def keeps_back(self, container: Container, parts: Parts) -> bool:
         """A liar is about to send a message by the rules; whether it does not."""
-        self._heard_messages[parts[0]].append(parts)
+        self._note(parts)
         if container not in self._reticence:
             self._reticence[container] = RETICENCE[int(self._chance.random() * len(RETICENCE))]
         if self._chance.random() >= self._reticence[container]:
             return False
         self._count(container)
         return True
+
+    def _note(self, parts: Parts) -> None:
+        for single in singles(parts):
+            self._heard_messages[single[0]].append(single)
 
     def executed(self, container: Container) -> None:
         """A liar has executed a slot: what it holds behind it can be what it says it holds."""

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from da import sim
 
+from bcr.chain.bundles import singles
 from bcr.chain.messages import IN_PIECES, SEALED
 from bcr.scenario import Scenario, parse_scenario
 from bcr.signed.authentication import keys_of
@@ -95,11 +96,10 @@ class Recorded(_Run):
 
     def _account(self, container: Container, olympus: Container) -> Account:
         reader = _Reader(self.translator, container, olympus)
-        steps = []
+        steps: list[MessageEvent] = []
         for has_arrived, other, message in self._raw_messages[container]:
-            translated = reader.read(has_arrived, message)
-            if translated is not None:
-                steps.append(MessageEvent(has_arrived, other, translated))
+            read = (reader.read(has_arrived, single) for single in singles(message))
+            steps += [MessageEvent(has_arrived, other, translated) for translated in read if translated is not None]
         role = _role(container)
         position = 0 if role == "Olympus" else int(container.name.partition("_")[2])
         place = container.configuration, position

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from bcr.signed.encoding import decode, encode
+from bcr.signed.violations import MalformedMessage
 
 BUNDLES: Final = {"client_request": "client_requests", "result_message": "result_messages"}  # what the bundles of these are called
 SINGLES: Final = {bundle: single for single, bundle in BUNDLES.items()}
@@ -57,5 +58,8 @@ def payloads_in(bundle: bytes) -> tuple[bytes, ...]:
 
 
 def singles(parts: Parts) -> list[Parts]:
-    """A message as those that it stands for: itself, where it is no bundle. Raises MalformedMessage as `payloads_in`."""
-    return [(SINGLES[parts[0]], payload) for payload in payloads_in(parts[1])] if parts[0] in SINGLES else [parts]
+    """A message as those that it stands for: itself, where it is no bundle, or none that can be opened."""
+    try:
+        return [(SINGLES[parts[0]], payload) for payload in payloads_in(parts[1])] if parts[0] in SINGLES else [parts]
+    except MalformedMessage:
+        return [parts]

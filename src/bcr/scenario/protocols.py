@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from bcr.chain.bundles import BUNDLES
 from bcr.faults.vocabulary import FAILURES, LIAR_FAILURES, SERVER_FAILURES, TRIGGERS, FailureWord, TriggerWord
 from bcr.signed.authentication import Authentication, sizes
 
@@ -118,7 +119,7 @@ SHUTTLE = Protocol(
     title="Byzantine chain replication",
     files=("Replica.da", "Client.da", "Olympus.da"),
     messages=("client_request", "forwarded_request", "shuttle", "result_shuttle", "checkpoint", "completed_checkpoint",
-              "result_message", "error", "stale"),
+              "result_message", "error", "stale", *BUNDLES.values()),
     triggers=TRIGGERS,
     proof="statements that the replicas signed",
     group="a chain of {} replicas",

@@ -4,6 +4,9 @@ What is passed on has a signature, a vector of MACs or a checksum below each sta
 each holds against). Whoever checks a statement need not know which it is: an `Author` says, for the process that asks, whether a message
 is the author's.
 
+One signature may stand for several statements (`Signed.sign_jointly`): what each carries then is the signature on the root of a Merkle
+tree over them all, with its path there. Nobody needs the others to check one.
+
 A message between two replicas also has a seal. It shows the receiver alone that the other sent the message, and costs next to nothing.
 """
 
@@ -12,7 +15,7 @@ import hmac
 from collections.abc import Collection, Sequence
 from copy import copy
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import msgspec
 from nacl.bindings import (
@@ -26,13 +29,17 @@ from nacl.bindings import (
 from nacl.exceptions import CryptoError
 
 from bcr.signed import ed25519
-from bcr.signed.encoding import digest, encode
-from bcr.signed.violations import InvalidSignature
+from bcr.signed.encoding import decode, digest, digest_of, encode
+from bcr.signed.merkle import KnownPaths, Tree, root_above
+from bcr.signed.violations import InvalidSignature, MalformedMessage
 
 KEY_SEED_SIZE = 32
 SEAL_SIZE = 16  # bytes
 KEYS_KEPT = 8192  # of seals, made of others
+MOST_JOINT = 256  # statements under one signature
 _DOMAIN = b"bcr statement\0"
+_JOINT = "signed jointly"
+_JOINT_DOMAIN = b"bcr joint statements\0"
 
 
 class Scheme(Protocol):
@@ -217,7 +224,45 @@ class Signer:
         return is_seal(_seal_key(_scheme, reader.seed, self.public_key, self.public_key, reader.public), message, seal)
 
     def is_valid(self, message: bytes, signature: bytes) -> bool:
+        if message.startswith(_JOINT_DOMAIN):
+            return _is_valid_jointly(_scheme, self.public_key, message, signature)
         return _scheme.is_valid(self.public_key, message, signature)
+
+
+@lru_cache(maxsize=512)  # it comes again with each of the statements
+def _is_valid_jointly(scheme: Scheme, public_key: bytes, message: bytes, signature: bytes) -> bool:
+    return scheme.is_valid(public_key, message, signature)
+
+
+class JointSignature(msgspec.Struct, frozen=True, array_like=True, tag="joint", gc=False):
+    """What stands below one of `size` statements that were signed together: the signature on all, and its path among them."""
+
+    index: int
+    size: Annotated[int, msgspec.Meta(ge=2, le=MOST_JOINT)]
+    path: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=MOST_JOINT.bit_length() - 1)]
+    signature: bytes
+
+    def is_valid(self, author: Author, message: bytes) -> bool:
+        """Whether the author signed the message, among others, so."""
+        try:
+            root = root_above(_JOINT, digest_of(_JOINT, message), self.index, self.size, self.path, _known_paths)
+        except MalformedMessage:
+            return False
+        return author.is_valid(_JOINT_DOMAIN + root, self.signature)
+
+
+_JOINT_BEGINNING = encode(JointSignature(0, 2, (), b""))[:7]  # no signature of one statement begins so
+_known_paths: KnownPaths = {}
+
+
+def _is_valid(author: Author, message: bytes, signature: bytes) -> bool:
+    if not signature.startswith(_JOINT_BEGINNING):
+        return author.is_valid(message, signature)
+    try:
+        joint = decode(JointSignature, signature)
+    except MalformedMessage:
+        return False
+    return joint.is_valid(author, message)
 
 
 class Statement(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
@@ -258,9 +303,29 @@ class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True, gc=False)
             circle = Keyring(circle.olympus, circle.replicas, client_keys)
         return cls(statement, signer, keys.sign(statement.signed_bytes(), statement.readers(circle, signer)))
 
+    @classmethod
+    def sign_jointly(cls, statements: Sequence[S], signer: int, keys: Keys) -> list[Self]:
+        """The statements, up to MOST_JOINT of them under one signature of these keys.
+
+        Each under its own where what signs is no signature but codes for some readers: they take less than a path.
+        """
+        if len(statements) < 2 or not keys.is_transferable:
+            return [cls.sign(each, signer, keys) for each in statements]
+        signed: list[Self] = []
+        for begin in range(0, len(statements), MOST_JOINT):
+            some = statements[begin : begin + MOST_JOINT]
+            if len(some) == 1:
+                return [*signed, cls.sign(some[0], signer, keys)]
+            tree = Tree(_JOINT, [digest_of(_JOINT, each.signed_bytes()) for each in some])
+            signature = keys.sign(_JOINT_DOMAIN + tree.root)
+            for index, each in enumerate(some):
+                signed.append(cls(each, signer, encode(JointSignature(index, len(some), tree.path(index), signature))))
+        return signed
+
     def is_authentic(self, author: Author, encoded: bytes | None = None) -> bool:
         """Whether the author signed this. `encoded` are its canonical bytes, for who has them and spares making those of the statement."""
-        return author.is_valid(self.statement.signed_bytes() if encoded is None else self._signed_bytes_in(encoded), self.signature)
+        message = self.statement.signed_bytes() if encoded is None else self._signed_bytes_in(encoded)
+        return _is_valid(author, message, self.signature)
 
     def _signed_bytes_in(self, encoded: bytes) -> bytes:
         # The statement stands behind the byte that begins an array, and before the two other fields.
