@@ -61,6 +61,7 @@ from bcr.signed.violations import (
 )
 from bcr.state.running import RunningState
 from bcr_runtime.places import PROJECT
+from bcr_sim.simulated_run import simulate
 from bcr_sim.transcript import told
 
 MOST_SLOTS = 10
@@ -268,6 +269,24 @@ def test_a_history_is_without_holes_since_the_last_complete_checkpoint(chain):
         validate(holed, chain.configuration, MOST_SLOTS)
 
 
+def test_requests_of_a_client_that_leave_together_are_signed_together(chain):
+    """[2.8] Each can be checked, passed on and held as evidence without the others, as if it were signed by itself."""
+    together = Signed.sign_jointly([Request(0, number, (get("k"),)) for number in range(3)], 0, chain.keys_of("client_0"))
+    for each in together:
+        chain.configuration.demand_signed_by_client(each)
+        with pytest.raises(InvalidSignature):
+            chain.configuration.demand_signed_by_client(changed(each, statement=Request(0, 3, (get("k"),))))
+    assert run("client_window = 4\n").outcome.signatures < run("").outcome.signatures
+
+
+def test_messages_of_one_kind_that_leave_for_one_receiver_together_travel_as_one():
+    """[2.9] Messages of one kind that leave for one receiver together travel as one"""
+    found = simulate(parse_scenario(FIXED + WORK + "client_window = 4\nbatch_limit = 4\n", "x.config")[0], keeps_steps=True)
+    arrived = [step.message for step in found.steps if step.kind == "arrived"]
+    assert arrived.count("client_requests") == arrived.count("result_messages") == 1
+    assert not {"client_request", "result_message"} & set(arrived)
+
+
 # -- 3. The path without failures
 
 
@@ -289,7 +308,7 @@ def test_batch_limit_requests_at_the_most_share_a_slot_and_the_head_waits_for_th
     """[3.2] The head orders when that many are ready, or when no slot is in flight and there is one."""
     found = run("client_window = 8\nbatch_limit = 3\nworkload[0] = pseudorandom(1,8)\n")
     slots = [said.partition(": ")[2].split(",") for _, name, said in found.lines if name == "replica_2" and "executes" in said]
-    assert [len(requests) for requests in slots] == [1, 3, 3, 1]
+    assert [len(requests) for requests in slots] == [3, 3, 2]
 
 
 def demand(shuttle, chain, position=1):
@@ -988,12 +1007,13 @@ def test_a_history_has_at_most_two_intervals_and_what_is_in_flight(clients, wind
     assert limits.most_slots_of_a_history(settings) == 2 * interval + 2 * window * clients
 
 
-def test_the_head_takes_one_request_of_each_client_in_turn():
-    """[7a.6] The head takes one request of each client in turn"""
+def test_the_head_takes_of_each_client_in_turn_its_share_of_a_slot():
+    """[7a.6] The head takes of each client in turn its share of a slot"""
     queue = RequestQueue(4)
     for client, number in ((0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (2, 1)):
         queue.add(client, number, (client, number))
-    assert queue.take(6) == [(0, 0), (1, 0), (2, 0), (0, 1), (2, 1), (0, 2)]
+    assert queue.take(3) == [(0, 0), (1, 0), (2, 0)]
+    assert queue.take(6) == [(0, 1), (0, 2), (2, 1)]
 
 
 def test_a_stale_request_is_answered_stale_and_one_beyond_the_window_is_dropped():

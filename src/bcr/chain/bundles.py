@@ -1,4 +1,4 @@
-"""Messages of one kind that leave for one process together travel as one (specification, 2.1).
+"""Messages of one kind that leave for one process together travel as one (specification, 2.9).
 
 A message takes its sender and its receiver about as much as what it says. What a bundle holds is what would have come one by one, in
 the same order, each with its own bytes; a bundle says nothing of its own.

@@ -1,4 +1,4 @@
-"""Who said it: keys, and values that carry what their author has put below them (specification, 1.6, 2.2).
+"""Who said it: keys, and values that carry what their author has put below them (specification, 1.6, 2.2, 2.8).
 
 What is passed on has a signature, a vector of MACs or a checksum below each statement (bcr.signed.authentication says which, and what
 each holds against). Whoever checks a statement need not know which it is: an `Author` says, for the process that asks, whether a message
