@@ -28,23 +28,26 @@ class Bundle(msgspec.Struct, frozen=True, array_like=True, tag="bundle"):
 
 def bundled(messages: Iterable[tuple[Parts, Any]]) -> Iterator[tuple[Parts, Any]]:
     """The same messages with their receivers, those of a kind for one receiver in bundles. To each receiver they keep their order."""
-    waiting: dict[tuple[str, Any], list[bytes]] = {}
+    waiting: dict[Any, list[bytes]] = {}  # of one kind, by receiver
+    kind = ""
     for parts, to in messages:
-        if parts[0] not in BUNDLES:
-            yield from _let_go(waiting)
+        if parts[0] != kind:
+            yield from _let_go(kind, waiting)
+            kind = parts[0]
+        if kind not in BUNDLES:
             yield parts, to
             continue
-        together = waiting.setdefault((parts[0], to), [])
+        together = waiting.setdefault(to, [])
         if together and (len(together) == MOST_IN_BUNDLE or sum(map(len, together)) + len(parts[1]) > BUNDLE_LIMIT_BYTES):
-            yield _bundle(parts[0], together), to
+            yield _bundle(kind, together), to
             together.clear()
         together.append(parts[1])
-    yield from _let_go(waiting)
+    yield from _let_go(kind, waiting)
 
 
-def _let_go(waiting: dict[tuple[str, Any], list[bytes]]) -> Iterator[tuple[Parts, Any]]:
-    for (name, to), together in waiting.items():
-        yield _bundle(name, together), to
+def _let_go(kind: str, waiting: dict[Any, list[bytes]]) -> Iterator[tuple[Parts, Any]]:
+    for to, together in waiting.items():
+        yield _bundle(kind, together), to
     waiting.clear()
 
 
