@@ -1,10 +1,14 @@
 """Merkle trees: what a path shows, and what none can."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.signed.merkle import Tree, root_above
+from bcr.signed import merkle
+from bcr.signed.encoding import digest
+from bcr.signed.merkle import MOST_KNOWN, Tree, root_above
 from bcr.signed.violations import MalformedMessage
 
 LEAVES = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40)
@@ -59,3 +63,107 @@ def test_behind_the_last_leaf_there_is_none(size):
         root_above("d", bytes(32), size, size, tree.path(size - 1))
     with pytest.raises(MalformedMessage):
         root_above("d", bytes(32), size, size, ())
+
+
+# -- what earlier paths came to
+
+LEAF = [bytes([each]) * 32 for each in range(3)]
+EDITS = (
+    "none",
+    "none",
+    "none",
+    "none",
+    "no digest",
+    "shorter",
+    "longer",
+    "other sibling",
+    "other place",
+    "other size",
+    "other leaf",
+    "as a list",
+)
+
+
+@cache
+def some_tree(size, which):
+    return Tree("d", [LEAF[(place * place + which) % 3] for place in range(size)])
+
+
+@st.composite
+def drawn_paths(draw):
+    """A leaf, its place, the size, and a path, mostly right; what is wrong is wrong in one respect."""
+    size, which = draw(st.sampled_from([1, 2, 3, 5, 6, 8])), draw(st.integers(0, 1))
+    place = draw(st.integers(0, size - 1))
+    leaf, path, edit = some_tree(size, which).leaves[place], some_tree(size, which).path(place), draw(st.sampled_from(EDITS))
+    at = draw(st.integers(0, max(0, len(path) - 1)))
+    if edit == "no digest":
+        path = (*path[:at], draw(st.sampled_from([b"", bytes(31), bytes(33)])), *path[at + 1 :])
+    elif edit == "shorter":
+        path = path[:at]
+    elif edit == "longer":
+        path = (*path, draw(st.sampled_from([bytes(32), b""])))
+    elif edit == "other sibling":
+        path = (*path[:at], bytes(32), *path[at + 1 :])
+    elif edit == "other place":
+        place = draw(st.integers(-1, 9))
+    elif edit == "other size":
+        size = draw(st.integers(-1, 9))
+    elif edit == "other leaf":
+        leaf = draw(st.sampled_from(LEAF))
+    elif edit == "as a list":
+        path = list(path)
+    return leaf, place, size, path
+
+
+def outcome_of(arguments, known=None):
+    """The root, or the words and the evidence with which there is none."""
+    try:
+        return root_above("d", *arguments, known)
+    except MalformedMessage as error:
+        return str(error), error.evidence
+
+
+@given(st.lists(drawn_paths(), max_size=25), st.sampled_from([0, 3, 10, 4096]))
+def test_whatever_paths_were_seen_before_right_or_wrong_a_path_comes_to_what_it_comes_to_by_itself(paths, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merkle, "MOST_KNOWN", most)
+        known = {}
+        for each in paths:
+            assert outcome_of(each, known) == outcome_of(each)
+            assert len(known) <= most + 1 + 3  # and a path of the largest of these trees
+
+
+def test_of_paths_without_end_no_more_is_remembered_than_the_limit_and_a_path():
+    known = {}
+    for number in range(2 * MOST_KNOWN):
+        root_above("d", bytes(32), number % 256, 256, [bytes([number % 251]) * 32] * 8, known)
+        assert len(known) <= MOST_KNOWN + 8
+    for size in range(2, 2 * MOST_KNOWN):  # each at places of its own
+        root_above("d", bytes(32), size - 1, size, [bytes(32)] * len(path_to_last(size)), known)
+        assert len(known) <= MOST_KNOWN + 13
+
+
+def path_to_last(size):
+    """A sibling for each level at which the last of so many has one."""
+    siblings, place, width = [], size - 1, size
+    while width > 1:
+        siblings += [width] * (place ^ 1 < width)
+        place, width = place >> 1, (width + 1) >> 1
+    return siblings
+
+
+def test_what_paths_have_in_common_is_computed_once(monkeypatch):
+    tree = Tree("d", [bytes([each]) * 32 for each in range(64)])
+    hashed = []
+    monkeypatch.setattr(merkle, "digest", lambda domain, value: hashed.append(value) or digest(domain, value))
+    known = {}
+    costs = []
+    for index, leaf in enumerate(tree.leaves):
+        before = len(hashed)
+        assert root_above("d", leaf, index, 64, tree.path(index), known) == tree.root
+        costs.append(len(hashed) - before)
+    # The first of either half goes all the way to the root, its neighbour only to where that has been.
+    assert (costs[0], costs[1], costs[2], costs[3], costs[32]) == (7, 1, 2, 1, 7)
+    assert sum(costs) == 64 + 32 + 16 + 8 + 4 + 2 + 2
+    assert [root_above("d", leaf, index, 64, tree.path(index), known) for index, leaf in enumerate(tree.leaves)] == [tree.root] * 64
+    assert len(hashed) == sum(costs)

@@ -3,9 +3,10 @@
 import re
 from collections import Counter
 from copy import copy
+from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_chain import Counting, MemoryChain, append, changed, get, make_configuration, put, replica_author
 
@@ -639,3 +640,152 @@ def test_of_a_slot_that_requests_share_a_client_checks_no_statement_twice_and_re
         return sum(each.times for each in view._replicas) - before
 
     assert [checked(one, shared), checked(third, alone), checked(other, shared)] == [3, 3, 0]
+
+
+# -- what a client has found right before
+
+
+@cache
+def remembered(authentication, acceptance):
+    """Two configurations, and what each of their two slots holds: requests of one client, and answers to them with what may be wrong."""
+    chain = MemoryChain(client_window=9, acceptance=acceptance, authentication=authentication)
+    cases = []
+    for _ in range(2):
+        for _ in range(2):
+            requests = [chain.send(0, append("k", "v"), get("k")) for _ in range(3)]
+            done = chain.order(*requests)
+            for request in requests:
+                cases.append((chain.configuration, done, request, answers_to(chain, done, request)))
+        chain.reconfigure()
+    return cases
+
+
+def answers_to(chain, done, request):
+    """Answers to a request of the slot, right and wrong, by what they are; their proofs are taken to the answers of others too."""
+    orders = chain.orders_of(done, chain.positions())
+    proof = chain.result_proof(done)
+    lie = chain.sign(changed(done.result(), outcomes_digest=bytes(32)), 1)
+    forged = changed(proof[1], signature=bytes(len(proof[1].signature)))
+    proofs_and_orders = {
+        "right": (proof, ()),
+        "with orders": (proof, orders),
+        "with a lie": ((proof[0], lie, *proof[2:]), ()),
+        "with a forged statement": ((proof[0], forged, *proof[2:]), ()),
+        "with an order in place of a statement": ((proof[0], *proof[2:]), orders),
+        "with a forged order in place of a statement": ((proof[0], *proof[2:]), (changed(orders[1], signature=bytes(64)),)),
+        "without a statement": ((proof[0], *proof[2:]), ()),
+        "with one statement": (proof[:1], orders),
+        "with one statement twice": ((proof[0], proof[0]), orders),
+        "with nothing": ((), ()),
+        "in another order": (proof[::-1], orders),
+    }
+    number = request.statement.number
+    answers = {name: done.answer(0, number, *each) for name, each in proofs_and_orders.items()}
+    right = answers["right"]
+    results = ("a lie", right.outcome.results[1])
+    return answers | {
+        "with another result": changed(right, outcome=changed(right.outcome, results=results)),
+        "with a result too few": changed(right, outcome=changed(right.outcome, results=results[:1])),
+        "of another place": changed(right, index=(right.index + 1) % 3),
+        "of another slot": changed(right, slot=right.slot ^ 1),
+        "of another configuration": changed(right, configuration=right.configuration ^ 1),
+        "of a slot of one": changed(right, size=1),
+        "of a slot of four": changed(right, size=4),
+        "with another path": changed(right, outcome_path=(bytes(32), *right.outcome_path[1:])),
+        "with a longer path": changed(right, request_path=(*right.request_path, bytes(32))),
+    }
+
+
+def verdict(check):
+    """What a check came to, or the kind and the words of what it raised."""
+    try:
+        return check()
+    except ProtocolViolation as violation:
+        return type(violation), str(violation)
+
+
+NAMES = sorted(remembered("ed25519", "all")[0][3])
+ASKED = st.tuples(st.integers(0, 11), st.integers(0, 11), st.one_of(st.just("right"), st.sampled_from(NAMES)), st.booleans())
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(ASKED, min_size=1, max_size=12), st.sampled_from([("ed25519", "all"), ("ed25519", "quorum"), ("hmac", "all"), ("crc", "all")])
+)
+def test_whatever_a_client_has_checked_before_an_answer_is_taken_or_refused_as_it_would_be_by_itself(asked, kind):
+    cases, known = remembered(*kind), KnownResults()
+    for of_answer, of_request, name, is_its_own in asked:
+        configuration, _, request, _ = cases[of_answer if is_its_own else of_request]
+        demand_same_verdict(known, cases[of_answer][3][name], request, configuration)
+
+
+def demand_same_verdict(known, answer, request, configuration):
+    found = verdict(lambda: known.check(answer, request, configuration))
+    alone = verdict(lambda: answer.check(request, configuration))
+    if isinstance(alone, tuple):
+        assert found == alone
+        return
+    # What was known is looked at before what was not, so of more than is needed others may be left out.
+    assert {each.statement for each in found.agreeing} == {each.statement for each in alone.agreeing} == {answer.result()}
+    assert set(found.disagreeing + found.orders) <= set(answer.proof + answer.orders)
+    assert verdict(lambda: answer.resting_on(found, configuration).check(request, configuration)).agreeing
+
+
+MEMORY = [("with another result", NotEnoughStatements), ("with another path", NotEnoughStatements), ("with nothing", NotEnoughStatements),
+          ("without a statement", NotFinal), ("with a forged order in place of a statement", NotFinal),
+          ("with a longer path", MalformedMessage), ("of another slot", NotEnoughStatements),
+          ("of another configuration", WrongConfiguration)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, kind", MEMORY)
+def test_an_answer_that_is_wrong_is_refused_behind_the_right_one_and_behind_another_of_the_slot(name, kind):
+    cases = remembered("ed25519", "all")
+    configuration, _, request, answers = cases[0]
+    for before in ((), (0,), (1, 2), (0, 1, 2)):
+        known = KnownResults()
+        for each in before:
+            known.check(cases[each][3]["right"], cases[each][2], configuration)
+        with pytest.raises(kind):
+            known.check(answers[name], request, configuration)
+        assert len(known.check(answers["right"], request, configuration).agreeing) == 3
+
+
+def test_what_is_wrong_in_a_proof_is_told_of_each_answer_that_has_it():
+    cases, known = remembered("ed25519", "all"), KnownResults()
+    for configuration, _, request, answers in cases[:3]:
+        assert kinds(known.check(answers["with a lie"], request, configuration)) == [DisagreeingResult]
+
+
+def test_the_orders_that_stand_in_are_those_of_this_answer():
+    (configuration, _, request, answers), known = remembered("ed25519", "all")[0], KnownResults()
+    name = "with an order in place of a statement"
+    assert len(known.check(answers[name], request, configuration).orders) == 1
+    with pytest.raises(NotFinal):
+        known.check(changed(answers[name], orders=()), request, configuration)
+
+
+def test_a_proof_is_held_against_a_configuration_once_and_against_each_that_asks():
+    (configuration, _, request, answers), known = remembered("ed25519", "all")[0], KnownResults()
+    known.check(answers["right"], request, configuration)
+    other = make_configuration(2, number=configuration.number)  # of other replicas, as nobody issues it under this number
+    demand_same_verdict(known, answers["right"], request, other)
+    assert isinstance(verdict(lambda: known.check(answers["right"], request, other)), tuple)
+
+
+def test_a_proof_that_answers_have_in_common_is_gone_through_once(monkeypatch):
+    cases, known, times = remembered("ed25519", "all"), KnownResults(), []
+    monkeypatch.setattr(proofs, "check_result_proof", lambda *each: times.append(each) or check_result_proof(*each))
+    for place in (0, 1, 2, 0):
+        configuration, _, request, answers = cases[place]
+        assert len(known.check(answers["right"], request, configuration).agreeing) == 3
+    assert len(times) == 1
+    configuration, _, request, answers = cases[3]  # of the next slot
+    known.check(answers["right"], request, configuration)
+    assert len(times) == 2
+
+
+def test_paths_to_requests_and_to_outcomes_are_remembered_apart():
+    (configuration, _, request, answers), known = remembered("ed25519", "all")[0], KnownResults()
+    right = answers["right"]
+    known.check(right, request, configuration)
+    demand_same_verdict(known, changed(right, outcome_path=right.request_path), request, configuration)

@@ -203,3 +203,88 @@ def test_a_client_that_has_nothing_left_to_be_ordered_or_in_flight_is_forgotten(
     assert [key(each) for each in queue.take(9)] == [(1, 0)]
     queue.settled(1, 0)
     assert (queue._waiting, queue._in_flight) == ({}, {})
+
+
+# -- each client's share of a slot
+
+
+class Turns:
+    """What is taken, as one would say it: a round gives each client in turn its share of what is left, until there is nothing."""
+
+    def __init__(self, most_in_flight):
+        self.most_in_flight = most_in_flight
+        self.waiting = {}  # client -> numbers, in the order of turns
+        self.flying = Counter()
+
+    def take(self, most):
+        taken = []
+        while len(taken) < most and any(self.free(client) for client in self.waiting):
+            share = max(1, (most - len(taken)) // len(self.waiting))
+            for client in list(self.waiting):
+                mine = self.waiting[client][: min(share, self.free(client), most - len(taken))]
+                taken += [(client, number) for number in mine]
+                self.flying[client] += len(mine)
+                left = self.waiting.pop(client)[len(mine) :]
+                if left:
+                    self.waiting[client] = left  # behind the others
+                if len(taken) == most:
+                    break
+        return taken
+
+    def free(self, client):
+        return min(len(self.waiting[client]), self.most_in_flight - self.flying[client])
+
+
+COUNTS = st.lists(st.integers(0, 12), min_size=1, max_size=4)
+
+
+@given(COUNTS, st.integers(1, 9), st.lists(st.integers(0, 10), max_size=12), st.data())
+def test_a_slot_holds_of_each_client_in_its_turn_its_share_together(counts, most_in_flight, slots, data):
+    counts = [min(count, most_in_flight) for count in counts]  # more do not wait
+    queue, turns = filled(*counts, most_in_flight=most_in_flight), Turns(most_in_flight)
+    turns.waiting = {client: list(range(count)) for client, count in enumerate(counts) if count}
+    for most in slots:
+        taken = [key(each) for each in queue.take(most)]
+        assert taken == turns.take(most)
+        for client, number in data.draw(st.lists(st.sampled_from(taken), unique=True) if taken else st.just([])):
+            queue.settled(client, number)
+            turns.flying[client] -= 1
+
+
+def test_what_a_client_has_in_a_slot_stands_together():
+    queue = filled(10, 10, 10)
+    clients = [key(each)[0] for each in queue.take(12)]
+    assert clients == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_what_a_client_cannot_use_of_its_share_the_others_share():
+    queue = filled(9, 1, 9)
+    assert [key(each)[0] for each in queue.take(9)] == [0] * 3 + [1] + [2] * 3 + [0, 2]
+
+
+def test_the_slot_after_begins_with_the_client_whose_turn_it_is():
+    queue = filled(9, 9)
+    assert [[key(each)[0] for each in queue.take(3)] for _ in range(4)] == [[0, 1, 0], [1, 0, 1], [0, 1, 0], [1, 0, 1]]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 7])
+def test_nobody_is_left_out_for_longer_than_a_round_of_turns(most):
+    clients = 5
+    queue = filled(*[40] * clients)
+    slots = [Counter(key(each)[0] for each in queue.take(most)) for _ in range(20)]
+    for begin in range(20 - clients + 1):
+        round_of_slots = sum(slots[begin : begin + clients], Counter())
+        assert set(round_of_slots) == set(range(clients))
+    total = sum(slots, Counter())
+    assert max(total.values()) - min(total.values()) <= 2
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(1, 8), st.integers(0, 8))
+def test_behind_the_first_that_does_not_fit_nothing_is_taken_and_it_is_the_first_of_the_next_slot(counts, most, room):
+    queue, free = filled(*counts), filled(*counts)
+    taken = queue.take(most, lambda each, left=[room]: left.append(left.pop() - 1) or left[0] >= 0)
+    would_be = free.take(most)
+    assert taken == would_be[: min(room, most)]
+    assert queue.ready() == sum(counts) - len(taken)
+    if room < len(would_be):
+        assert queue.take(1) == would_be[room : room + 1]
