@@ -1,5 +1,6 @@
 """Vectors of MACs: whom they convince, and what a liar on the way can do to them (paper, section 4.1)."""
 
+import hmac
 from functools import cache
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_chain import key_of, replica_author
 
+from bcr.signed import macs
 from bcr.signed.macs import ENTRY_SIZE, HINT_SIZE, MAC_SIZE, MAX_ENTRIES, MacKeys, UselessMacKeys
 from bcr.signed.signing import Keyring
 
@@ -122,3 +124,8 @@ def test_to_a_reader_without_a_public_key_a_vector_says_nothing_and_to_the_other
 
 def test_a_vector_with_a_part_of_an_entry_behind_it_is_none():
     assert not is_convinced(OLYMPUS, MESSAGE, vector() + b"x")
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32), st.binary(max_size=200))
+def test_a_mac_is_hmac_sha256_under_the_key_of_two_cut_to_its_size(key, digest, before):
+    assert macs._mac(key, digest, before) == hmac.digest(key, digest + before, "sha256")[:MAC_SIZE]

@@ -21,10 +21,20 @@ class Tree:
             self._levels.append(above + level[len(above) * 2 :])
         [top] = self._levels[-1]
         self.root = _root(domain, len(leaves), top)
+        self._paths: list[tuple[bytes, ...]] | None = None  # of all leaves: whoever wants one mostly wants the others too
 
     def path(self, index: int) -> tuple[bytes, ...]:
         """The siblings from the leaf at `index` upwards: at most log2 of the number of leaves, rounded up."""
-        return tuple(level[sibling] for height, level in enumerate(self._levels[:-1]) if (sibling := (index >> height) ^ 1) < len(level))
+        if self._paths is None:
+            self._paths = self._all_paths()
+        return self._paths[index]
+
+    def _all_paths(self) -> list[tuple[bytes, ...]]:
+        paths: list[tuple[bytes, ...]] = [()]
+        for level in reversed(self._levels[:-1]):
+            last = len(level) - 1
+            paths = [(level[place ^ 1], *paths[place >> 1]) if place ^ 1 <= last else paths[place >> 1] for place in range(len(level))]
+        return paths
 
 
 # What paths came to: (size, width of the level, place in it) -> the node there, the path above it, the root.
@@ -43,15 +53,20 @@ def root_above(domain: str, leaf: bytes, index: int, size: int, path: Sequence[b
     node, place, width, used = leaf, index, size, 0
     passed = []
     while width > 1:
+        has_sibling = place ^ 1 < width
+        if has_sibling and (used >= len(path) or len(path[used]) != DIGEST_SIZE):
+            raise MalformedMessage(f"not the path of {domain} {index} of {size}", evidence=(tuple(path),))
         if known is not None:
             met = known.get((size, width, place))
             if met is not None and met[0] == node and met[1] == path[used:]:
                 root = met[2]
                 break
             passed.append(((size, width, place), node, used))
-        if place ^ 1 < width:
-            if used >= len(path) or len(path[used]) != DIGEST_SIZE:
-                raise MalformedMessage(f"not the path of {domain} {index} of {size}", evidence=(tuple(path),))
+            met = known.get((size, width, place ^ 1))
+            if has_sibling and met is not None and met[0] == path[used] and met[1] == (node, *path[used + 1 :]):
+                root = met[2]  # what its sibling came to
+                break
+        if has_sibling:
             sibling = path[used]
             node = _parent(domain, sibling, node) if place & 1 else _parent(domain, node, sibling)
             used += 1

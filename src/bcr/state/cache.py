@@ -65,6 +65,8 @@ class HeldSizes:
 
     def without_fallen(self, before: int, newest: int, client_window: int) -> int:
         """In all, but for what falls out of the window when the newest number rises from `before`."""
+        if newest == before + 1:  # nearly always
+            return self._total_bytes - self._sizes.get(newest - client_window, 0)
         return self._total_bytes - sum(self._sizes.get(number, 0) for number in _fallen_numbers(before, newest, client_window))
 
     def put(self, number: int, size: int) -> None:
@@ -74,6 +76,9 @@ class HeldSizes:
 
     def drop_fallen(self, before: int, newest: int, client_window: int) -> None:
         """As the function of this name."""
+        if newest == before + 1:
+            self._total_bytes -= self._sizes.pop(newest - client_window, 0)
+            return
         for number in _fallen_numbers(before, newest, client_window):
             self._total_bytes -= self._sizes.pop(number, 0)
 
