@@ -260,6 +260,17 @@ def test_a_queue_leaves_what_does_not_fit_to_the_next_slot_and_in_its_turn():
     assert queue.take(100, SlotRoom(chain.state).takes) == [large[2], newest]
 
 
+def test_a_client_of_large_requests_costs_another_no_more_than_a_slot():
+    chain = MemoryChain(clients=2)
+    queue = RequestQueue(4)
+    large = [chain.send(0, put("k", "x" * 800_000)) for _ in range(4)]
+    small = chain.send(1, get("k"))
+    for request in (*large, small):
+        queue.add(request.statement.client, request.statement.number, request)
+    assert queue.take(100, SlotRoom(chain.state).takes) == large[:2]
+    assert queue.take(100, SlotRoom(chain.state).takes) == [small, *large[2:]]
+
+
 def test_a_slot_of_more_bytes_than_it_has_is_let_through_by_nobody():
     chain = MemoryChain(clients=6)
     requests = [chain.send(client, put("k", "x" * 400_000)) for client in range(6)]

@@ -42,8 +42,8 @@ class RequestQueue:
     def take(self, most: int, fits: Callable[[SignedRequest], bool] = lambda _: True) -> list[SignedRequest]:
         """At most so many of those that may be ordered now, each client's share of that in turn; they are in flight from now on.
 
-        What a client has of them stands together as far as can be: the paths of its answers then have the most in common. The first
-        that does not fit keeps its client's turn, and nothing is taken behind it.
+        What a client has of them stands together as far as can be: the paths of its answers then have the most in common. Behind what
+        does not fit nothing is taken; where that is the first of its client in this turn, the client keeps the turn.
         """
         taken: list[SignedRequest] = []
         while self._ready and len(taken) < most:
@@ -56,7 +56,7 @@ class RequestQueue:
         return taken
 
     def _take_of(self, client: int, most: int, fits: Callable[[SignedRequest], bool], taken: list[SignedRequest]) -> bool:
-        """Take at most so many of a client's, and its turn with them; returns whether all that was looked at fits."""
+        """Take at most so many of a client's, and its turn with any of them; returns whether all that was looked at fits."""
         waiting = self._waiting[client]
         wanted = min(most, len(waiting), self._room_of(client))
         count = 0
@@ -68,7 +68,7 @@ class RequestQueue:
             self._ready -= count
         if not waiting:
             del self._waiting[client]
-        elif count == wanted:
+        elif count or not wanted:
             self._waiting.move_to_end(client)
         return count == wanted
 
