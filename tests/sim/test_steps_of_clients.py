@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from scenes import LATE, Case, Scene, Stage, stands_in
 
+from bcr.chain.bundles import Bundle
 from bcr.chain.messages import ResultMessage
 from bcr.chain.outstanding import OutstandingRequest
 from bcr.chain.proofs import Answer
@@ -17,6 +18,7 @@ from bcr.chain.settings import ALWAYS, Visit
 from bcr.chain.timers import Timers
 from bcr.chain.void import AnswerToOther
 from bcr.objects.dictionary import Operation
+from bcr.signed.encoding import encode
 from bcr.signed.signing import Signed
 from bcr.signed.statements import Credential, Outcome, Rejection, Request, Voucher
 from bcr.signed.violations import InvalidSignature, MalformedMessage
@@ -97,6 +99,19 @@ def who_leaves_or_whose_session_is_over_sends_nothing_more(scene: Scene) -> None
     for leaving, over, may_send in ((False, False, True), (True, False, False), (False, True, False)):
         with scene.having(**having, is_leaving=leaving, is_session_over=over):
             assert scene.process.may_send() == may_send
+
+
+@case("Client", ASKING)
+def whose_next_session_has_not_begun_sends_nothing_though_answers_of_the_last_one_come(scene: Scene) -> None:
+    having = {"next_number": 0, "num_requests": 9, "outstanding": {}, "credential": None}
+    bundle = encode(Bundle((b"late", b"later")))
+    for needs_credential, sent in ((True, 0), (False, 3)):
+        with (
+            scene.having(**having, needs_credential=needs_credential, requests=iter([()] * 3), prepared=[], notices=[]),
+            scene.recording("put_out", "transmit") as calls,
+        ):
+            scene.process.accept_all("result_message", bundle, scene.process.on_result_message, scene.process.send_next)
+        assert [call[0] for call in calls] == ["transmit"] * sent
 
 
 # -- with whom it speaks, and as whom [1.4, 1.5, 4.7, 15.1]
