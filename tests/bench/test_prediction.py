@@ -26,7 +26,7 @@ MANY = {"clients": 4, "window": 64}
 def test_its_cryptography_is_that_of_the_sketch(t, batch):
     shape = Shape(t=t, batch=batch, clients=1, window=2 * batch)
     predicted = predict(CRYPTOGRAPHY, NOTHING, shape, 2)
-    assert sum(predicted.cpu_us.values()) == pytest.approx(cpu_us(CRYPTOGRAPHY, sketch(t, batch)))
+    assert sum(predicted.cpu_us.values()) == pytest.approx(cpu_us(CRYPTOGRAPHY, sketch(t, batch, together=batch)))
 
 
 @pytest.mark.parametrize("t", [1, 3])

@@ -10,7 +10,7 @@ from bcr_bench.prediction.sketch import sketch
 from bcr_sim import simulated_run as simulator
 from bcr_sim.signatures import StandIn
 
-OF_THE_PROTOCOL = {"client_request", "shuttle", "result_shuttle", "result_message"}
+OF_THE_PROTOCOL = {"client_request", "client_requests", "shuttle", "result_shuttle", "result_message", "result_messages"}
 
 
 class Counting(StandIn):
@@ -25,11 +25,11 @@ class Counting(StandIn):
         return super().is_valid(public_key, message, signature)
 
 
-def counted(monkeypatch, t, operations):
+def counted(monkeypatch, t, operations, more=""):
     """Signatures, verifications and messages of a failure-free run of one client, until it is judged."""
     scheme = Counting()
     monkeypatch.setattr(simulator, "StandIn", lambda: scheme)
-    text = f"t = {t}\nnum_client = 1\ncheckpt_interval = 1000\nworkload[0] = pseudorandom(1,{operations})\n"
+    text = f"t = {t}\nnum_client = 1\ncheckpt_interval = 1000\nworkload[0] = pseudorandom(1,{operations})\n{more}"
     verified = []
     stock = simulator.judge
     monkeypatch.setattr(simulator, "judge", lambda *record, **more: (verified.append(scheme.verifications), stock(*record, **more))[1])
@@ -46,6 +46,18 @@ def test_ten_operations_more_cost_what_the_sketch_says(monkeypatch, t):
     more = [(after - before) / 10 for before, after in zip(few, many, strict=True)]
     part = sketch(t)
     assert more == [part.signatures, part.verifications, part.messages]
+
+
+@pytest.mark.parametrize("t", [1, 2])
+def test_ten_operations_more_that_leave_five_at_a_time_cost_what_the_sketch_says(monkeypatch, t):
+    five = "client_window = 5\nbatch_limit = 5\n"
+    few, many = counted(monkeypatch, t, 10, five), counted(monkeypatch, t, 20, five)
+    more = [(after - before) / 10 for before, after in zip(few, many, strict=True)]
+    part = sketch(t, 5, together=5)
+    # A simulation is one process, which remembers which joint signatures it has checked: once for all replicas and the oracle. Of the
+    # oracle a check of each request was taken off above.
+    once_for_all = 1 / 5 - 1
+    assert more == pytest.approx([part.signatures, part.verifications - (2 * t + 1) / 5 + once_for_all, part.messages])
 
 
 def test_a_batch_shares_the_replicas_statements_out():

@@ -130,9 +130,10 @@ def _sketched(contents: Mapping[str, Any]) -> Iterator[Block]:
     counted = ("signatures", "verifications", "messages", "payload_bytes", "hops")
     rows = []
     for t in (1, 2, 3, 4, 5):
-        for batch in (1, 16):
-            part = sketch(t, batch)
-            rows.append([f"t = {t}, {batch} in a slot", *(f"{getattr(part, name):,.1f}".removesuffix(".0") for name in counted)])
+        for batch, together in ((1, 1), (16, 1), (16, 4)):
+            part = sketch(t, batch, together=together)
+            what = f"t = {t}, {batch} in a slot" + (f", {together} leave together" if together > 1 else "")
+            rows.append([what, *(f"{getattr(part, name):,.1f}".removesuffix(".0") for name in counted)])
     yield Table(("", *(name.replace("payload_", "") for name in counted)), rows)
     parts = {**contents["costs"], **contents["layer"]}
     yield Table(("part", "µs"), [[PARTS[name], f"{value:.1f}"] for name, value in parts.items() if name in PARTS])

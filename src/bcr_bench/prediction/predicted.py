@@ -44,6 +44,11 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         """Half of what clients have outstanding fills a slot while the other half is in the one before."""
         return min(self.batch, max(1.0, self.clients * self.window / 2))
 
+    @property
+    def together(self) -> float:
+        """How many requests of a client leave at once: as many as were answered at once."""
+        return max(1.0, self.requests_in_slot / self.clients) if self.window > 1 else 1.0
+
     @classmethod
     def of(cls, settings: Mapping[str, Value]) -> "Shape":
         """From a point's settings, and what scenario files have that do not say it."""
@@ -76,9 +81,14 @@ def authentication_us(costs: Costs, shape: Shape) -> tuple[float, float]:
     return costs.crc_us + costs.encode_us, costs.crc_us + costs.encode_us
 
 
-def slot_cpu_us(costs: Costs, layer: Layer, shape: Shape) -> dict[str, float]:
-    """CPU microseconds for one slot by process: `head`, `middle_i`, `tail`, and `clients` together."""
+def slot_cpu_us(costs: Costs, layer: Layer, shape: Shape, jointly: float) -> dict[str, float]:
+    """CPU microseconds for one slot by process: `head`, `middle_i`, `tail`, and `clients` together.
+
+    `jointly` is how many requests have one signature; with MACs and checksums each has its own.
+    """
     n, requests = shape.replicas, shape.requests_in_slot
+    leaving = requests / shape.together
+    signed = requests / (jointly if shape.authenticator == "ed25519" else 1.0)
     sign_us, verify_us = authentication_us(costs, shape)
     side_us = layer.message_cpu_us / 2
     held = requests * shape.operations  # encoding and hashing were measured for a request of one operation
@@ -86,18 +96,18 @@ def slot_cpu_us(costs: Costs, layer: Layer, shape: Shape) -> dict[str, float]:
     carried_us = held * (costs.encode_us + costs.decode_us)  # what a shuttle holds
     # A client checks the statements of a slot once, however many of its requests are there.
     proofs_us = min(shape.clients, requests) * n * verify_us
-    cpu_us = {"clients": requests * (sign_us + 2 * side_us) + proofs_us + held * (costs.encode_us + costs.decode_us)}
+    cpu_us = {"clients": signed * sign_us + leaving * 2 * side_us + proofs_us + held * (costs.encode_us + costs.decode_us)}
     for position in range(n):
-        own_us = 2 * sign_us + requests * verify_us + digests_us + carried_us
+        own_us = 2 * sign_us + signed * verify_us + digests_us + carried_us
         own_us += position * verify_us  # the order statements of its predecessors
         if position < n - 1:
             own_us += shape.results_checked_at(position) * verify_us + carried_us  # the result shuttle
         if position == 0:
-            own_us += (requests + 2) * side_us + held * costs.decode_us
+            own_us += (leaving + 2) * side_us + held * costs.decode_us
         elif position < n - 1:
             own_us += 4 * side_us
         else:
-            own_us += (requests + 2) * side_us + held * costs.encode_us
+            own_us += (leaving + 2) * side_us + held * costs.encode_us
         name = "head" if position == 0 else "tail" if position == n - 1 else f"middle_{position}"
         cpu_us[name] = own_us
     return cpu_us
@@ -115,7 +125,7 @@ def alone_us(costs: Costs, layer: Layer, shape: Shape) -> float:
 def predict(costs: Costs, layer: Layer, shape: Shape, cores: int) -> Prediction:
     """The rate is the least of what the busiest process, all cores, the clients' windows and their rate allow."""
     in_slot = shape.requests_in_slot * shape.operations
-    cpu_us = {name: each / in_slot for name, each in slot_cpu_us(costs, layer, shape).items()}
+    cpu_us = {name: each / in_slot for name, each in slot_cpu_us(costs, layer, shape, shape.together).items()}
     latency_us = alone_us(costs, layer, shape)
     outstanding = shape.clients * shape.window * shape.operations
     busiest_us = max(each / (shape.clients if name == "clients" else 1) for name, each in cpu_us.items())
@@ -126,10 +136,13 @@ def predict(costs: Costs, layer: Layer, shape: Shape, cores: int) -> Prediction:
 
 
 def cryptographic_bound(costs: Costs, shape: Shape, cores: int) -> float:
-    """Operations a second, where all cores make and check what authenticates messages, and do nothing else."""
+    """Operations a second, where all cores make and check what authenticates messages, and do nothing else.
+
+    As the paper has it: each request has a signature of its own, also where requests leave together.
+    """
     only = Costs(costs.sign_us, costs.verify_us, 0.0, 0.0, 0.0, 0.0, costs.hmac_us, costs.crc_us)
     in_slot = shape.requests_in_slot * shape.operations
-    return cores * 1e6 * in_slot / sum(slot_cpu_us(only, Layer(0.0, 0.0), shape).values())
+    return cores * 1e6 * in_slot / sum(slot_cpu_us(only, Layer(0.0, 0.0), shape, 1.0).values())
 
 
 AUTHENTICATORS = ("ed25519", "hmac", "crc")
