@@ -162,8 +162,8 @@ def test_what_paths_have_in_common_is_computed_once(monkeypatch):
         before = len(hashed)
         assert root_above("d", leaf, index, 64, tree.path(index), known) == tree.root
         costs.append(len(hashed) - before)
-    # The first of either half goes all the way to the root, its neighbour only to where that has been.
-    assert (costs[0], costs[1], costs[2], costs[3], costs[32]) == (7, 1, 2, 1, 7)
-    assert sum(costs) == 64 + 32 + 16 + 8 + 4 + 2 + 2
+    # The first goes all the way to the root, and whoever comes next to where one has been, or the sibling of one.
+    assert (costs[0], costs[1], costs[2], costs[3], costs[32]) == (7, 0, 1, 0, 5)
+    assert sum(costs) == 64
     assert [root_above("d", leaf, index, 64, tree.path(index), known) for index, leaf in enumerate(tree.leaves)] == [tree.root] * 64
     assert len(hashed) == sum(costs)

@@ -216,19 +216,23 @@ class Turns:
         self.waiting = {}  # client -> numbers, in the order of turns
         self.flying = Counter()
 
-    def take(self, most):
+    def take(self, most, fitting=100):
+        """Of what is looked at so many fit, and no more."""
         taken = []
         while len(taken) < most and any(self.free(client) for client in self.waiting):
             share = max(1, (most - len(taken)) // len(self.waiting))
             for client in list(self.waiting):
-                mine = self.waiting[client][: min(share, self.free(client), most - len(taken))]
+                wanted = min(share, self.free(client), most - len(taken))
+                mine = self.waiting[client][: min(wanted, fitting - len(taken))]
                 taken += [(client, number) for number in mine]
                 self.flying[client] += len(mine)
+                if wanted and not mine:
+                    return taken  # its turn is still to come
                 left = self.waiting.pop(client)[len(mine) :]
                 if left:
                     self.waiting[client] = left  # behind the others
-                if len(taken) == most:
-                    break
+                if len(taken) == most or len(mine) < wanted:
+                    return taken
         return taken
 
     def free(self, client):
@@ -279,12 +283,27 @@ def test_nobody_is_left_out_for_longer_than_a_round_of_turns(most):
     assert max(total.values()) - min(total.values()) <= 2
 
 
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(1, 8), st.integers(0, 8))
-def test_behind_the_first_that_does_not_fit_nothing_is_taken_and_it_is_the_first_of_the_next_slot(counts, most, room):
-    queue, free = filled(*counts), filled(*counts)
-    taken = queue.take(most, lambda each, left=[room]: left.append(left.pop() - 1) or left[0] >= 0)
-    would_be = free.take(most)
-    assert taken == would_be[: min(room, most)]
-    assert queue.ready() == sum(counts) - len(taken)
-    if room < len(would_be):
-        assert queue.take(1) == would_be[room : room + 1]
+def first(count):
+    """Says of so many that they fit, and of none behind them."""
+    left = iter([True] * count)
+    return lambda _: next(left, False)
+
+
+SLOTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=4), SLOTS)
+def test_behind_what_does_not_fit_nothing_is_taken_and_whose_first_it_is_keeps_its_turn(counts, slots):
+    queue, turns = filled(*counts), Turns(100)
+    turns.waiting = {client: list(range(count)) for client, count in enumerate(counts) if count}
+    for most, fitting in slots:
+        assert [key(each) for each in queue.take(most, first(fitting))] == turns.take(most, fitting)
+        assert queue.ready() == sum(map(len, turns.waiting.values()))
+
+
+@pytest.mark.parametrize("fitting, behind", [(0, (0, 0)), (1, (1, 0)), (2, (1, 0)), (3, (1, 0)), (4, (0, 3)), (5, (0, 3))])
+def test_who_has_got_something_in_a_turn_has_had_it(fitting, behind):
+    queue = filled(6, 6)
+    assert len(queue.take(6, first(fitting))) == fitting
+    [taken] = queue.take(1)
+    assert key(taken) == behind
