@@ -15,6 +15,7 @@ from importlib import import_module
 import pytest
 from rig import JUNK, LATE, MOMENTS, Rig
 
+from bcr.chain.bundles import singles
 from bcr_runtime.places import PROJECT
 from bcr_sim import distalgo
 
@@ -24,15 +25,16 @@ AT_ONCE = 25
 SCENARIO = """\
 t = 1
 num_client = 2
-client_window = 2
+client_window = 3
+batch_limit = 2
 checkpt_interval = 3
 client_timeout = 400
 head_timeout = 300
 nonhead_timeout = 300
 authentication = {authentication}
 log_level = debug
-workload[0] = pseudorandom(4,14)
-workload[1] = pseudorandom(5,14)
+workload[0] = pseudorandom(4,24)
+workload[1] = pseudorandom(5,24)
 failures[0,1] = shuttle(0,6),drop(){more}
 failures[1,2] = shuttle(0,0),sleep(1)
 failures[1,0] = client_request(1,5),sleep(1)
@@ -64,11 +66,14 @@ _corpora = {}
 
 
 def corpus(authentication):
-    """Everything that is sent in the run without injections: kind -> messages, of which some are taken."""
+    """Everything that is sent in the run without injections, by itself and in bundles: kind -> messages, of which some are taken."""
     if authentication not in _corpora:
         rig = Rig(text(1, authentication))
         assert rig.errors() == []
-        _corpora[authentication] = {kind: [message for _, message in some(sent, 6)] for kind, sent in sorted(rig.sent.items())}
+        taken = [message for _, sent in sorted(rig.sent.items()) for _, message in some(sent, 6)]
+        _corpora[authentication] = by_kind = {}
+        for message in taken + [single for message in taken for single in singles(message)[:2]]:
+            by_kind.setdefault(message[0], []).append(message)
     return _corpora[authentication]
 
 

@@ -263,7 +263,7 @@ def what_comes_in_a_bundle_before_the_configuration_is_kept_one_by_one(scene: Sc
     with scene.having(early_requests=stands_in(keep=lambda *what: kept.append(what) or True)):
         kept: list[Any] = []
         bundle = bundle_of(scene, 0, 1)
-        scene.process.accept_all("client_request", bundle, scene.process.on_client_request, scene.process.order_queued)
+        scene.process.accept_all("client_requests", bundle, scene.process.on_client_request, scene.process.order_queued)
     assert [(message[0], message[1], size) for message, size in kept] == [
         ("client_request", payload, len(payload)) for payload in payloads_in(bundle)
     ]
@@ -276,7 +276,7 @@ def what_comes_in_a_bundle_is_ordered_when_all_of_it_is_queued(scene: Scene) -> 
         scene.process.order_queued = lambda: waiting.append(queue.ready())
         try:
             bundle = bundle_of(scene, 7, 8, 9)
-            scene.process.accept_all("client_request", bundle, scene.process.on_client_request, scene.process.order_queued)
+            scene.process.accept_all("client_requests", bundle, scene.process.on_client_request, scene.process.order_queued)
             assert waiting == [3]
             scene.process.on_client_request(scene.request(10))
             assert waiting == [3, 4]  # what comes alone is not kept waiting
@@ -288,7 +288,7 @@ def what_comes_in_a_bundle_is_ordered_when_all_of_it_is_queued(scene: Scene) -> 
 def behind_a_bundle_that_is_none_what_waits_is_ordered_and_what_comes_alone_is_too(scene: Scene) -> None:
     for bundle in (b"", encode(Bundle((b"\xc1", b"")))):
         with scene.having(notices=[]) as state, scene.recording("order_queued", "ask_for_reconfiguration") as calls:
-            scene.process.accept_all("client_request", bundle, scene.process.on_client_request, scene.process.order_queued)
+            scene.process.accept_all("client_requests", bundle, scene.process.on_client_request, scene.process.order_queued)
             assert (calls, state.is_in_bundle) == ([("order_queued",)], False)
             assert len(state.notices) == len(singles(("client_requests", bundle)))
 
@@ -300,7 +300,7 @@ def behind_a_bundle_of_answers_a_client_sends_once_what_it_may(scene: Scene) -> 
     with scene.having(notices=[]) as state:
         scene.process.take = lambda name, payload, rule: log.append((payload, state.is_in_bundle))
         try:
-            scene.process.accept_all("result_message", encode(Bundle(payloads)), None, lambda: log.append(("sends", state.is_in_bundle)))
+            scene.process.accept_all("result_messages", encode(Bundle(payloads)), None, lambda: log.append(("sends", state.is_in_bundle)))
         finally:
             del scene.process.take
     assert log == [(b"1", True), (b"2", True), (b"3", True), ("sends", False)]

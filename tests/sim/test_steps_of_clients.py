@@ -110,7 +110,7 @@ def whose_next_session_has_not_begun_sends_nothing_though_answers_of_the_last_on
             scene.having(**having, needs_credential=needs_credential, requests=iter([()] * 3), prepared=[], notices=[]),
             scene.recording("put_out", "transmit") as calls,
         ):
-            scene.process.accept_all("result_message", bundle, scene.process.on_result_message, scene.process.send_next)
+            scene.process.accept_all("result_messages", bundle, scene.process.on_result_message, scene.process.send_next)
         assert [call[0] for call in calls] == ["transmit"] * sent
 
 
