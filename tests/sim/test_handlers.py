@@ -72,8 +72,9 @@ def corpus(authentication):
         assert rig.errors() == []
         taken = [message for _, sent in sorted(rig.sent.items()) for _, message in some(sent, 6)]
         _corpora[authentication] = by_kind = {}
-        for message in taken + [single for message in taken for single in singles(message)[:2]]:
-            by_kind.setdefault(message[0], []).append(message)
+        opened = [single for message in taken for single in singles(message)[:2]]
+        for each in taken + opened:
+            by_kind.setdefault(each[0], []).append(each)
     return _corpora[authentication]
 
 
