@@ -29,6 +29,7 @@ class Bundle(msgspec.Struct, frozen=True, array_like=True, tag="bundle"):
 def bundled(messages: Iterable[tuple[Parts, Any]]) -> Iterator[tuple[Parts, Any]]:
     """The same messages with their receivers, those of a kind for one receiver in bundles. To each receiver they keep their order."""
     waiting: dict[Any, list[bytes]] = {}  # of one kind, by receiver
+    sizes: dict[Any, int] = {}  # of these, in bytes
     kind = ""
     for parts, to in messages:
         if parts[0] != kind:
@@ -38,10 +39,13 @@ def bundled(messages: Iterable[tuple[Parts, Any]]) -> Iterator[tuple[Parts, Any]
             yield parts, to
             continue
         together = waiting.setdefault(to, [])
-        if together and (len(together) == MOST_IN_BUNDLE or sum(map(len, together)) + len(parts[1]) > BUNDLE_LIMIT_BYTES):
+        size = len(parts[1]) + (sizes[to] if together else 0)
+        if together and (len(together) == MOST_IN_BUNDLE or size > BUNDLE_LIMIT_BYTES):
             yield _bundle(kind, together), to
             together.clear()
+            size = len(parts[1])
         together.append(parts[1])
+        sizes[to] = size
     yield from _let_go(kind, waiting)
 
 
