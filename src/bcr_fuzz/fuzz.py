@@ -37,6 +37,8 @@ COPIES = 3  # of each message to a handler
 SCENARIO = """test_case_name = fuzz{seed}
 t = {t}
 num_client = 2
+client_window = 3
+batch_limit = 3
 checkpt_interval = 5
 workload[0] = pseudorandom({seed},40)
 workload[1] = pseudorandom({other},40)

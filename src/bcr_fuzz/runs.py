@@ -42,6 +42,8 @@ COOKIE = "of the run that is attacked"
 TEXT = """test_case_name = fuzz
 t = 1
 num_client = 2
+client_window = 3
+batch_limit = 3
 workload[0] = pseudorandom({seed},{operations})
 workload[1] = pseudorandom({other},{operations})
 """
