@@ -33,15 +33,15 @@ def changed_payload(
 ) -> bytes:
     """The payload of a message of this name with its contents changed, under the seal or the manifest of the same replica.
 
-    `reader` is the public key of the replica that the message is for, where it is for one. Of a bundle the first message is changed.
+    `reader` is the public key of the replica that the message is for, where it is for one. Of a bundle the last message is changed, behind those that are right.
     A payload in several pieces is left as it is.
     """
     if message_name in SINGLES:
         try:
-            first, *others = payloads_in(payload)
+            *others, last = payloads_in(payload)
         except MalformedMessage:  # another fault has made it unreadable already
             return payload
-        return encode(Bundle((change(first), *others)))
+        return encode(Bundle((*others, change(last))))
     if message_name in SEALED and reader is not None:
         contents = change(payload[SEAL_SIZE:])
         return key.seal(contents, reader) + contents
