@@ -90,6 +90,16 @@ def test_what_is_larger_than_a_bundle_goes_alone_and_keeps_its_place():
     assert [payload for parts in leaving for _, payload in singles(parts)] == payloads
 
 
+def test_what_is_larger_than_a_bundle_has_no_empty_one_before_it():
+    messages = [((REQUEST, bytes(BUNDLE_LIMIT_BYTES + 1)), "a"), ((REQUEST, b"2"), "a")]
+    assert list(bundled(messages)) == messages
+
+
+def test_a_bundle_is_a_small_part_of_what_a_message_may_be():
+    """Beside it stand the largest payloads, in messages of their own (specification, 8.3)."""
+    assert BUNDLE_LIMIT_BYTES == 65_536
+
+
 def test_what_one_receiver_s_bundle_holds_counts_for_no_other():
     half = bytes(BUNDLE_LIMIT_BYTES // 2)
     leaving = list(bundled([((REQUEST, half), to) for to in "abab"]))
