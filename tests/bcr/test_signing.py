@@ -284,3 +284,11 @@ class Counted(Ed25519):
     def is_valid(self, public_key, message, signature):
         self.checked += 1
         return super().is_valid(public_key, message, signature)
+
+
+def test_who_stands_last_of_one_too_many_has_a_short_path_and_is_not_authentic_either():
+    statements = orders(MOST_JOINT + 1)
+    tree = Tree("signed jointly", [digest_of("signed jointly", each.signed_bytes()) for each in statements])
+    joint = JointSignature(MOST_JOINT, MOST_JOINT + 1, tree.path(MOST_JOINT), KEY.sign(b"bcr joint statements\0" + tree.root))
+    assert len(joint.path) == 1
+    assert not Signed(statements[-1], 3, encode(joint)).is_authentic(ONE)
