@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bcr.chain.bundles import singles
 from bcr.chain.messages import IN_PIECES, SEALED
 from bcr.signed.encoding import decode
 from bcr.signed.pieces import Piece
@@ -55,8 +56,10 @@ class Trace:
         self._write("lost", sender, receiver, message)
 
     def changed(self, sender: Any, receiver: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> None:
-        """A liar's message goes out otherwise than its process sent it."""
-        self._write("changed", sender, receiver, before, becomes=identity_of(after))
+        """A liar's message goes out otherwise than its process sent it: of a bundle, one in it."""
+        for one, other in zip(singles(before), singles(after), strict=False):
+            if one != other:
+                self._write("changed", sender, receiver, one, becomes=identity_of(other))
 
     def made_up(self, sender: Any, receiver: Any, message: tuple[Any, ...]) -> None:
         """A liar sends what its process did not."""
@@ -74,9 +77,11 @@ class Trace:
             self._journal.warn("befell", who=process, what=what)
 
     def _write(self, event: str, sender: Any, receiver: Any, message: tuple[Any, ...], **more: object) -> None:
-        if self._journal is not None:
-            names = {"message": message[0], "from": _name(sender), "to": _name(receiver), "id": identity_of(message)}
-            self._journal.warn(event, **names, **more)
+        if self._journal is None:
+            return
+        for name, *content in singles(message):
+            about = {"message": name, "from": _name(sender), "to": _name(receiver), "id": identity_of((name, *content))}
+            self._journal.warn(event, **about, **more)
 
     def sending(self, content: tuple[Any, ...]) -> None:
         """Remember when a message left; `content` is the object that will arrive."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.chain.bundles import BUNDLE_LIMIT_BYTES, BUNDLES, MOST_IN_BUNDLE, SINGLES, Bundle, bundled, payloads_in, singles
+from bcr.chain import bundles
+from bcr.chain.bundles import BUNDLE_LIMIT_BYTES, BUNDLES, MOST_IN_BUNDLE, OVERHEAD_BYTES, SINGLES, Bundle, payloads_in, singles
 from bcr.signed.encoding import encode
 from bcr.signed.violations import MalformedMessage
 
@@ -17,6 +18,10 @@ LEAVING = st.lists(
     st.tuples(st.tuples(st.sampled_from([REQUEST, RESULT, "shuttle", "error"]), st.binary(max_size=4)), st.sampled_from("abc")),
     max_size=30,
 )
+
+
+def bundled(messages, limit_bytes=1 << 20):
+    return bundles.bundled(messages, limit_bytes)
 
 
 def alone(messages):
@@ -148,3 +153,15 @@ def test_what_is_no_bundle_by_its_name_stands_for_itself(parts):
 def test_each_kind_of_bundle_is_of_one_kind_of_message():
     assert {single: bundle for bundle, single in SINGLES.items()} == BUNDLES
     assert not set(SINGLES) & set(BUNDLES)
+
+
+@given(st.lists(st.binary(max_size=200), max_size=40), st.integers(0, 4 * OVERHEAD_BYTES))
+def test_no_bundle_is_larger_than_a_message_may_be(payloads, limit_bytes):
+    leaving = [parts for parts, _ in bundled([((RESULT, each), "a") for each in payloads], limit_bytes)]
+    assert [payload for parts in leaving for _, payload in singles(parts)] == payloads
+    assert all(len(payload) <= limit_bytes for name, payload in leaving if name in SINGLES)
+
+
+def test_a_bundle_of_as_many_as_may_be_takes_no_more_beside_them_than_it_says():
+    whole = Bundle((bytes(65_536),) * MOST_IN_BUNDLE)
+    assert len(encode(whole)) - MOST_IN_BUNDLE * 65_536 <= OVERHEAD_BYTES

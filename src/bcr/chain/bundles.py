@@ -16,6 +16,7 @@ BUNDLES: Final = {"client_request": "client_requests", "result_message": "result
 SINGLES: Final = {bundle: single for single, bundle in BUNDLES.items()}
 BUNDLE_LIMIT_BYTES = 1 << 16  # of payloads; what is larger has little to gain
 MOST_IN_BUNDLE = 256  # a stranger's message costs whoever gets it no more than so many
+OVERHEAD_BYTES = 16 + 5 * MOST_IN_BUNDLE  # at the most, of a bundle beside its payloads
 
 Parts = tuple[Any, ...]  # what is sent: the name of the message, and its payload
 
@@ -26,8 +27,12 @@ class Bundle(msgspec.Struct, frozen=True, array_like=True, tag="bundle"):
     payloads: Annotated[tuple[bytes, ...], msgspec.Meta(min_length=1, max_length=MOST_IN_BUNDLE)]
 
 
-def bundled(messages: Iterable[tuple[Parts, Any]]) -> Iterator[tuple[Parts, Any]]:
-    """The same messages with their receivers, those of a kind for one receiver in bundles. To each receiver they keep their order."""
+def bundled(messages: Iterable[tuple[Parts, Any]], limit_bytes: int) -> Iterator[tuple[Parts, Any]]:
+    """The same messages with their receivers, those of a kind for one receiver in bundles. To each receiver they keep their order.
+
+    No bundle has more than `limit_bytes`, which is what a message may have.
+    """
+    most_bytes = min(BUNDLE_LIMIT_BYTES, limit_bytes - OVERHEAD_BYTES)
     waiting: dict[Any, list[bytes]] = {}  # of one kind, by receiver
     sizes: dict[Any, int] = {}  # of these, in bytes
     kind = ""
@@ -40,7 +45,7 @@ def bundled(messages: Iterable[tuple[Parts, Any]]) -> Iterator[tuple[Parts, Any]
             continue
         together = waiting.setdefault(to, [])
         size = len(parts[1]) + (sizes[to] if together else 0)
-        if together and (len(together) == MOST_IN_BUNDLE or size > BUNDLE_LIMIT_BYTES):
+        if together and (len(together) == MOST_IN_BUNDLE or size > most_bytes):
             yield _bundle(kind, together), to
             together.clear()
             size = len(parts[1])

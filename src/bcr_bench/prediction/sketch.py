@@ -16,6 +16,7 @@ from bcr.signed.statements import Request
 from bcr.state.running import RunningState
 
 T = TypeVar("T")
+MESSAGE_BYTES = 1 << 20  # that a message may have
 
 
 class Sketch(msgspec.Struct, frozen=True):
@@ -91,5 +92,5 @@ def _runs(things: Sequence[T], length: int) -> list[Sequence[T]]:
 
 
 def _bundled(name: str, sent: Iterable[bytes]) -> bytes:
-    [((_, payload), _)] = bundled(((name, each), None) for each in sent)
+    [((_, payload), _)] = bundled((((name, each), None) for each in sent), MESSAGE_BYTES)
     return bytes(payload)
