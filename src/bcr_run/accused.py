@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from bcr.scenario.protocols import SHUTTLE
+
 FEW_THINGS = 4  # things of a kind that are told one by one
 
 
@@ -51,10 +53,17 @@ def _configuration_of(notice: Mapping[str, Any], by: Mapping[tuple[int | None, i
     return others.pop() if configuration is None and len(others) == 1 else configuration
 
 
-def whose(fault: Mapping[str, Any]) -> str:
+def is_of_the_chain(result: Mapping[str, Any]) -> bool:
+    """Whether there are configurations, and a tail."""
+    return bool(result.get("protocol", SHUTTLE.name) == SHUTTLE.name)
+
+
+def whose(fault: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """Whom a fault of the result struck."""
     if "client" in fault:
         return f"client {fault['client']}"
+    if not is_of_the_chain(result):
+        return f"server {fault.get('position')}"
     return f"replica {fault.get('position')} of configuration {fault.get('configuration')}"
 
 

@@ -21,7 +21,7 @@ from bcr.state.running import shown
 from bcr.verdict.judge import Hindrance, Judgement
 from bcr.verdict.missed import Missed, missed_faults
 from bcr.verdict.record import ClientRecord, ReplicaReport, RunRecord
-from bcr_run.accused import blamed, whose
+from bcr_run.accused import blamed, is_of_the_chain, whose
 from bcr_run.latencies import elapsed_s, first_result_ms, latency_ms, processes, rate_of
 from bcr_run.launch import Launch
 from bcr_run.output import UNPRINTED, Terminal, abandon, complain
@@ -174,9 +174,9 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
     rate = f"{outcome['operations_per_second']:,.0f} a second" if outcome["elapsed_s"] else "-"
     for name, value in (
         ("operations answered", f"{outcome['operations']:,}"),
-        ("results by the tail", f"{outcome['results_by_tail']:,}"),
+        *_of_the_chain(outcome),
         ("retransmissions", f"{outcome['retransmissions']:,}"),
-        ("reconfigurations", f"{len(outcome['reconfigurations']):,}"),
+        *_of_membership(outcome),
         ("seconds", f"{outcome['elapsed_s']:.3f}"),
         ("operations", rate),
         ("latency", _latency(outcome["latency_ms"])),
@@ -194,6 +194,19 @@ def _print(outcome: Mapping[str, Any], folder: Path) -> None:
     console.print(f"verdict: {outcome['verdict']}", markup=False, highlight=False)
 
 
+def _of_the_chain(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if is_of_the_chain(outcome):
+        yield "results by the tail", f"{outcome['results_by_tail']:,}"
+
+
+def _of_membership(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How often those who serve were replaced; of Raft, what became of whom while it ran."""
+    if is_of_the_chain(outcome):
+        yield "reconfigurations", f"{len(outcome['reconfigurations']):,}"
+    elif outcome["changes"]:
+        yield "servers", ", ".join(f"{change['change']} {change['server']}" for change in outcome["changes"])
+
+
 def _latency(latency_ms: Mapping[str, float]) -> str:
     if not latency_ms:
         return "-"
@@ -202,12 +215,12 @@ def _latency(latency_ms: Mapping[str, float]) -> str:
 
 def armed_in_vain(outcome: Mapping[str, Any]) -> list[str]:
     """A sentence for each fault that met its trigger and had nothing to strike."""
-    return [f"armed, and had no effect: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_armed"]]
+    return [f"armed, and had no effect: {fault['fault']} of {whose(fault, outcome)}" for fault in outcome["faults_armed"]]
 
 
 def _told_of_faults(outcome: Mapping[str, Any]) -> Iterator[str]:
     """What struck, what was armed and had no effect, what never met its trigger, and who was blamed, a line each; of very many the first."""
-    strike_counts = Counter(f"struck: {fault['fault']} of {whose(fault)}" for fault in outcome["faults_injected"])
+    strike_counts = Counter(f"struck: {fault['fault']} of {whose(fault, outcome)}" for fault in outcome["faults_injected"])
     lines = [f"{text}{f', {count} times' if count > 1 else ''}" for text, count in strike_counts.items()]
     lines += armed_in_vain(outcome)
     lines += [str(Missed(**missed)) for missed in outcome["faults_missed"]]

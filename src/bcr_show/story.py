@@ -80,7 +80,7 @@ def _fault_sentences(result: Mapping[str, Any], moments: Sequence[Moment], times
         for moment in struck[:FEW_THINGS]
     ]
     if not told:
-        told = [f"{fault['fault']} struck {whose(fault)}" for fault in faults[:FEW_THINGS]]
+        told = [f"{fault['fault']} struck {whose(fault, result)}" for fault in faults[:FEW_THINGS]]
     rest = len(faults) - len(told)
     yield _capital("; ".join(told)) + (f"; and {rest} more" if rest > 0 else "") + "."
 
@@ -93,7 +93,7 @@ def _few_of(told: Sequence[str]) -> str:
 def _armed_fault_sentences(result: Mapping[str, Any]) -> Iterator[str]:
     armed = result.get("faults_armed", ())
     if armed:
-        told = [f"{each['fault']} of {whose(each)}" for each in armed]
+        told = [f"{each['fault']} of {whose(each, result)}" for each in armed]
         yield f"Armed, with no effect: {_few_of(told)}."
 
 

@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bcr_run import output
+from bcr_run.accused import is_of_the_chain
 from bcr_run.command import command_for
 from bcr_run.exit_status import UNKNOWN, status_of, worst
 from bcr_run.options import formerly
@@ -148,9 +149,9 @@ def _print_summary(outcomes: Sequence[FinishedRun]) -> None:
             outcome.file.stem,
             result["verdict"],
             f"{result['operations']:,}",
-            f"{result['results_by_tail']:,}",
+            f"{result['results_by_tail']:,}" if is_of_the_chain(result) else "",
             f"{result['retransmissions']:,}",
-            str(len(result["reconfigurations"])),
+            str(len(result["reconfigurations"])) if is_of_the_chain(result) else "",
             f"{result['elapsed_s']:.2f}",
         )
     console.print(table)

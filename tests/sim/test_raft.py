@@ -114,6 +114,7 @@ def test_a_seeded_bug_of_raft_is_found_within_a_few_seeds(name):
         ("changes = replace(5,1)\n", "no change replace"),
         ("changes = remove(5)\n", "remove takes 2 arguments, not 1: remove(ms,i)"),
         ("members = 0\n", "2 different servers are the fewest"),
+        ("members = 0; 1; 0\n", "server 0 stands there more than once"),
         ("members = 0; 7\n", "expected servers, which are 0 to 2"),
     ],
 )

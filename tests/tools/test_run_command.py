@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from checkout import LIMIT_S, PROJECT
 
+from bcr_run.accused import whose
 from bcr_run.scenario_files import ScenarioNotFound, find_scenario
 from bcr_tools import run
 
@@ -106,8 +107,8 @@ def stand_in(monkeypatch, here):
     return use
 
 
-def writing(verdict, status):
-    result = json.dumps({**RESULT, "verdict": verdict})
+def writing(verdict, status, **more):
+    result = json.dumps({**RESULT, "verdict": verdict, **more})
     return f"import sys; open(result_file, 'w').write({result!r}); sys.exit({status})"
 
 
@@ -157,6 +158,16 @@ def test_several_files_end_in_one_table_with_the_log_folders(stand_in, capfd):
     assert ["first_run", "pass", "1,234", "1,233", "7", "2", "1.50"] in [line.split() for line in lines]
     assert ["stress10", "no", "result"] in [line.split() for line in lines]
     assert lines[-1] == "logs of first_run: /somewhere/logs"
+
+
+@pytest.mark.parametrize("protocol", ["raft", "byzantine_raft"])
+def test_of_servers_of_raft_no_tail_and_no_reconfiguration_is_told(stand_in, capfd, protocol):
+    stand_in(writing("pass", 0, protocol=protocol))
+    assert run.main(["raft.config", "byzantine_raft.config"]) == 0
+    assert ["raft", "pass", "1,234", "7", "1.50"] in [line.split() for line in capfd.readouterr().out.splitlines()]
+    fault = {"fault": "crash()", "position": 2, "configuration": 0}
+    assert whose(fault, {"protocol": protocol}) == "server 2"
+    assert whose(fault, {"protocol": "shuttle"}) == "replica 2 of configuration 0"
 
 
 def test_nothing_is_run_when_one_of_the_files_is_missing(stand_in, here, capfd):

@@ -42,11 +42,14 @@ def _members(text: str, reading: ParsingContext, warn: Warn, tell: Tell) -> tupl
 
     problems: list[ValueProblem] = []
     positions = items(text, item, "members", warn, problems.append)
-    if not problems and len(set(positions)) < FEWEST:
+    twice = sorted({each + reading.indices_start_at for each in positions if positions.count(each) > 1})
+    if twice:
+        problems.append(ValueProblem(f"members: server {twice[0]} stands there more than once", 0))
+    if not problems and len(positions) < FEWEST:
         problems.append(ValueProblem(f"members: {FEWEST} different servers are the fewest", 0))
     for problem in problems:
         tell(problem)
-    return tuple(sorted(set(positions))) if not problems else ()
+    return tuple(sorted(positions)) if not problems else ()
 
 
 def _changes(text: str, members: tuple[int, ...], reading: ParsingContext, warn: Warn, tell: Tell) -> tuple[ScheduledChange, ...]:

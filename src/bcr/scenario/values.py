@@ -34,7 +34,12 @@ MILLISECONDS_MOST = 3_600_000
 # Key -> limits. A key's field in Scenario has the same name, with the unit last.
 SESSION_SLOTS = 1_000  # where clients come and go, and a file says nothing else
 NUMBERS = {
-    "t": Range(None, 1, 10, "2t+1 processes a configuration, and Olympus searches all quorums of t+1"),
+    "t": Range(
+        None,
+        1,
+        10,
+        "processes that may be faulty: 2t+1 replicas or servers, 3t+1 of Raft among liars, and Olympus searches all quorums of t+1",
+    ),
     "num_client": Range(None, 1, 200, "an operating system process each"),
     "client_timeout": Range(3_000, 1, MILLISECONDS_MOST, "milliseconds until a client sends a request to all"),
     "head_timeout": Range(3_000, 1, MILLISECONDS_MOST, "milliseconds until the head misses a result shuttle"),
