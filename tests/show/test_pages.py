@@ -140,7 +140,7 @@ def test_a_story_says_what_was_armed_and_had_nothing_to_strike(tmp_path):
             "failures[0,2] = append(0),break_chain()\nsimulation = seed(1)\n")  # fmt: skip
     told = story_of(simulated(tmp_path, text))
     assert "No fault struck." in told
-    assert "Armed, with no effect: append(0),break_chain() of replica 2 of configuration 0." in told
+    assert "Armed, with no effect: append(0),break_chain() of server 2." in told
 
 
 def test_a_story_tells_which_quorums_failed_and_why(counterexample):
