@@ -63,4 +63,9 @@ def test_hunts_count_what_struck_and_how_often_something_was_armed_in_vain():
     result = result_of("byzantine_raft", 2, ["append(0),break_chain()", "append(0),duplicate()"])
     assert list(struck(result)) == ["byzantine_raft: append duplicate another server"]
     assert rare(result)["a fault that was armed and had no effect"] == 1
-    assert armed_in_vain(result) == ["armed, and had no effect: append(0),break_chain() of replica 2 of configuration 0"]
+    assert armed_in_vain(result) == ["armed, and had no effect: append(0),break_chain() of server 2"]
+
+
+def test_of_raft_what_never_struck_is_told_of_a_server():
+    result = result_of("raft", 1, ["append_entries(1000000),crash()"])
+    assert [each["who"] for each in result["faults_missed"]] == ["server 1"]
