@@ -67,7 +67,7 @@ NOT_OF_RULES = (
 )  # unit tests
 OF_PROCESSES = tuple(
     f"tests/sim/test_{name}.py"
-    for name in ("checks", "steps_of_olympus", "steps_of_clients", "steps_of_replicas", "clients", "attempts", "tail", "disks", "visits", "open_loop", "properties")
+    for name in ("checks", "steps_of_olympus", "steps_of_clients", "steps_of_replicas", "clients", "attempts", "tail", "disks", "visits", "open_loop", "leaving_together", "properties")
 )  # fmt: skip
 # Of another protocol than the chain: the tests of its rules and processes.
 OF_PROTOCOLS = {

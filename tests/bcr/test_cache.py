@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcr.state.cache import LatestRequests, VerifiedCache
+from bcr.state.cache import HeldSizes, LatestRequests, VerifiedCache, drop_fallen
 
 PUTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers()), max_size=30)
 
@@ -54,3 +54,50 @@ def test_of_whom_nothing_is_remembered_any_more_any_number_is_again():
     cache.forget(0)
     cache.put(0, 1, "again")
     assert list(cache.items()) == [(0, 1, "again")]
+
+
+# -- what falls out of the window
+
+RISES = st.lists(st.tuples(st.one_of(st.just(1), st.integers(-4, 9)), st.integers(0, 50)), max_size=25)
+
+
+@given(RISES, st.integers(1, 4))
+def test_what_falls_out_of_the_window_is_forgotten_and_not_counted_however_the_numbers_rise(rises, window):
+    remembered, latest, held, newest = {}, {}, HeldSizes({}), 5
+    for rise, size in rises:
+        number, before = newest + rise, newest
+        if number <= newest - window or number in remembered:
+            continue
+        remembered = {each: kept for each, kept in remembered.items() if each > number - window or number < newest}
+        assert held.without_fallen(before, number, window) == sum(remembered.values())
+        newest = max(newest, number)
+        remembered[number] = latest[number] = size
+        held.put(number, size)
+        held.drop_fallen(before, number, window)
+        drop_fallen(latest, before, number, window)
+        assert latest == remembered
+        assert held.without_fallen(newest, newest, window) == sum(remembered.values())
+
+
+@given(st.dictionaries(st.integers(-9, 30), st.integers(0, 50)), st.integers(0, 9), st.integers(-3, 12), st.integers(1, 9))
+def test_what_falls_out_of_the_window_is_what_was_in_it_and_is_no_more(sizes, before, rise, window):
+    newest = before + rise
+    fallen = {number for number in sizes if before - window < number <= min(before, newest - window)}
+    left = {number: size for number, size in sizes.items() if number not in fallen}
+    held, latest = HeldSizes(dict(sizes)), dict(sizes)
+    assert held.without_fallen(before, newest, window) == sum(left.values())
+    held.drop_fallen(before, newest, window)
+    drop_fallen(latest, before, newest, window)
+    assert (latest, held._sizes, held._total_bytes) == (left, left, sum(left.values()))
+
+
+@given(st.integers(0, 9), st.one_of(st.just(1), st.integers(0, 10**9)), st.integers(1, 9))
+def test_however_far_the_numbers_rise_no_more_is_looked_for_than_the_window_has(before, rise, window):
+    asked = []
+
+    class Asked(dict):
+        def pop(self, number, _):
+            asked.append(number)
+
+    drop_fallen(Asked(), before, before + rise, window)
+    assert len(asked) == min(rise, window)

@@ -26,6 +26,24 @@ def test_every_leaf_s_path_leads_to_the_root(leaves):
         assert root_above("d", leaf, index, len(leaves), tree.path(index)) == tree.root
 
 
+def siblings_above(level, place):
+    """The path from a place of a level, and the node at the top, as specification 2.5 says them."""
+    if len(level) == 1:
+        return (), level[0]
+    above = [digest("d node", tuple(level[at : at + 2])) if at + 1 < len(level) else level[at] for at in range(0, len(level), 2)]
+    path, top = siblings_above(above, place // 2)
+    sibling = place - 1 if place % 2 else place + 1
+    return (level[sibling], *path) if sibling < len(level) else path, top
+
+
+@given(LEAVES)
+def test_a_path_holds_the_siblings_from_the_leaf_upwards_and_a_last_one_without_has_none_there(leaves):
+    tree = Tree("d", leaves)
+    for index in range(len(leaves)):
+        path, top = siblings_above(leaves, index)
+        assert (tree.path(index), tree.root) == (path, digest("d", (len(leaves), top)))
+
+
 @given(LEAVES)
 def test_a_path_is_as_long_as_the_tree_is_high_or_shorter(leaves):
     tree = Tree("d", leaves)

@@ -293,6 +293,17 @@ def behind_a_bundle_that_is_none_what_waits_is_ordered_and_what_comes_alone_is_t
             assert len(state.notices) == len(singles(("client_requests", bundle)))
 
 
+@case("Head", ACTIVE)
+def an_error_of_its_own_within_a_bundle_is_told_and_what_comes_alone_behind_it_is_not_kept_waiting(scene: Scene) -> None:
+    def fails(_: Any) -> None:
+        raise RuntimeError
+
+    with scene.having(notices=[]) as state, scene.recording("order_queued") as calls:
+        with pytest.raises(RuntimeError):
+            scene.process.accept_all("client_requests", bundle_of(scene, 7), fails, scene.process.order_queued)
+        assert (calls, state.is_in_bundle) == ([], False)
+
+
 @case("Client", ASKING)
 def behind_a_bundle_of_answers_a_client_sends_once_what_it_may(scene: Scene) -> None:
     log: list[Any] = []

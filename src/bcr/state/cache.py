@@ -1,6 +1,6 @@
 """What processes remember: what they have checked, and of each client the latest requests (specification, 3.7, 4.2)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
@@ -45,14 +45,13 @@ def drop_fallen(latest: dict[int, V], before: int, newest: int, client_window: i
 
     Takes at most `client_window` steps, however far a client lets its numbers rise.
     """
-    if newest == before + 1:  # nearly always
-        latest.pop(newest - client_window, None)
-        return
     for number in _fallen_numbers(before, newest, client_window):
         latest.pop(number, None)
 
 
-def _fallen_numbers(before: int, newest: int, client_window: int) -> range:
+def _fallen_numbers(before: int, newest: int, client_window: int) -> Sequence[int]:
+    if newest == before + 1:  # nearly always
+        return (newest - client_window,)
     return range(before - client_window + 1, min(before, newest - client_window) + 1)
 
 
@@ -65,9 +64,10 @@ class HeldSizes:
 
     def without_fallen(self, before: int, newest: int, client_window: int) -> int:
         """In all, but for what falls out of the window when the newest number rises from `before`."""
-        if newest == before + 1:  # nearly always
-            return self._total_bytes - self._sizes.get(newest - client_window, 0)
-        return self._total_bytes - sum(self._sizes.get(number, 0) for number in _fallen_numbers(before, newest, client_window))
+        left_bytes = self._total_bytes
+        for number in _fallen_numbers(before, newest, client_window):
+            left_bytes -= self._sizes.get(number, 0)
+        return left_bytes
 
     def put(self, number: int, size: int) -> None:
         """What is remembered of one more request."""
@@ -76,9 +76,6 @@ class HeldSizes:
 
     def drop_fallen(self, before: int, newest: int, client_window: int) -> None:
         """As the function of this name."""
-        if newest == before + 1:
-            self._total_bytes -= self._sizes.pop(newest - client_window, 0)
-            return
         for number in _fallen_numbers(before, newest, client_window):
             self._total_bytes -= self._sizes.pop(number, 0)
 
