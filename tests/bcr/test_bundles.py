@@ -105,6 +105,18 @@ def test_a_bundle_is_a_small_part_of_what_a_message_may_be():
     assert BUNDLE_LIMIT_BYTES == 65_536
 
 
+def test_what_a_bundle_may_say_beside_its_payloads_is_kept_free_of_what_a_message_may_have():
+    """16 bytes, and 5 for each of 256: so much the largest header of a payload has."""
+    payloads = [((REQUEST, bytes(50)), "a")] * 2
+    for most, messages in ((16 + 5 * 256 + 100, 1), (16 + 5 * 256 + 99, 2)):
+        assert len(list(bundled(payloads, most))) == messages
+
+
+@pytest.mark.parametrize("parts", [("shuttle", encode(Bundle((b"1",)))), ("introduction", encode(Bundle((b"1",))), "where"), ("moved",)])
+def test_what_has_the_name_of_no_bundle_is_none_whatever_it_holds(parts):
+    assert singles(parts) == [parts]
+
+
 def test_what_one_receiver_s_bundle_holds_counts_for_no_other():
     half = bytes(BUNDLE_LIMIT_BYTES // 2)
     leaving = list(bundled([((REQUEST, half), to) for to in "abab"]))

@@ -185,3 +185,28 @@ def test_what_paths_have_in_common_is_computed_once(monkeypatch):
     assert sum(costs) == 64
     assert [root_above("d", leaf, index, 64, tree.path(index), known) for index, leaf in enumerate(tree.leaves)] == [tree.root] * 64
     assert len(hashed) == sum(costs)
+
+
+@pytest.mark.parametrize("size, index, cost", [(64, 0, 7), (64, 63, 7), (5, 4, 2), (6, 4, 3)])
+def test_a_path_that_comes_again_costs_nothing_though_none_of_its_siblings_has_come(monkeypatch, size, index, cost):
+    tree = Tree("d", [bytes([each]) * 32 for each in range(size)])
+    hashed = []
+    monkeypatch.setattr(merkle, "digest", lambda domain, value: hashed.append(value) or digest(domain, value))
+    known = {}
+    for _ in range(3):
+        assert root_above("d", tree.leaves[index], index, size, tree.path(index), known) == tree.root
+        assert len(hashed) == cost
+
+
+def test_what_fills_the_memory_of_paths_to_its_limit_is_kept_and_what_is_over_it_makes_room_for_all(monkeypatch):
+    monkeypatch.setattr(merkle, "MOST_KNOWN", 3)
+    tree, known, counts = Tree("d", [bytes([each]) * 32 for each in range(8)]), {}, []
+    for index in (0, 4, 2):
+        root_above("d", tree.leaves[index], index, 8, tree.path(index), known)
+        counts.append(len(known))
+    assert counts == [3, 6, 2]
+
+
+def test_the_paths_of_a_tree_are_made_once():
+    tree = Tree("d", [bytes(32)] * 5)
+    assert all(tree.path(index) is tree.path(index) for index in range(5))

@@ -14,6 +14,8 @@ from bcr.chain import proofs
 from bcr.chain.messages import ResultShuttle
 from bcr.chain.proofs import KnownResults, Vouched, check_checkpoint_proof, check_result_proof, demand_order_proof
 from bcr.chain.slots import ExecutedSlot
+from bcr.signed import merkle
+from bcr.signed.encoding import digest
 from bcr.signed.signing import Signed
 from bcr.signed.statements import MAX_REQUESTS_PER_SLOT, Checkpoint, Order, Result, Voucher
 from bcr.signed.violations import (
@@ -24,6 +26,7 @@ from bcr.signed.violations import (
     MalformedMessage,
     NotEnoughStatements,
     NotFinal,
+    OfAnotherRequest,
     ProtocolViolation,
     UnknownSigner,
     WrongConfiguration,
@@ -640,6 +643,25 @@ def test_of_a_slot_that_requests_share_a_client_checks_no_statement_twice_and_re
         return sum(each.times for each in view._replicas) - before
 
     assert [checked(one, shared), checked(third, alone), checked(other, shared)] == [3, 3, 0]
+    # Nor where they stand in another proof of it.
+    before = sum(each.times for each in view._replicas)
+    proof = chain.result_proof(shared)[::-1]
+    assert len(known.check(shared.answer(0, one.statement.number, proof), one, view).agreeing) == 3
+    assert sum(each.times for each in view._replicas) == before
+
+
+def test_what_the_replicas_testify_of_another_request_is_told_from_what_anybody_may_have_sent():
+    chain = MemoryChain(client_window=3)
+    one, other = (chain.send(0, put("k", str(number))) for number in range(2))
+    done = chain.order(one, other)
+    proof = chain.result_proof(done)
+    right = done.answer(0, one.statement.number, proof)
+    forged = tuple(changed(each, signature=bytes(64)) for each in proof)
+    for answer, kind in ((right, OfAnotherRequest), (changed(right, proof=forged), MalformedMessage)):
+        for check in (answer.check, lambda *asked, answer=answer: KnownResults().check(answer, *asked)):
+            with pytest.raises(MalformedMessage) as caught:
+                check(other, chain.configuration)
+            assert (type(caught.value), caught.value.evidence) == (kind, (answer, other))
 
 
 # -- what a client has found right before
@@ -782,6 +804,18 @@ def test_a_proof_that_answers_have_in_common_is_gone_through_once(monkeypatch):
     configuration, _, request, answers = cases[3]  # of the next slot
     known.check(answers["right"], request, configuration)
     assert len(times) == 2
+
+
+def test_what_a_path_came_to_is_not_computed_again(monkeypatch):
+    cases, known, hashed = remembered("ed25519", "all"), KnownResults(), []
+    monkeypatch.setattr(merkle, "digest", lambda domain, value: hashed.append(domain) or digest(domain, value))
+    costs = []
+    for place in (0, 1, 2, 0):
+        configuration, _, request, answers = cases[place]
+        before = len(hashed)
+        known.check(answers["right"], request, configuration)
+        costs.append(len(hashed) - before)
+    assert costs == [6, 0, 0, 0]  # of three requests and of three outcomes the two nodes and the root
 
 
 def test_paths_to_requests_and_to_outcomes_are_remembered_apart():

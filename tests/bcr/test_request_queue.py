@@ -205,6 +205,18 @@ def test_a_client_that_has_nothing_left_to_be_ordered_or_in_flight_is_forgotten(
     assert (queue._waiting, queue._in_flight) == ({}, {})
 
 
+def test_of_whom_nothing_fits_nothing_is_in_flight():
+    queue = filled(1)
+    assert queue.take(9, lambda _: False) == []
+    assert queue._in_flight == {}
+
+
+def test_a_client_that_has_nothing_left_to_be_ordered_has_no_share_of_the_next_slot():
+    queue = filled(1, 4, 4)
+    queue.settled(0, 0)
+    assert [key(each)[0] for each in queue.take(4)] == [1, 1, 2, 2]
+
+
 # -- each client's share of a slot
 
 
@@ -307,3 +319,15 @@ def test_who_has_got_something_in_a_turn_has_had_it(fitting, behind):
     assert len(queue.take(6, first(fitting))) == fitting
     [taken] = queue.take(1)
     assert key(taken) == behind
+
+
+def test_who_can_use_nothing_of_its_turn_has_had_it_and_is_behind_those_who_have_not():
+    queue = filled(1, 1, 1, most_in_flight=1)
+    assert [key(each)[0] for each in queue.take(3)] == [0, 1, 2]
+    for client in range(3):
+        queue.add(client, 1, request(client, 1))
+    for client in (1, 2):
+        queue.settled(client, 0)
+    assert [key(each)[0] for each in queue.take(1)] == [1]  # for what client 0 has in flight is its share
+    queue.settled(0, 0)
+    assert [key(each)[0] for each in queue.take(2)] == [2, 0]

@@ -272,6 +272,14 @@ def test_what_is_signed_jointly_costs_one_signature_to_make_and_one_check_for_al
     assert (scheme.made, scheme.checked) == (1, 1)
 
 
+def test_what_is_signed_alone_is_not_remembered_here_but_by_whoever_asks(monkeypatch):
+    scheme = Counted()
+    monkeypatch.setattr(signing, "_scheme", scheme)
+    signed = Signed.sign(Order(7, 0, b"alone"), 3, KEY)
+    assert [signed.is_authentic(ONE) for _ in range(3)] == [True] * 3
+    assert scheme.checked == 3
+
+
 class Counted(Ed25519):
     """Ed25519, with counts of what was signed and checked."""
 

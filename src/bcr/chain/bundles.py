@@ -61,7 +61,7 @@ def _let_go(kind: str, waiting: dict[Any, list[bytes]]) -> Iterator[tuple[Parts,
 
 
 def _bundle(name: str, payloads: list[bytes]) -> Parts:
-    return (name, payloads[0]) if len(payloads) == 1 else (BUNDLES[name], encode(Bundle(tuple(payloads))))
+    return (name, *payloads) if len(payloads) == 1 else (BUNDLES[name], encode(Bundle(tuple(payloads))))
 
 
 def payloads_in(bundle: bytes) -> tuple[bytes, ...]:

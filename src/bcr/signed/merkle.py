@@ -53,8 +53,7 @@ def root_above(domain: str, leaf: bytes, index: int, size: int, path: Sequence[b
     node, place, width, used = leaf, index, size, 0
     passed = []
     while width > 1:
-        has_sibling = place ^ 1 < width
-        if has_sibling and (used >= len(path) or len(path[used]) != DIGEST_SIZE):
+        if used >= len(path) or len(path[used]) != DIGEST_SIZE:  # where there is no sibling, a level above has one
             raise MalformedMessage(f"not the path of {domain} {index} of {size}", evidence=(tuple(path),))
         if known is not None:
             met = known.get((size, width, place))
@@ -62,11 +61,11 @@ def root_above(domain: str, leaf: bytes, index: int, size: int, path: Sequence[b
                 root = met[2]
                 break
             passed.append(((size, width, place), node, used))
-            met = known.get((size, width, place ^ 1))
-            if has_sibling and met is not None and met[0] == path[used] and met[1] == (node, *path[used + 1 :]):
+            met = known.get((size, width, place ^ 1))  # nothing where there is no sibling
+            if met is not None and met[0] == path[used] and met[1] == (node, *path[used + 1 :]):
                 root = met[2]  # what its sibling came to
                 break
-        if has_sibling:
+        if place ^ 1 < width:
             sibling = path[used]
             node = _parent(domain, sibling, node) if place & 1 else _parent(domain, node, sibling)
             used += 1

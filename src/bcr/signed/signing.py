@@ -253,7 +253,7 @@ class JointSignature(msgspec.Struct, frozen=True, array_like=True, tag="joint", 
         return author.is_valid(_JOINT_DOMAIN + root, self.signature)
 
 
-_JOINT_BEGINNING = encode(JointSignature(0, 2, (), b""))[:7]  # no signature of one statement begins so
+_JOINT_BEGINNING = b"\x95\xa5joint"  # an array of five, the tag first: no signature of one statement begins so
 _known_paths: KnownPaths = {}
 
 
@@ -312,13 +312,13 @@ class Signed(msgspec.Struct, Generic[S], frozen=True, array_like=True, gc=False)
 
         Each under its own where what signs is no signature but codes or a checksum: they take less than a path.
         """
-        if len(statements) < 2 or not keys.signs_jointly:
-            return [cls.sign(each, signer, keys) for each in statements]
+        most = MOST_JOINT if keys.signs_jointly else 1
         signed: list[Self] = []
-        for begin in range(0, len(statements), MOST_JOINT):
-            some = statements[begin : begin + MOST_JOINT]
+        for begin in range(0, len(statements), most):
+            some = statements[begin : begin + most]
             if len(some) == 1:
-                return [*signed, cls.sign(some[0], signer, keys)]
+                signed += [cls.sign(each, signer, keys) for each in some]
+                continue
             tree = Tree(_JOINT, [digest_of(_JOINT, each.signed_bytes()) for each in some])
             signature = keys.sign(_JOINT_DOMAIN + tree.root)
             for index, each in enumerate(some):
