@@ -1088,6 +1088,17 @@ def a_result_that_is_not_proved_or_not_final_makes_a_client_ask_further_and_a_fi
 
 
 @case("Client", "with requests outstanding")
+def what_the_replicas_testify_of_another_request_of_that_number_makes_a_client_ask_further(scene: Scene) -> None:
+    number, index = oldest(scene).statement.number, scene.state.index
+    other = scene.by_client(Request(index, number, (Operation("get", "another"),)), index)
+    answer = Answer(0, 0, 0, 1, other.digest(), (), Outcome(0, 0, 0, ("OK",)), (), ())
+    proof = tuple(scene.by_replica(answer.result(), position) for position in (0, 1, 2))
+    with scene.having(notices=[]) as state, scene.recording("ask_further", "finish", "accuse") as calls:
+        scene.process.on_result_message(ResultMessage(index, number, replace(answer, proof=proof)))
+        assert (calls, [each.kind for each in state.notices]) == ([("ask_further", number, True)], ["OfAnotherRequest"])
+
+
+@case("Client", "with requests outstanding")
 def of_a_final_result_beside_which_a_replica_signed_another_the_client_accuses_and_takes_it(scene: Scene) -> None:
     request = oldest(scene)
     number = request.statement.number

@@ -10,9 +10,11 @@ from scenes import Case, Scene, Stage, stands_in
 
 from bcr.chain.bundles import Bundle, payloads_in, singles
 from bcr.chain.messages import ResultMessage
+from bcr.chain.outstanding import OutstandingRequest
 from bcr.chain.request_queue import RequestQueue
+from bcr.chain.timers import Timers
 from bcr.signed.encoding import decode, encode
-from bcr.signed.signing import JointSignature
+from bcr.signed.signing import JointSignature, Signed
 from bcr.signed.statements import SignedRequest
 from bcr_sim import distalgo
 from bcr_sim.campaign import run_text
@@ -331,6 +333,28 @@ def what_is_finished_within_a_bundle_sends_nothing_yet(scene: Scene) -> None:
             scene.state.journal = stands_in(step=lambda *_, **__: None, detail=lambda *_, **__: None)
             scene.process.finish(number, waiting.signed, answer, "replica_2")
         assert [call for call in calls if call[0] == "send_next"] == sent
+
+
+@case("Client", ASKING)
+def what_was_signed_with_others_is_sent_again_under_that_signature_for_a_request_is_known_by_it_too(scene: Scene) -> None:
+    [number, *_] = scene.state.outstanding
+    statement = scene.state.outstanding[number].signed.statement
+    signed, _ = Signed.sign_jointly([statement] * 2, scene.state.signs_as, scene.state.keys)
+    waiting = OutstandingRequest(signed, 0)
+    with scene.having(outstanding={number: waiting}, timers=Timers(300)), scene.recording("send_to_head") as calls:
+        scene.process.send_again(number)
+    assert calls == [("send_to_head", number, signed)]
+    assert waiting.signed is signed
+
+
+@case("Client", ASKING, authentication="hmac")
+def codes_are_made_anew_for_those_to_whom_a_request_is_sent_again(scene: Scene) -> None:
+    [number, *_] = scene.state.outstanding
+    signed = scene.state.outstanding[number].signed
+    waiting = OutstandingRequest(changed(signed, signature=b""), 0)
+    with scene.having(outstanding={number: waiting}, timers=Timers(300)), scene.recording("send_to_head") as calls:
+        scene.process.send_again(number)
+    assert calls == [("send_to_head", number, signed)]
 
 
 @case("Replica", ACTIVE)
