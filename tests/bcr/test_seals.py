@@ -34,7 +34,7 @@ def is_convinced(reader, author, message, seal):
 def test_a_seal_convinces_its_reader_of_the_author_s_message(keys):
     author, reader = keys("one"), keys("other")
     seal = author.seal(MESSAGE, reader.public)
-    assert len(seal) == SEAL_SIZE
+    assert len(seal) == SEAL_SIZE == 16  # bytes
     assert is_convinced(reader, author, MESSAGE, seal)
 
 
