@@ -110,7 +110,7 @@ def forged_commands(configuration: int, slot: int, key: Keys) -> list[tuple[Any,
     """Messages that only Olympus may send, and a history of its own making in them, under a replica's signature."""
     request = Signed(Request(0, FORGED_NUMBER, (Operation("put", "forged", "forged"),)), 0, bytes(64))
     suffix = (HistoryEntry(slot, (request,), ()),)
-    wedge = encode(Signed.sign(WedgeRequest(configuration), 0, key))
+    wedge = encode(Signed.sign(WedgeRequest(configuration, FORGED_NUMBER), 0, key))  # behind which the real ones come too late
     forged = [("wedge_request", wedge)]
     for receiver in range(len(key.circle.replicas)):
         catch_up = encode(Signed.sign(CatchUp(configuration, FORGED_NUMBER, receiver, suffix), 0, key))

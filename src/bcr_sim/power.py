@@ -70,7 +70,7 @@ class Power:
         self._disks: dict[str, tuple[SimDisk, Container]] = {}  # by the name of the file, with who opened it last
         self.syncs: Counter[str] = Counter()  # that were begun, by the name of the process
         self.ended: Counter[tuple[str, int | None]] = Counter()  # processes that were stopped, by name and configuration
-        self.has_filled = False  # a disk of somebody who may have to reject requests
+        self.filled: set[str] = set()  # those who may have to reject requests, for their disks are full
         self.olympus_ends: tuple[str, ...] = ()  # for good, because of its disk: how that is told
         self._is_off = False
         self._is_over = False
@@ -256,7 +256,7 @@ class Power:
             return
         if fault.fault == "full":  # which leaves it as correct as it was
             if container.name != OLYMPUS:  # which is never replaced for it
-                self.has_filled = True
+                self.filled.add(container.name)
                 self._run.interference.strained(container.configuration or 0, f"a full disk of {container.name}")
             container.disk.fill()
         elif fault.fault == "broken":

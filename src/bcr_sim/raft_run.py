@@ -103,6 +103,8 @@ class RaftRun(_Run):
         self.rates = {f"replica_{clock.position}": clock.permille for clock in self.options.clocks}
         self.returned: set[int] = set()  # positions of servers that have come back since they crashed last
         self.power = _PowerOfServers(self, scenario.num_replicas)
+        # A leader alone answers for all, and refuses nothing while a majority has room (14.12).
+        self.full_disks_borne = scenario.spare if self.is_answered_by_leader else 0
         self._down: dict[str, Container] = {}  # servers that have crashed, by name
         self._found: dict[SimDisk, tuple[Content, Stored]] = {}  # what is on a disk, and what that says
         self.told = {

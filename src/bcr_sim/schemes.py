@@ -3,7 +3,7 @@
 A scheme says what a coalition does, not when exactly: that is drawn, and so is what is left out of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from bcr.faults.vocabulary import MESSAGES
@@ -15,6 +15,14 @@ Pairs = dict[Place, list[str]]  # what a replica does there: pairs of trigger an
 # When a scheme has the network begin to do something: when the first configuration is there, which takes some of its
 # delays, and while there is still something to do.
 BEGUN_MS, LATEST_MS = 15, 150
+# Messages that others wait for when something has come, so that one in a false name comes to be looked at.
+IN_A_SLOT = ("shuttle", "result_shuttle", "result_message", "voucher", "error", "stale", "wedge_request", "reconfiguration_request")
+RIPE: Mapping[str, Sequence[str]] = {
+    "wedge_request(0)": ("wedged", "catch_up", "catching_up", "inithist", "voucher", "configuration"),
+    "catch_up(0)": ("catch_up", "caught_up", "running_state", "get_running_state", "inithist", "voucher"),
+    "get_running_state(0)": ("running_state", "inithist", "voucher", "configuration"),
+    "checkpoint(0)": ("checkpoint", "completed_checkpoint", "wedge_request"),
+}
 
 
 class RandomSource(Protocol):
@@ -115,6 +123,7 @@ def _spoil_quorums(coalition: Coalition) -> None:
         coalition.maybe(position, coalition.slot(position), "drop()")
         coalition.maybe(position, coalition.slot(position), "ask()", 0.8)
         coalition.maybe(position, "wedge_request(0)", f"extend_wedged({coalition.chance.number(1, 3)})", 0.5)
+        coalition.maybe(position, "wedge_request(0)", "extra_op()", 0.25)
         coalition.maybe(position, "wedge_request(0)", f"lie_caught_up({coalition.chance.one_of((1, 2, 100))})", 0.8)
         if place or len(coalition.faulty) == 1:
             coalition.add(position, "wedge_request(0)", f"replay_catch_up({coalition.chance.one_of((1, 20, 500))})")
@@ -141,12 +150,29 @@ def _pose(coalition: Coalition) -> None:
     for position in coalition.faulty:
         coalition.maybe(position, f"reconfiguration({coalition.configuration})", "misdirect()", 0.3)
         for _ in range(coalition.chance.number(1, 4)):
-            trigger = coalition.chance.one_of(
-                (coalition.slot(position), "wedge_request(0)", "catch_up(0)", "get_running_state(0)", "checkpoint(0)")
-            )
+            trigger = coalition.chance.one_of((coalition.slot(position), *RIPE))
             word = coalition.chance.one_of(("forge", "replay_old"))
-            coalition.add(position, trigger, f"{word}({coalition.chance.one_of(MESSAGES)})")
+            ripe = RIPE.get(trigger, IN_A_SLOT)
+            coalition.add(position, trigger, f"{word}({coalition.chance.one_of(ripe if coalition.chance.happens(0.6) else MESSAGES)})")
         coalition.maybe(position, coalition.slot(position, later=1), "ask()", 0.5)
+
+
+def _come_late(coalition: Coalition) -> None:
+    """The keys of more replicas than may be faulty are late, some of whom crash: the configuration has to be made anew."""
+    for position in (*coalition.faulty, coalition.chance.one_of(coalition.correct)):
+        until = coalition.chance.one_of((700, 2_500))
+        coalition.words.append(f"hold(replica_{position},olympus,0,{until})")
+        if position in coalition.faulty and coalition.chance.happens(0.3):
+            coalition.words.append(f"crash(replica_{position},{coalition.chance.number(5, until)})")
+
+
+def _hand_over_lies(coalition: Coalition) -> None:
+    """Who says what it likes stands in a configuration that is replaced, when some of it has been done."""
+    for position in coalition.faulty:
+        coalition.words += [f"free({position})", f"mutate({position},{coalition.chance.number(1, 8)})"]
+    asking = coalition.chance.one_of(coalition.faulty)
+    coalition.add(asking, coalition.slot(asking), "ask()")
+    coalition.maybe(asking, coalition.slot(asking), f"delay({coalition.chance.one_of((60, 400, 1_500))})", 0.4)  # the slot itself is late
 
 
 SCHEMES: Sequence[Callable[[Coalition], None]] = (
@@ -158,6 +184,9 @@ SCHEMES: Sequence[Callable[[Coalition], None]] = (
     _starve,
     _let_grow,
     _pose,
+    _come_late,
+    _hand_over_lies,
+    _hand_over_lies,
 )
 
 

@@ -23,6 +23,12 @@ REAL_SIGNATURES = 0.02  # of the seeds run on Ed25519 and not on the stand-in
 SCHEMES = 0.5  # of the seeds with lies follow one that is known to be worth trying
 UNDISTURBED = 0.7  # of those have the liars do nothing else, which would mostly give them away before
 MILLISECONDS = (5, 60, 400, 1_500)
+CHANGED_TOO = 0.6  # of the free liars tell consistent lies, as those do whose messages are all to be changed
+FITTING = 0.5  # of what is drawn for a replica strikes at something that comes to it, and not at just any trigger
+AT_HANDOVER = {"truncate_history", "extend_wedged", "lie_caught_up", "replay_catch_up"}  # changes what it hands over when it is replaced
+ASKED_FOR = 0.5  # of these have it ask for that too
+# What is said in Olympus's name, which all believe.
+BELIEVED = ("wedge_request", "catch_up", "get_running_state", "inithist", "configuration", "voucher", "control", "credential")
 IDENTITIES = "identities"  # drawn apart, and only where there are sessions
 ACCEPTANCES: Sequence[Acceptance] = ("all", "quorum")
 
@@ -119,6 +125,7 @@ def scenario_text(
     if durable:
         words += _disks(Chance(f"disks {seed}"), replicas, disturbed_positions, lies)
         words += _disk_of_olympus(Chance(f"disk of olympus {seed}"))
+    words = list(dict.fromkeys(words))  # a scheme may want what was drawn already
     lines.append(f"simulation = {'; '.join(word for word in words if lies or word.partition('(')[0] not in SIMULATED)}")
     if authentication != "ed25519":
         lines.append(f"authentication = {authentication}")
@@ -141,7 +148,7 @@ def _failures(chance: Chance, replicas: int, faulty: Sequence[int], clients: int
         return (*scheme(chance, replicas, faulty, clients), True)
     failures = _drawn(FAILURES, lies)
     pairs = {
-        (configuration, position): [_pair(chance, configuration, clients, failures) for _ in range(chance.number(1, 3))]
+        (configuration, position): [_pair(chance, (configuration, position), clients, failures) for _ in range(chance.number(1, 3))]
         for configuration in range(chance.number(1, 3))
         for position in faulty
         if chance.happens(0.8)
@@ -149,9 +156,12 @@ def _failures(chance: Chance, replicas: int, faulty: Sequence[int], clients: int
     return pairs, [], False
 
 
-def _pair(chance: Chance, configuration: int, clients: int, failures: Sequence[str]) -> str:
-    trigger = chance.one_of(sorted(TRIGGERS))
+def _pair(chance: Chance, place: tuple[int, int], clients: int, failures: Sequence[str]) -> str:
+    configuration, position = place
     failure = chance.one_of(failures)
+    trigger = chance.one_of(sorted(TRIGGERS))
+    if chance.happens(FITTING):
+        trigger = "wedge_request" if failure in AT_HANDOVER else "shuttle" if position else "client_request"
     values = {
         "client": chance.number(0, clients - 1),
         "count": 0 if TRIGGERS[trigger].once else configuration if trigger == "reconfiguration" else chance.number(0, 6),
@@ -159,7 +169,10 @@ def _pair(chance: Chance, configuration: int, clients: int, failures: Sequence[s
     }
     trigger_arguments = ",".join(str(values[kind]) for kind in TRIGGERS[trigger].arguments)
     arguments = _arguments(chance, FAILURES[failure])
-    return f"{trigger}({trigger_arguments}),{failure}({arguments})"
+    pair = f"{trigger}({trigger_arguments}),{failure}({arguments})"
+    if failure in AT_HANDOVER and chance.happens(ASKED_FOR):
+        return f"{pair}; after({chance.number(1, 200)}),ask()"
+    return pair
 
 
 def _drawn(words: Mapping[str, FailureWord], lies: bool) -> list[str]:
@@ -171,7 +184,7 @@ def _arguments(chance: Chance, word: FailureWord) -> str:
     amounts = {
         "milliseconds": chance.one_of(MILLISECONDS),
         "number": chance.number(*word.times),
-        "message": chance.one_of(MESSAGES),
+        "message": chance.one_of(BELIEVED if chance.happens(0.4) else MESSAGES),
     }
     return ",".join(str(amounts[kind]) for kind in word.arguments)
 
@@ -303,6 +316,9 @@ def _simulation(chance: Chance, seed: int, replicas: int, clients: int, faulty: 
             words.append(f"amnesia({chance.one_of(faulty)},{chance.number(10, until)})")
         if chance.happens(0.25):
             words += [f"free({position})" for position in faulty]
+            if chance.happens(CHANGED_TOO):
+                changed = [position for position in faulty if not any(word.startswith(f"mutate({position},") for word in words)]
+                words += [f"mutate({position},{chance.number(1, 8)})" for position in changed]
     if chance.happens(REAL_SIGNATURES):
         words.append("real_signatures()")
     return words

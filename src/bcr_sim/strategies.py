@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -25,15 +26,16 @@ from bcr.chain.messages import (
     Shuttle,
 )
 from bcr.chain.slots import ExecutedSlot
-from bcr.faults.forgery import FORGED_SERIAL, TAKERS, Liar, forgeries
+from bcr.faults.forgery import FORGED_SERIAL, FORGED_STATE, TAKERS, Liar, forgeries
 from bcr.faults.vocabulary import MESSAGES
 from bcr.objects.operation import Operation
 from bcr.signed.encoding import decode, encode
 from bcr.signed.pieces import PIECE_OVERHEAD_BYTES, Piece, signed_pieces
-from bcr.signed.signing import SEAL_SIZE, Signed
-from bcr.signed.statements import ReconfigurationRequest, Refusal, Request
+from bcr.signed.signing import SEAL_SIZE, Signed, Statement
+from bcr.signed.statements import Order, ReconfigurationRequest, Refusal, Request, SignedOrder
 from bcr.signed.violations import MalformedMessage
 from bcr_sim.distalgo import Container
+from bcr_sim.free_lies import Lore, told_falsely
 from bcr_sim.mutation import changed, places, sign_again, signed_to_everybody
 
 SHARE = 0.35  # of a liar's steps at which it sends something
@@ -42,6 +44,11 @@ KEPT_MESSAGES = 40  # messages of a kind that the liars remember, the latest
 RETICENCE = (0.0, 0.0, 0.05, 0.3)  # shares of its own messages that a liar keeps to itself
 FORGETS = 0.5  # of the times that a liar is wedged it has forgotten the last slots
 MOST_FORGOTTEN = 3
+# Of what a configuration leaves to the next, and of what is on its way in the chain, a liar tells so much falsely.
+TOLD_FALSELY = {"wedged": 0.4, "caught_up": 0.4, "running_state": 0.4, "shuttle": 0.1, "completed_checkpoint": 0.3,
+                "result_message": 0.15}  # fmt: skip
+IN_OTHERS_NAMES = 0.3  # of its proofs have statements in them of those who made none
+OF_TWO_MINDS = 0.4  # of the liars' completed checkpoints name another state, first
 
 Parts = tuple[Any, ...]  # a message as it travels: its name, and mostly one payload, which comes last
 Message = tuple[str, Any]  # name and content, which is to be encoded
@@ -69,12 +76,15 @@ class FreeLiars:
         send: Callable[[Container, Container, Parts], None],
         processes: Callable[[], Iterator[Container]],
         tell: Callable[[Container], None],
+        changed_positions: Collection[int] = (),
     ) -> None:
         self._names = {f"replica_{position}" for position in positions}
         self._chance = random.Random(f"free/{seed}")
         self._send = send
         self._processes = processes
         self._tell = tell  # that one has begun to lie
+        # Whether they also tell consistent lies in place of what they are about to send: where all their messages are to be changed.
+        self._tells_lies = set(positions) <= set(changed_positions)
         self._heard_messages: dict[str, deque[Parts]] = defaultdict(lambda: deque(maxlen=KEPT_MESSAGES))
         self._sent_counts: dict[Container, int] = {}  # messages, by each that has sent any
         self._known_liars: set[Container] = set()  # of whom it has been told that they lie
@@ -109,15 +119,46 @@ class FreeLiars:
             self._forget(container)
         self._step(container)
 
-    def keeps_back(self, container: Container, parts: Parts) -> bool:
-        """A liar is about to send a message by the rules; whether it does not."""
+    def keeps_back(self, container: Container, receiver: Container, parts: Parts) -> bool:
+        """A liar is about to send a message by the rules; whether it does not, or tells a lie in its place."""
         self._note(parts)
         if container not in self._reticence:
             self._reticence[container] = RETICENCE[int(self._chance.random() * len(RETICENCE))]
+        share = TOLD_FALSELY.get(parts[0], 0.0) if self._tells_lies else 0.0
+        if share and self._chance.random() < share and self._tells_falsely(container, receiver, parts):
+            return True
         if self._chance.random() >= self._reticence[container]:
             return False
         self._count(container)
         return True
+
+    def _tells_falsely(self, container: Container, receiver: Container, parts: Parts) -> bool:
+        """Whether there was a lie that is told in place of this."""
+        state = container.process._state
+        if getattr(state, "configuration", None) is None:
+            return False
+        sign = partial(Signed.sign, signer=state.position, keys=state.keys)
+        lore = Lore(self._request(container), self._answer(), sign, partial(self._orders, container))
+        try:
+            told = told_falsely(parts[0], _content(parts), lore, self._chance)
+        except MalformedMessage:  # a piece of something larger, or what another fault has made unreadable
+            return False
+        if told is None:
+            return False
+        self._count(container)
+        self._send(container, receiver, self._as_it_travels((parts[0], told), container, receiver))
+        return True
+
+    def _answer(self) -> ResultMessage | None:
+        parts = self._heard_of("result_message")
+        try:
+            return None if parts is None else decode(ResultMessage, _content(parts))
+        except MalformedMessage:
+            return None
+
+    def _orders(self, container: Container, order: Order) -> tuple[SignedOrder, ...]:
+        """Of all liars, in their turn."""
+        return tuple(Signed.sign(order, position, keys) for position, keys in sorted(self._accomplices(container), key=itemgetter(0)))
 
     def _note(self, parts: Parts) -> None:
         for single in singles(parts):
@@ -273,13 +314,22 @@ class FreeLiars:
         liars = self._accomplices(container)
         mine = [Signed.sign(done.result(), position, keys, done.clients()) for position, keys in liars]
         others = [signed for signed in known if signed.signer not in {position for position, _ in liars}]
-        return (*others, *mine)
+        return (*others, *mine, *self._in_the_names_of_others(container, done.result(), [*others, *mine]))
 
     def _own_orders(self, container: Container, done: ExecutedSlot, known: Sequence[Any]) -> tuple[Any, ...]:
         """The order statements that are known of a slot, and those of all liars."""
         liars = self._accomplices(container)
         mine = [Signed.sign(done.order(), position, keys, done.clients()) for position, keys in liars]
-        return (*(signed for signed in known if signed.signer not in {position for position, _ in liars}), *mine)
+        others = [signed for signed in known if signed.signer not in {position for position, _ in liars}]
+        return (*others, *mine, *self._in_the_names_of_others(container, done.order(), [*others, *mine]))
+
+    def _in_the_names_of_others(self, container: Container, statement: Statement, there: Sequence[Any]) -> list[Any]:
+        """Sometimes, the statement once more for each replica of which there is none, under the liar's own key."""
+        if not self._tells_lies or self._chance.random() >= IN_OTHERS_NAMES:
+            return []
+        state = container.process._state
+        missing = set(range(len(state.replicas))) - {signed.signer for signed in there}
+        return [Signed.sign(statement, position, state.keys) for position in sorted(missing)]
 
     def _slot(self, container: Container) -> tuple[Shuttle, ExecutedSlot] | None:
         """A shuttle that was heard, and what came of it here, or what did not."""
@@ -315,14 +365,20 @@ class FreeLiars:
         return "result_shuttle", ResultShuttle(done.configuration, done.slot, done.outcomes, proof, orders)
 
     def _bounced_checkpoint(self, container: Container) -> Message | None:
-        shuttle = self._heard_message(container, CheckpointShuttle, "checkpoint")
+        """A checkpoint that not all have seen; or one that all have, and of which the liars say something else."""
+        is_other = self._tells_lies and self._chance.random() < OF_TWO_MINDS
+        shuttle: Any = self._heard_message(container, CompletedCheckpoint, "completed_checkpoint") if is_other else None
+        shuttle = shuttle or self._heard_message(container, CheckpointShuttle, "checkpoint")
         if shuttle is None or not shuttle.proof:
             return None
         statement = shuttle.proof[0].statement
         liars = self._accomplices(container)
         others = [signed for signed in shuttle.proof if signed.signer not in {position for position, _ in liars}]
+        if is_other:
+            statement = msgspec.structs.replace(statement, state_digest=FORGED_STATE.digest())
         mine = [Signed.sign(statement, position, keys) for position, keys in liars]
-        return "completed_checkpoint", CompletedCheckpoint(shuttle.configuration, shuttle.slot, (*others, *mine))
+        proof = (*mine, *others) if is_other else (*others, *mine)
+        return "completed_checkpoint", CompletedCheckpoint(shuttle.configuration, shuttle.slot, proof)
 
     def _ordered(self, container: Container) -> Message | None:
         """A request in a slot of the liars' choice, with their orders."""

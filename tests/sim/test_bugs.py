@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bcr_sim.bugs import FILES, bugs, patched
+from bcr_sim.bugs import FILES, bugs, patched, seeds_for
 from bcr_sim.replaying import bug_called
 
 QUICK = ["hole filled with what comes", "outcomes not part of the state that is handed over", "history cut one slot too far",
@@ -33,6 +33,12 @@ def test_a_name_that_two_protocols_have_a_bug_of_is_told_with_both():
 
 def test_there_are_at_least_thirty_that_count():
     assert sum("masked" not in bug for bug in bugs()) >= 30
+
+
+def test_a_masked_bug_is_tried_with_a_tenth_of_the_seeds():
+    assert seeds_for({"name": "x"}, 5, 2_000) == range(5, 2_005)
+    assert seeds_for({"name": "x", "masked": "y"}, 5, 2_000) == range(5, 205)
+    assert seeds_for({"name": "x", "masked": "y"}, 5, 3) == range(5, 6)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -72,3 +78,24 @@ def test_a_counterexample_of_another_protocols_bug_is_replayed(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "election safety: replica_0 and replica_1 both lead in term 1" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 1
+
+
+LATE = """# The keys of two replicas of three come later than Olympus waits for them, and nobody is faulty.
+t = 1
+num_client = 1
+time_unit = ms
+client_timeout = 60
+head_timeout = 60
+nonhead_timeout = 60
+olympus_timeout = 500
+workload[0] = pseudorandom(1,6)
+simulation = seed(1); delay(500,4000); hold(replica_1,olympus,0,2500); hold(replica_2,olympus,0,2500)
+"""
+
+
+@pytest.mark.parametrize("bug", [(), ("--bug", "a-replica-that-dies-before-it-has-enrolled-ends-the-service")])
+def test_an_olympus_that_gives_up_before_anything_has_begun_has_no_excuse_in_what_is_only_late(bug, tmp_path):
+    (tmp_path / "late.config").write_text(LATE)
+    command = [sys.executable, "-c", SIM, *bug, str(tmp_path / "late.config")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "liveness: no configuration was issued" in done.stdout) == ((1, True) if bug else (0, False)), done.stdout

@@ -4,12 +4,15 @@ import pytest
 
 from bcr.chain.void import is_void
 from bcr.scenario import parse_scenario
+from bcr_sim.braft_run import BraftRun
+from bcr_sim.raft_run import RaftRun
 from bcr_sim.simulated_run import simulate
 
 REQUESTS = 40
 CLIENTS = 3
 SERVERS = {"raft": 3, "byzantine_raft": 4}
 FULL_MS = {"raft": 260, "byzantine_raft": 40}  # somewhere in the middle of the work
+RUNS = {"raft": RaftRun, "byzantine_raft": BraftRun}
 ALL = [(protocol, position) for protocol, count in SERVERS.items() for position in range(count)]
 
 
@@ -68,3 +71,20 @@ def test_what_was_refused_is_not_there_and_what_was_answered_is(protocol):
     missing = {keys[each.number] for each in refused(outcome)}
     assert 0 < len(missing) < len(keys)
     assert outcome.result["final_state"].keys() == {*keys} - missing
+
+
+@pytest.mark.parametrize(
+    ("more", "borne"), [("", 2), ("protocol = byzantine_raft\n", 0), ("members = 0; 1; 2\nchanges = remove(0,2)\n", 0)]
+)
+def test_a_leader_that_refuses_although_a_majority_has_room_is_noticed(more, borne):
+    """With Raft as many disks may be full as servers may be gone; among liars each without room says so for itself."""
+    protocol = "" if "protocol" in more else "protocol = raft\n"
+    scenario, _ = parse_scenario(f"{protocol}{more}t = 2\nnum_client = 1\nworkload[0] = get('a')\ndurable = on\n", "full.config")
+    assert RUNS[scenario.protocol](scenario, None, False).full_disks_borne == borne
+
+
+def test_what_is_refused_for_one_full_disk_of_three_is_a_failure(monkeypatch):
+    stock = RaftRun.__init__
+    monkeypatch.setattr(RaftRun, "__init__", lambda run, *rest: (stock(run, *rest), setattr(run, "full_disks_borne", 3))[0])
+    outcome = run("raft", range(3))
+    assert outcome.breaches == ("liveness: requests were rejected for want of room, and disks that were full: 3",)

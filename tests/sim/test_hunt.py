@@ -139,7 +139,7 @@ def test_a_page_shows_what_struck_in_the_words_of_each_protocol(tmp_path):
 
 
 def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():
-    text = scenario_text(27)
+    text = scenario_text(19_653)
 
     def kind_of(candidate):
         return "lie" if "mutate" in candidate and "num_client = " in candidate else ""
@@ -152,8 +152,8 @@ def test_shrinking_keeps_what_the_failure_needs_and_nothing_else():
 
 
 def test_shrinking_lets_go_of_lying_clients_of_asynchrony_and_of_how_often_a_failure_strikes():
-    text = scenario_text(27, acceptance="quorum")
-    assert text.count("client_failures[") == 2 and "garbage(7)" in text and text.count("hold(") == 2
+    text = scenario_text(19_653, acceptance="quorum")
+    assert text.count("client_failures[") == 2 and "garbage(5)" in text and text.count("hold(") == 3
 
     def kind_of(candidate):
         parse_scenario(candidate, "candidate.config")

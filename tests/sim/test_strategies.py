@@ -1,21 +1,29 @@
 """What hunts draw: schemes of coalitions, free liars, asynchrony that reaches Olympus; and that it finds what it is for."""
 
+import contextlib
 import random
+import re
+from itertools import product
 
 import msgspec
 import pytest
 
-from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, possible
+from bcr.chain.messages import CompletedCheckpoint, ResultMessage
+from bcr.faults.vocabulary import CLIENT_FAILURES, FAILURES, MESSAGES, TRIGGERS, possible
 from bcr.scenario.reading import parse_scenario
 from bcr.scenario.values import Hold, Simulation
 from bcr.signed.authentication import KINDS
+from bcr.signed.encoding import decode
+from bcr.signed.signing import SEAL_SIZE
+from bcr.signed.violations import MalformedMessage
 from bcr_sim import hunt, sim
 from bcr_sim.campaign import run_text, text_of
 from bcr_sim.mutation import changed
 from bcr_sim.network import Network
-from bcr_sim.schemes import SCHEMES, Coalition
-from bcr_sim.seeds import IDENTITIES, Chance, acceptance_of, scenario_text
+from bcr_sim.schemes import IN_A_SLOT, RIPE, SCHEMES, Coalition, _come_late, _hand_over_lies
+from bcr_sim.seeds import BELIEVED, IDENTITIES, Chance, acceptance_of, scenario_text
 from bcr_sim.shrink import shrunk
+from bcr_sim.simulated_run import _Run
 from bcr_sim.world import MILLISECOND_NS, World
 
 START = "t = 1\nnum_client = 2\nworkload[0] = pseudorandom(1,8)\nworkload[1] = pseudorandom(2,8)\n"
@@ -127,6 +135,73 @@ def test_a_scheme_is_what_only_its_coalition_does_in_the_configuration_that_it_b
         words = "".join(f"; {word}" for word in coalition.words)
         text = START.replace("t = 1", "t = 2") + lines + f"simulation = seed(1){words}\n"
         assert parse_scenario(text, "scheme.config")[1] == ()
+
+
+def test_of_those_who_come_late_there_are_more_than_may_be_faulty_and_only_those_who_may_be_crash():
+    crashing = set()
+    for seed in range(60):
+        coalition = Coalition(Chance(seed), 5, (1, 3), 2)
+        _come_late(coalition)
+        late = [re.fullmatch(r"hold\(replica_(\d),olympus,0,(?:700|2500)\)", word) for word in coalition.words if word.startswith("hold")]
+        assert len({match[1] for match in late}) == 3
+        crashing |= {word.partition(",")[0] for word in coalition.words if word.startswith("crash")}
+    assert crashing == {"crash(replica_1", "crash(replica_3"}
+
+
+def test_those_who_hand_over_lies_are_free_and_one_of_them_asks_to_be_replaced():
+    for seed in range(60):
+        coalition = Coalition(Chance(seed), 5, (1, 3), 2)
+        _hand_over_lies(coalition)
+        assert [word.partition(",")[0].rstrip(")") for word in coalition.words] == ["free(1", "mutate(1", "free(3", "mutate(3"]
+        asking = [pair for (configuration, _), mine in coalition.pairs.items() if configuration == coalition.configuration for pair in mine]
+        assert [pair.rpartition(",")[2].partition("(")[0] for pair in asking] in (["ask"], ["ask", "delay"])
+
+
+def test_what_is_ripe_at_a_trigger_are_messages_that_somebody_sends():
+    assert {kind for kinds in (IN_A_SLOT, BELIEVED, *RIPE.values()) for kind in kinds} <= set(MESSAGES)
+    assert {trigger.partition("(")[0] for trigger in RIPE} <= set(TRIGGERS)
+
+
+def test_every_message_is_still_forged_and_sent_again_and_those_most_that_all_believe():
+    texts = "".join(scenario_text(seed) for seed in range(3_000))
+    assert {kind for kind in MESSAGES if f"forge({kind})" in texts} == set(MESSAGES)
+    assert {kind for kind in MESSAGES if f"replay_old({kind})" in texts} == set(MESSAGES)
+    forged = re.findall(r"forge\((\w+)\)", texts)
+    assert sum(kind in BELIEVED for kind in forged) > len(forged) / 2
+
+
+def test_every_failure_still_has_every_trigger_and_half_of_what_changes_the_handover_strikes_there():
+    texts = "".join(scenario_text(seed) for seed in range(8_000))
+    drawn = set(re.findall(r"(\w+)\([\w,]*\),(\w+)\(", texts))
+    failures = {name for name in possible(FAILURES, "ed25519", simulated=True) if not FAILURES[name].only_with}
+    assert {pair for pair in drawn if pair[1] in failures and pair[0] in TRIGGERS} == set(product(TRIGGERS, failures))
+    triggers = re.findall(r"(\w+)\([\w,]*\),truncate_history\(", texts)
+    assert triggers.count("wedge_request") > len(triggers) / 2 > 100
+
+
+def test_free_liars_put_others_names_into_proofs_and_are_of_two_minds_about_checkpoints(monkeypatch):
+    foreign, of_two_minds = set(), set()
+    stock = _Run._inject
+
+    def inject(run, sender, receiver, parts):
+        configuration = sender.process._state.configuration
+        with contextlib.suppress(MalformedMessage):  # what it has changed cannot always be read
+            if parts[0] == "result_message":
+                answer = decode(ResultMessage, parts[-1]).answer
+                others = [each for each in (*answer.proof, *answer.orders) if each.signer in (0, 2) and each.statement.slot == answer.slot]
+                forged = [each for each in others if not each.is_authentic(configuration.replica_author(each.signer))]
+                foreign.update(type(each.statement).__name__ for each in forged)
+            elif parts[0] == "completed_checkpoint":
+                proof = decode(CompletedCheckpoint, parts[-1][SEAL_SIZE:]).proof
+                of_two_minds.add((proof[0].signer, len({each.statement.state_digest for each in proof})))
+        stock(run, sender, receiver, parts)
+
+    monkeypatch.setattr(_Run, "_inject", inject)
+    text = f"{START}{SHORT}checkpt_interval = 2\nsimulation = seed(1); delay(200,4000); free(1); mutate(1,1)\n"
+    for seed in range(24):
+        run_text(text_of(seed, text))
+    assert foreign == {"Result", "Order"}
+    assert (1, 2) in of_two_minds and any(minds == 1 for _, minds in of_two_minds)
 
 
 def test_what_results_are_accepted_on_is_asked_for_or_drawn():

@@ -368,7 +368,7 @@ _FORGERS: Mapping[str, Callable[[Liar, Sign], Forged]] = {
     "completed_checkpoint": _completed_checkpoints,
     "result_message": _result_messages,
     "error": _errors,
-    "wedge_request": _to_replicas(lambda liar: WedgeRequest(liar.configuration.number)),
+    "wedge_request": _to_replicas(lambda liar: WedgeRequest(liar.configuration.number, FORGED_SERIAL)),
     "wedged": _wedged,
     "catch_up": _catch_ups,
     "caught_up": _caught_up,

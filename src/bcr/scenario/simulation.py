@@ -51,7 +51,8 @@ OPTIONS: Mapping[str, Option] = {
     "pause": Option(("party", "milliseconds", "milliseconds"), "the process stands still in between"),
     "twins": Option(("position",), "two processes are this replica, with one key, and others reach now the one and now the other"),
     "free": Option(("position",), "at each step the replica may send any message that it could sign or has seen, to anyone, knowing "
-                   "what all such replicas know and signing as all of them"),
+                   "what all such replicas know and signing as all of them; where all of them have `mutate` too, they also tell consistent "
+                   "lies in place of what they would send"),
     "mutate": Option(("position", "number"), "so many messages of the replica are changed a little, or into consistent lies, signed by "
                      "it where it can"),
     "amnesia": Option(("position", "milliseconds"), "the replica forgets what it executed for whom, and hears old requests again"),
