@@ -29,8 +29,8 @@ def is_convinced(reader, message, signature, author=AUTHOR):
     return reader.author(author.public).is_valid(message, signature)
 
 
-def test_a_vector_has_sixteen_bytes_for_each_reader_and_olympus_comes_first():
-    assert MAC_SIZE == 16
+def test_a_vector_has_sixteen_bytes_and_a_hint_of_two_for_each_reader_and_olympus_comes_first():
+    assert (MAC_SIZE, HINT_SIZE) == (16, 2)
     assert len(vector()) == len(READERS) * (MAC_SIZE + HINT_SIZE)
     assert is_convinced(OLYMPUS, MESSAGE, AUTHOR.sign(MESSAGE))
 
