@@ -427,6 +427,23 @@ def a_request_that_more_than_t_replicas_reject_is_left_out_and_before_that_all_a
 
 
 @case("Client", ASKING)
+def what_stands_in_for_a_request_that_is_left_out_waits_no_longer_than_one_that_is_new(scene: Scene) -> None:
+    timers = Timers(400)
+    timers.start(4, 0.0, 9_000)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        scene.having(outstanding={4: OutstandingRequest(scene.request(4), 0)}, timers=timers) as state,
+        scene.recording("transmit") as calls,
+    ):
+        at(patch, 1.0)
+        scene.process.leave_out(4, "too large")
+        [(_, kind, instead, _, _)] = calls
+        assert (kind, instead) == ("client_request", state.outstanding[4].signed)
+        due_s = 1.0 + state.settings.client_timeout_ms / 1000
+        assert (timers.take_expired(due_s - 0.001), timers.take_expired(due_s)) == ([], [4])
+
+
+@case("Client", ASKING)
 def it_asks_olympus_for_what_is_newer_than_it_knows(scene: Scene) -> None:
     with scene.having(credential="credential"), scene.recording("tell_olympus") as calls:
         scene.process.sign = lambda statement: statement
