@@ -266,4 +266,4 @@ def test_a_service_bears_its_callers_and_is_compared_in_turns(capsys, monkeypatc
     printed = capsys.readouterr().out
     assert re.search(r"seed 1: 4\d\d requests in \d+ s, 0 processes ended", printed)
     assert "all as told" in printed
-    assert re.search(r"[1-9]\d* turns each: [1-9]\d* operations/s at [1-9]", printed)
+    assert re.search(r"[1-9]\d* turns each: [1-9][\d,]* operations/s at [1-9]", printed)

@@ -73,7 +73,7 @@ def test_a_run_whose_handlers_get_changed_messages_passes_and_is_compared_in_tur
     monkeypatch.setattr(fuzz, "LEAST_TURNS", 10_000)  # so short a run says nothing of throughput
     monkeypatch.setattr("bcr_fuzz.turns.TURN_S", 0.1)
     assert fuzz.main(["handlers", "--messages", "300", "--minutes", "1", "--compare", "--operations", "200"]) == 0
-    assert re.search(r"[1-9]\d* turns each: [1-9]\d* operations/s at [1-9]", capsys.readouterr().out)
+    assert re.search(r"[1-9]\d* turns each: [1-9][\d,]* operations/s at [1-9]", capsys.readouterr().out)
 
 
 def turns(*rates):
