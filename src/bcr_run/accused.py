@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bcr.scenario.protocols import SHUTTLE
+from bcr.scenario.protocols import SHUTTLE, member_name
 
 FEW_THINGS = 4  # things of a kind that are told one by one
 
@@ -62,9 +62,7 @@ def whose(fault: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """Whom a fault of the result struck."""
     if "client" in fault:
         return f"client {fault['client']}"
-    if not is_of_the_chain(result):
-        return f"server {fault.get('position')}"
-    return f"replica {fault.get('position')} of configuration {fault.get('configuration')}"
+    return member_name(result.get("protocol", SHUTTLE.name), fault.get("configuration"), fault.get("position"))
 
 
 def listed(things: Sequence[str]) -> str:

@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from html import escape
 
+from bcr.chain.bundles import kind_of
 from bcr_sim.trace import TraceEvent
 
 MAX_STEPS = 160
 COLUMN, ROW, LEFT, TOP = 170, 22, 90, 64
 COLOURS = {
     "client_request": "#2b6cb0",
-    "client_requests": "#2b6cb0",
     "forwarded_request": "#2b6cb0",
     "shuttle": "#2f855a",
     "result_shuttle": "#805ad5",
     "result_message": "#805ad5",
-    "result_messages": "#805ad5",
     "checkpoint": "#718096",
     "completed_checkpoint": "#718096",
     "accusation": "#c05621",
@@ -82,7 +81,7 @@ def _elements_of(step: TraceEvent, x: dict[str, int], y: dict[int, int]) -> list
             f'<circle cx="{x[step.sender]}" cy="{y[step.time_us]}" r="5" fill="{LOST_COLOUR}"/>',
             f'<text {where} fill="{LOST_COLOUR}">{escape(step.message)}</text>',
         ]
-    colour = LOST_COLOUR if step.kind == "lost" else COLOURS.get(step.message, OTHER_COLOUR)
+    colour = LOST_COLOUR if step.kind == "lost" else COLOURS.get(kind_of(step.message), OTHER_COLOUR)
     x1, y1, x2, y2 = x[step.sender], y[step.sent_us], x[step.receiver], y[step.time_us]
     if step.kind == "lost":
         x2 = (x1 + x2) // 2

@@ -22,9 +22,8 @@ _DOMAIN = b"bcr statement\0"
 UNEVEN = 0.4  # of the lies under MACs are in these alone
 SPOILED = 0.3  # of the entries of an uneven vector
 FORGED_NUMBER = 1_000_000
-ANSWERING = {"result_message", "result_messages"}
-MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "error", "wedged", "caught_up", "running_state", "ready",
-           "reconfiguration_request", "forwarded_request", *ANSWERING}  # fmt: skip
+MUTATED = {"shuttle", "result_shuttle", "checkpoint", "completed_checkpoint", "result_message", "error", "wedged",
+           "caught_up", "running_state", "ready", "reconfiguration_request", "forwarded_request"}  # fmt: skip
 LEAST, MOST = -(1 << 63), (1 << 64) - 1  # what an integer of MessagePack can be
 
 
@@ -33,8 +32,8 @@ def changed_payload(
 ) -> bytes:
     """The payload of a message of this name with its contents changed, under the seal or the manifest of the same replica.
 
-    `reader` is the public key of the replica that the message is for, where it is for one. Of a bundle the last message is changed, behind those that are right.
-    A payload in several pieces is left as it is.
+    `reader` is the public key of the replica that the message is for, where it is for one. Of a bundle the last message is changed,
+    behind those that are right. A payload in several pieces is left as it is.
     """
     if message_name in SINGLES:
         try:

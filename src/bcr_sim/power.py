@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from greenlet import GreenletExit
 
+from bcr.chain.bundles import kind_of
 from bcr.scenario.values import DiskFault, Simulation, SyncEnd
 from bcr_sim.disks import CrashKind, SimDisk
 from bcr_sim.distalgo import BEGINNING, Container, System
@@ -27,7 +28,7 @@ OLYMPUS = "olympus"
 DOWN_NS = 20 * MILLISECOND_NS  # for which a process is gone that begins again
 SHARE_DONE = 0.4  # of the syncs in which a process ends that are done by then
 # What a replica says with these follows from slots that it has executed.
-SPOKEN = {"shuttle", "result_shuttle", "result_message", "result_messages", "checkpoint", "completed_checkpoint"}
+SPOKEN = {"shuttle", "result_shuttle", "result_message", "checkpoint", "completed_checkpoint"}
 
 
 class Watcher(Protocol):
@@ -151,7 +152,7 @@ class Power:
 
     def sending(self, sender: Container, message: str) -> None:
         """A message leaves a process."""
-        if message in SPOKEN and sender.configuration is not None:
+        if kind_of(message) in SPOKEN and sender.configuration is not None:
             self._run.oracle.spoke(sender)
 
     # -- what happens

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from da import sim
 
+from bcr.chain.bundles import kind_of
 from bcr.chain.limits import most_in_flight_of_a_client, state_limits
 from bcr.chain.proofs import Answer
 from bcr.chain.reconfiguration import ReconfigurationReport
@@ -41,7 +42,7 @@ from bcr_sim import distalgo
 from bcr_sim.complaints import Complaints
 from bcr_sim.distalgo import Container, System
 from bcr_sim.harness_faults import add_effect, add_fault, simulators_fault
-from bcr_sim.mutation import ANSWERING, MUTATED, changed_payload, forged_commands, lying_answer, mutated
+from bcr_sim.mutation import MUTATED, changed_payload, forged_commands, lying_answer, mutated
 from bcr_sim.network import MESSAGE_LIMIT_BYTES, UNRELIABLE, Network, too_large
 from bcr_sim.observing import observe_processes, observers
 from bcr_sim.oracle import Oracle, is_of_its_client
@@ -391,7 +392,7 @@ class _Run:
         if is_to_others and self.free_liars.keeps_back(sender, receiver, message):
             self.trace.befell(sender.name, f"keeps back {message[0]}")
             return None
-        if self.mutations_left and sender.name.startswith("replica_") and message[0] in MUTATED:
+        if self.mutations_left and sender.name.startswith("replica_") and kind_of(message[0]) in MUTATED:
             position = sender.position
             if self.mutations_left.get(position, 0) and self.world.random.random() < SHARE_MUTATED:
                 self.mutations_left[position] -= 1
@@ -399,7 +400,7 @@ class _Run:
                 self.tell_harness(sender.configuration or 0, position, "mutate")
                 state = sender.process._state
                 changed = mutated
-                if message[0] in ANSWERING and self.world.random.random() < 0.5:
+                if kind_of(message[0]) == "result_message" and self.world.random.random() < 0.5:
                     changed = lying_answer
                 change = partial(changed, chance=self.world.random, position=position, key=state.keys)
                 reader = None
@@ -441,7 +442,7 @@ class _Run:
 
     def _arrived(self, receiver: Container, source: Any, command: Any, content: Any) -> None:
         is_message = command is distalgo.MESSAGE
-        if self.options.amnesias and is_message and content[1][0] in ("client_request", "client_requests"):
+        if self.options.amnesias and is_message and kind_of(content[1][0]) == "client_request":
             self._requests.setdefault(receiver, deque(maxlen=REMEMBERED)).append((source, (command, content)))
         if is_message and self.free_liars.is_one(receiver) and isinstance(content[1], tuple):
             self.free_liars.arrived(receiver, content[1])

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from memory_chain import changed
 from rig import JUNK, Rig
 from scenes import Case, Scene, Stage, stands_in
 
@@ -62,9 +63,7 @@ def request_key(signed):
 
 
 def accepted(outcome):
-    return {
-        (each.request.statement.client, each.request.statement.number): each for mine in outcome.record.clients for each in mine.exchanges
-    }
+    return {request_key(each.request): each for mine in outcome.record.clients for each in mine.exchanges}
 
 
 # -- in runs
@@ -126,7 +125,7 @@ def test_of_answers_in_one_bundle_the_lie_is_noticed_and_the_others_are_taken():
 
 
 def lie_in_bundles(monkeypatch, lie):
-    """Lets the faulty tail change the first payload of each bundle of answers so."""
+    """Lets the faulty tail change what is in each bundle of answers so."""
     distalgo.set_options()
     import_module("RunSystem")
     liars = import_module("Adversary").AdversarialReplica
@@ -134,8 +133,7 @@ def lie_in_bundles(monkeypatch, lie):
 
     def put_out(self, parts, to):
         if parts[0] == "result_messages":
-            first, *others = payloads_in(parts[1])
-            parts = (parts[0], encode(Bundle((lie(first), *others))))
+            parts = (parts[0], encode(Bundle(lie(payloads_in(parts[1])))))
         stock(self, parts, to)
 
     monkeypatch.setattr(liars, "put_out", put_out)
@@ -147,13 +145,9 @@ def with_another_result(payload):
     return encode(changed(message, answer=changed(message.answer, outcome=outcome)))
 
 
-def changed(structure, **fields):
-    return type(structure)(**{name: fields.get(name, getattr(structure, name)) for name in structure.__struct_fields__})
-
-
 @pytest.mark.parametrize("lie", [with_another_result, lambda _: b"\xc1", lambda payload: payload[:-1]], ids=["a lie", "garbage", "cut off"])
 def test_what_stands_beside_a_wrong_answer_in_a_bundle_is_taken_all_the_same(monkeypatch, lie):
-    lie_in_bundles(monkeypatch, lie)
+    lie_in_bundles(monkeypatch, lambda payloads: (lie(payloads[0]), *payloads[1:]))
     outcome = run_text(text("failures[0,2] = shuttle(0,0),sleep(1)\n"))
     assert (outcome.breaches, outcome.judgement.status) == ((), "pass")
     taken = accepted(outcome)
@@ -164,17 +158,7 @@ def test_what_stands_beside_a_wrong_answer_in_a_bundle_is_taken_all_the_same(mon
 
 
 def test_a_tail_that_turns_the_answers_of_a_bundle_round_costs_nobody_anything(monkeypatch):
-    distalgo.set_options()
-    import_module("RunSystem")
-    liars = import_module("Adversary").AdversarialReplica
-    stock = liars.put_out
-
-    def put_out(self, parts, to):
-        if parts[0] == "result_messages":
-            parts = (parts[0], encode(Bundle(payloads_in(parts[1])[::-1])))
-        stock(self, parts, to)
-
-    monkeypatch.setattr(liars, "put_out", put_out)
+    lie_in_bundles(monkeypatch, lambda payloads: payloads[::-1])
     outcome = run_text(text("failures[0,2] = shuttle(0,0),sleep(1)\n"))
     assert (outcome.breaches, outcome.result["reconfigurations"], outcome.result["notices"]) == ((), [], [])
     assert {each.attempts for each in accepted(outcome).values()} == {1}

@@ -69,6 +69,11 @@ def payloads_in(bundle: bytes) -> tuple[bytes, ...]:
     return decode(Bundle, bundle).payloads
 
 
+def kind_of(name: str) -> str:
+    """What the messages are called that one of this name stands for."""
+    return SINGLES.get(name, name)
+
+
 def singles(parts: Parts) -> list[Parts]:
     """A message as those that it stands for: itself, where it is no bundle, or none that can be opened."""
     try:

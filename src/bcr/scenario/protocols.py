@@ -268,3 +268,8 @@ def demand_command(command: str, protocol: str) -> None:
     why = PROTOCOLS[protocol].without.get(command)
     if why is not None:
         raise NotOfProtocol(f"not of protocol = {protocol}: {why}")
+
+
+def member_name(protocol: str, configuration: int | None, position: int | None) -> str:
+    """What a process that serves is called where a run is told of: servers of Raft are of no configuration."""
+    return f"replica {position} of configuration {configuration}" if protocol == SHUTTLE.name else f"server {position}"

@@ -8,7 +8,7 @@ import msgspec
 
 from bcr.faults.plans import faulty_by
 from bcr.scenario import ClientFaultPlan, FaultPlan, Scenario
-from bcr.scenario.protocols import SHUTTLE
+from bcr.scenario.protocols import member_name
 from bcr.verdict.record import ClientRecord, RunRecord
 
 # Trigger -> who never receives such a message, as a position from the head or, negative, from the tail; and who does.
@@ -90,9 +90,7 @@ def _of_replicas(scenario: Scenario, record: RunRecord) -> Iterator[Missed]:
         elif struck[plan.configuration, plan.position, plan.text]:
             struck[plan.configuration, plan.position, plan.text] -= 1
         else:
-            of_the_chain = scenario.protocol == SHUTTLE.name
-            who = f"replica {plan.position} of configuration {plan.configuration}" if of_the_chain else f"server {plan.position}"
-            yield Missed(who, plan.text, _why_not(plan, scenario, record))
+            yield Missed(member_name(scenario.protocol, plan.configuration, plan.position), plan.text, _why_not(plan, scenario, record))
 
 
 def _of_clients(scenario: Scenario, record: RunRecord) -> Iterator[Missed]:

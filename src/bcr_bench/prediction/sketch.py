@@ -38,8 +38,9 @@ class Sketch(msgspec.Struct, frozen=True):
 def sketch(t: int, batch: int = 1, operations: int = 1, value_bytes: int = 100, together: int = 1) -> Sketch:
     """The costs with batches of so many requests of so many operations, each with a value of so many bytes.
 
-    Of the requests `together` leave at once, with one signature and in one message, as do their answers. On the path, a replica at position i verifies its clients' requests and i order statements, and signs an order and
-    a result; the client signs a request and verifies the result statements of all, once where its requests share a slot.
+    Of the requests `together` leave at once, with one signature and in one message, as do their answers. On the path, a replica at
+    position i verifies its clients' requests and i order statements, and signs an order and a result; the client signs a request and
+    verifies the result statements of all, once where its requests share a slot.
     """
     n = 2 * t + 1
     per_slot = batch * operations
